@@ -1,0 +1,3 @@
+//! scaffold
+pub mod cache;
+pub mod session;

@@ -1,0 +1,146 @@
+//! Joining: the client's side of the three-way handshake, repeated until somebody answers.
+
+use super::Config;
+use crate::protocol::limits::{COOKIE_LIFE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT};
+use crate::protocol::{
+    Cookie, Datagram, DatagramWriter, Frame, Header, ServerMessage, decode_message,
+};
+use crate::time::{Now, Timestamp, WallTime};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One try to get in.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) nonce: u64,
+    /// The first join of this client, not a return.
+    pub(super) first: bool,
+    /// What the server gave, who gave it, and when.
+    cookie: Option<(Cookie, SocketAddr, Timestamp)>,
+    since: Timestamp,
+    tries: u32,
+    send_at: Timestamp,
+    resolve_at: Timestamp,
+    last_refusal: String,
+}
+
+impl Attempt {
+    pub(super) fn first(rng: &mut ChaCha20Rng, now: Timestamp) -> Self {
+        Self::new(rng, true, now)
+    }
+
+    pub(super) fn again(rng: &mut ChaCha20Rng, now: Timestamp) -> Self {
+        Self::new(rng, false, now)
+    }
+
+    fn new(rng: &mut ChaCha20Rng, first: bool, now: Timestamp) -> Self {
+        Self {
+            nonce: rng.next_u64(),
+            first,
+            cookie: None,
+            since: now,
+            tries: 0,
+            send_at: now,
+            resolve_at: now + JOIN_TIMEOUT,
+            last_refusal: String::new(),
+        }
+    }
+
+    /// Somebody lives at `from` and wants the cookie back.
+    pub(super) fn challenged(
+        &mut self,
+        nonce: u64,
+        cookie: Cookie,
+        from: SocketAddr,
+        now: Timestamp,
+    ) {
+        if nonce == self.nonce && self.cookie.is_none_or(|(known, ..)| known != cookie) {
+            self.cookie = Some((cookie, from, now));
+            self.tries = 0;
+            self.send_at = now;
+        }
+    }
+
+    /// The server refused a return for a reason that may pass. True when that is news.
+    pub(super) fn refused_again(&mut self, why: &str) -> bool {
+        why != std::mem::replace(&mut self.last_refusal, why.to_owned())
+    }
+
+    /// If the datagram begins a session for this attempt: its heartbeat interval.
+    pub(super) fn welcomed_by(&self, datagram: &Datagram<'_>) -> Option<Duration> {
+        datagram.frames().find_map(|frame| {
+            let Frame::Ordered { id: 0, payload } = frame else { return None };
+            match decode_message(payload) {
+                Ok(ServerMessage::Welcome { nonce, heartbeat_ms, .. }) if nonce == self.nonce => {
+                    Some(Duration::from_millis(u64::from(heartbeat_ms)))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether it is no use to go on.
+    pub(super) fn is_over(&self, give_up: Duration, now: Timestamp) -> bool {
+        self.deadline(give_up) <= now
+    }
+
+    /// Whether the server may have moved: true every five seconds.
+    pub(super) fn wants_addresses(&mut self, now: Timestamp) -> bool {
+        let due = !self.first && self.resolve_at <= now;
+        if due {
+            self.resolve_at = now + JOIN_TIMEOUT;
+        }
+        due
+    }
+
+    /// When something is due next.
+    pub(super) fn timeout(&self, give_up: Duration) -> Timestamp {
+        self.send_at.min(self.deadline(give_up))
+    }
+
+    /// Writes the join that is due, if one is, and says where it goes.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn poll_transmit(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        config: &Config,
+        addresses: &[SocketAddr],
+        resume: &[u8],
+        seen: WallTime,
+        next: u16,
+        now: Now,
+    ) -> Option<SocketAddr> {
+        if self.send_at > now.mono {
+            return None;
+        }
+        self.cookie = self.cookie.filter(|(.., at)| *at + COOKIE_LIFE > now.mono);
+        // A name can have several addresses, and the server may listen on one of them only.
+        let turn = addresses.get(self.tries as usize % addresses.len().max(1)).copied();
+        let (cookie, to) = match &self.cookie {
+            Some((cookie, from, _)) => (&cookie[..], *from),
+            None => (&[][..], turn?),
+        };
+        let mut writer = DatagramWriter::new(buffer);
+        writer.push(&Frame::Join {
+            nonce: self.nonce,
+            cookie,
+            nickname: &config.nickname,
+            delivery: config.delivery,
+            resume,
+            seen: seen.0,
+            next,
+        });
+        writer.pad_to(JOIN_SIZE);
+        writer.finish(&Header { timestamp: now.mono.low_bits(), ..Header::default() });
+        let pause = JOIN_RETRY * (1 << self.tries.min(8));
+        self.tries += 1;
+        self.send_at = now.mono + pause.min(JOIN_RETRY_MAX);
+        Some(to)
+    }
+
+    fn deadline(&self, give_up: Duration) -> Timestamp {
+        self.since + if self.first { JOIN_TIMEOUT } else { give_up }
+    }
+}

@@ -1,0 +1,256 @@
+//! The session that talks: the link, what the server said about the room, and whether the server
+//! still lives. The messages of the server are understood here.
+
+use super::event::{CloseReason, Event};
+use super::{Session, lines::Unconfirmed};
+use crate::link::{Link, Role};
+use crate::protocol::limits::{QUIET, SILENT};
+use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
+use crate::time::{Now, Timestamp, WallTime};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a skipped line may still come: until it counts as missing, where the network may have
+/// reordered it, and where it may still be retransmitted.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE_UNORDERED: Duration = Duration::from_secs(5);
+/// Live lines kept back until the replay is complete, so that old ones come before new ones.
+const KEPT_BACK: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) link: Link,
+    pub(super) server: SocketAddr,
+    heard: Timestamp,
+    quiet: bool,
+    quiet_after: Duration,
+    silent_after: Duration,
+    /// How many more lines of the past will come; `None` before the `Welcome`.
+    replay: Option<u16>,
+    complete: bool,
+    kept_back: Vec<Event>,
+}
+
+impl Established {
+    pub(super) fn new(
+        session: u64,
+        server: SocketAddr,
+        heartbeat: Duration,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            link: Link::new(session, Role::Client { heartbeat }, 1, now),
+            server,
+            heard: now,
+            quiet: false,
+            quiet_after: QUIET,
+            silent_after: SILENT,
+            replay: None,
+            complete: false,
+            kept_back: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_from(&self, from: SocketAddr, session: u64) -> bool {
+        self.server == from && self.link.session() == session
+    }
+
+    /// Whether the server has told all about the room as it was.
+    pub(super) fn is_briefed(&self) -> bool {
+        self.replay == Some(0)
+    }
+
+    /// A sign of life. True when the server had been called quiet.
+    pub(super) fn heard(&mut self, now: Timestamp) -> bool {
+        self.heard = now;
+        std::mem::take(&mut self.quiet)
+    }
+
+    /// When to look whether the server still lives.
+    pub(super) fn liveness_check(&self) -> Timestamp {
+        self.heard + if self.quiet { self.silent_after } else { self.quiet_after }
+    }
+
+    /// If the server has just become quiet (false) or silent (true): for how long.
+    pub(super) fn silence(&mut self, now: Timestamp) -> Option<(Duration, bool)> {
+        let silence = now.since(self.heard);
+        if silence >= self.silent_after {
+            self.quiet = true;
+            return Some((silence, true));
+        }
+        (silence >= self.quiet_after && !std::mem::replace(&mut self.quiet, true))
+            .then_some((silence, false))
+    }
+}
+
+impl Session {
+    /// Carries out one message of the server.
+    pub(super) fn handle_message(&mut self, payload: &[u8], held: Duration, now: Now) {
+        let message = match decode_message(payload) {
+            Ok(message) => message,
+            Err(error) => return log::debug!("ignored a message of the server: {error}"),
+        };
+        match message {
+            ServerMessage::Welcome { .. } => self.welcome(&message),
+            ServerMessage::Present { peer, nickname, next } => {
+                self.gaps.arrive(peer, &clean(nickname), next);
+            }
+            ServerMessage::History { id, from, text } => self.history(WallTime(id), from, text),
+            ServerMessage::Joined { peer, nickname, next, peers } => {
+                let nickname = clean(nickname).into_owned();
+                self.gaps.arrive(peer, &nickname, next);
+                self.events.push_back(Event::Joined { nickname, peers });
+            }
+            ServerMessage::Left { peer, nickname, next, peers, reason } => {
+                self.gaps.depart(peer, next, self.patience(), now.mono);
+                let nickname = clean(nickname).into_owned();
+                self.events.push_back(Event::Left { nickname, peers, reason });
+            }
+            ServerMessage::Line { id, upstream, peer, number, from, text } => {
+                let (id, from) = (WallTime(id), clean(from).into_owned());
+                self.gaps.line(peer, &from, number, self.patience(), now.mono);
+                if self.seen.insert(id) {
+                    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+                    let text = clean(text).into_owned();
+                    let (to, private) = (None, false);
+                    self.show(Event::Message { id, from, to, text, private, held, transit });
+                }
+            }
+            ServerMessage::Accepted { number, id } => {
+                let id = WallTime(id);
+                self.seen.insert(id);
+                if let Some(line) = self.own.settle(number, false) {
+                    self.events.push_back(Event::Confirmed { id: Some(id), text: line.text });
+                }
+            }
+            ServerMessage::Whisper { id, upstream, from, text, .. } => {
+                let (id, from) = (WallTime(id), clean(from).into_owned());
+                if self.seen.insert(id) {
+                    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+                    let text = clean(text).into_owned();
+                    let (to, private) = (None, true);
+                    self.show(Event::Message { id, from, to, text, private, held, transit });
+                }
+            }
+            ServerMessage::Whispered { number, id, to, text } => {
+                self.own.settle(number, true);
+                let id = WallTime(id);
+                self.seen.insert(id);
+                self.show(Event::Message {
+                    id,
+                    from: self.nickname.clone().unwrap_or_default(),
+                    to: Some(clean(to).into_owned()),
+                    text: clean(text).into_owned(),
+                    private: true,
+                    held: Duration::ZERO,
+                    transit: 0,
+                });
+            }
+            ServerMessage::NotHere { number, to } => {
+                let to = clean(to);
+                let text = self.own.settle(number, true).map_or_else(String::new, |l| l.text);
+                let message = format!("nobody called {to} is here; not sent: {text}");
+                self.events.push_back(Event::Error { message });
+            }
+            ServerMessage::Notice { text } => {
+                self.events.push_back(Event::Status { text: clean(text).into_owned() });
+            }
+            ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
+        }
+    }
+
+    fn welcome(&mut self, message: &ServerMessage<'_>) {
+        let Some(established) = &mut self.established else { return };
+        let ServerMessage::Welcome {
+            token,
+            nickname,
+            room,
+            heartbeat_ms,
+            expiry_ms,
+            peers,
+            replay,
+            complete,
+            ..
+        } = *message
+        else {
+            return;
+        };
+        let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
+        let expiry = Duration::from_millis(u64::from(expiry_ms));
+        established.quiet_after = QUIET.max(heartbeat * 5 / 2);
+        established.silent_after = SILENT.max(expiry * 3 / 2);
+        established.replay = Some(replay);
+        established.complete = complete;
+        let session = established.link.session();
+        let again = self.token.replace(token).is_some();
+        let nickname = clean(nickname).into_owned();
+        self.nickname = Some(nickname.clone());
+        let room = clean(room).into_owned();
+        self.events.push_back(Event::Welcome { nickname, room, peers, session, again });
+        self.end_replay_if_complete();
+    }
+
+    fn history(&mut self, id: WallTime, from: &str, text: &str) {
+        let (from, text) = (clean(from).into_owned(), clean(text).into_owned());
+        let mine = self.nickname.as_ref() == Some(&from);
+        let known = mine && self.own.found_in_log(&text);
+        if self.seen.insert(id) && !known {
+            self.events.push_back(Event::History { id, from, text });
+        }
+        if let Some(left) = self.established.as_mut().and_then(|e| e.replay.as_mut()) {
+            *left = left.saturating_sub(1);
+        }
+        self.end_replay_if_complete();
+    }
+
+    /// Once the past is told: settles what was typed in an earlier session, and shows what was
+    /// said meanwhile.
+    fn end_replay_if_complete(&mut self) {
+        let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
+            return;
+        };
+        let (found, doubtful) = self.own.after_replay(established.complete);
+        let kept_back = std::mem::take(&mut established.kept_back);
+        for Unconfirmed { text, .. } in found {
+            self.events.push_back(Event::Confirmed { id: None, text });
+        }
+        for line in doubtful {
+            self.report_undelivered(&line, "was not confirmed and may not have arrived");
+        }
+        self.events.extend(kept_back);
+    }
+
+    /// Shows a line, after those that are older.
+    fn show(&mut self, event: Event) {
+        match &mut self.established {
+            Some(established)
+                if !established.is_briefed() && established.kept_back.len() < KEPT_BACK =>
+            {
+                established.kept_back.push(event);
+            }
+            _ => self.events.push_back(event),
+        }
+    }
+
+    fn closing(&mut self, reason: LeaveReason, detail: &str, now: Now) {
+        if let Some(established) = &mut self.established {
+            established.link.acknowledge_now(now.mono);
+        }
+        let detail = clean(detail);
+        if !detail.is_empty() {
+            self.events.push_back(Event::Status { text: detail.into_owned() });
+        }
+        match reason {
+            LeaveReason::Shutdown => self.close(CloseReason::Shutdown),
+            _ if self.leaving.is_some() => self.close(CloseReason::Quit),
+            _ => self.rejoin(now),
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self.config.delivery {
+            Delivery::ReliableUnordered => PATIENCE_UNORDERED,
+            Delivery::Unreliable | Delivery::ReliableOrdered => PATIENCE,
+        }
+    }
+}

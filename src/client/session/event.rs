@@ -1,0 +1,111 @@
+//! What a session tells the program around it.
+
+use crate::protocol::LeaveReason;
+use crate::time::WallTime;
+use std::time::Duration;
+
+/// Something to show, to remember or to do. Texts and names in it are clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server let this client in.
+    Welcome {
+        /// The name as everybody sees it.
+        nickname: String,
+        /// What the room is called.
+        room: String,
+        /// How many are here, this client included.
+        peers: u16,
+        /// The session's id.
+        session: u64,
+        /// A session broke off before: this is a return.
+        again: bool,
+    },
+    /// A line, or a whisper.
+    Message {
+        /// Names the line, and when the server had it.
+        id: WallTime,
+        /// Whose line it is.
+        from: String,
+        /// The recipient of this client's own whisper, of which this is the echo.
+        to: Option<String>,
+        /// What was said.
+        text: String,
+        /// Whether nobody else got it.
+        private: bool,
+        /// How long it waited here for an earlier one.
+        held: Duration,
+        /// From its author's keyboard to here, microseconds, as far as the clocks agree.
+        transit: i64,
+    },
+    /// A line said before this client came, or while it was away.
+    History {
+        /// Names the line, and when the server had it.
+        id: WallTime,
+        /// Whose line it is.
+        from: String,
+        /// What was said.
+        text: String,
+    },
+    /// Somebody came.
+    Joined {
+        /// Who.
+        nickname: String,
+        /// How many are here now.
+        peers: u16,
+    },
+    /// Somebody went.
+    Left {
+        /// Who.
+        nickname: String,
+        /// How many are here now.
+        peers: u16,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Lines that will not come.
+    Gap {
+        /// Whose.
+        from: String,
+        /// How many.
+        missing: u64,
+    },
+    /// This client's own line is in the room.
+    Confirmed {
+        /// Its id, where the server's word for it arrived.
+        id: Option<WallTime>,
+        /// What was said.
+        text: String,
+    },
+    /// Something the user asked for did not work.
+    Error {
+        /// What, and what to do.
+        message: String,
+    },
+    /// How things are.
+    Status {
+        /// For people.
+        text: String,
+    },
+    /// The server's addresses should be looked up again.
+    Resolve,
+    /// The session is over for good.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The user left.
+    Quit,
+    /// The server closed.
+    Shutdown,
+    /// Nobody answered the first join.
+    Unreachable,
+    /// The server was lost and did not come back in time.
+    Lost,
+    /// The server did not let this client in.
+    Refused,
+}

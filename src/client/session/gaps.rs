@@ -1,0 +1,179 @@
+//! Which lines of whom did not arrive. A number that was skipped may only have been overtaken, so
+//! it gets some time before it counts as missing.
+
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Skipped numbers remembered for each peer; a longer jump counts as missing at once.
+const REMEMBERED: usize = 1_024;
+
+#[derive(Debug)]
+struct Sender {
+    nickname: String,
+    /// The number expected next.
+    next: u16,
+    /// Skipped, and when to stop waiting.
+    skipped: VecDeque<(u16, Timestamp)>,
+    gone: bool,
+}
+
+/// Lines of one sender that will not come any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) from: String,
+    pub(super) missing: u64,
+}
+
+/// Counts what everybody said against what arrived.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    senders: BTreeMap<u16, Sender>,
+    found: VecDeque<Gap>,
+}
+
+impl Gaps {
+    /// A peer whose next line will have this number is here. One that used the same number in the
+    /// room before is forgotten.
+    pub(super) fn arrive(&mut self, peer: u16, nickname: &str, next: u16) {
+        self.flush(peer);
+        let nickname = nickname.to_owned();
+        self.senders.insert(peer, Sender { nickname, next, skipped: VecDeque::new(), gone: false });
+    }
+
+    /// A line arrived. False when this number came before, or was given up as missing.
+    pub(super) fn line(
+        &mut self,
+        peer: u16,
+        nickname: &str,
+        number: u16,
+        patience: Duration,
+        now: Timestamp,
+    ) {
+        if self.senders.get(&peer).is_none_or(|sender| sender.nickname != nickname) {
+            self.arrive(peer, nickname, number);
+        }
+        let Some(sender) = self.senders.get_mut(&peer) else { return };
+        if (number.wrapping_sub(sender.next) as i16) < 0 {
+            sender.skipped.retain(|(skipped, _)| *skipped != number);
+            return;
+        }
+        self.found.extend(sender.skip_to(number, now + patience));
+        sender.next = number.wrapping_add(1);
+    }
+
+    /// A peer went; `next` is the number its next line would have had.
+    pub(super) fn depart(&mut self, peer: u16, next: u16, patience: Duration, now: Timestamp) {
+        let Some(sender) = self.senders.get_mut(&peer) else { return };
+        sender.gone = true;
+        if (next.wrapping_sub(sender.next) as i16) > 0 {
+            self.found.extend(sender.skip_to(next, now + patience));
+            sender.next = next;
+        }
+        if sender.skipped.is_empty() {
+            self.senders.remove(&peer);
+        }
+    }
+
+    /// Gives up on what has been waited for long enough; with `None`, on everything.
+    pub(super) fn give_up(&mut self, now: Option<Timestamp>) {
+        for sender in self.senders.values_mut() {
+            let before = sender.skipped.len();
+            sender.skipped.retain(|(_, until)| now.is_some_and(|now| *until > now));
+            let missing = (before - sender.skipped.len()) as u64;
+            if missing > 0 {
+                self.found.push_back(Gap { from: sender.nickname.clone(), missing });
+            }
+        }
+        self.senders.retain(|_, sender| !(sender.gone && sender.skipped.is_empty()));
+    }
+
+    /// The session is over: whoever is here next will be introduced anew.
+    pub(super) fn clear(&mut self) {
+        self.give_up(None);
+        self.senders.clear();
+    }
+
+    /// The next gap to tell the user about.
+    pub(super) fn poll(&mut self) -> Option<Gap> {
+        self.found.pop_front()
+    }
+
+    /// When to give up next.
+    pub(super) fn timeout(&self) -> Option<Timestamp> {
+        self.senders.values().filter_map(|sender| Some(sender.skipped.front()?.1)).min()
+    }
+
+    fn flush(&mut self, peer: u16) {
+        if let Some(sender) = self.senders.remove(&peer)
+            && !sender.skipped.is_empty()
+        {
+            let missing = sender.skipped.len() as u64;
+            self.found.push_back(Gap { from: sender.nickname, missing });
+        }
+    }
+}
+
+impl Sender {
+    /// Remembers the numbers from `next` up to `number` as skipped.
+    fn skip_to(&mut self, number: u16, until: Timestamp) -> Option<Gap> {
+        let count = usize::from(number.wrapping_sub(self.next));
+        if count + self.skipped.len() > REMEMBERED {
+            return Some(Gap { from: self.nickname.clone(), missing: count as u64 });
+        }
+        let next = self.next;
+        self.skipped.extend((0..count).map(|i| (next.wrapping_add(i as u16), until)));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn gap(missing: u64) -> Option<Gap> {
+        Some(Gap { from: "bob".to_owned(), missing })
+    }
+
+    #[test]
+    fn what_was_only_overtaken_is_no_gap() {
+        let mut gaps = Gaps::default();
+        let now = Timestamp::ZERO;
+        gaps.arrive(1, "bob", u16::MAX);
+        for number in [u16::MAX, 3, 1] {
+            gaps.line(1, "bob", number, PATIENCE, now);
+        }
+        assert_eq!(gaps.timeout(), Some(now + PATIENCE));
+        gaps.give_up(Some(now + PATIENCE / 2));
+        assert_eq!(gaps.poll(), None);
+        gaps.give_up(Some(now + PATIENCE));
+        assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None)); // 0 and 2
+        assert_eq!(gaps.timeout(), None);
+    }
+
+    #[test]
+    fn the_last_lines_of_somebody_who_left_are_missed_too() {
+        let mut gaps = Gaps::default();
+        let now = Timestamp::ZERO;
+        gaps.arrive(1, "bob", 0);
+        gaps.line(1, "bob", 0, PATIENCE, now);
+        gaps.depart(1, 4, PATIENCE, now);
+        gaps.line(1, "bob", 2, PATIENCE, now); // was still on its way
+        gaps.give_up(Some(now + PATIENCE));
+        assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None));
+    }
+
+    #[test]
+    fn a_new_peer_under_an_old_number_starts_afresh() {
+        let mut gaps = Gaps::default();
+        let now = Timestamp::ZERO;
+        gaps.arrive(1, "bob", 0);
+        gaps.line(1, "bob", 3, PATIENCE, now);
+        gaps.arrive(1, "eve", 900);
+        gaps.line(1, "eve", 900, PATIENCE, now);
+        gaps.give_up(None);
+        assert_eq!((gaps.poll(), gaps.poll()), (gap(3), None));
+    }
+}

@@ -1,0 +1,446 @@
+//! The client without its socket and its terminal: joining, talking, noticing a dead server, coming
+//! back, leaving. Sans-IO, like the hub; `client::driver` carries its bytes.
+//!
+//! Two things run side by side. The *attempt* joins; the *established* session talks. When the
+//! server falls silent an attempt begins while the session still listens, and whichever hears
+//! from the server first wins: a network that was only interrupted costs nothing.
+//!
+//! ```text
+//!            first join       Welcome             Leave          Closing, or 1 s
+//! attempt ─────────────► attempt ──► established ──────► leaving ───────► closed
+//!    ▲                     │ 5 s       │ Reset, silence                     ▲
+//!    └─────────────────────┼───────────┘ (attempt again)    given up: ──────┤
+//!                          └────────────────────────────────────────────────┘
+//! ```
+
+mod attempt;
+mod established;
+mod event;
+mod gaps;
+mod lines;
+mod seen;
+
+pub use event::{CloseReason, Event};
+
+use crate::link::Fate;
+use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::{
+    ClientMessage, Datagram, DecodeError, Delivery, Flags, Frame, MAX_TEXT_BYTES, Refusal, Token,
+    clean, encode_message, split,
+};
+use crate::time::{Now, Timestamp, WallTime};
+use attempt::Attempt;
+use established::Established;
+use gaps::Gaps;
+use lines::{OwnLines, Unconfirmed};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use seen::Seen;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a session is told by whoever starts it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name to ask for, as typed.
+    pub nickname: String,
+    /// How chat lines travel, both ways.
+    pub delivery: Delivery,
+    /// How long to go on trying to come back.
+    pub give_up: Duration,
+    /// Lines already shown, from the cache.
+    pub shown: Vec<WallTime>,
+}
+
+/// There are so many unconfirmed lines that the next one has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many lines are on their way: wait until the server has taken some")]
+pub struct Busy;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    rng: ChaCha20Rng,
+    addresses: Vec<SocketAddr>,
+    attempt: Option<Attempt>,
+    established: Option<Established>,
+    /// Set by the first `Welcome`.
+    nickname: Option<String>,
+    token: Option<Token>,
+    own: OwnLines,
+    seen: Seen,
+    gaps: Gaps,
+    leaving: Option<Timestamp>,
+    closed: bool,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    /// A session that joins the server at one of `addresses`, by turns.
+    pub fn new(config: Config, addresses: Vec<SocketAddr>, seed: [u8; 32], now: Now) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut seen = Seen::default();
+        for id in &config.shown {
+            seen.insert(*id);
+        }
+        // What the cache showed is not repeated, but a newcomer's replay is asked for all the same.
+        Self {
+            attempt: Some(Attempt::first(&mut rng, now.mono)),
+            config,
+            rng,
+            addresses,
+            established: None,
+            nickname: None,
+            token: None,
+            own: OwnLines::default(),
+            seen,
+            gaps: Gaps::default(),
+            leaving: None,
+            closed: false,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The server's addresses were looked up again.
+    pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        if !addresses.is_empty() {
+            self.addresses = addresses;
+        }
+    }
+
+    /// Says `line` to the room. A long one goes out in pieces.
+    ///
+    /// # Errors
+    /// [`Busy`] when the line has to wait; nothing of it was taken then.
+    pub fn say(&mut self, line: &str, now: Now) -> Result<(), Busy> {
+        self.speak(None, line, now)
+    }
+
+    /// Says `line` to one peer.
+    ///
+    /// # Errors
+    /// As for `say`.
+    pub fn whisper(&mut self, to: &str, line: &str, now: Now) -> Result<(), Busy> {
+        self.speak(Some(to), line, now)
+    }
+
+    /// Says goodbye. The session closes when the server knows, or after a second.
+    pub fn leave(&mut self, now: Now) {
+        if self.leaving.is_some() || self.closed {
+            return;
+        }
+        self.attempt = None;
+        let Some(established) = &mut self.established else {
+            return self.close(CloseReason::Quit);
+        };
+        let message = encode_message(&ClientMessage::Leave { next: self.own.next_unsent() });
+        let _ = established.link.send(message.into(), Delivery::ReliableOrdered, None);
+        self.leaving = Some(now.mono + LEAVE_TIMEOUT);
+    }
+
+    /// Whether nothing is under way: joined, the replay shown, every line confirmed or given up.
+    pub fn is_settled(&self) -> bool {
+        self.own.is_empty()
+            && self.established.as_ref().is_some_and(|established| established.is_briefed())
+    }
+
+    /// Whether the session is over. Drain `poll_transmit` once more: the last word may be in it.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes in whatever the socket received.
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
+        if self.closed {
+            return;
+        }
+        let datagram = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(error) => return self.handle_undecodable(from, error),
+        };
+        if !datagram.header.flags.contains(Flags::FROM_SERVER) {
+            return;
+        }
+        let session = datagram.header.session;
+        if session == 0 {
+            self.handle_handshake(from, &datagram, now);
+        } else if self.established.as_ref().is_some_and(|e| e.is_from(from, session)) {
+            self.handle_session(&datagram, bytes.len(), now);
+        } else if let Some(attempt) = &self.attempt
+            && let Some(heartbeat) = attempt.welcomed_by(&datagram)
+            && self.addresses.contains(&from)
+        {
+            self.attempt = None;
+            self.established = Some(Established::new(session, from, heartbeat, now.mono));
+            self.handle_session(&datagram, bytes.len(), now);
+        }
+        self.send_waiting(now);
+    }
+
+    /// Does what is due by `now`.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.closed {
+            return;
+        }
+        if self.leaving.is_some_and(|at| at <= now.mono) {
+            return self.close(CloseReason::Quit);
+        }
+        if let Some(established) = &mut self.established {
+            established.link.handle_timeout(now.mono);
+            self.take_fates();
+            self.check_liveness(now);
+        }
+        self.gaps.give_up(Some(now.mono));
+        self.report_gaps();
+        self.check_attempt(now);
+        self.send_waiting(now);
+    }
+
+    /// Puts the next datagram into `buffer` and says where it goes.
+    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
+        if let Some(established) = &mut self.established
+            && established.link.poll_transmit(buffer, now.mono)
+        {
+            return Some(established.server);
+        }
+        let attempt = self.attempt.as_mut()?;
+        let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
+        // The cache is no session: who comes anew wants the replay.
+        let seen = if self.token.is_some() { self.seen.largest() } else { WallTime(0) };
+        let next = self.own.next_unsent();
+        attempt.poll_transmit(buffer, &self.config, &self.addresses, resume, seen, next, now)
+    }
+
+    /// The next thing to show or do.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call `handle_timeout` next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.closed {
+            return None;
+        }
+        let established = self.established.as_ref();
+        [
+            self.leaving,
+            established.and_then(|e| e.link.poll_timeout()).map(|(at, _)| at),
+            established.filter(|_| self.attempt.is_none()).map(Established::liveness_check),
+            self.attempt.as_ref().map(|attempt| attempt.timeout(self.config.give_up)),
+            self.gaps.timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn speak(&mut self, to: Option<&str>, line: &str, now: Now) -> Result<(), Busy> {
+        if self.own.is_full() {
+            return Err(Busy);
+        }
+        for piece in split(&clean(line), MAX_TEXT_BYTES) {
+            if !piece.trim().is_empty() {
+                self.own.push(to, piece, now.wall);
+            }
+        }
+        self.send_waiting(now);
+        Ok(())
+    }
+
+    /// Gives the link what was typed before there was one.
+    fn send_waiting(&mut self, _now: Now) {
+        let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
+            return;
+        };
+        if self.leaving.is_some() || self.closed {
+            return;
+        }
+        while let Some((line, message)) = self.own.send_next() {
+            let (delivery, tag) = match line.to {
+                None => (self.config.delivery, Some(u64::from(line.number))),
+                Some(_) => (Delivery::ReliableOrdered, None),
+            };
+            let _ = established.link.send(message.into(), delivery, tag);
+        }
+    }
+
+    fn handle_undecodable(&mut self, from: SocketAddr, error: DecodeError) {
+        log::debug!("dropped a datagram from {from}: {error}");
+        if let DecodeError::Version(version) = error
+            && self.addresses.contains(&from)
+            && self.attempt.as_ref().is_some_and(|attempt| attempt.first)
+        {
+            let message = format!(
+                "the server at {from} speaks version {version} of the protocol, this program {}: \
+                 use the same release on both sides",
+                crate::protocol::VERSION
+            );
+            self.events.push_back(Event::Error { message });
+            self.close(CloseReason::Refused);
+        }
+    }
+
+    fn handle_handshake(&mut self, from: SocketAddr, datagram: &Datagram<'_>, now: Now) {
+        let Some(attempt) = self.attempt.as_mut().filter(|_| self.addresses.contains(&from)) else {
+            return;
+        };
+        match datagram.frames().next() {
+            Some(Frame::Challenge { nonce, cookie }) => {
+                attempt.challenged(nonce, cookie, from, now.mono);
+            }
+            Some(Frame::Refused { nonce, reason, detail }) if nonce == attempt.nonce => {
+                let message = clean(detail).into_owned();
+                let passing = !attempt.first && reason != Refusal::NameNotAllowed;
+                if !passing {
+                    self.events.push_back(Event::Error { message });
+                    self.close(CloseReason::Refused);
+                } else if attempt.refused_again(&message) {
+                    let text = format!("not let in again yet: {message}");
+                    self.events.push_back(Event::Status { text });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
+        let Some(established) = &mut self.established else { return };
+        for frame in datagram.frames() {
+            match frame {
+                Frame::PathChallenge(cookie) => return established.link.answer_path(cookie),
+                Frame::Reset => return self.reset(now),
+                _ => {}
+            }
+        }
+        if established.heard(now.mono) && self.leaving.is_none() {
+            let text = "the server is back".to_owned();
+            self.events.push_back(Event::Status { text });
+        }
+        established.link.receive(datagram, bytes, now.mono);
+        if self.attempt.take().is_some() {
+            log::debug!("the old session is alive after all");
+        }
+        while let Some(received) =
+            self.established.as_mut().and_then(|established| established.link.poll_received())
+        {
+            self.handle_message(&received.payload, received.held, now);
+        }
+        self.take_fates();
+        self.report_gaps();
+    }
+
+    /// The server does not know the session.
+    fn reset(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return self.close(CloseReason::Quit);
+        }
+        let text = "the server does not know this session any more: joining again".to_owned();
+        self.events.push_back(Event::Status { text });
+        self.rejoin(now);
+    }
+
+    /// Starts over with a new session.
+    fn rejoin(&mut self, now: Now) {
+        self.established = None;
+        self.gaps.clear();
+        self.report_gaps();
+        self.begin_attempt(now);
+    }
+
+    fn begin_attempt(&mut self, now: Now) {
+        if self.attempt.is_none() {
+            self.attempt = Some(Attempt::again(&mut self.rng, now.mono));
+            self.events.push_back(Event::Resolve);
+        }
+    }
+
+    fn check_liveness(&mut self, now: Now) {
+        let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
+            return;
+        };
+        if established.link.has_failed() {
+            let text = "the server took nothing for 30 s: joining again".to_owned();
+            self.events.push_back(Event::Status { text });
+            return self.rejoin(now);
+        }
+        if self.attempt.is_some() {
+            return;
+        }
+        let Some((silence, dead)) = established.silence(now.mono) else { return };
+        let seconds = silence.as_secs();
+        let text = if dead {
+            format!("server silent for {seconds} s, trying again")
+        } else {
+            format!("server quiet for {seconds} s")
+        };
+        self.events.push_back(Event::Status { text });
+        if dead {
+            self.begin_attempt(now);
+        }
+    }
+
+    fn check_attempt(&mut self, now: Now) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if !attempt.is_over(self.config.give_up, now.mono) {
+            if attempt.wants_addresses(now.mono) {
+                self.events.push_back(Event::Resolve);
+            }
+            return;
+        }
+        let reason = if attempt.first { CloseReason::Unreachable } else { CloseReason::Lost };
+        self.close(reason);
+    }
+
+    fn take_fates(&mut self) {
+        while let Some(fate) =
+            self.established.as_mut().and_then(|established| established.link.poll_fate())
+        {
+            match fate {
+                // Whatever was shown as `Accepted` in the same datagram is settled already.
+                Fate::Arrived(number) => {
+                    if let Some(line) = self.own.settle(number as u16, false) {
+                        self.events.push_back(Event::Confirmed { id: None, text: line.text });
+                    }
+                }
+                Fate::Lost(number) => {
+                    if let Some(line) = self.own.settle(number as u16, false) {
+                        self.report_undelivered(&line, "was lost on the way");
+                    }
+                }
+            }
+        }
+    }
+
+    fn report_undelivered(&mut self, line: &Unconfirmed, what: &str) {
+        let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
+        let message = format!("this line{to} {what}: {}", line.text);
+        self.events.push_back(Event::Error { message });
+    }
+
+    fn report_gaps(&mut self) {
+        while let Some(gaps::Gap { from, missing }) = self.gaps.poll() {
+            self.events.push_back(Event::Gap { from, missing });
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.attempt = None;
+        self.gaps.clear();
+        self.report_gaps();
+        let left: Vec<_> = self.own.drain().collect();
+        for line in left {
+            let what = if line.sent {
+                "was not confirmed and may not have arrived"
+            } else {
+                "was not sent"
+            };
+            self.report_undelivered(&line, what);
+        }
+        self.events.push_back(Event::Closed { reason });
+    }
+}

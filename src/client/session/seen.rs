@@ -1,0 +1,37 @@
+//! Which lines were shown. Ids name lines for good, so no line is shown twice, whether it comes as
+//! a line, as history after a break, or from the cache.
+
+use crate::protocol::limits::REPLAY_WINDOW;
+use crate::time::WallTime;
+use std::collections::{HashSet, VecDeque};
+
+/// The ids of the most recent lines, and the largest of all.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    order: VecDeque<WallTime>,
+    ids: HashSet<WallTime>,
+    largest: WallTime,
+}
+
+impl Seen {
+    /// Takes note of a line. False when it was there before.
+    pub(super) fn insert(&mut self, id: WallTime) -> bool {
+        if !self.ids.insert(id) {
+            return false;
+        }
+        self.largest = self.largest.max(id);
+        self.order.push_back(id);
+        // Twice the server's log, so that a full replay finds everything it repeats.
+        if self.order.len() as u64 > 2 * REPLAY_WINDOW
+            && let Some(old) = self.order.pop_front()
+        {
+            self.ids.remove(&old);
+        }
+        true
+    }
+
+    /// The largest id so far; zero when there was none.
+    pub(super) fn largest(&self) -> WallTime {
+        self.largest
+    }
+}

@@ -1,0 +1,148 @@
+//! Opens a history: the lock, the repair of the end, the last records.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    History, HistoryError, Record, Skipped, Storage, Torn, TornFate,
+    record::begins_like_a_record,
+    tail::{self, SLACK},
+    torn,
+};
+
+/// How much of the beginning tells a history from another file.
+const HEAD: u64 = 16;
+
+/// A history that was opened, and what was found in it.
+#[derive(Debug)]
+pub struct Opened<S: Storage = File> {
+    /// The history.
+    pub history: History<S>,
+    /// Whether the file is new.
+    pub created: bool,
+    /// The last whole records, oldest first.
+    pub last: Vec<Record>,
+    /// What became of an unfinished last line. A line that lacked nothing but
+    /// its end is a record, and not reported.
+    pub torn: Option<Torn>,
+    /// Damaged lines among the last ones, oldest first; not more than 64.
+    pub skipped: Vec<Skipped>,
+}
+
+pub(super) fn open(path: &Path, last: usize) -> Result<Opened, HistoryError> {
+    let (file, created) = open_file(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let path = path.to_owned();
+            return Err(HistoryError::InUse { path });
+        }
+        Err(TryLockError::Error(cause)) => {
+            let path = path.to_owned();
+            return Err(HistoryError::Lock { path, cause });
+        }
+    }
+    let opened = recover(file, path, last, |bytes| torn::save(path, bytes))?;
+    Ok(Opened { created, ..opened })
+}
+
+/// Opens regular files only: a pipe would wait, and a device has no length.
+fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
+    let created = match fs::metadata(path) {
+        Ok(found) if found.is_file() => false,
+        Ok(found) => {
+            return Err(HistoryError::NotAFile {
+                path: path.to_owned(),
+                what: match found.is_dir() {
+                    true => "a directory",
+                    false => "a device or a pipe",
+                },
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => return Err(HistoryError::open(path, error)),
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|cause| HistoryError::open(path, cause))?;
+    Ok((file, created))
+}
+
+/// Makes a history of what `storage` holds. `save` puts the bytes of a torn
+/// line somewhere safe before they are cut off.
+pub(super) fn recover<S: Storage>(
+    mut storage: S,
+    path: &Path,
+    last: usize,
+    save: impl FnOnce(&[u8]) -> io::Result<PathBuf>,
+) -> Result<Opened<S>, HistoryError> {
+    let end = look_at_end(&storage, last)
+        .map_err(|cause| HistoryError::read(path, cause))?
+        .map_err(|why| HistoryError::NotHistory { path: path.to_owned(), why })?;
+    let mut records = end.tail.records;
+    let mut torn = None;
+    // What can be neither completed nor cut off stays behind `whole`, where the
+    // next append finds it and begins a new line.
+    let mut whole = end.whole;
+    if let Some(record) = end.unended {
+        records.push(record);
+        if matches!(storage.append(b"\n"), Ok(1)) {
+            whole = end.len + 1;
+        }
+    } else if !end.rest.is_empty() {
+        let fate = match save(&end.rest).and_then(|to| storage.set_len(whole).map(|()| to)) {
+            Ok(to) => TornFate::SavedTo(to),
+            Err(cause) => TornFate::KeptInPlace(cause),
+        };
+        let bytes = end.len - whole;
+        torn = Some(Torn { bytes, fate });
+    }
+    records.drain(..records.len().saturating_sub(last));
+    let history = History {
+        storage,
+        path: path.to_owned(),
+        opened: whole,
+        end: whole,
+        newline_due: false,
+        remains: false,
+    };
+    Ok(Opened { history, created: false, last: records, torn, skipped: end.tail.skipped })
+}
+
+/// What the end of a file looks like before anything is changed.
+struct End {
+    len: u64,
+    /// Where the last whole line ends.
+    whole: u64,
+    /// What follows it.
+    rest: Vec<u8>,
+    /// The record that `rest` is, when it lacks nothing but its line end.
+    unended: Option<Record>,
+    tail: tail::Tail,
+}
+
+/// The inner error tells why this is not a history.
+fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, String>> {
+    let len = storage.size()?;
+    let Some(whole) = tail::last_line_end(storage, len)? else {
+        return Ok(Err(format!("its last {SLACK} bytes hold no line end")));
+    };
+    let rest = tail::read_range(storage, whole, len)?;
+    let unended = Record::decode(&rest).ok();
+    // One record at least, to see that this is a history.
+    let tail = tail::tail(storage, whole, last.max(1))?;
+    if unended.is_none() && tail.records.is_empty() {
+        let head = tail::read_range(storage, 0, len.min(HEAD))?;
+        if !begins_like_a_record(&head) {
+            return Ok(Err("it does not hold records".to_owned()));
+        }
+    }
+    Ok(Ok(End { len, whole, rest, unended, tail }))
+}

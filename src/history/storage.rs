@@ -1,0 +1,92 @@
+//! What the history needs from a disk, and the disk itself.
+
+use std::{fs::File, io};
+
+/// A growing run of bytes.
+///
+/// It knows no lines and no records. It exists so that the history can be tried
+/// against a disk that fails at any moment, which a real one will not do on
+/// request.
+pub trait Storage {
+    /// How many bytes there are.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads at most `buf.len()` bytes from `offset` on; 0 means the end.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes `bytes` at the end in one write, and tells how many of them went
+    /// in. After an error any number of them may have.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Cuts off everything from `len` on.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Reads and writes name their offset and never use the file's cursor, which a
+/// duplicated handle would share.
+impl Storage for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| positioned_read(self, offset, buf))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = self.size()?;
+        uninterrupted(|| positioned_write(self, end, bytes))
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+}
+
+/// Fills `buf` from `offset` on, or fails when the file ends before.
+pub(super) fn read_full<S: Storage>(
+    storage: &S,
+    mut offset: u64,
+    mut buf: &mut [u8],
+) -> io::Result<()> {
+    while !buf.is_empty() {
+        let count = storage.read_at(offset, buf)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        offset += count as u64;
+        buf = &mut buf[count..];
+    }
+    Ok(())
+}
+
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn positioned_read(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(unix)]
+fn positioned_write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn positioned_read(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    use std::os::windows::fs::FileExt;
+    file.seek_read(buf, offset)
+}
+
+#[cfg(windows)]
+fn positioned_write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    use std::os::windows::fs::FileExt;
+    file.seek_write(bytes, offset)
+}

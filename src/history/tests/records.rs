@@ -1,0 +1,125 @@
+use super::*;
+
+use crate::time::{NotAMoment, WallTime};
+
+#[test]
+fn a_record_is_one_line_with_its_keys_in_order() {
+    let record = Record {
+        at: WallTime(1_700_000_000_000_001),
+        from: "a\"b".into(),
+        text: "one\ntwo\u{2028}\u{7}".into(),
+    };
+    assert_eq!(
+        String::from_utf8(record.encode().unwrap()).unwrap(),
+        "{\"at\":\"2023-11-14T22:13:20.000001Z\",\"from\":\"a\\\"b\",\
+         \"text\":\"one\\ntwo\u{2028}\\u0007\"}\n"
+    );
+}
+
+#[test]
+fn what_editors_and_later_versions_add_is_accepted() {
+    let expected = Record { at: WallTime(1_000_000), from: "a".into(), text: "b".into() };
+    for line in [
+        "{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}\r",
+        "\u{feff}{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}",
+        "{\"text\":\"b\", \"from\":\"a\", \"at\":\"1970-01-01T01:00:01.0+01:00\", \"id\":[7]}",
+    ] {
+        assert_eq!(Record::decode(line.as_bytes()), Ok(expected.clone()), "{line}");
+    }
+}
+
+#[test]
+fn every_kind_of_damage_is_told_apart() {
+    let too_long = vec![b' '; MAX_LINE];
+    let just_blank = vec![b' '; MAX_LINE - 1];
+    let cases: [(&[u8], Reason); 12] = [
+        (b"", Reason::Blank),
+        (b" \r", Reason::Blank),
+        (&just_blank, Reason::Blank),
+        (&too_long, Reason::TooLong),
+        (b"\0\0", Reason::Nul),
+        (b"{\"at\":\"\xff\"}", Reason::NotUtf8),
+        (b"{\"at\":?", Reason::NotJson { column: 7 }),
+        (b"{\"at\"", Reason::NotJson { column: 5 }),
+        (b"[\"1970-01-01T00:00:01Z\",\"a\",\"b\"]", Reason::NotARecord),
+        (b"{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\"}", Reason::NotARecord),
+        (b"{\"at\":\"now\",\"from\":\"a\",\"text\":\"b\"}", Reason::NotARecord),
+        (b"{\"at\":1,\"from\":\"a\",\"text\":\"b\"}", Reason::NotARecord),
+    ];
+    for (line, reason) in cases {
+        assert_eq!(Record::decode(line), Err(reason), "{}", line.escape_ascii());
+        assert!(!reason.to_string().is_empty());
+    }
+}
+
+#[test]
+fn a_moment_has_six_digits_and_never_panics() {
+    assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000Z");
+    assert_eq!(WallTime(1_700_000_000_120_000).to_string(), "2023-11-14T22:13:20.120000Z");
+    let latest = "9999-12-30T22:00:00.999999Z";
+    assert_eq!(WallTime(u64::MAX).to_string(), latest);
+    assert_eq!(WallTime(i64::MAX as u64).to_string(), latest);
+    let parsed: WallTime = latest.parse().unwrap();
+    assert_eq!(parsed.to_string(), latest);
+}
+
+#[test]
+fn a_moment_is_read_with_any_offset_and_fraction() {
+    let parse = |text: &str| text.parse::<WallTime>().map(|moment| moment.0);
+    assert_eq!(parse("1970-01-01T00:00:01Z"), Ok(1_000_000));
+    assert_eq!(parse("1970-01-01t00:00:01.5z"), Ok(1_500_000));
+    assert_eq!(parse("1970-01-01T05:30:01.000001999+05:30"), Ok(1_000_001));
+    assert_eq!(parse("1969-12-31T23:00:01-01:00"), Ok(1_000_000));
+    assert_eq!(parse("1970-01-01T00:00:01-00:00"), Ok(1_000_000));
+    assert_eq!(parse("1969-12-31T23:59:59Z"), Ok(0));
+    assert_eq!(parse("0000-01-01T00:00:00+23:59"), Ok(0));
+    assert_eq!(parse("-009999-01-01T00:00:00+23:59"), Ok(0));
+    let latest = parse("9999-12-30T22:00:00.999999Z");
+    assert_eq!(parse("9999-12-31T23:59:59.999Z"), latest);
+    for text in [
+        "",
+        "now",
+        "1970-01-01",
+        "1970-01-01T00:00:01",
+        "1970-13-01T00:00:01Z",
+        "1970-01-01T25:00:00Z",
+    ] {
+        assert_eq!(parse(text), Err(NotAMoment), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_comes_back_as_it_was(
+        from in any_text(), text in any_text(), at in 0_u64..253_402_207_200_000_000,
+    ) {
+        let record = Record { at: WallTime(at), from, text };
+        let line = record.encode().unwrap();
+        let (end, body) = line.split_last().unwrap();
+        prop_assert_eq!(*end, b'\n');
+        prop_assert!(!body.contains(&b'\n'));
+        prop_assert_eq!(Record::decode(body), Ok(record));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Record::decode(&bytes);
+        let _ = Disk::new(&bytes).try_open(3);
+        let disk = Disk::new(&bytes);
+        let len = bytes.len() as u64;
+        prop_assert!(Verify::over(disk, Path::new("/disk"), len).all(|found| found.is_ok()));
+    }
+}
+
+fn any_text() -> impl Strategy<Value = String> {
+    let special = prop_oneof![
+        any::<char>(),
+        proptest::char::range('\0', '\u{9f}'),
+        Just('"'),
+        Just('\\'),
+        Just('\u{2028}'),
+        Just('\u{feff}'),
+        Just('\u{1f600}'),
+    ];
+    proptest::collection::vec(special, 0..200).prop_map(String::from_iter)
+}

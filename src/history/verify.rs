@@ -1,0 +1,152 @@
+//! Checks every line of a history, in the background and in little memory.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    HistoryError, MAX_LINE, Storage,
+    record::{Reason, Record},
+};
+
+const BLOCK: u64 = 64 * 1024;
+
+/// A line that is not a record. It stays in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Which line, from 1 on.
+    pub line: u64,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Why it is not a record.
+    pub reason: Reason,
+}
+
+/// A check of a whole history: yields every damaged line, in order.
+///
+/// It reads through a handle of its own up to a fixed length, so that it may
+/// run in another thread while the server appends. It never writes, and never
+/// holds more than one line and one block, however long a line is. After an
+/// error it ends.
+#[derive(Debug)]
+pub struct Verify<S: Storage = File> {
+    storage: S,
+    path: PathBuf,
+    /// How much of the file is left to read, as offsets.
+    next: u64,
+    end: u64,
+    block: Vec<u8>,
+    /// How much of `block` is done.
+    used: usize,
+    /// The line that is being read, up to the longest a record may be.
+    text: Vec<u8>,
+    /// The line that is next.
+    line: u64,
+    offset: u64,
+}
+
+impl Verify {
+    /// A check of the file as long as it is now, without taking its lock.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        let file = File::open(path).map_err(|cause| HistoryError::open(path, cause))?;
+        let len = file.size().map_err(|cause| HistoryError::read(path, cause))?;
+        Ok(Self::over(file, path, len))
+    }
+}
+
+impl<S: Storage> Verify<S> {
+    /// A check of the first `len` bytes of `storage`; `path` is for errors.
+    pub fn over(storage: S, path: &Path, len: u64) -> Self {
+        Self {
+            storage,
+            path: path.to_owned(),
+            next: 0,
+            end: len,
+            block: Vec::new(),
+            used: 0,
+            text: Vec::new(),
+            line: 1,
+            offset: 0,
+        }
+    }
+
+    /// Checks one line. `None` at the end, the inner `None` for a record.
+    fn check_line(&mut self) -> io::Result<Option<Option<Damage>>> {
+        self.text.clear();
+        let mut size = 0;
+        let ended = loop {
+            if self.used == self.block.len() && !self.read_block()? {
+                break false;
+            }
+            let rest = &self.block[self.used..];
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            size += piece.len() as u64;
+            // One byte too long is enough to see that a line is too long.
+            let room = MAX_LINE - self.text.len();
+            self.text.extend_from_slice(&piece[..piece.len().min(room)]);
+            self.used += piece.len() + usize::from(end.is_some());
+            if end.is_some() {
+                break true;
+            }
+        };
+        if !ended && size == 0 {
+            return Ok(None);
+        }
+        let reason = match Record::decode(&self.text) {
+            Err(Reason::TooLong) => Some(Reason::TooLong),
+            _ if !ended => Some(Reason::Unterminated),
+            outcome => outcome.err(),
+        };
+        let damage = reason.map(|reason| Damage { line: self.line, offset: self.offset, reason });
+        self.line += 1;
+        self.offset += size + u64::from(ended);
+        Ok(Some(damage))
+    }
+
+    /// How many bytes of the file it holds at most by now.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.block.capacity() + self.text.capacity()
+    }
+
+    fn read_block(&mut self) -> io::Result<bool> {
+        let size = BLOCK.min(self.end - self.next);
+        if size == 0 {
+            return Ok(false);
+        }
+        self.block.resize(size as usize, 0);
+        let count = self.storage.read_at(self.next, &mut self.block)?;
+        if count == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it became shorter while it was checked",
+            ));
+        }
+        self.block.truncate(count);
+        self.used = 0;
+        self.next += count as u64;
+        Ok(true)
+    }
+}
+
+impl<S: Storage> Iterator for Verify<S> {
+    type Item = Result<Damage, HistoryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.check_line() {
+                Ok(None) => return None,
+                Ok(Some(None)) => {}
+                Ok(Some(Some(damage))) => return Some(Ok(damage)),
+                Err(cause) => {
+                    self.next = self.end;
+                    self.used = self.block.len();
+                    return Some(Err(HistoryError::read(&self.path, cause)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Getting in: a three-way handshake in which the server remembers nothing, and sends nothing
+//! larger than it got, before the address has answered.
+//!
+//! ```text
+//! client                      server
+//! Join (512 bytes) ─────────►          nothing kept
+//!        ◄───────────────── Challenge  the cookie holds all the server needs to know
+//! Join + cookie ────────────►          address proven: name checked, session made
+//!        ◄─────────────────── Welcome  first message of the session, reliable
+//! ```
+
+use super::{Event, Hub, Peer, cookie};
+use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
+use crate::protocol::{
+    Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
+    encode_message,
+};
+use crate::registry::{Path, PeerId, Unavailable};
+use crate::time::{Now, WallTime, micros};
+use rand_chacha::rand_core::Rng;
+use std::time::Duration;
+
+/// The fields of a `Join` frame.
+#[derive(Clone, Copy)]
+struct Join<'a> {
+    nonce: u64,
+    cookie: &'a [u8],
+    nickname: &'a str,
+    delivery: Delivery,
+    resume: &'a [u8],
+    seen: WallTime,
+    next: u16,
+}
+
+impl Hub {
+    /// Takes in a datagram of session zero.
+    pub(super) fn handle_handshake(
+        &mut self,
+        path: Path,
+        datagram: &Datagram<'_>,
+        bytes: usize,
+        now: Now,
+    ) {
+        let join = datagram.frames().next().and_then(|frame| match frame {
+            Frame::Join { nonce, cookie, nickname, delivery, resume, seen, next } => {
+                let seen = WallTime(seen);
+                Some(Join { nonce, cookie, nickname, delivery, resume, seen, next })
+            }
+            _ => None,
+        });
+        let Some(join) = join.filter(|_| bytes >= JOIN_SIZE) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        if !self.cookies.accepts(join.cookie, &path, join.nonce, now.mono) {
+            let cookie = self.cookies.issue(&path, join.nonce, now.mono);
+            self.counters.challenges += 1;
+            self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
+        } else if !self.is_repeated(&join, path) {
+            self.admit(&join, path, now);
+        }
+    }
+
+    /// A join of another version is told which version this is, in a datagram that both share.
+    pub(super) fn refuse_version(
+        &mut self,
+        path: Path,
+        version: u8,
+        invariant: &Invariant,
+        bytes: usize,
+        now: Now,
+    ) {
+        if invariant.from_server || bytes < JOIN_SIZE {
+            return;
+        }
+        let detail = format!("this server speaks version {VERSION}, not {version}");
+        self.refuse(path, 0, Refusal::Version, &detail, now);
+    }
+
+    /// The `Welcome` to this very join is under way; the link sees to it that it arrives.
+    fn is_repeated(&self, join: &Join<'_>, path: Path) -> bool {
+        let peer = self.nonces.get(&join.nonce);
+        let entry = peer.and_then(|peer| self.registry.entry(*peer));
+        entry.is_some_and(|entry| entry.path == path)
+    }
+
+    fn admit(&mut self, join: &Join<'_>, path: Path, now: Now) {
+        if self.shutting_down {
+            let detail = "the server is closing";
+            return self.refuse(path, join.nonce, Refusal::ShuttingDown, detail, now);
+        }
+        let nickname = match Nickname::parse(bounded(join.nickname)) {
+            Ok(nickname) => nickname,
+            Err(error) => {
+                let detail = error.to_string();
+                return self.refuse(path, join.nonce, Refusal::NameNotAllowed, &detail, now);
+            }
+        };
+        let mut token: Token = [0; 16];
+        self.rng.fill_bytes(&mut token);
+        let owner = self.registry.named(&nickname.key()).filter(|owner| {
+            let entry = self.registry.entry(*owner);
+            entry.is_some_and(|entry| cookie::same(&entry.token, join.resume))
+        });
+        if let Some(owner) = owner {
+            return self.take_over(owner, join, token, path, now);
+        }
+        let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
+        match registered {
+            Ok(id) => {
+                self.enter(id, join, now);
+                self.welcome(id, join, nickname.as_str(), token, true);
+                let nickname = nickname.to_string();
+                let peers = self.room.len();
+                self.events.push_back(Event::Joined { nickname, path, peers });
+            }
+            Err(why) => {
+                let (reason, detail) = explain(why, &nickname);
+                self.refuse(path, join.nonce, reason, &detail, now);
+            }
+        }
+    }
+
+    /// The owner of a name is back while its old session still lives: nobody came or went.
+    fn take_over(&mut self, id: PeerId, join: &Join<'_>, token: Token, path: Path, now: Now) {
+        if let Some(old) = self.peers.remove(&id) {
+            self.sessions.remove(&old.link.session());
+            self.forget_nonce(old.nonce, id);
+        }
+        self.registry.renew(id, token, path, now.mono);
+        self.room.renumber(id, join.next);
+        self.enter(id, join, now);
+        let nickname = self.registry.entry(id).map(|entry| entry.nickname.to_string());
+        let nickname = nickname.unwrap_or_default();
+        self.welcome(id, join, &nickname, token, false);
+        self.events.push_back(Event::Moved { nickname, path });
+    }
+
+    /// Makes the session.
+    fn enter(&mut self, id: PeerId, join: &Join<'_>, now: Now) {
+        let link = self.new_link(now.mono);
+        self.sessions.insert(link.session(), id);
+        self.nonces.insert(join.nonce, id);
+        let delivery = join.delivery;
+        let nonce = join.nonce;
+        // A peer that takes over may still stand in the queue; then it stands there twice.
+        self.peers.insert(id, Peer { link, delivery, nonce, closing: None, dirty: false });
+        self.touch(id);
+    }
+
+    fn welcome(&mut self, id: PeerId, join: &Join<'_>, nickname: &str, token: Token, new: bool) {
+        let (lines, complete) = self.room.replay(join.seen);
+        let message = ServerMessage::Welcome {
+            nonce: join.nonce,
+            peer: id.0,
+            token,
+            nickname,
+            room: &self.config.room,
+            heartbeat_ms: millis(self.config.heartbeat),
+            expiry_ms: millis(self.config.capacity.expiry),
+            burst: 0,
+            rate: 0,
+            peers: self.room.count() + u16::from(new),
+            replay: u16::try_from(lines.len()).unwrap_or(u16::MAX),
+            complete,
+        };
+        let payload = encode_message(&message).into();
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let _ = peer.link.send(payload, Delivery::ReliableOrdered, None);
+        }
+        if new {
+            self.room.join(id, nickname, join.next);
+        }
+        self.room.brief(id, &lines);
+    }
+
+    fn refuse(&mut self, path: Path, nonce: u64, reason: Refusal, detail: &str, now: Now) {
+        self.counters.refusals += 1;
+        self.send_stateless(path, 0, &Frame::Refused { nonce, reason, detail }, now);
+        self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+    }
+}
+
+fn explain(why: Unavailable, nickname: &Nickname) -> (Refusal, String) {
+    match why {
+        Unavailable::NameTaken => (
+            Refusal::NameTaken,
+            format!(
+                "the nickname {nickname}, or one that looks like it, is in use: choose another"
+            ),
+        ),
+        Unavailable::Full => {
+            (Refusal::RoomFull, "the room is full: try again when somebody has left".to_owned())
+        }
+        Unavailable::TooManyFromAddress => {
+            (Refusal::TooManyFromAddress, "too many are here from your address already".to_owned())
+        }
+    }
+}
+
+/// Names are short; what is not is cut before anything looks at it, and is refused as too long.
+fn bounded(raw: &str) -> &str {
+    &raw[..raw.floor_char_boundary(MAX_RAW_NAME)]
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,467 @@
+//! The server without its sockets: datagrams in, datagrams out. It joins the registry (who), the
+//! room (what is said) and one link for each peer (how it gets there), and decides nothing that one
+//! of them could decide.
+//!
+//! ```text
+//! handle_datagram ─► session 0?  handshake.rs: challenge, refuse, admit
+//!                 └► a session:  here, by its path ─► link.receive ─► requests.rs ─► room
+//! room's posts ─► links of the recipients ─► poll_transmit
+//! ```
+//!
+//! Contract: after any `handle_*` call, first drain `poll_event` and carry out what it says (a line
+//! is written to the history *before* the acknowledgment of it can leave), then drain
+//! `poll_transmit`, then sleep until `poll_timeout`. The hub never reads a clock, opens a socket,
+//! or spawns; the same calls with the same arguments give the same output.
+
+mod cookie;
+mod handshake;
+mod requests;
+mod timers;
+
+use crate::link::{Link, Role};
+use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::{
+    Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, Header, Invariant, LeaveReason,
+    ServerMessage, encode_message,
+};
+use crate::registry::{Capacity, Path, PeerId, Registry};
+use crate::room::{Kind, Line, Past, Post, Recipients, Room};
+use crate::time::{Now, Timestamp};
+use cookie::Cookies;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+use timers::Timers;
+
+/// What the server is told by whoever starts it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the room is called.
+    pub room: String,
+    /// Clients send something at least this often.
+    pub heartbeat: Duration,
+    /// How many may be here, and how long the silent stay.
+    pub capacity: Capacity,
+    /// Lines replayed to newcomers.
+    pub replay: usize,
+}
+
+/// What the driver should know or do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A line was said: write it to the history before anything else is sent.
+    Line(Line),
+    /// Somebody came.
+    Joined {
+        /// Under this name.
+        nickname: String,
+        /// From here.
+        path: Path,
+        /// So many are here now.
+        peers: usize,
+    },
+    /// Somebody went.
+    Left {
+        /// Under this name.
+        nickname: String,
+        /// Why.
+        reason: LeaveReason,
+        /// So many are here now.
+        peers: usize,
+    },
+    /// A peer is at another address now.
+    Moved {
+        /// Who.
+        nickname: String,
+        /// Where to.
+        path: Path,
+    },
+    /// Somebody was not let in.
+    Refused {
+        /// From here.
+        path: Path,
+        /// Told so.
+        detail: String,
+    },
+}
+
+/// What came in and could not be used, or was answered without a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received, of any kind.
+    pub received: u64,
+    /// Not this protocol: the magic is wrong, or the size.
+    pub alien: u64,
+    /// Of another version.
+    pub other_version: u64,
+    /// With a wrong checksum.
+    pub corrupt: u64,
+    /// With a right checksum and wrong contents.
+    pub malformed: u64,
+    /// For a session that does not exist.
+    pub unknown_session: u64,
+    /// Challenges sent.
+    pub challenges: u64,
+    /// Refusals sent.
+    pub refusals: u64,
+    /// Lines that a full queue to a slow peer did not take.
+    pub overflowed: u64,
+}
+
+#[derive(Debug)]
+struct Peer {
+    link: Link,
+    /// How it wants chat lines delivered.
+    delivery: Delivery,
+    nonce: u64,
+    /// It has said goodbye, or was told to go: forgotten at this time at the latest.
+    closing: Option<Timestamp>,
+    /// Queued in `dirty`.
+    dirty: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Hub {
+    config: Config,
+    rng: ChaCha20Rng,
+    cookies: Cookies,
+    registry: Registry,
+    room: Room,
+    peers: BTreeMap<PeerId, Peer>,
+    sessions: HashMap<u64, PeerId>,
+    nonces: HashMap<u64, PeerId>,
+    /// Peers whose link may have something to send.
+    dirty: VecDeque<PeerId>,
+    /// When each peer's link wants to be called.
+    timers: Timers,
+    /// Answers to those who have no session. At most one for each datagram that came in.
+    stateless: VecDeque<(Path, Vec<u8>)>,
+    events: VecDeque<Event>,
+    shutting_down: bool,
+    counters: Counters,
+}
+
+impl Hub {
+    /// A hub whose every random choice follows from `seed`.
+    pub fn new(config: Config, past: Past, seed: [u8; 32], now: Now) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        Self {
+            cookies: Cookies::new(&mut rng, now.mono),
+            registry: Registry::new(config.capacity),
+            room: Room::new(past, config.replay, now.wall),
+            config,
+            rng,
+            peers: BTreeMap::new(),
+            sessions: HashMap::new(),
+            nonces: HashMap::new(),
+            dirty: VecDeque::new(),
+            timers: Timers::default(),
+            stateless: VecDeque::new(),
+            events: VecDeque::new(),
+            shutting_down: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes in whatever a socket received. Nothing in it can make the hub fail.
+    pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
+        self.counters.received += 1;
+        self.cookies.renew(&mut self.rng, now.mono);
+        let datagram = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(error) => return self.handle_undecodable(path, bytes, error, now),
+        };
+        if datagram.header.flags.contains(Flags::FROM_SERVER) {
+            self.counters.malformed += 1; // a reply is never replied to
+        } else if datagram.header.session == 0 {
+            self.handle_handshake(path, &datagram, bytes.len(), now);
+        } else {
+            self.handle_session(path, &datagram, bytes.len(), now);
+        }
+        self.deliver_posts();
+    }
+
+    /// Does what is due by `now`.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(peer) = self.registry.expired(now.mono) {
+            self.drop_peer(peer, LeaveReason::Timeout, now.mono);
+        }
+        while let Some(id) = self.timers.pop_due(now.mono) {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            peer.link.handle_timeout(now.mono);
+            if peer.closing.is_some_and(|at| at <= now.mono || peer.link.is_idle()) {
+                self.forget(id, false, now.mono);
+            } else if peer.link.has_failed() {
+                self.drop_peer(id, LeaveReason::Timeout, now.mono);
+            } else {
+                self.touch(id);
+            }
+        }
+        self.deliver_posts();
+    }
+
+    /// Tells everybody something, such as a full disk.
+    pub fn notice(&mut self, text: &str) {
+        self.room.notice(text);
+        self.deliver_posts();
+    }
+
+    /// Says goodbye to everybody. Go on driving the hub until `is_finished`.
+    pub fn shutdown(&mut self, now: Now) {
+        self.shutting_down = true;
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.close(peer, LeaveReason::Shutdown, "the server is closing", now.mono);
+        }
+        self.deliver_posts();
+    }
+
+    /// Whether a shutdown is over: everybody knows, or had a second to.
+    pub fn is_finished(&self) -> bool {
+        self.shutting_down && self.peers.is_empty()
+    }
+
+    /// What to write down or log next. Drain this before `poll_transmit`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Puts the next datagram into `buffer` and says where it goes.
+    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Path> {
+        if let Some((path, bytes)) = self.stateless.pop_front() {
+            *buffer = bytes;
+            return Some(path);
+        }
+        while let Some(id) = self.dirty.front().copied() {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                if peer.link.poll_transmit(buffer, now.mono) {
+                    return self.registry.entry(id).map(|entry| entry.path);
+                }
+                peer.dirty = false;
+                let wake = peer.link.poll_timeout().map(|(at, _)| at);
+                let wake = [wake, peer.closing].into_iter().flatten().min();
+                self.timers.set(id, wake);
+            }
+            self.dirty.pop_front();
+        }
+        None
+    }
+
+    /// When to call `handle_timeout` next. With output still queued that is at once.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if !(self.stateless.is_empty() && self.dirty.is_empty() && self.events.is_empty()) {
+            return Some(Timestamp::ZERO);
+        }
+        [self.timers.next(), self.registry.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The counters so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The nicknames of those in the room, by peer number.
+    pub fn nicknames(&self) -> impl Iterator<Item = &str> {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.closing.is_none())
+            .filter_map(|(id, _)| Some(self.registry.entry(*id)?.nickname.as_str()))
+    }
+
+    /// Sessions that exist, those about to close included.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
+        let counter = match error {
+            DecodeError::TooShort(_) | DecodeError::TooLong | DecodeError::Magic(_) => {
+                &mut self.counters.alien
+            }
+            DecodeError::Version(_) => &mut self.counters.other_version,
+            DecodeError::Checksum { .. } => &mut self.counters.corrupt,
+            DecodeError::Flags(_) | DecodeError::Malformed(_) | DecodeError::NotCanonical(_) => {
+                &mut self.counters.malformed
+            }
+        };
+        *counter += 1;
+        log::debug!("dropped a datagram of {} bytes from {}: {error}", bytes.len(), path.remote);
+        if let (DecodeError::Version(version), Some(invariant)) = (error, Invariant::read(bytes)) {
+            self.refuse_version(path, version, &invariant, bytes.len(), now);
+        }
+    }
+
+    fn handle_session(&mut self, path: Path, datagram: &Datagram<'_>, bytes: usize, now: Now) {
+        let session = datagram.header.session;
+        let Some(id) = self.sessions.get(&session).copied() else {
+            self.counters.unknown_session += 1;
+            // One frame makes a datagram as long as this answer to it. A bare acknowledgment
+            // gets none.
+            if datagram.frames().next().is_some() {
+                self.send_stateless(path, session, &Frame::Reset, now);
+            }
+            return;
+        };
+        if self.registry.entry(id).is_some_and(|entry| entry.path != path)
+            && !self.follow(id, path, datagram, bytes, now)
+        {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        self.registry.heard(id, now.mono);
+        peer.link.receive(datagram, bytes, now.mono);
+        while let Some(received) =
+            self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received())
+        {
+            self.handle_message(id, &received.payload, now);
+        }
+        self.touch(id);
+    }
+
+    /// A session appeared on another path. Nothing is done for it there until that path answered
+    /// a challenge (RFC 9000 §8.2, §9.3). Says whether the datagram may be used now.
+    fn follow(
+        &mut self,
+        id: PeerId,
+        path: Path,
+        datagram: &Datagram<'_>,
+        bytes: usize,
+        now: Now,
+    ) -> bool {
+        let session = datagram.header.session;
+        let newest = self.peers.get(&id).is_some_and(|peer| peer.link.is_newest(&datagram.header));
+        if !newest {
+            return false;
+        }
+        let answered = datagram.frames().any(|frame| match frame {
+            Frame::PathResponse(cookie) => {
+                self.cookies.accepts_path(&cookie, &path, session, now.mono)
+            }
+            _ => false,
+        });
+        if answered {
+            self.registry.relocate(id, path);
+            if let Some(entry) = self.registry.entry(id) {
+                let nickname = entry.nickname.to_string();
+                self.events.push_back(Event::Moved { nickname, path });
+            }
+        } else if bytes >= crate::link::PATH_CHALLENGE_LEN {
+            let cookie = self.cookies.issue_path(&path, session, now.mono);
+            self.counters.challenges += 1;
+            self.send_stateless(path, session, &Frame::PathChallenge(cookie), now);
+        }
+        answered
+    }
+
+    fn send_stateless(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        writer.push(frame);
+        writer.finish(&Header {
+            flags: Flags::FROM_SERVER,
+            session,
+            timestamp: now.mono.low_bits(),
+            ..Header::default()
+        });
+        self.stateless.push_back((path, bytes));
+    }
+
+    /// Gives the room's posts to the links of those they are for.
+    fn deliver_posts(&mut self) {
+        while let Some(post) = self.room.poll_post() {
+            match post.to {
+                Recipients::One(id) => self.deliver(id, &post),
+                Recipients::All => self.deliver_to_all(None, &post),
+                Recipients::AllBut(id) => self.deliver_to_all(Some(id), &post),
+            }
+        }
+    }
+
+    fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
+        let recipients: Vec<PeerId> =
+            self.peers.keys().copied().filter(|id| Some(*id) != except).collect();
+        for id in recipients {
+            self.deliver(id, post);
+        }
+    }
+
+    fn deliver(&mut self, id: PeerId, post: &Post) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
+            return;
+        };
+        let delivery = match post.kind {
+            Kind::Line => peer.delivery,
+            Kind::Control => Delivery::ReliableOrdered,
+        };
+        if peer.link.send(post.payload.clone(), delivery, None).is_err() {
+            self.counters.overflowed += 1;
+        }
+        self.touch(id);
+    }
+
+    /// Ends a session in order: the last message leaves, and the session with it a little later.
+    fn close(&mut self, id: PeerId, reason: LeaveReason, detail: &str, now: Timestamp) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
+            return;
+        };
+        let message = encode_message(&ServerMessage::Closing { reason, detail });
+        let _ = peer.link.send(message.into(), Delivery::ReliableOrdered, None);
+        peer.closing = Some(now + LEAVE_TIMEOUT);
+        self.registry.retire(id);
+        self.touch(id);
+        self.announce_departure(id, reason);
+    }
+
+    /// Ends a session whose other end is not there any more.
+    fn drop_peer(&mut self, id: PeerId, reason: LeaveReason, now: Timestamp) {
+        self.forget(id, true, now);
+        self.announce_departure(id, reason);
+    }
+
+    fn announce_departure(&mut self, id: PeerId, reason: LeaveReason) {
+        if let Some(nickname) = self.room.leave(id, reason) {
+            let peers = self.room.len();
+            self.events.push_back(Event::Left { nickname, reason, peers });
+        }
+    }
+
+    fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
+        self.registry.remove(id, hold_name, now);
+        self.timers.set(id, None);
+        if let Some(peer) = self.peers.remove(&id) {
+            self.sessions.remove(&peer.link.session());
+            self.forget_nonce(peer.nonce, id);
+        }
+    }
+
+    fn forget_nonce(&mut self, nonce: u64, id: PeerId) {
+        if self.nonces.get(&nonce) == Some(&id) {
+            self.nonces.remove(&nonce);
+        }
+    }
+
+    /// The link of this peer may have something to send, or another timeout.
+    fn touch(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && !std::mem::replace(&mut peer.dirty, true)
+        {
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// A session id nobody has, and nobody can guess (RFC 6056 for why ids should be random).
+    fn new_session(&mut self) -> u64 {
+        loop {
+            let session = self.rng.next_u64();
+            if session != 0 && !self.sessions.contains_key(&session) {
+                return session;
+            }
+        }
+    }
+
+    fn new_link(&mut self, now: Timestamp) -> Link {
+        Link::new(self.new_session(), Role::Server, 1, now)
+    }
+}

@@ -1,0 +1,117 @@
+//! Messages on their way in: each reliable one is handed on once, and those sent in order wait
+//! for the ones before them, which is head-of-line blocking; the wait is measured.
+
+use super::Received;
+use crate::protocol::limits::MESSAGE_WINDOW;
+use crate::protocol::unwrap16;
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Debug)]
+struct Waiting {
+    payload: Box<[u8]>,
+    since: Timestamp,
+}
+
+/// The state of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// All ids below were received.
+    next: u64,
+    /// Those above that were received: with the message, if it waits for its turn.
+    ahead: BTreeMap<u64, Option<Waiting>>,
+}
+
+/// What became of a reliable message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    New,
+    Duplicate,
+    /// Beyond the window that this end announced.
+    OutsideWindow,
+}
+
+impl Inbox {
+    /// The window to announce: the largest id this end has room for.
+    pub(super) fn window(&self) -> u16 {
+        (self.next + MESSAGE_WINDOW - 1) as u16
+    }
+
+    /// Takes in a reliable message and hands on whatever is ready.
+    pub(super) fn receive(
+        &mut self,
+        wire: u16,
+        payload: &[u8],
+        ordered: bool,
+        now: Timestamp,
+        ready: &mut impl Extend<Received>,
+    ) -> Placed {
+        let id = unwrap16(wire, self.next);
+        if id < self.next || self.ahead.contains_key(&id) {
+            return Placed::Duplicate;
+        }
+        if id >= self.next + MESSAGE_WINDOW {
+            return Placed::OutsideWindow;
+        }
+        if ordered && id > self.next {
+            let waiting = Waiting { payload: payload.into(), since: now };
+            self.ahead.insert(id, Some(waiting));
+            return Placed::New;
+        }
+        ready.extend([Received { payload: payload.into(), held: Duration::ZERO }]);
+        if id > self.next {
+            self.ahead.insert(id, None);
+            return Placed::New;
+        }
+        self.next += 1;
+        while let Some(waiting) = self.ahead.remove(&self.next) {
+            self.next += 1;
+            ready.extend(
+                waiting
+                    .map(|Waiting { payload, since }| Received { payload, held: now.since(since) }),
+            );
+        }
+        Placed::New
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(inbox: &mut Inbox, id: u16, ordered: bool, at: u64) -> (Placed, Vec<(u8, u128)>) {
+        let mut ready = Vec::new();
+        let now = Timestamp::from_micros(at);
+        let placed = inbox.receive(id, &[id as u8], ordered, now, &mut ready);
+        (placed, ready.iter().map(|r| (r.payload[0], r.held.as_micros())).collect())
+    }
+
+    #[test]
+    fn ordered_messages_wait_for_those_before_them_and_say_how_long() {
+        let mut inbox = Inbox::default();
+        assert_eq!(receive(&mut inbox, 2, true, 10), (Placed::New, vec![]));
+        assert_eq!(receive(&mut inbox, 1, true, 20), (Placed::New, vec![]));
+        assert_eq!(receive(&mut inbox, 1, true, 30), (Placed::Duplicate, vec![]));
+        let expected = vec![(0, 0), (1, 30), (2, 40)];
+        assert_eq!(receive(&mut inbox, 0, true, 50), (Placed::New, expected));
+        assert_eq!(receive(&mut inbox, 0, true, 60), (Placed::Duplicate, vec![]));
+    }
+
+    #[test]
+    fn unordered_messages_do_not_wait_and_let_ordered_ones_pass_once_they_are_here() {
+        let mut inbox = Inbox::default();
+        assert_eq!(receive(&mut inbox, 1, false, 10), (Placed::New, vec![(1, 0)]));
+        assert_eq!(receive(&mut inbox, 2, true, 20), (Placed::New, vec![]));
+        assert_eq!(receive(&mut inbox, 1, false, 30), (Placed::Duplicate, vec![]));
+        assert_eq!(receive(&mut inbox, 0, false, 50), (Placed::New, vec![(0, 0), (2, 30)]));
+    }
+
+    #[test]
+    fn nothing_beyond_the_window_is_kept() {
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.window(), 63);
+        assert_eq!(receive(&mut inbox, 64, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 63, true, 0), (Placed::New, vec![]));
+    }
+}

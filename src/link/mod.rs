@@ -1,0 +1,442 @@
+//! One peer's side of one conversation: sequence numbers, acknowledgments, retransmission, order,
+//! and the counts of what the network did. It knows no addresses, no rooms and no clocks; both
+//! the server's hub and the client's session own links, one for each other end.
+//!
+//! A datagram comes in through [`Link::receive`] and its messages go out through
+//! [`Link::poll_received`]; a message comes in through [`Link::send`] and leaves in a datagram that
+//! [`Link::poll_transmit`] builds. The contract of all sans-IO parts holds: after any call that
+//! changes something, drain `poll_transmit` and `poll_received`, then read `poll_timeout`.
+//!
+//! ```text
+//! receive ─► arrivals (which datagrams) ─► inbox (which messages, in what order) ─► poll_received
+//!        └─► recovery (what did the other end get?) ─► outbox (send again?)
+//! send ────► outbox ─► poll_transmit ─► recovery (remember what left, and when)
+//! ```
+
+mod arrivals;
+mod congestion;
+mod inbox;
+mod outbox;
+mod recovery;
+mod rtt;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use outbox::Payload;
+pub use stats::Stats;
+
+use crate::protocol::limits::GIVE_UP;
+use crate::protocol::{
+    Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie,
+};
+use crate::time::{Timestamp, micros};
+use arrivals::{Arrival, Arrivals};
+use inbox::{Inbox, Placed};
+use outbox::Outbox;
+use recovery::{Content, Outcome, Recovery};
+use stats::{Jitter, RecentRtts};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A server may answer a datagram from a new address with a path challenge, but only if that is
+/// no larger than what came (RFC 9000 §8.2.1): a client's heartbeats are padded to its size.
+pub const PATH_CHALLENGE_LEN: usize = HEADER_LEN + 1 + size_of::<PathCookie>();
+/// Units of the header's ack delay.
+const ACK_DELAY_UNIT: u64 = 100;
+
+/// Which end of a conversation a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Marks its datagrams [`Flags::FROM_SERVER`].
+    Server,
+    /// Sends a heartbeat when it was silent for the interval.
+    Client {
+        /// The interval.
+        heartbeat: Duration,
+    },
+}
+
+/// A message the other end sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The message, encoded.
+    pub payload: Box<[u8]>,
+    /// How long it waited here for one that was sent before it.
+    pub held: Duration,
+}
+
+/// What became of a message that was sent once, with a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The datagram with it was acknowledged.
+    Arrived(u64),
+    /// It was not, and later ones were.
+    Lost(u64),
+}
+
+/// What a timeout is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// There is something to send right now.
+    Transmit,
+    /// An acknowledgment has waited for company long enough.
+    AckDelay,
+    /// Something sent is to be declared lost, or probed for.
+    LossDetection,
+    /// Nothing was sent for the heartbeat interval.
+    Heartbeat,
+    /// A message has been unacknowledged for too long.
+    GiveUp,
+}
+
+/// The queue to the other end is full: it does not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue to this peer is full")]
+pub struct QueueFull;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Link {
+    session: u64,
+    role: Role,
+    arrivals: Arrivals,
+    recovery: Recovery,
+    outbox: Outbox,
+    inbox: Inbox,
+    received: VecDeque<Received>,
+    fates: VecDeque<Fate>,
+    path_response: Option<PathCookie>,
+    probe: bool,
+    failed: bool,
+    stats: Stats,
+    jitter: Jitter,
+    rtts: RecentRtts,
+}
+
+impl Link {
+    /// A link for `session` whose first datagram will carry `sequence`.
+    pub fn new(session: u64, role: Role, sequence: u32, now: Timestamp) -> Self {
+        Self {
+            session,
+            role,
+            arrivals: Arrivals::default(),
+            recovery: Recovery::new(sequence, now),
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            received: VecDeque::new(),
+            fates: VecDeque::new(),
+            path_response: None,
+            probe: false,
+            failed: false,
+            stats: Stats::default(),
+            jitter: Jitter::default(),
+            rtts: RecentRtts::default(),
+        }
+    }
+
+    /// The session this link belongs to.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Queues a message. In an unreliable direction its fate is reported under `tag`, if any.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when the other end has not taken what is queued already.
+    pub fn send(
+        &mut self,
+        payload: Payload,
+        delivery: Delivery,
+        tag: Option<u64>,
+    ) -> Result<(), QueueFull> {
+        if self.outbox.is_full() {
+            return Err(QueueFull);
+        }
+        self.stats.sent_message_bytes += payload.len() as u64;
+        match delivery {
+            Delivery::Unreliable => self.outbox.push_once(payload, tag),
+            Delivery::ReliableUnordered => self.outbox.push_reliable(payload, false),
+            Delivery::ReliableOrdered => self.outbox.push_reliable(payload, true),
+        }
+        Ok(())
+    }
+
+    /// Lets an acknowledgment of what has come leave at once.
+    pub fn acknowledge_now(&mut self, now: Timestamp) {
+        self.arrivals.elicit(true, now);
+    }
+
+    /// Answers a path challenge in the next datagram.
+    pub fn answer_path(&mut self, cookie: PathCookie) {
+        self.path_response = Some(cookie);
+    }
+
+    /// Whether a datagram with this sequence number would be the newest so far. Only such a one
+    /// may move a session to another address (RFC 9000 §9.3).
+    pub fn is_newest(&self, header: &Header) -> bool {
+        self.arrivals.is_newer(header.sequence)
+    }
+
+    /// Takes in a datagram of this session.
+    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) {
+        let header = &datagram.header;
+        let out_of_order = match self.arrivals.register(header.sequence, now) {
+            Arrival::New { early, late } => {
+                self.stats.reordered += u64::from(late);
+                early || late
+            }
+            Arrival::Duplicate | Arrival::TooOld => {
+                self.stats.duplicated += 1;
+                if asks_for_ack(datagram) {
+                    self.arrivals.elicit(false, now); // the first acknowledgment may be lost
+                }
+                return;
+            }
+        };
+        self.stats.received += 1;
+        self.stats.received_bytes += bytes as u64;
+        self.jitter.arrived(header.timestamp, now);
+        self.outbox.raise_limit(header.window);
+        if header.flags.contains(Flags::ACK) {
+            self.take_acknowledgment(header, now);
+        }
+        for frame in datagram.frames() {
+            let placed = match frame {
+                Frame::Once { payload } => {
+                    let payload = payload.into();
+                    self.received.push_back(Received { payload, held: Duration::ZERO });
+                    Placed::New
+                }
+                Frame::Unordered { id, payload } => {
+                    self.inbox.receive(id, payload, false, now, &mut self.received)
+                }
+                Frame::Ordered { id, payload } => {
+                    self.inbox.receive(id, payload, true, now, &mut self.received)
+                }
+                _ => Placed::New,
+            };
+            self.stats.malformed += u64::from(placed == Placed::OutsideWindow);
+        }
+        if asks_for_ack(datagram) {
+            // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1).
+            self.arrivals.elicit(out_of_order, now);
+        }
+    }
+
+    /// The next message from the other end.
+    pub fn poll_received(&mut self) -> Option<Received> {
+        self.received.pop_front()
+    }
+
+    /// The fate of a message that was sent once with a tag.
+    pub fn poll_fate(&mut self) -> Option<Fate> {
+        self.fates.pop_front()
+    }
+
+    /// Builds the next datagram in `buffer`, if there is one to send now.
+    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
+        let heartbeat = self.heartbeat_due().is_some_and(|due| due <= now);
+        let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
+        let probe = std::mem::take(&mut self.probe);
+        let may_send = probe || self.recovery.congestion.has_room();
+        let messages = may_send && self.has_message();
+        if !(heartbeat || acknowledge || probe || messages || self.path_response.is_some()) {
+            return false;
+        }
+        let mut writer = DatagramWriter::new(buffer);
+        let mut contents = Vec::new();
+        if let Some(cookie) = self.path_response.take() {
+            writer.push(&Frame::PathResponse(cookie));
+        }
+        if may_send {
+            self.write_messages(&mut writer, &mut contents, now);
+        }
+        if probe && contents.is_empty() {
+            self.write_unacknowledged(&mut writer, &mut contents, now);
+        }
+        if writer.is_empty() && (heartbeat || probe) {
+            writer.push(&Frame::Heartbeat);
+            if self.role != Role::Server {
+                writer.pad_to(PATH_CHALLENGE_LEN);
+            }
+        }
+        let eliciting = !writer.is_empty();
+        let bytes = writer.len();
+        let header = self.header(now);
+        writer.finish(&header);
+        self.recovery.on_sent(now, bytes, eliciting, contents);
+        self.stats.sent += 1;
+        self.stats.sent_bytes += bytes as u64;
+        true
+    }
+
+    /// The time has come that `poll_timeout` named.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let mut outcome = Outcome::default();
+        if self.recovery.on_timeout(now, &mut outcome) {
+            self.probe = true;
+        }
+        self.settle(outcome);
+        if self.outbox.oldest().is_some_and(|since| since + GIVE_UP <= now) {
+            self.failed = true;
+        }
+    }
+
+    /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
+        if self.probe
+            || self.path_response.is_some()
+            || (self.recovery.congestion.has_room() && self.has_message())
+        {
+            return Some((Timestamp::ZERO, Timer::Transmit));
+        }
+        let give_up = self.outbox.oldest().map(|since| since + GIVE_UP);
+        [
+            (self.arrivals.due(), Timer::AckDelay),
+            (self.recovery.timeout(), Timer::LossDetection),
+            (self.heartbeat_due(), Timer::Heartbeat),
+            (give_up.filter(|_| !self.failed), Timer::GiveUp),
+        ]
+        .into_iter()
+        .filter_map(|(at, timer)| Some((at?, timer)))
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// Whether a message went unacknowledged for so long that the session is over.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether everything sent was acknowledged (or, if sent once, settled).
+    pub fn is_idle(&self) -> bool {
+        !self.outbox.has_reliable()
+            && self.outbox.next_once().is_none()
+            && !self.recovery.has_outstanding()
+    }
+
+    /// Bytes of messages queued or unacknowledged.
+    pub fn queued_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// The counters so far.
+    pub fn stats(&self) -> Stats {
+        let rtt = &self.recovery.rtt;
+        Stats {
+            received_missing: self.arrivals.missing(),
+            rtt_min: rtt.min,
+            rtt_smoothed: rtt.min.map(|_| rtt.smoothed),
+            rtt_p99: self.rtts.p99(),
+            jitter: self.jitter.estimate(),
+            congestion_window: self.recovery.congestion.window(),
+            ..self.stats
+        }
+    }
+
+    fn has_message(&self) -> bool {
+        self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some()
+    }
+
+    /// Lost messages first, then new ones, as many as fit.
+    fn write_messages(
+        &mut self,
+        writer: &mut DatagramWriter<'_>,
+        contents: &mut Vec<Content>,
+        now: Timestamp,
+    ) {
+        while let Some(message) = self.outbox.next_reliable() {
+            let id = message.id;
+            if !writer.push(&message.frame()) {
+                return;
+            }
+            contents.push(Content::Reliable(id));
+            self.stats.retransmitted += u64::from(self.outbox.reliable_sent(id, now));
+        }
+        while let Some(payload) = self.outbox.next_once() {
+            if !writer.push(&Frame::Once { payload }) {
+                return;
+            }
+            contents.extend(self.outbox.once_sent().map(Content::Once));
+        }
+    }
+
+    /// What a probe carries: the oldest messages the other end may lack (RFC 9002 §6.2.4).
+    fn write_unacknowledged(
+        &mut self,
+        writer: &mut DatagramWriter<'_>,
+        contents: &mut Vec<Content>,
+        now: Timestamp,
+    ) {
+        for (message, _) in self.outbox.unacknowledged() {
+            if !writer.push(&message.frame()) {
+                break;
+            }
+            contents.push(Content::Reliable(message.id));
+        }
+        for content in contents {
+            if let Content::Reliable(id) = content {
+                self.stats.retransmitted += u64::from(self.outbox.reliable_sent(*id, now));
+            }
+        }
+    }
+
+    fn header(&mut self, now: Timestamp) -> Header {
+        let mut flags = match self.role {
+            Role::Server => Flags::FROM_SERVER,
+            Role::Client { .. } => Flags::default(),
+        };
+        let mut header = Header {
+            session: self.session,
+            sequence: self.recovery.next_sequence() as u32,
+            timestamp: now.low_bits(),
+            window: self.inbox.window(),
+            ..Header::default()
+        };
+        if let Some((ack, bitmap, delay)) = self.arrivals.acknowledge(now) {
+            flags = flags.with(Flags::ACK);
+            header.acknowledgment = ack;
+            header.ack_bitmap = bitmap;
+            header.ack_delay = u16::try_from(micros(delay) / ACK_DELAY_UNIT).unwrap_or(u16::MAX);
+        }
+        Header { flags, ..header }
+    }
+
+    fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {
+        let mut outcome = Outcome::default();
+        let delay = Duration::from_micros(u64::from(header.ack_delay) * ACK_DELAY_UNIT);
+        self.recovery.on_ack(header.acknowledgment, header.ack_bitmap, delay, now, &mut outcome);
+        if let Some(rtt) = outcome.rtt {
+            self.rtts.add(rtt);
+        }
+        self.settle(outcome);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.stats.sent_lost += outcome.lost_datagrams;
+        for content in outcome.acked {
+            match content {
+                Content::Reliable(id) => self.outbox.acked(id),
+                Content::Once(tag) => self.fates.push_back(Fate::Arrived(tag)),
+            }
+        }
+        for content in outcome.lost {
+            match content {
+                Content::Reliable(id) => self.outbox.lost(id),
+                Content::Once(tag) => self.fates.push_back(Fate::Lost(tag)),
+            }
+        }
+    }
+
+    fn heartbeat_due(&self) -> Option<Timestamp> {
+        match self.role {
+            Role::Client { heartbeat } => Some(self.recovery.last_eliciting() + heartbeat),
+            Role::Server => None,
+        }
+    }
+}
+
+/// Everything but padding asks for an acknowledgment; an empty datagram is one.
+fn asks_for_ack(datagram: &Datagram<'_>) -> bool {
+    datagram.frames().any(|frame| !matches!(frame, Frame::Padding(_)))
+}

@@ -1,0 +1,186 @@
+//! Messages on their way out: those sent until acknowledged, by id and within the other end's
+//! window, and those sent once. Both queues are bounded in bytes.
+
+use crate::protocol::limits::{MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use crate::protocol::{Frame, unwrap16};
+use crate::time::Timestamp;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// An encoded message, shared by all the peers it goes to.
+pub type Payload = Arc<[u8]>;
+
+/// What a message costs in the queue beyond its bytes, so that empty ones are not free.
+const OVERHEAD: usize = 32;
+
+#[derive(Debug)]
+struct Outgoing {
+    payload: Payload,
+    ordered: bool,
+    first_sent: Option<Timestamp>,
+    last_sent: Timestamp,
+    /// Datagrams with it that are neither acknowledged nor lost.
+    copies: u32,
+    acked: bool,
+}
+
+/// A reliable message ready to be put into a frame.
+#[derive(Debug)]
+pub(super) struct Reliable<'a> {
+    pub(super) id: u64,
+    pub(super) ordered: bool,
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Reliable<'a> {
+    pub(super) fn frame(&self) -> Frame<'a> {
+        let (id, payload) = (self.id as u16, self.payload);
+        if self.ordered { Frame::Ordered { id, payload } } else { Frame::Unordered { id, payload } }
+    }
+}
+
+/// The queues of one direction.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// The id of `reliable[0]`: all before are acknowledged.
+    first: u64,
+    reliable: VecDeque<Outgoing>,
+    /// The first id never sent.
+    unsent: u64,
+    lost: BTreeSet<u64>,
+    /// The largest id the other end is ready for.
+    limit: u64,
+    once: VecDeque<(Payload, Option<u64>)>,
+    bytes: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            first: 0,
+            reliable: VecDeque::new(),
+            unsent: 0,
+            lost: BTreeSet::new(),
+            limit: MESSAGE_WINDOW - 1,
+            once: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl Outbox {
+    /// Whether the bounds leave no room for one more message.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= MAX_QUEUE_BYTES
+    }
+
+    /// Bytes waiting or unacknowledged.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Queues a message to be sent until acknowledged.
+    pub(super) fn push_reliable(&mut self, payload: Payload, ordered: bool) {
+        self.bytes += payload.len() + OVERHEAD;
+        self.reliable.push_back(Outgoing {
+            payload,
+            ordered,
+            first_sent: None,
+            last_sent: Timestamp::ZERO,
+            copies: 0,
+            acked: false,
+        });
+    }
+
+    /// Queues a message to be sent once.
+    pub(super) fn push_once(&mut self, payload: Payload, tag: Option<u64>) {
+        self.bytes += payload.len() + OVERHEAD;
+        self.once.push_back((payload, tag));
+    }
+
+    /// The other end is ready for ids up to `window` (modulo 2^16). It never takes that back.
+    pub(super) fn raise_limit(&mut self, window: u16) {
+        self.limit = self.limit.max(unwrap16(window, self.limit));
+    }
+
+    /// The reliable message to send next: a lost one, else a new one inside the window.
+    pub(super) fn next_reliable(&self) -> Option<Reliable<'_>> {
+        let next = self.lost.first().copied().unwrap_or(self.unsent);
+        if next > self.limit || next >= self.first + MESSAGE_WINDOW {
+            return None;
+        }
+        self.message(next)
+    }
+
+    /// The oldest unacknowledged messages that were sent before, for probes and for spare room.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
+        (self.first..self.unsent).filter_map(|id| {
+            let outgoing = self.reliable.get((id - self.first) as usize)?;
+            if outgoing.acked { None } else { Some((self.message(id)?, outgoing.last_sent)) }
+        })
+    }
+
+    /// Whether any message is unacknowledged, sent or not.
+    pub(super) fn has_reliable(&self) -> bool {
+        !self.reliable.is_empty()
+    }
+
+    /// The message sent once that is next.
+    pub(super) fn next_once(&self) -> Option<&[u8]> {
+        self.once.front().map(|(payload, _)| &**payload)
+    }
+
+    /// That message left; this is its sender's tag.
+    pub(super) fn once_sent(&mut self) -> Option<u64> {
+        let (payload, tag) = self.once.pop_front()?;
+        self.bytes -= payload.len() + OVERHEAD;
+        tag
+    }
+
+    /// Message `id` left in a datagram. True when not for the first time.
+    pub(super) fn reliable_sent(&mut self, id: u64, now: Timestamp) -> bool {
+        self.lost.remove(&id);
+        self.unsent = self.unsent.max(id + 1);
+        let Some(outgoing) = self.slot(id) else { return false };
+        outgoing.last_sent = now;
+        outgoing.copies += 1;
+        outgoing.first_sent.replace(outgoing.first_sent.unwrap_or(now)).is_some()
+    }
+
+    /// A datagram with message `id` arrived.
+    pub(super) fn acked(&mut self, id: u64) {
+        self.lost.remove(&id);
+        if let Some(outgoing) = self.slot(id) {
+            outgoing.acked = true;
+        }
+        while self.reliable.front().is_some_and(|outgoing| outgoing.acked) {
+            if let Some(outgoing) = self.reliable.pop_front() {
+                self.bytes -= outgoing.payload.len() + OVERHEAD;
+            }
+            self.first += 1;
+        }
+    }
+
+    /// A datagram with message `id` was lost: with the last copy the message is.
+    pub(super) fn lost(&mut self, id: u64) {
+        let Some(outgoing) = self.slot(id) else { return };
+        outgoing.copies = outgoing.copies.saturating_sub(1);
+        if outgoing.copies == 0 && !outgoing.acked {
+            self.lost.insert(id);
+        }
+    }
+
+    /// When the oldest unacknowledged message was first sent.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.reliable.front()?.first_sent
+    }
+
+    fn message(&self, id: u64) -> Option<Reliable<'_>> {
+        let outgoing = self.reliable.get(usize::try_from(id.checked_sub(self.first)?).ok()?)?;
+        Some(Reliable { id, ordered: outgoing.ordered, payload: &outgoing.payload })
+    }
+
+    fn slot(&mut self, id: u64) -> Option<&mut Outgoing> {
+        self.reliable.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+}

@@ -1,0 +1,221 @@
+//! Which of this end's datagrams arrived, and which did not: loss detection as in RFC 9002 §6.
+//! It deals in datagrams and knows their contents only as names to hand back.
+
+use super::congestion::Congestion;
+use super::rtt::Rtt;
+use crate::protocol::unwrap32;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A datagram overtaken by this many is lost (RFC 9002 §6.1.1, kPacketThreshold).
+const PACKET_THRESHOLD: u64 = 3;
+/// The longest pause between probes. RFC 9002 doubles for ever; a chat would rather know.
+const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Datagrams remembered at most; older ones count as lost.
+const MAX_REMEMBERED: usize = 1_024;
+/// RFC 9002 §7.6.1, kPersistentCongestionThreshold.
+const PERSISTENT_CONGESTION: u32 = 3;
+
+/// Something a datagram carried that somebody wants to hear about again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A reliable message, by id.
+    Reliable(u64),
+    /// A message sent once, by its sender's tag.
+    Once(u64),
+}
+
+#[derive(Debug)]
+struct Sent {
+    at: Timestamp,
+    bytes: u64,
+    contents: Vec<Content>,
+    /// Asks for an acknowledgment and has not been acknowledged or lost.
+    outstanding: bool,
+}
+
+/// What an acknowledgment or a timer brought to light.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) acked: Vec<Content>,
+    pub(super) lost: Vec<Content>,
+    pub(super) lost_datagrams: u64,
+    pub(super) rtt: Option<Duration>,
+}
+
+/// The sending half of the sequence number.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// The sequence number of `sent[0]`; those before are settled.
+    first: u64,
+    sent: VecDeque<Sent>,
+    outstanding: usize,
+    largest_acked: Option<u64>,
+    last_eliciting: Timestamp,
+    loss_time: Option<Timestamp>,
+    probes_in_a_row: u32,
+    pub(super) rtt: Rtt,
+    pub(super) congestion: Congestion,
+}
+
+impl Recovery {
+    pub(super) fn new(first: u32, now: Timestamp) -> Self {
+        Self {
+            first: u64::from(first),
+            sent: VecDeque::new(),
+            outstanding: 0,
+            largest_acked: None,
+            last_eliciting: now,
+            loss_time: None,
+            probes_in_a_row: 0,
+            rtt: Rtt::default(),
+            congestion: Congestion::default(),
+        }
+    }
+
+    /// The number the next datagram will have.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.first + self.sent.len() as u64
+    }
+
+    /// Whether anything asks for an acknowledgment and has none.
+    pub(super) fn has_outstanding(&self) -> bool {
+        self.outstanding > 0
+    }
+
+    /// When the last datagram that asked for an acknowledgment left.
+    pub(super) fn last_eliciting(&self) -> Timestamp {
+        self.last_eliciting
+    }
+
+    /// A datagram leaves. Only one that asks for an acknowledgment can be lost (§2).
+    pub(super) fn on_sent(
+        &mut self,
+        now: Timestamp,
+        bytes: usize,
+        eliciting: bool,
+        contents: Vec<Content>,
+    ) {
+        let bytes = bytes as u64;
+        if eliciting {
+            self.outstanding += 1;
+            self.last_eliciting = now;
+            self.congestion.on_sent(bytes);
+        } else if self.sent.is_empty() {
+            self.first += 1;
+            return;
+        }
+        self.sent.push_back(Sent { at: now, bytes, contents, outstanding: eliciting });
+    }
+
+    /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
+    pub(super) fn on_ack(
+        &mut self,
+        ack: u32,
+        bitmap: u64,
+        delay: Duration,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) {
+        let next = self.next_sequence();
+        let largest = unwrap32(ack, next);
+        if largest >= next {
+            return; // acknowledges what was never sent
+        }
+        let newly = self.settle(largest, outcome);
+        if let Some(at) = newly {
+            let sample = now.since(at);
+            self.rtt.sample(sample, delay);
+            outcome.rtt = Some(sample);
+        }
+        let mut progress = newly.is_some();
+        for i in (0..64).filter(|i| bitmap >> i & 1 == 1) {
+            let Some(sequence) = largest.checked_sub(1 + i) else { break };
+            progress |= self.settle(sequence, outcome).is_some();
+        }
+        if progress {
+            self.probes_in_a_row = 0;
+        }
+        self.largest_acked = self.largest_acked.max(Some(largest));
+        self.detect_losses(now, outcome);
+    }
+
+    /// When something has to be done if no acknowledgment comes first.
+    pub(super) fn timeout(&self) -> Option<Timestamp> {
+        self.loss_time
+            .or_else(|| (self.outstanding > 0).then(|| self.last_eliciting + self.probe_interval()))
+    }
+
+    /// The timeout has come. True when a probe has to be sent (§6.2.4).
+    pub(super) fn on_timeout(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
+        if self.loss_time.is_some_and(|at| at <= now) {
+            self.detect_losses(now, outcome);
+            return false;
+        }
+        if self.loss_time.is_none() && self.timeout().is_some_and(|at| at <= now) {
+            self.probes_in_a_row += 1;
+            // The interval starts again even when the probe finds no room to leave at once.
+            self.last_eliciting = now;
+            return true;
+        }
+        false
+    }
+
+    fn probe_interval(&self) -> Duration {
+        let doubled = self.rtt.probe_timeout() * (1 << self.probes_in_a_row.min(10));
+        doubled.min(MAX_PROBE_INTERVAL.max(self.rtt.probe_timeout()))
+    }
+
+    /// Marks a datagram as arrived; says when it left, if that is news.
+    fn settle(&mut self, sequence: u64, outcome: &mut Outcome) -> Option<Timestamp> {
+        let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        let sent = self.sent.get_mut(index).filter(|sent| sent.outstanding)?;
+        sent.outstanding = false;
+        let (at, bytes) = (sent.at, sent.bytes);
+        outcome.acked.append(&mut sent.contents);
+        self.outstanding -= 1;
+        self.congestion.on_acked(bytes, at);
+        Some(at)
+    }
+
+    /// Declares lost what later datagrams overtook by too much (§6.1).
+    fn detect_losses(&mut self, now: Timestamp, outcome: &mut Outcome) {
+        self.loss_time = None;
+        let delay = self.rtt.loss_delay();
+        let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
+        let excess = self.sent.len().saturating_sub(MAX_REMEMBERED);
+        let mut span: Option<(Timestamp, Timestamp)> = None;
+        for (index, sent) in self.sent.iter_mut().enumerate() {
+            let index64 = index as u64;
+            if index64 >= overtaken && index >= excess {
+                break;
+            }
+            if !sent.outstanding {
+                continue;
+            }
+            let by_count = index64 + PACKET_THRESHOLD <= overtaken || index < excess;
+            if !by_count && sent.at + delay > now {
+                let at = sent.at + delay;
+                self.loss_time = Some(self.loss_time.map_or(at, |earlier| earlier.min(at)));
+                continue;
+            }
+            sent.outstanding = false;
+            self.outstanding -= 1;
+            outcome.lost_datagrams += 1;
+            outcome.lost.append(&mut sent.contents);
+            self.congestion.on_lost(sent.bytes, sent.at, now);
+            span = Some((span.map_or(sent.at, |(from, _)| from), sent.at));
+        }
+        if let Some((from, to)) = span
+            && self.rtt.min.is_some()
+            && to.since(from) > self.rtt.probe_timeout() * PERSISTENT_CONGESTION
+        {
+            self.congestion.on_persistent_congestion();
+        }
+        while self.sent.front().is_some_and(|sent| !sent.outstanding) {
+            self.sent.pop_front();
+            self.first += 1;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The round-trip time: RFC 9002 §5, and the probe timeout that follows from it (§6.2.1).
+
+use crate::protocol::limits::{INITIAL_RTT, MAX_ACK_DELAY};
+use std::time::Duration;
+
+/// Timer granularity (RFC 9002 §6.1.2, kGranularity).
+pub(super) const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// The estimator. All values are durations on this end's monotonic clock.
+#[derive(Clone, Debug)]
+pub(super) struct Rtt {
+    pub(super) latest: Duration,
+    pub(super) smoothed: Duration,
+    pub(super) variation: Duration,
+    pub(super) min: Option<Duration>,
+}
+
+impl Default for Rtt {
+    fn default() -> Self {
+        Self {
+            latest: Duration::ZERO,
+            smoothed: INITIAL_RTT,
+            variation: INITIAL_RTT / 2,
+            min: None,
+        }
+    }
+}
+
+impl Rtt {
+    /// Takes in a sample and how long the other end says it sat on the acknowledgment (§5.3).
+    pub(super) fn sample(&mut self, latest: Duration, ack_delay: Duration) {
+        self.latest = latest;
+        let Some(min) = self.min else {
+            self.min = Some(latest);
+            self.smoothed = latest;
+            self.variation = latest / 2;
+            return;
+        };
+        let min = min.min(latest);
+        self.min = Some(min);
+        let ack_delay = ack_delay.min(MAX_ACK_DELAY);
+        let adjusted = if latest >= min + ack_delay { latest - ack_delay } else { latest };
+        self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
+        self.smoothed = (7 * self.smoothed + adjusted) / 8;
+    }
+
+    /// The probe timeout before any doubling.
+    pub(super) fn probe_timeout(&self) -> Duration {
+        self.smoothed + (4 * self.variation).max(GRANULARITY) + MAX_ACK_DELAY
+    }
+
+    /// A datagram overtaken by one acknowledged this long after it was sent is lost (§6.1.2).
+    pub(super) fn loss_delay(&self) -> Duration {
+        (self.latest.max(self.smoothed) * 9 / 8).max(GRANULARITY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn follows_the_worked_formulas_of_rfc_9002() {
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.probe_timeout(), ms(333) + ms(666) + ms(25));
+        rtt.sample(ms(80), ms(20));
+        assert_eq!((rtt.smoothed, rtt.variation, rtt.min), (ms(80), ms(40), Some(ms(80))));
+        rtt.sample(ms(120), ms(16));
+        // adjusted 104; variation (3*40 + 24)/4 = 36; smoothed (7*80 + 104)/8 = 83
+        assert_eq!((rtt.smoothed, rtt.variation), (ms(83), ms(36)));
+        assert_eq!(rtt.loss_delay(), ms(135));
+    }
+
+    #[test]
+    fn an_ack_delay_never_pushes_a_sample_below_the_minimum() {
+        let mut rtt = Rtt::default();
+        rtt.sample(ms(50), ms(0));
+        rtt.sample(ms(60), ms(25));
+        assert_eq!(rtt.smoothed, (7 * ms(50) + ms(60)) / 8);
+    }
+}

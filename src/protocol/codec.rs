@@ -1,0 +1,252 @@
+//! Bytes to datagrams and back. The one place that knows bincode and CRC-32.
+//!
+//! bincode 2.0.1, serde, big-endian, variable-length integers. It is trusted with nothing: the
+//! datagram's length is checked before it runs, every type borrows (nothing is allocated for a
+//! claimed length), and what it decoded must encode to the very same bytes, so there is exactly
+//! one way to write a datagram.
+
+use super::frame::Frame;
+use super::header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
+use super::limits::MAX_DATAGRAM;
+use bincode::config::{BigEndian, Configuration, Limit, Varint};
+use serde::{Deserialize, Serialize};
+
+const CHECKSUM: std::ops::Range<usize> = 4..8;
+const BINCODE: Configuration<BigEndian, Varint, Limit<MAX_DATAGRAM>> =
+    bincode::config::standard().with_big_endian().with_limit();
+
+/// Why a datagram, or a message in it, is not one. Such a datagram is counted and dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Shorter than a header.
+    #[error("{0} bytes are too few for a header of {HEADER_LEN}")]
+    TooShort(usize),
+    /// Longer than any datagram of this protocol.
+    #[error("more than the {MAX_DATAGRAM} bytes a datagram may have")]
+    TooLong,
+    /// The first two bytes are not `CG`.
+    #[error("the magic is {0:#06x}, not {MAGIC:#06x}: not this protocol")]
+    Magic(u16),
+    /// Another version of the protocol.
+    #[error("version {0}, not {VERSION}")]
+    Version(u8),
+    /// The datagram was damaged on the way.
+    #[error("the checksum is {found:#010x}, but the bytes give {computed:#010x}: damaged")]
+    Checksum {
+        /// In the header.
+        found: u32,
+        /// Of the bytes.
+        computed: u32,
+    },
+    /// A flag that version 1 does not define.
+    #[error("flags {0:#04x}: a bit is set that version {VERSION} does not define")]
+    Flags(u8),
+    /// No frame, or no message, begins here.
+    #[error("what begins at byte {0} is not a frame or message of this protocol")]
+    Malformed(usize),
+    /// The frame or message could have been written otherwise, so it was not written by this rule.
+    #[error("what begins at byte {0} is not in its one valid encoding")]
+    NotCanonical(usize),
+}
+
+/// A datagram that is valid as a whole: its checksum is right and every frame in it decodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// The fixed part.
+    pub header: Header,
+    body: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    /// Checks and reads a datagram. Allocates nothing, whatever the bytes claim.
+    ///
+    /// # Errors
+    /// The first rule of `proto.md` §8 that the bytes break, in that order.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let Some((head, body)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+            return Err(DecodeError::TooShort(bytes.len()));
+        };
+        if bytes.len() > MAX_DATAGRAM {
+            return Err(DecodeError::TooLong);
+        }
+        let magic = u16::from_be_bytes([head[0], head[1]]);
+        if magic != MAGIC {
+            return Err(DecodeError::Magic(magic));
+        }
+        if head[2] != VERSION {
+            return Err(DecodeError::Version(head[2]));
+        }
+        let found = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        let computed = checksum(bytes);
+        if found != computed {
+            return Err(DecodeError::Checksum { found, computed });
+        }
+        let header = Header::read(head);
+        if header.flags.has_unknown() {
+            return Err(DecodeError::Flags(header.flags.0));
+        }
+        let mut offset = 0;
+        while offset < body.len() {
+            let (_, used) = decode_one::<Frame<'_>>(&body[offset..])
+                .map_err(|error| error.moved(HEADER_LEN + offset))?;
+            offset += used;
+        }
+        Ok(Self { header, body })
+    }
+
+    /// The frames, in order.
+    pub fn frames(&self) -> Frames<'a> {
+        Frames { rest: self.body }
+    }
+}
+
+/// The frames of a [`Datagram`].
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    fn next(&mut self) -> Option<Frame<'a>> {
+        // `Datagram::decode` went through all of them, so an error is the end and nothing else.
+        let (frame, used) = bincode::serde::borrow_decode_from_slice(self.rest, BINCODE).ok()?;
+        self.rest = &self.rest[used..];
+        Some(frame)
+    }
+}
+
+/// Reads the message a frame carries; it must fill the payload.
+///
+/// # Errors
+/// [`DecodeError::Malformed`] or [`DecodeError::NotCanonical`].
+pub fn decode_message<'a, M: Deserialize<'a> + Serialize>(
+    payload: &'a [u8],
+) -> Result<M, DecodeError> {
+    match decode_one(payload)? {
+        (message, used) if used == payload.len() => Ok(message),
+        (_, used) => Err(DecodeError::Malformed(used)),
+    }
+}
+
+/// Writes a message for a frame to carry.
+pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(message, &mut out, MAX_DATAGRAM);
+    out
+}
+
+fn decode_one<'a, T: Deserialize<'a> + Serialize>(
+    bytes: &'a [u8],
+) -> Result<(T, usize), DecodeError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, BINCODE)
+        .map_err(|_| DecodeError::Malformed(0))?;
+    let mut again = [0; MAX_DATAGRAM];
+    match bincode::serde::encode_into_slice(&value, &mut again, BINCODE) {
+        Ok(length) if again[..length] == bytes[..used] => Ok((value, used)),
+        _ => Err(DecodeError::NotCanonical(0)),
+    }
+}
+
+/// Appends `value` unless `out` would grow past `limit`; says whether it did.
+fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usize) -> bool {
+    let mut scratch = [0; MAX_DATAGRAM];
+    match bincode::serde::encode_into_slice(value, &mut scratch, BINCODE) {
+        Ok(length) if out.len() + length <= limit => {
+            out.extend_from_slice(&scratch[..length]);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// CRC-32 (ISO 3309, as in Ethernet) of everything but the checksum itself.
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&bytes[..CHECKSUM.start]);
+    crc.update(&bytes[CHECKSUM.end..]);
+    crc.finalize()
+}
+
+/// Builds one datagram in a buffer: frames first, the header when its fields are known.
+#[derive(Debug)]
+pub struct DatagramWriter<'b> {
+    buffer: &'b mut Vec<u8>,
+}
+
+impl<'b> DatagramWriter<'b> {
+    /// Starts over in `buffer`.
+    pub fn new(buffer: &'b mut Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEADER_LEN, 0);
+        Self { buffer }
+    }
+
+    /// Adds a frame if it fits; says whether it did.
+    pub fn push(&mut self, frame: &Frame<'_>) -> bool {
+        encode_into(frame, self.buffer, MAX_DATAGRAM)
+    }
+
+    /// Whether there is no frame yet.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.len() == HEADER_LEN
+    }
+
+    /// Bytes so far, the header included.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Pads the datagram with a [`Frame::Padding`] to at least `size` bytes.
+    pub fn pad_to(&mut self, size: usize) {
+        const ZEROS: [u8; MAX_DATAGRAM] = [0; MAX_DATAGRAM];
+        // A tag, then a length: one byte below 251, otherwise three (bincode's varint).
+        let missing = size.saturating_sub(self.buffer.len());
+        let content = match missing {
+            0 => return,
+            1..=252 => missing.saturating_sub(2),
+            _ => (missing - 4).max(251),
+        };
+        self.push(&Frame::Padding(&ZEROS[..content.min(MAX_DATAGRAM)]));
+    }
+
+    /// Writes the header and the checksum: the datagram is complete.
+    pub fn finish(self, header: &Header) {
+        if let Some(head) = self.buffer.first_chunk_mut::<HEADER_LEN>() {
+            header.write(head);
+        }
+        let crc = checksum(self.buffer);
+        self.buffer[CHECKSUM].copy_from_slice(&crc.to_be_bytes());
+    }
+}
+
+impl DecodeError {
+    fn moved(self, by: usize) -> Self {
+        match self {
+            Self::Malformed(at) => Self::Malformed(at + by),
+            Self::NotCanonical(at) => Self::NotCanonical(at + by),
+            other => other,
+        }
+    }
+}
+
+/// What can be said of a datagram of any version: the fields that never move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invariant {
+    /// Which version it is.
+    pub version: u8,
+    /// Whether a server sent it.
+    pub from_server: bool,
+}
+
+impl Invariant {
+    /// Reads the first four bytes, if they are this protocol's.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.first_chunk::<4>()?;
+        (u16::from_be_bytes([head[0], head[1]]) == MAGIC).then(|| Self {
+            version: head[2],
+            from_server: Flags(head[3]).contains(Flags::FROM_SERVER),
+        })
+    }
+}

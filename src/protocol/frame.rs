@@ -1,0 +1,111 @@
+//! Frames: what one end tells the other about the conversation itself. The order of the variants
+//! is their number on the wire and may only grow at the end. `proto.md` §5 is the same table.
+//!
+//! Everything borrows from the datagram: decoding allocates nothing, whatever a length claims.
+
+use serde::{Deserialize, Serialize};
+
+/// Proof that an address answered: made by the server from its secret and the address, kept by
+/// nobody (RFC 4987 §3.6 for the idea). 4 bytes of time, 16 of HMAC-SHA-256.
+pub type Cookie = [u8; 20];
+/// Proof that a roaming peer's new address answered, small enough to answer a heartbeat with.
+pub type PathCookie = [u8; 8];
+/// Lets the owner of a nickname, and no one else, take it back.
+pub type Token = [u8; 16];
+
+/// How chat lines travel in one direction of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delivery {
+    /// Each line is sent once; what is lost is counted and shown.
+    Unreliable,
+    /// Retransmitted until acknowledged, handed on as it arrives.
+    ReliableUnordered,
+    /// Retransmitted until acknowledged, handed on in the order it was sent.
+    #[default]
+    ReliableOrdered,
+}
+
+/// Why a server does not let somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The server speaks another version: the one in this datagram's header.
+    Version,
+    /// The nickname is empty, too long, or has characters that names cannot have.
+    NameNotAllowed,
+    /// The nickname, or one that looks like it, is in use.
+    NameTaken,
+    /// `--max-peers` are here.
+    RoomFull,
+    /// Too many peers came from this IP address.
+    TooManyFromAddress,
+    /// The server is closing.
+    ShuttingDown,
+}
+
+/// One frame. See `proto.md` §5 for who may send which, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame<'a> {
+    /// 0: makes a datagram larger. Its bytes mean nothing.
+    Padding(&'a [u8]),
+    /// 1: asks for an acknowledgment, and so for a sign of life.
+    Heartbeat,
+    /// 2: a message sent once.
+    Once {
+        /// A message, encoded.
+        #[serde(borrow)]
+        payload: &'a [u8],
+    },
+    /// 3: a message sent until acknowledged, handed on at once.
+    Unordered {
+        /// Counts the reliable messages of this direction, modulo 2^16, from 0.
+        id: u16,
+        /// A message, encoded.
+        payload: &'a [u8],
+    },
+    /// 4: a message sent until acknowledged, handed on after all those with smaller ids.
+    Ordered {
+        /// Counts the reliable messages of this direction, modulo 2^16, from 0.
+        id: u16,
+        /// A message, encoded.
+        payload: &'a [u8],
+    },
+    /// 5: a client asks to be let in. Session zero.
+    Join {
+        /// Chosen by the client at random for this attempt.
+        nonce: u64,
+        /// Empty in the first join; then what `Challenge` brought.
+        cookie: &'a [u8],
+        /// The name asked for, as typed.
+        nickname: &'a str,
+        /// How the client wants chat lines delivered to it.
+        delivery: Delivery,
+        /// Empty, or the token of an earlier `Welcome`, to take that name back.
+        resume: &'a [u8],
+        /// The id of the last line the client has, or 0.
+        seen: u64,
+        /// The number its next line will have.
+        next: u16,
+    },
+    /// 6: the server's only answer to an address it has not heard from. Session zero.
+    Challenge {
+        /// The join's.
+        nonce: u64,
+        /// To be sent back unchanged.
+        cookie: Cookie,
+    },
+    /// 7: the server does not let the client in. Session zero.
+    Refused {
+        /// The join's.
+        nonce: u64,
+        /// Why, for programs.
+        reason: Refusal,
+        /// Why, and what to do, for people.
+        detail: &'a str,
+    },
+    /// 8: a known session came from a new address; is anybody there?
+    PathChallenge(PathCookie),
+    /// 9: yes.
+    PathResponse(PathCookie),
+    /// 10: the server knows no such session. Carries that session in the header.
+    Reset,
+}

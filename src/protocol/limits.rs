@@ -1,0 +1,54 @@
+//! Every number the protocol fixes, in one place. `proto.md` §9 repeats them; a test compares.
+
+use std::time::Duration;
+
+/// Largest UDP payload either end sends or accepts, bytes. It fits IPv6's minimum MTU of 1,280
+/// (RFC 8200 §5) with 32 bytes to spare for a tunnel, so it is never fragmented on the way.
+pub const MAX_DATAGRAM: usize = 1_200;
+/// A `Join` is padded to this size, so that no answer to it can be larger (RFC 9000 §8.1).
+pub const JOIN_SIZE: usize = 512;
+/// A text is at most this many bytes of UTF-8.
+pub const MAX_TEXT: usize = super::text::MAX_TEXT_BYTES;
+/// A nickname as typed, before normalisation, is at most this many bytes.
+pub const MAX_RAW_NAME: usize = 256;
+/// The port nobody has to name.
+pub const DEFAULT_PORT: u16 = 2428;
+
+/// Messages that may be on their way unacknowledged, and be buffered out of order, per direction.
+pub const MESSAGE_WINDOW: u64 = 64;
+/// Sequence numbers behind the largest that are still told apart from duplicates.
+pub const REPLAY_WINDOW: u64 = 1_024;
+/// Bytes of messages one end queues for one peer before it counts as too slow.
+pub const MAX_QUEUE_BYTES: usize = 1 << 18;
+
+/// How long a join cookie or a path cookie is accepted, at least.
+pub const COOKIE_LIFE: Duration = Duration::from_secs(10);
+/// The secret behind the cookies is replaced this often; the previous one still counts.
+pub const SECRET_LIFE: Duration = Duration::from_secs(120);
+/// After a peer expired its name is kept this long for the owner of its resume token.
+pub const NAME_HOLD: Duration = Duration::from_secs(30);
+
+/// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
+pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
+pub const INITIAL_RTT: Duration = Duration::from_millis(333);
+/// A reliable message unacknowledged for this long ends the session.
+pub const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// A client repeats an unanswered `Join` after this long, then after twice that, and so on.
+pub const JOIN_RETRY: Duration = Duration::from_millis(250);
+/// The longest pause between two `Join`s.
+pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(2);
+/// A first join that nobody answered for this long has failed.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// A farewell that nobody acknowledged for this long is over.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A client that hears nothing for this long says that the server is quiet.
+pub const QUIET: Duration = Duration::from_secs(5);
+/// A client that hears nothing for this long takes the server for dead and joins again.
+pub const SILENT: Duration = Duration::from_secs(15);
+
+/// Lines replayed to whoever joins.
+pub const REPLAY_LINES: usize = 10;
+/// Lines the server keeps in memory, for those who come back.
+pub const LOG_LINES: usize = 1_024;

@@ -1,0 +1,192 @@
+//! Messages: what the chat says, inside `Once`, `Unordered` and `Ordered` frames. Clients and the
+//! server say different things, so there are two tables, told apart by `Flags::FROM_SERVER`; the
+//! order of the variants is their number on the wire. `proto.md` §6 is the same table.
+
+use super::frame::{Delivery, Token};
+use serde::{Deserialize, Serialize};
+
+/// What a client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientMessage<'a> {
+    /// 0: a line for the room.
+    Say {
+        /// Counts this client's lines for the room, modulo 2^16, also across sessions.
+        number: u16,
+        /// The client's wall clock when the line was typed, microseconds since 1970.
+        sent: u64,
+        /// At most 1,000 bytes, no control characters.
+        text: &'a str,
+    },
+    /// 1: a line for one peer.
+    Whisper {
+        /// Counts this client's whispers, modulo 2^16, also across sessions.
+        number: u16,
+        /// As in `Say`.
+        sent: u64,
+        /// The nickname of the one who is to read it.
+        to: &'a str,
+        /// As in `Say`.
+        text: &'a str,
+    },
+    /// 2: goodbye. The server forgets the session once it has said `Closing`.
+    Leave {
+        /// The number the next line would have had: those who missed the last ones learn it.
+        next: u16,
+    },
+    /// 3: from now on, deliver chat lines to me like this.
+    Deliver(Delivery),
+}
+
+/// Why a peer is no longer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaveReason {
+    /// It said goodbye.
+    Quit,
+    /// Nothing was heard from it for the expiry time, or it acknowledged nothing.
+    Timeout,
+    /// The server is closing.
+    Shutdown,
+}
+
+/// What the server says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerMessage<'a> {
+    /// 0: the first message of a session. `peers - 1` times `Present` and `replay` times
+    /// `History` follow, in this order.
+    Welcome {
+        /// The join's.
+        nonce: u64,
+        /// This client's number in the room.
+        peer: u16,
+        /// Takes the name back after a break.
+        token: Token,
+        /// The name as everybody sees it: normalised.
+        nickname: &'a str,
+        /// What the room is called.
+        room: &'a str,
+        /// The client sends something at least this often, milliseconds.
+        heartbeat_ms: u32,
+        /// A client not heard for this long is gone, milliseconds.
+        expiry_ms: u32,
+        /// Lines a client may send at once; 0: no limit.
+        burst: u16,
+        /// Lines a second a client may send after that; 0: no limit.
+        rate: u16,
+        /// How many are here, this client included.
+        peers: u16,
+        /// How many `History` messages follow.
+        replay: u16,
+        /// Whether those are all the lines after the join's `seen`.
+        complete: bool,
+    },
+    /// 1: somebody who was here before this client.
+    Present {
+        /// Its number in the room.
+        peer: u16,
+        /// Its nickname.
+        nickname: &'a str,
+        /// The number its next line will have.
+        next: u16,
+    },
+    /// 2: a line said before this client came (or came back).
+    History {
+        /// As in `Line`.
+        id: u64,
+        /// Whose line it was.
+        from: &'a str,
+        /// What was said.
+        text: &'a str,
+    },
+    /// 3: somebody came.
+    Joined {
+        /// Its number in the room.
+        peer: u16,
+        /// Its nickname.
+        nickname: &'a str,
+        /// The number its next line will have.
+        next: u16,
+        /// How many are here now.
+        peers: u16,
+    },
+    /// 4: somebody went.
+    Left {
+        /// Its number in the room, free from now on.
+        peer: u16,
+        /// Its nickname.
+        nickname: &'a str,
+        /// The number its next line would have had.
+        next: u16,
+        /// How many are here now.
+        peers: u16,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// 5: a line.
+    Line {
+        /// Names the line for good: the server's wall clock when it took the line in,
+        /// microseconds since 1970, made unique and increasing.
+        id: u64,
+        /// `id` minus the `sent` of the `Say`, microseconds, saturating: the way up, as far as
+        /// the two clocks agree.
+        upstream: i32,
+        /// Whose line it is: the number in the room.
+        peer: u16,
+        /// The `number` of the `Say`. A jump is a gap.
+        number: u16,
+        /// Whose line it is: the nickname.
+        from: &'a str,
+        /// What was said.
+        text: &'a str,
+    },
+    /// 6: the line `number` of this client is in the log, as `id`.
+    Accepted {
+        /// As in the `Say`.
+        number: u16,
+        /// As in `Line`.
+        id: u64,
+    },
+    /// 7: a line for this client alone.
+    Whisper {
+        /// As in `Line`, but in no log.
+        id: u64,
+        /// As in `Line`.
+        upstream: i32,
+        /// As in `Line`.
+        peer: u16,
+        /// As in `Line`.
+        from: &'a str,
+        /// What was said.
+        text: &'a str,
+    },
+    /// 8: this client's whisper `number` went out: its echo.
+    Whispered {
+        /// As in the client's `Whisper`.
+        number: u16,
+        /// As in `Whisper`.
+        id: u64,
+        /// Who got it.
+        to: &'a str,
+        /// What was said.
+        text: &'a str,
+    },
+    /// 9: this client's whisper `number` went nowhere: nobody of that name is here.
+    NotHere {
+        /// As in the client's `Whisper`.
+        number: u16,
+        /// The name that was asked for.
+        to: &'a str,
+    },
+    /// 10: something everybody should know, such as a full disk.
+    Notice {
+        /// For people.
+        text: &'a str,
+    },
+    /// 11: the last message of a session.
+    Closing {
+        /// Why.
+        reason: LeaveReason,
+        /// For people; may be empty.
+        detail: &'a str,
+    },
+}

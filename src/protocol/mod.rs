@@ -1,0 +1,30 @@
+//! What is on the wire, and nothing else: the header, the frames, the messages inside them, names,
+//! texts and limits. `proto.md` is the normative text; this module is its executable twin.
+//!
+//! ```text
+//! datagram = header (40 bytes, fixed offsets) + frame*         codec.rs, header.rs
+//! frame    = what one end tells the other about the conversation       frame.rs
+//! message  = what a frame carries for the chat above it                message.rs
+//! ```
+//!
+//! Invariant: `codec` is the only user of `bincode` and `crc32fast` in the crate. A successor of
+//! either touches that one file, and the golden vectors in `tests/vectors` say whether it may.
+
+mod codec;
+mod frame;
+mod header;
+pub mod limits;
+mod message;
+mod name;
+mod serial;
+mod text;
+
+pub use codec::{
+    Datagram, DatagramWriter, DecodeError, Frames, Invariant, decode_message, encode_message,
+};
+pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token};
+pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
+pub use message::{ClientMessage, LeaveReason, ServerMessage};
+pub use name::{NameError, NameKey, Nickname};
+pub use serial::{unwrap16, unwrap32};
+pub use text::{MAX_TEXT_BYTES, clean, is_clean, split};

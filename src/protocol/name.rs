@@ -1,0 +1,130 @@
+//! Owns what a nickname may be and when two of them could be mistaken for each other.
+//!
+//! A name is the only thing by which users know each other, so it is read strictly: letters, marks
+//! and digits of one writing system, and `_ - .`, in the manner of PRECIS (RFC 8264 section 9.1,
+//! RFC 8265, RFC 8266). Whose name is whose is decided by [`NameKey`].
+
+mod key;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+
+pub use key::NameKey;
+
+/// The longest name, in characters of its normalised form.
+pub(super) const MAX_NAME_CHARS: usize = 32;
+
+/// More characters than this cannot normalise to a name that fits: NFKC joins at most four into
+/// one (UAX #15). Checked before any work is spent on hostile input.
+const MAX_RAW_CHARS: usize = 4 * MAX_NAME_CHARS;
+
+/// A name in the form shown to others: trimmed, in NFKC, its case kept.
+///
+/// NFKC is what RFC 8266 asks of nicknames; it includes the width mapping of RFC 8265. Parsing the
+/// shown form gives the same name again. Equality is that of the shown form: to ask whether a name
+/// is taken, compare [`Nickname::key`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Nickname(Box<str>);
+
+impl Nickname {
+    /// Reads a name as a user typed it or as it came from the network.
+    ///
+    /// # Errors
+    ///
+    /// Says which rule `raw` breaks; see [`NameError`].
+    pub fn parse(raw: &str) -> Result<Self, NameError> {
+        let raw = raw.trim();
+        if raw.is_empty() {
+            return Err(NameError::Empty);
+        }
+        check_length(raw, MAX_RAW_CHARS)?;
+        if let Some(ch) = raw.chars().find(|&ch| !rules::is_allowed(ch)) {
+            return Err(NameError::Forbidden { ch });
+        }
+        let name: String = raw.nfkc().collect();
+        check_length(&name, MAX_NAME_CHARS)?;
+        if !rules::has_letter_or_digit(&name) {
+            return Err(NameError::NoLetter);
+        }
+        if let Some(mark) = rules::stray_mark(&name) {
+            return Err(NameError::StrayMark { mark });
+        }
+        if !rules::is_of_one_writing_system(&name) {
+            return Err(NameError::MixedScripts);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The form shown to others.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What this name is compared by. Computed at each call: keep it where it is used often.
+    pub fn key(&self) -> NameKey {
+        NameKey::new(&self.0)
+    }
+}
+
+impl fmt::Display for Nickname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Why a name was refused, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// There is nothing but white space.
+    #[error("the name is empty: give 1 to {MAX_NAME_CHARS} letters or digits")]
+    Empty,
+    /// There are more than [`MAX_NAME_CHARS`] characters.
+    #[error("the name has {chars} characters: shorten it to {MAX_NAME_CHARS}")]
+    TooLong {
+        /// How many there are.
+        chars: usize,
+    },
+    /// A character is no letter, mark, digit, `_`, `-` or `.`.
+    #[error("{} cannot be in a name: use letters, digits and _ - . only", shown(*.ch))]
+    Forbidden {
+        /// The first such character.
+        ch: char,
+    },
+    /// There is nothing but `_`, `-` and `.` (and marks).
+    #[error("the name has no letter or digit: add one")]
+    NoLetter,
+    /// A mark follows no letter, repeats the one before it, or is one too many.
+    #[error(
+        "{} is a mark with no letter of its own, or one too many: remove it",
+        shown(*.mark)
+    )]
+    StrayMark {
+        /// The first such mark.
+        mark: char,
+    },
+    /// Letters come from alphabets that could imitate each other.
+    #[error("the name mixes alphabets, such as Latin and Cyrillic: write all of it in one")]
+    MixedScripts,
+}
+
+fn check_length(name: &str, max: usize) -> Result<(), NameError> {
+    match name.chars().count() {
+        chars if chars > max => Err(NameError::TooLong { chars }),
+        _ => Ok(()),
+    }
+}
+
+/// Names a character for an error message. Only ASCII is shown as it is: anything else that was
+/// refused may be invisible, turn the text around or act on the terminal.
+fn shown(ch: char) -> String {
+    match ch {
+        ' ' => "a space".to_owned(),
+        ch if ch.is_ascii_graphic() => format!("‘{ch}’"),
+        ch => format!("the character U+{:04X}", u32::from(ch)),
+    }
+}

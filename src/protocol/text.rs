@@ -1,0 +1,93 @@
+//! Owns what text may be made of: which characters pass into a chat, and where a long line may be
+//! cut.
+//!
+//! Text written by one user is printed on another's terminal. A control character there moves the
+//! cursor, repaints the screen or forges a line; a bidirectional control (UAX #9) shows words in an
+//! order other than the one they were sent in. Neither comes through. Everything a script or an
+//! emoji needs to be written (joiners, variation selectors, marks, tags) does.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::iter;
+
+use unicode_segmentation::GraphemeCursor;
+
+/// The longest text of one message, in bytes of UTF-8.
+pub const MAX_TEXT_BYTES: usize = 1_000;
+
+/// Text safe to relay, print, log and store; borrowed when nothing had to change.
+///
+/// A tab becomes a space. Every other control, bidirectional control and line or paragraph
+/// separator (line feed included) becomes U+FFFD, so that the reader sees something was there.
+/// Cleaning clean text changes nothing.
+///
+/// U+FFFD takes three bytes, so the result can be up to three times as long as `raw`. A sender
+/// therefore cleans first and splits after: `split(&clean(raw), MAX_TEXT_BYTES)` yields pieces that
+/// all fit and are all clean. A receiver need not clean at all: it can refuse what is longer than
+/// [`MAX_TEXT_BYTES`] or not [`is_clean`], for no honest sender sends it.
+pub fn clean(raw: &str) -> Cow<'_, str> {
+    if is_clean(raw) {
+        return Cow::Borrowed(raw);
+    }
+    let safe = raw.chars().map(|ch| match ch {
+        '\t' => ' ',
+        ch if is_unsafe(ch) => char::REPLACEMENT_CHARACTER,
+        ch => ch,
+    });
+    Cow::Owned(safe.collect())
+}
+
+/// Whether [`clean`] would leave `raw` as it is.
+pub fn is_clean(raw: &str) -> bool {
+    !raw.chars().any(is_unsafe)
+}
+
+/// Splits `line` into pieces of at most `max` bytes; put together again, they are `line`.
+///
+/// A cut falls between two grapheme clusters (UAX #29), so that no accent or family emoji is torn
+/// apart; only a cluster longer than `max` is cut, between two characters. A character is never
+/// cut: where `max` is smaller than one (below 4), that character is a piece of its own.
+/// The empty line has no pieces.
+pub fn split(line: &str, max: usize) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    iter::from_fn(move || {
+        let (piece, after) = rest.split_at(first_cut(rest, max));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// Where the first piece of `line` ends: after at least one character, if there is one.
+fn first_cut(line: &str, max: usize) -> usize {
+    if line.len() <= max {
+        return line.len();
+    }
+    let widest = match line.floor_char_boundary(max) {
+        0 => return line.chars().next().map_or(0, char::len_utf8),
+        widest => widest,
+    };
+    let mut cursor = GraphemeCursor::new(widest, line.len(), true);
+    // The cursor sees the whole line, so it never asks for more; were it to, cut at the character.
+    if cursor.is_boundary(line, 0).unwrap_or(true) {
+        return widest;
+    }
+    match cursor.prev_boundary(line, 0) {
+        Ok(Some(cut)) if cut > 0 => cut,
+        _ => widest,
+    }
+}
+
+/// Controls (C0, DEL, C1), the separators that break a line, and the controls of UAX #9.
+fn is_unsafe(ch: char) -> bool {
+    ch.is_control()
+        || matches!(
+            ch,
+            '\u{061C}'
+                | '\u{200E}'
+                | '\u{200F}'
+                | '\u{2028}'..='\u{202E}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}

@@ -1,0 +1,311 @@
+//! Who is here and where: nickname ↔ peer ↔ path, and when each was last heard. It knows no
+//! frames and no rooms. Every operation costs O(log n) or less, and nothing iterates over a hash
+//! map, so that the order of things never depends on a hash.
+
+use crate::protocol::limits::NAME_HOLD;
+use crate::protocol::{NameKey, Nickname, Token};
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A peer's number in the room. Free again once the peer has gone, but used again as late as
+/// possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u16);
+
+/// Where a peer is: which of the server's own sockets, and the address at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// The index of the server's socket.
+    pub local: usize,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}
+
+/// How many may be here, and how long the silent stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Peers in all.
+    pub peers: usize,
+    /// Peers from one IP address.
+    pub peers_per_ip: usize,
+    /// A peer not heard for this long is gone.
+    pub expiry: Duration,
+}
+
+/// Why somebody cannot be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The name, or one that looks like it, is in use, or held for its owner.
+    NameTaken,
+    /// No more peers fit in.
+    Full,
+    /// No more peers from this IP address.
+    TooManyFromAddress,
+}
+
+/// One peer.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// As shown to others.
+    pub nickname: Nickname,
+    /// Takes the name back.
+    pub token: Token,
+    /// Where it is.
+    pub path: Path,
+    heard: Timestamp,
+    /// When `expiring` will look at it again.
+    review: Timestamp,
+    /// Still owns its name.
+    named: bool,
+}
+
+#[derive(Debug)]
+struct Hold {
+    key: NameKey,
+    token: Token,
+    until: Timestamp,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Registry {
+    capacity: Capacity,
+    entries: BTreeMap<PeerId, Entry>,
+    names: HashMap<NameKey, PeerId>,
+    per_ip: HashMap<IpAddr, usize>,
+    /// When to look whether a peer has fallen silent. Hearing from a peer does not touch it: the
+    /// review finds out and comes again, so a datagram costs nothing here.
+    reviews: BTreeSet<(Timestamp, PeerId)>,
+    holds: VecDeque<Hold>,
+    next: u16,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(capacity: Capacity) -> Self {
+        Self {
+            capacity,
+            entries: BTreeMap::new(),
+            names: HashMap::new(),
+            per_ip: HashMap::new(),
+            reviews: BTreeSet::new(),
+            holds: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    /// Who has this name, or one that looks like it.
+    pub fn named(&self, key: &NameKey) -> Option<PeerId> {
+        self.names.get(key).copied()
+    }
+
+    /// The entry of a peer.
+    pub fn entry(&self, peer: PeerId) -> Option<&Entry> {
+        self.entries.get(&peer)
+    }
+
+    /// Registers a peer. `resume` opens a name that is held for the owner of that token.
+    ///
+    /// # Errors
+    /// [`Unavailable`] says why not; nothing has changed then.
+    pub fn insert(
+        &mut self,
+        nickname: Nickname,
+        token: Token,
+        path: Path,
+        resume: &[u8],
+        now: Timestamp,
+    ) -> Result<PeerId, Unavailable> {
+        self.holds.retain(|hold| hold.until > now);
+        let key = nickname.key();
+        let held = self.holds.iter().find(|hold| hold.key == key);
+        if self.names.contains_key(&key) || held.is_some_and(|hold| hold.token != resume) {
+            return Err(Unavailable::NameTaken);
+        }
+        if self.entries.len() >= self.capacity.peers.min(usize::from(u16::MAX)) {
+            return Err(Unavailable::Full);
+        }
+        let ip = path.remote.ip();
+        if self.per_ip.get(&ip).is_some_and(|count| *count >= self.capacity.peers_per_ip) {
+            return Err(Unavailable::TooManyFromAddress);
+        }
+        while self.entries.contains_key(&PeerId(self.next)) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let peer = PeerId(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.holds.retain(|hold| hold.key != key);
+        self.names.insert(key, peer);
+        *self.per_ip.entry(ip).or_default() += 1;
+        let review = now + self.capacity.expiry;
+        self.reviews.insert((review, peer));
+        self.entries.insert(peer, Entry { nickname, token, path, heard: now, review, named: true });
+        Ok(peer)
+    }
+
+    /// A valid datagram of this peer came in.
+    pub fn heard(&mut self, peer: PeerId, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.heard = now;
+        }
+    }
+
+    /// The peer is somewhere else now.
+    pub fn relocate(&mut self, peer: PeerId, path: Path) {
+        let Some(entry) = self.entries.get_mut(&peer) else { return };
+        let old = std::mem::replace(&mut entry.path, path).remote.ip();
+        self.forget_ip(old);
+        *self.per_ip.entry(path.remote.ip()).or_default() += 1;
+    }
+
+    /// The peer's old session is replaced by a new one from `path`: same name, new token.
+    pub fn renew(&mut self, peer: PeerId, token: Token, path: Path, now: Timestamp) {
+        self.relocate(peer, path);
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.token = token;
+            entry.heard = now;
+        }
+    }
+
+    /// The peer has said goodbye: its name is free, its place not yet.
+    pub fn retire(&mut self, peer: PeerId) {
+        if let Some(entry) = self.entries.get_mut(&peer)
+            && std::mem::take(&mut entry.named)
+        {
+            self.names.remove(&entry.nickname.key());
+        }
+    }
+
+    /// The peer is gone. With `hold`, its name waits for it for 30 s.
+    pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
+        let Some(entry) = self.entries.remove(&peer) else { return };
+        self.reviews.remove(&(entry.review, peer));
+        self.forget_ip(entry.path.remote.ip());
+        if !entry.named {
+            return;
+        }
+        let key = entry.nickname.key();
+        self.names.remove(&key);
+        if hold && self.holds.len() < self.capacity.peers {
+            self.holds.push_back(Hold { key, token: entry.token, until: now + NAME_HOLD });
+        }
+    }
+
+    /// A peer that has been silent for the expiry time, if there is one.
+    pub fn expired(&mut self, now: Timestamp) -> Option<PeerId> {
+        while let Some((at, peer)) = self.reviews.first().copied().filter(|(at, _)| *at <= now) {
+            let entry = self.entries.get_mut(&peer)?;
+            let deadline = entry.heard + self.capacity.expiry;
+            if deadline <= now {
+                return Some(peer);
+            }
+            self.reviews.remove(&(at, peer));
+            entry.review = deadline;
+            self.reviews.insert((deadline, peer));
+        }
+        None
+    }
+
+    /// When to call `expired` next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.reviews.first().map(|(at, _)| *at)
+    }
+
+    /// How many are registered, those about to go included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nobody is registered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn forget_ip(&mut self, ip: IpAddr) {
+        if let Some(count) = self.per_ip.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_ip.remove(&ip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn registry() -> Registry {
+        let expiry = 10 * SECOND;
+        Registry::new(Capacity { peers: 3, peers_per_ip: 2, expiry })
+    }
+
+    fn path(ip: u8) -> Path {
+        Path { local: 0, remote: ([10, 0, 0, ip], 1).into() }
+    }
+
+    fn name(raw: &str) -> Nickname {
+        Nickname::parse(raw).unwrap()
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_peer_whatever_its_case_or_script() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        let alice = registry.insert(name("alice"), [1; 16], path(1), &[], now);
+        assert_eq!(alice, Ok(PeerId(0)));
+        for look_alike in ["ALICE", "a1ice"] {
+            let refused = registry.insert(name(look_alike), [2; 16], path(2), &[], now);
+            assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
+        }
+    }
+
+    #[test]
+    fn rooms_and_addresses_have_their_limits() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        registry.insert(name("a"), [0; 16], path(1), &[], now).unwrap();
+        let b = registry.insert(name("b"), [0; 16], path(1), &[], now).unwrap();
+        let refused = registry.insert(name("c"), [0; 16], path(1), &[], now);
+        assert_eq!(refused, Err(Unavailable::TooManyFromAddress));
+        registry.relocate(b, path(2));
+        registry.insert(name("c"), [0; 16], path(1), &[], now).unwrap();
+        let refused = registry.insert(name("d"), [0; 16], path(3), &[], now);
+        assert_eq!(refused, Err(Unavailable::Full));
+        registry.remove(b, false, now);
+        assert_eq!(registry.insert(name("d"), [0; 16], path(3), &[], now), Ok(PeerId(3)));
+    }
+
+    #[test]
+    fn only_the_silent_expire_and_their_name_waits_for_its_owner() {
+        let mut registry = registry();
+        let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
+        let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
+        let b = registry.insert(name("b"), [8; 16], path(1), &[], at(0)).unwrap();
+        registry.heard(b, at(9));
+        assert_eq!(registry.expired(at(9)), None);
+        assert_eq!(registry.expired(at(10)), Some(a));
+        registry.remove(a, true, at(10));
+        assert_eq!(registry.expired(at(18)), None);
+        assert_eq!(registry.poll_timeout(), Some(at(19)));
+        let stranger = registry.insert(name("A"), [9; 16], path(2), &[], at(20));
+        assert_eq!(stranger, Err(Unavailable::NameTaken));
+        assert!(registry.insert(name("A"), [9; 16], path(2), &[7; 16], at(20)).is_ok());
+    }
+
+    #[test]
+    fn a_held_name_is_free_after_thirty_seconds() {
+        let mut registry = registry();
+        let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
+        let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
+        registry.remove(a, true, at(10));
+        let early = registry.insert(name("a"), [9; 16], path(2), &[], at(39));
+        assert_eq!(early, Err(Unavailable::NameTaken));
+        assert!(registry.insert(name("a"), [9; 16], path(2), &[], at(40)).is_ok());
+    }
+}

@@ -1,0 +1,328 @@
+//! What a chat is: who is in it, what was said, who is to be told. It knows no transport: what it
+//! wants said it hands out as [`Post`]s, encoded once however many they go to.
+
+use crate::link::Payload;
+use crate::protocol::limits::LOG_LINES;
+use crate::protocol::{LeaveReason, ServerMessage, encode_message};
+use crate::registry::PeerId;
+use crate::time::WallTime;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Who is to get a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recipients {
+    /// This peer.
+    One(PeerId),
+    /// Everybody but this peer.
+    AllBut(PeerId),
+    /// Everybody.
+    All,
+}
+
+/// What a message is, as far as delivery is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A chat line: delivered as its receiver chose.
+    Line,
+    /// All else: always reliable and in order.
+    Control,
+}
+
+/// A message the room wants delivered.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// To whom.
+    pub to: Recipients,
+    /// How.
+    pub kind: Kind,
+    /// What.
+    pub payload: Payload,
+}
+
+/// A line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its name for good, and when it was said.
+    pub id: WallTime,
+    /// Whose it is.
+    pub from: String,
+    /// What was said.
+    pub text: String,
+}
+
+/// What was said earlier: the lines still in memory, and whether they are all there ever were.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Oldest first.
+    pub lines: Vec<Line>,
+    /// Whether older lines exist that are not among them.
+    pub truncated: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    nickname: String,
+    /// The number its next line will have.
+    next: u16,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Room {
+    members: BTreeMap<PeerId, Member>,
+    log: VecDeque<Line>,
+    /// All lines with larger ids are in `log`.
+    complete_after: WallTime,
+    last_id: WallTime,
+    replay: usize,
+    posts: VecDeque<Post>,
+}
+
+impl Room {
+    /// An empty room with a past. Newcomers get at most `replay` lines of it.
+    pub fn new(past: Past, replay: usize, now: WallTime) -> Self {
+        let first = past.lines.first().map(|line| line.id);
+        let last_id = past.lines.last().map_or(WallTime(0), |line| line.id);
+        let mut room = Self {
+            members: BTreeMap::new(),
+            log: past.lines.into(),
+            complete_after: match first {
+                Some(first) if past.truncated => first,
+                Some(_) => WallTime(0),
+                // No past at all: what others said to an earlier server is unknown here.
+                None => now,
+            },
+            last_id,
+            replay,
+            posts: VecDeque::new(),
+        };
+        room.trim();
+        room
+    }
+
+    /// What the room wants delivered next.
+    pub fn poll_post(&mut self) -> Option<Post> {
+        self.posts.pop_front()
+    }
+
+    /// How many are in the room.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody is in the room.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The lines for somebody who comes and last saw `seen` (zero: is new), and whether they are
+    /// all since then. Who comes back gets all that was missed and is still in memory.
+    pub fn replay(&self, seen: WallTime) -> (Vec<Line>, bool) {
+        if seen == WallTime(0) {
+            let skip = self.log.len().saturating_sub(self.replay);
+            return (self.log.iter().skip(skip).cloned().collect(), false);
+        }
+        let missed = self.log.iter().filter(|line| line.id > seen).cloned().collect();
+        (missed, seen >= self.complete_after)
+    }
+
+    /// Somebody comes in; `next` is the number of its next line. Welcoming it is the caller's.
+    pub fn join(&mut self, peer: PeerId, nickname: &str, next: u16) {
+        self.members.insert(peer, Member { nickname: nickname.to_owned(), next });
+        let message = ServerMessage::Joined { peer: peer.0, nickname, next, peers: self.count() };
+        self.post(Recipients::AllBut(peer), Kind::Control, &message);
+    }
+
+    /// Tells `peer` who else is here, and what was said.
+    pub fn brief(&mut self, peer: PeerId, lines: &[Line]) {
+        let others: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(other, _)| **other != peer)
+            .map(|(other, member)| {
+                let nickname = &member.nickname;
+                let next = member.next;
+                encode_message(&ServerMessage::Present { peer: other.0, nickname, next })
+            })
+            .collect();
+        let said = lines.iter().map(|line| {
+            let (from, text) = (&line.from, &line.text);
+            encode_message(&ServerMessage::History { id: line.id.0, from, text })
+        });
+        self.posts.extend(others.into_iter().chain(said).map(|payload| Post {
+            to: Recipients::One(peer),
+            kind: Kind::Control,
+            payload: payload.into(),
+        }));
+    }
+
+    /// The peer's next line will have this number (it came back under the same name).
+    pub fn renumber(&mut self, peer: PeerId, next: u16) {
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.next = next;
+        }
+    }
+
+    /// A peer says a line. It is in the log with the id returned, and on its way to the others.
+    pub fn say(
+        &mut self,
+        peer: PeerId,
+        number: u16,
+        sent: WallTime,
+        text: &str,
+        now: WallTime,
+    ) -> Option<Line> {
+        let id = self.new_id(now);
+        let member = self.members.get_mut(&peer)?;
+        member.next = number.wrapping_add(1);
+        let from = member.nickname.clone();
+        let message = ServerMessage::Line {
+            id: id.0,
+            upstream: upstream(now, sent),
+            peer: peer.0,
+            number,
+            from: &from,
+            text,
+        };
+        self.post(Recipients::AllBut(peer), Kind::Line, &message);
+        let accepted = ServerMessage::Accepted { number, id: id.0 };
+        self.post(Recipients::One(peer), Kind::Line, &accepted);
+        let line = Line { id, from, text: text.to_owned() };
+        self.log.push_back(line.clone());
+        self.trim();
+        Some(line)
+    }
+
+    /// A peer says a line to another one; `to` is who was meant, as far as anybody is.
+    pub fn whisper(
+        &mut self,
+        peer: PeerId,
+        to: Result<PeerId, &str>,
+        number: u16,
+        sent: WallTime,
+        text: &str,
+        now: WallTime,
+    ) {
+        let recipient = to.map(|to| (to, self.members.get(&to)));
+        let (to, nickname) = match recipient {
+            Ok((to, Some(member))) => (to, member.nickname.clone()),
+            Ok((_, None)) => return,
+            Err(to) => {
+                let message = ServerMessage::NotHere { number, to };
+                return self.post(Recipients::One(peer), Kind::Control, &message);
+            }
+        };
+        let id = self.new_id(now);
+        let Some(member) = self.members.get(&peer) else { return };
+        let from = member.nickname.clone();
+        if to != peer {
+            let upstream = upstream(now, sent);
+            let message =
+                ServerMessage::Whisper { id: id.0, upstream, peer: peer.0, from: &from, text };
+            self.post(Recipients::One(to), Kind::Control, &message);
+        }
+        let echo = ServerMessage::Whispered { number, id: id.0, to: &nickname, text };
+        self.post(Recipients::One(peer), Kind::Control, &echo);
+    }
+
+    /// A peer is no longer here. Its nickname, if it was.
+    pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
+        let Member { nickname, next } = self.members.remove(&peer)?;
+        let peers = self.count();
+        let message =
+            ServerMessage::Left { peer: peer.0, nickname: &nickname, next, peers, reason };
+        self.post(Recipients::All, Kind::Control, &message);
+        Some(nickname)
+    }
+
+    /// Tells everybody something.
+    pub fn notice(&mut self, text: &str) {
+        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
+    }
+
+    /// How many are here, as the wire counts.
+    pub fn count(&self) -> u16 {
+        u16::try_from(self.members.len()).unwrap_or(u16::MAX)
+    }
+
+    fn post(&mut self, to: Recipients, kind: Kind, message: &ServerMessage<'_>) {
+        self.posts.push_back(Post { to, kind, payload: encode_message(message).into() });
+    }
+
+    /// Unique and increasing, whatever the wall clock does.
+    fn new_id(&mut self, now: WallTime) -> WallTime {
+        self.last_id = now.max(WallTime(self.last_id.0 + 1));
+        self.last_id
+    }
+
+    fn trim(&mut self) {
+        while self.log.len() > LOG_LINES {
+            if let Some(line) = self.log.pop_front() {
+                self.complete_after = line.id;
+            }
+        }
+    }
+}
+
+/// How long a line was on its way up, as far as the two clocks agree, saturating at 35 minutes.
+fn upstream(now: WallTime, sent: WallTime) -> i32 {
+    let micros = now.micros_since(sent);
+    i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const A: PeerId = PeerId(0);
+
+    fn room() -> Room {
+        let mut room = Room::new(Past::default(), 10, WallTime(1_000));
+        room.join(A, "alice", 0);
+        room
+    }
+
+    fn say(room: &mut Room, text: &str, now: u64) -> WallTime {
+        room.say(A, 0, WallTime(now), text, WallTime(now)).unwrap().id
+    }
+
+    #[test]
+    fn ids_increase_even_when_the_clock_steps_back() {
+        let mut room = room();
+        let first = say(&mut room, "one", 5_000);
+        let second = say(&mut room, "two", 4_000);
+        assert!(second > first);
+    }
+
+    #[test]
+    fn newcomers_get_the_last_ten_and_those_who_come_back_all_they_missed() {
+        let mut room = room();
+        let ids: Vec<_> = (0..40).map(|i| say(&mut room, "x", 2_000 + i)).collect();
+        let (new, complete) = room.replay(WallTime(0));
+        assert_eq!((new.len(), new[0].id, complete), (10, ids[30], false));
+        let (missed, complete) = room.replay(ids[4]);
+        assert_eq!((missed.len(), missed[0].id, complete), (35, ids[5], true));
+    }
+
+    #[test]
+    fn a_room_without_a_past_does_not_claim_to_know_it() {
+        let room = room();
+        assert_eq!(room.replay(WallTime(999)), (vec![], false));
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_says_when_it_is_no_longer_complete() {
+        let mut room = room();
+        let ids: Vec<_> = (0..2_000).map(|i| say(&mut room, "x", 2_000 + i)).collect();
+        assert!(!room.replay(ids[0]).1);
+        assert_eq!(room.replay(ids[2_000 - 1_025]).0.len(), 1_024);
+        assert!(room.replay(ids[2_000 - 1_025]).1);
+    }
+
+    #[test]
+    fn clocks_that_disagree_wildly_saturate() {
+        assert_eq!(upstream(WallTime(0), WallTime(u64::MAX / 2)), i32::MIN);
+        assert_eq!(upstream(WallTime(5), WallTime(2)), 3);
+    }
+}

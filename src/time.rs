@@ -1,0 +1,165 @@
+//! Time as a value. Nothing here or below it reads a clock: the driver does (`net::clock`) and
+//! passes what it read, so that a test can pass whatever it likes.
+//!
+//! Two clocks, because they fail differently. [`Timestamp`] is monotonic and runs every timer; it
+//! never steps, so a user who corrects the date expires nobody. [`WallTime`] names moments to
+//! people and to other machines; nothing waits for it.
+
+use jiff::fmt::temporal::Pieces;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::ops::{Add, Sub};
+use std::time::Duration;
+use std::{fmt, str::FromStr};
+
+/// Microseconds since the driver's own epoch, monotonic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The driver's epoch.
+    pub const ZERO: Self = Self(0);
+
+    /// A moment `micros` microseconds after the epoch.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The low 32 bits of the microseconds, as the header carries them (they wrap after 71 min).
+    pub const fn low_bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Time since `earlier`, or zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_add(micros(rhs)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(rhs)))
+    }
+}
+
+/// Microseconds since the Unix epoch, UTC, leap seconds not counted. It may step either way.
+///
+/// Its text form is RFC 3339 in UTC with exactly six fractional digits, so that two moments compare
+/// as text the way they compare in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(pub u64);
+
+/// A text that is not an RFC 3339 moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an RFC 3339 moment, such as 2026-01-31T12:00:00Z")]
+pub struct NotAMoment;
+
+impl WallTime {
+    /// Signed microseconds from `earlier` to `self`: two machines' clocks need not agree.
+    pub const fn micros_since(self, earlier: Self) -> i64 {
+        self.0.wrapping_sub(earlier.0) as i64
+    }
+}
+
+/// Saturates at the last moment that has a four-digit year.
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = i64::try_from(self.0)
+            .ok()
+            .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+            .unwrap_or(jiff::Timestamp::MAX);
+        write!(f, "{moment:.6}")
+    }
+}
+
+/// Takes any offset and any number of fractional digits. Less than a
+/// microsecond is dropped, before 1970 is 1970, past the end is the end.
+impl FromStr for WallTime {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        let pieces = Pieces::parse(text).map_err(|_| NotAMoment)?;
+        let time = pieces.time().ok_or(NotAMoment)?;
+        let offset = pieces.to_numeric_offset().ok_or(NotAMoment)?;
+        let civil = pieces.date().to_datetime(time);
+        let moment = offset.to_timestamp(civil).unwrap_or(if civil.year() < 1970 {
+            jiff::Timestamp::UNIX_EPOCH
+        } else {
+            jiff::Timestamp::MAX
+        });
+        Ok(Self(u64::try_from(moment.as_microsecond()).unwrap_or(0)))
+    }
+}
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WallTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(MomentVisitor)
+    }
+}
+
+struct MomentVisitor;
+
+impl de::Visitor<'_> for MomentVisitor {
+    type Value = WallTime;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an RFC 3339 moment")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<WallTime, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// What timers run on.
+    pub mono: Timestamp,
+    /// What people and other machines are told.
+    pub wall: WallTime,
+}
+
+/// A duration in whole microseconds, saturating after 584,000 years.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_time_prints_six_digits_and_reads_any_offset() {
+        assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!("1970-01-01T01:00:00.000001+01:00".parse(), Ok(WallTime(1)));
+        assert_eq!("1970-01-01".parse::<WallTime>(), Err(NotAMoment));
+    }
+
+    #[test]
+    fn absurd_times_saturate() {
+        assert!(WallTime(u64::MAX).to_string().starts_with("9999-12-30"));
+        assert_eq!(Timestamp::from_micros(3).since(Timestamp::from_micros(5)), Duration::ZERO);
+        assert_eq!(Timestamp::from_micros(1) + Duration::MAX, Timestamp::from_micros(u64::MAX));
+    }
+}
