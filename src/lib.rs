@@ -1,9 +1,56 @@
-//! scaffold
+//! Chatagram: a chat whose transport is the subject.
+//!
+//! # Where a datagram goes
+//!
+//! ```text
+//!   server                                          client
+//!   net::Socket     (bytes from the kernel)         net::Socket
+//!   server          (a loop, no decisions)          client::driver   (threads, no decisions)
+//!   hub             (who is it from?)               client::session  (is it from the server?)
+//!   link            (new? in order? acknowledge)    link             (the same)
+//!   room            (what does it mean?)            client::session  (what does it mean?)
+//!   link            (queue, retransmit)             client::screen, output
+//!   server ► net::Socket                            your terminal
+//! ```
+//!
+//! # The house
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`time`] | moments as values; nothing here or below the shells reads a clock |
+//! | [`protocol`] | what is on the wire; the only user of bincode and CRC-32. `proto.md` is the law |
+//! | [`link`] | one peer's side of one conversation: loss, order, acknowledgment, round-trip time |
+//! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
+//! | [`room`] | what a chat is: join, say, whisper, leave, replay |
+//! | [`hub`] | the server without sockets: registry + room + a link for each peer |
+//! | [`history`] | the append-only log of lines |
+//! | [`net`] | the shells: clock, UDP socket, waiting for them |
+//! | [`server`] | the thread that carries bytes between net, hub and history |
+//! | [`client`] | session (without sockets), its threads, input, output, cache |
+//! | [`places`] | where files lie when nobody says where |
+//! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
+//!
+//! # Invariants
+//!
+//! - `protocol`, `link`, `registry`, `room`, `hub` and `client::session` are sans-IO: time and
+//!   randomness are arguments, and the same calls give the same output. They name no socket, thread or
+//!   clock type; `tests/layering.rs` holds this.
+//! - Dependencies point one way: `time ◄ protocol ◄ link ◄ {registry, room} ◄ hub ◄ server`, and
+//!   `link ◄ client::session ◄ client`. `net` decides nothing; `server` and `client::driver` only carry.
+//! - Nothing from the network or a file can panic, block, grow without bound, or reach a terminal
+//!   unescaped.
+
+pub mod cli;
 pub mod client;
 pub mod history;
 pub mod hub;
 pub mod link;
+pub mod logging;
+pub mod net;
+pub mod places;
 pub mod protocol;
 pub mod registry;
 pub mod room;
+pub mod run;
+pub mod server;
 pub mod time;

@@ -13,7 +13,6 @@
 
 mod error;
 mod file;
-mod place;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use crate::time::WallTime;
 pub use error::{CacheError, CacheWarning};
 use file::{Found, Servers};
-pub use place::default_path;
 
 /// How many lines are kept for a server.
 pub const CACHE_LINES: usize = 5;

@@ -1,10 +1,11 @@
 //! The cache on real files.
 
-use std::{ffi::OsString, fs};
+use std::ffi::OsString;
+use std::fs;
 
 use tempfile::TempDir;
 
-use super::{place::path_from, *};
+use super::*;
 
 fn line(number: u64) -> CachedLine {
     CachedLine {
@@ -265,28 +266,4 @@ fn a_place_that_cannot_be_made_is_an_error_that_names_it() {
     cache.push("a:1", line(1));
     let error = cache.save().unwrap_err().to_string();
     assert!(error.contains("below"), "{error}");
-}
-
-#[cfg(unix)]
-#[test]
-fn the_default_place_follows_the_environment() {
-    let path = |variables: &[(&str, &str)]| {
-        path_from(|name| {
-            let found = variables.iter().find(|(key, _)| *key == name);
-            found.map(|(_, value)| OsString::from(value))
-        })
-    };
-    let xdg = ("XDG_CACHE_HOME", "/xdg");
-    let home = ("HOME", "/home/ann");
-    let caches = if cfg!(target_os = "macos") {
-        "/home/ann/Library/Caches/chatagram/lines.json"
-    } else {
-        "/home/ann/.cache/chatagram/lines.json"
-    };
-    assert_eq!(path(&[xdg, home]), Some("/xdg/chatagram/lines.json".into()));
-    assert_eq!(path(&[home]), Some(caches.into()));
-    assert_eq!(path(&[("XDG_CACHE_HOME", "xdg"), home]), Some(caches.into()));
-    assert_eq!(path(&[("XDG_CACHE_HOME", ""), home]), Some(caches.into()));
-    assert_eq!(path(&[("HOME", "")]), None);
-    assert_eq!(path(&[]), None);
 }

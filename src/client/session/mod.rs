@@ -140,6 +140,11 @@ impl Session {
         self.leaving = Some(now.mono + LEAVE_TIMEOUT);
     }
 
+    /// Ends the session although there is more to do: the server is not there to do it with.
+    pub fn give_up(&mut self) {
+        self.close(CloseReason::Lost);
+    }
+
     /// Whether nothing is under way: joined, the replay shown, every line confirmed or given up.
     pub fn is_settled(&self) -> bool {
         self.own.is_empty()

@@ -1,0 +1,332 @@
+//! The command line: what may be written, and what it means as typed configurations. No I/O.
+
+use crate::client::{self, Format};
+use crate::net::{ServerName, parse_bind};
+use crate::protocol::Delivery;
+use crate::registry::Capacity;
+use crate::{hub, places, server};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  left in order
+  1  could not start: port in use, file not readable, ...
+  2  usage
+  3  server unreachable
+  4  refused: name taken, room full, name not allowed
+  5  lost and given up
+
+Every option can also be given as an environment variable: CHATAGRAM_ and its name in capitals.";
+
+/// A chat whose transport is the subject: talk over UDP, and see what the network does to it.
+#[derive(Debug, Parser)]
+#[command(name = "chatagram", version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Keep a room that others can join
+    #[command(after_help = EXIT_CODES)]
+    Server {
+        /// The server's options.
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Join a room
+    #[command(after_help = EXIT_CODES)]
+    Client {
+        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
+        server: ServerName,
+        /// The client's options.
+        #[command(flatten)]
+        client: ClientArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Keep a room and talk in it, in one process
+    #[command(after_help = EXIT_CODES)]
+    Host {
+        /// The client's options.
+        #[command(flatten)]
+        client: ClientArgs,
+        /// The server's options.
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+}
+
+/// Options of a server.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Listen here; can be given several times
+    #[arg(
+        long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
+        env = "CHATAGRAM_BIND", value_delimiter = ','
+    )]
+    pub bind: Vec<SocketAddr>,
+    /// Append every line to this file, and replay its end to whoever joins [default: in your state
+    /// directory, one for each port; none for port 0]
+    #[arg(long, value_name = "FILE", env = "CHATAGRAM_HISTORY")]
+    pub history: Option<PathBuf>,
+    /// Keep no history file
+    #[arg(long, conflicts_with = "history", env = "CHATAGRAM_NO_HISTORY")]
+    pub no_history: bool,
+    /// How many lines to replay to whoever joins, 1024 at most
+    #[arg(
+        long, value_name = "LINES", default_value_t = 10, env = "CHATAGRAM_REPLAY",
+        value_parser = clap::value_parser!(u16).range(0..=1024)
+    )]
+    pub replay: u16,
+    /// Clients show a sign of life at least this often
+    #[arg(
+        long, value_name = "DURATION", default_value = "2s", env = "CHATAGRAM_HEARTBEAT",
+        value_parser = positive_duration
+    )]
+    pub heartbeat: Duration,
+    /// Who is not heard for this long is gone; more than the heartbeat
+    #[arg(
+        long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_EXPIRY",
+        value_parser = positive_duration
+    )]
+    pub expiry: Duration,
+    /// How many may be here at once
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 256, env = "CHATAGRAM_MAX_PEERS",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub max_peers: u16,
+    /// How many may be here at once from one IP address
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub max_peers_per_ip: u16,
+    /// What the room is called
+    #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
+        value_parser = room_name)]
+    pub room: String,
+}
+
+/// Options of a client.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Your name in the room: 1 to 32 letters, digits, _ - .
+    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
+    pub nick: String,
+    /// How chat lines travel, to you and from you
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    pub delivery: DeliveryArg,
+    /// Keep the last 5 lines of each server in this file [default: in your cache directory]
+    #[arg(long, value_name = "FILE", env = "CHATAGRAM_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// Keep no lines
+    #[arg(long, conflicts_with = "cache", env = "CHATAGRAM_NO_CACHE")]
+    pub no_cache: bool,
+    /// How to print what happens
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    pub output: Format,
+    /// Stay this long after the input has ended, or 'forever'
+    #[arg(
+        long, value_name = "DURATION", default_value = "0s", env = "CHATAGRAM_STAY",
+        value_parser = stay_duration
+    )]
+    pub stay: Stay,
+    /// How long to go on trying to come back to a lost server
+    #[arg(
+        long, value_name = "DURATION", default_value = "5m", env = "CHATAGRAM_GIVE_UP",
+        value_parser = positive_duration
+    )]
+    pub give_up: Duration,
+}
+
+/// Where messages about the program go, and how many.
+#[derive(Debug, Args)]
+pub struct LoggingArgs {
+    /// Append messages about the program to this file instead of printing them
+    #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Say more; twice: still more
+    #[arg(short, long, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE")]
+    pub verbose: u8,
+    /// Say less; twice: nothing
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose",
+        env = "CHATAGRAM_QUIET")]
+    pub quiet: u8,
+}
+
+/// `--delivery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DeliveryArg {
+    /// Each line is sent once; what is lost is counted and shown
+    Unreliable,
+    /// Lines are repeated until they arrive, and shown as they arrive
+    ReliableUnordered,
+    /// Lines are repeated until they arrive, and shown in order
+    #[default]
+    ReliableOrdered,
+}
+
+/// `--stay`: `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay(pub Option<Duration>);
+
+impl ServerArgs {
+    /// The server this describes.
+    ///
+    /// # Errors
+    /// What two options together make impossible.
+    pub fn config(&self) -> Result<server::Config, String> {
+        if self.expiry <= self.heartbeat {
+            return Err(format!(
+                "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
+                 a lost heartbeat or two expire nobody",
+                humantime::format_duration(self.expiry),
+                humantime::format_duration(self.heartbeat)
+            ));
+        }
+        Ok(server::Config {
+            bind: self.bind.clone(),
+            history: self.history(),
+            hub: hub::Config {
+                room: self.room.clone(),
+                heartbeat: self.heartbeat,
+                capacity: Capacity {
+                    peers: self.max_peers.into(),
+                    peers_per_ip: self.max_peers_per_ip.into(),
+                    expiry: self.expiry,
+                },
+                replay: self.replay.into(),
+            },
+        })
+    }
+
+    /// A room at port 0 is one for the moment: nobody will find it there again.
+    fn history(&self) -> Option<server::HistoryFile> {
+        let port = self.bind.first().map_or(0, SocketAddr::port);
+        match &self.history {
+            _ if self.no_history => None,
+            Some(path) => Some(server::HistoryFile { path: path.clone(), chosen: true }),
+            None if port == 0 => None,
+            None => {
+                places::history_file(port).map(|path| server::HistoryFile { path, chosen: false })
+            }
+        }
+    }
+}
+
+impl ClientArgs {
+    /// The client this describes, for that server.
+    pub fn config(&self, server: ServerName) -> client::Config {
+        let cache = self.cache.clone().or_else(places::cache_file);
+        client::Config {
+            server,
+            nickname: self.nick.clone(),
+            delivery: match self.delivery {
+                DeliveryArg::Unreliable => Delivery::Unreliable,
+                DeliveryArg::ReliableUnordered => Delivery::ReliableUnordered,
+                DeliveryArg::ReliableOrdered => Delivery::ReliableOrdered,
+            },
+            cache: cache.filter(|_| !self.no_cache),
+            format: self.output,
+            stay: self.stay.0,
+            give_up: self.give_up,
+        }
+    }
+}
+
+impl LoggingArgs {
+    /// The level to log at, when it is `usual` without options.
+    pub fn level(&self, usual: log::LevelFilter) -> log::LevelFilter {
+        let steps = i32::from(self.verbose) - i32::from(self.quiet);
+        let index = (usual as i32 + steps).clamp(0, 5);
+        log::LevelFilter::iter().nth(index as usize).unwrap_or(usual)
+    }
+}
+
+/// Where a client on this machine reaches a server bound to `address`.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        // A dual-stack socket takes IPv4 too, and every machine has that loopback.
+        SocketAddr::V6(v6) if v6.ip() == &Ipv6Addr::UNSPECIFIED => Ipv4Addr::LOCALHOST.into(),
+        _ => address.ip(),
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it as 500ms, 2s or 5m"))?;
+    if duration < Duration::from_millis(10) || duration > Duration::from_secs(30 * 24 * 3600) {
+        return Err("must be between 10ms and 30days".to_owned());
+    }
+    Ok(duration)
+}
+
+fn stay_duration(text: &str) -> Result<Stay, String> {
+    if text == "forever" {
+        return Ok(Stay(None));
+    }
+    humantime::parse_duration(text)
+        .map(|duration| Stay(Some(duration)))
+        .map_err(|error| format!("{error}; write it as 500ms, 5s or forever"))
+}
+
+fn room_name(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if (1..=32).contains(&length) && crate::protocol::is_clean(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a room's name has 1 to 32 characters, none of them control characters".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_option_has_its_environment_twin() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            for arg in sub.get_arguments() {
+                let id = arg.get_id().as_str();
+                if id == "help" {
+                    continue;
+                }
+                let twin = format!("CHATAGRAM_{}", id.to_uppercase());
+                let env = arg.get_env().and_then(|env| env.to_str());
+                assert_eq!(env, Some(twin.as_str()), "{} {id}", sub.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn verbosity_moves_the_level_and_stops_at_the_ends() {
+        let args = |verbose, quiet| LoggingArgs { log_file: None, verbose, quiet };
+        use log::LevelFilter::{Debug, Info, Off, Trace, Warn};
+        assert_eq!(args(0, 0).level(Info), Info);
+        assert_eq!(args(1, 0).level(Info), Debug);
+        assert_eq!(args(9, 0).level(Warn), Trace);
+        assert_eq!(args(0, 9).level(Warn), Off);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the user sees: one line of text, or one JSON object, for each event. Pure.
+
+use super::cache::CachedLine;
+use super::session::{CloseReason, Event};
+use crate::protocol::LeaveReason;
+use crate::time::WallTime;
+use serde::Serialize;
+use std::time::Duration;
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+impl Format {
+    /// The line for an event, without its line end; `None` when there is nothing to say.
+    pub(super) fn event(self, event: &Event) -> Option<String> {
+        match self {
+            Self::Text => text(event),
+            Self::Json => json(event).map(|object| encode(&object)),
+        }
+    }
+
+    /// The line for a line from the cache.
+    pub(super) fn cached(self, line: &CachedLine) -> String {
+        let (at, from, text) = (line.at, &line.from, &line.text);
+        match self {
+            Self::Text => format!("{} {from}: {text} (earlier)", clock(at)),
+            Self::Json => encode(&Object::History { from, text, at, cached: true }),
+        }
+    }
+}
+
+fn text(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Welcome { nickname, room, peers, again, .. } => {
+            let back = if *again { " back" } else { "" };
+            format!("* welcome{back} to {room}, {nickname}: {peers} here")
+        }
+        Event::Message { id, from, to, text, private, held, .. } => {
+            let private = match (private, to) {
+                (_, Some(to)) => format!(" (to {to} alone)"),
+                (true, None) => " (to you alone)".to_owned(),
+                (false, None) => String::new(),
+            };
+            let held = match millis(*held) {
+                0 => String::new(),
+                ms => format!(" (+{ms} ms held)"),
+            };
+            format!("{} {from}{private}: {text}{held}", clock(*id))
+        }
+        Event::History { id, from, text } => format!("{} {from}: {text} (earlier)", clock(*id)),
+        Event::Joined { nickname, peers } => format!("* {nickname} joined, {peers} here"),
+        Event::Left { nickname, peers, reason } => {
+            let how = match reason {
+                LeaveReason::Timeout => " (timed out)",
+                LeaveReason::Quit | LeaveReason::Shutdown => "",
+            };
+            format!("* {nickname} left{how}, {peers} here")
+        }
+        Event::Gap { from, missing: 1 } => format!("* 1 line from {from} did not arrive"),
+        Event::Gap { from, missing } => format!("* {missing} lines from {from} did not arrive"),
+        Event::Error { message } => format!("! {message}"),
+        Event::Status { text } => format!("* {text}"),
+        Event::Closed { reason } => format!("* {}", farewell(*reason)),
+        Event::Confirmed { .. } | Event::Resolve => return None,
+    })
+}
+
+fn farewell(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Quit => "you left",
+        CloseReason::Shutdown => "the server has closed",
+        CloseReason::Unreachable => "the server did not answer",
+        CloseReason::Lost => "the server is lost, and was given up",
+        CloseReason::Refused => "the server did not let you in",
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Object<'a> {
+    Welcome {
+        nickname: &'a str,
+        peers: u16,
+        session: String,
+        room: &'a str,
+    },
+    Message {
+        from: &'a str,
+        text: &'a str,
+        private: bool,
+        id: u64,
+        at: WallTime,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<&'a str>,
+        held_ms: f64,
+        transit_ms: f64,
+    },
+    History {
+        from: &'a str,
+        text: &'a str,
+        at: WallTime,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        cached: bool,
+    },
+    Joined {
+        nickname: &'a str,
+        peers: u16,
+    },
+    Left {
+        nickname: &'a str,
+        peers: u16,
+        reason: LeaveReason,
+    },
+    Gap {
+        from: &'a str,
+        missing: u64,
+    },
+    Error {
+        message: &'a str,
+    },
+    Status {
+        text: &'a str,
+    },
+    Closed {
+        reason: &'a str,
+    },
+}
+
+fn json(event: &Event) -> Option<Object<'_>> {
+    Some(match event {
+        Event::Welcome { nickname, room, peers, session, .. } => {
+            // 64 bits do not fit the numbers of many JSON readers.
+            Object::Welcome { nickname, room, peers: *peers, session: format!("{session:016x}") }
+        }
+        Event::Message { id, from, to, text, private, held, transit } => Object::Message {
+            from,
+            text,
+            private: *private,
+            id: id.0,
+            at: *id,
+            to: to.as_deref(),
+            held_ms: held.as_micros() as f64 / 1e3,
+            transit_ms: *transit as f64 / 1e3,
+        },
+        Event::History { id, from, text } => Object::History { from, text, at: *id, cached: false },
+        Event::Joined { nickname, peers } => Object::Joined { nickname, peers: *peers },
+        Event::Left { nickname, peers, reason } => {
+            Object::Left { nickname, peers: *peers, reason: *reason }
+        }
+        Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
+        Event::Error { message } => Object::Error { message },
+        Event::Status { text } => Object::Status { text },
+        Event::Closed { reason } => Object::Closed {
+            reason: match reason {
+                CloseReason::Quit => "quit",
+                CloseReason::Shutdown => "shutdown",
+                CloseReason::Unreachable | CloseReason::Lost => "lost",
+                CloseReason::Refused => "refused",
+            },
+        },
+        Event::Confirmed { .. } | Event::Resolve => return None,
+    })
+}
+
+fn encode(object: &Object<'_>) -> String {
+    // Strings and numbers always encode; an error here would be serde_json's.
+    serde_json::to_string(object).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> u128 {
+    (duration + Duration::from_micros(500)).as_millis()
+}
+
+/// The time of day, here.
+fn clock(at: WallTime) -> String {
+    let moment = i64::try_from(at.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+    let moment = moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system());
+    moment.strftime("%H:%M:%S").to_string()
+}

@@ -1,0 +1,54 @@
+//! Standard output, a line at a time, each at once. Used by the main thread alone.
+
+use super::cache::CachedLine;
+use super::output::Format;
+use super::session::{CloseReason, Event};
+use std::io::{self, Write};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Screen {
+    format: Format,
+    broken: bool,
+}
+
+impl Screen {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, broken: false }
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn show(&mut self, event: &Event) {
+        if let Some(line) = self.format.event(event) {
+            self.print(&line);
+        }
+    }
+
+    pub(super) fn cached(&mut self, line: &CachedLine) {
+        self.print(&self.format.cached(line));
+    }
+
+    pub(super) fn error(&mut self, message: &str) {
+        self.show(&Event::Error { message: message.to_owned() });
+    }
+
+    pub(super) fn status(&mut self, text: &str) {
+        self.show(&Event::Status { text: text.to_owned() });
+    }
+
+    /// Says how it ended.
+    pub(super) fn close(&mut self, reason: CloseReason) -> CloseReason {
+        self.show(&Event::Closed { reason });
+        reason
+    }
+
+    fn print(&mut self, line: &str) {
+        let mut out = io::stdout().lock();
+        let printed = writeln!(out, "{line}").and_then(|()| out.flush());
+        self.broken |= printed.is_err();
+    }
+}

@@ -1,0 +1,95 @@
+//! Messages about the program: to standard error, or to a file; always free of what could steer a
+//! terminal or forge a line, whoever's text is in them.
+
+use crate::protocol::clean;
+use log::{LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Starts logging at `level`, to `file` if there is one.
+///
+/// # Errors
+/// What is wrong with the file, in words for the user.
+pub fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
+    let logger: Box<dyn Log> = match file {
+        None => logger(level, io::stderr()),
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            logger(level, file.map_err(|e| format!("cannot log to {}: {e}", path.display()))?)
+        }
+    };
+    log::set_boxed_logger(logger).map_err(|error| error.to_string())?;
+    log::set_max_level(level);
+    Ok(())
+}
+
+fn logger(level: LevelFilter, out: impl Write + Send + 'static) -> Box<dyn Log> {
+    let mut config = ConfigBuilder::new();
+    config
+        .set_time_format_rfc3339()
+        .set_target_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off);
+    Box::new(Clean(WriteLogger::new(level, config.build(), out).as_log()))
+}
+
+/// simplelog writes messages as they are; this cleans them first.
+struct Clean(Box<dyn Log>);
+
+impl Log for Clean {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let message = record.args().to_string();
+        let message = clean(&message);
+        self.0.log(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .args(format_args!("{message}"))
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_steers_no_terminal() {
+        let out = Shared::default();
+        let logger = logger(LevelFilter::Info, out.clone());
+        let metadata = Metadata::builder().level(log::Level::Info).build();
+        let forged = "bob: hi\n2026 [INFO] eve \u{1b}[31mjoined\u{202e}";
+        logger.log(&Record::builder().metadata(metadata).args(format_args!("{forged}")).build());
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches('\n').count(), 1, "{written:?}");
+        assert!(written.ends_with('\n') && !written.contains(['\u{1b}', '\u{202e}']));
+        assert!(written.contains("[INFO]"), "{written:?}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The one reader of clocks.
+
+use crate::time::{Now, Timestamp, WallTime, micros};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Both clocks; the monotonic one counts from when this was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    epoch: Instant,
+}
+
+impl Clock {
+    /// A clock whose epoch is now.
+    pub fn start() -> Self {
+        Self { epoch: Instant::now() }
+    }
+
+    /// Reads both clocks. A wall clock before 1970 reads as 1970.
+    pub fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono: Timestamp::from_micros(micros(self.epoch.elapsed())),
+            wall: WallTime(micros(wall)),
+        }
+    }
+
+    /// How long it is until `deadline`.
+    pub fn until(&self, deadline: Timestamp) -> Duration {
+        deadline.since(self.now().mono)
+    }
+}

@@ -1,0 +1,171 @@
+//! The commands: each puts its parts together, runs them, and turns the end into an exit code.
+
+use crate::cli::{ClientArgs, LoggingArgs, ServerArgs, reachable};
+use crate::client::session::CloseReason;
+use crate::client::{self, Format, Leaver};
+use crate::net::ServerName;
+use crate::protocol::limits::DEFAULT_PORT;
+use crate::server::Server;
+use log::LevelFilter;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+const COULD_NOT_START: u8 = 1;
+const USAGE: u8 = 2;
+const UNREACHABLE: u8 = 3;
+const REFUSED: u8 = 4;
+const LOST: u8 = 5;
+/// What a shell reports for a program that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
+/// Keeps a room.
+pub fn server(args: &ServerArgs, logging: &LoggingArgs) -> ExitCode {
+    let server = match start_server(args, logging, LevelFilter::Info) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    let stopper = server.stopper();
+    on_signal(move || stopper.stop());
+    for address in server.addresses() {
+        announce(&format!("listening on {address}"));
+    }
+    finish_server(server.run())
+}
+
+/// Joins a room.
+pub fn client(server: ServerName, args: &ClientArgs, logging: &LoggingArgs) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    finish_client(client::run(args.config(server), &leaver))
+}
+
+/// Keeps a room and talks in it.
+pub fn host(client: &ClientArgs, server: &ServerArgs, logging: &LoggingArgs) -> ExitCode {
+    let server = match start_server(server, logging, LevelFilter::Warn) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    let addresses: Vec<_> = server.addresses().collect();
+    let Some(first) = addresses.first().copied() else {
+        return fail(USAGE, "no address to listen on");
+    };
+    if client.output == Format::Text {
+        for address in &addresses {
+            announce(&format!("listening on {address}"));
+        }
+        announce(&format!("others join with: chatagram client {} --nick NAME", invitation(first)));
+    }
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    let stopper = server.stopper();
+    let serving = thread::Builder::new().name("server".to_owned()).spawn(move || server.run());
+    let serving = match serving {
+        Ok(serving) => serving,
+        Err(error) => return fail(COULD_NOT_START, error),
+    };
+    let code = finish_client(client::run(client.config(reachable(first).into()), &leaver));
+    stopper.stop();
+    match serving.join() {
+        Ok(Ok(())) => code,
+        Ok(Err(error)) => fail(COULD_NOT_START, error),
+        Err(_) => fail(COULD_NOT_START, "the server failed: please report this"),
+    }
+}
+
+fn start_server(
+    args: &ServerArgs,
+    logging: &LoggingArgs,
+    level: LevelFilter,
+) -> Result<Server, ExitCode> {
+    let config = args.config().map_err(|error| fail(USAGE, error))?;
+    start_logging(logging, level)?;
+    Server::start(config).map_err(|error| fail(COULD_NOT_START, error))
+}
+
+fn start_logging(args: &LoggingArgs, usual: LevelFilter) -> Result<(), ExitCode> {
+    crate::logging::start(args.level(usual), args.log_file.as_deref())
+        .map_err(|error| fail(COULD_NOT_START, error))
+}
+
+fn finish_server(outcome: Result<(), crate::server::Error>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
+    match outcome {
+        Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
+        Ok(CloseReason::Unreachable) => {
+            fail(UNREACHABLE, "no answer from the server: is it running, and is the address right?")
+        }
+        Ok(CloseReason::Refused) => ExitCode::from(REFUSED),
+        Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+/// Leaves in order; at once when there is nothing to leave yet.
+fn leave_with(leaver: Leaver) -> impl FnMut() + Send {
+    move || {
+        if !leaver.leave() {
+            std::process::exit(INTERRUPTED);
+        }
+    }
+}
+
+/// Acts on the first SIGINT or SIGTERM (Ctrl-C); a second one ends the process.
+fn on_signal(mut act: impl FnMut() + Send + 'static) {
+    let again = AtomicBool::new(false);
+    let handler = move || {
+        if again.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        act();
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        log::warn!("Ctrl-C will end the program without a goodbye: {error}");
+    }
+}
+
+/// Prints a line on standard output at once. Nobody there to read it is no reason to stop.
+fn announce(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    eprintln!("chatagram: {error}");
+    ExitCode::from(code)
+}
+
+/// What others type to reach this machine.
+fn invitation(bound: SocketAddr) -> String {
+    let ip = if bound.ip().is_unspecified() { outward_ip().into() } else { bound.ip() };
+    match (ip, bound.port()) {
+        (ip, DEFAULT_PORT) => ip.to_string(),
+        (ip, port) => SocketAddr::new(ip, port).to_string(),
+    }
+}
+
+/// The address this machine would send from. Connecting a UDP socket only asks the routing table;
+/// nothing is sent to the documentation address (RFC 5737).
+fn outward_ip() -> Ipv4Addr {
+    let ask = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), DEFAULT_PORT))?;
+        socket.local_addr()
+    };
+    match ask() {
+        Ok(SocketAddr::V4(address)) => *address.ip(),
+        _ => Ipv4Addr::LOCALHOST,
+    }
+}
