@@ -106,7 +106,8 @@ impl Registry {
         self.entries.get(&peer)
     }
 
-    /// Registers a peer. `resume` opens a name that is held for the owner of that token.
+    /// Registers a peer. `resume` opens a name that is held for the owner of that token; then the
+    /// token stays, and `token` is not used.
     ///
     /// # Errors
     /// [`Unavailable`] says why not; nothing has changed then.
@@ -120,8 +121,8 @@ impl Registry {
     ) -> Result<PeerId, Unavailable> {
         self.holds.retain(|hold| hold.until > now);
         let key = nickname.key();
-        let held = self.holds.iter().find(|hold| hold.key == key);
-        if self.names.contains_key(&key) || held.is_some_and(|hold| hold.token != resume) {
+        let held = self.holds.iter().find(|hold| hold.key == key).map(|hold| hold.token);
+        if self.names.contains_key(&key) || held.is_some_and(|token| token != resume) {
             return Err(Unavailable::NameTaken);
         }
         if self.entries.len() >= self.capacity.peers.min(usize::from(u16::MAX)) {
@@ -140,6 +141,9 @@ impl Registry {
         self.names.insert(key, peer);
         *self.per_ip.entry(ip).or_default() += 1;
         let review = now + self.capacity.expiry;
+        // The token stays the same for as long as the name has the same owner: a `Welcome` that
+        // never arrives must not lock the owner out.
+        let token = held.unwrap_or(token);
         self.reviews.insert((review, peer));
         self.entries.insert(peer, Entry { nickname, token, path, heard: now, review, named: true });
         Ok(peer)
@@ -160,13 +164,10 @@ impl Registry {
         *self.per_ip.entry(path.remote.ip()).or_default() += 1;
     }
 
-    /// The peer's old session is replaced by a new one from `path`: same name, new token.
-    pub fn renew(&mut self, peer: PeerId, token: Token, path: Path, now: Timestamp) {
+    /// The peer's old session is replaced by a new one from `path`.
+    pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) {
         self.relocate(peer, path);
-        if let Some(entry) = self.entries.get_mut(&peer) {
-            entry.token = token;
-            entry.heard = now;
-        }
+        self.heard(peer, now);
     }
 
     /// The peer has said goodbye: its name is free, its place not yet.

@@ -2,7 +2,7 @@
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
 use crate::link::Payload;
-use crate::protocol::limits::LOG_LINES;
+use crate::protocol::limits::{LOG_LINES, MAX_REPLAY_BYTES};
 use crate::protocol::{LeaveReason, ServerMessage, encode_message};
 use crate::registry::PeerId;
 use crate::time::WallTime;
@@ -26,6 +26,8 @@ pub enum Kind {
     Line,
     /// All else: always reliable and in order.
     Control,
+    /// What a newcomer cannot do without: as `Control`, and never refused by a full queue.
+    Briefing,
 }
 
 /// A message the room wants delivered.
@@ -71,8 +73,9 @@ struct Member {
 pub struct Room {
     members: BTreeMap<PeerId, Member>,
     log: VecDeque<Line>,
-    /// All lines with larger ids are in `log`.
-    complete_after: WallTime,
+    /// Stands for what was before the first line of `log`: the last one that was dropped from it, or
+    /// else the moment the room was made.
+    before: WallTime,
     last_id: WallTime,
     replay: usize,
     posts: VecDeque<Post>,
@@ -81,17 +84,11 @@ pub struct Room {
 impl Room {
     /// An empty room with a past. Newcomers get at most `replay` lines of it.
     pub fn new(past: Past, replay: usize, now: WallTime) -> Self {
-        let first = past.lines.first().map(|line| line.id);
-        let last_id = past.lines.last().map_or(WallTime(0), |line| line.id);
+        let last_id = past.lines.iter().map(|line| line.id).max().unwrap_or_default();
         let mut room = Self {
             members: BTreeMap::new(),
             log: past.lines.into(),
-            complete_after: match first {
-                Some(first) if past.truncated => first,
-                Some(_) => WallTime(0),
-                // No past at all: what others said to an earlier server is unknown here.
-                None => now,
-            },
+            before: now,
             last_id,
             replay,
             posts: VecDeque::new(),
@@ -122,8 +119,26 @@ impl Room {
             let skip = self.log.len().saturating_sub(self.replay);
             return (self.log.iter().skip(skip).cloned().collect(), false);
         }
-        let missed = self.log.iter().filter(|line| line.id > seen).cloned().collect();
-        (missed, seen >= self.complete_after)
+        let mut room = MAX_REPLAY_BYTES;
+        // Only a line that is in this log says where to begin. Any other may be from another log, or
+        // from a day when the clock was wrong: comparing with it says nothing.
+        let known = self.log.iter().rposition(|line| line.id == seen).map(|position| position + 1);
+        let known = known.or_else(|| (seen == self.before).then_some(0));
+        let missed = self.log.iter().skip(known.unwrap_or(0)).rev();
+        let fitting = missed.clone().take_while(|line| {
+            let fits = line.text.len() <= room;
+            room = room.saturating_sub(line.text.len());
+            fits
+        });
+        let mut lines: Vec<_> = fitting.cloned().collect();
+        lines.reverse();
+        let all = lines.len() == missed.count();
+        (lines, all && known.is_some())
+    }
+
+    /// What whoever has been briefed has seen: the newest line, or that there is none.
+    pub fn latest(&self) -> WallTime {
+        self.log.back().map_or(self.before, |line| line.id)
     }
 
     /// Somebody comes in; `next` is the number of its next line. Welcoming it is the caller's.
@@ -151,7 +166,7 @@ impl Room {
         });
         self.posts.extend(others.into_iter().chain(said).map(|payload| Post {
             to: Recipients::One(peer),
-            kind: Kind::Control,
+            kind: Kind::Briefing,
             payload: payload.into(),
         }));
     }
@@ -174,7 +189,10 @@ impl Room {
     ) -> Option<Line> {
         let id = self.new_id(now);
         let member = self.members.get_mut(&peer)?;
-        member.next = number.wrapping_add(1);
+        // A line that was overtaken, or is sent again, does not turn the counter back.
+        if (number.wrapping_sub(member.next) as i16) >= 0 {
+            member.next = number.wrapping_add(1);
+        }
         let from = member.nickname.clone();
         let message = ServerMessage::Line {
             id: id.0,
@@ -258,7 +276,7 @@ impl Room {
     fn trim(&mut self) {
         while self.log.len() > LOG_LINES {
             if let Some(line) = self.log.pop_front() {
-                self.complete_after = line.id;
+                self.before = line.id;
             }
         }
     }

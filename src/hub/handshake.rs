@@ -56,7 +56,10 @@ impl Hub {
             let cookie = self.cookies.issue(&path, join.nonce, now.mono);
             self.counters.challenges += 1;
             self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
-        } else if !self.is_repeated(&join, path) {
+            return;
+        }
+        self.forget_nonces(now.mono);
+        if !self.is_repeated(&join, path) {
             self.admit(&join, path, now);
         }
     }
@@ -77,11 +80,17 @@ impl Hub {
         self.refuse(path, 0, Refusal::Version, &detail, now);
     }
 
-    /// The `Welcome` to this very join is under way; the link sees to it that it arrives.
-    fn is_repeated(&self, join: &Join<'_>, path: Path) -> bool {
-        let peer = self.nonces.get(&join.nonce);
-        let entry = peer.and_then(|peer| self.registry.entry(*peer));
-        entry.is_some_and(|entry| entry.path == path)
+    /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
+    /// arrives, also at another address that the client has by now; or its session is over already,
+    /// and this is an echo.
+    fn is_repeated(&mut self, join: &Join<'_>, path: Path) -> bool {
+        let Some(peer) = self.nonces.get(&join.nonce).copied() else { return false };
+        if let Some(id) = peer
+            && self.registry.entry(id).is_some_and(|entry| entry.path != path)
+        {
+            self.relocate(id, path);
+        }
+        true
     }
 
     fn admit(&mut self, join: &Join<'_>, path: Path, now: Now) {
@@ -103,13 +112,13 @@ impl Hub {
             entry.is_some_and(|entry| cookie::same(&entry.token, join.resume))
         });
         if let Some(owner) = owner {
-            return self.take_over(owner, join, token, path, now);
+            return self.take_over(owner, join, path, now);
         }
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
             Ok(id) => {
                 self.enter(id, join, now);
-                self.welcome(id, join, nickname.as_str(), token, true);
+                self.welcome(id, join, true);
                 let nickname = nickname.to_string();
                 let peers = self.room.len();
                 self.events.push_back(Event::Joined { nickname, path, peers });
@@ -122,34 +131,40 @@ impl Hub {
     }
 
     /// The owner of a name is back while its old session still lives: nobody came or went.
-    fn take_over(&mut self, id: PeerId, join: &Join<'_>, token: Token, path: Path, now: Now) {
+    fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, now: Now) {
         if let Some(old) = self.peers.remove(&id) {
             self.sessions.remove(&old.link.session());
-            self.forget_nonce(old.nonce, id);
+            self.spend_nonce(old.nonce, now.mono);
         }
-        self.registry.renew(id, token, path, now.mono);
+        self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, now);
-        let nickname = self.registry.entry(id).map(|entry| entry.nickname.to_string());
-        let nickname = nickname.unwrap_or_default();
-        self.welcome(id, join, &nickname, token, false);
-        self.events.push_back(Event::Moved { nickname, path });
+        self.welcome(id, join, false);
+        if let Some(entry) = self.registry.entry(id) {
+            let nickname = entry.nickname.to_string();
+            self.events.push_back(Event::Moved { nickname, path });
+        }
     }
 
     /// Makes the session.
     fn enter(&mut self, id: PeerId, join: &Join<'_>, now: Now) {
         let link = self.new_link(now.mono);
         self.sessions.insert(link.session(), id);
-        self.nonces.insert(join.nonce, id);
+        self.nonces.insert(join.nonce, Some(id));
         let delivery = join.delivery;
         let nonce = join.nonce;
         // A peer that takes over may still stand in the queue; then it stands there twice.
-        self.peers.insert(id, Peer { link, delivery, nonce, closing: None, dirty: false });
+        self.peers.insert(
+            id,
+            Peer { link, delivery, nonce, closing: None, too_slow: false, dirty: false },
+        );
         self.touch(id);
     }
 
-    fn welcome(&mut self, id: PeerId, join: &Join<'_>, nickname: &str, token: Token, new: bool) {
+    fn welcome(&mut self, id: PeerId, join: &Join<'_>, new: bool) {
         let (lines, complete) = self.room.replay(join.seen);
+        let Some(entry) = self.registry.entry(id) else { return };
+        let (nickname, token) = (entry.nickname.as_str(), entry.token);
         let message = ServerMessage::Welcome {
             nonce: join.nonce,
             peer: id.0,
@@ -163,10 +178,11 @@ impl Hub {
             peers: self.room.count() + u16::from(new),
             replay: u16::try_from(lines.len()).unwrap_or(u16::MAX),
             complete,
+            latest: self.room.latest().0,
         };
         let payload = encode_message(&message).into();
         if let Some(peer) = self.peers.get_mut(&id) {
-            let _ = peer.link.send(payload, Delivery::ReliableOrdered, None);
+            let _ = peer.link.send_regardless(payload, Delivery::ReliableOrdered, None);
         }
         if new {
             self.room.join(id, nickname, join.next);

@@ -16,10 +16,12 @@
 mod cookie;
 mod handshake;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use crate::link::{Link, Role};
-use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{
     Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, Header, Invariant, LeaveReason,
     ServerMessage, encode_message,
@@ -33,6 +35,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use timers::Timers;
+
+/// Nonces of ended sessions that are remembered at most.
+const MAX_SPENT_NONCES: usize = 4_096;
 
 /// What the server is told by whoever starts it.
 #[derive(Clone, Debug)]
@@ -117,6 +122,8 @@ struct Peer {
     nonce: u64,
     /// It has said goodbye, or was told to go: forgotten at this time at the latest.
     closing: Option<Timestamp>,
+    /// Something that must not be lost did not fit the queue: to be dropped.
+    too_slow: bool,
     /// Queued in `dirty`.
     dirty: bool,
 }
@@ -131,7 +138,10 @@ pub struct Hub {
     room: Room,
     peers: BTreeMap<PeerId, Peer>,
     sessions: HashMap<u64, PeerId>,
-    nonces: HashMap<u64, PeerId>,
+    /// Joins let in, by nonce: those of the sessions that exist, and for as long as a cookie
+    /// lives those of sessions that ended, so that a late copy of a join makes no ghost.
+    nonces: HashMap<u64, Option<PeerId>>,
+    spent_nonces: VecDeque<(Timestamp, u64)>,
     /// Peers whose link may have something to send.
     dirty: VecDeque<PeerId>,
     /// When each peer's link wants to be called.
@@ -156,6 +166,7 @@ impl Hub {
             peers: BTreeMap::new(),
             sessions: HashMap::new(),
             nonces: HashMap::new(),
+            spent_nonces: VecDeque::new(),
             dirty: VecDeque::new(),
             timers: Timers::default(),
             stateless: VecDeque::new(),
@@ -191,11 +202,7 @@ impl Hub {
         while let Some(id) = self.timers.pop_due(now.mono) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             peer.link.handle_timeout(now.mono);
-            if peer.closing.is_some_and(|at| at <= now.mono || peer.link.is_idle()) {
-                self.forget(id, false, now.mono);
-            } else if peer.link.has_failed() {
-                self.drop_peer(id, LeaveReason::Timeout, now.mono);
-            } else {
+            if !self.end_if_due(id, now.mono) {
                 self.touch(id);
             }
         }
@@ -204,7 +211,7 @@ impl Hub {
 
     /// Tells everybody something, such as a full disk.
     pub fn notice(&mut self, text: &str) {
-        self.room.notice(text);
+        self.room.notice(&text[..text.floor_char_boundary(MAX_TEXT)]);
         self.deliver_posts();
     }
 
@@ -241,7 +248,8 @@ impl Hub {
                 }
                 peer.dirty = false;
                 let wake = peer.link.poll_timeout().map(|(at, _)| at);
-                let wake = [wake, peer.closing].into_iter().flatten().min();
+                let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
+                let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, wake);
             }
             self.dirty.pop_front();
@@ -273,6 +281,11 @@ impl Hub {
     /// Sessions that exist, those about to close included.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Bytes of messages that wait for their peers to take them.
+    pub fn queued_bytes(&self) -> usize {
+        self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
     }
 
     fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
@@ -310,6 +323,9 @@ impl Hub {
             return;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.closing.is_some() && datagram.frames().any(|f| matches!(f, Frame::Once { .. })) {
+            return; // it comes too late to be heard, so it must not be acknowledged
+        }
         self.registry.heard(id, now.mono);
         peer.link.receive(datagram, bytes, now.mono);
         while let Some(received) =
@@ -317,7 +333,9 @@ impl Hub {
         {
             self.handle_message(id, &received.payload, now);
         }
-        self.touch(id);
+        if !self.end_if_due(id, now.mono) {
+            self.touch(id);
+        }
     }
 
     /// A session appeared on another path. Nothing is done for it there until that path answered
@@ -342,17 +360,22 @@ impl Hub {
             _ => false,
         });
         if answered {
-            self.registry.relocate(id, path);
-            if let Some(entry) = self.registry.entry(id) {
-                let nickname = entry.nickname.to_string();
-                self.events.push_back(Event::Moved { nickname, path });
-            }
+            self.relocate(id, path);
         } else if bytes >= crate::link::PATH_CHALLENGE_LEN {
             let cookie = self.cookies.issue_path(&path, session, now.mono);
             self.counters.challenges += 1;
             self.send_stateless(path, session, &Frame::PathChallenge(cookie), now);
         }
         answered
+    }
+
+    /// The peer is at another address now, and has proven it.
+    fn relocate(&mut self, id: PeerId, path: Path) {
+        self.registry.relocate(id, path);
+        if let Some(entry) = self.registry.entry(id) {
+            let nickname = entry.nickname.to_string();
+            self.events.push_back(Event::Moved { nickname, path });
+        }
     }
 
     fn send_stateless(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
@@ -379,6 +402,19 @@ impl Hub {
         }
     }
 
+    /// Ends a session whose time has come, whatever the reason. True when it did.
+    fn end_if_due(&mut self, id: PeerId, now: Timestamp) -> bool {
+        let Some(peer) = self.peers.get(&id) else { return true };
+        if peer.closing.is_some_and(|at| at <= now || peer.link.is_idle()) {
+            self.forget(id, false, now);
+        } else if peer.too_slow || peer.link.has_failed() {
+            self.drop_peer(id, LeaveReason::Timeout, now);
+        } else {
+            return false;
+        }
+        true
+    }
+
     fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
         let recipients: Vec<PeerId> =
             self.peers.keys().copied().filter(|id| Some(*id) != except).collect();
@@ -391,12 +427,18 @@ impl Hub {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
             return;
         };
-        let delivery = match post.kind {
-            Kind::Line => peer.delivery,
-            Kind::Control => Delivery::ReliableOrdered,
+        let payload = post.payload.clone();
+        let outcome = match post.kind {
+            Kind::Line => peer.link.send(payload, peer.delivery, None),
+            Kind::Control => peer.link.send(payload, Delivery::ReliableOrdered, None),
+            Kind::Briefing => peer.link.send_regardless(payload, Delivery::ReliableOrdered, None),
         };
-        if peer.link.send(post.payload.clone(), delivery, None).is_err() {
+        if let Err(error) = outcome {
+            log::debug!("a message to peer {} was not queued: {error}", id.0);
             self.counters.overflowed += 1;
+            // What is promised to arrive cannot be left out: the session is over instead, and
+            // the peer told so by a `Reset` when it is heard again.
+            peer.too_slow |= post.kind != Kind::Line || peer.delivery != Delivery::Unreliable;
         }
         self.touch(id);
     }
@@ -407,7 +449,7 @@ impl Hub {
             return;
         };
         let message = encode_message(&ServerMessage::Closing { reason, detail });
-        let _ = peer.link.send(message.into(), Delivery::ReliableOrdered, None);
+        let _ = peer.link.send_regardless(message.into(), Delivery::ReliableOrdered, None);
         peer.closing = Some(now + LEAVE_TIMEOUT);
         self.registry.retire(id);
         self.touch(id);
@@ -432,13 +474,23 @@ impl Hub {
         self.timers.set(id, None);
         if let Some(peer) = self.peers.remove(&id) {
             self.sessions.remove(&peer.link.session());
-            self.forget_nonce(peer.nonce, id);
+            self.spend_nonce(peer.nonce, now);
         }
     }
 
-    fn forget_nonce(&mut self, nonce: u64, id: PeerId) {
-        if self.nonces.get(&nonce) == Some(&id) {
-            self.nonces.remove(&nonce);
+    fn spend_nonce(&mut self, nonce: u64, now: Timestamp) {
+        self.nonces.insert(nonce, None);
+        self.spent_nonces.push_back((now, nonce));
+        self.forget_nonces(now);
+    }
+
+    fn forget_nonces(&mut self, now: Timestamp) {
+        while let Some((since, old)) = self.spent_nonces.front().copied()
+            && (since + COOKIE_LIFE + COOKIE_LIFE < now
+                || self.spent_nonces.len() > MAX_SPENT_NONCES)
+        {
+            self.spent_nonces.pop_front();
+            self.nonces.remove(&old);
         }
     }
 

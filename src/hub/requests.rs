@@ -1,7 +1,7 @@
 //! What members ask for: each client message, and what the room makes of it.
 
 use super::{Event, Hub};
-use crate::protocol::limits::MAX_TEXT;
+use crate::protocol::limits::{MAX_NAME, MAX_TEXT};
 use crate::protocol::{ClientMessage, LeaveReason, Nickname, clean, decode_message};
 use crate::registry::PeerId;
 use crate::room::{Kind, Post, Recipients};
@@ -57,7 +57,8 @@ impl Hub {
         let Some(text) = self.acceptable(id, text) else { return };
         let named = Nickname::parse(to).ok().and_then(|name| self.registry.named(&name.key()));
         let to = clean(to);
-        self.room.whisper(id, named.ok_or(&*to), number, sent, &text, now);
+        let to = &to[..to.floor_char_boundary(MAX_NAME)];
+        self.room.whisper(id, named.ok_or(to), number, sent, &text, now);
     }
 
     /// The text as others may see it. A client cleans and splits what was typed; this is for those

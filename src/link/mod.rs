@@ -20,13 +20,15 @@ mod outbox;
 mod recovery;
 mod rtt;
 mod stats;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use outbox::Payload;
 pub use stats::Stats;
+pub use stream::StreamLink;
 
-use crate::protocol::limits::GIVE_UP;
+use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{
     Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie,
 };
@@ -40,7 +42,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A server may answer a datagram from a new address with a path challenge, but only if that is
-/// no larger than what came (RFC 9000 §8.2.1): a client's heartbeats are padded to its size.
+/// no larger than what came (RFC 9000 §8.2.1): what a client sends is padded to its size.
 pub const PATH_CHALLENGE_LEN: usize = HEADER_LEN + 1 + size_of::<PathCookie>();
 /// Units of the header's ack delay.
 const ACK_DELAY_UNIT: u64 = 100;
@@ -90,10 +92,16 @@ pub enum Timer {
     GiveUp,
 }
 
-/// The queue to the other end is full: it does not keep up.
+/// A message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue to this peer is full")]
-pub struct QueueFull;
+pub enum SendError {
+    /// The other end has not taken what is queued already.
+    #[error("the queue to this peer is full: it does not keep up")]
+    QueueFull,
+    /// No datagram can carry it.
+    #[error("a message of {0} bytes does not fit a datagram: {MAX_MESSAGE} at most")]
+    TooLong(usize),
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -143,15 +151,32 @@ impl Link {
     /// Queues a message. In an unreliable direction its fate is reported under `tag`, if any.
     ///
     /// # Errors
-    /// [`QueueFull`] when the other end has not taken what is queued already.
+    /// [`SendError`] says why the message was not taken.
     pub fn send(
         &mut self,
         payload: Payload,
         delivery: Delivery,
         tag: Option<u64>,
-    ) -> Result<(), QueueFull> {
+    ) -> Result<(), SendError> {
         if self.outbox.is_full() {
-            return Err(QueueFull);
+            return Err(SendError::QueueFull);
+        }
+        self.send_regardless(payload, delivery, tag)
+    }
+
+    /// Queues a message even when the queue is full: for what a session cannot do without, in
+    /// amounts that are bounded otherwise.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`].
+    pub fn send_regardless(
+        &mut self,
+        payload: Payload,
+        delivery: Delivery,
+        tag: Option<u64>,
+    ) -> Result<(), SendError> {
+        if payload.len() > MAX_MESSAGE {
+            return Err(SendError::TooLong(payload.len()));
         }
         self.stats.sent_message_bytes += payload.len() as u64;
         match delivery {
@@ -160,6 +185,11 @@ impl Link {
             Delivery::ReliableOrdered => self.outbox.push_reliable(payload, true),
         }
         Ok(())
+    }
+
+    /// Whether the queue has no room for another message.
+    pub fn is_full(&self) -> bool {
+        self.outbox.is_full()
     }
 
     /// Lets an acknowledgment of what has come leave at once.
@@ -257,11 +287,11 @@ impl Link {
         }
         if writer.is_empty() && (heartbeat || probe) {
             writer.push(&Frame::Heartbeat);
-            if self.role != Role::Server {
-                writer.pad_to(PATH_CHALLENGE_LEN);
-            }
         }
         let eliciting = !writer.is_empty();
+        if eliciting && self.role != Role::Server {
+            writer.pad_to(PATH_CHALLENGE_LEN);
+        }
         let bytes = writer.len();
         let header = self.header(now);
         writer.finish(&header);
@@ -278,9 +308,7 @@ impl Link {
             self.probe = true;
         }
         self.settle(outcome);
-        if self.outbox.oldest().is_some_and(|since| since + GIVE_UP <= now) {
-            self.failed = true;
-        }
+        self.failed |= self.waiting_since().is_some_and(|since| since + GIVE_UP <= now);
     }
 
     /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
@@ -291,7 +319,7 @@ impl Link {
         {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
-        let give_up = self.outbox.oldest().map(|since| since + GIVE_UP);
+        let give_up = self.waiting_since().map(|since| since + GIVE_UP);
         [
             (self.arrivals.due(), Timer::AckDelay),
             (self.recovery.timeout(), Timer::LossDetection),
@@ -332,6 +360,11 @@ impl Link {
             congestion_window: self.recovery.congestion.window(),
             ..self.stats
         }
+    }
+
+    /// Since when something waits for an acknowledgment.
+    fn waiting_since(&self) -> Option<Timestamp> {
+        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
     }
 
     fn has_message(&self) -> bool {

@@ -84,6 +84,11 @@ impl Recovery {
         self.outstanding > 0
     }
 
+    /// When the oldest datagram left that asks for an acknowledgment and has none.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.sent.front().filter(|sent| sent.outstanding).map(|sent| sent.at)
+    }
+
     /// When the last datagram that asked for an acknowledgment left.
     pub(super) fn last_eliciting(&self) -> Timestamp {
         self.last_eliciting

@@ -21,6 +21,12 @@ pub struct BindError {
     cause: io::Error,
 }
 
+impl BindError {
+    pub(super) fn new(address: SocketAddr, cause: io::Error) -> Self {
+        Self { address, cause }
+    }
+}
+
 /// See the module. Addresses of IPv4 peers are IPv4 addresses whatever the socket is.
 #[derive(Debug)]
 pub struct Socket {

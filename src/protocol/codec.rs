@@ -27,9 +27,6 @@ pub enum DecodeError {
     /// The first two bytes are not `CG`.
     #[error("the magic is {0:#06x}, not {MAGIC:#06x}: not this protocol")]
     Magic(u16),
-    /// Another version of the protocol.
-    #[error("version {0}, not {VERSION}")]
-    Version(u8),
     /// The datagram was damaged on the way.
     #[error("the checksum is {found:#010x}, but the bytes give {computed:#010x}: damaged")]
     Checksum {
@@ -38,6 +35,9 @@ pub enum DecodeError {
         /// Of the bytes.
         computed: u32,
     },
+    /// Another version of the protocol.
+    #[error("version {0}, not {VERSION}")]
+    Version(u8),
     /// A flag that version 1 does not define.
     #[error("flags {0:#04x}: a bit is set that version {VERSION} does not define")]
     Flags(u8),
@@ -73,13 +73,13 @@ impl<'a> Datagram<'a> {
         if magic != MAGIC {
             return Err(DecodeError::Magic(magic));
         }
-        if head[2] != VERSION {
-            return Err(DecodeError::Version(head[2]));
-        }
         let found = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
         let computed = checksum(bytes);
         if found != computed {
             return Err(DecodeError::Checksum { found, computed });
+        }
+        if head[2] != VERSION {
+            return Err(DecodeError::Version(head[2]));
         }
         let header = Header::read(head);
         if header.flags.has_unknown() {
@@ -132,9 +132,18 @@ pub fn decode_message<'a, M: Deserialize<'a> + Serialize>(
 
 /// Writes a message for a frame to carry.
 pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_into(message, &mut out, MAX_DATAGRAM);
-    out
+    // Numbers, texts and bytes always encode. What is too long for a datagram, the link refuses.
+    bincode::serde::encode_to_vec(message, BINCODE).unwrap_or_default()
+}
+
+/// Reads one frame that must fill `bytes`.
+pub(super) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
+    decode_message(bytes)
+}
+
+/// Appends one frame unless `out` would grow past `limit`; says whether it did.
+pub(super) fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>, limit: usize) -> bool {
+    encode_into(frame, out, limit)
 }
 
 fn decode_one<'a, T: Deserialize<'a> + Serialize>(

@@ -5,12 +5,16 @@ use std::time::Duration;
 /// Largest UDP payload either end sends or accepts, bytes. It fits IPv6's minimum MTU of 1,280
 /// (RFC 8200 §5) with 32 bytes to spare for a tunnel, so it is never fragmented on the way.
 pub const MAX_DATAGRAM: usize = 1_200;
+/// Largest message a frame can carry so that header, frame and message fit one datagram.
+pub const MAX_MESSAGE: usize = MAX_DATAGRAM - super::HEADER_LEN - 1 - 3 - 3;
 /// A `Join` is padded to this size, so that no answer to it can be larger (RFC 9000 §8.1).
 pub const JOIN_SIZE: usize = 512;
 /// A text is at most this many bytes of UTF-8.
 pub const MAX_TEXT: usize = super::text::MAX_TEXT_BYTES;
 /// A nickname as typed, before normalisation, is at most this many bytes.
 pub const MAX_RAW_NAME: usize = 256;
+/// A nickname is at most this many bytes: 32 characters of four.
+pub const MAX_NAME: usize = 128;
 /// The port nobody has to name.
 pub const DEFAULT_PORT: u16 = 2428;
 
@@ -20,6 +24,8 @@ pub const MESSAGE_WINDOW: u64 = 64;
 pub const REPLAY_WINDOW: u64 = 1_024;
 /// Bytes of messages one end queues for one peer before it counts as too slow.
 pub const MAX_QUEUE_BYTES: usize = 1 << 18;
+/// Bytes of text replayed to who comes back, at most; the newest lines count.
+pub const MAX_REPLAY_BYTES: usize = 1 << 17;
 
 /// How long a join cookie or a path cookie is accepted, at least.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(10);

@@ -79,6 +79,9 @@ pub enum ServerMessage<'a> {
         replay: u16,
         /// Whether those are all the lines after the join's `seen`.
         complete: bool,
+        /// The id of the newest line, or a moment before which this server knows of none: what
+        /// the client has seen once the replay is over.
+        latest: u64,
     },
     /// 1: somebody who was here before this client.
     Present {

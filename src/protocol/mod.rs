@@ -17,6 +17,7 @@ pub mod limits;
 mod message;
 mod name;
 mod serial;
+mod stream;
 mod text;
 
 pub use codec::{
@@ -27,4 +28,5 @@ pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use message::{ClientMessage, LeaveReason, ServerMessage};
 pub use name::{NameError, NameKey, Nickname};
 pub use serial::{unwrap16, unwrap32};
+pub use stream::{Piece, Preface, StreamReader, write_record};
 pub use text::{MAX_TEXT_BYTES, clean, is_clean, split};

@@ -4,6 +4,7 @@
 //! One thread owns the hub, so there is no lock anywhere in the server; a second one reads through
 //! an old history once, for damage, and is never waited for.
 
+mod drops;
 mod recorder;
 
 use crate::hub::{Event, Hub};
@@ -11,6 +12,7 @@ use crate::net::{BindError, Clock, Poller, Ready, Socket};
 use crate::protocol::LeaveReason;
 use crate::registry::Path;
 use crate::time::Now;
+use drops::Drops;
 use mio::Waker;
 use recorder::Recorder;
 use std::io;
@@ -85,6 +87,7 @@ pub struct Server {
     clock: Clock,
     hub: Hub,
     recorder: Recorder,
+    drops: Drops,
     poller: Poller,
     sockets: Vec<(Socket, SocketAddr)>,
     stop: Arc<AtomicBool>,
@@ -109,7 +112,15 @@ impl Server {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
         let hub = Hub::new(config.hub, past, seed, clock.now());
-        Ok(Self { clock, hub, recorder, poller, sockets, stop: Arc::default() })
+        Ok(Self {
+            clock,
+            hub,
+            recorder,
+            drops: Drops::default(),
+            poller,
+            sockets,
+            stop: Arc::default(),
+        })
     }
 
     /// Where the server listens, the real ports in place of zeros.
@@ -153,6 +164,8 @@ impl Server {
             }
             self.hub.handle_timeout(now);
             self.flush(&mut buffer, now);
+            let closing = self.hub.is_finished();
+            self.drops.report(&self.hub.counters(), now.mono, closing);
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use super::HistoryFile;
 use crate::history::{History, HistoryError, Opened, Record};
-use crate::protocol::limits::LOG_LINES;
+use crate::protocol::clean;
+use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::room::{Line, Past};
 use std::thread;
 
@@ -30,7 +31,12 @@ impl Recorder {
             log::warn!("history {}: {torn}", path.display());
         }
         let truncated = last.len() >= LOG_LINES || !skipped.is_empty();
-        let lines = last.into_iter().map(|Record { at, from, text }| Line { id: at, from, text });
+        // A file can hold what no peer could have sent.
+        let lines = last.into_iter().map(|Record { at, from, text }| Line {
+            id: at,
+            from: shortened(&from, MAX_NAME),
+            text: shortened(&text, MAX_TEXT),
+        });
         let past = Past { lines: lines.collect(), truncated };
         verify_in_background(&history);
         Ok((Self { history: Some(history), failing: false }, past))
@@ -47,6 +53,11 @@ impl Recorder {
                 .then(|| format!("the chat goes on, but the history does not: {error}")),
         }
     }
+}
+
+fn shortened(text: &str, max: usize) -> String {
+    let text = clean(text);
+    text[..text.floor_char_boundary(max)].to_owned()
 }
 
 /// Looks through the whole file for damage. A history of any size is open at once; what is wrong

@@ -11,6 +11,9 @@ use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// No server can make a client send more often than this.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
+
 /// One try to get in.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -74,7 +77,7 @@ impl Attempt {
             let Frame::Ordered { id: 0, payload } = frame else { return None };
             match decode_message(payload) {
                 Ok(ServerMessage::Welcome { nonce, heartbeat_ms, .. }) if nonce == self.nonce => {
-                    Some(Duration::from_millis(u64::from(heartbeat_ms)))
+                    Some(Duration::from_millis(u64::from(heartbeat_ms)).max(SHORTEST_HEARTBEAT))
                 }
                 _ => None,
             }
@@ -86,11 +89,14 @@ impl Attempt {
         self.deadline(give_up) <= now
     }
 
-    /// Whether the server may have moved: true every five seconds.
-    pub(super) fn wants_addresses(&mut self, now: Timestamp) -> bool {
+    /// Begins anew every five seconds, for the server may have moved, or have ended the session of
+    /// this join before its `Welcome` came through. True when it did.
+    pub(super) fn starts_over(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) -> bool {
         let due = !self.first && self.resolve_at <= now;
         if due {
             self.resolve_at = now + JOIN_TIMEOUT;
+            self.nonce = rng.next_u64();
+            self.cookie = None;
         }
         due
     }

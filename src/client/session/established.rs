@@ -28,6 +28,7 @@ pub(super) struct Established {
     /// How many more lines of the past will come; `None` before the `Welcome`.
     replay: Option<u16>,
     complete: bool,
+    latest: WallTime,
     kept_back: Vec<Event>,
 }
 
@@ -47,6 +48,7 @@ impl Established {
             silent_after: SILENT,
             replay: None,
             complete: false,
+            latest: WallTime(0),
             kept_back: Vec::new(),
         }
     }
@@ -170,6 +172,7 @@ impl Session {
             peers,
             replay,
             complete,
+            latest,
             ..
         } = *message
         else {
@@ -181,6 +184,8 @@ impl Session {
         established.silent_after = SILENT.max(expiry * 3 / 2);
         established.replay = Some(replay);
         established.complete = complete;
+        established.latest = WallTime(latest);
+        self.gaps.start_over(complete);
         let session = established.link.session();
         let again = self.token.replace(token).is_some();
         let nickname = clean(nickname).into_owned();
@@ -191,6 +196,7 @@ impl Session {
     }
 
     fn history(&mut self, id: WallTime, from: &str, text: &str) {
+        self.seen.advance(id); // the past is told in order
         let (from, text) = (clean(from).into_owned(), clean(text).into_owned());
         let mine = self.nickname.as_ref() == Some(&from);
         let known = mine && self.own.found_in_log(&text);
@@ -211,6 +217,7 @@ impl Session {
         };
         let (found, doubtful) = self.own.after_replay(established.complete);
         let kept_back = std::mem::take(&mut established.kept_back);
+        self.seen.advance(established.latest);
         for Unconfirmed { text, .. } in found {
             self.events.push_back(Event::Confirmed { id: None, text });
         }

@@ -88,9 +88,12 @@ impl Gaps {
         self.senders.retain(|_, sender| !(sender.gone && sender.skipped.is_empty()));
     }
 
-    /// The session is over: whoever is here next will be introduced anew.
-    pub(super) fn clear(&mut self) {
-        self.give_up(None);
+    /// A new session begins: whoever is here will be introduced anew. What was skipped is missing,
+    /// unless the replay tells it.
+    pub(super) fn start_over(&mut self, replayed: bool) {
+        if !replayed {
+            self.give_up(None);
+        }
         self.senders.clear();
     }
 

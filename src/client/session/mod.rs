@@ -23,7 +23,7 @@ mod seen;
 pub use event::{CloseReason, Event};
 
 use crate::link::Fate;
-use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
 use crate::protocol::{
     ClientMessage, Datagram, DecodeError, Delivery, Flags, Frame, MAX_TEXT_BYTES, Refusal, Token,
     clean, encode_message, split,
@@ -232,7 +232,9 @@ impl Session {
         [
             self.leaving,
             established.and_then(|e| e.link.poll_timeout()).map(|(at, _)| at),
-            established.filter(|_| self.attempt.is_none()).map(Established::liveness_check),
+            established
+                .filter(|_| self.attempt.is_none() && self.leaving.is_none())
+                .map(Established::liveness_check),
             self.attempt.as_ref().map(|attempt| attempt.timeout(self.config.give_up)),
             self.gaps.timeout(),
         ]
@@ -245,6 +247,11 @@ impl Session {
         if self.own.is_full() {
             return Err(Busy);
         }
+        if to.is_some_and(|to| to.len() > MAX_NAME) {
+            let message = format!("not sent: nobody has a name so long: {}", clean(line));
+            self.events.push_back(Event::Error { message });
+            return Ok(());
+        }
         for piece in split(&clean(line), MAX_TEXT_BYTES) {
             if !piece.trim().is_empty() {
                 self.own.push(to, piece, now.wall);
@@ -254,7 +261,7 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the link what was typed before there was one.
+    /// Gives the link what was typed before there was one, or before it had room.
     fn send_waiting(&mut self, _now: Now) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
@@ -262,7 +269,9 @@ impl Session {
         if self.leaving.is_some() || self.closed {
             return;
         }
-        while let Some((line, message)) = self.own.send_next() {
+        while !established.link.is_full()
+            && let Some((line, message)) = self.own.send_next()
+        {
             let (delivery, tag) = match line.to {
                 None => (self.config.delivery, Some(u64::from(line.number))),
                 Some(_) => (Delivery::ReliableOrdered, None),
@@ -349,8 +358,6 @@ impl Session {
     /// Starts over with a new session.
     fn rejoin(&mut self, now: Now) {
         self.established = None;
-        self.gaps.clear();
-        self.report_gaps();
         self.begin_attempt(now);
     }
 
@@ -389,7 +396,7 @@ impl Session {
     fn check_attempt(&mut self, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         if !attempt.is_over(self.config.give_up, now.mono) {
-            if attempt.wants_addresses(now.mono) {
+            if attempt.starts_over(&mut self.rng, now.mono) {
                 self.events.push_back(Event::Resolve);
             }
             return;
@@ -435,7 +442,7 @@ impl Session {
             return;
         }
         self.attempt = None;
-        self.gaps.clear();
+        self.gaps.start_over(false);
         self.report_gaps();
         let left: Vec<_> = self.own.drain().collect();
         for line in left {

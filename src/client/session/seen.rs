@@ -19,7 +19,6 @@ impl Seen {
         if !self.ids.insert(id) {
             return false;
         }
-        self.largest = self.largest.max(id);
         self.order.push_back(id);
         // Twice the server's log, so that a full replay finds everything it repeats.
         if self.order.len() as u64 > 2 * REPLAY_WINDOW
@@ -28,6 +27,11 @@ impl Seen {
             self.ids.remove(&old);
         }
         true
+    }
+
+    /// All lines up to this one are known, or older than what the server tells newcomers.
+    pub(super) fn advance(&mut self, id: WallTime) {
+        self.largest = self.largest.max(id);
     }
 
     /// The largest id so far; zero when there was none.

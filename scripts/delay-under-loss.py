@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""One-way delay of chat lines under loss: TCP beside UDP, through the same server, in one run.
+
+Run it inside the network that netem-net.sh makes, and where the kernel has no sch_netem inside the one
+that with-netem-kernel.sh lends (both in one line):
+
+    scripts/with-netem-kernel.sh scripts/netem-net.sh with 'delay 25ms' \\
+        scripts/delay-under-loss.py --program target/release/chatagram
+
+One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in cg-clients, the
+server is in cg-server. Delay counts from the moment a line was to be sent (its schedule), not from when
+it was, so a sender that is held up counts. Bytes are those the router passed on in both directions,
+Ethernet headers included. Percentiles are by nearest rank. A line that never came has no delay: it is
+counted as missing.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+
+MODES = {
+    "tcp": ["--transport", "tcp"],
+    "unreliable": ["--delivery", "unreliable"],
+    "reliable-unordered": ["--delivery", "reliable-unordered"],
+    "reliable-ordered": ["--delivery", "reliable-ordered"],
+}
+SERVER = "10.77.2.2:2428"
+
+
+def inside(namespace, *command, **options):
+    return subprocess.Popen(["ip", "netns", "exec", namespace, *command], text=True, **options)
+
+
+def set_loss(percent):
+    for interface in ("clients", "server"):
+        subprocess.run(
+            ["tc", "-n", "cg-router", "qdisc", "replace", "dev", interface, "root", "netem",
+             "limit", "10000", "delay", "25ms", "loss", f"{percent}%"], check=True)
+
+
+def bytes_passed():
+    shown = subprocess.run(["ip", "-n", "cg-router", "-s", "-j", "link"],
+                           check=True, capture_output=True, text=True).stdout
+    return sum(link["stats64"]["tx"]["bytes"] for link in json.loads(shown) if link["ifname"] != "lo")
+
+
+def percentile(ordered, share):
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
+
+
+def measure(program, mode, rate, count):
+    """Sends `count` lines at `rate` a second. The delays in ms, how many were missing, the bytes."""
+    client = [program, "client", SERVER, "--no-cache", "--output", "json", *MODES[mode]]
+    receiver = inside("cg-clients", *client, "--nick", "ear", "--stay", "forever",
+                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    arrivals, order = {}, []
+
+    def listen():
+        for line in receiver.stdout:
+            now = time.time()
+            event = json.loads(line)
+            if event["event"] == "message":
+                number = int(event["text"].split()[0])
+                order.append(number)
+                arrivals.setdefault(number, now)
+
+    first = json.loads(receiver.stdout.readline())
+    assert first["event"] == "welcome", first
+    threading.Thread(target=listen, daemon=True).start()
+    sender = inside("cg-clients", *client, "--nick", "mouth", "--stay", "2s",
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert json.loads(sender.stdout.readline())["event"] == "welcome"
+    threading.Thread(target=sender.stdout.read, daemon=True).start()
+    time.sleep(1)
+    before = bytes_passed()
+    start = time.time() + 0.1
+    for number in range(count):
+        due = start + number / rate
+        time.sleep(max(0, due - time.time()))
+        sender.stdin.write(f"{number:6} ".ljust(64, "x") + "\n")
+        sender.stdin.flush()
+    sender.stdin.close()
+    deadline = time.time() + 40
+    while len(arrivals) < count and sender.poll() is None and time.time() < deadline:
+        time.sleep(0.05)
+    passed = bytes_passed() - before
+    sender.wait()
+    receiver.terminate()
+    receiver.wait()
+    delays = sorted((at - start - number / rate) * 1e3 for number, at in arrivals.items())
+    assert len(order) == len(arrivals), "a line came twice"
+    if mode in ("tcp", "reliable-ordered"):
+        assert order == sorted(order), "lines came out of order"
+    return delays, count - len(delays), passed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--program", default="target/release/chatagram")
+    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
+                        help="loss in percent : lines a second, ...")
+    parser.add_argument("--seconds", type=float, default=40)
+    arguments = parser.parse_args()
+    server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--no-history",
+                    "--expiry", "60s", "-q", stdout=subprocess.PIPE)
+    server.stdout.readline()
+    print("loss  lines/s  mode                 lines missing      p50      p99      max ms    bytes/line"
+          "   p99 : TCP's  bytes : TCP's")
+    try:
+        for condition in arguments.conditions.split(","):
+            loss, rate = (float(part) for part in condition.split(":"))
+            reference = None
+            for mode in arguments.modes.split(","):
+                set_loss(0)
+                time.sleep(0.3)
+                set_loss(loss)
+                count = max(int(arguments.seconds * rate), 60)
+                delays, missing, passed = measure(arguments.program, mode, rate, count)
+                p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
+                if mode == "tcp":
+                    reference = (p99, passed)
+                ratios = ("" if reference is None
+                          else f"{p99 / reference[0]:12.3f} {passed / reference[1]:14.2f}")
+                print(f"{loss:3g} % {rate:8g}  {mode:20} {count:5} {missing:7} {p50:8.1f} {p99:8.1f} "
+                      f"{delays[-1] if delays else math.nan:8.1f} {passed / count:12.1f} {ratios}", flush=True)
+    finally:
+        set_loss(0)
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+//! The same conversation over a byte stream: the kernel numbers, acknowledges, retransmits and orders,
+//! so what remains is framing, a bounded queue, and signs of life. What it cannot do is look inside:
+//! whether anything arrived is known only when the other end says so.
+
+use super::{Payload, Received, Role, SendError, Stats, stats::RecentRtts};
+use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES};
+use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record};
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Bytes handed to the kernel at once, at most.
+const CHUNK: usize = 16 * 1024;
+/// A stream that takes nothing of what waits for this long is over.
+const STALLED: Duration = Duration::from_secs(20);
+
+/// One end of a conversation over a stream. See the module.
+#[derive(Debug)]
+pub struct StreamLink {
+    session: u64,
+    role: Role,
+    reader: StreamReader,
+    received: VecDeque<Received>,
+    outgoing: Vec<u8>,
+    /// The kernel took the last chunk whole.
+    writable: bool,
+    /// When bytes last left, while there were some.
+    moved: Timestamp,
+    last_sent: Timestamp,
+    /// When the heartbeat left whose echo has not come.
+    heartbeat_sent: Option<Timestamp>,
+    rtt_min: Option<Duration>,
+    rtt_smoothed: Option<Duration>,
+    rtts: RecentRtts,
+    stats: Stats,
+}
+
+impl StreamLink {
+    /// A link for `session`; `reader` is where its handshake left off.
+    pub fn new(session: u64, role: Role, reader: StreamReader, now: Timestamp) -> Self {
+        Self {
+            session,
+            role,
+            reader,
+            received: VecDeque::new(),
+            outgoing: Vec::new(),
+            writable: true,
+            moved: now,
+            last_sent: now,
+            heartbeat_sent: None,
+            rtt_min: None,
+            rtt_smoothed: None,
+            rtts: RecentRtts::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The session this link belongs to.
+    pub fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Queues the preface: the first thing either end sends.
+    pub fn send_preface(&mut self) {
+        let flags = match self.role {
+            Role::Server => Flags::FROM_SERVER,
+            Role::Client { .. } => Flags::default(),
+        };
+        self.outgoing.extend(Preface { flags, session: self.session }.encode());
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`SendError`] says why it was not taken.
+    pub fn send(&mut self, payload: Payload) -> Result<(), SendError> {
+        if self.is_full() {
+            return Err(SendError::QueueFull);
+        }
+        self.send_regardless(payload)
+    }
+
+    /// Queues a message even when the queue is full.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`].
+    pub fn send_regardless(&mut self, payload: Payload) -> Result<(), SendError> {
+        if payload.len() > MAX_MESSAGE {
+            return Err(SendError::TooLong(payload.len()));
+        }
+        self.stats.sent_message_bytes += payload.len() as u64;
+        self.write(&Frame::Once { payload: &payload });
+        Ok(())
+    }
+
+    /// Takes in bytes of the stream.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the stream cannot be read any further.
+    pub fn receive(&mut self, mut bytes: &[u8], now: Timestamp) -> Result<(), DecodeError> {
+        self.stats.received_bytes += bytes.len() as u64;
+        let mut echo = false;
+        while let Some(piece) = self.reader.next(&mut bytes)? {
+            let Piece::Frame(frame) = piece else { continue };
+            self.stats.received += 1;
+            match frame {
+                Frame::Once { payload }
+                | Frame::Ordered { payload, .. }
+                | Frame::Unordered { payload, .. } => {
+                    self.received
+                        .push_back(Received { payload: payload.into(), held: Duration::ZERO });
+                }
+                Frame::Heartbeat if self.role == Role::Server => echo = true,
+                Frame::Heartbeat => {
+                    if let Some(sent) = self.heartbeat_sent.take() {
+                        let rtt = now.since(sent);
+                        self.rtts.add(rtt);
+                        self.rtt_min = Some(self.rtt_min.map_or(rtt, |min| min.min(rtt)));
+                        let smoothed = self.rtt_smoothed.unwrap_or(rtt);
+                        self.rtt_smoothed = Some((7 * smoothed + rtt) / 8);
+                    }
+                }
+                Frame::Padding(_) => {}
+                _ => self.stats.malformed += 1,
+            }
+        }
+        if echo && !self.is_full() {
+            self.write(&Frame::Heartbeat);
+        }
+        Ok(())
+    }
+
+    /// The next message from the other end.
+    pub fn poll_received(&mut self) -> Option<Received> {
+        self.received.pop_front()
+    }
+
+    /// Moves what is to be written next into `buffer`. Nothing comes before the kernel took the
+    /// last chunk: see `handle_writable`.
+    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
+        if let Some(due) = self.heartbeat_due()
+            && due <= now
+        {
+            self.write(&Frame::Heartbeat);
+            self.heartbeat_sent.get_or_insert(now);
+            self.last_sent = now;
+        }
+        if !self.writable || self.outgoing.is_empty() {
+            return false;
+        }
+        let size = self.outgoing.len().min(CHUNK);
+        buffer.clear();
+        buffer.extend(self.outgoing.drain(..size));
+        self.writable = false;
+        self.moved = now;
+        self.last_sent = now;
+        self.stats.sent += 1;
+        self.stats.sent_bytes += size as u64;
+        true
+    }
+
+    /// The kernel took all it was given.
+    pub fn handle_writable(&mut self, now: Timestamp) {
+        self.writable = true;
+        self.moved = now;
+    }
+
+    /// When to look at this link again.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.writable && !self.outgoing.is_empty() {
+            return Some(Timestamp::ZERO);
+        }
+        let stalled = (!self.writable).then(|| self.moved + STALLED);
+        [stalled, self.heartbeat_due()].into_iter().flatten().min()
+    }
+
+    /// Whether the other end has taken nothing for too long.
+    pub fn has_failed(&self, now: Timestamp) -> bool {
+        !self.writable && self.moved + STALLED <= now
+    }
+
+    /// Whether the queue takes no more.
+    pub fn is_full(&self) -> bool {
+        self.outgoing.len() >= MAX_QUEUE_BYTES
+    }
+
+    /// Whether everything was handed to the kernel.
+    pub fn is_idle(&self) -> bool {
+        self.writable && self.outgoing.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// The counters so far. What only datagrams have stays zero.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            rtt_min: self.rtt_min,
+            rtt_smoothed: self.rtt_smoothed,
+            rtt_p99: self.rtts.p99(),
+            ..self.stats
+        }
+    }
+
+    fn write(&mut self, frame: &Frame<'_>) {
+        write_record(frame, &mut self.outgoing);
+    }
+
+    fn heartbeat_due(&self) -> Option<Timestamp> {
+        match self.role {
+            Role::Client { heartbeat } => Some(self.last_sent + heartbeat),
+            Role::Server => None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The same frames over a byte stream: a preface, then records, each a length and one frame.
+//! Numbers, acknowledgments and checksums are the kernel's business there. `proto.md` §11.2.
+
+use super::codec::{DecodeError, decode_frame, encode_frame};
+use super::frame::Frame;
+use super::header::{Flags, HEADER_LEN, MAGIC, VERSION};
+use super::limits::MAX_DATAGRAM;
+
+/// Bytes before the first record: magic, version, flags, session.
+const PREFACE_LEN: usize = 12;
+/// The largest frame in a record: what fits a datagram fits a record, and nothing else.
+const MAX_RECORD: usize = MAX_DATAGRAM - HEADER_LEN;
+const LENGTH_LEN: usize = 2;
+
+/// What each end sends first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preface {
+    /// Who sends it.
+    pub flags: Flags,
+    /// From the server: the session. From a client: zero.
+    pub session: u64,
+}
+
+impl Preface {
+    /// The preface as bytes.
+    pub fn encode(&self) -> [u8; PREFACE_LEN] {
+        let mut bytes = [0; PREFACE_LEN];
+        bytes[..2].copy_from_slice(&MAGIC.to_be_bytes());
+        bytes[2] = VERSION;
+        bytes[3] = self.flags.0;
+        bytes[4..].copy_from_slice(&self.session.to_be_bytes());
+        bytes
+    }
+
+    /// Reads a preface.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: wrong magic, another version, unknown flags.
+    pub fn decode(bytes: &[u8; PREFACE_LEN]) -> Result<Self, DecodeError> {
+        let [m0, m1, version, flags, session @ ..] = *bytes;
+        let magic = u16::from_be_bytes([m0, m1]);
+        if magic != MAGIC {
+            return Err(DecodeError::Magic(magic));
+        }
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        let flags = Flags(flags);
+        if flags.has_unknown() || flags.contains(Flags::ACK) {
+            return Err(DecodeError::Flags(flags.0));
+        }
+        Ok(Self { flags, session: u64::from_be_bytes(session) })
+    }
+}
+
+/// Appends a frame as a record. A frame that fits no datagram is not appended.
+pub fn write_record(frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+    let at = out.len();
+    out.extend_from_slice(&[0; LENGTH_LEN]);
+    if !encode_frame(frame, out, at + LENGTH_LEN + MAX_RECORD) {
+        out.truncate(at);
+        return false;
+    }
+    let length = (out.len() - at - LENGTH_LEN) as u16;
+    out[at..at + LENGTH_LEN].copy_from_slice(&length.to_be_bytes());
+    true
+}
+
+/// Cuts a stream into its preface and its records, wherever the pieces it comes in were cut. It
+/// holds one record at most, and checks a length before it makes room for it.
+#[derive(Debug, Default)]
+pub struct StreamReader {
+    buffer: Vec<u8>,
+    preface: Option<Preface>,
+}
+
+/// What a stream brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The preface.
+    Preface(Preface),
+    /// A record's frame.
+    Frame(Frame<'a>),
+}
+
+impl StreamReader {
+    /// Takes bytes from the front of `input` until a piece is whole; `None` when it ran out first.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the stream is not this protocol, and cannot be read any further.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Piece<'_>>, DecodeError> {
+        if self.preface.is_none() {
+            if !self.fill(PREFACE_LEN, input) {
+                return Ok(None);
+            }
+            let Some(bytes) = self.buffer.first_chunk() else { return Ok(None) };
+            let preface = Preface::decode(bytes)?;
+            self.preface = Some(preface);
+            self.buffer.clear();
+            return Ok(Some(Piece::Preface(preface)));
+        }
+        if self.is_whole() {
+            self.buffer.clear(); // handed out by the call before
+        }
+        if !self.fill(LENGTH_LEN, input) {
+            return Ok(None);
+        }
+        let length = self.record_length();
+        if length == 0 || length > MAX_RECORD {
+            return Err(DecodeError::TooLong);
+        }
+        if !self.fill(LENGTH_LEN + length, input) {
+            return Ok(None);
+        }
+        decode_frame(&self.buffer[LENGTH_LEN..]).map(|frame| Some(Piece::Frame(frame)))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.buffer.len() > LENGTH_LEN && self.buffer.len() == LENGTH_LEN + self.record_length()
+    }
+
+    fn record_length(&self) -> usize {
+        match self.buffer.first_chunk() {
+            Some(length) => usize::from(u16::from_be_bytes(*length)),
+            None => 0,
+        }
+    }
+
+    /// Fills the buffer up to `size` bytes; says whether there were enough.
+    fn fill(&mut self, size: usize, input: &mut &[u8]) -> bool {
+        let wanted = size.saturating_sub(self.buffer.len()).min(input.len());
+        let (taken, rest) = input.split_at(wanted);
+        self.buffer.extend_from_slice(taken);
+        *input = rest;
+        self.buffer.len() >= size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stream(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Preface { flags: Flags::FROM_SERVER, session: 7 }.encode().to_vec();
+        for payload in payloads {
+            assert!(write_record(&Frame::Once { payload }, &mut bytes));
+        }
+        bytes
+    }
+
+    /// Everything in a stream that comes in pieces of these sizes.
+    fn read(bytes: &[u8], sizes: &[usize]) -> Result<(Option<Preface>, Vec<Vec<u8>>), DecodeError> {
+        let (mut reader, mut preface, mut payloads) = (StreamReader::default(), None, Vec::new());
+        let mut rest = bytes;
+        for size in sizes.iter().copied().chain([usize::MAX]) {
+            let (mut piece, later) = rest.split_at(size.min(rest.len()));
+            rest = later;
+            while let Some(whole) = reader.next(&mut piece)? {
+                match whole {
+                    Piece::Preface(found) => preface = Some(found),
+                    Piece::Frame(Frame::Once { payload }) => payloads.push(payload.to_vec()),
+                    Piece::Frame(_) => {}
+                }
+            }
+            assert!(reader.buffer.capacity() <= 4 * MAX_RECORD);
+        }
+        Ok((preface, payloads))
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_says_the_same_wherever_it_is_cut(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..6),
+            sizes in prop::collection::vec(0_usize..90, 0..40),
+        ) {
+            let bytes = stream(&payloads);
+            let preface = Preface { flags: Flags::FROM_SERVER, session: 7 };
+            prop_assert_eq!(read(&bytes, &sizes), Ok((Some(preface), payloads)));
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_grow(
+            bytes in prop::collection::vec(any::<u8>(), 0..3_000),
+            sizes in prop::collection::vec(0_usize..90, 0..40),
+        ) {
+            let _ = read(&bytes, &sizes);
+            let mut known = stream(&[]);
+            known.extend(bytes);
+            let _ = read(&known, &sizes);
+        }
+    }
+
+    #[test]
+    fn a_length_is_checked_before_its_bytes_come() {
+        for length in [0, MAX_RECORD as u16 + 1, u16::MAX] {
+            let mut bytes = stream(&[]);
+            bytes.extend(length.to_be_bytes());
+            assert_eq!(read(&bytes, &[]), Err(DecodeError::TooLong), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_another_protocol_or_version_is_refused() {
+        assert_eq!(read(b"GET / HTTP/1.1\r\n", &[]), Err(DecodeError::Magic(0x4745)));
+        let mut bytes = stream(&[]);
+        bytes[2] = 9;
+        assert_eq!(read(&bytes, &[]), Err(DecodeError::Version(9)));
+    }
+}

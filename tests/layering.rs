@@ -1,0 +1,101 @@
+//! The layering rule of `src/lib.rs`, held against the text of the code: the core names no socket,
+//! thread, clock or file type, dependencies point one way, and one module knows the codec.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What only the shells may name.
+const SHELL_ONLY: [&str; 12] = [
+    "std::thread",
+    "std::fs",
+    "std::io",
+    "Instant",
+    "SystemTime",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "mio::",
+    "socket2",
+    "getrandom",
+    "println!",
+];
+
+/// Part of the crate, and which other parts it may use.
+const MAY_USE: [(&str, &[&str]); 7] = [
+    ("time.rs", &[]),
+    ("protocol", &["time"]),
+    ("link", &["time", "protocol"]),
+    ("registry.rs", &["time", "protocol"]),
+    ("room.rs", &["time", "protocol", "link", "registry"]),
+    ("hub", &["time", "protocol", "link", "registry", "room"]),
+    ("client/session", &["time", "protocol", "link"]),
+];
+
+#[test]
+fn the_core_names_no_socket_thread_clock_or_file() {
+    for (part, _) in MAY_USE {
+        for (path, text) in sources(part) {
+            for forbidden in SHELL_ONLY {
+                assert!(!text.contains(forbidden), "{} names {forbidden}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    for (part, allowed) in MAY_USE {
+        for (path, text) in sources(part) {
+            for used in text.split("crate::").skip(1) {
+                let used: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let own = part.trim_end_matches(".rs") == used
+                    || (part.starts_with("client") && used == "client");
+                assert!(own || allowed.contains(&used.as_str()), "{} uses {used}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn one_module_knows_bincode_and_crc32() {
+    for (path, text) in sources("") {
+        for library in ["bincode::", "crc32fast::"] {
+            let owner = path.ends_with("protocol/codec.rs");
+            assert!(owner || !text.contains(library), "{} uses {library}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_five_hundred_lines() {
+    for (path, text) in sources("") {
+        let lines = text.lines().count();
+        assert!(lines <= 500, "{} has {lines} lines: what does it own?", path.display());
+    }
+}
+
+/// The code of a part of `src`, tests and comments left out.
+fn sources(part: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(part), &mut files);
+    assert!(!files.is_empty(), "{part} is gone: mend this test");
+    files
+}
+
+fn collect(path: &Path, files: &mut Vec<(PathBuf, String)>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            collect(&entry.unwrap().path(), files);
+        }
+    } else if !path
+        .components()
+        .any(|c| matches!(c.as_os_str().to_str(), Some("tests" | "tests.rs")))
+    {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        files.push((path.to_owned(), code.collect::<Vec<_>>().join("\n")));
+    }
+}

@@ -1,0 +1,190 @@
+//! The built program as a child process whose output is read line by line. Every wait has an end;
+//! what was printed until then is in the message.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Far longer than anything takes; only a failure waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Program {
+    /// Starts the program in a directory and an environment of its own.
+    pub(crate) fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATAGRAM_")) {
+            command.env_remove(name);
+        }
+        command.env("HOME", dir).env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME");
+        command.current_dir(dir).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in outputs {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines, seen: Vec::new() }
+    }
+
+    /// The next line of output (or of complaint) that `wanted` accepts.
+    pub(crate) fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if wanted(&line) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no {what} came: {:#?}", self.seen),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended before {what} came: {:#?}", self.seen)
+                }
+            }
+        }
+    }
+
+    /// The next event of this kind, for a program that prints JSON.
+    pub(crate) fn next(&mut self, event: &str) -> Value {
+        self.next_where(event, |_| true)
+    }
+
+    /// The next event of this kind that `wanted` accepts.
+    pub(crate) fn next_where(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).ok();
+        let line = self.line(event, |line| {
+            parse(line).is_some_and(|value| value["event"] == event && wanted(&value))
+        });
+        parse(&line).unwrap()
+    }
+
+    /// All events of this kind printed so far and until `last` comes.
+    pub(crate) fn events_until(
+        &mut self,
+        event: &str,
+        last: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
+        self.line(event, |line| serde_json::from_str(line).is_ok_and(|value| last(&value)));
+        self.events(event)
+    }
+
+    /// All events of this kind read so far.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        let parsed = self.seen.iter().filter_map(|line| serde_json::from_str(line).ok());
+        parsed.filter(|value: &Value| value["event"] == event).collect()
+    }
+
+    pub(crate) fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends a signal: INT, TERM or KILL.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// The exit code, once all output is read.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("does not end: {:#?}", self.seen),
+            }
+        }
+        self.child.wait().unwrap().code()
+    }
+
+    /// Everything printed so far.
+    pub(crate) fn output(&self) -> String {
+        self.seen.join("\n")
+    }
+
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server on a port of its own, with quick timers.
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
+    pub(crate) dir: TempDir,
+}
+
+impl Server {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", tempfile::tempdir().unwrap(), args)
+    }
+
+    pub(crate) fn start_at(bind: &str, dir: TempDir, args: &[&str]) -> Self {
+        let mut all = vec!["server", "--bind", bind, "--heartbeat", "200ms", "--expiry", "3s"];
+        all.extend(args);
+        let mut program = Program::start(dir.path(), &all);
+        let line = program.line("address", |line| line.starts_with("listening on "));
+        let address = line["listening on ".len()..].parse().unwrap();
+        Self { program, address, dir }
+    }
+
+    /// Starts a client that prints JSON and stays.
+    pub(crate) fn client(&self, name: &str, args: &[&str]) -> Program {
+        let address = self.address.to_string();
+        let mut all = vec!["client", &address, "--nick", name, "--output", "json"];
+        all.extend(args);
+        Program::start(self.dir.path(), &all)
+    }
+
+    /// A client that is in the room.
+    pub(crate) fn join(&self, name: &str) -> Program {
+        let mut client = self.client(name, &["--no-cache", "--stay", "forever"]);
+        client.next("welcome");
+        client
+    }
+}
+
+/// A port nobody uses at the moment.
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,83 @@
+//! The simulated network: a real hub and real sessions in virtual time, under everything that a
+//! network, a machine or an administrator can do to them. `simulation/checks.rs` and `guard.rs` say
+//! what must hold at every step.
+//!
+//! `CHATAGRAM_SEEDS=50000` runs more seeds than the usual thousand of each scenario, and
+//! `CHATAGRAM_SEED=17` one of them, telling what happens.
+
+// A test that cannot go on fails: that is what these are for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "simulation/checks.rs"]
+mod checks;
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "simulation/guard.rs"]
+mod guard;
+#[path = "simulation/network.rs"]
+mod network;
+#[path = "simulation/scenarios.rs"]
+mod scenarios;
+#[path = "simulation/world.rs"]
+mod world;
+
+use chatagram::protocol::Delivery;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Runs a scenario with every seed. It returns the trace of the run.
+fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
+    let number = |variable: &str| std::env::var(variable).ok().map(|n| n.parse().unwrap());
+    let only: Option<u64> = number("CHATAGRAM_SEED");
+    let seeds = only.map_or(0..number("CHATAGRAM_SEEDS").unwrap_or(1_000), |only| only..only + 1);
+    for seed in seeds {
+        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(seed, only.is_some())));
+        if let Err(cause) = outcome {
+            eprintln!(
+                "seed {seed} fails; to see it again:\n    \
+                 CHATAGRAM_SEED={seed} cargo test --test simulation {name} -- --exact --nocapture"
+            );
+            resume_unwind(cause);
+        }
+    }
+}
+
+#[test]
+fn anything_may_happen_to_a_chat() {
+    for_every_seed("anything_may_happen_to_a_chat", scenarios::anything);
+}
+
+#[test]
+fn unreliable_lines_arrive_once_or_are_counted_missing() {
+    for_every_seed("unreliable_lines_arrive_once_or_are_counted_missing", |seed, verbose| {
+        scenarios::delivery(Delivery::Unreliable, seed, verbose)
+    });
+}
+
+#[test]
+fn reliable_unordered_lines_arrive_exactly_once() {
+    for_every_seed("reliable_unordered_lines_arrive_exactly_once", |seed, verbose| {
+        scenarios::delivery(Delivery::ReliableUnordered, seed, verbose)
+    });
+}
+
+#[test]
+fn reliable_ordered_lines_arrive_exactly_once_and_in_order() {
+    for_every_seed("reliable_ordered_lines_arrive_exactly_once_and_in_order", |seed, verbose| {
+        scenarios::delivery(Delivery::ReliableOrdered, seed, verbose)
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_datagrams() {
+    for seed in 0..20 {
+        assert_eq!(scenarios::anything(seed, false), scenarios::anything(seed, false));
+    }
+    assert_ne!(scenarios::anything(1, false), scenarios::anything(2, false));
+}
+
+#[test]
+fn two_servers_aimed_at_each_other_fall_silent() {
+    for seed in 0..50 {
+        scenarios::two_servers(seed);
+    }
+}

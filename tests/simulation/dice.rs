@@ -1,0 +1,40 @@
+//! Chance that can be repeated: SplitMix64 (Steele, Lea and Flood, 2014).
+
+use std::time::Duration;
+
+/// The only source of randomness of a run.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.roll() % limit.max(1) as u64) as usize
+    }
+
+    /// True once in a while: `per_mille` times in a thousand.
+    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
+        self.roll() % 1_000 < per_mille
+    }
+
+    /// A duration below `limit`.
+    pub(crate) fn within(&mut self, limit: Duration) -> Duration {
+        Duration::from_micros(self.roll() % (limit.as_micros() as u64 + 1))
+    }
+
+    /// The seed of somebody else's randomness.
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.roll() as u8)
+    }
+}

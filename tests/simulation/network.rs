@@ -1,0 +1,128 @@
+//! The network between the server and its clients: it loses, delays, repeats, reorders and damages
+//! datagrams, as often as it was told to and whenever the dice say so.
+
+use crate::dice::Dice;
+use chatagram::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a network does to datagrams, each chance in a thousand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Impairment {
+    pub(crate) loss: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) corrupt: u64,
+    pub(crate) delay: Duration,
+    /// Added to the delay by chance. More than the pause between two datagrams reorders them.
+    pub(crate) jitter: Duration,
+}
+
+impl Impairment {
+    pub(crate) const NONE: Self = Self {
+        loss: 0,
+        duplicate: 0,
+        corrupt: 0,
+        delay: Duration::from_millis(5),
+        jitter: Duration::ZERO,
+    };
+
+    /// Anything from a cable to a disaster.
+    pub(crate) fn random(dice: &mut Dice) -> Self {
+        let mut up_to = |most: usize| if dice.chance(700) { dice.below(most) as u64 } else { 0 };
+        Self {
+            loss: up_to(300),
+            duplicate: up_to(200),
+            corrupt: up_to(100),
+            delay: Duration::from_millis(up_to(100) + 1),
+            jitter: Duration::from_millis(up_to(400)),
+        }
+    }
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) impairment: Impairment,
+    /// Nothing passes from or to these.
+    pub(crate) cut_off: BTreeSet<SocketAddr>,
+    /// By arrival, then by departure.
+    under_way: BTreeMap<(Timestamp, u64), Packet>,
+    /// Of every datagram that was sent: FNV-1a.
+    pub(crate) trace: u64,
+    pub(crate) sent: u64,
+}
+
+impl Network {
+    pub(crate) fn new(impairment: Impairment) -> Self {
+        Self {
+            impairment,
+            cut_off: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn send(&mut self, packet: Packet, now: Timestamp, dice: &mut Dice) {
+        self.note(&packet, now);
+        let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
+        for _ in 0..copies {
+            let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
+            if cut || dice.chance(self.impairment.loss) {
+                continue;
+            }
+            let mut packet = packet.clone();
+            if dice.chance(self.impairment.corrupt) {
+                damage(&mut packet.bytes, dice);
+            }
+            let arrival = now + self.impairment.delay + dice.within(self.impairment.jitter);
+            self.sent += 1;
+            self.under_way.insert((arrival, self.sent), packet);
+        }
+    }
+
+    /// When the next datagram arrives.
+    pub(crate) fn next_arrival(&self) -> Option<Timestamp> {
+        self.under_way.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// The datagram that arrives by now.
+    pub(crate) fn arrive(&mut self, now: Timestamp) -> Option<Packet> {
+        let entry = self.under_way.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(entry.remove())
+    }
+
+    /// Something that is on its way, for whoever listens in.
+    pub(crate) fn any_under_way(&self, dice: &mut Dice) -> Option<&Packet> {
+        self.under_way.values().nth(dice.below(self.under_way.len()))
+    }
+
+    fn note(&mut self, packet: &Packet, now: Timestamp) {
+        let ports = [packet.from.port().to_be_bytes(), packet.to.port().to_be_bytes()].concat();
+        let time = now.as_micros().to_be_bytes();
+        for byte in time.iter().chain(&ports).chain(&packet.bytes) {
+            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// A few bits flip, or the end is missing.
+fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
+    if dice.chance(200) {
+        bytes.truncate(dice.below(bytes.len()));
+        return;
+    }
+    for _ in 0..=dice.below(3) {
+        let bit = dice.below(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+}

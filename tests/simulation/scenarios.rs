@@ -1,0 +1,287 @@
+//! What happens in a run: who comes, what is said, what goes wrong, and how it ends.
+
+use crate::dice::Dice;
+use crate::network::{Impairment, Packet};
+use crate::world::{EXPIRY, GIVE_UP, World};
+use chatagram::client::session::CloseReason;
+use chatagram::hub::{self, Hub};
+use chatagram::protocol::{Delivery, LeaveReason};
+use chatagram::registry::{Capacity, Path};
+use chatagram::room::Past;
+use chatagram::time::{Now, Timestamp, WallTime};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const NAMES: [&str; 6] = ["alice", "bob", "carol", "дед", "eve", "王"];
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: u64 = 86_400_000_000;
+const MODES: [Delivery; 3] =
+    [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered];
+
+/// Everything at once: people come, talk, roam, crash and leave, servers die, clocks jump.
+pub(crate) fn anything(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::random(&mut dice), verbose);
+    for name in &NAMES[..2 + dice.below(3)] {
+        world.start_client(name, MODES[dice.below(3)], &[]);
+    }
+    for _ in 0..60 {
+        let pause = dice.within(SECOND);
+        world.run_for(pause);
+        something_happens(&mut world, &mut dice);
+    }
+    settle(&mut world);
+    if dice.chance(500) {
+        everybody_leaves(&mut world)
+    } else {
+        server_closes(&mut world)
+    }
+    world.network.trace
+}
+
+/// Nothing but a bad network, and everybody in the same mode: every line is accounted for.
+pub(crate) fn delivery(mode: Delivery, seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    let count = 2 + dice.below(3);
+    for name in &NAMES[..count] {
+        world.start_client(name, mode, &[]);
+    }
+    world.run_until("everybody is in", 5 * SECOND, |world| {
+        world.clients.iter().all(|client| client.record.welcomes == 1)
+    });
+    world.network.impairment = Impairment::random(&mut dice);
+    for _ in 0..20 {
+        let pause = dice.within(SECOND / 2);
+        world.run_for(pause);
+        let speaker = dice.below(count);
+        for _ in 0..=dice.below(4) {
+            say(&mut world, &mut dice, speaker);
+        }
+    }
+    settle(&mut world);
+    let stayed: Vec<_> = (0..count).filter(|i| world.clients[*i].record.welcomes == 1).collect();
+    everybody_leaves(&mut world);
+    for receiver in &stayed {
+        for sender in stayed.iter().filter(|sender| *sender < receiver) {
+            balance(&world, mode, *sender, *receiver);
+        }
+    }
+    world.network.trace
+}
+
+/// What one said before it left, another one either saw or knows to be missing.
+fn balance(world: &World, mode: Delivery, sender: usize, receiver: usize) {
+    let [sender, receiver] = [sender, receiver].map(|index| &world.clients[index].record);
+    assert!(receiver.departed.values().all(|reason| *reason == LeaveReason::Quit));
+    let (delivered, missing) = receiver.account(sender);
+    let sum = delivered + missing;
+    assert_eq!(sum, sender.said(), "{} to {}: {missing} missing", sender.tag, receiver.tag);
+    assert!(mode == Delivery::Unreliable || missing == 0, "{missing} reliable lines are missing");
+}
+
+fn something_happens(world: &mut World, dice: &mut Dice) {
+    let index = dice.below(world.clients.len());
+    match dice.below(100) {
+        0..55 => {
+            for _ in 0..=dice.below(5) {
+                say(world, dice, index);
+            }
+        }
+        55..60 => whisper(world, dice, index),
+        60..65 => world.clients[index].address = world.new_address(),
+        65..72 => {
+            let address = world.clients[index].address;
+            world.network.cut_off.insert(address);
+        }
+        72..76 => {
+            let pause = dice.within(30 * SECOND);
+            world.network.cut_off.insert(world.server.address);
+            world.run_for(pause);
+            world.network.cut_off.remove(&world.server.address);
+        }
+        76..82 => world.network.cut_off.clear(),
+        82..86 => restart(world, dice),
+        86..88 => world.network.impairment = Impairment::random(dice),
+        88..91 => jump(world, dice, index),
+        91..93 => world.clients[index].running = false,
+        93..95 => {
+            world.with_client(index, |session, _, now| session.leave(now));
+        }
+        95..98 => come(world, dice, index),
+        _ => strangers(world, dice),
+    }
+}
+
+fn say(world: &mut World, dice: &mut Dice, index: usize) {
+    if !world.clients[index].running {
+        return;
+    }
+    let filling = "ё".repeat(if dice.chance(100) { dice.below(450) } else { dice.below(20) });
+    world.with_client(index, |session, record, now| {
+        let text = record.compose("line", &filling);
+        if session.say(&text, now).is_err() {
+            record.retract(&text);
+        }
+    });
+}
+
+fn whisper(world: &mut World, dice: &mut Dice, index: usize) {
+    if !world.clients[index].running {
+        return;
+    }
+    let to = NAMES[dice.below(NAMES.len())];
+    world.with_client(index, |session, record, now| {
+        let text = record.compose(&format!("whisper to={to};"), "");
+        if session.whisper(to, &text, now).is_err() {
+            record.retract(&text);
+        }
+    });
+}
+
+/// The server is killed, or closed, and comes back sooner or later, perhaps without its history.
+fn restart(world: &mut World, dice: &mut Dice) {
+    match dice.below(3) {
+        0 => world.server.hub = None,
+        1 => world.server.doomed = true, // with the next line it writes down
+        _ => {
+            let speaker = dice.below(world.clients.len());
+            world.server.doomed = true;
+            say(world, dice, speaker);
+        }
+    }
+    let pause = dice.within(20 * SECOND);
+    world.run_for(pause);
+    if world.server.hub.is_none() {
+        if dice.chance(300) {
+            world.forget_history();
+        }
+        world.start_server();
+    }
+}
+
+/// Somebody puts a clock right, or wrong.
+fn jump(world: &mut World, dice: &mut Dice, index: usize) {
+    let clock = match dice.chance(500) {
+        true => &mut world.server.clock,
+        false => &mut world.clients[index].clock,
+    };
+    clock.0 = if dice.chance(500) { clock.0 + DAY } else { clock.0 - DAY };
+}
+
+/// A new process; that of somebody who is not here any more under the same name, with its cache.
+fn come(world: &mut World, dice: &mut Dice, index: usize) {
+    let mode = MODES[dice.below(3)];
+    let client = &world.clients[index];
+    if client.running {
+        if world.clients.iter().filter(|client| client.running).count() < NAMES.len() {
+            world.start_client(NAMES[dice.below(NAMES.len())], mode, &[]);
+        }
+        return;
+    }
+    let shown = &client.record.order;
+    let cached = shown[shown.len().saturating_sub(5)..].to_vec();
+    let name = client.nickname.clone();
+    world.start_client(&name, mode, &cached);
+}
+
+/// Datagrams from addresses where nobody lives: noise, and what was overheard.
+fn strangers(world: &mut World, dice: &mut Dice) {
+    let from: SocketAddr = ([66, 6, 6, 6], dice.below(20) as u16 + 1).into();
+    for _ in 0..=dice.below(20) {
+        let mut bytes: Vec<u8> = (0..dice.below(600)).map(|_| dice.roll() as u8).collect();
+        if let Some(overheard) = world.network.any_under_way(dice).filter(|_| dice.chance(700)) {
+            bytes = overheard.bytes.clone();
+        } else if let Some(head) = bytes.first_chunk_mut::<4>() {
+            *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
+        }
+        let to = world.server.address;
+        world.deliver(&Packet { from, to, bytes });
+    }
+}
+
+/// The network heals, everybody who is still there finds the room again, and the dead are gone.
+fn settle(world: &mut World) {
+    world.network.impairment = Impairment::NONE;
+    world.network.cut_off.clear();
+    world.server.doomed = false;
+    if world.server.hub.is_none() {
+        world.start_server();
+    }
+    world.run_for(5 * SECOND); // all hear whether the server still knows them
+    // Who finds somebody else under its own name tries until it gives up.
+    world.run_until("everybody is in or out, and heard", GIVE_UP + 15 * SECOND, |world| {
+        let mut live = world.clients.iter().filter(|client| client.running);
+        live.all(|client| client.record.welcomes > 0 && client.session.is_settled())
+    });
+    world.run_for(EXPIRY * 3 / 2);
+    let live: Vec<_> = world.clients.iter().filter(|client| client.running).collect();
+    let mut names: Vec<_> = live.iter().map(|client| client.nickname.as_str()).collect();
+    let hub = world.server.hub.as_ref().unwrap();
+    let mut registered: Vec<_> = hub.nicknames().collect();
+    names.sort_unstable();
+    registered.sort_unstable();
+    assert_eq!(registered, names, "the registry is not those who live");
+    assert_eq!(hub.sessions(), names.len(), "sessions are left over");
+    assert_eq!(hub.queued_bytes(), 0);
+    for client in live {
+        client.record.at_rest(&world.log, names.len());
+    }
+}
+
+/// One after the other says goodbye; the others stay long enough to know what they missed.
+fn everybody_leaves(world: &mut World) {
+    for index in 0..world.clients.len() {
+        if !world.clients[index].running {
+            continue;
+        }
+        world.with_client(index, |session, _, now| session.leave(now));
+        world.run_until("the client has left", SECOND, |w| w.clients[index].session.is_closed());
+        assert_eq!(world.clients[index].record.closed, Some(CloseReason::Quit));
+        world.run_for(2 * SECOND);
+    }
+    let hub = world.server.hub.as_ref().unwrap();
+    assert_eq!((hub.sessions(), hub.nicknames().count()), (0, 0));
+}
+
+fn server_closes(world: &mut World) {
+    let live: Vec<usize> =
+        (0..world.clients.len()).filter(|index| world.clients[*index].running).collect();
+    world.with_hub(Hub::shutdown);
+    let limit = SECOND + SECOND / 10;
+    world.run_until("the server has closed", limit, |world| {
+        world.server.hub.as_ref().is_some_and(Hub::is_finished)
+    });
+    for index in live {
+        assert_eq!(world.clients[index].record.closed, Some(CloseReason::Shutdown));
+    }
+}
+
+/// Each server's address is another server's: whatever one sends, the other one gets.
+pub(crate) fn two_servers(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let now = Now { mono: Timestamp::ZERO, wall: WallTime(1) };
+    let capacity = Capacity { peers: 16, peers_per_ip: 16, expiry: EXPIRY };
+    let mut hubs = [0, 1].map(|_| {
+        let (room, heartbeat) = ("lab".to_owned(), 2 * SECOND);
+        let config = hub::Config { room, heartbeat, capacity, replay: 10 };
+        Hub::new(config, Past::default(), dice.seed(), now)
+    });
+    let path = Path { local: 0, remote: ([10, 0, 0, 1], 2428).into() };
+    for _ in 0..200 {
+        let mut bytes: Vec<u8> = (0..dice.below(1_300)).map(|_| dice.roll() as u8).collect();
+        if let Some(head) = bytes.first_chunk_mut::<4>() {
+            *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
+        }
+        let mut turn = dice.below(2);
+        for round in 0.. {
+            assert!(round < 2, "the servers talk to each other");
+            hubs[turn].handle_datagram(path, &bytes, now);
+            if hubs[turn].poll_transmit(&mut bytes, now).is_none() {
+                break;
+            }
+            assert_eq!(hubs[turn].poll_transmit(&mut Vec::new(), now), None);
+            turn = 1 - turn;
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A server, its clients and the network between them, in a time that jumps to whatever happens
+//! next. Everything here is the real thing but the sockets and the clock.
+
+use crate::checks::{Log, Record};
+use crate::dice::Dice;
+use crate::guard::Guard;
+use crate::network::{Impairment, Network, Packet};
+use chatagram::client::session::{self, Session};
+use chatagram::hub::{self, Hub};
+use chatagram::protocol::Delivery;
+use chatagram::registry::{Capacity, Path};
+use chatagram::room::{Line, Past};
+use chatagram::time::{Now, Timestamp, WallTime};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
+/// How long a client goes on trying to come back.
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(60);
+/// Calls of `handle_timeout` after which one and the same moment has to be over.
+const MAX_STALLS: u32 = 8;
+/// Datagrams one call may give rise to.
+const MAX_BURST: usize = 2_000;
+
+/// The wall clock of one machine: it may be wrong, and it may be put right at any time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WallClock(pub(crate) u64);
+
+impl WallClock {
+    fn now(self, mono: Timestamp) -> Now {
+        Now { mono, wall: WallTime(self.0 + mono.as_micros()) }
+    }
+}
+
+/// The machine that the server runs on.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Option<Hub>,
+    pub(crate) clock: WallClock,
+    config: hub::Config,
+    /// What is in the history file.
+    history: Vec<Line>,
+    /// Kill it the next time it has written something down and sent nothing yet.
+    pub(crate) doomed: bool,
+}
+
+/// One process of a client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) nickname: String,
+    pub(crate) session: Session,
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: WallClock,
+    pub(crate) record: Record,
+    /// It was not killed and did not end.
+    pub(crate) running: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) dice: Dice,
+    pub(crate) network: Network,
+    pub(crate) server: Server,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) log: Log,
+    pub(crate) guard: Guard,
+    stalls: u32,
+    next_port: u16,
+    verbose: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, impairment: Impairment, verbose: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let capacity = Capacity { peers: 16, peers_per_ip: 16, expiry: EXPIRY };
+        let heartbeat = Duration::from_secs(2);
+        // The 32-bit timestamps wrap some time during the run.
+        let now = Timestamp::from_micros((1 << 32) - dice.below(60_000_000) as u64);
+        let mut world = Self {
+            now,
+            network: Network::new(impairment),
+            server: Server {
+                address: ([10, 0, 0, 1], 2428).into(),
+                hub: None,
+                clock: WallClock(1_800_000_000_000_000),
+                config: hub::Config { room: "lab".to_owned(), heartbeat, capacity, replay: 10 },
+                history: Vec::new(),
+                doomed: false,
+            },
+            clients: Vec::new(),
+            log: Log::default(),
+            guard: Guard::default(),
+            stalls: 0,
+            next_port: 1_000,
+            verbose,
+            dice,
+        };
+        world.start_server();
+        world
+    }
+
+    /// Starts the server with whatever its history has.
+    pub(crate) fn start_server(&mut self) {
+        let past = Past { lines: self.server.history.clone(), truncated: false };
+        let now = self.server.clock.now(self.now);
+        self.server.hub = Some(Hub::new(self.server.config.clone(), past, self.dice.seed(), now));
+    }
+
+    /// The history file is deleted while the server is down.
+    pub(crate) fn forget_history(&mut self) {
+        self.server.history.clear();
+        self.log.forgotten = self.log.lines.len();
+    }
+
+    /// Starts a client process; `cached` are the lines it need not show.
+    pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[WallTime]) {
+        let address = self.new_address();
+        let config = session::Config {
+            nickname: nickname.to_owned(),
+            delivery,
+            give_up: GIVE_UP,
+            shown: cached.to_vec(),
+        };
+        let clock = WallClock(self.server.clock.0 + self.dice.below(10_000_000) as u64);
+        let mut addresses = vec![self.server.address];
+        if self.dice.chance(200) {
+            addresses.insert(0, ([10, 0, 0, 2], 2428).into()); // nobody is there
+        }
+        let session = Session::new(config, addresses, self.dice.seed(), clock.now(self.now));
+        let tag = format!("{nickname}-{}", self.clients.len());
+        let record = Record::new(tag, nickname, delivery, cached);
+        let nickname = nickname.to_owned();
+        let running = true;
+        self.clients.push(Client { nickname, session, address, clock, record, running });
+    }
+
+    /// An address nobody had before.
+    pub(crate) fn new_address(&mut self) -> SocketAddr {
+        self.next_port += 1;
+        ([10, 0, 1, self.dice.below(3) as u8], self.next_port).into()
+    }
+
+    /// Does something with a client's session, and what follows from it.
+    pub(crate) fn with_client<R>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut Session, &mut Record, Now) -> R,
+    ) -> R {
+        let client = &mut self.clients[index];
+        let now = client.clock.now(self.now);
+        let result = act(&mut client.session, &mut client.record, now);
+        let mut bytes = Vec::new();
+        for burst in 0.. {
+            let Some(to) = client.session.poll_transmit(&mut bytes, now) else { break };
+            assert!(burst < MAX_BURST, "{} does not stop sending", client.record.tag);
+            let packet = Packet { from: client.address, to, bytes: bytes.clone() };
+            self.network.send(packet, self.now, &mut self.dice);
+        }
+        while let Some(event) = client.session.poll_event() {
+            if self.verbose {
+                eprintln!("{:?} {}: {event:?}", self.now, client.record.tag);
+            }
+            client.record.observe(&event, &self.log);
+        }
+        if client.session.is_closed() {
+            assert_eq!(client.session.poll_timeout(), None, "the end is not the end");
+            client.running = false;
+        }
+        result
+    }
+
+    /// Does something with the hub, and what follows from it.
+    pub(crate) fn with_hub(&mut self, act: impl FnOnce(&mut Hub, Now)) {
+        let Some(hub) = &mut self.server.hub else { return };
+        let now = self.server.clock.now(self.now);
+        act(hub, now);
+        let mut wrote = false;
+        while let Some(event) = hub.poll_event() {
+            if self.verbose {
+                eprintln!("{:?} server: {event:?}", self.now);
+            }
+            if let hub::Event::Line(line) = event {
+                self.server.history.push(line.clone());
+                self.log.add(line);
+                wrote = true;
+            }
+        }
+        self.guard.hub(hub);
+        if wrote && std::mem::take(&mut self.server.doomed) {
+            self.server.hub = None;
+            return;
+        }
+        let mut bytes = Vec::new();
+        for burst in 0.. {
+            let Some(path) = hub.poll_transmit(&mut bytes, now) else { break };
+            assert!(burst < MAX_BURST, "the hub does not stop sending");
+            self.guard.sent(path.remote, &bytes);
+            let packet =
+                Packet { from: self.server.address, to: path.remote, bytes: bytes.clone() };
+            self.network.send(packet, self.now, &mut self.dice);
+        }
+    }
+
+    /// Lets time pass, and everything happen that happens meanwhile.
+    pub(crate) fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(next) = self.next_wake().filter(|next| *next <= end) {
+            if next > self.now {
+                self.now = next;
+                self.stalls = 0;
+            }
+            match self.network.arrive(self.now) {
+                Some(packet) => self.deliver(&packet),
+                None => self.handle_timeouts(),
+            }
+        }
+        self.now = self.now.max(end);
+        self.stalls = 0;
+    }
+
+    /// Lets time pass until something is true. It has to become true in that time.
+    pub(crate) fn run_until(&mut self, what: &str, limit: Duration, holds: impl Fn(&Self) -> bool) {
+        const STEP: Duration = Duration::from_millis(20);
+        let end = self.now + limit;
+        while !holds(self) {
+            assert!(self.now < end, "{limit:?} have passed without: {what}");
+            self.run_for(STEP);
+        }
+    }
+
+    /// Hands a datagram to whoever is at its address.
+    pub(crate) fn deliver(&mut self, packet: &Packet) {
+        if packet.to == self.server.address {
+            if self.server.hub.is_some() {
+                self.guard.received(packet.from, &packet.bytes);
+            }
+            let path = Path { local: 0, remote: packet.from };
+            self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
+            return;
+        }
+        let at_home = |client: &Client| client.running && client.address == packet.to;
+        if let Some(index) = self.clients.iter().position(at_home) {
+            self.guard.reached(packet.to);
+            let (from, bytes) = (packet.from, &packet.bytes);
+            self.with_client(index, |session, _, now| session.handle_datagram(from, bytes, now));
+        }
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
+        let server = self.server.hub.as_ref().and_then(Hub::poll_timeout);
+        let running = self.clients.iter().filter(|client| client.running);
+        let clients = running.filter_map(|client| client.session.poll_timeout());
+        clients.chain(self.network.next_arrival()).chain(server).min()
+    }
+
+    /// Calls everybody whose time has come. Their next time must be another one.
+    fn handle_timeouts(&mut self) {
+        self.stalls += 1;
+        let stalled = self.stalls > MAX_STALLS;
+        let now = self.now;
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        if due(self.server.hub.as_ref().and_then(Hub::poll_timeout)) {
+            assert!(!stalled, "the hub asks for the same moment again and again");
+            self.with_hub(Hub::handle_timeout);
+        }
+        for index in 0..self.clients.len() {
+            let client = &self.clients[index];
+            if client.running && due(client.session.poll_timeout()) {
+                assert!(!stalled, "{} asks for the same moment again", client.record.tag);
+                self.with_client(index, |session, _, now| session.handle_timeout(now));
+            }
+        }
+    }
+}

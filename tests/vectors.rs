@@ -1,0 +1,560 @@
+//! The golden vectors: `tests/vectors/*.txt` hold datagrams as bytes and what they mean, for this
+//! implementation and for any other. Set `CHATAGRAM_BLESS=1` to write them anew; what changes then
+//! is a change of the protocol.
+
+// A test that cannot go on fails: that is what these are for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "vectors/catalogue.rs"]
+mod catalogue;
+
+use catalogue::{Group, checksummed};
+use chatagram::protocol::limits::MAX_DATAGRAM;
+use chatagram::protocol::{
+    ClientMessage, Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, HEADER_LEN,
+    Header, LeaveReason, Refusal, ServerMessage, decode_message, encode_message,
+};
+use proptest::prelude::*;
+use std::fmt::{Debug, Write};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// A vector as its file has it.
+struct Golden {
+    name: String,
+    bytes: Vec<u8>,
+    meaning: String,
+}
+
+impl Golden {
+    fn is_valid(&self) -> bool {
+        !self.meaning.starts_with("rejected")
+    }
+}
+
+fn path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file).with_extension("txt")
+}
+
+/// All the vectors of all the files.
+fn golden() -> Vec<Golden> {
+    bless();
+    let mut vectors = Vec::new();
+    for Group { file, .. } in catalogue::groups() {
+        let text =
+            fs::read_to_string(path(file)).expect("set CHATAGRAM_BLESS=1 to write the files");
+        for part in text.split("\nvector ").skip(1) {
+            let (name, rest) = part.split_once('\n').expect("a name");
+            let (_, rest) = rest.split_once("bytes\n").expect("bytes");
+            let (hex, rest) = rest.split_once("meaning\n").expect("a meaning");
+            let hex: String = hex.split_whitespace().collect();
+            let bytes = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16));
+            let meaning = rest.lines().map(str::trim).filter(|line| !line.is_empty());
+            vectors.push(Golden {
+                name: name.to_owned(),
+                bytes: bytes.collect::<Result<_, _>>().expect("hex"),
+                meaning: meaning.collect::<Vec<_>>().join("\n"),
+            });
+        }
+    }
+    assert!(vectors.len() > 60, "only {} vectors", vectors.len());
+    vectors
+}
+
+/// What a datagram means, in a text that stays the same: a line for the header and for each frame.
+fn meaning(bytes: &[u8]) -> String {
+    let datagram = match Datagram::decode(bytes) {
+        Ok(datagram) => datagram,
+        Err(DecodeError::Checksum { found, computed }) => {
+            return format!(
+                "rejected Checksum {{ found: {found:#010x}, computed: {computed:#010x} }}"
+            );
+        }
+        Err(error) => return format!("rejected {error:?}"),
+    };
+    let Header {
+        flags,
+        session,
+        sequence,
+        acknowledgment,
+        ack_bitmap,
+        timestamp,
+        ack_delay,
+        window,
+    } = datagram.header;
+    let from_server = flags.contains(Flags::FROM_SERVER);
+    let names = [(Flags::FROM_SERVER, "FROM_SERVER"), (Flags::ACK, "ACK")];
+    let names = names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name);
+    let mut text = format!(
+        "header {{ flags: [{}], session: {session:#018x}, sequence: {sequence}, \
+         acknowledgment: {acknowledgment}, ack_bitmap: {ack_bitmap:#018x}, \
+         timestamp: {timestamp}, ack_delay: {ack_delay}, window: {window} }}",
+        names.collect::<Vec<_>>().join(", ")
+    );
+    for frame in datagram.frames() {
+        text.push('\n');
+        let carried = |payload| if from_server { server(payload) } else { client(payload) };
+        match frame {
+            Frame::Padding(bytes) => write!(text, "Padding of {} bytes", bytes.len()),
+            Frame::Once { payload } => write!(text, "Once: {}", carried(payload)),
+            Frame::Unordered { id, payload } => {
+                write!(text, "Unordered {id}: {}", carried(payload))
+            }
+            Frame::Ordered { id, payload } => write!(text, "Ordered {id}: {}", carried(payload)),
+            frame => write!(text, "{}", in_hex(&frame)),
+        }
+        .unwrap();
+    }
+    text
+}
+
+fn client(payload: &[u8]) -> String {
+    match decode_message::<ClientMessage<'_>>(payload) {
+        Ok(message) => in_hex(&message),
+        Err(error) => format!("unreadable {error:?}"),
+    }
+}
+
+fn server(payload: &[u8]) -> String {
+    match decode_message::<ServerMessage<'_>>(payload) {
+        Ok(message) => in_hex(&message),
+        Err(error) => format!("unreadable {error:?}"),
+    }
+}
+
+/// The debug form, with byte strings in hexadecimal.
+fn in_hex(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    let mut rest = &*text;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('[') {
+        out.push_str(before);
+        let (list, after) = after.split_once(']').expect("a list ends");
+        out.push('<');
+        for number in list.split(", ").filter(|number| !number.is_empty()) {
+            write!(out, "{:02x}", number.parse::<u8>().expect("a list of bytes")).unwrap();
+        }
+        out.push('>');
+        rest = after;
+    }
+    out + rest
+}
+
+fn render(group: &Group) -> String {
+    let mut text = String::new();
+    for line in group.about.lines() {
+        writeln!(text, "# {line}").unwrap();
+    }
+    text.push_str("# proto.md, section 13, says how to read this file.\n");
+    for vector in &group.vectors {
+        writeln!(text, "\nvector {}", vector.name).unwrap();
+        for line in vector.about.lines() {
+            writeln!(text, "# {line}").unwrap();
+        }
+        text.push_str("bytes\n");
+        for row in vector.bytes.chunks(32) {
+            for (i, byte) in row.iter().enumerate() {
+                let gap = if i == 0 {
+                    "  "
+                } else if i % 4 == 0 {
+                    " "
+                } else {
+                    ""
+                };
+                write!(text, "{gap}{byte:02x}").unwrap();
+            }
+            text.push('\n');
+        }
+        text.push_str("meaning\n");
+        for line in meaning(&vector.bytes).lines() {
+            writeln!(text, "  {line}").unwrap();
+        }
+    }
+    text
+}
+
+/// Writes the datagram again from what was read of it.
+fn rewritten(bytes: &[u8]) -> Vec<u8> {
+    let datagram = Datagram::decode(bytes).unwrap();
+    let mut again = Vec::new();
+    let mut writer = DatagramWriter::new(&mut again);
+    for frame in datagram.frames() {
+        let from_server = datagram.header.flags.contains(Flags::FROM_SERVER);
+        let payload = match frame {
+            Frame::Once { payload }
+            | Frame::Unordered { payload, .. }
+            | Frame::Ordered { payload, .. } => {
+                if from_server {
+                    server_again(payload)
+                } else {
+                    client_again(payload)
+                }
+            }
+            _ => Vec::new(),
+        };
+        let payload = &*payload;
+        assert!(writer.push(&match frame {
+            Frame::Once { .. } => Frame::Once { payload },
+            Frame::Unordered { id, .. } => Frame::Unordered { id, payload },
+            Frame::Ordered { id, .. } => Frame::Ordered { id, payload },
+            other => other,
+        }));
+    }
+    writer.finish(&datagram.header);
+    again
+}
+
+fn client_again(payload: &[u8]) -> Vec<u8> {
+    let message = decode_message::<ClientMessage<'_>>(payload);
+    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
+}
+
+fn server_again(payload: &[u8]) -> Vec<u8> {
+    let message = decode_message::<ServerMessage<'_>>(payload);
+    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
+}
+
+/// Writes the files anew, once, if that is wanted.
+fn bless() {
+    static BLESS: Once = Once::new();
+    if std::env::var_os("CHATAGRAM_BLESS").is_some() {
+        BLESS.call_once(|| {
+            for group in catalogue::groups() {
+                fs::write(path(group.file), render(&group)).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn the_files_hold_what_this_implementation_writes_and_reads() {
+    bless();
+    for group in catalogue::groups() {
+        let golden = fs::read_to_string(path(group.file)).unwrap_or_default();
+        let same = golden == render(&group);
+        assert!(same, "{}.txt differs from what is written now", group.file);
+    }
+}
+
+#[test]
+fn each_vector_means_what_its_file_says() {
+    for vector in golden() {
+        assert_eq!(meaning(&vector.bytes), vector.meaning, "{}", vector.name);
+        if vector.is_valid() {
+            assert_eq!(rewritten(&vector.bytes), vector.bytes, "{}", vector.name);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_frame_message_and_error_has_a_vector() {
+    let all: String = golden().iter().map(|vector| format!("\n{}", vector.meaning)).collect();
+    let frames = "Padding Heartbeat Once Unordered Ordered Join Challenge Refused PathChallenge \
+                  PathResponse Reset";
+    for frame in frames.split_whitespace() {
+        assert!(all.contains(&format!("\n{frame}")), "no {frame}");
+    }
+    let messages = "Say Whisper Leave Deliver Welcome Present History Joined Left Line Accepted \
+                    Whispered NotHere Notice Closing";
+    for message in messages.split_whitespace() {
+        assert!(all.contains(&format!(": {message}")), "no {message}");
+    }
+    let errors = "TooShort TooLong Magic Version Checksum Flags Malformed NotCanonical";
+    for error in errors.split_whitespace() {
+        assert!(all.contains(&format!("rejected {error}")), "no {error}");
+    }
+}
+
+#[test]
+fn the_largest_line_fits_whatever_its_numbers() {
+    for name in ["line-largest", "whisper-largest"] {
+        let vector = golden().into_iter().find(|vector| vector.name == name).unwrap();
+        assert!(vector.bytes.len() <= MAX_DATAGRAM, "{name}: {} bytes", vector.bytes.len());
+        assert!(vector.bytes.len() > 1_160, "{name} is not at its largest");
+    }
+}
+
+#[test]
+fn every_truncation_of_a_valid_vector_is_rejected() {
+    for vector in golden().iter().filter(|vector| vector.is_valid()) {
+        for length in 0..vector.bytes.len() {
+            assert!(
+                Datagram::decode(&vector.bytes[..length]).is_err(),
+                "{} at {length}",
+                vector.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_in_a_valid_vector_is_found() {
+    for vector in golden().iter().filter(|vector| vector.is_valid()) {
+        let mut bytes = vector.bytes.clone();
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Datagram::decode(&bytes).is_err(), "{}, bit {bit}", vector.name);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+/// An attacker can compute a checksum; then a truncated datagram is one only between two frames.
+#[test]
+fn a_truncation_with_a_right_checksum_passes_between_frames_only() {
+    for vector in golden().iter().filter(|vector| vector.is_valid()) {
+        let mut boundaries = vec![HEADER_LEN];
+        let mut writer_buffer = Vec::new();
+        let mut writer = DatagramWriter::new(&mut writer_buffer);
+        for frame in Datagram::decode(&vector.bytes).unwrap().frames() {
+            writer.push(&frame);
+            boundaries.push(writer.len());
+        }
+        for length in HEADER_LEN..vector.bytes.len() {
+            let cut = checksummed(vector.bytes[..length].to_vec());
+            let expected = boundaries.contains(&length);
+            assert_eq!(Datagram::decode(&cut).is_ok(), expected, "{} at {length}", vector.name);
+        }
+    }
+}
+
+/// Enough of everything to make any frame or message of.
+#[derive(Clone, Debug)]
+struct Parts {
+    kind: u8,
+    a: u64,
+    b: u32,
+    c: i32,
+    d: u16,
+    e: u16,
+    small: u8,
+    bytes: Vec<u8>,
+    text: String,
+    name: String,
+}
+
+prop_compose! {
+    fn parts()(
+        kind: u8,
+        a in prop_oneof![any::<u64>(), 0..300_u64, Just(0xffff), Just(0x1_0000), Just(0xffff_ffff), Just(0x1_0000_0000)],
+        b in prop_oneof![any::<u32>(), 0..300_u32, Just(0xffff), Just(0x1_0000)],
+        c in prop_oneof![any::<i32>(), -200..200_i32],
+        d in prop_oneof![any::<u16>(), 0..300_u16],
+        e in prop_oneof![any::<u16>(), 0..300_u16],
+        small: u8,
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        text in "\\PC{0,90}",
+        name in "\\PC{0,40}",
+    ) -> Parts {
+        Parts { kind, a, b, c, d, e, small, bytes, text, name }
+    }
+}
+
+impl Parts {
+    fn delivery(&self) -> Delivery {
+        use Delivery::{ReliableOrdered, ReliableUnordered, Unreliable};
+        [Unreliable, ReliableUnordered, ReliableOrdered][usize::from(self.small) % 3]
+    }
+
+    fn reason(&self) -> LeaveReason {
+        [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown]
+            [usize::from(self.small) % 3]
+    }
+
+    fn array<const N: usize>(&self) -> [u8; N] {
+        std::array::from_fn(|i| self.a.rotate_left(i as u32 * 7) as u8)
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        let refusals = [
+            Refusal::Version,
+            Refusal::NameNotAllowed,
+            Refusal::NameTaken,
+            Refusal::RoomFull,
+            Refusal::TooManyFromAddress,
+            Refusal::ShuttingDown,
+        ];
+        let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
+        match self.kind % 11 {
+            0 => Frame::Padding(payload),
+            1 => Frame::Heartbeat,
+            2 => Frame::Once { payload },
+            3 => Frame::Unordered { id, payload },
+            4 => Frame::Ordered { id, payload },
+            5 => Frame::Join {
+                nonce,
+                cookie: payload,
+                nickname: &self.name,
+                delivery: self.delivery(),
+                resume: self.text.as_bytes(),
+                seen: u64::from(self.b),
+                next: self.e,
+            },
+            6 => Frame::Challenge { nonce, cookie: self.array() },
+            7 => {
+                let reason = refusals[usize::from(self.small) % refusals.len()];
+                Frame::Refused { nonce, reason, detail: &self.text }
+            }
+            8 => Frame::PathChallenge(self.array()),
+            9 => Frame::PathResponse(self.array()),
+            _ => Frame::Reset,
+        }
+    }
+
+    fn client(&self) -> ClientMessage<'_> {
+        let (number, sent, to, text) = (self.d, self.a, &*self.name, &*self.text);
+        match self.kind % 4 {
+            0 => ClientMessage::Say { number, sent, text },
+            1 => ClientMessage::Whisper { number, sent, to, text },
+            2 => ClientMessage::Leave { next: number },
+            _ => ClientMessage::Deliver(self.delivery()),
+        }
+    }
+
+    fn server(&self) -> ServerMessage<'_> {
+        let (id, upstream, peer, number) = (self.a, self.c, self.d, self.e);
+        let (from, text) = (&*self.name, &*self.text);
+        let (nickname, to, next, peers, reason) = (from, from, number, number, self.reason());
+        match self.kind % 12 {
+            0 => ServerMessage::Welcome {
+                nonce: id,
+                peer,
+                token: self.array(),
+                nickname,
+                room: text,
+                heartbeat_ms: self.b,
+                expiry_ms: self.b / 2,
+                burst: number,
+                rate: peer,
+                peers,
+                replay: number,
+                complete: self.small % 2 == 1,
+                latest: self.small.into(),
+            },
+            1 => ServerMessage::Present { peer, nickname, next },
+            2 => ServerMessage::History { id, from, text },
+            3 => ServerMessage::Joined { peer, nickname, next, peers },
+            4 => ServerMessage::Left { peer, nickname, next, peers, reason },
+            5 => ServerMessage::Line { id, upstream, peer, number, from, text },
+            6 => ServerMessage::Accepted { number, id },
+            7 => ServerMessage::Whisper { id, upstream, peer, from, text },
+            8 => ServerMessage::Whispered { number, id, to, text },
+            9 => ServerMessage::NotHere { number, to },
+            10 => ServerMessage::Notice { text },
+            _ => ServerMessage::Closing { reason, detail: text },
+        }
+    }
+
+    fn header(&self) -> Header {
+        Header {
+            flags: Flags(self.small % 4),
+            session: self.a,
+            sequence: self.b,
+            acknowledgment: self.b.rotate_left(9),
+            ack_bitmap: self.a.rotate_left(13),
+            timestamp: self.c as u32,
+            ack_delay: self.d,
+            window: self.e,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn frames_come_back_from_their_bytes(
+        head in parts(),
+        parts in proptest::collection::vec(parts(), 0..12),
+        size in 0..=MAX_DATAGRAM,
+    ) {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        let written: Vec<_> =
+            parts.iter().map(Parts::frame).filter(|frame| writer.push(frame)).collect();
+        let before = writer.len();
+        writer.pad_to(size);
+        let header = head.header();
+        writer.finish(&header);
+        prop_assert!(bytes.len() >= before && bytes.len() <= MAX_DATAGRAM);
+        let read = Datagram::decode(&bytes).unwrap();
+        prop_assert_eq!(read.header, header);
+        let frames: Vec<_> = read.frames().collect();
+        prop_assert_eq!(&frames[..written.len()], &written[..]);
+        prop_assert!(frames[written.len()..].iter().all(|frame| matches!(frame, Frame::Padding(_))));
+        prop_assert_eq!(checksummed(bytes.clone()), bytes);
+    }
+
+    #[test]
+    fn messages_come_back_from_their_bytes(parts in parts()) {
+        let bytes = encode_message(&parts.client());
+        prop_assert_eq!(decode_message(&bytes), Ok(parts.client()));
+        let bytes = encode_message(&parts.server());
+        prop_assert_eq!(decode_message(&bytes), Ok(parts.server()));
+    }
+
+    #[test]
+    fn a_message_with_a_byte_more_or_less_is_none(parts in parts(), extra: u8) {
+        for mut bytes in [encode_message(&parts.client()), encode_message(&parts.server())] {
+            bytes.push(extra);
+            prop_assert!(decode_message::<ClientMessage<'_>>(&bytes) != Ok(parts.client()));
+            prop_assert!(decode_message::<ServerMessage<'_>>(&bytes) != Ok(parts.server()));
+        }
+        let bytes = encode_message(&parts.server());
+        let short = &bytes[..bytes.len() - 1];
+        prop_assert!(decode_message::<ServerMessage<'_>>(short).is_err());
+    }
+
+    #[test]
+    fn random_bytes_never_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..MAX_DATAGRAM + 50),
+    ) {
+        prop_assert!(Datagram::decode(&bytes).is_err());
+        let _ = decode_message::<ClientMessage<'_>>(&bytes);
+        let _ = decode_message::<ServerMessage<'_>>(&bytes);
+    }
+
+    /// With all the checks of the header passed, the frames are what is tried.
+    #[test]
+    fn random_bodies_never_panic_and_are_canonical_if_accepted(
+        head in parts(),
+        body in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            proptest::collection::vec(prop_oneof![0..12_u8, 250..=255_u8], 0..60),
+        ],
+    ) {
+        let mut bytes = Vec::new();
+        DatagramWriter::new(&mut bytes).finish(&head.header());
+        bytes.extend_from_slice(&body);
+        let bytes = checksummed(bytes);
+        match Datagram::decode(&bytes) {
+            Ok(_) => {
+                let _ = meaning(&bytes);
+                prop_assert_eq!(rewritten(&bytes), bytes);
+            }
+            Err(error) => prop_assert!(matches!(
+                error,
+                DecodeError::Malformed(at) | DecodeError::NotCanonical(at)
+                    if (HEADER_LEN..bytes.len()).contains(&at)
+            )),
+        }
+    }
+
+    #[test]
+    fn one_changed_byte_in_the_body_is_never_read_as_something_else_of_other_bytes(
+        parts in proptest::collection::vec(parts(), 1..4),
+        at: prop::sample::Index,
+        value: u8,
+    ) {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        let _ = parts.iter().map(|parts| writer.push(&parts.frame())).count();
+        writer.finish(&parts[0].header());
+        prop_assume!(bytes.len() > HEADER_LEN);
+        let at = HEADER_LEN + at.index(bytes.len() - HEADER_LEN);
+        bytes[at] = value;
+        let bytes = checksummed(bytes);
+        if Datagram::decode(&bytes).is_ok() {
+            prop_assert_eq!(rewritten(&bytes), bytes);
+        }
+    }
+}

@@ -1,0 +1,607 @@
+//! What the golden vectors mean, as values. The files beside this one hold the bytes; the test
+//! compares both, and writes the files anew when `CHATAGRAM_BLESS` is set.
+
+use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
+use chatagram::protocol::{
+    ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
+    Refusal, ServerMessage, Token, encode_message,
+};
+
+/// The session of all the examples.
+const SESSION: u64 = 0x0123_4567_89ab_cdef;
+const NONCE: u64 = 0x1122_3344_5566_7788;
+/// 2026-01-31T12:00:00Z in microseconds.
+const NOON: u64 = 1_769_860_800_000_000;
+const COOKIE: [u8; 20] = *b"\x00\x00\x30\x39 sixteen of HMAC";
+const TOKEN: Token = *b"a resuming token";
+/// One letter of four bytes: Deseret capital long I.
+const WIDE: &str = "\u{10400}";
+
+/// A file of vectors.
+pub(crate) struct Group {
+    pub(crate) file: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) vectors: Vec<Vector>,
+}
+
+/// One datagram and what it is for. What it means, or why it is rejected, the decoder says.
+pub(crate) struct Vector {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Every vector there is.
+pub(crate) fn groups() -> Vec<Group> {
+    vec![
+        Group {
+            file: "handshake",
+            about: "Datagrams of session zero: getting in, or not (section 7.2).",
+            vectors: handshake(),
+        },
+        Group {
+            file: "frames",
+            about: "Every frame that a session carries, and acknowledgments (sections 5 and 7.3).",
+            vectors: frames(),
+        },
+        Group {
+            file: "client-messages",
+            about: "Every message of a client (section 6.1).",
+            vectors: client_messages(),
+        },
+        Group {
+            file: "server-messages",
+            about: "Every message of a server (section 6.2).",
+            vectors: server_messages(),
+        },
+        Group {
+            file: "unreadable-messages",
+            about: "Valid datagrams with a message that is not one: the datagram is acknowledged,\n\
+                    the message is ignored (section 8.3).",
+            vectors: unreadable_messages(),
+        },
+        Group {
+            file: "invalid",
+            about: "Datagrams to be dropped, in the order of the checks of section 8.1.",
+            vectors: invalid(),
+        },
+    ]
+}
+
+fn vector(name: &'static str, about: &'static str, bytes: Vec<u8>) -> Vector {
+    Vector { name, about, bytes }
+}
+
+fn datagram(header: &Header, frames: &[Frame<'_>]) -> Vec<u8> {
+    padded(header, frames, 0)
+}
+
+fn padded(header: &Header, frames: &[Frame<'_>], size: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    for frame in frames {
+        assert!(writer.push(frame), "{frame:?} does not fit");
+    }
+    writer.pad_to(size);
+    writer.finish(header);
+    bytes
+}
+
+/// The header of a client's first datagrams, which belong to no session.
+fn outside() -> Header {
+    Header { timestamp: 1_000_000, ..Header::default() }
+}
+
+/// The header of a server's answer to somebody without a session.
+fn stateless(session: u64) -> Header {
+    Header { flags: Flags::FROM_SERVER, session, timestamp: 2_000_000, ..Header::default() }
+}
+
+fn from_client() -> Header {
+    Header {
+        flags: Flags::ACK,
+        session: SESSION,
+        sequence: 7,
+        acknowledgment: 5,
+        ack_bitmap: 0b1111,
+        timestamp: 1_500_000,
+        ack_delay: 0,
+        window: 66,
+    }
+}
+
+fn from_server() -> Header {
+    Header {
+        flags: Flags::FROM_SERVER.with(Flags::ACK),
+        session: SESSION,
+        sequence: 6,
+        acknowledgment: 7,
+        ack_bitmap: 0b11_1111,
+        timestamp: 2_500_000,
+        ack_delay: 12,
+        window: 65,
+    }
+}
+
+fn handshake() -> Vec<Vector> {
+    let join = |cookie, resume, seen, next| Frame::Join {
+        nonce: NONCE,
+        cookie,
+        nickname: "alice",
+        delivery: Delivery::ReliableOrdered,
+        resume,
+        seen,
+        next,
+    };
+    let first = join(&[], &[], 0, 0);
+    let second = join(&COOKIE, &[], 0, 0);
+    let again = join(&COOKIE, &TOKEN, NOON, 300);
+    let challenge = Frame::Challenge { nonce: NONCE, cookie: COOKIE };
+    let refused = Frame::Refused {
+        nonce: NONCE,
+        reason: Refusal::NameTaken,
+        detail: "the nickname alice is in use",
+    };
+    let version = Frame::Refused {
+        nonce: 0,
+        reason: Refusal::Version,
+        detail: "this server speaks version 1, not 2",
+    };
+    vec![
+        vector(
+            "join-first",
+            "A first Join, without a cookie, padded to 512 bytes.",
+            padded(&outside(), &[first], JOIN_SIZE),
+        ),
+        vector(
+            "challenge",
+            "The answer: a cookie, in a datagram much smaller than the Join.",
+            datagram(&stateless(0), &[challenge]),
+        ),
+        vector(
+            "join-cookie",
+            "The second Join brings the cookie back.",
+            padded(&outside(), &[second], JOIN_SIZE),
+        ),
+        vector(
+            "join-resume",
+            "A Join of a client that was here: with its token, the last line it saw, and the\n\
+             number of its next line.",
+            padded(&outside(), &[again], JOIN_SIZE),
+        ),
+        vector("refused", "The name is taken.", datagram(&stateless(0), &[refused])),
+        vector(
+            "refused-version",
+            "The answer to a Join of version 2. Its nonce is zero: the server cannot read the Join's.",
+            datagram(&stateless(0), &[version]),
+        ),
+    ]
+}
+
+fn frames() -> Vec<Vector> {
+    let say = encode_message(&ClientMessage::Say { number: 1, sent: NOON, text: "hello" });
+    let whisper =
+        encode_message(&ClientMessage::Whisper { number: 0, sent: NOON, to: "bob", text: "psst" });
+    let accepted = encode_message(&ServerMessage::Accepted { number: 1, id: NOON + 1 });
+    let line = |id, number, text| {
+        let (peer, from) = (1, "bob");
+        encode_message(&ServerMessage::Line { id, upstream: 1_500, peer, number, from, text })
+    };
+    let (one, two) = (line(NOON + 2, 8, "one"), line(NOON + 3, 9, "two"));
+    let unacknowledged = Header {
+        flags: Flags::default(),
+        acknowledgment: 0,
+        ack_bitmap: 0,
+        sequence: 1,
+        window: 63,
+        ..from_client()
+    };
+    let holes = Header {
+        sequence: u32::MAX,
+        acknowledgment: 70,
+        ack_bitmap: 0xffff_ffff_ffff_fffa,
+        ack_delay: 250,
+        ..from_client()
+    };
+    let wrapped = Header {
+        acknowledgment: 1,
+        ack_bitmap: 0b1011,
+        ack_delay: u16::MAX,
+        window: 62,
+        ..from_server()
+    };
+    vec![
+        vector(
+            "heartbeat",
+            "A Heartbeat, padded to the size of a PathChallenge.",
+            padded(&from_client(), &[Frame::Heartbeat], 49),
+        ),
+        vector(
+            "heartbeat-first",
+            "Before anything was received there is nothing to acknowledge: no ACK flag.",
+            padded(&unacknowledged, &[Frame::Heartbeat], 49),
+        ),
+        vector(
+            "ack-only",
+            "No frame at all: an acknowledgment, which asks for none.",
+            datagram(&from_server(), &[]),
+        ),
+        vector(
+            "ack-with-holes",
+            "70 and 6 to 69 arrived, but 69 and 67 did not. The largest sequence number.",
+            datagram(&holes, &[]),
+        ),
+        vector(
+            "ack-across-wrap",
+            "Datagrams 1, 0, 4294967295 and 4294967293 arrived, 4294967294 did not.",
+            datagram(&wrapped, &[]),
+        ),
+        vector(
+            "padding-empty",
+            "Padding of no bytes.",
+            datagram(&from_client(), &[Frame::Padding(&[])]),
+        ),
+        vector(
+            "padding-251",
+            "Padding whose length takes three bytes. What the bytes are does not matter.",
+            datagram(&from_client(), &[Frame::Padding(&[0xa5; 251])]),
+        ),
+        vector(
+            "once",
+            "A line sent once.",
+            datagram(&from_client(), &[Frame::Once { payload: &say }]),
+        ),
+        vector(
+            "unordered",
+            "A line for immediate use. The id takes three bytes from 251 on.",
+            datagram(&from_client(), &[Frame::Unordered { id: 251, payload: &say }]),
+        ),
+        vector(
+            "ordered",
+            "A line for use in order, with the largest id that takes one byte.",
+            datagram(&from_client(), &[Frame::Ordered { id: 250, payload: &say }]),
+        ),
+        vector(
+            "ordered-wrap",
+            "The id before the one that is 0 again.",
+            datagram(&from_client(), &[Frame::Ordered { id: u16::MAX, payload: &whisper }]),
+        ),
+        vector(
+            "path-challenge",
+            "A known session came from a new address. Sequence zero, no ACK, like all that the\n\
+             server sends outside of a session's state.",
+            datagram(&stateless(SESSION), &[Frame::PathChallenge(*b"pathpath")]),
+        ),
+        vector(
+            "path-response",
+            "The answer from that address, an ordinary datagram of the session.",
+            datagram(&from_client(), &[Frame::PathResponse(*b"pathpath")]),
+        ),
+        vector("reset", "No such session.", datagram(&stateless(SESSION), &[Frame::Reset])),
+        vector(
+            "three-frames",
+            "What is ready together travels together: an answer and two lines.",
+            datagram(
+                &from_server(),
+                &[
+                    Frame::Ordered { id: 3, payload: &accepted },
+                    Frame::Ordered { id: 4, payload: &one },
+                    Frame::Ordered { id: 5, payload: &two },
+                ],
+            ),
+        ),
+    ]
+}
+
+fn client_message(message: &ClientMessage<'_>) -> Vec<u8> {
+    datagram(&from_client(), &[Frame::Ordered { id: 2, payload: &encode_message(message) }])
+}
+
+fn client_messages() -> Vec<Vector> {
+    let wide_name = WIDE.repeat(32);
+    let longest = "x".repeat(1_000);
+    let largest =
+        ClientMessage::Whisper { number: u16::MAX, sent: NOON, to: &wide_name, text: &longest };
+    vec![
+        vector(
+            "say",
+            "A line for the room.",
+            client_message(&ClientMessage::Say { number: 1, sent: NOON, text: "hello" }),
+        ),
+        vector(
+            "say-unicode",
+            "Text is UTF-8; its length counts bytes. A sender without a clock says 0.",
+            client_message(&ClientMessage::Say {
+                number: 300, sent: 0, text: "Привет, 世界 👋🏽"
+            }),
+        ),
+        vector(
+            "whisper",
+            "A line for one peer.",
+            client_message(&ClientMessage::Whisper {
+                number: 0,
+                sent: NOON,
+                to: "bob",
+                text: "psst",
+            }),
+        ),
+        vector(
+            "whisper-largest",
+            "32 letters of four bytes and 1,000 bytes of text fit.",
+            datagram(
+                &Header { sequence: u32::MAX, ack_bitmap: u64::MAX, ..from_client() },
+                &[Frame::Ordered { id: u16::MAX, payload: &encode_message(&largest) }],
+            ),
+        ),
+        vector("leave", "Goodbye.", client_message(&ClientMessage::Leave { next: 2 })),
+        vector(
+            "deliver-unreliable",
+            "Send me each line once.",
+            client_message(&ClientMessage::Deliver(Delivery::Unreliable)),
+        ),
+        vector(
+            "deliver-unordered",
+            "Send me lines until I have them.",
+            client_message(&ClientMessage::Deliver(Delivery::ReliableUnordered)),
+        ),
+        vector(
+            "deliver-ordered",
+            "Send me lines until I have them; I put them in order.",
+            client_message(&ClientMessage::Deliver(Delivery::ReliableOrdered)),
+        ),
+    ]
+}
+
+fn server_message(message: &ServerMessage<'_>) -> Vec<u8> {
+    datagram(&from_server(), &[Frame::Ordered { id: 0, payload: &encode_message(message) }])
+}
+
+fn server_messages() -> Vec<Vector> {
+    let wide_name = WIDE.repeat(32);
+    let longest = "x".repeat(1_000);
+    let largest = ServerMessage::Line {
+        id: u64::MAX,
+        upstream: i32::MIN,
+        peer: u16::MAX,
+        number: u16::MAX,
+        from: &wide_name,
+        text: &longest,
+    };
+    let welcome = ServerMessage::Welcome {
+        nonce: NONCE,
+        peer: 0,
+        token: TOKEN,
+        nickname: "alice",
+        room: "chatagram",
+        heartbeat_ms: 2_000,
+        expiry_ms: 10_000,
+        burst: 0,
+        rate: 0,
+        peers: 2,
+        replay: 1,
+        complete: false,
+        latest: 1_795_000_000_000_000,
+    };
+    let line = |upstream, text| ServerMessage::Line {
+        id: NOON + 2,
+        upstream,
+        peer: 1,
+        number: 8,
+        from: "bob",
+        text,
+    };
+    let left =
+        |peers, reason| ServerMessage::Left { peer: 1, nickname: "bob", next: 10, peers, reason };
+    let (bob, text) = ("bob", "hello");
+    vec![
+        vector("welcome", "The first message of a session.", server_message(&welcome)),
+        vector(
+            "present",
+            "Bob was here before.",
+            server_message(&ServerMessage::Present { peer: 1, nickname: bob, next: 8 }),
+        ),
+        vector(
+            "history",
+            "A line from before.",
+            server_message(&ServerMessage::History { id: NOON, from: bob, text }),
+        ),
+        vector(
+            "joined",
+            "Bob comes.",
+            server_message(&ServerMessage::Joined { peer: 1, nickname: bob, next: 0, peers: 2 }),
+        ),
+        vector("left-quit", "Bob goes.", server_message(&left(1, LeaveReason::Quit))),
+        vector("left-timeout", "Bob is silent.", server_message(&left(251, LeaveReason::Timeout))),
+        vector(
+            "left-shutdown",
+            "Bob is told to go.",
+            server_message(&left(0, LeaveReason::Shutdown)),
+        ),
+        vector("line", "A line, 1.5 ms after it was typed.", server_message(&line(1_500, text))),
+        vector(
+            "line-ahead",
+            "A line whose author's clock is 63 us ahead: -63 is 125 in zigzag, one byte.",
+            server_message(&line(-63, text)),
+        ),
+        vector(
+            "line-largest",
+            "32 letters of four bytes and 1,000 bytes of text fit, with every number at its longest.",
+            datagram(
+                &Header { sequence: u32::MAX, ack_bitmap: u64::MAX, ..from_server() },
+                &[Frame::Ordered { id: u16::MAX, payload: &encode_message(&largest) }],
+            ),
+        ),
+        vector(
+            "accepted",
+            "Line 1 is in the log.",
+            server_message(&ServerMessage::Accepted { number: 1, id: NOON + 1 }),
+        ),
+        vector(
+            "whisper-from-bob",
+            "Bob whispers.",
+            server_message(&ServerMessage::Whisper {
+                id: NOON + 4,
+                upstream: i32::MAX,
+                peer: 1,
+                from: bob,
+                text: "psst",
+            }),
+        ),
+        vector(
+            "whispered",
+            "The echo of a whisper to bob.",
+            server_message(&ServerMessage::Whispered {
+                number: 0,
+                id: NOON + 5,
+                to: bob,
+                text: "psst",
+            }),
+        ),
+        vector(
+            "not-here",
+            "Nobody is called eve.",
+            server_message(&ServerMessage::NotHere { number: 1, to: "eve" }),
+        ),
+        vector(
+            "notice",
+            "For everybody.",
+            server_message(&ServerMessage::Notice { text: "the history is not being written" }),
+        ),
+        vector(
+            "closing-quit",
+            "The answer to Leave.",
+            server_message(&ServerMessage::Closing { reason: LeaveReason::Quit, detail: "" }),
+        ),
+        vector(
+            "closing-shutdown",
+            "The server closes.",
+            server_message(&ServerMessage::Closing {
+                reason: LeaveReason::Shutdown,
+                detail: "the server is closing",
+            }),
+        ),
+    ]
+}
+
+fn unreadable_messages() -> Vec<Vector> {
+    let carried = |payload: &[u8]| datagram(&from_client(), &[Frame::Ordered { id: 0, payload }]);
+    vec![
+        vector("message-empty", "No message at all.", carried(b"")),
+        vector("message-unknown", "No client's message has the number 4.", carried(b"\x04\x00")),
+        vector("message-truncated", "Say ends within its text.", carried(b"\x00\x01\x00\x05hell")),
+        vector("message-trailing", "A byte follows Leave.", carried(b"\x02\x00\x00")),
+        vector("message-delivery", "No delivery has the number 3.", carried(b"\x03\x03")),
+        vector(
+            "message-utf8",
+            "Say with a text that is not UTF-8.",
+            carried(b"\x00\x01\x00\x01\xff"),
+        ),
+        vector(
+            "message-not-canonical",
+            "Leave with next 2 in three bytes.",
+            carried(b"\x02\xfb\x00\x02"),
+        ),
+        vector(
+            "message-number-too-large",
+            "Leave with next 65,536, which is no u16.",
+            carried(b"\x02\xfc\x00\x01\x00\x00"),
+        ),
+    ]
+}
+
+/// A datagram with these bytes after the header, and a right checksum.
+fn raw(header: &Header, body: &[u8]) -> Vec<u8> {
+    let mut bytes = datagram(header, &[]);
+    bytes.extend_from_slice(body);
+    checksummed(bytes)
+}
+
+/// The same with a right checksum, computed bit by bit as section 3.2 says.
+pub(crate) fn checksummed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let mut crc = u32::MAX;
+    for byte in bytes[..4].iter().chain(&bytes[8..]) {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    bytes[4..8].copy_from_slice(&(!crc).to_be_bytes());
+    bytes
+}
+
+fn invalid() -> Vec<Vector> {
+    let good = || padded(&from_client(), &[Frame::Heartbeat], 49);
+    let changed = |at: usize, value: u8| {
+        let mut bytes = good();
+        bytes[at] = value;
+        checksummed(bytes)
+    };
+    let mut too_short = good();
+    too_short.truncate(HEADER_LEN - 1);
+    let mut damaged = good();
+    damaged[40] = 10;
+    let mut too_long = good();
+    too_long.resize(MAX_DATAGRAM + 1, 0);
+    let mut zero_crc = good();
+    zero_crc[4..8].fill(0);
+    let broken = |body| raw(&from_client(), body);
+    vec![
+        vector("nothing", "An empty datagram.", vec![]),
+        vector("too-short", "A header less its last byte.", too_short),
+        vector("too-long", "1,201 bytes.", checksummed(too_long)),
+        vector(
+            "garbage",
+            "What another protocol sends.",
+            b"GET / HTTP/1.1\r\nHost: example.invalid\r\n\r\n".to_vec(),
+        ),
+        vector("magic", "The first byte is c.", changed(0, b'c')),
+        vector("version", "Version 2, all else right.", changed(2, 2)),
+        vector("checksum", "A Heartbeat that became a Reset on the way.", damaged),
+        vector("checksum-zero", "A sender that left the checksum out.", zero_crc),
+        vector("flags", "The bit 0x04 is set.", changed(3, 0b110)),
+        vector("frame-unknown", "No frame has the number 11.", broken(b"\x0b")),
+        vector("frame-truncated", "A Challenge of six bytes.", broken(b"\x06\x00\x01\x02\x03\x04")),
+        vector("trailing", "A Heartbeat, and a byte that begins no frame.", broken(b"\x01\xff")),
+        vector(
+            "second-frame",
+            "The first frame is good; the second ends too early. Nothing of the datagram is used.",
+            broken(b"\x01\x04\x00\x05abc"),
+        ),
+        vector(
+            "tag-not-canonical",
+            "A Heartbeat's number in three bytes.",
+            broken(b"\xfb\x00\x01"),
+        ),
+        vector(
+            "length-not-canonical",
+            "Padding of two bytes, its length written in three.",
+            broken(b"\x00\xfb\x00\x02\x00\x00"),
+        ),
+        vector(
+            "length-64-bit",
+            "Padding of two bytes, its length written in nine.",
+            broken(b"\x00\xfd\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00"),
+        ),
+        vector("tag-254", "254 begins no integer of this protocol.", broken(b"\xfe\x00\x00")),
+        vector(
+            "claims-256-gib",
+            "A Once whose payload says it has 274,877,906,944 bytes.",
+            broken(b"\x02\xfd\x00\x00\x00\x40\x00\x00\x00\x00hi"),
+        ),
+        vector(
+            "claims-everything",
+            "A Join whose nickname says it has 2^64 - 1 bytes.",
+            raw(&outside(), b"\x05\x00\x00\xfd\xff\xff\xff\xff\xff\xff\xff\xffalice"),
+        ),
+        vector(
+            "join-delivery",
+            "A Join that wants the delivery 3, which does not exist.",
+            raw(&outside(), b"\x05\x00\x00\x05alice\x03\x00\x00\x00"),
+        ),
+        vector(
+            "join-utf8",
+            "A Join whose nickname is not UTF-8.",
+            raw(&outside(), b"\x05\x00\x00\x02\xc3\x28\x02\x00\x00\x00"),
+        ),
+    ]
+}
