@@ -1,1 +1,204 @@
+//! Two links and the path between them, in virtual time.
 
+use super::{Link, Received, Role};
+use crate::protocol::limits::{GIVE_UP, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use crate::protocol::{Datagram, Delivery};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const DELAY: Duration = Duration::from_millis(20);
+
+/// Decides by its number whether a datagram is lost: from which end, and the how many-th.
+type Loss = fn(usize, usize) -> bool;
+
+/// A client (0), a server (1) and a path that always takes 20 ms.
+struct Pair {
+    now: Timestamp,
+    links: [Link; 2],
+    under_way: BTreeMap<(Timestamp, usize), (usize, Vec<u8>)>,
+    sent: [usize; 2],
+    lost: Loss,
+    received: [Vec<Received>; 2],
+}
+
+impl Pair {
+    fn new(sequence: u32, lost: Loss) -> Self {
+        let now = Timestamp::from_micros(1_000_000);
+        let roles = [Role::Client { heartbeat: HEARTBEAT }, Role::Server];
+        let links = roles.map(|role| Link::new(7, role, sequence, now));
+        let (under_way, sent, received) = (BTreeMap::new(), [0; 2], [vec![], vec![]]);
+        Self { now, links, under_way, sent, lost, received }
+    }
+
+    fn send(&mut self, from: usize, number: usize, delivery: Delivery) {
+        let payload = number.to_be_bytes().as_slice().into();
+        self.links[from].send(payload, delivery, None).unwrap();
+    }
+
+    fn flush(&mut self) {
+        for from in 0..2 {
+            let mut bytes = Vec::new();
+            while self.links[from].poll_transmit(&mut bytes, self.now) {
+                self.sent[from] += 1;
+                if !(self.lost)(from, self.sent[from]) {
+                    let key = (self.now + DELAY, self.sent[0] + self.sent[1]);
+                    self.under_way.insert(key, (1 - from, bytes.clone()));
+                }
+            }
+            while let Some(received) = self.links[from].poll_received() {
+                self.received[from].push(received);
+            }
+        }
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.flush();
+        loop {
+            let timeouts = self.links.iter().filter_map(|link| link.poll_timeout().map(|t| t.0));
+            let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
+            let Some(next) = timeouts.chain(arrival).min().filter(|next| *next <= end) else {
+                break;
+            };
+            assert!(next > self.now || arrival == Some(next), "time stands still");
+            self.now = self.now.max(next);
+            match self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                Some(entry) => {
+                    let (to, bytes) = entry.remove();
+                    let datagram = Datagram::decode(&bytes).unwrap();
+                    self.links[to].receive(&datagram, bytes.len(), self.now);
+                }
+                None => self.links.iter_mut().for_each(|link| link.handle_timeout(self.now)),
+            }
+            self.flush();
+        }
+        self.now = end;
+    }
+
+    /// The numbers that arrived at one end, in the order of their arrival.
+    fn numbers(&self, at: usize) -> Vec<usize> {
+        let number = |r: &Received| usize::from_be_bytes((*r.payload).try_into().unwrap());
+        self.received[at].iter().map(number).collect()
+    }
+}
+
+#[test]
+fn sequence_numbers_wrap_without_anybody_noticing() {
+    let mut pair = Pair::new(u32::MAX - 20, |_, number| number % 5 == 0);
+    for number in 0..200 {
+        pair.send(0, number, Delivery::ReliableOrdered);
+        pair.run_for(Duration::from_millis(30));
+    }
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.numbers(1), (0..200).collect::<Vec<_>>());
+    assert!(pair.sent[0] > 40 && pair.links[0].is_idle());
+}
+
+#[test]
+fn message_ids_wrap_without_anybody_noticing() {
+    let mut pair = Pair::new(1, |_, number| number % 50 == 0);
+    let count = (1 << 16) + 200;
+    let mut next = 0;
+    while pair.received[1].len() < count {
+        let end = count.min(next + MESSAGE_WINDOW as usize);
+        for number in next..end {
+            pair.send(0, number, Delivery::ReliableOrdered);
+        }
+        next = end;
+        pair.run_for(Duration::from_millis(200));
+    }
+    assert!(pair.numbers(1).into_iter().eq(0..count));
+}
+
+#[test]
+fn lost_acknowledgments_cost_copies_but_no_message_and_no_duplicate() {
+    let mut pair = Pair::new(1, |from, number| from == 1 && number % 4 != 0);
+    for number in 0..100 {
+        pair.send(0, number, Delivery::ReliableUnordered);
+        pair.run_for(Duration::from_millis(50));
+    }
+    pair.run_for(Duration::from_secs(5));
+    let mut numbers = pair.numbers(1);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    assert_eq!(pair.links[0].queued_bytes(), 0);
+}
+
+#[test]
+fn no_more_messages_are_on_their_way_than_the_window_has_room_for() {
+    let mut pair = Pair::new(1, |_, number| number == 1);
+    for number in 0..500 {
+        pair.send(0, number, Delivery::ReliableOrdered);
+    }
+    pair.run_for(DELAY);
+    assert!(pair.received[1].is_empty(), "the first datagram was lost");
+    pair.run_for(Duration::from_secs(10));
+    assert_eq!(pair.numbers(1), (0..500).collect::<Vec<_>>());
+    assert_eq!(pair.links[1].stats().malformed, 0, "something was sent beyond the window");
+}
+
+#[test]
+fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_mode() {
+    for delivery in [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered] {
+        let mut pair = Pair::new(1, |from, _| from == 1);
+        let payload: super::Payload = [0; 1_000].as_slice().into();
+        while pair.links[1].send(payload.clone(), delivery, None).is_ok() {}
+        assert!(pair.links[1].queued_bytes() <= MAX_QUEUE_BYTES + 2_000);
+        pair.run_for(GIVE_UP - Duration::from_millis(1));
+        assert!(!pair.links[1].has_failed(), "{delivery:?}");
+        assert!(pair.links[1].queued_bytes() <= MAX_QUEUE_BYTES + 2_000);
+        pair.run_for(Duration::from_millis(2));
+        assert!(pair.links[1].has_failed(), "{delivery:?}");
+        // A window, a probe a second, and an acknowledgment for each heartbeat.
+        assert!(pair.sent[1] < 80, "{} datagrams", pair.sent[1]);
+    }
+}
+
+#[test]
+fn the_round_trip_time_of_a_steady_path_is_what_it_is() {
+    let mut pair = Pair::new(1, |_, _| false);
+    for number in 0..50 {
+        for _ in 0..2 {
+            pair.send(0, number, Delivery::ReliableOrdered);
+            pair.send(1, number, Delivery::ReliableOrdered);
+            pair.flush(); // in two datagrams, and so acknowledged at once
+        }
+        pair.run_for(Duration::from_millis(100));
+    }
+    for link in &pair.links {
+        let stats = link.stats();
+        assert_eq!(stats.rtt_min, Some(2 * DELAY));
+        let smoothed = stats.rtt_smoothed.unwrap();
+        assert!(smoothed.abs_diff(2 * DELAY) < Duration::from_millis(2), "{smoothed:?}");
+        assert_eq!(stats.jitter, Some(Duration::ZERO));
+    }
+}
+
+#[test]
+fn nothing_is_sent_twice_on_a_clean_path() {
+    let mut pair = Pair::new(1, |_, _| false);
+    for number in 0..300 {
+        pair.send(number % 2, number, Delivery::ReliableOrdered);
+        pair.run_for(Duration::from_millis(7 * (number as u64 % 40)));
+    }
+    pair.run_for(Duration::from_secs(3));
+    for link in &pair.links {
+        let stats = link.stats();
+        assert_eq!((stats.retransmitted, stats.sent_lost, stats.duplicated), (0, 0, 0));
+        assert_eq!((stats.received_missing, stats.reordered), (0, 0));
+    }
+}
+
+#[test]
+fn probes_are_once_a_second_at_most_when_nobody_answers() {
+    let mut pair = Pair::new(1, |_, number| number > 4);
+    pair.send(0, 0, Delivery::ReliableOrdered);
+    pair.run_for(Duration::from_secs(1));
+    let before = pair.sent[0];
+    pair.send(0, 1, Delivery::ReliableOrdered);
+    pair.run_for(Duration::from_secs(20));
+    let probes = pair.sent[0] - before;
+    assert!((15..40).contains(&probes), "{probes} in 20 s");
+}
