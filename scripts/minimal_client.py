@@ -1,178 +1,199 @@
 #!/usr/bin/env python3
-"""A Chatagram client in under 200 lines, written from proto.md; § is a section of that text.
+"""A Chatagram client in under 200 lines, written from proto.md alone; § is a section of that text.
+usage: minimal_client.py HOST:PORT NICK      type lines; `exit`, the end of input or Ctrl-C leaves
+It does what §12 asks of a minimal client and little more: one message at a time, a fixed timer, no coming back.
+Exit codes: 0 left in order, 2 usage, 3 nobody answers, 4 refused, 5 the session is over."""
+import queue, secrets, select, signal, socket, struct, sys, threading, time, zlib
+from contextlib import suppress
 
-usage: scripts/minimal_client.py HOST:PORT NICK        (type lines; `exit` or the end of input leaves)
+RESEND, RESEND_LEAVE, LEAVE_TIMEOUT, GIVE_UP, SILENT = 1, 0.25, 1, 30, 15  # in seconds (§9, §12)
+JOIN_RETRY, JOIN_RETRY_MAX, JOIN_TIMEOUT, WINDOW, MAX_TEXT = 0.25, 2, 5, 64, 1000
+HEADER, MAGIC, VERSION, FROM_SERVER, ACK = struct.Struct(">HBBIQIIQIHH"), 0x4347, 1, 1, 2  # §3.1
+PADDING, HEARTBEAT, ORDERED, JOIN, SAY, LEAVE = b"\0", b"\1", b"\4", b"\5", b"\0", b"\2"  # numbers of §5 and §6.1
+# §5 and §6.2, in the order of their numbers. 20 stands for `bytes[20]`, 0-2 for an enumeration, u32 also for i32.
+FRAMES = [frame.split() for frame in """Padding bytes, Heartbeat, Once bytes, Unordered u16 bytes, Ordered u16 bytes,
+    Join u64 bytes string 0-2 bytes u64 u16, Challenge u64 20, Refused u64 0-5 string, PathChallenge 8, PathResponse 8,
+    Reset""".split(",")]
+MESSAGES = [message.split() for message in """Welcome u64 u16 16 string string u32 u32 u16 u16 u16 u16 bool u64, Present
+    u16 string u16, History u64 string string, Joined u16 string u16 u16, Left u16 string u16 u16 0-2, Line u64 u32 u16
+    u16 string string, Accepted u16 u64, Whisper u64 u32 u16 string string, Whispered u16 u64 string string, NotHere u16
+    string, Notice string, Closing 0-2 string""".split(",")]
+LARGEST = {"u16": 2**16 - 1, "u32": 2**32 - 1, "u64": 2**64 - 1, "bool": 1, "0-2": 2, "0-5": 5}
+SHOWN = {"Welcome": "* welcome to {5}, {4}: {10} here", "Joined": "* {2} joined, {4} here", "Notice": "! {1}",
+         "Left": "* {2} left, {4} here", "History": "{2}: {3}", "Line": "{5}: {6}", "Whisper": "{4} whispers: {5}"}
+UNSAFE = [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+CLEAN = {**dict.fromkeys(UNSAFE, "\ufffd"), 9: " "}  # §4.2, for str.translate()
 
-Exit codes: 0 left in order, 2 usage, 3 nobody answers, 4 refused, 5 the session is over. It does what §12
-asks of a minimal client and no more: one message at a time, a fixed timer, no way back after a restart.
-"""
-import queue
-import secrets
-import select
-import signal
-import socket
-import struct
-import sys
-import threading
-import time
-import zlib
+def integer(value):  # in its shortest form (§2.3)
+    size, mark = (0, 0) if value <= 250 else (2, 251) if value < 2**16 else (4, 252) if value < 2**32 else (8, 253)
+    return bytes([mark]) + value.to_bytes(size, "big") if size else bytes([value])
 
-RESEND, LEAVE_RESEND, GIVE_UP, SILENT = 1, 0.25, 30, 15  # §12 no. 6, §9, in seconds
-JOIN_RETRY, JOIN_RETRY_MAX, JOIN_TIMEOUT, LEAVE_TIMEOUT = 0.25, 2, 5, 1
-FROM_SERVER, ACK, WINDOW, MAX_TEXT = 1, 2, 64, 1000
-HEADER = struct.Struct(">HBBIQIIQIHH")  # §3.1: 40 bytes in network byte order
-
-# §2.3: an integer, enumeration or boolean is given here by its largest value, `bytes[N]` by (N,).
-U16, U32, U64, BOOL, DELIVERY, REFUSAL, DEPARTURE = 2**16 - 1, 2**32 - 1, 2**64 - 1, 1, 2, 5, 2
-STRING, BYTES = "string", "bytes"
-FRAMES = {  # §5
-    0: ("Padding", BYTES), 1: ("Heartbeat",), 2: ("Once", BYTES), 3: ("Unordered", U16, BYTES),
-    4: ("Ordered", U16, BYTES), 5: ("Join", U64, BYTES, STRING, DELIVERY, BYTES, U64, U16),
-    6: ("Challenge", U64, (20,)), 7: ("Refused", U64, REFUSAL, STRING), 8: ("PathChallenge", (8,)),
-    9: ("PathResponse", (8,)), 10: ("Reset",)}
-MESSAGES = {  # §6.2
-    0: ("Welcome", U64, U16, (16,), STRING, STRING, U32, U32, U16, U16, U16, U16, BOOL, U64),
-    1: ("Present", U16, STRING, U16), 2: ("History", U64, STRING, STRING),
-    3: ("Joined", U16, STRING, U16, U16), 4: ("Left", U16, STRING, U16, U16, DEPARTURE),
-    5: ("Line", U64, U32, U16, U16, STRING, STRING), 6: ("Accepted", U16, U64),
-    7: ("Whisper", U64, U32, U16, STRING, STRING), 8: ("Whispered", U16, U64, STRING, STRING),
-    9: ("NotHere", U16, STRING), 10: ("Notice", STRING), 11: ("Closing", DEPARTURE, STRING)}
-UNSAFE = [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
-CLEAN = {**dict.fromkeys(UNSAFE, "\ufffd"), 9: " "}  # §4.2, for str.translate
-
-
-def integer(value):  # §2.3: the shortest form
-    for size, mark in ((2, 251), (4, 252), (8, 253)):
-        if value <= 250:
-            return bytes([value])
-        if value < 1 << 8 * size:
-            return bytes([mark]) + value.to_bytes(size, "big")
-
-
-def blob(content):  # `bytes`, and `string` once it is encoded
+def blob(content):  # `bytes`, or a `string` that is encoded already (§2.3)
     return integer(len(content)) + content
 
+def take(data, kind):
+    """The value at the beginning of `data`, and what follows it; ValueError if there is none (§2.3)."""
+    if kind in LARGEST:
+        size = {b"\xfb": 2, b"\xfc": 4, b"\xfd": 8}.get(data[:1], 0)
+        value = int.from_bytes(data[1:1 + size] if size else data[:1], "big")
+        if value > LARGEST[kind] or integer(value) != data[:1 + size]:  # not its one encoding, or cut off
+            raise ValueError("no such integer")
+        return value, data[1 + size:]
+    size, data = (int(kind), data) if kind.isdigit() else take(data, "u64")
+    if size > len(data):
+        raise ValueError("longer than what is left")
+    return data[:size].decode() if kind == "string" else data[:size], data[size:]
 
-class Reader:
-    """Takes values off the front of some bytes (§2.3); raises ValueError where there are none."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def take(self, count):
-        if count > len(self.data):
-            raise ValueError("a length beyond the end")
-        taken, self.data = self.data[:count], self.data[count:]
-        return taken
-
-    def value(self, kind):
-        if isinstance(kind, tuple):
-            return self.take(kind[0])
-        if kind in (STRING, BYTES):
-            content = self.take(self.value(U64))
-            return content.decode() if kind == STRING else content
-        first = self.take(1)[0]
-        size = {251: 2, 252: 4, 253: 8}.get(first, 0)
-        value = int.from_bytes(self.take(size), "big") if size else first
-        if first > 253 or value > kind or integer(value)[0] != first:
-            raise ValueError("out of range, or not its one encoding")
-        return value
-
-    def record(self, table):  # a frame or a message: its number, then its fields
-        name, *kinds = table.get(self.value(U32), (None,))
-        if name is None:
-            raise ValueError("an unknown number")
-        return (name, *map(self.value, kinds))
-
+def read_all(data, table):
+    """The frames, or messages, that `data` consists of: each a list of its name and its fields."""
+    records = []
+    while data:
+        number, data = take(data, "u32")
+        records.append(table[number][:1])  # IndexError: no such number
+        for kind in table[number][1:]:
+            value, data = take(data, kind)
+            records[-1].append(value)
+    return records
 
 def read_datagram(data):
-    """Checks in the order of §8.1; a ValueError means: drop it. Gives the header and the frames."""
-    if not HEADER.size <= len(data) <= 1200:
-        raise ValueError("size")
-    magic, version, flags, checksum, *rest = HEADER.unpack_from(data)
-    if magic != 0x4347 or checksum != zlib.crc32(data[:4] + data[8:]):  # §3.2
-        raise ValueError("magic or checksum")
-    if version != 1:
-        raise ValueError("version", version)
-    if flags & ~(FROM_SERVER | ACK) or not flags & FROM_SERVER:
-        raise ValueError("flags")
-    reader, frames = Reader(data[HEADER.size:]), []
-    while reader.data:
-        frames.append(reader.record(FRAMES))
-    return flags, rest, frames
+    """The fields of the header from the flags on, and the frames; an error if it is to be dropped (§8.1)."""
+    magic, version, flags, checksum, *fields = HEADER.unpack(data[:40]) if 40 <= len(data) <= 1200 else [0] * 11
+    expected = MAGIC, VERSION, FROM_SERVER, zlib.crc32(data[:4] + data[8:])  # §3.2
+    if (magic, version, flags & ~ACK, checksum) != expected:
+        raise ValueError("damaged, or not for a client of this version")
+    return flags, fields, read_all(data[40:], FRAMES)
 
+def ahead(number, other, bits):  # by how much, although counters wrap; negative: behind (§2.2)
+    return (number - other + 2**(bits - 1)) % 2**bits - 2**(bits - 1)
 
-def message_in(payload):
-    reader = Reader(payload)
-    try:
-        message = reader.record(MESSAGES)
-        return (None,) if reader.data else message  # §6: no byte may be left over
-    except ValueError:
-        return (None,)  # §8.3: ignored, though acknowledged
-
-
-def near(wire, known, bits):  # §2.2: how far `wire` is from `known`, as a serial number
-    return (wire - known + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-
+def show(text, exit_code=None):
+    print(text.translate(CLEAN), flush=True)  # a terminal obeys what it is sent (§4.2)
+    if exit_code is not None:
+        sys.exit(exit_code)
 
 class Client:
     def __init__(self, host, port, nick):
-        self.nick, self.session, self.result = nick, 0, None
-        self.sequence = 0  # the last datagram sent in this session
-        self.largest, self.received = None, 0  # §7.3: bit i of `received` is number largest - i
-        self.next, self.early = 0, {}  # §7.4: ids from the server, and what came before its turn
-        self.queue, self.sending, self.id = [], None, 0  # messages of ours; the one on its way; its id
-        self.carriers, self.sent_at = [], 0  # the datagrams that carried it, and when the last one left
-        self.number, self.unconfirmed = 0, set()  # our lines (§6.1): the next number; not yet Accepted
-        self.typed, self.input_ended, self.leave_by = queue.SimpleQueue(), False, None
-        self.sockets = []
-        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
-            try:  # a connected socket receives from its one address only (§12 no. 2)
-                self.sockets.append(socket.socket(family, kind))
-                self.sockets[-1].connect(address)
-            except OSError:
-                self.sockets.pop()  # say, no IPv6 here
-        self.socket = None
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM)[0]
+        self.socket = socket.socket(family, kind)
+        self.socket.connect(address)  # the kernel drops what comes from other addresses (§12, no. 2)
+        self.nick, self.nonce, self.cookie, self.pause = nick, secrets.randbits(64) or 1, b"", JOIN_RETRY
+        self.session = self.sequence = self.largest = self.received = 0  # bit i of `received`: `largest - i` is here
+        self.next, self.early = 0, {}  # the smallest message id not received, and what came before its turn (§7.4)
+        self.outbox, self.id, self.carriers = [], 0, []  # our messages; the first one's id; datagrams that had it
+        self.number, self.unconfirmed = 0, set()  # our next line's number, and those not Accepted yet (§6)
+        self.typed, self.leaving, self.leave_by = queue.SimpleQueue(), False, None
+        self.heard, self.silent, self.due, self.begun, self.asked = time.monotonic(), JOIN_TIMEOUT, 0, 0, 0
 
-    def say_over(self, result, text):
-        print(text.translate(CLEAN), file=sys.stderr)
-        self.result = result
+    def send(self, frames=b""):
+        header = [self.session, 0, 0, 0, 0, 0, 0]
+        if self.session:  # a new number, the newest acknowledgment (§7.3) and window (§7.4)
+            self.sequence, window = (self.sequence + 1) % 2**32, (self.next + WINDOW - 1) % 2**16
+            header[1:] = self.sequence, self.largest, self.received >> 1, 0, 0, window
+        data = HEADER.pack(MAGIC, VERSION, ACK if self.session else 0, 0, *header) + frames
+        with suppress(OSError):  # an error is as good as a loss
+            self.socket.send(data[:4] + zlib.crc32(data[:4] + data[8:]).to_bytes(4, "big") + data[8:])
+        self.asked = time.monotonic() if frames else self.asked
 
-    # Sending
-
-    def send(self, frames, numbered=True):
-        """One datagram: header (§3.1), frames, checksum (§3.2)."""
-        clock, header = time.monotonic_ns() // 1000 & U32, [self.session, 0, 0, 0, 0, 0, 0]
-        if numbered:
-            self.sequence = self.sequence + 1 & U32  # §7.3: every datagram has a new number
-            window = self.next + WINDOW - 1 & U16
-            header = [self.session, self.sequence, self.largest, self.received >> 1, 0, 0, window]
-            if frames:
-                self.asked_at = time.monotonic()
-                frames += b"\0" + blob(bytes(6))  # Padding: at least 49 bytes (§7.6)
-        header[4] = clock
-        data = HEADER.pack(0x4347, 1, ACK if numbered else 0, 0, *header) + frames
-        data = data[:4] + zlib.crc32(data[:4] + data[8:]).to_bytes(4, "big") + data[8:]
+    def receive(self):
         try:
-            self.socket.send(data)
-        except OSError:
-            pass  # as good as lost; an ICMP error is no proof that nobody is there
+            flags, (session, sequence, acked, bitmap, *_), frames = read_datagram(self.socket.recv(2048))
+        except (ValueError, IndexError, OSError):  # an ICMP error proves nothing
+            return
+        for name, *fields in [] if self.session else frames:  # joining (§7.2)
+            if name == "Challenge" and fields[0] == self.nonce and fields[1] != self.cookie:
+                self.cookie, self.due, self.pause = fields[1], 0, JOIN_RETRY
+            elif name == "Refused" and fields[0] == self.nonce:
+                show(f"* refused: {fields[2]}", 4)
+            elif name == "Ordered" and fields[1].startswith(b"\0" + integer(self.nonce)):  # Welcome
+                self.session, self.largest, self.due = session, sequence - 1, 0
+        names = {name for name, *_ in frames}
+        if not self.session or session != self.session or "PathChallenge" in names:  # it does not roam (§7.7)
+            return
+        if "Reset" in names:  # §7.8
+            show("* the session is over: the server does not know it any more", 0 if self.leave_by else 5)
+        self.heard, age = time.monotonic(), -ahead(sequence, self.largest, 32)
+        if age < 0:
+            self.largest, self.received, age = sequence, self.received << min(-age, 65) & 2**65 - 1, 0
+        if age <= 64 and not self.received >> age & 1:  # not a duplicate (§12, no. 3)
+            self.received |= 1 << age
+            if flags & ACK and any((bitmap << 1 | 1) >> (acked - carrier) % 2**32 & 1 for carrier in self.carriers):
+                del self.outbox[0], self.carriers[:]  # it is there: on to the next one (§12, no. 6)
+                self.id, self.due = (self.id + 1) % 2**16, 0
+            for number, payload in (frame[1:] for frame in frames if frame[0] in ("Ordered", "Unordered")):
+                if 0 <= ahead(number, self.next, 16) < WINDOW:  # else it was here before (§7.4)
+                    self.early[number] = payload
+            while self.next in self.early:
+                payload, self.next = self.early.pop(self.next), (self.next + 1) % 2**16
+                with suppress(ValueError, IndexError):  # not exactly one message: ignored (§8.3)
+                    [message] = read_all(payload, MESSAGES)
+                    self.handle(*message)
+        if names - {"Padding"}:
+            self.send()  # an acknowledgment, of a duplicate as well (§12, no. 4)
 
-    def send_message(self):  # §12 no. 6: the same id, but a new datagram
-        self.send(b"\4" + integer(self.id) + blob(self.sending))
-        self.carriers.append(self.sequence)
-        self.sent_at = time.monotonic()
+    def handle(self, name, *fields):
+        if name in SHOWN:
+            show(SHOWN[name].format(name, *fields))
+        if name == "Welcome":
+            self.heartbeat, self.silent = fields[5] / 1000, max(SILENT, 1.5 * fields[6] / 1000)  # §7.1
+        elif name == "Accepted":
+            self.unconfirmed.discard(fields[0])
+        elif name == "Closing":  # §7.11
+            self.send()
+            show(f"* closed: {fields[1] or 'left'}", 0 if self.leave_by else 5)
 
-    # Receiving
+    def type(self, line):
+        if line is None:  # Ctrl-C: what was not sent yet stays unsaid
+            del self.outbox[bool(self.carriers):]
+            self.unconfirmed.clear()
+        text = (b"exit" if line is None else line).decode(errors="replace").rstrip("\r\n").translate(CLEAN)
+        self.leaving = self.leaving or text == "exit"
+        while text and not self.leaving:  # at most 1,000 bytes, no character cut, not blank (§4.2)
+            piece = text.encode()[:MAX_TEXT].decode(errors="ignore")
+            text, sent = text[len(piece):], integer(time.time_ns() // 1000)
+            if not piece.isspace():
+                self.outbox.append(SAY + integer(self.number) + sent + blob(piece.encode()))
+                self.unconfirmed.add(self.number)
+                self.number = (self.number + 1) % 2**16
 
-    def receive(self, seconds):
-        """All good datagrams that come within this time, until the first pause."""
-        ready, _, _ = select.select(self.sockets, [], [], max(seconds, 0))
-        for sock in ready:
-            try:
-                yield (sock, *read_datagram(sock.recv(65536)))
-            except ValueError as error:
-                if not self.session and error.args[0] == "version":  # §11.1
-                    self.say_over(4, f"the server speaks version {error.args[1]}")
-            except OSError:
-                pass  # as above
+    def tick(self):
+        now = time.monotonic()
+        if self.leaving and not self.unconfirmed and not self.leave_by and self.session:
+            self.outbox.append(LEAVE + integer(self.number))  # once all else is confirmed (§7.11)
+            self.due, self.leave_by = 0, now + LEAVE_TIMEOUT
+        if self.leave_by and now > self.leave_by:
+            show("* left", 0)
+        if not self.session and now >= self.due:
+            fields = integer(self.nonce) + blob(self.cookie) + blob(self.nick) + b"\2\0\0\0"  # ReliableOrdered
+            self.send(JOIN + fields + PADDING + blob(bytes(512)))
+            self.due, self.pause = now + self.pause, min(2 * self.pause, JOIN_RETRY_MAX)
+        elif self.session and self.outbox and now >= self.due:
+            self.begun = self.begun if self.carriers else now
+            self.send(ORDERED + integer(self.id) + blob(self.outbox[0]))  # the same id in a new datagram (§7.4)
+            self.carriers.append(self.sequence)
+            self.due = now + (RESEND_LEAVE if self.leave_by else RESEND)
+        elif self.session and now > self.asked + self.heartbeat:
+            self.send(HEARTBEAT)
+        if now > self.heard + self.silent or self.session and self.unconfirmed and now > self.begun + GIVE_UP:
+            show("* no answer from the server", 5 if self.session else 3)
+
+def read_input(typed):
+    for line in open(0, "rb", 0):
+        typed.put(line)
+    typed.put(b"exit")
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or ":" not in sys.argv[1]:
+        sys.exit(print(__doc__) or 2)
+    try:
+        client = Client(*sys.argv[1].rpartition(":")[::2], sys.argv[2].encode(errors="replace"))
+    except OSError as error:
+        show(f"* {sys.argv[1]}: {error}", 3)
+    sys.stdout.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGINT, lambda *_: client.typed.put(None))
+    threading.Thread(target=read_input, args=(client.typed,), daemon=True).start()
+    while True:
+        if select.select([client.socket], [], [], 0.02)[0]:
+            client.receive()
+        while not client.typed.empty():
+            client.type(client.typed.get())
+        client.tick()

@@ -1,5 +1,6 @@
 //! The command line: what may be written, and what it means as typed configurations. No I/O.
 
+use crate::client::session::Transport;
 use crate::client::{self, Format};
 use crate::net::{ServerName, parse_bind};
 use crate::protocol::Delivery;
@@ -39,6 +40,9 @@ pub enum Command {
         /// The server's options.
         #[command(flatten)]
         server: ServerArgs,
+        /// What both ends do alike.
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -52,6 +56,9 @@ pub enum Command {
         /// The client's options.
         #[command(flatten)]
         client: ClientArgs,
+        /// What both ends do alike.
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -65,6 +72,9 @@ pub enum Command {
         /// The server's options.
         #[command(flatten)]
         server: ServerArgs,
+        /// What both ends do alike.
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -117,6 +127,9 @@ pub struct ServerArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub max_peers_per_ip: u16,
+    /// Listen on UDP only
+    #[arg(long, env = "CHATAGRAM_NO_TCP")]
+    pub no_tcp: bool,
     /// What the room is called
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
@@ -129,7 +142,10 @@ pub struct ClientArgs {
     /// Your name in the room: 1 to 32 letters, digits, _ - .
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
     pub nick: String,
-    /// How chat lines travel, to you and from you
+    /// What carries the chat
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub transport: TransportArg,
+    /// How chat lines travel over UDP, to you and from you
     #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
     pub delivery: DeliveryArg,
     /// Keep the last 5 lines of each server in this file [default: in your cache directory]
@@ -153,6 +169,34 @@ pub struct ClientArgs {
         value_parser = positive_duration
     )]
     pub give_up: Duration,
+}
+
+/// Options of both ends.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// Send small TCP segments at once; 'off' lets Nagle's algorithm collect them
+    #[arg(long, value_enum, default_value_t, value_name = "ON|OFF", env = "CHATAGRAM_NO_DELAY")]
+    pub no_delay: Switch,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On
+    #[default]
+    On,
+    /// Off
+    Off,
+}
+
+/// `--transport`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TransportArg {
+    /// Datagrams, and what this protocol makes of them
+    #[default]
+    Udp,
+    /// A connection, and what the kernel makes of it
+    Tcp,
 }
 
 /// Where messages about the program go, and how many.
@@ -191,7 +235,7 @@ impl ServerArgs {
     ///
     /// # Errors
     /// What two options together make impossible.
-    pub fn config(&self) -> Result<server::Config, String> {
+    pub fn config(&self, network: &NetworkArgs) -> Result<server::Config, String> {
         if self.expiry <= self.heartbeat {
             return Err(format!(
                 "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
@@ -202,6 +246,8 @@ impl ServerArgs {
         }
         Ok(server::Config {
             bind: self.bind.clone(),
+            tcp: !self.no_tcp,
+            no_delay: network.no_delay == Switch::On,
             history: self.history(),
             hub: hub::Config {
                 room: self.room.clone(),
@@ -232,11 +278,16 @@ impl ServerArgs {
 
 impl ClientArgs {
     /// The client this describes, for that server.
-    pub fn config(&self, server: ServerName) -> client::Config {
+    pub fn config(&self, server: ServerName, network: &NetworkArgs) -> client::Config {
         let cache = self.cache.clone().or_else(places::cache_file);
         client::Config {
             server,
             nickname: self.nick.clone(),
+            transport: match self.transport {
+                TransportArg::Udp => Transport::Udp,
+                TransportArg::Tcp => Transport::Tcp,
+            },
+            no_delay: network.no_delay == Switch::On,
             delivery: match self.delivery {
                 DeliveryArg::Unreliable => Delivery::Unreliable,
                 DeliveryArg::ReliableUnordered => Delivery::ReliableUnordered,

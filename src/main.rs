@@ -7,8 +7,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server { server, logging } => run::server(&server, &logging),
-        Command::Client { server, client, logging } => run::client(server, &client, &logging),
-        Command::Host { client, server, logging } => run::host(&client, &server, &logging),
+        Command::Server { server, network, logging } => run::server(&server, &network, &logging),
+        Command::Client { server, client, network, logging } => {
+            run::client(server, &client, &network, &logging)
+        }
+        Command::Host { client, server, network, logging } => {
+            run::host(&client, &server, &network, &logging)
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The commands: each puts its parts together, runs them, and turns the end into an exit code.
 
-use crate::cli::{ClientArgs, LoggingArgs, ServerArgs, reachable};
+use crate::cli::{ClientArgs, LoggingArgs, NetworkArgs, ServerArgs, reachable};
 use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
 use crate::net::ServerName;
@@ -23,8 +23,8 @@ const LOST: u8 = 5;
 const INTERRUPTED: i32 = 130;
 
 /// Keeps a room.
-pub fn server(args: &ServerArgs, logging: &LoggingArgs) -> ExitCode {
-    let server = match start_server(args, logging, LevelFilter::Info) {
+pub fn server(args: &ServerArgs, network: &NetworkArgs, logging: &LoggingArgs) -> ExitCode {
+    let server = match start_server(args, network, logging, LevelFilter::Info) {
         Ok(server) => server,
         Err(code) => return code,
     };
@@ -37,18 +37,28 @@ pub fn server(args: &ServerArgs, logging: &LoggingArgs) -> ExitCode {
 }
 
 /// Joins a room.
-pub fn client(server: ServerName, args: &ClientArgs, logging: &LoggingArgs) -> ExitCode {
+pub fn client(
+    server: ServerName,
+    args: &ClientArgs,
+    network: &NetworkArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    finish_client(client::run(args.config(server), &leaver))
+    finish_client(client::run(args.config(server, network), &leaver))
 }
 
 /// Keeps a room and talks in it.
-pub fn host(client: &ClientArgs, server: &ServerArgs, logging: &LoggingArgs) -> ExitCode {
-    let server = match start_server(server, logging, LevelFilter::Warn) {
+pub fn host(
+    client: &ClientArgs,
+    server: &ServerArgs,
+    network: &NetworkArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
+    let server = match start_server(server, network, logging, LevelFilter::Warn) {
         Ok(server) => server,
         Err(code) => return code,
     };
@@ -70,7 +80,7 @@ pub fn host(client: &ClientArgs, server: &ServerArgs, logging: &LoggingArgs) -> 
         Ok(serving) => serving,
         Err(error) => return fail(COULD_NOT_START, error),
     };
-    let code = finish_client(client::run(client.config(reachable(first).into()), &leaver));
+    let code = finish_client(client::run(client.config(reachable(first).into(), network), &leaver));
     stopper.stop();
     match serving.join() {
         Ok(Ok(())) => code,
@@ -81,10 +91,11 @@ pub fn host(client: &ClientArgs, server: &ServerArgs, logging: &LoggingArgs) -> 
 
 fn start_server(
     args: &ServerArgs,
+    network: &NetworkArgs,
     logging: &LoggingArgs,
     level: LevelFilter,
 ) -> Result<Server, ExitCode> {
-    let config = args.config().map_err(|error| fail(USAGE, error))?;
+    let config = args.config(network).map_err(|error| fail(USAGE, error))?;
     start_logging(logging, level)?;
     Server::start(config).map_err(|error| fail(COULD_NOT_START, error))
 }

@@ -299,12 +299,12 @@ fn garbage_is_counted_in_the_log_and_the_chat_goes_on() {
     for shape in shapes {
         attacker.send_to(shape, server.address).unwrap();
     }
-    for (byte, value) in [(2, 9), (4, 1)] {
-        let mut other = [0; 40];
-        other[..4].copy_from_slice(b"CG\x01\x00");
-        other[byte] = value; // another version; a wrong checksum
-        attacker.send_to(&other, server.address).unwrap();
-    }
+    let mut of_version_9 = [0; 40];
+    of_version_9[..4].copy_from_slice(b"CG\x09\x00");
+    let crc = crc32fast::hash(&[&of_version_9[..4], &of_version_9[8..]].concat());
+    attacker.send_to(&of_version_9, server.address).unwrap(); // damaged
+    of_version_9[4..8].copy_from_slice(&crc.to_be_bytes());
+    attacker.send_to(&of_version_9, server.address).unwrap();
     alice.type_line("still here");
     assert_eq!(bob.next("message")["text"], "still here");
     server.program.signal("INT");

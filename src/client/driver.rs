@@ -8,10 +8,11 @@
 //! - the *main* thread takes from the queue and prints.
 
 use super::session::{self, Session};
-use crate::net::{Clock, Poller, Ready, ServerName, Socket};
+use crate::net::{Clock, Poller, Reading, Ready, ServerName, Socket, Stream, Watch};
 use crate::time::Now;
 use mio::Waker;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,13 +28,32 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
 }
 
+/// What the threads take turns with.
+#[derive(Debug)]
+struct Turns {
+    session: Session,
+    connection: Option<Connection>,
+    /// The index of the next connection; 0 is the UDP socket.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    index: usize,
+    server: SocketAddr,
+    stream: Stream,
+    announced: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
-    session: Mutex<Session>,
+    turns: Mutex<Turns>,
     /// Signalled after every turn, for those who wait for the session to get on.
     progress: Condvar,
     server: ServerName,
+    no_delay: bool,
     socket: Socket,
+    watch: Watch,
     clock: Clock,
     waker: Arc<Waker>,
     queue: SyncSender<session::Event>,
@@ -45,19 +65,22 @@ impl Driver {
     /// Opens a socket and starts the receiver thread. `make` makes the session.
     pub(super) fn start(
         server: ServerName,
+        no_delay: bool,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
         let mut socket = Socket::for_client().map_err(io::Error::other)?;
-        let mut poller = Poller::new()?;
+        let poller = Poller::new()?;
         poller.add(&mut socket, 0)?;
         let clock = Clock::start();
         let (queue, events) = sync_channel(QUEUE);
         let driver = Self {
             shared: Arc::new(Shared {
-                session: Mutex::new(make(clock.now())),
+                turns: Mutex::new(Turns { session: make(clock.now()), connection: None, next: 1 }),
                 progress: Condvar::new(),
                 server,
+                no_delay,
                 socket,
+                watch: poller.watch()?,
                 clock,
                 waker: poller.waker(),
                 queue,
@@ -74,9 +97,9 @@ impl Driver {
 
     /// Does something with the session, and then sends and queues whatever follows from it.
     pub(super) fn turn<R>(&self, act: impl FnOnce(&mut Session, Now) -> R) -> R {
-        let mut session = self.lock();
-        let result = self.turn_in(&mut session, act);
-        drop(session);
+        let mut turns = self.lock();
+        let result = self.turn_in(&mut turns, act);
+        drop(turns);
         self.wake();
         result
     }
@@ -88,19 +111,19 @@ impl Driver {
         deadline: Option<Instant>,
         mut act: impl FnMut(&mut Session, Now) -> Option<R>,
     ) -> Option<R> {
-        let mut session = self.lock();
+        let mut turns = self.lock();
         loop {
-            let result = self.turn_in(&mut session, &mut act);
+            let result = self.turn_in(&mut turns, &mut act);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if result.is_some() || left == Some(Duration::ZERO) {
-                drop(session);
+                drop(turns);
                 self.wake();
                 return result;
             }
-            session = match left {
-                None => self.shared.progress.wait(session).unwrap_or_else(PoisonError::into_inner),
+            turns = match left {
+                None => self.shared.progress.wait(turns).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
-                    let waited = self.shared.progress.wait_timeout(session, left);
+                    let waited = self.shared.progress.wait_timeout(turns, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -109,7 +132,12 @@ impl Driver {
 
     /// Has an error shown.
     pub(super) fn complain(&self, message: String) {
-        if self.shared.queue.try_send(session::Event::Error { message }).is_err() {
+        self.queue(session::Event::Error { message });
+    }
+
+    /// For the main thread to show. When that cannot keep up, some are only counted.
+    fn queue(&self, event: session::Event) {
+        if self.shared.queue.try_send(event).is_err() {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -125,39 +153,87 @@ impl Driver {
         let mut buffer = Vec::new();
         loop {
             let deadline = {
-                let session = self.lock();
-                if session.is_closed() {
+                let turns = self.lock();
+                if turns.session.is_closed() {
                     return Ok(());
                 }
-                session.poll_timeout()
+                turns.session.poll_timeout()
             };
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
             poller.wait(timeout, &mut ready)?;
-            let mut session = self.lock();
+            let mut turns = self.lock();
             while let Some(from) = self.shared.socket.receive(&mut buffer)? {
-                self.turn_in(&mut session, |s, now| s.handle_datagram(from, &buffer, now));
+                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, &buffer, now));
             }
-            self.turn_in(&mut session, Session::handle_timeout);
+            if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
+                self.receive_stream(&mut turns, &mut buffer);
+            }
+            self.turn_in(&mut turns, Session::handle_timeout);
         }
     }
 
-    fn turn_in<R>(&self, session: &mut Session, act: impl FnOnce(&mut Session, Now) -> R) -> R {
+    /// The connection has something to say: that it is there, that there is room, bytes, its end.
+    fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) {
+        while let Some(open) = &mut turns.connection {
+            if !open.announced && open.stream.is_connected() {
+                open.announced = true;
+                let server = open.server;
+                self.turn_in(turns, |s, now| s.handle_connected(server, now));
+                continue;
+            }
+            if open.announced && open.stream.write(&[]) {
+                self.turn_in(turns, Session::handle_stream_writable);
+            }
+            let Some(open) = &mut turns.connection else { return };
+            match open.stream.read(buffer) {
+                Reading::Bytes => {
+                    self.turn_in(turns, |s, now| s.handle_stream_bytes(buffer, now));
+                }
+                Reading::Nothing => return,
+                Reading::End => {
+                    turns.connection = None;
+                    self.turn_in(turns, Session::handle_disconnected);
+                }
+            }
+        }
+    }
+
+    fn turn_in<R>(&self, turns: &mut Turns, act: impl FnOnce(&mut Session, Now) -> R) -> R {
         let shared = &*self.shared;
         let now = shared.clock.now();
-        let result = act(session, now);
-        let mut buffer = Vec::new();
-        while let Some(to) = session.poll_transmit(&mut buffer, now) {
-            shared.socket.send(&buffer, to);
-        }
-        while let Some(event) = session.poll_event() {
-            if event == session::Event::Resolve {
-                self.resolve();
-            } else if shared.queue.try_send(event).is_err() {
-                shared.overflowed.fetch_add(1, Ordering::Relaxed);
+        let result = act(&mut turns.session, now);
+        turns.transmit(&shared.socket, now);
+        while let Some(event) = turns.session.poll_event() {
+            match event {
+                session::Event::Resolve => self.resolve(),
+                session::Event::Connect(server) => self.connect(turns, server, now),
+                session::Event::Disconnect => turns.connection = None,
+                event => self.queue(event),
             }
         }
         shared.progress.notify_all();
         result
+    }
+
+    /// Begins a connection in place of any other. The poller says when it is there.
+    fn connect(&self, turns: &mut Turns, server: SocketAddr, now: Now) {
+        turns.connection = None;
+        let begun = Stream::connect(server).and_then(|mut stream| {
+            stream.set_no_delay(self.shared.no_delay);
+            self.shared.watch.add(&mut stream, turns.next)?;
+            Ok(stream)
+        });
+        match begun {
+            Ok(stream) => {
+                let index = turns.next;
+                turns.next += 1;
+                turns.connection = Some(Connection { index, server, stream, announced: false });
+            }
+            Err(error) => {
+                log::debug!("cannot connect to {server}: {error}");
+                turns.session.handle_disconnected(now);
+            }
+        }
     }
 
     /// Looks the server's name up in a thread of its own, one at a time: resolvers can take long.
@@ -168,7 +244,7 @@ impl Driver {
         let driver = self.clone();
         let lookup = move || {
             match driver.shared.server.resolve() {
-                Ok(addresses) => driver.turn(|session, _| session.set_addresses(addresses)),
+                Ok(addresses) => driver.turn(|s, _| s.set_addresses(addresses)),
                 Err(error) => log::debug!("{error}"),
             }
             driver.shared.resolving.store(false, Ordering::Release);
@@ -185,8 +261,24 @@ impl Driver {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Session> {
+    fn lock(&self) -> MutexGuard<'_, Turns> {
         // A session left by a panic is no worse than what the network can do to it.
-        self.shared.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turns {
+    /// Sends all that the session wants sent.
+    fn transmit(&mut self, socket: &Socket, now: Now) {
+        let mut buffer = Vec::new();
+        while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
+            socket.send(&buffer, to);
+        }
+        let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
+        while self.session.poll_stream_transmit(&mut buffer, now) {
+            if open.stream.write(&buffer) {
+                self.session.handle_stream_writable(now);
+            }
+        }
     }
 }

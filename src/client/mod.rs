@@ -16,7 +16,7 @@ use crate::protocol::limits::MAX_RAW_NAME;
 use driver::Driver;
 use memory::Memory;
 use screen::Screen;
-use session::{CloseReason, Event, Session};
+use session::{CloseReason, Event, Session, Transport};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -31,6 +31,10 @@ pub struct Config {
     pub server: ServerName,
     /// The name to ask for.
     pub nickname: String,
+    /// What carries the chat.
+    pub transport: Transport,
+    /// Whether small TCP segments leave at once.
+    pub no_delay: bool,
     /// How chat lines travel.
     pub delivery: Delivery,
     /// Where the last lines are kept, if anywhere.
@@ -92,13 +96,14 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
     let session = session::Config {
         nickname: config.nickname.clone(),
+        transport: config.transport,
         delivery: config.delivery,
         give_up: config.give_up,
         shown: memory.shown(),
     };
     let make = |now| Session::new(session, addresses, seed, now);
     let (driver, events, receiver) =
-        Driver::start(config.server.clone(), make).map_err(Error::Start)?;
+        Driver::start(config.server.clone(), config.no_delay, make).map_err(Error::Start)?;
     *leaver.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
     let (reader, stay) = (driver.clone(), config.stay);
     let read = move || input::converse(io::stdin(), &reader, stay);

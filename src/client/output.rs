@@ -68,7 +68,9 @@ fn text(event: &Event) -> Option<String> {
         Event::Error { message } => format!("! {message}"),
         Event::Status { text } => format!("* {text}"),
         Event::Closed { reason } => format!("* {}", farewell(*reason)),
-        Event::Confirmed { .. } | Event::Resolve => return None,
+        Event::Confirmed { .. } | Event::Resolve | Event::Connect(_) | Event::Disconnect => {
+            return None;
+        }
     })
 }
 
@@ -165,7 +167,9 @@ fn json(event: &Event) -> Option<Object<'_>> {
                 CloseReason::Refused => "refused",
             },
         },
-        Event::Confirmed { .. } | Event::Resolve => return None,
+        Event::Confirmed { .. } | Event::Resolve | Event::Connect(_) | Event::Disconnect => {
+            return None;
+        }
     })
 }
 

@@ -9,7 +9,8 @@
 //!        ◄─────────────────── Welcome  first message of the session, reliable
 //! ```
 
-use super::{Event, Hub, Peer, cookie};
+use super::{Event, Hub, Peer, StreamId, cookie};
+use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
     Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
-struct Join<'a> {
+pub(super) struct Join<'a> {
     nonce: u64,
     cookie: &'a [u8],
     nickname: &'a str,
@@ -30,6 +31,25 @@ struct Join<'a> {
     resume: &'a [u8],
     seen: WallTime,
     next: u16,
+}
+
+impl<'a> Join<'a> {
+    pub(super) fn read(frame: &Frame<'a>) -> Option<Self> {
+        match *frame {
+            Frame::Join { nonce, cookie, nickname, delivery, resume, seen, next } => {
+                let seen = WallTime(seen);
+                Some(Self { nonce, cookie, nickname, delivery, resume, seen, next })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The door somebody comes in by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Entrance {
+    Datagrams,
+    Stream(StreamId),
 }
 
 impl Hub {
@@ -41,13 +61,7 @@ impl Hub {
         bytes: usize,
         now: Now,
     ) {
-        let join = datagram.frames().next().and_then(|frame| match frame {
-            Frame::Join { nonce, cookie, nickname, delivery, resume, seen, next } => {
-                let seen = WallTime(seen);
-                Some(Join { nonce, cookie, nickname, delivery, resume, seen, next })
-            }
-            _ => None,
-        });
+        let join = datagram.frames().next().and_then(|frame| Join::read(&frame));
         let Some(join) = join.filter(|_| bytes >= JOIN_SIZE) else {
             self.counters.malformed += 1;
             return;
@@ -60,7 +74,7 @@ impl Hub {
         }
         self.forget_nonces(now.mono);
         if !self.is_repeated(&join, path) {
-            self.admit(&join, path, now);
+            self.admit(&join, path, Entrance::Datagrams, now);
         }
     }
 
@@ -77,7 +91,7 @@ impl Hub {
             return;
         }
         let detail = format!("this server speaks version {VERSION}, not {version}");
-        self.refuse(path, 0, Refusal::Version, &detail, now);
+        self.refuse(path, Entrance::Datagrams, 0, Refusal::Version, &detail, now);
     }
 
     /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
@@ -86,6 +100,7 @@ impl Hub {
     fn is_repeated(&mut self, join: &Join<'_>, path: Path) -> bool {
         let Some(peer) = self.nonces.get(&join.nonce).copied() else { return false };
         if let Some(id) = peer
+            && self.is_on_datagrams(id)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
         {
             self.relocate(id, path);
@@ -93,16 +108,19 @@ impl Hub {
         true
     }
 
-    fn admit(&mut self, join: &Join<'_>, path: Path, now: Now) {
+    /// Lets somebody in whose address has answered, or says why not.
+    pub(super) fn admit(&mut self, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
+        let nonce = join.nonce;
         if self.shutting_down {
             let detail = "the server is closing";
-            return self.refuse(path, join.nonce, Refusal::ShuttingDown, detail, now);
+            return self.refuse(path, entrance, nonce, Refusal::ShuttingDown, detail, now);
         }
         let nickname = match Nickname::parse(bounded(join.nickname)) {
             Ok(nickname) => nickname,
             Err(error) => {
                 let detail = error.to_string();
-                return self.refuse(path, join.nonce, Refusal::NameNotAllowed, &detail, now);
+                let reason = Refusal::NameNotAllowed;
+                return self.refuse(path, entrance, nonce, reason, &detail, now);
             }
         };
         let mut token: Token = [0; 16];
@@ -112,12 +130,12 @@ impl Hub {
             entry.is_some_and(|entry| cookie::same(&entry.token, join.resume))
         });
         if let Some(owner) = owner {
-            return self.take_over(owner, join, path, now);
+            return self.take_over(owner, join, path, entrance, now);
         }
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
             Ok(id) => {
-                self.enter(id, join, now);
+                self.enter(id, join, entrance, now);
                 self.welcome(id, join, true);
                 let nickname = nickname.to_string();
                 let peers = self.room.len();
@@ -125,20 +143,17 @@ impl Hub {
             }
             Err(why) => {
                 let (reason, detail) = explain(why, &nickname);
-                self.refuse(path, join.nonce, reason, &detail, now);
+                self.refuse(path, entrance, nonce, reason, &detail, now);
             }
         }
     }
 
     /// The owner of a name is back while its old session still lives: nobody came or went.
-    fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, now: Now) {
-        if let Some(old) = self.peers.remove(&id) {
-            self.sessions.remove(&old.link.session());
-            self.spend_nonce(old.nonce, now.mono);
-        }
+    fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
+        self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
-        self.enter(id, join, now);
+        self.enter(id, join, entrance, now);
         self.welcome(id, join, false);
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
@@ -147,8 +162,16 @@ impl Hub {
     }
 
     /// Makes the session.
-    fn enter(&mut self, id: PeerId, join: &Join<'_>, now: Now) {
-        let link = self.new_link(now.mono);
+    fn enter(&mut self, id: PeerId, join: &Join<'_>, entrance: Entrance, now: Now) {
+        let (link, stream) = match entrance {
+            Entrance::Datagrams => {
+                (Channel::Datagrams(self.open_datagram_link(now.mono).into()), None)
+            }
+            Entrance::Stream(stream) => {
+                let link = self.open_stream_link(stream, id, now.mono);
+                (Channel::Stream(link.into()), Some(stream))
+            }
+        };
         self.sessions.insert(link.session(), id);
         self.nonces.insert(join.nonce, Some(id));
         let delivery = join.delivery;
@@ -156,7 +179,7 @@ impl Hub {
         // A peer that takes over may still stand in the queue; then it stands there twice.
         self.peers.insert(
             id,
-            Peer { link, delivery, nonce, closing: None, too_slow: false, dirty: false },
+            Peer { link, stream, delivery, nonce, closing: None, too_slow: false, dirty: false },
         );
         self.touch(id);
     }
@@ -182,7 +205,7 @@ impl Hub {
         };
         let payload = encode_message(&message).into();
         if let Some(peer) = self.peers.get_mut(&id) {
-            let _ = peer.link.send_regardless(payload, Delivery::ReliableOrdered, None);
+            let _ = peer.link.send_regardless(payload);
         }
         if new {
             self.room.join(id, nickname, join.next);
@@ -190,9 +213,21 @@ impl Hub {
         self.room.brief(id, &lines);
     }
 
-    fn refuse(&mut self, path: Path, nonce: u64, reason: Refusal, detail: &str, now: Now) {
+    fn refuse(
+        &mut self,
+        path: Path,
+        entrance: Entrance,
+        nonce: u64,
+        reason: Refusal,
+        detail: &str,
+        now: Now,
+    ) {
         self.counters.refusals += 1;
-        self.send_stateless(path, 0, &Frame::Refused { nonce, reason, detail }, now);
+        let frame = Frame::Refused { nonce, reason, detail };
+        match entrance {
+            Entrance::Datagrams => self.send_stateless(path, 0, &frame, now),
+            Entrance::Stream(stream) => self.refuse_stream(stream, &frame),
+        }
         self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
     }
 }

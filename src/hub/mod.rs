@@ -14,18 +14,19 @@
 //! or spawns; the same calls with the same arguments give the same output.
 
 mod cookie;
+mod datagrams;
 mod handshake;
 mod requests;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-use crate::link::{Link, Role};
+pub use streams::StreamId;
+
+use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{
-    Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, Header, Invariant, LeaveReason,
-    ServerMessage, encode_message,
-};
+use crate::protocol::{Delivery, LeaveReason, ServerMessage, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
@@ -34,6 +35,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
+use streams::Streams;
 use timers::Timers;
 
 /// Nonces of ended sessions that are remembered at most.
@@ -114,9 +116,22 @@ pub struct Counters {
     pub overflowed: u64,
 }
 
+/// Where the bytes of [`Hub::poll_transmit`] go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// They are a datagram.
+    Datagram(Path),
+    /// They are the next bytes of this connection: all of them, then `handle_stream_writable`.
+    Stream(StreamId),
+    /// There are none: what was written to this connection is all; close it.
+    Close(StreamId),
+}
+
 #[derive(Debug)]
 struct Peer {
-    link: Link,
+    link: Channel,
+    /// The connection, if it came over one.
+    stream: Option<StreamId>,
     /// How it wants chat lines delivered.
     delivery: Delivery,
     nonce: u64,
@@ -148,6 +163,7 @@ pub struct Hub {
     timers: Timers,
     /// Answers to those who have no session. At most one for each datagram that came in.
     stateless: VecDeque<(Path, Vec<u8>)>,
+    streams: Streams,
     events: VecDeque<Event>,
     shutting_down: bool,
     counters: Counters,
@@ -170,28 +186,11 @@ impl Hub {
             dirty: VecDeque::new(),
             timers: Timers::default(),
             stateless: VecDeque::new(),
+            streams: Streams::default(),
             events: VecDeque::new(),
             shutting_down: false,
             counters: Counters::default(),
         }
-    }
-
-    /// Takes in whatever a socket received. Nothing in it can make the hub fail.
-    pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
-        self.counters.received += 1;
-        self.cookies.renew(&mut self.rng, now.mono);
-        let datagram = match Datagram::decode(bytes) {
-            Ok(datagram) => datagram,
-            Err(error) => return self.handle_undecodable(path, bytes, error, now),
-        };
-        if datagram.header.flags.contains(Flags::FROM_SERVER) {
-            self.counters.malformed += 1; // a reply is never replied to
-        } else if datagram.header.session == 0 {
-            self.handle_handshake(path, &datagram, bytes.len(), now);
-        } else {
-            self.handle_session(path, &datagram, bytes.len(), now);
-        }
-        self.deliver_posts();
     }
 
     /// Does what is due by `now`.
@@ -206,6 +205,7 @@ impl Hub {
                 self.touch(id);
             }
         }
+        self.cut_off_waiting(now.mono);
         self.deliver_posts();
     }
 
@@ -236,25 +236,26 @@ impl Hub {
     }
 
     /// Puts the next datagram into `buffer` and says where it goes.
-    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Path> {
+    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
             *buffer = bytes;
-            return Some(path);
+            return Some(Destination::Datagram(path));
         }
         while let Some(id) = self.dirty.front().copied() {
             if let Some(peer) = self.peers.get_mut(&id) {
                 if peer.link.poll_transmit(buffer, now.mono) {
-                    return self.registry.entry(id).map(|entry| entry.path);
+                    let datagram = || Some(Destination::Datagram(self.registry.entry(id)?.path));
+                    return peer.stream.map(Destination::Stream).or_else(datagram);
                 }
                 peer.dirty = false;
-                let wake = peer.link.poll_timeout().map(|(at, _)| at);
+                let wake = peer.link.poll_timeout();
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, wake);
             }
             self.dirty.pop_front();
         }
-        None
+        self.streams.poll_transmit(buffer)
     }
 
     /// When to call `handle_timeout` next. With output still queued that is at once.
@@ -262,7 +263,8 @@ impl Hub {
         if !(self.stateless.is_empty() && self.dirty.is_empty() && self.events.is_empty()) {
             return Some(Timestamp::ZERO);
         }
-        [self.timers.next(), self.registry.poll_timeout()].into_iter().flatten().min()
+        let streams = self.streams.poll_timeout();
+        [self.timers.next(), self.registry.poll_timeout(), streams].into_iter().flatten().min()
     }
 
     /// The counters so far.
@@ -288,107 +290,13 @@ impl Hub {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
-        let counter = match error {
-            DecodeError::TooShort(_) | DecodeError::TooLong | DecodeError::Magic(_) => {
-                &mut self.counters.alien
-            }
-            DecodeError::Version(_) => &mut self.counters.other_version,
-            DecodeError::Checksum { .. } => &mut self.counters.corrupt,
-            DecodeError::Flags(_) | DecodeError::Malformed(_) | DecodeError::NotCanonical(_) => {
-                &mut self.counters.malformed
-            }
-        };
-        *counter += 1;
-        log::debug!("dropped a datagram of {} bytes from {}: {error}", bytes.len(), path.remote);
-        if let (DecodeError::Version(version), Some(invariant)) = (error, Invariant::read(bytes)) {
-            self.refuse_version(path, version, &invariant, bytes.len(), now);
-        }
-    }
-
-    fn handle_session(&mut self, path: Path, datagram: &Datagram<'_>, bytes: usize, now: Now) {
-        let session = datagram.header.session;
-        let Some(id) = self.sessions.get(&session).copied() else {
-            self.counters.unknown_session += 1;
-            // One frame makes a datagram as long as this answer to it. A bare acknowledgment
-            // gets none.
-            if datagram.frames().next().is_some() {
-                self.send_stateless(path, session, &Frame::Reset, now);
-            }
-            return;
-        };
-        if self.registry.entry(id).is_some_and(|entry| entry.path != path)
-            && !self.follow(id, path, datagram, bytes, now)
-        {
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.closing.is_some() && datagram.frames().any(|f| matches!(f, Frame::Once { .. })) {
-            return; // it comes too late to be heard, so it must not be acknowledged
-        }
-        self.registry.heard(id, now.mono);
-        peer.link.receive(datagram, bytes, now.mono);
+    /// Carries out what a peer's link received.
+    fn handle_messages(&mut self, id: PeerId, now: Now) {
         while let Some(received) =
             self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received())
         {
             self.handle_message(id, &received.payload, now);
         }
-        if !self.end_if_due(id, now.mono) {
-            self.touch(id);
-        }
-    }
-
-    /// A session appeared on another path. Nothing is done for it there until that path answered
-    /// a challenge (RFC 9000 §8.2, §9.3). Says whether the datagram may be used now.
-    fn follow(
-        &mut self,
-        id: PeerId,
-        path: Path,
-        datagram: &Datagram<'_>,
-        bytes: usize,
-        now: Now,
-    ) -> bool {
-        let session = datagram.header.session;
-        let newest = self.peers.get(&id).is_some_and(|peer| peer.link.is_newest(&datagram.header));
-        if !newest {
-            return false;
-        }
-        let answered = datagram.frames().any(|frame| match frame {
-            Frame::PathResponse(cookie) => {
-                self.cookies.accepts_path(&cookie, &path, session, now.mono)
-            }
-            _ => false,
-        });
-        if answered {
-            self.relocate(id, path);
-        } else if bytes >= crate::link::PATH_CHALLENGE_LEN {
-            let cookie = self.cookies.issue_path(&path, session, now.mono);
-            self.counters.challenges += 1;
-            self.send_stateless(path, session, &Frame::PathChallenge(cookie), now);
-        }
-        answered
-    }
-
-    /// The peer is at another address now, and has proven it.
-    fn relocate(&mut self, id: PeerId, path: Path) {
-        self.registry.relocate(id, path);
-        if let Some(entry) = self.registry.entry(id) {
-            let nickname = entry.nickname.to_string();
-            self.events.push_back(Event::Moved { nickname, path });
-        }
-    }
-
-    fn send_stateless(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
-        let mut bytes = Vec::new();
-        let mut writer = DatagramWriter::new(&mut bytes);
-        writer.push(frame);
-        writer.finish(&Header {
-            flags: Flags::FROM_SERVER,
-            session,
-            timestamp: now.mono.low_bits(),
-            ..Header::default()
-        });
-        self.stateless.push_back((path, bytes));
     }
 
     /// Gives the room's posts to the links of those they are for.
@@ -431,7 +339,7 @@ impl Hub {
         let outcome = match post.kind {
             Kind::Line => peer.link.send(payload, peer.delivery, None),
             Kind::Control => peer.link.send(payload, Delivery::ReliableOrdered, None),
-            Kind::Briefing => peer.link.send_regardless(payload, Delivery::ReliableOrdered, None),
+            Kind::Briefing => peer.link.send_regardless(payload),
         };
         if let Err(error) = outcome {
             log::debug!("a message to peer {} was not queued: {error}", id.0);
@@ -449,7 +357,7 @@ impl Hub {
             return;
         };
         let message = encode_message(&ServerMessage::Closing { reason, detail });
-        let _ = peer.link.send_regardless(message.into(), Delivery::ReliableOrdered, None);
+        let _ = peer.link.send_regardless(message.into());
         peer.closing = Some(now + LEAVE_TIMEOUT);
         self.registry.retire(id);
         self.touch(id);
@@ -472,9 +380,16 @@ impl Hub {
     fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
         self.registry.remove(id, hold_name, now);
         self.timers.set(id, None);
-        if let Some(peer) = self.peers.remove(&id) {
-            self.sessions.remove(&peer.link.session());
-            self.spend_nonce(peer.nonce, now);
+        self.end_session(id, now);
+    }
+
+    /// The session of a peer is over, whatever becomes of the peer.
+    fn end_session(&mut self, id: PeerId, now: Timestamp) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        self.sessions.remove(&peer.link.session());
+        self.spend_nonce(peer.nonce, now);
+        if let Some(stream) = peer.stream {
+            self.streams.close(stream);
         }
     }
 
@@ -513,7 +428,7 @@ impl Hub {
         }
     }
 
-    fn new_link(&mut self, now: Timestamp) -> Link {
+    fn open_datagram_link(&mut self, now: Timestamp) -> Link {
         Link::new(self.new_session(), Role::Server, 1, now)
     }
 }

@@ -1,8 +1,8 @@
 //! The hub as its peers see it: datagrams in, datagrams out. The peers are real sessions, whose
 //! datagrams these tests carry by hand.
 
-use super::{Config, Counters, Event, Hub};
-use crate::client::session::{self, CloseReason, Session};
+use super::{Config, Counters, Destination, Event, Hub};
+use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::protocol::limits::{JOIN_SIZE, NAME_HOLD};
 use crate::protocol::{
     Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason, Refusal,
@@ -51,7 +51,8 @@ impl Room {
     fn join(&mut self, nickname: &str, port: u16) -> usize {
         let nickname = nickname.to_owned();
         let (delivery, give_up, shown) = (Delivery::ReliableOrdered, 60 * SECOND, vec![]);
-        let config = session::Config { nickname, delivery, give_up, shown };
+        let config =
+            session::Config { nickname, transport: Transport::Udp, delivery, give_up, shown };
         let seed = [port as u8; 32];
         self.peers.push((port, Session::new(config, vec![server()], seed, self.now)));
         self.told.push(Vec::new());
@@ -101,7 +102,7 @@ impl Room {
         self.events.extend(std::iter::from_fn(|| self.hub.poll_event()));
         let mut sent = Vec::new();
         let mut bytes = Vec::new();
-        while let Some(to) = self.hub.poll_transmit(&mut bytes, self.now) {
+        while let Some(Destination::Datagram(to)) = self.hub.poll_transmit(&mut bytes, self.now) {
             sent.push((to.remote.port(), bytes.clone()));
         }
         sent

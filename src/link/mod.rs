@@ -14,6 +14,7 @@
 //! ```
 
 mod arrivals;
+mod channel;
 mod congestion;
 mod inbox;
 mod outbox;
@@ -24,6 +25,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use channel::Channel;
 pub use outbox::Payload;
 pub use stats::Stats;
 pub use stream::StreamLink;

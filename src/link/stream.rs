@@ -32,6 +32,7 @@ pub struct StreamLink {
     rtt_min: Option<Duration>,
     rtt_smoothed: Option<Duration>,
     rtts: RecentRtts,
+    failed: bool,
     stats: Stats,
 }
 
@@ -51,6 +52,7 @@ impl StreamLink {
             rtt_min: None,
             rtt_smoothed: None,
             rtts: RecentRtts::default(),
+            failed: false,
             stats: Stats::default(),
         }
     }
@@ -58,6 +60,13 @@ impl StreamLink {
     /// The session this link belongs to.
     pub fn session(&self) -> u64 {
         self.session
+    }
+
+    /// A client shows a sign of life at least this often.
+    pub fn set_heartbeat(&mut self, heartbeat: Duration) {
+        if self.role != Role::Server {
+            self.role = Role::Client { heartbeat };
+        }
     }
 
     /// Queues the preface: the first thing either end sends.
@@ -170,13 +179,18 @@ impl StreamLink {
         if self.writable && !self.outgoing.is_empty() {
             return Some(Timestamp::ZERO);
         }
-        let stalled = (!self.writable).then(|| self.moved + STALLED);
+        let stalled = (!self.writable && !self.failed).then(|| self.moved + STALLED);
         [stalled, self.heartbeat_due()].into_iter().flatten().min()
     }
 
+    /// The time has come that `poll_timeout` named.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.failed |= !self.writable && self.moved + STALLED <= now;
+    }
+
     /// Whether the other end has taken nothing for too long.
-    pub fn has_failed(&self, now: Timestamp) -> bool {
-        !self.writable && self.moved + STALLED <= now
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Whether the queue takes no more.

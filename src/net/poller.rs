@@ -1,7 +1,7 @@
 //! Sleeping until a socket has something, a deadline comes, or another thread calls.
 
-use super::Socket;
-use mio::{Events, Interest, Poll, Token, Waker};
+use super::{Listener, Socket, Stream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Source};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +32,21 @@ impl Poller {
         Ok(Self { poll, events: Events::with_capacity(CAPACITY), waker })
     }
 
-    /// Waits for this socket too. It is reported once each time something new came; read it until
-    /// it has no more.
+    /// Waits for this socket too. It is reported once each time something new came, or there is
+    /// room again to write; use it until it has no more. Dropping it ends the wait.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn add(&mut self, socket: &mut Socket, index: usize) -> io::Result<()> {
-        self.poll.registry().register(socket.source(), Token(index), Interest::READABLE)
+    pub fn add(&self, socket: &mut impl Pollable, index: usize) -> io::Result<()> {
+        self.watch()?.add(socket, index)
+    }
+
+    /// A handle to add sockets with from another thread.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn watch(&self) -> io::Result<Watch> {
+        Ok(Watch { registry: self.poll.registry().try_clone()? })
     }
 
     /// Wakes the sleeper from another thread.
@@ -59,5 +67,46 @@ impl Poller {
         let tokens = self.events.iter().map(|event| event.token());
         ready.extend(tokens.filter(|token| *token != WAKER).map(|Token(index)| index));
         Ok(())
+    }
+}
+
+/// Adds sockets to a poller. See [`Poller::add`].
+#[derive(Debug)]
+pub struct Watch {
+    registry: Registry,
+}
+
+impl Watch {
+    /// As [`Poller::add`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add(&self, socket: &mut impl Pollable, index: usize) -> io::Result<()> {
+        let (source, interest) = socket.source();
+        self.registry.register(source, Token(index), interest)
+    }
+}
+
+/// What can be waited for.
+pub trait Pollable {
+    /// The thing itself, and what it is to be woken for.
+    fn source(&mut self) -> (&mut dyn Source, Interest);
+}
+
+impl Pollable for Socket {
+    fn source(&mut self) -> (&mut dyn Source, Interest) {
+        (Self::source(self), Interest::READABLE)
+    }
+}
+
+impl Pollable for Listener {
+    fn source(&mut self) -> (&mut dyn Source, Interest) {
+        (Self::source(self), Interest::READABLE)
+    }
+}
+
+impl Pollable for Stream {
+    fn source(&mut self) -> (&mut dyn Source, Interest) {
+        (Self::source(self), Interest::READABLE | Interest::WRITABLE)
     }
 }

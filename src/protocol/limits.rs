@@ -47,6 +47,10 @@ pub const JOIN_RETRY: Duration = Duration::from_millis(250);
 pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(2);
 /// A first join that nobody answered for this long has failed.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a client on TCP assumes of the heartbeat before its `Welcome` says.
+pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
+/// A connection that has not joined after this long is cut off.
+pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A farewell that nobody acknowledged for this long is over.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A client that hears nothing for this long says that the server is quiet.

@@ -71,7 +71,7 @@ pub fn write_record(frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
 #[derive(Debug, Default)]
 pub struct StreamReader {
     buffer: Vec<u8>,
-    preface: Option<Preface>,
+    past_preface: bool,
 }
 
 /// What a stream brought.
@@ -84,18 +84,23 @@ pub enum Piece<'a> {
 }
 
 impl StreamReader {
+    /// A reader for a stream whose preface was read already, and whole records after it.
+    pub fn past_preface() -> Self {
+        Self { buffer: Vec::new(), past_preface: true }
+    }
+
     /// Takes bytes from the front of `input` until a piece is whole; `None` when it ran out first.
     ///
     /// # Errors
     /// [`DecodeError`]: the stream is not this protocol, and cannot be read any further.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Piece<'_>>, DecodeError> {
-        if self.preface.is_none() {
+        if !self.past_preface {
             if !self.fill(PREFACE_LEN, input) {
                 return Ok(None);
             }
             let Some(bytes) = self.buffer.first_chunk() else { return Ok(None) };
             let preface = Preface::decode(bytes)?;
-            self.preface = Some(preface);
+            self.past_preface = true;
             self.buffer.clear();
             return Ok(Some(Piece::Preface(preface)));
         }

@@ -4,14 +4,15 @@
 //! One thread owns the hub, so there is no lock anywhere in the server; a second one reads through
 //! an old history once, for damage, and is never waited for.
 
+mod doors;
 mod drops;
 mod recorder;
 
 use crate::hub::{Event, Hub};
-use crate::net::{BindError, Clock, Poller, Ready, Socket};
+use crate::net::{BindError, Clock, Poller, Ready};
 use crate::protocol::LeaveReason;
-use crate::registry::Path;
 use crate::time::Now;
+use doors::Doors;
 use drops::Drops;
 use mio::Waker;
 use recorder::Recorder;
@@ -21,14 +22,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Datagrams read from one socket before the answers leave.
+/// Datagrams or pieces of a stream read from one socket before the answers leave.
 const BATCH: usize = 64;
+/// How often a free port is looked for that is free for TCP as well.
+const PORT_TRIES: usize = 16;
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
     pub bind: Vec<SocketAddr>,
+    /// Whether to listen on TCP too, at the same ports.
+    pub tcp: bool,
+    /// Whether small TCP segments leave at once; `false` lets Nagle collect them.
+    pub no_delay: bool,
     /// The file every line goes to, if any.
     pub history: Option<HistoryFile>,
     /// The rules of the room.
@@ -89,7 +96,7 @@ pub struct Server {
     recorder: Recorder,
     drops: Drops,
     poller: Poller,
-    sockets: Vec<(Socket, SocketAddr)>,
+    doors: Doors,
     stop: Arc<AtomicBool>,
 }
 
@@ -100,14 +107,8 @@ impl Server {
     /// [`Error`] names what could not be had.
     pub fn start(config: Config) -> Result<Self, Error> {
         let clock = Clock::start();
-        let mut poller = Poller::new().map_err(Error::Poll)?;
-        let mut sockets = Vec::new();
-        for (index, address) in config.bind.iter().enumerate() {
-            let mut socket = Socket::bind(*address)?;
-            poller.add(&mut socket, index).map_err(Error::Poll)?;
-            let address = socket.local_addr().map_err(Error::Poll)?;
-            sockets.push((socket, address));
-        }
+        let poller = Poller::new().map_err(Error::Poll)?;
+        let doors = Doors::open(&config, &poller)?;
         let (recorder, past) = Recorder::open(config.history.as_ref())?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
@@ -118,14 +119,14 @@ impl Server {
             recorder,
             drops: Drops::default(),
             poller,
-            sockets,
+            doors,
             stop: Arc::default(),
         })
     }
 
     /// Where the server listens, the real ports in place of zeros.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.sockets.iter().map(|(_, address)| *address)
+        self.doors.addresses()
     }
 
     /// What stops this server.
@@ -153,7 +154,7 @@ impl Server {
             ready.sort_unstable();
             ready.dedup();
             for index in &ready {
-                if self.receive(*index, &mut buffer)? {
+                if self.doors.receive(*index, &mut self.hub, &self.clock, &mut buffer)? {
                     backlog.push(*index);
                 }
             }
@@ -170,17 +171,6 @@ impl Server {
         Ok(())
     }
 
-    /// Reads a batch from one socket. True when there may be more.
-    fn receive(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<bool, Error> {
-        let Some((socket, address)) = self.sockets.get(index) else { return Ok(false) };
-        for _ in 0..BATCH {
-            let received = socket.receive(buffer).map_err(|e| Error::Receive(*address, e))?;
-            let Some(remote) = received else { return Ok(false) };
-            self.hub.handle_datagram(Path { local: index, remote }, buffer, self.clock.now());
-        }
-        Ok(true)
-    }
-
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
     fn flush(&mut self, buffer: &mut Vec<u8>, now: Now) {
         while let Some(event) = self.hub.poll_event() {
@@ -192,9 +182,9 @@ impl Server {
                 self.hub.notice(&notice);
             }
         }
-        while let Some(path) = self.hub.poll_transmit(buffer, now) {
-            if let Some((socket, _)) = self.sockets.get(path.local) {
-                socket.send(buffer, path.remote);
+        while let Some(destination) = self.hub.poll_transmit(buffer, now) {
+            if let Some(stream) = self.doors.send(destination, buffer) {
+                self.hub.handle_stream_writable(stream, now);
             }
         }
     }

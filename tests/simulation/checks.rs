@@ -168,7 +168,7 @@ impl Record {
                 self.closed = Some(*reason);
                 self.all_settled();
             }
-            Event::Status { .. } | Event::Resolve => {}
+            Event::Status { .. } | Event::Resolve | Event::Connect(_) | Event::Disconnect => {}
         }
     }
 

@@ -120,6 +120,7 @@ impl World {
         let address = self.new_address();
         let config = session::Config {
             nickname: nickname.to_owned(),
+            transport: session::Transport::Udp,
             delivery,
             give_up: GIVE_UP,
             shown: cached.to_vec(),
@@ -195,7 +196,8 @@ impl World {
         }
         let mut bytes = Vec::new();
         for burst in 0.. {
-            let Some(path) = hub.poll_transmit(&mut bytes, now) else { break };
+            let Some(to) = hub.poll_transmit(&mut bytes, now) else { break };
+            let hub::Destination::Datagram(path) = to else { panic!("no streams here: {to:?}") };
             assert!(burst < MAX_BURST, "the hub does not stop sending");
             self.guard.sent(path.remote, &bytes);
             let packet =

@@ -12,7 +12,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// No server can make a client send more often than this.
-const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
+pub(super) const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// A TCP connection that is not there after this long is tried at the next address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One try to get in.
 #[derive(Debug)]
@@ -106,6 +109,51 @@ impl Attempt {
         self.send_at.min(self.deadline(give_up))
     }
 
+    /// The address to connect to now, if it is time to; the next one when that leads nowhere.
+    pub(super) fn connect_if_due(
+        &mut self,
+        addresses: &[SocketAddr],
+        now: Timestamp,
+    ) -> Option<SocketAddr> {
+        if self.send_at > now {
+            return None;
+        }
+        let turn = addresses.get(self.tries as usize % addresses.len().max(1)).copied();
+        self.tries += 1;
+        self.send_at = now + CONNECT_TIMEOUT;
+        turn
+    }
+
+    /// The connection is there: the server has some time to answer.
+    pub(super) fn connected(&mut self, now: Timestamp) {
+        self.send_at = now + JOIN_TIMEOUT;
+    }
+
+    /// The connection came to nothing: the next one may be tried after a pause.
+    pub(super) fn failed(&mut self, now: Timestamp) {
+        self.send_at = now + self.pause();
+    }
+
+    /// The join as a frame.
+    pub(super) fn join<'a>(
+        &self,
+        config: &'a Config,
+        cookie: &'a [u8],
+        resume: &'a [u8],
+        seen: WallTime,
+        next: u16,
+    ) -> Frame<'a> {
+        Frame::Join {
+            nonce: self.nonce,
+            cookie,
+            nickname: &config.nickname,
+            delivery: config.delivery,
+            resume,
+            seen: seen.0,
+            next,
+        }
+    }
+
     /// Writes the join that is due, if one is, and says where it goes.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn poll_transmit(
@@ -129,21 +177,16 @@ impl Attempt {
             None => (&[][..], turn?),
         };
         let mut writer = DatagramWriter::new(buffer);
-        writer.push(&Frame::Join {
-            nonce: self.nonce,
-            cookie,
-            nickname: &config.nickname,
-            delivery: config.delivery,
-            resume,
-            seen: seen.0,
-            next,
-        });
+        writer.push(&self.join(config, cookie, resume, seen, next));
         writer.pad_to(JOIN_SIZE);
         writer.finish(&Header { timestamp: now.mono.low_bits(), ..Header::default() });
-        let pause = JOIN_RETRY * (1 << self.tries.min(8));
+        self.send_at = now.mono + self.pause();
         self.tries += 1;
-        self.send_at = now.mono + pause.min(JOIN_RETRY_MAX);
         Some(to)
+    }
+
+    fn pause(&self) -> Duration {
+        (JOIN_RETRY * (1 << self.tries.min(8))).min(JOIN_RETRY_MAX)
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {

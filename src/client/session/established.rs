@@ -1,9 +1,10 @@
 //! The session that talks: the link, what the server said about the room, and whether the server
 //! still lives. The messages of the server are understood here.
 
+use super::attempt::SHORTEST_HEARTBEAT;
 use super::event::{CloseReason, Event};
-use super::{Session, lines::Unconfirmed};
-use crate::link::{Link, Role};
+use super::{Session, Transport, lines::Unconfirmed};
+use crate::link::Channel;
 use crate::protocol::limits::{QUIET, SILENT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
@@ -19,7 +20,7 @@ const KEPT_BACK: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Established {
-    pub(super) link: Link,
+    pub(super) link: Channel,
     pub(super) server: SocketAddr,
     heard: Timestamp,
     quiet: bool,
@@ -29,18 +30,15 @@ pub(super) struct Established {
     replay: Option<u16>,
     complete: bool,
     latest: WallTime,
+    /// The last line that came in its turn.
+    reached: WallTime,
     kept_back: Vec<Event>,
 }
 
 impl Established {
-    pub(super) fn new(
-        session: u64,
-        server: SocketAddr,
-        heartbeat: Duration,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn new(link: Channel, server: SocketAddr, now: Timestamp) -> Self {
         Self {
-            link: Link::new(session, Role::Client { heartbeat }, 1, now),
+            link,
             server,
             heard: now,
             quiet: false,
@@ -49,6 +47,7 @@ impl Established {
             replay: None,
             complete: false,
             latest: WallTime(0),
+            reached: WallTime(0),
             kept_back: Vec::new(),
         }
     }
@@ -60,6 +59,11 @@ impl Established {
     /// Whether the server has told all about the room as it was.
     pub(super) fn is_briefed(&self) -> bool {
         self.replay == Some(0)
+    }
+
+    /// The lines kept back for a replay that will not be completed.
+    pub(super) fn into_kept_back(self) -> Vec<Event> {
+        self.kept_back
     }
 
     /// A sign of life. True when the server had been called quiet.
@@ -111,6 +115,7 @@ impl Session {
             ServerMessage::Line { id, upstream, peer, number, from, text } => {
                 let (id, from) = (WallTime(id), clean(from).into_owned());
                 self.gaps.line(peer, &from, number, self.patience(), now.mono);
+                self.reach(id);
                 if self.seen.insert(id) {
                     let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
                     let text = clean(text).into_owned();
@@ -121,6 +126,7 @@ impl Session {
             ServerMessage::Accepted { number, id } => {
                 let id = WallTime(id);
                 self.seen.insert(id);
+                self.reach(id);
                 if let Some(line) = self.own.settle(number, false) {
                     self.events.push_back(Event::Confirmed { id: Some(id), text: line.text });
                 }
@@ -186,6 +192,9 @@ impl Session {
         established.complete = complete;
         established.latest = WallTime(latest);
         self.gaps.start_over(complete);
+        if let Some(stream) = established.link.as_stream() {
+            stream.set_heartbeat(heartbeat.max(SHORTEST_HEARTBEAT));
+        }
         let session = established.link.session();
         let again = self.token.replace(token).is_some();
         let nickname = clean(nickname).into_owned();
@@ -217,7 +226,7 @@ impl Session {
         };
         let (found, doubtful) = self.own.after_replay(established.complete);
         let kept_back = std::mem::take(&mut established.kept_back);
-        self.seen.advance(established.latest);
+        self.seen.advance(established.latest.max(established.reached));
         for Unconfirmed { text, .. } in found {
             self.events.push_back(Event::Confirmed { id: None, text });
         }
@@ -225,6 +234,18 @@ impl Session {
             self.report_undelivered(&line, "was not confirmed and may not have arrived");
         }
         self.events.extend(kept_back);
+    }
+
+    /// A line of the log came. Where lines come in order, all before it have come; but not before
+    /// the replay is over.
+    fn reach(&mut self, id: WallTime) {
+        let ordered = self.config.transport == Transport::Tcp
+            || self.config.delivery == Delivery::ReliableOrdered;
+        let Some(established) = self.established.as_mut().filter(|_| ordered) else { return };
+        established.reached = id;
+        if established.is_briefed() {
+            self.seen.advance(id);
+        }
     }
 
     /// Shows a line, after those that are older.
@@ -240,8 +261,9 @@ impl Session {
     }
 
     fn closing(&mut self, reason: LeaveReason, detail: &str, now: Now) {
-        if let Some(established) = &mut self.established {
-            established.link.acknowledge_now(now.mono);
+        let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
+        if let Some(link) = link {
+            link.acknowledge_now(now.mono);
         }
         let detail = clean(detail);
         if !detail.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::protocol::LeaveReason;
 use crate::time::WallTime;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Something to show, to remember or to do. Texts and names in it are clean.
@@ -88,6 +89,10 @@ pub enum Event {
     },
     /// The server's addresses should be looked up again.
     Resolve,
+    /// A TCP connection to this address is wanted, in place of any other.
+    Connect(SocketAddr),
+    /// The TCP connection is of no more use.
+    Disconnect,
     /// The session is over for good.
     Closed {
         /// Why.

@@ -14,6 +14,8 @@
 //! ```
 
 mod attempt;
+mod connection;
+mod datagrams;
 mod established;
 mod event;
 mod gaps;
@@ -25,11 +27,11 @@ pub use event::{CloseReason, Event};
 use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
 use crate::protocol::{
-    ClientMessage, Datagram, DecodeError, Delivery, Flags, Frame, MAX_TEXT_BYTES, Refusal, Token,
-    clean, encode_message, split,
+    ClientMessage, Delivery, MAX_TEXT_BYTES, Refusal, Token, clean, encode_message, split,
 };
 use crate::time::{Now, Timestamp, WallTime};
 use attempt::Attempt;
+use connection::Connection;
 use established::Established;
 use gaps::Gaps;
 use lines::{OwnLines, Unconfirmed};
@@ -45,12 +47,24 @@ use std::time::Duration;
 pub struct Config {
     /// The name to ask for, as typed.
     pub nickname: String,
-    /// How chat lines travel, both ways.
+    /// What carries the session.
+    pub transport: Transport,
+    /// How chat lines travel, both ways; over TCP reliably and in order whatever this says.
     pub delivery: Delivery,
     /// How long to go on trying to come back.
     pub give_up: Duration,
     /// Lines already shown, from the cache.
     pub shown: Vec<WallTime>,
+}
+
+/// What carries a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams, and what this protocol makes of them.
+    #[default]
+    Udp,
+    /// A connection, and what the kernel makes of it.
+    Tcp,
 }
 
 /// There are so many unconfirmed lines that the next one has to wait.
@@ -65,6 +79,7 @@ pub struct Session {
     rng: ChaCha20Rng,
     addresses: Vec<SocketAddr>,
     attempt: Option<Attempt>,
+    connection: Option<Connection>,
     established: Option<Established>,
     /// Set by the first `Welcome`.
     nickname: Option<String>,
@@ -91,6 +106,7 @@ impl Session {
             config,
             rng,
             addresses,
+            connection: None,
             established: None,
             nickname: None,
             token: None,
@@ -156,34 +172,6 @@ impl Session {
         self.closed
     }
 
-    /// Takes in whatever the socket received.
-    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
-        if self.closed {
-            return;
-        }
-        let datagram = match Datagram::decode(bytes) {
-            Ok(datagram) => datagram,
-            Err(error) => return self.handle_undecodable(from, error),
-        };
-        if !datagram.header.flags.contains(Flags::FROM_SERVER) {
-            return;
-        }
-        let session = datagram.header.session;
-        if session == 0 {
-            self.handle_handshake(from, &datagram, now);
-        } else if self.established.as_ref().is_some_and(|e| e.is_from(from, session)) {
-            self.handle_session(&datagram, bytes.len(), now);
-        } else if let Some(attempt) = &self.attempt
-            && let Some(heartbeat) = attempt.welcomed_by(&datagram)
-            && self.addresses.contains(&from)
-        {
-            self.attempt = None;
-            self.established = Some(Established::new(session, from, heartbeat, now.mono));
-            self.handle_session(&datagram, bytes.len(), now);
-        }
-        self.send_waiting(now);
-    }
-
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.closed {
@@ -200,21 +188,23 @@ impl Session {
         self.gaps.give_up(Some(now.mono));
         self.report_gaps();
         self.check_attempt(now);
-        self.send_waiting(now);
+        self.connect_if_due(now);
+        self.send_waiting();
     }
 
     /// Puts the next datagram into `buffer` and says where it goes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
+        if self.config.transport == Transport::Tcp {
+            return None;
+        }
         if let Some(established) = &mut self.established
             && established.link.poll_transmit(buffer, now.mono)
         {
             return Some(established.server);
         }
+        let (seen, next) = (self.last_seen(), self.own.next_unsent());
         let attempt = self.attempt.as_mut()?;
         let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
-        // The cache is no session: who comes anew wants the replay.
-        let seen = if self.token.is_some() { self.seen.largest() } else { WallTime(0) };
-        let next = self.own.next_unsent();
         attempt.poll_transmit(buffer, &self.config, &self.addresses, resume, seen, next, now)
     }
 
@@ -231,7 +221,7 @@ impl Session {
         let established = self.established.as_ref();
         [
             self.leaving,
-            established.and_then(|e| e.link.poll_timeout()).map(|(at, _)| at),
+            established.and_then(|e| e.link.poll_timeout()),
             established
                 .filter(|_| self.attempt.is_none() && self.leaving.is_none())
                 .map(Established::liveness_check),
@@ -257,12 +247,12 @@ impl Session {
                 self.own.push(to, piece, now.wall);
             }
         }
-        self.send_waiting(now);
+        self.send_waiting();
         Ok(())
     }
 
     /// Gives the link what was typed before there was one, or before it had room.
-    fn send_waiting(&mut self, _now: Now) {
+    fn send_waiting(&mut self) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
@@ -280,12 +270,9 @@ impl Session {
         }
     }
 
-    fn handle_undecodable(&mut self, from: SocketAddr, error: DecodeError) {
-        log::debug!("dropped a datagram from {from}: {error}");
-        if let DecodeError::Version(version) = error
-            && self.addresses.contains(&from)
-            && self.attempt.as_ref().is_some_and(|attempt| attempt.first)
-        {
+    /// A server of another version is no use to a client that joins; one that comes back waits.
+    fn refused_version(&mut self, from: SocketAddr, version: u8) {
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
             let message = format!(
                 "the server at {from} speaks version {version} of the protocol, this program {}: \
                  use the same release on both sides",
@@ -296,46 +283,30 @@ impl Session {
         }
     }
 
-    fn handle_handshake(&mut self, from: SocketAddr, datagram: &Datagram<'_>, now: Now) {
-        let Some(attempt) = self.attempt.as_mut().filter(|_| self.addresses.contains(&from)) else {
+    fn refused(&mut self, nonce: u64, reason: Refusal, detail: &str) {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
-        match datagram.frames().next() {
-            Some(Frame::Challenge { nonce, cookie }) => {
-                attempt.challenged(nonce, cookie, from, now.mono);
-            }
-            Some(Frame::Refused { nonce, reason, detail }) if nonce == attempt.nonce => {
-                let message = clean(detail).into_owned();
-                let passing = !attempt.first && reason != Refusal::NameNotAllowed;
-                if !passing {
-                    self.events.push_back(Event::Error { message });
-                    self.close(CloseReason::Refused);
-                } else if attempt.refused_again(&message) {
-                    let text = format!("not let in again yet: {message}");
-                    self.events.push_back(Event::Status { text });
-                }
-            }
-            _ => {}
+        let message = clean(detail).into_owned();
+        let passing = !attempt.first && reason != Refusal::NameNotAllowed;
+        if !passing {
+            self.events.push_back(Event::Error { message });
+            self.close(CloseReason::Refused);
+        } else if attempt.refused_again(&message) {
+            let text = format!("not let in again yet: {message}");
+            self.events.push_back(Event::Status { text });
         }
     }
 
-    fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
-        let Some(established) = &mut self.established else { return };
-        for frame in datagram.frames() {
-            match frame {
-                Frame::PathChallenge(cookie) => return established.link.answer_path(cookie),
-                Frame::Reset => return self.reset(now),
-                _ => {}
-            }
-        }
-        if established.heard(now.mono) && self.leaving.is_none() {
+    fn note_sign_of_life(&mut self, now: Now) {
+        if self.established.as_mut().is_some_and(|e| e.heard(now.mono)) && self.leaving.is_none() {
             let text = "the server is back".to_owned();
             self.events.push_back(Event::Status { text });
         }
-        established.link.receive(datagram, bytes, now.mono);
-        if self.attempt.take().is_some() {
-            log::debug!("the old session is alive after all");
-        }
+    }
+
+    /// Carries out what the link received.
+    fn handle_messages(&mut self, now: Now) {
         while let Some(received) =
             self.established.as_mut().and_then(|established| established.link.poll_received())
         {
@@ -345,20 +316,26 @@ impl Session {
         self.report_gaps();
     }
 
-    /// The server does not know the session.
-    fn reset(&mut self, now: Now) {
-        if self.leaving.is_some() {
-            return self.close(CloseReason::Quit);
-        }
-        let text = "the server does not know this session any more: joining again".to_owned();
-        self.events.push_back(Event::Status { text });
-        self.rejoin(now);
-    }
-
     /// Starts over with a new session.
     fn rejoin(&mut self, now: Now) {
-        self.established = None;
+        self.end_established();
+        if self.config.transport == Transport::Tcp {
+            self.events.push_back(Event::Disconnect);
+        }
         self.begin_attempt(now);
+    }
+
+    /// The session is no more. Lines kept back for its replay are shown now: they count as seen.
+    fn end_established(&mut self) {
+        if let Some(established) = self.established.take() {
+            self.events.extend(established.into_kept_back());
+        }
+    }
+
+    /// The id up to which this client needs no replay. The cache is no session: who comes anew wants
+    /// what newcomers get.
+    fn last_seen(&self) -> WallTime {
+        if self.token.is_some() { self.seen.largest() } else { WallTime(0) }
     }
 
     fn begin_attempt(&mut self, now: Now) {
@@ -388,8 +365,10 @@ impl Session {
             format!("server quiet for {seconds} s")
         };
         self.events.push_back(Event::Status { text });
-        if dead {
-            self.begin_attempt(now);
+        match self.config.transport {
+            _ if !dead => {}
+            Transport::Udp => self.begin_attempt(now),
+            Transport::Tcp => self.rejoin(now),
         }
     }
 

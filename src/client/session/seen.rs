@@ -5,7 +5,7 @@ use crate::protocol::limits::REPLAY_WINDOW;
 use crate::time::WallTime;
 use std::collections::{HashSet, VecDeque};
 
-/// The ids of the most recent lines, and the largest of all.
+/// The ids of the most recent lines, and how far they are complete.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     order: VecDeque<WallTime>,
@@ -34,7 +34,7 @@ impl Seen {
         self.largest = self.largest.max(id);
     }
 
-    /// The largest id so far; zero when there was none.
+    /// The largest line up to which all are known; zero when there was none.
     pub(super) fn largest(&self) -> WallTime {
         self.largest
     }

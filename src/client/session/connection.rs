@@ -1,0 +1,148 @@
+//! The client's side of a TCP connection: until the server's preface it only says hello; from then on
+//! a link has it.
+
+use super::established::Established;
+use super::{CloseReason, Event, Session, Transport};
+use crate::link::{Channel, Role, StreamLink};
+use crate::protocol::limits::INITIAL_HEARTBEAT;
+use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record};
+use crate::time::Now;
+use std::net::SocketAddr;
+
+/// A connection whose server has not let this client in.
+#[derive(Debug)]
+pub(super) struct Connection {
+    server: SocketAddr,
+    reader: StreamReader,
+    outgoing: Vec<u8>,
+}
+
+impl Session {
+    /// The connection asked for by [`Event::Connect`] is there.
+    pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.connected(now.mono);
+        let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+        let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
+        let (seen, next) = (self.last_seen(), self.own.next_unsent());
+        let join = self.attempt.as_ref().map(|a| a.join(&self.config, &[], resume, seen, next));
+        if let Some(join) = join {
+            write_record(&join, &mut outgoing);
+        }
+        self.connection = Some(Connection { server, reader: StreamReader::default(), outgoing });
+    }
+
+    /// The connection brought bytes.
+    pub fn handle_stream_bytes(&mut self, bytes: &[u8], now: Now) {
+        if self.closed {
+            return;
+        }
+        if let Some(connection) = self.connection.take() {
+            self.handle_hello(connection, bytes, now);
+        } else {
+            self.handle_link_bytes(bytes, now);
+        }
+        self.send_waiting();
+    }
+
+    /// There is no connection any more, or there never was one.
+    pub fn handle_disconnected(&mut self, now: Now) {
+        self.connection = None;
+        if self.closed || self.config.transport != Transport::Tcp {
+            return;
+        }
+        if self.leaving.is_some() {
+            return self.close(CloseReason::Quit);
+        }
+        if self.established.is_some() {
+            let text = "the connection is lost: trying again".to_owned();
+            self.events.push_back(Event::Status { text });
+            self.rejoin(now);
+        } else if let Some(attempt) = &mut self.attempt {
+            attempt.failed(now.mono);
+        }
+    }
+
+    /// The kernel took all bytes it was given.
+    pub fn handle_stream_writable(&mut self, now: Now) {
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream());
+        if let Some(link) = link {
+            link.handle_writable(now.mono);
+        }
+    }
+
+    /// Puts the next bytes for the connection into `buffer`, if there are any.
+    pub fn poll_stream_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> bool {
+        if let Some(connection) = &mut self.connection {
+            std::mem::swap(buffer, &mut connection.outgoing);
+            connection.outgoing.clear();
+            return !buffer.is_empty();
+        }
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream());
+        link.is_some_and(|link| link.poll_transmit(buffer, now.mono))
+    }
+
+    /// Asks for a connection when it is time to.
+    pub(super) fn connect_if_due(&mut self, now: Now) {
+        if self.config.transport == Transport::Tcp
+            && let Some(attempt) = &mut self.attempt
+            && let Some(address) = attempt.connect_if_due(&self.addresses, now.mono)
+        {
+            self.events.push_back(Event::Connect(address));
+        }
+    }
+
+    fn handle_hello(&mut self, mut connection: Connection, mut bytes: &[u8], now: Now) {
+        loop {
+            match connection.reader.next(&mut bytes) {
+                Ok(None) => {
+                    self.connection = Some(connection);
+                    return;
+                }
+                Ok(Some(Piece::Preface(preface))) if preface.flags.contains(Flags::FROM_SERVER) => {
+                    if preface.session != 0 {
+                        self.establish(preface.session, connection.server, now);
+                        return self.handle_link_bytes(bytes, now);
+                    }
+                }
+                Ok(Some(Piece::Frame(Frame::Refused { nonce, reason, detail }))) => {
+                    self.refused(nonce, reason, detail);
+                    return self.hang_up(now);
+                }
+                Err(DecodeError::Version(version)) => {
+                    self.refused_version(connection.server, version);
+                    return self.hang_up(now);
+                }
+                other => {
+                    log::debug!("{} does not speak this protocol: {other:?}", connection.server);
+                    return self.hang_up(now);
+                }
+            }
+        }
+    }
+
+    fn establish(&mut self, session: u64, server: SocketAddr, now: Now) {
+        self.attempt = None;
+        let role = Role::Client { heartbeat: INITIAL_HEARTBEAT };
+        let link = StreamLink::new(session, role, StreamReader::past_preface(), now.mono);
+        let link = Channel::Stream(link.into());
+        self.established = Some(Established::new(link, server, now.mono));
+    }
+
+    fn handle_link_bytes(&mut self, bytes: &[u8], now: Now) {
+        self.note_sign_of_life(now);
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream());
+        let Some(link) = link else { return };
+        let outcome = link.receive(bytes, now.mono);
+        self.handle_messages(now);
+        if let Err(error) = outcome {
+            log::debug!("the stream makes no sense any more: {error}");
+            self.hang_up(now);
+        }
+    }
+
+    fn hang_up(&mut self, now: Now) {
+        self.events.push_back(Event::Disconnect);
+        self.handle_disconnected(now);
+    }
+}

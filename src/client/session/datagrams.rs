@@ -1,0 +1,91 @@
+//! The client's side of UDP: the answers to its joins, and the datagrams of its session.
+
+use super::established::Established;
+use super::{CloseReason, Event, Session};
+use crate::link::{Channel, Link, Role};
+use crate::protocol::{Datagram, DecodeError, Flags, Frame};
+use crate::time::Now;
+use std::net::SocketAddr;
+
+impl Session {
+    /// Takes in whatever the socket received.
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
+        if self.closed {
+            return;
+        }
+        let datagram = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(error) => return self.handle_undecodable(from, error),
+        };
+        if !datagram.header.flags.contains(Flags::FROM_SERVER) {
+            return;
+        }
+        let session = datagram.header.session;
+        if session == 0 {
+            self.handle_handshake(from, &datagram, now);
+        } else if self.established.as_ref().is_some_and(|e| e.is_from(from, session)) {
+            self.handle_session(&datagram, bytes.len(), now);
+        } else if let Some(attempt) = &self.attempt
+            && let Some(heartbeat) = attempt.welcomed_by(&datagram)
+            && self.addresses.contains(&from)
+        {
+            let link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
+            self.end_established();
+            self.attempt = None;
+            let link = Channel::Datagrams(link.into());
+            self.established = Some(Established::new(link, from, now.mono));
+            self.handle_session(&datagram, bytes.len(), now);
+        }
+        self.send_waiting();
+    }
+
+    fn handle_undecodable(&mut self, from: SocketAddr, error: DecodeError) {
+        log::debug!("dropped a datagram from {from}: {error}");
+        if let DecodeError::Version(version) = error
+            && self.addresses.contains(&from)
+        {
+            self.refused_version(from, version);
+        }
+    }
+
+    fn handle_handshake(&mut self, from: SocketAddr, datagram: &Datagram<'_>, now: Now) {
+        let Some(attempt) = self.attempt.as_mut().filter(|_| self.addresses.contains(&from)) else {
+            return;
+        };
+        match datagram.frames().next() {
+            Some(Frame::Challenge { nonce, cookie }) => {
+                attempt.challenged(nonce, cookie, from, now.mono);
+            }
+            Some(Frame::Refused { nonce, reason, detail }) => self.refused(nonce, reason, detail),
+            _ => {}
+        }
+    }
+
+    fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
+        let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
+        let Some(link) = link else { return };
+        for frame in datagram.frames() {
+            match frame {
+                Frame::PathChallenge(cookie) => return link.answer_path(cookie),
+                Frame::Reset => return self.reset(now),
+                _ => {}
+            }
+        }
+        link.receive(datagram, bytes, now.mono);
+        self.note_sign_of_life(now);
+        if self.attempt.take().is_some() {
+            log::debug!("the old session is alive after all");
+        }
+        self.handle_messages(now);
+    }
+
+    /// The server does not know the session.
+    fn reset(&mut self, now: Now) {
+        if self.leaving.is_some() {
+            return self.close(CloseReason::Quit);
+        }
+        let text = "the server does not know this session any more: joining again".to_owned();
+        self.events.push_back(Event::Status { text });
+        self.rejoin(now);
+    }
+}

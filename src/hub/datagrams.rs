@@ -1,0 +1,133 @@
+//! Datagrams: which session they belong to, whether they come from where it lives, and what to answer
+//! when they belong to none.
+
+use super::{Event, Hub};
+use crate::link::PATH_CHALLENGE_LEN;
+use crate::protocol::{Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, Invariant};
+use crate::registry::{Path, PeerId};
+use crate::time::Now;
+
+impl Hub {
+    /// Takes in whatever a socket received. Nothing in it can make the hub fail.
+    pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
+        self.counters.received += 1;
+        self.cookies.renew(&mut self.rng, now.mono);
+        let datagram = match Datagram::decode(bytes) {
+            Ok(datagram) => datagram,
+            Err(error) => return self.handle_undecodable(path, bytes, error, now),
+        };
+        if datagram.header.flags.contains(Flags::FROM_SERVER) {
+            self.counters.malformed += 1; // a reply is never replied to
+        } else if datagram.header.session == 0 {
+            self.handle_handshake(path, &datagram, bytes.len(), now);
+        } else {
+            self.handle_session(path, &datagram, bytes.len(), now);
+        }
+        self.deliver_posts();
+    }
+
+    fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
+        let counter = match error {
+            DecodeError::TooShort(_) | DecodeError::TooLong | DecodeError::Magic(_) => {
+                &mut self.counters.alien
+            }
+            DecodeError::Version(_) => &mut self.counters.other_version,
+            DecodeError::Checksum { .. } => &mut self.counters.corrupt,
+            DecodeError::Flags(_) | DecodeError::Malformed(_) | DecodeError::NotCanonical(_) => {
+                &mut self.counters.malformed
+            }
+        };
+        *counter += 1;
+        log::debug!("dropped a datagram of {} bytes from {}: {error}", bytes.len(), path.remote);
+        if let (DecodeError::Version(version), Some(invariant)) = (error, Invariant::read(bytes)) {
+            self.refuse_version(path, version, &invariant, bytes.len(), now);
+        }
+    }
+
+    fn handle_session(&mut self, path: Path, datagram: &Datagram<'_>, bytes: usize, now: Now) {
+        let session = datagram.header.session;
+        let known = self.sessions.get(&session).copied();
+        let Some(id) = known.filter(|id| self.is_on_datagrams(*id)) else {
+            self.counters.unknown_session += 1;
+            // One frame makes a datagram as long as this answer to it. A bare acknowledgment
+            // gets none.
+            if datagram.frames().next().is_some() {
+                self.send_stateless(path, session, &Frame::Reset, now);
+            }
+            return;
+        };
+        if self.registry.entry(id).is_some_and(|entry| entry.path != path)
+            && !self.follow(id, path, datagram, bytes, now)
+        {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(link) = peer.link.as_datagrams() else { return };
+        if peer.closing.is_some() && datagram.frames().any(|f| matches!(f, Frame::Once { .. })) {
+            return; // it comes too late to be heard, so it must not be acknowledged
+        }
+        self.registry.heard(id, now.mono);
+        link.receive(datagram, bytes, now.mono);
+        self.handle_messages(id, now);
+        if !self.end_if_due(id, now.mono) {
+            self.touch(id);
+        }
+    }
+
+    pub(super) fn is_on_datagrams(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.stream.is_none())
+    }
+
+    /// A session appeared on another path. Nothing is done for it there until that path answered
+    /// a challenge (RFC 9000 §8.2, §9.3). Says whether the datagram may be used now.
+    fn follow(
+        &mut self,
+        id: PeerId,
+        path: Path,
+        datagram: &Datagram<'_>,
+        bytes: usize,
+        now: Now,
+    ) -> bool {
+        let session = datagram.header.session;
+        let link = self.peers.get_mut(&id).and_then(|peer| peer.link.as_datagrams());
+        if !link.is_some_and(|link| link.is_newest(&datagram.header)) {
+            return false;
+        }
+        let answered = datagram.frames().any(|frame| match frame {
+            Frame::PathResponse(cookie) => {
+                self.cookies.accepts_path(&cookie, &path, session, now.mono)
+            }
+            _ => false,
+        });
+        if answered {
+            self.relocate(id, path);
+        } else if bytes >= PATH_CHALLENGE_LEN {
+            let cookie = self.cookies.issue_path(&path, session, now.mono);
+            self.counters.challenges += 1;
+            self.send_stateless(path, session, &Frame::PathChallenge(cookie), now);
+        }
+        answered
+    }
+
+    /// The peer is at another address now, and has proven it.
+    pub(super) fn relocate(&mut self, id: PeerId, path: Path) {
+        self.registry.relocate(id, path);
+        if let Some(entry) = self.registry.entry(id) {
+            let nickname = entry.nickname.to_string();
+            self.events.push_back(Event::Moved { nickname, path });
+        }
+    }
+
+    pub(super) fn send_stateless(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        writer.push(frame);
+        writer.finish(&Header {
+            flags: Flags::FROM_SERVER,
+            session,
+            timestamp: now.mono.low_bits(),
+            ..Header::default()
+        });
+        self.stateless.push_back((path, bytes));
+    }
+}

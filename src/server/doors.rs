@@ -1,0 +1,149 @@
+//! The server's sockets: what comes in through them goes to the hub, and what the hub hands out goes
+//! out through them. Indices tell them apart: each address has a UDP socket and a listener, and the
+//! connections come after those.
+
+use super::{BATCH, Config, Error, PORT_TRIES};
+use crate::hub::{Destination, Hub, StreamId};
+use crate::net::{Clock, Listener, Poller, Reading, Socket, Stream, Watch};
+use crate::registry::Path;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Doors {
+    sockets: Vec<(Socket, SocketAddr)>,
+    listeners: Vec<Listener>,
+    streams: BTreeMap<u64, Stream>,
+    /// The index of the next connection. Never used twice, so it is the hub's name for it too.
+    next: u64,
+    no_delay: bool,
+    watch: Watch,
+}
+
+impl Doors {
+    pub(super) fn open(config: &Config, poller: &Poller) -> Result<Self, Error> {
+        let mut doors = Self {
+            sockets: Vec::new(),
+            listeners: Vec::new(),
+            streams: BTreeMap::new(),
+            next: 2 * config.bind.len() as u64,
+            no_delay: config.no_delay,
+            watch: poller.watch().map_err(Error::Poll)?,
+        };
+        for (index, address) in config.bind.iter().enumerate() {
+            let (mut socket, listener) = open_pair(*address, config.tcp)?;
+            poller.add(&mut socket, index).map_err(Error::Poll)?;
+            let address = socket.local_addr().map_err(Error::Poll)?;
+            doors.sockets.push((socket, address));
+            if let Some(mut listener) = listener {
+                poller.add(&mut listener, config.bind.len() + index).map_err(Error::Poll)?;
+                doors.listeners.push(listener);
+            }
+        }
+        Ok(doors)
+    }
+
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sockets.iter().map(|(_, address)| *address)
+    }
+
+    /// Gives the hub a batch of what has come. True when there may be more.
+    pub(super) fn receive(
+        &mut self,
+        index: usize,
+        hub: &mut Hub,
+        clock: &Clock,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        if let Some((socket, address)) = self.sockets.get(index) {
+            for _ in 0..BATCH {
+                let received = socket.receive(buffer).map_err(|e| Error::Receive(*address, e))?;
+                let Some(remote) = received else { return Ok(false) };
+                hub.handle_datagram(Path { local: index, remote }, buffer, clock.now());
+            }
+            return Ok(true);
+        }
+        let local = index - self.sockets.len();
+        if local < self.listeners.len() {
+            self.accept(local, hub, clock);
+            return Ok(false);
+        }
+        Ok(self.receive_stream(index as u64, hub, clock, buffer))
+    }
+
+    /// Sends what the hub handed out. A connection is named when it has taken all of it.
+    pub(super) fn send(&mut self, destination: Destination, bytes: &[u8]) -> Option<StreamId> {
+        match destination {
+            Destination::Datagram(path) => {
+                let (socket, _) = self.sockets.get(path.local)?;
+                socket.send(bytes, path.remote);
+                None
+            }
+            Destination::Stream(id) => self.streams.get_mut(&id.0)?.write(bytes).then_some(id),
+            Destination::Close(id) => {
+                self.streams.remove(&id.0);
+                None
+            }
+        }
+    }
+
+    fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) {
+        while let Some((mut stream, remote)) = self.listeners.get(local).and_then(Listener::accept)
+        {
+            stream.set_no_delay(self.no_delay);
+            let index = self.next;
+            if let Err(error) = self.watch.add(&mut stream, index as usize) {
+                log::warn!("cannot watch a connection from {remote}: {error}");
+                continue;
+            }
+            self.next += 1;
+            self.streams.insert(index, stream);
+            hub.handle_stream_opened(StreamId(index), Path { local, remote }, clock.now());
+        }
+    }
+
+    fn receive_stream(
+        &mut self,
+        index: u64,
+        hub: &mut Hub,
+        clock: &Clock,
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        let Some(stream) = self.streams.get_mut(&index) else { return false };
+        let id = StreamId(index);
+        if stream.write(&[]) {
+            hub.handle_stream_writable(id, clock.now());
+        }
+        for _ in 0..BATCH {
+            match stream.read(buffer) {
+                Reading::Bytes => hub.handle_stream_bytes(id, buffer, clock.now()),
+                Reading::Nothing => return false,
+                Reading::End => {
+                    self.streams.remove(&index);
+                    hub.handle_stream_closed(id, clock.now());
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// A UDP socket and a listener at the same port; when any port will do, one that is free for both.
+fn open_pair(address: SocketAddr, tcp: bool) -> Result<(Socket, Option<Listener>), Error> {
+    let mut tries = 0;
+    loop {
+        let socket = Socket::bind(address)?;
+        if !tcp {
+            return Ok((socket, None));
+        }
+        let bound = socket.local_addr().map_err(Error::Poll)?;
+        tries += 1;
+        match Listener::bind(bound) {
+            Ok(listener) => return Ok((socket, Some(listener))),
+            Err(_) if address.port() == 0 && tries < PORT_TRIES => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
