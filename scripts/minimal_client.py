@@ -8,7 +8,7 @@ from contextlib import suppress
 
 RESEND, RESEND_LEAVE, LEAVE_TIMEOUT, GIVE_UP, SILENT = 1, 0.25, 1, 30, 15  # in seconds (§9, §12)
 JOIN_RETRY, JOIN_RETRY_MAX, JOIN_TIMEOUT, WINDOW, MAX_TEXT = 0.25, 2, 5, 64, 1000
-HEADER, MAGIC, VERSION, FROM_SERVER, ACK = struct.Struct(">HBBIQIIQIHH"), 0x4347, 1, 1, 2  # §3.1
+HEADER, MAGIC, VERSION, FROM_SERVER, ACK, SHUTDOWN = struct.Struct(">HBBIQIIQIHH"), 0x4347, 1, 1, 2, 2  # §3.1, §6.2
 PADDING, HEARTBEAT, ORDERED, JOIN, SAY, LEAVE = b"\0", b"\1", b"\4", b"\5", b"\0", b"\2"  # numbers of §5 and §6.1
 # §5 and §6.2, in the order of their numbers. 20 stands for `bytes[20]`, 0-2 for an enumeration, u32 also for i32.
 FRAMES = [frame.split() for frame in """Padding bytes, Heartbeat, Once bytes, Unordered u16 bytes, Ordered u16 bytes,
@@ -139,7 +139,7 @@ class Client:
             self.unconfirmed.discard(fields[0])
         elif name == "Closing":  # §7.11
             self.send()
-            show(f"* closed: {fields[1] or 'left'}", 0 if self.leave_by else 5)
+            show(f"* closed: {fields[1] or 'left'}", 0 if self.leave_by or fields[0] == SHUTDOWN else 5)
 
     def type(self, line):
         if line is None:  # Ctrl-C: what was not sent yet stays unsaid
@@ -189,7 +189,7 @@ if __name__ == "__main__":
     except OSError as error:
         show(f"* {sys.argv[1]}: {error}", 3)
     sys.stdout.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGINT, lambda *_: client.typed.put(None))
+    signal.signal(signal.SIGINT, lambda *_: client.typed.put(None) if client.session else show("* left", 0))
     threading.Thread(target=read_input, args=(client.typed,), daemon=True).start()
     while True:
         if select.select([client.socket], [], [], 0.02)[0]:

@@ -198,6 +198,36 @@ fn a_pipe_is_delivered_whole_and_in_order_then_the_client_leaves() {
 }
 
 #[test]
+fn the_mode_can_be_changed_and_the_statistics_looked_at_while_chatting() {
+    let server = Server::start(&[]);
+    let mut bob = server.join("bob");
+    for (transport, name) in [("udp", "alice"), ("tcp", "anna")] {
+        let args = ["--no-cache", "--stay", "forever", "--transport", transport];
+        let mut alice = server.client(name, &args);
+        alice.next("welcome");
+        alice.type_line("four");
+        assert_eq!(bob.next("message")["text"], "four");
+        bob.type_line("fiver");
+        assert_eq!(alice.next("message")["text"], "fiver");
+        alice.type_line("/mode fast");
+        assert!(alice.next("error")["message"].as_str().unwrap().contains("reliable-unordered"));
+        alice.type_line("/mode unreliable");
+        alice.next_where("status", |e| e["text"] == "delivery: unreliable");
+        alice.type_line("/stats");
+        let stats = alice.next("stats");
+        assert_eq!(stats["transport"], transport);
+        assert_eq!(stats["delivery"], "unreliable");
+        assert_eq!(stats["sent"]["text_bytes"], 4);
+        assert_eq!(stats["received"]["text_bytes"], 5);
+        assert!(stats["sent"]["bytes"].as_u64() > Some(4), "{stats}");
+        assert_eq!(stats["received"]["lost"], 0);
+        alice.type_line("once");
+        assert_eq!(bob.next("message")["text"], "once");
+        assert_eq!(alice.leave(), Some(0));
+    }
+}
+
+#[test]
 fn output_for_a_pipe_has_no_escape_codes_whatever_others_say() {
     let server = Server::start(&[]);
     let mut bob = server.join("bob");

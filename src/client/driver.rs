@@ -132,11 +132,16 @@ impl Driver {
 
     /// Has an error shown.
     pub(super) fn complain(&self, message: String) {
-        self.queue(session::Event::Error { message });
+        self.show(session::Event::Error { message });
+    }
+
+    /// Has something worth knowing shown.
+    pub(super) fn tell(&self, text: String) {
+        self.show(session::Event::Status { text });
     }
 
     /// For the main thread to show. When that cannot keep up, some are only counted.
-    fn queue(&self, event: session::Event) {
+    pub(super) fn show(&self, event: session::Event) {
         if self.shared.queue.try_send(event).is_err() {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
@@ -208,7 +213,7 @@ impl Driver {
                 session::Event::Resolve => self.resolve(),
                 session::Event::Connect(server) => self.connect(turns, server, now),
                 session::Event::Disconnect => turns.connection = None,
-                event => self.queue(event),
+                event => self.show(event),
             }
         }
         shared.progress.notify_all();

@@ -1,7 +1,9 @@
 //! What the user types: lines, and what they mean. Reads in a thread of its own, blocking.
 
 use super::driver::Driver;
-use super::session::Session;
+use super::output::delivery_name;
+use super::session::{Event, Session};
+use crate::protocol::Delivery;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,16 @@ const LAST_WORDS: Duration = Duration::from_secs(30);
 /// What ends a conversation, whatever the case.
 const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
 
+/// What `/mode` understands.
+const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
+/// What `/help` prints.
+const HELP: [&str; 4] = [
+    "@name text     say something to one person",
+    "/stats         what the network did so far",
+    "/mode [MODE]   how lines travel: unreliable, reliable-unordered or reliable-ordered",
+    "/quit          leave (also: exit, quit, Ctrl-C, Ctrl-D)",
+];
+
 /// What a line of input means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command<'a> {
@@ -19,6 +31,9 @@ enum Command<'a> {
     Quit,
     Say(&'a str),
     Whisper { to: &'a str, text: &'a str },
+    Stats,
+    Mode(Option<Delivery>),
+    Help,
     Wrong(&'a str),
 }
 
@@ -72,6 +87,12 @@ fn read(input: impl Read, driver: &Driver) -> End {
             Command::Quit => return End::Quit,
             Command::Say(text) => deliver(driver, None, text),
             Command::Whisper { to, text } => deliver(driver, Some(to), text),
+            Command::Stats => show_stats(driver),
+            Command::Mode(delivery) => change_mode(driver, delivery),
+            Command::Help => {
+                HELP.iter().for_each(|line| driver.tell((*line).to_owned()));
+                true
+            }
             Command::Wrong(what) => {
                 driver.complain(what.to_owned());
                 true
@@ -99,6 +120,33 @@ fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
     taken.unwrap_or(false)
 }
 
+fn show_stats(driver: &Driver) -> bool {
+    match driver.turn(|session, _| session.report()) {
+        Some(report) => driver.show(Event::Stats(report.into())),
+        None => driver.tell("no statistics yet: not connected".to_owned()),
+    }
+    true
+}
+
+fn change_mode(driver: &Driver, delivery: Option<Delivery>) -> bool {
+    let delivery = driver.turn(|session, _| {
+        delivery.inspect(|delivery| session.set_delivery(*delivery));
+        session.delivery()
+    });
+    driver.tell(format!("delivery: {}", delivery_name(delivery)));
+    true
+}
+
+fn mode(rest: &str) -> Command<'_> {
+    match rest.trim() {
+        "" => Command::Mode(None),
+        name => Delivery::ALL
+            .into_iter()
+            .find(|delivery| delivery_name(*delivery) == name)
+            .map_or(Command::Wrong(MODES), |delivery| Command::Mode(Some(delivery))),
+    }
+}
+
 fn interpret(line: &str) -> Command<'_> {
     let line = line.trim_end_matches(['\r', '\n']);
     let trimmed = line.trim();
@@ -116,12 +164,15 @@ fn interpret(line: &str) -> Command<'_> {
             _ => Command::Wrong("not sent; to whisper, write: @name text"),
         };
     }
-    match line.strip_prefix('/') {
-        Some(rest) if rest.starts_with('/') => Command::Say(rest),
-        Some(_) => Command::Wrong(
-            "not sent: the only command is /quit; begin with // to say a line that begins with /",
+    let Some(command) = line.strip_prefix('/') else { return Command::Say(line) };
+    match command.split_once(char::is_whitespace).unwrap_or((command, "")) {
+        _ if command.starts_with('/') => Command::Say(command),
+        ("stats", _) => Command::Stats,
+        ("mode", rest) => mode(rest),
+        ("help", _) => Command::Help,
+        _ => Command::Wrong(
+            "not sent: no such command, see /help; begin with // to say a line that begins with /",
         ),
-        None => Command::Say(line),
     }
 }
 
@@ -142,6 +193,10 @@ mod tests {
             ("exit now", Command::Say("exit now")),
             ("@bob  hi you", Command::Whisper { to: "bob", text: "hi you" }),
             ("//quit", Command::Say("/quit")),
+            ("/stats", Command::Stats),
+            ("/mode", Command::Mode(None)),
+            ("/mode unreliable\n", Command::Mode(Some(Delivery::Unreliable))),
+            ("/help", Command::Help),
         ] {
             assert_eq!(interpret(line), meant, "{line:?}");
         }
@@ -149,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_was_meant_as_a_command_is_not_said_to_the_room() {
-        for line in ["@bob", "@ bob hi", "@", "@bob  ", "/exit", "/"] {
+        for line in ["@bob", "@ bob hi", "@", "@bob  ", "/exit", "/", "/mode fast"] {
             assert!(matches!(interpret(line), Command::Wrong(_)), "{line:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! What the user sees: one line of text, or one JSON object, for each event. Pure.
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event};
-use crate::protocol::LeaveReason;
+use super::session::{CloseReason, Event, Report, Transport};
+use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
 use serde::Serialize;
 use std::time::Duration;
@@ -66,12 +66,60 @@ fn text(event: &Event) -> Option<String> {
         Event::Gap { from, missing: 1 } => format!("* 1 line from {from} did not arrive"),
         Event::Gap { from, missing } => format!("* {missing} lines from {from} did not arrive"),
         Event::Error { message } => format!("! {message}"),
+        Event::Stats(report) => stats_text(report),
         Event::Status { text } => format!("* {text}"),
         Event::Closed { reason } => format!("* {}", farewell(*reason)),
         Event::Confirmed { .. } | Event::Resolve | Event::Connect(_) | Event::Disconnect => {
             return None;
         }
     })
+}
+
+/// The report for people: a line for each direction, and one for the time it takes.
+fn stats_text(report: &Report) -> String {
+    let Report { link, corrupt, text_sent, text_received, .. } = report;
+    let ms = |duration: Option<Duration>| match duration {
+        Some(duration) => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
+        None => "-".to_owned(),
+    };
+    let carrier = match report.transport {
+        Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
+        Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
+    };
+    format!(
+        "* {carrier}\n\
+         * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages retransmitted, \
+         {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
+         * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} duplicated, \
+         {} reordered, {corrupt} corrupt\n\
+         * round trip: min {}, smoothed {}, p99 {}; jitter {}",
+        link.sent,
+        link.sent_bytes,
+        link.sent_lost,
+        link.retransmitted,
+        link.redundant,
+        link.redundant_bytes,
+        link.redundancy,
+        f64::from(link.loss_per_mille) / 10.0,
+        link.received,
+        link.received_bytes,
+        link.received_missing,
+        link.duplicated,
+        link.reordered,
+        ms(link.rtt_min),
+        ms(link.rtt_smoothed),
+        ms(link.rtt_p99),
+        ms(link.jitter),
+    )
+}
+
+/// A mode as it is written on the command line.
+pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Unreliable => "unreliable",
+        Delivery::ReliableUnordered => "reliable-unordered",
+        Delivery::ReliableOrdered => "reliable-ordered",
+    }
 }
 
 fn farewell(reason: CloseReason) -> &'static str {
@@ -124,6 +172,7 @@ enum Object<'a> {
         from: &'a str,
         missing: u64,
     },
+    Stats(StatsObject),
     Error {
         message: &'a str,
     },
@@ -133,6 +182,85 @@ enum Object<'a> {
     Closed {
         reason: &'a str,
     },
+}
+
+#[derive(Serialize)]
+struct StatsObject {
+    transport: &'static str,
+    delivery: &'static str,
+    sent: SentObject,
+    received: ReceivedObject,
+    rtt_ms: RttObject,
+    jitter_ms: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct SentObject {
+    datagrams: u64,
+    bytes: u64,
+    text_bytes: u64,
+    lost: u64,
+    retransmitted: u64,
+    redundant: u64,
+    redundant_bytes: u64,
+    redundancy_budget: u32,
+    loss_percent: f64,
+}
+
+#[derive(Serialize)]
+struct ReceivedObject {
+    datagrams: u64,
+    bytes: u64,
+    text_bytes: u64,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+    corrupt: u64,
+}
+
+#[derive(Serialize)]
+struct RttObject {
+    min: Option<f64>,
+    smoothed: Option<f64>,
+    p99: Option<f64>,
+}
+
+fn stats_json(report: &Report) -> StatsObject {
+    let link = &report.link;
+    let ms = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1e3);
+    StatsObject {
+        transport: match report.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        },
+        delivery: delivery_name(report.delivery),
+        sent: SentObject {
+            datagrams: link.sent,
+            bytes: link.sent_bytes,
+            text_bytes: report.text_sent,
+            lost: link.sent_lost,
+            retransmitted: link.retransmitted,
+            redundant: link.redundant,
+            redundant_bytes: link.redundant_bytes,
+            redundancy_budget: link.redundancy,
+            loss_percent: f64::from(link.loss_per_mille) / 10.0,
+        },
+        received: ReceivedObject {
+            datagrams: link.received,
+            bytes: link.received_bytes,
+            text_bytes: report.text_received,
+            lost: link.received_missing,
+            duplicated: link.duplicated,
+            reordered: link.reordered,
+            corrupt: report.corrupt,
+        },
+        rtt_ms: RttObject {
+            min: ms(link.rtt_min),
+            smoothed: ms(link.rtt_smoothed),
+            p99: ms(link.rtt_p99),
+        },
+        jitter_ms: ms(link.jitter),
+    }
 }
 
 fn json(event: &Event) -> Option<Object<'_>> {
@@ -158,6 +286,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
         }
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
         Event::Error { message } => Object::Error { message },
+        Event::Stats(report) => Object::Stats(stats_json(report)),
         Event::Status { text } => Object::Status { text },
         Event::Closed { reason } => Object::Closed {
             reason: match reason {

@@ -22,6 +22,12 @@ pub struct Stats {
     pub retransmitted: u64,
     /// Messages sent again before anything was known to be lost.
     pub redundant: u64,
+    /// Bytes of those messages.
+    pub redundant_bytes: u64,
+    /// The budget for them now: this many times the bytes of messages sent for another reason.
+    pub redundancy: u32,
+    /// The share of datagrams lost on the way out lately, in thousandths: what that follows from.
+    pub loss_per_mille: u32,
     /// Distinct datagrams received.
     pub received: u64,
     /// Bytes of UDP payload received.

@@ -25,6 +25,11 @@ pub enum Delivery {
     ReliableOrdered,
 }
 
+impl Delivery {
+    /// All modes, in the order of their numbers on the wire.
+    pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
+}
+
 /// Why a server does not let somebody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {

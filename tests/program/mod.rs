@@ -129,6 +129,12 @@ impl Program {
         self.child.wait().unwrap().code()
     }
 
+    /// Leaves, and says with which exit code.
+    pub(crate) fn leave(&mut self) -> Option<i32> {
+        self.type_line("/quit");
+        self.wait()
+    }
+
     /// Everything printed so far.
     pub(crate) fn output(&self) -> String {
         self.seen.join("\n")

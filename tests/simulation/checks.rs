@@ -168,7 +168,11 @@ impl Record {
                 self.closed = Some(*reason);
                 self.all_settled();
             }
-            Event::Status { .. } | Event::Resolve | Event::Connect(_) | Event::Disconnect => {}
+            Event::Status { .. }
+            | Event::Stats(_)
+            | Event::Resolve
+            | Event::Connect(_)
+            | Event::Disconnect => {}
         }
     }
 

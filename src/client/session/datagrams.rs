@@ -41,6 +41,7 @@ impl Session {
 
     fn handle_undecodable(&mut self, from: SocketAddr, error: DecodeError) {
         log::debug!("dropped a datagram from {from}: {error}");
+        self.corrupt += u64::from(matches!(error, DecodeError::Checksum { .. }));
         if let DecodeError::Version(version) = error
             && self.addresses.contains(&from)
         {

@@ -250,6 +250,9 @@ impl Session {
 
     /// Shows a line, after those that are older.
     fn show(&mut self, event: Event) {
+        if let Event::Message { text, to: None, .. } = &event {
+            self.text_received += text.len() as u64;
+        }
         match &mut self.established {
             Some(established)
                 if !established.is_briefed() && established.kept_back.len() < KEPT_BACK =>

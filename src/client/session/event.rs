@@ -1,6 +1,8 @@
 //! What a session tells the program around it.
 
-use crate::protocol::LeaveReason;
+use super::Transport;
+use crate::link::Stats;
+use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -82,6 +84,8 @@ pub enum Event {
         /// What, and what to do.
         message: String,
     },
+    /// What the link has seen so far.
+    Stats(Box<Report>),
     /// How things are.
     Status {
         /// For people.
@@ -98,6 +102,23 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+}
+
+/// What the link has seen since the session began, and what of it was text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What carries the session.
+    pub transport: Transport,
+    /// How chat lines travel over UDP.
+    pub delivery: Delivery,
+    /// The link's counters.
+    pub link: Stats,
+    /// Datagrams from the server that were damaged on the way.
+    pub corrupt: u64,
+    /// Bytes of text said, each counted once.
+    pub text_sent: u64,
+    /// Bytes of text shown.
+    pub text_received: u64,
 }
 
 /// Why a session is over.

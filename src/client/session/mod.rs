@@ -22,7 +22,7 @@ mod gaps;
 mod lines;
 mod seen;
 
-pub use event::{CloseReason, Event};
+pub use event::{CloseReason, Event, Report};
 
 use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
@@ -90,6 +90,9 @@ pub struct Session {
     leaving: Option<Timestamp>,
     closed: bool,
     events: VecDeque<Event>,
+    corrupt: u64,
+    text_sent: u64,
+    text_received: u64,
 }
 
 impl Session {
@@ -116,6 +119,9 @@ impl Session {
             leaving: None,
             closed: false,
             events: VecDeque::new(),
+            corrupt: 0,
+            text_sent: 0,
+            text_received: 0,
         }
     }
 
@@ -140,6 +146,34 @@ impl Session {
     /// As for `say`.
     pub fn whisper(&mut self, to: &str, line: &str, now: Now) -> Result<(), Busy> {
         self.speak(Some(to), line, now)
+    }
+
+    /// From now on chat lines travel like this, both ways. Over TCP that changes nothing.
+    pub fn set_delivery(&mut self, delivery: Delivery) {
+        self.config.delivery = delivery;
+        if let Some(established) = &mut self.established {
+            let message = encode_message(&ClientMessage::Deliver(delivery));
+            // A full queue drains; a rejoin says it anew.
+            let _ = established.link.send_regardless(message.into());
+        }
+    }
+
+    /// How chat lines travel.
+    pub fn delivery(&self) -> Delivery {
+        self.config.delivery
+    }
+
+    /// What the link has seen so far; nothing before there is one.
+    pub fn report(&self) -> Option<Report> {
+        let established = self.established.as_ref()?;
+        Some(Report {
+            transport: self.config.transport,
+            delivery: self.config.delivery,
+            link: established.link.stats(),
+            corrupt: self.corrupt,
+            text_sent: self.text_sent,
+            text_received: self.text_received,
+        })
     }
 
     /// Says goodbye. The session closes when the server knows, or after a second.
@@ -262,6 +296,7 @@ impl Session {
         while !established.link.is_full()
             && let Some((line, message)) = self.own.send_next()
         {
+            self.text_sent += line.text.len() as u64;
             let (delivery, tag) = match line.to {
                 None => (self.config.delivery, Some(u64::from(line.number))),
                 Some(_) => (Delivery::ReliableOrdered, None),
