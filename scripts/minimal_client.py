@@ -81,7 +81,7 @@ class Client:
         self.next, self.early = 0, {}  # the smallest message id not received, and what came before its turn (§7.4)
         self.outbox, self.id, self.carriers = [], 0, []  # our messages; the first one's id; datagrams that had it
         self.number, self.unconfirmed = 0, set()  # our next line's number, and those not Accepted yet (§6)
-        self.typed, self.leaving, self.leave_by = queue.SimpleQueue(), False, None
+        self.typed, self.leaving, self.leave_by, self.heartbeat = queue.SimpleQueue(), False, None, 1
         self.heard, self.silent, self.due, self.begun, self.asked = time.monotonic(), JOIN_TIMEOUT, 0, 0, 0
 
     def send(self, frames=b""):
@@ -104,7 +104,7 @@ class Client:
                 self.cookie, self.due, self.pause = fields[1], 0, JOIN_RETRY
             elif name == "Refused" and fields[0] == self.nonce:
                 show(f"* refused: {fields[2]}", 4)
-            elif name == "Ordered" and fields[1].startswith(b"\0" + integer(self.nonce)):  # Welcome
+            elif [name, *fields[:1]] == ["Ordered", 0] and fields[1].startswith(b"\0" + integer(self.nonce)):  # Welcome
                 self.session, self.largest, self.due = session, sequence - 1, 0
         names = {name for name, *_ in frames}
         if not self.session or session != self.session or "PathChallenge" in names:  # it does not roam (§7.7)

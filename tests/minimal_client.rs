@@ -1,0 +1,242 @@
+//! `scripts/minimal_client.py`, written from `proto.md` alone, against the built program: what the
+//! text says is enough to talk to it. Needs python3; says so where it was skipped.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+
+use program::Server;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/minimal_client.py")
+}
+
+/// False if python3 is missing, which in CI is a failure.
+fn python3_is_here() -> bool {
+    match Command::new("python3").arg("--version").output() {
+        Ok(output) if output.status.success() => true,
+        other if std::env::var_os("CI").is_some() => panic!("python3 is missing: {other:?}"),
+        other => {
+            eprintln!("skipped: python3 is missing: {other:?}");
+            false
+        }
+    }
+}
+
+/// The script as a child process. What it prints is read by a thread, so that no wait is endless.
+struct Minimal {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Minimal {
+    fn start(server: SocketAddr, nick: &str) -> Self {
+        let mut command = Command::new("python3");
+        command.arg(script()).args([&server.to_string(), nick]).env("PYTHONUTF8", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for output in outputs {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines, seen: Vec::new() }
+    }
+
+    /// A client that is in the room, with so many there.
+    fn join(server: SocketAddr, nick: &str, peers: usize) -> Self {
+        let mut client = Self::start(server, nick);
+        client.expect(&format!("* welcome to the room, {nick}: {peers} here"));
+        client
+    }
+
+    /// Reads on until this line comes.
+    fn expect(&mut self, wanted: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(why) => panic!("no {wanted:?} came ({why}): {:#?}", self.seen),
+            }
+            if self.seen.last().is_some_and(|line| line == wanted) {
+                return;
+            }
+        }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    fn interrupt(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    }
+
+    /// The exit code, once all output is read.
+    fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("does not end: {:#?}", self.seen),
+            }
+        }
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Minimal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_talks_with_the_real_client_and_leaves_in_order() {
+    if !python3_is_here() {
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let mut bob = server.join("bob");
+    let mut alice = Minimal::join(server.address, "alice", 2);
+    let joined = bob.next("joined");
+    assert_eq!((&joined["nickname"], &joined["peers"]), (&json!("alice"), &json!(2)));
+    alice.type_line("hello, 世界");
+    let heard = bob.next("message");
+    assert_eq!((&heard["from"], &heard["text"]), (&json!("alice"), &json!("hello, 世界")));
+    bob.type_line("hello yourself");
+    alice.expect("bob: hello yourself");
+    bob.type_line("@alice only you");
+    alice.expect("bob whispers: only you");
+    bob.type_line("\u{1b}[2J and \u{202e} gone");
+    alice.expect("bob: \u{fffd}[2J and \u{fffd} gone");
+    let mut carl = server.join("carl");
+    alice.expect("* carl joined, 3 here");
+    carl.type_line("exit");
+    alice.expect("* carl left, 2 here");
+    alice.type_line("exit");
+    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    let left = bob.next_where("left", |e| e["nickname"] == "alice");
+    assert_eq!((&left["peers"], &left["reason"]), (&json!(1), &json!("quit")));
+}
+
+#[test]
+fn it_stays_by_heartbeats_and_leaves_when_interrupted() {
+    if !python3_is_here() {
+        return;
+    }
+    // The server lets go who is not heard for 3 s.
+    let server = Server::start(&["--no-history"]);
+    let mut bob = server.join("bob");
+    let mut alice = Minimal::join(server.address, "alice", 2);
+    std::thread::sleep(Duration::from_secs(4));
+    bob.type_line("still here?");
+    alice.expect("bob: still here?");
+    alice.interrupt();
+    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    assert_eq!(bob.next("left")["reason"], "quit");
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_with_exit_code_4() {
+    if !python3_is_here() {
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let _bob = server.join("bob");
+    let mut second = Minimal::start(server.address, "BOB");
+    assert_eq!(second.wait(), Some(4), "{:#?}", second.seen);
+    assert!(second.seen[0].starts_with("* refused: ") && second.seen[0].contains("in use"));
+}
+
+#[test]
+fn where_nobody_answers_it_gives_up_with_exit_code_3() {
+    if !python3_is_here() {
+        return;
+    }
+    // Bound, so that nothing answers for the port either.
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut alice = Minimal::start(deaf.local_addr().unwrap(), "alice");
+    assert_eq!(alice.wait(), Some(3), "{:#?}", alice.seen);
+}
+
+#[test]
+fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
+    if !python3_is_here() {
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let mut bob = server.join("bob");
+    let mut alice = Minimal::start(server.address, "alice");
+    (0..300).for_each(|i| alice.type_line(&format!("line {i}")));
+    let long = "й".repeat(1_234);
+    alice.type_line(&long);
+    alice.end_input();
+    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    bob.next_where("left", |e| e["nickname"] == "alice");
+    let texts: Vec<Value> = bob.events("message").iter().map(|e| e["text"].clone()).collect();
+    let expected: Vec<Value> = (0..300).map(|i| json!(format!("line {i}"))).collect();
+    assert_eq!(texts[..300], expected);
+    let pieces: Vec<_> = texts[300..].iter().map(|text| text.as_str().unwrap()).collect();
+    assert_eq!(pieces.concat(), long);
+    assert!(pieces.iter().all(|piece| piece.len() <= 1_000), "{pieces:?}");
+}
+
+#[test]
+fn it_is_short_and_needs_only_the_standard_library() {
+    const STANDARD: [&str; 11] = [
+        "contextlib",
+        "queue",
+        "secrets",
+        "select",
+        "signal",
+        "socket",
+        "struct",
+        "sys",
+        "threading",
+        "time",
+        "zlib",
+    ];
+    let text = std::fs::read_to_string(script()).unwrap();
+    assert!(text.starts_with("#!/usr/bin/env python3\n"));
+    assert!(text.lines().count() < 200, "{} lines", text.lines().count());
+    assert!(text.lines().all(|line| line.chars().count() <= 120));
+    let mut imported = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        if let Some(names) = line.strip_prefix("import ") {
+            imported.extend(names.split(',').map(str::trim));
+        } else if let Some(rest) = line.strip_prefix("from ") {
+            imported.extend(rest.split_whitespace().next());
+        }
+    }
+    assert!(!imported.is_empty());
+    for name in imported {
+        assert!(STANDARD.contains(&name), "{name} is not known to be in the standard library");
+    }
+    assert!(!text.contains("__import__") && !text.contains("importlib"));
+}
