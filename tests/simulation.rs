@@ -18,6 +18,12 @@ mod guard;
 mod network;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
+#[path = "simulation/streams.rs"]
+mod streams;
+#[path = "simulation/transports.rs"]
+mod transports;
+#[path = "simulation/wires.rs"]
+mod wires;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -43,7 +49,31 @@ fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
 
 #[test]
 fn anything_may_happen_to_a_chat() {
-    for_every_seed("anything_may_happen_to_a_chat", scenarios::anything);
+    for_every_seed("anything_may_happen_to_a_chat", |seed, verbose| {
+        scenarios::anything(0, seed, verbose)
+    });
+}
+
+#[test]
+fn anything_may_happen_to_a_chat_over_both_transports() {
+    for_every_seed("anything_may_happen_to_a_chat_over_both_transports", |seed, verbose| {
+        scenarios::anything(600, seed, verbose)
+    });
+}
+
+#[test]
+fn every_line_is_accounted_for_whatever_carries_it() {
+    for_every_seed("every_line_is_accounted_for_whatever_carries_it", transports::mixed);
+}
+
+#[test]
+fn a_stopped_peer_is_dropped_and_delays_nobody() {
+    for_every_seed("a_stopped_peer_is_dropped_and_delays_nobody", transports::stopped);
+}
+
+#[test]
+fn strangers_on_tcp_are_cut_off_and_keep_nobody_out() {
+    for_every_seed("strangers_on_tcp_are_cut_off_and_keep_nobody_out", transports::crowd);
 }
 
 #[test]
@@ -68,11 +98,14 @@ fn reliable_ordered_lines_arrive_exactly_once_and_in_order() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_datagrams() {
+fn the_same_seed_gives_the_same_bytes() {
     for seed in 0..20 {
-        assert_eq!(scenarios::anything(seed, false), scenarios::anything(seed, false));
+        for tcp in [0, 600] {
+            let [first, second] = [(); 2].map(|()| scenarios::anything(tcp, seed, false));
+            assert_eq!(first, second);
+        }
     }
-    assert_ne!(scenarios::anything(1, false), scenarios::anything(2, false));
+    assert_ne!(scenarios::anything(0, 1, false), scenarios::anything(0, 2, false));
 }
 
 #[test]

@@ -150,7 +150,7 @@ enum Object<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<&'a str>,
         held_ms: f64,
-        transit_ms: f64,
+        transit_ms: Option<f64>,
     },
     History {
         from: &'a str,
@@ -277,7 +277,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
             at: *id,
             to: to.as_deref(),
             held_ms: held.as_micros() as f64 / 1e3,
-            transit_ms: *transit as f64 / 1e3,
+            transit_ms: transit.map(|transit| transit as f64 / 1e3),
         },
         Event::History { id, from, text } => Object::History { from, text, at: *id, cached: false },
         Event::Joined { nickname, peers } => Object::Joined { nickname, peers: *peers },

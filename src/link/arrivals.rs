@@ -93,7 +93,7 @@ impl Arrivals {
         let bitmap = (0..64)
             .filter(|i| largest > *i && self.is_set(largest - 1 - i))
             .fold(0, |bits, i| bits | 1 << i);
-        let delay = if self.due.is_some() { now.since(self.largest_at) } else { Duration::ZERO };
+        let delay = now.since(self.largest_at);
         self.due = None;
         self.unacknowledged = 0;
         Some((largest as u32, bitmap, delay))

@@ -23,9 +23,15 @@ impl Default for Congestion {
 }
 
 impl Congestion {
-    /// Whether one more full datagram may leave.
-    pub(super) fn has_room(&self) -> bool {
-        self.in_flight + MAX_DATAGRAM as u64 <= self.window
+    /// Whether `waiting` bytes may leave in one datagram, or a full one if they are more. Less
+    /// does not leave: a sender held back sends few and full datagrams (as RFC 9293 §3.8.6.2.1).
+    pub(super) fn has_room_for(&self, waiting: usize) -> bool {
+        waiting.min(MAX_DATAGRAM) <= self.room()
+    }
+
+    /// Bytes that may leave now.
+    pub(super) fn room(&self) -> usize {
+        self.window.saturating_sub(self.in_flight) as usize
     }
 
     /// The congestion window, bytes.
@@ -89,6 +95,16 @@ mod tests {
             congestion.on_lost(1_200, at(moment), at(moment));
         }
         assert_eq!(congestion.window(), MINIMUM_WINDOW);
+    }
+
+    #[test]
+    fn what_waits_leaves_when_all_of_it_fits_or_a_full_datagram() {
+        let mut congestion = Congestion::default();
+        congestion.on_sent(INITIAL_WINDOW - 200);
+        assert!(congestion.has_room_for(200) && !congestion.has_room_for(201));
+        assert!(!congestion.has_room_for(5_000));
+        congestion.on_acked(1_000, Timestamp::ZERO);
+        assert!(congestion.has_room_for(5_000));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod congestion;
 mod inbox;
 mod outbox;
 mod recovery;
+mod redundancy;
 mod rtt;
 mod stats;
 mod stream;
@@ -39,6 +40,7 @@ use arrivals::{Arrival, Arrivals};
 use inbox::{Inbox, Placed};
 use outbox::Outbox;
 use recovery::{Content, Outcome, Recovery};
+use redundancy::Redundancy;
 use stats::{Jitter, RecentRtts};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -86,6 +88,8 @@ pub enum Timer {
     Transmit,
     /// An acknowledgment has waited for company long enough.
     AckDelay,
+    /// A message was sent too rarely for the loss on the way, and nothing took a copy along.
+    Redundancy,
     /// Something sent is to be declared lost, or probed for.
     LossDetection,
     /// Nothing was sent for the heartbeat interval.
@@ -113,11 +117,13 @@ pub struct Link {
     arrivals: Arrivals,
     recovery: Recovery,
     outbox: Outbox,
+    redundancy: Redundancy,
     inbox: Inbox,
     received: VecDeque<Received>,
     fates: VecDeque<Fate>,
     path_response: Option<PathCookie>,
-    probe: bool,
+    /// Probes that are to leave now.
+    probes: u32,
     failed: bool,
     stats: Stats,
     jitter: Jitter,
@@ -133,11 +139,12 @@ impl Link {
             arrivals: Arrivals::default(),
             recovery: Recovery::new(sequence, now),
             outbox: Outbox::default(),
+            redundancy: Redundancy::default(),
             inbox: Inbox::default(),
             received: VecDeque::new(),
             fates: VecDeque::new(),
             path_response: None,
-            probe: false,
+            probes: 0,
             failed: false,
             stats: Stats::default(),
             jitter: Jitter::default(),
@@ -270,10 +277,12 @@ impl Link {
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         let heartbeat = self.heartbeat_due().is_some_and(|due| due <= now);
         let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
-        let probe = std::mem::take(&mut self.probe);
-        let may_send = probe || self.recovery.congestion.has_room();
-        let messages = may_send && self.has_message();
-        if !(heartbeat || acknowledge || probe || messages || self.path_response.is_some()) {
+        let probe = self.probes > 0;
+        self.probes = self.probes.saturating_sub(1);
+        let messages = self.can_send_messages();
+        let copy = self.copy_due().is_some_and(|due| due <= now);
+        let answer = self.path_response.is_some();
+        if !(heartbeat || acknowledge || probe || messages || copy || answer) {
             return false;
         }
         let mut writer = DatagramWriter::new(buffer);
@@ -281,12 +290,13 @@ impl Link {
         if let Some(cookie) = self.path_response.take() {
             writer.push(&Frame::PathResponse(cookie));
         }
-        if may_send {
+        if messages || probe {
             self.write_messages(&mut writer, &mut contents, now);
         }
         if probe && contents.is_empty() {
             self.write_unacknowledged(&mut writer, &mut contents, now);
         }
+        self.write_copies(&mut writer, &mut contents, now);
         if writer.is_empty() && (heartbeat || probe) {
             writer.push(&Frame::Heartbeat);
         }
@@ -307,7 +317,7 @@ impl Link {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let mut outcome = Outcome::default();
         if self.recovery.on_timeout(now, &mut outcome) {
-            self.probe = true;
+            self.probes = redundancy::probes(self.recovery.loss, self.recovery.probes_in_a_row());
         }
         self.settle(outcome);
         self.failed |= self.waiting_since().is_some_and(|since| since + GIVE_UP <= now);
@@ -315,15 +325,13 @@ impl Link {
 
     /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
-        if self.probe
-            || self.path_response.is_some()
-            || (self.recovery.congestion.has_room() && self.has_message())
-        {
+        if self.probes > 0 || self.path_response.is_some() || self.can_send_messages() {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
         let give_up = self.waiting_since().map(|since| since + GIVE_UP);
         [
             (self.arrivals.due(), Timer::AckDelay),
+            (self.copy_due(), Timer::Redundancy),
             (self.recovery.timeout(), Timer::LossDetection),
             (self.heartbeat_due(), Timer::Heartbeat),
             (give_up.filter(|_| !self.failed), Timer::GiveUp),
@@ -359,6 +367,8 @@ impl Link {
             rtt_smoothed: rtt.min.map(|_| rtt.smoothed),
             rtt_p99: self.rtts.p99(),
             jitter: self.jitter.estimate(),
+            loss_per_mille: self.recovery.loss.per_mille(),
+            redundancy: self.copies() - 1,
             congestion_window: self.recovery.congestion.window(),
             ..self.stats
         }
@@ -369,8 +379,9 @@ impl Link {
         [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
     }
 
-    fn has_message(&self) -> bool {
-        self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some()
+    fn can_send_messages(&self) -> bool {
+        (self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some())
+            && self.recovery.congestion.has_room_for(self.outbox.waiting_bytes())
     }
 
     /// Lost messages first, then new ones, as many as fit.
@@ -386,7 +397,7 @@ impl Link {
                 return;
             }
             contents.push(Content::Reliable(id));
-            self.stats.retransmitted += u64::from(self.outbox.reliable_sent(id, now));
+            self.message_sent(id, now);
         }
         while let Some(payload) = self.outbox.next_once() {
             if !writer.push(&Frame::Once { payload }) {
@@ -411,9 +422,60 @@ impl Link {
         }
         for content in contents {
             if let Content::Reliable(id) = content {
-                self.stats.retransmitted += u64::from(self.outbox.reliable_sent(*id, now));
+                self.message_sent(*id, now);
             }
         }
+    }
+
+    /// A message leaves because it has to.
+    fn message_sent(&mut self, id: u64, now: Timestamp) {
+        let sent = self.outbox.reliable_sent(id, now);
+        self.redundancy.on_sent(sent.bytes, self.copies());
+        self.stats.retransmitted += u64::from(sent.again);
+    }
+
+    /// Copies of what may need them, as the policy wants and as far as it allows.
+    fn write_copies(
+        &mut self,
+        writer: &mut DatagramWriter<'_>,
+        contents: &mut Vec<Content>,
+        now: Timestamp,
+    ) {
+        let pause = redundancy::spacing(&self.recovery.rtt) / 2;
+        let mut copied = Vec::new();
+        for (message, last_sent) in self.outbox.wanting_copies(self.copies()) {
+            let bytes = message.payload.len();
+            if last_sent + pause <= now
+                && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
+                && writer.push(&message.frame())
+            {
+                self.redundancy.on_copied(bytes);
+                copied.push(message.id);
+            }
+        }
+        for id in copied {
+            let copy = self.outbox.reliable_sent(id, now);
+            self.stats.redundant += 1;
+            self.stats.redundant_bytes += copy.bytes as u64;
+            contents.push(Content::Reliable(id));
+        }
+    }
+
+    /// In how many datagrams each message is to be on its way.
+    fn copies(&self) -> u32 {
+        redundancy::copies(self.recovery.loss)
+    }
+
+    /// When a copy has to leave alone, if nothing leaves before.
+    fn copy_due(&self) -> Option<Timestamp> {
+        let congestion = &self.recovery.congestion;
+        self.outbox
+            .wanting_copies(self.copies())
+            .filter(|(message, _)| {
+                self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
+            })
+            .map(|(_, last_sent)| last_sent + redundancy::spacing(&self.recovery.rtt))
+            .min()
     }
 
     fn header(&mut self, now: Timestamp) -> Header {
@@ -463,8 +525,13 @@ impl Link {
         }
     }
 
+    /// A client's first datagram is a heartbeat: without a round-trip time nothing is recovered
+    /// quickly.
     fn heartbeat_due(&self) -> Option<Timestamp> {
         match self.role {
+            Role::Client { .. } if self.recovery.has_sent_nothing() => {
+                Some(self.recovery.last_eliciting())
+            }
             Role::Client { heartbeat } => Some(self.recovery.last_eliciting() + heartbeat),
             Role::Server => None,
         }

@@ -1,8 +1,9 @@
 //! Messages on their way out: those sent until acknowledged, by id and within the other end's
 //! window, and those sent once. Both queues are bounded in bytes.
 
-use crate::protocol::limits::{MAX_QUEUE_BYTES, MESSAGE_WINDOW};
-use crate::protocol::{Frame, unwrap16};
+use super::redundancy::MAX_COPIED;
+use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use crate::protocol::{Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub type Payload = Arc<[u8]>;
 
 /// What a message costs in the queue beyond its bytes, so that empty ones are not free.
 const OVERHEAD: usize = 32;
+/// What a frame adds to a message at most: its number, an id and a length.
+pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
 #[derive(Debug)]
 struct Outgoing {
@@ -37,6 +40,15 @@ impl<'a> Reliable<'a> {
         let (id, payload) = (self.id as u16, self.payload);
         if self.ordered { Frame::Ordered { id, payload } } else { Frame::Unordered { id, payload } }
     }
+}
+
+/// A message left in a datagram.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Departure {
+    /// Its length.
+    pub(super) bytes: usize,
+    /// Not for the first time.
+    pub(super) again: bool,
 }
 
 /// The queues of one direction.
@@ -105,11 +117,14 @@ impl Outbox {
 
     /// The reliable message to send next: a lost one, else a new one inside the window.
     pub(super) fn next_reliable(&self) -> Option<Reliable<'_>> {
-        let next = self.lost.first().copied().unwrap_or(self.unsent);
-        if next > self.limit || next >= self.first + MESSAGE_WINDOW {
-            return None;
-        }
-        self.message(next)
+        self.sendable().next()
+    }
+
+    /// The reliable messages that may be sent now: lost ones, then new ones inside the window.
+    fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
+        let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
+        let new = self.unsent..end.max(self.unsent);
+        self.lost.iter().copied().chain(new).map_while(|id| self.message(id))
     }
 
     /// The oldest unacknowledged messages that were sent before, for probes and for spare room.
@@ -117,6 +132,38 @@ impl Outbox {
         (self.first..self.unsent).filter_map(|id| {
             let outgoing = self.reliable.get((id - self.first) as usize)?;
             if outgoing.acked { None } else { Some((self.message(id)?, outgoing.last_sent)) }
+        })
+    }
+
+    /// Bytes of the datagram that would carry all that may be sent now, as far as one can.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let reliable = self.sendable().map(|message| message.payload.len());
+        let once = self.once.iter().map(|(payload, _)| payload.len());
+        let mut bytes = HEADER_LEN;
+        for length in reliable.chain(once) {
+            bytes += FRAME_OVERHEAD + length;
+            if bytes >= MAX_DATAGRAM {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// Messages of which more datagrams could be on their way, the newest first, and when the last
+    /// left. None while anything waits to be sent at all.
+    pub(super) fn wanting_copies(
+        &self,
+        copies: u32,
+    ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
+        let nothing_waits = self.lost.is_empty()
+            && self.once.is_empty()
+            && self.unsent == self.first + self.reliable.len() as u64;
+        let ids = if nothing_waits && copies > 1 { self.first..self.unsent } else { 0..0 };
+        ids.rev().filter_map(move |id| {
+            let outgoing = self.reliable.get((id - self.first) as usize)?;
+            let wanted =
+                !outgoing.acked && outgoing.copies < copies && outgoing.payload.len() <= MAX_COPIED;
+            if wanted { Some((self.message(id)?, outgoing.last_sent)) } else { None }
         })
     }
 
@@ -137,14 +184,15 @@ impl Outbox {
         tag
     }
 
-    /// Message `id` left in a datagram. True when not for the first time.
-    pub(super) fn reliable_sent(&mut self, id: u64, now: Timestamp) -> bool {
+    /// Message `id` left in a datagram.
+    pub(super) fn reliable_sent(&mut self, id: u64, now: Timestamp) -> Departure {
         self.lost.remove(&id);
         self.unsent = self.unsent.max(id + 1);
-        let Some(outgoing) = self.slot(id) else { return false };
+        let Some(outgoing) = self.slot(id) else { return Departure::default() };
         outgoing.last_sent = now;
         outgoing.copies += 1;
-        outgoing.first_sent.replace(outgoing.first_sent.unwrap_or(now)).is_some()
+        let again = outgoing.first_sent.replace(outgoing.first_sent.unwrap_or(now)).is_some();
+        Departure { bytes: outgoing.payload.len(), again }
     }
 
     /// A datagram with message `id` arrived.

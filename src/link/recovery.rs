@@ -2,7 +2,9 @@
 //! It deals in datagrams and knows their contents only as names to hand back.
 
 use super::congestion::Congestion;
+use super::redundancy::Loss;
 use super::rtt::Rtt;
+use crate::protocol::limits::MAX_ACK_DELAY;
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -14,6 +16,9 @@ const PACKET_THRESHOLD: u64 = 3;
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Datagrams remembered at most; older ones count as lost.
 const MAX_REMEMBERED: usize = 1_024;
+/// An acknowledgment that was kept back longer is not the first one, which was lost: how long the
+/// round trip took it cannot say (Karn's rule, RFC 6298 §3).
+const MAX_SAMPLED_DELAY: Duration = MAX_ACK_DELAY.saturating_mul(2);
 /// RFC 9002 §7.6.1, kPersistentCongestionThreshold.
 const PERSISTENT_CONGESTION: u32 = 3;
 
@@ -57,6 +62,7 @@ pub(super) struct Recovery {
     probes_in_a_row: u32,
     pub(super) rtt: Rtt,
     pub(super) congestion: Congestion,
+    pub(super) loss: Loss,
 }
 
 impl Recovery {
@@ -71,6 +77,7 @@ impl Recovery {
             probes_in_a_row: 0,
             rtt: Rtt::default(),
             congestion: Congestion::default(),
+            loss: Loss::default(),
         }
     }
 
@@ -82,6 +89,16 @@ impl Recovery {
     /// Whether anything asks for an acknowledgment and has none.
     pub(super) fn has_outstanding(&self) -> bool {
         self.outstanding > 0
+    }
+
+    /// Whether nothing yet left that asks for an acknowledgment.
+    pub(super) fn has_sent_nothing(&self) -> bool {
+        self.sent.is_empty() && self.rtt.min.is_none()
+    }
+
+    /// Probes since something was acknowledged.
+    pub(super) fn probes_in_a_row(&self) -> u32 {
+        self.probes_in_a_row
     }
 
     /// When the oldest datagram left that asks for an acknowledgment and has none.
@@ -129,7 +146,7 @@ impl Recovery {
             return; // acknowledges what was never sent
         }
         let newly = self.settle(largest, outcome);
-        if let Some(at) = newly {
+        if let Some(at) = newly.filter(|_| delay <= MAX_SAMPLED_DELAY) {
             let sample = now.since(at);
             self.rtt.sample(sample, delay);
             outcome.rtt = Some(sample);
@@ -181,6 +198,7 @@ impl Recovery {
         outcome.acked.append(&mut sent.contents);
         self.outstanding -= 1;
         self.congestion.on_acked(bytes, at);
+        self.loss.on_acked();
         Some(at)
     }
 
@@ -210,6 +228,7 @@ impl Recovery {
             outcome.lost_datagrams += 1;
             outcome.lost.append(&mut sent.contents);
             self.congestion.on_lost(sent.bytes, sent.at, now);
+            self.loss.on_lost();
             span = Some((span.map_or(sent.at, |(from, _)| from), sent.at));
         }
         if let Some((from, to)) = span
@@ -221,6 +240,24 @@ impl Recovery {
         while self.sent.front().is_some_and(|sent| !sent.outstanding) {
             self.sent.pop_front();
             self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_acknowledgment_says_nothing_about_the_round_trip() {
+        for (delay, sampled) in [(50, true), (51, false)] {
+            let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
+            let mut recovery = Recovery::new(1, sent);
+            recovery.on_sent(sent, 100, true, Vec::new());
+            let mut outcome = Outcome::default();
+            recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
+            assert_eq!(outcome.rtt.is_some(), sampled);
+            assert!(!recovery.has_outstanding());
         }
     }
 }

@@ -5,12 +5,14 @@ use super::udp::BindError;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 /// Connections the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 128;
 /// Bytes read at once.
 const READ_LEN: usize = 16 * 1024;
+/// Times a closing stream is read from at most.
+const CLOSING_READS: usize = 64;
 
 /// Takes connections.
 #[derive(Debug)]
@@ -43,23 +45,23 @@ impl Listener {
     }
 
     /// The next connection; `None` when there is none right now. One that broke before it was
-    /// taken is skipped; when descriptors run out, the rest waits.
-    pub fn accept(&self) -> Option<(Stream, SocketAddr)> {
+    /// taken is skipped.
+    ///
+    /// # Errors
+    /// The kernel's, such as too many open files. The connection waits; nobody will say so again.
+    pub fn accept(&self) -> io::Result<Option<(Stream, SocketAddr)>> {
         loop {
             match self.inner.accept() {
                 Ok((inner, from)) => {
                     let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                    return Some((Stream { inner, unsent: Vec::new() }, from));
+                    return Ok(Some((Stream { inner, unsent: Vec::new() }, from)));
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted
                     | ErrorKind::ConnectionAborted
                     | ErrorKind::ConnectionReset => {}
-                    ErrorKind::WouldBlock => return None,
-                    _ => {
-                        log::warn!("cannot take a connection: {error}");
-                        return None;
-                    }
+                    ErrorKind::WouldBlock => return Ok(None),
+                    _ => return Err(error),
                 },
             }
         }
@@ -146,6 +148,17 @@ impl Stream {
         }
         self.unsent.drain(..sent);
         self.unsent.is_empty()
+    }
+
+    /// Closes the connection: what the kernel has taken still leaves. If bytes that came were left
+    /// unread, the kernel would break the connection off instead (RFC 1122 §4.2.2.13).
+    pub fn close(mut self) {
+        self.write(&[]);
+        if let Err(error) = self.inner.shutdown(Shutdown::Write) {
+            log::debug!("a stream was closed already: {error}");
+        }
+        let mut buffer = Vec::new();
+        let _ = (0..CLOSING_READS).find(|_| self.read(&mut buffer) != Reading::Bytes);
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {

@@ -19,6 +19,8 @@ pub(super) struct Doors {
     next: u64,
     no_delay: bool,
     watch: Watch,
+    /// Connections wait that could not be taken.
+    starved: bool,
 }
 
 impl Doors {
@@ -30,6 +32,7 @@ impl Doors {
             next: 2 * config.bind.len() as u64,
             no_delay: config.no_delay,
             watch: poller.watch().map_err(Error::Poll)?,
+            starved: false,
         };
         for (index, address) in config.bind.iter().enumerate() {
             let (mut socket, listener) = open_pair(*address, config.tcp)?;
@@ -66,8 +69,7 @@ impl Doors {
         }
         let local = index - self.sockets.len();
         if local < self.listeners.len() {
-            self.accept(local, hub, clock);
-            return Ok(false);
+            return Ok(self.accept(local, hub, clock));
         }
         Ok(self.receive_stream(index as u64, hub, clock, buffer))
     }
@@ -82,25 +84,53 @@ impl Doors {
             }
             Destination::Stream(id) => self.streams.get_mut(&id.0)?.write(bytes).then_some(id),
             Destination::Close(id) => {
-                self.streams.remove(&id.0);
+                if let Some(stream) = self.streams.remove(&id.0) {
+                    stream.close();
+                }
                 None
             }
         }
     }
 
-    fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) {
-        while let Some((mut stream, remote)) = self.listeners.get(local).and_then(Listener::accept)
-        {
-            stream.set_no_delay(self.no_delay);
-            let index = self.next;
-            if let Err(error) = self.watch.add(&mut stream, index as usize) {
-                log::warn!("cannot watch a connection from {remote}: {error}");
-                continue;
+    /// Takes the connections that could not be taken before, now that others may have gone.
+    pub(super) fn retry(&mut self, hub: &mut Hub, clock: &Clock) {
+        if self.starved {
+            for local in 0..self.listeners.len() {
+                self.accept(local, hub, clock);
             }
-            self.next += 1;
-            self.streams.insert(index, stream);
-            hub.handle_stream_opened(StreamId(index), Path { local, remote }, clock.now());
         }
+    }
+
+    /// Takes a batch of connections. True when there may be more.
+    fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
+        for _ in 0..BATCH {
+            let Some(listener) = self.listeners.get(local) else { return false };
+            match listener.accept() {
+                Ok(Some((stream, remote))) => {
+                    self.starved = false;
+                    self.take_in(stream, Path { local, remote }, hub, clock);
+                }
+                Ok(None) => return false,
+                Err(error) => {
+                    if !std::mem::replace(&mut self.starved, true) {
+                        log::warn!("cannot take a connection: {error}");
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn take_in(&mut self, mut stream: Stream, path: Path, hub: &mut Hub, clock: &Clock) {
+        stream.set_no_delay(self.no_delay);
+        let index = self.next;
+        if let Err(error) = self.watch.add(&mut stream, index as usize) {
+            return log::warn!("cannot watch a connection from {}: {error}", path.remote);
+        }
+        self.next += 1;
+        self.streams.insert(index, stream);
+        hub.handle_stream_opened(StreamId(index), path, clock.now());
     }
 
     fn receive_stream(

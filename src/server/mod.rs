@@ -158,6 +158,7 @@ impl Server {
                     backlog.push(*index);
                 }
             }
+            self.doors.retry(&mut self.hub, &self.clock);
             let now = self.clock.now();
             if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {
                 log::info!("closing");

@@ -49,7 +49,7 @@ pub(crate) struct Record {
     /// Tells its lines from those of others, and from those of earlier processes of its name.
     pub(crate) tag: String,
     nickname: String,
-    delivery: Delivery,
+    pub(crate) delivery: Delivery,
     own: BTreeMap<String, Own>,
     shown_ids: BTreeSet<WallTime>,
     shown: BTreeSet<String>,

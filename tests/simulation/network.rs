@@ -56,7 +56,7 @@ pub(crate) struct Network {
     pub(crate) cut_off: BTreeSet<SocketAddr>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
-    /// Of every datagram that was sent: FNV-1a.
+    /// Of everything that was sent: FNV-1a.
     pub(crate) trace: u64,
     pub(crate) sent: u64,
 }
@@ -73,7 +73,7 @@ impl Network {
     }
 
     pub(crate) fn send(&mut self, packet: Packet, now: Timestamp, dice: &mut Dice) {
-        self.note(&packet, now);
+        self.note([packet.from, packet.to], &packet.bytes, now);
         let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
@@ -106,10 +106,11 @@ impl Network {
         self.under_way.values().nth(dice.below(self.under_way.len()))
     }
 
-    fn note(&mut self, packet: &Packet, now: Timestamp) {
-        let ports = [packet.from.port().to_be_bytes(), packet.to.port().to_be_bytes()].concat();
+    /// Something is sent: it becomes part of the trace.
+    pub(crate) fn note(&mut self, ends: [SocketAddr; 2], bytes: &[u8], now: Timestamp) {
+        let ports = ends.map(|end| end.port().to_be_bytes()).concat();
         let time = now.as_micros().to_be_bytes();
-        for byte in time.iter().chain(&ports).chain(&packet.bytes) {
+        for byte in time.iter().chain(&ports).chain(bytes) {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }

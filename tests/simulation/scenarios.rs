@@ -2,6 +2,7 @@
 
 use crate::dice::Dice;
 use crate::network::{Impairment, Packet};
+use crate::transports;
 use crate::world::{EXPIRY, GIVE_UP, World};
 use chatagram::client::session::CloseReason;
 use chatagram::hub::{self, Hub};
@@ -12,23 +13,27 @@ use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const NAMES: [&str; 6] = ["alice", "bob", "carol", "дед", "eve", "王"];
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const NAMES: [&str; 6] = ["alice", "bob", "carol", "дед", "eve", "王"];
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const DAY: u64 = 86_400_000_000;
-const MODES: [Delivery; 3] =
+pub(crate) const MODES: [Delivery; 3] =
     [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered];
 
 /// Everything at once: people come, talk, roam, crash and leave, servers die, clocks jump.
-pub(crate) fn anything(seed: u64, verbose: bool) -> u64 {
+pub(crate) fn anything(tcp: u64, seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::random(&mut dice), verbose);
+    world.tcp = tcp;
     for name in &NAMES[..2 + dice.below(3)] {
         world.start_client(name, MODES[dice.below(3)], &[]);
     }
     for _ in 0..60 {
         let pause = dice.within(SECOND);
         world.run_for(pause);
-        something_happens(&mut world, &mut dice);
+        match dice.chance(tcp / 4) {
+            true => transports::mishap(&mut world, &mut dice),
+            false => something_happens(&mut world, &mut dice),
+        }
     }
     settle(&mut world);
     if dice.chance(500) {
@@ -47,9 +52,13 @@ pub(crate) fn delivery(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     for name in &NAMES[..count] {
         world.start_client(name, mode, &[]);
     }
-    world.run_until("everybody is in", 5 * SECOND, |world| {
-        world.clients.iter().all(|client| client.record.welcomes == 1)
-    });
+    converse(world, dice)
+}
+
+/// Those who are there talk over a bad network, and leave.
+pub(crate) fn converse(mut world: World, mut dice: Dice) -> u64 {
+    let count = world.clients.len();
+    everybody_comes(&mut world);
     world.network.impairment = Impairment::random(&mut dice);
     for _ in 0..20 {
         let pause = dice.within(SECOND / 2);
@@ -64,20 +73,31 @@ pub(crate) fn delivery(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     everybody_leaves(&mut world);
     for receiver in &stayed {
         for sender in stayed.iter().filter(|sender| *sender < receiver) {
-            balance(&world, mode, *sender, *receiver);
+            balance(&world, *sender, *receiver);
         }
     }
     world.network.trace
 }
 
+pub(crate) fn everybody_comes(world: &mut World) {
+    world.run_until("everybody is in", 5 * SECOND, |world| {
+        world.clients.iter().all(|client| client.record.welcomes == 1)
+    });
+}
+
 /// What one said before it left, another one either saw or knows to be missing.
-fn balance(world: &World, mode: Delivery, sender: usize, receiver: usize) {
+fn balance(world: &World, sender: usize, receiver: usize) {
     let [sender, receiver] = [sender, receiver].map(|index| &world.clients[index].record);
     assert!(receiver.departed.values().all(|reason| *reason == LeaveReason::Quit));
     let (delivered, missing) = receiver.account(sender);
     let sum = delivered + missing;
-    assert_eq!(sum, sender.said(), "{} to {}: {missing} missing", sender.tag, receiver.tag);
-    assert!(mode == Delivery::Unreliable || missing == 0, "{missing} reliable lines are missing");
+    let said = sender.said();
+    let unreliable = [sender, receiver].iter().any(|r| r.delivery == Delivery::Unreliable);
+    // A line that comes late, among many that come reliably, was called missing before.
+    let exact = world.tcp == 0 || !unreliable;
+    let heads = format!("{} to {}: {missing} missing", sender.tag, receiver.tag);
+    assert!(sum == said || (!exact && sum > said), "{heads}, {delivered} of {said} delivered");
+    assert!(unreliable || missing == 0, "{missing} reliable lines are missing");
 }
 
 fn something_happens(world: &mut World, dice: &mut Dice) {
@@ -89,7 +109,10 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
             }
         }
         55..60 => whisper(world, dice, index),
-        60..65 => world.clients[index].address = world.new_address(),
+        60..65 => {
+            world.clients[index].address = world.new_address();
+            world.break_off(index);
+        }
         65..72 => {
             let address = world.clients[index].address;
             world.network.cut_off.insert(address);
@@ -104,7 +127,7 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
         82..86 => restart(world, dice),
         86..88 => world.network.impairment = Impairment::random(dice),
         88..91 => jump(world, dice, index),
-        91..93 => world.clients[index].running = false,
+        91..93 => world.kill_client(index),
         93..95 => {
             world.with_client(index, |session, _, now| session.leave(now));
         }
@@ -113,7 +136,7 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
     }
 }
 
-fn say(world: &mut World, dice: &mut Dice, index: usize) {
+pub(crate) fn say(world: &mut World, dice: &mut Dice, index: usize) {
     if !world.clients[index].running {
         return;
     }
@@ -142,7 +165,7 @@ fn whisper(world: &mut World, dice: &mut Dice, index: usize) {
 /// The server is killed, or closed, and comes back sooner or later, perhaps without its history.
 fn restart(world: &mut World, dice: &mut Dice) {
     match dice.below(3) {
-        0 => world.server.hub = None,
+        0 => world.kill_server(),
         1 => world.server.doomed = true, // with the next line it writes down
         _ => {
             let speaker = dice.below(world.clients.len());
@@ -201,9 +224,10 @@ fn strangers(world: &mut World, dice: &mut Dice) {
 }
 
 /// The network heals, everybody who is still there finds the room again, and the dead are gone.
-fn settle(world: &mut World) {
+pub(crate) fn settle(world: &mut World) {
     world.network.impairment = Impairment::NONE;
     world.network.cut_off.clear();
+    transports::relieve(world);
     world.server.doomed = false;
     if world.server.hub.is_none() {
         world.start_server();
@@ -230,7 +254,7 @@ fn settle(world: &mut World) {
 }
 
 /// One after the other says goodbye; the others stay long enough to know what they missed.
-fn everybody_leaves(world: &mut World) {
+pub(crate) fn everybody_leaves(world: &mut World) {
     for index in 0..world.clients.len() {
         if !world.clients[index].running {
             continue;
@@ -252,6 +276,7 @@ fn server_closes(world: &mut World) {
     world.run_until("the server has closed", limit, |world| {
         world.server.hub.as_ref().is_some_and(Hub::is_finished)
     });
+    world.run_for(SECOND / 10); // what the kernel has taken arrives
     for index in live {
         assert_eq!(world.clients[index].record.closed, Some(CloseReason::Shutdown));
     }

@@ -5,7 +5,8 @@ use crate::checks::{Log, Record};
 use crate::dice::Dice;
 use crate::guard::Guard;
 use crate::network::{Impairment, Network, Packet};
-use chatagram::client::session::{self, Session};
+use crate::wires::Wires;
+use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
 use chatagram::protocol::Delivery;
 use chatagram::registry::{Capacity, Path};
@@ -27,7 +28,7 @@ const MAX_BURST: usize = 2_000;
 pub(crate) struct WallClock(pub(crate) u64);
 
 impl WallClock {
-    fn now(self, mono: Timestamp) -> Now {
+    pub(crate) fn now(self, mono: Timestamp) -> Now {
         Now { mono, wall: WallTime(self.0 + mono.as_micros()) }
     }
 }
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     pub(crate) record: Record,
     /// It was not killed and did not end.
     pub(crate) running: bool,
+    /// It is there and does nothing (SIGSTOP).
+    pub(crate) stopped: bool,
 }
 
 /// See the module.
@@ -63,6 +66,9 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) dice: Dice,
     pub(crate) network: Network,
+    pub(crate) wires: Wires,
+    /// How many of a thousand clients come over TCP.
+    pub(crate) tcp: u64,
     pub(crate) server: Server,
     pub(crate) clients: Vec<Client>,
     pub(crate) log: Log,
@@ -82,6 +88,8 @@ impl World {
         let mut world = Self {
             now,
             network: Network::new(impairment),
+            wires: Wires::default(),
+            tcp: 0,
             server: Server {
                 address: ([10, 0, 0, 1], 2428).into(),
                 hub: None,
@@ -118,9 +126,10 @@ impl World {
     /// Starts a client process; `cached` are the lines it need not show.
     pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[WallTime]) {
         let address = self.new_address();
+        let tcp = self.tcp > 0 && self.dice.chance(self.tcp);
         let config = session::Config {
             nickname: nickname.to_owned(),
-            transport: session::Transport::Udp,
+            transport: if tcp { Transport::Tcp } else { Transport::Udp },
             delivery,
             give_up: GIVE_UP,
             shown: cached.to_vec(),
@@ -132,10 +141,18 @@ impl World {
         }
         let session = Session::new(config, addresses, self.dice.seed(), clock.now(self.now));
         let tag = format!("{nickname}-{}", self.clients.len());
-        let record = Record::new(tag, nickname, delivery, cached);
+        let effective = if tcp { Delivery::ReliableOrdered } else { delivery };
+        let record = Record::new(tag, nickname, effective, cached);
         let nickname = nickname.to_owned();
-        let running = true;
-        self.clients.push(Client { nickname, session, address, clock, record, running });
+        self.clients.push(Client {
+            nickname,
+            session,
+            address,
+            clock,
+            record,
+            running: true,
+            stopped: false,
+        });
     }
 
     /// An address nobody had before.
@@ -160,17 +177,33 @@ impl World {
             let packet = Packet { from: client.address, to, bytes: bytes.clone() };
             self.network.send(packet, self.now, &mut self.dice);
         }
-        while let Some(event) = client.session.poll_event() {
-            if self.verbose {
-                eprintln!("{:?} {}: {event:?}", self.now, client.record.tag);
-            }
-            client.record.observe(&event, &self.log);
-        }
-        if client.session.is_closed() {
+        self.write_stream(index);
+        self.carry_out_events(index);
+        let client = &mut self.clients[index];
+        if client.session.is_closed() && client.running {
             assert_eq!(client.session.poll_timeout(), None, "the end is not the end");
             client.running = false;
+            self.hang_up(index);
         }
         result
+    }
+
+    fn carry_out_events(&mut self, index: usize) {
+        while let Some(event) = self.clients[index].session.poll_event() {
+            let record = &mut self.clients[index].record;
+            if self.verbose {
+                eprintln!("{:?} {}: {event:?}", self.now, record.tag);
+            }
+            record.observe(&event, &self.log);
+            match event {
+                Event::Connect(to) => {
+                    self.hang_up(index);
+                    self.connect(Some(index), to);
+                }
+                Event::Disconnect => self.hang_up(index),
+                _ => {}
+            }
+        }
     }
 
     /// Does something with the hub, and what follows from it.
@@ -191,14 +224,20 @@ impl World {
         }
         self.guard.hub(hub);
         if wrote && std::mem::take(&mut self.server.doomed) {
-            self.server.hub = None;
-            return;
+            return self.kill_server();
         }
         let mut bytes = Vec::new();
         for burst in 0.. {
+            let Some(hub) = &mut self.server.hub else { break };
             let Some(to) = hub.poll_transmit(&mut bytes, now) else { break };
-            let hub::Destination::Datagram(path) = to else { panic!("no streams here: {to:?}") };
             assert!(burst < MAX_BURST, "the hub does not stop sending");
+            let hub::Destination::Datagram(path) = to else {
+                let writable = self.serve_stream(to, &bytes);
+                if let (Some(id), Some(hub)) = (writable, &mut self.server.hub) {
+                    hub.handle_stream_writable(id, now);
+                }
+                continue;
+            };
             self.guard.sent(path.remote, &bytes);
             let packet =
                 Packet { from: self.server.address, to: path.remote, bytes: bytes.clone() };
@@ -214,13 +253,16 @@ impl World {
                 self.now = next;
                 self.stalls = 0;
             }
-            match self.network.arrive(self.now) {
-                Some(packet) => self.deliver(&packet),
-                None => self.handle_timeouts(),
+            let signal = self.next_signal().filter(|(at, ..)| *at <= self.now);
+            match (self.network.arrive(self.now), signal) {
+                (Some(packet), _) => self.deliver(&packet),
+                (None, Some((_, id, end))) => self.deliver_signal(id, end),
+                (None, None) => self.handle_timeouts(),
             }
         }
         self.now = self.now.max(end);
         self.stalls = 0;
+        self.check_connections();
     }
 
     /// Lets time pass until something is true. It has to become true in that time.
@@ -243,7 +285,7 @@ impl World {
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
             return;
         }
-        let at_home = |client: &Client| client.running && client.address == packet.to;
+        let at_home = |client: &Client| client.running && !client.stopped && client.address == packet.to;
         if let Some(index) = self.clients.iter().position(at_home) {
             self.guard.reached(packet.to);
             let (from, bytes) = (packet.from, &packet.bytes);
@@ -253,9 +295,10 @@ impl World {
 
     fn next_wake(&self) -> Option<Timestamp> {
         let server = self.server.hub.as_ref().and_then(Hub::poll_timeout);
-        let running = self.clients.iter().filter(|client| client.running);
-        let clients = running.filter_map(|client| client.session.poll_timeout());
-        clients.chain(self.network.next_arrival()).chain(server).min()
+        let awake = self.clients.iter().filter(|client| client.running && !client.stopped);
+        let clients = awake.filter_map(|client| client.session.poll_timeout());
+        let signal = self.next_signal().map(|(at, ..)| at);
+        clients.chain(self.network.next_arrival()).chain(signal).chain(server).min()
     }
 
     /// Calls everybody whose time has come. Their next time must be another one.
@@ -270,7 +313,7 @@ impl World {
         }
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
-            if client.running && due(client.session.poll_timeout()) {
+            if client.running && !client.stopped && due(client.session.poll_timeout()) {
                 assert!(!stalled, "{} asks for the same moment again", client.record.tag);
                 self.with_client(index, |session, _, now| session.handle_timeout(now));
             }

@@ -106,12 +106,12 @@ impl Session {
                     }
                 }
                 Ok(Some(Piece::Frame(Frame::Refused { nonce, reason, detail }))) => {
-                    self.refused(nonce, reason, detail);
-                    return self.hang_up(now);
+                    self.hang_up(now);
+                    return self.refused(nonce, reason, detail);
                 }
                 Err(DecodeError::Version(version)) => {
-                    self.refused_version(connection.server, version);
-                    return self.hang_up(now);
+                    self.hang_up(now);
+                    return self.refused_version(connection.server, version);
                 }
                 other => {
                     log::debug!("{} does not speak this protocol: {other:?}", connection.server);
@@ -135,7 +135,9 @@ impl Session {
         let Some(link) = link else { return };
         let outcome = link.receive(bytes, now.mono);
         self.handle_messages(now);
-        if let Err(error) = outcome {
+        if let Err(error) = outcome
+            && !self.closed
+        {
             log::debug!("the stream makes no sense any more: {error}");
             self.hang_up(now);
         }

@@ -12,9 +12,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long a skipped line may still come: until it counts as missing, where the network may have
-/// reordered it, and where it may still be retransmitted.
+/// reordered it, and where it may still be retransmitted, on this side of the server or the other.
 const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_UNORDERED: Duration = Duration::from_secs(5);
+const PATIENCE_RELIABLE: Duration = Duration::from_secs(5);
 /// Live lines kept back until the replay is complete, so that old ones come before new ones.
 const KEPT_BACK: usize = 256;
 
@@ -117,7 +117,7 @@ impl Session {
                 self.gaps.line(peer, &from, number, self.patience(), now.mono);
                 self.reach(id);
                 if self.seen.insert(id) {
-                    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+                    let transit = transit(id, upstream, now);
                     let text = clean(text).into_owned();
                     let (to, private) = (None, false);
                     self.show(Event::Message { id, from, to, text, private, held, transit });
@@ -134,7 +134,7 @@ impl Session {
             ServerMessage::Whisper { id, upstream, from, text, .. } => {
                 let (id, from) = (WallTime(id), clean(from).into_owned());
                 if self.seen.insert(id) {
-                    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+                    let transit = transit(id, upstream, now);
                     let text = clean(text).into_owned();
                     let (to, private) = (None, true);
                     self.show(Event::Message { id, from, to, text, private, held, transit });
@@ -151,7 +151,7 @@ impl Session {
                     text: clean(text).into_owned(),
                     private: true,
                     held: Duration::ZERO,
-                    transit: 0,
+                    transit: None,
                 });
             }
             ServerMessage::NotHere { number, to } => {
@@ -280,9 +280,16 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        match self.config.delivery {
-            Delivery::ReliableUnordered => PATIENCE_UNORDERED,
-            Delivery::Unreliable | Delivery::ReliableOrdered => PATIENCE,
+        match (self.config.transport, self.config.delivery) {
+            (Transport::Udp, Delivery::Unreliable) => PATIENCE,
+            _ => PATIENCE_RELIABLE,
         }
     }
+}
+
+/// From the author's keyboard to here. The ends of the range stand for clocks that have nothing to
+/// do with each other, or for an author who did not say when.
+fn transit(id: WallTime, upstream: i32, now: Now) -> Option<i64> {
+    let known = upstream != i32::MAX && upstream != i32::MIN;
+    known.then(|| now.wall.micros_since(id).saturating_add(i64::from(upstream)))
 }

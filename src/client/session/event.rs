@@ -37,8 +37,9 @@ pub enum Event {
         private: bool,
         /// How long it waited here for an earlier one.
         held: Duration,
-        /// From its author's keyboard to here, microseconds, as far as the clocks agree.
-        transit: i64,
+        /// From its author's keyboard to here, microseconds, as far as the clocks agree; `None`
+        /// where they do not at all, or the author did not say.
+        transit: Option<i64>,
     },
     /// A line said before this client came, or while it was away.
     History {

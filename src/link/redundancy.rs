@@ -1,0 +1,123 @@
+//! Copies sent before anything is known to be lost: chat's advantage over a byte stream.
+//!
+//! Messages are small, so a datagram that leaves anyway has room for those before it that are not
+//! acknowledged yet (RFC 4103 §4 does so for typed text). A copy is the same frame with the same
+//! id in another datagram, and the receiver drops what it has: the wire knows nothing of this.
+//!
+//! **The rule.** Every small message that is unacknowledged is to be on its way in [`copies`]
+//! datagrams: as many as it takes, at the loss this link measures, for all of them to be lost
+//! less than about once in a thousand times; four at most. The first is the message itself; the
+//! others ride along in what leaves at least half a [`spacing`] later, and leave alone if nothing
+//! did within a whole one (a thin stream has no later packets to wait for). Spread out like this
+//! they survive a short burst of losses. Below a loss of 0.2 % there are none.
+//!
+//! **The budget.** Bytes of copies are at most `copies - 1` times the bytes of messages sent for
+//! another reason (first or again), so at most three times: RFC 8085 §3.1 wants what is sent to
+//! follow what the path carries, and repair traffic is traffic. Copies count against the
+//! congestion window like everything (RFC 9002 §7) and leave a quarter of it free; and a sender
+//! that has anything else to send, or would if a window let it, sends none. So a bulk sender never
+//! does, and redundancy hardly ever keeps a message waiting.
+//!
+//! **Why not earlier retransmission** (RFC 5827, RFC 8985)? A datagram overtaken by one 1/8 of a
+//! round trip younger is found lost already (RFC 9002 §6.1.2), without waiting for three. What
+//! remains is the round trip itself, and only a copy sent ahead saves that.
+
+use super::congestion::Congestion;
+use super::outbox::FRAME_OVERHEAD;
+use super::rtt::{GRANULARITY, Rtt};
+use crate::protocol::limits::{MAX_ACK_DELAY, MAX_DATAGRAM};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// A message longer than this is not copied: it is not small beside a datagram's headers.
+pub(super) const MAX_COPIED: usize = 256;
+/// Bytes of copies that may be saved up for later.
+const MAX_CREDIT: u64 = 2 * MAX_DATAGRAM as u64;
+/// Copies leave this part of the congestion window free for what has to leave.
+const WINDOW_RESERVE: usize = 4;
+/// From each of these losses on, one more datagram carries each message: 0.2 %, 3.2 %, 10 %. (The
+/// square root of 0.001 is 0.032, the cube root 0.1.)
+const STEPS: [u32; 3] = [Loss::ONE / 500, Loss::ONE * 4 / 125, Loss::ONE / 10];
+/// What a link supposes before it has seen anything, 0.5 %: about its first 25 datagrams have
+/// copies, for those are the ones whose loss would be repaired slowest (§6.2.2 of RFC 9002).
+const PRIOR: Loss = Loss { share: Loss::ONE / 200, weight: 16 };
+/// So many probes in a row are two datagrams each where datagrams get lost (RFC 9002 §6.2.4).
+const PAIRED_PROBES: u32 = 2;
+
+/// The share of datagrams that were lost on the way out: RFC 7680's loss ratio, of those datagrams
+/// that ask for an acknowledgment, with "lost" as RFC 9002 §6 declares it. A moving average: each
+/// datagram weighs 1/128, and more among the first, as if there had been 16 before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    share: u32,
+    weight: u32,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        PRIOR
+    }
+}
+
+impl Loss {
+    const ONE: u32 = 1 << 24;
+    const WEIGHT: u32 = 128;
+
+    pub(super) fn on_acked(&mut self) {
+        self.weight = (self.weight + 1).min(Self::WEIGHT);
+        self.share -= self.share / self.weight;
+    }
+
+    pub(super) fn on_lost(&mut self) {
+        self.weight = (self.weight + 1).min(Self::WEIGHT);
+        self.share += (Self::ONE - self.share) / self.weight;
+    }
+
+    /// In thousandths.
+    pub(super) fn per_mille(self) -> u32 {
+        (u64::from(self.share) * 1_000 / u64::from(Self::ONE)) as u32
+    }
+}
+
+/// In how many datagrams each message is to be on its way.
+pub(super) fn copies(loss: Loss) -> u32 {
+    1 + STEPS.iter().filter(|step| loss.share >= **step).count() as u32
+}
+
+/// Datagrams for a probe, the `in_a_row`th.
+pub(super) fn probes(loss: Loss, in_a_row: u32) -> u32 {
+    if copies(loss) > 1 && in_a_row <= PAIRED_PROBES { 2 } else { 1 }
+}
+
+/// How long a message's next copy waits for company.
+pub(super) fn spacing(rtt: &Rtt) -> Duration {
+    (rtt.smoothed / 2).clamp(GRANULARITY, MAX_ACK_DELAY)
+}
+
+/// What the policy remembers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Redundancy {
+    credit: u64,
+}
+
+impl Redundancy {
+    /// A message left, but not as a copy.
+    pub(super) fn on_sent(&mut self, bytes: usize, copies: u32) {
+        let earned = bytes as u64 * u64::from(copies - 1);
+        self.credit = (self.credit + earned).min(MAX_CREDIT);
+    }
+
+    /// A copy left.
+    pub(super) fn on_copied(&mut self, bytes: usize) {
+        self.credit = self.credit.saturating_sub(bytes as u64);
+    }
+
+    /// Whether a copy of so many bytes may leave in a datagram that has `before` without it.
+    pub(super) fn allows(&self, bytes: usize, before: usize, congestion: &Congestion) -> bool {
+        let reserve = congestion.window() as usize / WINDOW_RESERVE;
+        bytes as u64 <= self.credit
+            && before + FRAME_OVERHEAD + bytes + reserve <= congestion.room()
+    }
+}

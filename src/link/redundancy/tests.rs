@@ -1,0 +1,286 @@
+//! One-way delay and bytes through a relay, in virtual time: what the policy is for.
+//!
+//! ```text
+//! mouth ── 25 ms, loss ── relay ── 25 ms, loss ── ear
+//! ```
+
+use super::{Loss, copies};
+use crate::link::{Link, Payload, Role};
+use crate::protocol::{Datagram, Delivery};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const DELAY: Duration = Duration::from_millis(25);
+/// Ethernet, IPv4 and UDP headers.
+const HEADERS: u64 = 14 + 20 + 8;
+/// Encoded messages of the chat: a line of 64 bytes going up and down, and its acceptance.
+const SAY: usize = 76;
+const LINE: usize = 94;
+const ACCEPTED: usize = 12;
+/// Not a line's number.
+const WELCOME: u32 = u32::MAX;
+
+/// Which two links a datagram travels between: `links[2 * hop + end]`.
+type Way = usize;
+
+/// A sender's link (0), the relay's to it (1), the relay's to the receiver (2), the receiver's (3).
+struct Relay {
+    now: Timestamp,
+    links: [Link; 4],
+    under_way: BTreeMap<(Timestamp, u64), (Way, Vec<u8>)>,
+    datagrams: u64,
+    bytes: u64,
+    loss_per_mille: u64,
+    chance: u64,
+    delivery: Delivery,
+    /// When each line arrived.
+    arrived: BTreeMap<u32, Timestamp>,
+    order: Vec<u32>,
+    /// Turns of the loop at this very moment.
+    steps: u32,
+}
+
+impl Relay {
+    fn new(loss_per_mille: u64, seed: u64, delivery: Delivery) -> Self {
+        let now = Timestamp::from_micros(1_000_000);
+        let client = Role::Client { heartbeat: Duration::from_secs(2) };
+        let roles = [client, Role::Server, Role::Server, client];
+        Self {
+            now,
+            links: roles.map(|role| Link::new(7, role, 1, now)),
+            under_way: BTreeMap::new(),
+            datagrams: 0,
+            bytes: 0,
+            loss_per_mille,
+            chance: seed,
+            delivery,
+            arrived: BTreeMap::new(),
+            order: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    /// SplitMix64 (Steele, Lea and Flood, 2014).
+    fn is_lost(&mut self) -> bool {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % 1_000 < self.loss_per_mille
+    }
+
+    fn say(&mut self, number: u32) {
+        let payload = padded(number, SAY);
+        self.links[0].send(payload, self.delivery, None).unwrap();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        self.pass_on();
+        for way in 0..4 {
+            let mut bytes = Vec::new();
+            while self.links[way].poll_transmit(&mut bytes, self.now) {
+                self.datagrams += 1;
+                if !self.is_lost() {
+                    self.bytes += bytes.len() as u64 + HEADERS;
+                    let key = (self.now + DELAY, self.datagrams);
+                    self.under_way.insert(key, (way ^ 1, bytes.clone()));
+                }
+            }
+        }
+    }
+
+    /// What the relay got it accepts and passes on.
+    fn pass_on(&mut self) {
+        while let Some(received) = self.links[1].poll_received() {
+            let number = number(&received.payload);
+            self.links[1].send(padded(number, ACCEPTED), Delivery::ReliableOrdered, None).unwrap();
+            self.links[2].send(padded(number, LINE), self.delivery, None).unwrap();
+        }
+        while self.links[0].poll_received().is_some() {}
+        while let Some(received) = self.links[3].poll_received() {
+            let number = number(&received.payload);
+            if number == WELCOME {
+                continue;
+            }
+            assert!(self.arrived.insert(number, self.now).is_none(), "{number} came twice");
+            self.order.push(number);
+        }
+    }
+
+    fn run_until(&mut self, end: Timestamp) {
+        loop {
+            let timeouts = self.links.iter().filter_map(|link| link.poll_timeout().map(|t| t.0));
+            let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
+            let Some(next) = timeouts.chain(arrival).min().filter(|next| *next <= end) else {
+                break;
+            };
+            self.steps = if next > self.now { 0 } else { self.steps + 1 };
+            assert!(self.steps < 1_000, "time stands still");
+            self.now = self.now.max(next);
+            match self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                Some(entry) => {
+                    let (to, bytes) = entry.remove();
+                    let datagram = Datagram::decode(&bytes).unwrap();
+                    self.links[to].receive(&datagram, bytes.len(), self.now);
+                }
+                None => self.links.iter_mut().for_each(|link| link.handle_timeout(self.now)),
+            }
+            self.flush();
+        }
+        self.now = end;
+    }
+}
+
+fn padded(number: u32, size: usize) -> Payload {
+    let mut payload = number.to_be_bytes().to_vec();
+    payload.resize(size, b'x');
+    payload.into()
+}
+
+fn number(payload: &[u8]) -> u32 {
+    u32::from_be_bytes(*payload.first_chunk().unwrap())
+}
+
+/// One-way delays over many runs, sorted, and bytes on the wire a line.
+struct Measured {
+    delays: Vec<Duration>,
+    /// Of each run: its 99th percentile.
+    runs: Vec<Duration>,
+    bytes_per_line: u64,
+}
+
+/// By nearest rank.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent).div_ceil(100) - 1]
+}
+
+/// As scripts/delay-under-loss.py does: a second after the welcome the lines begin.
+fn run(percent: u64, rate: u32, delivery: Delivery, seed: u64) -> (Relay, Vec<Duration>) {
+    let mut relay = Relay::new(10 * percent, seed, delivery);
+    for way in [1, 2] {
+        let welcome = padded(WELCOME, 100);
+        relay.links[way].send(welcome, Delivery::ReliableOrdered, None).unwrap();
+    }
+    relay.flush();
+    let start = relay.now + Duration::from_secs(1);
+    let due = |line: u32| start + Duration::from_secs(1) * line / rate;
+    let count = 30 * rate;
+    for line in 0..count {
+        relay.run_until(due(line));
+        relay.say(line);
+    }
+    relay.run_until(relay.now + Duration::from_secs(10));
+    assert_eq!(relay.arrived.len(), count as usize, "lines are missing");
+    assert!(delivery == Delivery::ReliableUnordered || relay.order.is_sorted());
+    let mut delays: Vec<_> = (0..count).map(|n| relay.arrived[&n].since(due(n))).collect();
+    delays.sort_unstable();
+    (relay, delays)
+}
+
+fn measure(percent: u64, rate: u32, delivery: Delivery) -> Measured {
+    let seeds = if rate < 10 { 100 } else { 10 };
+    let (mut delays, mut runs, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for seed in 0..seeds {
+        let (relay, own) = run(percent, rate, delivery, seed);
+        runs.push(percentile(&own, 99));
+        delays.extend(own);
+        bytes += relay.bytes;
+    }
+    delays.sort_unstable();
+    runs.sort_unstable();
+    let bytes_per_line = bytes / delays.len() as u64;
+    Measured { delays, runs, bytes_per_line }
+}
+
+/// TCP on such a path, measured: 60, 121, 706, 1,775, 6,264 and (two lines a second) 996 ms at the
+/// 99th percentile, and about 400 bytes a line and more. The bounds here are tighter than the
+/// share of it that is asked for: 1.05, 0.7, 0.2, 0.1, 0.05, 0.3.
+#[test]
+fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
+    let bounds = [
+        (0, 50, 51, 495),
+        (1, 50, 80, 700),
+        (5, 50, 105, 880),
+        (10, 50, 130, 880),
+        (20, 50, 220, 880),
+        (10, 2, 250, 1_950),
+    ];
+    for (percent, rate, milliseconds, bytes) in bounds {
+        let ordered = measure(percent, rate, Delivery::ReliableOrdered);
+        let unordered = measure(percent, rate, Delivery::ReliableUnordered);
+        for (name, measured) in [("ordered", &ordered), ("unordered", &unordered)] {
+            let [p50, p99, max] = [50, 99, 100].map(|p| percentile(&measured.delays, p));
+            // Two runs in a hundred may be unlucky: few lines, and the first ones in trouble.
+            let typical = percentile(&measured.runs, 90);
+            println!(
+                "{percent:2} % {rate:2}/s {name:9} p50 {p50:8.1?} p99 {p99:8.1?} max {max:8.1?}, \
+                 p99 of nine runs in ten {typical:8.1?}, {} bytes a line",
+                measured.bytes_per_line
+            );
+            assert!(typical.max(p99) <= Duration::from_millis(milliseconds));
+            assert!(measured.bytes_per_line <= bytes);
+        }
+        for percent in [50, 90, 99] {
+            let [first, second] = [&unordered, &ordered].map(|m| percentile(&m.delays, percent));
+            assert!(first <= second, "{first:?} > {second:?}");
+        }
+    }
+}
+
+#[test]
+fn a_clean_path_carries_copies_of_the_first_messages_only() {
+    let (relay, _) = run(0, 50, Delivery::ReliableOrdered, 0);
+    for link in &relay.links[..3] {
+        let stats = link.stats();
+        assert!(stats.redundant <= 30, "{} copies", stats.redundant);
+        assert_eq!((stats.redundancy, stats.loss_per_mille), (0, 0));
+    }
+}
+
+#[test]
+fn copies_stay_within_their_budget() {
+    for percent in [1, 10, 40] {
+        let (relay, _) = run(percent, 20, Delivery::ReliableOrdered, 1);
+        for link in &relay.links {
+            let stats = link.stats();
+            let all = stats.sent_message_bytes + LINE as u64 * stats.retransmitted;
+            assert!(stats.redundant_bytes <= 3 * all, "{stats:?}");
+        }
+    }
+}
+
+/// A sender with a full queue, on a path that loses one datagram in twenty.
+#[test]
+fn a_bulk_sender_sends_no_copies() {
+    let mut relay = Relay::new(50, 1, Delivery::ReliableUnordered);
+    for line in 0..500 {
+        relay.links[0].send(padded(line, SAY), relay.delivery, None).unwrap();
+    }
+    relay.flush();
+    while relay.links[0].queued_bytes() > 128 * (SAY + 32) {
+        relay.run_until(relay.now + Duration::from_millis(10));
+    }
+    assert_eq!(relay.links[0].stats().redundant, 0);
+}
+
+#[test]
+fn the_number_of_copies_follows_the_loss_and_forgets_it() {
+    let mut loss = Loss::default();
+    assert_eq!(copies(loss), 2);
+    let until = |loss: &mut Loss, wanted| {
+        (0..).find(|_| {
+            loss.on_acked();
+            copies(*loss) == wanted
+        })
+    };
+    assert_eq!(until(&mut loss, 1), Some(24));
+    (0..200).for_each(|_| loss.on_acked());
+    assert_eq!(loss.per_mille(), 0);
+    loss.on_lost();
+    assert_eq!((copies(loss), loss.per_mille()), (2, 8));
+    (0..1_000).for_each(|n| if n % 5 == 0 { loss.on_lost() } else { loss.on_acked() });
+    assert_eq!(copies(loss), 4);
+    assert!((190..210).contains(&loss.per_mille()), "{}", loss.per_mille());
+    assert!(until(&mut loss, 1).is_some_and(|acked| (500..700).contains(&acked)));
+}

@@ -1,0 +1,196 @@
+//! What the processes of a world do with their connections: the part of the sockets' drivers.
+
+use crate::wires::{End, Signal, Weather, Wire};
+use crate::world::World;
+use chatagram::hub::{Destination, Hub, StreamId};
+use chatagram::registry::Path;
+use chatagram::time::Timestamp;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Somebody who connected and did not join is cut off after this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Peers, and those who have not joined.
+const MAX_CONNECTIONS: usize = 16 + 64;
+
+impl World {
+    /// The weather, and the connections it is for.
+    fn wires(&mut self) -> (&mut crate::wires::Wires, Weather<'_>) {
+        let (impairment, now) = (self.network.impairment, self.now);
+        (&mut self.wires, Weather { impairment, now, dice: &mut self.dice })
+    }
+
+    /// A client connects, or (without an index) a stranger.
+    pub(crate) fn connect(&mut self, client: Option<usize>, to: SocketAddr) -> u64 {
+        let from = match client {
+            Some(index) => self.clients[index].address,
+            None => ([66, 6, 6, 6], 1).into(),
+        };
+        let full = self.dice.chance(self.network.impairment.loss / 10);
+        let listened_to = to == self.server.address && self.server.hub.is_some() && !full;
+        let (wires, mut weather) = self.wires();
+        wires.connect(client, from, listened_to, &mut weather)
+    }
+
+    /// A client closes its connection, if it has one.
+    pub(crate) fn hang_up(&mut self, client: usize) {
+        let (wires, mut weather) = self.wires();
+        if let Some((_, wire)) = wires.of(client) {
+            wire.close(End::Client, &mut weather);
+        }
+    }
+
+    /// Somebody writes to a connection.
+    pub(crate) fn write(&mut self, id: u64, to: End, bytes: &[u8]) -> bool {
+        let ends = match self.wires.get(id).map(|wire| wire.address) {
+            Some(client) if to == End::Client => [self.server.address, client],
+            Some(client) => [client, self.server.address],
+            None => return false,
+        };
+        self.network.note(ends, bytes, self.now);
+        let (wires, mut weather) = self.wires();
+        wires.get(id).is_some_and(|wire| wire.write(to, bytes, &mut weather))
+    }
+
+    /// Hands the session's bytes to its connection.
+    pub(crate) fn write_stream(&mut self, client: usize) {
+        let now = self.clients[client].clock.now(self.now);
+        let Some((id, _)) = self.wires.of(client).filter(|(_, wire)| wire.announced) else { return };
+        let mut bytes = Vec::new();
+        while self.clients[client].session.poll_stream_transmit(&mut bytes, now) {
+            if self.write(id, End::Server, &bytes) {
+                self.clients[client].session.handle_stream_writable(now);
+            }
+        }
+    }
+
+    /// Carries out what the hub wants done with a connection. True when it can go on writing.
+    pub(crate) fn serve_stream(&mut self, to: Destination, bytes: &[u8]) -> Option<StreamId> {
+        match to {
+            Destination::Stream(id) => self.write(id.0, End::Client, bytes).then_some(id),
+            Destination::Close(id) => {
+                let (wires, mut weather) = self.wires();
+                if let Some(wire) = wires.get(id.0) {
+                    wire.close(End::Server, &mut weather);
+                }
+                None
+            }
+            Destination::Datagram(_) => None,
+        }
+    }
+
+    /// The server is no more. Its kernel may or may not live to say so.
+    pub(crate) fn kill_server(&mut self) {
+        self.server.hub = None;
+        let (wires, mut weather) = self.wires();
+        for wire in wires.all() {
+            match weather.dice.below(3) {
+                0 => wire.break_off(&mut weather),
+                1 => wire.let_go(End::Server),
+                _ => wire.close(End::Server, &mut weather),
+            }
+            wire.let_go(End::Server);
+        }
+        wires.tidy();
+    }
+
+    /// A client is no more; its kernel as with the server.
+    pub(crate) fn kill_client(&mut self, index: usize) {
+        self.clients[index].running = false;
+        let (wires, mut weather) = self.wires();
+        let Some((_, wire)) = wires.of(index) else { return };
+        match weather.dice.chance(300) {
+            true => wire.break_off(&mut weather),
+            false => wire.close(End::Client, &mut weather),
+        }
+        wire.let_go(End::Client);
+    }
+
+    /// A client reads nothing any more, or again.
+    pub(crate) fn stall(&mut self, client: usize, stalled: bool) {
+        if let Some((_, wire)) = self.wires.of(client) {
+            wire.stall(End::Client, stalled);
+        }
+    }
+
+    /// A connection breaks for no reason that its ends could see.
+    pub(crate) fn break_off(&mut self, client: usize) {
+        let (wires, mut weather) = self.wires();
+        if let Some((_, wire)) = wires.of(client) {
+            wire.break_off(&mut weather);
+        }
+    }
+
+    /// When something arrives on a connection next.
+    pub(crate) fn next_signal(&self) -> Option<(Timestamp, u64, End)> {
+        let cut_off = &self.network.cut_off;
+        let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
+        self.wires.next_arrival(|wire, end| {
+            let cut = cut_off.contains(&wire.address) || cut_off.contains(&self.server.address);
+            !cut && !(end == End::Client && stopped(wire))
+        })
+    }
+
+    /// Hands the signal to the end where it arrives.
+    pub(crate) fn deliver_signal(&mut self, id: u64, at: End) {
+        let (wires, mut weather) = self.wires();
+        let arrived = wires.arrive(id, at, &mut weather);
+        let client = wires.get(id).and_then(|wire| wire.client);
+        if let Some((signal, writable)) = arrived {
+            match (at, client) {
+                (End::Server, _) => self.deliver_to_hub(id, signal),
+                (End::Client, Some(index)) => self.deliver_to_session(id, index, signal),
+                (End::Client, None) => {}
+            }
+            match (at, client) {
+                _ if !writable => {}
+                (End::Client, _) => {
+                    self.with_hub(|hub, now| hub.handle_stream_writable(StreamId(id), now));
+                }
+                (End::Server, Some(index)) if self.wires.of(index).is_some_and(|w| w.0 == id) => {
+                    self.with_client(index, |session, _, now| session.handle_stream_writable(now));
+                }
+                _ => {}
+            }
+        }
+        self.wires.tidy();
+    }
+
+    fn deliver_to_hub(&mut self, id: u64, signal: Signal) {
+        let Some(wire) = self.wires.get(id) else { return };
+        let (stream, path) = (StreamId(id), Path { local: 0, remote: wire.address });
+        if signal == Signal::Opened {
+            wire.taken = Some(self.now);
+        }
+        self.with_hub(|hub: &mut Hub, now| match signal {
+            Signal::Opened => hub.handle_stream_opened(stream, path, now),
+            Signal::Bytes(bytes) => hub.handle_stream_bytes(stream, &bytes, now),
+            Signal::Closed => hub.handle_stream_closed(stream, now),
+        });
+    }
+
+    fn deliver_to_session(&mut self, id: u64, index: usize, signal: Signal) {
+        let server = self.server.address;
+        if let Some(wire) = self.wires.get(id)
+            && signal == Signal::Opened
+        {
+            wire.announced = true;
+        }
+        self.with_client(index, |session, _, now| match signal {
+            Signal::Opened => session.handle_connected(server, now),
+            Signal::Bytes(bytes) => session.handle_stream_bytes(&bytes, now),
+            Signal::Closed => session.handle_disconnected(now),
+        });
+    }
+
+    /// The server keeps no more connections than it promised, and none for longer.
+    pub(crate) fn check_connections(&self) {
+        let open = |wire: &Wire| wire.is_held(End::Server) && wire.taken.is_some();
+        assert!(self.wires.count(open) <= MAX_CONNECTIONS, "too many connections");
+        let overdue = self.wires.count(|wire| {
+            let since = wire.taken.filter(|_| wire.client.is_none() && open(wire));
+            since.is_some_and(|since| since + PATIENCE < self.now)
+        });
+        assert_eq!(overdue, 0, "connections are open that have not joined in time");
+    }
+}

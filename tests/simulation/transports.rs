@@ -1,0 +1,132 @@
+//! What can happen to a room that some are in over UDP and others over TCP.
+
+use crate::dice::Dice;
+use crate::network::Impairment;
+use crate::scenarios::{
+    MODES, NAMES, SECOND, converse, everybody_comes, everybody_leaves, say, settle,
+};
+use crate::wires::End;
+use crate::world::World;
+use chatagram::protocol::LeaveReason;
+
+/// Every delivery and both transports in one room, and nothing but a bad network.
+pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let world = room(&mut dice, seed, verbose);
+    converse(world, dice)
+}
+
+/// Somebody's process stands still, or does not read, while the others talk a lot.
+pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = room(&mut dice, seed, verbose);
+    everybody_comes(&mut world);
+    let victim = dice.below(world.clients.len());
+    let deaf = dice.chance(300);
+    match deaf {
+        true => world.stall(victim, true),
+        false => world.clients[victim].stopped = true,
+    }
+    for _ in 0..6 {
+        world.run_for(5 * SECOND - SECOND / 6);
+        talk(&mut world, &mut dice, victim);
+    }
+    if !deaf {
+        everybody_knows_of_the_loss(&world, victim);
+    }
+    relieve(&mut world);
+    settle(&mut world);
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
+/// Somebody says a lot, and soon all but the one who stands still have it.
+fn talk(world: &mut World, dice: &mut Dice, victim: usize) {
+    let count = world.clients.len();
+    let speaker = (victim + 1 + dice.below(count - 1)) % count;
+    for _ in 0..dice.below(40) {
+        say(world, dice, speaker);
+    }
+    let before = world.clients[speaker].record.said();
+    world.run_until("the others have heard it", SECOND, |world| {
+        let sender = &world.clients[speaker].record;
+        let others = (0..count).filter(|index| ![victim, speaker].contains(index));
+        others.map(|index| world.clients[index].record.account(sender)).all(|(heard, missing)| {
+            assert_eq!(missing, 0);
+            heard == before
+        })
+    });
+}
+
+fn everybody_knows_of_the_loss(world: &World, victim: usize) {
+    let name = &world.clients[victim].nickname;
+    for (index, client) in world.clients.iter().enumerate().filter(|(index, _)| *index != victim) {
+        let departed = client.record.departed.get(name);
+        assert_eq!(departed, Some(&LeaveReason::Timeout), "{index} was not told");
+    }
+}
+
+/// More strangers than the server keeps connect and say nothing, or nonsense; somebody comes all the
+/// same.
+pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.tcp = 1_000;
+    for name in &NAMES[..2] {
+        for _ in 0..dice.below(100) {
+            stranger(&mut world, &mut dice);
+        }
+        let pause = dice.within(5 * SECOND);
+        world.run_for(pause);
+        world.start_client(name, MODES[dice.below(3)], &[]);
+        everybody_comes(&mut world);
+    }
+    settle(&mut world);
+    let held = world.wires.count(|wire| wire.is_held(End::Server) && wire.client.is_none());
+    assert_eq!(held, 0, "strangers are still connected");
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
+/// Something happens that only happens to connections, or to processes.
+pub(crate) fn mishap(world: &mut World, dice: &mut Dice) {
+    let index = dice.below(world.clients.len());
+    match dice.below(6) {
+        0 | 1 => world.break_off(index),
+        2 => world.stall(index, true),
+        3 => world.clients[index].stopped = true,
+        4 => relieve(world),
+        _ => stranger(world, dice),
+    }
+}
+
+/// Whoever stood still or did not read does so again.
+pub(crate) fn relieve(world: &mut World) {
+    for index in 0..world.clients.len() {
+        world.clients[index].stopped = false;
+        world.stall(index, false);
+    }
+}
+
+/// Somebody who never joins connects.
+fn stranger(world: &mut World, dice: &mut Dice) {
+    let id = world.connect(None, world.server.address);
+    let mut bytes: Vec<u8> = (0..dice.below(40)).map(|_| dice.roll() as u8).collect();
+    if dice.chance(700)
+        && let Some(preface) = bytes.first_chunk_mut::<12>()
+    {
+        *preface = *b"CG\x01\x00\0\0\0\0\0\0\0\0";
+    }
+    if dice.chance(600) {
+        world.write(id, End::Server, &bytes);
+    }
+}
+
+fn room(dice: &mut Dice, seed: u64, verbose: bool) -> World {
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.tcp = 600;
+    for name in &NAMES[..3 + dice.below(3)] {
+        world.start_client(name, MODES[dice.below(3)], &[]);
+    }
+    world
+}
