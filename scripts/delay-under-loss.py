@@ -52,6 +52,13 @@ def percentile(ordered, share):
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
+def wait_for_welcome(client):
+    for line in client.stdout:
+        if json.loads(line)["event"] == "welcome":
+            return
+    sys.exit("a client was not let in: is the loss too high to join at all?")
+
+
 def measure(program, mode, rate, count):
     """Sends `count` lines at `rate` a second. The delays in ms, how many were missing, the bytes."""
     client = [program, "client", SERVER, "--no-cache", "--output", "json", *MODES[mode]]
@@ -68,12 +75,11 @@ def measure(program, mode, rate, count):
                 order.append(number)
                 arrivals.setdefault(number, now)
 
-    first = json.loads(receiver.stdout.readline())
-    assert first["event"] == "welcome", first
+    wait_for_welcome(receiver)
     threading.Thread(target=listen, daemon=True).start()
     sender = inside("cg-clients", *client, "--nick", "mouth", "--stay", "2s",
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert json.loads(sender.stdout.readline())["event"] == "welcome"
+    wait_for_welcome(sender)
     threading.Thread(target=sender.stdout.read, daemon=True).start()
     time.sleep(1)
     before = bytes_passed()

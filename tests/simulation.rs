@@ -8,6 +8,8 @@
 // A test that cannot go on fails: that is what these are for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "simulation/cast.rs"]
+mod cast;
 #[path = "simulation/checks.rs"]
 mod checks;
 #[path = "simulation/dice.rs"]
@@ -16,6 +18,8 @@ mod dice;
 mod guard;
 #[path = "simulation/network.rs"]
 mod network;
+#[path = "simulation/reflection.rs"]
+mod reflection;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
 #[path = "simulation/streams.rs"]
@@ -111,6 +115,6 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn two_servers_aimed_at_each_other_fall_silent() {
     for seed in 0..50 {
-        scenarios::two_servers(seed);
+        reflection::two_servers(seed);
     }
 }

@@ -1,11 +1,20 @@
-//! How much may be on its way: NewReno as in RFC 9002 §7. A chat is hardly ever limited by it;
-//! a bulk sender is, and so leaves room for others (RFC 8085 §3.1).
+//! How much may be on its way: CUBIC (RFC 9438), in the frame of RFC 9002 §7. It is what the kernel's
+//! TCP does, so neither starves the other on a shared bottleneck (RFC 8085 §3.1). A chat is hardly
+//! ever limited by it; a bulk sender is.
 
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
+use std::time::Duration;
 
+const SEGMENT: f64 = MAX_DATAGRAM as f64;
 const INITIAL_WINDOW: u64 = 10 * MAX_DATAGRAM as u64;
 const MINIMUM_WINDOW: u64 = 2 * MAX_DATAGRAM as u64;
+/// Multiplicative decrease (RFC 9438 §4.6).
+const BETA: f64 = 0.7;
+/// Aggressiveness, segments per second cubed (§5.1).
+const C: f64 = 0.4;
+/// The additive increase of a Reno sender that decreases by `BETA` (§4.3).
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
 /// The controller. Sizes are bytes of UDP payload.
 #[derive(Clone, Debug)]
@@ -14,11 +23,33 @@ pub(super) struct Congestion {
     threshold: u64,
     in_flight: u64,
     recovery_start: Option<Timestamp>,
+    /// The window before the last decrease, bytes.
+    w_max: f64,
+    epoch: Option<Epoch>,
+}
+
+/// Growth since the last decrease.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    start: Timestamp,
+    /// Where the curve is flat, bytes.
+    plateau: f64,
+    /// Seconds until the curve is back at `w_max` (§4.2).
+    k: f64,
+    /// What a Reno sender would have by now, bytes (§4.3).
+    w_est: f64,
 }
 
 impl Default for Congestion {
     fn default() -> Self {
-        Self { window: INITIAL_WINDOW, threshold: u64::MAX, in_flight: 0, recovery_start: None }
+        Self {
+            window: INITIAL_WINDOW,
+            threshold: u64::MAX,
+            in_flight: 0,
+            recovery_start: None,
+            w_max: 0.0,
+            epoch: None,
+        }
     }
 }
 
@@ -44,35 +75,59 @@ impl Congestion {
         self.in_flight += bytes;
     }
 
-    /// It was acknowledged (§7.3.1, §7.3.3). A window that was not in use does not grow (§7.8).
-    pub(super) fn on_acked(&mut self, bytes: u64, sent: Timestamp) {
-        let was_limited = 2 * self.in_flight >= self.window;
+    /// It was acknowledged. A window that was not in use does not grow (RFC 9002 §7.8).
+    pub(super) fn on_acked(&mut self, bytes: u64, sent: Timestamp, now: Timestamp, rtt: Duration) {
+        let (used, window) = (self.in_flight, self.window);
         self.in_flight = self.in_flight.saturating_sub(bytes);
-        if !was_limited || self.in_recovery(sent) {
-            return;
+        if 4 * used < window {
+            self.epoch = None; // time without anything to send is no time on the curve (§5.8)
+        } else if 2 * used >= window && !self.in_recovery(sent) {
+            if self.window < self.threshold {
+                self.window += bytes; // slow start (RFC 9002 §7.3.1)
+            } else {
+                self.avoid_congestion(bytes as f64, now, rtt);
+            }
         }
-        self.window += if self.window < self.threshold {
-            bytes
-        } else {
-            (MAX_DATAGRAM as u64 * bytes / self.window).max(1)
-        };
     }
 
-    /// It was lost (§7.3.2): once per round trip the window halves.
+    /// It was lost: once per round trip the window shrinks (RFC 9002 §7.3.2, RFC 9438 §4.6, §4.7).
     pub(super) fn on_lost(&mut self, bytes: u64, sent: Timestamp, now: Timestamp) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if self.in_recovery(sent) {
             return;
         }
+        let window = self.window as f64;
+        // Fast convergence: who shrinks twice running makes room for a newcomer.
+        self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
         self.recovery_start = Some(now);
-        self.window = (self.window / 2).max(MINIMUM_WINDOW);
+        self.epoch = None;
+        self.window = ((window * BETA) as u64).max(MINIMUM_WINDOW);
         self.threshold = self.window;
     }
 
-    /// Everything sent over a long time was lost (§7.6.2).
+    /// Everything sent over a long time was lost (RFC 9002 §7.6.2).
     pub(super) fn on_persistent_congestion(&mut self) {
         self.window = MINIMUM_WINDOW;
         self.recovery_start = None;
+        self.epoch = None;
+    }
+
+    fn avoid_congestion(&mut self, acked: f64, now: Timestamp, rtt: Duration) {
+        let window = self.window as f64;
+        let plateau = self.w_max.max(window);
+        let epoch = self.epoch.get_or_insert_with(|| Epoch {
+            start: now,
+            plateau,
+            k: ((plateau - window) / SEGMENT / C).cbrt(),
+            w_est: window,
+        });
+        let t = (now.since(epoch.start) + rtt).as_secs_f64();
+        let cubic = C * (t - epoch.k).powi(3) * SEGMENT + epoch.plateau;
+        let target = cubic.clamp(window, 1.5 * window);
+        let alpha = if epoch.w_est < epoch.plateau { ALPHA } else { 1.0 };
+        epoch.w_est += alpha * SEGMENT * acked / window;
+        let grown = window + (target - window) * acked / window;
+        self.window = grown.max(epoch.w_est) as u64;
     }
 
     fn in_recovery(&self, sent: Timestamp) -> bool {
@@ -84,13 +139,32 @@ impl Congestion {
 mod tests {
     use super::*;
 
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1_000)
+    }
+
+    /// A sender that always fills its window, for some round trips; the window after each.
+    fn run(congestion: &mut Congestion, from: u64, round_trips: u64) -> Vec<u64> {
+        (0..round_trips)
+            .map(|i| {
+                let now = at(from + 100 * i);
+                for _ in 0..congestion.window() / 1_200 {
+                    congestion.on_sent(congestion.room() as u64);
+                    congestion.on_acked(1_200, now, now + RTT, RTT);
+                }
+                congestion.window()
+            })
+            .collect()
+    }
+
     #[test]
-    fn the_window_halves_once_per_round_trip_and_never_below_two_datagrams() {
+    fn the_window_shrinks_once_per_round_trip_and_never_below_two_datagrams() {
         let mut congestion = Congestion::default();
-        let at = Timestamp::from_micros;
         congestion.on_lost(1_200, at(10), at(20));
         congestion.on_lost(1_200, at(15), at(21));
-        assert_eq!(congestion.window(), INITIAL_WINDOW / 2);
+        assert_eq!(congestion.window(), 8_400);
         for moment in 30..60 {
             congestion.on_lost(1_200, at(moment), at(moment));
         }
@@ -103,7 +177,7 @@ mod tests {
         congestion.on_sent(INITIAL_WINDOW - 200);
         assert!(congestion.has_room_for(200) && !congestion.has_room_for(201));
         assert!(!congestion.has_room_for(5_000));
-        congestion.on_acked(1_000, Timestamp::ZERO);
+        congestion.on_acked(1_000, at(0), at(100), RTT);
         assert!(congestion.has_room_for(5_000));
     }
 
@@ -111,10 +185,30 @@ mod tests {
     fn only_a_used_window_grows() {
         let mut congestion = Congestion::default();
         congestion.on_sent(100);
-        congestion.on_acked(100, Timestamp::ZERO);
+        congestion.on_acked(100, at(0), at(100), RTT);
         assert_eq!(congestion.window(), INITIAL_WINDOW);
         congestion.on_sent(INITIAL_WINDOW);
-        congestion.on_acked(INITIAL_WINDOW, Timestamp::ZERO);
+        congestion.on_acked(INITIAL_WINDOW, at(0), at(100), RTT);
         assert_eq!(congestion.window(), 2 * INITIAL_WINDOW);
+    }
+
+    #[test]
+    fn the_window_comes_back_to_where_it_was_and_lingers_there() {
+        let mut congestion = Congestion { window: 120_000, ..Congestion::default() };
+        congestion.on_lost(0, at(0), at(1));
+        // K = cbrt(100 * 0.3 / 0.4) = 4.2 s: at the plateau after 42 round trips, beyond it later.
+        let windows = run(&mut congestion, 2, 70);
+        assert!(windows.is_sorted());
+        assert!((110_000..125_000).contains(&windows[41]), "{}", windows[41]);
+        assert!(windows[69] > 130_000, "{}", windows[69]);
+    }
+
+    #[test]
+    fn a_small_window_grows_at_least_as_fast_as_reno_would_let_it() {
+        let mut congestion = Congestion { window: 6_000, ..Congestion::default() };
+        congestion.on_lost(0, at(0), at(1));
+        let before = congestion.window();
+        let windows = run(&mut congestion, 2, 10);
+        assert!(windows[9] >= before + 4 * 1_200, "{windows:?}");
     }
 }

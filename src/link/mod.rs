@@ -25,6 +25,7 @@ mod stats;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transmit;
 
 pub use channel::Channel;
 pub use outbox::Payload;
@@ -32,10 +33,8 @@ pub use stats::Stats;
 pub use stream::StreamLink;
 
 use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
-use crate::protocol::{
-    Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie,
-};
-use crate::time::{Timestamp, micros};
+use crate::protocol::{Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
+use crate::time::Timestamp;
 use arrivals::{Arrival, Arrivals};
 use inbox::{Inbox, Placed};
 use outbox::Outbox;
@@ -273,46 +272,6 @@ impl Link {
         self.fates.pop_front()
     }
 
-    /// Builds the next datagram in `buffer`, if there is one to send now.
-    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
-        let heartbeat = self.heartbeat_due().is_some_and(|due| due <= now);
-        let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
-        let probe = self.probes > 0;
-        self.probes = self.probes.saturating_sub(1);
-        let messages = self.can_send_messages();
-        let copy = self.copy_due().is_some_and(|due| due <= now);
-        let answer = self.path_response.is_some();
-        if !(heartbeat || acknowledge || probe || messages || copy || answer) {
-            return false;
-        }
-        let mut writer = DatagramWriter::new(buffer);
-        let mut contents = Vec::new();
-        if let Some(cookie) = self.path_response.take() {
-            writer.push(&Frame::PathResponse(cookie));
-        }
-        if messages || probe {
-            self.write_messages(&mut writer, &mut contents, now);
-        }
-        if probe && contents.is_empty() {
-            self.write_unacknowledged(&mut writer, &mut contents, now);
-        }
-        self.write_copies(&mut writer, &mut contents, now);
-        if writer.is_empty() && (heartbeat || probe) {
-            writer.push(&Frame::Heartbeat);
-        }
-        let eliciting = !writer.is_empty();
-        if eliciting && self.role != Role::Server {
-            writer.pad_to(PATH_CHALLENGE_LEN);
-        }
-        let bytes = writer.len();
-        let header = self.header(now);
-        writer.finish(&header);
-        self.recovery.on_sent(now, bytes, eliciting, contents);
-        self.stats.sent += 1;
-        self.stats.sent_bytes += bytes as u64;
-        true
-    }
-
     /// The time has come that `poll_timeout` named.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let mut outcome = Outcome::default();
@@ -377,126 +336,6 @@ impl Link {
     /// Since when something waits for an acknowledgment.
     fn waiting_since(&self) -> Option<Timestamp> {
         [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
-    }
-
-    fn can_send_messages(&self) -> bool {
-        (self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some())
-            && self.recovery.congestion.has_room_for(self.outbox.waiting_bytes())
-    }
-
-    /// Lost messages first, then new ones, as many as fit.
-    fn write_messages(
-        &mut self,
-        writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
-        now: Timestamp,
-    ) {
-        while let Some(message) = self.outbox.next_reliable() {
-            let id = message.id;
-            if !writer.push(&message.frame()) {
-                return;
-            }
-            contents.push(Content::Reliable(id));
-            self.message_sent(id, now);
-        }
-        while let Some(payload) = self.outbox.next_once() {
-            if !writer.push(&Frame::Once { payload }) {
-                return;
-            }
-            contents.extend(self.outbox.once_sent().map(Content::Once));
-        }
-    }
-
-    /// What a probe carries: the oldest messages the other end may lack (RFC 9002 §6.2.4).
-    fn write_unacknowledged(
-        &mut self,
-        writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
-        now: Timestamp,
-    ) {
-        for (message, _) in self.outbox.unacknowledged() {
-            if !writer.push(&message.frame()) {
-                break;
-            }
-            contents.push(Content::Reliable(message.id));
-        }
-        for content in contents {
-            if let Content::Reliable(id) = content {
-                self.message_sent(*id, now);
-            }
-        }
-    }
-
-    /// A message leaves because it has to.
-    fn message_sent(&mut self, id: u64, now: Timestamp) {
-        let sent = self.outbox.reliable_sent(id, now);
-        self.redundancy.on_sent(sent.bytes, self.copies());
-        self.stats.retransmitted += u64::from(sent.again);
-    }
-
-    /// Copies of what may need them, as the policy wants and as far as it allows.
-    fn write_copies(
-        &mut self,
-        writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
-        now: Timestamp,
-    ) {
-        let pause = redundancy::spacing(&self.recovery.rtt) / 2;
-        let mut copied = Vec::new();
-        for (message, last_sent) in self.outbox.wanting_copies(self.copies()) {
-            let bytes = message.payload.len();
-            if last_sent + pause <= now
-                && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
-                && writer.push(&message.frame())
-            {
-                self.redundancy.on_copied(bytes);
-                copied.push(message.id);
-            }
-        }
-        for id in copied {
-            let copy = self.outbox.reliable_sent(id, now);
-            self.stats.redundant += 1;
-            self.stats.redundant_bytes += copy.bytes as u64;
-            contents.push(Content::Reliable(id));
-        }
-    }
-
-    /// In how many datagrams each message is to be on its way.
-    fn copies(&self) -> u32 {
-        redundancy::copies(self.recovery.loss)
-    }
-
-    /// When a copy has to leave alone, if nothing leaves before.
-    fn copy_due(&self) -> Option<Timestamp> {
-        let congestion = &self.recovery.congestion;
-        self.outbox
-            .wanting_copies(self.copies())
-            .filter(|(message, _)| {
-                self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
-            })
-            .map(|(_, last_sent)| last_sent + redundancy::spacing(&self.recovery.rtt))
-            .min()
-    }
-
-    fn header(&mut self, now: Timestamp) -> Header {
-        let mut flags = match self.role {
-            Role::Server => Flags::FROM_SERVER,
-            Role::Client { .. } => Flags::default(),
-        };
-        let mut header = Header {
-            session: self.session,
-            sequence: self.recovery.next_sequence() as u32,
-            timestamp: now.low_bits(),
-            window: self.inbox.window(),
-            ..Header::default()
-        };
-        if let Some((ack, bitmap, delay)) = self.arrivals.acknowledge(now) {
-            flags = flags.with(Flags::ACK);
-            header.acknowledgment = ack;
-            header.ack_bitmap = bitmap;
-            header.ack_delay = u16::try_from(micros(delay) / ACK_DELAY_UNIT).unwrap_or(u16::MAX);
-        }
-        Header { flags, ..header }
     }
 
     fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {

@@ -145,7 +145,7 @@ impl Recovery {
         if largest >= next {
             return; // acknowledges what was never sent
         }
-        let newly = self.settle(largest, outcome);
+        let newly = self.settle(largest, now, outcome);
         if let Some(at) = newly.filter(|_| delay <= MAX_SAMPLED_DELAY) {
             let sample = now.since(at);
             self.rtt.sample(sample, delay);
@@ -154,7 +154,7 @@ impl Recovery {
         let mut progress = newly.is_some();
         for i in (0..64).filter(|i| bitmap >> i & 1 == 1) {
             let Some(sequence) = largest.checked_sub(1 + i) else { break };
-            progress |= self.settle(sequence, outcome).is_some();
+            progress |= self.settle(sequence, now, outcome).is_some();
         }
         if progress {
             self.probes_in_a_row = 0;
@@ -190,14 +190,19 @@ impl Recovery {
     }
 
     /// Marks a datagram as arrived; says when it left, if that is news.
-    fn settle(&mut self, sequence: u64, outcome: &mut Outcome) -> Option<Timestamp> {
+    fn settle(
+        &mut self,
+        sequence: u64,
+        now: Timestamp,
+        outcome: &mut Outcome,
+    ) -> Option<Timestamp> {
         let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
         let sent = self.sent.get_mut(index).filter(|sent| sent.outstanding)?;
         sent.outstanding = false;
         let (at, bytes) = (sent.at, sent.bytes);
         outcome.acked.append(&mut sent.contents);
         self.outstanding -= 1;
-        self.congestion.on_acked(bytes, at);
+        self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
         self.loss.on_acked();
         Some(at)
     }

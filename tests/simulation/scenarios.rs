@@ -5,11 +5,8 @@ use crate::network::{Impairment, Packet};
 use crate::transports;
 use crate::world::{EXPIRY, GIVE_UP, World};
 use chatagram::client::session::CloseReason;
-use chatagram::hub::{self, Hub};
+use chatagram::hub::Hub;
 use chatagram::protocol::{Delivery, LeaveReason};
-use chatagram::registry::{Capacity, Path};
-use chatagram::room::Past;
-use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -279,34 +276,5 @@ fn server_closes(world: &mut World) {
     world.run_for(SECOND / 10); // what the kernel has taken arrives
     for index in live {
         assert_eq!(world.clients[index].record.closed, Some(CloseReason::Shutdown));
-    }
-}
-
-/// Each server's address is another server's: whatever one sends, the other one gets.
-pub(crate) fn two_servers(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let now = Now { mono: Timestamp::ZERO, wall: WallTime(1) };
-    let capacity = Capacity { peers: 16, peers_per_ip: 16, expiry: EXPIRY };
-    let mut hubs = [0, 1].map(|_| {
-        let (room, heartbeat) = ("lab".to_owned(), 2 * SECOND);
-        let config = hub::Config { room, heartbeat, capacity, replay: 10 };
-        Hub::new(config, Past::default(), dice.seed(), now)
-    });
-    let path = Path { local: 0, remote: ([10, 0, 0, 1], 2428).into() };
-    for _ in 0..200 {
-        let mut bytes: Vec<u8> = (0..dice.below(1_300)).map(|_| dice.roll() as u8).collect();
-        if let Some(head) = bytes.first_chunk_mut::<4>() {
-            *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
-        }
-        let mut turn = dice.below(2);
-        for round in 0.. {
-            assert!(round < 2, "the servers talk to each other");
-            hubs[turn].handle_datagram(path, &bytes, now);
-            if hubs[turn].poll_transmit(&mut bytes, now).is_none() {
-                break;
-            }
-            assert_eq!(hubs[turn].poll_transmit(&mut Vec::new(), now), None);
-            turn = 1 - turn;
-        }
     }
 }

@@ -55,7 +55,9 @@ impl World {
     /// Hands the session's bytes to its connection.
     pub(crate) fn write_stream(&mut self, client: usize) {
         let now = self.clients[client].clock.now(self.now);
-        let Some((id, _)) = self.wires.of(client).filter(|(_, wire)| wire.announced) else { return };
+        let Some((id, _)) = self.wires.of(client).filter(|(_, wire)| wire.announced) else {
+            return;
+        };
         let mut bytes = Vec::new();
         while self.clients[client].session.poll_stream_transmit(&mut bytes, now) {
             if self.write(id, End::Server, &bytes) {
@@ -127,7 +129,7 @@ impl World {
         let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
         self.wires.next_arrival(|wire, end| {
             let cut = cut_off.contains(&wire.address) || cut_off.contains(&self.server.address);
-            !cut && !(end == End::Client && stopped(wire))
+            !cut && (end == End::Server || !stopped(wire))
         })
     }
 

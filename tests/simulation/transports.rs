@@ -8,6 +8,7 @@ use crate::scenarios::{
 use crate::wires::End;
 use crate::world::World;
 use chatagram::protocol::LeaveReason;
+use chatagram::protocol::limits::MAX_QUEUE_BYTES;
 
 /// Every delivery and both transports in one room, and nothing but a bad network.
 pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
@@ -27,12 +28,19 @@ pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
         true => world.stall(victim, true),
         false => world.clients[victim].stopped = true,
     }
+    let flooded = dice.chance(100);
+    if flooded {
+        (0..4).for_each(|_| flood(&mut world, victim));
+    }
     for _ in 0..6 {
         world.run_for(5 * SECOND - SECOND / 6);
         talk(&mut world, &mut dice, victim);
     }
     if !deaf {
         everybody_knows_of_the_loss(&world, victim);
+    }
+    if flooded {
+        world.kill_client(victim); // it missed more than anybody is told again
     }
     relieve(&mut world);
     settle(&mut world);
@@ -47,8 +55,29 @@ fn talk(world: &mut World, dice: &mut Dice, victim: usize) {
     for _ in 0..dice.below(40) {
         say(world, dice, speaker);
     }
+    is_heard(world, speaker, victim);
+}
+
+/// More than the server keeps for one peer.
+fn flood(world: &mut World, victim: usize) {
+    let speaker = usize::from(victim == 0);
+    let filling = "x".repeat(880);
+    for _ in 0..100 {
+        world.with_client(speaker, |session, record, now| {
+            let text = record.compose("line", &filling);
+            assert_eq!(session.say(&text, now), Ok(()));
+        });
+    }
+    is_heard(world, speaker, victim);
+    world.run_for(SECOND / 2); // and acknowledged
+    let queued = world.server.hub.as_ref().unwrap().queued_bytes();
+    assert!(queued <= MAX_QUEUE_BYTES + 2_000, "{queued} bytes are kept for one peer");
+}
+
+fn is_heard(world: &mut World, speaker: usize, victim: usize) {
+    let count = world.clients.len();
     let before = world.clients[speaker].record.said();
-    world.run_until("the others have heard it", SECOND, |world| {
+    world.run_until("the others have heard it", 5 * SECOND, |world| {
         let sender = &world.clients[speaker].record;
         let others = (0..count).filter(|index| ![victim, speaker].contains(index));
         others.map(|index| world.clients[index].record.account(sender)).all(|(heard, missing)| {
@@ -84,6 +113,12 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
     settle(&mut world);
     let held = world.wires.count(|wire| wire.is_held(End::Server) && wire.client.is_none());
     assert_eq!(held, 0, "strangers are still connected");
+    world.kill_client(0);
+    world.run_for(SECOND);
+    let held = world.wires.count(|wire| wire.is_held(End::Server));
+    let sessions = world.server.hub.as_ref().unwrap().sessions();
+    assert_eq!(sessions, held, "a session has outlived its connection");
+    settle(&mut world);
     everybody_leaves(&mut world);
     world.network.trace
 }

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// What one call hands out at most. The next one comes when the kernel has taken all of it.
+const MAX_UNSENT: usize = 16 * 1024;
+
 /// An end of a connection, and the direction towards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -145,6 +148,7 @@ impl Wire {
         let dead = self.dead;
         let pipe = self.pipe(to);
         pipe.unsent.extend_from_slice(bytes);
+        assert!(pipe.unsent.len() <= MAX_UNSENT, "bytes come although the last ones wait");
         !dead && pipe.pump(weather)
     }
 
@@ -196,8 +200,7 @@ impl Wires {
         listened_to: bool,
         weather: &mut Weather<'_>,
     ) -> u64 {
-        let mut pipe =
-            || Pipe { capacity: 100 + weather.dice.below(40_000), ..Pipe::default() };
+        let mut pipe = || Pipe { capacity: 100 + weather.dice.below(40_000), ..Pipe::default() };
         let mut wire = Wire {
             client,
             address,

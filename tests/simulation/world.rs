@@ -1,6 +1,7 @@
 //! A server, its clients and the network between them, in a time that jumps to whatever happens
 //! next. Everything here is the real thing but the sockets and the clock.
 
+use crate::cast::{Client, Server, WallClock};
 use crate::checks::{Log, Record};
 use crate::dice::Dice;
 use crate::guard::Guard;
@@ -10,7 +11,7 @@ use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
 use chatagram::protocol::Delivery;
 use chatagram::registry::{Capacity, Path};
-use chatagram::room::{Line, Past};
+use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,43 +23,6 @@ pub(crate) const GIVE_UP: Duration = Duration::from_secs(60);
 const MAX_STALLS: u32 = 8;
 /// Datagrams one call may give rise to.
 const MAX_BURST: usize = 2_000;
-
-/// The wall clock of one machine: it may be wrong, and it may be put right at any time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WallClock(pub(crate) u64);
-
-impl WallClock {
-    pub(crate) fn now(self, mono: Timestamp) -> Now {
-        Now { mono, wall: WallTime(self.0 + mono.as_micros()) }
-    }
-}
-
-/// The machine that the server runs on.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) hub: Option<Hub>,
-    pub(crate) clock: WallClock,
-    config: hub::Config,
-    /// What is in the history file.
-    history: Vec<Line>,
-    /// Kill it the next time it has written something down and sent nothing yet.
-    pub(crate) doomed: bool,
-}
-
-/// One process of a client.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) nickname: String,
-    pub(crate) session: Session,
-    pub(crate) address: SocketAddr,
-    pub(crate) clock: WallClock,
-    pub(crate) record: Record,
-    /// It was not killed and did not end.
-    pub(crate) running: bool,
-    /// It is there and does nothing (SIGSTOP).
-    pub(crate) stopped: bool,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -285,7 +249,8 @@ impl World {
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
             return;
         }
-        let at_home = |client: &Client| client.running && !client.stopped && client.address == packet.to;
+        let at_home =
+            |client: &Client| client.running && !client.stopped && client.address == packet.to;
         if let Some(index) = self.clients.iter().position(at_home) {
             self.guard.reached(packet.to);
             let (from, bytes) = (packet.from, &packet.bytes);

@@ -88,6 +88,7 @@ impl Session {
             && let Some(attempt) = &mut self.attempt
             && let Some(address) = attempt.connect_if_due(&self.addresses, now.mono)
         {
+            self.connection = None;
             self.events.push_back(Event::Connect(address));
         }
     }

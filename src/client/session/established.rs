@@ -62,8 +62,8 @@ impl Established {
     }
 
     /// The lines kept back for a replay that will not be completed.
-    pub(super) fn into_kept_back(self) -> Vec<Event> {
-        self.kept_back
+    pub(super) fn take_kept_back(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.kept_back)
     }
 
     /// A sign of life. True when the server had been called quiet.

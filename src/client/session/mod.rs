@@ -362,8 +362,8 @@ impl Session {
 
     /// The session is no more. Lines kept back for its replay are shown now: they count as seen.
     fn end_established(&mut self) {
-        if let Some(established) = self.established.take() {
-            self.events.extend(established.into_kept_back());
+        if let Some(mut established) = self.established.take() {
+            self.events.extend(established.take_kept_back());
         }
     }
 
@@ -456,6 +456,9 @@ impl Session {
             return;
         }
         self.attempt = None;
+        if let Some(established) = &mut self.established {
+            self.events.extend(established.take_kept_back());
+        }
         self.gaps.start_over(false);
         self.report_gaps();
         let left: Vec<_> = self.own.drain().collect();

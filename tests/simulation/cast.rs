@@ -1,0 +1,45 @@
+//! Who plays in a world: the server's machine, and the processes of the clients.
+
+use crate::checks::Record;
+use chatagram::client::session::Session;
+use chatagram::hub::{self, Hub};
+use chatagram::room::Line;
+use chatagram::time::{Now, Timestamp, WallTime};
+use std::net::SocketAddr;
+
+/// The wall clock of one machine: it may be wrong, and it may be put right at any time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WallClock(pub(crate) u64);
+
+impl WallClock {
+    pub(crate) fn now(self, mono: Timestamp) -> Now {
+        Now { mono, wall: WallTime(self.0 + mono.as_micros()) }
+    }
+}
+
+/// The machine that the server runs on.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Option<Hub>,
+    pub(crate) clock: WallClock,
+    pub(crate) config: hub::Config,
+    /// What is in the history file.
+    pub(crate) history: Vec<Line>,
+    /// Kill it the next time it has written something down and sent nothing yet.
+    pub(crate) doomed: bool,
+}
+
+/// One process of a client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) nickname: String,
+    pub(crate) session: Session,
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: WallClock,
+    pub(crate) record: Record,
+    /// It was not killed and did not end.
+    pub(crate) running: bool,
+    /// It is there and does nothing (SIGSTOP).
+    pub(crate) stopped: bool,
+}
