@@ -3,7 +3,7 @@
 use super::established::Established;
 use super::{CloseReason, Event, Session};
 use crate::link::{Channel, Link, Role};
-use crate::protocol::{Datagram, DecodeError, Flags, Frame};
+use crate::protocol::{Datagram, DecodeError, Flags, Frame, Invariant};
 use crate::time::Now;
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ impl Session {
         }
         let datagram = match Datagram::decode(bytes) {
             Ok(datagram) => datagram,
-            Err(error) => return self.handle_undecodable(from, error),
+            Err(error) => return self.handle_undecodable(from, bytes, error),
         };
         if !datagram.header.flags.contains(Flags::FROM_SERVER) {
             return;
@@ -39,10 +39,11 @@ impl Session {
         self.send_waiting();
     }
 
-    fn handle_undecodable(&mut self, from: SocketAddr, error: DecodeError) {
+    fn handle_undecodable(&mut self, from: SocketAddr, bytes: &[u8], error: DecodeError) {
         log::debug!("dropped a datagram from {from}: {error}");
         self.corrupt += u64::from(matches!(error, DecodeError::Checksum { .. }));
         if let DecodeError::Version(version) = error
+            && Invariant::read(bytes).is_some_and(|invariant| invariant.from_server)
             && self.addresses.contains(&from)
         {
             self.refused_version(from, version);
@@ -65,12 +66,11 @@ impl Session {
     fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
         let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
         let Some(link) = link else { return };
-        for frame in datagram.frames() {
-            match frame {
-                Frame::PathChallenge(cookie) => return link.answer_path(cookie),
-                Frame::Reset => return self.reset(now),
-                _ => {}
-            }
+        // These two stand outside the sequence, alone in a datagram.
+        match datagram.frames().next() {
+            Some(Frame::PathChallenge(cookie)) => return link.answer_path(cookie),
+            Some(Frame::Reset) => return self.reset(now),
+            _ => {}
         }
         link.receive(datagram, bytes, now.mono);
         self.note_sign_of_life(now);

@@ -114,9 +114,10 @@ impl Session {
             }
             ServerMessage::Line { id, upstream, peer, number, from, text } => {
                 let (id, from) = (WallTime(id), clean(from).into_owned());
-                self.gaps.line(peer, &from, number, self.patience(), now.mono);
+                let awaited = self.gaps.line(peer, &from, number, self.patience(), now.mono);
                 self.reach(id);
-                if self.seen.insert(id) {
+                // Where lines are sent once, one that was called missing stays missing.
+                if self.seen.insert(id) && (awaited || !self.is_unreliable()) {
                     let transit = transit(id, upstream, now);
                     let text = clean(text).into_owned();
                     let (to, private) = (None, false);
@@ -280,10 +281,11 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        match (self.config.transport, self.config.delivery) {
-            (Transport::Udp, Delivery::Unreliable) => PATIENCE,
-            _ => PATIENCE_RELIABLE,
-        }
+        if self.is_unreliable() { PATIENCE } else { PATIENCE_RELIABLE }
+    }
+
+    fn is_unreliable(&self) -> bool {
+        self.config.transport == Transport::Udp && self.config.delivery == Delivery::Unreliable
     }
 }
 

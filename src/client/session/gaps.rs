@@ -15,6 +15,8 @@ struct Sender {
     next: u16,
     /// Skipped, and when to stop waiting.
     skipped: VecDeque<(u16, Timestamp)>,
+    /// Called missing, the latest last.
+    given_up: VecDeque<u16>,
     gone: bool,
 }
 
@@ -38,10 +40,11 @@ impl Gaps {
     pub(super) fn arrive(&mut self, peer: u16, nickname: &str, next: u16) {
         self.flush(peer);
         let nickname = nickname.to_owned();
-        self.senders.insert(peer, Sender { nickname, next, skipped: VecDeque::new(), gone: false });
+        let (skipped, given_up) = (VecDeque::new(), VecDeque::new());
+        self.senders.insert(peer, Sender { nickname, next, skipped, given_up, gone: false });
     }
 
-    /// A line arrived. False when this number came before, or was given up as missing.
+    /// A line arrived. False when it was called missing already.
     pub(super) fn line(
         &mut self,
         peer: u16,
@@ -49,17 +52,18 @@ impl Gaps {
         number: u16,
         patience: Duration,
         now: Timestamp,
-    ) {
+    ) -> bool {
         if self.senders.get(&peer).is_none_or(|sender| sender.nickname != nickname) {
             self.arrive(peer, nickname, number);
         }
-        let Some(sender) = self.senders.get_mut(&peer) else { return };
+        let Some(sender) = self.senders.get_mut(&peer) else { return true };
         if (number.wrapping_sub(sender.next) as i16) < 0 {
             sender.skipped.retain(|(skipped, _)| *skipped != number);
-            return;
+            return !sender.given_up.contains(&number);
         }
         self.found.extend(sender.skip_to(number, now + patience));
         sender.next = number.wrapping_add(1);
+        true
     }
 
     /// A peer went; `next` is the number its next line would have had.
@@ -78,9 +82,7 @@ impl Gaps {
     /// Gives up on what has been waited for long enough; with `None`, on everything.
     pub(super) fn give_up(&mut self, now: Option<Timestamp>) {
         for sender in self.senders.values_mut() {
-            let before = sender.skipped.len();
-            sender.skipped.retain(|(_, until)| now.is_some_and(|now| *until > now));
-            let missing = (before - sender.skipped.len()) as u64;
+            let missing = sender.give_up(now);
             if missing > 0 {
                 self.found.push_back(Gap { from: sender.nickname.clone(), missing });
             }
@@ -118,6 +120,23 @@ impl Gaps {
 }
 
 impl Sender {
+    /// Moves what has been waited for long enough to what is called missing; says how many.
+    fn give_up(&mut self, now: Option<Timestamp>) -> u64 {
+        let mut missing = 0;
+        self.skipped.retain(|(number, until)| {
+            let awaited = now.is_some_and(|now| *until > now);
+            if !awaited {
+                self.given_up.push_back(*number);
+                missing += 1;
+            }
+            awaited
+        });
+        while self.given_up.len() > REMEMBERED {
+            self.given_up.pop_front();
+        }
+        missing
+    }
+
     /// Remembers the numbers from `next` up to `number` as skipped.
     fn skip_to(&mut self, number: u16, until: Timestamp) -> Option<Gap> {
         let count = usize::from(number.wrapping_sub(self.next));
@@ -146,13 +165,14 @@ mod tests {
         let now = Timestamp::ZERO;
         gaps.arrive(1, "bob", u16::MAX);
         for number in [u16::MAX, 3, 1] {
-            gaps.line(1, "bob", number, PATIENCE, now);
+            assert!(gaps.line(1, "bob", number, PATIENCE, now));
         }
         assert_eq!(gaps.timeout(), Some(now + PATIENCE));
         gaps.give_up(Some(now + PATIENCE / 2));
         assert_eq!(gaps.poll(), None);
         gaps.give_up(Some(now + PATIENCE));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None)); // 0 and 2
+        assert!(!gaps.line(1, "bob", 2, PATIENCE, now), "it was given up");
         assert_eq!(gaps.timeout(), None);
     }
 
