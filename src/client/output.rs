@@ -18,10 +18,11 @@ pub enum Format {
 }
 
 impl Format {
-    /// The line for an event, without its line end; `None` when there is nothing to say.
-    pub(super) fn event(self, event: &Event) -> Option<String> {
+    /// The line for an event, without its line end; `None` when there is nothing to say. `colour`
+    /// dims what is beside the point, for a terminal.
+    pub(super) fn event(self, event: &Event, colour: bool) -> Option<String> {
         match self {
-            Self::Text => text(event),
+            Self::Text => text(event, colour),
             Self::Json => json(event).map(|object| encode(&object)),
         }
     }
@@ -36,7 +37,7 @@ impl Format {
     }
 }
 
-fn text(event: &Event) -> Option<String> {
+fn text(event: &Event, colour: bool) -> Option<String> {
     Some(match event {
         Event::Welcome { nickname, room, peers, again, .. } => {
             let back = if *again { " back" } else { "" };
@@ -50,6 +51,7 @@ fn text(event: &Event) -> Option<String> {
             };
             let held = match millis(*held) {
                 0 => String::new(),
+                ms if colour => format!(" \u{1b}[2m(+{ms} ms held)\u{1b}[0m"),
                 ms => format!(" (+{ms} ms held)"),
             };
             format!("{} {from}{private}: {text}{held}", clock(*id))
@@ -316,4 +318,30 @@ fn clock(at: WallTime) -> String {
     let moment = i64::try_from(at.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     let moment = moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system());
     moment.strftime("%H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_waited_says_how_long() {
+        let message = |held| Event::Message {
+            id: WallTime(0),
+            from: "bob".to_owned(),
+            to: None,
+            text: "hi".to_owned(),
+            private: false,
+            held: Duration::from_micros(held),
+            transit: None,
+        };
+        let shown = |held, colour| text(&message(held), colour).unwrap();
+        assert!(shown(400, false).ends_with(" bob: hi"));
+        assert!(shown(179_600, false).ends_with(" bob: hi (+180 ms held)"));
+        assert!(shown(179_600, true).ends_with("hi \u{1b}[2m(+180 ms held)\u{1b}[0m"));
+        let json: serde_json::Value =
+            serde_json::from_str(&Format::Json.event(&message(179_600), true).unwrap()).unwrap();
+        assert_eq!(json["held_ms"], 179.6);
+        assert!(json["transit_ms"].is_null());
+    }
 }

@@ -3,18 +3,22 @@
 use super::cache::CachedLine;
 use super::output::Format;
 use super::session::{CloseReason, Event};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Screen {
     format: Format,
+    colour: bool,
     broken: bool,
 }
 
 impl Screen {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, broken: false }
+        // Escape codes are for terminals that want them (no-color.org).
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        Self { format, colour: wanted && io::stdout().is_terminal(), broken: false }
     }
 
     /// Whether nobody reads any more.
@@ -23,7 +27,7 @@ impl Screen {
     }
 
     pub(super) fn show(&mut self, event: &Event) {
-        if let Some(line) = self.format.event(event) {
+        if let Some(line) = self.format.event(event, self.colour) {
             self.print(&line);
         }
     }
