@@ -1,7 +1,6 @@
 //! Messages on their way out: those sent until acknowledged, by id and within the other end's
 //! window, and those sent once. Both queues are bounded in bytes.
 
-use super::redundancy::MAX_COPIED;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
@@ -154,6 +153,7 @@ impl Outbox {
     pub(super) fn wanting_copies(
         &self,
         copies: u32,
+        longest: usize,
     ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
         let nothing_waits = self.lost.is_empty()
             && self.once.is_empty()
@@ -162,7 +162,7 @@ impl Outbox {
         ids.rev().filter_map(move |id| {
             let outgoing = self.reliable.get((id - self.first) as usize)?;
             let wanted =
-                !outgoing.acked && outgoing.copies < copies && outgoing.payload.len() <= MAX_COPIED;
+                !outgoing.acked && outgoing.copies < copies && outgoing.payload.len() <= longest;
             if wanted { Some((self.message(id)?, outgoing.last_sent)) } else { None }
         })
     }

@@ -1,6 +1,7 @@
 //! What a datagram carries: whatever is due, in the order of its urgency, as much as fits.
 
 use super::recovery::Content;
+use super::redundancy::MAX_COPIED;
 use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
 use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
@@ -110,7 +111,7 @@ impl Link {
     ) {
         let pause = redundancy::spacing(&self.recovery.rtt) / 2;
         let mut copied = Vec::new();
-        for (message, last_sent) in self.outbox.wanting_copies(self.copies()) {
+        for (message, last_sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
             let bytes = message.payload.len();
             if last_sent + pause <= now
                 && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
@@ -137,7 +138,7 @@ impl Link {
     pub(super) fn copy_due(&self) -> Option<Timestamp> {
         let congestion = &self.recovery.congestion;
         self.outbox
-            .wanting_copies(self.copies())
+            .wanting_copies(self.copies(), MAX_COPIED)
             .filter(|(message, _)| {
                 self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
             })
