@@ -6,6 +6,7 @@ use crate::net::{ServerName, parse_bind};
 use crate::protocol::Delivery;
 use crate::registry::Capacity;
 use crate::{hub, places, server};
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use std::time::Duration;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  left in order
-  1  could not start: port in use, file not readable, ...
+  1  could not start or print: port in use, file not readable, ...
   2  usage
   3  server unreachable
   4  refused: name taken, room full, name not allowed
@@ -84,7 +85,7 @@ pub enum Command {
 /// Options of a server.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
-    /// Listen here; can be given several times
+    /// Listen here; can be given several times, or several with commas between them
     #[arg(
         long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
         env = "CHATAGRAM_BIND", value_delimiter = ','
@@ -94,8 +95,8 @@ pub struct ServerArgs {
     /// directory, one for each port; none for port 0]
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_HISTORY")]
     pub history: Option<PathBuf>,
-    /// Keep no history file
-    #[arg(long, conflicts_with = "history", env = "CHATAGRAM_NO_HISTORY")]
+    /// Keep no history file, whatever --history says
+    #[arg(long, env = "CHATAGRAM_NO_HISTORY", value_parser = FalseyValueParser::new())]
     pub no_history: bool,
     /// How many lines to replay to whoever joins, 1024 at most
     #[arg(
@@ -128,7 +129,7 @@ pub struct ServerArgs {
     )]
     pub max_peers_per_ip: u16,
     /// Listen on UDP only
-    #[arg(long, env = "CHATAGRAM_NO_TCP")]
+    #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
     pub no_tcp: bool,
     /// What the room is called
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
@@ -139,7 +140,7 @@ pub struct ServerArgs {
 /// Options of a client.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
-    /// Your name in the room: 1 to 32 letters, digits, _ - .
+    /// Your name in the room: 1 to 32 letters, digits and . _ -
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
     pub nick: String,
     /// What carries the chat
@@ -151,8 +152,8 @@ pub struct ClientArgs {
     /// Keep the last 5 lines of each server in this file [default: in your cache directory]
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_CACHE")]
     pub cache: Option<PathBuf>,
-    /// Keep no lines
-    #[arg(long, conflicts_with = "cache", env = "CHATAGRAM_NO_CACHE")]
+    /// Keep no lines, whatever --cache says
+    #[arg(long, env = "CHATAGRAM_NO_CACHE", value_parser = FalseyValueParser::new())]
     pub no_cache: bool,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]

@@ -390,6 +390,22 @@ impl Drop for SmallDisk {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let server = Server::start(&[]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let Ok(full) = full else { return eprintln!("skipped: this system has no /dev/full") };
+    let output = Command::new(env!("CARGO_BIN_EXE_chatagram"))
+        .args(["client", &server.address.to_string(), "--nick", "a", "--no-cache"])
+        .stdin(std::process::Stdio::null())
+        .stdout(full)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("output could not be written"), "{complaint}");
+}
+
+#[test]
 fn what_is_set_in_the_environment_counts() {
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_chatagram"))

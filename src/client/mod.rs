@@ -53,6 +53,9 @@ pub enum Error {
     /// No socket, no thread, no randomness.
     #[error("cannot start: {0}")]
     Start(io::Error),
+    /// Standard output takes nothing.
+    #[error("the output could not be written: {0}")]
+    Output(io::Error),
 }
 
 /// How long the main thread waits for something to show before it looks after the cache.
@@ -116,7 +119,7 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         Ok(Err(error)) => screen.error(&format!("the network failed: {error}")),
         Err(_) => screen.error("the receiver failed: please report this"),
     }
-    Ok(reason)
+    screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
 }
 
 /// Shows what happens until the session is over.

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 pub(super) struct Screen {
     format: Format,
     colour: bool,
-    broken: bool,
+    broken: Option<io::Error>,
 }
 
 impl Screen {
@@ -18,12 +18,17 @@ impl Screen {
         // Escape codes are for terminals that want them (no-color.org).
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        Self { format, colour: wanted && io::stdout().is_terminal(), broken: false }
+        Self { format, colour: wanted && io::stdout().is_terminal(), broken: None }
     }
 
     /// Whether nobody reads any more.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken
+        self.broken.is_some()
+    }
+
+    /// Why what was to be shown could not be; that nobody reads any more is no error.
+    pub(super) fn into_error(self) -> Option<io::Error> {
+        self.broken.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     pub(super) fn show(&mut self, event: &Event) {
@@ -53,6 +58,8 @@ impl Screen {
     fn print(&mut self, line: &str) {
         let mut out = io::stdout().lock();
         let printed = writeln!(out, "{line}").and_then(|()| out.flush());
-        self.broken |= printed.is_err();
+        if self.broken.is_none() {
+            self.broken = printed.err();
+        }
     }
 }

@@ -65,13 +65,12 @@ fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(HistoryError::open(path, error)),
     };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|cause| HistoryError::open(path, cause))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // What people said is for whoever keeps the room, and not for all on the machine.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(|cause| HistoryError::open(path, cause))?;
     Ok((file, created))
 }
 

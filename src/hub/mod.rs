@@ -316,6 +316,7 @@ impl Hub {
         if peer.closing.is_some_and(|at| at <= now || peer.link.is_idle()) {
             self.forget(id, false, now);
         } else if peer.too_slow || peer.link.has_failed() {
+            log::info!("peer {} does not take what is sent to it: dropped", id.0);
             self.drop_peer(id, LeaveReason::Timeout, now);
         } else {
             return false;

@@ -206,6 +206,6 @@ fn report(event: &Event) {
             log::info!("{nickname} left{how}, {peers} here");
         }
         Event::Moved { nickname, path } => log::info!("{nickname} is at {} now", path.remote),
-        Event::Refused { path, detail } => log::warn!("refused {}: {detail}", path.remote),
+        Event::Refused { path, detail } => log::info!("refused {}: {detail}", path.remote),
     }
 }

@@ -185,6 +185,9 @@ impl Session {
         else {
             return;
         };
+        if established.replay.is_some() {
+            return; // there is one to a session
+        }
         let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
         let expiry = Duration::from_millis(u64::from(expiry_ms));
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
@@ -202,6 +205,10 @@ impl Session {
         self.nickname = Some(nickname.clone());
         let room = clean(room).into_owned();
         self.events.push_back(Event::Welcome { nickname, room, peers, session, again });
+        if again && !complete {
+            let text = "some of what was said meanwhile may be missing here".to_owned();
+            self.events.push_back(Event::Status { text });
+        }
         self.end_replay_if_complete();
     }
 
@@ -293,5 +300,6 @@ impl Session {
 /// do with each other, or for an author who did not say when.
 fn transit(id: WallTime, upstream: i32, now: Now) -> Option<i64> {
     let known = upstream != i32::MAX && upstream != i32::MIN;
-    known.then(|| now.wall.micros_since(id).saturating_add(i64::from(upstream)))
+    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+    Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
 }
