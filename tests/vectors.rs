@@ -7,57 +7,24 @@
 
 #[path = "vectors/catalogue.rs"]
 mod catalogue;
+#[path = "vectors/format.rs"]
+mod format;
 
-use catalogue::{Group, checksummed};
+use catalogue::checksummed;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, HEADER_LEN,
     Header, LeaveReason, Refusal, ServerMessage, decode_message, encode_message,
 };
+use format::{Golden, bless, flag_names, frame_line, is_current, written_again};
 use proptest::prelude::*;
-use std::fmt::{Debug, Write};
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Once;
-
-/// A vector as its file has it.
-struct Golden {
-    name: String,
-    bytes: Vec<u8>,
-    meaning: String,
-}
-
-impl Golden {
-    fn is_valid(&self) -> bool {
-        !self.meaning.starts_with("rejected")
-    }
-}
-
-fn path(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file).with_extension("txt")
-}
+use std::fmt::Write;
 
 /// All the vectors of all the files.
 fn golden() -> Vec<Golden> {
-    bless();
-    let mut vectors = Vec::new();
-    for Group { file, .. } in catalogue::groups() {
-        let text =
-            fs::read_to_string(path(file)).expect("set CHATAGRAM_BLESS=1 to write the files");
-        for part in text.split("\nvector ").skip(1) {
-            let (name, rest) = part.split_once('\n').expect("a name");
-            let (_, rest) = rest.split_once("bytes\n").expect("bytes");
-            let (hex, rest) = rest.split_once("meaning\n").expect("a meaning");
-            let hex: String = hex.split_whitespace().collect();
-            let bytes = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16));
-            let meaning = rest.lines().map(str::trim).filter(|line| !line.is_empty());
-            vectors.push(Golden {
-                name: name.to_owned(),
-                bytes: bytes.collect::<Result<_, _>>().expect("hex"),
-                meaning: meaning.collect::<Vec<_>>().join("\n"),
-            });
-        }
-    }
+    bless(&catalogue::groups(), meaning);
+    let groups = catalogue::groups();
+    let vectors: Vec<_> = groups.iter().flat_map(|group| format::read(group.file)).collect();
     assert!(vectors.len() > 60, "only {} vectors", vectors.len());
     vectors
 }
@@ -84,92 +51,14 @@ fn meaning(bytes: &[u8]) -> String {
         window,
     } = datagram.header;
     let from_server = flags.contains(Flags::FROM_SERVER);
-    let names = [(Flags::FROM_SERVER, "FROM_SERVER"), (Flags::ACK, "ACK")];
-    let names = names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name);
     let mut text = format!(
         "header {{ flags: [{}], session: {session:#018x}, sequence: {sequence}, \
          acknowledgment: {acknowledgment}, ack_bitmap: {ack_bitmap:#018x}, \
          timestamp: {timestamp}, ack_delay: {ack_delay}, window: {window} }}",
-        names.collect::<Vec<_>>().join(", ")
+        flag_names(flags)
     );
     for frame in datagram.frames() {
-        text.push('\n');
-        let carried = |payload| if from_server { server(payload) } else { client(payload) };
-        match frame {
-            Frame::Padding(bytes) => write!(text, "Padding of {} bytes", bytes.len()),
-            Frame::Once { payload } => write!(text, "Once: {}", carried(payload)),
-            Frame::Unordered { id, payload } => {
-                write!(text, "Unordered {id}: {}", carried(payload))
-            }
-            Frame::Ordered { id, payload } => write!(text, "Ordered {id}: {}", carried(payload)),
-            frame => write!(text, "{}", in_hex(&frame)),
-        }
-        .unwrap();
-    }
-    text
-}
-
-fn client(payload: &[u8]) -> String {
-    match decode_message::<ClientMessage<'_>>(payload) {
-        Ok(message) => in_hex(&message),
-        Err(error) => format!("unreadable {error:?}"),
-    }
-}
-
-fn server(payload: &[u8]) -> String {
-    match decode_message::<ServerMessage<'_>>(payload) {
-        Ok(message) => in_hex(&message),
-        Err(error) => format!("unreadable {error:?}"),
-    }
-}
-
-/// The debug form, with byte strings in hexadecimal.
-fn in_hex(value: &impl Debug) -> String {
-    let text = format!("{value:?}");
-    let mut rest = &*text;
-    let mut out = String::new();
-    while let Some((before, after)) = rest.split_once('[') {
-        out.push_str(before);
-        let (list, after) = after.split_once(']').expect("a list ends");
-        out.push('<');
-        for number in list.split(", ").filter(|number| !number.is_empty()) {
-            write!(out, "{:02x}", number.parse::<u8>().expect("a list of bytes")).unwrap();
-        }
-        out.push('>');
-        rest = after;
-    }
-    out + rest
-}
-
-fn render(group: &Group) -> String {
-    let mut text = String::new();
-    for line in group.about.lines() {
-        writeln!(text, "# {line}").unwrap();
-    }
-    text.push_str("# proto.md, section 13, says how to read this file.\n");
-    for vector in &group.vectors {
-        writeln!(text, "\nvector {}", vector.name).unwrap();
-        for line in vector.about.lines() {
-            writeln!(text, "# {line}").unwrap();
-        }
-        text.push_str("bytes\n");
-        for row in vector.bytes.chunks(32) {
-            for (i, byte) in row.iter().enumerate() {
-                let gap = if i == 0 {
-                    "  "
-                } else if i % 4 == 0 {
-                    " "
-                } else {
-                    ""
-                };
-                write!(text, "{gap}{byte:02x}").unwrap();
-            }
-            text.push('\n');
-        }
-        text.push_str("meaning\n");
-        for line in meaning(&vector.bytes).lines() {
-            writeln!(text, "  {line}").unwrap();
-        }
+        write!(text, "\n{}", frame_line(&frame, from_server)).unwrap();
     }
     text
 }
@@ -179,61 +68,20 @@ fn rewritten(bytes: &[u8]) -> Vec<u8> {
     let datagram = Datagram::decode(bytes).unwrap();
     let mut again = Vec::new();
     let mut writer = DatagramWriter::new(&mut again);
+    let from_server = datagram.header.flags.contains(Flags::FROM_SERVER);
     for frame in datagram.frames() {
-        let from_server = datagram.header.flags.contains(Flags::FROM_SERVER);
-        let payload = match frame {
-            Frame::Once { payload }
-            | Frame::Unordered { payload, .. }
-            | Frame::Ordered { payload, .. } => {
-                if from_server {
-                    server_again(payload)
-                } else {
-                    client_again(payload)
-                }
-            }
-            _ => Vec::new(),
-        };
-        let payload = &*payload;
-        assert!(writer.push(&match frame {
-            Frame::Once { .. } => Frame::Once { payload },
-            Frame::Unordered { id, .. } => Frame::Unordered { id, payload },
-            Frame::Ordered { id, .. } => Frame::Ordered { id, payload },
-            other => other,
-        }));
+        assert!(written_again(frame, from_server, |frame| writer.push(frame)));
     }
     writer.finish(&datagram.header);
     again
 }
 
-fn client_again(payload: &[u8]) -> Vec<u8> {
-    let message = decode_message::<ClientMessage<'_>>(payload);
-    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
-}
-
-fn server_again(payload: &[u8]) -> Vec<u8> {
-    let message = decode_message::<ServerMessage<'_>>(payload);
-    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
-}
-
-/// Writes the files anew, once, if that is wanted.
-fn bless() {
-    static BLESS: Once = Once::new();
-    if std::env::var_os("CHATAGRAM_BLESS").is_some() {
-        BLESS.call_once(|| {
-            for group in catalogue::groups() {
-                fs::write(path(group.file), render(&group)).unwrap();
-            }
-        });
-    }
-}
-
 #[test]
 fn the_files_hold_what_this_implementation_writes_and_reads() {
-    bless();
-    for group in catalogue::groups() {
-        let golden = fs::read_to_string(path(group.file)).unwrap_or_default();
-        let same = golden == render(&group);
-        assert!(same, "{}.txt differs from what is written now", group.file);
+    let groups = catalogue::groups();
+    bless(&groups, meaning);
+    for group in &groups {
+        assert!(is_current(group, meaning), "{}.txt differs from what is written now", group.file);
     }
 }
 

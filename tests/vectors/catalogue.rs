@@ -1,6 +1,7 @@
 //! What the golden vectors mean, as values. The files beside this one hold the bytes; the test
 //! compares both, and writes the files anew when `CHATAGRAM_BLESS` is set.
 
+use crate::format::{Group, Vector, vector};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
@@ -16,20 +17,6 @@ const COOKIE: [u8; 20] = *b"\x00\x00\x30\x39 sixteen of HMAC";
 const TOKEN: Token = *b"a resuming token";
 /// One letter of four bytes: Deseret capital long I.
 const WIDE: &str = "\u{10400}";
-
-/// A file of vectors.
-pub(crate) struct Group {
-    pub(crate) file: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) vectors: Vec<Vector>,
-}
-
-/// One datagram and what it is for. What it means, or why it is rejected, the decoder says.
-pub(crate) struct Vector {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
-    pub(crate) bytes: Vec<u8>,
-}
 
 /// Every vector there is.
 pub(crate) fn groups() -> Vec<Group> {
@@ -66,10 +53,6 @@ pub(crate) fn groups() -> Vec<Group> {
             vectors: invalid(),
         },
     ]
-}
-
-fn vector(name: &'static str, about: &'static str, bytes: Vec<u8>) -> Vector {
-    Vector { name, about, bytes }
 }
 
 fn datagram(header: &Header, frames: &[Frame<'_>]) -> Vec<u8> {

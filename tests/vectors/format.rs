@@ -1,0 +1,193 @@
+//! How the files of golden vectors are written and read, whatever their bytes are: datagrams or
+//! streams. What a frame and the message in it mean, as text. `proto.md` §13.
+
+use chatagram::protocol::{
+    ClientMessage, Flags, Frame, ServerMessage, decode_message, encode_message,
+};
+use std::fmt::{Debug, Write};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// A file of vectors.
+pub(crate) struct Group {
+    pub(crate) file: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) vectors: Vec<Vector>,
+}
+
+/// One datagram or stream and what it is for. What it means, or why it is rejected, the decoder
+/// says.
+pub(crate) struct Vector {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+pub(crate) fn vector(name: &'static str, about: &'static str, bytes: Vec<u8>) -> Vector {
+    Vector { name, about, bytes }
+}
+
+/// A vector as its file has it.
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) meaning: String,
+}
+
+impl Golden {
+    pub(crate) fn is_valid(&self) -> bool {
+        !self.meaning.lines().any(|line| line.starts_with("rejected"))
+    }
+}
+
+fn path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file).with_extension("txt")
+}
+
+/// The vectors of a file.
+pub(crate) fn read(file: &str) -> Vec<Golden> {
+    let text = fs::read_to_string(path(file)).expect("set CHATAGRAM_BLESS=1 to write the files");
+    let entries = text.split("\nvector ").skip(1).map(|part| {
+        let (name, rest) = part.split_once('\n').expect("a name");
+        let (_, rest) = rest.split_once("bytes\n").expect("bytes");
+        let (hex, rest) = rest.split_once("meaning\n").expect("a meaning");
+        let hex: String = hex.split_whitespace().collect();
+        let bytes = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16));
+        let meaning = rest.lines().map(str::trim).filter(|line| !line.is_empty());
+        Golden {
+            name: name.to_owned(),
+            bytes: bytes.collect::<Result<_, _>>().expect("hex"),
+            meaning: meaning.collect::<Vec<_>>().join("\n"),
+        }
+    });
+    entries.collect()
+}
+
+/// Writes the files anew, once, if that is wanted.
+pub(crate) fn bless(groups: &[Group], meaning: fn(&[u8]) -> String) {
+    static BLESS: Once = Once::new();
+    if std::env::var_os("CHATAGRAM_BLESS").is_some() {
+        BLESS.call_once(|| {
+            for group in groups {
+                fs::write(path(group.file), render(group, meaning)).unwrap();
+            }
+        });
+    }
+}
+
+/// Whether the file holds what would be written now.
+pub(crate) fn is_current(group: &Group, meaning: fn(&[u8]) -> String) -> bool {
+    fs::read_to_string(path(group.file)).unwrap_or_default() == render(group, meaning)
+}
+
+fn render(group: &Group, meaning: fn(&[u8]) -> String) -> String {
+    let mut text = String::new();
+    for line in group.about.lines() {
+        writeln!(text, "# {line}").unwrap();
+    }
+    text.push_str("# proto.md, section 13, says how to read this file.\n");
+    for vector in &group.vectors {
+        writeln!(text, "\nvector {}", vector.name).unwrap();
+        for line in vector.about.lines() {
+            writeln!(text, "# {line}").unwrap();
+        }
+        text.push_str("bytes\n");
+        for row in vector.bytes.chunks(32) {
+            for (i, byte) in row.iter().enumerate() {
+                let gap = if i == 0 {
+                    "  "
+                } else if i % 4 == 0 {
+                    " "
+                } else {
+                    ""
+                };
+                write!(text, "{gap}{byte:02x}").unwrap();
+            }
+            text.push('\n');
+        }
+        text.push_str("meaning\n");
+        for line in meaning(&vector.bytes).lines() {
+            writeln!(text, "  {line}").unwrap();
+        }
+    }
+    text
+}
+
+/// The flags that are set.
+pub(crate) fn flag_names(flags: Flags) -> String {
+    let names = [(Flags::FROM_SERVER, "FROM_SERVER"), (Flags::ACK, "ACK")];
+    let names = names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// What a frame means, and the message in it.
+pub(crate) fn frame_line(frame: &Frame<'_>, from_server: bool) -> String {
+    let carried = |payload| if from_server { server(payload) } else { client(payload) };
+    match frame {
+        Frame::Padding(bytes) => format!("Padding of {} bytes", bytes.len()),
+        Frame::Once { payload } => format!("Once: {}", carried(payload)),
+        Frame::Unordered { id, payload } => format!("Unordered {id}: {}", carried(payload)),
+        Frame::Ordered { id, payload } => format!("Ordered {id}: {}", carried(payload)),
+        frame => in_hex(frame),
+    }
+}
+
+fn client(payload: &[u8]) -> String {
+    match decode_message::<ClientMessage<'_>>(payload) {
+        Ok(message) => in_hex(&message),
+        Err(error) => format!("unreadable {error:?}"),
+    }
+}
+
+fn server(payload: &[u8]) -> String {
+    match decode_message::<ServerMessage<'_>>(payload) {
+        Ok(message) => in_hex(&message),
+        Err(error) => format!("unreadable {error:?}"),
+    }
+}
+
+/// The debug form, with byte strings in hexadecimal.
+fn in_hex(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    let mut rest = &*text;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('[') {
+        out.push_str(before);
+        let (list, after) = after.split_once(']').expect("a list ends");
+        out.push('<');
+        for number in list.split(", ").filter(|number| !number.is_empty()) {
+            write!(out, "{:02x}", number.parse::<u8>().expect("a list of bytes")).unwrap();
+        }
+        out.push('>');
+        rest = after;
+    }
+    out + rest
+}
+
+/// Writes a frame again from what was read of it and of the message in it.
+pub(crate) fn written_again(
+    frame: Frame<'_>,
+    from_server: bool,
+    write: impl FnOnce(&Frame<'_>) -> bool,
+) -> bool {
+    let again = |payload| if from_server { server_again(payload) } else { client_again(payload) };
+    match frame {
+        Frame::Once { payload } => write(&Frame::Once { payload: &again(payload) }),
+        Frame::Unordered { id, payload } => {
+            write(&Frame::Unordered { id, payload: &again(payload) })
+        }
+        Frame::Ordered { id, payload } => write(&Frame::Ordered { id, payload: &again(payload) }),
+        other => write(&other),
+    }
+}
+
+fn client_again(payload: &[u8]) -> Vec<u8> {
+    let message = decode_message::<ClientMessage<'_>>(payload);
+    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
+}
+
+fn server_again(payload: &[u8]) -> Vec<u8> {
+    let message = decode_message::<ServerMessage<'_>>(payload);
+    message.map_or_else(|_| payload.to_vec(), |message| encode_message(&message))
+}
