@@ -24,7 +24,7 @@
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
 //! | [`history`] | the append-only log of lines |
-//! | [`net`] | the shells: clock, UDP socket, waiting for them |
+//! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them |
 //! | [`server`] | the thread that carries bytes between net, hub and history |
 //! | [`client`] | session (without sockets), its threads, input, output, cache |
 //! | [`places`] | where files lie when nobody says where |
