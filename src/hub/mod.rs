@@ -1,10 +1,11 @@
-//! The server without its sockets: datagrams in, datagrams out. It joins the registry (who), the
+//! The server without its sockets: datagrams and streams in, datagrams and streams out. It joins the registry (who), the
 //! room (what is said) and one link for each peer (how it gets there), and decides nothing that one
 //! of them could decide.
 //!
 //! ```text
 //! handle_datagram ─► session 0?  handshake.rs: challenge, refuse, admit
-//!                 └► a session:  here, by its path ─► link.receive ─► requests.rs ─► room
+//!                 └► a session:  datagrams.rs, by its path ─► link.receive ─► requests.rs ─► room
+//! handle_stream_* ─► streams.rs: the same for connections, without the challenge
 //! room's posts ─► links of the recipients ─► poll_transmit
 //! ```
 //!

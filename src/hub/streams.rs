@@ -130,8 +130,16 @@ impl Hub {
 
     /// Says why somebody is not let in, and hangs up.
     pub(super) fn refuse_stream(&mut self, id: StreamId, frame: &Frame<'_>) {
+        self.hang_up(id, Some(frame));
+    }
+
+    /// Closes a connection that has no session, with a last word or without. The preface alone tells
+    /// another version which one this is.
+    fn hang_up(&mut self, id: StreamId, last_word: Option<&Frame<'_>>) {
         let mut bytes = Preface { flags: Flags::FROM_SERVER, session: 0 }.encode().to_vec();
-        write_record(frame, &mut bytes);
+        if let Some(frame) = last_word {
+            write_record(frame, &mut bytes);
+        }
         self.streams.out.push_back((id, Some(bytes)));
         self.streams.close(id);
     }
@@ -175,10 +183,7 @@ impl Hub {
                 other => {
                     self.counters.malformed += 1;
                     log::debug!("hung up on {}: {other:?}", waiting.path.remote);
-                    // Another version learns which one this is from the preface.
-                    let bytes = Preface { flags: Flags::FROM_SERVER, session: 0 }.encode();
-                    self.streams.out.push_back((id, Some(bytes.to_vec())));
-                    return self.streams.close(id);
+                    return self.hang_up(id, None);
                 }
             }
         }

@@ -153,8 +153,12 @@ impl Session {
         self.config.delivery = delivery;
         if let Some(established) = &mut self.established {
             let message = encode_message(&ClientMessage::Deliver(delivery));
-            // A full queue drains; a rejoin says it anew.
-            let _ = established.link.send_regardless(message.into());
+            if established.link.send(message.into(), Delivery::ReliableOrdered, None).is_err() {
+                let message = "the server takes nothing at the moment: until the next join, what \
+                               comes from it travels as before"
+                    .to_owned();
+                self.events.push_back(Event::Error { message });
+            }
         }
     }
 
