@@ -358,7 +358,11 @@ impl Link {
         }
         for content in outcome.lost {
             match content {
-                Content::Reliable(id) => self.outbox.lost(id),
+                Content::Reliable(id) => {
+                    if let Some(bytes) = self.outbox.lost(id) {
+                        self.redundancy.on_lost(bytes);
+                    }
+                }
                 Content::Once(tag) => self.fates.push_back(Fate::Lost(tag)),
             }
         }

@@ -210,12 +210,16 @@ impl Outbox {
     }
 
     /// A datagram with message `id` was lost: with the last copy the message is.
-    pub(super) fn lost(&mut self, id: u64) {
-        let Some(outgoing) = self.slot(id) else { return };
+    /// The length of what may need another copy for that.
+    pub(super) fn lost(&mut self, id: u64) -> Option<usize> {
+        let outgoing = self.slot(id).filter(|outgoing| !outgoing.acked)?;
         outgoing.copies = outgoing.copies.saturating_sub(1);
-        if outgoing.copies == 0 && !outgoing.acked {
-            self.lost.insert(id);
+        let bytes = outgoing.payload.len();
+        if outgoing.copies > 0 {
+            return Some(bytes);
         }
+        self.lost.insert(id);
+        None
     }
 
     /// When the oldest unacknowledged message was first sent.

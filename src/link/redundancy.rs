@@ -6,13 +6,14 @@
 //!
 //! **The rule.** Every small message that is unacknowledged is to be on its way in [`copies`]
 //! datagrams: as many as it takes, at the loss this link measures, for all of them to be lost
-//! less than about once in a thousand times; four at most. The first is the message itself; the
-//! others ride along in what leaves at least half a [`spacing`] later, and leave alone if nothing
-//! did within a whole one (a thin stream has no later packets to wait for). Spread out like this
-//! they survive a short burst of losses. Below a loss of 0.2 % there are none.
+//! only once in hundreds of times; four at most. The first is the message itself; the others ride
+//! along in what leaves at least half a [`spacing`] later, and leave alone if nothing did within a
+//! whole one (a thin stream has no later packets to wait for). Spread out like this they survive a
+//! short burst of losses. Below a loss of 0.2 % there are none.
 //!
 //! **The budget.** Bytes of copies are at most `copies - 1` times the bytes of messages sent for
-//! another reason (first or again), so at most three times: RFC 8085 §3.1 wants what is sent to
+//! another reason (first or again), so at most three times, and once more for each that is known
+//! to be lost (if nobody paid for those, later messages would have to wait for theirs): RFC 8085 §3.1 wants what is sent to
 //! follow what the path carries, and repair traffic is traffic. Copies count against the
 //! congestion window like everything (RFC 9002 §7) and leave a quarter of it free; and a sender
 //! that has anything else to send, or would if a window let it, sends none. So a bulk sender never
@@ -33,13 +34,14 @@ mod tests;
 
 /// A message longer than this is not copied: it is not small beside a datagram's headers.
 pub(super) const MAX_COPIED: usize = 256;
-/// Bytes of copies that may be saved up for later.
+/// Bytes of copies that may be saved up for later, and what a link begins with.
 const MAX_CREDIT: u64 = 2 * MAX_DATAGRAM as u64;
 /// Copies leave this part of the congestion window free for what has to leave.
 const WINDOW_RESERVE: usize = 4;
-/// From each of these losses on, one more datagram carries each message: 0.2 %, 3.2 %, 10 %. (The
-/// square root of 0.001 is 0.032, the cube root 0.1.)
-const STEPS: [u32; 3] = [Loss::ONE / 500, Loss::ONE * 4 / 125, Loss::ONE / 10];
+/// From each of these losses on, one more datagram carries each message: 0.2 %, 2 %, 25 %. (All of
+/// them are then lost once in five hundred times at most, in two thousand, in sixty; what more of
+/// them would cost in bytes, and gain, the bench in `tests` tells.)
+const STEPS: [u32; 3] = [Loss::ONE / 500, Loss::ONE / 50, Loss::ONE / 4];
 /// What a link supposes before it has seen anything, 0.5 %: about its first 25 datagrams have
 /// copies, for those are the ones whose loss would be repaired slowest (§6.2.2 of RFC 9002).
 const PRIOR: Loss = Loss { share: Loss::ONE / 200, weight: 16 };
@@ -91,15 +93,23 @@ pub(super) fn probes(loss: Loss, in_a_row: u32) -> u32 {
     if copies(loss) > 1 && in_a_row <= PAIRED_PROBES { 2 } else { 1 }
 }
 
-/// How long a message's next copy waits for company.
-pub(super) fn spacing(rtt: &Rtt) -> Duration {
-    (rtt.smoothed / 2).clamp(GRANULARITY, MAX_ACK_DELAY)
+/// How long a message's next copy waits for company: half a round trip where losses are rare,
+/// and half of that where it is likely to be needed.
+pub(super) fn spacing(rtt: &Rtt, copies: u32) -> Duration {
+    let share = if copies > 2 { 4 } else { 2 };
+    (rtt.smoothed / share).clamp(GRANULARITY, MAX_ACK_DELAY)
 }
 
 /// What the policy remembers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Redundancy {
     credit: u64,
+}
+
+impl Default for Redundancy {
+    fn default() -> Self {
+        Self { credit: MAX_CREDIT }
+    }
 }
 
 impl Redundancy {
@@ -107,6 +117,12 @@ impl Redundancy {
     pub(super) fn on_sent(&mut self, bytes: usize, copies: u32) {
         let earned = bytes as u64 * u64::from(copies - 1);
         self.credit = (self.credit + earned).min(MAX_CREDIT);
+    }
+
+    /// A datagram with a message was lost, and the message is still wanted: another one is to take
+    /// its place.
+    pub(super) fn on_lost(&mut self, bytes: usize) {
+        self.credit = (self.credit + bytes as u64).min(MAX_CREDIT);
     }
 
     /// A copy left.

@@ -109,7 +109,7 @@ impl Link {
         contents: &mut Vec<Content>,
         now: Timestamp,
     ) {
-        let pause = redundancy::spacing(&self.recovery.rtt) / 2;
+        let pause = redundancy::spacing(&self.recovery.rtt, self.copies()) / 2;
         let mut copied = Vec::new();
         for (message, last_sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
             let bytes = message.payload.len();
@@ -142,7 +142,7 @@ impl Link {
             .filter(|(message, _)| {
                 self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
             })
-            .map(|(_, last_sent)| last_sent + redundancy::spacing(&self.recovery.rtt))
+            .map(|(_, last_sent)| last_sent + redundancy::spacing(&self.recovery.rtt, self.copies()))
             .min()
     }
 

@@ -229,7 +229,8 @@ pub(crate) fn settle(world: &mut World) {
     if world.server.hub.is_none() {
         world.start_server();
     }
-    world.run_for(5 * SECOND); // all hear whether the server still knows them
+    // All hear whether the server still knows them; on a dead connection only silence says so.
+    world.run_for(EXPIRY * 2);
     // Who finds somebody else under its own name tries until it gives up.
     world.run_until("everybody is in or out, and heard", GIVE_UP + 15 * SECOND, |world| {
         let mut live = world.clients.iter().filter(|client| client.running);

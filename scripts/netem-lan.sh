@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# netem on a real interface, towards one host only: everything else this machine sends stays as it is.
+#
+#   scripts/netem-lan.sh put INTERFACE HOST NETEM...   such as: put eth0 192.168.1.7 delay 25ms loss 5%
+#   scripts/netem-lan.sh show INTERFACE                what it does, and what it did
+#   scripts/netem-lan.sh off INTERFACE                 take it off
+#   scripts/netem-lan.sh with INTERFACE HOST 'NETEM' COMMAND...   put, run, off: also on failure and Ctrl-C
+#
+# HOST is an IPv4 or IPv6 address. Only what leaves towards it is touched; for both directions run it on
+# both machines. NETEM is as in tc-netem(8). --dry-run before the verb prints the commands instead. Needs
+# root, iproute2 and a kernel with sch_netem and sch_prio. An interface whose queueing somebody has
+# configured already is left alone.
+set -euo pipefail
+
+handle=2428: # how this script knows its own
+
+die() {
+    echo "netem-lan.sh: $*" >&2
+    exit 2
+}
+
+usage() {
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | sed '$d'
+}
+
+run() {
+    if [ -n "$dry" ]; then echo "$*"; else "$@"; fi
+}
+
+check() { # check INTERFACE
+    [ -n "${1:-}" ] || die "which interface? 'ip -brief link' lists them"
+    [ -z "$dry" ] || return 0
+    command -v tc >/dev/null || die "tc is missing: apt-get install iproute2"
+    [ "$(id -u)" = 0 ] || die "only root can change an interface's queueing: sudo $0 ..."
+    ip link show dev "$1" >/dev/null 2>&1 || die "no interface '$1': 'ip -brief link' lists them"
+}
+
+ours() { # ours INTERFACE: is what is there this script's?
+    tc qdisc show dev "$1" root 2>/dev/null | grep -q "^qdisc prio $handle"
+}
+
+put() { # put INTERFACE HOST NETEM...
+    local interface=$1 host=$2 family match
+    shift 2
+    [ $# -gt 0 ] || die "put what? such as: delay 25ms loss 5%"
+    case $host in
+    *:*) family=ipv6 match=ip6 ;;
+    *[!0-9.]* | '') die "'$host' is no address: 192.168.1.7 or fe80::1, not a name" ;;
+    *) family=ip match=ip ;;
+    esac
+    if [ -z "$dry" ]; then
+        ours "$interface" && die "$interface has netem already: '$0 off $interface' first"
+        # The kernel's own choices have the handle 0:; anything else somebody put there.
+        tc qdisc show dev "$interface" root | grep -qv '^qdisc [a-z_]* 0:' &&
+            die "somebody has configured the queueing of $interface: $(tc qdisc show dev "$interface" root | head -n 1)"
+    fi
+    # Band 4 is in nobody's priority map: only the filter leads there.
+    run tc qdisc add dev "$interface" root handle $handle prio bands 4 ||
+        die "the kernel did not take a prio queue on $interface: does it have sch_prio?"
+    run tc qdisc add dev "$interface" parent ${handle}4 handle 2429: netem limit 10000 "$@" || {
+        off "$interface"
+        die "the kernel did not take 'netem $*': is it right, does the kernel have sch_netem? ('seed' needs iproute2 6.6)"
+    }
+    run tc filter add dev "$interface" parent $handle protocol $family prio 1 u32 match $match dst "$host" flowid ${handle}4 || {
+        off "$interface"
+        die "the kernel did not take a filter for $host: does it have cls_u32?"
+    }
+}
+
+off() { # off INTERFACE
+    run tc qdisc del dev "$1" root handle $handle
+}
+
+dry=
+[ "${1:-}" = --dry-run ] && {
+    dry=1
+    shift
+}
+verb=${1:-}
+[ $# -eq 0 ] || shift
+case $verb in
+put)
+    check "$@"
+    [ $# -ge 3 ] || die "usage: $0 put INTERFACE HOST NETEM..."
+    put "$@"
+    ;;
+show)
+    check "$@"
+    [ -n "$dry" ] || ours "$1" || die "there is no netem of this script on $1"
+    run tc -s qdisc show dev "$1"
+    run tc filter show dev "$1"
+    ;;
+off)
+    check "$@"
+    [ -n "$dry" ] || ours "$1" || die "there is no netem of this script on $1"
+    off "$1"
+    ;;
+with)
+    check "$@"
+    [ $# -ge 4 ] || die "usage: $0 with INTERFACE HOST 'NETEM...' COMMAND..."
+    interface=$1 host=$2 netem=$3
+    shift 3
+    # shellcheck disable=SC2086 # several words
+    put "$interface" "$host" $netem
+    trap 'off "$interface"' EXIT
+    trap 'exit 130' INT TERM
+    run "$@"
+    ;;
+*)
+    usage >&2
+    exit 2
+    ;;
+esac
