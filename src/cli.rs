@@ -12,6 +12,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod lab;
+
+pub use lab::{LabArgs, LoadArgs};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  left in order
@@ -20,6 +24,7 @@ Exit codes:
   3  server unreachable
   4  refused: name taken, room full, name not allowed
   5  lost and given up
+130  interrupted
 
 Every option can also be given as an environment variable: CHATAGRAM_ and its name in capitals.";
 
@@ -76,6 +81,42 @@ pub enum Command {
         /// What both ends do alike.
         #[command(flatten)]
         network: NetworkArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Drive a running server with many clients, and record what became of every message
+    #[command(after_help = EXIT_CODES)]
+    Load {
+        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
+        server: ServerName,
+        /// The run's options.
+        #[command(flatten)]
+        load: LoadArgs,
+        /// What both ends do alike.
+        #[command(flatten)]
+        network: NetworkArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Measure what loss does to UDP, reliable UDP and TCP, in a network made for it (Linux)
+    #[command(after_help = EXIT_CODES)]
+    Lab {
+        /// The lab's options.
+        #[command(flatten)]
+        lab: LabArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Make the page, the tables and the pictures of what `lab` or `load` has recorded
+    #[command(after_help = EXIT_CODES)]
+    Report {
+        /// A lab's directory, or a run's
+        #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
+        dir: PathBuf,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -284,20 +325,32 @@ impl ClientArgs {
         client::Config {
             server,
             nickname: self.nick.clone(),
-            transport: match self.transport {
-                TransportArg::Udp => Transport::Udp,
-                TransportArg::Tcp => Transport::Tcp,
-            },
+            transport: self.transport.into(),
             no_delay: network.no_delay == Switch::On,
-            delivery: match self.delivery {
-                DeliveryArg::Unreliable => Delivery::Unreliable,
-                DeliveryArg::ReliableUnordered => Delivery::ReliableUnordered,
-                DeliveryArg::ReliableOrdered => Delivery::ReliableOrdered,
-            },
+            delivery: self.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),
             format: self.output,
             stay: self.stay.0,
             give_up: self.give_up,
+        }
+    }
+}
+
+impl From<TransportArg> for Transport {
+    fn from(arg: TransportArg) -> Self {
+        match arg {
+            TransportArg::Udp => Self::Udp,
+            TransportArg::Tcp => Self::Tcp,
+        }
+    }
+}
+
+impl From<DeliveryArg> for Delivery {
+    fn from(arg: DeliveryArg) -> Self {
+        match arg {
+            DeliveryArg::Unreliable => Self::Unreliable,
+            DeliveryArg::ReliableUnordered => Self::ReliableUnordered,
+            DeliveryArg::ReliableOrdered => Self::ReliableOrdered,
         }
     }
 }

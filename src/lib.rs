@@ -24,15 +24,17 @@
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
 //! | [`history`] | the append-only log of lines |
+//! | [`impair`] | a bad network on purpose: seeded loss, delay, jitter, duplicates, damage, rate. Bytes only |
 //! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them |
 //! | [`server`] | the thread that carries bytes between net, hub and history |
 //! | [`client`] | session (without sockets), its threads, input, output, cache |
+//! | [`lab`] | experiments: runs on disk, their statistics, the report |
 //! | [`places`] | where files lie when nobody says where |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
 //!
 //! # Invariants
 //!
-//! - `protocol`, `link`, `registry`, `room`, `hub` and `client::session` are sans-IO: time and
+//! - `protocol`, `link`, `impair`, `registry`, `room`, `hub` and `client::session` are sans-IO: time and
 //!   randomness are arguments, and the same calls give the same output. They name no socket, thread or
 //!   clock type; `tests/layering.rs` holds this.
 //! - Dependencies point one way: `time ◄ protocol ◄ link ◄ {registry, room} ◄ hub ◄ server`, and
@@ -44,6 +46,8 @@ pub mod cli;
 pub mod client;
 pub mod history;
 pub mod hub;
+pub mod impair;
+pub mod lab;
 pub mod link;
 pub mod logging;
 pub mod net;

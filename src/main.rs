@@ -14,5 +14,10 @@ fn main() -> ExitCode {
         Command::Host { client, server, network, logging } => {
             run::host(&client, &server, &network, &logging)
         }
+        Command::Load { server, load, network, logging } => {
+            run::load(server, &load, &network, &logging)
+        }
+        Command::Lab { lab, logging } => run::lab(&lab, &logging),
+        Command::Report { dir, logging } => run::report(&dir, &logging),
     }
 }

@@ -22,9 +22,10 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("time.rs", &[]),
     ("protocol", &["time"]),
+    ("impair", &["time"]),
     ("link", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),

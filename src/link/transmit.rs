@@ -142,7 +142,9 @@ impl Link {
             .filter(|(message, _)| {
                 self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
             })
-            .map(|(_, last_sent)| last_sent + redundancy::spacing(&self.recovery.rtt, self.copies()))
+            .map(|(_, last_sent)| {
+                last_sent + redundancy::spacing(&self.recovery.rtt, self.copies())
+            })
             .min()
     }
 

@@ -3,6 +3,8 @@
 
 mod address;
 mod clock;
+#[cfg(target_os = "linux")]
+pub mod emulated;
 mod poller;
 mod tcp;
 mod udp;

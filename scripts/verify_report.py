@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Recompute every statistic of summary.csv from the raw records, and compare.
+
+Reads DIR/runs/*/{records.csv,run.json} (or DIR/{records.csv,run.json} of a single run) and
+DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exits 0 when
+all agree, 1 and names each difference when they do not, 2 when there is nothing to compare.
+"""
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+HELD_FROM_US = 1000
+# summary.csv is rounded to nine decimals; this leaves room for that and for the order of sums.
+RELATIVE, ABSOLUTE = 1e-6, 2e-9
+
+
+def nearest_rank(values, percent):
+    """The value at rank ceil(percent/100 * n), or None of nothing."""
+    ordered = sorted(values)
+    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
+
+
+def student_t_density(x, degrees):
+    log = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
+    log -= 0.5 * math.log(degrees * math.pi) + (degrees + 1) / 2 * math.log1p(x * x / degrees)
+    return math.exp(log)
+
+
+def student_t(degrees):
+    """The 97.5 % quantile: Simpson's rule for the area from 0, bisection for the place."""
+
+    def area(end, parts=2000):
+        step = end / parts
+        inner = sum((4 if i % 2 else 2) * student_t_density(i * step, degrees) for i in range(1, parts))
+        return (student_t_density(0, degrees) + inner + student_t_density(end, degrees)) * step / 3
+
+    low, high = 0.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if area(middle) < 0.475 else (low, middle)
+    return low
+
+
+def estimate(values):
+    """Mean and half the 95 % confidence interval."""
+    if not values:
+        return None, None
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return mean, None
+    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    return mean, student_t(len(values) - 1) * math.sqrt(variance / len(values))
+
+
+def integer(text):
+    return int(text) if text else None
+
+
+def read_rows(path):
+    """The whole rows; one that a kill cut off is left out."""
+    text = path.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return list(csv.DictReader(lines))
+
+
+class Raw:
+    """What one run, or several of one condition, left."""
+
+    def __init__(self):
+        self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
+        self.latencies, self.holds, self.jitters, self.runs_of_loss = [], [], [], []
+        self.retransmitted, self.wire, self.text = None, 0, 0
+
+    def add(self, info, rows):
+        flows = defaultdict(list)
+        for row in rows:
+            if row["verdict"] == "duplicate":
+                self.duplicated += 1
+            else:
+                flows[row["sender"], row["receiver"]].append(row)
+        for flow in flows.values():
+            self.add_flow(flow)
+        if info["transport"] != "tcp":
+            self.retransmitted = (self.retransmitted or 0) + info["links"]["retransmitted"]
+        network = info.get("network")
+        if network:
+            self.wire += network["up"]["bytes"] + network["down"]["bytes"]
+        else:
+            self.wire += info["links"]["sent_bytes"] + info["links"]["received_bytes"]
+        self.text += info["text_bytes"]
+
+    def add_flow(self, flow):
+        self.sent += len(flow)
+        streak, before = 0, None
+        for row in sorted(flow, key=lambda r: int(r["id"])):
+            number, is_lost = int(row["id"]), row["verdict"] == "lost"
+            if streak and (not is_lost or number > before + 1):
+                self.runs_of_loss.append(streak)
+                streak = 0
+            streak += is_lost
+            self.lost += is_lost
+            before = number
+        if streak:
+            self.runs_of_loss.append(streak)
+
+        shown = [r for r in flow if r["verdict"] == "delivered"]
+        self.delivered += len(shown)
+        highest = -1
+        for row in sorted(shown, key=lambda r: (int(r["delivered_us"]), int(r["id"]))):
+            self.reordered += int(row["id"]) < highest
+            highest = max(highest, int(row["id"]))
+            delivered = int(row["delivered_us"])
+            self.latencies.append(max(0, delivered - int(row["intended_us"])))
+            arrived = integer(row["arrived_us"])
+            if arrived is not None and delivered - arrived >= HELD_FROM_US:
+                self.holds.append(delivered - arrived)
+
+        timed = [r for r in shown if r["arrived_us"] and r["sent_us"]]
+        timed.sort(key=lambda r: (int(r["arrived_us"]), int(r["id"])))
+        transits = [int(r["arrived_us"]) - int(r["sent_us"]) for r in timed]
+        jitter = 0.0
+        for one, two in zip(transits, transits[1:]):
+            jitter += (abs(two - one) - jitter) / 16
+            self.jitters.append(jitter)
+
+    def statistics(self):
+        def ms(micros):
+            return None if micros is None else micros / 1000
+
+        found = {
+            "sent": self.sent,
+            "delivered": self.delivered,
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "reordered": self.reordered,
+            "delivery": self.delivered / self.sent if self.sent else None,
+            "arrival_jitter_ms": math.fsum(self.jitters) / len(self.jitters) / 1000 if self.jitters else None,
+            "held": len(self.holds),
+            "hold_p99_ms": ms(nearest_rank(self.holds, 99)),
+            "loss_runs": len(self.runs_of_loss),
+            "loss_run_mean": self.lost / len(self.runs_of_loss) if self.runs_of_loss else None,
+            "loss_run_max": max(self.runs_of_loss, default=0),
+            "retransmitted": self.retransmitted,
+            "wire_per_text": self.wire / self.text if self.text and self.wire else None,
+        }
+        for name, percent in (("p50_ms", 50), ("p95_ms", 95), ("p99_ms", 99), ("max_ms", 100)):
+            found[name] = ms(nearest_rank(self.latencies, percent))
+        return found
+
+
+def key_of(info):
+    condition = info["condition"]
+    impair = "" if condition else info["impair"] or ""
+    network = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
+    shape = tuple(info[k] for k in ("senders", "receivers", "rate", "size"))
+    return (info["transport"], info["mode"], *network, impair, *shape)
+
+
+def key_of_row(row):
+    """The same key out of a row of the summary."""
+    number = lambda text: float(text) if text else None
+    network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
+    shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size"))
+    return (row["transport"], row["mode"], *network, row["impair"], *shape)
+
+
+def with_estimates(found, runs):
+    deliveries = [r["delivery"] for r in runs if r["delivery"] is not None]
+    p99s = [r["p99_ms"] for r in runs if r["p99_ms"] is not None]
+    found["delivery_mean"], found["delivery_ci95"] = estimate(deliveries)
+    found["p99_mean_ms"], found["p99_ci95_ms"] = estimate(p99s)
+    found["repetitions"] = len(runs)
+    return found
+
+
+def expected(directory):
+    """(level, name or key) -> statistics."""
+    single = (directory / "records.csv").exists()
+    places = [directory.resolve()] if single else sorted((directory / "runs").glob("*"))
+    wanted, together = {}, defaultdict(lambda: (Raw(), []))
+    for place in places:
+        if not (place / "run.json").exists() or not (place / "records.csv").exists():
+            continue
+        info, rows = json.loads((place / "run.json").read_text()), read_rows(place / "records.csv")
+        raw = Raw()
+        raw.add(info, rows)
+        found = raw.statistics()
+        wanted["run", place.name] = with_estimates(dict(found), [found])
+        both, members = together[key_of(info)]
+        both.add(info, rows)
+        members.append(found)
+    for key, (raw, members) in together.items():
+        wanted["condition", key] = with_estimates(raw.statistics(), members)
+    return wanted
+
+
+def differences(wanted, summary):
+    """One line of text for each."""
+    seen = set()
+    for row in summary:
+        key = row["level"], row["name"] if row["level"] == "run" else key_of_row(row)
+        where = f"{row['level']} {row['name']} ({row['transport']}, {row['mode']})"
+        if key not in wanted:
+            yield f"{where}: no such {row['level']} in the records"
+            continue
+        if key in seen:
+            yield f"{where}: twice in the summary"
+        seen.add(key)
+        for name, right in wanted[key].items():
+            text = row.get(name)
+            try:
+                said = float(text) if text else None
+            except ValueError:
+                said = math.nan
+            if said is None or right is None:
+                equal = said is right
+            else:
+                equal = math.isclose(said, right, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+            if not equal:
+                yield f"{where}: {name} is {text or 'empty'}, and the records say {right}"
+    for key in wanted.keys() - seen:
+        yield f"{key[0]} {key[1]}: not in the summary"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path, metavar="DIR", help="what `chatagram report` was given")
+    directory = parser.parse_args().directory
+    try:
+        with open(directory / "summary.csv", encoding="utf-8", newline="") as file:
+            summary = list(csv.DictReader(file))
+        wanted = expected(directory)
+    except OSError as error:
+        print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    if not wanted:
+        print(f"{directory}: no finished run to compare with", file=sys.stderr)
+        return 2
+    found = list(differences(wanted, summary))
+    for line in found:
+        print(line)
+    checked = sum(len(statistics) for statistics in wanted.values())
+    print(f"{checked} statistics of {len(wanted)} rows: {f'{len(found)} differ' if found else 'all agree'}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+//! A set of packet indices, kept and written as ranges: `5,17-19`.
+
+use super::SpecError;
+use std::{fmt, str::FromStr};
+
+/// Packet indices (from 0) as ranges in ascending order that do not touch. Its text form is
+/// `5,17-19`, and nothing at all for the empty set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// Whether the set holds `index`.
+    pub fn contains(&self, index: u64) -> bool {
+        let after = self.0.partition_point(|&(first, _)| first <= index);
+        after > 0 && index <= self.0[after - 1].1
+    }
+
+    /// Whether the set holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The ranges, first and last index of each, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Adds an index above all others, unless that takes more than `most` ranges.
+    pub(super) fn append(&mut self, index: u64, most: usize) -> bool {
+        let full = self.0.len() >= most;
+        match self.0.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(index) => *last = index,
+            _ if full => return false,
+            _ => self.0.push((index, index)),
+        }
+        true
+    }
+}
+
+/// From ranges in any order, which may overlap.
+impl FromIterator<(u64, u64)> for Ranges {
+    fn from_iter<I: IntoIterator<Item = (u64, u64)>>(ranges: I) -> Self {
+        let mut sorted: Vec<_> = ranges.into_iter().collect();
+        sorted.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for (first, last) in sorted {
+            match merged.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged)
+    }
+}
+
+impl fmt::Display for Ranges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (first, last)) in self.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(f, "{comma}{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// A piece that is no index or range, or the sign of a list that was cut short.
+impl FromStr for Ranges {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        text.split(',').map(|piece| range(piece.trim())).collect()
+    }
+}
+
+fn range(piece: &str) -> Result<(u64, u64), SpecError> {
+    if piece == super::CUT {
+        return Err(SpecError::new(
+            piece,
+            "the list was cut short here; what follows is not known",
+        ));
+    }
+    let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+    match (index(first), index(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        (Some(_), Some(_)) => {
+            Err(SpecError::new(piece, format!("ends before it begins; write {last}-{first}")))
+        }
+        _ => Err(SpecError::new(piece, "write a packet index, from 0, or a range such as 17-19")),
+    }
+}
+
+/// Digits only: `parse` alone would take a sign.
+fn index(text: &str) -> Option<u64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_written_in_its_shortest_form() {
+        let ranges: Ranges = "19, 5,17-18,6-6,17".parse().unwrap();
+        assert_eq!(ranges.to_string(), "5-6,17-19");
+        let held: Vec<u64> = (0..30).filter(|&i| ranges.contains(i)).collect();
+        assert_eq!(held, [5, 6, 17, 18, 19]);
+        assert_eq!("".parse(), Ok(Ranges::default()));
+        assert!("0-18446744073709551615".parse::<Ranges>().unwrap().contains(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_no_set_says_why() {
+        let say = |text: &str| text.parse::<Ranges>().unwrap_err().to_string();
+        assert_eq!(say("5,9-7"), "9-7: ends before it begins; write 7-9");
+        assert_eq!(say("1,x"), "x: write a packet index, from 0, or a range such as 17-19");
+        assert_eq!(say("1,+2"), "+2: write a packet index, from 0, or a range such as 17-19");
+        assert_eq!(say("1,…"), "…: the list was cut short here; what follows is not known");
+    }
+
+    #[test]
+    fn appending_stops_at_the_bound() {
+        let mut ranges = Ranges::default();
+        assert!([3, 4, 9, 10].into_iter().all(|index| ranges.append(index, 2)));
+        assert!(!ranges.append(12, 2));
+        assert_eq!(ranges.to_string(), "3-4,9-10");
+    }
+}

@@ -1,0 +1,259 @@
+//! The text of a [`Spec`], read. Every refusal names the item and the way out.
+
+use super::units::{BURSTS, RATES, SHARES, TIMES, amount};
+use super::{Burst, Loss, PRESETS, Profile, Share, Spec, SpecError};
+use crate::impair::Direction;
+use crate::impair::queue::MOST_HELD;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Each item's name and how it is written.
+const ITEMS: [(&str, &str); 11] = [
+    ("loss", "loss 5% or loss 5% burst 3"),
+    ("gilbert", "gilbert 1% 25%, with the loss of the bad and the good state if you like"),
+    ("drop", "drop 5,17-19"),
+    ("every", "every 10"),
+    ("blackhole", "blackhole 2s-5s"),
+    ("delay", "delay 25ms"),
+    ("jitter", "jitter 5ms"),
+    ("duplicate", "duplicate 1%"),
+    ("corrupt", "corrupt 1%"),
+    ("rate", "rate 2mbit"),
+    ("limit", "limit 100"),
+];
+const NONE: &str = "none";
+const DAY: u64 = 86_400_000_000;
+const MOST_RATE: u64 = 100_000_000_000;
+
+/// # Errors
+/// An item that is unknown, out of range or at odds with another; the text of the error says how to
+/// write it.
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let text = text.to_ascii_lowercase();
+        let mut spec = Self::default();
+        let mut named: Vec<Direction> = Vec::new();
+        for section in text.split(';').map(str::trim) {
+            let Some((label, items)) = section.split_once(':') else {
+                if !named.is_empty() {
+                    let way_out = "write what is for both directions first, before up: and down:";
+                    return Err(SpecError::new(section, way_out));
+                }
+                read(section, Direction::Up, &mut spec.up)?;
+                read(section, Direction::Down, &mut spec.down)?;
+                continue;
+            };
+            let direction = direction(label.trim())?;
+            if named.contains(&direction) {
+                return Err(SpecError::new(label, "is there twice; join both with a comma"));
+            }
+            named.push(direction);
+            let profile = match direction {
+                Direction::Up => &mut spec.up,
+                Direction::Down => &mut spec.down,
+            };
+            read(items, direction, profile)?;
+        }
+        Ok(spec)
+    }
+}
+
+fn direction(label: &str) -> Result<Direction, SpecError> {
+    match label {
+        "up" => Ok(Direction::Up),
+        "down" => Ok(Direction::Down),
+        _ => Err(SpecError::new(label, "a direction is up: (from the client) or down:")),
+    }
+}
+
+/// Items after commas, over what `profile` has already.
+fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), SpecError> {
+    let mut seen: Vec<&str> = Vec::new();
+    for (place, item) in items(text)?.iter().enumerate() {
+        let fail = |problem: String| SpecError::new(item, problem);
+        let mut words = item.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        if let Some(preset) = preset(name) {
+            if place > 0 || words.next().is_some() {
+                return Err(fail(format!(
+                    "{name} stands alone and first, before what overrides it"
+                )));
+            }
+            let Spec { up, down } = preset?;
+            *profile = if direction == Direction::Up { up } else { down };
+            continue;
+        }
+        let Some((_, usage)) = ITEMS.iter().find(|(known, _)| *known == name) else {
+            return Err(SpecError::new(name, unknown(name)));
+        };
+        // Both set the loss by chance.
+        let what = if name == "gilbert" { "loss" } else { name };
+        if seen.contains(&what) {
+            return Err(fail(format!("the {what} is already set; keep one of the two")));
+        }
+        seen.push(what);
+        let words: Vec<&str> = words.collect();
+        set(profile, name, &words).map_err(|problem| {
+            fail(problem.unwrap_or_else(|| format!("is not how it is written: {usage}")))
+        })?;
+    }
+    match (profile.limit, profile.rate) {
+        (Some(limit), None) => Err(SpecError::new(
+            &format!("limit {limit}"),
+            "only a slow line has a queue; add one, such as rate 2mbit",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The items of a section. A piece that begins with a digit belongs to the list before it.
+fn items(text: &str) -> Result<Vec<String>, SpecError> {
+    let mut items: Vec<String> = Vec::new();
+    for piece in text.split(',').map(str::trim) {
+        if piece.is_empty() {
+            let way_out = "something is missing; write for example loss 5%, delay 25ms, or none";
+            return Err(SpecError::new(if text.is_empty() { "\"\"" } else { text }, way_out));
+        }
+        let list = |item: &&mut String| item.starts_with("drop ") || item.starts_with("blackhole ");
+        if !piece.starts_with(|c: char| c.is_ascii_digit() || c == '…') {
+            items.push(piece.to_owned());
+        } else if let Some(item) = items.last_mut().filter(list) {
+            item.push(',');
+            item.push_str(piece);
+        } else {
+            let way_out = "a number needs a name before it, as in delay 25ms, and a decimal point \
+                           instead of a comma, as in 2.5%";
+            return Err(SpecError::new(piece, way_out));
+        }
+    }
+    Ok(items)
+}
+
+/// What a preset stands for, if `name` is one.
+fn preset(name: &str) -> Option<Result<Spec, SpecError>> {
+    if name == NONE {
+        return Some(Ok(Spec::default()));
+    }
+    PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| text.parse())
+}
+
+/// Sets what the item `name` with these arguments says. The error is what is wrong, or nothing if the
+/// number of words is.
+fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<String>> {
+    match (name, words) {
+        ("loss", [loss]) => profile.loss = Loss::Independent(share(loss)?),
+        ("loss", [loss, "burst", mean]) => profile.loss = burst(share(loss)?, mean)?,
+        ("gilbert", [p, r, rest @ ..]) if rest.len() <= 2 => {
+            let or =
+                |place: usize, default| rest.get(place).map_or(Ok(default), |text| share(text));
+            let (bad, good) = (or(0, Share::ALL)?, or(1, Share::NONE)?);
+            profile.loss = Loss::Gilbert { p: share(p)?, r: share(r)?, bad, good };
+        }
+        ("drop", [list]) => {
+            profile.drop = list.parse().map_err(|error: SpecError| error.to_string())?;
+        }
+        ("every", [n]) => {
+            let n: Option<NonZeroU64> = n.parse().ok();
+            profile.every =
+                Some(n.ok_or_else(|| "write a whole number from 1, as in every 10".to_owned())?);
+        }
+        ("blackhole", [windows]) => {
+            profile.blackholes = windows.split(',').map(window).collect::<Result<_, String>>()?;
+        }
+        ("delay", [delay]) => profile.delay = time(delay)?,
+        ("jitter", [jitter]) => profile.jitter = time(jitter)?,
+        ("duplicate", [part]) => profile.duplicate = share(part)?,
+        ("corrupt", [part]) => profile.corrupt = share(part)?,
+        ("rate", [rate]) => profile.rate = Some(bits_per_second(rate)?),
+        ("limit", [limit]) => {
+            let limit: Option<usize> = limit.parse().ok();
+            let limit = limit.filter(|limit| (1..=MOST_HELD).contains(limit));
+            profile.limit = Some(limit.ok_or(format!("a queue holds 1 to {MOST_HELD} packets"))?);
+        }
+        _ => return Err(None),
+    }
+    Ok(())
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    const RANGE: &str = "a share is between 0% and 100%";
+    if text.starts_with('-') {
+        return Err(RANGE.into());
+    }
+    let billionths = amount(text, &SHARES)?;
+    if billionths > Share::ALL.billionths().into() {
+        Err(RANGE.into())
+    } else {
+        Ok(Share(billionths as u32))
+    }
+}
+
+fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
+    let thousandths = amount(mean, &BURSTS)?;
+    if !(1_000..=1_000_000_000).contains(&thousandths) {
+        return Err("a burst is from 1 to 1000000 packets long".into());
+    }
+    let mean = Burst(thousandths as u32);
+    if !mean.fits(loss) {
+        let way_out = "a packet gets through between two bursts, so such short ones cannot lose so \
+                       much; ask for less loss or longer bursts";
+        return Err(way_out.into());
+    }
+    Ok(Loss::Burst { loss, mean })
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    match amount(text, &TIMES)? {
+        micros if micros <= DAY => Ok(Duration::from_micros(micros)),
+        _ => Err(format!("{text} is more than a day; write less")),
+    }
+}
+
+fn window(text: &str) -> Result<Range<Duration>, String> {
+    let (start, end) = text.split_once('-').ok_or(format!("{text} has no end; write 2s-5s"))?;
+    let (start, end) = (time(start)?, time(end)?);
+    if start < end { Ok(start..end) } else { Err(format!("{text} ends before it begins")) }
+}
+
+fn bits_per_second(text: &str) -> Result<u64, String> {
+    match amount(text, &RATES)? {
+        rate if (1..=MOST_RATE).contains(&rate) => Ok(rate),
+        _ => Err("a rate is between 1bit and 100gbit, per second".into()),
+    }
+}
+
+/// What to say of a name nobody knows.
+fn unknown(name: &str) -> String {
+    let items = ITEMS.iter().map(|(item, _)| *item);
+    let presets = PRESETS.iter().map(|(preset, _)| *preset).chain([NONE]);
+    let names: Vec<&str> = items.chain(presets).collect();
+    let nearest = names.iter().map(|known| (distance(name, known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 2 && distance < known.len() / 2 + 1 => {
+            format!("there is no such impairment; did you mean {known}?")
+        }
+        _ => format!("there is no such impairment; there are {}", names.join(", ")),
+    }
+}
+
+/// Levenshtein's: how many letters must be added, left out or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Why a run did not finish, and what to do about it.
+
+use crate::lab::record;
+use crate::net::ServerName;
+use std::io;
+use std::path::PathBuf;
+
+/// A run that did not finish. Where it had begun, its rows are on the disk, and `run.json` is not.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is something in the directory already.
+    #[error("{path} is not empty: name another --out, or remove it first", path = .0.display())]
+    NotEmpty(PathBuf),
+    /// Rows are written as CSV only.
+    #[error(
+        "{path} names a Parquet file, which this version does not write: --out names a directory, \
+         which gets records.csv and run.json", path = .0.display()
+    )]
+    Parquet(PathBuf),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Files(#[from] record::Error),
+    /// The server's name is nobody's.
+    #[error("{0}")]
+    NotFound(io::Error),
+    /// The kernel gives no more sockets, or fails with those it gave.
+    #[error("the network failed with {peers} peers: {cause}{}", way_out(.cause))]
+    Network {
+        /// How many peers there were.
+        peers: usize,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// Nobody answered a join.
+    #[error("{peer} got no answer from {server}: is it running, and is the address right?")]
+    Unreachable {
+        /// Who joined.
+        peer: String,
+        /// Whom.
+        server: ServerName,
+    },
+    /// The server did not let somebody in.
+    #[error("{peer} was refused: {why}{}", raise(.why))]
+    Refused {
+        /// Who.
+        peer: String,
+        /// What the server said.
+        why: String,
+    },
+    /// Joining took too long.
+    #[error("only {joined} of {peers} peers were in after 30 s: is the server too busy?")]
+    Slow {
+        /// How many were in.
+        joined: usize,
+        /// Of how many.
+        peers: usize,
+    },
+    /// Somebody was thrown out, or the server is gone.
+    #[error("the run is incomplete: {peer} lost the server ({why}); the rows so far are kept")]
+    Gone {
+        /// Who was the first to notice.
+        peer: String,
+        /// What happened.
+        why: String,
+    },
+    /// The run was told to stop.
+    #[error("the run is incomplete: it was stopped")]
+    Stopped,
+}
+
+/// What to do about an error of the kernel.
+fn way_out(cause: &io::Error) -> &'static str {
+    if cause.to_string().contains("open files") { "; `ulimit -n 8192` allows more" } else { "" }
+}
+
+/// What to do about a refusal. The words are those of this crate's server (`hub::handshake`).
+fn raise(why: &str) -> &'static str {
+    if why.contains("from your address") {
+        "; --max-peers-per-ip on the server raises the limit"
+    } else if why.contains("room is full") {
+        "; --max-peers on the server raises the limit"
+    } else if why.contains("in use") {
+        "; another load is running there, or one was killed less than a minute ago"
+    } else {
+        ""
+    }
+}

@@ -1,0 +1,18 @@
+//! The lab: the same chat over every transport, measured message by message.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`plan`] | which networks to meet with which modes |
+//! | [`sweep`] | running a plan in emulated networks (Linux) |
+//! | [`load`] | many real clients against a running server, and what became of every message |
+//! | [`record`] | what a run leaves on disk: `records.csv`, one row per message and receiver, and `run.json` |
+//! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
+//! | [`report`] | the page, the tables and the pictures made of them |
+
+pub mod load;
+pub mod metrics;
+pub mod plan;
+pub mod record;
+pub mod report;
+#[cfg(target_os = "linux")]
+pub mod sweep;

@@ -1,0 +1,341 @@
+//! What a lab is to measure: every combination of some losses, delays, jitters and bursts, over
+//! several modes, several times. Written by hand as TOML, or as options of the command.
+
+use super::record::{Condition, Mode};
+use crate::impair::{Spec, SpecError};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// More runs than that are a slip of the pen.
+const MOST_RUNS: usize = 100_000;
+
+/// See the module. The default shows the lesson in less than two minutes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plan {
+    /// Packets lost each way, percent.
+    #[serde(deserialize_with = "percents")]
+    pub loss: Vec<f64>,
+    /// One-way delays, milliseconds.
+    #[serde(deserialize_with = "times")]
+    pub delay_ms: Vec<f64>,
+    /// How far the delay goes to either side, milliseconds.
+    #[serde(deserialize_with = "times")]
+    pub jitter_ms: Vec<f64>,
+    /// Mean lengths of a burst of losses, packets. 1: each is lost on its own.
+    #[serde(deserialize_with = "bursts")]
+    pub burst: Vec<f64>,
+    /// What carries the messages.
+    #[serde(serialize_with = "mode_names", deserialize_with = "modes")]
+    pub modes: Vec<Mode>,
+    /// How often each condition is met, each time with another seed.
+    #[serde(deserialize_with = "repetitions")]
+    pub repetitions: u32,
+    /// Peers that speak.
+    #[serde(deserialize_with = "peers")]
+    pub senders: u32,
+    /// Peers that listen.
+    #[serde(deserialize_with = "peers")]
+    pub receivers: u32,
+    /// Messages a second for each sender.
+    #[serde(deserialize_with = "rate")]
+    pub rate: f64,
+    /// Bytes of text in a message.
+    #[serde(deserialize_with = "size")]
+    pub size: u32,
+    /// For how long the senders speak, seconds.
+    #[serde(deserialize_with = "duration")]
+    pub duration_s: f64,
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            loss: vec![0.0, 1.0, 5.0, 10.0],
+            delay_ms: vec![25.0],
+            jitter_ms: vec![0.0],
+            burst: vec![1.0],
+            modes: vec![Mode::Unreliable, Mode::ReliableOrdered, Mode::Tcp],
+            repetitions: 3,
+            senders: 1,
+            receivers: 1,
+            rate: 50.0,
+            size: 64,
+            duration_s: 4.0,
+            seed: 1,
+        }
+    }
+}
+
+/// A plan that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not TOML, not a plan, or out of range. Names the line.
+    #[error("{0}")]
+    Text(String),
+    /// A list is empty, or there are too many runs.
+    #[error("{0}")]
+    Runs(String),
+    /// A condition no network can meet.
+    #[error("loss {}%, burst {}: {cause}", .condition.loss * 100.0, .condition.burst)]
+    Condition {
+        /// Which one.
+        condition: Condition,
+        /// Why not.
+        cause: SpecError,
+    },
+}
+
+/// One network, to be met by every mode side by side: all of them see the same packets lost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meeting {
+    /// What the network does.
+    pub condition: Condition,
+    /// The same as the router takes it.
+    pub spec: Spec,
+    /// From 1.
+    pub repetition: u32,
+    /// Of the network and of the load.
+    pub seed: u64,
+}
+
+impl Meeting {
+    /// What this mode's run is called, and its directory.
+    pub fn run(&self, mode: Mode) -> String {
+        let Condition { loss, delay_ms, jitter_ms, burst } = self.condition;
+        let loss = tidy(loss * 100.0);
+        format!(
+            "loss{loss}-delay{delay_ms}-jitter{jitter_ms}-burst{burst}-{mode}-{}",
+            self.repetition
+        )
+    }
+}
+
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Error::Text`], with the line, and with the right word where one was misspelt.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| {
+            let mut message = error.to_string().trim_end().to_owned();
+            if let Some((wrong, expected)) = misspelt(error.message())
+                && let Some(near) = nearest(wrong, &expected)
+            {
+                message.push_str(&format!("\ndid you mean `{near}`?"));
+            }
+            Error::Text(message)
+        })
+    }
+
+    /// This plan, but for what `line` says: `loss = [5]`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn with(&self, line: &str) -> Result<Self, Error> {
+        let changed = toml::from_str::<toml::Table>(line)
+            .map_err(|error| Error::Text(error.message().to_owned()))?;
+        Self::parse(line)?; // the limits, before the two are put together
+        let mut table = toml::from_str::<toml::Table>(&self.text())
+            .map_err(|error| Error::Text(error.message().to_owned()))?;
+        table.extend(changed);
+        Self::parse(&table.to_string())
+    }
+
+    /// The plan as a file that says the same.
+    pub fn text(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// All networks to be met, in order: the conditions, then again for each repetition, so that a
+    /// lab that is cut short has some of everything.
+    ///
+    /// # Errors
+    /// [`Error::Runs`] and [`Error::Condition`].
+    pub fn meetings(&self) -> Result<Vec<Meeting>, Error> {
+        let lists = [
+            ("loss", self.loss.len()),
+            ("delay_ms", self.delay_ms.len()),
+            ("jitter_ms", self.jitter_ms.len()),
+            ("burst", self.burst.len()),
+            ("modes", self.modes.len()),
+        ];
+        if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
+            return Err(Error::Runs(format!("{name} names nothing: give it one value at least")));
+        }
+        let runs = lists.iter().fold(self.repetitions as usize, |n, (_, l)| n.saturating_mul(*l));
+        if runs > MOST_RUNS {
+            return Err(Error::Runs(format!("{runs} runs are too many: {MOST_RUNS} at most")));
+        }
+        let mut meetings = Vec::new();
+        for repetition in 1..=self.repetitions {
+            for condition in self.conditions() {
+                let spec =
+                    spec(&condition).map_err(|cause| Error::Condition { condition, cause })?;
+                let seed = self.seed.wrapping_add(meetings.len() as u64);
+                meetings.push(Meeting { condition, spec, repetition, seed });
+            }
+        }
+        Ok(meetings)
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for loss in &self.loss {
+            for delay_ms in self.delay_ms.iter().copied() {
+                for jitter_ms in self.jitter_ms.iter().copied() {
+                    for burst in self.burst.iter().copied() {
+                        let loss = loss / 100.0;
+                        conditions.push(Condition { loss, delay_ms, jitter_ms, burst });
+                    }
+                }
+            }
+        }
+        conditions
+    }
+}
+
+/// The condition as the router takes it, the same in both directions.
+fn spec(condition: &Condition) -> Result<Spec, SpecError> {
+    let Condition { loss, delay_ms, jitter_ms, burst } = condition;
+    let mut text = format!("loss {}%", tidy(loss * 100.0));
+    if *burst > 1.0 && *loss > 0.0 {
+        text.push_str(&format!(" burst {burst}"));
+    }
+    text.push_str(&format!(", delay {delay_ms}ms, jitter {jitter_ms}ms"));
+    text.parse()
+}
+
+/// Without the last digits of 0.07 × 100.
+fn tidy(percent: f64) -> f64 {
+    (percent * 1e6).round() / 1e6
+}
+
+/// The word that serde does not know, and those it does: both stand in backquotes.
+fn misspelt(message: &str) -> Option<(&str, Vec<&str>)> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    message.starts_with("unknown field").then_some(())?;
+    Some((quoted.next()?, quoted.collect()))
+}
+
+fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|it| (strsim::jaro_winkler(wrong, it), *it));
+    near.filter(|(alike, _)| *alike > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, it)| it)
+}
+
+fn within<'de, D: Deserializer<'de>, T: PartialOrd + Display>(
+    value: T,
+    range: &RangeInclusive<T>,
+    unit: &str,
+) -> Result<T, D::Error> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(de::Error::custom(format!(
+        "{value} is out of range: {} to {} {unit}",
+        range.start(),
+        range.end()
+    )))
+}
+
+fn all_within<'de, D: Deserializer<'de>>(
+    from: D,
+    range: &RangeInclusive<f64>,
+    unit: &str,
+) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<f64>::deserialize(from)?;
+    values.into_iter().map(|value| within::<D, _>(value, range, unit)).collect()
+}
+
+fn percents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    all_within(from, &(0.0..=100.0), "percent")
+}
+
+fn times<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    all_within(from, &(0.0..=60_000.0), "milliseconds")
+}
+
+fn bursts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    all_within(from, &(1.0..=1_000.0), "packets")
+}
+
+fn modes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mode>, D::Error> {
+    let names = Vec::<String>::deserialize(from)?;
+    names.iter().map(|name| name.parse().map_err(de::Error::custom)).collect()
+}
+
+fn mode_names<S: Serializer>(modes: &[Mode], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(modes.iter().map(|mode| mode.name()))
+}
+
+fn repetitions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    within::<D, _>(u32::deserialize(from)?, &(1..=1_000), "repetitions")
+}
+
+fn peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    within::<D, _>(u32::deserialize(from)?, &(1..=1_000), "peers")
+}
+
+fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within::<D, _>(f64::deserialize(from)?, &(0.01..=100_000.0), "messages a second")
+}
+
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    within::<D, _>(u32::deserialize(from)?, &(16..=1_000), "bytes")
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    within::<D, _>(f64::deserialize(from)?, &(0.1..=86_400.0), "seconds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_back_as_it_was_written() {
+        let plan = Plan { loss: vec![0.5, 7.0], modes: Mode::ALL.to_vec(), ..Plan::default() };
+        assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+        assert_eq!(Plan::parse("").unwrap(), Plan::default());
+        assert_eq!(Plan::parse("loss = [3]\n").unwrap().loss, [3.0], "whole numbers too");
+        let other = plan.with("loss = [3]").unwrap();
+        assert_eq!(other, Plan { loss: vec![3.0], ..plan });
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_way_out() {
+        for (text, wanted) in [
+            ("seed = 1\nlos = [5]", ["line 2", "did you mean `loss`?"]),
+            ("seed = 1\nloss = [5, 120]", ["line 2", "120 is out of range: 0 to 100 percent"]),
+            ("modes = [\"udp\"]", ["line 1", "choose from unreliable"]),
+            ("duration_s = 0", ["line 1", "0.1 to 86400 seconds"]),
+            ("rate = \"fast\"", ["line 1", "expected f64"]),
+            ("loss = [nan]", ["line 1", "out of range"]),
+        ] {
+            let error = Plan::parse(text).unwrap_err().to_string();
+            assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");
+        }
+        let empty = Plan { modes: vec![], ..Plan::default() };
+        assert!(empty.meetings().unwrap_err().to_string().contains("modes names nothing"));
+        let huge = Plan { loss: vec![1.0; 1_000], repetitions: 1_000, ..Plan::default() };
+        assert!(huge.meetings().unwrap_err().to_string().contains("too many"));
+        let absurd = Plan { loss: vec![99.0], burst: vec![2.0], ..Plan::default() };
+        assert!(absurd.meetings().is_err());
+    }
+
+    #[test]
+    fn each_meeting_has_a_name_and_a_seed_of_its_own() {
+        let meetings = Plan::default().meetings().unwrap();
+        assert_eq!(meetings.len(), 12);
+        let names: std::collections::BTreeSet<_> =
+            meetings.iter().map(|meeting| (meeting.run(Mode::Tcp), meeting.seed)).collect();
+        assert_eq!(names.len(), 12);
+        assert_eq!(meetings[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
+        assert_eq!(meetings[2].spec, "loss 5%, delay 25ms".parse().unwrap());
+        let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
+        assert_eq!(odd.meetings().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
+    }
+}

@@ -1,0 +1,226 @@
+//! The share of messages delivered within a time, and what loss does to it.
+
+use super::svg::{Plot, Svg, WIDTH, floor, step};
+use super::words::{class, label, list, ms, percent};
+use crate::lab::metrics::{self, Estimate, Group};
+use std::fmt::Write;
+
+/// Room for labels at the right of a plot.
+const RIGHT: f64 = WIDTH - 186.0;
+
+/// The share of what was *sent* that had been delivered within t.
+pub(super) fn within(groups: &[&Group]) -> String {
+    let sent: Vec<_> = groups.iter().filter(|it| it.summary.sent > 0).collect();
+    let latencies = || sent.iter().flat_map(|it| it.measured.latencies().iter().copied());
+    let (Some(least), Some(most)) = (latencies().min(), latencies().max()) else {
+        return "<p>No message was delivered, so there is no latency to draw.</p>\n".into();
+    };
+    // A logarithmic axis has no 0: what took less than 0.1 ms stands at 0.1 ms.
+    let log = |micros: f64| micros.max(100.0).log10();
+    let ceilings = sent.iter().filter_map(|it| it.summary.delivery());
+    let bottom = floor(ceilings.fold(1.0, f64::min));
+    let mut svg = Svg::new(310.0, "Share of all messages sent that were delivered within t");
+    let plot = Plot {
+        left: 52.0,
+        right: RIGHT,
+        top: 36.0,
+        bottom: 256.0,
+        // A decade at least, so that a few microseconds do not look like much.
+        x: (log(least as f64 * 0.8), log((most as f64 * 1.25).max(least as f64 * 8.0))),
+        y: (bottom, 1.0),
+    };
+    for tick in 0..=5 {
+        let share = bottom + (1.0 - bottom) * f64::from(tick) / 5.0;
+        plot.tick_y(&mut svg, share, &format!("{} %", metrics::percent(share).round()));
+    }
+    log_ticks(&mut svg, &plot);
+    plot.name_x(&mut svg, "latency t in milliseconds, logarithmic");
+    let mut labels = vec![];
+    for group in &sent {
+        let (mut path, mut last, mut end) = (String::new(), f64::MIN, plot.bottom);
+        let all = group.measured.latencies();
+        for (rank, micros) in (1..).zip(all) {
+            let x = plot.at_x(log(*micros as f64));
+            let share = f64::from(rank) / group.summary.sent as f64;
+            if share < bottom {
+                continue;
+            }
+            if path.is_empty() {
+                let _ = write!(path, "M{x:.1} {:.1}", plot.bottom);
+            }
+            // One step for each half pixel: more cannot be seen.
+            if x - last >= 0.5 || rank as usize == all.len() {
+                end = plot.at_y(share);
+                let _ = write!(path, "H{x:.1}V{end:.1}");
+                last = x;
+            }
+        }
+        if !path.is_empty() {
+            let _ = write!(path, "H{:.1}", plot.right);
+        }
+        svg.path(&format!("l thick {}", class(group.mode)), &path);
+        labels.push((end, class(group.mode), label(group.mode).to_owned()));
+    }
+    plot.labels(&mut svg, labels);
+    svg.figure(&within_sentence(&sent))
+}
+
+fn log_ticks(svg: &mut Svg, plot: &Plot) {
+    let decades = plot.x.1 - plot.x.0;
+    let factors: &[u32] = if decades > 2.5 { &[1] } else { &[1, 2, 5] };
+    let mut last = f64::MIN;
+    for power in 2..=10 {
+        for &factor in factors {
+            let micros = f64::from(factor) * 10_f64.powi(power);
+            let at = micros.log10();
+            if at >= plot.x.0 && at <= plot.x.1 && plot.at_x(at) - last > 26.0 {
+                last = plot.at_x(at);
+                plot.tick_x(svg, at, &format!("{}", micros / 1e3));
+            }
+        }
+    }
+}
+
+fn within_sentence(groups: &[&&Group]) -> String {
+    let (mut reached, mut stopped) = (vec![], vec![]);
+    for it in groups {
+        let name = label(it.mode);
+        match (it.measured.within(99), it.summary.delivery()) {
+            (Some(at), _) => reached.push(format!("{} over {name}", ms(at))),
+            (None, share) => {
+                stopped.push(format!("{name} ends at {}", percent(share.unwrap_or(0.0))));
+            }
+        }
+    }
+    let mut text = String::new();
+    if !reached.is_empty() {
+        text = format!("99 % of what was sent had been shown after {}.", list(&reached));
+    }
+    if !stopped.is_empty() {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text += &format!("{}: the rest never came.", list(&stopped));
+    }
+    text
+}
+
+/// What an estimate over repetitions is of.
+pub(super) enum Measure {
+    /// The share delivered.
+    Delivery,
+    /// The 99th percentile of latency.
+    P99,
+}
+
+impl Measure {
+    fn of(&self, group: &Group) -> Option<Estimate> {
+        match self {
+            Self::Delivery => group.delivery,
+            Self::P99 => group.p99_ms,
+        }
+    }
+
+    fn show(&self, value: f64) -> String {
+        match self {
+            Self::Delivery => percent(value),
+            Self::P99 => ms(value),
+        }
+    }
+}
+
+/// A measure against loss, for groups that differ in loss and mode alone.
+pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
+    let points: Vec<(f64, &Group, Estimate)> = groups
+        .iter()
+        .filter_map(|it| Some((it.setting.condition?.loss, *it, measure.of(it)?)))
+        .collect();
+    let mut losses: Vec<f64> = points.iter().map(|it| it.0).collect();
+    losses.sort_by(f64::total_cmp);
+    losses.dedup();
+    let (Some(&least), Some(&most)) = (losses.first(), losses.last()) else {
+        return String::new();
+    };
+    let low = |it: &Estimate| it.mean - it.half.unwrap_or(0.0);
+    let high = |it: &Estimate| it.mean + it.half.unwrap_or(0.0);
+    let (title, y) = match measure {
+        Measure::P99 => {
+            let top = points.iter().map(|it| high(&it.2)).fold(1.0, f64::max);
+            ("99th percentile of latency, in milliseconds, against loss", (0.0, top * 1.05))
+        }
+        Measure::Delivery => {
+            let lowest = points.iter().map(|it| low(&it.2)).fold(1.0, f64::min);
+            ("Share of messages delivered, against loss", (floor(lowest), 1.0))
+        }
+    };
+    let mut svg = Svg::new(290.0, title);
+    let plot = Plot { left: 52.0, right: RIGHT, top: 36.0, bottom: 236.0, x: (least, most), y };
+    let tick = step(y.1 - y.0, 5.0);
+    for at in 0..=((y.1 - y.0) / tick + 1e-6) as u32 {
+        let at = y.0 + f64::from(at) * tick;
+        let text = match measure {
+            Measure::P99 => format!("{}", metrics::percent(at / 100.0)),
+            Measure::Delivery => format!("{} %", metrics::percent(at)),
+        };
+        plot.tick_y(&mut svg, at, &text);
+    }
+    let mut last = f64::MIN;
+    for &loss in losses.iter().filter(|_| least < most) {
+        if plot.at_x(loss) - last > 30.0 {
+            last = plot.at_x(loss);
+            plot.tick_x(&mut svg, loss, &format!("{} %", metrics::percent(loss)));
+        }
+    }
+    plot.name_x(&mut svg, "share of packets lost, each way");
+    let (mut labels, mut changes) = (vec![], vec![]);
+    let mut modes: Vec<_> = points.iter().map(|it| it.1.mode).collect();
+    modes.sort_by_key(|it| class(*it));
+    modes.dedup();
+    for mode in modes {
+        let colour = class(mode);
+        let mut path = String::new();
+        let mut own: Vec<_> = points.iter().filter(|it| it.1.mode == mode).collect();
+        own.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (loss, _, estimate) in &own {
+            let (x, at) = (plot.at_x(*loss), plot.at_y(estimate.mean));
+            let _ = write!(path, "{}{x:.1} {at:.1}", if path.is_empty() { 'M' } else { 'L' });
+            svg.dot(colour, (x, at));
+            if estimate.half.is_some() {
+                let (top, bottom) = (plot.at_y(high(estimate)), plot.at_y(low(estimate)));
+                let bar = format!(
+                    "M{x:.1} {top:.1}V{bottom:.1}M{:.1} {top:.1}h8M{:.1} {bottom:.1}h8",
+                    x - 4.0,
+                    x - 4.0
+                );
+                svg.path(&format!("l {colour}"), &bar);
+            }
+        }
+        svg.path(&format!("l thick {colour}"), &path);
+        if let (Some(first), Some(last)) = (own.first(), own.last()) {
+            labels.push((plot.at_y(last.2.mean), colour, label(mode).to_owned()));
+            let [from, to] = [first, last].map(|it| measure.show(it.2.mean));
+            let change = match from == to {
+                true => format!("stayed at {to}"),
+                false => format!("went from {from} to {to}"),
+            };
+            match changes.iter_mut().find(|it: &&mut (String, Vec<String>)| it.0 == change) {
+                Some(same) => same.1.push(label(mode).to_owned()),
+                None => changes.push((change, vec![label(mode).to_owned()])),
+            }
+        }
+    }
+    plot.labels(&mut svg, labels);
+    let what = match measure {
+        Measure::P99 => "the 99th percentile of latency",
+        Measure::Delivery => "the share delivered",
+    };
+    let bars = match points.iter().any(|it| it.2.half.is_some()) {
+        true => "Bars are 95 % confidence intervals over repetitions.",
+        false => "There is one repetition, so there are no confidence intervals.",
+    };
+    let changes: Vec<_> =
+        changes.into_iter().map(|it| format!("{} over {}", it.0, list(&it.1))).collect();
+    let changes = changes.join("; it ");
+    let [least, most] = [least, most].map(metrics::percent);
+    svg.figure(&format!("From {least} % to {most} % loss, {what} {changes}. {bars}"))
+}

@@ -1,0 +1,270 @@
+//! `report.html`: one file that needs nothing else.
+
+use super::words::{class, count, escape, label, list, ms, or_dash, percent};
+use super::{Finished, Lab, curves, ladder};
+use crate::lab::metrics::{self, Estimate, Group, Setting};
+use crate::lab::record::{Mode, RunInfo};
+use std::collections::BTreeSet;
+
+/// Conditions that get pictures: a page of hundreds would be read by nobody. All get a table.
+const MOST_PICTURES: usize = 16;
+
+pub(super) fn html(lab: &Lab) -> String {
+    let title = escape(&title(lab));
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{}</style></head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
+        include_str!("style.css"),
+        escape(&workload(lab))
+    );
+    if !lab.incomplete.is_empty() {
+        let names: Vec<_> = lab.incomplete.iter().map(|it| escape(it)).collect();
+        page += &format!(
+            "<p><strong>Not finished, and in no number below:</strong> {}.</p>\n",
+            list(&names)
+        );
+    }
+    page += &overview(&lab.groups);
+    for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
+        page += &section(lab, groups, at < MOST_PICTURES);
+    }
+    page += &colophon(lab);
+    page += "</main>\n</body>\n</html>\n";
+    page
+}
+
+/// What was compared, and over which losses.
+fn title(lab: &Lab) -> String {
+    let modes = Mode::ALL.into_iter().filter(|it| lab.groups.iter().any(|g| g.mode == *it));
+    let modes: Vec<_> = modes.map(|it| label(it).to_owned()).collect();
+    let losses = || lab.groups.iter().filter_map(|it| Some(it.setting.condition?.loss));
+    let (least, most) = (losses().fold(f64::MAX, f64::min), losses().fold(f64::MIN, f64::max));
+    let [low, high] = [least, most].map(metrics::percent);
+    match list(&modes) {
+        none if none.is_empty() => "No run has finished".into(),
+        names if least > most => names,
+        names if least == most => format!("{names} at {high} % loss"),
+        names => format!("{names} at {low} to {high} % loss"),
+    }
+}
+
+/// The workload in one sentence.
+fn workload(lab: &Lab) -> String {
+    let Some(it) = lab.runs.first().map(|it| &it.info) else {
+        return "There are no numbers to show.".into();
+    };
+    let same = |what: fn(&RunInfo) -> f64| lab.runs.iter().all(|run| what(&run.info) == what(it));
+    let rate = if same(|it| it.rate) {
+        format!("{} messages a second", it.rate)
+    } else {
+        "Messages at several rates".into()
+    };
+    let size =
+        if same(|it| it.size.into()) { format!(" of {} bytes", it.size) } else { String::new() };
+    let time =
+        if same(|it| it.duration_s) { format!(" for {} s", it.duration_s) } else { String::new() };
+    let plural = |n: u32, one| count(n as usize, one);
+    let repetitions = lab.groups.iter().map(|it| it.runs.len()).max().unwrap_or(1);
+    format!(
+        "{rate}{size} from {} to {}{time}: {}, {}, seed {}.",
+        plural(it.senders, "sender"),
+        plural(it.receivers, "receiver"),
+        count(lab.runs.len(), "run"),
+        count(repetitions, "repetition"),
+        distinct(&lab.runs, |it| Some(it.seed.to_string()))
+    )
+}
+
+/// Each value that occurs, once.
+fn distinct(runs: &[Finished], what: impl Fn(&RunInfo) -> Option<String>) -> String {
+    let values: BTreeSet<_> = runs.iter().filter_map(|it| what(&it.info)).collect();
+    let more = values.len().saturating_sub(6);
+    let mut values: Vec<_> = values.into_iter().take(6).collect();
+    if more > 0 {
+        values.push(format!("{more} more"));
+    }
+    if values.is_empty() { "unknown".into() } else { list(&values) }
+}
+
+/// What loss does, where everything but the loss is the same.
+fn overview(groups: &[Group]) -> String {
+    let mut families: Vec<(Setting, Vec<&Group>)> = vec![];
+    for group in groups {
+        let mut rest = group.setting.clone();
+        let Some(condition) = &mut rest.condition else { continue };
+        condition.loss = 0.0;
+        match families.iter_mut().find(|it| it.0 == rest) {
+            Some(family) => family.1.push(group),
+            None => families.push((rest, vec![group])),
+        }
+    }
+    families.retain(|it| it.1.iter().any(|g| g.setting.condition != it.1[0].setting.condition));
+    let several = families.len() > 1;
+    let mut out = String::new();
+    for (rest, members) in families.into_iter().take(MOST_PICTURES) {
+        let title = rest.title();
+        let rest = title.split_once(", ").map_or("", |it| it.1);
+        let name =
+            if several { format!("What loss does: {rest}") } else { "What loss does".into() };
+        out += &format!("<section>\n<h2>{}</h2>\n", escape(&name));
+        out += &curves::against_loss(&members, &curves::Measure::P99);
+        out += &curves::against_loss(&members, &curves::Measure::Delivery);
+        out += "</section>\n";
+    }
+    out
+}
+
+/// One condition: the table and its pictures.
+fn section(lab: &Lab, groups: &[Group], pictures: bool) -> String {
+    let Some(first) = groups.first() else { return String::new() };
+    let mut out =
+        format!("<section>\n<h2>{}</h2>\n{}", escape(&first.setting.title()), table(groups));
+    if pictures {
+        // The same repetition of every mode, where there is one.
+        let all = |n: u32| {
+            groups.iter().all(|g| g.runs.iter().any(|&at| lab.runs[at].info.repetition == n))
+        };
+        let common = first.runs.iter().map(|&at| lab.runs[at].info.repetition).find(|n| all(*n));
+        let of = |group: &Group| {
+            let mut runs = group.runs.iter().map(|&at| &lab.runs[at]);
+            runs.find(|it| common.is_none_or(|n| it.info.repetition == n))
+        };
+        let shown: Vec<_> = groups.iter().filter_map(of).collect();
+        out += &ladder::figure(&shown);
+        out += &curves::within(&groups.iter().collect::<Vec<_>>());
+    } else {
+        out += &format!(
+            "<p class=\"note\">Pictures are drawn for the first {MOST_PICTURES} conditions.</p>\n"
+        );
+    }
+    out + "</section>\n"
+}
+
+fn table(groups: &[Group]) -> String {
+    const HEADS: [&str; 15] = [
+        "",
+        "sent",
+        "delivered",
+        "lost",
+        "longest loss run",
+        "duplicated",
+        "reordered",
+        "p50",
+        "p95",
+        "p99",
+        "max",
+        "jitter",
+        "held back",
+        "sent again",
+        "wire bytes per byte of text",
+    ];
+    let mut out = "<div class=\"wide\"><table>\n<thead><tr>".to_owned();
+    for head in HEADS {
+        out += &format!("<th scope=\"col\">{head}</th>");
+    }
+    out += "</tr></thead>\n<tbody>\n";
+    for it in groups {
+        let s = &it.summary;
+        let held = match (it.mode, s.held_share(), s.hold_p99_ms) {
+            (Mode::Tcp, ..) => "in the\nkernel".into(),
+            (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
+            (_, share, _) => or_dash(share, percent),
+        };
+        out +=
+            &format!("<tr><th scope=\"row\" class=\"{}\">{}</th>", class(it.mode), label(it.mode));
+        let cells = [
+            s.sent.to_string(),
+            or_dash(s.delivery(), percent)
+                + &interval(it.delivery, |half| format!("{:.2} %", half * 100.0)),
+            s.lost.to_string(),
+            s.loss_run_max.to_string(),
+            s.duplicated.to_string(),
+            s.reordered.to_string(),
+            or_dash(s.p50_ms, ms),
+            or_dash(s.p95_ms, ms),
+            or_dash(s.p99_ms, ms) + &interval(it.p99_ms, ms),
+            or_dash(s.max_ms, ms),
+            or_dash(s.jitter_ms, ms),
+            held,
+            s.retransmitted.map_or_else(|| "in the\nkernel".into(), |it| it.to_string()),
+            or_dash(s.wire_per_text, |it| format!("{it:.2}")),
+        ];
+        for cell in cells {
+            // The break is markup of this file; all else in a cell is numbers and words of it.
+            out += &format!("<td>{}</td>", escape(&cell).replace('\n', "<br>"));
+        }
+        out += "</tr>\n";
+    }
+    out + "</tbody></table></div>\n"
+}
+
+/// Half the confidence interval on a line of its own.
+fn interval(estimate: Option<Estimate>, show: impl Fn(f64) -> String) -> String {
+    let half = estimate.and_then(|it| it.half).filter(|it| *it > 0.0);
+    half.map(|it| format!("\n± {}", show(it))).unwrap_or_default()
+}
+
+/// With what it was made, how to make it again, and how to read it.
+fn colophon(lab: &Lab) -> String {
+    let mut out = "<section>\n<h2>Made with</h2>\n<dl>".to_owned();
+    let facts = [
+        ("Seed", distinct(&lab.runs, |it| Some(it.seed.to_string()))),
+        ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
+        ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
+        ("TCP congestion control", distinct(&lab.runs, |it| it.congestion_control.clone())),
+        (
+            "Started",
+            lab.runs
+                .iter()
+                .map(|it| it.info.started.clone())
+                .min()
+                .unwrap_or_else(|| "unknown".into()),
+        ),
+    ];
+    for (name, value) in facts {
+        out += &format!("<dt>{name}</dt><dd>{}</dd>", escape(&value));
+    }
+    out += &format!(
+        "</dl>\n<p>To repeat it:</p>\n<pre><code>{}</code></pre>\n",
+        escape(&command(lab))
+    );
+    if let Some(plan) = &lab.plan {
+        out += &format!(
+            "<details><summary>The plan</summary><pre><code>{}</code></pre></details>\n",
+            escape(plan)
+        );
+    }
+    out + "<details><summary>How each number is made</summary>\n<ul>\n\
+        <li><b>sent</b>: messages × receivers. Shares are of sent.</li>\n\
+        <li><b>p50, p95, p99, max</b>: one-way delay from the moment the message was to be said until it was shown, of the messages delivered; percentiles by nearest rank, all repetitions together. A stalled sender cannot hide its stall.</li>\n\
+        <li><b>±</b>: half the 95 % confidence interval of the mean over repetitions (Student t).</li>\n\
+        <li><b>reordered</b>: shown after a later one (RFC 4737). <b>Loss run</b>: consecutive messages lost (RFC 3357).</li>\n\
+        <li><b>jitter</b>: the mean of the estimates of RFC 3550, from the first pair of arrivals of each flow.</li>\n\
+        <li><b>held back</b>: the share of delivered messages that had arrived at the receiver and waited 1 ms or more for one before them, and the 99th percentile of that wait. TCP waits inside the kernel, where it cannot be told from the network's delay: it is in the latency.</li>\n\
+        <li><b>sent again</b>: messages that the peers' links repeated after a loss.</li>\n\
+        <li><b>wire bytes per text byte</b>: bytes that entered the emulated network, both ways, for each byte of text said; without such a network, bytes that the peers' links sent and received.</li>\n\
+        </ul></details>\n</section>\n"
+}
+
+/// The command that makes the runs again.
+fn command(lab: &Lab) -> String {
+    let Some(it) = lab.runs.first().map(|it| &it.info) else {
+        return "chatagram lab --out DIRECTORY".into();
+    };
+    if lab.plan.is_some() {
+        return "chatagram lab plan.toml --out ANOTHER-DIRECTORY".into();
+    }
+    let commands = lab.groups.iter().map(|group| {
+        let how = match group.mode {
+            Mode::Tcp => "--transport tcp".to_owned(),
+            mode => format!("--transport udp --delivery {mode}"),
+        };
+        let info = group.runs.first().map_or(it, |&at| &lab.runs[at].info);
+        format!(
+            "chatagram load SERVER {how} --senders {} --receivers {} --rate {} --size {} --duration {}s --seed {} --out DIRECTORY",
+            info.senders, info.receivers, info.rate, info.size, info.duration_s, info.seed
+        )
+    });
+    commands.collect::<Vec<_>>().join("\n")
+}

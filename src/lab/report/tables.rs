@@ -1,0 +1,215 @@
+//! `summary.csv`, `summary.json` and the table for the terminal.
+
+use super::Lab;
+use super::words::{label, ms, or_dash, percent};
+use crate::lab::metrics::{Estimate, Group, Setting, Summary};
+use crate::lab::record::{Mode, RunInfo};
+use serde::Serialize;
+use std::io;
+
+const COLUMNS: [&str; 36] = [
+    "level",
+    "name",
+    "transport",
+    "mode",
+    "loss",
+    "delay_ms",
+    "jitter_ms",
+    "burst",
+    "impair",
+    "senders",
+    "receivers",
+    "rate",
+    "size",
+    "repetitions",
+    "sent",
+    "delivered",
+    "lost",
+    "duplicated",
+    "reordered",
+    "delivery",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "max_ms",
+    "arrival_jitter_ms",
+    "held",
+    "hold_p99_ms",
+    "loss_runs",
+    "loss_run_mean",
+    "loss_run_max",
+    "retransmitted",
+    "wire_per_text",
+    "delivery_mean",
+    "delivery_ci95",
+    "p99_mean_ms",
+    "p99_ci95_ms",
+];
+
+/// A row for each run and one for each condition and mode. Shares are 0 to 1; what there is none
+/// of is empty.
+pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
+    let mut out = csv::Writer::from_writer(vec![]);
+    out.write_record(COLUMNS)?;
+    for run in &lab.runs {
+        let (setting, summary) = (Setting::of(&run.info), run.measured.summary());
+        let estimates = [Estimate::of, Estimate::of]
+            .into_iter()
+            .zip([summary.delivery(), summary.p99_ms])
+            .map(|(of, value)| of(value.as_slice()));
+        out.write_record(row(("run", &run.name), &setting, run.info.mode, 1, &summary, estimates))?;
+    }
+    for it in &lab.groups {
+        let (name, estimates) = (it.setting.title(), [it.delivery, it.p99_ms].into_iter());
+        let runs = it.runs.len();
+        let name = ("condition", name.as_str());
+        out.write_record(row(name, &it.setting, it.mode, runs, &it.summary, estimates))?;
+    }
+    out.into_inner().map_err(|it| it.into_error())
+}
+
+fn row(
+    (level, name): (&str, &str),
+    setting: &Setting,
+    mode: Mode,
+    repetitions: usize,
+    it: &Summary,
+    estimates: impl Iterator<Item = Option<Estimate>>,
+) -> Vec<String> {
+    let condition = setting.condition;
+    let of_condition =
+        |what: fn(&crate::lab::record::Condition) -> f64| optional(condition.as_ref().map(what));
+    let mut row = vec![
+        level.to_owned(),
+        name.to_owned(),
+        mode.transport().to_owned(),
+        mode.column().to_owned(),
+        of_condition(|it| it.loss),
+        of_condition(|it| it.delay_ms),
+        of_condition(|it| it.jitter_ms),
+        of_condition(|it| it.burst),
+        setting.impair.clone().unwrap_or_default(),
+        setting.senders.to_string(),
+        setting.receivers.to_string(),
+        number(setting.rate),
+        setting.size.to_string(),
+        repetitions.to_string(),
+        it.sent.to_string(),
+        it.delivered.to_string(),
+        it.lost.to_string(),
+        it.duplicated.to_string(),
+        it.reordered.to_string(),
+        optional(it.delivery()),
+        optional(it.p50_ms),
+        optional(it.p95_ms),
+        optional(it.p99_ms),
+        optional(it.max_ms),
+        optional(it.jitter_ms),
+        it.held.to_string(),
+        optional(it.hold_p99_ms),
+        it.loss_runs.to_string(),
+        optional(it.loss_run_mean()),
+        it.loss_run_max.to_string(),
+        it.retransmitted.map(|it| it.to_string()).unwrap_or_default(),
+        optional(it.wire_per_text),
+    ];
+    for estimate in estimates {
+        row.push(optional(estimate.map(|it| it.mean)));
+        row.push(optional(estimate.and_then(|it| it.half)));
+    }
+    row
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map(number).unwrap_or_default()
+}
+
+/// Nine decimals, without the zeros at the end.
+fn number(value: f64) -> String {
+    let text = format!("{value:.9}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[derive(Serialize)]
+struct RunRow<'a> {
+    name: &'a str,
+    info: &'a RunInfo,
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct GroupRow<'a> {
+    title: String,
+    setting: &'a Setting,
+    #[serde(flatten)]
+    mode: Mode,
+    runs: Vec<&'a str>,
+    summary: &'a Summary,
+    delivery: Option<Estimate>,
+    p99_ms: Option<Estimate>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    runs: Vec<RunRow<'a>>,
+    conditions: Vec<GroupRow<'a>>,
+    incomplete: &'a [String],
+}
+
+pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
+    let runs = lab.runs.iter().map(|it| RunRow {
+        name: &it.name,
+        info: &it.info,
+        summary: it.measured.summary(),
+    });
+    let conditions = lab.groups.iter().map(|it| GroupRow {
+        title: it.setting.title(),
+        setting: &it.setting,
+        mode: it.mode,
+        runs: it.runs.iter().map(|&at| lab.runs[at].name.as_str()).collect(),
+        summary: &it.summary,
+        delivery: it.delivery,
+        p99_ms: it.p99_ms,
+    });
+    let document = Document {
+        runs: runs.collect(),
+        conditions: conditions.collect(),
+        incomplete: &lab.incomplete,
+    };
+    let mut out = serde_json::to_vec_pretty(&document)?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+/// A short table for a terminal: 78 columns wide, one line per condition and mode.
+pub fn terminal_table(groups: &[Group]) -> String {
+    let mut out = String::new();
+    let mut last = None;
+    for it in groups {
+        if last != Some(&it.setting) {
+            let first = if last.is_none() { "" } else { "\n" };
+            out += &format!(
+                "{first}{}\n  {:<22} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8}\n",
+                it.setting.title(),
+                "",
+                "sent",
+                "delivered",
+                "p50",
+                "p95",
+                "p99",
+                "max"
+            );
+            last = Some(&it.setting);
+        }
+        let s = &it.summary;
+        let [p50, p95, p99, max] =
+            [s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms].map(|it| or_dash(it, ms));
+        out += &format!(
+            "  {:<22} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}\n",
+            label(it.mode),
+            s.sent,
+            or_dash(s.delivery(), percent),
+        );
+    }
+    out
+}

@@ -1,0 +1,109 @@
+//! Numbers and names as people read them, and text as HTML takes it.
+
+use crate::lab::record::Mode;
+
+/// Text that cannot become markup.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Not allowed in a document, even by number.
+            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What a mode is called in pictures and sentences.
+pub(super) const fn label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Unreliable => "UDP unreliable",
+        Mode::ReliableOrdered => "UDP reliable-ordered",
+        Mode::ReliableUnordered => "UDP reliable-unordered",
+        Mode::Tcp => "TCP",
+    }
+}
+
+/// The class that gives a mode its colour.
+pub(super) const fn class(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Unreliable => "m0",
+        Mode::ReliableOrdered => "m1",
+        Mode::ReliableUnordered => "m2",
+        Mode::Tcp => "m3",
+    }
+}
+
+/// `24 ms`, `3.5 ms`, `12.3 s`.
+pub(super) fn ms(value: f64) -> String {
+    match value {
+        v if v < 9.95 => format!("{v:.1} ms"),
+        v if v < 9_999.5 => format!("{v:.0} ms"),
+        v => format!("{:.1} s", v / 1e3),
+    }
+}
+
+/// `95.38 %`. Rounded down, so that only all of it is 100 %; and some of it is never 0 %.
+pub(super) fn percent(share: f64) -> String {
+    match share {
+        s if s >= 1.0 => "100 %".into(),
+        s if s <= 0.0 => "0 %".into(),
+        s if s < 1e-4 => "< 0.01 %".into(),
+        // The share is a ratio of counts: what is added is far below one count.
+        s => format!("{:.2} %", (s * 1e4 + 1e-6).floor() / 100.0),
+    }
+}
+
+/// The value, or a dash.
+pub(super) fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "–".into(), show)
+}
+
+/// `1 message`, `2 messages`.
+pub(super) fn count(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_text() {
+        assert_eq!(escape("<b a='\"'>&\u{7}"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}");
+    }
+
+    #[test]
+    fn only_all_of_it_is_100_percent() {
+        assert_eq!(percent(1.0), "100 %");
+        assert_eq!(percent(0.999_999), "99.99 %");
+        assert_eq!(percent(0.953_8), "95.38 %");
+        assert_eq!(percent(0.29), "29.00 %");
+        assert_eq!(percent(1e-6), "< 0.01 %");
+        assert_eq!(percent(0.0), "0 %");
+    }
+
+    #[test]
+    fn lists_and_times() {
+        assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+        assert_eq!(
+            (ms(3.45), ms(24.4), ms(12_345.0)),
+            ("3.5 ms".into(), "24 ms".into(), "12.3 s".into())
+        );
+    }
+}

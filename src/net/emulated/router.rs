@@ -1,0 +1,128 @@
+//! The thread between the two nodes: it carries packets from one device through the impairment to
+//! the other, and holds them until they are due.
+
+use super::Node;
+use super::device::Device;
+use crate::impair::{Counts, Direction, Impairment, Spec};
+use crate::net::Clock;
+use crate::time::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::io::{self, PipeReader, PipeWriter};
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Packets taken from one device before the other has its turn and what is due leaves.
+const TURN: usize = 64;
+/// More than any packet of the devices' MTU with its Ethernet header, bytes.
+const PACKET: usize = 2048;
+
+/// One direction.
+pub(super) struct Lane {
+    from: Node,
+    to: Node,
+    impairment: Mutex<Impairment>,
+}
+
+impl Lane {
+    fn impairment(&self) -> MutexGuard<'_, Impairment> {
+        self.impairment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends its thread when dropped; packets on the way are lost then.
+pub(super) struct Router {
+    lanes: Arc<[Lane; 2]>,
+    stop: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Router {
+    pub(super) fn start(devices: [Arc<Device>; 2], spec: &Spec, seed: u64) -> io::Result<Self> {
+        let up = Impairment::new(&spec.up, seed, Direction::Up);
+        let down = Impairment::new(&spec.down, seed, Direction::Down);
+        let lanes = Arc::new([
+            Lane { from: Node::Clients, to: Node::Server, impairment: Mutex::new(up) },
+            Lane { from: Node::Server, to: Node::Clients, impairment: Mutex::new(down) },
+        ]);
+        let (stopped, stop) = io::pipe()?;
+        let thread = thread::Builder::new().name("router".into()).spawn({
+            let lanes = Arc::clone(&lanes);
+            move || {
+                if let Err(error) = run(&devices, &lanes, &stopped) {
+                    log::error!("the emulated network has stopped: {error}");
+                }
+            }
+        })?;
+        Ok(Self { lanes, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What happened so far, up and down.
+    pub(super) fn counts(&self) -> (Counts, Counts) {
+        let [up, down] = &*self.lanes;
+        (up.impairment().counts(), down.impairment().counts())
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Until the other end of `stopped` closes.
+fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> io::Result<()> {
+    // The kernel may wake a thread 50 µs late to save power; a delay is to be what was asked.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+    let clock = Clock::start();
+    let mut buffer = vec![0; PACKET];
+    loop {
+        for lane in lanes {
+            deliver(lane, &devices[lane.to as usize], clock.now().mono);
+        }
+        let due = lanes.iter().filter_map(|lane| lane.impairment().poll_timeout()).min();
+        let wait = due.map(|due| timespec(due, clock.now().mono));
+        let mut ready = [
+            PollFd::new(&devices[0], PollFlags::IN),
+            PollFd::new(&devices[1], PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        match rustix::event::poll(&mut ready, wait.as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let [clients, server, stop] = ready.map(|fd| !fd.revents().is_empty());
+        if stop {
+            return Ok(());
+        }
+        for lane in lanes {
+            if [clients, server][lane.from as usize] {
+                take(lane, &devices[lane.from as usize], &clock, &mut buffer)?;
+            }
+        }
+    }
+}
+
+fn take(lane: &Lane, device: &Device, clock: &Clock, buffer: &mut [u8]) -> io::Result<()> {
+    for _ in 0..TURN {
+        let Some(packet) = device.receive(buffer)? else { return Ok(()) };
+        lane.impairment().push(packet, clock.now().mono);
+    }
+    Ok(())
+}
+
+fn deliver(lane: &Lane, device: &Device, now: Timestamp) {
+    let mut impairment = lane.impairment();
+    while let Some(packet) = impairment.pop(now) {
+        device.send(&packet);
+    }
+}
+
+fn timespec(due: Timestamp, now: Timestamp) -> Timespec {
+    let wait = due.since(now);
+    Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() }
+}

@@ -1,0 +1,375 @@
+//! The emulated network, with the kernel's own UDP and TCP at its ends. This test has a `main` of
+//! its own because a process enters a user namespace before its second thread starts. As root it
+//! runs a second time as nobody, which is how a student runs it.
+//!
+//! Where the machine refuses, it says so and passes, unless `CI` is set.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("skipped: the emulated network is for Linux");
+}
+
+#[cfg(target_os = "linux")]
+fn main() {
+    linux::main();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use chatagram::net::emulated::{Error, Host, Network, Node, Wire};
+    use std::collections::BTreeSet;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+    use std::{env, fs, thread};
+
+    /// Nothing here takes this long unless it has failed.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const NOBODY: u32 = 65_534;
+    /// Roles of further processes of this program.
+    const AS_NOBODY: &str = "--as-nobody";
+    const LAB: &str = "--lab";
+    const CHILD: &str = "--child";
+
+    type Check = fn(Wire);
+    const CHECKS: [(&str, Check); 7] = [
+        ("an echo takes the delay of both ways and is counted", echo),
+        ("listed drops lose exactly those packets", listed_drops),
+        ("TCP gets through real loss", tcp_under_loss),
+        ("a burst loses nothing that the counts do not say", burst),
+        ("a node reaches the other node and nothing else", isolation),
+        ("a child lives on its node and dies with the network", child_dies_with_the_network),
+        ("nothing is left", nothing_is_left),
+    ];
+
+    pub(super) fn main() {
+        let role = env::args().nth(1).unwrap_or_default();
+        match role.as_str() {
+            CHILD => return child(),
+            LAB => return lab(),
+            "--list" => return,
+            _ => {}
+        }
+        let first = role != AS_NOBODY;
+        let must = env::var_os("CI").is_some();
+        let root = rustix::process::geteuid().is_root();
+        if !root {
+            entering_takes_a_single_thread();
+        }
+        if let Err(error) = Host::enter() {
+            assert!(!must, "{error}");
+            println!("skipped: {error}");
+            return;
+        }
+        for wire in [Wire::Tun, Wire::Veth] {
+            match Network::build_over(wire, &"none".parse().unwrap(), 1) {
+                Ok(_) => {}
+                Err(Error::Device { cause, .. }) if !must || (!first && wire == Wire::Tun) => {
+                    println!("skipped: {wire:?}: {cause}");
+                    continue;
+                }
+                Err(error) => panic!("{wire:?}: {error}"),
+            }
+            for (name, check) in CHECKS {
+                check(wire);
+                println!("ok: {wire:?}: {name}");
+            }
+        }
+        either_wire_will_do();
+        children_die_with_a_killed_lab();
+        println!("ok: children die with a killed lab");
+        if !root {
+            a_refusal_names_the_way_out();
+        }
+        if first && root {
+            println!("as nobody:");
+            let status =
+                itself(AS_NOBODY).uid(NOBODY).gid(NOBODY).current_dir("/").status().unwrap();
+            assert!(status.success(), "as nobody: {status}");
+        }
+    }
+
+    fn echo(wire: Wire) {
+        const DATAGRAMS: u64 = 20;
+        let network = build(wire, "delay 25ms");
+        let socket = on_server(&network);
+        let server = socket.local_addr().unwrap();
+        let echo = thread::spawn(move || serve_echo(&socket, DATAGRAMS));
+        let waits = network.run_in(Node::Clients, move || {
+            let socket = udp(Node::Clients);
+            (0..DATAGRAMS).map(|_| round_trip(&socket, server)).collect::<Vec<_>>()
+        });
+        for wait in waits.unwrap().join().unwrap() {
+            // A moment is in whole microseconds, so each way may seem one shorter.
+            assert!(wait >= Duration::from_micros(50_000 - 2), "{wait:?} there and back");
+        }
+        echo.join().unwrap();
+        let (up, down) = network.counts();
+        for counts in [&up, &down] {
+            assert_eq!(counts.packets, DATAGRAMS);
+            // The IPv4 header's 20 bytes, UDP's 8, and 5 of text.
+            assert_eq!(counts.bytes, DATAGRAMS * 33);
+            assert_eq!((counts.delivered, counts.lost), (DATAGRAMS, 0));
+            assert_eq!(counts.delivered_bytes, counts.bytes);
+            assert!(counts.delay_sum_us >= DATAGRAMS * 25_000);
+        }
+        // The kernel's own count on both nodes.
+        for node in [Node::Clients, Node::Server] {
+            assert_eq!(counter(&network, node, "Ip", "OutRequests"), DATAGRAMS);
+            assert_eq!(counter(&network, node, "Ip", "InReceives"), DATAGRAMS);
+        }
+    }
+
+    fn listed_drops(wire: Wire) {
+        let network = build(wire, "up: drop 3,5");
+        let server = on_server(&network);
+        let to = server.local_addr().unwrap();
+        network
+            .run_in(Node::Clients, move || {
+                let socket = udp(Node::Clients);
+                (0..8u8).for_each(|n| assert_eq!(socket.send_to(&[n], to).unwrap(), 1));
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+        let mut arrived = Vec::new();
+        while arrived.last() != Some(&7) {
+            let mut byte = [0];
+            server.recv(&mut byte).unwrap();
+            arrived.push(byte[0]);
+        }
+        assert_eq!(arrived, [0, 1, 2, 4, 6, 7]);
+        let (up, down) = network.counts();
+        assert_eq!((up.packets, up.lost, up.delivered), (8, 2, 6));
+        assert_eq!(up.drops, "3,5");
+        assert_eq!(down.packets, 0);
+    }
+
+    fn tcp_under_loss(wire: Wire) {
+        let network = build(wire, "loss 5%, delay 5ms");
+        network.set_congestion_control("reno").unwrap();
+        assert_eq!(network.congestion_control().unwrap(), "reno");
+        transfer(&network, 200_000);
+        let (up, down) = network.counts();
+        assert!(up.packets > 200_000 / 1_500 && up.lost > 0, "{up:?}");
+        assert!(down.packets > 0, "{down:?}");
+        assert!(counter(&network, Node::Clients, "Tcp", "RetransSegs") >= 1);
+    }
+
+    fn burst(wire: Wire) {
+        let network = build(wire, "delay 10ms");
+        transfer(&network, 8_000_000);
+        let (up, down) = network.counts();
+        assert_eq!((up.lost, up.overflowed, down.lost, down.overflowed), (0, 0, 0, 0));
+        assert!(up.bytes > 8_000_000 && up.bytes / up.packets <= 1_500, "{up:?}");
+        assert_eq!(network.overruns().unwrap(), 0);
+    }
+
+    fn isolation(wire: Wire) {
+        let network = build(wire, "none");
+        let reached = network.run_in(Node::Clients, || {
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.send_to(b"out?", "192.0.2.1:9").map_err(|error| error.kind())
+        });
+        assert_eq!(reached.unwrap().join().unwrap(), Err(ErrorKind::NetworkUnreachable));
+        assert_eq!(network.counts().0.packets, 0);
+    }
+
+    fn child_dies_with_the_network(wire: Wire) {
+        let network = build(wire, "none");
+        let mut command = itself(CHILD);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = network.spawn(Node::Server, command).unwrap();
+        let server = address_of(&mut child);
+        assert_eq!(server.ip(), Node::Server.address());
+        let answered = network.run_in(Node::Clients, move || {
+            round_trip(&udp(Node::Clients), server);
+        });
+        answered.unwrap().join().unwrap();
+        drop(network);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    fn nothing_is_left(wire: Wire) {
+        let before = traces();
+        let network = build(wire, "delay 1s");
+        let socket = on_server(&network);
+        let server = socket.local_addr().unwrap();
+        // One packet is still on its way when the network goes.
+        let sender = network.run_in(Node::Clients, move || {
+            udp(Node::Clients).send_to(b"late", server).unwrap();
+        });
+        sender.unwrap().join().unwrap();
+        let (devices, threads, files) = traces();
+        assert_eq!(devices, before.0, "the machine's own devices");
+        assert!(threads >= before.1 + 3 && files > before.2);
+        network.spawn(Node::Server, Command::new("true")).unwrap().wait().unwrap();
+        drop(network);
+        drop(socket);
+        // The kernel takes a moment to clear away a thread that has been joined.
+        wait_until(|| traces() == before, || format!("left: {:?}, before: {before:?}", traces()));
+    }
+
+    fn either_wire_will_do() {
+        let network = Network::build(&"none".parse().unwrap(), 1).unwrap();
+        let tun = fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+        assert_eq!(network.wire() == Wire::Tun, tun.is_ok());
+    }
+
+    fn entering_takes_a_single_thread() {
+        let (end, ended) = mpsc::channel::<()>();
+        let second = thread::spawn(move || ended.recv());
+        assert!(matches!(Host::enter(), Err(Error::Threads(2))));
+        drop(end);
+        let _ = second.join();
+        wait_until(|| traces().1 == 1, || "the second thread is still there".into());
+    }
+
+    /// The limit is set for this process's own user namespace alone.
+    fn a_refusal_names_the_way_out() {
+        if let Err(error) = fs::write("/proc/sys/user/max_net_namespaces", "0") {
+            println!("skipped: cannot limit namespaces: {error}");
+            return;
+        }
+        let error = Host::enter().unwrap_err();
+        assert!(error.to_string().contains("sysctl -w user.max_net_namespaces="), "{error}");
+        println!("ok: a refusal names the way out");
+    }
+
+    fn children_die_with_a_killed_lab() {
+        let mut lab = itself(LAB).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = lab.stdout.take().unwrap();
+        let mut line = [0; 5];
+        output.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"ready");
+        lab.kill().unwrap();
+        lab.wait().unwrap();
+        // The child has the lab's standard output too: it ends when both have.
+        let (ended, end) = mpsc::channel();
+        thread::spawn(move || ended.send(output.read_to_end(&mut Vec::new())));
+        end.recv_timeout(PATIENCE).expect("the child outlives the lab").unwrap();
+    }
+
+    /// Builds a network with a child, and waits.
+    fn lab() {
+        Host::enter().unwrap();
+        let network = Network::build(&"none".parse().unwrap(), 1).unwrap();
+        let mut sleep = Command::new("sleep");
+        sleep.arg("600");
+        let mut child = network.spawn(Node::Server, sleep).unwrap();
+        print!("ready");
+        std::io::stdout().flush().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Echoes until it is killed, or for want of something to do.
+    fn child() {
+        let socket = udp(Node::Server);
+        println!("{}", socket.local_addr().unwrap());
+        serve_echo(&socket, u64::MAX);
+    }
+
+    fn wait_until(done: impl Fn() -> bool, otherwise: impl Fn() -> String) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "{}", otherwise());
+            thread::yield_now();
+        }
+    }
+
+    fn build(wire: Wire, spec: &str) -> Network {
+        Network::build_over(wire, &spec.parse().unwrap(), 42).unwrap()
+    }
+
+    fn itself(role: &str) -> Command {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(role);
+        command
+    }
+
+    fn udp(node: Node) -> UdpSocket {
+        let socket = UdpSocket::bind((node.address(), 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// A socket of the server's node, for use anywhere.
+    fn on_server(network: &Network) -> UdpSocket {
+        network.run_in(Node::Server, || udp(Node::Server)).unwrap().join().unwrap()
+    }
+
+    fn round_trip(socket: &UdpSocket, server: SocketAddr) -> Duration {
+        let start = Instant::now();
+        socket.send_to(b"hello", server).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(socket.recv(&mut buffer).unwrap(), 5);
+        start.elapsed()
+    }
+
+    fn serve_echo(socket: &UdpSocket, datagrams: u64) {
+        let mut buffer = [0; 2048];
+        for _ in 0..datagrams {
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            socket.send_to(&buffer[..length], from).unwrap();
+        }
+    }
+
+    fn address_of(child: &mut Child) -> SocketAddr {
+        let mut output = child.stdout.take().unwrap();
+        let mut line = String::new();
+        while !line.ends_with('\n') {
+            let mut byte = [0];
+            output.read_exact(&mut byte).unwrap();
+            line.push(byte[0].into());
+        }
+        line.trim().parse().unwrap()
+    }
+
+    /// Sends so many bytes up over TCP and checks each.
+    fn transfer(network: &Network, length: usize) {
+        let text: Vec<u8> = (0..length).map(|n| (n * 31 % 251) as u8).collect();
+        let listener = network
+            .run_in(Node::Server, || TcpListener::bind((Node::Server.address(), 0)).unwrap())
+            .unwrap()
+            .join()
+            .unwrap();
+        let to = listener.local_addr().unwrap();
+        let sender = network.run_in(Node::Clients, {
+            let text = text.clone();
+            move || {
+                let mut stream = TcpStream::connect(to).unwrap();
+                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.write_all(&text).unwrap();
+            }
+        });
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        sender.unwrap().join().unwrap();
+        assert!(received == text, "{} of {length} bytes, or other ones", received.len());
+    }
+
+    /// One of the kernel's counters on a node, from `/proc/net/snmp`: a line of names, then one of
+    /// values.
+    fn counter(network: &Network, node: Node, protocol: &str, name: &str) -> u64 {
+        let read = || fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+        let table = network.run_in(node, read).unwrap().join().unwrap();
+        let mut lines =
+            table.lines().filter_map(|line| line.strip_prefix(&format!("{protocol}: ")));
+        let column = lines.next().unwrap().split(' ').position(|found| found == name).unwrap();
+        lines.next().unwrap().split(' ').nth(column).unwrap().parse().unwrap()
+    }
+
+    /// The machine's devices as this process sees them, and this process's threads and open files.
+    fn traces() -> (BTreeSet<String>, usize, usize) {
+        let devices = fs::read_to_string("/proc/self/net/dev").unwrap();
+        let names = devices.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().into()));
+        let count = |path: &str| fs::read_dir(path).unwrap().count();
+        (names.collect(), count("/proc/self/task"), count("/proc/self/fd"))
+    }
+}

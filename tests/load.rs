@@ -1,0 +1,215 @@
+//! `chatagram load` against a real server on the loopback: what it writes down is complete and makes
+//! sense, and what cannot work is said.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+
+use chatagram::lab::record::{Mode, Record, Run, Verdict, read_run};
+use program::{Program, Server, free_port};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Runs `load` against the server, with more arguments, into `out`.
+fn load(server: &Server, out: &Path, args: &[&str]) -> Program {
+    let (address, out) = (server.address.to_string(), out.to_str().unwrap());
+    let mut all = vec!["load", &address, "--out", out];
+    all.extend(args);
+    Program::start(server.dir.path(), &all)
+}
+
+/// As `load`, to its good end.
+fn loaded(server: &Server, out: &Path, args: &[&str]) -> Run {
+    let mut program = load(server, out, args);
+    assert_eq!(program.wait(), Some(0), "{}", program.output());
+    read_run(out).unwrap()
+}
+
+/// For each sender and receiver the numbers of the messages, and that each row makes sense.
+fn pairs(run: &Run) -> BTreeMap<(&str, &str), BTreeSet<u64>> {
+    let mut pairs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for row in &run.records {
+        let Record { sender, receiver, id, .. } = row;
+        let ids = pairs.entry((&**sender, &**receiver)).or_default();
+        assert!(ids.insert(*id), "two rows for {row:?}");
+        assert_eq!(row.verdict, Verdict::Delivered, "{row:?}");
+        let (sent, arrived) = (row.sent_us.unwrap(), row.arrived_us.unwrap());
+        let delivered = row.delivered_us.unwrap();
+        assert!(row.intended_us <= sent, "said too early: {row:?}");
+        assert!(sent <= arrived && arrived <= delivered, "{row:?}");
+        assert!(delivered - row.intended_us < 5_000_000, "a loopback is quicker: {row:?}");
+    }
+    pairs
+}
+
+#[test]
+fn every_message_has_its_row_over_every_transport() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    for mode in Mode::ALL {
+        let out = dir.path().join(mode.name());
+        let (transport, delivery) = (mode.transport(), mode.column());
+        let args = ["--transport", transport, "--delivery", delivery, "--senders", "2"];
+        let more = ["--receivers", "3", "--rate", "100", "--duration", "500ms", "--seed", "9"];
+        let run = loaded(&server, &out, &[&args[..], &more].concat());
+
+        let all: BTreeSet<u64> = (0..50).collect();
+        let pairs = pairs(&run);
+        let names: Vec<_> = pairs.keys().copied().collect();
+        let meant = ["s1", "s2"].map(|s| ["r1", "r2", "r3"].map(|r| (s, r))).concat();
+        assert_eq!(names, meant);
+        for (pair, ids) in &pairs {
+            assert_eq!(ids, &all, "{mode} {pair:?}");
+        }
+        for row in &run.records {
+            assert_eq!((row.mode, &*row.run), (mode, mode.name()));
+            if mode == Mode::Tcp || mode == Mode::Unreliable {
+                assert_eq!(row.arrived_us, row.delivered_us, "{mode} holds nothing back here");
+            }
+        }
+
+        let info = run.info.unwrap();
+        assert_eq!((info.mode, info.run.as_str(), info.seed), (mode, mode.name(), 9));
+        assert_eq!((info.senders, info.receivers, info.sent), (2, 3, 100));
+        assert_eq!((info.text_bytes, info.size, info.repetition), (6_400, 64, 1));
+        assert_eq!((info.rate, info.duration_s), (100.0, 0.5));
+        assert_eq!(
+            info.congestion_control.is_some(),
+            mode == Mode::Tcp && cfg!(target_os = "linux")
+        );
+        // What two senders said, and what five peers (four for each line) were shown.
+        assert!(info.links.sent_bytes > 6_400, "{:?}", info.links);
+        assert!(info.links.received_bytes > 4 * 6_400, "{:?}", info.links);
+    }
+}
+
+#[test]
+fn the_seed_decides_when_messages_are_meant_to_be_said() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let intended = |name: &str, seed| {
+        let out = dir.path().join(name);
+        let run = loaded(&server, &out, &["--duration", "100ms", "--seed", seed]);
+        let mut times: Vec<_> = run.records.iter().map(|row| row.intended_us).collect();
+        times.sort_unstable();
+        times
+    };
+    let first = intended("a", "1");
+    assert_eq!(first, intended("b", "1"));
+    assert_ne!(first, intended("c", "2"));
+}
+
+#[test]
+fn two_hundred_peers_fit_in_one_process() {
+    let server = Server::start(&["--no-history", "--max-peers-per-ip", "300"]);
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--receivers", "199", "--rate", "10", "--duration", "1s", "--condition", "0:1:0:1"];
+    let run = loaded(&server, &dir.path().join("many"), &args);
+    let pairs = pairs(&run);
+    assert_eq!((pairs.len(), run.records.len()), (199, 1_990));
+    let condition = run.info.unwrap().condition.unwrap();
+    assert_eq!((condition.loss, condition.delay_ms, condition.burst), (0.0, 1.0, 1.0));
+}
+
+#[test]
+fn more_messages_than_a_session_takes_are_said_late_and_not_left_out() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--rate", "20000", "--duration", "50ms", "--size", "1000"];
+    let run = loaded(&server, &dir.path().join("flood"), &args);
+    let pairs = pairs(&run);
+    assert_eq!(pairs[&("s1", "r1")].len(), 1_000);
+    let late = |row: &&Record| row.sent_us.unwrap() > row.intended_us + 1_000;
+    assert!(run.records.iter().any(|row| late(&row)), "nothing had to wait: no flood");
+}
+
+#[test]
+fn lines_of_an_earlier_run_are_not_taken_for_this_ones() {
+    // The server replays the last ten lines of the first run to the second.
+    let server = Server::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["first", "second"] {
+        let run = loaded(&server, &dir.path().join(name), &["--duration", "200ms"]);
+        assert_eq!(pairs(&run)[&("s1", "r1")], (0..10).collect());
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_empty_is_left_alone() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.tex"), "all of it").unwrap();
+    let mut program = load(&server, dir.path(), &[]);
+    assert_eq!(program.wait(), Some(2));
+    let name = dir.path().to_str().unwrap();
+    assert!(program.output().contains(&format!("{name} is not empty")), "{}", program.output());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+    let mut program = load(&server, &dir.path().join("new.parquet"), &[]);
+    assert_eq!(program.wait(), Some(2));
+    assert!(program.output().contains("does not write"), "{}", program.output());
+}
+
+#[test]
+fn nobody_at_the_address_is_said_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (address, out) = (format!("127.0.0.1:{}", free_port()), dir.path().join("run"));
+    let args = ["load", &address, "--out", out.to_str().unwrap()];
+    for transport in ["udp", "tcp"] {
+        let mut program =
+            Program::start(dir.path(), &[&args[..], &["--transport", transport]].concat());
+        assert_eq!(program.wait(), Some(3), "{}", program.output());
+        assert!(program.output().contains("s1 got no answer from"), "{}", program.output());
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn who_is_not_let_in_is_named_with_the_reason_and_the_way_out() {
+    let server = Server::start(&["--no-history", "--max-peers-per-ip", "3"]);
+    let dir = tempfile::tempdir().unwrap();
+    for transport in ["udp", "tcp"] {
+        let args = ["--receivers", "3", "--transport", transport];
+        let mut program = load(&server, dir.path(), &args);
+        assert_eq!(program.wait(), Some(4), "{}", program.output());
+        let output = program.output();
+        assert!(output.contains("was refused: too many"), "{output}");
+        assert!(output.contains("--max-peers-per-ip on the server raises"), "{output}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_its_rows_and_has_no_run_json() {
+    let mut server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut program = load(&server, &out, &["--duration", "1h", "--rate", "1000"]);
+    server.program.line("r1", |line| line.contains("r1"));
+    let records = out.join("records.csv");
+    while fs::metadata(&records).map_or(0, |it| it.len()) < 1_000 {
+        std::thread::yield_now();
+    }
+    program.signal("INT");
+    assert_eq!(program.wait(), Some(130));
+    assert!(program.output().contains("the run is incomplete"), "{}", program.output());
+    let run = read_run(&out).unwrap();
+    assert!(run.info.is_none() && !run.torn && !run.records.is_empty());
+    // They left in order: their names are free at once.
+    loaded(&server, &dir.path().join("next"), &["--duration", "100ms"]);
+}
+
+#[test]
+fn a_server_that_closes_ends_the_run() {
+    let mut server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut program = load(&server, &out, &["--duration", "1h"]);
+    while !out.join("records.csv").exists() {
+        std::thread::yield_now();
+    }
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait(), Some(0));
+    assert_eq!(program.wait(), Some(5));
+    assert!(program.output().contains("it closed"), "{}", program.output());
+    assert!(!out.join("run.json").exists());
+}

@@ -1,0 +1,298 @@
+//! The report on made-up runs: what it says, that an independent script agrees, and that nothing
+//! in a directory can break it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use chatagram::lab::record::{
+    Condition, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
+};
+use chatagram::lab::report;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A network and transports so simple that they can be read: a message takes 20 to 24 ms and is
+/// lost with `loss`; what is reliable takes 60 ms more for each loss (TCP 200 ms); what is ordered
+/// is not shown before what was said before it.
+fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
+    let name = format!("{mode}-{loss}-{repetition}");
+    let dir = dir.join("runs").join(&name);
+    fs::create_dir_all(&dir).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(u64::from(repetition));
+    let mut chance = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    let mut writer = RecordWriter::create(&dir).unwrap();
+    let (mut shown_last, mut repeated) = (0, 0);
+    for id in 0..400_u64 {
+        let intended = 1_000_000 + id * 20_000;
+        let mut delay = 20_000 + (chance() * 4_000.0) as u64;
+        let mut is_lost = false;
+        while chance() < loss && !is_lost {
+            is_lost = mode == Mode::Unreliable;
+            delay += if mode == Mode::Tcp { 200_000 } else { 60_000 };
+            repeated += 1;
+        }
+        let arrived = intended + delay;
+        let shown = match mode {
+            Mode::ReliableOrdered | Mode::Tcp => arrived.max(shown_last),
+            _ => arrived,
+        };
+        shown_last = shown;
+        let record = Record {
+            run: name.as_str().into(),
+            mode,
+            sender: "s0".into(),
+            receiver: "r0".into(),
+            id,
+            intended_us: intended,
+            sent_us: Some(intended + 15),
+            arrived_us: (!is_lost).then_some(if mode == Mode::Tcp { shown } else { arrived }),
+            delivered_us: (!is_lost).then_some(shown),
+            verdict: if is_lost { Verdict::Lost } else { Verdict::Delivered },
+        };
+        writer.write(&record).unwrap();
+        if id % 100 == 7 && !is_lost {
+            writer.write(&Record { verdict: Verdict::Duplicate, ..record }).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    info(&name, mode, loss, repetition, repeated).write(&dir).unwrap();
+}
+
+fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) -> RunInfo {
+    let condition = Condition { loss, delay_ms: 20.0, jitter_ms: 4.0, burst: 1.0 };
+    let links =
+        Links { sent_bytes: 60_000, received_bytes: 70_000, retransmitted, ..Links::default() };
+    RunInfo {
+        run: name.into(),
+        condition: Some(condition),
+        impair: Some("<loss>".into()),
+        mode,
+        repetition,
+        seed: 42,
+        senders: 1,
+        receivers: 1,
+        rate: 50.0,
+        size: 64,
+        duration_s: 8.0,
+        sent: 400,
+        version: "0.1.0".into(),
+        kernel: "Linux <6.1> & more".into(),
+        congestion_control: Some("cubic".into()),
+        started: "2026-01-31T12:00:00Z".into(),
+        links,
+        text_bytes: 400 * 64,
+        network: None,
+    }
+}
+
+fn lab() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in Mode::ALL {
+        for loss in [0.0, 0.01, 0.05] {
+            for repetition in 1..=3 {
+                make_run(dir.path(), mode, loss, repetition);
+            }
+        }
+    }
+    fs::write(dir.path().join("plan.toml"), "loss = [0, 0.01, 0.05] # </code>\n").unwrap();
+    dir
+}
+
+#[test]
+fn the_page_is_whole_and_needs_nothing_else() {
+    let dir = lab();
+    let unfinished = dir.path().join("runs").join("killed <i>");
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("records.csv"), "").unwrap();
+    let written = report::write(dir.path()).unwrap();
+    assert_eq!((written.runs, written.incomplete.as_slice()), (36, &["killed <i>".to_owned()][..]));
+    let page = fs::read_to_string(&written.page).unwrap();
+    for forbidden in [
+        "<script",
+        "http://",
+        "https://",
+        "@import",
+        "url(",
+        "NaN",
+        "inf",
+        "<i>",
+        "<6.1>",
+        "# </code>",
+    ] {
+        let text = page.replace("information", "");
+        assert!(!text.contains(forbidden), "{forbidden}");
+    }
+    for needed in [
+        "killed &lt;i&gt;",
+        "Linux &lt;6.1&gt; &amp; more",
+        "seed 42",
+        "cubic",
+        "chatagram 0.1.0",
+        "chatagram lab plan.toml",
+        "prefers-color-scheme:dark",
+        "role=\"img\"",
+        "head-of-line blocking",
+        "UDP unreliable ends at",
+        "95 % confidence intervals",
+    ] {
+        assert!(page.contains(needed), "{needed}");
+    }
+    // Three pictures of loss 0, 1 and 5 % and of both measures against loss; a cross for what is lost.
+    assert_eq!(page.matches("<figure>").count(), 2 + 3 * 2);
+    assert!(page.contains("class=\"x\""));
+    for tag in ["section", "figure", "svg", "table", "tr", "td", "text", "details"] {
+        let [open, close] =
+            [format!("<{tag}>"), format!("</{tag}>")].map(|it| page.matches(&it).count());
+        let open = open + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(open, close, "{tag}");
+    }
+    let table = report::terminal_table(&written.groups);
+    assert!(table.lines().all(|it| it.chars().count() <= 80), "{table}");
+    assert!(table.contains("5 % loss, 20 ms delay") && table.contains("100 %"), "{table}");
+    if let Some(keep) = std::env::var_os("KEEP_REPORT") {
+        fs::copy(&written.page, keep).unwrap();
+    }
+}
+
+#[test]
+fn an_independent_script_agrees_and_would_say_if_it_did_not() {
+    let dir = lab();
+    let written = report::write(dir.path()).unwrap();
+    let verify = || {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+        Command::new("python3").arg(script).arg(dir.path()).output()
+    };
+    let output = match verify() {
+        Ok(output) => output,
+        Err(e) if std::env::var_os("CI").is_none() => {
+            println!("skipped: no python3 ({e})");
+            return;
+        }
+        Err(e) => panic!("python3 is needed where CI is set: {e}"),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+
+    // Each column of numbers, tampered with in one row at a time, is found.
+    let right = fs::read_to_string(&written.csv).unwrap();
+    let header: Vec<&str> = right.lines().next().unwrap().split(',').collect();
+    for column in [
+        "sent",
+        "reordered",
+        "delivery",
+        "p99_ms",
+        "arrival_jitter_ms",
+        "loss_run_max",
+        "wire_per_text",
+        "p99_ci95_ms",
+    ] {
+        let at = header.iter().position(|it| *it == column).unwrap();
+        let mut rows: Vec<Vec<String>> = csv::Reader::from_reader(right.as_bytes())
+            .records()
+            .map(|it| it.unwrap().iter().map(str::to_owned).collect())
+            .collect();
+        let last = rows.last_mut().unwrap();
+        last[at] = (last[at].parse::<f64>().unwrap() * 1.001 + 0.001).to_string();
+        let mut wrong = csv::Writer::from_path(&written.csv).unwrap();
+        wrong.write_record(&header).unwrap();
+        rows.iter().for_each(|it| wrong.write_record(it).unwrap());
+        wrong.flush().unwrap();
+        let output = verify().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{column}: {said}");
+        assert!(said.contains(&format!(": {column} is ")) && said.contains("1 differ"), "{said}");
+    }
+    // So is a row that is missing.
+    let shorter = right.trim_end().rsplit_once('\n').unwrap().0;
+    fs::write(&written.csv, format!("{shorter}\n")).unwrap();
+    assert_eq!(verify().unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn empty_and_partial_runs_make_a_page() {
+    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
+    let row = |id, times: &str| format!("r,udp,unreliable,a,b,{id},{times}\n");
+    let bodies = [
+        String::new(),
+        row(0, "5,5,,,lost"),
+        row(0, "5,5,9,9,delivered"),
+        row(0, "9,9,5,5,delivered"),
+        row(u64::MAX, "0,,,0,delivered") + &row(0, "18446744073709551615,,,,lost"),
+        row(0, "0,0,1,18446744073709551615,delivered") + &row(0, "0,0,1,1,delivered"),
+        row(0, "5,5,9,9,duplicate"),
+    ];
+    for body in bodies {
+        for rate in [0.0, 50.0, 1e300] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("records.csv"), format!("{header}{body}")).unwrap();
+            let info = RunInfo {
+                rate,
+                condition: None,
+                text_bytes: 0,
+                ..info("r", Mode::Unreliable, 0.0, 1, 0)
+            };
+            info.write(dir.path()).unwrap();
+            let written = report::write(dir.path()).unwrap();
+            let page = fs::read_to_string(written.page).unwrap();
+            assert!(!page.contains("NaN") && page.contains("impaired: &lt;loss&gt;"), "{body}");
+            assert!(report::terminal_table(&written.groups).contains("UDP unreliable"));
+        }
+    }
+}
+
+#[test]
+fn a_directory_without_runs_is_said_to_be_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = report::write(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("holds no runs"), "{error}");
+    // One that was killed at once is a run, though no number can be made of it.
+    fs::write(dir.path().join("records.csv"), "run,tra").unwrap();
+    let written = report::write(dir.path()).unwrap();
+    assert_eq!((written.runs, written.incomplete.len()), (0, 1));
+    assert!(fs::read_to_string(written.page).unwrap().contains("No run has finished"));
+}
+
+#[test]
+fn a_run_is_read_back_as_written_also_when_its_end_is_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    make_run(dir.path(), Mode::ReliableOrdered, 0.05, 1);
+    let dir = dir.path().join("runs").join("reliable-ordered-0.05-1");
+    let run = read_run(&dir).unwrap();
+    assert_eq!((run.records.len(), run.torn), (404, false));
+    assert_eq!(run.info.as_ref().unwrap().mode, Mode::ReliableOrdered);
+    let bytes = fs::read(dir.join("records.csv")).unwrap();
+    fs::remove_file(dir.join("run.json")).unwrap();
+    let start = bytes.len() - 120;
+    for cut in start..bytes.len() {
+        fs::write(dir.join("records.csv"), &bytes[..cut]).unwrap();
+        let torn = read_run(&dir).unwrap();
+        assert!(torn.info.is_none() && torn.records.len() < run.records.len());
+        assert_eq!(torn.records, run.records[..torn.records.len()]);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.csv");
+    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
+    let good = "r,udp,unreliable,a,b,0,1,1,2,2,delivered\n";
+    for (line, problem) in [
+        ("r,udp,unreliable,a,b,x,1,1,2,2,delivered\n", "id \"x\" is not a whole number"),
+        ("r,udp,unreliable,a,b,1,1,1,2,2,shown\n", "there is no verdict \"shown\""),
+        ("r,udp,unreliable,a,b,1,1,1,2,,delivered\n", "without delivered_us"),
+        ("r,quic,unreliable,a,b,1,1,1,2,2,delivered\n", "there is no transport \"quic\""),
+        ("r,udp\n", "2 columns where 11 are expected"),
+    ] {
+        fs::write(&path, format!("{header}{good}{line}{good}")).unwrap();
+        let error = read_run(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("records.csv, line 3: ") && error.contains(problem), "{error}");
+    }
+    fs::write(&path, format!("{good}{header}")).unwrap();
+    assert!(read_run(dir.path()).unwrap_err().to_string().contains("line 1: the header must be"));
+    fs::write(&path, header).unwrap();
+    fs::write(dir.path().join("run.json"), "{\n\"run\": 5}").unwrap();
+    let error = read_run(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("run.json, line 2: "), "{error}");
+}
