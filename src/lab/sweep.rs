@@ -25,6 +25,10 @@ const LOOK: Duration = Duration::from_millis(20);
 const TWINS: &str = "CHATAGRAM_";
 /// The plan's file in a lab's directory.
 const PLAN: &str = "plan.toml";
+/// How often a load may try to get in.
+const JOIN_ATTEMPTS: u32 = 5;
+/// The exit code of a load that got no answer.
+const UNREACHABLE: i32 = 3;
 /// What a program that failed had to say: the last bytes of it.
 const LAST_WORDS: usize = 2_000;
 
@@ -93,6 +97,13 @@ pub enum Error {
         "stopped; what is finished is kept: `chatagram lab --resume` goes on, `chatagram report` shows it"
     )]
     Stopped,
+}
+
+impl Error {
+    /// Whether a load found nobody: the exit code of an unreachable server.
+    fn is_kept_out(&self) -> bool {
+        matches!(self, Self::Program { status, .. } if status.code() == Some(UNREACHABLE))
+    }
 }
 
 /// How far the lab is.
@@ -193,19 +204,23 @@ fn one(config: &Config, meeting: &Meeting, mode: Mode, stop: &AtomicBool) -> Res
     let network = Network::build(&meeting.spec, meeting.seed)?;
     // What the course compares with; the machine's own default may be another one.
     if let Err(error) = network.set_congestion_control("cubic") {
-        log::warn!(
+        log::info!(
             "{name}: TCP keeps the machine's congestion control, for cubic cannot be had: {error}"
         );
     }
     let mut server = Watched::start("server", &name, &network, Node::Server, serve(config))?;
     server.first_line()?;
-    let load = load(config, meeting, mode, &name, &part);
-    let mut load = Watched::start("load", &name, &network, Node::Clients, load)?;
-    while !load.has_ended()? {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
+    let mut attempt = 1;
+    while let Err(error) = drive(config, meeting, mode, &network, &part, stop) {
+        // A bad network may keep somebody out; then nothing was measured yet.
+        if attempt == JOIN_ATTEMPTS || !error.is_kept_out() {
+            return Err(error);
         }
-        thread::sleep(LOOK);
+        attempt += 1;
+        log::info!("{error}; once more");
+        if part.exists() {
+            fs::remove_dir_all(&part).map_err(super::record::Error::io("remove", &part))?;
+        }
     }
     drop(server);
     let (up, down) = network.counts();
@@ -218,6 +233,27 @@ fn one(config: &Config, meeting: &Meeting, mode: Mode, stop: &AtomicBool) -> Res
     }
     annotate(&part, meeting, Counted { up, down })?;
     fs::rename(&part, &whole).map_err(super::record::Error::io("rename", &part))?;
+    Ok(())
+}
+
+/// The load of a run, from its start to its end.
+fn drive(
+    config: &Config,
+    meeting: &Meeting,
+    mode: Mode,
+    network: &Network,
+    part: &Path,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
+    let name = meeting.run(mode);
+    let command = load(config, meeting, mode, &name, part);
+    let mut load = Watched::start("load", &name, network, Node::Clients, command)?;
+    while !load.has_ended()? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        thread::sleep(LOOK);
+    }
     Ok(())
 }
 
