@@ -2,7 +2,8 @@
 
 use crate::client::session::Transport;
 use crate::client::{self, Format};
-use crate::net::{ServerName, parse_bind};
+use crate::impair::Spec;
+use crate::net::{BadNetwork, ServerName, parse_bind};
 use crate::protocol::Delivery;
 use crate::registry::Capacity;
 use crate::{hub, places, server};
@@ -14,7 +15,11 @@ use std::time::Duration;
 
 mod lab;
 
-pub use lab::{LabArgs, LoadArgs};
+pub use lab::{LabArgs, LoadArgs, ReplayArgs};
+
+/// Why TCP cannot have `--impair`.
+const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are the kernel's: leave \
+     it out, or see `chatagram lab`, where the kernel's TCP meets a bad network";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -49,6 +54,9 @@ pub enum Command {
         /// What both ends do alike.
         #[command(flatten)]
         network: NetworkArgs,
+        /// A bad network on purpose.
+        #[command(flatten)]
+        impair: ImpairArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -65,6 +73,9 @@ pub enum Command {
         /// What both ends do alike.
         #[command(flatten)]
         network: NetworkArgs,
+        /// A bad network on purpose.
+        #[command(flatten)]
+        impair: ImpairArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -81,6 +92,9 @@ pub enum Command {
         /// What both ends do alike.
         #[command(flatten)]
         network: NetworkArgs,
+        /// A bad network on purpose.
+        #[command(flatten)]
+        impair: ImpairArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -101,12 +115,22 @@ pub enum Command {
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Measure what loss does to UDP, reliable UDP and TCP, in a network made for it (Linux)
+    /// Measure what loss does to UDP, reliable UDP and TCP, in a network made for it
     #[command(after_help = EXIT_CODES)]
     Lab {
         /// The lab's options.
         #[command(flatten)]
         lab: LabArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Run a recorded run again over another transport, with the same packets lost
+    #[command(after_help = EXIT_CODES)]
+    Replay {
+        /// The replay's options.
+        #[command(flatten)]
+        replay: ReplayArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -221,6 +245,25 @@ pub struct NetworkArgs {
     pub no_delay: Switch,
 }
 
+/// A bad network in this process, for machines that have no other.
+#[derive(Debug, Args)]
+pub struct ImpairArgs {
+    /// Treat this end's UDP datagrams, in and out, as a bad network would: 'loss 5%, delay 25ms,
+    /// jitter 5ms', 'wifi', 'up: drop 3,7-9' (see README)
+    #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
+    pub impair: Option<Spec>,
+    /// What the chances of --impair are drawn from: the same seed does the same again
+    #[arg(long, value_name = "SEED", default_value_t = 1, env = "CHATAGRAM_SEED")]
+    pub seed: u64,
+}
+
+impl ImpairArgs {
+    /// The network this describes.
+    fn network(&self) -> Option<BadNetwork> {
+        self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed })
+    }
+}
+
 /// On or off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
@@ -277,7 +320,11 @@ impl ServerArgs {
     ///
     /// # Errors
     /// What two options together make impossible.
-    pub fn config(&self, network: &NetworkArgs) -> Result<server::Config, String> {
+    pub fn config(
+        &self,
+        network: &NetworkArgs,
+        impair: &ImpairArgs,
+    ) -> Result<server::Config, String> {
         if self.expiry <= self.heartbeat {
             return Err(format!(
                 "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
@@ -290,6 +337,7 @@ impl ServerArgs {
             bind: self.bind.clone(),
             tcp: !self.no_tcp,
             no_delay: network.no_delay == Switch::On,
+            impair: impair.network(),
             history: self.history(),
             hub: hub::Config {
                 room: self.room.clone(),
@@ -320,19 +368,32 @@ impl ServerArgs {
 
 impl ClientArgs {
     /// The client this describes, for that server.
-    pub fn config(&self, server: ServerName, network: &NetworkArgs) -> client::Config {
+    ///
+    /// # Errors
+    /// What two options together make impossible.
+    pub fn config(
+        &self,
+        server: ServerName,
+        network: &NetworkArgs,
+        impair: Option<&ImpairArgs>,
+    ) -> Result<client::Config, String> {
+        let impair = impair.and_then(ImpairArgs::network);
+        if impair.is_some() && self.transport == TransportArg::Tcp {
+            return Err(ONLY_DATAGRAMS.to_owned());
+        }
         let cache = self.cache.clone().or_else(places::cache_file);
-        client::Config {
+        Ok(client::Config {
             server,
             nickname: self.nick.clone(),
             transport: self.transport.into(),
             no_delay: network.no_delay == Switch::On,
+            impair,
             delivery: self.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),
             format: self.output,
             stay: self.stay.0,
             give_up: self.give_up,
-        }
+        })
     }
 }
 

@@ -7,17 +7,20 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Server { server, network, logging } => run::server(&server, &network, &logging),
-        Command::Client { server, client, network, logging } => {
-            run::client(server, &client, &network, &logging)
+        Command::Server { server, network, impair, logging } => {
+            run::server(&server, &network, &impair, &logging)
         }
-        Command::Host { client, server, network, logging } => {
-            run::host(&client, &server, &network, &logging)
+        Command::Client { server, client, network, impair, logging } => {
+            run::client(server, &client, &network, &impair, &logging)
+        }
+        Command::Host { client, server, network, impair, logging } => {
+            run::host(&client, &server, &network, &impair, &logging)
         }
         Command::Load { server, load, network, logging } => {
             run::load(server, &load, &network, &logging)
         }
         Command::Lab { lab, logging } => run::lab(&lab, &logging),
+        Command::Replay { replay, logging } => run::replay(&replay, &logging),
         Command::Report { dir, logging } => run::report(&dir, &logging),
     }
 }

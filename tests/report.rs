@@ -66,6 +66,8 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
     RunInfo {
         run: name.into(),
         condition: Some(condition),
+        emulation: None,
+        replayed: None,
         impair: Some("<loss>".into()),
         mode,
         repetition,

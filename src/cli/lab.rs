@@ -1,10 +1,11 @@
 //! The options of `load` and `lab`.
 
 use super::{DeliveryArg, NetworkArgs, Switch, TransportArg, positive_duration};
+use crate::impair::Spec;
 use crate::lab::load;
 use crate::lab::plan::Plan;
 use crate::lab::record::{Condition, Mode};
-use crate::net::ServerName;
+use crate::net::{BadNetwork, ServerName};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ pub struct LoadArgs {
         value_parser = positive_duration
     )]
     pub duration: Duration,
-    /// What decides when each sender begins
+    /// What decides when each sender begins, and the chances of --impair
     #[arg(long, default_value_t = 1, env = "CHATAGRAM_SEED")]
     pub seed: u64,
     /// Write records.csv and run.json to this directory, which must be empty or absent
@@ -55,6 +56,10 @@ pub struct LoadArgs {
     /// What to call the run [default: as the directory]
     #[arg(long, value_name = "RUN", env = "CHATAGRAM_NAME")]
     pub name: Option<String>,
+    /// Treat the UDP datagrams of all these clients as a bad network would: 'loss 5%, delay 25ms',
+    /// 'wifi' (see README)
+    #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
+    pub impair: Option<Spec>,
     /// Note that the network does this to packets, in a run over one that does: the share lost,
     /// the delay and its variation in milliseconds, the mean length of a burst of losses, such as
     /// 0.05:25:0:1
@@ -124,6 +129,30 @@ pub struct LabArgs {
     pub print_plan: bool,
 }
 
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A run's directory, such as chatagram-lab/runs/NAME
+    #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
+    pub dir: PathBuf,
+    /// What carries the chat this time
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub transport: TransportArg,
+    /// How chat lines travel over UDP
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    pub delivery: DeliveryArg,
+    /// Write both runs and the report to this directory, which must be empty or absent
+    #[arg(long, value_name = "DIR", default_value = "chatagram-replay", env = "CHATAGRAM_OUT")]
+    pub out: PathBuf,
+}
+
+impl ReplayArgs {
+    /// What carries the messages.
+    pub fn mode(&self) -> Mode {
+        Mode::new(self.transport.into(), self.delivery.into())
+    }
+}
+
 impl LoadArgs {
     /// The run this describes, against that server.
     pub fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
@@ -141,7 +170,7 @@ impl LoadArgs {
             out: self.out.clone(),
             name: self.name.clone().or_else(directory).unwrap_or_else(|| "load".to_owned()),
             condition: self.condition,
-            impair: None,
+            impair: self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed }),
             repetition: self.repetition,
         }
     }

@@ -8,7 +8,10 @@
 //! - the *main* thread takes from the queue and prints.
 
 use super::session::{self, Session};
-use crate::net::{Clock, Poller, Reading, Ready, ServerName, Socket, Stream, Watch};
+use crate::net::{
+    BadNetwork, Clock, Datagrams, Done, End, Poller, Reading, Ready, ServerName, Socket, Stream,
+    Watch,
+};
 use crate::time::Now;
 use mio::Waker;
 use std::io;
@@ -22,6 +25,9 @@ use std::time::{Duration, Instant};
 /// Events that may wait to be shown. A terminal that does not read for longer misses some.
 const QUEUE: usize = 16_384;
 
+/// The index of the UDP socket.
+const SOCKET: usize = 0;
+
 /// A handle on the running session, for any thread.
 #[derive(Clone, Debug)]
 pub(super) struct Driver {
@@ -32,8 +38,10 @@ pub(super) struct Driver {
 #[derive(Debug)]
 struct Turns {
     session: Session,
+    /// The one socket; its index at the poller is 0.
+    datagrams: Datagrams,
     connection: Option<Connection>,
-    /// The index of the next connection; 0 is the UDP socket.
+    /// The index of the next connection.
     next: usize,
 }
 
@@ -52,7 +60,6 @@ struct Shared {
     progress: Condvar,
     server: ServerName,
     no_delay: bool,
-    socket: Socket,
     watch: Watch,
     clock: Clock,
     waker: Arc<Waker>,
@@ -66,20 +73,27 @@ impl Driver {
     pub(super) fn start(
         server: ServerName,
         no_delay: bool,
+        impair: Option<&BadNetwork>,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
         let mut socket = Socket::for_client().map_err(io::Error::other)?;
         let poller = Poller::new()?;
-        poller.add(&mut socket, 0)?;
+        poller.add(&mut socket, SOCKET)?;
+        let mut datagrams = Datagrams::new(End::Client, impair);
+        datagrams.add(socket);
         let clock = Clock::start();
         let (queue, events) = sync_channel(QUEUE);
         let driver = Self {
             shared: Arc::new(Shared {
-                turns: Mutex::new(Turns { session: make(clock.now()), connection: None, next: 1 }),
+                turns: Mutex::new(Turns {
+                    session: make(clock.now()),
+                    datagrams,
+                    connection: None,
+                    next: SOCKET + 1,
+                }),
                 progress: Condvar::new(),
                 server,
                 no_delay,
-                socket,
                 watch: poller.watch()?,
                 clock,
                 waker: poller.waker(),
@@ -130,6 +144,11 @@ impl Driver {
         }
     }
 
+    /// What the bad network did, where there is one.
+    pub(super) fn done(&self) -> Option<Done> {
+        self.lock().datagrams.done()
+    }
+
     /// Has an error shown.
     pub(super) fn complain(&self, message: String) {
         self.show(session::Event::Error { message });
@@ -162,12 +181,15 @@ impl Driver {
                 if turns.session.is_closed() {
                     return Ok(());
                 }
-                turns.session.poll_timeout()
+                let deadlines = [turns.session.poll_timeout(), turns.datagrams.poll_timeout()];
+                deadlines.into_iter().flatten().min()
             };
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
             poller.wait(timeout, &mut ready)?;
             let mut turns = self.lock();
-            while let Some(from) = self.shared.socket.receive(&mut buffer)? {
+            while let Some((_, from)) =
+                turns.datagrams.receive(SOCKET, &mut buffer, self.shared.clock.now().mono)?
+            {
                 self.turn_in(&mut turns, |s, now| s.handle_datagram(from, &buffer, now));
             }
             if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
@@ -207,7 +229,7 @@ impl Driver {
         let shared = &*self.shared;
         let now = shared.clock.now();
         let result = act(&mut turns.session, now);
-        turns.transmit(&shared.socket, now);
+        turns.transmit(now);
         while let Some(event) = turns.session.poll_event() {
             match event {
                 session::Event::Resolve => self.resolve(),
@@ -274,11 +296,12 @@ impl Driver {
 
 impl Turns {
     /// Sends all that the session wants sent.
-    fn transmit(&mut self, socket: &Socket, now: Now) {
+    fn transmit(&mut self, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            socket.send(&buffer, to);
+            self.datagrams.send(SOCKET, &buffer, to, now.mono);
         }
+        self.datagrams.flush(now.mono);
         let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
             if open.stream.write(&buffer) {

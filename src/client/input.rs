@@ -125,6 +125,9 @@ fn show_stats(driver: &Driver) -> bool {
         Some(report) => driver.show(Event::Stats(report.into())),
         None => driver.tell("no statistics yet: not connected".to_owned()),
     }
+    if let Some(done) = driver.done() {
+        driver.tell(format!("the bad network: {done}"));
+    }
     true
 }
 

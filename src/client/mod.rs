@@ -10,7 +10,7 @@ pub mod session;
 
 pub use output::Format;
 
-use crate::net::ServerName;
+use crate::net::{BadNetwork, ServerName};
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
 use driver::Driver;
@@ -35,6 +35,8 @@ pub struct Config {
     pub transport: Transport,
     /// Whether small TCP segments leave at once.
     pub no_delay: bool,
+    /// A bad network before the UDP socket, if one is asked for.
+    pub impair: Option<BadNetwork>,
     /// How chat lines travel.
     pub delivery: Delivery,
     /// Where the last lines are kept, if anywhere.
@@ -106,7 +108,8 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     };
     let make = |now| Session::new(session, addresses, seed, now);
     let (driver, events, receiver) =
-        Driver::start(config.server.clone(), config.no_delay, make).map_err(Error::Start)?;
+        Driver::start(config.server.clone(), config.no_delay, config.impair.as_ref(), make)
+            .map_err(Error::Start)?;
     *leaver.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
     let (reader, stay) = (driver.clone(), config.stay);
     let read = move || input::converse(io::stdin(), &reader, stay);
@@ -114,6 +117,9 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
     let reason = show(&driver, &events, &mut screen, &mut memory);
     memory.save(&mut screen);
+    if let Some(done) = driver.done() {
+        screen.status(&format!("the bad network: {done}"));
+    }
     match receiver.join() {
         Ok(Ok(())) => {}
         Ok(Err(error)) => screen.error(&format!("the network failed: {error}")),

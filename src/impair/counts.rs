@@ -2,6 +2,7 @@
 
 use super::Ranges;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How many ranges of lost packets are remembered.
 pub const MOST_DROPS: usize = 100_000;
@@ -38,6 +39,28 @@ pub struct Counts {
     /// The indices of the `lost`, as `5,17-19`; ends with `,…` when there were more than
     /// [`MOST_DROPS`] ranges. Those that overflowed are not among them: they depend on time.
     pub drops: String,
+}
+
+/// What was done, in one line for people; what never happened is left out.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} packets, {} lost", self.packets, self.lost)?;
+        for (count, what) in [
+            (self.overflowed, "found the queue full"),
+            (self.duplicated, "duplicated"),
+            (self.corrupted, "corrupted"),
+            (self.reordered, "reordered"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        let Some(mean) = self.delay_sum_us.checked_div(self.delivered).filter(|it| *it >= 100)
+        else {
+            return Ok(());
+        };
+        write!(f, ", {:.1} ms on the way on average", mean as f64 / 1e3)
+    }
 }
 
 /// The indices lost so far, bounded.

@@ -48,12 +48,12 @@ pub enum Direction {
     Down = 1,
 }
 
-/// The network in one direction.
+/// The network in one direction. A packet is anything that has bytes.
 #[derive(Clone, Debug)]
-pub struct Impairment {
+pub struct Impairment<P = Vec<u8>> {
     losses: Losses,
     bottleneck: Option<Bottleneck>,
-    line: DelayLine,
+    line: DelayLine<P>,
     delay: Duration,
     jitter: Duration,
     duplicate: Share,
@@ -76,7 +76,7 @@ struct Dice {
     bit: Stream,
 }
 
-impl Impairment {
+impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
     /// A network that has carried nothing yet.
     pub fn new(profile: &Profile, seed: u64, direction: Direction) -> Self {
         let stream = |purpose| Stream::new(seed, direction, purpose);
@@ -105,34 +105,35 @@ impl Impairment {
     }
 
     /// The next packet enters and takes the next index. It, and a copy, may be due at once: pop then.
-    pub fn push(&mut self, mut packet: Vec<u8>, now: Timestamp) {
+    pub fn push(&mut self, mut packet: P, now: Timestamp) {
         let index = self.counts.packets;
         let elapsed = now.since(*self.first.get_or_insert(now));
         self.counts.packets += 1;
-        self.counts.bytes += packet.len() as u64;
+        let length = packet.as_ref().len();
+        self.counts.bytes += length as u64;
         if self.losses.takes(index, elapsed) {
             self.counts.lost += 1;
             self.drops.note(index);
             return;
         }
-        let Some(sent) = self.send(packet.len(), now) else { return };
-        self.damage(index, &mut packet);
+        let Some(sent) = self.send(length, now) else { return };
+        self.damage(index, packet.as_mut());
         let copy = self.dice.duplicate.happens(index, self.duplicate).then(|| packet.clone());
         let due = sent + self.wait(self.dice.jitter, index);
         self.line.insert(due, false, Held { index, entered: now, packet });
         if let Some(packet) = copy {
             self.counts.duplicated += 1;
-            let Some(sent) = self.send(packet.len(), now) else { return };
+            let Some(sent) = self.send(length, now) else { return };
             let due = sent + self.wait(self.dice.copy_jitter, index);
             self.line.insert(due, true, Held { index, entered: now, packet });
         }
     }
 
     /// The first of the packets that are due by now, if any. To be called until there is none.
-    pub fn pop(&mut self, now: Timestamp) -> Option<Vec<u8>> {
+    pub fn pop(&mut self, now: Timestamp) -> Option<P> {
         let Held { index, entered, packet } = self.line.pop(now)?;
         self.counts.delivered += 1;
-        self.counts.delivered_bytes += packet.len() as u64;
+        self.counts.delivered_bytes += packet.as_ref().len() as u64;
         let delay = micros(now.since(entered));
         self.counts.delay_sum_us = self.counts.delay_sum_us.saturating_add(delay);
         self.counts.reordered += u64::from(index < self.furthest);

@@ -8,22 +8,28 @@ pub const MOST_HELD: usize = 10_000;
 
 /// A packet on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct Held<P> {
     pub(super) index: u64,
     pub(super) entered: Timestamp,
-    pub(super) packet: Vec<u8>,
+    pub(super) packet: P,
 }
 
 /// Packets by the moment they are due; of those due together, by index, the copy last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DelayLine(BTreeMap<(Timestamp, u64, bool), Held>);
+#[derive(Clone, Debug)]
+pub(super) struct DelayLine<P>(BTreeMap<(Timestamp, u64, bool), Held<P>>);
 
-impl DelayLine {
+impl<P> Default for DelayLine<P> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<P> DelayLine<P> {
     pub(super) fn is_full(&self) -> bool {
         self.0.len() >= MOST_HELD
     }
 
-    pub(super) fn insert(&mut self, due: Timestamp, copy: bool, held: Held) {
+    pub(super) fn insert(&mut self, due: Timestamp, copy: bool, held: Held<P>) {
         self.0.insert((due, held.index, copy), held);
     }
 
@@ -31,7 +37,7 @@ impl DelayLine {
         self.0.first_key_value().map(|(&(due, ..), _)| due)
     }
 
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Held> {
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Held<P>> {
         self.next_due().filter(|&due| due <= now)?;
         self.0.pop_first().map(|(_, held)| held)
     }

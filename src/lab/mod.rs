@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`plan`] | which networks to meet with which modes |
-//! | [`sweep`] | running a plan in emulated networks (Linux) |
+//! | [`sweep`] | running a plan, in emulated networks or, without them, in this process; replaying a run |
 //! | [`load`] | many real clients against a running server, and what became of every message |
 //! | [`record`] | what a run leaves on disk: `records.csv`, one row per message and receiver, and `run.json` |
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
@@ -14,5 +14,4 @@ pub mod metrics;
 pub mod plan;
 pub mod record;
 pub mod report;
-#[cfg(target_os = "linux")]
 pub mod sweep;

@@ -278,6 +278,18 @@ pub struct Links {
     pub corrupt: u64,
 }
 
+/// What made the network bad, where that was done on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Emulation {
+    /// [`impair`](crate::impair) between two namespaces, so between two kernels' stacks.
+    Namespaces,
+    /// [`impair`](crate::impair) in the process of the clients; datagrams only.
+    InProcess,
+    /// The kernel's tc-netem.
+    Netem,
+}
+
 /// What the emulated network did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -294,6 +306,13 @@ pub struct RunInfo {
     pub run: String,
     /// The network it was made to meet; none when `load` met whatever there was.
     pub condition: Option<Condition>,
+    /// What made the network so; none when `load` met whatever there was.
+    #[serde(default)]
+    pub emulation: Option<Emulation>,
+    /// The run whose losses were repeated here, if any: then those take the place of the losses in
+    /// `impair`.
+    #[serde(default)]
+    pub replayed: Option<String>,
     /// The text of the impairment.
     pub impair: Option<String>,
     /// What carried the messages.

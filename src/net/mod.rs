@@ -3,6 +3,7 @@
 
 mod address;
 mod clock;
+mod datagrams;
 #[cfg(target_os = "linux")]
 pub mod emulated;
 mod poller;
@@ -11,6 +12,7 @@ mod udp;
 
 pub use address::{AddressError, ServerName, parse_bind};
 pub use clock::Clock;
+pub use datagrams::{BadNetwork, Datagrams, Done, End};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub use tcp::{Listener, Reading, Stream};
 pub use udp::{BindError, Socket};

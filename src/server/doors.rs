@@ -4,15 +4,17 @@
 
 use super::{BATCH, Config, Error, PORT_TRIES};
 use crate::hub::{Destination, Hub, StreamId};
-use crate::net::{Clock, Listener, Poller, Reading, Socket, Stream, Watch};
+use crate::net::{Clock, Datagrams, Done, End, Listener, Poller, Reading, Socket, Stream, Watch};
 use crate::registry::Path;
+use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Doors {
-    sockets: Vec<(Socket, SocketAddr)>,
+    sockets: Datagrams,
+    addresses: Vec<SocketAddr>,
     listeners: Vec<Listener>,
     streams: BTreeMap<u64, Stream>,
     /// The index of the next connection. Never used twice, so it is the hub's name for it too.
@@ -26,7 +28,8 @@ pub(super) struct Doors {
 impl Doors {
     pub(super) fn open(config: &Config, poller: &Poller) -> Result<Self, Error> {
         let mut doors = Self {
-            sockets: Vec::new(),
+            sockets: Datagrams::new(End::Server, config.impair.as_ref()),
+            addresses: Vec::new(),
             listeners: Vec::new(),
             streams: BTreeMap::new(),
             next: 2 * config.bind.len() as u64,
@@ -37,8 +40,8 @@ impl Doors {
         for (index, address) in config.bind.iter().enumerate() {
             let (mut socket, listener) = open_pair(*address, config.tcp)?;
             poller.add(&mut socket, index).map_err(Error::Poll)?;
-            let address = socket.local_addr().map_err(Error::Poll)?;
-            doors.sockets.push((socket, address));
+            doors.addresses.push(socket.local_addr().map_err(Error::Poll)?);
+            doors.sockets.add(socket);
             if let Some(mut listener) = listener {
                 poller.add(&mut listener, config.bind.len() + index).map_err(Error::Poll)?;
                 doors.listeners.push(listener);
@@ -48,7 +51,7 @@ impl Doors {
     }
 
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.sockets.iter().map(|(_, address)| *address)
+        self.addresses.iter().copied()
     }
 
     /// Gives the hub a batch of what has come. True when there may be more.
@@ -59,11 +62,12 @@ impl Doors {
         clock: &Clock,
         buffer: &mut Vec<u8>,
     ) -> Result<bool, Error> {
-        if let Some((socket, address)) = self.sockets.get(index) {
+        if let Some(address) = self.addresses.get(index) {
             for _ in 0..BATCH {
-                let received = socket.receive(buffer).map_err(|e| Error::Receive(*address, e))?;
-                let Some(remote) = received else { return Ok(false) };
-                hub.handle_datagram(Path { local: index, remote }, buffer, clock.now());
+                let received = self.sockets.receive(index, buffer, clock.now().mono);
+                let received = received.map_err(|error| Error::Receive(*address, error))?;
+                let Some((local, remote)) = received else { return Ok(false) };
+                hub.handle_datagram(Path { local, remote }, buffer, clock.now());
             }
             return Ok(true);
         }
@@ -74,12 +78,38 @@ impl Doors {
         Ok(self.receive_stream(index as u64, hub, clock, buffer))
     }
 
+    /// Gives the hub what a bad network has held back until now.
+    pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock, buffer: &mut Vec<u8>) {
+        while let Some((local, remote)) = self.sockets.receive_due(buffer, clock.now().mono) {
+            hub.handle_datagram(Path { local, remote }, buffer, clock.now());
+        }
+    }
+
+    /// When there is something to receive or to flush.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.sockets.poll_timeout()
+    }
+
+    /// What a bad network did.
+    pub(super) fn done(&self) -> Option<Done> {
+        self.sockets.done()
+    }
+
+    /// Sends what a bad network has held back until now.
+    pub(super) fn flush(&mut self, now: Timestamp) {
+        self.sockets.flush(now);
+    }
+
     /// Sends what the hub handed out. A connection is named when it has taken all of it.
-    pub(super) fn send(&mut self, destination: Destination, bytes: &[u8]) -> Option<StreamId> {
+    pub(super) fn send(
+        &mut self,
+        destination: Destination,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Option<StreamId> {
         match destination {
             Destination::Datagram(path) => {
-                let (socket, _) = self.sockets.get(path.local)?;
-                socket.send(bytes, path.remote);
+                self.sockets.send(path.local, bytes, path.remote, now);
                 None
             }
             Destination::Stream(id) => self.streams.get_mut(&id.0)?.write(bytes).then_some(id),

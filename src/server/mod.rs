@@ -9,7 +9,7 @@ mod drops;
 mod recorder;
 
 use crate::hub::{Event, Hub};
-use crate::net::{BindError, Clock, Poller, Ready};
+use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::protocol::LeaveReason;
 use crate::time::Now;
 use doors::Doors;
@@ -36,6 +36,8 @@ pub struct Config {
     pub tcp: bool,
     /// Whether small TCP segments leave at once; `false` lets Nagle collect them.
     pub no_delay: bool,
+    /// A bad network before the UDP sockets, if one is asked for.
+    pub impair: Option<BadNetwork>,
     /// The file every line goes to, if any.
     pub history: Option<HistoryFile>,
     /// The rules of the room.
@@ -145,7 +147,8 @@ impl Server {
         let mut stopping = false;
         while !self.hub.is_finished() {
             let timeout = if backlog.is_empty() {
-                self.hub.poll_timeout().map(|deadline| self.clock.until(deadline))
+                let deadlines = [self.hub.poll_timeout(), self.doors.poll_timeout()];
+                deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(std::time::Duration::ZERO)
             };
@@ -158,6 +161,7 @@ impl Server {
                     backlog.push(*index);
                 }
             }
+            self.doors.receive_due(&mut self.hub, &self.clock, &mut buffer);
             self.doors.retry(&mut self.hub, &self.clock);
             let now = self.clock.now();
             if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {
@@ -168,6 +172,9 @@ impl Server {
             self.flush(&mut buffer, now);
             let closing = self.hub.is_finished();
             self.drops.report(&self.hub.counters(), now.mono, closing);
+        }
+        if let Some(done) = self.doors.done() {
+            log::info!("the bad network: {done}");
         }
         Ok(())
     }
@@ -184,10 +191,11 @@ impl Server {
             }
         }
         while let Some(destination) = self.hub.poll_transmit(buffer, now) {
-            if let Some(stream) = self.doors.send(destination, buffer) {
+            if let Some(stream) = self.doors.send(destination, buffer, now.mono) {
                 self.hub.handle_stream_writable(stream, now);
             }
         }
+        self.doors.flush(now.mono);
     }
 }
 

@@ -5,6 +5,9 @@ use crate::net::ServerName;
 use std::io;
 use std::path::PathBuf;
 
+/// [`Error::exit_code`] when nobody answered.
+pub const UNREACHABLE: u8 = 3;
+
 /// A run that did not finish. Where it had begun, its rows are on the disk, and `run.json` is not.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,9 +66,28 @@ pub enum Error {
         /// What happened.
         why: String,
     },
+    /// TCP, and a bad network in this process.
+    #[error(
+        "--impair works on datagrams, and TCP's packets are the kernel's: `chatagram lab` measures TCP"
+    )]
+    OnlyDatagrams,
     /// The run was told to stop.
     #[error("the run is incomplete: it was stopped")]
     Stopped,
+}
+
+impl Error {
+    /// The exit code that tells this kind of failure from others, see `chatagram --help`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotEmpty(_) | Self::Parquet(_) | Self::OnlyDatagrams => 2,
+            Self::Files(_) | Self::Network { .. } => 1,
+            Self::NotFound(_) | Self::Unreachable { .. } | Self::Slow { .. } => UNREACHABLE,
+            Self::Refused { .. } => 4,
+            Self::Gone { .. } => 5,
+            Self::Stopped => 130,
+        }
+    }
 }
 
 /// What to do about an error of the kernel.

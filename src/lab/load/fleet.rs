@@ -3,7 +3,7 @@
 
 use super::peer::{Peer, Surroundings};
 use crate::client::session::{self, Event, Session, Transport};
-use crate::net::{Clock, Poller, Ready, Socket};
+use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Poller, Ready, Socket};
 use crate::time::{Now, Timestamp, micros};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -27,9 +27,11 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(no_delay: bool) -> io::Result<Self> {
+    pub(super) fn new(no_delay: bool, impair: Option<&BadNetwork>) -> io::Result<Self> {
         let poller = Poller::new()?;
-        let around = Surroundings { clock: Clock::start(), watch: poller.watch()?, no_delay };
+        let datagrams = Datagrams::new(End::Client, impair);
+        let watch = poller.watch()?;
+        let around = Surroundings { clock: Clock::start(), watch, datagrams, no_delay };
         Ok(Self {
             peers: Vec::new(),
             around,
@@ -69,25 +71,27 @@ impl Fleet {
         let index = self.peers.len();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let socket = match config.transport {
-            Transport::Tcp => None,
-            Transport::Udp => {
-                let mut socket = Socket::for_client().map_err(io::Error::other)?;
-                self.around.watch.add(&mut socket, index)?;
-                Some(socket)
-            }
-        };
+        if config.transport == Transport::Udp {
+            let mut socket = Socket::for_client().map_err(io::Error::other)?;
+            self.around.watch.add(&mut socket, index)?;
+            self.around.datagrams.add(socket);
+        }
         let session = Session::new(config, addresses.to_vec(), seed, self.now());
-        self.peers.push(Peer { session, socket, connection: None, due: None });
+        self.peers.push(Peer { session, connection: None, due: None });
         self.act(index, Session::handle_timeout);
         Ok(())
     }
 
     /// Does something with one session, and sends what follows from it.
     pub(super) fn act<R>(&mut self, index: usize, act: impl FnOnce(&mut Session, Now) -> R) -> R {
-        let result = self.peers[index].turn(index, &self.around, &mut self.events, act);
+        let result = self.peers[index].turn(index, &mut self.around, &mut self.events, act);
         self.note_due(index);
         result
+    }
+
+    /// What the bad network did, where there is one.
+    pub(super) fn done(&self) -> Option<Done> {
+        self.around.datagrams.done()
     }
 
     /// What happened next, to whom, and when.
@@ -101,7 +105,8 @@ impl Fleet {
     /// measures must not be, so within the last millisecond this returns at once, to be called again.
     pub(super) fn wait(&mut self, until: Timestamp) -> io::Result<()> {
         let now = self.now().mono;
-        let left = until.since(now);
+        let held = self.around.datagrams.poll_timeout();
+        let left = held.map_or(until, |held| held.min(until)).since(now);
         let whole = Duration::from_millis(micros(left) / micros(TICK));
         let timer = self.due.first().map_or(left, |(at, _)| at.since(now));
         let timeout = whole.min(timer);
@@ -111,9 +116,15 @@ impl Fleet {
             std::thread::yield_now();
         }
         for index in std::mem::take(&mut self.ready) {
+            self.receive_datagrams(index)?;
             let Some(peer) = self.peers.get_mut(index) else { continue };
-            peer.receive(index, &self.around, &mut self.events, &mut self.buffer)?;
+            peer.receive_stream(index, &mut self.around, &mut self.events, &mut self.buffer);
             self.note_due(index);
+        }
+        let now = self.now().mono;
+        self.around.datagrams.flush(now);
+        while let Some((index, from)) = self.around.datagrams.receive_due(&mut self.buffer, now) {
+            self.take_in(index, from);
         }
         // Each once: one that is due again at once waits for the next turn.
         let due: Vec<_> = self.due.range(..=(self.now().mono, usize::MAX)).copied().collect();
@@ -121,6 +132,22 @@ impl Fleet {
             self.act(index, Session::handle_timeout);
         }
         Ok(())
+    }
+
+    fn receive_datagrams(&mut self, index: usize) -> io::Result<()> {
+        loop {
+            let now = self.now().mono;
+            let received = self.around.datagrams.receive(index, &mut self.buffer, now)?;
+            let Some((index, from)) = received else { return Ok(()) };
+            self.take_in(index, from);
+        }
+    }
+
+    /// The datagram in the buffer is for this peer.
+    fn take_in(&mut self, index: usize, from: SocketAddr) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.act(index, |session, now| session.handle_datagram(from, &buffer, now));
+        self.buffer = buffer;
     }
 
     fn note_due(&mut self, index: usize) {

@@ -12,11 +12,11 @@ mod ledger;
 mod peer;
 mod schedule;
 
-pub use error::Error;
+pub use error::{Error, UNREACHABLE};
 
-use super::record::{self, Condition, Links, Mode, RecordWriter, RunInfo};
+use super::record::{self, Condition, Emulation, Links, Mode, Network, RecordWriter, RunInfo};
 use crate::client::session::{self, CloseReason, Event, Session};
-use crate::net::ServerName;
+use crate::net::{BadNetwork, Done, ServerName};
 use crate::time::{Timestamp, WallTime};
 use fleet::Fleet;
 use ledger::Ledger;
@@ -77,8 +77,8 @@ pub struct Config {
     pub name: String,
     /// The network the run is made to meet. A label: `load` meets what there is.
     pub condition: Option<Condition>,
-    /// The impairment of that network, a label too.
-    pub impair: Option<String>,
+    /// A bad network in this process, before the UDP sockets of all peers together.
+    pub impair: Option<BadNetwork>,
     /// Which repetition of the condition this is, from 1.
     pub repetition: u32,
 }
@@ -113,9 +113,13 @@ pub fn run(config: &Config, stop: &AtomicBool) -> Result<RunInfo, Error> {
 /// # Errors
 /// See [`Error`].
 pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
+    if config.impair.is_some() && config.mode == Mode::Tcp {
+        return Err(Error::OnlyDatagrams);
+    }
     claim(&config.out)?;
     let addresses = config.server.resolve().map_err(Error::NotFound)?;
-    let fleet = Fleet::new(config.no_delay).map_err(|cause| Error::Network { peers: 0, cause })?;
+    let fleet = Fleet::new(config.no_delay, config.impair.as_ref())
+        .map_err(|cause| Error::Network { peers: 0, cause })?;
     let names = |letter, count| (1..=count).map(move |k| format!("{letter}{k}").into());
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());
@@ -347,7 +351,9 @@ impl Load<'_> {
         RunInfo {
             run: config.name.clone(),
             condition: config.condition,
-            impair: config.impair.clone(),
+            emulation: config.impair.as_ref().map(|_| Emulation::InProcess),
+            replayed: None,
+            impair: config.impair.as_ref().map(|it| it.spec.to_string()),
             mode: config.mode,
             repetition: config.repetition,
             seed: config.seed,
@@ -364,7 +370,7 @@ impl Load<'_> {
             started: started.to_string(),
             links: self.fleet.sessions().fold(Links::default(), add),
             text_bytes: ledger.said_so_far() * u64::from(config.size),
-            network: None,
+            network: self.fleet.done().map(|Done { up, down }| Network { up, down }),
         }
     }
 

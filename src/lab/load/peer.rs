@@ -2,17 +2,14 @@
 //! bytes. What `client::driver` does with threads and a terminal, without either.
 
 use crate::client::session::{Event, Session};
-use crate::net::{Clock, Reading, Socket, Stream, Watch};
+use crate::net::{Clock, Datagrams, Reading, Stream, Watch};
 use crate::time::{Now, Timestamp};
-use std::io;
 use std::net::SocketAddr;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) session: Session,
-    /// `None` over TCP.
-    pub(super) socket: Option<Socket>,
     pub(super) connection: Option<Connection>,
     /// Under which moment the fleet has noted this peer.
     pub(super) due: Option<Timestamp>,
@@ -31,6 +28,8 @@ pub(super) struct Connection {
 pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) watch: Watch,
+    /// One socket for each peer, at its index; none over TCP.
+    pub(super) datagrams: Datagrams,
     pub(super) no_delay: bool,
 }
 
@@ -40,13 +39,13 @@ impl Peer {
     pub(super) fn turn<R>(
         &mut self,
         index: usize,
-        around: &Surroundings,
+        around: &mut Surroundings,
         events: &mut impl Extend<(usize, Event, Now)>,
         act: impl FnOnce(&mut Session, Now) -> R,
     ) -> R {
         let now = around.clock.now();
         let result = act(&mut self.session, now);
-        self.transmit(now);
+        self.transmit(index, around, now);
         while let Some(event) = self.session.poll_event() {
             match event {
                 // A run is short, and its server does not move.
@@ -59,19 +58,14 @@ impl Peer {
         result
     }
 
-    /// Takes in all that the network has for this peer.
-    pub(super) fn receive(
+    /// Takes in all that the connection has for this peer.
+    pub(super) fn receive_stream(
         &mut self,
         index: usize,
-        around: &Surroundings,
+        around: &mut Surroundings,
         events: &mut impl Extend<(usize, Event, Now)>,
         buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        while let Some(socket) = &self.socket
-            && let Some(from) = socket.receive(buffer)?
-        {
-            self.turn(index, around, events, |s, now| s.handle_datagram(from, buffer, now));
-        }
+    ) {
         while let Some(open) = &mut self.connection {
             if !open.announced && open.stream.is_connected() {
                 open.announced = true;
@@ -94,11 +88,10 @@ impl Peer {
                 }
             }
         }
-        Ok(())
     }
 
     /// Begins a connection in place of any other. The poller says when it is there.
-    fn connect(&mut self, index: usize, server: SocketAddr, around: &Surroundings, now: Now) {
+    fn connect(&mut self, index: usize, server: SocketAddr, around: &mut Surroundings, now: Now) {
         self.connection = None;
         let begun = Stream::connect(server).and_then(|mut stream| {
             stream.set_no_delay(around.no_delay);
@@ -117,12 +110,10 @@ impl Peer {
     }
 
     /// Sends all that the session wants sent.
-    fn transmit(&mut self, now: Now) {
+    fn transmit(&mut self, index: usize, around: &mut Surroundings, now: Now) {
         let mut buffer = Vec::new();
-        if let Some(socket) = &self.socket {
-            while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-                socket.send(&buffer, to);
-            }
+        while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
+            around.datagrams.send(index, &buffer, to, now.mono);
         }
         let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {

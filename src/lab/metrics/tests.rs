@@ -29,6 +29,8 @@ fn info() -> RunInfo {
     RunInfo {
         run: "r".into(),
         condition: None,
+        emulation: None,
+        replayed: None,
         impair: None,
         mode: Mode::ReliableOrdered,
         repetition: 1,

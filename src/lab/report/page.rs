@@ -1,6 +1,6 @@
 //! `report.html`: one file that needs nothing else.
 
-use super::words::{class, count, escape, label, list, ms, or_dash, percent};
+use super::words::{class, count, emulation, escape, label, list, ms, or_dash, percent};
 use super::{Finished, Lab, curves, ladder};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
@@ -212,6 +212,7 @@ fn colophon(lab: &Lab) -> String {
         ("Seed", distinct(&lab.runs, |it| Some(it.seed.to_string()))),
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
         ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
+        ("Network", distinct(&lab.runs, |it| it.emulation.map(|it| emulation(it).into()))),
         ("TCP congestion control", distinct(&lab.runs, |it| it.congestion_control.clone())),
         (
             "Started",
@@ -222,7 +223,9 @@ fn colophon(lab: &Lab) -> String {
                 .unwrap_or_else(|| "unknown".into()),
         ),
     ];
-    for (name, value) in facts {
+    let replayed = lab.runs.iter().filter_map(|it| it.info.replayed.clone());
+    let replayed = replayed.map(|of| ("Replay of", of)).collect::<BTreeSet<_>>();
+    for (name, value) in facts.into_iter().chain(replayed) {
         out += &format!("<dt>{name}</dt><dd>{}</dd>", escape(&value));
     }
     out += &format!(
@@ -255,11 +258,15 @@ fn command(lab: &Lab) -> String {
     if lab.plan.is_some() {
         return "chatagram lab plan.toml --out ANOTHER-DIRECTORY".into();
     }
+    let mut replayed = lab.runs.iter().filter(|it| it.info.replayed.is_some());
+    if let Some((it, of)) = replayed.next().and_then(|it| Some((it, it.info.replayed.as_ref()?))) {
+        return format!(
+            "chatagram replay runs/{of} {} --out ANOTHER-DIRECTORY",
+            options(it.info.mode)
+        );
+    }
     let commands = lab.groups.iter().map(|group| {
-        let how = match group.mode {
-            Mode::Tcp => "--transport tcp".to_owned(),
-            mode => format!("--transport udp --delivery {mode}"),
-        };
+        let how = options(group.mode);
         let info = group.runs.first().map_or(it, |&at| &lab.runs[at].info);
         format!(
             "chatagram load SERVER {how} --senders {} --receivers {} --rate {} --size {} --duration {}s --seed {} --out DIRECTORY",
@@ -267,4 +274,12 @@ fn command(lab: &Lab) -> String {
         )
     });
     commands.collect::<Vec<_>>().join("\n")
+}
+
+/// A mode as options of `load` and `replay`.
+fn options(mode: Mode) -> String {
+    match mode {
+        Mode::Tcp => "--transport tcp".to_owned(),
+        mode => format!("--transport udp --delivery {mode}"),
+    }
 }

@@ -1,6 +1,6 @@
 //! Numbers and names as people read them, and text as HTML takes it.
 
-use crate::lab::record::Mode;
+use crate::lab::record::{Emulation, Mode};
 
 /// Text that cannot become markup.
 pub(super) fn escape(text: &str) -> String {
@@ -27,6 +27,17 @@ pub(super) const fn label(mode: Mode) -> &'static str {
         Mode::ReliableOrdered => "UDP reliable-ordered",
         Mode::ReliableUnordered => "UDP reliable-unordered",
         Mode::Tcp => "TCP",
+    }
+}
+
+/// What made the network bad.
+pub(super) const fn emulation(emulation: Emulation) -> &'static str {
+    match emulation {
+        Emulation::Namespaces => {
+            "emulated by chatagram between two network namespaces: packets are lost between the kernels' stacks"
+        }
+        Emulation::InProcess => "emulated by chatagram in the clients' process: UDP datagrams only",
+        Emulation::Netem => "the kernel's tc-netem",
     }
 }
 

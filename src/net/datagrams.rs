@@ -1,0 +1,199 @@
+//! UDP sockets and, where one was asked for, a bad network before them: [`impair`](crate::impair) in
+//! this process, for machines that have no other way to lose a datagram on purpose.
+//!
+//! ```text
+//!   send ──► impairment of what goes out ──► socket ──► kernel
+//!   receive ◄── impairment of what comes in ◄── socket ◄── kernel
+//! ```
+//!
+//! Only datagrams can be treated so: a process that drops bytes of a TCP stream breaks the stream, and
+//! shows nothing of what TCP does when a packet is lost.
+
+use super::Socket;
+use crate::impair::{Counts, Direction, Impairment, Spec};
+use crate::time::Timestamp;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// A bad network on request: what it does, and what chance is drawn from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadNetwork {
+    /// What is done to datagrams of clients (up) and of servers (down).
+    pub spec: Spec,
+    /// The same seed does the same to the same sequence of datagrams.
+    pub seed: u64,
+}
+
+/// Which end of a conversation a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It sends up.
+    Client,
+    /// It sends down.
+    Server,
+}
+
+/// The UDP sockets of one end, by index, and one bad network before all of them. See the module.
+#[derive(Debug)]
+pub struct Datagrams {
+    sockets: Vec<Socket>,
+    bad: Option<Box<Bad>>,
+}
+
+#[derive(Debug)]
+struct Bad {
+    end: End,
+    going: Impairment<Datagram>,
+    coming: Impairment<Datagram>,
+}
+
+/// Bytes, and between which socket and whom they travel, which the impairment does not damage.
+#[derive(Clone, Debug)]
+struct Datagram {
+    local: usize,
+    remote: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// What a [`BadNetwork`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// To datagrams of clients.
+    pub up: Counts,
+    /// To datagrams of servers.
+    pub down: Counts,
+}
+
+impl Datagrams {
+    /// No sockets yet.
+    pub fn new(end: End, network: Option<&BadNetwork>) -> Self {
+        Self { sockets: Vec::new(), bad: network.map(|it| Box::new(Bad::new(it, end))) }
+    }
+
+    /// Adds a socket, and says its index: they count from 0.
+    pub fn add(&mut self, socket: Socket) -> usize {
+        self.sockets.push(socket);
+        self.sockets.len() - 1
+    }
+
+    /// How many sockets there are.
+    pub fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// The sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter()
+    }
+
+    /// Reads from a socket until something is there to be had at `now`: the socket it came to, and
+    /// from whom. With a bad network that may be another socket than the one asked.
+    ///
+    /// # Errors
+    /// As [`Socket::receive`].
+    pub fn receive(
+        &mut self,
+        local: usize,
+        buffer: &mut Vec<u8>,
+        now: Timestamp,
+    ) -> io::Result<Option<(usize, SocketAddr)>> {
+        let Some(socket) = self.sockets.get(local) else { return Ok(None) };
+        let Some(bad) = &mut self.bad else {
+            return Ok(socket.receive(buffer)?.map(|remote| (local, remote)));
+        };
+        while let Some(remote) = socket.receive(buffer)? {
+            bad.coming.push(Datagram { local, remote, bytes: std::mem::take(buffer) }, now);
+        }
+        Ok(self.receive_due(buffer, now))
+    }
+
+    /// What the network has held back and lets come in by `now`.
+    pub fn receive_due(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        now: Timestamp,
+    ) -> Option<(usize, SocketAddr)> {
+        let datagram = self.bad.as_mut()?.coming.pop(now)?;
+        *buffer = datagram.bytes;
+        Some((datagram.local, datagram.remote))
+    }
+
+    /// Sends a datagram from a socket, as [`Socket::send`]. What the network holds back leaves with
+    /// [`Self::flush`].
+    pub fn send(&mut self, local: usize, datagram: &[u8], to: SocketAddr, now: Timestamp) {
+        let Some(socket) = self.sockets.get(local) else { return };
+        let Some(bad) = &mut self.bad else { return socket.send(datagram, to) };
+        bad.going.push(Datagram { local, remote: to, bytes: datagram.to_vec() }, now);
+        self.flush(now);
+    }
+
+    /// Sends what the network has held back and lets go by `now`.
+    pub fn flush(&mut self, now: Timestamp) {
+        let Some(bad) = &mut self.bad else { return };
+        while let Some(datagram) = bad.going.pop(now) {
+            if let Some(socket) = self.sockets.get(datagram.local) {
+                socket.send(&datagram.bytes, datagram.remote);
+            }
+        }
+    }
+
+    /// When [`Self::receive_due`] or [`Self::flush`] will have something to do.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let bad = self.bad.as_ref()?;
+        [bad.going.poll_timeout(), bad.coming.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What the network did so far; none without one.
+    pub fn done(&self) -> Option<Done> {
+        let bad = self.bad.as_ref()?;
+        let (going, coming) = (bad.going.counts(), bad.coming.counts());
+        Some(match bad.end {
+            End::Client => Done { up: going, down: coming },
+            End::Server => Done { up: coming, down: going },
+        })
+    }
+}
+
+/// What is on its way arrives, though its sender is gone: only its delay is cut short.
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        self.flush(Timestamp::from_micros(u64::MAX));
+    }
+}
+
+impl Bad {
+    fn new(network: &BadNetwork, end: End) -> Self {
+        let up = Impairment::new(&network.spec.up, network.seed, Direction::Up);
+        let down = Impairment::new(&network.spec.down, network.seed, Direction::Down);
+        let (going, coming) = match end {
+            End::Client => (up, down),
+            End::Server => (down, up),
+        };
+        Self { end, going, coming }
+    }
+}
+
+impl AsRef<[u8]> for Datagram {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for Datagram {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+/// `up: 120 datagrams, 6 lost; down: ...`, for people.
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "up: {}; down: {}", self.up, self.down)
+    }
+}

@@ -1,0 +1,120 @@
+//! `--impair` over real sockets: what is asked for happens to the datagrams of this process, and no
+//! others.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use chatagram::net::{BadNetwork, Clock, Datagrams, End, Socket};
+use chatagram::time::Timestamp;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+const FAR: Timestamp = Timestamp::from_micros(u64::MAX);
+
+fn impaired(spec: &str, end: End) -> (Datagrams, SocketAddr) {
+    let network = BadNetwork { spec: spec.parse().unwrap(), seed: 1 };
+    let mut datagrams = Datagrams::new(end, Some(&network));
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    datagrams.add(socket);
+    (datagrams, address)
+}
+
+fn peer() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+fn read(socket: &UdpSocket) -> u8 {
+    let mut buffer = [0; 16];
+    let length = socket.recv(&mut buffer).unwrap();
+    assert_eq!(length, 1);
+    buffer[0]
+}
+
+/// All that comes in until nothing has come for as long as the kernel may take.
+fn come_in(datagrams: &mut Datagrams, count: usize, now: Timestamp) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    let mut seen = Vec::new();
+    let clock = Clock::start();
+    while seen.len() < count && clock.now().mono < Timestamp::from_micros(10_000_000) {
+        while datagrams.receive(0, &mut buffer, now).unwrap().is_some() {
+            seen.push(buffer[0]);
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_client_loses_what_it_sends_up_and_receives_down() {
+    let (mut client, address) = impaired("up: drop 0,2; down: drop 1", End::Client);
+    let (server, to) = peer();
+    for byte in 0..4 {
+        client.send(0, &[byte], to, Timestamp::from_micros(byte.into()));
+    }
+    assert_eq!([read(&server), read(&server)], [1, 3]);
+    for byte in 0..3 {
+        server.send_to(&[byte], address).unwrap();
+    }
+    assert_eq!(come_in(&mut client, 2, FAR), [0, 2]);
+    let done = client.done().unwrap();
+    assert_eq!((done.up.drops.as_str(), done.down.drops.as_str()), ("0,2", "1"));
+    assert_eq!(done.to_string(), "up: 4 packets, 2 lost; down: 3 packets, 1 lost");
+}
+
+#[test]
+fn a_server_sends_down_and_receives_up() {
+    let (mut server, address) = impaired("up: drop 0; down: drop 1", End::Server);
+    let (client, to) = peer();
+    client.send_to(&[7], address).unwrap();
+    client.send_to(&[8], address).unwrap();
+    assert_eq!(come_in(&mut server, 1, FAR), [8]);
+    for byte in 0..3 {
+        server.send(0, &[byte], to, FAR);
+    }
+    assert_eq!([read(&client), read(&client)], [0, 2]);
+}
+
+#[test]
+fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
+    let (mut client, address) = impaired("delay 50ms", End::Client);
+    let (server, to) = peer();
+    let at = |ms: u64| Timestamp::from_micros(ms * 1_000);
+    client.send(0, &[1], to, at(0));
+    client.send(0, &[2], to, at(10));
+    server.set_nonblocking(true).unwrap();
+    client.flush(at(49));
+    assert!(server.recv(&mut [0; 16]).is_err(), "nothing leaves before its time");
+    assert_eq!(client.poll_timeout(), Some(at(50)));
+    server.set_nonblocking(false).unwrap();
+    client.flush(at(50));
+    assert_eq!(read(&server), 1);
+    assert_eq!(client.poll_timeout(), Some(at(60)));
+
+    server.send_to(&[3], address).unwrap();
+    // Taken in at 20 ms, so due at 70 ms.
+    while client.poll_timeout() == Some(at(60)) && client.done().unwrap().down.packets == 0 {
+        assert_eq!(client.receive(0, &mut Vec::new(), at(20)).unwrap(), None);
+    }
+    assert!(client.receive_due(&mut Vec::new(), at(69)).is_none());
+    let mut buffer = Vec::new();
+    assert_eq!(client.receive_due(&mut buffer, at(70)), Some((0, to)));
+    assert_eq!(buffer, [3]);
+
+    drop(client);
+    assert_eq!(read(&server), 2, "a goodbye on its way arrives though its sender is gone");
+}
+
+#[test]
+fn without_a_bad_network_nothing_is_touched() {
+    let mut datagrams = Datagrams::new(End::Client, None);
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    datagrams.add(socket);
+    let (other, to) = peer();
+    datagrams.send(0, &[5], to, Timestamp::from_micros(0));
+    assert_eq!(read(&other), 5);
+    other.send_to(&[6], address).unwrap();
+    assert_eq!(come_in(&mut datagrams, 1, Timestamp::from_micros(0)), [6]);
+    assert_eq!((datagrams.done(), datagrams.poll_timeout()), (None, None));
+}
