@@ -72,8 +72,19 @@ fn workload(lab: &Lab) -> String {
         plural(it.receivers, "receiver"),
         count(lab.runs.len(), "run"),
         count(repetitions, "repetition"),
-        distinct(&lab.runs, |it| Some(it.seed.to_string()))
+        seeds(&lab.runs)
     )
+}
+
+/// The seeds, each once; a lab's are consecutive.
+fn seeds(runs: &[Finished]) -> String {
+    let seeds: BTreeSet<u64> = runs.iter().map(|it| it.info.seed).collect();
+    match (seeds.first(), seeds.last()) {
+        (Some(first), Some(last)) if seeds.len() > 2 && last - first == seeds.len() as u64 - 1 => {
+            format!("{first} to {last}")
+        }
+        _ => distinct(runs, |it| Some(it.seed.to_string())),
+    }
 }
 
 /// Each value that occurs, once.
@@ -209,7 +220,7 @@ fn interval(estimate: Option<Estimate>, show: impl Fn(f64) -> String) -> String 
 fn colophon(lab: &Lab) -> String {
     let mut out = "<section>\n<h2>Made with</h2>\n<dl>".to_owned();
     let facts = [
-        ("Seed", distinct(&lab.runs, |it| Some(it.seed.to_string()))),
+        ("Seed", seeds(&lab.runs)),
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
         ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
         ("Network", distinct(&lab.runs, |it| it.emulation.map(|it| emulation(it).into()))),
@@ -234,7 +245,7 @@ fn colophon(lab: &Lab) -> String {
     );
     if let Some(plan) = &lab.plan {
         out += &format!(
-            "<details><summary>The plan</summary><pre><code>{}</code></pre></details>\n",
+            "<details open><summary>The plan</summary><pre><code>{}</code></pre></details>\n",
             escape(plan)
         );
     }
