@@ -2,7 +2,7 @@
 //! it gets some time before it counts as missing.
 
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Skipped numbers remembered for each peer; a longer jump counts as missing at once.
@@ -31,6 +31,8 @@ pub(super) struct Gap {
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     senders: BTreeMap<u16, Sender>,
+    /// Of whom something is skipped: few, in a room of thousands.
+    waiting: BTreeSet<u16>,
     found: VecDeque<Gap>,
 }
 
@@ -59,10 +61,13 @@ impl Gaps {
         let Some(sender) = self.senders.get_mut(&peer) else { return true };
         if (number.wrapping_sub(sender.next) as i16) < 0 {
             sender.skipped.retain(|(skipped, _)| *skipped != number);
-            return !sender.given_up.contains(&number);
+            let awaited = !sender.given_up.contains(&number);
+            self.settle(peer);
+            return awaited;
         }
         self.found.extend(sender.skip_to(number, now + patience));
         sender.next = number.wrapping_add(1);
+        self.settle(peer);
         true
     }
 
@@ -74,20 +79,19 @@ impl Gaps {
             self.found.extend(sender.skip_to(next, now + patience));
             sender.next = next;
         }
-        if sender.skipped.is_empty() {
-            self.senders.remove(&peer);
-        }
+        self.settle(peer);
     }
 
     /// Gives up on what has been waited for long enough; with `None`, on everything.
     pub(super) fn give_up(&mut self, now: Option<Timestamp>) {
-        for sender in self.senders.values_mut() {
+        for peer in self.waiting.clone() {
+            let Some(sender) = self.senders.get_mut(&peer) else { continue };
             let missing = sender.give_up(now);
             if missing > 0 {
                 self.found.push_back(Gap { from: sender.nickname.clone(), missing });
+                self.settle(peer);
             }
         }
-        self.senders.retain(|_, sender| !(sender.gone && sender.skipped.is_empty()));
     }
 
     /// A new session begins: whoever is here will be introduced anew. What was skipped is missing,
@@ -97,6 +101,7 @@ impl Gaps {
             self.give_up(None);
         }
         self.senders.clear();
+        self.waiting.clear();
     }
 
     /// The next gap to tell the user about.
@@ -106,10 +111,28 @@ impl Gaps {
 
     /// When to give up next.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        self.senders.values().filter_map(|sender| Some(sender.skipped.front()?.1)).min()
+        let waiting = self.waiting.iter().filter_map(|peer| self.senders.get(peer));
+        waiting.filter_map(|sender| Some(sender.skipped.front()?.1)).min()
+    }
+
+    /// Notes whether something of this peer is skipped; who is gone is kept only for that.
+    fn settle(&mut self, peer: u16) {
+        match self.senders.get(&peer) {
+            Some(sender) if !sender.skipped.is_empty() => {
+                self.waiting.insert(peer);
+            }
+            Some(sender) => {
+                self.waiting.remove(&peer);
+                if sender.gone {
+                    self.senders.remove(&peer);
+                }
+            }
+            None => {}
+        }
     }
 
     fn flush(&mut self, peer: u16) {
+        self.waiting.remove(&peer);
         if let Some(sender) = self.senders.remove(&peer)
             && !sender.skipped.is_empty()
         {
