@@ -348,6 +348,7 @@ impl ServerArgs {
                     expiry: self.expiry,
                 },
                 replay: self.replay.into(),
+                discovery: None,
             },
         })
     }

@@ -61,6 +61,13 @@ pub struct Entry {
     named: bool,
 }
 
+impl Entry {
+    /// How long nothing valid has come from it.
+    pub fn silence(&self, now: Timestamp) -> Duration {
+        now.since(self.heard)
+    }
+}
+
 #[derive(Debug)]
 struct Hold {
     key: NameKey,

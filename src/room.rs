@@ -26,6 +26,8 @@ pub enum Kind {
     Line,
     /// All else: always reliable and in order.
     Control,
+    /// A measurement: sent once, for a repetition would measure something else.
+    Probe,
     /// What a newcomer cannot do without: as `Control`, and never refused by a full queue.
     Briefing,
 }
@@ -251,6 +253,27 @@ impl Room {
             ServerMessage::Left { peer: peer.0, nickname: &nickname, next, peers, reason };
         self.post(Recipients::All, Kind::Control, &message);
         Some(nickname)
+    }
+
+    /// `peer` wants to know how long it takes to `to` and back, if anybody of that name is here.
+    pub fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
+        match to.filter(|to| self.members.contains_key(to)) {
+            Some(to) => {
+                let message = ServerMessage::Pinged { peer: peer.0, number };
+                self.post(Recipients::One(to), Kind::Probe, &message);
+            }
+            None => {
+                let message = ServerMessage::Ponged { number, from: "" };
+                self.post(Recipients::One(peer), Kind::Probe, &message);
+            }
+        }
+    }
+
+    /// `peer` answers what `asker` wanted to know.
+    pub fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
+        let Some(member) = self.members.get(&peer) else { return };
+        let message = ServerMessage::Ponged { number, from: &member.nickname.clone() };
+        self.post(Recipients::One(asker), Kind::Probe, &message);
     }
 
     /// Tells everybody something.

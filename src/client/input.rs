@@ -4,6 +4,7 @@ use super::driver::Driver;
 use super::output::delivery_name;
 use super::session::{Event, Session};
 use crate::protocol::Delivery;
+use crate::time::Now;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,10 @@ const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
 /// What `/mode` understands.
 const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
 /// What `/help` prints.
-const HELP: [&str; 4] = [
+const HELP: [&str; 6] = [
     "@name text     say something to one person",
+    "/who           who is here, and how well they are reached",
+    "/ping NAME     how long it takes to NAME and back, through the server",
     "/stats         what the network did so far",
     "/mode [MODE]   how lines travel: unreliable, reliable-unordered or reliable-ordered",
     "/quit          leave (also: exit, quit, Ctrl-C, Ctrl-D)",
@@ -31,6 +34,8 @@ enum Command<'a> {
     Quit,
     Say(&'a str),
     Whisper { to: &'a str, text: &'a str },
+    Who,
+    Ping(&'a str),
     Stats,
     Mode(Option<Delivery>),
     Help,
@@ -87,6 +92,8 @@ fn read(input: impl Read, driver: &Driver) -> End {
             Command::Quit => return End::Quit,
             Command::Say(text) => deliver(driver, None, text),
             Command::Whisper { to, text } => deliver(driver, Some(to), text),
+            Command::Who => ask(driver, Session::ask_who),
+            Command::Ping(name) => ask(driver, |session, now| session.ping(name, now)),
             Command::Stats => show_stats(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
@@ -118,6 +125,13 @@ fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
         taken.ok().map(|()| true)
     });
     taken.unwrap_or(false)
+}
+
+fn ask(driver: &Driver, question: impl FnOnce(&mut Session, Now) -> bool) -> bool {
+    if !driver.turn(question) {
+        driver.complain("not asked: there is no server at the moment".to_owned());
+    }
+    true
 }
 
 fn show_stats(driver: &Driver) -> bool {
@@ -170,6 +184,9 @@ fn interpret(line: &str) -> Command<'_> {
     let Some(command) = line.strip_prefix('/') else { return Command::Say(line) };
     match command.split_once(char::is_whitespace).unwrap_or((command, "")) {
         _ if command.starts_with('/') => Command::Say(command),
+        ("who", _) => Command::Who,
+        ("ping", name) if !name.trim().is_empty() => Command::Ping(name.trim()),
+        ("ping", _) => Command::Wrong("/ping takes a name"),
         ("stats", _) => Command::Stats,
         ("mode", rest) => mode(rest),
         ("help", _) => Command::Help,

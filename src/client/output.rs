@@ -1,11 +1,12 @@
 //! What the user sees: one line of text, or one JSON object, for each event. Pure.
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event, Report, Transport};
+use super::session::{CloseReason, Event, PeerReport, Report, Transport};
 use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
 use serde::Serialize;
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +69,8 @@ fn text(event: &Event, colour: bool) -> Option<String> {
         Event::Gap { from, missing: 1 } => format!("* 1 line from {from} did not arrive"),
         Event::Gap { from, missing } => format!("* {missing} lines from {from} did not arrive"),
         Event::Error { message } => format!("! {message}"),
+        Event::Who { peers } => who_text(peers),
+        Event::Pong { from, rtt } => format!("* {from} answered after {}", ms(Some(*rtt))),
         Event::Stats(report) => stats_text(report),
         Event::Status { text } => format!("* {text}"),
         Event::Closed { reason } => format!("* {}", farewell(*reason)),
@@ -80,10 +83,6 @@ fn text(event: &Event, colour: bool) -> Option<String> {
 /// The report for people: a line for each direction, and one for the time it takes.
 fn stats_text(report: &Report) -> String {
     let Report { link, corrupt, text_sent, text_received, .. } = report;
-    let ms = |duration: Option<Duration>| match duration {
-        Some(duration) => format!("{:.1} ms", duration.as_secs_f64() * 1e3),
-        None => "-".to_owned(),
-    };
     let carrier = match report.transport {
         Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
         Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
@@ -113,6 +112,47 @@ fn stats_text(report: &Report) -> String {
         ms(link.rtt_p99),
         ms(link.jitter),
     )
+}
+
+/// A table: one line for each who is here.
+fn who_text(peers: &[PeerReport]) -> String {
+    let width = peers.iter().map(|peer| peer.nickname.width()).max().unwrap_or(0).max(4);
+    let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
+    let mut out = format!(
+        "* {}  {:<22} {:>9} {:>10} {:>8}  silent",
+        pad("name"),
+        "over",
+        "rtt",
+        "lost: down",
+        "up"
+    );
+    for peer in peers {
+        let over = match peer.transport {
+            Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
+            Transport::Tcp => "tcp".to_owned(),
+        };
+        let lost = |lost: u64, of: u64| match (peer.transport, of) {
+            (Transport::Tcp, _) | (_, 0) => "-".to_owned(),
+            _ => format!("{:.1} %", 100.0 * lost as f64 / of as f64),
+        };
+        out.push_str(&format!(
+            "\n* {}  {over:<22} {:>9} {:>10} {:>8}  {}",
+            pad(&peer.nickname),
+            ms(peer.rtt),
+            lost(peer.lost, peer.sent),
+            lost(peer.missing, peer.received + peer.missing),
+            if peer.silence.as_secs() > 0 {
+                format!("{} s", peer.silence.as_secs())
+            } else {
+                "-".into()
+            }
+        ));
+    }
+    out
+}
+
+fn ms(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
 }
 
 /// A mode as it is written on the command line.
@@ -174,6 +214,13 @@ enum Object<'a> {
         from: &'a str,
         missing: u64,
     },
+    Who {
+        peers: Vec<PeerObject<'a>>,
+    },
+    Pong {
+        from: &'a str,
+        rtt_ms: f64,
+    },
     Stats(StatsObject),
     Error {
         message: &'a str,
@@ -184,6 +231,37 @@ enum Object<'a> {
     Closed {
         reason: &'a str,
     },
+}
+
+#[derive(Serialize)]
+struct PeerObject<'a> {
+    nickname: &'a str,
+    peer: u16,
+    transport: Transport,
+    delivery: &'static str,
+    rtt_ms: Option<f64>,
+    silent_ms: u64,
+    sent: u64,
+    lost: u64,
+    received: u64,
+    missing: u64,
+}
+
+impl<'a> From<&'a PeerReport> for PeerObject<'a> {
+    fn from(report: &'a PeerReport) -> Self {
+        Self {
+            nickname: &report.nickname,
+            peer: report.peer,
+            transport: report.transport,
+            delivery: delivery_name(report.delivery),
+            rtt_ms: report.rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
+            silent_ms: report.silence.as_millis() as u64,
+            sent: report.sent,
+            lost: report.lost,
+            received: report.received,
+            missing: report.missing,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -288,6 +366,8 @@ fn json(event: &Event) -> Option<Object<'_>> {
         }
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
         Event::Error { message } => Object::Error { message },
+        Event::Who { peers } => Object::Who { peers: peers.iter().map(PeerObject::from).collect() },
+        Event::Pong { from, rtt } => Object::Pong { from, rtt_ms: rtt.as_micros() as f64 / 1e3 },
         Event::Stats(report) => Object::Stats(stats_json(report)),
         Event::Status { text } => Object::Status { text },
         Event::Closed { reason } => Object::Closed {

@@ -5,6 +5,7 @@
 //! ```text
 //! handle_datagram ─► session 0?  handshake.rs: challenge, refuse, admit
 //!                 └► a session:  datagrams.rs, by its path ─► link.receive ─► requests.rs ─► room
+//! handle_probe    ─► discovery.rs: here is a server
 //! handle_stream_* ─► streams.rs: the same for connections, without the challenge
 //! room's posts ─► links of the recipients ─► poll_transmit
 //! ```
@@ -16,6 +17,7 @@
 
 mod cookie;
 mod datagrams;
+mod discovery;
 mod handshake;
 mod requests;
 mod streams;
@@ -27,7 +29,7 @@ pub use streams::StreamId;
 
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{Delivery, LeaveReason, ServerMessage, encode_message};
+use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
@@ -53,6 +55,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// Lines replayed to newcomers.
     pub replay: usize,
+    /// The port where joins are taken, for those who look for servers; none: they get no answer.
+    pub discovery: Option<u16>,
 }
 
 /// What the driver should know or do.
@@ -142,6 +146,12 @@ struct Peer {
     too_slow: bool,
     /// Queued in `dirty`.
     dirty: bool,
+}
+
+impl Peer {
+    fn transport(&self) -> Transport {
+        if self.stream.is_some() { Transport::Tcp } else { Transport::Udp }
+    }
 }
 
 /// See the module.
@@ -341,6 +351,7 @@ impl Hub {
         let outcome = match post.kind {
             Kind::Line => peer.link.send(payload, peer.delivery, None),
             Kind::Control => peer.link.send(payload, Delivery::ReliableOrdered, None),
+            Kind::Probe => peer.link.send(payload, Delivery::Unreliable, None),
             Kind::Briefing => peer.link.send_regardless(payload),
         };
         if let Err(error) = outcome {
@@ -348,7 +359,11 @@ impl Hub {
             self.counters.overflowed += 1;
             // What is promised to arrive cannot be left out: the session is over instead, and
             // the peer told so by a `Reset` when it is heard again.
-            peer.too_slow |= post.kind != Kind::Line || peer.delivery != Delivery::Unreliable;
+            peer.too_slow |= match post.kind {
+                Kind::Line => peer.delivery != Delivery::Unreliable,
+                Kind::Probe => false,
+                Kind::Control | Kind::Briefing => true,
+            };
         }
         self.touch(id);
     }

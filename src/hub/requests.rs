@@ -1,11 +1,14 @@
 //! What members ask for: each client message, and what the room makes of it.
 
 use super::{Event, Hub};
-use crate::protocol::limits::{MAX_NAME, MAX_TEXT};
-use crate::protocol::{ClientMessage, LeaveReason, Nickname, clean, decode_message};
+use crate::protocol::limits::{MAX_ABOUT, MAX_NAME, MAX_TEXT};
+use crate::protocol::{
+    ClientMessage, Delivery, LeaveReason, Nickname, ServerMessage, clean, decode_message,
+    encode_message,
+};
 use crate::registry::PeerId;
 use crate::room::{Kind, Post, Recipients};
-use crate::time::{Now, WallTime};
+use crate::time::{Now, Timestamp, WallTime, micros};
 use std::borrow::Cow;
 
 impl Hub {
@@ -29,6 +32,14 @@ impl Hub {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.delivery = delivery;
                 }
+            }
+            Ok(ClientMessage::Who { number }) => self.tell_who(id, number, now.mono),
+            Ok(ClientMessage::Ping { number, to }) => {
+                let to = self.peer_named(to);
+                self.room.ping(id, to, number);
+            }
+            Ok(ClientMessage::Pong { peer, number }) => {
+                self.room.pong(id, PeerId(peer), number);
             }
             Err(error) => {
                 self.counters.malformed += 1;
@@ -55,10 +66,48 @@ impl Hub {
         now: WallTime,
     ) {
         let Some(text) = self.acceptable(id, text) else { return };
-        let named = Nickname::parse(to).ok().and_then(|name| self.registry.named(&name.key()));
+        let named = self.peer_named(to);
         let to = clean(to);
         let to = &to[..to.floor_char_boundary(MAX_NAME)];
         self.room.whisper(id, named.ok_or(to), number, sent, &text, now);
+    }
+
+    fn peer_named(&self, name: &str) -> Option<PeerId> {
+        Nickname::parse(name).ok().and_then(|name| self.registry.named(&name.key()))
+    }
+
+    /// Tells a peer how everybody is, as far as the queue to it has room: who asks more often than
+    /// it can be told learns less.
+    fn tell_who(&mut self, id: PeerId, number: u16, now: Timestamp) {
+        let here = self.peers.iter().filter(|(_, peer)| peer.closing.is_none());
+        let here: Vec<_> = here.map(|(other, _)| *other).take(MAX_ABOUT).collect();
+        for (told, other) in here.iter().enumerate() {
+            let (Some(peer), Some(entry)) = (self.peers.get(other), self.registry.entry(*other))
+            else {
+                continue;
+            };
+            let stats = peer.link.stats();
+            let message = ServerMessage::About {
+                number,
+                left: (here.len() - told - 1) as u16,
+                peer: other.0,
+                nickname: entry.nickname.as_str(),
+                transport: peer.transport(),
+                delivery: peer.delivery,
+                rtt_us: stats.rtt_smoothed.map_or(0, |rtt| saturated(micros(rtt))),
+                silent_ms: saturated(micros(entry.silence(now)) / 1_000),
+                sent: stats.sent,
+                lost: stats.sent_lost,
+                received: stats.received,
+                missing: stats.received_missing,
+            };
+            let payload = encode_message(&message).into();
+            let Some(asker) = self.peers.get_mut(&id) else { return };
+            if asker.link.send(payload, Delivery::ReliableOrdered, None).is_err() {
+                break;
+            }
+        }
+        self.touch(id);
     }
 
     /// The text as others may see it. A client cleans and splits what was typed; this is for those
@@ -72,9 +121,12 @@ impl Hub {
         let why = format!(
             "a line of yours was empty or longer than {MAX_TEXT} bytes: it was not passed on"
         );
-        let message = crate::protocol::ServerMessage::Notice { text: &why };
-        let payload = crate::protocol::encode_message(&message).into();
+        let payload = encode_message(&ServerMessage::Notice { text: &why }).into();
         self.deliver(id, &Post { to: Recipients::One(id), kind: Kind::Control, payload });
         None
     }
+}
+
+fn saturated(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,7 @@
 
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::client::session::{self, CloseReason, Session, Transport};
-use crate::protocol::limits::{JOIN_SIZE, NAME_HOLD};
+use crate::protocol::limits::{JOIN_SIZE, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
     Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason, Refusal,
 };
@@ -41,7 +41,13 @@ impl Room {
     fn new(places: usize) -> Self {
         let now = Now { mono: Timestamp::from_micros(1_000_000), wall: WallTime(1_000_000) };
         let capacity = Capacity { peers: places, peers_per_ip: 64, expiry: 10 * SECOND };
-        let config = Config { room: "lab".to_owned(), heartbeat: 2 * SECOND, capacity, replay: 10 };
+        let config = Config {
+            room: "lab".to_owned(),
+            heartbeat: 2 * SECOND,
+            capacity,
+            replay: 10,
+            discovery: Some(2428),
+        };
         let hub = Hub::new(config, Past::default(), [1; 32], now);
         let (peers, events, told) = (vec![], vec![], vec![]);
         Self { now, hub, peers, events, told, up: vec![], down: vec![], cut_off: None }
@@ -332,4 +338,112 @@ fn everybody_is_told_when_the_server_closes_and_nobody_comes_in_any_more() {
     }
     assert!(room.hub.is_finished(), "all have acknowledged it");
     assert_eq!(room.closed(late), Some(CloseReason::Refused));
+}
+
+#[test]
+fn who_is_here_is_told_with_what_the_server_knows_of_them() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.join("bob", 2);
+    assert!(room.peers[alice].1.ask_who(room.now));
+    room.run_for(SECOND / 10);
+    let session::Event::Who { peers } = room.told[alice].last().unwrap() else {
+        panic!("{:?}", room.told[alice]);
+    };
+    let names: Vec<_> = peers.iter().map(|peer| peer.nickname.as_str()).collect();
+    assert_eq!(names, ["alice", "bob"]);
+    for peer in peers {
+        assert_eq!((peer.transport, peer.delivery), (Transport::Udp, Delivery::ReliableOrdered));
+        assert!(peer.sent > 0 && peer.received > 0 && (peer.lost, peer.missing) == (0, 0));
+        assert!(peer.rtt.is_some_and(|rtt| rtt < SECOND) && peer.silence < 3 * SECOND);
+    }
+}
+
+#[test]
+fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
+    let mut room = Room::new(64);
+    let alice = room.join("alice", 1);
+    (2..40).for_each(|port| {
+        room.join(&format!("peer{port}"), port);
+    });
+    for _ in 0..400 {
+        room.peers[alice].1.ask_who(room.now);
+    }
+    room.run_for(10 * SECOND);
+    assert_eq!(room.hub.nicknames().count(), 39);
+    let last = room.told[alice].iter().rev().find_map(|event| match event {
+        session::Event::Who { peers } => Some(peers.len()),
+        _ => None,
+    });
+    assert!(last.is_some());
+}
+
+#[test]
+fn a_ping_is_answered_by_the_peer_and_a_lost_one_is_given_up() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.join("bob", 2);
+    room.peers[alice].1.ping("BOB", room.now);
+    room.run_for(SECOND / 10);
+    let answered = room.told[alice].last().unwrap();
+    assert!(
+        matches!(answered, session::Event::Pong { from, rtt } if from == "bob"
+        && *rtt >= Duration::from_millis(1) && *rtt < SECOND / 20),
+        "{answered:?}"
+    );
+
+    room.peers[alice].1.ping("eve", room.now);
+    room.run_for(SECOND / 10);
+    let message = "nobody called eve is here".to_owned();
+    assert_eq!(room.told[alice].last(), Some(&session::Event::Error { message }));
+
+    room.cut_off = Some(2);
+    room.peers[alice].1.ping("bob", room.now);
+    room.run_for(6 * SECOND);
+    let lost = |event: &session::Event| matches!(event, session::Event::Status { text } if text.contains("no answer from bob"));
+    assert!(room.told[alice].iter().any(lost), "{:?}", room.told[alice]);
+}
+
+#[test]
+fn a_probe_is_answered_once_with_less_and_only_where_it_came_from_one() {
+    let mut room = Room::new(8);
+    room.join("alice", 1);
+    let probe = |frames: &[Frame<'_>], flags, session, size| {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        frames.iter().for_each(|frame| assert!(writer.push(frame)));
+        writer.pad_to(size);
+        writer.finish(&Header { flags, session, ..Header::default() });
+        bytes
+    };
+    let asked = [Frame::Probe { nonce: 7 }];
+    let good = probe(&asked, Flags::default(), 0, PROBE_SIZE);
+    room.hub.handle_probe(path(9), &good, room.now);
+    let answers = room.drain();
+    let [(9, answer)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(answer.len() <= good.len());
+    let datagram = Datagram::decode(answer).unwrap();
+    assert!(datagram.header.flags.contains(Flags::FROM_SERVER));
+    let found = Frame::Found { nonce: 7, port: 2428, peers: 1, room: "lab" };
+    assert_eq!(datagram.frames().collect::<Vec<_>>(), [found]);
+
+    let many = |ip: [u8; 4], port| Path { local: 0, remote: (ip, port).into() };
+    for (path, bytes) in [
+        (path(9), answer.clone()),
+        (path(9), probe(&asked, Flags::default(), 0, PROBE_SIZE - 1)),
+        (path(9), probe(&asked, Flags::default(), 5, PROBE_SIZE)),
+        (path(9), probe(&asked, Flags::FROM_SERVER, 0, PROBE_SIZE)),
+        (path(9), probe(&[Frame::Heartbeat, asked[0]], Flags::default(), 0, PROBE_SIZE)),
+        (path(9), b"hello".to_vec()),
+        (many([255; 4], 9), good.clone()),
+        (many([239, 255, 67, 71], 9), good.clone()),
+        (many([0; 4], 9), good.clone()),
+        (path(0), good.clone()),
+    ] {
+        room.hub.handle_probe(path, &bytes, room.now);
+        assert_eq!(room.drain(), [], "{path:?} {bytes:?}");
+    }
+    // The port of the room is for those who know it.
+    room.hub.handle_datagram(path(9), &good, room.now);
+    assert_eq!(room.drain(), []);
 }

@@ -30,6 +30,17 @@ impl Delivery {
     pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
 }
 
+/// What carries a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Datagrams, and what this protocol makes of them.
+    #[default]
+    Udp,
+    /// A connection, and what the kernel makes of it.
+    Tcp,
+}
+
 /// Why a server does not let somebody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
@@ -113,4 +124,20 @@ pub enum Frame<'a> {
     PathResponse(PathCookie),
     /// 10: the server knows no such session. Carries that session in the header.
     Reset,
+    /// 11: is there a server? To everybody near, at the port for that. Session zero.
+    Probe {
+        /// Chosen by the client at random.
+        nonce: u64,
+    },
+    /// 12: here is one. Session zero.
+    Found {
+        /// The probe's.
+        nonce: u64,
+        /// Where it takes joins, at the address this came from.
+        port: u16,
+        /// How many are in the room.
+        peers: u16,
+        /// What the room is called.
+        room: &'a str,
+    },
 }

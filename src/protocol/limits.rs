@@ -17,6 +17,12 @@ pub const MAX_RAW_NAME: usize = 256;
 pub const MAX_NAME: usize = 128;
 /// The port nobody has to name.
 pub const DEFAULT_PORT: u16 = 2428;
+/// Where servers listen for probes, whatever their own port is.
+pub const DISCOVERY_PORT: u16 = 2429;
+/// A `Probe` is padded to this size, so that no answer to it can be larger.
+pub const PROBE_SIZE: usize = 256;
+/// A server tells about at most this many peers in answer to one question.
+pub const MAX_ABOUT: usize = 1_024;
 
 /// Messages that may be on their way unacknowledged, and be buffered out of order, per direction.
 pub const MESSAGE_WINDOW: u64 = 64;
@@ -53,6 +59,8 @@ pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A farewell that nobody acknowledged for this long is over.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A question to the server or to a peer that nobody answered for this long is given up.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long says that the server is quiet.
 pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.

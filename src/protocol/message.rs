@@ -2,7 +2,7 @@
 //! server say different things, so there are two tables, told apart by `Flags::FROM_SERVER`; the
 //! order of the variants is their number on the wire. `proto.md` §6 is the same table.
 
-use super::frame::{Delivery, Token};
+use super::frame::{Delivery, Token, Transport};
 use serde::{Deserialize, Serialize};
 
 /// What a client says.
@@ -35,6 +35,25 @@ pub enum ClientMessage<'a> {
     },
     /// 3: from now on, deliver chat lines to me like this.
     Deliver(Delivery),
+    /// 4: who is here, and how are they?
+    Who {
+        /// Tells the answers to this question from others.
+        number: u16,
+    },
+    /// 5: how long does it take to this peer and back?
+    Ping {
+        /// Tells the answer to this question from others.
+        number: u16,
+        /// The nickname of the one asked.
+        to: &'a str,
+    },
+    /// 6: the answer to the server's `Pinged`.
+    Pong {
+        /// As there.
+        peer: u16,
+        /// As there.
+        number: u16,
+    },
 }
 
 /// Why a peer is no longer here.
@@ -191,5 +210,46 @@ pub enum ServerMessage<'a> {
         reason: LeaveReason,
         /// For people; may be empty.
         detail: &'a str,
+    },
+    /// 12: one of the peers this client asked about, as the server sees it.
+    About {
+        /// The `Who`'s.
+        number: u16,
+        /// How many more of these follow.
+        left: u16,
+        /// Its number in the room.
+        peer: u16,
+        /// Its nickname.
+        nickname: &'a str,
+        /// What carries its session.
+        transport: Transport,
+        /// How lines are delivered to it.
+        delivery: Delivery,
+        /// The smoothed round-trip time between server and peer, microseconds; 0: not known.
+        rtt_us: u32,
+        /// How long the server has not heard it, milliseconds.
+        silent_ms: u32,
+        /// Datagrams sent to it in this session.
+        sent: u64,
+        /// How many of them were found lost.
+        lost: u64,
+        /// Datagrams received from it.
+        received: u64,
+        /// How many are missing between them.
+        missing: u64,
+    },
+    /// 13: somebody measures the way: answer with a `Pong` of the same contents.
+    Pinged {
+        /// Who.
+        peer: u16,
+        /// The number of its `Ping`.
+        number: u16,
+    },
+    /// 14: the answer to a `Ping`.
+    Ponged {
+        /// The `Ping`'s.
+        number: u16,
+        /// The nickname of the one who answered; empty: nobody of that name is here.
+        from: &'a str,
     },
 }

@@ -23,7 +23,7 @@ mod text;
 pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Invariant, decode_message, encode_message,
 };
-pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token};
+pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use message::{ClientMessage, LeaveReason, ServerMessage};
 pub use name::{NameError, NameKey, Nickname};

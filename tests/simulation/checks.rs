@@ -168,7 +168,12 @@ impl Record {
                 self.closed = Some(*reason);
                 self.all_settled();
             }
+            Event::Who { peers } => {
+                let names: BTreeSet<_> = peers.iter().map(|peer| &peer.nickname).collect();
+                assert!(!peers.is_empty() && names.len() == peers.len(), "{peers:?}");
+            }
             Event::Status { .. }
+            | Event::Pong { .. }
             | Event::Stats(_)
             | Event::Resolve
             | Event::Connect(_)

@@ -105,7 +105,8 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
                 say(world, dice, index);
             }
         }
-        55..60 => whisper(world, dice, index),
+        55..58 => whisper(world, dice, index),
+        58..60 => ask(world, dice, index),
         60..65 => {
             world.clients[index].address = world.new_address();
             world.break_off(index);
@@ -156,6 +157,17 @@ fn whisper(world: &mut World, dice: &mut Dice, index: usize) {
         if session.whisper(to, &text, now).is_err() {
             record.retract(&text);
         }
+    });
+}
+
+fn ask(world: &mut World, dice: &mut Dice, index: usize) {
+    if !world.clients[index].running {
+        return;
+    }
+    let to = NAMES[dice.below(NAMES.len())];
+    let who = dice.chance(50);
+    world.with_client(index, |session, _, now| {
+        let _ = if who { session.ask_who(now) } else { session.ping(to, now) };
     });
 }
 

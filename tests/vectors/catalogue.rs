@@ -2,10 +2,10 @@
 //! compares both, and writes the files anew when `CHATAGRAM_BLESS` is set.
 
 use crate::format::{Group, Vector, vector};
-use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
+use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PROBE_SIZE};
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
-    Refusal, ServerMessage, Token, encode_message,
+    Refusal, ServerMessage, Token, Transport, encode_message,
 };
 
 /// The session of all the examples.
@@ -157,6 +157,19 @@ fn handshake() -> Vec<Vector> {
             "refused-version",
             "The answer to a Join of version 2. Its nonce is zero: the server cannot read the Join's.",
             datagram(&stateless(0), &[version]),
+        ),
+        vector(
+            "probe",
+            "Is there a server? Padded to 256 bytes, to everybody near.",
+            padded(&outside(), &[Frame::Probe { nonce: NONCE }], PROBE_SIZE),
+        ),
+        vector(
+            "found",
+            "Here is one, and never more bytes than the probe had.",
+            datagram(
+                &stateless(0),
+                &[Frame::Found { nonce: NONCE, port: 2428, peers: 3, room: "the room" }],
+            ),
         ),
     ]
 }
@@ -332,6 +345,17 @@ fn client_messages() -> Vec<Vector> {
             "Send me lines until I have them; I put them in order.",
             client_message(&ClientMessage::Deliver(Delivery::ReliableOrdered)),
         ),
+        vector("who", "Who is here?", client_message(&ClientMessage::Who { number: 1 })),
+        vector(
+            "ping",
+            "How far is bob?",
+            client_message(&ClientMessage::Ping { number: 2, to: "bob" }),
+        ),
+        vector(
+            "pong",
+            "The answer to peer 0, which asked with number 2.",
+            client_message(&ClientMessage::Pong { peer: 0, number: 2 }),
+        ),
     ]
 }
 
@@ -342,6 +366,20 @@ fn server_message(message: &ServerMessage<'_>) -> Vec<u8> {
 fn server_messages() -> Vec<Vector> {
     let wide_name = WIDE.repeat(32);
     let longest = "x".repeat(1_000);
+    let about = ServerMessage::About {
+        number: 1,
+        left: 1,
+        peer: 1,
+        nickname: "bob",
+        transport: Transport::Udp,
+        delivery: Delivery::ReliableOrdered,
+        rtt_us: 48_500,
+        silent_ms: 1_200,
+        sent: 200,
+        lost: 3,
+        received: 180,
+        missing: 1,
+    };
     let largest = ServerMessage::Line {
         id: u64::MAX,
         upstream: i32::MIN,
@@ -463,6 +501,44 @@ fn server_messages() -> Vec<Vector> {
                 detail: "the server is closing",
             }),
         ),
+        vector(
+            "about",
+            "Bob is on UDP, 48.5 ms away; 3 of 200 datagrams to him were lost.",
+            server_message(&about),
+        ),
+        vector(
+            "about-tcp",
+            "Eve is the last one, on TCP, and nothing is known of her yet.",
+            server_message(&ServerMessage::About {
+                number: 1,
+                left: 0,
+                peer: 2,
+                nickname: "eve",
+                transport: Transport::Tcp,
+                delivery: Delivery::Unreliable,
+                rtt_us: 0,
+                silent_ms: 0,
+                sent: 0,
+                lost: 0,
+                received: 0,
+                missing: 0,
+            }),
+        ),
+        vector(
+            "pinged",
+            "Peer 0 wants to know how far this client is.",
+            server_message(&ServerMessage::Pinged { peer: 0, number: 2 }),
+        ),
+        vector(
+            "ponged",
+            "Bob answered.",
+            server_message(&ServerMessage::Ponged { number: 2, from: bob }),
+        ),
+        vector(
+            "ponged-nobody",
+            "Nobody of that name is here.",
+            server_message(&ServerMessage::Ponged { number: 2, from: "" }),
+        ),
     ]
 }
 
@@ -470,7 +546,7 @@ fn unreadable_messages() -> Vec<Vector> {
     let carried = |payload: &[u8]| datagram(&from_client(), &[Frame::Ordered { id: 0, payload }]);
     vec![
         vector("message-empty", "No message at all.", carried(b"")),
-        vector("message-unknown", "No client's message has the number 4.", carried(b"\x04\x00")),
+        vector("message-unknown", "No client's message has the number 7.", carried(b"\x07\x00")),
         vector("message-truncated", "Say ends within its text.", carried(b"\x00\x01\x00\x05hell")),
         vector("message-trailing", "A byte follows Leave.", carried(b"\x02\x00\x00")),
         vector("message-delivery", "No delivery has the number 3.", carried(b"\x03\x03")),

@@ -1,6 +1,6 @@
 //! What a session tells the program around it.
 
-use super::Transport;
+use super::{PeerReport, Transport};
 use crate::link::Stats;
 use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
@@ -84,6 +84,18 @@ pub enum Event {
     Error {
         /// What, and what to do.
         message: String,
+    },
+    /// Who is here, by name, as the server sees them.
+    Who {
+        /// This client included.
+        peers: Vec<PeerReport>,
+    },
+    /// A peer answered a ping.
+    Pong {
+        /// Who.
+        from: String,
+        /// From here through the server to the peer, and back.
+        rtt: Duration,
     },
     /// What the link has seen so far.
     Stats(Box<Report>),

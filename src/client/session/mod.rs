@@ -20,9 +20,12 @@ mod established;
 mod event;
 mod gaps;
 mod lines;
+mod questions;
 mod seen;
 
+pub use crate::protocol::Transport;
 pub use event::{CloseReason, Event, Report};
+pub use questions::PeerReport;
 
 use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
@@ -35,6 +38,7 @@ use connection::Connection;
 use established::Established;
 use gaps::Gaps;
 use lines::{OwnLines, Unconfirmed};
+use questions::Questions;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use seen::Seen;
@@ -57,16 +61,6 @@ pub struct Config {
     pub shown: Vec<WallTime>,
 }
 
-/// What carries a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Transport {
-    /// Datagrams, and what this protocol makes of them.
-    #[default]
-    Udp,
-    /// A connection, and what the kernel makes of it.
-    Tcp,
-}
-
 /// There are so many unconfirmed lines that the next one has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many lines are on their way: wait until the server has taken some")]
@@ -87,6 +81,7 @@ pub struct Session {
     own: OwnLines,
     seen: Seen,
     gaps: Gaps,
+    questions: Questions,
     leaving: Option<Timestamp>,
     closed: bool,
     events: VecDeque<Event>,
@@ -116,6 +111,7 @@ impl Session {
             own: OwnLines::default(),
             seen,
             gaps: Gaps::default(),
+            questions: Questions::default(),
             leaving: None,
             closed: false,
             events: VecDeque::new(),
@@ -225,6 +221,7 @@ impl Session {
         }
         self.gaps.give_up(Some(now.mono));
         self.report_gaps();
+        self.check_questions(now);
         self.check_attempt(now);
         self.connect_if_due(now);
         self.send_waiting();
@@ -265,6 +262,7 @@ impl Session {
                 .map(Established::liveness_check),
             self.attempt.as_ref().map(|attempt| attempt.timeout(self.config.give_up)),
             self.gaps.timeout(),
+            self.questions.timeout(),
         ]
         .into_iter()
         .flatten()

@@ -1,0 +1,189 @@
+//! What this client has asked the server, and is not answered yet: who is here, and how far they are.
+
+use super::{Event, Session};
+use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME};
+use crate::protocol::{ClientMessage, Delivery, ServerMessage, Transport, clean, encode_message};
+use crate::time::{Now, Timestamp};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Unanswered pings at once; who asks more forgets the oldest.
+const MOST_PINGS: usize = 16;
+
+/// A peer as the server sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerReport {
+    /// Its name.
+    pub nickname: String,
+    /// Its number in the room.
+    pub peer: u16,
+    /// What carries its session.
+    pub transport: Transport,
+    /// How lines are delivered to it.
+    pub delivery: Delivery,
+    /// Between server and peer, smoothed.
+    pub rtt: Option<Duration>,
+    /// How long the server has not heard it.
+    pub silence: Duration,
+    /// Datagrams from the server in this session, over TCP frames.
+    pub sent: u64,
+    /// How many of them were found lost.
+    pub lost: u64,
+    /// Datagrams from the peer, over TCP frames.
+    pub received: u64,
+    /// How many are missing between them.
+    pub missing: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    next: u16,
+    who: Option<Inquiry>,
+    pings: VecDeque<Ping>,
+}
+
+#[derive(Debug)]
+struct Inquiry {
+    number: u16,
+    until: Timestamp,
+    peers: Vec<PeerReport>,
+}
+
+#[derive(Debug)]
+struct Ping {
+    number: u16,
+    to: String,
+    asked: Timestamp,
+}
+
+impl Questions {
+    pub(super) fn timeout(&self) -> Option<Timestamp> {
+        let ping = self.pings.front().map(|ping| ping.asked + ANSWER_TIMEOUT);
+        [self.who.as_ref().map(|who| who.until), ping].into_iter().flatten().min()
+    }
+
+    fn number(&mut self) -> u16 {
+        self.next = self.next.wrapping_add(1);
+        self.next
+    }
+}
+
+impl Session {
+    /// Asks who is here and how they are: [`Event::Who`] answers. False without a connection.
+    pub fn ask_who(&mut self, now: Now) -> bool {
+        let number = self.questions.number();
+        if !self.ask(&ClientMessage::Who { number }, Delivery::ReliableOrdered) {
+            return false;
+        }
+        let until = now.mono + ANSWER_TIMEOUT;
+        self.questions.who = Some(Inquiry { number, until, peers: Vec::new() });
+        true
+    }
+
+    /// Measures the way to a peer and back: [`Event::Pong`] answers. Question and answer are sent once,
+    /// so what is lost is not waited for longer than 5 s. False without a connection.
+    pub fn ping(&mut self, to: &str, now: Now) -> bool {
+        let to = clean(&to[..to.floor_char_boundary(MAX_NAME)]).into_owned();
+        let number = self.questions.number();
+        if !self.ask(&ClientMessage::Ping { number, to: &to }, Delivery::Unreliable) {
+            return false;
+        }
+        self.questions.pings.push_back(Ping { number, to, asked: now.mono });
+        if self.questions.pings.len() > MOST_PINGS {
+            self.questions.pings.pop_front();
+        }
+        true
+    }
+
+    /// Answers somebody else's ping.
+    pub(super) fn pinged(&mut self, peer: u16, number: u16) {
+        self.ask(&ClientMessage::Pong { peer, number }, Delivery::Unreliable);
+    }
+
+    pub(super) fn ponged(&mut self, number: u16, from: &str, now: Now) {
+        let asked = self.questions.pings.iter().position(|ping| ping.number == number);
+        let Some(ping) = asked.and_then(|index| self.questions.pings.remove(index)) else { return };
+        if from.is_empty() {
+            let message = format!("nobody called {} is here", ping.to);
+            return self.events.push_back(Event::Error { message });
+        }
+        let (from, rtt) = (clean(from).into_owned(), now.mono.since(ping.asked));
+        self.events.push_back(Event::Pong { from, rtt });
+    }
+
+    /// The server tells about one of those it was asked about.
+    pub(super) fn about(&mut self, message: &ServerMessage<'_>) {
+        let ServerMessage::About {
+            number,
+            left,
+            peer,
+            nickname,
+            transport,
+            delivery,
+            rtt_us,
+            silent_ms,
+            sent,
+            lost,
+            received,
+            missing,
+        } = *message
+        else {
+            return;
+        };
+        let Some(who) = self.questions.who.as_mut().filter(|who| who.number == number) else {
+            return;
+        };
+        let rtt = Some(Duration::from_micros(rtt_us.into())).filter(|rtt| !rtt.is_zero());
+        let silence = Duration::from_millis(silent_ms.into());
+        let nickname = clean(nickname).into_owned();
+        who.peers.push(PeerReport {
+            nickname,
+            peer,
+            transport,
+            delivery,
+            rtt,
+            silence,
+            sent,
+            lost,
+            received,
+            missing,
+        });
+        if left == 0 || who.peers.len() >= MAX_ABOUT {
+            self.answer_who();
+        }
+    }
+
+    /// Gives up on questions that nobody answers.
+    pub(super) fn check_questions(&mut self, now: Now) {
+        if self.questions.who.as_ref().is_some_and(|who| who.until <= now.mono) {
+            self.answer_who();
+        }
+        let late = |ping: &Ping| ping.asked + ANSWER_TIMEOUT <= now.mono;
+        while self.questions.pings.front().is_some_and(late) {
+            let Some(ping) = self.questions.pings.pop_front() else { return };
+            let seconds = ANSWER_TIMEOUT.as_secs();
+            let text =
+                format!("no answer from {} within {seconds} s: it was lost on the way", ping.to);
+            self.events.push_back(Event::Status { text });
+        }
+    }
+
+    /// As much as was told.
+    fn answer_who(&mut self) {
+        let Some(Inquiry { mut peers, .. }) = self.questions.who.take() else { return };
+        if peers.is_empty() {
+            let text = "the server does not say who is here".to_owned();
+            return self.events.push_back(Event::Status { text });
+        }
+        peers.sort_by(|one, other| one.nickname.cmp(&other.nickname));
+        self.events.push_back(Event::Who { peers });
+    }
+
+    fn ask(&mut self, question: &ClientMessage<'_>, delivery: Delivery) -> bool {
+        let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
+            return false;
+        };
+        established.link.send(encode_message(question).into(), delivery, None).is_ok()
+    }
+}

@@ -1,0 +1,38 @@
+//! Being found by those who look for servers near them (`proto.md` §7.12). Nothing is kept, one
+//! answer leaves for one probe, it is never larger, and never goes to many.
+
+use super::Hub;
+use crate::protocol::limits::PROBE_SIZE;
+use crate::protocol::{Datagram, Flags, Frame};
+use crate::registry::Path;
+use crate::time::Now;
+use std::net::{IpAddr, Ipv4Addr};
+
+impl Hub {
+    /// Takes in a datagram that came to the port for probes. Anything else there is ignored.
+    pub fn handle_probe(&mut self, path: Path, bytes: &[u8], now: Now) {
+        self.counters.received += 1;
+        let Some(port) = self.config.discovery.filter(|_| !self.shutting_down) else { return };
+        let probe = Datagram::decode(bytes).ok().filter(|datagram| {
+            let header = &datagram.header;
+            header.session == 0 && !header.flags.contains(Flags::FROM_SERVER)
+        });
+        let first = probe.and_then(|datagram| datagram.frames().next());
+        match first {
+            Some(Frame::Probe { nonce }) if bytes.len() >= PROBE_SIZE && is_one(path) => {
+                let room = self.config.room.clone();
+                let found = Frame::Found { nonce, port, peers: self.room.count(), room: &room };
+                self.send_stateless(path, 0, &found, now);
+            }
+            _ => self.counters.malformed += 1,
+        }
+    }
+}
+
+/// Whether an answer would go to a single machine. The broadcast address of a subnet cannot be told
+/// by looking at it; the kernel refuses to send there unless asked for leave, which nobody does.
+fn is_one(path: Path) -> bool {
+    let ip = path.remote.ip();
+    let many = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) || ip.is_unspecified();
+    !many && path.remote.port() != 0
+}
