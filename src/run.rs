@@ -264,7 +264,7 @@ impl Bar {
 
 fn load_failure(error: &load::Error) -> u8 {
     match error {
-        load::Error::NotEmpty(_) | load::Error::Parquet(_) => USAGE,
+        load::Error::NotEmpty(_) => USAGE,
         load::Error::Files(_) | load::Error::Network { .. } => COULD_NOT_START,
         load::Error::NotFound(_) | load::Error::Unreachable { .. } | load::Error::Slow { .. } => {
             UNREACHABLE

@@ -11,12 +11,6 @@ pub enum Error {
     /// There is something in the directory already.
     #[error("{path} is not empty: name another --out, or remove it first", path = .0.display())]
     NotEmpty(PathBuf),
-    /// Rows are written as CSV only.
-    #[error(
-        "{path} names a Parquet file, which this version does not write: --out names a directory, \
-         which gets records.csv and run.json", path = .0.display()
-    )]
-    Parquet(PathBuf),
     /// A file cannot be written.
     #[error(transparent)]
     Files(#[from] record::Error),
