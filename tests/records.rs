@@ -157,6 +157,9 @@ mod with_parquet {
         }
         fs::File::create(&part).unwrap().set_len(1 << 40).unwrap();
         assert!(error(dir.path()).contains("more than a part has"), "{}", error(dir.path()));
+        let tail = [&(1_u32 << 20).to_le_bytes(), &b"PAR1"[..]].concat();
+        fs::write(&part, [&vec![0; 2 << 20], &tail[..]].concat()).unwrap();
+        assert!(error(dir.path()).contains("its footer is larger"), "{}", error(dir.path()));
         // A row is whole or it is not one.
         let bytes = |from: &str, to: &str| {
             let at = whole.windows(from.len()).position(|it| it == from.as_bytes()).unwrap();

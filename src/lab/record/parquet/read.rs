@@ -1,8 +1,8 @@
 //! Reading the parts back.
 //!
-//! A part can claim anything. What its claims cost is bounded before they are believed: the size of
-//! the file, its rows, where its columns lie, and, page by page, [how many values they
-//! hold](super::pages). A part of rows that are all alike can be a thousand times smaller than what
+//! A part can claim anything. What its claims cost is bounded before they are believed: the sizes of
+//! the file and its footer, its rows, where its columns lie, and, page by page, [how many values
+//! they hold](super::pages). A part of rows that are all alike can be a thousand times smaller than what
 //! it stands for, some 10 MB; that is the most a small file can ask for.
 
 use super::pages::Checked;
@@ -17,12 +17,18 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types;
 use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// No part is larger: its rows with names as long as names get.
 const PART_BYTES: u64 = 64 << 20;
+
+/// No footer is larger, by far. What it lists takes a hundred times its size in memory.
+const FOOTER_BYTES: u32 = 64 << 10;
+/// At the end of a file: the size of the footer before it, and four letters.
+const TAIL_BYTES: u64 = 8;
 
 /// The rows in a run's directory, and whether a part was cut off.
 pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Error> {
@@ -70,6 +76,9 @@ fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, St
     if size > PART_BYTES {
         return Err(format!("{size} bytes are more than a part has"));
     }
+    if footer(&file, size).map_err(|error| error.to_string())? > FOOTER_BYTES {
+        return Err("its footer is larger than a part's".to_owned());
+    }
     let reader = SerializedFileReader::new(file).map_err(words)?;
     let metadata = reader.metadata();
     check_columns(metadata.file_metadata().schema()).map_err(words)?;
@@ -84,6 +93,15 @@ fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, St
         records.append(&mut columns.read()?);
     }
     Ok(records)
+}
+
+/// The size of the footer, 0 of what is too short for one.
+fn footer(mut file: &File, size: u64) -> io::Result<u32> {
+    let Some(tail) = size.checked_sub(TAIL_BYTES) else { return Ok(0) };
+    let mut length = [0; 4];
+    file.seek(SeekFrom::Start(tail))?;
+    file.read_exact(&mut length)?;
+    Ok(u32::from_le_bytes(length))
 }
 
 /// Names and types have to be those that are written; how they are annotated does not matter.
