@@ -3,7 +3,8 @@
 
 Reads DIR/runs/*/{records.csv,run.json} (or DIR/{records.csv,run.json} of a single run) and
 DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exits 0 when
-all agree, 1 and names each difference when they do not, 2 when there is nothing to compare.
+all agree, 1 and names each difference when they do not, 2 when there is nothing to compare, or when
+a run has its rows in Parquet, which needs more than the standard library.
 """
 
 import argparse
@@ -178,12 +179,18 @@ def with_estimates(found, runs):
     return found
 
 
+class NoCsv(Exception):
+    """Rows that this script does not read."""
+
+
 def expected(directory):
     """(level, name or key) -> statistics."""
-    single = (directory / "records.csv").exists()
+    single = any((directory / rows).exists() for rows in ("records.csv", "records.parquet"))
     places = [directory.resolve()] if single else sorted((directory / "runs").glob("*"))
     wanted, together = {}, defaultdict(lambda: (Raw(), []))
     for place in places:
+        if (place / "records.parquet").exists():
+            raise NoCsv(f"{place / 'records.parquet'}: this script reads records.csv only")
         if not (place / "run.json").exists() or not (place / "records.csv").exists():
             continue
         info, rows = json.loads((place / "run.json").read_text()), read_rows(place / "records.csv")
@@ -237,6 +244,9 @@ def main():
         wanted = expected(directory)
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except NoCsv as error:
+        print(error, file=sys.stderr)
         return 2
     if not wanted:
         print(f"{directory}: no finished run to compare with", file=sys.stderr)

@@ -144,10 +144,66 @@ fn a_directory_that_is_not_empty_is_left_alone() {
     let name = dir.path().to_str().unwrap();
     assert!(program.output().contains(&format!("{name} is not empty")), "{}", program.output());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
 
-    let mut program = load(&server, &dir.path().join("new.parquet"), &[]);
-    assert_eq!(program.wait(), Some(2));
-    assert!(program.output().contains("does not write"), "{}", program.output());
+#[test]
+fn a_name_that_is_no_run_is_refused_before_anything_is_there() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut wrong = vec![("new.parquet", "name the rows records.csv or records.parquet")];
+    wrong.push(("new/rows.csv", "or name a directory"));
+    if cfg!(not(feature = "parquet")) {
+        wrong.push(("new/records.parquet", "--features parquet"));
+    }
+    for (name, way_out) in wrong {
+        let mut program = load(&server, &dir.path().join(name), &[]);
+        assert_eq!(program.wait(), Some(2), "{}", program.output());
+        assert!(program.output().contains(way_out), "{}", program.output());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_run_is_called_as_its_directory_and_not_as_its_rows() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = load(&server, &dir.path().join("night/records.csv"), &["--duration", "50ms"]);
+    assert_eq!(program.wait(), Some(0), "{}", program.output());
+    let run = read_run(&dir.path().join("night")).unwrap();
+    assert_eq!((run.name.as_str(), run.info.unwrap().run.as_str()), ("night", "night"));
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn rows_go_to_parts_that_a_report_reads_and_a_kill_leaves() {
+    let server = Server::start(&["--no-history"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("night");
+    let mut program = load(&server, &out.join("records.parquet"), &["--duration", "200ms"]);
+    assert_eq!(program.wait(), Some(0), "{}", program.output());
+    let run = read_run(&out).unwrap();
+    assert_eq!(pairs(&run)[&("s1", "r1")], (0..10).collect());
+    assert_eq!(run.info.unwrap().run, "night");
+    assert!(!out.join("records.csv").exists() && out.join("run.json").exists());
+    let written = chatagram::lab::report::write(&out).unwrap();
+    assert_eq!((written.runs, written.incomplete.len()), (1, 0));
+
+    let out = dir.path().join("killed");
+    let args = ["--duration", "1h", "--senders", "2", "--name", "mine"];
+    let mut program = load(&server, &out.join("records.parquet"), &args);
+    let part = out.join("records.parquet").join("00000.parquet");
+    let began = std::time::Instant::now();
+    while !part.exists() {
+        assert!(began.elapsed().as_secs() < 30, "no part came");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    program.signal("KILL");
+    program.wait();
+    let run = read_run(&out).unwrap();
+    assert!(run.info.is_none() && run.records.len() > 100, "{} rows", run.records.len());
+    assert_eq!(&*run.records[0].run, "mine");
+    let written = chatagram::lab::report::write(&out).unwrap();
+    assert_eq!((written.runs, written.incomplete.as_slice()), (0, &["killed".to_owned()][..]));
 }
 
 #[test]

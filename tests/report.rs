@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use chatagram::lab::record::{
-    Condition, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
+    Condition, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
 };
 use chatagram::lab::report;
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +21,7 @@ fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
     fs::create_dir_all(&dir).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(u64::from(repetition));
     let mut chance = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);
-    let mut writer = RecordWriter::create(&dir).unwrap();
+    let mut writer = RecordWriter::create(&dir, Format::Csv).unwrap();
     let (mut shown_last, mut repeated) = (0, 0);
     for id in 0..400_u64 {
         let intended = 1_000_000 + id * 20_000;
@@ -209,6 +209,30 @@ fn an_independent_script_agrees_and_would_say_if_it_did_not() {
     let shorter = right.trim_end().rsplit_once('\n').unwrap().0;
     fs::write(&written.csv, format!("{shorter}\n")).unwrap();
     assert_eq!(verify().unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn the_script_says_that_it_does_not_read_parquet() {
+    let dir = lab();
+    report::write(dir.path()).unwrap();
+    let run = dir.path().join("runs").join("tcp-0-1");
+    fs::remove_file(run.join("records.csv")).unwrap();
+    fs::create_dir(run.join("records.parquet")).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+    for dir in [dir.path(), &run] {
+        fs::write(dir.join("summary.csv"), "").unwrap();
+        let output = match Command::new("python3").arg(script).arg(dir).output() {
+            Ok(output) => output,
+            Err(e) if std::env::var_os("CI").is_none() => {
+                println!("skipped: no python3 ({e})");
+                return;
+            }
+            Err(e) => panic!("python3 is needed where CI is set: {e}"),
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("records.parquet: this script reads records.csv only"), "{said}");
+    }
 }
 
 #[test]

@@ -4,10 +4,10 @@ use super::{DeliveryArg, NetworkArgs, Switch, TransportArg, positive_duration};
 use crate::impair::Spec;
 use crate::lab::load;
 use crate::lab::plan::Plan;
-use crate::lab::record::{Condition, Mode};
+use crate::lab::record::{Condition, Destination, Mode};
 use crate::net::{BadNetwork, ServerName};
 use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,9 +50,13 @@ pub struct LoadArgs {
     /// What decides when each sender begins, and the chances of --impair
     #[arg(long, default_value_t = 1, env = "CHATAGRAM_SEED")]
     pub seed: u64,
-    /// Write records.csv and run.json to this directory, which must be empty or absent
-    #[arg(long, value_name = "DIR", env = "CHATAGRAM_OUT")]
-    pub out: PathBuf,
+    /// Write records.csv and run.json to this directory, which must be empty or absent;
+    /// DIR/records.parquet: the rows as Parquet
+    #[arg(
+        long, value_name = "DIR", env = "CHATAGRAM_OUT",
+        value_parser = PathBufValueParser::new().try_map(Destination::new)
+    )]
+    pub out: Destination,
     /// What to call the run [default: as the directory]
     #[arg(long, value_name = "RUN", env = "CHATAGRAM_NAME")]
     pub name: Option<String>,
@@ -156,7 +160,6 @@ impl ReplayArgs {
 impl LoadArgs {
     /// The run this describes, against that server.
     pub fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
-        let directory = || self.out.file_name().map(|name| name.to_string_lossy().into_owned());
         load::Config {
             server,
             mode: Mode::new(self.transport.into(), self.delivery.into()),
@@ -167,8 +170,13 @@ impl LoadArgs {
             size: self.size,
             duration: self.duration,
             seed: self.seed,
-            out: self.out.clone(),
-            name: self.name.clone().or_else(directory).unwrap_or_else(|| "load".to_owned()),
+            out: self.out.dir.clone(),
+            format: self.out.format,
+            name: self
+                .name
+                .clone()
+                .or_else(|| self.out.name())
+                .unwrap_or_else(|| "load".to_owned()),
             condition: self.condition,
             impair: self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed }),
             repetition: self.repetition,

@@ -1,8 +1,22 @@
-//! What a run leaves on disk: `records.csv`, one row per message and receiver, and `run.json`.
+//! What a run leaves on disk: `records.csv` or `records.parquet`, one row per message and receiver,
+//! and `run.json`.
 //!
 //! Rows are written as they come, so a run that is killed keeps what it had. `run.json` is written
 //! whole, at the end, through another file and a rename: where it is absent, the run did not
 //! finish, and the run is left out of statistics.
+//!
+//! `records.parquet` is a directory of parts `00000.parquet`, `00001.parquet` and so on, which
+//! readers of data sets take for one table; a part under way has another name, which they skip. The
+//! columns are those of the CSV, and a time that is empty there is null here:
+//!
+//! | column | type |
+//! |---|---|
+//! | `run`, `transport`, `mode`, `sender`, `receiver`, `verdict` | string |
+//! | `id`, `intended_us` | INT64 |
+//! | `sent_us`, `arrived_us`, `delivered_us` | INT64 or null |
+//!
+//! INT64 and not its unsigned brother, though nothing is negative: who subtracts two columns wants
+//! a difference with a sign.
 //!
 //! All times of a run are microseconds since one epoch on one monotonic clock, for all its peers:
 //! one process holds them, so one-way delays need no clocks to agree.
@@ -15,17 +29,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, str::FromStr};
 
+mod csv;
 mod files;
+mod format;
+mod names;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "record/no_parquet.rs"]
+mod parquet;
 
 pub use crate::impair::Counts;
 pub(crate) use files::write_whole;
 pub use files::{RecordWriter, Run, read_run};
+pub use format::{Destination, Format};
 
 /// The name of the file of rows in a run's directory.
 pub const RECORDS: &str = "records.csv";
+/// The name of the directory of parts of rows in a run's directory, where they are Parquet.
+pub const PARQUET: &str = "records.parquet";
 /// The name of the file about the run in a run's directory.
 pub const RUN: &str = "run.json";
-/// The first line of a file of rows.
+/// The first line of a file of rows, and the columns of a part.
 pub const HEADER: [&str; 11] = [
     "run",
     "transport",
@@ -64,6 +89,38 @@ pub enum Error {
         line: u64,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A part of rows is not what it should be.
+    #[error("{path}: {problem}", path = .path.display())]
+    Part {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A run has rows in two forms, and nothing says which are its own.
+    #[error("{dir} holds both records.csv and records.parquet: move one of them away", dir = .dir.display())]
+    Both {
+        /// The run's directory.
+        dir: PathBuf,
+    },
+    /// This build has no Parquet.
+    #[error(
+        "{path} is Parquet, which this build neither writes nor reads: \
+         `cargo build --release --features parquet` makes one that does", path = .path.display()
+    )]
+    NoParquet {
+        /// The rows.
+        path: PathBuf,
+    },
+    /// A name ends like that of rows, and is not one.
+    #[error(
+        "{path} is no name for a run: name the rows records.csv or records.parquet, or name a \
+         directory", path = .path.display()
+    )]
+    Name {
+        /// The name.
+        path: PathBuf,
     },
     /// There is nothing to read where there should be.
     #[error("{path} holds no runs: name a directory that `lab` or `load` has written", path = .path.display())]
@@ -210,6 +267,16 @@ impl Verdict {
             Self::Lost => "lost",
             Self::Duplicate => "duplicate",
         }
+    }
+
+    /// The other way round, in a row with that `delivered_us`.
+    fn from_column(name: &str, delivered_us: Option<u64>) -> Result<Self, String> {
+        let verdict = [Self::Delivered, Self::Lost, Self::Duplicate];
+        let verdict = verdict.into_iter().find(|it| it.name() == name);
+        if delivered_us.is_none() && verdict.is_some_and(|it| it != Self::Lost) {
+            return Err(format!("verdict \"{name}\" without delivered_us"));
+        }
+        verdict.ok_or_else(|| format!("there is no verdict \"{name}\""))
     }
 }
 

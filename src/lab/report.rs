@@ -7,7 +7,7 @@
 //! | `summary.json` | programs: the same, and all about each run |
 
 use super::metrics::{Group, Measured, group};
-use super::record::{Error, RECORDS, RUN, Record, RunInfo, read_run, write_whole};
+use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_whole};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ pub struct Written {
 /// Reads all runs in a lab's directory (or the one in a run's own) and writes the report there.
 ///
 /// # Errors
-/// A directory without runs, rows that are not rows (with file and line), and what the system
+/// A directory without runs, rows that are not rows (with file and, in CSV, line), and what the system
 /// refuses.
 pub fn write(dir: &Path) -> Result<Written, Error> {
     let lab = read(dir)?;
@@ -89,7 +89,7 @@ fn read(dir: &Path) -> Result<Lab, Error> {
 
 /// A run's own directory, or those of all runs of a lab, by name.
 fn run_directories(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let holds_a_run = |dir: &Path| dir.join(RECORDS).exists() || dir.join(RUN).exists();
+    let holds_a_run = |dir: &Path| [RECORDS, PARQUET, RUN].iter().any(|it| dir.join(it).exists());
     if holds_a_run(dir) {
         return Ok(vec![dir.to_owned()]);
     }

@@ -14,12 +14,6 @@ pub enum Error {
     /// There is something in the directory already.
     #[error("{path} is not empty: name another --out, or remove it first", path = .0.display())]
     NotEmpty(PathBuf),
-    /// Rows are written as CSV only.
-    #[error(
-        "{path} names a Parquet file, which this version does not write: --out names a directory, \
-         which gets records.csv and run.json", path = .0.display()
-    )]
-    Parquet(PathBuf),
     /// A file cannot be written.
     #[error(transparent)]
     Files(#[from] record::Error),
@@ -80,7 +74,7 @@ impl Error {
     /// The exit code that tells this kind of failure from others, see `chatagram --help`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEmpty(_) | Self::Parquet(_) | Self::OnlyDatagrams => 2,
+            Self::NotEmpty(_) | Self::OnlyDatagrams => 2,
             Self::Files(_) | Self::Network { .. } => 1,
             Self::NotFound(_) | Self::Unreachable { .. } | Self::Slow { .. } => UNREACHABLE,
             Self::Refused { .. } => 4,

@@ -116,6 +116,11 @@ impl Ledger {
         self.writer.flush()
     }
 
+    /// As `flush`, but only what has waited long enough.
+    pub(super) fn flush_due(&mut self) -> Result<(), record::Error> {
+        self.writer.flush_due()
+    }
+
     /// How many messages were said so far.
     pub(super) fn said_so_far(&self) -> u64 {
         self.sent.iter().map(|sent| sent.len() as u64).sum()

@@ -14,7 +14,9 @@ mod schedule;
 
 pub use error::{Error, UNREACHABLE};
 
-use super::record::{self, Condition, Emulation, Links, Mode, Network, RecordWriter, RunInfo};
+use super::record::{
+    self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
+};
 use crate::client::session::{self, CloseReason, Event, Session};
 use crate::net::{BadNetwork, Done, ServerName};
 use crate::time::{Timestamp, WallTime};
@@ -45,8 +47,6 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// A session that lost its server tries for this long to come back.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// How often rows go to the disk at least.
-const FLUSH: Duration = Duration::from_secs(1);
 /// How often to look whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -73,6 +73,8 @@ pub struct Config {
     pub seed: u64,
     /// The directory to write to; it must be empty or absent.
     pub out: PathBuf,
+    /// The form of the rows in it.
+    pub format: Format,
     /// What the run is called.
     pub name: String,
     /// The network the run is made to meet. A label: `load` meets what there is.
@@ -116,6 +118,7 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     if config.impair.is_some() && config.mode == Mode::Tcp {
         return Err(Error::OnlyDatagrams);
     }
+    config.format.available(&config.out)?;
     claim(&config.out)?;
     let addresses = config.server.resolve().map_err(Error::NotFound)?;
     let fleet = Fleet::new(config.no_delay, config.impair.as_ref())
@@ -133,9 +136,6 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
 
 /// Makes the directory, which must have nothing in it.
 fn claim(out: &Path) -> Result<(), Error> {
-    if out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet")) {
-        return Err(Error::Parquet(out.to_owned()));
-    }
     fs::create_dir_all(out).map_err(record::Error::io("create", out))?;
     let mut entries = fs::read_dir(out).map_err(record::Error::io("read", out))?;
     if entries.next().is_some() {
@@ -233,7 +233,7 @@ impl Load<'_> {
     fn talk(&mut self) -> Result<Outcome, Error> {
         let config = self.config;
         let schedule = Schedule::new(self.senders.len(), config.rate, config.duration, config.seed);
-        let writer = RecordWriter::create(&config.out)?;
+        let writer = RecordWriter::create(&config.out, config.format)?;
         let now = self.fleet.now();
         let epoch = now.mono + BREATH;
         let started = WallTime(now.wall.0 + crate::time::micros(BREATH));
@@ -256,14 +256,9 @@ impl Load<'_> {
     }
 
     fn talk_until_done(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
-        let mut flushed = self.fleet.now().mono;
         loop {
-            // Rows may come seldom, and a kill is not to cost more than a second of them.
-            let now = self.fleet.now().mono;
-            if now.since(flushed) >= FLUSH {
-                ledger.flush()?;
-                flushed = now;
-            }
+            // Rows may come seldom, and a kill is not to cost more of them than it must.
+            ledger.flush_due()?;
             let next = self.speak(ledger);
             self.listen(ledger)?;
             if self.is_stopped() {

@@ -4,6 +4,7 @@
 use super::{Error, Job};
 use crate::hub;
 use crate::lab::load;
+use crate::lab::record::Format;
 use crate::net::BadNetwork;
 use crate::registry::Capacity;
 use crate::server::{self, Server};
@@ -68,6 +69,7 @@ fn clients(job: &Job<'_>, server: SocketAddr) -> load::Config {
         duration: Duration::from_secs_f64(plan.duration_s),
         seed: meeting.seed,
         out: job.part.clone(),
+        format: Format::Csv,
         name: job.name.clone(),
         condition: Some(meeting.condition),
         impair: Some(BadNetwork { spec: meeting.spec.clone(), seed: meeting.seed }),

@@ -1,0 +1,131 @@
+//! Rows as CSV: one file, a line for each row.
+
+use super::names::Names;
+use super::{Error, HEADER, Mode, RECORDS, Record, Verdict};
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Rows that may wait in memory, and for how long: what a kill can cost.
+const FLUSH_ROWS: u32 = 256;
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// Writes `records.csv` as the rows come.
+#[derive(Debug)]
+pub(super) struct Writer {
+    csv: csv::Writer<BufWriter<File>>,
+    path: PathBuf,
+    waiting: u32,
+    flushed: Instant,
+}
+
+impl Writer {
+    pub(super) fn create(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(RECORDS);
+        let file = File::create_new(&path).map_err(Error::io("create", &path))?;
+        let csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
+        let mut writer = Self { csv, path, waiting: 0, flushed: Instant::now() };
+        writer.row(HEADER)?;
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    pub(super) fn write(&mut self, record: &Record) -> Result<(), Error> {
+        let micros = |it: Option<u64>| it.map(|it| it.to_string()).unwrap_or_default();
+        self.row([
+            &*record.run,
+            record.mode.transport(),
+            record.mode.column(),
+            &*record.sender,
+            &*record.receiver,
+            &record.id.to_string(),
+            &record.intended_us.to_string(),
+            &micros(record.sent_us),
+            &micros(record.arrived_us),
+            &micros(record.delivered_us),
+            record.verdict.name(),
+        ])?;
+        self.waiting += 1;
+        self.flush_due()
+    }
+
+    pub(super) fn flush_due(&mut self) -> Result<(), Error> {
+        let is_late = self.waiting > 0 && self.flushed.elapsed() >= FLUSH_AFTER;
+        if self.waiting >= FLUSH_ROWS || is_late { self.flush() } else { Ok(()) }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        self.waiting = 0;
+        self.flushed = Instant::now();
+        self.csv.flush().map_err(Error::io("write", &self.path))
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.flush()?;
+        self.csv.get_ref().get_ref().sync_all().map_err(Error::io("write", &self.path))
+    }
+
+    fn row(&mut self, fields: [&str; 11]) -> Result<(), Error> {
+        self.csv.write_record(fields).map_err(|e| Error::io("write", &self.path)(e.into()))
+    }
+}
+
+/// The rows in a run's directory, and whether the last one was cut off.
+pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
+    let path = dir.join(RECORDS);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    // A row is whole when its line ends: half a number is still a number, so what follows the last
+    // line break cannot be trusted.
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    let records = parse_rows(&bytes[..whole]).map_err(|(line, problem)| Error::Line {
+        path,
+        line,
+        problem,
+    })?;
+    Ok((records, whole < bytes.len()))
+}
+
+/// The rows under a header, or a line and what is wrong with it.
+fn parse_rows(bytes: &[u8]) -> Result<Vec<Record>, (u64, String)> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let (mut row, mut names, mut records) = (csv::StringRecord::new(), Names::default(), vec![]);
+    let mut first = true;
+    loop {
+        let line = reader.position().line();
+        match reader.read_record(&mut row) {
+            Ok(false) => return Ok(records),
+            Ok(true) if first && row != HEADER[..] => {
+                return Err((line, format!("the header must be {}", HEADER.join(","))));
+            }
+            Ok(true) if first => first = false,
+            Ok(true) => records.push(parse_row(&row, &mut names).map_err(|e| (line, e))?),
+            Err(e) => return Err((line, e.to_string())),
+        }
+    }
+}
+
+fn parse_row(row: &csv::StringRecord, names: &mut Names) -> Result<Record, String> {
+    if row.len() != HEADER.len() {
+        return Err(format!("{} columns where {} are expected", row.len(), HEADER.len()));
+    }
+    let number = |at: usize| {
+        row[at]
+            .parse()
+            .map_err(|_| format!("{} \"{}\" is not a whole number", HEADER[at], &row[at]))
+    };
+    let time = |at: usize| if row[at].is_empty() { Ok(None) } else { number(at).map(Some) };
+    let delivered_us = time(9)?;
+    Ok(Record {
+        run: names.get(&row[0]),
+        mode: Mode::from_columns(&row[1], &row[2])?,
+        sender: names.get(&row[3]),
+        receiver: names.get(&row[4]),
+        id: number(5)?,
+        intended_us: number(6)?,
+        sent_us: time(7)?,
+        arrived_us: time(8)?,
+        delivered_us,
+        verdict: Verdict::from_column(&row[10], delivered_us)?,
+    })
+}

@@ -1,0 +1,219 @@
+//! Reading the parts back.
+//!
+//! A part can claim anything. What its claims cost is bounded before they are believed: the sizes of
+//! the file and its footer, its rows, where its columns lie, and, page by page, [how many values
+//! they hold](super::pages). A part of rows that are all alike can be a thousand times smaller than what
+//! it stands for, some 10 MB; that is the most a small file can ask for.
+
+use super::pages::Checked;
+use super::{HEADER, PARQUET, PART_ROWS, UNFINISHED, part_name, schema, words};
+use crate::lab::record::names::Names;
+use crate::lab::record::{Error, Mode, Record, Verdict};
+use parquet::basic::Type;
+use parquet::column::reader::ColumnReaderImpl;
+use parquet::data_type::{ByteArrayType, DataType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::schema::types;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// No part is larger: its rows with names as long as names get.
+const PART_BYTES: u64 = 64 << 20;
+
+/// No footer is larger, by far. What it lists takes a hundred times its size in memory.
+const FOOTER_BYTES: u32 = 64 << 10;
+/// At the end of a file: the size of the footer before it, and four letters.
+const TAIL_BYTES: u64 = 8;
+
+/// The rows in a run's directory, and whether a part was cut off.
+pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Error> {
+    let (parts, torn) = parts(&run.join(PARQUET))?;
+    let (mut names, mut records) = (Names::default(), vec![]);
+    for path in parts {
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let size = file.metadata().map_err(Error::io("read", &path))?.len();
+        // The library asserts things of what it reads. Those we know of are checked before; another
+        // one is not to end a report without a word on the file.
+        let read = || read_part(file, size, &mut names);
+        let rows = catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err("it is damaged".to_owned()));
+        records.extend(rows.map_err(|problem| Error::Part { path, problem })?);
+    }
+    Ok((records, torn))
+}
+
+/// The files of all parts in order, and whether there is one that was cut off.
+fn parts(dir: &Path) -> Result<(Vec<PathBuf>, bool), Error> {
+    let (mut numbers, mut torn) = (vec![], false);
+    for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
+        let path = entry.map_err(Error::io("read", dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(['.', '_']) {
+            torn |= name.ends_with(UNFINISHED);
+            continue;
+        }
+        let number = name.strip_suffix(".parquet").and_then(|digits| digits.parse().ok());
+        let Some(number) = number.filter(|number| part_name(*number) == name) else {
+            let problem = "it is no part of a run, and other programs would take it for one";
+            return Err(Error::Part { path, problem: problem.to_owned() });
+        };
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    if let Some(hole) = (0..).zip(&numbers).find(|(meant, number)| meant != *number) {
+        let path = dir.join(part_name(hole.0));
+        return Err(Error::Part { path, problem: "it is missing".to_owned() });
+    }
+    Ok((numbers.into_iter().map(|number| dir.join(part_name(number))).collect(), torn))
+}
+
+fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, String> {
+    if size > PART_BYTES {
+        return Err(format!("{size} bytes are more than a part has"));
+    }
+    if footer(&file, size).map_err(|error| error.to_string())? > FOOTER_BYTES {
+        return Err("its footer is larger than a part's".to_owned());
+    }
+    let reader = SerializedFileReader::new(file).map_err(words)?;
+    let metadata = reader.metadata();
+    check_columns(metadata.file_metadata().schema()).map_err(words)?;
+    let mut records = vec![];
+    for at in 0..metadata.num_row_groups() {
+        let left = PART_ROWS - records.len();
+        let group = metadata.row_group(at);
+        check_places(group, size)?;
+        let rows = usize::try_from(group.num_rows()).ok().filter(|rows| *rows <= left);
+        let rows = rows.ok_or_else(|| format!("it has more than {PART_ROWS} rows"))?;
+        let columns = Columns { group: &*reader.get_row_group(at).map_err(words)?, rows, names };
+        records.append(&mut columns.read()?);
+    }
+    Ok(records)
+}
+
+/// The size of the footer, 0 of what is too short for one.
+fn footer(mut file: &File, size: u64) -> io::Result<u32> {
+    let Some(tail) = size.checked_sub(TAIL_BYTES) else { return Ok(0) };
+    let mut length = [0; 4];
+    file.seek(SeekFrom::Start(tail))?;
+    file.read_exact(&mut length)?;
+    Ok(u32::from_le_bytes(length))
+}
+
+/// Names and types have to be those that are written; how they are annotated does not matter.
+fn check_columns(found: &types::Type) -> Result<(), ParquetError> {
+    let kind = |column: &types::Type| {
+        let basic = column.get_basic_info();
+        let kind = column.is_primitive().then(|| column.get_physical_type());
+        (basic.name().to_owned(), kind, basic.has_repetition().then(|| basic.repetition()))
+    };
+    let meant = schema()?;
+    if meant.get_fields().iter().map(|it| kind(it)).eq(found.get_fields().iter().map(|it| kind(it)))
+    {
+        return Ok(());
+    }
+    let columns = HEADER.join(",");
+    Err(ParquetError::General(format!("the columns must be {columns}, with their types")))
+}
+
+/// Every column is there, and lies within the file.
+fn check_places(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
+    if group.num_columns() != HEADER.len() {
+        return Err("columns are missing".to_owned());
+    }
+    for column in group.columns() {
+        let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let end = first.checked_add(column.compressed_size());
+        let within = |place: i64| u64::try_from(place).is_ok_and(|place| place <= size);
+        let length = column.compressed_size();
+        if ![Some(first), Some(length), end].into_iter().all(|it| it.is_some_and(within)) {
+            return Err("a column lies outside of the file".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The columns of one group of rows.
+struct Columns<'a> {
+    group: &'a dyn RowGroupReader,
+    rows: usize,
+    names: &'a mut Names,
+}
+
+impl Columns<'_> {
+    fn read(mut self) -> Result<Vec<Record>, String> {
+        let [run, transport, mode, sender, receiver] =
+            [self.text(0)?, self.text(1)?, self.text(2)?, self.text(3)?, self.text(4)?];
+        let [id, intended] = [self.numbers(5)?, self.numbers(6)?];
+        let [sent, arrived, delivered] = [self.times(7)?, self.times(8)?, self.times(9)?];
+        let verdict = self.text(10)?;
+        let record = |at: usize| {
+            Ok(Record {
+                run: run[at].clone(),
+                mode: Mode::from_columns(&transport[at], &mode[at])?,
+                sender: sender[at].clone(),
+                receiver: receiver[at].clone(),
+                id: id[at],
+                intended_us: intended[at],
+                sent_us: sent[at],
+                arrived_us: arrived[at],
+                delivered_us: delivered[at],
+                verdict: Verdict::from_column(&verdict[at], delivered[at])?,
+            })
+        };
+        (0..self.rows)
+            .map(|at| record(at).map_err(|problem: String| format!("row {}: {problem}", at + 1)))
+            .collect()
+    }
+
+    fn text(&mut self, column: usize) -> Result<Vec<Arc<str>>, String> {
+        let (_, values) = self.column::<ByteArrayType>(column, false)?;
+        values.iter().map(|it| it.as_utf8().map(|it| self.names.get(it)).map_err(words)).collect()
+    }
+
+    fn numbers(&self, column: usize) -> Result<Vec<u64>, String> {
+        let (_, values) = self.column::<Int64Type>(column, false)?;
+        values.into_iter().map(|it| unsigned(it, column)).collect()
+    }
+
+    fn times(&self, column: usize) -> Result<Vec<Option<u64>>, String> {
+        let (present, values) = self.column::<Int64Type>(column, true)?;
+        let mut values = values.into_iter();
+        let times = present.into_iter().map(|present| {
+            let value = if present == 1 { values.next() } else { None };
+            value.map(|it| unsigned(it, column)).transpose()
+        });
+        times.collect()
+    }
+
+    /// For each row whether it has a value (where it may have none), and the values.
+    fn column<T: DataType>(
+        &self,
+        at: usize,
+        is_optional: bool,
+    ) -> Result<(Vec<i16>, Vec<T::T>), String> {
+        let (mut present, mut values) = (vec![], vec![]);
+        let named = |error| format!("column {}: {}", HEADER[at], words(error));
+        let is_text = T::get_physical_type() == Type::BYTE_ARRAY;
+        let pages = self.group.get_column_page_reader(at).map_err(named)?;
+        let pages = Checked::new(pages, is_text, self.rows);
+        let column = self.group.metadata().schema_descr().column(at);
+        let mut reader = ColumnReaderImpl::<T>::new(column, Box::new(pages));
+        let levels = is_optional.then_some(&mut present);
+        let read = reader.read_records(self.rows, levels, None, &mut values).map_err(named)?;
+        let whole = if is_optional { present.len() } else { values.len() };
+        if (read.0, whole) != (self.rows, self.rows) {
+            return Err(format!("column {} has {whole} of {} rows", HEADER[at], self.rows));
+        }
+        Ok((present, values))
+    }
+}
+
+fn unsigned(number: i64, column: usize) -> Result<u64, String> {
+    let wrong = |_| format!("{} {number} is negative", HEADER[column]);
+    u64::try_from(number).map_err(wrong)
+}
