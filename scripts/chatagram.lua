@@ -6,6 +6,8 @@
 -- To have it always, copy this file to the directory that Help > About Wireshark > Folders calls "Personal Lua
 -- Plugins" (~/.local/lib/wireshark/plugins, %APPDATA%\Wireshark\plugins). Wireshark 4.0 or later.
 --
+-- A port that Wireshark knows for something else: Analyze > Decode As, or -d udp.port==5000,chatagram.
+--
 -- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17, chatagram.rejected,
 -- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
 --
@@ -693,9 +695,8 @@ end
 
 -- Questions by what their answers repeat: a nonce, a number, a cookie. The last one asked counts.
 local function ask(kind, key, it, index, now)
-  local request = { frame = it.frame, time = now }
-  requests[kind .. "|" .. key] = request
-  it.asked[index] = request
+  it.asked[index] = it.asked[index] or { frame = it.frame, time = now }
+  requests[kind .. "|" .. key] = it.asked[index]
 end
 
 local function answer(kind, key, it, index, now)
@@ -710,8 +711,8 @@ end
 local function relate(frame, index, it, here, now)
   local m = frame.message or {}
   if frame.name == "Join" then
-    -- A Join with a cookie is answered by Welcome; one without by Challenge, or over TCP by Welcome.
-    ask(frame.cookie == "" and "plain" or "cookie", here .. frame.nonce, it, index, now)
+    -- Without a cookie it is answered by Challenge, with one (and over TCP) by Welcome, always by Refused.
+    if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
     ask("join", here .. frame.nonce, it, index, now)
   elseif frame.name == "Challenge" then
     answer("plain", here .. frame.nonce, it, index, now)
