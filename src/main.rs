@@ -19,5 +19,6 @@ fn main() -> ExitCode {
         }
         Command::Lab { lab, logging } => run::lab(&lab, &logging),
         Command::Report { dir, logging } => run::report(&dir, &logging),
+        Command::Decode { decode } => run::decode(&decode),
     }
 }

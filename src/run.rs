@@ -1,8 +1,11 @@
 //! The commands: each puts its parts together, runs them, and turns the end into an exit code.
 
-use crate::cli::{ClientArgs, LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ServerArgs, reachable};
+use crate::cli::{
+    ClientArgs, DecodeArgs, LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ServerArgs, reachable,
+};
 use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
+use crate::decode::{self, hex};
 use crate::lab::load::{self, Outcome};
 use crate::lab::plan::Plan;
 use crate::lab::record;
@@ -17,7 +20,7 @@ use crate::server::Server;
 use log::LevelFilter;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +30,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const COULD_NOT_START: u8 = 1;
+const REJECTED: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const REFUSED: u8 = 4;
@@ -142,6 +146,29 @@ fn show_report(dir: &Path) -> Result<(), record::Error> {
     }
     announce(&format!("{} runs; open {}", written.runs, written.page.display()));
     Ok(())
+}
+
+/// Reads the bytes of a datagram or a stream field by field.
+pub fn decode(args: &DecodeArgs) -> ExitCode {
+    let bytes = match args.text() {
+        Some(text) => hex::parse(&text),
+        None => {
+            let mut input = Vec::new();
+            // One more than allowed is enough to know.
+            let most = hex::MAX_INPUT as u64 + 1;
+            match io::stdin().lock().take(most).read_to_end(&mut input) {
+                Ok(_) => hex::parse_input(input),
+                Err(error) => return fail(USAGE, format!("cannot read standard input: {error}")),
+            }
+        }
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) => return fail(USAGE, error),
+    };
+    let decoded = if args.stream { decode::stream(&bytes) } else { decode::datagram(&bytes) };
+    announce(&decoded.text);
+    if decoded.accepted { ExitCode::SUCCESS } else { ExitCode::from(REJECTED) }
 }
 
 /// Measures, and makes the report.

@@ -267,8 +267,13 @@ fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
     for info in ["Join alice", "Challenge", "Preface, Join carl"] {
         assert!(rows.iter().any(|row| row.get("_ws.col.Info") == info), "no {info} in\n{}", all());
     }
-    let begins = |start: &str| rows.iter().any(|row| row.get("_ws.col.Info").starts_with(start));
-    assert!(begins("Ack ") && begins("Line bob: three | seq "), "{}", all());
+    let shows = |words: &str| rows.iter().any(|row| row.get("_ws.col.Info").contains(words));
+    for info in
+        ["Line alice: hello", "Line bob: three", "Whisper to bob: only you", "Left bob (Quit)"]
+    {
+        assert!(shows(info), "no {info} in\n{}", all());
+    }
+    assert!(rows.iter().any(|row| row.get("_ws.col.Info").starts_with("Ack ")), "{}", all());
 
     // Nothing is wrong with it, and nothing but the gap is a warning.
     for row in &rows {
