@@ -343,7 +343,7 @@ impl<'a> Table<'a> {
 
 fn value(step: &Step<'_>) -> String {
     match step.value {
-        Traced::Number(number) if is_moment(step.name) && number > 0 => {
+        Traced::Number(number) if is_moment(step.name, number) => {
             let moment = u64::try_from(number).map(WallTime);
             moment.map_or_else(|_| number.to_string(), |moment| format!("{number}, {moment}"))
         }
@@ -351,7 +351,7 @@ fn value(step: &Step<'_>) -> String {
         Traced::Bool(value) => value.to_string(),
         Traced::Text(text) => format!("\"{}\"", clean(text)),
         Traced::Name(name, number) => format!("{name} ({number})"),
-        Traced::Bytes(bytes) if step.name != "content" && (1..=SHORT).contains(&bytes.len()) => {
+        Traced::Bytes(bytes) if is_opaque(step.name) && (1..=SHORT).contains(&bytes.len()) => {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("<{hex}>")
         }
@@ -359,7 +359,12 @@ fn value(step: &Step<'_>) -> String {
     }
 }
 
-/// The fields that are microseconds since 1970 (§6).
-fn is_moment(name: &str) -> bool {
-    ["id", "sent", "seen", "latest"].contains(&name)
+/// The fields that are microseconds since 1970 (§6); a frame's id is none, and has 16 bits.
+fn is_moment(name: &str, number: i128) -> bool {
+    ["id", "sent", "seen", "latest"].contains(&name) && number > u16::MAX.into()
+}
+
+/// The byte strings that are values; the others are padding, or messages.
+fn is_opaque(name: &str) -> bool {
+    ["cookie", "resume", "token"].contains(&name)
 }
