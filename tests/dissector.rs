@@ -99,10 +99,7 @@ fn rejected_and_unreadable_are_experts_and_nothing_else_is() {
         match vector.meaning.strip_prefix("rejected ") {
             Some(why) => {
                 let name = why.split(['(', ' ']).next().unwrap();
-                assert!(
-                    row[1].contains(name) && row[1].contains('§') || row[1].contains(name),
-                    "{row:?}"
-                );
+                assert!(row[1].contains(name), "{row:?}");
             }
             None => {
                 let unreadable = vector.meaning.contains("unreadable");
@@ -151,7 +148,7 @@ fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
         let bytes = &*vector.bytes;
         let mut cuts: Vec<Vec<&[u8]>> = vec![vec![bytes]];
         // Within a long text one cut is like the next.
-        let wanted = |at: &usize| *at < 120 || at % 97 == 0 || bytes.len() - at < 9;
+        let wanted = |at: &usize| *at < 120 || at.is_multiple_of(97) || bytes.len() - at < 9;
         cuts.extend((1..bytes.len()).filter(wanted).map(|at| vec![&bytes[..at], &bytes[at..]]));
         if bytes.len() < 300 {
             cuts.push(bytes.chunks(1).collect());
