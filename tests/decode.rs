@@ -11,7 +11,10 @@ mod format;
 
 use catalogue::checksummed;
 use chatagram::decode::{self, Decoded};
-use chatagram::protocol::{Datagram, DecodeError, HEADER_LEN, Trace, is_clean};
+use chatagram::protocol::{
+    Datagram, DatagramWriter, DecodeError, Flags, Frame, HEADER_LEN, Header, Preface, Refusal,
+    ServerMessage, Trace, encode_message, is_clean, write_record,
+};
 use format::Golden;
 use proptest::prelude::*;
 use std::io::Write;
@@ -251,14 +254,36 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic_or_reach_the_terminal_as_they_are(
+    fn no_bytes_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         begin in 0..3_usize,
     ) {
-        let mut all = [&[][..], b"CG\x01\x01\x23\x45\x67\x89\0\0\0\0", &vector("notice")[..42]][begin].to_vec();
-        all.extend(bytes);
-        for decoded in [decode::datagram(&all), decode::stream(&all)] {
+        let begins = [&[][..], b"CG\x01\x01\x23\x45\x67\x89\0\0\0\0", &vector("notice")[..42]];
+        let all = [begins[begin], &bytes].concat();
+        let _ = (decode::datagram(&all), decode::stream(&all));
+    }
+
+    #[test]
+    fn no_text_reaches_the_terminal_as_it_is(
+        text in "[\\x00-\\x20\\x7f-\\u{a0}\\u{200e}-\\u{202e}\\u{2066}-\\u{2069}\\u{61c}a-c]{0,40}",
+    ) {
+        let payload = encode_message(&ServerMessage::Notice { text: &text });
+        let frames = [
+            Frame::Once { payload: &payload },
+            Frame::Refused { nonce: 1, reason: Refusal::NameTaken, detail: &text },
+        ];
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        let preface = Preface { flags: Flags::FROM_SERVER, session: 1 };
+        let mut stream = preface.encode().to_vec();
+        for frame in &frames {
+            prop_assert!(writer.push(frame) && write_record(frame, &mut stream));
+        }
+        writer.finish(&Header { flags: Flags::FROM_SERVER, ..Header::default() });
+        for decoded in [decode::datagram(&bytes), decode::stream(&stream)] {
+            prop_assert!(decoded.accepted);
             prop_assert!(decoded.text.lines().all(is_clean), "{}", decoded.text);
+            prop_assert_eq!(decoded.text.contains("§4.2"), !is_clean(&text));
         }
     }
 }
