@@ -13,8 +13,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod decode;
 mod lab;
 
+pub use decode::DecodeArgs;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
 
 /// Why TCP cannot have `--impair`.
@@ -32,6 +34,12 @@ Exit codes:
 130  interrupted
 
 Every option can also be given as an environment variable: CHATAGRAM_ and its name in capitals.";
+
+const DECODE_EXIT_CODES: &str = "\
+Exit codes:
+  0  accepted: a receiver takes it
+  1  rejected
+  2  usage, or no bytes to read";
 
 /// A chat whose transport is the subject: talk over UDP, and see what the network does to it.
 #[derive(Debug, Parser)]
@@ -144,6 +152,13 @@ pub enum Command {
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
+    },
+    /// Read the bytes of a datagram field by field, and say why it is rejected if it is
+    #[command(after_help = DECODE_EXIT_CODES)]
+    Decode {
+        /// What to decode.
+        #[command(flatten)]
+        decode: DecodeArgs,
     },
 }
 

@@ -29,6 +29,7 @@
 //! | [`server`] | the thread that carries bytes between net, hub and history |
 //! | [`client`] | session (without sockets), its threads, input, output, cache |
 //! | [`lab`] | experiments: plans, load, runs on disk, their statistics, the report |
+//! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`places`] | where files lie when nobody says where |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
 //!
@@ -44,6 +45,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod decode;
 pub mod history;
 pub mod hub;
 pub mod impair;

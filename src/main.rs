@@ -22,5 +22,6 @@ fn main() -> ExitCode {
         Command::Lab { lab, logging } => run::lab(&lab, &logging),
         Command::Replay { replay, logging } => run::replay(&replay, &logging),
         Command::Report { dir, logging } => run::report(&dir, &logging),
+        Command::Decode { decode } => run::decode(&decode),
     }
 }

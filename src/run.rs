@@ -14,11 +14,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+mod decode;
 mod lab;
 
+pub use decode::decode;
 pub use lab::{lab, load, replay, report};
 
 const COULD_NOT_START: u8 = 1;
+const REJECTED: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const REFUSED: u8 = 4;

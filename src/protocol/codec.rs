@@ -149,13 +149,30 @@ pub(super) fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>, limit: usize) -
 fn decode_one<'a, T: Deserialize<'a> + Serialize>(
     bytes: &'a [u8],
 ) -> Result<(T, usize), DecodeError> {
+    match read_one(bytes)? {
+        Read { value, used, canonical: true } => Ok((value, used)),
+        Read { .. } => Err(DecodeError::NotCanonical(0)),
+    }
+}
+
+/// A value at the front of some bytes.
+pub(super) struct Read<T> {
+    pub(super) value: T,
+    pub(super) used: usize,
+    /// Whether these are the bytes that encoding gives.
+    pub(super) canonical: bool,
+}
+
+/// Reads a value, however it is written.
+pub(super) fn read_one<'a, T: Deserialize<'a> + Serialize>(
+    bytes: &'a [u8],
+) -> Result<Read<T>, DecodeError> {
     let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, BINCODE)
         .map_err(|_| DecodeError::Malformed(0))?;
     let mut again = [0; MAX_DATAGRAM];
-    match bincode::serde::encode_into_slice(&value, &mut again, BINCODE) {
-        Ok(length) if again[..length] == bytes[..used] => Ok((value, used)),
-        _ => Err(DecodeError::NotCanonical(0)),
-    }
+    let length = bincode::serde::encode_into_slice(&value, &mut again, BINCODE);
+    let canonical = length.is_ok_and(|length| again[..length] == bytes[..used]);
+    Ok(Read { value, used, canonical })
 }
 
 /// Appends `value` unless `out` would grow past `limit`; says whether it did.
@@ -237,6 +254,35 @@ impl DecodeError {
             Self::NotCanonical(at) => Self::NotCanonical(at + by),
             other => other,
         }
+    }
+}
+
+/// What stands where a header's fields stand, whether the datagram is accepted or not. For people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The first two bytes.
+    pub magic: u16,
+    /// The version.
+    pub version: u8,
+    /// The checksum in the header.
+    pub found: u32,
+    /// The checksum of the bytes.
+    pub computed: u32,
+    /// The other fields.
+    pub header: Header,
+}
+
+impl Head {
+    /// Reads the first 40 bytes, if there are as many.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.first_chunk::<HEADER_LEN>()?;
+        Some(Self {
+            magic: u16::from_be_bytes([head[0], head[1]]),
+            version: head[2],
+            found: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+            computed: checksum(bytes),
+            header: Header::read(head),
+        })
     }
 }
 

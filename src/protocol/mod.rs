@@ -19,9 +19,10 @@ mod name;
 mod serial;
 mod stream;
 mod text;
+mod trace;
 
 pub use codec::{
-    Datagram, DatagramWriter, DecodeError, Frames, Invariant, decode_message, encode_message,
+    Datagram, DatagramWriter, DecodeError, Frames, Head, Invariant, decode_message, encode_message,
 };
 pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
@@ -30,3 +31,4 @@ pub use name::{NameError, NameKey, Nickname};
 pub use serial::{unwrap16, unwrap32};
 pub use stream::{Piece, Preface, StreamReader, write_record};
 pub use text::{MAX_TEXT_BYTES, clean, is_clean, split};
+pub use trace::{Step, Trace, Traced};

@@ -1,0 +1,1218 @@
+-- Chatagram in Wireshark and tshark: UDP and TCP, at any port, as proto.md says (§ numbers are its own).
+--
+--   wireshark -X lua_script:scripts/chatagram.lua
+--   tshark -X lua_script:scripts/chatagram.lua -i lo -O chatagram
+--
+-- To have it always, copy this file to the directory that Help > About Wireshark > Folders calls "Personal Lua
+-- Plugins" (~/.local/lib/wireshark/plugins, %APPDATA%\Wireshark\plugins). Wireshark 4.0 or later.
+--
+-- A port that Wireshark knows for something else: Analyze > Decode As, or -d udp.port==5000,chatagram.
+--
+-- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17, chatagram.rejected,
+-- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
+--
+-- What is said about several datagrams (gaps, duplicates, messages sent again, what acknowledges what) is said for each
+-- session, direction and pair of addresses, so that two sides of a relay in one capture are two conversations. It is
+-- found out when a packet is dissected for the first time, which is in order, and remembered by packet number.
+--
+-- Nothing here trusts a length: all reads go through Reader, which looks at what is left first.
+
+local chatagram = Proto("chatagram", "Chatagram")
+
+local HEADER, MAX_DATAGRAM, JOIN_SIZE = 40, 1200, 512
+local PREFACE, MAX_RECORD = 12, 1160
+local REPLAY_WINDOW = 1024
+local DEFAULT_PORT = 2428
+local MAGIC, VERSION = 0x4347, 1
+local FROM_SERVER, ACK = 1, 2
+
+----------------------------------------------------------------------------------------------------------------------
+-- What is on the wire: the tables of §5 and §6. The first of a frame or message is number 0.
+----------------------------------------------------------------------------------------------------------------------
+
+local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
+local LEAVE = { [0] = "Quit", "Timeout", "Shutdown" }
+local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown" }
+
+local function delivery(name) return { name, "enum", DELIVERY } end
+local function reason(values) return { "reason", "enum", values } end
+local u16 = function(name) return { name, "u16" } end
+local u32 = function(name) return { name, "u32" } end
+local u64 = function(name) return { name, "u64" } end
+local moment = function(name) return { name, "moment" } end
+local str = function(name) return { name, "string" } end
+local bytes = function(name, size) return { name, "bytes", size } end
+local payload = { "payload", "payload" }
+
+-- `from`: who may send it. `session`: whether the header's session is to be 0 or not (§5).
+local FRAMES = {
+  [0] = { name = "Padding", from = "CS", bytes("content") },
+  { name = "Heartbeat", from = "CS", session = true },
+  { name = "Once", from = "CS", session = true, payload },
+  { name = "Unordered", from = "CS", session = true, u16("id"), payload },
+  { name = "Ordered", from = "CS", session = true, u16("id"), payload },
+  { name = "Join", from = "C", session = false, u64("nonce"), bytes("cookie"), str("nickname"), delivery("delivery"),
+    bytes("resume"), moment("seen"), u16("next") },
+  { name = "Challenge", from = "S", session = false, u64("nonce"), bytes("cookie", 20) },
+  { name = "Refused", from = "S", session = false, u64("nonce"), reason(REFUSAL), str("detail") },
+  { name = "PathChallenge", from = "S", session = true, bytes("cookie", 8) },
+  { name = "PathResponse", from = "C", session = true, bytes("cookie", 8) },
+  { name = "Reset", from = "S", session = true },
+}
+
+local FROM_CLIENT = {
+  [0] = { name = "Say", u16("number"), moment("sent"), str("text") },
+  { name = "Whisper", u16("number"), moment("sent"), str("to"), str("text") },
+  { name = "Leave", u16("next") },
+  { name = "Deliver", delivery("delivery") },
+}
+
+local OF_SERVER = {
+  [0] = { name = "Welcome", u64("nonce"), u16("peer"), bytes("token", 16), str("nickname"), str("room"),
+    u32("heartbeat_ms"), u32("expiry_ms"), u16("burst"), u16("rate"), u16("peers"), u16("replay"),
+    { "complete", "bool" }, moment("latest") },
+  { name = "Present", u16("peer"), str("nickname"), u16("next") },
+  { name = "History", moment("id"), str("from"), str("text") },
+  { name = "Joined", u16("peer"), str("nickname"), u16("next"), u16("peers") },
+  { name = "Left", u16("peer"), str("nickname"), u16("next"), u16("peers"), reason(LEAVE) },
+  { name = "Line", moment("id"), { "upstream", "i32" }, u16("peer"), u16("number"), str("from"), str("text") },
+  { name = "Accepted", u16("number"), moment("id") },
+  { name = "Whisper", moment("id"), { "upstream", "i32" }, u16("peer"), str("from"), str("text") },
+  { name = "Whispered", u16("number"), moment("id"), str("to"), str("text") },
+  { name = "NotHere", u16("number"), str("to") },
+  { name = "Notice", str("text") },
+  { name = "Closing", reason(LEAVE), str("detail") },
+}
+
+----------------------------------------------------------------------------------------------------------------------
+-- Fields: chatagram.sequence of the header, chatagram.join.nickname of a frame, chatagram.line.text of a message
+----------------------------------------------------------------------------------------------------------------------
+
+local F, listed = {}, {}
+
+local function field(name, make, ...)
+  if not F[name] then
+    F[name] = make("chatagram." .. name, ...)
+    listed[#listed + 1] = F[name]
+  end
+  return F[name]
+end
+
+local CHECKSUM_STATUS = { [0] = "Bad", "Good", "Unverified" }
+
+field("magic", ProtoField.uint16, "magic", base.HEX)
+field("version", ProtoField.uint8, "version", base.DEC)
+field("flags", ProtoField.uint8, "flags", base.HEX)
+field("flags.from_server", ProtoField.bool, "FROM_SERVER", 8, nil, FROM_SERVER)
+field("flags.ack", ProtoField.bool, "ACK", 8, nil, ACK)
+field("flags.unknown", ProtoField.uint8, "must be 0", base.HEX, nil, 0xfc)
+field("checksum", ProtoField.uint32, "checksum", base.HEX)
+field("checksum.status", ProtoField.uint8, "checksum status", base.DEC, CHECKSUM_STATUS)
+field("checksum.calculated", ProtoField.uint32, "checksum of these bytes", base.HEX)
+field("session", ProtoField.uint64, "session", base.HEX)
+field("sequence", ProtoField.uint32, "sequence", base.DEC)
+field("acknowledgment", ProtoField.uint32, "acknowledgment", base.DEC)
+field("ack_bitmap", ProtoField.uint64, "ack_bitmap", base.HEX)
+field("acknowledged", ProtoField.uint32, "acknowledged number", base.DEC)
+field("timestamp", ProtoField.uint32, "timestamp", base.DEC)
+field("ack_delay", ProtoField.uint16, "ack_delay", base.DEC)
+field("window", ProtoField.uint16, "window", base.DEC)
+field("length", ProtoField.uint32, "length", base.DEC)
+field("record", ProtoField.uint16, "length of the record", base.DEC)
+field("frame", ProtoField.uint32, "frame", base.DEC, (function()
+  local names = {}
+  for number, spec in pairs(FRAMES) do names[number] = spec.name end
+  return names
+end)())
+field("message", ProtoField.string, "message")
+field("data", ProtoField.bytes, "not decoded")
+field("rejected", ProtoField.string, "rejected")
+field("unreadable", ProtoField.string, "unreadable message")
+
+field("gap", ProtoField.uint32, "datagrams missing before this one", base.DEC)
+field("late", ProtoField.framenum, "its gap was noticed at", base.NONE)
+field("duplicate", ProtoField.framenum, "same datagram as", base.NONE, frametype.DUP_ACK)
+field("again", ProtoField.framenum, "message was first in", base.NONE)
+field("again.count", ProtoField.uint32, "times the message was sent so far", base.DEC)
+field("again.time", ProtoField.relative_time, "time since the first")
+field("acks", ProtoField.framenum, "acknowledges", base.NONE, frametype.ACK)
+field("acks.time", ProtoField.relative_time, "time from there to here")
+field("acked_in", ProtoField.framenum, "acknowledged in", base.NONE, frametype.ACK)
+field("acked_time", ProtoField.relative_time, "time until acknowledged")
+field("response_to", ProtoField.framenum, "answers", base.NONE, frametype.RESPONSE)
+field("response_in", ProtoField.framenum, "answered in", base.NONE, frametype.REQUEST)
+field("response_time", ProtoField.relative_time, "time until answered")
+
+local MAKE = {
+  u16 = function(name, label) return field(name, ProtoField.uint16, label, base.DEC) end,
+  u32 = function(name, label) return field(name, ProtoField.uint32, label, base.DEC) end,
+  u64 = function(name, label) return field(name, ProtoField.uint64, label, base.DEC) end,
+  moment = function(name, label) return field(name, ProtoField.uint64, label, base.DEC) end,
+  i32 = function(name, label) return field(name, ProtoField.int32, label, base.DEC) end,
+  bool = function(name, label) return field(name, ProtoField.bool, label) end,
+  string = function(name, label) return field(name, ProtoField.string, label) end,
+  bytes = function(name, label) return field(name, ProtoField.bytes, label) end,
+  payload = function(name, label) return field(name, ProtoField.bytes, label) end,
+  enum = function(name, label, values) return field(name, ProtoField.uint32, label, base.DEC, values) end,
+}
+
+for _, specs in ipairs({ FRAMES, FROM_CLIENT, OF_SERVER }) do
+  for _, spec in pairs(specs) do
+    for _, part in ipairs(spec) do
+      local label, kind, more = part[1], part[2], part[3]
+      part.field = MAKE[kind](spec.name:lower() .. "." .. label, label, more)
+    end
+  end
+end
+-- `payload` is one table in three frames, each with a field of its own.
+local PAYLOAD = {}
+for _, spec in pairs(FRAMES) do PAYLOAD[spec.name] = F[spec.name:lower() .. ".payload"] end
+
+chatagram.fields = listed
+
+----------------------------------------------------------------------------------------------------------------------
+-- Expert information
+----------------------------------------------------------------------------------------------------------------------
+
+local E, experts = {}, {}
+
+local function complaint(name, text, group, severity)
+  E[name] = ProtoExpert.new("chatagram.expert." .. name:lower(), text, group, severity)
+  experts[#experts + 1] = E[name]
+end
+
+local REASONS = {
+  TooShort = "§8.1 check 1: a datagram has at least 40 bytes",
+  TooLong = "§8.1 check 2: a datagram has at most 1,200 bytes",
+  Magic = "§8.1 check 3: the magic is 0x4347, the letters CG",
+  Checksum = "§8.1 check 4: the checksum is wrong, the datagram was damaged",
+  Version = "§8.1 check 5: the version is 1",
+  Flags = "§8.1 check 6: a flag that version 1 does not define",
+  Malformed = "§8.1 check 7: what begins here is no frame",
+  NotCanonical = "§8.1 check 8: not in its one encoding (§2.3)",
+}
+for name, text in pairs(REASONS) do
+  complaint(name, text, name == "Checksum" and expert.group.CHECKSUM or expert.group.MALFORMED, expert.severity.ERROR)
+end
+complaint("Unreadable", "§8.3: no message of the sender's table; ignored", expert.group.PROTOCOL, expert.severity.WARN)
+complaint("Misplaced", "§5: a frame in a place where it is ignored", expert.group.PROTOCOL, expert.severity.WARN)
+complaint("Small", "§7.2: a Join in a datagram below 512 bytes; dropped", expert.group.PROTOCOL, expert.severity.WARN)
+complaint("Unclean", "§4.2: characters that no sender may send, shown as U+FFFD", expert.group.SECURITY, expert.severity.WARN)
+complaint("Gap", "§7.3: sequence numbers are missing: lost, or overtaken", expert.group.SEQUENCE, expert.severity.WARN)
+complaint("Late", "§7.3: came after a larger number", expert.group.SEQUENCE, expert.severity.NOTE)
+complaint("Duplicate", "§7.3: this sequence number was here before; ignored", expert.group.SEQUENCE, expert.severity.NOTE)
+complaint("Reused", "§7.3: a sequence number used for a second datagram", expert.group.SEQUENCE, expert.severity.ERROR)
+complaint("Again", "§7.5: a reliable message again, in a new datagram", expert.group.SEQUENCE, expert.severity.NOTE)
+complaint("Refused", "§7.2: the server does not let the client in", expert.group.RESPONSE_CODE, expert.severity.NOTE)
+complaint("Reset", "§7.8: the server knows no such session", expert.group.SEQUENCE, expert.severity.WARN)
+complaint("Cut", "the capture does not have all of it", expert.group.UNDECODED, expert.severity.NOTE)
+
+chatagram.experts = experts
+
+----------------------------------------------------------------------------------------------------------------------
+-- Small things
+----------------------------------------------------------------------------------------------------------------------
+
+-- Lua 5.2 (Wireshark 4.0 to 4.2) and 5.4 (later) have no operator or library in common.
+local bxor
+if bit32 then
+  bxor = bit32.bxor
+elseif bit then
+  bxor = function(a, b) return bit.bxor(a, b) % 4294967296 end
+else
+  bxor = load("return function(a, b) return a ~ b end")()
+end
+
+local CRC = {}
+for i = 0, 255 do
+  local crc = i
+  for _ = 1, 8 do
+    local half = math.floor(crc / 2)
+    crc = crc % 2 == 1 and bxor(half, 0xEDB88320) or half
+  end
+  CRC[i] = crc
+end
+
+local function crc32(text) -- §3.2
+  local crc = 0xFFFFFFFF
+  for i = 1, #text do
+    crc = bxor(CRC[bxor(crc % 256, text:byte(i))], math.floor(crc / 256))
+  end
+  return bxor(crc, 0xFFFFFFFF)
+end
+
+local function raw(tvb, from, length)
+  return length > 0 and tvb:raw(from, length) or ""
+end
+
+-- RFC 3629: no surrogates, nothing longer than need be, nothing above U+10FFFF.
+local function is_utf8(text)
+  local i, n = 1, #text
+  while i <= n do
+    local a, b = text:byte(i, i + 1)
+    local more
+    if a < 0x80 then
+      more = 0
+    elseif a >= 0xC2 and a <= 0xDF then
+      more = 1
+    elseif a >= 0xE0 and a <= 0xEF then
+      more = 2
+      if not b or (a == 0xE0 and b < 0xA0) or (a == 0xED and b > 0x9F) then return false end
+    elseif a >= 0xF0 and a <= 0xF4 then
+      more = 3
+      if not b or (a == 0xF0 and b < 0x90) or (a == 0xF4 and b > 0x8F) then return false end
+    else
+      return false
+    end
+    for k = i + 1, i + more do
+      local c = text:byte(k)
+      if not c or c < 0x80 or c > 0xBF then return false end
+    end
+    i = i + more + 1
+  end
+  return true
+end
+
+-- What a string is shown as (§4.2): no control, no character that turns text around. UTF-8 in, UTF-8 out.
+local REPLACEMENT = "\239\191\189"
+local UNSAFE = {
+  "[\0-\8\10-\31\127]", "\194[\128-\159]", "\216\156", "\226\128[\142\143\168-\174]", "\226\129[\166-\169]",
+}
+local function clean(text)
+  local safe = text:gsub("\t", " ")
+  for _, pattern in ipairs(UNSAFE) do safe = safe:gsub(pattern, REPLACEMENT) end
+  return safe
+end
+
+-- At most so many characters, for a column.
+local function short(text)
+  local LIMIT = 60
+  local seen = 0
+  for at in text:gmatch("()[\0-\127\194-\244]") do
+    seen = seen + 1
+    if seen > LIMIT then return text:sub(1, at - 1) .. "…" end
+  end
+  return text
+end
+
+local function unwrap(wire, near, modulus) -- §2.2
+  local d = (wire - near) % modulus
+  if d >= modulus / 2 then d = d - modulus end
+  return near + d
+end
+
+local function seconds(duration)
+  if not duration or duration < 0 then duration = 0 end
+  local whole = math.floor(duration)
+  return NSTime.new(whole, math.floor((duration - whole) * 1e9 + 0.5))
+end
+
+-- Microseconds since 1970 as a date; nothing where it is no date.
+local function date(hi, lo)
+  local at = hi * 4294967296 + lo
+  local second = math.floor(at / 1000000)
+  if second < 1 or second > 253402300799 then return nil end
+  return os.date("!%Y-%m-%d %H:%M:%S", second) .. string.format(".%06d UTC", at % 1000000)
+end
+
+local function joined(list, by)
+  return table.concat(list, by or ", ")
+end
+
+-- 9, 8, 7, 5 as "9 to 7, 5".
+local function ranges(numbers)
+  local out, i = {}, 1
+  while i <= #numbers do
+    local last = i
+    while numbers[last + 1] and (numbers[last] - numbers[last + 1]) % 4294967296 == 1 do last = last + 1 end
+    if last > i + 1 then
+      out[#out + 1] = string.format("%d to %d", numbers[i], numbers[last])
+      i = last + 1
+    else
+      out[#out + 1] = string.format("%d", numbers[i])
+      i = i + 1
+    end
+  end
+  return joined(out)
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- Reader: values of §2.3, one after another. After the first failure (`err`) it reads nothing more.
+----------------------------------------------------------------------------------------------------------------------
+
+local Reader = {}
+Reader.__index = Reader
+
+local function reader(tvb, from, to)
+  return setmetatable({ tvb = tvb, pos = from, stop = to }, Reader)
+end
+
+function Reader:fail(at, text)
+  self.err = { at = at, text = text }
+end
+
+function Reader:left()
+  return self.stop - self.pos
+end
+
+-- An integer: its range, its value if it has at most 32 bits, and its two halves.
+function Reader:int(bits, what)
+  local at, left = self.pos, self:left()
+  if left < 1 then return self:fail(at, what .. " is missing: the bytes end here") end
+  local first = self.tvb(at, 1):uint()
+  local size = first <= 250 and 0 or ({ [251] = 2, [252] = 4, [253] = 8 })[first]
+  if not size then return self:fail(at, string.format("%s: the byte %d begins no integer", what, first)) end
+  if size * 8 > bits then return self:fail(at, string.format("%s: %d bytes are no u%d", what, size, bits)) end
+  if left - 1 < size then
+    return self:fail(at, string.format("%s: %d bytes should follow, %d are left", what, size, left - 1))
+  end
+  local hi, lo, least = 0, first, 0
+  if size == 2 then
+    lo, least = self.tvb(at + 1, 2):uint(), 251
+  elseif size == 4 then
+    lo, least = self.tvb(at + 1, 4):uint(), 65536
+  elseif size == 8 then
+    hi, lo = self.tvb(at + 1, 4):uint(), self.tvb(at + 5, 4):uint()
+  end
+  if (size == 8 and hi == 0) or lo < least then
+    self.loose = self.loose or { at = at, text = string.format("%s: %d fits fewer than %d bytes", what, lo, size + 1) }
+  end
+  self.pos = at + 1 + size
+  return self.tvb(at, 1 + size), lo, hi
+end
+
+-- A length and so many bytes: where they begin, how many, and the range of the length.
+function Reader:sized(what)
+  local at = self.pos
+  local range, lo, hi = self:int(64, "the length of " .. what)
+  if not range then return nil end
+  if hi > 0 or lo > self:left() then
+    local claim = hi > 0 and "more than 4 billion" or string.format("%d", lo)
+    return self:fail(at, string.format("%s says it has %s bytes, %d are left", what, claim, self:left()))
+  end
+  local from = self.pos
+  self.pos = from + lo
+  return from, lo, range
+end
+
+local READ = {}
+
+local function unsigned(bits)
+  return function(r, tree, name, part)
+    local range, lo = r:int(bits, name)
+    if not range then return nil end
+    tree:add(part.field, range, lo)
+    return lo
+  end
+end
+READ.u16, READ.u32 = unsigned(16), unsigned(32)
+
+function READ.u64(r, tree, name, part)
+  local range, lo, hi = r:int(64, name)
+  if not range then return nil end
+  tree:add(part.field, range, UInt64.new(lo, hi))
+  return string.format("%08x%08x", hi, lo)
+end
+
+function READ.moment(r, tree, name, part)
+  local range, lo, hi = r:int(64, name)
+  if not range then return nil end
+  local item = tree:add(part.field, range, UInt64.new(lo, hi))
+  local shown = date(hi, lo)
+  if shown then item:append_text(" (" .. shown .. ")") end
+  return string.format("%08x%08x", hi, lo)
+end
+
+function READ.i32(r, tree, name, part)
+  local range, n = r:int(32, name)
+  if not range then return nil end
+  local half = math.floor(n / 2)
+  local value = n % 2 == 0 and half or -half - 1
+  tree:add(part.field, range, value):append_text(" µs")
+  return value
+end
+
+function READ.enum(r, tree, name, part)
+  local at = r.pos
+  local range, n = r:int(32, name)
+  if not range then return nil end
+  tree:add(part.field, range, n)
+  local known = part[3][n]
+  if not known then return r:fail(at, string.format("%s: %d is none", name, n)) end
+  return known
+end
+
+function READ.bool(r, tree, name, part)
+  local at = r.pos
+  if r:left() < 1 then return r:fail(at, name .. " is missing: the bytes end here") end
+  local range = r.tvb(at, 1)
+  local n = range:uint()
+  if n > 1 then return r:fail(at, string.format("%s: %d is neither 0 nor 1", name, n)) end
+  tree:add(part.field, range, n == 1)
+  r.pos = at + 1
+  return n == 1
+end
+
+function READ.bytes(r, tree, name, part)
+  local size = part[3]
+  if size then
+    local at = r.pos
+    if r:left() < size then
+      return r:fail(at, string.format("%s has %d bytes, %d are left", name, size, r:left()))
+    end
+    tree:add(part.field, r.tvb(at, size))
+    r.pos = at + size
+    return raw(r.tvb, at, size)
+  end
+  local from, length, range = r:sized(name)
+  if not from then return nil end
+  tree:add(F.length, range, length)
+  tree:add(part.field, r.tvb(from, length))
+  return raw(r.tvb, from, length)
+end
+
+function READ.string(r, tree, name, part)
+  local from, length, range = r:sized(name)
+  if not from then return nil end
+  local text = raw(r.tvb, from, length)
+  if not is_utf8(text) then
+    tree:add(F.data, r.tvb(from, length))
+    return r:fail(from, name .. " is not UTF-8")
+  end
+  local safe = clean(text)
+  tree:add(F.length, range, length)
+  local item = tree:add(part.field, r.tvb(from, length), safe)
+  if safe ~= text then item:add_proto_expert_info(E.Unclean) end
+  return safe
+end
+
+-- The fields of a frame or message, in the order of its table.
+local function read_fields(r, tree, spec, into)
+  for _, part in ipairs(spec) do
+    if r.err then return end
+    into[part[1]] = READ[part[2]](r, tree, part[1], part)
+  end
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- Messages (§6) and frames (§5)
+----------------------------------------------------------------------------------------------------------------------
+
+-- What a column says of a frame or message: "Line alice: hello", "Say hello", "Left bob (Timeout)".
+local function summary(it)
+  local words = { it.name }
+  local who = it.to or it.nickname or it.from
+  if it.to and it.name ~= "NotHere" then words[2] = "to" end
+  if it.name == "Accepted" then who = string.format("%d", it.number or 0) end
+  if it.name == "Deliver" then who = it.delivery end
+  if who then words[#words + 1] = short(who) end
+  if type(it.reason) == "string" then words[#words + 1] = "(" .. it.reason .. ")" end
+  if it.name == "Join" and it.cookie and it.cookie ~= "" then words[#words + 1] = "(with cookie)" end
+  local out, text = joined(words, " "), it.text or it.detail
+  if not text or text == "" then return out end
+  return out .. (#words > 1 and ": " or " ") .. short(text)
+end
+
+-- §8.3: exactly one message of the sender's table.
+local function read_message(tvb, from, length, tree, from_server)
+  local specs = from_server and OF_SERVER or FROM_CLIENT
+  local r = reader(tvb, from, from + length)
+  local sub = tree:add(tvb(from, length), "Message")
+  local message = { name = "unreadable message" }
+  local range, number = r:int(32, "the message's number")
+  local spec = range and specs[number]
+  if spec then
+    message.name = spec.name
+    sub:set_text("Message " .. spec.name)
+    sub:add(F.message, range, spec.name):append_text(string.format(" (%d)", number))
+    read_fields(r, sub, spec, message)
+  elseif range then
+    r:fail(from, string.format("no message of a %s has the number %d", from_server and "server" or "client", number))
+  end
+  local verdict, why
+  if r.err then
+    verdict, why = "Malformed(0)", r.err
+  elseif r.loose then
+    verdict, why = "NotCanonical(0)", r.loose
+  elseif r:left() > 0 then
+    verdict = string.format("Malformed(%d)", r.pos - from)
+    why = { at = r.pos, text = string.format("%d bytes follow the message", r:left()) }
+  end
+  if verdict then
+    message = { name = "unreadable message", unreadable = true }
+    sub:set_text("Message: unreadable")
+    sub:add(F.unreadable, tvb(from, length), verdict):set_generated()
+    sub:add_proto_expert_info(E.Unreadable,
+      string.format("%s: %s (§8.3: ignored, but acknowledged)", verdict, why.text))
+  else
+    sub:append_text(": " .. summary(message))
+  end
+  return message
+end
+
+-- One frame. Problems are in the reader; what was read until then is in the tree.
+local function read_frame(r, tree, from_server)
+  local at = r.pos
+  local sub = tree:add(r.tvb(at, r:left()), "Frame")
+  local frame = { name = "Frame", tree = sub, at = at }
+  local range, number = r:int(32, "the frame's number")
+  if not range then return frame end
+  sub:add(F.frame, range, number)
+  local spec = FRAMES[number]
+  if not spec then
+    r:fail(at, string.format("no frame has the number %d", number))
+    return frame
+  end
+  frame.name, frame.spec = spec.name, spec
+  sub:set_text("Frame " .. spec.name)
+  for _, part in ipairs(spec) do
+    if r.err then return frame end
+    if part == payload then
+      local from, length, of = r:sized("payload")
+      if not from then return frame end
+      sub:add(F.length, of, length)
+      sub:add(PAYLOAD[spec.name], r.tvb(from, length))
+      if not r.loose then frame.message = read_message(r.tvb, from, length, sub, from_server) end
+    else
+      frame[part[1]] = READ[part[2]](r, sub, part[1], part)
+    end
+  end
+  if r.err then return frame end
+  sub:set_len(r.pos - at)
+  local what = frame.message and summary(frame.message) or summary(frame)
+  if frame.id then
+    sub:set_text(string.format("Frame %s %d: %s", spec.name, frame.id, what))
+  elseif frame.message then
+    sub:set_text(string.format("Frame %s: %s", spec.name, what))
+  elseif spec.name == "Padding" then
+    sub:append_text(string.format(", %d bytes", #(frame.content or "")))
+  else
+    sub:set_text("Frame " .. what)
+  end
+  if frame.name == "Refused" then sub:add_proto_expert_info(E.Refused) end
+  if frame.name == "Reset" then sub:add_proto_expert_info(E.Reset) end
+  return frame
+end
+
+local function reject(tree, name, detail, text)
+  tree:add(F.rejected, detail):set_generated()
+  tree:add_proto_expert_info(E[name], string.format("%s: %s", detail, text or REASONS[name]))
+end
+
+-- Why what was just read is no frame in its one encoding, if so: name, place (frame's begin), text.
+local function fault(r, frame)
+  if r.err then return "Malformed", frame.at, r.err.text end
+  if r.loose then return "NotCanonical", frame.at, r.loose.text end
+  return nil
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- What several packets say together. Filled when a packet is dissected for the first time.
+----------------------------------------------------------------------------------------------------------------------
+
+local found          -- by packet number and place in it: what was found out about that datagram
+local senders        -- by session, direction and addresses: numbers and messages sent
+local requests       -- by what an answer repeats: who asked last
+local streams        -- by TCP stream and direction
+local column         -- what the Info column says so far, where one packet has several records
+
+function chatagram.init()
+  found, senders, requests, streams, column = {}, {}, {}, {}, nil
+end
+
+local function ends(pinfo)
+  local src = tostring(pinfo.src) .. " " .. pinfo.src_port
+  local dst = tostring(pinfo.dst) .. " " .. pinfo.dst_port
+  return src, dst
+end
+
+local function sender(session, from_server, from, to)
+  local key = joined({ session, from_server and "S" or "C", from, to }, "|")
+  local it = senders[key]
+  if not it then
+    it = { sent = {}, missing = {}, messages = {} }
+    senders[key] = it
+  end
+  return it
+end
+
+-- Gaps, duplicates, latecomers (§7.3).
+local function number_it(me, it, sequence, checksum)
+  if not me.largest then
+    me.largest = sequence
+  end
+  local number = unwrap(sequence, me.largest, 4294967296)
+  local before = me.sent[number]
+  if before then
+    if before.checksum == checksum then it.duplicate = before.frame else it.reused = before.frame end
+    return
+  elseif number <= me.largest - REPLAY_WINDOW then
+    it.old = me.largest - number
+    return
+  end
+  me.sent[number] = it
+  it.number, it.checksum = number, checksum
+  if number > me.largest then
+    local missing = number - me.largest - 1
+    if missing > 0 then
+      it.gap = { count = missing, first = (me.largest + 1) % 4294967296, last = (number - 1) % 4294967296 }
+      -- A jump may be of any size; only numbers that may still come are kept.
+      for n = math.max(me.largest + 1, number - REPLAY_WINDOW), number - 1 do me.missing[n] = it end
+    end
+    me.largest = number
+  elseif me.missing[number] then
+    it.late = me.missing[number].frame
+    me.missing[number] = nil
+  end
+end
+
+-- The datagrams of the other end that this one is the first to acknowledge.
+local function acknowledge(other, it, numbers, now)
+  if not other.largest then return end
+  it.acks = {}
+  for _, wire in ipairs(numbers) do
+    local sent = other.sent[unwrap(wire, other.largest, 4294967296)]
+    if sent and not sent.acked then
+      sent.acked = { frame = it.frame, time = now - sent.time }
+      it.acks[#it.acks + 1] = { frame = sent.frame, number = wire, time = now - sent.time }
+    end
+  end
+end
+
+-- Reliable messages that were sent before (§7.4).
+local function message_again(me, it, index, id, now)
+  me.largest_id = me.largest_id or id
+  local number = unwrap(id, me.largest_id, 65536)
+  if number > me.largest_id then me.largest_id = number end
+  local first = me.messages[number]
+  if first then
+    first.count = first.count + 1
+    it.again[index] = { frame = first.frame, count = first.count, time = now - first.time }
+  else
+    me.messages[number] = { frame = it.frame, time = now, count = 1 }
+  end
+end
+
+-- Questions by what their answers repeat: a nonce, a number, a cookie. The last one asked counts.
+local function ask(kind, key, it, index, now)
+  it.asked[index] = it.asked[index] or { frame = it.frame, time = now }
+  requests[kind .. "|" .. key] = it.asked[index]
+end
+
+local function answer(kind, key, it, index, now)
+  local request = requests[kind .. "|" .. key]
+  if not request or request.frame == it.frame then return end
+  local time = now - request.time
+  it.answers[index] = { frame = request.frame, time = time }
+  if not request.answered then request.answered = { frame = it.frame, time = time } end
+end
+
+-- `here` names the conversation, whoever speaks.
+local function relate(frame, index, it, here, now)
+  local m = frame.message or {}
+  if frame.name == "Join" then
+    -- Without a cookie it is answered by Challenge, with one (and over TCP) by Welcome, always by Refused.
+    if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
+    ask("join", here .. frame.nonce, it, index, now)
+  elseif frame.name == "Challenge" then
+    answer("plain", here .. frame.nonce, it, index, now)
+  elseif frame.name == "Refused" then
+    answer("join", here .. frame.nonce, it, index, now)
+  elseif frame.name == "PathChallenge" then
+    ask("path", here .. frame.cookie, it, index, now)
+  elseif frame.name == "PathResponse" then
+    answer("path", here .. frame.cookie, it, index, now)
+  elseif it.again[index] or m.unreadable then
+    return
+  elseif m.name == "Welcome" then
+    answer("join", here .. m.nonce, it, index, now)
+  elseif m.name == "Say" then
+    ask("say", here .. m.number, it, index, now)
+  elseif m.name == "Accepted" then
+    answer("say", here .. m.number, it, index, now)
+  elseif m.name == "Whisper" and m.number then
+    ask("whisper", here .. m.number, it, index, now)
+  elseif m.name == "Whispered" or m.name == "NotHere" then
+    answer("whisper", here .. m.number, it, index, now)
+  elseif m.name == "Leave" then
+    ask("leave", here, it, index, now)
+  elseif m.name == "Closing" then
+    answer("leave", here, it, index, now)
+  end
+end
+
+local function new_entry(pinfo)
+  return { frame = pinfo.number, time = pinfo.rel_ts, again = {}, asked = {}, answers = {} }
+end
+
+local function generated(tree, field_, value)
+  return tree:add(field_, value):set_generated()
+end
+
+local function show_relations(frame, index, it)
+  local tree = frame.tree
+  local again = it.again[index]
+  if again then
+    generated(tree, F.again, again.frame)
+    generated(tree, F["again.count"], again.count)
+    generated(tree, F["again.time"], seconds(again.time))
+    tree:add_proto_expert_info(E.Again, string.format(
+      "message %d again, first in packet %d: sent again because unacknowledged, or a copy (§7.5)",
+      frame.id, again.frame))
+  end
+  local asked = it.asked[index]
+  if asked and asked.answered then
+    generated(tree, F.response_in, asked.answered.frame)
+    generated(tree, F.response_time, seconds(asked.answered.time))
+  end
+  local answers = it.answers[index]
+  if answers then
+    generated(tree, F.response_to, answers.frame)
+    generated(tree, F.response_time, seconds(answers.time))
+  end
+end
+
+local function say(pinfo, place, text)
+  local before = column
+  if before and before.packet == pinfo.number and before.place < place then
+    text = before.text .. "; " .. text
+  end
+  column = { packet = pinfo.number, place = place, text = text }
+  pinfo.cols.protocol = "Chatagram"
+  pinfo.cols.info = text
+end
+
+-- ICMP quotes the datagram it complains of. That one was not sent again.
+local icmp, icmp6 = Field.new("icmp"), Field.new("icmpv6")
+local function is_quoted()
+  return icmp() ~= nil or icmp6() ~= nil
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- UDP (§3)
+----------------------------------------------------------------------------------------------------------------------
+
+local function read_header(tvb, tree)
+  local h = {}
+  local function number(name, at, size)
+    local range = tvb(at, size)
+    h[name] = range:uint()
+    return tree:add(F[name], range), range
+  end
+  number("magic", 0, 2)
+  number("version", 2, 1)
+  local flags, range = number("flags", 3, 1)
+  h.from_server, h.ack = h.flags % 2 == 1, math.floor(h.flags / 2) % 2 == 1
+  local names = {}
+  if h.from_server then names[1] = "FROM_SERVER" end
+  if h.ack then names[#names + 1] = "ACK" end
+  flags:append_text(" [" .. joined(names) .. "]")
+  flags:add(F["flags.from_server"], range)
+  flags:add(F["flags.ack"], range)
+  if h.flags > 3 then flags:add(F["flags.unknown"], range) end
+  h.checksum_item = number("checksum", 4, 4)
+  if h.version ~= VERSION then return h end
+  tree:add(F.session, tvb(8, 8))
+  h.session = tvb(8, 8):bytes():tohex()
+  h.outside = h.session == "0000000000000000"
+  number("sequence", 16, 4)
+  number("acknowledgment", 20, 4)
+  local bitmap = tree:add(F.ack_bitmap, tvb(24, 8))
+  number("timestamp", 32, 4):append_text(" µs of the sender's clock")
+  local delay = number("ack_delay", 36, 2)
+  number("window", 38, 2)
+  h.acknowledged = {}
+  if h.ack then
+    h.acknowledged[1] = h.acknowledgment
+    for i = 0, 63 do
+      local byte = tvb(31 - math.floor(i / 8), 1):uint()
+      if math.floor(byte / 2 ^ (i % 8)) % 2 == 1 then
+        h.acknowledged[#h.acknowledged + 1] = (h.acknowledgment - 1 - i) % 4294967296
+      end
+    end
+    local list = ranges(h.acknowledged)
+    bitmap:append_text(" (with acknowledgment: " .. list .. ")")
+    for _, n in ipairs(h.acknowledged) do generated(bitmap, F.acknowledged, n) end
+    if h.ack_delay == 65535 then
+      delay:append_text(" (6.5535 s or more)")
+    else
+      delay:append_text(string.format(" (%.1f ms)", h.ack_delay / 10))
+    end
+  end
+  return h
+end
+
+local function check_sum(tvb, h, length, cut)
+  local item = h.checksum_item
+  if cut then
+    generated(item, F["checksum.status"], 2)
+    return true
+  end
+  local sum = crc32(raw(tvb, 0, 4) .. raw(tvb, 8, length - 8))
+  local good = sum == h.checksum
+  item:append_text(good and " [right]" or string.format(" [wrong: these bytes give 0x%08x]", sum))
+  generated(item, F["checksum.status"], good and 1 or 0)
+  generated(item, F["checksum.calculated"], sum)
+  return good, sum
+end
+
+-- The first check that fails (§8.1), as in the vectors, if it is of the header.
+local function judge(h, length, good, sum)
+  if length > MAX_DATAGRAM then return "TooLong", "TooLong" end
+  if h.magic ~= MAGIC then return "Magic", string.format("Magic(%d)", h.magic) end
+  if not good then
+    return "Checksum", string.format("Checksum { found: 0x%08x, computed: 0x%08x }", h.checksum, sum)
+  end
+  if h.version ~= VERSION then return "Version", string.format("Version(%d)", h.version) end
+  if h.flags > 3 then return "Flags", string.format("Flags(%d)", h.flags) end
+  return nil
+end
+
+local function is_misplaced(frame, index, h)
+  local spec = frame.spec
+  if not spec.from:find(h.from_server and "S" or "C", 1, true) then return true end
+  if spec.session ~= nil and spec.session == h.outside then return true end
+  -- §5: in session 0 only the first frame counts.
+  return h.outside and index > 1 and spec.name ~= "Padding"
+end
+
+-- §3.1: what is outside of a session's state has no number in it.
+local function is_inside(h, frames)
+  local first = frames[1] and frames[1].name
+  return not h.outside and first ~= "PathChallenge" and first ~= "Reset"
+end
+
+local function track(pinfo, h, frames, it)
+  local from, to = ends(pinfo)
+  local here = (h.from_server and to .. "|" .. from or from .. "|" .. to) .. "|" .. h.session .. "|"
+  local now = it.time
+  local inside = is_inside(h, frames)
+  local me
+  if inside then
+    me = sender(h.session, h.from_server, from, to)
+    number_it(me, it, h.sequence, h.checksum)
+    if it.duplicate or it.old then return end
+    if h.ack then acknowledge(sender(h.session, not h.from_server, to, from), it, h.acknowledged, now) end
+  end
+  for index, frame in ipairs(frames) do
+    if inside and frame.id then message_again(me, it, index, frame.id, now) end
+    -- Nonces are of no session: the Welcome is in one, the Join was not.
+    local nonce = frame.nonce or (frame.message and frame.message.nonce)
+    relate(frame, index, it, nonce and from < to and from .. to or nonce and to .. from or here, now)
+  end
+end
+
+local function show_found(tree, h, it)
+  if it.gap then
+    local gap = it.gap
+    generated(tree, F.gap, math.min(gap.count, 4294967295))
+    local which = gap.count == 1 and string.format("number %d has", gap.first)
+      or string.format("numbers %d to %d have", gap.first, gap.last)
+    tree:add_proto_expert_info(E.Gap, which .. " not come: lost, or overtaken (§7.3)")
+  end
+  if it.late then
+    generated(tree, F.late, it.late)
+    tree:add_proto_expert_info(E.Late, string.format("overtaken: its gap was noticed at packet %d", it.late))
+  end
+  if it.duplicate then
+    generated(tree, F.duplicate, it.duplicate)
+    tree:add_proto_expert_info(E.Duplicate,
+      string.format("number %d was in packet %d; nothing in it is used (§7.3)", h.sequence, it.duplicate))
+  elseif it.old then
+    tree:add_proto_expert_info(E.Duplicate,
+      string.format("%d below the largest number: counts as a duplicate (§7.3)", it.old))
+  elseif it.reused then
+    tree:add_proto_expert_info(E.Reused,
+      string.format("number %d was used in packet %d for another datagram (§7.3)", h.sequence, it.reused))
+  end
+  for _, acked in ipairs(it.acks or {}) do
+    local item = generated(tree, F.acks, acked.frame)
+    item:append_text(string.format(" (number %d)", acked.number))
+    item:add(F["acks.time"], seconds(acked.time)):set_generated()
+  end
+  if it.acked then
+    generated(tree, F.acked_in, it.acked.frame)
+    generated(tree, F.acked_time, seconds(it.acked.time))
+  end
+end
+
+local function describe(h, frames, it, verdict)
+  local parts = {}
+  for index, frame in ipairs(frames) do
+    if frame.name ~= "Padding" then
+      local what = frame.message and summary(frame.message) or summary(frame)
+      parts[#parts + 1] = what .. (it and it.again[index] and " (again)" or "")
+    end
+  end
+  local text
+  if h.version ~= VERSION then
+    text = string.format("version %d", h.version)
+  else
+    local inside = is_inside(h, frames)
+    local acks = h.ack and string.format("Ack %d", h.acknowledgment)
+    text = #parts > 0 and joined(parts) or acks or frames[1] and frames[1].name or "no frames"
+    if inside then text = text .. string.format(" | seq %d", h.sequence) end
+    if inside and acks and #parts > 0 then text = text .. ", " .. acks end
+  end
+  if it and (it.duplicate or it.old) then text = "[duplicate] " .. text end
+  if it and it.gap then text = string.format("[%d missing] ", it.gap.count) .. text end
+  if verdict then text = "[rejected: " .. verdict .. "] " .. text end
+  return text
+end
+
+local function dissect_datagram(tvb, pinfo, root)
+  local length, captured = tvb:reported_len(), tvb:len()
+  local cut = captured < length
+  local tree = root:add(chatagram, tvb(0, captured))
+  if captured < HEADER then
+    if cut then
+      tree:add_proto_expert_info(E.Cut)
+    else
+      if captured > 0 then tree:add(F.data, tvb(0, captured)) end
+      reject(tree, "TooShort", string.format("TooShort(%d)", length))
+    end
+    say(pinfo, 0, cut and "[cut by the capture]" or "[rejected: TooShort]")
+    return captured
+  end
+  if tvb(0, 2):uint() ~= MAGIC then
+    tree:add(F.magic, tvb(0, 2))
+    tree:add(F.data, tvb(2, captured - 2))
+    local name, detail = judge({ magic = tvb(0, 2):uint() }, length)
+    reject(tree, name, detail)
+    say(pinfo, 0, "[rejected: " .. name .. "] not Chatagram")
+    return captured
+  end
+  local header = tree:add(tvb(0, HEADER), "Header")
+  local h = read_header(tvb, header)
+  local good, sum = check_sum(tvb, h, length, cut)
+  local name, detail = judge(h, length, good, sum)
+  if name then reject(name == "Checksum" and h.checksum_item or tree, name, detail) end
+  local frames = {}
+  if h.version ~= VERSION then
+    -- §11.1: what follows is another version's affair.
+    if captured > 8 then tree:add(F.data, tvb(8, captured - 8)) end
+  else
+    local r = reader(tvb, HEADER, captured)
+    while r:left() > 0 do
+      local frame = read_frame(r, tree, h.from_server)
+      local what, at, text = fault(r, frame)
+      if what and cut then
+        frame.tree:add_proto_expert_info(E.Cut)
+        break
+      elseif what then
+        if not name then
+          name, detail = what, string.format("%s(%d)", what, at)
+          reject(frame.tree, name, detail, text)
+        end
+        break
+      end
+      frames[#frames + 1] = frame
+      if is_misplaced(frame, #frames, h) then frame.tree:add_proto_expert_info(E.Misplaced) end
+    end
+    if cut then
+      tree:add_proto_expert_info(E.Cut)
+    elseif frames[1] and frames[1].name == "Join" and length < JOIN_SIZE then
+      frames[1].tree:add_proto_expert_info(E.Small)
+    end
+  end
+  local it
+  if not name and not cut and not is_quoted() then
+    local key = pinfo.number .. " " .. tvb:offset()
+    if not pinfo.visited then
+      it = new_entry(pinfo)
+      found[key] = it
+      track(pinfo, h, frames, it)
+    end
+    it = found[key]
+  end
+  if it then
+    show_found(tree, h, it)
+    for index, frame in ipairs(frames) do show_relations(frame, index, it) end
+  end
+  local text = describe(h, frames, it, name)
+  tree:append_text(", " .. text)
+  say(pinfo, 0, text)
+  return captured
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- TCP (§11.2)
+----------------------------------------------------------------------------------------------------------------------
+
+local tcp_stream = Field.new("tcp.stream")
+
+-- A place in the capture: packets in order, and in a packet the reassembled record before the rest of the segment.
+local function is_after(packet, place, mark)
+  return mark and (packet > mark.packet or (packet == mark.packet and place > mark.place))
+end
+
+local function read_preface(tvb, at, tree)
+  local sub = tree:add(tvb(at, PREFACE), "Preface")
+  local p = { magic = tvb(at, 2):uint(), version = tvb(at + 2, 1):uint(), flags = tvb(at + 3, 1):uint() }
+  sub:add(F.magic, tvb(at, 2))
+  sub:add(F.version, tvb(at + 2, 1))
+  local flags = sub:add(F.flags, tvb(at + 3, 1))
+  p.from_server = p.flags % 2 == 1
+  if p.from_server then flags:append_text(" [FROM_SERVER]") end
+  flags:add(F["flags.from_server"], tvb(at + 3, 1))
+  flags:add(F["flags.ack"], tvb(at + 3, 1))
+  if p.flags > 3 then flags:add(F["flags.unknown"], tvb(at + 3, 1)) end
+  sub:add(F.session, tvb(at + 4, 8))
+  p.session = tvb(at + 4, 8):bytes():tohex()
+  if p.version ~= VERSION then
+    reject(sub, "Version", string.format("Version(%d)", p.version), "§11.2: a preface has version 1")
+    p.rejected = "Version"
+  elseif p.flags > 1 then -- §11.2: ACK is not set either
+    reject(sub, "Flags", string.format("Flags(%d)", p.flags), "§11.2: only FROM_SERVER may be set in a preface")
+    p.rejected = "Flags"
+  end
+  return p
+end
+
+-- Who speaks in this direction: its preface says so, else the other one's, else the port.
+local function is_from_server(me, other, pinfo)
+  if me.preface then return me.from_server end
+  if other.preface then return not other.from_server end
+  return pinfo.src_port == DEFAULT_PORT or (pinfo.dst_port ~= DEFAULT_PORT and pinfo.src_port < pinfo.dst_port)
+end
+
+local function dissect_stream(tvb, pinfo, root)
+  local length = tvb:len()
+  local from, to = ends(pinfo)
+  local id = tcp_stream()
+  local stream = id and tostring(id.value) or ""
+  local function of(key)
+    streams[key] = streams[key] or {}
+    return streams[key]
+  end
+  local me, other = of(stream .. "|" .. from), of(stream .. "|" .. to)
+  local tree = root:add(chatagram, tvb(0, length))
+  local words, at = {}, 0
+  local start = tvb:offset()
+
+  local function hang_up(where, name, detail, text)
+    if name then reject(where, name, detail, text) end
+    words[#words + 1] = "[rejected: " .. (name or detail) .. "]"
+    if not me.broken then me.broken = { packet = pinfo.number, place = start + at } end
+  end
+
+  -- Asks for what is missing; false where there is nobody to ask.
+  local function wait_for(size)
+    if length - at >= size then return true end
+    if pinfo.can_desegment > 0 then
+      pinfo.desegment_offset = at
+      pinfo.desegment_len = size - (length - at)
+    else
+      tree:add_proto_expert_info(E.Cut)
+    end
+    return false
+  end
+
+  while at < length do
+    if is_after(pinfo.number, start + at, me.broken) then
+      tree:add(F.data, tvb(at, length - at)):append_text(" (the receiver has hung up)")
+      words[#words + 1] = "[after the rejected record]"
+      break
+    end
+    if not wait_for(2) then break end
+    local first = tvb(at, 2):uint()
+    local begun = is_after(pinfo.number, start + at, me.preface)
+    -- No record begins with CG: that would be a length of 17,223.
+    if first == MAGIC and not begun then
+      if not wait_for(PREFACE) then break end
+      local p = read_preface(tvb, at, tree)
+      if p.rejected then
+        hang_up(nil, nil, p.rejected)
+        break
+      end
+      if not me.preface then
+        me.preface = { packet = pinfo.number, place = start + at }
+        me.from_server, me.session = p.from_server, p.session
+      end
+      words[#words + 1] = "Preface"
+      at = at + PREFACE
+    elseif first == 0 or first > MAX_RECORD then
+      if begun then
+        tree:add(F.record, tvb(at, 2))
+        hang_up(tree, "TooLong", "TooLong", string.format("§11.2: a record has 1 to 1,160 bytes, not %d", first))
+      else
+        tree:add(F.magic, tvb(at, 2))
+        hang_up(tree, "Magic", string.format("Magic(%d)", first), "§11.2: a stream begins with 0x4347")
+      end
+      break
+    else
+      if not wait_for(2 + first) then break end
+      local server = is_from_server(me, other, pinfo)
+      local sub = tree:add(tvb(at, 2 + first), "Record")
+      sub:add(F.record, tvb(at, 2))
+      local r = reader(tvb, at + 2, at + 2 + first)
+      local frame = read_frame(r, sub, server)
+      local name, _, text = fault(r, frame)
+      local place = 0
+      if not name and r:left() > 0 then
+        name, place, text = "Malformed", r.pos - at - 2, "a record has one frame, and more bytes follow"
+      end
+      if name then
+        hang_up(frame.tree, name, string.format("%s(%d)", name, place), text)
+        break
+      end
+      local what = frame.message and summary(frame.message) or summary(frame)
+      sub:set_text("Record: " .. what)
+      words[#words + 1] = what
+      local key = pinfo.number .. " " .. (start + at)
+      if not pinfo.visited then
+        local it = new_entry(pinfo)
+        found[key] = it
+        relate(frame, 1, it, "tcp " .. stream .. "|", it.time)
+      end
+      if found[key] then show_relations(frame, 1, found[key]) end
+      at = at + 2 + first
+    end
+  end
+  if #words > 0 then
+    local text = joined(words)
+    tree:append_text(", " .. text)
+    say(pinfo, start, text)
+  else
+    pinfo.cols.protocol = "Chatagram"
+  end
+  return length
+end
+
+----------------------------------------------------------------------------------------------------------------------
+-- How packets come here: at port 2428, or because they begin like this protocol
+----------------------------------------------------------------------------------------------------------------------
+
+local TCP_TYPE = 2 -- Wireshark's port type, where pinfo has no better name for it
+
+function chatagram.dissector(tvb, pinfo, root)
+  if pinfo.port_type == TCP_TYPE then return dissect_stream(tvb, pinfo, root) end
+  return dissect_datagram(tvb, pinfo, root)
+end
+
+-- Another version is taken for this protocol if its checksum is right (§11.1), a damaged datagram if it names version 1.
+local function looks_like_datagram(tvb)
+  local length = tvb:len()
+  if length < HEADER or tvb(0, 2):uint() ~= MAGIC then return false end
+  if tvb(2, 1):uint() == VERSION then return true end
+  return length == tvb:reported_len() and crc32(raw(tvb, 0, 4) .. raw(tvb, 8, length - 8)) == tvb(4, 4):uint()
+end
+
+chatagram:register_heuristic("udp", function(tvb, pinfo, root)
+  if not looks_like_datagram(tvb) then return false end
+  if not is_quoted() then pinfo.conversation = chatagram end
+  dissect_datagram(tvb, pinfo, root)
+  return true
+end)
+
+chatagram:register_heuristic("tcp", function(tvb, pinfo, root)
+  local length = tvb:len()
+  if length < 3 or tvb(0, 2):uint() ~= MAGIC or tvb(2, 1):uint() ~= VERSION then return false end
+  if length > 3 and tvb(3, 1):uint() > 1 then return false end
+  if not is_quoted() then pinfo.conversation = chatagram end
+  dissect_stream(tvb, pinfo, root)
+  return true
+end)
+
+DissectorTable.get("udp.port"):add(DEFAULT_PORT, chatagram)
+DissectorTable.get("tcp.port"):add(DEFAULT_PORT, chatagram)

@@ -1,0 +1,23 @@
+//! The options of `decode`.
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+/// Options of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// The bytes in hexadecimal, with or without spaces, colons, line breaks and 0x; several are
+    /// joined. '-' reads them from standard input, there also as they are
+    #[arg(value_name = "HEX", required = true, env = "CHATAGRAM_HEX")]
+    pub hex: Vec<String>,
+    /// They are what one end sent over TCP, from its first byte
+    #[arg(long, env = "CHATAGRAM_STREAM", value_parser = FalseyValueParser::new())]
+    pub stream: bool,
+}
+
+impl DecodeArgs {
+    /// The text to decode; `None` where it is on standard input.
+    pub fn text(&self) -> Option<String> {
+        (self.hex != ["-"]).then(|| self.hex.join(" "))
+    }
+}

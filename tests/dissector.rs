@@ -1,0 +1,543 @@
+//! `scripts/chatagram.lua` in tshark: it reads the vectors as their files say, rejects what the crate
+//! rejects, for the same reason, and says of several packets what is true of them. Needs tshark; the
+//! last test captures a real chat and needs root. Where something is missing it says so and passes,
+//! unless `CI` is set.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "dissector/capture.rs"]
+mod capture;
+#[path = "vectors/catalogue.rs"]
+#[allow(dead_code)]
+mod catalogue;
+#[path = "vectors/format.rs"]
+#[allow(dead_code)]
+mod format;
+#[path = "dissector/pcap.rs"]
+mod pcap;
+mod program;
+#[path = "dissector/reading.rs"]
+mod reading;
+#[path = "dissector/tshark.rs"]
+mod tshark;
+
+use catalogue::checksummed;
+use chatagram::protocol::{
+    ClientMessage, Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, ServerMessage,
+    encode_message,
+};
+use format::{Golden, frame_line};
+use pcap::Pcap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+
+/// The port that the dissector claims, and one where it has to recognise its protocol.
+const KNOWN: u16 = 2_428;
+const OTHER: u16 = 40_404;
+
+/// One of many hosts, so that no two vectors are one conversation.
+fn host(index: usize, port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0a01_0000 + u32::try_from(index).unwrap()), port)
+}
+
+fn server(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port)
+}
+
+/// The vectors of datagrams. tshark hands no dissector an empty one.
+fn datagrams() -> Vec<Golden> {
+    let groups = catalogue::groups();
+    let all = groups.iter().flat_map(|group| format::read(group.file));
+    all.filter(|vector| !vector.bytes.is_empty()).collect()
+}
+
+fn streams() -> Vec<Golden> {
+    format::read("streams")
+}
+
+#[test]
+fn every_vector_means_in_wireshark_what_its_file_says() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let vectors = datagrams();
+    for port in [KNOWN, OTHER] {
+        let mut pcap = Pcap::new();
+        for (index, vector) in vectors.iter().enumerate() {
+            pcap.udp(host(index, 51_000), server(port), &vector.bytes);
+        }
+        let packets = tshark::details(&pcap.save(dir.path()), &[]);
+        assert_eq!(packets.len(), vectors.len());
+        for (fields, vector) in packets.iter().zip(&vectors) {
+            // What is too short for a header, or begins otherwise, nothing recognises.
+            let is_strange = ["TooShort", "Magic"].iter().any(|why| vector.meaning.contains(why));
+            let read = reading::datagram(fields);
+            match port == KNOWN || !is_strange {
+                true => assert_eq!(read, vector.meaning, "{} at {port}", vector.name),
+                false => assert_eq!(read, "", "{} at {port}", vector.name),
+            }
+        }
+    }
+}
+
+#[test]
+fn rejected_and_unreadable_are_experts_and_nothing_else_is() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (vectors, mut pcap) = (datagrams(), Pcap::new());
+    for (index, vector) in vectors.iter().enumerate() {
+        pcap.udp(host(index, 51_000), server(KNOWN), &vector.bytes);
+    }
+    const ERROR: &str = "8388608";
+    let names = ["_ws.expert.severity", "_ws.expert.message", "chatagram.checksum.status"];
+    let rows = tshark::fields(&pcap.save(dir.path()), &[], &names);
+    for (row, vector) in rows.iter().zip(&vectors) {
+        let errors = row[0].split('|').filter(|severity| *severity == ERROR).count();
+        assert_eq!(errors, usize::from(!vector.is_valid()), "{}: {row:?}", vector.name);
+        match vector.meaning.strip_prefix("rejected ") {
+            Some(why) => {
+                let name = why.split(['(', ' ']).next().unwrap();
+                assert!(row[1].contains(name), "{row:?}");
+            }
+            None => {
+                let unreadable = vector.meaning.contains("unreadable");
+                assert_eq!(row[1].contains("§8.3"), unreadable, "{}: {row:?}", vector.name);
+                assert_eq!(row[2], "1", "{}", vector.name);
+            }
+        }
+        if vector.meaning.contains("Checksum") {
+            assert_eq!(row[2], "0", "{}", vector.name);
+        }
+    }
+}
+
+/// The pieces of a stream as segments, and the meaning that the dissector reads from them.
+fn add_stream(
+    pcap: &mut Pcap,
+    index: usize,
+    from_server: bool,
+    port: u16,
+    pieces: &[&[u8]],
+) -> usize {
+    let (mut from, mut to) = (host(index, 51_000), server(port));
+    if from_server {
+        (from, to) = (to, from);
+    }
+    let mut sequence = 1;
+    for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+        pcap.tcp(from, to, sequence, piece);
+        sequence += piece.len();
+    }
+    pieces.iter().filter(|piece| !piece.is_empty()).count()
+}
+
+fn is_from_server(vector: &Golden) -> bool {
+    vector.bytes.get(3) == Some(&1)
+}
+
+#[test]
+fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (vectors, mut pcap, mut streams_of) = (streams(), Pcap::new(), Vec::new());
+    for vector in vectors.iter().filter(|vector| !vector.bytes.is_empty()) {
+        let bytes = &*vector.bytes;
+        let mut cuts: Vec<Vec<&[u8]>> = vec![vec![bytes]];
+        // Within a long text one cut is like the next.
+        let wanted = |at: &usize| *at < 120 || at.is_multiple_of(97) || bytes.len() - at < 9;
+        cuts.extend((1..bytes.len()).filter(wanted).map(|at| vec![&bytes[..at], &bytes[at..]]));
+        if bytes.len() < 300 {
+            cuts.push(bytes.chunks(1).collect());
+        }
+        cuts.push(bytes.chunks(5).collect());
+        for pieces in cuts {
+            let from_server = is_from_server(vector);
+            let segments = add_stream(&mut pcap, streams_of.len(), from_server, KNOWN, &pieces);
+            streams_of.push((vector, segments, pieces.first().map_or(0, |piece| piece.len())));
+        }
+    }
+    let mut packets = tshark::details(&pcap.save(dir.path()), &[]).into_iter();
+    for (vector, segments, cut) in streams_of {
+        let fields: Vec<_> = packets.by_ref().take(segments).flatten().collect();
+        assert_eq!(reading::stream(&fields), vector.meaning, "{} cut at {cut}", vector.name);
+    }
+}
+
+#[test]
+fn a_stream_is_recognised_at_any_port() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (vectors, mut pcap, mut segments) = (streams(), Pcap::new(), Vec::new());
+    let valid = || vectors.iter().filter(|vector| vector.is_valid() && !vector.bytes.is_empty());
+    for (index, vector) in valid().enumerate() {
+        let (head, rest) = vector.bytes.split_at(12);
+        segments.push(add_stream(&mut pcap, index, is_from_server(vector), OTHER, &[head, rest]));
+    }
+    let mut packets = tshark::details(&pcap.save(dir.path()), &[]).into_iter();
+    for (vector, segments) in valid().zip(segments) {
+        let fields: Vec<_> = packets.by_ref().take(segments).flatten().collect();
+        assert_eq!(reading::stream(&fields), vector.meaning, "{}", vector.name);
+    }
+}
+
+/// Numbers that look like chance and are the same each time (Knuth's MMIX generator).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+
+    fn byte(&mut self) -> u8 {
+        // Numbers of frames and messages, and what begins integers, more often than the rest.
+        match self.below(3) {
+            0 => u8::try_from(self.below(13)).unwrap(),
+            1 => 250 + u8::try_from(self.below(6)).unwrap(),
+            _ => u8::try_from(self.below(256)).unwrap(),
+        }
+    }
+
+    /// One or a few bytes changed, added or missing; at times with a right checksum.
+    fn damage(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=self.below(3) {
+            let at =
+                40.min(bytes.len() - 1) + self.below(bytes.len().saturating_sub(40).clamp(1, 60));
+            match self.below(4) {
+                0 => bytes.truncate(at.max(1)),
+                1 => bytes.insert(at.min(bytes.len()), self.byte()),
+                _ if at < bytes.len() => bytes[at] = self.byte(),
+                _ => bytes.push(self.byte()),
+            }
+        }
+        if bytes.len() >= 40 && self.below(20) > 0 { checksummed(bytes) } else { bytes }
+    }
+}
+
+/// The verdict of the crate: why it is rejected, or which messages are unreadable.
+fn verdict(bytes: &[u8]) -> (String, String) {
+    match Datagram::decode(bytes) {
+        Err(DecodeError::Checksum { found, computed }) => {
+            let text = format!("Checksum {{ found: {found:#010x}, computed: {computed:#010x} }}");
+            (text, String::new())
+        }
+        Err(error) => (format!("{error:?}"), String::new()),
+        Ok(datagram) => {
+            let from_server = datagram.header.flags.contains(Flags::FROM_SERVER);
+            let lines: Vec<_> =
+                datagram.frames().map(|frame| frame_line(&frame, from_server)).collect();
+            let unreadable =
+                lines.iter().filter_map(|line| Some(line.split_once(": unreadable ")?.1));
+            (String::new(), unreadable.collect::<Vec<_>>().join("|"))
+        }
+    }
+}
+
+#[test]
+fn damaged_datagrams_are_rejected_as_the_crate_rejects_them() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut dice, mut pcap, mut all) = (Dice(7), Pcap::new(), Vec::new());
+    let vectors = datagrams();
+    for vector in vectors.iter().filter(|vector| vector.bytes.len() >= 40) {
+        all.extend((0..60).map(|_| dice.damage(&vector.bytes)));
+    }
+    for (index, bytes) in all.iter().enumerate() {
+        pcap.udp(host(index, 51_000), server(KNOWN), bytes);
+    }
+    let names = ["chatagram.rejected", "chatagram.unreadable"];
+    let rows = tshark::fields(&pcap.save(dir.path()), &[], &names);
+    assert_eq!(rows.len(), all.len());
+    let mut kinds = std::collections::BTreeSet::new();
+    for (row, bytes) in rows.iter().zip(&all) {
+        let (rejected, unreadable) = verdict(bytes);
+        kinds.insert(rejected.split('(').next().unwrap().to_owned() + &unreadable);
+        // A rejected datagram is shown as far as it can be read, with its unreadable messages.
+        let shown = if rejected.is_empty() { &*row[1] } else { "" };
+        assert_eq!((&*row[0], shown), (&*rejected, &*unreadable), "{bytes:02x?}");
+    }
+    assert!(kinds.len() > 8, "{kinds:?}");
+}
+
+#[test]
+fn no_bytes_trouble_the_dissector() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut dice, mut pcap) = (Dice(8), Pcap::new());
+    let vectors = streams();
+    for index in 0..1_500 {
+        let vector = &vectors[1 + dice.below(vectors.len() - 1)];
+        let mut bytes = vector.bytes.clone();
+        for _ in 0..dice.below(4) {
+            let at = dice.below(bytes.len());
+            bytes[at] = dice.byte();
+        }
+        let size = 1 + dice.below(80);
+        let pieces: Vec<_> = bytes.chunks(size).collect();
+        add_stream(&mut pcap, index, dice.below(2) == 0, KNOWN, &pieces);
+        let garbage: Vec<u8> = (0..1 + dice.below(90)).map(|_| dice.byte()).collect();
+        pcap.udp(host(index, 52_000), server(KNOWN), &garbage);
+    }
+    let file = pcap.save(dir.path());
+    // `details` and `fields` fail on any error of the script.
+    tshark::details(&file, &[]);
+    tshark::fields(&file, &["-2"], &["chatagram.rejected"]);
+}
+
+/// A client and a server, and what each sends.
+struct Talk {
+    pcap: Pcap,
+    session: u64,
+    client: SocketAddrV4,
+    server: SocketAddrV4,
+}
+
+impl Talk {
+    fn new(session: u64) -> Self {
+        Self { pcap: Pcap::new(), session, client: host(7, 51_000), server: server(OTHER) }
+    }
+
+    fn datagram(
+        &self,
+        flags: Flags,
+        sequence: u32,
+        ack: Option<(u32, u64)>,
+        frames: &[Frame<'_>],
+    ) -> Vec<u8> {
+        let (acknowledgment, ack_bitmap) = ack.unwrap_or_default();
+        let flags = if ack.is_some() { flags.with(Flags::ACK) } else { flags };
+        let header = Header {
+            flags,
+            session: self.session,
+            sequence,
+            acknowledgment,
+            ack_bitmap,
+            ..Header::default()
+        };
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        for frame in frames {
+            assert!(writer.push(frame));
+        }
+        writer.finish(&header);
+        bytes
+    }
+
+    fn client(&mut self, sequence: u32, ack: Option<(u32, u64)>, frames: &[Frame<'_>]) {
+        let bytes = self.datagram(Flags::default(), sequence, ack, frames);
+        self.pcap.udp(self.client, self.server, &bytes);
+    }
+
+    fn server(&mut self, sequence: u32, ack: Option<(u32, u64)>, frames: &[Frame<'_>]) {
+        let bytes = self.datagram(Flags::FROM_SERVER, sequence, ack, frames);
+        self.pcap.udp(self.server, self.client, &bytes);
+    }
+
+    /// These fields, which have to be the same whether packets are dissected once or twice, but for
+    /// those that speak of later packets: those are there in the second pass only.
+    fn fields(&self, dir: &Path, names: &[&str]) -> Vec<Vec<String>> {
+        let file = self.pcap.save(dir);
+        let twice = tshark::fields(&file, &["-2"], names);
+        for (once, twice) in tshark::fields(&file, &[], names).iter().zip(&twice) {
+            for ((once, twice), name) in once.iter().zip(twice).zip(names) {
+                let is_later = ["chatagram.acked_in", "chatagram.response_in"].contains(name);
+                assert!(once == twice || (is_later && once.is_empty()), "{name}: {once} {twice}");
+            }
+        }
+        twice
+    }
+}
+
+fn say(number: u16) -> Vec<u8> {
+    encode_message(&ClientMessage::Say { number, sent: 0, text: "hi" })
+}
+
+#[test]
+fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(1);
+    let beat = [Frame::Heartbeat];
+    talk.client(u32::MAX - 1, None, &beat); // 1
+    talk.client(2, None, &beat); // 2: 4294967295, 0 and 1 are missing
+    talk.client(0, None, &beat); // 3: one of them
+    talk.client(2, None, &beat); // 4: again
+    talk.client(0, None, &[Frame::Padding(&[])]); // 5: the number of 3, other bytes
+    talk.client(3, None, &beat); // 6
+    talk.server(9, None, &beat); // 7: the other direction counts for itself
+    talk.server(9 + 0x7000_0000, None, &beat); // 8: a jump of any size
+    talk.client(u32::MAX - 2_000, None, &beat); // 9: too old to tell
+    let names = ["gap", "late", "duplicate"].map(|name| format!("chatagram.{name}"));
+    let mut names: Vec<_> = names.iter().map(|name| &**name).collect();
+    names.push("_ws.expert.message");
+    let rows = talk.fields(dir.path(), &names);
+    let shown: Vec<_> = rows.iter().map(|row| [&*row[0], &*row[1], &*row[2]]).collect();
+    let wanted: [[&str; 3]; 9] = [
+        ["", "", ""],
+        ["3", "", ""],
+        ["", "2", ""],
+        ["", "", "2"],
+        ["", "", ""],
+        ["", "", ""],
+        ["", "", ""],
+        ["1879048191", "", ""],
+        ["", "", ""],
+    ];
+    assert_eq!(shown, wanted);
+    assert!(rows[1][3].contains("numbers 4294967295 to 1 have not come"), "{:?}", rows[1]);
+    assert!(rows[4][3].contains("packet 3 for another datagram"), "{:?}", rows[4]);
+    assert!(rows[8][3].contains("counts as a duplicate"), "{:?}", rows[8]);
+}
+
+#[test]
+fn acknowledgments_point_at_what_they_acknowledge_and_back() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(2);
+    let beat = [Frame::Heartbeat];
+    for sequence in [u32::MAX, 0, 1] {
+        talk.client(sequence, None, &beat); // 1, 2, 3
+    }
+    talk.server(5, Some((1, 0b10)), &[]); // 4: 1 and 4294967295
+    talk.server(6, Some((1, 0b11)), &[]); // 5: and now 0
+    talk.server(6, Some((1, 0b111)), &[]); // 6: not a datagram that counts
+    let names = ["acks", "acks.time", "acked_in", "acknowledged"];
+    let names = names.map(|name| format!("chatagram.{name}"));
+    let rows = talk.fields(dir.path(), &names.iter().map(|name| &**name).collect::<Vec<_>>());
+    assert_eq!(rows[0][2..], ["4", ""]);
+    assert_eq!(rows[1][2..], ["5", ""]);
+    assert_eq!(rows[2][2..], ["4", ""]);
+    assert_eq!(rows[3], ["3|1", "0.001000000|0.003000000", "", "1|4294967295"]);
+    assert_eq!(rows[4], ["2", "0.003000000", "", "1|0|4294967295"]);
+}
+
+#[test]
+fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(3);
+    let (one, two) = (say(1), say(2));
+    let accepted = encode_message(&ServerMessage::Accepted { number: 1, id: 4 });
+    talk.client(1, None, &[Frame::Ordered { id: u16::MAX, payload: &one }]); // 1
+    let both =
+        [Frame::Ordered { id: u16::MAX, payload: &one }, Frame::Ordered { id: 0, payload: &two }];
+    talk.client(2, None, &both); // 2
+    talk.client(2, None, &both); // 3: the network's copy, not the sender's
+    talk.server(1, None, &[Frame::Ordered { id: 0, payload: &accepted }]); // 4
+    talk.client(3, None, &[Frame::Ordered { id: u16::MAX, payload: &one }]); // 5
+    let names = ["again", "again.count", "response_in", "response_to", "response_time"];
+    let names = names.map(|name| format!("chatagram.{name}"));
+    let mut names: Vec<_> = names.iter().map(|name| &**name).collect();
+    names.push("_ws.col.Info");
+    let rows = talk.fields(dir.path(), &names[..4]);
+    assert_eq!(rows[0], ["", "", "4", ""]);
+    assert_eq!(rows[1], ["1", "2", "", ""]);
+    assert_eq!(rows[2], ["", "", "", ""]);
+    assert_eq!(rows[3], ["", "", "", "1"]);
+    assert_eq!(rows[4], ["1", "3", "", ""]);
+    let rows = talk.fields(dir.path(), &names[5..]);
+    assert_eq!(rows[1][0], "Say hi (again), Say hi | seq 2");
+    assert_eq!(rows[2][0], "[duplicate] Say hi, Say hi | seq 2");
+}
+
+#[test]
+fn strings_are_cleaned_before_a_person_sees_them() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(4);
+    let text = "a\tb\u{1b}[2J\0\u{202e}\u{2066}\u{200f}\u{61c}\u{9b}\u{2029}é👋🏽";
+    let notice = encode_message(&ServerMessage::Notice { text });
+    talk.server(1, None, &[Frame::Ordered { id: 0, payload: &notice }]);
+    let names = ["chatagram.notice.text", "_ws.col.Info", "_ws.expert.message"];
+    let row = &talk.fields(dir.path(), &names)[0];
+    let cleaned = chatagram::protocol::clean(text);
+    assert_eq!(row[0], cleaned);
+    assert_eq!(row[1], format!("Notice {cleaned} | seq 1"));
+    assert!(row[2].contains("§4.2"), "{row:?}");
+}
+
+#[test]
+fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(5);
+    let payload = say(1);
+    let whole = talk.datagram(
+        Flags::default(),
+        1,
+        None,
+        &[Frame::Heartbeat, Frame::Ordered { id: 0, payload: &payload }],
+    );
+    for kept in [3, 20, 40, 41, 44, whole.len() - 1] {
+        talk.pcap.cut_udp(talk.client, SocketAddrV4::new(*talk.server.ip(), KNOWN), &whole, kept);
+    }
+    // A quotation in an ICMP message is neither a datagram nor a duplicate.
+    talk.pcap.udp(talk.client, talk.server, &whole);
+    talk.pcap.unreachable(talk.client, talk.server, &whole);
+    let names = ["chatagram.rejected", "chatagram.checksum.status", "chatagram.duplicate"];
+    let rows = talk.fields(dir.path(), &names);
+    for row in &rows[..6] {
+        assert_eq!((&*row[0], &*row[2]), ("", ""), "{row:?}");
+        assert!(row[1].is_empty() || row[1] == "2", "{row:?}");
+    }
+    assert_eq!(rows[6], ["", "1", ""]);
+    assert_eq!(rows[7], ["", "1", ""]);
+}
+
+#[test]
+fn every_field_of_the_tables_in_proto_md_can_be_filtered_for() {
+    if !tshark::is_here() {
+        return;
+    }
+    let known = tshark::run(&["-G", "fields"]);
+    let known: Vec<_> = known.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto.md")).unwrap();
+    let tables = [
+        ("| field | offset, bytes | meaning |", 0),
+        ("| frame | field | type | range and meaning |", 1),
+        ("| no. | message | field | type | range and meaning |", 2),
+    ];
+    let mut found = 0;
+    for (head, column) in tables {
+        for table in text.split(&format!("\n{head}\n")).skip(1) {
+            let mut of = String::new();
+            for row in table.lines().skip(1).take_while(|line| line.starts_with('|')) {
+                let cells: Vec<_> =
+                    row.split('|').skip(1).map(|cell| cell.trim().replace('`', "")).collect();
+                if column > 0 && !cells[column - 1].is_empty() {
+                    of = format!("{}.", cells[column - 1].to_lowercase());
+                }
+                if cells[column] == "—" {
+                    continue;
+                }
+                let name = format!("chatagram.{of}{}", cells[column]);
+                assert!(known.contains(&&*name), "no {name}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 75, "{found}");
+}
