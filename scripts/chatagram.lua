@@ -19,7 +19,7 @@
 
 local chatagram = Proto("chatagram", "Chatagram")
 
-local HEADER, MAX_DATAGRAM, JOIN_SIZE = 40, 1200, 512
+local HEADER, MAX_DATAGRAM, JOIN_SIZE, PROBE_SIZE = 40, 1200, 512, 256
 local PREFACE, MAX_RECORD = 12, 1160
 local REPLAY_WINDOW = 1024
 local DEFAULT_PORT = 2428
@@ -31,6 +31,7 @@ local FROM_SERVER, ACK = 1, 2
 ----------------------------------------------------------------------------------------------------------------------
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
+local TRANSPORT = { [0] = "Udp", "Tcp" }
 local LEAVE = { [0] = "Quit", "Timeout", "Shutdown" }
 local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown" }
 
@@ -58,6 +59,8 @@ local FRAMES = {
   { name = "PathChallenge", from = "S", session = true, bytes("cookie", 8) },
   { name = "PathResponse", from = "C", session = true, bytes("cookie", 8) },
   { name = "Reset", from = "S", session = true },
+  { name = "Probe", from = "C", session = false, u64("nonce") },
+  { name = "Found", from = "S", session = false, u64("nonce"), u16("port"), u16("peers"), str("room") },
 }
 
 local FROM_CLIENT = {
@@ -65,6 +68,9 @@ local FROM_CLIENT = {
   { name = "Whisper", u16("number"), moment("sent"), str("to"), str("text") },
   { name = "Leave", u16("next") },
   { name = "Deliver", delivery("delivery") },
+  { name = "Who", u16("number") },
+  { name = "Ping", u16("number"), str("to") },
+  { name = "Pong", u16("peer"), u16("number") },
 }
 
 local OF_SERVER = {
@@ -82,6 +88,10 @@ local OF_SERVER = {
   { name = "NotHere", u16("number"), str("to") },
   { name = "Notice", str("text") },
   { name = "Closing", reason(LEAVE), str("detail") },
+  { name = "About", u16("number"), u16("left"), u16("peer"), str("nickname"), { "transport", "enum", TRANSPORT },
+    delivery("delivery"), u32("rtt_us"), u32("silent_ms"), u64("sent"), u64("lost"), u64("received"), u64("missing") },
+  { name = "Pinged", u16("peer"), u16("number") },
+  { name = "Ponged", u16("number"), str("from") },
 }
 
 ----------------------------------------------------------------------------------------------------------------------
@@ -714,6 +724,11 @@ local function relate(frame, index, it, here, now)
     -- Without a cookie it is answered by Challenge, with one (and over TCP) by Welcome, always by Refused.
     if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
     ask("join", here .. frame.nonce, it, index, now)
+  elseif frame.name == "Probe" then
+    ask("probe", frame.nonce, it, index, now)
+  elseif frame.name == "Found" then
+    -- The answer comes from one machine, the question went to many.
+    answer("probe", frame.nonce, it, index, now)
   elseif frame.name == "Challenge" then
     answer("plain", here .. frame.nonce, it, index, now)
   elseif frame.name == "Refused" then
@@ -734,6 +749,16 @@ local function relate(frame, index, it, here, now)
     ask("whisper", here .. m.number, it, index, now)
   elseif m.name == "Whispered" or m.name == "NotHere" then
     answer("whisper", here .. m.number, it, index, now)
+  elseif m.name == "Who" or m.name == "Ping" then
+    ask(m.name, here .. m.number, it, index, now)
+  elseif m.name == "About" then
+    answer("Who", here .. m.number, it, index, now)
+  elseif m.name == "Ponged" then
+    answer("Ping", here .. m.number, it, index, now)
+  elseif m.name == "Pinged" then
+    ask("Pong", here .. m.peer .. " " .. m.number, it, index, now)
+  elseif m.name == "Pong" then
+    answer("Pong", here .. m.peer .. " " .. m.number, it, index, now)
   elseif m.name == "Leave" then
     ask("leave", here, it, index, now)
   elseif m.name == "Closing" then

@@ -164,6 +164,13 @@ pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
     }
 }
 
+fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
 fn farewell(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Quit => "you left",
@@ -237,7 +244,7 @@ enum Object<'a> {
 struct PeerObject<'a> {
     nickname: &'a str,
     peer: u16,
-    transport: Transport,
+    transport: &'static str,
     delivery: &'static str,
     rtt_ms: Option<f64>,
     silent_ms: u64,
@@ -252,7 +259,7 @@ impl<'a> From<&'a PeerReport> for PeerObject<'a> {
         Self {
             nickname: &report.nickname,
             peer: report.peer,
-            transport: report.transport,
+            transport: transport_name(report.transport),
             delivery: delivery_name(report.delivery),
             rtt_ms: report.rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
             silent_ms: report.silence.as_millis() as u64,
@@ -309,10 +316,7 @@ fn stats_json(report: &Report) -> StatsObject {
     let link = &report.link;
     let ms = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1e3);
     StatsObject {
-        transport: match report.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        },
+        transport: transport_name(report.transport),
         delivery: delivery_name(report.delivery),
         sent: SentObject {
             datagrams: link.sent,

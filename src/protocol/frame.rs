@@ -32,7 +32,6 @@ impl Delivery {
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams, and what this protocol makes of them.
     #[default]
