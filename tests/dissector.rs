@@ -207,8 +207,11 @@ fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
     }
     let file = pcap.save(dir.path());
     let all: Vec<_> = sizes.map(|_| &*vector.meaning).collect();
-    let fields = tshark::details(&file, &["-o", "tcp.reassemble_out_of_order:TRUE"]).concat();
-    assert_eq!(reading::stream(&fields), all.join("\n"));
+    for passes in [&[][..], &["-2"]] {
+        let options = [&["-o", "tcp.reassemble_out_of_order:TRUE"], passes].concat();
+        let fields = tshark::details(&file, &options).concat();
+        assert_eq!(reading::stream(&fields), all.join("\n"), "{passes:?}");
+    }
 }
 
 #[test]
