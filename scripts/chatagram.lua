@@ -1081,18 +1081,18 @@ end
 -- What is known of this direction at this place: of the newest connection that began before it. Wireshark's number of the
 -- connection is no help, for it is not there when packets are dissected for the first time.
 local function connection_at(key, packet, place)
-  local it
-  for _, one in ipairs(streams[key] or {}) do
-    if packet > one.packet or (packet == one.packet and place >= one.place) then it = one end
+  local all = streams[key] or {}
+  for i = #all, 1, -1 do
+    local it = all[i]
+    if packet > it.packet or (packet == it.packet and place >= it.place) then return it end
   end
-  return it
+  return nil
 end
 
 local function begin_connection(key, packet, place)
   local it = { packet = packet, place = place }
   streams[key] = streams[key] or {}
   table.insert(streams[key], it)
-  it.name = key .. "|" .. #streams[key]
   return it
 end
 
