@@ -8,6 +8,9 @@
 --
 -- A port that Wireshark knows for something else: Analyze > Decode As, or -d udp.port==5000,chatagram.
 --
+-- Where TCP loses segments: -o tcp.reassemble_out_of_order:TRUE (Preferences > Protocols > TCP). Without it Wireshark
+-- hands over what follows a hole, which may begin anywhere in a record, and is then called rejected.
+--
 -- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17, chatagram.rejected,
 -- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
 --
@@ -27,7 +30,7 @@ local MAGIC, VERSION = 0x4347, 1
 local FROM_SERVER, ACK = 1, 2
 
 ----------------------------------------------------------------------------------------------------------------------
--- What is on the wire: the tables of §5 and §6. The first of a frame or message is number 0.
+-- What is on the wire: the tables of §5 and §6. The first frame and the first messages have number 0.
 ----------------------------------------------------------------------------------------------------------------------
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
@@ -1064,8 +1067,6 @@ end
 -- TCP (§11.2)
 ----------------------------------------------------------------------------------------------------------------------
 
-local tcp_stream = Field.new("tcp.stream")
-
 -- A place in the capture: packets in order, and in a packet the reassembled record before the rest of the segment.
 local function is_after(packet, place, mark)
   return mark and (packet > mark.packet or (packet == mark.packet and place > mark.place))
@@ -1085,12 +1086,13 @@ local function read_preface(tvb, at, tree)
   sub:add(F.session, tvb(at + 4, 8))
   p.session = tvb(at + 4, 8):bytes():tohex()
   if p.version ~= VERSION then
-    reject(sub, "Version", string.format("Version(%d)", p.version), "§11.2: a preface has version 1")
-    p.rejected = "Version"
+    p.rejected, p.detail = "Version", string.format("Version(%d)", p.version)
+    p.text = "§11.2: a preface has version 1"
   elseif p.flags > 1 then -- §11.2: ACK is not set either
-    reject(sub, "Flags", string.format("Flags(%d)", p.flags), "§11.2: only FROM_SERVER may be set in a preface")
-    p.rejected = "Flags"
+    p.rejected, p.detail = "Flags", string.format("Flags(%d)", p.flags)
+    p.text = "§11.2: only FROM_SERVER may be set in a preface"
   end
+  p.tree = sub
   return p
 end
 
@@ -1101,32 +1103,50 @@ local function is_from_server(me, other, pinfo)
   return pinfo.src_port == DEFAULT_PORT or (pinfo.dst_port ~= DEFAULT_PORT and pinfo.src_port < pinfo.dst_port)
 end
 
-local function dissect_stream(tvb, pinfo, root)
-  local length = tvb:len()
-  local from, to = ends(pinfo)
-  local id = tcp_stream()
-  local stream = id and tostring(id.value) or ""
-  local function of(key)
-    streams[key] = streams[key] or {}
-    return streams[key]
+-- What is known of this direction at this place: of the newest connection that began before it. Wireshark's number of the
+-- connection is no help, for it is not there when packets are dissected for the first time.
+local function connection_at(key, packet, place)
+  local all = streams[key] or {}
+  for i = #all, 1, -1 do
+    local it = all[i]
+    if packet > it.packet or (packet == it.packet and place >= it.place) then return it end
   end
-  local me, other = of(stream .. "|" .. from), of(stream .. "|" .. to)
+  return nil
+end
+
+local function begin_connection(key, packet, place)
+  local it = { packet = packet, place = place }
+  streams[key] = streams[key] or {}
+  table.insert(streams[key], it)
+  return it
+end
+
+local function dissect_stream(tvb, pinfo, root)
+  local length, start = tvb:len(), tvb:offset()
+  local from, to = ends(pinfo)
+  local key = from .. "|" .. to
+  local other = connection_at(to .. "|" .. from, pinfo.number, start) or {}
+  local me = connection_at(key, pinfo.number, start)
+  -- A segment that begins with CG, where nothing is waiting: the same ports again.
+  local is_new = me and me.preface and is_after(pinfo.number, start, me) and length >= 2 and tvb(0, 2):uint() == MAGIC
+  if not me or (is_new and not pinfo.visited) then me = begin_connection(key, pinfo.number, start) end
   local tree = root:add(chatagram, tvb(0, length))
   local words, at = {}, 0
-  local start = tvb:offset()
 
   local function hang_up(where, name, detail, text)
-    if name then reject(where, name, detail, text) end
-    words[#words + 1] = "[rejected: " .. (name or detail) .. "]"
+    reject(where, name, detail, text)
+    words[#words + 1] = "[rejected: " .. name .. "]"
     if not me.broken then me.broken = { packet = pinfo.number, place = start + at } end
   end
 
   -- Asks for what is missing; false where there is nobody to ask.
+  -- A length that is not whole says nothing of how much is: asking for its second byte and then for the
+  -- record would lose the record in the second pass.
   local function wait_for(size)
     if length - at >= size then return true end
     if pinfo.can_desegment > 0 then
       pinfo.desegment_offset = at
-      pinfo.desegment_len = size - (length - at)
+      pinfo.desegment_len = size == 2 and DESEGMENT_ONE_MORE_SEGMENT or size - (length - at)
     else
       tree:add_proto_expert_info(E.Cut)
     end
@@ -1147,7 +1167,7 @@ local function dissect_stream(tvb, pinfo, root)
       if not wait_for(PREFACE) then break end
       local p = read_preface(tvb, at, tree)
       if p.rejected then
-        hang_up(nil, nil, p.rejected)
+        hang_up(p.tree, p.rejected, p.detail, p.text)
         break
       end
       if not me.preface then
@@ -1162,7 +1182,7 @@ local function dissect_stream(tvb, pinfo, root)
         hang_up(tree, "TooLong", "TooLong", string.format("§11.2: a record has 1 to 1,160 bytes, not %d", first))
       else
         tree:add(F.magic, tvb(at, 2))
-        hang_up(tree, "Magic", string.format("Magic(%d)", first), "§11.2: a stream begins with 0x4347")
+        hang_up(tree, "Magic", string.format("Magic(%d)", first), "§11.2: a stream begins with 0x4347 (or the capture begins later)")
       end
       break
     else
@@ -1188,7 +1208,7 @@ local function dissect_stream(tvb, pinfo, root)
       if not pinfo.visited then
         local it = new_entry(pinfo)
         found[key] = it
-        relate(frame, 1, it, "tcp " .. stream .. "|", it.time)
+        relate(frame, 1, it, "tcp|" .. (from < to and from .. to or to .. from) .. "|", it.time)
       end
       if found[key] then show_relations(frame, 1, found[key]) end
       at = at + 2 + first

@@ -160,10 +160,14 @@ fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
             streams_of.push((vector, segments, pieces.first().map_or(0, |piece| piece.len())));
         }
     }
-    let mut packets = tshark::details(&pcap.save(dir.path()), &[]).into_iter();
-    for (vector, segments, cut) in streams_of {
-        let fields: Vec<_> = packets.by_ref().take(segments).flatten().collect();
-        assert_eq!(reading::stream(&fields), vector.meaning, "{} cut at {cut}", vector.name);
+    let file = pcap.save(dir.path());
+    for passes in [&[][..], &["-2"]] {
+        let mut packets = tshark::details(&file, passes).into_iter();
+        for (vector, segments, cut) in &streams_of {
+            let fields: Vec<_> = packets.by_ref().take(*segments).flatten().collect();
+            let name = format!("{} cut at {cut} {passes:?}", vector.name);
+            assert_eq!(reading::stream(&fields), vector.meaning, "{name}");
+        }
     }
 }
 
@@ -183,6 +187,53 @@ fn a_stream_is_recognised_at_any_port() {
     for (vector, segments) in valid().zip(segments) {
         let fields: Vec<_> = packets.by_ref().take(segments).flatten().collect();
         assert_eq!(reading::stream(&fields), vector.meaning, "{}", vector.name);
+    }
+}
+
+#[test]
+fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let vector = streams().into_iter().find(|vector| vector.name == "stream-server").unwrap();
+    let (mut pcap, sizes) = (Pcap::new(), 20..60);
+    for size in sizes.clone() {
+        let mut order: Vec<_> = vector.bytes.chunks(size).enumerate().collect();
+        order.swap(1, 2);
+        for (index, piece) in order {
+            pcap.tcp(server(KNOWN), host(size, 51_000), 1 + size * index, piece);
+        }
+    }
+    let file = pcap.save(dir.path());
+    let all: Vec<_> = sizes.map(|_| &*vector.meaning).collect();
+    for passes in [&[][..], &["-2"]] {
+        let options = [&["-o", "tcp.reassemble_out_of_order:TRUE"], passes].concat();
+        let fields = tshark::details(&file, &options).concat();
+        assert_eq!(reading::stream(&fields), all.join("\n"), "{passes:?}");
+    }
+}
+
+#[test]
+fn the_same_ports_again_are_a_new_connection_in_both_passes() {
+    if !tshark::is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let streams = streams();
+    let (mut pcap, mut sequence, mut wanted) = (Pcap::new(), 1, Vec::new());
+    for name in ["stream-client", "stream-frame-truncated", "stream-join"] {
+        let vector = streams.iter().find(|vector| vector.name == name).unwrap();
+        wanted.push(&*vector.meaning);
+        for piece in vector.bytes.chunks(36) {
+            pcap.tcp(host(1, 51_000), server(KNOWN), sequence, piece);
+            sequence += piece.len();
+        }
+    }
+    let file = pcap.save(dir.path());
+    for passes in [&[][..], &["-2"]] {
+        let fields = tshark::details(&file, passes).concat();
+        assert_eq!(reading::stream(&fields), wanted.join("\n"), "{passes:?}");
     }
 }
 

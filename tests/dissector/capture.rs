@@ -73,7 +73,9 @@ impl Sniffer {
                 Err(RecvTimeoutError::Disconnected) => {
                     let mut why = String::new();
                     self.child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-                    return Err(format!("dumpcap cannot capture on lo: {}", why.trim()));
+                    // After "Capturing on ...": what is wrong, and much advice.
+                    let why = why.lines().nth(1).unwrap_or_default();
+                    return Err(format!("dumpcap cannot capture on lo: {why}"));
                 }
             }
         }
