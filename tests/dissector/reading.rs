@@ -126,7 +126,7 @@ fn value(name: &str, field: &Field) -> String {
     match name {
         "cookie" | "resume" | "token" => format!("<{}>", hex(&field.show)),
         "nickname" | "room" | "from" | "to" | "text" | "detail" => format!("{:?}", field.show),
-        "delivery" | "reason" => value_name(field),
+        "delivery" | "reason" | "transport" => value_name(field),
         "complete" => is_true(&field.show).to_string(),
         _ => field.show.clone(),
     }
