@@ -3,11 +3,12 @@
 
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::client::session::{self, CloseReason, Session, Transport};
-use crate::protocol::limits::{JOIN_SIZE, NAME_HOLD, PROBE_SIZE};
+use crate::protocol::limits::{JOIN_SIZE, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
-    Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason, Refusal,
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,
+    LeaveReason, Refusal, encode_message,
 };
-use crate::registry::{Capacity, Path};
+use crate::registry::{Capacity, Path, PeerId};
 use crate::room::Past;
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -366,16 +367,22 @@ fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
     (2..40).for_each(|port| {
         room.join(&format!("peer{port}"), port);
     });
-    for _ in 0..400 {
-        room.peers[alice].1.ask_who(room.now);
+    for number in 0..400 {
+        let question = encode_message(&ClientMessage::Who { number });
+        room.hub.handle_message(PeerId(0), &question, room.now);
     }
-    room.run_for(10 * SECOND);
-    assert_eq!(room.hub.nicknames().count(), 39);
-    let last = room.told[alice].iter().rev().find_map(|event| match event {
+    assert!(room.hub.queued_bytes() <= 2 * MAX_QUEUE_BYTES);
+    room.run_for(20 * SECOND);
+    assert_eq!(room.hub.nicknames().count(), 39, "and nobody was dropped");
+    for _ in 0..400 {
+        assert!(room.peers[alice].1.ask_who(room.now));
+    }
+    room.run_for(SECOND);
+    let answers = room.told[alice].iter().filter_map(|event| match event {
         session::Event::Who { peers } => Some(peers.len()),
         _ => None,
     });
-    assert!(last.is_some());
+    assert_eq!(answers.collect::<Vec<_>>(), [39]);
 }
 
 #[test]

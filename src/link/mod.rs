@@ -305,11 +305,10 @@ impl Link {
         self.failed
     }
 
-    /// Whether everything sent was acknowledged (or, if sent once, settled).
+    /// Whether there is nothing to be sent, or sent again: every reliable message was acknowledged. A
+    /// copy of one, or a line sent once, may be on its way still.
     pub fn is_idle(&self) -> bool {
-        !self.outbox.has_reliable()
-            && self.outbox.next_once().is_none()
-            && !self.recovery.has_outstanding()
+        !self.outbox.has_reliable() && self.outbox.next_once().is_none()
     }
 
     /// Bytes of messages queued or unacknowledged.

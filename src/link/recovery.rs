@@ -86,11 +86,6 @@ impl Recovery {
         self.first + self.sent.len() as u64
     }
 
-    /// Whether anything asks for an acknowledgment and has none.
-    pub(super) fn has_outstanding(&self) -> bool {
-        self.outstanding > 0
-    }
-
     /// Whether nothing yet left that asks for an acknowledgment.
     pub(super) fn has_sent_nothing(&self) -> bool {
         self.sent.is_empty() && self.rtt.min.is_none()
@@ -262,7 +257,7 @@ mod tests {
             let mut outcome = Outcome::default();
             recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
             assert_eq!(outcome.rtt.is_some(), sampled);
-            assert!(!recovery.has_outstanding());
+            assert!(recovery.outstanding == 0);
         }
     }
 }

@@ -70,8 +70,12 @@ impl Questions {
 }
 
 impl Session {
-    /// Asks who is here and how they are: [`Event::Who`] answers. False without a connection.
+    /// Asks who is here and how they are: [`Event::Who`] answers. Who asks again meanwhile gets one
+    /// answer. False without a connection.
     pub fn ask_who(&mut self, now: Now) -> bool {
+        if self.questions.who.is_some() {
+            return true;
+        }
         let number = self.questions.number();
         if !self.ask(&ClientMessage::Who { number }, Delivery::ReliableOrdered) {
             return false;
