@@ -115,7 +115,8 @@ fn two_hundred_peers_fit_in_one_process() {
 fn more_messages_than_a_session_takes_are_said_late_and_not_left_out() {
     let server = Server::start(&["--no-history"]);
     let dir = tempfile::tempdir().unwrap();
-    let args = ["--rate", "20000", "--duration", "50ms", "--size", "1000"];
+    // A window of 64 messages takes 40 ms to and fro, and there are 1,000 within 50 ms.
+    let args = ["--rate", "20000", "--duration", "50ms", "--impair", "delay 20ms"];
     let run = loaded(&server, &dir.path().join("flood"), &args);
     let pairs = pairs(&run);
     assert_eq!(pairs[&("s1", "r1")].len(), 1_000);
