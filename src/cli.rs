@@ -15,9 +15,11 @@ use std::time::Duration;
 
 mod decode;
 mod lab;
+mod watch;
 
 pub use decode::DecodeArgs;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
+pub use watch::WatchArgs;
 
 /// Why TCP cannot have `--impair`.
 const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are the kernel's: leave \
@@ -103,6 +105,19 @@ pub enum Command {
         /// A bad network on purpose.
         #[command(flatten)]
         impair: ImpairArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// Show everybody in a room on one screen: round-trip times and losses, as they change
+    #[command(after_help = EXIT_CODES)]
+    Watch {
+        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
+        server: ServerName,
+        /// The options.
+        #[command(flatten)]
+        watch: WatchArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Host { client, server, network, impair, logging } => {
             run::host(&client, &server, &network, &impair, &logging)
         }
+        Command::Watch { server, watch, logging } => run::watch(server, &watch, &logging),
         Command::Load { server, load, network, logging } => {
             run::load(server, &load, &network, &logging)
         }

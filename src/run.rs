@@ -1,6 +1,8 @@
 //! The commands: each puts its parts together, runs them, and turns the end into an exit code.
 
-use crate::cli::{ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, ServerArgs, reachable};
+use crate::cli::{
+    ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, ServerArgs, WatchArgs, reachable,
+};
 use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
 use crate::net::ServerName;
@@ -66,6 +68,16 @@ pub fn client(
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     finish_client(client::run(config, &leaver))
+}
+
+/// Shows everybody in a room.
+pub fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Error) {
+        return code;
+    }
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    finish_client(client::watch::run(&args.config(server), &leaver))
 }
 
 /// Keeps a room and talks in it.

@@ -7,6 +7,7 @@ mod memory;
 mod output;
 mod screen;
 pub mod session;
+pub mod watch;
 
 pub use output::Format;
 
@@ -77,6 +78,11 @@ impl Leaver {
         driver.turn(Session::leave);
         true
     }
+
+    /// From now on it is this one that leaves.
+    fn drive(&self, driver: &Driver) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
+    }
 }
 
 /// Runs a client on standard input and output until it is over, and says how it ended.
@@ -110,7 +116,7 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let (driver, events, receiver) =
         Driver::start(config.server.clone(), config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
-    *leaver.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
+    leaver.drive(&driver);
     let (reader, stay) = (driver.clone(), config.stay);
     let read = move || input::converse(io::stdin(), &reader, stay);
     // Not joined: a read from a terminal cannot be called off. It ends with the process.

@@ -151,7 +151,7 @@ fn who_text(peers: &[PeerReport]) -> String {
     out
 }
 
-fn ms(duration: Option<Duration>) -> String {
+pub(super) fn ms(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
 }
 
@@ -171,7 +171,7 @@ fn transport_name(transport: Transport) -> &'static str {
     }
 }
 
-fn farewell(reason: CloseReason) -> &'static str {
+pub(super) fn farewell(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Quit => "you left",
         CloseReason::Shutdown => "the server has closed",

@@ -96,7 +96,7 @@ impl Hub {
                 delivery: peer.delivery,
                 rtt_us: stats.rtt_smoothed.map_or(0, |rtt| saturated(micros(rtt))),
                 silent_ms: saturated(micros(entry.silence(now)) / 1_000),
-                sent: stats.sent,
+                sent: stats.sent_eliciting,
                 lost: stats.sent_lost,
                 received: stats.received,
                 missing: stats.received_missing,

@@ -12,6 +12,8 @@ const SAMPLES: usize = 256;
 pub struct Stats {
     /// Datagrams sent.
     pub sent: u64,
+    /// Datagrams sent that asked for an acknowledgment: of the others nobody learns what became.
+    pub sent_eliciting: u64,
     /// Bytes of UDP payload sent.
     pub sent_bytes: u64,
     /// Bytes of messages queued to be sent, each counted once.

@@ -164,6 +164,7 @@ impl StreamLink {
         self.moved = now;
         self.last_sent = now;
         self.stats.sent += 1;
+        self.stats.sent_eliciting += 1;
         self.stats.sent_bytes += size as u64;
         true
     }

@@ -43,6 +43,7 @@ impl Link {
         writer.finish(&header);
         self.recovery.on_sent(now, bytes, eliciting, contents);
         self.stats.sent += 1;
+        self.stats.sent_eliciting += u64::from(eliciting);
         self.stats.sent_bytes += bytes as u64;
         true
     }

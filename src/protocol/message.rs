@@ -229,7 +229,7 @@ pub enum ServerMessage<'a> {
         rtt_us: u32,
         /// How long the server has not heard it, milliseconds.
         silent_ms: u32,
-        /// Datagrams sent to it in this session.
+        /// Datagrams sent to it in this session that asked for an acknowledgment.
         sent: u64,
         /// How many of them were found lost.
         lost: u64,

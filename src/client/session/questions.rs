@@ -25,7 +25,7 @@ pub struct PeerReport {
     pub rtt: Option<Duration>,
     /// How long the server has not heard it.
     pub silence: Duration,
-    /// Datagrams from the server in this session, over TCP frames.
+    /// Datagrams from the server in this session that asked for an acknowledgment; over TCP frames.
     pub sent: u64,
     /// How many of them were found lost.
     pub lost: u64,

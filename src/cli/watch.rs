@@ -1,0 +1,41 @@
+//! The options of `watch`.
+
+use super::{TransportArg, positive_duration};
+use crate::client::Format;
+use crate::client::watch::Config;
+use crate::net::ServerName;
+use clap::Args;
+use std::time::Duration;
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The name to watch under [default: watch, or watch-2 if that is taken, ...]
+    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
+    pub nick: Option<String>,
+    /// What carries the session
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub transport: TransportArg,
+    /// How often to ask the server
+    #[arg(
+        long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_INTERVAL",
+        value_parser = positive_duration
+    )]
+    pub interval: Duration,
+    /// How to show it: a screen, or one object for each answer
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    pub output: Format,
+}
+
+impl WatchArgs {
+    /// What to watch.
+    pub fn config(&self, server: ServerName) -> Config {
+        Config {
+            server,
+            nickname: self.nick.clone(),
+            transport: self.transport.into(),
+            interval: self.interval,
+            format: self.output,
+        }
+    }
+}

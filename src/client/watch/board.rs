@@ -1,0 +1,161 @@
+//! What is known about everybody, and what it was over the last minutes. Pure.
+
+use crate::client::session::{PeerReport, Transport};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Samples kept of each peer: two minutes, at one a second.
+pub(super) const SAMPLES: usize = 120;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    tracks: BTreeMap<u16, Track>,
+}
+
+/// One peer over time. Samples are oldest first; `None` where nothing was measured.
+#[derive(Debug)]
+pub(super) struct Track {
+    /// The newest report.
+    pub(super) report: PeerReport,
+    /// Round-trip times.
+    pub(super) rtts: VecDeque<Option<Duration>>,
+    /// The share of datagrams lost between two reports, both ways, 0 to 1. Over TCP there are none.
+    pub(super) losses: VecDeque<Option<f64>>,
+}
+
+impl Board {
+    /// Takes in an answer: who is not in it is gone.
+    pub(super) fn update(&mut self, peers: Vec<PeerReport>) {
+        let mut before = std::mem::take(&mut self.tracks);
+        for report in peers {
+            let same = before.remove(&report.peer);
+            let track = match same.filter(|track| track.report.nickname == report.nickname) {
+                Some(track) => track.followed_by(report),
+                None => Track::begin(report),
+            };
+            self.tracks.insert(track.report.peer, track);
+        }
+    }
+
+    /// Those in trouble first: silent ones, then those that lose most, then the far ones.
+    pub(super) fn by_trouble(&self) -> Vec<&Track> {
+        let mut tracks: Vec<_> = self.tracks.values().collect();
+        tracks.sort_by_key(|track| {
+            let loss = track.recent_loss().map_or(0, |loss| (loss * 1e4) as u64);
+            let rtt = track.report.rtt.unwrap_or_default();
+            std::cmp::Reverse((track.report.silence.as_secs() / 5, loss, rtt))
+        });
+        tracks
+    }
+
+    /// The newest reports, by name.
+    pub(super) fn reports(&self) -> Vec<PeerReport> {
+        let mut reports: Vec<_> = self.tracks.values().map(|track| track.report.clone()).collect();
+        reports.sort_by(|one, other| one.nickname.cmp(&other.nickname));
+        reports
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.tracks.len()
+    }
+}
+
+impl Track {
+    fn begin(report: PeerReport) -> Self {
+        Self { rtts: [report.rtt].into(), losses: [None].into(), report }
+    }
+
+    fn followed_by(mut self, report: PeerReport) -> Self {
+        note(&mut self.losses, share_lost(&self.report, &report));
+        note(&mut self.rtts, report.rtt);
+        Self { report, ..self }
+    }
+
+    /// The mean of the last ten samples that there are.
+    pub(super) fn recent_loss(&self) -> Option<f64> {
+        let known: Vec<f64> = self.losses.iter().rev().take(10).flatten().copied().collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+}
+
+fn note<T>(samples: &mut VecDeque<T>, sample: T) {
+    samples.push_back(sample);
+    samples.drain(..samples.len().saturating_sub(SAMPLES));
+}
+
+/// Of what was sent both ways between two reports: how much was lost. A datagram can be found lost
+/// after the report that counted it as sent, and a late one makes good for a loss; so it is held
+/// within 0 and 1. `None` when nothing was sent, or a new session has begun.
+fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
+    if after.transport == Transport::Tcp {
+        return None;
+    }
+    let sent = after.sent.checked_sub(before.sent)?;
+    let received = after.received.checked_sub(before.received)?;
+    let lost = after.lost.saturating_sub(before.lost);
+    let missing = after.missing.saturating_sub(before.missing);
+    let total = sent + received + missing;
+    (total > 0).then(|| ((lost + missing) as f64 / total as f64).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Delivery;
+
+    fn report(nickname: &str, peer: u16, sent: u64, lost: u64) -> PeerReport {
+        PeerReport {
+            nickname: nickname.to_owned(),
+            peer,
+            transport: Transport::Udp,
+            delivery: Delivery::ReliableOrdered,
+            rtt: Some(Duration::from_millis(20)),
+            silence: Duration::ZERO,
+            sent,
+            lost,
+            received: sent,
+            missing: 0,
+        }
+    }
+
+    #[test]
+    fn loss_is_that_between_two_reports() {
+        let mut board = Board::default();
+        board.update(vec![report("bob", 1, 100, 50)]);
+        assert_eq!(board.by_trouble()[0].recent_loss(), None, "what was before is not known");
+        board.update(vec![report("bob", 1, 150, 60)]);
+        assert_eq!(board.by_trouble()[0].recent_loss(), Some(0.1), "10 of 100 both ways");
+        board.update(vec![report("bob", 1, 150, 61)]);
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "nothing was sent");
+        board.update(vec![report("bob", 1, 10, 0)]);
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "a new session");
+    }
+
+    #[test]
+    fn who_left_is_gone_and_a_new_one_under_its_number_begins_afresh() {
+        let mut board = Board::default();
+        board.update(vec![report("bob", 1, 1, 0), report("eve", 2, 1, 0)]);
+        board.update(vec![report("joe", 1, 5, 0)]);
+        assert_eq!(board.len(), 1);
+        let track = board.by_trouble()[0];
+        assert_eq!((track.report.nickname.as_str(), track.rtts.len()), ("joe", 1));
+    }
+
+    #[test]
+    fn the_silent_and_the_lossy_come_first_and_samples_are_bounded() {
+        let mut board = Board::default();
+        for round in 1..=200 {
+            let mut silent = report("silent", 3, round, 0);
+            silent.silence = Duration::from_secs(8);
+            let lossy = report("lossy", 2, round * 10, round * 2);
+            board.update(vec![report("good", 1, round * 10, 0), lossy, silent]);
+        }
+        let tracks = board.by_trouble();
+        let names: Vec<_> = tracks.iter().map(|track| track.report.nickname.as_str()).collect();
+        assert_eq!(names, ["silent", "lossy", "good"]);
+        assert!(tracks.iter().all(|track| track.rtts.len() == SAMPLES));
+        assert!(tracks.iter().all(|track| track.losses.len() == SAMPLES));
+    }
+}

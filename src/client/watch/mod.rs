@@ -1,0 +1,222 @@
+//! `watch`: a client that asks again and again who is here and how well each is reached, and shows it
+//! on one screen, for a projector in class, or as JSON for programs.
+
+mod board;
+#[cfg(feature = "watch")]
+mod screen;
+#[cfg(not(feature = "watch"))]
+#[path = "no_screen.rs"]
+mod screen;
+
+use super::driver::Driver;
+use super::output::Format;
+use super::session::{self, CloseReason, Event, Session, Transport};
+use super::{Error, Leaver};
+use crate::net::ServerName;
+use crate::protocol::Delivery;
+use board::Board;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Names to try when nobody chose one and the first is taken.
+const NAMES: [&str; 5] = ["watch", "watch-2", "watch-3", "watch-4", "watch-5"];
+/// How often the keyboard is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Lines of the room kept for the foot of the screen.
+const LINES: usize = 8;
+
+/// What to watch, and how.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server is.
+    pub server: ServerName,
+    /// The name to ask for; the first free one of `watch`, `watch-2`, ... if there is none.
+    pub nickname: Option<String>,
+    /// What carries the session.
+    pub transport: Transport,
+    /// How often to ask.
+    pub interval: Duration,
+    /// How to print.
+    pub format: Format,
+}
+
+/// What is on the screen.
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "watch"), allow(dead_code))]
+struct View {
+    server: String,
+    room: String,
+    nickname: String,
+    /// How things are with the server, when they are not well.
+    status: String,
+    board: Board,
+    /// The last lines and notices of the room.
+    lines: VecDeque<String>,
+}
+
+/// Watches until told to stop, and says how it ended.
+///
+/// # Errors
+/// [`Error`] when there is nothing to watch with, or nowhere to show it.
+pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
+    let addresses = match config.server.resolve() {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            eprintln!("chatagram: {error}");
+            return Ok(CloseReason::Unreachable);
+        }
+    };
+    let own = config.nickname.as_deref().map(|name| vec![name]);
+    let names = own.unwrap_or_else(|| NAMES.to_vec());
+    let mut outcome = CloseReason::Refused;
+    for (attempt, name) in names.iter().enumerate() {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
+        let session = session::Config {
+            nickname: (*name).to_owned(),
+            transport: config.transport,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::from_secs(300),
+            shown: Vec::new(),
+        };
+        let make = |now| Session::new(session, addresses.clone(), seed, now);
+        let started = Driver::start(config.server.clone(), true, None, make);
+        let (driver, events, receiver) = started.map_err(Error::Start)?;
+        leaver.drive(&driver);
+        let (reason, complaint) = watch(config, &driver, &events)?;
+        let _ = receiver.join();
+        outcome = reason;
+        // Another name may do; if not, the last complaint is the one to read.
+        if reason != CloseReason::Refused || attempt + 1 == names.len() {
+            if let Some(complaint) = complaint {
+                eprintln!("chatagram: {complaint}");
+            }
+            break;
+        }
+    }
+    Ok(outcome)
+}
+
+/// One session, from its join to its end; with the last complaint.
+fn watch(
+    config: &Config,
+    driver: &Driver,
+    events: &Receiver<Event>,
+) -> Result<(CloseReason, Option<String>), Error> {
+    let mut view = View { server: config.server.to_string(), ..View::default() };
+    let mut complaint = None;
+    let mut display = Display::Waiting;
+    let mut next = Instant::now();
+    loop {
+        match events.recv_timeout(LOOK) {
+            Ok(Event::Closed { reason }) => {
+                drop(display);
+                let why = match reason {
+                    CloseReason::Quit => None,
+                    CloseReason::Refused => complaint,
+                    reason => Some(super::output::farewell(reason).to_owned()),
+                };
+                return Ok((reason, why));
+            }
+            Ok(event) => {
+                if let Event::Welcome { .. } = event
+                    && matches!(display, Display::Waiting)
+                {
+                    display = Display::open(config.format).map_err(Error::Output)?;
+                }
+                if let Event::Error { message } = &event {
+                    complaint = Some(message.clone());
+                }
+                let told = view.take_in(event);
+                if told {
+                    display.show(&view, config.format).map_err(Error::Output)?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok((CloseReason::Lost, complaint)),
+        }
+        if next <= Instant::now() && driver.turn(Session::ask_who) {
+            next = Instant::now() + config.interval;
+        }
+        if display.wants_to_leave(&view).map_err(Error::Output)? {
+            driver.turn(Session::leave);
+        }
+    }
+}
+
+/// Where it is shown.
+enum Display {
+    /// Nowhere, before there is anything to show.
+    Waiting,
+    /// On the whole screen.
+    Screen(screen::Screen),
+    /// On standard output, as it comes.
+    Lines,
+}
+
+impl Display {
+    fn open(format: Format) -> io::Result<Self> {
+        let whole =
+            format == Format::Text && io::stdout().is_terminal() && io::stdin().is_terminal();
+        if !whole {
+            return Ok(Self::Lines);
+        }
+        Ok(screen::Screen::open()?.map_or(Self::Lines, Self::Screen))
+    }
+
+    /// Shows a new answer.
+    fn show(&mut self, view: &View, format: Format) -> io::Result<()> {
+        match self {
+            Self::Waiting => Ok(()),
+            Self::Screen(screen) => screen.draw(view),
+            Self::Lines => {
+                let event = Event::Who { peers: view.board.reports() };
+                let Some(text) = format.event(&event, false) else { return Ok(()) };
+                let mut out = io::stdout().lock();
+                writeln!(out, "{text}").and_then(|()| out.flush())
+            }
+        }
+    }
+
+    /// Whether a key was pressed that means so. A changed size is drawn.
+    fn wants_to_leave(&mut self, view: &View) -> io::Result<bool> {
+        match self {
+            Self::Screen(screen) => screen.wants_to_leave(view),
+            Self::Waiting | Self::Lines => Ok(false),
+        }
+    }
+}
+
+impl View {
+    /// True when everybody was told of anew.
+    fn take_in(&mut self, event: Event) -> bool {
+        match event {
+            Event::Welcome { room, nickname, .. } => {
+                (self.room, self.nickname) = (room, nickname);
+                self.status.clear();
+            }
+            Event::Who { mut peers } => {
+                peers.retain(|peer| peer.nickname != self.nickname);
+                self.board.update(peers);
+                return true;
+            }
+            Event::Status { text } => {
+                // What was wrong is over when the server is heard again.
+                self.status = if text.contains("is back") { String::new() } else { text };
+            }
+            Event::Message { .. }
+            | Event::History { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. } => {
+                if let Some(line) = Format::Text.event(&event, false) {
+                    self.lines.push_back(line);
+                    self.lines.drain(..self.lines.len().saturating_sub(LINES));
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+}
