@@ -246,7 +246,7 @@ fn drive(
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let name = meeting.run(mode);
-    let command = load(config, meeting, mode, &name, part);
+    let command = load(config, meeting, mode, part);
     let mut load = Watched::start("load", &name, network, Node::Clients, command)?;
     while !load.has_ended()? {
         if stop.load(Ordering::Relaxed) {
@@ -275,31 +275,10 @@ fn serve(config: &Config) -> Command {
     command
 }
 
-fn load(config: &Config, meeting: &Meeting, mode: Mode, name: &str, out: &Path) -> Command {
-    let plan = &config.plan;
-    let condition = &meeting.condition;
+fn load(config: &Config, meeting: &Meeting, mode: Mode, out: &Path) -> Command {
     let mut command = program(config);
     command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    command.args(["--transport", mode.transport(), "--delivery", mode.column(), "--name", name]);
-    for (option, value) in [
-        ("--senders", plan.senders.to_string()),
-        ("--receivers", plan.receivers.to_string()),
-        ("--rate", plan.rate.to_string()),
-        ("--size", plan.size.to_string()),
-        ("--duration", format!("{}ms", (plan.duration_s * 1e3).round())),
-        ("--seed", meeting.seed.to_string()),
-        ("--repetition", meeting.repetition.to_string()),
-        (
-            "--condition",
-            format!(
-                "{}:{}:{}:{}",
-                condition.loss, condition.delay_ms, condition.jitter_ms, condition.burst
-            ),
-        ),
-    ] {
-        command.arg(option).arg(value);
-    }
-    command.arg("--out").arg(out);
+    command.args(config.plan.load_arguments(meeting, mode)).arg("--out").arg(out);
     command
 }
 
