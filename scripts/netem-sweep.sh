@@ -85,7 +85,7 @@ stop() { # stop PROCESS
 }
 
 one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's counters are its own
-    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part attempt status node
+    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part attempt status node up down
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
@@ -130,7 +130,9 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     stop "$serving"
     serving=
     exec {said}<&-
-    annotate "$part" "$netem" "$(counts clients server)" "$(counts server clients)"
+    up=$(counts clients server)
+    down=$(counts server clients)
+    annotate "$part" "$netem" "$up" "$down"
     net down
     network=
     mv "$part" "$out/runs/$name"

@@ -169,7 +169,11 @@ impl Plan {
         for meeting in self.meetings()? {
             for &mode in &self.modes {
                 let arguments = self.load_arguments(&meeting, mode).join(" ");
-                text.push_str(&format!("{}\t{}\t{arguments}\n", meeting.run(mode), meeting.netem()));
+                text.push_str(&format!(
+                    "{}\t{}\t{arguments}\n",
+                    meeting.run(mode),
+                    meeting.netem()
+                ));
             }
         }
         Ok(text)
