@@ -7,9 +7,10 @@
 //! - shares: 4 standard errors of the difference of two binomial shares. Only messages over raw UDP
 //!   are compared that way, with one sender and one receiver: no two messages share a loss.
 //! - percentiles: 10 % or 3 ms, where loss does not decide them. Where it does, 4 standard deviations
-//!   of the difference, from the spread between runs over the same network ([`CASES`]).
-//! - In both the machine's own lateness comes on top, as it shows in the senders: this test shares a
-//!   slow processor with whatever else the machine does.
+//!   of the difference, from the spread between runs over the same network ([`CASES`]); not at all
+//!   where that would say nothing.
+//! - To percentiles the machine's own lateness is added, as it shows in the senders: this test shares
+//!   a slow processor with whatever else the machine does.
 //!
 //! Needs linux.uml, insmod, ip and tc; says so and passes where they are missing, but not in CI.
 #![cfg(target_os = "linux")]
@@ -29,25 +30,35 @@ const SIGMAS: f64 = 4.0;
 const PERCENTS: [usize; 3] = [50, 90, 99];
 
 /// What is measured, and how far apart runs over the same network are: the standard deviation of the
-/// logarithm of each of [`PERCENTS`], for each of [`LOSSES`], in ten runs of the lab; 0 where it
-/// hangs on the delay alone.
+/// logarithm of each of [`PERCENTS`], for each of [`LOSSES`], as six to twelve runs of the lab
+/// showed it. 0: it hangs on the delay alone.
 struct Case {
     mode: Mode,
     seconds: u32,
     spread: [[f64; 3]; 4],
 }
 
+/// A connection that has lost a retransmission waits for twice as long each time, and all that is
+/// said meanwhile waits with it: how often that happens in 20 s is chance, and decides the tail. A
+/// bound that holds would be a factor of five or more.
+const NOT_COMPARED: f64 = f64::INFINITY;
+
 const CASES: [Case; 3] = [
-    Case { mode: Mode::Unreliable, seconds: 15, spread: [[0.0; 3]; 4] },
+    Case { mode: Mode::Unreliable, seconds: 10, spread: [[0.0; 3]; 4] },
     Case {
         mode: Mode::ReliableOrdered,
-        seconds: 10,
-        spread: [[0.0; 3], [0.0, 0.04, 0.12], [0.0, 0.08, 0.29], [0.0, 0.03, 0.15]],
+        seconds: 8,
+        spread: [[0.0; 3], [0.0, 0.04, 0.18], [0.0, 0.08, 0.18], [0.0, 0.03, 0.18]],
     },
     Case {
         mode: Mode::Tcp,
-        seconds: 25,
-        spread: [[0.0; 3], [0.0, 0.11, 0.09], [0.06, 0.03, 0.18], [0.11, 0.15, 0.35]],
+        seconds: 20,
+        spread: [
+            [0.0; 3],
+            [0.05, 0.11, 0.12],
+            [0.09, 0.15, NOT_COMPARED],
+            [0.15, NOT_COMPARED, NOT_COMPARED],
+        ],
     },
 ];
 
