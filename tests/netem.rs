@@ -12,7 +12,7 @@
 //! - To percentiles the machine's own lateness is added, as it shows in the senders: this test shares
 //!   a slow processor with whatever else the machine does.
 //!
-//! Needs linux.uml, insmod, ip and tc; says so and passes where they are missing, but not in CI.
+//! Needs linux.uml, insmod, ip, tc and sysctl; says so and passes where they are missing, but not in CI.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -273,7 +273,7 @@ fn missing() -> Option<String> {
         let found = Command::new("sh").args(["-c", "command -v \"$0\"", name]).output();
         found.is_ok_and(|output| output.status.success())
     };
-    ["linux.uml", "insmod", "ip", "tc"]
+    ["linux.uml", "insmod", "ip", "tc", "sysctl"]
         .into_iter()
         .find(|name| !is_there(name))
         .map(|name| format!("{name} is missing"))
