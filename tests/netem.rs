@@ -97,13 +97,10 @@ fn the_emulated_network_does_what_netem_does() {
                 )
         })
     };
-    let scripts = [
-        script("scripts/netem-sweep.sh", &netem),
-        script("mkdir -p \"$OUT\"; \"$CHATAGRAM\" lab", &emulated),
-    ];
+    let scripts =
+        [script("scripts/netem-sweep.sh", &netem), script("\"$CHATAGRAM\" lab", &emulated)];
     thread::scope(|scope| {
-        let kernels = [(&scripts[0], &netem), (&scripts[1], &emulated)]
-            .map(|(script, out)| scope.spawn(move || in_a_kernel(script, out)));
+        let kernels = scripts.map(|script| scope.spawn(move || in_a_kernel(&script)));
         for kernel in kernels {
             let output = kernel.join().unwrap();
             assert!(output.status.success(), "{}", said(&output));
@@ -152,7 +149,7 @@ fn the_emulated_network_does_what_netem_does() {
         }
     }
     println!("netem / emulated\n{table}");
-    assert!(wrong.is_empty(), "netem / emulated\n{table}{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     is_verified(&netem.join("unreliable"));
 }
 
@@ -247,12 +244,11 @@ fn figures(run: &Path) -> Figures {
     }
 }
 
-fn in_a_kernel(script: &str, out: &Path) -> Output {
+fn in_a_kernel(script: &str) -> Output {
     // Ahead of the machine's other work, where that may be asked for.
     Command::new("nice")
         .args(["-n", "-10", "scripts/with-netem-kernel.sh", "bash", "-c", script])
         .env("CHATAGRAM", env!("CARGO_BIN_EXE_chatagram"))
-        .env("OUT", out)
         .output()
         .unwrap()
 }
