@@ -3,7 +3,8 @@
 #
 #   cg-clients 10.77.1.2 ── 10.77.1.1 cg-router 10.77.2.1 ── 10.77.2.2 cg-server
 #
-# netem sits on the router's two interfaces, so that a loss is not reported to the sender's own stack.
+# netem sits on the router's two interfaces, so that a loss is not reported to the sender's own stack. It
+# sees packets as they are on a wire, each once, and none but those of the conversation.
 #
 #   scripts/netem-net.sh up [NETEM...]     make it; NETEM as in tc-netem(8), for each direction
 #   scripts/netem-net.sh set NETEM...      change what the router does, such as: delay 25ms loss 5%
@@ -13,7 +14,7 @@
 #
 # --dry-run before the verb prints the commands instead. Needs root, iproute2 and a kernel with
 # sch_netem; scripts/with-netem-kernel.sh lends one.
-set -euo pipefail
+set -Eeuo pipefail
 
 die() {
     echo "netem-net.sh: $*" >&2
@@ -35,14 +36,47 @@ check() {
     [ "$(id -u)" = 0 ] || die "only root can make network namespaces: sudo $0 ..."
 }
 
+at_least() { # at_least 6.6 VERSION
+    [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}
+
+check_netem() { # check_netem NETEM...: tried where it harms nobody
+    [ -z "$dry" ] || return 0
+    local tc kernel
+    case " $* " in
+    *' seed '*)
+        # An older tc does not know the word; an older kernel takes it and does nothing.
+        tc=$(tc -V) kernel=$(uname -r)
+        at_least 6.6 "$(sed -n 's/.*iproute2-\([0-9.]*\).*/\1/p' <<<"$tc")" ||
+            die "'seed' needs iproute2 6.6 or later, and this is $tc"
+        at_least 6.6 "$kernel" || die "'seed' needs Linux 6.6 or later, and this is $kernel"
+        ;;
+    esac
+    unshare -n tc qdisc add dev lo root netem 2>/dev/null ||
+        die "this kernel has no sch_netem: try scripts/with-netem-kernel.sh"
+    unshare -n tc qdisc add dev lo root netem limit 10000 "$@" ||
+        die "tc and the kernel do not take 'netem $*': see tc-netem(8)"
+}
+
+check_free() {
+    [ -z "$dry" ] || return 0
+    ! ip netns list | grep -qE '^cg-(clients|router|server)\b' ||
+        die "the namespaces are there already: run '$0 down' first"
+}
+
 up() {
     local ns
     for ns in cg-clients cg-router cg-server; do
-        run ip netns add $ns || die "namespace $ns is there already: run '$0 down' first"
+        run ip netns add $ns
+        # Its announcements would take their turn at being lost. Where there is no IPv6, there are none.
+        run ip netns exec $ns sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
         run ip -n $ns link set lo up
     done
-    run ip -n cg-clients link add eth0 type veth peer name clients netns cg-router
-    run ip -n cg-server link add eth0 type veth peer name server netns cg-router
+    run ip -n cg-clients link add eth0 address 02:00:00:00:01:02 type veth peer name clients address 02:00:00:00:01:01 netns cg-router
+    run ip -n cg-server link add eth0 address 02:00:00:00:02:02 type veth peer name server address 02:00:00:00:02:01 netns cg-router
+    # Without this TCP hands over up to 64 KB as one packet, which netem would count, delay and lose as one.
+    run ip -n cg-clients link set eth0 gso_max_segs 1
+    run ip -n cg-server link set eth0 gso_max_segs 1
     run ip -n cg-clients addr add 10.77.1.2/24 dev eth0
     run ip -n cg-router addr add 10.77.1.1/24 dev clients
     run ip -n cg-router addr add 10.77.2.1/24 dev server
@@ -51,6 +85,11 @@ up() {
     run ip -n cg-router link set clients up
     run ip -n cg-router link set server up
     run ip -n cg-server link set eth0 up
+    # Nobody asks who has an address, so no question or answer is lost or counted.
+    run ip -n cg-clients neigh add 10.77.1.1 lladdr 02:00:00:00:01:01 nud permanent dev eth0
+    run ip -n cg-router neigh add 10.77.1.2 lladdr 02:00:00:00:01:02 nud permanent dev clients
+    run ip -n cg-router neigh add 10.77.2.2 lladdr 02:00:00:00:02:02 nud permanent dev server
+    run ip -n cg-server neigh add 10.77.2.1 lladdr 02:00:00:00:02:01 nud permanent dev eth0
     run ip -n cg-clients route add default via 10.77.1.1
     run ip -n cg-server route add default via 10.77.2.1
     run ip netns exec cg-router sysctl -qw net.ipv4.ip_forward=1
@@ -61,8 +100,7 @@ netem() { # netem add|replace NETEM...
     local verb=$1 interface
     shift
     for interface in clients server; do
-        run tc -n cg-router qdisc "$verb" dev $interface root netem limit 10000 "$@" ||
-            die "the kernel did not take 'netem $*': is it right, and does the kernel have sch_netem? try scripts/with-netem-kernel.sh"
+        run tc -n cg-router qdisc "$verb" dev $interface root netem limit 10000 "$@"
     done
 }
 
@@ -85,14 +123,23 @@ up | set | with)
     check
     case $verb in
     up)
-        trap 'down' ERR INT TERM
+        check_netem "$@"
+        check_free
+        trap 'down; exit 2' ERR INT TERM
         up "$@"
         ;;
-    set) [ $# -gt 0 ] || die "set what? such as: delay 25ms loss 5%" && netem replace "$@" ;;
+    set)
+        [ $# -gt 0 ] || die "set what? such as: delay 25ms loss 5%"
+        check_netem "$@"
+        netem replace "$@"
+        ;;
     with)
         [ $# -gt 1 ] || die "usage: $0 with 'NETEM...' COMMAND..."
-        trap down EXIT
         # shellcheck disable=SC2086 # several words
+        check_netem $1
+        check_free
+        trap down EXIT
+        # shellcheck disable=SC2086
         up $1
         shift
         run "$@"

@@ -118,6 +118,19 @@ fn a_lab_ends_with_a_true_report_and_can_be_resumed() {
 }
 
 #[test]
+fn the_runs_of_a_plan_are_lines_for_scripts() {
+    let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[1][..2], ["loss5-delay25-jitter0-burst1-tcp-2", "delay 25ms loss 5%"]);
+    assert!(lines[1][2].starts_with("--transport tcp "), "{text}");
+    assert_eq!(lab(&["--print-runs", "--loss", "120"]).status.code(), Some(2));
+    assert!(!Path::new("chatagram-lab").exists());
+}
+
+#[test]
 fn a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.toml");

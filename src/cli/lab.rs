@@ -131,6 +131,13 @@ pub struct LabArgs {
     /// Print the plan instead of running it
     #[arg(long, env = "CHATAGRAM_PRINT_PLAN", value_parser = FalseyValueParser::new())]
     pub print_plan: bool,
+    /// Print the runs instead, for scripts: tabs between the name, the network in the words of
+    /// tc-netem, and the arguments of `load`
+    #[arg(
+        long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub print_runs: bool,
 }
 
 /// Options of `replay`.

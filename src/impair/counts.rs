@@ -12,7 +12,10 @@ pub const CUT: &str = "…";
 
 /// What was done to the packets of one direction, as opposed to what was asked for. At any moment
 /// `packets + duplicated = lost + overflowed + delivered +` those still held.
+///
+/// A network that counts less, such as netem, leaves out what it does not know; that reads as nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Packets that entered.
     pub packets: u64,

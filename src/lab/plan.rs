@@ -2,7 +2,7 @@
 //! several modes, several times. Written by hand as TOML, or as options of the command.
 
 use super::record::{Condition, Mode};
-use crate::impair::{Spec, SpecError};
+use crate::impair::{Loss, Share, Spec, SpecError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -112,9 +112,70 @@ impl Meeting {
             self.repetition
         )
     }
+
+    /// The same network in the words of tc-netem(8).
+    ///
+    /// Without a distribution netem's jitter is uniform, as here. Its chain of losses is the same
+    /// but for its beginning: netem's begins in the good state, so its first packet gets through.
+    pub fn netem(&self) -> String {
+        let Condition { delay_ms, jitter_ms, .. } = self.condition;
+        let mut words = format!("delay {delay_ms}ms");
+        if jitter_ms > 0.0 {
+            words.push_str(&format!(" {jitter_ms}ms"));
+        }
+        match self.spec.up.loss {
+            Loss::Independent(share) if share == Share::NONE => {}
+            Loss::Independent(share) => words.push_str(&format!(" loss {share}")),
+            Loss::Burst { loss, mean } => {
+                let (p, r) = mean.chain(loss);
+                words.push_str(&format!(" loss gemodel {p} {r} 100% 0%"));
+            }
+            Loss::Gilbert { p, r, bad, good } => {
+                words.push_str(&format!(" loss gemodel {p} {r} {bad} {good}"));
+            }
+        }
+        words
+    }
 }
 
 impl Plan {
+    /// What `chatagram load` is to do in this mode's run: its arguments after the server, but for
+    /// where to write. None of them has a space in it.
+    pub fn load_arguments(&self, meeting: &Meeting, mode: Mode, name: &str) -> Vec<String> {
+        let Condition { loss, delay_ms, jitter_ms, burst } = meeting.condition;
+        let arguments = [
+            ("--transport", mode.transport().to_owned()),
+            ("--delivery", mode.column().to_owned()),
+            ("--name", name.to_owned()),
+            ("--senders", self.senders.to_string()),
+            ("--receivers", self.receivers.to_string()),
+            ("--rate", self.rate.to_string()),
+            ("--size", self.size.to_string()),
+            ("--duration", format!("{}ms", (self.duration_s * 1e3).round())),
+            ("--seed", meeting.seed.to_string()),
+            ("--repetition", meeting.repetition.to_string()),
+            ("--condition", format!("{loss}:{delay_ms}:{jitter_ms}:{burst}")),
+        ];
+        arguments.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+
+    /// All runs as lines for scripts, with tabs between the run's name, the network in netem's words
+    /// and the arguments of `load`. A shell may split the last two at their spaces.
+    ///
+    /// # Errors
+    /// As [`Self::meetings`].
+    pub fn runs_text(&self) -> Result<String, Error> {
+        let mut text = String::new();
+        for meeting in self.meetings()? {
+            for &mode in &self.modes {
+                let name = meeting.run(mode);
+                let arguments = self.load_arguments(&meeting, mode, &name).join(" ");
+                text.push_str(&format!("{name}\t{}\t{arguments}\n", meeting.netem()));
+            }
+        }
+        Ok(text)
+    }
+
     /// Reads a plan.
     ///
     /// # Errors
@@ -337,5 +398,36 @@ mod tests {
         assert_eq!(meetings[2].spec, "loss 5%, delay 25ms".parse().unwrap());
         let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
         assert_eq!(odd.meetings().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
+    }
+
+    #[test]
+    fn a_network_is_the_same_in_netems_words() {
+        for (loss, jitter_ms, burst, words) in [
+            (0.0, 0.0, 1.0, "delay 25ms"),
+            (0.0, 0.0, 3.0, "delay 25ms"),
+            (7.0, 0.5, 1.0, "delay 25ms 0.5ms loss 7%"),
+            // r = 1/4, p = 0.2 / 0.8 of it.
+            (20.0, 0.0, 4.0, "delay 25ms loss gemodel 6.25% 25% 100% 0%"),
+        ] {
+            let (loss, jitter_ms, burst) = (vec![loss], vec![jitter_ms], vec![burst]);
+            let plan = Plan { loss, jitter_ms, burst, ..Plan::default() };
+            assert_eq!(plan.meetings().unwrap()[0].netem(), words);
+        }
+    }
+
+    #[test]
+    fn runs_are_lines_a_shell_can_split() {
+        let plan = Plan { loss: vec![0.1, 7.0], burst: vec![1.0, 1.3], ..Plan::default() };
+        let text = plan.runs_text().unwrap();
+        assert_eq!(text.lines().count(), 2 * 2 * 3 * 3);
+        for line in text.lines() {
+            let columns: Vec<_> = line.split('\t').collect();
+            let [name, netem, load] = columns[..] else { panic!("{line}") };
+            assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
+            // Nothing that a shell would expand, and no space at an end or after another.
+            let plain = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
+            assert!(line.replace('\t', "").chars().all(plain), "{line}");
+            assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");
+        }
     }
 }

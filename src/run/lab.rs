@@ -82,6 +82,15 @@ pub fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
         announce(plan.unwrap_or_default().text().trim_end());
         return ExitCode::SUCCESS;
     }
+    if args.print_runs {
+        return match plan.unwrap_or_default().runs_text() {
+            Ok(text) => {
+                announce(text.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(USAGE, error),
+        };
+    }
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }

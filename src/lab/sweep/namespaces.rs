@@ -71,31 +71,10 @@ fn serve(config: &Config) -> Command {
 }
 
 fn load(job: &Job<'_>) -> Command {
-    let Job { config, meeting, mode, .. } = job;
-    let (plan, condition) = (&config.plan, &meeting.condition);
+    let Job { config, meeting, mode, name, .. } = job;
     let mut command = program(config);
     command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    command.args(["--transport", mode.transport(), "--delivery", mode.column()]);
-    command.args(["--name", &job.name]);
-    for (option, value) in [
-        ("--senders", plan.senders.to_string()),
-        ("--receivers", plan.receivers.to_string()),
-        ("--rate", plan.rate.to_string()),
-        ("--size", plan.size.to_string()),
-        ("--duration", format!("{}ms", (plan.duration_s * 1e3).round())),
-        ("--seed", meeting.seed.to_string()),
-        ("--repetition", meeting.repetition.to_string()),
-        (
-            "--condition",
-            format!(
-                "{}:{}:{}:{}",
-                condition.loss, condition.delay_ms, condition.jitter_ms, condition.burst
-            ),
-        ),
-    ] {
-        command.arg(option).arg(value);
-    }
-    command.arg("--out").arg(&job.part);
+    command.args(config.plan.load_arguments(meeting, *mode, name)).arg("--out").arg(&job.part);
     command
 }
 

@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# The lab on real netem: what `chatagram lab` measures over its own emulated network, over tc/netem in the
+# namespaces of netem-net.sh. The same plans, the same files, the same report.
+#
+#   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options as of 'chatagram lab', such as --loss 0,5 --out DIR
+#   scripts/netem-sweep.sh --resume --out DIR        go on with what was stopped
+#
+# --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the one in
+# PATH. Needs root, iproute2 and a kernel with sch_netem; scripts/with-netem-kernel.sh lends one. netem draws
+# its losses anew each time, so modes and repetitions meet the same share of loss, not the same packets.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+server=10.77.2.2:2428
+join_attempts=5 # as in the lab: a bad network may keep somebody out
+unreachable=3   # the exit code of a load that got no answer
+ethernet=14     # bytes of header that netem counts and the lab does not
+
+die() {
+    echo "netem-sweep.sh: $*" >&2
+    exit 2
+}
+
+usage() {
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | sed '$d'
+}
+
+net() {
+    "$here/netem-net.sh" ${dry:+--dry-run} "$@"
+}
+
+run() {
+    if [ -n "$dry" ]; then echo "$*"; else "$@"; fi
+}
+
+find_program() {
+    local release=$here/../target/release/chatagram
+    if [ -n "${CHATAGRAM:-}" ]; then
+        program=$CHATAGRAM
+    elif [ -x "$release" ]; then
+        program=$release
+    else
+        program=$(command -v chatagram) ||
+            die "no chatagram: cargo build --release, or say where it is: CHATAGRAM=path $0 ..."
+    fi
+    "$program" --version >/dev/null || die "$program does not run"
+}
+
+check() {
+    [ -z "$dry" ] || return 0
+    command -v ip >/dev/null || die "ip is missing: apt-get install iproute2"
+    command -v tc >/dev/null || die "tc is missing: apt-get install iproute2"
+    [ "$(id -u)" = 0 ] || die "only root can make network namespaces: sudo $0 ..."
+    unshare -n tc qdisc add dev lo root netem 2>/dev/null ||
+        die "this kernel has no sch_netem: try scripts/with-netem-kernel.sh $0 ..."
+}
+
+prepare() { # makes the directory ready, and puts the plan there
+    local asked
+    asked=$("$program" lab "${plan[@]}" --print-plan)
+    if [ -n "$resume" ]; then
+        [ -f "$out/plan.toml" ] || die "there is no lab in $out to go on with: leave --resume out"
+        [ ${#plan[@]} = 0 ] || [ "$asked" = "$(cat "$out/plan.toml")" ] ||
+            die "the lab in $out has another plan: leave the options out to go on with it, or choose another --out"
+        return
+    fi
+    [ -z "$(ls -A "$out" 2>/dev/null)" ] ||
+        die "$out is not empty: add --resume to go on with the lab in it, or choose another --out"
+    mkdir -p "$out/runs"
+    printf '%s\n' "$asked" >"$out/plan.toml"
+}
+
+cleanup() {
+    trap '' INT TERM HUP
+    stop "$load"
+    stop "$serving"
+    [ -z "$network" ] || net down
+    [ -z "$work" ] || rm -rf "$work"
+}
+
+stop() { # stop PROCESS
+    [ -n "$1" ] || return 0
+    kill "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's counters are its own
+    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part attempt status node up down
+    [ -n "$dry" ] || rm -rf "$part"
+    network=1
+    # shellcheck disable=SC2086 # several words
+    net up $netem
+    # As the lab does; the machine's own default may be another one.
+    for node in cg-clients cg-server; do
+        run ip netns exec $node sysctl -qw net.ipv4.tcp_congestion_control=cubic ||
+            echo "$name: TCP keeps the machine's congestion control, for cubic cannot be had" >&2
+    done
+    # As many peers as a plan can ask for.
+    local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history -q
+        --max-peers 2000 --max-peers-per-ip 2000)
+    # shellcheck disable=SC2206
+    local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
+    if [ -n "$dry" ]; then
+        echo "${serve[*]} &"
+        echo "${drive[*]}"
+        echo "tc -n cg-router -s -j qdisc show dev server root # and clients: into $part/run.json"
+        net down
+        network=
+        echo "mv $part $out/runs/$name"
+        return
+    fi
+    "${serve[@]}" >"$work/said" 2>"$work/server" &
+    serving=$!
+    exec {said}<"$work/said"
+    # It says a line once it listens.
+    read -r -u "$said" || die "run $name: the server failed: $(tail -n 3 "$work/server")"
+    for ((attempt = 1; ; attempt++)); do
+        status=0
+        # In the background, so that a signal is heard at once.
+        "${drive[@]}" >/dev/null 2>"$work/load" &
+        load=$!
+        wait "$load" || status=$?
+        load=
+        [ $status != 0 ] || break
+        if [ $status != $unreachable ] || [ $attempt = $join_attempts ]; then
+            die "run $name: the load failed ($status): $(tail -n 3 "$work/load")"
+        fi
+        rm -rf "$part"
+    done
+    stop "$serving"
+    serving=
+    exec {said}<&-
+    up=$(counts clients server)
+    down=$(counts server clients)
+    annotate "$part" "$netem" "$up" "$down"
+    net down
+    network=
+    mv "$part" "$out/runs/$name"
+}
+
+number() { # number NAME: from one line of JSON
+    sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
+}
+
+# counts IN OUT: what netem did to the packets that came in from one interface and left by the other. netem's
+# `packets` and `bytes` are those that left; those that entered have come in by the other interface. `drops` are
+# losses, and packets that found 10,000 others waiting.
+counts() {
+    local statistics="ip netns exec cg-router cat /sys/class/net/$1/statistics/rx_packets /sys/class/net/$1/statistics/rx_bytes"
+    local try before after json packets bytes left left_bytes lost held
+    for ((try = 0; try < 100; try++)); do
+        before=$($statistics)
+        json=$(tc -n cg-router -s -j qdisc show dev "$2" root)
+        after=$($statistics)
+        { read -r packets && read -r bytes; } <<<"$before"
+        left=$(number packets <<<"$json") left_bytes=$(number bytes <<<"$json")
+        lost=$(number drops <<<"$json") held=$(number qlen <<<"$json")
+        # The last packets of closed connections may still move.
+        if [ "$before" = "$after" ] && [ "$packets" = $((left + lost + held)) ]; then
+            echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet)), \"lost\": $lost," \
+                "\"delivered\": $left, \"delivered_bytes\": $((left_bytes - left * ethernet)) }"
+            return
+        fi
+    done
+    die "netem's counters do not add up: $packets packets came in by $1; $left left by $2, $lost were lost, $held wait"
+}
+
+annotate() { # annotate DIR NETEM UP DOWN: what the network was and did goes where the run is described
+    local file=$1/run.json
+    sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
+        -e "s/^  \"network\": null\$/  \"network\": { \"up\": $3, \"down\": $4 }/" "$file" >"$file.new"
+    [ "$(grep -cE '^  "(impair": "netem |network": \{ "up")' "$file.new")" = 2 ] ||
+        die "$file does not have the lines this script knows: is $program of the same version?"
+    mv "$file.new" "$file"
+}
+
+dry='' resume='' out=chatagram-lab plan=()
+network='' serving='' load='' work=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --dry-run) dry=1 ;;
+    --resume) resume=1 ;;
+    --out=*) out=${1#--out=} ;;
+    --out)
+        [ $# -gt 1 ] || die "--out where?"
+        out=$2
+        shift
+        ;;
+    -h | --help)
+        usage
+        exit
+        ;;
+    *) plan+=("$1") ;;
+    esac
+    shift
+done
+
+find_program
+check
+if [ -n "$dry" ]; then
+    runs=$("$program" lab "${plan[@]}" --print-runs)
+else
+    prepare
+    runs=$("$program" lab "$out/plan.toml" --print-runs)
+fi
+# Every option has a twin with this beginning, and a run is to depend on its plan alone.
+for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
+
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+work=$(mktemp -d)
+mkfifo "$work/said"
+total=$(wc -l <<<"$runs") done=0
+while IFS=$'\t' read -r -u 3 name netem arguments; do
+    done=$((done + 1))
+    [ ! -f "$out/runs/$name/run.json" ] || continue
+    [ ! -t 2 ] || echo "[$done/$total] $name" >&2
+    one "$name" "$netem" "$arguments"
+done 3<<<"$runs"
+run "$program" report "$out"
