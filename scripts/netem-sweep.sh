@@ -168,8 +168,9 @@ counts() {
 annotate() { # annotate DIR NETEM UP DOWN: what the network was and did goes where the run is described
     local file=$1/run.json
     sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
+        -e 's/^  "emulation": null,$/  "emulation": "netem",/' \
         -e "s/^  \"network\": null\$/  \"network\": { \"up\": $3, \"down\": $4 }/" "$file" >"$file.new"
-    [ "$(grep -cE '^  "(impair": "netem |network": \{ "up")' "$file.new")" = 2 ] ||
+    [ "$(grep -cE '^  "(impair": "netem |emulation": "netem|network": \{ "up")' "$file.new")" = 3 ] ||
         die "$file does not have the lines this script knows: is $program of the same version?"
     mv "$file.new" "$file"
 }

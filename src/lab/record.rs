@@ -331,8 +331,10 @@ pub struct Links {
     pub received: u64,
     /// Bytes of payload received.
     pub received_bytes: u64,
-    /// Datagrams found lost.
+    /// Datagrams found lost, both ways.
     pub lost: u64,
+    /// Those of them that the peers did not get.
+    pub missing: u64,
     /// Datagrams received again.
     pub duplicated: u64,
     /// Datagrams that came late (RFC 4737).

@@ -422,6 +422,7 @@ fn add(sum: Links, session: &Session) -> Links {
         sent_bytes: sum.sent_bytes + link.sent_bytes,
         received: sum.received + link.received,
         received_bytes: sum.received_bytes + link.received_bytes,
+        missing: sum.missing + link.received_missing,
         lost: sum.lost + link.sent_lost + link.received_missing,
         duplicated: sum.duplicated + link.duplicated,
         reordered: sum.reordered + link.reordered,
