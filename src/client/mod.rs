@@ -160,6 +160,11 @@ fn edited_lines(config: &Config, driver: &Driver, screen: &mut Screen) -> Option
     }
 }
 
+/// Remembers how the terminal is now, so that `restore_terminal` and a panic put it back.
+pub fn keep_terminal() {
+    terminal::keep();
+}
+
 /// Puts the terminal back to how a client found it. For whoever ends the process at once.
 pub fn restore_terminal() {
     terminal::restore();
@@ -181,6 +186,9 @@ fn show(
         }
         match events.recv_timeout(IDLE) {
             Ok(event) => {
+                if matches!(event, Event::Welcome { .. }) {
+                    looked = None;
+                }
                 memory.remember(&event);
                 screen.show(&event);
                 if let Event::Closed { reason } = event {

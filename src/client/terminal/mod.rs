@@ -43,6 +43,11 @@ pub(super) fn is_possible() -> bool {
     able && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Remembers how the terminal is now.
+pub(super) fn keep() {
+    keeper::keep();
+}
+
 /// Puts the terminal back to how it was before a client took it over, if one did.
 pub(super) fn restore() {
     keeper::restore(false);
@@ -70,7 +75,7 @@ impl Terminal {
     ) -> io::Result<(Self, Receiver<String>)> {
         let desk = Arc::new(Desk::new(server, nickname, style.colour));
         let (desktop, printer) = Desktop::open(desk.clone())?;
-        keeper::keep();
+        keep();
         let (sender, lines) = sync_channel(LINES);
         let nudged = desk.clone();
         // Neither is joined: a nudge may never return, and the editor is waited for with a limit.
