@@ -60,7 +60,7 @@ fn a_conversation_looks_like_this() {
     tmux.say("//slashed");
     assert_eq!(heard(&mut bob), "/slashed");
     tmux.write("draft");
-    tmux.see("loss 0 %");
+    tmux.see("rtt ");
     let screen = tmux.draft("draft");
     let address = server.address.to_string();
     assert_eq!(
@@ -85,7 +85,7 @@ HH:MM:SS alice> /slashed
 > draft"
     );
     let coloured = tmux.coloured();
-    assert!(coloured.contains("\u{1b}[2m* bob joined"), "{coloured:?}");
+    assert!(coloured.contains("\u{1b}[2m* welcome"), "{coloured:?}");
     assert!(coloured.contains("\u{1b}[1malice>"), "{coloured:?}");
 }
 
@@ -115,7 +115,7 @@ fn what_comes_leaves_the_draft_alone() {
         }
         bob
     });
-    tmux.see("fast 01");
+    tmux.see("fast ");
     let wide = "x".repeat(150);
     let begun = Instant::now();
     for piece in wide.as_bytes().chunks(15) {
@@ -191,25 +191,48 @@ fn forty_columns_are_enough() {
 }
 
 #[test]
-fn a_resized_terminal_keeps_the_draft() {
+fn a_resized_terminal_keeps_the_room_and_the_draft() {
+    const WIDE: &str = "\n-- 127.0.0.1:";
+    const NARROW: &str = "\n-- rtt N ms | loss 0 % | 2 here\n";
+    const SLIM: &str = "\n-- rtt N ms | 2 here\n";
     let Some((server, tmux)) = alice(100, 20, "", "") else { return };
     let mut bob = server.join("bob");
     tmux.see("2 here");
-    let draft = "0123456789".repeat(6);
+    let draft = "0123456789".repeat(9);
     tmux.write(&draft);
-    tmux.draft(&draft);
-    tmux.resize(40, 20);
-    let at_forty = format!("> {}\n{}", &draft[..38], &draft[38..]);
-    tmux.wait("the draft in two rows", |screen| screen.ends_with(&at_forty));
-    bob.type_line("in between");
-    tmux.wait("a line above", |screen| {
-        screen.contains("bob: in between\n-- ") && screen.ends_with(&at_forty)
-    });
-    tmux.resize(120, 20);
-    bob.type_line("and wide");
-    tmux.wait("a line above", |screen| {
-        screen.contains("bob: and wide\n-- ") && screen.ends_with(&format!("> {draft}"))
-    });
+    tmux.press(&["Left"]);
+    let prompt = format!("> {draft}");
+    let wrapped = |columns: usize| {
+        let rows = prompt.as_bytes().chunks(columns).map(|row| std::str::from_utf8(row).unwrap());
+        rows.collect::<Vec<_>>().join("\n")
+    };
+    let mut expected =
+        vec!["$ chatagram".to_owned(), "* welcome to the room, alice: 1 here".to_owned()];
+    expected.push("* bob joined, 2 here".to_owned());
+    // On a half-empty screen tmux pushes rows out that nobody can reach any more.
+    for count in 0..30 {
+        bob.type_line(&format!("fill {count}"));
+        expected.push(format!("HH:MM:SS bob: fill {count}"));
+    }
+    tmux.see("fill 29");
+    let sizes = [(100, WIDE), (40, NARROW), (30, SLIM), (120, WIDE), (40, NARROW), (92, WIDE)];
+    tmux.see("rtt ");
+    for (count, (columns, status)) in sizes.into_iter().enumerate() {
+        tmux.resize(columns, 20);
+        // tmux wraps the rows at once and tells the program a little later: the status shows when.
+        let end = wrapped(columns.into());
+        tmux.wait("the draft, drawn for this size", |screen| {
+            let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;
+            prompt && normalised(screen).contains(status)
+        });
+        bob.type_line(&format!("line {count}"));
+        expected.push(format!("HH:MM:SS bob: line {count}"));
+        tmux.see(&format!("bob: line {count}\n-- "));
+        // A narrower terminal pushes rows up and out of the screen: they count as well.
+        let all = normalised(&tmux.scrollback());
+        let room = all.lines().map(str::trim_end).take_while(|line| !line.starts_with("-- "));
+        assert_eq!(room.collect::<Vec<_>>(), expected, "{columns} columns:\n{all}");
+    }
     tmux.press(&["Enter"]);
     assert_eq!(heard(&mut bob), draft);
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 /// Bytes of lines that wait for the editor before whoever prints waits with them.
 const MOST_WAITING: usize = 256 * 1024;
@@ -48,6 +49,16 @@ pub(super) struct State {
     /// The line being edited, and where the cursor is in it.
     pub(super) draft: String,
     pub(super) pos: usize,
+    drawn: Option<Drawn>,
+}
+
+/// What the editor drew last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drawn {
+    /// How wide the terminal was.
+    pub(super) columns: usize,
+    /// Columns of the status.
+    pub(super) status: usize,
 }
 
 impl Desk {
@@ -65,6 +76,7 @@ impl Desk {
             present: BTreeSet::new(),
             draft: String::new(),
             pos: 0,
+            drawn: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), colour }
     }
@@ -149,6 +161,7 @@ impl Desk {
         state.editing = !state.closing;
         state.draft.clear();
         state.pos = 0;
+        state.drawn = None;
         state.editing
     }
 
@@ -198,12 +211,21 @@ impl Desk {
     /// What is to be drawn above the prompt, and the status line.
     pub(super) fn draw(&self) -> (String, String) {
         let mut state = self.lock();
-        let style = self.style();
+        let columns = super::columns();
         // One column less: a full row would make some terminals begin another.
-        let status = state.status.line(style.width.unwrap_or(0).saturating_sub(1));
+        let status = state.status.line(columns.saturating_sub(1));
+        state.drawn = Some(Drawn { columns, status: status.width() });
         let waiting = state.take();
         self.changed.notify_all();
-        (waiting, style.dim(&status))
+        (waiting, self.style().dim(&status))
+    }
+
+    /// What was drawn last, if the terminal has another width now and the draft is still the same: then
+    /// it is for the new width that the editor is about to draw.
+    pub(super) fn resized(&self, draft: &str, pos: usize) -> Option<Drawn> {
+        let state = self.lock();
+        let same = state.draft == draft && state.pos == pos;
+        state.drawn.filter(|drawn| same && drawn.columns != super::columns())
     }
 
     pub(super) fn nickname(&self) -> String {
@@ -233,7 +255,8 @@ impl State {
     }
 }
 
-fn write(text: &str) -> io::Result<()> {
+/// Writes to the terminal at once.
+pub(super) fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -1,8 +1,8 @@
 //! The thread that edits: reads a line, shows it as said, hands it on.
 
 use super::completion::{Completion, complete};
-use super::desk::Desk;
-use super::layout::{TAB_STOP, rows};
+use super::desk::{Desk, write};
+use super::layout::{TAB_STOP, after_resize, rows};
 use crate::client::commands::{Command, action, interpret};
 use crate::client::output;
 use crate::net::Clock;
@@ -63,7 +63,7 @@ impl Desktop {
             .tab_stop(TAB_STOP)
             .build();
         let mut editor = Editor::with_config(config).map_err(io::Error::other)?;
-        editor.set_helper(Some(Assistant { desk: desk.clone() }));
+        editor.set_helper(Some(Assistant { desk: desk.clone(), mode }));
         editor.set_max_history_size(HISTORY).map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
         Ok((Self { editor, desk, mode }, printer))
@@ -164,6 +164,7 @@ pub(super) fn nudge(desk: &Desk, mut printer: impl ExternalPrinter) {
 /// What the editor asks while it edits.
 struct Assistant {
     desk: Arc<Desk>,
+    mode: GraphemeClusterMode,
 }
 
 impl Assistant {
@@ -181,7 +182,15 @@ impl Validator for Assistant {}
 impl Hinter for Assistant {
     type Hint = String;
 
+    /// Not for hints: the editor asks here right before it draws again. When the terminal was resized its
+    /// rows are no longer where the editor believes them, and it would wipe lines of the room away.
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
+        if let Some(drawn) = self.desk.resized(line, pos) {
+            let head = &line[..line.floor_char_boundary(pos)];
+            let now = super::columns();
+            // The next write would fail as well, and is heeded.
+            let _ = write(&after_resize(line, head, INDENT, &drawn, now, self.mode));
+        }
         self.remember(line, pos);
         None
     }
