@@ -27,7 +27,7 @@
 //! | [`impair`] | a bad network on purpose: seeded loss, delay, jitter, duplicates, damage, rate. Bytes only |
 //! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them, a bad network before or between them |
 //! | [`server`] | the thread that carries bytes between net, hub and history |
-//! | [`client`] | session (without sockets), its threads, input, output, cache |
+//! | [`client`] | session (without sockets), its threads, commands, terminal, output, cache |
 //! | [`lab`] | experiments: plans, load, runs on disk, their statistics, the report |
 //! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`places`] | where files lie when nobody says where |

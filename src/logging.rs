@@ -5,8 +5,20 @@ use crate::protocol::clean;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+/// Takes a message in place of standard error.
+pub type Sink = Box<dyn Fn(String) + Send + Sync>;
+
+static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+
+/// While somebody edits a line in the terminal, messages meant for it go to `sink`: written in between
+/// they would garble it. A file, or standard error sent elsewhere, gets them as before.
+pub fn divert(sink: Option<Sink>) {
+    *SINK.write().unwrap_or_else(PoisonError::into_inner) = sink;
+}
 
 /// Starts logging at `level`, to `file` if there is one.
 ///
@@ -14,10 +26,11 @@ use std::path::Path;
 /// What is wrong with the file, in words for the user.
 pub fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
     let logger: Box<dyn Log> = match file {
-        None => logger(level, io::stderr()),
+        None => logger(level, io::stderr(), io::stderr().is_terminal()),
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).open(path);
-            logger(level, file.map_err(|e| format!("cannot log to {}: {e}", path.display()))?)
+            let file = file.map_err(|e| format!("cannot log to {}: {e}", path.display()))?;
+            logger(level, file, false)
         }
     };
     log::set_boxed_logger(logger).map_err(|error| error.to_string())?;
@@ -25,22 +38,27 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-fn logger(level: LevelFilter, out: impl Write + Send + 'static) -> Box<dyn Log> {
+fn logger(level: LevelFilter, out: impl Write + Send + 'static, terminal: bool) -> Box<dyn Log> {
     let mut config = ConfigBuilder::new();
     config
         .set_time_format_rfc3339()
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off);
-    Box::new(Clean(WriteLogger::new(level, config.build(), out).as_log()))
+    Box::new(Clean { log: WriteLogger::new(level, config.build(), out).as_log(), terminal })
 }
 
 /// simplelog writes messages as they are; this cleans them first.
-struct Clean(Box<dyn Log>);
+struct Clean {
+    log: Box<dyn Log>,
+    /// Whether messages would appear on a terminal.
+    terminal: bool,
+}
 
 impl Log for Clean {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        // The line editor reports every key: nobody's business, and it would report the report.
+        !metadata.target().starts_with("rustyline") && self.log.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -49,7 +67,11 @@ impl Log for Clean {
         }
         let message = record.args().to_string();
         let message = clean(&message);
-        self.0.log(
+        let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sink) = sink.as_ref().filter(|_| self.terminal) {
+            return sink(format!("[{}] {message}", record.level()));
+        }
+        self.log.log(
             &Record::builder()
                 .metadata(record.metadata().clone())
                 .args(format_args!("{message}"))
@@ -58,7 +80,7 @@ impl Log for Clean {
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.log.flush();
     }
 }
 
@@ -83,7 +105,7 @@ mod tests {
     #[test]
     fn a_message_is_one_line_and_steers_no_terminal() {
         let out = Shared::default();
-        let logger = logger(LevelFilter::Info, out.clone());
+        let logger = logger(LevelFilter::Info, out.clone(), false);
         let metadata = Metadata::builder().level(log::Level::Info).build();
         let forged = "bob: hi\n2026 [INFO] eve \u{1b}[31mjoined\u{202e}";
         logger.log(&Record::builder().metadata(metadata).args(format_args!("{forged}")).build());

@@ -173,6 +173,7 @@ fn on_signal(mut act: impl FnMut() + Send + 'static) {
     let again = AtomicBool::new(false);
     let handler = move || {
         if again.swap(true, Ordering::Relaxed) {
+            client::restore_terminal();
             std::process::exit(INTERRUPTED.into());
         }
         act();

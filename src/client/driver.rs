@@ -4,7 +4,8 @@
 //!
 //! - the *receiver* sleeps on the socket and on the session's timers. It never prints and never
 //!   waits for the terminal: what is to be shown goes into a bounded queue.
-//! - the *input* thread reads lines, and sends them itself, beside the receiver.
+//! - the *input* thread takes lines, and sends them itself, beside the receiver. It reads them, or has them
+//!   from the editor of a terminal, which has a thread of its own so that it never waits for the network.
 //! - the *main* thread takes from the queue and prints.
 
 use super::session::{self, Session};

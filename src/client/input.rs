@@ -1,5 +1,6 @@
-//! What the user types: lines, and what they mean. Reads in a thread of its own, blocking.
+//! What the user types, carried out: a thread of its own that may wait for the network.
 
+use super::commands::{self, Command, interpret};
 use super::driver::Driver;
 use super::output::delivery_name;
 use super::session::{Event, Session};
@@ -12,40 +13,33 @@ use std::time::{Duration, Instant};
 const MAX_INPUT: u64 = 64 * 1024;
 /// How long a client that wants to leave waits for the server to take what was typed.
 const LAST_WORDS: Duration = Duration::from_secs(30);
-/// What ends a conversation, whatever the case.
-const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
 
-/// What `/mode` understands.
-const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
-/// What `/help` prints.
-const HELP: [&str; 6] = [
-    "@name text     say something to one person",
-    "/who           who is here, and how well they are reached",
-    "/ping NAME     how long it takes to NAME and back, through the server",
-    "/stats         what the network did so far",
-    "/mode [MODE]   how lines travel: unreliable, reliable-unordered or reliable-ordered",
-    "/quit          leave (also: exit, quit, Ctrl-C, Ctrl-D)",
-];
-
-/// What a line of input means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command<'a> {
-    Nothing,
-    Quit,
-    Say(&'a str),
-    Whisper { to: &'a str, text: &'a str },
-    Who,
-    Ping(&'a str),
-    Stats,
-    Mode(Option<Delivery>),
-    Help,
-    Wrong(&'a str),
+/// The lines of a pipe or a file, or of a terminal that edits them itself.
+pub(super) fn lines(input: impl Read, driver: &Driver) -> impl FnMut() -> Option<String> {
+    let mut input = io::BufReader::new(input);
+    let driver = driver.clone();
+    move || loop {
+        let mut line = Vec::new();
+        match (&mut input).take(MAX_INPUT).read_until(b'\n', &mut line) {
+            Ok(0) => return None,
+            Ok(_) => return Some(String::from_utf8_lossy(&line).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                driver.complain(format!("cannot read the input: {error}"));
+                return None;
+            }
+        }
+    }
 }
 
-/// Reads until there is no more, sends what is to be sent, waits until the server has it, stays
+/// Takes lines until there are no more, sends what is to be sent, waits until the server has it, stays
 /// for as long as was asked (`None`: until told to go), and leaves.
-pub(super) fn converse(input: impl Read, driver: &Driver, stay: Option<Duration>) {
-    let stay = match read(input, driver) {
+pub(super) fn converse(
+    lines: impl FnMut() -> Option<String>,
+    driver: &Driver,
+    stay: Option<Duration>,
+) {
+    let stay = match carry_out(lines, driver) {
         End::Quit => Some(Duration::ZERO),
         End::Eof => stay,
         End::Closed => return,
@@ -72,43 +66,36 @@ enum End {
     Closed,
 }
 
-fn read(input: impl Read, driver: &Driver) -> End {
-    let mut input = io::BufReader::new(input);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut input).take(MAX_INPUT).read_until(b'\n', &mut line) {
-            Ok(0) => return End::Eof,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                driver.complain(format!("cannot read the input: {error}"));
-                return End::Eof;
-            }
-        }
-        let text = String::from_utf8_lossy(&line);
-        let taken = match interpret(&text) {
+fn carry_out(mut lines: impl FnMut() -> Option<String>, driver: &Driver) -> End {
+    while let Some(line) = lines() {
+        let taken = match interpret(&line) {
             Command::Nothing => true,
             Command::Quit => return End::Quit,
             Command::Say(text) => deliver(driver, None, text),
+            Command::Act(text) => deliver(driver, None, &commands::action(text)),
             Command::Whisper { to, text } => deliver(driver, Some(to), text),
             Command::Who => ask(driver, Session::ask_who),
             Command::Ping(name) => ask(driver, |session, now| session.ping(name, now)),
             Command::Stats => show_stats(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
-                HELP.iter().for_each(|line| driver.tell((*line).to_owned()));
+                commands::help().for_each(|line| driver.tell(line));
                 true
             }
-            Command::Wrong(what) => {
-                driver.complain(what.to_owned());
-                true
-            }
+            Command::Clear => complain(driver, "there is no screen to clear".to_owned()),
+            Command::Wrong(what) => complain(driver, what.to_owned()),
+            Command::Unknown(word) => complain(driver, commands::unknown(word)),
         };
         if !taken {
             return End::Closed;
         }
     }
+    End::Eof
+}
+
+fn complain(driver: &Driver, message: String) -> bool {
+    driver.complain(message);
+    true
 }
 
 /// Hands a line to the session, and waits while it has too many: a pipe is read as fast as the
@@ -152,80 +139,4 @@ fn change_mode(driver: &Driver, delivery: Option<Delivery>) -> bool {
     });
     driver.tell(format!("delivery: {}", delivery_name(delivery)));
     true
-}
-
-fn mode(rest: &str) -> Command<'_> {
-    match rest.trim() {
-        "" => Command::Mode(None),
-        name => Delivery::ALL
-            .into_iter()
-            .find(|delivery| delivery_name(*delivery) == name)
-            .map_or(Command::Wrong(MODES), |delivery| Command::Mode(Some(delivery))),
-    }
-}
-
-fn interpret(line: &str) -> Command<'_> {
-    let line = line.trim_end_matches(['\r', '\n']);
-    let trimmed = line.trim();
-    if trimmed.is_empty() {
-        return Command::Nothing;
-    }
-    if FAREWELLS.contains(&trimmed.to_lowercase().as_str()) {
-        return Command::Quit;
-    }
-    if let Some(rest) = line.strip_prefix('@') {
-        return match rest.split_once(char::is_whitespace) {
-            Some((to, text)) if !to.is_empty() && !text.trim().is_empty() => {
-                Command::Whisper { to, text: text.trim_start() }
-            }
-            _ => Command::Wrong("not sent; to whisper, write: @name text"),
-        };
-    }
-    let Some(command) = line.strip_prefix('/') else { return Command::Say(line) };
-    match command.split_once(char::is_whitespace).unwrap_or((command, "")) {
-        _ if command.starts_with('/') => Command::Say(command),
-        ("who", _) => Command::Who,
-        ("ping", name) if !name.trim().is_empty() => Command::Ping(name.trim()),
-        ("ping", _) => Command::Wrong("/ping takes a name"),
-        ("stats", _) => Command::Stats,
-        ("mode", rest) => mode(rest),
-        ("help", _) => Command::Help,
-        _ => Command::Wrong(
-            "not sent: no such command, see /help; begin with // to say a line that begins with /",
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_mean_what_they_meant_in_the_chats_before() {
-        for (line, meant) in [
-            ("hello there\r\n", Command::Say("hello there")),
-            ("  indented", Command::Say("  indented")),
-            (" \n", Command::Nothing),
-            ("exit\n", Command::Quit),
-            ("Quit", Command::Quit),
-            ("/quit", Command::Quit),
-            ("ВЫХОД\n", Command::Quit),
-            ("exit now", Command::Say("exit now")),
-            ("@bob  hi you", Command::Whisper { to: "bob", text: "hi you" }),
-            ("//quit", Command::Say("/quit")),
-            ("/stats", Command::Stats),
-            ("/mode", Command::Mode(None)),
-            ("/mode unreliable\n", Command::Mode(Some(Delivery::Unreliable))),
-            ("/help", Command::Help),
-        ] {
-            assert_eq!(interpret(line), meant, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn what_was_meant_as_a_command_is_not_said_to_the_room() {
-        for line in ["@bob", "@ bob hi", "@", "@bob  ", "/exit", "/", "/mode fast"] {
-            assert!(matches!(interpret(line), Command::Wrong(_)), "{line:?}");
-        }
-    }
 }

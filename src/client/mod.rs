@@ -1,12 +1,15 @@
 //! The client: a session (sans-IO), the threads that carry it, the user's side of it.
 
 pub mod cache;
+mod commands;
 mod driver;
 mod input;
 mod memory;
 mod output;
 mod screen;
 pub mod session;
+mod style;
+mod terminal;
 pub mod watch;
 
 pub use output::Format;
@@ -23,7 +26,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use terminal::Terminal;
 
 /// What a client is started with.
 #[derive(Clone, Debug)]
@@ -61,7 +65,8 @@ pub enum Error {
     Output(io::Error),
 }
 
-/// How long the main thread waits for something to show before it looks after the cache.
+/// How long the main thread waits for something to show before it looks after the cache; and how old the
+/// status may be.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A way to make a running client leave, from any thread.
@@ -117,11 +122,17 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         Driver::start(config.server.clone(), config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     leaver.drive(&driver);
+    let lines = edited_lines(&config, &driver, &mut screen);
     let (reader, stay) = (driver.clone(), config.stay);
-    let read = move || input::converse(io::stdin(), &reader, stay);
-    // Not joined: a read from a terminal cannot be called off. It ends with the process.
+    let read = move || match lines {
+        Some(lines) => input::converse(|| lines.recv().ok(), &reader, stay),
+        None => input::converse(input::lines(io::stdin(), &reader), &reader, stay),
+    };
+    // Not joined: a read from a pipe cannot be called off. It ends with the process.
     thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
     let reason = show(&driver, &events, &mut screen, &mut memory);
+    crate::logging::divert(None);
+    screen.set_terminal(None);
     memory.save(&mut screen);
     if let Some(done) = driver.done() {
         screen.status(&format!("the bad network: {done}"));
@@ -134,6 +145,37 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
 }
 
+/// Where a person sits at a terminal, an editor for what they type; its lines come out of the receiver.
+fn edited_lines(config: &Config, driver: &Driver, screen: &mut Screen) -> Option<Receiver<String>> {
+    if config.format != Format::Text || !terminal::is_possible() {
+        return None;
+    }
+    let (server, leaver) = (config.server.to_string(), driver.clone());
+    let interrupt = move || leaver.turn(Session::leave);
+    match Terminal::start(server, &config.nickname, screen.style(), interrupt) {
+        Ok((terminal, lines)) => {
+            screen.set_terminal(Some(terminal));
+            let shown = driver.clone();
+            crate::logging::divert(Some(Box::new(move |line| shown.tell(line))));
+            Some(lines)
+        }
+        Err(error) => {
+            log::warn!("no line editing here: {error}");
+            None
+        }
+    }
+}
+
+/// Remembers how the terminal is now, so that `restore_terminal` and a panic put it back.
+pub fn keep_terminal() {
+    terminal::keep();
+}
+
+/// Puts the terminal back to how a client found it. For whoever ends the process at once.
+pub fn restore_terminal() {
+    terminal::restore();
+}
+
 /// Shows what happens until the session is over.
 fn show(
     driver: &Driver,
@@ -141,9 +183,18 @@ fn show(
     screen: &mut Screen,
     memory: &mut Memory,
 ) -> CloseReason {
+    let mut looked = None;
     loop {
+        if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
+            looked = Some(Instant::now());
+            let (condition, report) = driver.turn(|s, _| (s.condition(), s.report()));
+            screen.set_status(condition, report);
+        }
         match events.recv_timeout(IDLE) {
             Ok(event) => {
+                if matches!(event, Event::Welcome { .. }) {
+                    looked = None;
+                }
                 memory.remember(&event);
                 screen.show(&event);
                 if let Event::Closed { reason } = event {

@@ -1,8 +1,11 @@
-//! Standard output, a line at a time, each at once. Used by the main thread alone.
+//! Standard output, a line at a time, each at once; or a terminal with an editor in it. Used by the main
+//! thread alone.
 
 use super::cache::CachedLine;
 use super::output::Format;
-use super::session::{CloseReason, Event};
+use super::session::{CloseReason, Condition, Event, Report};
+use super::style::Style;
+use super::terminal::{self, Terminal};
 use std::io::{self, IsTerminal, Write};
 
 /// See the module.
@@ -10,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 pub(super) struct Screen {
     format: Format,
     colour: bool,
+    terminal: Option<Terminal>,
     broken: Option<io::Error>,
 }
 
@@ -18,7 +22,31 @@ impl Screen {
         // Escape codes are for terminals that want them (no-color.org).
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
-        Self { format, colour: wanted && io::stdout().is_terminal(), broken: None }
+        let colour = wanted && io::stdout().is_terminal();
+        Self { format, colour, terminal: None, broken: None }
+    }
+
+    /// How lines are to look.
+    pub(super) fn style(&self) -> Style {
+        let width = io::stdout().is_terminal().then(terminal::columns);
+        Style { colour: self.colour, width }
+    }
+
+    /// From now on there is an editor in the terminal; with `None`, no longer.
+    pub(super) fn set_terminal(&mut self, terminal: Option<Terminal>) {
+        self.terminal = terminal;
+    }
+
+    /// Whether somebody can look at the status.
+    pub(super) fn has_status(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Shows how things are, where there is a place for it.
+    pub(super) fn set_status(&self, condition: Condition, report: Option<Report>) {
+        if let Some(terminal) = &self.terminal {
+            terminal.set_status(condition, report);
+        }
     }
 
     /// Whether nobody reads any more.
@@ -32,13 +60,16 @@ impl Screen {
     }
 
     pub(super) fn show(&mut self, event: &Event) {
-        if let Some(line) = self.format.event(event, self.colour) {
+        if let Some(terminal) = &self.terminal {
+            terminal.note(event);
+        }
+        if let Some(line) = self.format.event(event, self.style()) {
             self.print(&line);
         }
     }
 
     pub(super) fn cached(&mut self, line: &CachedLine) {
-        self.print(&self.format.cached(line));
+        self.print(&self.format.cached(line, self.style()));
     }
 
     pub(super) fn error(&mut self, message: &str) {
@@ -56,8 +87,13 @@ impl Screen {
     }
 
     fn print(&mut self, line: &str) {
-        let mut out = io::stdout().lock();
-        let printed = writeln!(out, "{line}").and_then(|()| out.flush());
+        let printed = match &self.terminal {
+            Some(terminal) => terminal.print(line),
+            None => {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{line}").and_then(|()| out.flush())
+            }
+        };
         if self.broken.is_none() {
             self.broken = printed.err();
         }

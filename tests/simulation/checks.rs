@@ -173,6 +173,7 @@ impl Record {
                 assert!(!peers.is_empty() && names.len() == peers.len(), "{peers:?}");
             }
             Event::Status { .. }
+            | Event::Present { .. }
             | Event::Pong { .. }
             | Event::Stats(_)
             | Event::Resolve

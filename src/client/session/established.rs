@@ -72,6 +72,11 @@ impl Established {
         std::mem::take(&mut self.quiet)
     }
 
+    /// Whether the server has been called quiet.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// When to look whether the server still lives.
     pub(super) fn liveness_check(&self) -> Timestamp {
         self.heard + if self.quiet { self.silent_after } else { self.quiet_after }
@@ -99,7 +104,9 @@ impl Session {
         match message {
             ServerMessage::Welcome { .. } => self.welcome(&message),
             ServerMessage::Present { peer, nickname, next } => {
-                self.gaps.arrive(peer, &clean(nickname), next);
+                let nickname = clean(nickname).into_owned();
+                self.gaps.arrive(peer, &nickname, next);
+                self.events.push_back(Event::Present { nickname });
             }
             ServerMessage::History { id, from, text } => self.history(WallTime(id), from, text),
             ServerMessage::Joined { peer, nickname, next, peers } => {

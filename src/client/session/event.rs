@@ -50,6 +50,11 @@ pub enum Event {
         /// What was said.
         text: String,
     },
+    /// Somebody was here before this client came.
+    Present {
+        /// Who.
+        nickname: String,
+    },
     /// Somebody came.
     Joined {
         /// Who.
@@ -132,6 +137,19 @@ pub struct Report {
     pub text_sent: u64,
     /// Bytes of text shown.
     pub text_received: u64,
+}
+
+/// How the session stands with its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The first join is under way.
+    Joining,
+    /// All is well.
+    Here,
+    /// The server has not been heard for a while.
+    Quiet,
+    /// The server is gone, and is looked for.
+    Lost,
 }
 
 /// Why a session is over.

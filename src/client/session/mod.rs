@@ -24,7 +24,7 @@ mod questions;
 mod seen;
 
 pub use crate::protocol::Transport;
-pub use event::{CloseReason, Event, Report};
+pub use event::{CloseReason, Condition, Event, Report};
 pub use questions::PeerReport;
 
 use crate::link::Fate;
@@ -174,6 +174,18 @@ impl Session {
             text_sent: self.text_sent,
             text_received: self.text_received,
         })
+    }
+
+    /// How things stand with the server.
+    pub fn condition(&self) -> Condition {
+        match &self.established {
+            None if self.token.is_none() => Condition::Joining,
+            None => Condition::Lost,
+            Some(_) if self.token.is_none() => Condition::Joining,
+            Some(established) if !established.is_quiet() => Condition::Here,
+            Some(_) if self.attempt.is_some() => Condition::Lost,
+            Some(_) => Condition::Quiet,
+        }
     }
 
     /// Says goodbye. The session closes when the server knows, or after a second.

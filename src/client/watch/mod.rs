@@ -11,6 +11,7 @@ mod screen;
 use super::driver::Driver;
 use super::output::Format;
 use super::session::{self, CloseReason, Event, Session, Transport};
+use super::style::Style;
 use super::{Error, Leaver};
 use crate::net::ServerName;
 use crate::protocol::Delivery;
@@ -173,7 +174,7 @@ impl Display {
             Self::Screen(screen) => screen.draw(view),
             Self::Lines => {
                 let event = Event::Who { peers: view.board.reports() };
-                let Some(text) = format.event(&event, false) else { return Ok(()) };
+                let Some(text) = format.event(&event, Style::default()) else { return Ok(()) };
                 let mut out = io::stdout().lock();
                 writeln!(out, "{text}").and_then(|()| out.flush())
             }
@@ -210,7 +211,7 @@ impl View {
             | Event::History { .. }
             | Event::Joined { .. }
             | Event::Left { .. } => {
-                if let Some(line) = Format::Text.event(&event, false) {
+                if let Some(line) = Format::Text.event(&event, Style::default()) {
                     self.lines.push_back(line);
                     self.lines.drain(..self.lines.len().saturating_sub(LINES));
                 }

@@ -1,0 +1,200 @@
+//! Events as people read them. A chat line begins with its time and its author, a notice with `*` and
+//! an error with `!`: whatever somebody says, it cannot pass for a notice.
+
+use super::delivery_name;
+use crate::client::session::{CloseReason, Event, PeerReport, Report, Transport};
+use crate::client::style::Style;
+use crate::protocol::LeaveReason;
+use crate::time::WallTime;
+use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
+
+/// The lines for an event.
+pub(super) fn text(event: &Event, style: Style) -> Option<String> {
+    let notice = |text: String| style.dim(&text);
+    Some(match event {
+        Event::Welcome { nickname, room, peers, again, .. } => {
+            let back = if *again { " back" } else { "" };
+            notice(format!("* welcome{back} to {room}, {nickname}: {peers} here"))
+        }
+        Event::Message { id, from, to, text, private, held, .. } => {
+            let private = match (private, to) {
+                (_, Some(to)) => format!(" (to {to} alone)"),
+                (true, None) => " (to you alone)".to_owned(),
+                (false, None) => String::new(),
+            };
+            let held = match millis(*held) {
+                0 => String::new(),
+                ms => format!(" {}", style.dim(&format!("(+{ms} ms held)"))),
+            };
+            let from = if to.is_some() { style.own(from) } else { style.name(from) };
+            format!("{} {from}{private}: {text}{held}", time(*id, style))
+        }
+        Event::History { id, from, text } => earlier(*id, from, text, style),
+        Event::Joined { nickname, peers } => notice(format!("* {nickname} joined, {peers} here")),
+        Event::Left { nickname, peers, reason } => {
+            let how = match reason {
+                LeaveReason::Timeout => " (timed out)",
+                LeaveReason::Quit | LeaveReason::Shutdown => "",
+            };
+            notice(format!("* {nickname} left{how}, {peers} here"))
+        }
+        Event::Gap { from, missing: 1 } => notice(format!("* 1 line from {from} did not arrive")),
+        Event::Gap { from, missing } => {
+            notice(format!("* {missing} lines from {from} did not arrive"))
+        }
+        Event::Error { message } => style.error(&format!("! {message}")),
+        Event::Who { peers } => notice(who_text(peers, style)),
+        Event::Pong { from, rtt } => notice(format!("* {from} answered after {}", ms(Some(*rtt)))),
+        Event::Stats(report) => notice(stats_text(report)),
+        Event::Status { text } => notice(format!("* {text}")),
+        Event::Closed { reason } => notice(format!("* {}", farewell(*reason))),
+        Event::Present { .. }
+        | Event::Confirmed { .. }
+        | Event::Resolve
+        | Event::Connect(_)
+        | Event::Disconnect => return None,
+    })
+}
+
+/// The report for people: a line for each direction, and one for the time it takes.
+fn stats_text(report: &Report) -> String {
+    let Report { link, corrupt, text_sent, text_received, .. } = report;
+    let carrier = match report.transport {
+        Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
+        Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
+    };
+    format!(
+        "* {carrier}\n\
+         * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages retransmitted, \
+         {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
+         * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} duplicated, \
+         {} reordered, {corrupt} corrupt\n\
+         * round trip: min {}, smoothed {}, p99 {}; jitter {}",
+        link.sent,
+        link.sent_bytes,
+        link.sent_lost,
+        link.retransmitted,
+        link.redundant,
+        link.redundant_bytes,
+        link.redundancy,
+        f64::from(link.loss_per_mille) / 10.0,
+        link.received,
+        link.received_bytes,
+        link.received_missing,
+        link.duplicated,
+        link.reordered,
+        ms(link.rtt_min),
+        ms(link.rtt_smoothed),
+        ms(link.rtt_p99),
+        ms(link.jitter),
+    )
+}
+
+/// A table: one line for each who is here, with fewer columns where there is no room.
+fn who_text(peers: &[PeerReport], style: Style) -> String {
+    let width = peers.iter().map(|peer| peer.nickname.width()).max().unwrap_or(0).max(4);
+    let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
+    if style.is_narrow() {
+        let lines = peers.iter().map(|peer| format!("* {}  {}", pad(&peer.nickname), ms(peer.rtt)));
+        return lines.collect::<Vec<_>>().join("\n");
+    }
+    let mut out = format!(
+        "* {}  {:<22} {:>9} {:>10} {:>8}  silent",
+        pad("name"),
+        "over",
+        "rtt",
+        "lost: down",
+        "up"
+    );
+    for peer in peers {
+        let over = match peer.transport {
+            Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
+            Transport::Tcp => "tcp".to_owned(),
+        };
+        let lost = |lost: u64, of: u64| match (peer.transport, of) {
+            (Transport::Tcp, _) | (_, 0) => "-".to_owned(),
+            _ => format!("{:.1} %", 100.0 * lost as f64 / of as f64),
+        };
+        out.push_str(&format!(
+            "\n* {}  {over:<22} {:>9} {:>10} {:>8}  {}",
+            pad(&peer.nickname),
+            ms(peer.rtt),
+            lost(peer.lost, peer.sent),
+            lost(peer.missing, peer.received + peer.missing),
+            if peer.silence.as_secs() > 0 {
+                format!("{} s", peer.silence.as_secs())
+            } else {
+                "-".into()
+            }
+        ));
+    }
+    out
+}
+
+pub(in crate::client) fn ms(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
+}
+
+/// A line that this client says now. The mark after the name tells it from others without colours too.
+pub(in crate::client) fn own(at: WallTime, name: &str, text: &str, style: Style) -> String {
+    format!("{} {} {text}", time(at, style), style.own(&format!("{name}>")))
+}
+
+/// A line from the past.
+pub(super) fn earlier(at: WallTime, from: &str, text: &str, style: Style) -> String {
+    format!("{} {}: {text} {}", time(at, style), style.name(from), style.dim("(earlier)"))
+}
+
+fn time(at: WallTime, style: Style) -> String {
+    style.dim(&clock(at))
+}
+
+pub(in crate::client) fn farewell(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Quit => "you left",
+        CloseReason::Shutdown => "the server has closed",
+        CloseReason::Unreachable => "the server did not answer",
+        CloseReason::Lost => "the server is lost, and was given up",
+        CloseReason::Refused => "the server did not let you in",
+    }
+}
+
+fn millis(duration: Duration) -> u128 {
+    (duration + Duration::from_micros(500)).as_millis()
+}
+
+/// The time of day, here.
+fn clock(at: WallTime) -> String {
+    let moment = i64::try_from(at.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+    let moment = moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system());
+    moment.strftime("%H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::output::Format;
+
+    #[test]
+    fn a_line_that_waited_says_how_long() {
+        let message = |held| Event::Message {
+            id: WallTime(0),
+            from: "bob".to_owned(),
+            to: None,
+            text: "hi".to_owned(),
+            private: false,
+            held: Duration::from_micros(held),
+            transit: None,
+        };
+        let shown = |held, colour| text(&message(held), Style { colour, width: None }).unwrap();
+        assert!(shown(400, false).ends_with(" bob: hi"));
+        assert!(shown(179_600, false).ends_with(" bob: hi (+180 ms held)"));
+        assert!(shown(179_600, true).ends_with("hi \u{1b}[2m(+180 ms held)\u{1b}[0m"));
+        let json: serde_json::Value =
+            serde_json::from_str(&Format::Json.event(&message(179_600), Style::default()).unwrap())
+                .unwrap();
+        assert_eq!(json["held_ms"], 179.6);
+        assert!(json["transit_ms"].is_null());
+    }
+}

@@ -1,0 +1,110 @@
+//! The terminal as it was before, and the way back to it from anywhere: the end of a session that the
+//! editor does not hear of, a second signal, a panic.
+
+use std::sync::Once;
+
+/// Remembers how the terminal is now, for `restore`, and sees to it that a panic restores it.
+pub(super) fn keep() {
+    static HOOK: Once = Once::new();
+    saved::keep();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let interactive = restore(false);
+            before(panic);
+            if interactive {
+                // The threads need each other: a client that lost one could only sit there.
+                std::process::exit(101);
+            }
+        }));
+    });
+}
+
+/// Puts the terminal back to how it was at `keep`, if it is not. `in_order` when the editor has ended and
+/// left nothing on the screen. False when nothing was kept.
+pub(super) fn restore(in_order: bool) -> bool {
+    saved::restore(in_order)
+}
+
+/// Nothing is restored any more.
+pub(super) fn release() {
+    saved::release();
+}
+
+#[cfg(unix)]
+mod saved {
+    use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+    use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::sync::{Mutex, TryLockError};
+
+    /// Bracketed paste and synchronized update off, cursor visible, no colour.
+    const UNDO: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
+    /// A row of its own for whatever comes next: the cursor was in somebody's draft.
+    const FRESH: &[u8] = b"\r\n\x1b[J";
+
+    struct Saved {
+        terminal: OwnedFd,
+        modes: Termios,
+    }
+
+    static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
+
+    pub(super) fn keep() {
+        // A descriptor of its own: standard input is exchanged to wake the editor.
+        let saved = io::stdin().as_fd().try_clone_to_owned().ok().and_then(|terminal| {
+            let modes = tcgetattr(&terminal).ok()?;
+            Some(Saved { terminal, modes })
+        });
+        if let Ok(mut slot) = SAVED.lock() {
+            *slot = saved;
+        }
+    }
+
+    pub(super) fn restore(in_order: bool) -> bool {
+        // Where the lock is taken somebody else is at it: a panic must not wait for that.
+        let slot = match SAVED.try_lock() {
+            Ok(slot) => slot,
+            Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
+            Err(TryLockError::WouldBlock) => return true,
+        };
+        let Some(Saved { terminal, modes }) = slot.as_ref() else { return false };
+        let raw = tcgetattr(terminal).is_ok_and(|now| now.local_modes != modes.local_modes);
+        if raw {
+            let _ = tcsetattr(terminal, OptionalActions::Now, modes);
+            // Not through `stdout`: whoever panicked may hold its lock.
+            let out = rustix::stdio::stdout();
+            let _ = rustix::io::write(out, UNDO);
+            if !in_order {
+                let _ = rustix::io::write(out, FRESH);
+            }
+        }
+        true
+    }
+
+    pub(super) fn release() {
+        if let Ok(mut slot) = SAVED.lock() {
+            *slot = None;
+        }
+    }
+}
+
+/// Elsewhere the editor restores the terminal itself where it is let to.
+#[cfg(not(unix))]
+mod saved {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static KEPT: AtomicBool = AtomicBool::new(false);
+
+    pub(super) fn keep() {
+        KEPT.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn restore(_: bool) -> bool {
+        KEPT.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn release() {
+        KEPT.store(false, Ordering::Relaxed);
+    }
+}

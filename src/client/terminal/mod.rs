@@ -1,0 +1,133 @@
+//! The client's side of an interactive terminal: an editor at the bottom, the room above it.
+//!
+//! ```text
+//! keys ──► editor thread ──► lines ──► input thread ──► session
+//!            ▲      │ draws
+//!      nudge │      ▼
+//!           desk  screen
+//!            ▲
+//!            └── main thread: what is to be shown
+//! ```
+
+mod completion;
+mod desk;
+mod editor;
+mod keeper;
+mod layout;
+mod status;
+
+use super::session::{Condition, Event, Report};
+use super::style::Style;
+use desk::Desk;
+use editor::{Desktop, End};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+/// Typed lines that wait for the session to take them; then the editor waits.
+const LINES: usize = 1024;
+/// Where the terminal does not say.
+const USUAL_COLUMNS: usize = 80;
+
+/// A terminal with an editor in it. Dropping it puts the terminal back.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    desk: Arc<Desk>,
+}
+
+/// Whether there is a terminal on both sides that can move its cursor.
+pub(super) fn is_possible() -> bool {
+    let term = std::env::var_os("TERM");
+    let able = cfg!(windows) || term.is_some_and(|term| term != "dumb" && term != "cons25");
+    able && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Remembers how the terminal is now.
+pub(super) fn keep() {
+    keeper::keep();
+}
+
+/// Puts the terminal back to how it was before a client took it over, if one did.
+pub(super) fn restore() {
+    keeper::restore(false);
+}
+
+/// How wide standard output's terminal is now.
+pub(super) fn columns() -> usize {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        return size.ws_col.into();
+    }
+    USUAL_COLUMNS
+}
+
+impl Terminal {
+    /// Takes the terminal over. Typed lines come out of the receiver; `interrupt` is called when the
+    /// user wants out at once.
+    pub(super) fn start(
+        server: String,
+        nickname: &str,
+        style: Style,
+        interrupt: impl FnOnce() + Send + 'static,
+    ) -> io::Result<(Self, Receiver<String>)> {
+        let desk = Arc::new(Desk::new(server, nickname, style.colour));
+        let (desktop, printer) = Desktop::open(desk.clone())?;
+        keep();
+        let (sender, lines) = sync_channel(LINES);
+        let nudged = desk.clone();
+        // Neither is joined: a nudge may never return, and the editor is waited for with a limit.
+        thread::Builder::new()
+            .name("nudge".to_owned())
+            .spawn(move || editor::nudge(&nudged, printer))?;
+        let edited = desk.clone();
+        let edit = move || {
+            let end = desktop.run(&sender);
+            if end == End::Interrupted {
+                interrupt();
+            }
+            edited.end();
+        };
+        thread::Builder::new().name("editor".to_owned()).spawn(edit)?;
+        Ok((Self { desk }, lines))
+    }
+
+    pub(super) fn print(&self, lines: &str) -> io::Result<()> {
+        self.desk.print(lines)
+    }
+
+    /// Notes who comes and goes.
+    pub(super) fn note(&self, event: &Event) {
+        self.desk.note(event);
+    }
+
+    /// Shows how things are.
+    pub(super) fn set_status(&self, condition: Condition, report: Option<Report>) {
+        self.desk.set_status(|status| {
+            status.condition = condition;
+            status.report = report;
+        });
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.desk.close();
+        end_input();
+        let ended = self.desk.wait_for_end();
+        keeper::restore(ended);
+        keeper::release();
+    }
+}
+
+/// The editor reads standard input and nothing else can call it off: it meets its end, once nudged.
+fn end_input() {
+    #[cfg(unix)]
+    if let Ok(nothing) = std::fs::File::open("/dev/null")
+        && let Err(error) = rustix::stdio::dup2_stdin(nothing)
+    {
+        log::debug!("cannot end the input: {error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! The line above the prompt: what can be looked at while talking. Pure.
+
+use crate::client::session::{Condition, Report, Transport};
+use crate::protocol::Delivery;
+use unicode_width::UnicodeWidthChar;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Status {
+    pub(super) server: String,
+    pub(super) peers: u16,
+    pub(super) condition: Condition,
+    pub(super) report: Option<Report>,
+}
+
+impl Status {
+    /// What there is to say, in at most `columns`: what tells least goes first.
+    pub(super) fn line(&self, columns: usize) -> String {
+        let mode = |long| self.report.map(|report| mode(&report, long));
+        let rtt = self.report.and_then(|report| report.link.rtt_smoothed);
+        let rtt = rtt.map(|rtt| format!("rtt {:.0} ms", rtt.as_secs_f64() * 1e3));
+        let udp = self.report.filter(|report| report.transport == Transport::Udp);
+        let loss =
+            udp.map(|report| format!("loss {:.0} %", f64::from(report.link.loss_per_mille) / 10.0));
+        let here = Some(format!("{} here", self.peers));
+        let state = match self.condition {
+            Condition::Joining => Some("joining"),
+            Condition::Here => None,
+            Condition::Quiet => Some("quiet"),
+            Condition::Lost => Some("lost"),
+        };
+        let state = state.map(str::to_owned);
+        let server = Some(self.server.clone());
+        let tries = [
+            vec![server, mode(true), rtt.clone(), loss.clone(), here.clone(), state.clone()],
+            vec![mode(false), rtt.clone(), loss.clone(), here.clone(), state.clone()],
+            vec![rtt.clone(), loss, here.clone(), state.clone()],
+            vec![rtt, here, state.clone()],
+            vec![state],
+        ];
+        let lines = tries.map(|parts| {
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            format!("-- {}", parts.join(" | "))
+        });
+        let fits = |line: &&String| width(line) <= columns;
+        lines.iter().find(fits).cloned().unwrap_or_default()
+    }
+}
+
+fn mode(report: &Report, long: bool) -> String {
+    let delivery = match report.delivery {
+        _ if report.transport == Transport::Tcp => return "tcp".to_owned(),
+        Delivery::Unreliable => "unreliable",
+        Delivery::ReliableUnordered if long => "reliable-unordered",
+        Delivery::ReliableOrdered if long => "reliable-ordered",
+        Delivery::ReliableUnordered => "unordered",
+        Delivery::ReliableOrdered => "ordered",
+    };
+    if long { format!("udp {delivery}") } else { delivery.to_owned() }
+}
+
+fn width(text: &str) -> usize {
+    text.chars().filter_map(UnicodeWidthChar::width).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Stats;
+    use std::time::Duration;
+
+    #[test]
+    fn the_line_fits_its_terminal_and_says_what_matters_longest() {
+        let link = Stats {
+            rtt_smoothed: Some(Duration::from_micros(51_600)),
+            loss_per_mille: 48,
+            ..Stats::default()
+        };
+        let (transport, delivery) = (Transport::Udp, Delivery::ReliableOrdered);
+        let report =
+            Some(Report { transport, delivery, link, corrupt: 0, text_sent: 0, text_received: 0 });
+        let server = "192.168.1.5:2428".to_owned();
+        let mut status = Status { server, peers: 3, condition: Condition::Quiet, report };
+        let long =
+            "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 5 % | 3 here | quiet";
+        assert_eq!(status.line(120), long);
+        assert_eq!(status.line(50), "-- ordered | rtt 52 ms | loss 5 % | 3 here | quiet");
+        assert_eq!(status.line(39), "-- rtt 52 ms | 3 here | quiet");
+        assert_eq!(status.line(5), "");
+        status.condition = Condition::Here;
+        assert_eq!(status.line(39), "-- rtt 52 ms | loss 5 % | 3 here");
+        status.report = None;
+        status.condition = Condition::Lost;
+        assert_eq!(status.line(39), "-- 192.168.1.5:2428 | 3 here | lost");
+        (0..100).for_each(|columns| assert!(width(&status.line(columns)) <= columns));
+    }
+}

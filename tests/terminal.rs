@@ -1,0 +1,480 @@
+//! The client in a terminal, driven as a person would: a real terminal (tmux), keys, and the screen read.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+#[path = "terminal/tmux.rs"]
+mod tmux;
+
+use program::{Program, Server};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tmux::{Tmux, assert_restored, normalised, observed};
+
+/// A server, and a client in a terminal of this size.
+fn alice(columns: u16, rows: u16, before: &str, args: &str) -> Option<(Server, Tmux)> {
+    if !tmux::is_there() {
+        return None;
+    }
+    let server = Server::start(&["--no-history"]);
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let address = server.address;
+    let client = format!("{before}{program} client {address} --nick alice --no-cache {args}");
+    let tmux = Tmux::start(columns, rows, &observed(&client));
+    tmux.see("* welcome to the room, alice");
+    Some((server, tmux))
+}
+
+/// Sends the client SIGTERM.
+fn terminate(tmux: &Tmux) {
+    let pid = tmux.file("pid");
+    assert!(Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+}
+
+/// The next line bob hears from alice.
+fn heard(bob: &mut Program) -> String {
+    bob.next("message")["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_conversation_looks_like_this() {
+    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    tmux.say("hello, 小明 and 🦀");
+    assert_eq!(heard(&mut bob), "hello, 小明 and 🦀");
+    bob.type_line("hi alice");
+    tmux.see("bob: hi alice");
+    tmux.say("/me waves");
+    assert_eq!(heard(&mut bob), "*waves*");
+    bob.type_line("* carl joined, 3 here");
+    tmux.see("carl");
+    tmux.say("@bob, psst");
+    assert_eq!(bob.next_where("message", |e| e["private"] == true)["text"], "psst");
+    tmux.see("(to bob alone)");
+    tmux.say("/msg bob again");
+    assert_eq!(heard(&mut bob), "again");
+    tmux.see("alone): again");
+    tmux.say("/hwo");
+    tmux.see("did you mean");
+    tmux.say("//slashed");
+    assert_eq!(heard(&mut bob), "/slashed");
+    tmux.write("draft");
+    tmux.see("rtt ");
+    let screen = tmux.draft("draft");
+    let address = server.address.to_string();
+    assert_eq!(
+        normalised(&screen).replace(&address, "ADDRESS"),
+        "\
+$ chatagram
+* welcome to the room, alice: 1 here
+* bob joined, 2 here
+HH:MM:SS alice> hello, 小明 and 🦀
+HH:MM:SS bob: hi alice
+HH:MM:SS alice> *waves*
+HH:MM:SS bob: * carl joined, 3 here
+> @bob, psst
+HH:MM:SS alice (to bob alone): psst
+> /msg bob again
+HH:MM:SS alice (to bob alone): again
+> /hwo
+! not sent: no command /hwo; did you mean /who? (// says a line that begins with
+ /)
+HH:MM:SS alice> /slashed
+-- ADDRESS | udp reliable-ordered | rtt N ms | loss 0 % | 2 here
+> draft"
+    );
+    let coloured = tmux.coloured();
+    assert!(coloured.contains("\u{1b}[2m* welcome"), "{coloured:?}");
+    assert!(coloured.contains("\u{1b}[1malice>"), "{coloured:?}");
+}
+
+#[test]
+fn what_comes_leaves_the_draft_alone() {
+    let Some((server, tmux)) = alice(60, 20, "", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    // As people talk: a line every 400 ms, a key in between.
+    let draft = "dräft 小明 🦀 ".repeat(3);
+    let mut typed = String::new();
+    for (count, key) in draft.chars().enumerate() {
+        if count % 8 == 0 {
+            bob.type_line(&format!("slow {count}"));
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        tmux.write(&key.to_string());
+        typed.push(key);
+        tmux.wait("draft", |screen| screen.ends_with(&format!("> {}", typed.trim_end())));
+    }
+    // As machines talk: 200 lines, 5 ms apart, some of them long and wide, and the user goes on.
+    let talker = std::thread::spawn(move || {
+        for count in 0..200 {
+            let long = if count % 10 == 0 { "長い".repeat(30) } else { String::new() };
+            bob.type_line(&format!("fast {count:03}{long}"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bob
+    });
+    tmux.see("fast ");
+    let wide = "x".repeat(150);
+    let begun = Instant::now();
+    for piece in wide.as_bytes().chunks(15) {
+        tmux.write(std::str::from_utf8(piece).unwrap());
+    }
+    let rejoined = |screen: &str| {
+        let at = screen.rfind("\n> ").map_or(0, |at| at + 3);
+        screen[at..].replace('\n', "")
+    };
+    let all = format!("{draft}{wide}");
+    tmux.wait("whole draft", |screen| rejoined(screen) == all);
+    assert!(begun.elapsed() < Duration::from_secs(10), "typing took {:?}", begun.elapsed());
+    let mut bob = talker.join().unwrap();
+    tmux.see("fast 199");
+    let screen = tmux.wait("whole draft", |screen| rejoined(screen) == all);
+    assert_eq!(screen.matches("\n-- ").count(), 1, "one status line:\n{screen}");
+    tmux.press(&["Enter"]);
+    assert_eq!(heard(&mut bob), all);
+    tmux.draft("");
+    // Nothing was lost, doubled or mixed on the way up.
+    let history = tmux.scrollback();
+    let fast: Vec<_> = history.lines().filter(|line| line.contains("fast ")).collect();
+    assert_eq!(fast.len(), 200, "{history}");
+    for (count, line) in fast.iter().enumerate() {
+        let long = if count % 10 == 0 { "長い".repeat(30) } else { String::new() };
+        assert_eq!(line[8..].trim_end(), format!(" bob: fast {count:03}{long}"));
+    }
+    assert_eq!(history.matches("dräft").count(), 3, "{history}");
+}
+
+#[test]
+fn a_pasted_page_arrives_whole_and_in_order() {
+    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    let page: Vec<_> = (0..200).map(|line| format!("line {line:03}\tof 小 a page")).collect();
+    tmux.paste(&page.join("\n"));
+    tmux.see("line 199");
+    // While the page is a draft, lines that come do not push it up again and again.
+    bob.type_line("meanwhile");
+    tmux.press(&["Enter"]);
+    for line in &page {
+        // A tab is a control character, and goes out as a space.
+        assert_eq!(heard(&mut bob), line.replace('\t', " "));
+    }
+    tmux.draft("");
+    tmux.see("alice> line 199");
+    assert_eq!(tmux.scrollback().matches("alice> line ").count(), 200);
+    assert_eq!(tmux.scrollback().matches("bob: meanwhile").count(), 1);
+    // Also without the marks of a paste, as from a terminal that has none.
+    tmux.write("one\rtwo\rthree\r");
+    assert_eq!([heard(&mut bob), heard(&mut bob), heard(&mut bob)], ["one", "two", "three"]);
+}
+
+#[test]
+fn forty_columns_are_enough() {
+    let Some((server, tmux)) = alice(40, 16, "", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    tmux.say("a line that is longer than forty columns are");
+    heard(&mut bob);
+    tmux.say("/who");
+    tmux.see("* bob ");
+    tmux.write("draft");
+    let screen = tmux.wait("figures", |screen| {
+        screen.ends_with("> draft") && screen.contains("rtt") && screen.contains("* bob ")
+    });
+    let who = screen.lines().filter(|line| line.starts_with("* ") && line.ends_with(" ms"));
+    assert_eq!(who.count(), 2, "{screen}");
+    let status = normalised(screen.lines().rev().nth(1).unwrap());
+    assert_eq!(status, "-- rtt N ms | loss 0 % | 2 here");
+    assert!(screen.contains("alice> a line that is longer th\nan forty columns are\n"), "{screen}");
+}
+
+#[test]
+fn a_resized_terminal_keeps_the_room_and_the_draft() {
+    const WIDE: &str = "\n-- 127.0.0.1:";
+    const NARROW: &str = "\n-- rtt N ms | loss 0 % | 2 here\n";
+    const SLIM: &str = "\n-- rtt N ms | 2 here\n";
+    let Some((server, tmux)) = alice(100, 20, "", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    let draft = "0123456789".repeat(9);
+    tmux.write(&draft);
+    tmux.press(&["Left"]);
+    let prompt = format!("> {draft}");
+    let wrapped = |columns: usize| {
+        let rows = prompt.as_bytes().chunks(columns).map(|row| std::str::from_utf8(row).unwrap());
+        rows.collect::<Vec<_>>().join("\n")
+    };
+    let mut expected =
+        vec!["$ chatagram".to_owned(), "* welcome to the room, alice: 1 here".to_owned()];
+    expected.push("* bob joined, 2 here".to_owned());
+    // On a half-empty screen tmux pushes rows out that nobody can reach any more.
+    for count in 0..30 {
+        bob.type_line(&format!("fill {count}"));
+        expected.push(format!("HH:MM:SS bob: fill {count}"));
+    }
+    tmux.see("fill 29");
+    let sizes = [(100, WIDE), (40, NARROW), (30, SLIM), (120, WIDE), (40, NARROW), (92, WIDE)];
+    tmux.see("rtt ");
+    for (count, (columns, status)) in sizes.into_iter().enumerate() {
+        tmux.resize(columns, 20);
+        // tmux wraps the rows at once and tells the program a little later: the status shows when.
+        let end = wrapped(columns.into());
+        tmux.wait("the draft, drawn for this size", |screen| {
+            let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;
+            prompt && normalised(screen).contains(status)
+        });
+        bob.type_line(&format!("line {count}"));
+        expected.push(format!("HH:MM:SS bob: line {count}"));
+        tmux.see(&format!("bob: line {count}\n-- "));
+        // A narrower terminal pushes rows up and out of the screen: they count as well.
+        let all = normalised(&tmux.scrollback());
+        let room = all.lines().map(str::trim_end).take_while(|line| !line.starts_with("-- "));
+        assert_eq!(room.collect::<Vec<_>>(), expected, "{columns} columns:\n{all}");
+    }
+    tmux.press(&["Enter"]);
+    assert_eq!(heard(&mut bob), draft);
+}
+
+#[test]
+fn no_color_is_respected_and_a_dumb_terminal_gets_plain_lines() {
+    let Some((server, tmux)) = alice(80, 24, "env NO_COLOR=1 ", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("bob joined");
+    tmux.say("hello");
+    heard(&mut bob);
+    tmux.draft("");
+    assert!(!tmux.coloured().contains('\u{1b}'), "{:?}", tmux.coloured());
+    drop(tmux);
+    let Some((server, tmux)) = alice(80, 24, "env TERM=dumb ", "") else { return };
+    let mut bob = server.join("bob");
+    tmux.see("bob joined");
+    tmux.say("hello");
+    assert_eq!(heard(&mut bob), "hello");
+    bob.type_line("hi");
+    let screen = tmux.see("bob: hi");
+    assert!(!screen.contains("> ") && !screen.contains("-- "), "{screen}");
+    assert!(!tmux.coloured().contains('\u{1b}'), "{:?}", tmux.coloured());
+}
+
+#[test]
+fn tab_completes_names_and_commands_and_history_comes_back() {
+    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let _here = ["alfred", "alberta"].map(|name| server.join(name));
+    let mut bob = server.join("bob");
+    tmux.see("4 here");
+    tmux.write("@b");
+    tmux.press(&["Tab"]);
+    tmux.write("hello");
+    tmux.draft("@bob hello");
+    tmux.press(&["Enter"]);
+    assert_eq!(heard(&mut bob), "hello");
+    tmux.write("@a");
+    tmux.press(&["Tab"]);
+    tmux.draft("@al");
+    tmux.press(&["Tab"]);
+    tmux.see("* @alberta  @alfred");
+    // The list waits for no key: lines come in all the same.
+    bob.type_line("still here");
+    tmux.see("bob: still here");
+    tmux.press(&["C-c"]);
+    tmux.draft("");
+    tmux.write("/st");
+    tmux.press(&["Tab"]);
+    tmux.draft("/stats");
+    tmux.press(&["C-c"]);
+    tmux.draft("");
+    tmux.press(&["Up"]);
+    tmux.draft("@bob hello");
+}
+
+#[test]
+fn stopped_and_continued_it_goes_on() {
+    if !tmux::is_there() {
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let shell = "PS1='$ ' exec bash --norc --noprofile -i\n";
+    let tmux = Tmux::start(80, 24, shell);
+    tmux.see("$");
+    let address = server.address;
+    tmux.say(&format!("stty -a > before; {program} client {address} --nick alice --no-cache"));
+    tmux.see("* welcome");
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    tmux.write("draft");
+    tmux.draft("draft");
+    tmux.press(&["C-z"]);
+    tmux.see("Stopped");
+    tmux.say("stty -a > stopped");
+    assert_eq!(tmux.file("before"), tmux.file("stopped"));
+    bob.type_line("meanwhile");
+    tmux.say("fg");
+    tmux.see("bob: meanwhile");
+    tmux.draft("draft");
+    tmux.press(&["Enter"]);
+    assert_eq!(heard(&mut bob), "draft");
+    tmux.press(&["C-d"]);
+    tmux.see("* you left");
+    tmux.say("stty -a > after");
+    assert_eq!(tmux.file("before"), tmux.file("after"));
+}
+
+#[test]
+fn every_way_out_leaves_the_terminal_as_it_was() {
+    type Exit = fn(&Tmux, &mut Server);
+    let ways: [(&str, &str, Exit); 6] = [
+        ("/quit", "code 0", |tmux, _| tmux.say("/quit")),
+        ("Ctrl-D", "code 0", |tmux, _| tmux.press(&["C-d"])),
+        ("Ctrl-C, the first of which clears the line", "code 0", |tmux, _| {
+            tmux.write("draft");
+            tmux.draft("draft");
+            tmux.press(&["C-c"]);
+            tmux.draft("");
+            tmux.press(&["C-c"]);
+        }),
+        ("the server closes", "code 0", |tmux, server| {
+            tmux.write("draft");
+            tmux.draft("draft");
+            server.program.signal("TERM");
+        }),
+        ("the server is lost", "code 5", |tmux, server| {
+            tmux.write("draft");
+            tmux.draft("draft");
+            server.program.signal("KILL");
+        }),
+        ("SIGTERM", "code 0", |tmux, _| {
+            tmux.write("draft");
+            tmux.press(&["Left"]);
+            tmux.draft("draft");
+            terminate(tmux);
+        }),
+    ];
+    let ways = ways.map(|(name, code, leave)| {
+        std::thread::spawn(move || {
+            let Some((mut server, tmux)) = alice(80, 24, "", "--give-up 1s") else { return };
+            leave(&tmux, &mut server);
+            assert_restored(&tmux, code);
+            let screen = tmux.screen();
+            let end = screen.lines().skip_while(|line| !line.starts_with(code));
+            let rest: Vec<_> = end.skip(1).collect();
+            assert_eq!(rest, ["plain paste"], "{name}:\n{screen}");
+            assert!(!screen.contains("\n-- "), "{name}:\n{screen}");
+        })
+    });
+    for way in ways {
+        way.join().unwrap();
+    }
+}
+
+#[test]
+fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
+    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let again = format!("{program} client {} --nick alice --no-cache", server.address);
+    let refused = Tmux::start(80, 24, &observed(&again));
+    refused.see("in use");
+    assert_restored(&refused, "code 4");
+    // A server that is stopped keeps the goodbye waiting: time for a second signal.
+    server.program.signal("STOP");
+    terminate(&tmux);
+    tmux.draft("");
+    terminate(&tmux);
+    assert_restored(&tmux, "code 130");
+    server.program.signal("CONT");
+}
+
+/// Not a test: what the next one runs in a terminal.
+#[test]
+#[ignore = "panics"]
+fn panics() {
+    chatagram::client::keep_terminal();
+    assert!(Command::new("stty").args(["raw", "-echo"]).status().unwrap().success());
+    print!("\u{1b}[?2004h\u{1b}[?25l");
+    std::io::Write::flush(&mut std::io::stdout()).unwrap();
+    panic!("on purpose");
+}
+
+#[test]
+fn a_panic_leaves_the_terminal_as_it_was() {
+    if !tmux::is_there() {
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let command = format!("{} panics --exact --ignored --nocapture", this.display());
+    let tmux = Tmux::start(80, 24, &observed(&command));
+    tmux.see("on purpose");
+    assert_restored(&tmux, "code 101");
+}
+
+#[test]
+fn log_messages_stay_out_of_the_draft() {
+    let Some((server, tmux)) = alice(80, 24, "", "-vvv") else { return };
+    tmux.write("draft");
+    tmux.draft("draft");
+    let mut bob = server.join("bob");
+    server.program.signal("KILL");
+    tmux.see("[DEBUG]");
+    let screen = tmux.draft("draft");
+    assert!(!screen.contains("rustyline"), "{screen}");
+    bob.end_input();
+}
+
+#[test]
+fn without_a_terminal_to_type_in_there_is_no_editor() {
+    if !tmux::is_there() {
+        return;
+    }
+    for input in ["</dev/null", "< <(echo from a pipe)"] {
+        let server = Server::start(&["--no-history"]);
+        let mut bob = server.join("bob");
+        let program = env!("CARGO_BIN_EXE_chatagram");
+        let client = format!("{program} client {} --nick alice --no-cache {input}", server.address);
+        let script =
+            format!("stty -a > before; {client}; echo code $?; stty -a > after; exec cat -v");
+        let tmux = Tmux::start(80, 24, &script);
+        bob.next("joined");
+        bob.next("left");
+        assert_restored(&tmux, "code 0");
+        let screen = tmux.screen();
+        assert!(!screen.contains("-- ") && !screen.contains("> "), "{screen}");
+        assert_eq!(bob.events("message").len(), usize::from(input.contains("pipe")));
+    }
+}
+
+#[test]
+fn a_host_talks_in_a_terminal_too() {
+    if !tmux::is_there() {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
+    let tmux = Tmux::start(80, 24, &observed(&host));
+    tmux.see("* welcome to the room, alice: 1 here");
+    tmux.say("/help");
+    tmux.see("/ping NAME");
+    tmux.say("/clear");
+    tmux.wait("an empty screen", |screen| {
+        screen.lines().filter(|line| !line.is_empty()).count() == 2
+    });
+    tmux.press(&["C-d"]);
+    assert_restored(&tmux, "code 0");
+}
+
+#[test]
+fn json_is_never_edited() {
+    if !tmux::is_there() {
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let client =
+        format!("{program} client {} --nick alice --no-cache --output json", server.address);
+    let tmux = Tmux::start(80, 24, &observed(&client));
+    tmux.see("\"event\":\"welcome\"");
+    tmux.say("/quit");
+    assert_restored(&tmux, "code 0");
+    assert!(!tmux.screen().contains("\n-- "), "{}", tmux.screen());
+}

@@ -1,0 +1,198 @@
+//! A terminal with a person before it: a tmux server of its own, keys sent to it, its screen read.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Far longer than anything takes; only a failure waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the screen is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Whether there is a tmux. Where tests are a condition, its absence is a failure.
+pub(crate) fn is_there() -> bool {
+    let there = Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_ok();
+    assert!(there || std::env::var_os("CI").is_none(), "tmux is missing");
+    if !there {
+        eprintln!("SKIPPED: tmux is missing");
+    }
+    there
+}
+
+pub(crate) struct Tmux {
+    socket: String,
+    pub(crate) dir: TempDir,
+}
+
+impl Tmux {
+    /// A terminal of this size in which a shell runs `script`, in a directory of its own.
+    pub(crate) fn start(columns: u16, rows: u16, script: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let socket = format!("chatagram-{}-{count}", std::process::id());
+        let tmux = Self { socket, dir: tempfile::tempdir().unwrap() };
+        fs::write(tmux.dir.path().join("script"), script).unwrap();
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let size = ["new-session", "-d", "-x", &columns, "-y", &rows, "bash script"];
+        // All in one call, so that the server never is without a session.
+        let mut all = vec!["set-option", "-g", "history-limit", "9999", ";"];
+        all.extend(size);
+        let mut command = tmux.command(&all);
+        for (name, _) in std::env::vars() {
+            if name.starts_with("CHATAGRAM_") || name.starts_with("TMUX") || name == "NO_COLOR" {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", tmux.dir.path()).current_dir(tmux.dir.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        tmux
+    }
+
+    /// Presses keys, by tmux's names for them.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        let mut all = vec!["send-keys"];
+        all.extend(keys);
+        self.run(&all);
+    }
+
+    /// Types characters.
+    pub(crate) fn write(&self, text: &str) {
+        self.run(&["send-keys", "-l", "--", text]);
+    }
+
+    /// Types a line.
+    pub(crate) fn say(&self, line: &str) {
+        self.write(line);
+        self.press(&["Enter"]);
+    }
+
+    /// Pastes as a terminal does: marked as a paste if the program asked for that.
+    pub(crate) fn paste(&self, text: &str) {
+        let file = self.dir.path().join("page");
+        fs::write(&file, text).unwrap();
+        self.run(&["load-buffer", file.to_str().unwrap()]);
+        self.run(&["paste-buffer", "-p"]);
+    }
+
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        self.run(&["resize-window", "-x", &columns, "-y", &rows]);
+    }
+
+    /// A figure tmux knows.
+    pub(crate) fn figure(&self, name: &str) -> String {
+        self.run(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
+    }
+
+    /// The screen, empty rows at its end left out.
+    pub(crate) fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"]).trim_end().to_owned()
+    }
+
+    /// The screen with its colours.
+    pub(crate) fn coloured(&self) -> String {
+        self.run(&["capture-pane", "-p", "-e"])
+    }
+
+    /// All that was ever on the screen, wrapped lines joined.
+    pub(crate) fn scrollback(&self) -> String {
+        self.run(&["capture-pane", "-p", "-J", "-S", "-"])
+    }
+
+    /// Waits for a screen.
+    pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < deadline, "no {what}:\n{screen}");
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Waits for a text on the screen.
+    pub(crate) fn see(&self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    /// Waits for a prompt with this draft at the bottom of the screen.
+    pub(crate) fn draft(&self, draft: &str) -> String {
+        let prompt = format!("> {draft}");
+        self.wait(&prompt, |screen| screen.lines().last() == Some(prompt.trim_end()))
+    }
+
+    /// What a file in the directory holds, once it is there.
+    pub(crate) fn file(&self, name: &str) -> String {
+        let path = self.dir.path().join(name);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(text) if text.ends_with('\n') => return text,
+                _ => assert!(Instant::now() < deadline, "no {name}:\n{}", self.screen()),
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        command.args(["-u", "-f", "/dev/null", "-L", &self.socket]).args(args);
+        command.env("LC_ALL", "C.UTF-8").env_remove("TMUX").stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _: Option<Output> = self.command(&["kill-server"]).output().ok();
+    }
+}
+
+/// The screen with every time of day written alike, and round trips too.
+pub(crate) fn normalised(screen: &str) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for line in screen.lines() {
+        let bytes = line.as_bytes();
+        let time = bytes.len() > 8 && bytes[2] == b':' && bytes[5] == b':' && bytes[0] <= b'2';
+        let line = if time { format!("HH:MM:SS{}", &line[8..]) } else { line.to_owned() };
+        out.push(match line.split_once("rtt ") {
+            Some((head, tail)) if line.starts_with("-- ") => {
+                let rest = tail.split_once(" ms").map_or("", |(_, rest)| rest);
+                format!("{head}rtt N ms{rest}")
+            }
+            _ => line,
+        });
+    }
+    out.join("\n")
+}
+
+/// A shell script that runs `command` and leaves in files what it did to the terminal, then shows what
+/// comes from the terminal, control characters too.
+pub(crate) fn observed(command: &str) -> String {
+    format!(
+        "echo '$ chatagram'; stty -a > before; sh -c 'echo $$ > pid; exec {command}'; echo code $?; stty -a > after\n\
+         exec cat -v\n"
+    )
+}
+
+/// That the terminal is as it was before an `observed` command.
+pub(crate) fn assert_restored(tmux: &Tmux, code: &str) {
+    tmux.see(code);
+    assert_eq!(tmux.file("before"), tmux.file("after"), "{}", tmux.screen());
+    assert_eq!(tmux.figure("cursor_flag"), "1", "the cursor is hidden");
+    tmux.paste("plain paste");
+    let screen = tmux.see("plain paste");
+    assert!(!screen.contains("200~"), "bracketed paste is on:\n{screen}");
+}
