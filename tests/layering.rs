@@ -22,10 +22,11 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("time.rs", &[]),
     ("protocol", &["time"]),
     ("impair", &["time"]),
+    ("discovery", &["time", "protocol"]),
     ("link", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),

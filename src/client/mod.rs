@@ -1,6 +1,7 @@
 //! The client: a session (sans-IO), the threads that carry it, the user's side of it.
 
 pub mod cache;
+pub mod discovery;
 mod driver;
 mod input;
 mod memory;
