@@ -29,7 +29,7 @@ Exit codes:
   0  left in order
   1  could not start or print: port in use, file not readable, ...
   2  usage
-  3  server unreachable
+  3  server unreachable, or none found
   4  refused: name taken, room full, name not allowed
   5  lost and given up
 130  interrupted

@@ -91,6 +91,9 @@ pub fn host(
         for address in &addresses {
             announce(&format!("listening on {address}"));
         }
+        if server.can_be_found() {
+            announce("on this network, others join with: chatagram client --nick NAME");
+        }
         announce(&format!("others join with: chatagram client {} --nick NAME", invitation(first)));
     }
     let config = match client.config(reachable(first).into(), network, None) {

@@ -135,6 +135,11 @@ impl Server {
         self.doors.addresses()
     }
 
+    /// Whether those who look for servers near them get an answer.
+    pub fn can_be_found(&self) -> bool {
+        self.doors.found_at().is_some()
+    }
+
     /// What stops this server.
     pub fn stopper(&self) -> Stopper {
         Stopper { flag: self.stop.clone(), waker: self.poller.waker() }

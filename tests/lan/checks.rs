@@ -198,6 +198,7 @@ fn roaming() {
         // To its new address.
         alice.next_where("message", |e| e["text"] == "heard you");
     }
+    still_in_its_session(&alice);
 }
 
 fn behind_nat() {
@@ -250,6 +251,7 @@ fn behind_nat() {
     }
     expect_lines(&mut bob, "alice", lines + 1);
     expect_lines(&mut alice, "bob", lines + 1);
+    still_in_its_session(&alice);
 }
 
 fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {
@@ -280,6 +282,11 @@ fn expect_lines(client: &mut Program, from: &str, count: usize) {
     let texts: Vec<_> = lines.iter().map(|e| e["text"].as_str().unwrap()).collect();
     let expected: Vec<_> = (0..count).map(|n| format!("line {n}")).collect();
     assert_eq!(texts, expected);
+}
+
+/// It has moved, and not come back as a new one.
+fn still_in_its_session(client: &Program) {
+    assert_eq!(client.events("welcome").len(), 1, "{}", client.output());
 }
 
 /// The exit code of a search, and what it found.
