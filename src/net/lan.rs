@@ -89,14 +89,11 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<RawSocket> {
         // On Linux and Windows this lets all sockets of a port hear what is sent to many. Linux'
         // SO_REUSEPORT would not: it wants the same user behind all of them. BSD wants it.
         raw.set_reuse_address(true)?;
-        #[cfg(all(
-            unix,
-            not(any(
-                target_os = "linux",
-                target_os = "android",
-                target_os = "solaris",
-                target_os = "illumos"
-            ))
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd"
         ))]
         raw.set_reuse_port(true)?;
     }
