@@ -63,7 +63,7 @@ local FRAMES = {
   { name = "PathResponse", from = "C", session = true, bytes("cookie", 8) },
   { name = "Reset", from = "S", session = true },
   { name = "Probe", from = "C", session = false, u64("nonce") },
-  { name = "Found", from = "S", session = false, u64("nonce"), u16("port"), u16("peers"), str("room") },
+  { name = "Found", from = "S", session = false, u64("nonce"), u64("server"), u16("port"), u16("peers"), str("room") },
 }
 
 local FROM_CLIENT = {

@@ -3,10 +3,9 @@
 use crate::client::session::Transport;
 use crate::client::{self, Format};
 use crate::impair::Spec;
-use crate::net::{BadNetwork, ServerName, parse_bind};
+use crate::net::{BadNetwork, ServerName};
+use crate::places;
 use crate::protocol::Delivery;
-use crate::registry::Capacity;
-use crate::{hub, places, server};
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,11 +13,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod decode;
+mod discover;
 mod lab;
+mod server;
 mod watch;
 
 pub use decode::DecodeArgs;
+pub use discover::DiscoverArgs;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
+pub use server::ServerArgs;
 pub use watch::WatchArgs;
 
 /// Why TCP cannot have `--impair`.
@@ -30,7 +33,7 @@ Exit codes:
   0  left in order
   1  could not start or print: port in use, file not readable, ...
   2  usage
-  3  server unreachable
+  3  server unreachable, or none found
   4  refused: name taken, room full, name not allowed
   5  lost and given up
 130  interrupted
@@ -74,9 +77,9 @@ pub enum Command {
     /// Join a room
     #[command(after_help = EXIT_CODES)]
     Client {
-        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428 [default: the one found near here]
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
-        server: ServerName,
+        server: Option<ServerName>,
         /// The client's options.
         #[command(flatten)]
         client: ClientArgs,
@@ -86,6 +89,16 @@ pub enum Command {
         /// A bad network on purpose.
         #[command(flatten)]
         impair: ImpairArgs,
+        /// Where messages about the program go.
+        #[command(flatten)]
+        logging: LoggingArgs,
+    },
+    /// List the rooms that can be found near here
+    #[command(after_help = EXIT_CODES)]
+    Discover {
+        /// The search's options.
+        #[command(flatten)]
+        discover: DiscoverArgs,
         /// Where messages about the program go.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -175,61 +188,6 @@ pub enum Command {
         #[command(flatten)]
         decode: DecodeArgs,
     },
-}
-
-/// Options of a server.
-#[derive(Debug, Args)]
-pub struct ServerArgs {
-    /// Listen here; can be given several times, or several with commas between them
-    #[arg(
-        long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
-        env = "CHATAGRAM_BIND", value_delimiter = ','
-    )]
-    pub bind: Vec<SocketAddr>,
-    /// Append every line to this file, and replay its end to whoever joins [default: in your state
-    /// directory, one for each port; none for port 0]
-    #[arg(long, value_name = "FILE", env = "CHATAGRAM_HISTORY")]
-    pub history: Option<PathBuf>,
-    /// Keep no history file, whatever --history says
-    #[arg(long, env = "CHATAGRAM_NO_HISTORY", value_parser = FalseyValueParser::new())]
-    pub no_history: bool,
-    /// How many lines to replay to whoever joins, 1024 at most
-    #[arg(
-        long, value_name = "LINES", default_value_t = 10, env = "CHATAGRAM_REPLAY",
-        value_parser = clap::value_parser!(u16).range(0..=1024)
-    )]
-    pub replay: u16,
-    /// Clients show a sign of life at least this often
-    #[arg(
-        long, value_name = "DURATION", default_value = "2s", env = "CHATAGRAM_HEARTBEAT",
-        value_parser = positive_duration
-    )]
-    pub heartbeat: Duration,
-    /// Who is not heard for this long is gone; more than the heartbeat
-    #[arg(
-        long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_EXPIRY",
-        value_parser = positive_duration
-    )]
-    pub expiry: Duration,
-    /// How many may be here at once
-    #[arg(
-        long, value_name = "PEERS", default_value_t = 256, env = "CHATAGRAM_MAX_PEERS",
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    pub max_peers: u16,
-    /// How many may be here at once from one IP address
-    #[arg(
-        long, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    pub max_peers_per_ip: u16,
-    /// Listen on UDP only
-    #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
-    pub no_tcp: bool,
-    /// What the room is called
-    #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
-        value_parser = room_name)]
-    pub room: String,
 }
 
 /// Options of a client.
@@ -345,58 +303,6 @@ pub enum DeliveryArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stay(pub Option<Duration>);
 
-impl ServerArgs {
-    /// The server this describes.
-    ///
-    /// # Errors
-    /// What two options together make impossible.
-    pub fn config(
-        &self,
-        network: &NetworkArgs,
-        impair: &ImpairArgs,
-    ) -> Result<server::Config, String> {
-        if self.expiry <= self.heartbeat {
-            return Err(format!(
-                "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
-                 a lost heartbeat or two expire nobody",
-                humantime::format_duration(self.expiry),
-                humantime::format_duration(self.heartbeat)
-            ));
-        }
-        Ok(server::Config {
-            bind: self.bind.clone(),
-            tcp: !self.no_tcp,
-            no_delay: network.no_delay == Switch::On,
-            impair: impair.network(),
-            history: self.history(),
-            hub: hub::Config {
-                room: self.room.clone(),
-                heartbeat: self.heartbeat,
-                capacity: Capacity {
-                    peers: self.max_peers.into(),
-                    peers_per_ip: self.max_peers_per_ip.into(),
-                    expiry: self.expiry,
-                },
-                replay: self.replay.into(),
-                discovery: None,
-            },
-        })
-    }
-
-    /// A room at port 0 is one for the moment: nobody will find it there again.
-    fn history(&self) -> Option<server::HistoryFile> {
-        let port = self.bind.first().map_or(0, SocketAddr::port);
-        match &self.history {
-            _ if self.no_history => None,
-            Some(path) => Some(server::HistoryFile { path: path.clone(), chosen: true }),
-            None if port == 0 => None,
-            None => {
-                places::history_file(port).map(|path| server::HistoryFile { path, chosen: false })
-            }
-        }
-    }
-}
-
 impl ClientArgs {
     /// The client this describes, for that server.
     ///
@@ -483,15 +389,6 @@ fn stay_duration(text: &str) -> Result<Stay, String> {
     humantime::parse_duration(text)
         .map(|duration| Stay(Some(duration)))
         .map_err(|error| format!("{error}; write it as 500ms, 5s or forever"))
-}
-
-fn room_name(text: &str) -> Result<String, String> {
-    let length = text.chars().count();
-    if (1..=32).contains(&length) && crate::protocol::is_clean(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("a room's name has 1 to 32 characters, none of them control characters".to_owned())
-    }
 }
 
 #[cfg(test)]

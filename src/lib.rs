@@ -23,6 +23,7 @@
 //! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
+//! | [`discovery`] | looking for servers near here: whom to ask, what to make of the answers |
 //! | [`history`] | the append-only log of lines |
 //! | [`impair`] | a bad network on purpose: seeded loss, delay, jitter, duplicates, damage, rate. Bytes only |
 //! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them, a bad network before or between them |
@@ -35,8 +36,8 @@
 //!
 //! # Invariants
 //!
-//! - `protocol`, `link`, `impair`, `registry`, `room`, `hub` and `client::session` are sans-IO: time and
-//!   randomness are arguments, and the same calls give the same output. They name no socket, thread or
+//! - `protocol`, `link`, `impair`, `discovery`, `registry`, `room`, `hub` and `client::session` are sans-IO:
+//!   time and randomness are arguments, and the same calls give the same output. They name no socket, thread or
 //!   clock type; `tests/layering.rs` holds this.
 //! - Dependencies point one way: `time ◄ protocol ◄ link ◄ {registry, room} ◄ hub ◄ server`, and
 //!   `link ◄ client::session ◄ client`. `net` decides nothing; `server` and `client::driver` only carry.
@@ -46,6 +47,7 @@
 pub mod cli;
 pub mod client;
 pub mod decode;
+pub mod discovery;
 pub mod history;
 pub mod hub;
 pub mod impair;

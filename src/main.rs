@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Client { server, client, network, impair, logging } => {
             run::client(server, &client, &network, &impair, &logging)
         }
+        Command::Discover { discover, logging } => run::discover(&discover, &logging),
         Command::Host { client, server, network, impair, logging } => {
             run::host(&client, &server, &network, &impair, &logging)
         }

@@ -17,9 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 mod decode;
+mod discover;
 mod lab;
 
 pub use decode::decode;
+pub use discover::discover;
 pub use lab::{lab, load, replay, report};
 
 const COULD_NOT_START: u8 = 1;
@@ -50,21 +52,25 @@ pub fn server(
     finish_server(server.run())
 }
 
-/// Joins a room.
+/// Joins a room; without a name, the one that is near here.
 pub fn client(
-    server: ServerName,
+    server: Option<ServerName>,
     args: &ClientArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    let server = match server.map_or_else(|| discover::choose(args.output), Ok) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
     let config = match args.config(server, network, Some(impair)) {
         Ok(config) => config,
         Err(error) => return fail(USAGE, error),
     };
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
-        return code;
-    }
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     finish_client(client::run(config, &leaver))
@@ -99,6 +105,9 @@ pub fn host(
     if client.output == Format::Text {
         for address in &addresses {
             announce(&format!("listening on {address}"));
+        }
+        if server.can_be_found() {
+            announce("on this network, others join with: chatagram client --nick NAME");
         }
         announce(&format!("others join with: chatagram client {} --nick NAME", invitation(first)));
     }

@@ -22,12 +22,13 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("time.rs", &[]),
     ("protocol", &["time"]),
     ("impair", &["time"]),
     ("decode.rs", &["time", "protocol"]),
     ("decode", &["time", "protocol"]),
+    ("discovery", &["time", "protocol"]),
     ("link", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),

@@ -2,6 +2,7 @@
 
 pub mod cache;
 mod commands;
+pub mod discovery;
 mod driver;
 mod input;
 mod memory;

@@ -21,7 +21,8 @@ impl Hub {
         match first {
             Some(Frame::Probe { nonce }) if bytes.len() >= PROBE_SIZE && is_one(path) => {
                 let room = self.config.room.clone();
-                let found = Frame::Found { nonce, port, peers: self.room.count(), room: &room };
+                let (server, peers) = (self.id, self.room.count());
+                let found = Frame::Found { nonce, server, port, peers, room: &room };
                 self.send_stateless(path, 0, &found, now);
             }
             _ => self.counters.malformed += 1,

@@ -158,6 +158,8 @@ impl Peer {
 #[derive(Debug)]
 pub struct Hub {
     config: Config,
+    /// Drawn at random: answers to probes that name it are those of one server.
+    id: u64,
     rng: ChaCha20Rng,
     cookies: Cookies,
     registry: Registry,
@@ -189,6 +191,7 @@ impl Hub {
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, now.wall),
             config,
+            id: rng.next_u64(),
             rng,
             peers: BTreeMap::new(),
             sessions: HashMap::new(),

@@ -55,7 +55,11 @@ impl ServerName {
 
 impl From<SocketAddr> for ServerName {
     fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
+        let host = match address {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            _ => address.ip().to_string(),
+        };
+        Self { host, port: address.port() }
     }
 }
 
@@ -145,6 +149,16 @@ mod tests {
         ] {
             let parsed: Result<ServerName, _> = typed.parse();
             assert_eq!(parsed.map(|name| name.to_string()), Ok(meant.to_owned()), "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_scope_of_an_address_is_kept() {
+        for text in ["10.0.0.1:7", "[::1]:7", "[fe80::1%1]:7"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let name = ServerName::from(address);
+            assert_eq!(name.to_string(), text);
+            assert_eq!(name.resolve().unwrap(), [address]);
         }
     }
 

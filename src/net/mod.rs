@@ -6,6 +6,7 @@ mod clock;
 mod datagrams;
 #[cfg(target_os = "linux")]
 pub mod emulated;
+pub mod lan;
 mod poller;
 mod tcp;
 mod udp;

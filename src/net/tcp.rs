@@ -1,7 +1,7 @@
 //! TCP, non-blocking: a listener beside the UDP socket, and streams that keep what the kernel did not
 //! take.
 
-use super::udp::BindError;
+use super::udp::{BindError, canonical};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind, Read, Write};
@@ -53,8 +53,7 @@ impl Listener {
         loop {
             match self.inner.accept() {
                 Ok((inner, from)) => {
-                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                    return Ok(Some((Stream { inner, unsent: Vec::new() }, from)));
+                    return Ok(Some((Stream { inner, unsent: Vec::new() }, canonical(from))));
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted

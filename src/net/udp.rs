@@ -4,7 +4,7 @@ use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
@@ -79,8 +79,7 @@ impl Socket {
             match self.inner.recv_from(buffer) {
                 Ok((length, from)) => {
                     buffer.truncate(length);
-                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                    return Ok(Some(from));
+                    return Ok(Some(canonical(from)));
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(None),
@@ -101,15 +100,32 @@ impl Socket {
     /// Sends a datagram. One the kernel does not take is lost like any other on the way; the
     /// reason goes to the log.
     pub fn send(&self, datagram: &[u8], to: SocketAddr) {
+        if let Err(error) = self.try_send(datagram, to) {
+            log::debug!("{} bytes to {to} not sent: {error}", datagram.len());
+        }
+    }
+
+    /// As [`Self::send`], for those who want to know.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn try_send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let address = match to {
             SocketAddr::V4(v4) if self.v6 => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
             }
             _ => to,
         };
-        if let Err(error) = self.inner.send_to(datagram, address) {
-            log::debug!("{} bytes to {to} not sent: {error}", datagram.len());
-        }
+        self.inner.send_to(datagram, address).map(|_| ())
+    }
+
+    /// A bound, non-blocking socket.
+    pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
+        Self { inner: UdpSocket::from_std(raw.into()), v6 }
+    }
+
+    pub(super) fn inner(&self) -> &UdpSocket {
+        &self.inner
     }
 
     pub(super) fn source(&mut self) -> &mut UdpSocket {
@@ -129,7 +145,19 @@ impl Socket {
         if let Ok(granted) = raw.recv_buffer_size() {
             log::debug!("receive buffer of {granted} bytes, asked for {BUFFER}");
         }
-        Ok(Self { inner: UdpSocket::from_std(raw.into()), v6: address.is_ipv6() })
+        Ok(Self::wrap(raw, address.is_ipv6()))
+    }
+}
+
+/// One spelling for each address: IPv4 as such, and a scope only where the address means nothing
+/// without it.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    let plain = SocketAddr::new(address.ip().to_canonical(), address.port());
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into()
+        }
+        _ => plain,
     }
 }
 

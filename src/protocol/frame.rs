@@ -132,6 +132,8 @@ pub enum Frame<'a> {
     Found {
         /// The probe's.
         nonce: u64,
+        /// Drawn by the server when it started: a server with several addresses is one.
+        server: u64,
         /// Where it takes joins, at the address this came from.
         port: u16,
         /// How many are in the room.

@@ -21,6 +21,8 @@ pub const DEFAULT_PORT: u16 = 2428;
 pub const DISCOVERY_PORT: u16 = 2429;
 /// A `Probe` is padded to this size, so that no answer to it can be larger.
 pub const PROBE_SIZE: usize = 256;
+/// The name of a room is at most this many bytes: 32 characters of four.
+pub const ROOM_SIZE: usize = 128;
 /// A server tells about at most this many peers in answer to one question.
 pub const MAX_ABOUT: usize = 1_024;
 

@@ -1,7 +1,8 @@
 //! The server's sockets: what comes in through them goes to the hub, and what the hub hands out goes
-//! out through them. Indices tell them apart: each address has a UDP socket and a listener, and the
-//! connections come after those.
+//! out through them. Indices tell them apart: each address has a UDP socket and a listener; those of
+//! the beacon come after them, and then the connections.
 
+use super::beacon::Beacon;
 use super::{BATCH, Config, Error, PORT_TRIES};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{Clock, Datagrams, Done, End, Listener, Poller, Reading, Socket, Stream, Watch};
@@ -16,6 +17,7 @@ pub(super) struct Doors {
     sockets: Datagrams,
     addresses: Vec<SocketAddr>,
     listeners: Vec<Listener>,
+    beacon: Option<Beacon>,
     streams: BTreeMap<u64, Stream>,
     /// The index of the next connection. Never used twice, so it is the hub's name for it too.
     next: u64,
@@ -26,13 +28,14 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    pub(super) fn open(config: &Config, poller: &Poller) -> Result<Self, Error> {
+    pub(super) fn open(config: &Config, poller: &Poller, now: Timestamp) -> Result<Self, Error> {
         let mut doors = Self {
             sockets: Datagrams::new(End::Server, config.impair.as_ref()),
             addresses: Vec::new(),
             listeners: Vec::new(),
+            beacon: None,
             streams: BTreeMap::new(),
-            next: 2 * config.bind.len() as u64,
+            next: 0,
             no_delay: config.no_delay,
             watch: poller.watch().map_err(Error::Poll)?,
             starved: false,
@@ -47,7 +50,17 @@ impl Doors {
                 doors.listeners.push(listener);
             }
         }
+        let first = 2 * config.bind.len();
+        if config.discovery {
+            doors.beacon = Beacon::open(&doors.addresses, poller, first, now);
+        }
+        doors.next = (first + doors.beacon.as_ref().map_or(0, Beacon::len)) as u64;
         Ok(doors)
+    }
+
+    /// The port that those are told who look for servers; none: they get no answer.
+    pub(super) fn found_at(&self) -> Option<u16> {
+        self.beacon.as_ref().map(Beacon::port)
     }
 
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
@@ -75,6 +88,9 @@ impl Doors {
         if local < self.listeners.len() {
             return Ok(self.accept(local, hub, clock));
         }
+        if let Some(beacon) = self.beacon.as_ref().filter(|beacon| beacon.owns(index)) {
+            return Ok(beacon.receive(index, hub, clock, buffer));
+        }
         Ok(self.receive_stream(index as u64, hub, clock, buffer))
     }
 
@@ -85,9 +101,10 @@ impl Doors {
         }
     }
 
-    /// When there is something to receive or to flush.
+    /// When there is something to receive, to flush or to look after.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.sockets.poll_timeout()
+        let beacon = self.beacon.as_ref().map(Beacon::poll_timeout);
+        [self.sockets.poll_timeout(), beacon].into_iter().flatten().min()
     }
 
     /// What a bad network did.
@@ -95,8 +112,11 @@ impl Doors {
         self.sockets.done()
     }
 
-    /// Sends what a bad network has held back until now.
+    /// Sends what a bad network has held back until now, and looks after the beacon.
     pub(super) fn flush(&mut self, now: Timestamp) {
+        if let Some(beacon) = &mut self.beacon {
+            beacon.look(now);
+        }
         self.sockets.flush(now);
     }
 
@@ -109,7 +129,10 @@ impl Doors {
     ) -> Option<StreamId> {
         match destination {
             Destination::Datagram(path) => {
-                self.sockets.send(path.local, bytes, path.remote, now);
+                match self.beacon.as_ref().filter(|beacon| beacon.owns(path.local)) {
+                    Some(beacon) => beacon.send(path.local, bytes, path.remote),
+                    None => self.sockets.send(path.local, bytes, path.remote, now),
+                }
                 None
             }
             Destination::Stream(id) => self.streams.get_mut(&id.0)?.write(bytes).then_some(id),

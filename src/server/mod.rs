@@ -4,6 +4,7 @@
 //! One thread owns the hub, so there is no lock anywhere in the server; a second one reads through
 //! an old history once, for damage, and is never waited for.
 
+mod beacon;
 mod doors;
 mod drops;
 mod recorder;
@@ -36,6 +37,8 @@ pub struct Config {
     pub tcp: bool,
     /// Whether small TCP segments leave at once; `false` lets Nagle collect them.
     pub no_delay: bool,
+    /// Whether those who look for servers near them get an answer.
+    pub discovery: bool,
     /// A bad network before the UDP sockets, if one is asked for.
     pub impair: Option<BadNetwork>,
     /// The file every line goes to, if any.
@@ -107,10 +110,11 @@ impl Server {
     ///
     /// # Errors
     /// [`Error`] names what could not be had.
-    pub fn start(config: Config) -> Result<Self, Error> {
+    pub fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::start();
         let poller = Poller::new().map_err(Error::Poll)?;
-        let doors = Doors::open(&config, &poller)?;
+        let doors = Doors::open(&config, &poller, clock.now().mono)?;
+        config.hub.discovery = doors.found_at();
         let (recorder, past) = Recorder::open(config.history.as_ref())?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
@@ -129,6 +133,11 @@ impl Server {
     /// Where the server listens, the real ports in place of zeros.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.doors.addresses()
+    }
+
+    /// Whether those who look for servers near them get an answer.
+    pub fn can_be_found(&self) -> bool {
+        self.doors.found_at().is_some()
     }
 
     /// What stops this server.

@@ -24,7 +24,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the program in a directory and an environment of its own.
     pub(crate) fn start(dir: &Path, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_chatagram")), dir, args)
+    }
+
+    /// The same by a command that becomes the program.
+    pub(crate) fn start_by(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATAGRAM_")) {
             command.env_remove(name);
         }

@@ -168,7 +168,13 @@ fn handshake() -> Vec<Vector> {
             "Here is one, and never more bytes than the probe had.",
             datagram(
                 &stateless(0),
-                &[Frame::Found { nonce: NONCE, port: 2428, peers: 3, room: "the room" }],
+                &[Frame::Found {
+                    nonce: NONCE,
+                    server: SESSION,
+                    port: 2428,
+                    peers: 3,
+                    room: "the room",
+                }],
             ),
         ),
     ]

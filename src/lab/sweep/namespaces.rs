@@ -66,7 +66,9 @@ fn serve(config: &Config) -> Command {
     let peers = (plan.senders + plan.receivers).to_string();
     let mut command = program(config);
     command.arg("server").arg("--bind").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    command.args(["--no-history", "-q", "--max-peers", &peers, "--max-peers-per-ip", &peers]);
+    // The groups a server is found by would be packets among those that are counted.
+    command.args(["--no-history", "--no-discovery"]);
+    command.args(["-q", "--max-peers", &peers, "--max-peers-per-ip", &peers]);
     command
 }
 

@@ -1,0 +1,20 @@
+//! The options of a search for servers.
+
+use super::positive_duration;
+use crate::client::Format;
+use clap::Args;
+use std::time::Duration;
+
+/// Options of `discover`.
+#[derive(Debug, Args)]
+pub struct DiscoverArgs {
+    /// How long to wait for answers
+    #[arg(
+        long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_WAIT",
+        value_parser = positive_duration
+    )]
+    pub wait: Duration,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    pub output: Format,
+}

@@ -1,0 +1,191 @@
+//! The options of a server, and the server they describe.
+
+use super::{ImpairArgs, NetworkArgs, Switch, positive_duration};
+use crate::net::parse_bind;
+use crate::registry::Capacity;
+use crate::{hub, places, server};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Heartbeat and expiry: those who fall silent are gone soon.
+const USUAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+/// The same where clients sit behind address translation: routers forget a UDP flow after 30 s of
+/// silence, the strictest ones, so half of that.
+const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
+
+/// Options of a server.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// Listen here; can be given several times, or several with commas between them
+    #[arg(
+        long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
+        env = "CHATAGRAM_BIND", value_delimiter = ','
+    )]
+    pub bind: Vec<SocketAddr>,
+    /// Append every line to this file, and replay its end to whoever joins [default: in your state
+    /// directory, one for each port; none for port 0]
+    #[arg(long, value_name = "FILE", env = "CHATAGRAM_HISTORY")]
+    pub history: Option<PathBuf>,
+    /// Keep no history file, whatever --history says
+    #[arg(long, env = "CHATAGRAM_NO_HISTORY", value_parser = FalseyValueParser::new())]
+    pub no_history: bool,
+    /// How many lines to replay to whoever joins, 1024 at most
+    #[arg(
+        long, value_name = "LINES", default_value_t = 10, env = "CHATAGRAM_REPLAY",
+        value_parser = clap::value_parser!(u16).range(0..=1024)
+    )]
+    pub replay: u16,
+    /// Clients show a sign of life at least this often [default: 2s; with --nat 15s]
+    #[arg(
+        long, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
+        value_parser = positive_duration
+    )]
+    pub heartbeat: Option<Duration>,
+    /// Who is not heard for this long is gone; more than the heartbeat [default: 10s; with --nat 60s]
+    #[arg(
+        long, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
+        value_parser = positive_duration
+    )]
+    pub expiry: Option<Duration>,
+    /// For clients behind routers and on mobile networks: fewer signs of life, just enough for a
+    /// router to remember them, and more patience
+    #[arg(long, env = "CHATAGRAM_NAT", value_parser = FalseyValueParser::new())]
+    pub nat: bool,
+    /// How many may be here at once
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 256, env = "CHATAGRAM_MAX_PEERS",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub max_peers: u16,
+    /// How many may be here at once from one IP address
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub max_peers_per_ip: u16,
+    /// Listen on UDP only
+    #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
+    pub no_tcp: bool,
+    /// Do not answer those who look for servers near them
+    #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
+    pub no_discovery: bool,
+    /// What the room is called
+    #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
+        value_parser = room_name)]
+    pub room: String,
+}
+
+impl ServerArgs {
+    /// The server this describes.
+    ///
+    /// # Errors
+    /// What two options together make impossible.
+    pub fn config(
+        &self,
+        network: &NetworkArgs,
+        impair: &ImpairArgs,
+    ) -> Result<server::Config, String> {
+        let (heartbeat, expiry) = self.signs_of_life();
+        if expiry <= heartbeat {
+            return Err(format!(
+                "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
+                 a lost heartbeat or two expire nobody",
+                humantime::format_duration(expiry),
+                humantime::format_duration(heartbeat)
+            ));
+        }
+        Ok(server::Config {
+            bind: self.bind.clone(),
+            tcp: !self.no_tcp,
+            discovery: !self.no_discovery,
+            no_delay: network.no_delay == Switch::On,
+            impair: impair.network(),
+            history: self.history(),
+            hub: hub::Config {
+                room: self.room.clone(),
+                heartbeat,
+                capacity: Capacity {
+                    peers: self.max_peers.into(),
+                    peers_per_ip: self.max_peers_per_ip.into(),
+                    expiry,
+                },
+                replay: self.replay.into(),
+                // The server knows the port when it has it.
+                discovery: None,
+            },
+        })
+    }
+
+    /// How often a sign of life is wanted, and how long one may be missing.
+    fn signs_of_life(&self) -> (Duration, Duration) {
+        let (heartbeat, expiry) = if self.nat { BEHIND_NAT } else { USUAL };
+        (self.heartbeat.unwrap_or(heartbeat), self.expiry.unwrap_or(expiry))
+    }
+
+    /// A room at port 0 is one for the moment: nobody will find it there again.
+    fn history(&self) -> Option<server::HistoryFile> {
+        let port = self.bind.first().map_or(0, SocketAddr::port);
+        match &self.history {
+            _ if self.no_history => None,
+            Some(path) => Some(server::HistoryFile { path: path.clone(), chosen: true }),
+            None if port == 0 => None,
+            None => {
+                places::history_file(port).map(|path| server::HistoryFile { path, chosen: false })
+            }
+        }
+    }
+}
+
+fn room_name(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if (1..=32).contains(&length) && crate::protocol::is_clean(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a room's name has 1 to 32 characters, none of them control characters".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: ServerArgs,
+        #[command(flatten)]
+        network: NetworkArgs,
+        #[command(flatten)]
+        impair: ImpairArgs,
+    }
+
+    fn config(options: &str) -> Result<server::Config, String> {
+        let words = ["server"].into_iter().chain(options.split_whitespace());
+        let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        line.server.config(&line.network, &line.impair)
+    }
+
+    #[test]
+    fn nat_sets_two_defaults_and_yields_to_what_is_said() {
+        let times = |options| {
+            let hub = config(options).unwrap().hub;
+            (hub.heartbeat.as_secs(), hub.capacity.expiry.as_secs())
+        };
+        assert_eq!(times(""), (2, 10));
+        assert_eq!(times("--nat"), (15, 60));
+        assert_eq!(times("--nat --heartbeat 20s"), (20, 60));
+        assert_eq!(times("--nat --expiry 40s"), (15, 40));
+        assert!(config("--nat --expiry 10s").unwrap_err().contains("--heartbeat 15s"));
+        assert!(config("--heartbeat 10s").unwrap_err().contains("--expiry 10s"));
+    }
+
+    #[test]
+    fn a_server_can_be_found_unless_it_is_told_otherwise() {
+        assert!(config("").unwrap().discovery);
+        assert!(!config("--no-discovery").unwrap().discovery);
+    }
+}

@@ -1,0 +1,84 @@
+//! Looking for servers near here: a [`Search`] and the sockets it asks through.
+
+use crate::discovery::{Found, Search, Way, ways};
+use crate::net::{Clock, Poller, Ready, Socket, lan};
+use std::io;
+use std::time::Duration;
+
+/// What a search came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Who answered.
+    pub found: Vec<Found>,
+    /// Who was asked, and how.
+    pub asked: Vec<Asked>,
+}
+
+/// A way to ask that was tried.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The way.
+    pub way: Way,
+    /// Why nothing left that way, where nothing did.
+    pub failed: Option<String>,
+}
+
+/// Asks all that is near, and listens for `wait`; with `patience`, for as long at most after the
+/// first answer.
+///
+/// # Errors
+/// The system's, when it lists no interfaces or cannot wait for them. A way that fails is no error.
+pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome> {
+    let clock = Clock::start();
+    let mut poller = Poller::new()?;
+    let mut nonce = [0; 8];
+    getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+    let mut asked = Vec::new();
+    let mut sockets: Vec<Option<Socket>> = Vec::new();
+    for way in ways(&lan::interfaces()?) {
+        let opened = lan::asking(&way).and_then(|mut socket| {
+            poller.add(&mut socket, sockets.len())?;
+            Ok(socket)
+        });
+        let failed = opened.as_ref().err().map(ToString::to_string);
+        sockets.push(opened.ok());
+        asked.push(Asked { way, failed });
+    }
+    let mut search = Search::new(u64::from_be_bytes(nonce), wait, patience, clock.now().mono);
+    let mut ready = Ready::new();
+    let mut buffer = Vec::new();
+    loop {
+        let now = clock.now().mono;
+        if search.is_over(now) {
+            return Ok(Outcome { found: search.into_found(), asked });
+        }
+        if let Some(probe) = search.poll_probe(now) {
+            for (asked, socket) in asked.iter_mut().zip(&sockets) {
+                if let Some(socket) = socket {
+                    asked.failed = ask(socket, &asked.way, &probe);
+                }
+            }
+        }
+        poller.wait(Some(clock.until(search.poll_timeout())), &mut ready)?;
+        for index in &ready {
+            let Some(socket) = sockets.get(*index).and_then(Option::as_ref) else { continue };
+            // An interface that goes away meanwhile has no more answers.
+            while let Ok(Some(from)) = socket.receive(&mut buffer) {
+                let now = clock.now().mono;
+                search.handle_datagram(from, &buffer, now);
+                if search.is_over(now) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Sends a probe to all that this way leads to, and says what was wrong if none of it left.
+fn ask(socket: &Socket, way: &Way, probe: &[u8]) -> Option<String> {
+    let mut errors = Vec::new();
+    for to in &way.to {
+        errors.extend(socket.try_send(probe, *to).err());
+    }
+    errors.pop().filter(|_| errors.len() + 1 == way.to.len()).map(|error| error.to_string())
+}

@@ -1,0 +1,175 @@
+//! The machine's interfaces, and the ways to ask through them.
+
+use crate::protocol::limits::DISCOVERY_PORT;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// Where servers listen on IPv4: administratively scoped (RFC 2365), and `CG` at its end.
+pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 67, 71);
+/// Where servers listen on IPv6: transient, this link alone (RFC 4291 §2.7), and `CG` at its end.
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x4347);
+
+/// Ways asked at most: a machine full of containers has hundreds of interfaces.
+const MAX_WAYS: usize = 64;
+
+/// A network interface that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// What the system calls it.
+    pub name: String,
+    /// Its number there, which is also the scope of its IPv6 link-local addresses.
+    pub index: u32,
+    /// Whether only one other machine is at its end: nothing to broadcast to.
+    pub point_to_point: bool,
+    /// Its addresses.
+    pub networks: Vec<Network>,
+}
+
+/// An address of an interface, and how much of it is the network's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The address.
+    pub ip: IpAddr,
+    /// The bits that all machines of the network have in common.
+    pub prefix: u8,
+}
+
+/// A way to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The name of the interface.
+    pub interface: String,
+    /// Its number.
+    pub index: u32,
+    /// The address to ask from. On IPv6 the system chooses.
+    pub from: IpAddr,
+    /// Whom to ask.
+    pub to: Vec<SocketAddr>,
+}
+
+impl Interface {
+    /// Whether it leads nowhere but to this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.networks.iter().any(|network| network.ip.is_loopback())
+    }
+
+    /// Whether it speaks IPv4, or IPv6.
+    pub fn speaks(&self, v6: bool) -> bool {
+        self.networks.iter().any(|network| network.ip.is_ipv6() == v6)
+    }
+
+    /// Whether a machine that is at `remote` shares a network of this interface.
+    pub fn is_near(&self, remote: SocketAddr) -> bool {
+        match remote {
+            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id() == self.index,
+            _ => self.networks.iter().any(|network| network.contains(remote.ip())),
+        }
+    }
+}
+
+impl Network {
+    fn contains(self, ip: IpAddr) -> bool {
+        let differ = match (self.ip, ip) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => u128::from(a.to_bits() ^ b.to_bits()) << 96,
+            (IpAddr::V6(a), IpAddr::V6(b)) => a.to_bits() ^ b.to_bits(),
+            _ => return false,
+        };
+        differ.leading_zeros() >= self.prefix.into()
+    }
+
+    /// Where all machines of the network listen. One of two machines or fewer has no such address.
+    fn broadcast(self) -> Option<Ipv4Addr> {
+        match self.ip {
+            IpAddr::V4(ip) if self.prefix < 31 => {
+                Some(Ipv4Addr::from_bits(ip.to_bits() | (u32::MAX >> self.prefix)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The ways to ask all that is near: through each interface, and on this machine. The system shows
+/// the loopback neither broadcasts nor, always, groups, so that one is asked by its address too.
+pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
+    let mut ways = Vec::new();
+    for interface in interfaces {
+        let way =
+            |from, to| Way { interface: interface.name.clone(), index: interface.index, from, to };
+        let group = SocketAddr::from((GROUP_V4, DISCOVERY_PORT));
+        for network in interface.networks.iter().filter(|network| network.ip.is_ipv4()) {
+            let direct = match network.ip {
+                ip if ip.is_loopback() => Some(ip),
+                _ if interface.point_to_point => None,
+                _ => network.broadcast().map(IpAddr::V4),
+            };
+            let direct = direct.map(|ip| SocketAddr::new(ip, DISCOVERY_PORT));
+            ways.push(way(network.ip, direct.into_iter().chain([group]).collect()));
+        }
+        if interface.speaks(true) && !interface.is_loopback() {
+            let group = SocketAddrV6::new(GROUP_V6, DISCOVERY_PORT, 0, interface.index);
+            ways.push(way(Ipv6Addr::UNSPECIFIED.into(), vec![group.into()]));
+        }
+    }
+    ways.truncate(MAX_WAYS);
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, index: u32, addresses: &[(&str, u8)]) -> Interface {
+        let network =
+            |(ip, prefix): &(&str, u8)| Network { ip: ip.parse().unwrap(), prefix: *prefix };
+        let networks = addresses.iter().map(network).collect();
+        Interface { name: name.to_owned(), index, point_to_point: false, networks }
+    }
+
+    fn asked(interfaces: &[Interface]) -> Vec<String> {
+        let text = |way: Way| {
+            let to: Vec<_> = way.to.iter().map(ToString::to_string).collect();
+            format!("{} {}: {}", way.interface, way.from, to.join(" "))
+        };
+        ways(interfaces).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn each_network_is_asked_in_each_way_it_has() {
+        let lo = interface("lo", 1, &[("127.0.0.1", 8), ("::1", 128)]);
+        let lan = interface("eth0", 2, &[("10.1.2.3", 20), ("192.168.7.1", 24), ("fe80::1", 64)]);
+        let mut vpn = interface("tun0", 3, &[("10.9.0.1", 24)]);
+        vpn.point_to_point = true;
+        let pair = interface("eth1", 4, &[("10.8.0.1", 31)]);
+        assert_eq!(
+            asked(&[lo, lan, vpn, pair]),
+            [
+                "lo 127.0.0.1: 127.0.0.1:2429 239.255.67.71:2429",
+                "eth0 10.1.2.3: 10.1.15.255:2429 239.255.67.71:2429",
+                "eth0 192.168.7.1: 192.168.7.255:2429 239.255.67.71:2429",
+                "eth0 ::: [ff12::4347%2]:2429",
+                "tun0 10.9.0.1: 239.255.67.71:2429",
+                "eth1 10.8.0.1: 239.255.67.71:2429",
+            ]
+        );
+        assert!(ways(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_crowd_of_interfaces_is_cut_short() {
+        let many: Vec<_> = (1..=200).map(|n| interface("veth", n, &[("10.0.0.1", 24)])).collect();
+        assert_eq!(ways(&many).len(), MAX_WAYS);
+    }
+
+    #[test]
+    fn near_is_who_shares_a_network_or_the_link() {
+        let lan = interface("eth0", 2, &[("10.1.2.3", 24), ("fd00::1", 64), ("fe80::1", 64)]);
+        let near = |remote: &str| lan.is_near(remote.parse().unwrap());
+        for remote in ["10.1.2.255:9", "10.1.2.3:9", "[fd00::9]:9", "[fe80::9%2]:9"] {
+            assert!(near(remote), "{remote}");
+        }
+        for remote in ["10.1.3.4:9", "[fd00:0:0:1::9]:9", "[fe80::9%3]:9", "[::1]:9"] {
+            assert!(!near(remote), "{remote}");
+        }
+        let everything = interface("p", 3, &[("0.0.0.0", 0)]);
+        assert!(everything.is_near("8.8.8.8:1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,103 @@
+//! The machine's interfaces, and the sockets with which servers are looked for and found.
+
+use super::{BindError, Socket};
+use crate::discovery::{GROUP_V4, GROUP_V6, Interface, Network, Way};
+use crate::protocol::limits::DISCOVERY_PORT;
+use socket2::{
+    Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket as RawSocket, Type,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+/// The interfaces that are up and have an address.
+///
+/// # Errors
+/// The system's.
+pub fn interfaces() -> io::Result<Vec<Interface>> {
+    let mut found = BTreeMap::new();
+    for one in if_addrs::get_if_addrs()?.into_iter().filter(if_addrs::Interface::is_oper_up) {
+        let Some(index) = one.index else { continue };
+        let (if_addrs::IfAddr::V4(if_addrs::Ifv4Addr { prefixlen: prefix, .. })
+        | if_addrs::IfAddr::V6(if_addrs::Ifv6Addr { prefixlen: prefix, .. })) = one.addr;
+        let network = Network { ip: one.ip(), prefix };
+        let networks = Vec::new();
+        let interface = Interface { name: one.name, index, point_to_point: one.is_p2p, networks };
+        found.entry(index).or_insert(interface).networks.push(network);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A socket to ask in this way with. What it sends to many stays on the link.
+///
+/// # Errors
+/// The kernel's.
+pub fn asking(way: &Way) -> io::Result<Socket> {
+    let raw = open(SocketAddr::new(way.from, 0), false)?;
+    match way.from {
+        IpAddr::V4(from) => {
+            raw.set_broadcast(true)?;
+            raw.set_multicast_if_v4(&from)?;
+            raw.set_multicast_ttl_v4(1)?;
+            // For a broadcast, which a router may pass on where this network is another's.
+            raw.set_ttl_v4(1)?;
+        }
+        IpAddr::V6(_) => {
+            raw.set_multicast_if_v6(way.index)?;
+            raw.set_multicast_hops_v6(1)?;
+        }
+    }
+    Ok(Socket::wrap(raw, way.from.is_ipv6()))
+}
+
+/// A socket that hears what is sent to [`DISCOVERY_PORT`] of `ip`, beside those of other servers.
+///
+/// # Errors
+/// [`BindError`] names the address.
+pub fn answering(ip: IpAddr) -> Result<Socket, BindError> {
+    let address = SocketAddr::new(ip, DISCOVERY_PORT);
+    open(address, true)
+        .map(|raw| Socket::wrap(raw, ip.is_ipv6()))
+        .map_err(|cause| BindError::new(address, cause))
+}
+
+/// Makes a socket hear what is sent to the group on this interface. Doing it twice is no error.
+///
+/// # Errors
+/// The kernel's, such as too many groups.
+pub fn join(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
+    let raw = SockRef::from(socket.inner());
+    let joined = if v6 {
+        raw.join_multicast_v6(&GROUP_V6, index)
+    } else {
+        raw.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))
+    };
+    joined.or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Ok(()),
+        _ => Err(error),
+    })
+}
+
+/// IPv4 and IPv6 apart, so that each answer leaves by the protocol and from the address that was
+/// asked.
+fn open(address: SocketAddr, shared: bool) -> io::Result<RawSocket> {
+    let raw = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        raw.set_only_v6(true)?;
+    }
+    if shared {
+        // On Linux and Windows this lets all sockets of a port hear what is sent to many. Linux'
+        // SO_REUSEPORT would not: it wants the same user behind all of them. BSD wants it.
+        raw.set_reuse_address(true)?;
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd"
+        ))]
+        raw.set_reuse_port(true)?;
+    }
+    raw.set_nonblocking(true)?;
+    raw.bind(&SockAddr::from(address))?;
+    Ok(raw)
+}

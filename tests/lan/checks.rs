@@ -1,0 +1,334 @@
+//! What has to hold on a network.
+
+use crate::machines::{Lan, Machine};
+use crate::program::Program;
+use serde_json::Value;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes this long unless it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The ways in which a probe comes to the server, as nftables sees them.
+const BROADCAST: &str = "ip daddr 10.7.0.255";
+const GROUP_V4: &str = "ip daddr 239.255.67.71";
+const GROUP_V6: &str = "ip6 daddr ff12::4347";
+
+type Check = fn();
+const CHECKS: [(&str, Check); 8] = [
+    ("a server is found in each of the ways alone", each_way_alone),
+    ("who finds nobody is told who was asked and why that may be", nobody),
+    ("of several servers one has to be named", several),
+    ("a server at one address answers from that one, to those near it", one_address),
+    ("an interface that comes later is heard too", later_interface),
+    ("no answer goes to many, and none is larger than the probe", forged),
+    ("three talk, and one of them moves to another address meanwhile", roaming),
+    ("no line is lost behind a router that forgets every five seconds", behind_nat),
+];
+
+/// The checks whose name has one of these words in it; all without any.
+pub(crate) fn run(names: &[&str]) {
+    let status = Command::new("mount").args(["-t", "tmpfs", "run", "/run"]).status().unwrap();
+    assert!(status.success());
+    let names: Vec<_> = names.iter().filter(|name| !name.starts_with('-')).collect();
+    for (name, check) in CHECKS {
+        if names.is_empty() || names.iter().any(|word| name.contains(*word)) {
+            let start = Instant::now();
+            check();
+            println!("ok: {name} ({:.1} s)", start.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn each_way_alone() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let mut keeper = serve(&lan, &server, &["--room", "lab"]);
+    for (way, address) in
+        [(BROADCAST, "10.7.0.1:2428"), (GROUP_V4, "10.7.0.1:2428"), (GROUP_V6, "[fe80::1%2]:2428")]
+    {
+        let others = [BROADCAST, GROUP_V4, GROUP_V6].into_iter().filter(|other| *other != way);
+        block(&server, others);
+        let found = find(&lan, &client);
+        assert_eq!((&found["room"], &found["peers"]), (&"lab".into(), &0.into()), "{way}");
+        assert_eq!(found["addresses"], Value::from(vec![address]), "{way}");
+        // The one that is found is joined.
+        let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
+        alice.type_line("hello");
+        assert_eq!(alice.leave(), Some(0), "{}", alice.output());
+        assert!(alice.output().contains(&format!("found \"lab\" at {address}, 0 here")));
+        let from = if way == GROUP_V6 { "[fe80::2%" } else { "10.7.0.2:" };
+        keeper.line("the join", |line| line.contains(&format!("alice joined from {from}")));
+        keeper.line("the leave", |line| line.contains("alice left"));
+    }
+    // Both families at once: one server, IPv4 first.
+    block(&server, []);
+    let both = Value::from(vec!["10.7.0.1:2428", "[fe80::1%2]:2428"]);
+    let deadline = Instant::now() + PATIENCE;
+    while find(&lan, &client)["addresses"] != both {
+        assert!(Instant::now() < deadline);
+    }
+    block(&server, [BROADCAST, GROUP_V4, GROUP_V6]);
+    assert_eq!(discover(&lan, &client).0, Some(3));
+}
+
+fn nobody() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    count_answers(&server);
+    let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
+    assert_eq!(alice.wait(), Some(3));
+    let output = alice.output();
+    for part in [
+        "eth0: 10.7.0.255, 239.255.67.71 from 10.7.0.2",
+        "eth0: ff12::4347",
+        "isolation",
+        "WSL",
+        "firewall",
+        "chatagram client HOST",
+    ] {
+        assert!(output.contains(part), "{part:?} is not in {output}");
+    }
+    assert_eq!(discover(&lan, &client), (Some(3), vec![]));
+    assert_eq!(server.counted(), (0, 0));
+    // It is there, though.
+    let mut bob = lan.start(&client, &["client", "10.7.0.1", "--nick", "bob", "--no-cache"]);
+    assert_eq!(bob.leave(), Some(0), "{}", bob.output());
+}
+
+fn several() {
+    let lan = Lan::new();
+    let (one, two) = (lan.machine("one", 1), lan.machine("two", 2));
+    // Two servers on one machine share the port for probes.
+    let _keepers = [
+        serve(&lan, &one, &["--bind", "0.0.0.0:2428"]),
+        serve(&lan, &one, &["--bind", "0.0.0.0:5000"]),
+        serve(&lan, &two, &["--bind", "0.0.0.0:2428"]),
+    ];
+    let client = lan.machine("client", 3);
+    let all = ["10.7.0.1:2428", "10.7.0.1:5000", "10.7.0.2:2428"];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = discover(&lan, &client).1;
+        let addresses: Vec<_> = found.iter().map(|it| it["address"].as_str().unwrap()).collect();
+        if addresses == all {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{found:?}");
+    }
+    let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
+    assert_eq!(alice.wait(), Some(2));
+    all.iter().for_each(|one| assert!(alice.output().contains(one), "{}", alice.output()));
+    // From one of the machines: its own is nearer by its own address.
+    let found = discover(&lan, &two).1;
+    assert!(found.iter().any(|it| it["address"] == "127.0.0.1:2428"), "{found:?}");
+}
+
+fn one_address() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    server.ip("addr add 10.7.0.99/24 dev eth0");
+    let other = lan.isolated("other");
+    server.ip(&format!("link add eth1 type veth peer name eth0 netns {}", other.name()));
+    for (machine, device, address) in [(&server, "eth1", "10.8.0.1"), (&other, "eth0", "10.8.0.2")]
+    {
+        machine.ip(&format!("addr add {address}/24 dev {device}"));
+        machine.ip(&format!("link set {device} up"));
+    }
+    // Unasked, the system would answer from the first address of the interface.
+    let _keeper = serve(&lan, &server, &["--bind", "10.7.0.99:2428"]);
+    assert_eq!(find(&lan, &client)["addresses"], Value::from(vec!["10.7.0.99:2428"]));
+    assert_eq!(discover(&lan, &other), (Some(3), vec![]));
+}
+
+fn later_interface() {
+    let lan = Lan::new();
+    let (server, client) = (lan.isolated("server"), lan.machine("client", 2));
+    let _keeper = serve(&lan, &server, &[]);
+    lan.plug_in(&server, 1);
+    // A broadcast needs no group.
+    block(&server, [BROADCAST, GROUP_V6]);
+    assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
+}
+
+/// Linux drops what comes from many, and refuses to send there: what the server itself does about
+/// it is for the tests of the hub.
+fn forged() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let _keeper = serve(&lan, &server, &["--room", &"🎵".repeat(32)]);
+    count_answers(&server);
+    for many in ["10.7.0.255:9", "255.255.255.255:9", "239.255.67.71:9", "10.7.0.2:0"] {
+        client.forge(many, "10.7.0.1");
+    }
+    // What came later has been answered, so what came before would have been.
+    client.forge("10.7.0.2:9", "10.7.0.1");
+    wait_until(|| server.counted().0 > 0, || "no answer to an honest probe".to_owned());
+    let (packets, bytes) = server.counted();
+    assert_eq!(packets, 1);
+    assert!(bytes <= 28 + 256, "{bytes} bytes of IP, UDP and an answer");
+}
+
+fn roaming() {
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let mut keeper = serve(&lan, &server, &[]);
+    let names = [("alice", 2), ("bob", 3), ("carl", 4)];
+    let machines = names.map(|(name, n)| (name, lan.machine(name, n)));
+    let clients = machines.each_ref().map(|(name, machine)| join(&lan, machine, name, &[]));
+    let [mut alice, mut bob, mut carl] = clients;
+    let home = &machines[0].1;
+    let mut said = 0..;
+    let mut say = |count| {
+        for n in said.by_ref().take(count) {
+            alice.type_line(&format!("line {n}"));
+        }
+    };
+    say(20);
+    home.ip("addr del 10.7.0.2/24 dev eth0");
+    say(20);
+    home.ip("addr add 10.7.0.22/24 dev eth0");
+    say(20);
+    keeper.line("the move", |line| line.contains("alice is at 10.7.0.22:"));
+    for other in [&mut bob, &mut carl] {
+        expect_lines(other, "alice", 60);
+        other.type_line("heard you");
+        // To its new address.
+        alice.next_where("message", |e| e["text"] == "heard you");
+    }
+    still_in_its_session(&alice);
+}
+
+fn behind_nat() {
+    const REBINDINGS: usize = 4;
+    const PERIOD: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(50);
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let mut keeper = serve(&lan, &server, &["--nat"]);
+    let (router, inside) = (lan.machine("router", 9), lan.isolated("inside"));
+    router.ip(&format!("link add eth1 type veth peer name eth0 netns {}", inside.name()));
+    for (machine, device, address) in
+        [(&router, "eth1", "192.168.9.1"), (&inside, "eth0", "192.168.9.2")]
+    {
+        machine.ip(&format!("addr add {address}/24 dev {device}"));
+        machine.ip(&format!("link set {device} up"));
+    }
+    inside.ip("route add default via 192.168.9.1");
+    let forward = ["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"];
+    assert!(router.command("sh").args(forward).status().unwrap().success());
+    router.rules(
+        "table ip nat { chain out { type nat hook postrouting priority srcnat; \
+         oifname eth0 masquerade fully-random; } }",
+    );
+    let outside = lan.machine("outside", 3);
+    let mut alice = join(&lan, &inside, "alice", &["10.7.0.1"]);
+    let mut bob = join(&lan, &outside, "bob", &[]);
+    keeper.line("alice behind the router", |line| line.contains("alice joined from 10.7.0.9:"));
+    let start = Instant::now();
+    let mut lines = 0;
+    for n in 1..=REBINDINGS {
+        let next = start + PERIOD * n as u32;
+        while Instant::now() < next {
+            for client in [&mut alice, &mut bob] {
+                client.type_line(&format!("line {lines}"));
+            }
+            lines += 1;
+            thread::sleep(PAUSE);
+        }
+        // What a masquerading router does when its line comes back: all translations at this
+        // address are forgotten, and the next packet from inside gets another port.
+        router.ip("addr del 10.7.0.9/24 dev eth0");
+        router.ip("addr add 10.7.0.9/24 dev eth0");
+    }
+    for client in [&mut alice, &mut bob] {
+        client.type_line(&format!("line {lines}"));
+    }
+    for _ in 0..REBINDINGS {
+        keeper.line("the rebinding", |line| line.contains("alice is at 10.7.0.9:"));
+    }
+    expect_lines(&mut bob, "alice", lines + 1);
+    expect_lines(&mut alice, "bob", lines + 1);
+    still_in_its_session(&alice);
+}
+
+fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {
+    let mut server = lan.start(machine, &[&["server", "--no-history"], args].concat());
+    server.line("address", |line| line.starts_with("listening on "));
+    server
+}
+
+/// A client that is in the room.
+fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> Program {
+    let usual = ["--nick", nick, "--output", "json", "--no-cache", "--stay", "forever"];
+    let mut client = lan.start(machine, &[&["client"], args, &usual].concat());
+    client.next("welcome");
+    client
+}
+
+/// All lines of one peer came, each once and in order.
+fn expect_lines(client: &mut Program, from: &str, count: usize) {
+    let last = format!("line {}", count - 1);
+    let heard = |e: &Value| e["event"] == "message" && e["from"] == from;
+    let seen = client.events("message").iter().any(|e| heard(e) && e["text"] == last.as_str());
+    if !seen {
+        client.line("the last line", |line| {
+            serde_json::from_str(line).is_ok_and(|e: Value| heard(&e) && e["text"] == last.as_str())
+        });
+    }
+    let lines: Vec<_> = client.events("message").into_iter().filter(heard).collect();
+    let texts: Vec<_> = lines.iter().map(|e| e["text"].as_str().unwrap()).collect();
+    let expected: Vec<_> = (0..count).map(|n| format!("line {n}")).collect();
+    assert_eq!(texts, expected);
+}
+
+/// It has moved, and not come back as a new one.
+fn still_in_its_session(client: &Program) {
+    assert_eq!(client.events("welcome").len(), 1, "{}", client.output());
+}
+
+/// The exit code of a search, and what it found.
+fn discover(lan: &Lan, machine: &Machine) -> (Option<i32>, Vec<Value>) {
+    let mut search = lan.start(machine, &["discover", "--output", "json", "--wait", "600ms"]);
+    let code = search.wait();
+    (code, search.events("found"))
+}
+
+/// The one server that a search finds, if need be after a few.
+fn find(lan: &Lan, machine: &Machine) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match &discover(lan, machine).1[..] {
+            [] => assert!(Instant::now() < deadline, "nothing is found"),
+            [one] => return one.clone(),
+            several => panic!("{several:?}"),
+        }
+    }
+}
+
+/// Lets no probe in that comes this way.
+fn block<'a>(machine: &Machine, ways: impl IntoIterator<Item = &'a str>) {
+    let drops: Vec<_> = ways.into_iter().map(|way| format!("{way} udp dport 2429 drop;")).collect();
+    machine.rules(&format!(
+        "table inet filter {{ chain in {{ type filter hook input priority filter; {} }} }}",
+        drops.join(" ")
+    ));
+}
+
+/// Counts what leaves from the port for probes.
+fn count_answers(machine: &Machine) {
+    machine.rules(
+        "table inet filter { chain out { type filter hook output priority filter; \
+         udp sport 2429 counter; } }",
+    );
+}
+
+fn wait_until(done: impl Fn() -> bool, otherwise: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "{}", otherwise());
+        thread::yield_now();
+    }
+}

@@ -1,0 +1,198 @@
+//! Machines on a bridge: namespaces within those that this test enters by `unshare`, so that nothing
+//! of it is seen or left outside.
+
+use crate::program::Program;
+use chatagram::protocol::limits::{DISCOVERY_PORT, PROBE_SIZE};
+use chatagram::protocol::{DatagramWriter, Frame, Header};
+use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{env, fs};
+use tempfile::TempDir;
+
+/// Roles of further processes of this program.
+pub(crate) const INSIDE: &str = "--inside";
+pub(crate) const FORGE: &str = "--forge";
+
+/// Runs this program again in namespaces of its own, the checks of these names.
+pub(crate) fn enter(names: &[&str]) {
+    let refused = |why: &str| {
+        assert!(env::var_os("CI").is_none(), "{why}");
+        println!("skipped: {why}");
+    };
+    for tool in ["ip", "nft", "nsenter", "unshare"] {
+        let version = if tool == "ip" { "-V" } else { "--version" };
+        if Command::new(tool).arg(version).stdout(Stdio::null()).status().is_err() {
+            return refused(&format!("{tool} is missing: iproute2, nftables, util-linux"));
+        }
+    }
+    let own = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+    let mapped = ["--user", "--map-root-user"];
+    for options in [&own[..], &[&mapped[..], &own[..]].concat()] {
+        let unshare = |program: &str| {
+            let mut command = Command::new("unshare");
+            command.args(options).arg("--").arg(program);
+            command
+        };
+        let try_out = "mount -t tmpfs run /run && ip link add name b type bridge && \
+                       nft add table ip t && echo 1 >/proc/sys/net/ipv4/ip_forward";
+        if unshare("sh").args(["-c", try_out]).output().is_ok_and(|it| it.status.success()) {
+            let status = unshare(&itself()).arg(INSIDE).args(names).status().unwrap();
+            std::process::exit(status.code().unwrap_or(1));
+        }
+    }
+    refused("this machine lets nobody make namespaces, a bridge in them, or nftables' rules");
+}
+
+/// A bridge, and machines on it. Gone when dropped.
+pub(crate) struct Lan {
+    id: usize,
+    pub(crate) dir: TempDir,
+}
+
+/// A machine: its namespace's name. Its interface to the bridge is `eth0`.
+#[derive(Clone)]
+pub(crate) struct Machine(String);
+
+impl Lan {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let lan = Self { id, dir: tempfile::tempdir().unwrap() };
+        let bridge = lan.isolated("bridge");
+        bridge.ip("link add br0 type bridge");
+        bridge.ip("link set br0 up");
+        lan
+    }
+
+    /// A machine without a network.
+    pub(crate) fn isolated(&self, name: &str) -> Machine {
+        let name = format!("{name}{}", self.id);
+        ip(&format!("netns add {name}"));
+        let machine = Machine(name);
+        machine.ip("link set lo up");
+        machine
+    }
+
+    /// A machine at 10.7.0.N and fe80::N.
+    pub(crate) fn machine(&self, name: &str, n: u8) -> Machine {
+        let machine = self.isolated(name);
+        self.plug_in(&machine, n);
+        machine
+    }
+
+    /// Gives a machine an interface at the bridge.
+    pub(crate) fn plug_in(&self, machine: &Machine, n: u8) {
+        let Machine(name) = machine;
+        let (bridge, port) = (format!("bridge{}", self.id), format!("to-{name}"));
+        ip(&format!("-n {bridge} link add {port} type veth peer name eth0 netns {name}"));
+        ip(&format!("-n {bridge} link set {port} master br0 up"));
+        // The kernel's own link-local address would be there only after a second of asking around.
+        machine.ip("link set eth0 addrgenmode none");
+        machine.ip("link set eth0 up");
+        machine.ip(&format!("addr add 10.7.0.{n}/24 dev eth0"));
+        machine.ip(&format!("addr add fe80::{n}/64 dev eth0 nodad"));
+    }
+
+    pub(crate) fn start(&self, machine: &Machine, args: &[&str]) -> Program {
+        machine.start(self.dir.path(), args)
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        let ours = |name: &str| name.trim_start_matches(char::is_alphabetic) == self.id.to_string();
+        for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if ours(&name) {
+                let _ = Command::new("ip").args(["netns", "del", &name]).status();
+            }
+        }
+    }
+}
+
+impl Machine {
+    /// What `ip` does there.
+    pub(crate) fn ip(&self, words: &str) {
+        ip(&format!("-n {} {words}", self.0));
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// A command there.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.0)).arg("--").arg(program);
+        command
+    }
+
+    /// Replaces all rules there.
+    pub(crate) fn rules(&self, rules: &str) {
+        let mut command = self.command("nft");
+        let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        // It wants line ends where people would leave them out.
+        let rules = rules.replace("{ ", "{\n").replace("; ", ";\n").replace(" }", "\n}");
+        let text = format!("flush ruleset\n{rules}\n");
+        nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(nft.wait().unwrap().success(), "nft: {rules}");
+    }
+
+    /// Packets and bytes of the rules' one counter.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        let output = self.command("nft").args(["list", "ruleset"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<_> = text.split_whitespace().collect();
+        let number = |name| {
+            let at = words.iter().position(|word| *word == name).expect("a counter");
+            words[at + 1].parse().unwrap()
+        };
+        (number("packets"), number("bytes"))
+    }
+
+    fn start(&self, dir: &Path, args: &[&str]) -> Program {
+        Program::start_by(self.command(env!("CARGO_BIN_EXE_chatagram")), dir, args)
+    }
+
+    /// Sends a probe to an address, as if from another.
+    pub(crate) fn forge(&self, from: &str, to: &str) {
+        let status = self.command(&itself()).args([FORGE, from, to]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+/// What [`Machine::forge`] does, as a process there: IPv4, UDP without a checksum, a probe.
+pub(crate) fn forge(from: &str, to: &str) {
+    let (from, to): (SocketAddrV4, Ipv4Addr) = (from.parse().unwrap(), to.parse().unwrap());
+    let mut probe = Vec::new();
+    let mut writer = DatagramWriter::new(&mut probe);
+    writer.push(&Frame::Probe { nonce: 7 });
+    writer.pad_to(PROBE_SIZE);
+    writer.finish(&Header::default());
+    let length = (8 + probe.len()) as u16;
+    // The kernel writes the total length, the id and the header's checksum.
+    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 1, 17, 0, 0];
+    packet.extend(from.ip().octets());
+    packet.extend(to.octets());
+    for word in [from.port(), DISCOVERY_PORT, length, 0] {
+        packet.extend(word.to_be_bytes());
+    }
+    packet.extend(probe);
+    let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW)).unwrap();
+    let sent = sendto(&raw, &packet, SendFlags::empty(), &SocketAddrV4::new(to, 0)).unwrap();
+    assert_eq!(sent, packet.len());
+}
+
+/// By its path: `/proc/self/exe` would be whatever program leads here.
+fn itself() -> String {
+    env::current_exe().unwrap().into_os_string().into_string().unwrap()
+}
+
+fn ip(words: &str) {
+    let status = Command::new("ip").args(words.split_whitespace()).status().unwrap();
+    assert!(status.success(), "ip {words}: {status}");
+}
