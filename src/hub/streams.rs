@@ -49,8 +49,14 @@ impl Streams {
         if !self.out.is_empty() {
             return Some(Timestamp::ZERO);
         }
-        // Ids grow, so the first one came first.
-        self.waiting.values().next().map(|waiting| waiting.since + STREAM_JOIN_TIMEOUT)
+        self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT)
+    }
+
+    /// The connection that has waited longest, and since when. There are few, and their names say
+    /// nothing about their order.
+    fn oldest(&self) -> Option<(StreamId, Timestamp)> {
+        let waiting = self.waiting.iter().map(|(id, waiting)| (*id, waiting.since));
+        waiting.min_by_key(|(id, since)| (*since, *id))
     }
 
     /// The connection belongs to nobody any more.
@@ -65,7 +71,7 @@ impl Hub {
     /// Somebody connected.
     pub fn handle_stream_opened(&mut self, id: StreamId, path: Path, now: Now) {
         if self.streams.waiting.len() >= MAX_WAITING
-            && let Some(oldest) = self.streams.waiting.keys().next().copied()
+            && let Some((oldest, _)) = self.streams.oldest()
         {
             self.streams.close(oldest);
         }
@@ -106,10 +112,9 @@ impl Hub {
 
     /// Cuts off those who connected and did not join in time.
     pub(super) fn cut_off_waiting(&mut self, now: Timestamp) {
-        while let Some((id, waiting)) = self.streams.waiting.first_key_value()
-            && waiting.since + STREAM_JOIN_TIMEOUT <= now
+        while let Some((id, since)) = self.streams.oldest()
+            && since + STREAM_JOIN_TIMEOUT <= now
         {
-            let id = *id;
             self.streams.close(id);
         }
     }
