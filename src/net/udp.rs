@@ -25,6 +25,11 @@ impl BindError {
     pub(super) fn new(address: SocketAddr, cause: io::Error) -> Self {
         Self { address, cause }
     }
+
+    /// What kind of thing stood in the way.
+    pub fn kind(&self) -> ErrorKind {
+        self.cause.kind()
+    }
 }
 
 /// See the module. Addresses of IPv4 peers are IPv4 addresses whatever the socket is.

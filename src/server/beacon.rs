@@ -13,7 +13,7 @@ use crate::protocol::limits::DISCOVERY_PORT;
 use crate::registry::Path;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
-use std::io;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -55,12 +55,6 @@ impl Beacon {
         // An answer names one port. What is at others cannot be found.
         let port = rooms.peek()?.port();
         let rooms: Vec<_> = rooms.filter(|room| room.port() == port).map(SocketAddr::ip).collect();
-        let everywhere = |ip: IpAddr| {
-            rooms.iter().any(|room| {
-                // A room at [::] takes IPv4 too.
-                room.is_unspecified() && (room.is_ipv6() || ip.is_ipv4())
-            })
-        };
         let mut beacon = Self {
             port,
             first,
@@ -69,29 +63,21 @@ impl Beacon {
             joined: BTreeSet::new(),
             next_look: now,
         };
-        let mut failed = None;
-        for ip in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
-            let own = rooms.iter().copied().filter(|room| room.is_ipv4() == ip.is_ipv4());
-            let own: Vec<_> = own.filter(|room| !room.is_unspecified()).collect();
-            let answers = everywhere(ip);
-            if !answers && own.is_empty() {
-                continue;
+        for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
+            // A room at [::] takes IPv4 too.
+            let everywhere = rooms.contains(&all) || rooms.contains(&Ipv6Addr::UNSPECIFIED.into());
+            let own = |ip: &IpAddr| !everywhere && ip.is_ipv4() == all.is_ipv4();
+            let own: Vec<_> = rooms.iter().copied().filter(own).collect();
+            if everywhere || !own.is_empty() {
+                beacon.add(all, everywhere, poller);
             }
-            let all = if answers { Vec::new() } else { own };
-            for ip in [ip].into_iter().chain(all) {
-                if let Err(error) = beacon.add(ip, answers || !ip.is_unspecified(), poller) {
-                    failed = Some(error);
-                }
+            for ip in own {
+                beacon.add(ip, true, poller);
             }
         }
-        match failed {
-            Some(error) if beacon.sockets.is_empty() => {
-                log::warn!("not to be found by those who look for servers: {error}");
-                return None;
-            }
-            // Such as IPv6 on a machine that has none.
-            Some(error) => log::debug!("{error}"),
-            None => {}
+        if !beacon.sockets.iter().any(|heard| heard.answers) {
+            log::warn!("this room cannot be found: others have to be told its address");
+            return None;
         }
         log::info!("to be found by those who look for servers near here, at port {DISCOVERY_PORT}");
         beacon.look(now);
@@ -205,10 +191,19 @@ impl Beacon {
         })
     }
 
-    fn add(&mut self, ip: IpAddr, answers: bool, poller: &Poller) -> io::Result<()> {
-        let mut socket = lan::answering(ip).map_err(io::Error::other)?;
-        poller.add(&mut socket, self.first + self.sockets.len())?;
-        self.sockets.push(Heard { socket, ip, answers });
-        Ok(())
+    /// Adds a socket, if it can be had.
+    fn add(&mut self, ip: IpAddr, answers: bool, poller: &Poller) {
+        let mut socket = match lan::answering(ip) {
+            Ok(socket) => socket,
+            // Such as IPv6 on a machine that has none.
+            Err(error) if ip == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
+                return log::debug!("{error}");
+            }
+            Err(error) => return log::warn!("{error}; until then some will not find this room"),
+        };
+        match poller.add(&mut socket, self.first + self.sockets.len()) {
+            Ok(()) => self.sockets.push(Heard { socket, ip, answers }),
+            Err(error) => log::warn!("cannot watch for probes: {error}"),
+        }
     }
 }
