@@ -15,9 +15,11 @@ use std::time::Duration;
 
 mod decode;
 mod lab;
+mod machine;
 
 pub use decode::DecodeArgs;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
+pub use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 
 /// Why TCP cannot have `--impair`.
 const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are the kernel's: leave \
@@ -40,6 +42,18 @@ Exit codes:
   0  accepted: a receiver takes it
   1  rejected
   2  usage, or no bytes to read";
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  reported, whatever was found
+  1  could not print
+  2  usage";
+
+const PRINTING_EXIT_CODES: &str = "\
+Exit codes:
+  0  printed or written
+  1  could not print or write
+  2  usage";
 
 /// A chat whose transport is the subject: talk over UDP, and see what the network does to it.
 #[derive(Debug, Parser)]
@@ -159,6 +173,27 @@ pub enum Command {
         /// What to decode.
         #[command(flatten)]
         decode: DecodeArgs,
+    },
+    /// Say what this machine can do, what it cannot, and what would help; changes nothing
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor {
+        /// How to print it.
+        #[command(flatten)]
+        doctor: DoctorArgs,
+    },
+    /// Print what makes a shell complete this program's commands and options
+    #[command(after_help = PRINTING_EXIT_CODES)]
+    Completions {
+        /// Which shell.
+        #[command(flatten)]
+        completions: CompletionsArgs,
+    },
+    /// Print the manual page, or write those of all commands to a directory
+    #[command(after_help = PRINTING_EXIT_CODES)]
+    Man {
+        /// Where to.
+        #[command(flatten)]
+        man: ManArgs,
     },
 }
 
