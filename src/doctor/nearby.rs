@@ -182,7 +182,7 @@ impl Trial {
                     socket.bind(&SockAddr::from(SocketAddr::from((v4, 0))))
                 })
             }),
-            group4.clone().and_then(|()| self.to_group4(0, v4, DISCOVERY_PORT)),
+            group4.clone().and_then(|()| self.by_group4(0, v4, DISCOVERY_PORT)),
             has(one.multicast && one.v6).and_then(|()| {
                 let to = SocketAddrV6::new(GROUP6, DISCOVERY_PORT, 0, one.index);
                 self.one(1, to.into(), |socket, listener| {
@@ -191,12 +191,12 @@ impl Trial {
                     socket.set_multicast_hops_v6(0)
                 })
             }),
-            group4.and_then(|()| self.to_group4(2, v4, DEFAULT_PORT)),
+            group4.and_then(|()| self.by_group4(2, v4, DEFAULT_PORT)),
         ];
         (one.name.clone(), sent)
     }
 
-    fn to_group4(&mut self, listener: usize, by: Ipv4Addr, port: u16) -> Sent {
+    fn by_group4(&mut self, listener: usize, by: Ipv4Addr, port: u16) -> Sent {
         self.one(listener, SocketAddr::from((GROUP4, port)), |socket, listener| {
             listener.join_multicast_v4(&GROUP4, &by)?;
             socket.set_multicast_if_v4(&by)?;
