@@ -83,7 +83,7 @@ mod tests {
         let user = Remedy { root: false, manager: Some("dnf") };
         let names = [("dnf", "iproute")];
         assert_eq!(user.install("iproute2", &names).text(), "sudo dnf install iproute");
-        assert_eq!(user.install("tmux", &names).text(), "sudo dnf install tmux");
+        assert_eq!(user.install("tmux", &[]).text(), "sudo dnf install tmux");
         let root = Remedy { root: true, manager: Some("apt-get") };
         assert_eq!(root.install("iproute2", &names).text(), "apt-get install iproute2");
         let mac = Remedy { root: false, manager: Some("brew") };

@@ -136,7 +136,8 @@ mod tests {
         let shown = text(&checks(), false);
         for line in shown.lines().filter(|line| !line.contains(" ok, ")) {
             assert!(line.width() <= WIDTH, "{line}");
-            assert!(line.chars().nth(TEXT - 1) == Some(' ') && line.chars().nth(TEXT) != Some(' '));
+            let begin = line.chars().take(TEXT).collect::<String>();
+            assert!(begin.ends_with(' ') && (begin == MARGIN || !line.starts_with(' ')), "{line}");
         }
         assert!(shown.ends_with("\n1 ok, 0 limited, 1 missing, 1 unknown\n"), "{shown}");
     }
