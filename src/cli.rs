@@ -15,12 +15,14 @@ use std::time::Duration;
 mod decode;
 mod discover;
 mod lab;
+mod machine;
 mod server;
 mod watch;
 
 pub use decode::DecodeArgs;
 pub use discover::DiscoverArgs;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
+pub use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub use server::ServerArgs;
 pub use watch::WatchArgs;
 
@@ -45,6 +47,18 @@ Exit codes:
   0  accepted: a receiver takes it
   1  rejected
   2  usage, or no bytes to read";
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  reported, whatever was found
+  1  could not print
+  2  usage";
+
+const PRINTING_EXIT_CODES: &str = "\
+Exit codes:
+  0  printed or written
+  1  could not print or write
+  2  usage";
 
 /// A chat whose transport is the subject: talk over UDP, and see what the network does to it.
 #[derive(Debug, Parser)]
@@ -187,6 +201,27 @@ pub enum Command {
         /// What to decode.
         #[command(flatten)]
         decode: DecodeArgs,
+    },
+    /// Say what this machine can do, what it cannot, and what would help; changes nothing
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor {
+        /// How to print it.
+        #[command(flatten)]
+        doctor: DoctorArgs,
+    },
+    /// Print what makes a shell complete this program's commands and options
+    #[command(after_help = PRINTING_EXIT_CODES)]
+    Completions {
+        /// Which shell.
+        #[command(flatten)]
+        completions: CompletionsArgs,
+    },
+    /// Print the manual page, or write those of all commands to a directory
+    #[command(after_help = PRINTING_EXIT_CODES)]
+    Man {
+        /// Where to.
+        #[command(flatten)]
+        man: ManArgs,
     },
 }
 

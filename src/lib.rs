@@ -31,6 +31,7 @@
 //! | [`client`] | session (without sockets), its threads, commands, terminal, output, cache |
 //! | [`lab`] | experiments: plans, load, runs on disk, their statistics, the report |
 //! | [`decode`] | a datagram or stream field by field, for people |
+//! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
 //!
@@ -48,6 +49,7 @@ pub mod cli;
 pub mod client;
 pub mod decode;
 pub mod discovery;
+pub mod doctor;
 pub mod history;
 pub mod hub;
 pub mod impair;

@@ -25,5 +25,8 @@ fn main() -> ExitCode {
         Command::Replay { replay, logging } => run::replay(&replay, &logging),
         Command::Report { dir, logging } => run::report(&dir, &logging),
         Command::Decode { decode } => run::decode(&decode),
+        Command::Doctor { doctor } => run::doctor(&doctor),
+        Command::Completions { completions } => run::completions(&completions),
+        Command::Man { man } => run::man(&man),
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::limits::DEFAULT_PORT;
 use crate::server::Server;
 use log::LevelFilter;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +18,15 @@ use std::thread;
 
 mod decode;
 mod discover;
+mod doctor;
 mod lab;
+mod manual;
 
 pub use decode::decode;
 pub use discover::discover;
+pub use doctor::doctor;
 pub use lab::{lab, load, replay, report};
+pub use manual::{completions, man};
 
 const COULD_NOT_START: u8 = 1;
 const REJECTED: u8 = 1;
@@ -196,6 +200,17 @@ fn on_signal(mut act: impl FnMut() + Send + 'static) {
 fn announce(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Prints what was asked for, all of it. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(COULD_NOT_START, format!("cannot print: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
-const BUFFER: usize = 4 << 20;
+pub const BUFFER: usize = 4 << 20;
 /// One byte more than any datagram of the protocol, so that a longer one is seen to be longer.
 pub(super) const RECEIVE_LEN: usize = MAX_DATAGRAM + 1;
 

@@ -24,6 +24,7 @@ pub use error::Error;
 
 use crate::impair::{Counts, Spec};
 use device::Device;
+use netlink::Netlink;
 use node::NodeThread;
 use router::Router;
 use rustix::thread::{CapabilitySet, UnshareFlags};
@@ -88,22 +89,53 @@ impl Host {
     /// # Errors
     /// [`Error::Refused`] and [`Error::Threads`], with the way out.
     pub fn enter() -> Result<Self, Error> {
-        let leave = || sys::unshare(UnshareFlags::NEWNET);
-        if is_capable() {
-            return sys::rehearse(leave).map(|()| Self(())).map_err(Error::refused);
-        }
-        let threads = fs::read_dir("/proc/self/task").map_err(Error::at("read /proc"))?.count();
-        if threads > 1 {
-            return Err(Error::Threads(threads));
-        }
         // Some kernels give the namespace and then no rights in it, and there is no way back.
-        sys::rehearse(|| {
-            become_root()?;
-            sys::unshare(UnshareFlags::NEWNET)
-        })
-        .map_err(Error::refused)?;
-        become_root().map_err(Error::refused)?;
+        Self::rehearse()?;
+        if !is_capable() {
+            become_root().map_err(Error::refused)?;
+        }
         Ok(Self(()))
+    }
+
+    /// Whether [`Self::enter`] would do, found out in a child process: nothing changes here.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub fn rehearse() -> Result<(), Error> {
+        if !is_capable() {
+            the_only_thread()?;
+        }
+        sys::rehearse(leave).map_err(Error::refused)
+    }
+
+    /// Whether the kernel takes a netem queue, found out in a namespace that ends with a child process.
+    /// A kernel that has netem as a module loads it for this, and it stays.
+    ///
+    /// # Errors
+    /// [`Error::Threads`], and what the kernel gave: it does not find a kind of queue that it lacks.
+    pub fn rehearse_netem() -> Result<(), Error> {
+        the_only_thread()?;
+        sys::rehearse(|| {
+            leave()?;
+            Netlink::open()?.add_netem("lo")
+        })
+        .map_err(Error::at("add a netem queue"))
+    }
+}
+
+/// To be called in a child process: it goes to a network namespace of its own, and stays there.
+fn leave() -> io::Result<()> {
+    if !is_capable() {
+        become_root()?;
+    }
+    sys::unshare(UnshareFlags::NEWNET)
+}
+
+/// More threads could hold a lock that the rehearsal needs, and cannot enter a user namespace.
+fn the_only_thread() -> Result<(), Error> {
+    match fs::read_dir("/proc/self/task").map_err(Error::at("read /proc"))?.count() {
+        0 | 1 => Ok(()),
+        threads => Err(Error::Threads(threads)),
     }
 }
 

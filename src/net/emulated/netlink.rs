@@ -1,5 +1,5 @@
-//! Devices and addresses of the calling thread's network namespace, through rtnetlink
-//! (`man 7 rtnetlink`): the three requests the emulated network needs, built by hand.
+//! Devices, addresses and queues of the calling thread's network namespace, through rtnetlink
+//! (`man 7 rtnetlink`): the requests the emulated network needs, built by hand.
 
 use rustix::net::netdevice;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -10,6 +10,9 @@ use std::net::Ipv4Addr;
 const HEADER: usize = 16;
 /// `VETH_INFO_PEER` of `linux/veth.h`.
 const VETH_INFO_PEER: u16 = 1;
+
+/// `TC_H_ROOT` of `linux/pkt_sched.h`: the queue of a device itself.
+const TC_H_ROOT: u32 = 0xffff_ffff;
 
 /// A conversation with the kernel about one namespace.
 pub(super) struct Netlink {
@@ -70,6 +73,20 @@ impl Netlink {
         self.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
     }
 
+    /// A netem queue that does nothing to packets.
+    pub(super) fn add_netem(&self, name: &str) -> io::Result<()> {
+        // struct tcmsg: family and padding, index, handle, parent, info.
+        let body = Bytes::default()
+            .put(&[0; 4])
+            .put(&self.index(name)?.to_ne_bytes())
+            .put(&[0; 4])
+            .put(&TC_H_ROOT.to_ne_bytes())
+            .put(&[0; 4])
+            .attribute(libc::TCA_KIND, &text("netem"))
+            .attribute(libc::TCA_OPTIONS, &netem_options(1_000));
+        self.request(libc::RTM_NEWQDISC, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
+    }
+
     /// The socket also serves for the `ioctl`s that name a device of this namespace.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
@@ -112,6 +129,13 @@ fn link(index: u32, flags: u32) -> [u8; 16] {
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
     bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
     bytes[12..].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+/// `struct tc_netem_qopt`: latency, limit (packets), loss, gap, duplicate, jitter.
+fn netem_options(limit: u32) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[4..8].copy_from_slice(&limit.to_ne_bytes());
     bytes
 }
 

@@ -1,0 +1,97 @@
+//! Files, and programs that are not waited for longer than a moment.
+
+use std::env;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a program may take. Few are asked, and the whole is to end within three seconds.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Bytes read of a file or of what a program prints, at most.
+const MOST: u64 = 4 << 20;
+/// Where a user's PATH need not lead, and administrators' tools are.
+const SYSTEM: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Where a program is that can be started by its name.
+pub(super) fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = SYSTEM.iter().filter(|_| cfg!(unix)).map(PathBuf::from);
+    let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+    env::split_paths(&path).chain(system).map(|dir| dir.join(&file)).find(|path| path.is_file())
+}
+
+/// What a file says; `None` where there is none or it may not be read.
+pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a program prints; `None` where there is none, it fails, or it does not end in time.
+pub(super) fn run(name: &str, args: &[&str]) -> Option<String> {
+    run_within(PATIENCE, name, args)
+}
+
+fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
+    let deadline = Instant::now() + patience;
+    let mut command = Command::new(find(name)?);
+    command.args(args).env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let (sender, printed) = mpsc::channel();
+    let stdout = child.stdout.take()?;
+    // A grandchild may keep the pipe open: this thread is then left to the end of the process.
+    let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stdout.take(MOST).read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    let left = deadline.saturating_duration_since(Instant::now());
+    let bytes = reader.ok().and_then(|_| printed.recv_timeout(left).ok());
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                return bytes
+                    .filter(|_| status.success())
+                    .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Ok(None) if bytes.is_some() && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            _ => {
+                // Killed, it ends; not even then is it waited for without an end.
+                let _ = child.kill();
+                let _ = thread::Builder::new().spawn(move || child.wait());
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_says_what_it_prints_and_only_if_it_ends_well_and_in_time() {
+        let long = Duration::from_secs(20);
+        assert_eq!(run_within(long, "sh", &["-c", "echo yes"]).as_deref(), Some("yes\n"));
+        assert_eq!(run_within(long, "sh", &["-c", "echo yes; exit 3"]), None);
+        assert_eq!(run_within(long, "no such program", &[]), None);
+        let begun = Instant::now();
+        let short = Duration::from_millis(50);
+        assert_eq!(run_within(short, "sh", &["-c", "echo begun; sleep 60"]), None);
+        assert_eq!(run_within(short, "sh", &["-c", "exec >&-; sleep 60"]), None);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_says_nothing() {
+        assert_eq!(read("/nowhere/at all"), None);
+        assert_eq!(find("no such program"), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! `chatagram completions` and `chatagram man`: the shells and `man` themselves take what is printed.
+//! Those that are not on this machine are said, and passed over.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const COMMANDS: [&str; 11] = [
+    "server",
+    "client",
+    "host",
+    "load",
+    "lab",
+    "replay",
+    "report",
+    "decode",
+    "doctor",
+    "completions",
+    "man",
+];
+
+fn chatagram(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATAGRAM_")) {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn printed(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn script(shell: &str) -> String {
+    printed(&chatagram(&["completions", shell]).output().unwrap())
+}
+
+/// The output of a program; `None`, and a word about it, where there is none.
+fn other(program: &str, args: &[&str]) -> Option<Output> {
+    match Command::new(program).args(args).stdin(Stdio::null()).output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            println!("skipped: {program}: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn each_shell_gets_a_script_that_knows_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = script(shell);
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+        assert!(script.contains("max-peers-per-ip"), "{shell}: options of commands");
+    }
+    let wrong = chatagram(&["completions", "tcsh"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn the_shells_accept_their_scripts() {
+    let dir = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let path = dir.path().join(shell);
+        fs::write(&path, script(shell)).unwrap();
+        if let Some(output) = other(shell, &["-n", path.to_str().unwrap()]) {
+            printed(&output);
+        }
+    }
+}
+
+/// What bash offers after these words, the last of which is not finished.
+fn offered(words: &str) -> Option<Vec<String>> {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("completions");
+    fs::write(&path, script("bash")).unwrap();
+    // The function is the one that the script registers: asked for, not known.
+    let ask = format!(
+        "source '{}' && COMP_WORDS=({words}) && COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && \
+         function=$(complete -p chatagram | sed 's/.*-F \\([^ ]*\\) .*/\\1/') && \
+         $function chatagram \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\" && \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        path.display()
+    );
+    let output = other("bash", &["--norc", "-c", &ask])?;
+    Some(printed(&output).lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let Some(commands) = offered("chatagram cli") else { return };
+    assert_eq!(commands, ["client"]);
+    assert_eq!(offered("chatagram comp").unwrap(), ["completions"]);
+    assert_eq!(offered("chatagram client --nic").unwrap(), ["--nick"]);
+    assert_eq!(offered("chatagram client --transport t").unwrap(), ["tcp"]);
+    let modes = offered("chatagram client --delivery ''").unwrap();
+    assert_eq!(modes, ["unreliable", "reliable-unordered", "reliable-ordered"]);
+    assert_eq!(offered("chatagram doctor --output j").unwrap(), ["json"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for args in [["completions", "bash"].as_slice(), &["man"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = chatagram(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        printed(&output);
+        if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
+            let output = chatagram(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("cannot print"));
+        }
+    }
+}
+
+/// How `man` shows a page, which it must do without a word of warning.
+fn shown(page: &Path) -> Option<String> {
+    let mut man = Command::new("man");
+    man.args(["--warnings", "-l"]).arg(page).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
+    man.env("MANPAGER", "cat").env("GROFF_NO_SGR", "1").env_remove("MANOPT");
+    match man.stdin(Stdio::null()).output() {
+        // macOS has a man without these options.
+        Ok(output) if output.status.success() => {
+            assert!(output.stderr.is_empty(), "{}: {output:?}", page.display());
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        other => {
+            println!("skipped: man --warnings -l: {other:?}");
+            None
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_page_that_man_shows_without_a_warning() {
+    let dir = TempDir::new().unwrap();
+    let pages = dir.path().join("share/man/man1");
+    let written = printed(&chatagram(&["man", pages.to_str().unwrap()]).output().unwrap());
+    assert!(written.starts_with("12 pages in "), "{written}");
+    let mut names: Vec<_> =
+        COMMANDS.iter().map(|command| format!("chatagram-{command}.1")).collect();
+    names.push("chatagram.1".to_owned());
+    names.sort();
+    let mut there: Vec<_> = fs::read_dir(&pages)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(there, names);
+    for name in &names {
+        let Some(text) = shown(&pages.join(name)) else { return };
+        let name = name.trim_end_matches(".1");
+        assert!(text.contains("Exit codes") && text.contains(name), "{name}: {text}");
+        // Exit codes stay one on a line.
+        assert!(text.lines().any(|line| line.trim() == "2  usage" || line.contains("2  usage,")));
+    }
+    let main = fs::read_to_string(pages.join("chatagram.1")).unwrap();
+    assert_eq!(main, printed(&chatagram(&["man"]).output().unwrap()));
+    let twin = chatagram(&["man"]).env("CHATAGRAM_DIR", &pages).output().unwrap();
+    assert_eq!(printed(&twin), written);
+}
+
+#[test]
+fn earlier_pages_are_replaced_and_other_files_are_not() {
+    let dir = TempDir::new().unwrap();
+    let main = dir.path().join("chatagram.1");
+    let args = ["man", dir.path().to_str().unwrap()];
+    printed(&chatagram(&args).output().unwrap());
+    let page = fs::read_to_string(&main).unwrap();
+    let earlier = page.lines().next().unwrap().to_owned() + "\nfrom earlier\n";
+    fs::write(&main, earlier).unwrap();
+    printed(&chatagram(&args).output().unwrap());
+    assert_eq!(fs::read_to_string(&main).unwrap(), page);
+
+    let server = dir.path().join("chatagram-server.1");
+    fs::write(&server, "somebody's own\n").unwrap();
+    fs::remove_file(&main).unwrap();
+    let refused = chatagram(&args).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(complaint.contains("chatagram-server.1"), "{complaint}");
+    assert_eq!(fs::read_to_string(&server).unwrap(), "somebody's own\n");
+    assert!(!main.exists(), "nothing is written when one is refused");
+}
