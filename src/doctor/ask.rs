@@ -4,7 +4,7 @@ use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,10 +41,13 @@ fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
     let mut command = Command::new(find(name)?);
     command.args(args).env("LC_ALL", "C");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own, so that nothing it has started is left when it has to be killed.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().ok()?;
     let (sender, printed) = mpsc::channel();
     let stdout = child.stdout.take()?;
-    // A grandchild may keep the pipe open: this thread is then left to the end of the process.
+    // Where something else keeps the pipe open, this thread is left to the end of the process.
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
         let mut bytes = Vec::new();
         let _ = stdout.take(MOST).read_to_end(&mut bytes);
@@ -64,12 +67,24 @@ fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
             }
             _ => {
                 // Killed, it ends; not even then is it waited for without an end.
-                let _ = child.kill();
+                kill(&mut child);
                 let _ = thread::Builder::new().spawn(move || child.wait());
                 return None;
             }
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn kill(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    // It is not waited for yet, so the number is still its own.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kill(child: &mut Child) {
+    let _ = child.kill();
 }
 
 #[cfg(all(test, unix))]

@@ -109,7 +109,6 @@ pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
     }
 }
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
     vec![namespaces(facts), tun(facts, remedy), netem(facts, remedy)]
 }

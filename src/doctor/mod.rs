@@ -8,6 +8,7 @@
 mod ask;
 mod clock;
 mod firewall;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod kernel;
 mod machine;
 mod nearby;
