@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn names_keep_their_colour_and_nothing_is_painted_where_nobody_wants_it() {
         let colour = Style { colour: true, width: None };
-        assert_eq!(colour.name("alice"), "\u{1b}[32malice\u{1b}[0m");
+        assert_eq!(colour.name("alice"), "\u{1b}[35malice\u{1b}[0m");
         assert_ne!(colour.name("alice")[..5], colour.name("bob")[..5]);
         assert_eq!(colour.dim("a\nb"), "\u{1b}[2ma\u{1b}[0m\n\u{1b}[2mb\u{1b}[0m");
         assert_eq!(Style::default().name("alice"), "alice");

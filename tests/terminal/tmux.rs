@@ -42,7 +42,7 @@ impl Tmux {
         all.extend(size);
         let mut command = tmux.command(&all);
         for (name, _) in std::env::vars() {
-            if name.starts_with("CHATAGRAM_") || name.starts_with("TMUX") || name == "NO_COLOR" {
+            if name.starts_with("CHATAGRAM_") || name == "TMUX_PANE" || name == "NO_COLOR" {
                 command.env_remove(name);
             }
         }
@@ -149,6 +149,8 @@ impl Tmux {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("tmux");
         command.args(["-u", "-f", "/dev/null", "-L", &self.socket]).args(args);
+        // Its socket goes with the directory: the server leaves it behind.
+        command.env("TMUX_TMPDIR", self.dir.path());
         command.env("LC_ALL", "C.UTF-8").env_remove("TMUX").stdin(Stdio::null());
         command
     }

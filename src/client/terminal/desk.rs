@@ -5,6 +5,7 @@
 //! lines here and nudge it; it takes them whenever it draws its prompt, and draws them above. While
 //! nobody edits, lines go to standard output directly. Nobody ever waits for the editor to read.
 
+use super::keeper;
 use super::status::Status;
 use crate::client::session::{Condition, Event};
 use crate::client::style::Style;
@@ -147,6 +148,9 @@ impl Desk {
     /// Changes the status, and has it drawn if that shows.
     pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         let mut state = self.lock();
+        if state.editing {
+            keeper::take_back();
+        }
         let before = state.status.line(usize::MAX);
         change(&mut state.status);
         let changed = before != state.status.line(usize::MAX);
@@ -211,6 +215,9 @@ impl Desk {
     /// What is to be drawn above the prompt, and the status line.
     pub(super) fn draw(&self) -> (String, String) {
         let mut state = self.lock();
+        if state.editing {
+            keeper::take_back();
+        }
         let columns = super::columns();
         // One column less: a full row would make some terminals begin another.
         let status = state.status.line(columns.saturating_sub(1));

@@ -20,6 +20,18 @@ pub(super) fn keep() {
     });
 }
 
+/// Between two lines the editor gives the terminal back as it found it. What it is to find is a terminal
+/// that neither echoes nor collects lines: a key pressed just then is nobody's loss.
+pub(super) fn hold() {
+    saved::hold();
+}
+
+/// Takes the terminal back from the shell that had it while this program was stopped. The editor does so
+/// too, but in a program of several threads it can come to that a moment before it is stopped.
+pub(super) fn take_back() {
+    saved::take_back();
+}
+
 /// Puts the terminal back to how it was at `keep`, if it is not. `in_order` when the editor has ended and
 /// left nothing on the screen. False when nothing was kept.
 pub(super) fn restore(in_order: bool) -> bool {
@@ -33,13 +45,17 @@ pub(super) fn release() {
 
 #[cfg(unix)]
 mod saved {
-    use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+    use rustix::termios::{
+        InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    };
     use std::io;
     use std::os::fd::{AsFd, OwnedFd};
     use std::sync::{Mutex, TryLockError};
 
     /// Bracketed paste and synchronized update off, cursor visible, no colour.
     const UNDO: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
+    /// Bracketed paste on: a shell turns it off before it continues a program.
+    const MARK_PASTES: &[u8] = b"\x1b[?2004h";
     /// A row of its own for whatever comes next: the cursor was in somebody's draft.
     const FRESH: &[u8] = b"\r\n\x1b[J";
 
@@ -59,6 +75,43 @@ mod saved {
         if let Ok(mut slot) = SAVED.lock() {
             *slot = saved;
         }
+    }
+
+    /// Signals stay: Ctrl-C must work while nobody reads.
+    pub(super) fn hold() {
+        let Ok(slot) = SAVED.lock() else { return };
+        let Some(Saved { terminal, modes }) = slot.as_ref() else { return };
+        let mut held = modes.clone();
+        held.local_modes -= LocalModes::ECHO | LocalModes::ICANON;
+        held.input_modes -= InputModes::ICRNL;
+        held.special_codes[SpecialCodeIndex::VMIN] = 1;
+        held.special_codes[SpecialCodeIndex::VTIME] = 0;
+        if let Err(error) = tcsetattr(terminal, OptionalActions::Now, &held) {
+            log::debug!("cannot hold the terminal: {error}");
+        }
+    }
+
+    /// The modes are the editor's own.
+    pub(super) fn take_back() {
+        let Ok(slot) = SAVED.lock() else { return };
+        let Some(Saved { terminal, .. }) = slot.as_ref() else { return };
+        let Ok(mut modes) = tcgetattr(terminal) else { return };
+        if !modes.local_modes.contains(LocalModes::ICANON) {
+            return;
+        }
+        modes.local_modes -=
+            LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
+        modes.input_modes -= InputModes::BRKINT
+            | InputModes::ICRNL
+            | InputModes::INPCK
+            | InputModes::ISTRIP
+            | InputModes::IXON;
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        if let Err(error) = tcsetattr(terminal, OptionalActions::Now, &modes) {
+            log::debug!("cannot take the terminal back: {error}");
+        }
+        let _ = rustix::io::write(rustix::stdio::stdout(), MARK_PASTES);
     }
 
     pub(super) fn restore(in_order: bool) -> bool {
@@ -99,6 +152,10 @@ mod saved {
     pub(super) fn keep() {
         KEPT.store(true, Ordering::Relaxed);
     }
+
+    pub(super) fn hold() {}
+
+    pub(super) fn take_back() {}
 
     pub(super) fn restore(_: bool) -> bool {
         KEPT.load(Ordering::Relaxed)

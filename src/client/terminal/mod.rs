@@ -84,7 +84,9 @@ impl Terminal {
             .spawn(move || editor::nudge(&nudged, printer))?;
         let edited = desk.clone();
         let edit = move || {
+            keeper::hold();
             let end = desktop.run(&sender);
+            keeper::restore(true);
             if end == End::Interrupted {
                 interrupt();
             }
