@@ -6,6 +6,7 @@
 //! went out by, so that a firewall treats them as it would a neighbour's.
 
 use super::{Check, State};
+use crate::discovery::{GROUP_V4, GROUP_V6};
 use crate::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -13,9 +14,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The groups in which servers listen.
-const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 255, 67, 71);
-const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x4347);
 /// How long what was sent may take to come back in.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// More interfaces than this are not tried.
@@ -184,9 +182,9 @@ impl Trial {
             }),
             group4.clone().and_then(|()| self.by_group4(0, v4, DISCOVERY_PORT)),
             has(one.multicast && one.v6).and_then(|()| {
-                let to = SocketAddrV6::new(GROUP6, DISCOVERY_PORT, 0, one.index);
+                let to = SocketAddrV6::new(GROUP_V6, DISCOVERY_PORT, 0, one.index);
                 self.one(1, to.into(), |socket, listener| {
-                    listener.join_multicast_v6(&GROUP6, one.index)?;
+                    listener.join_multicast_v6(&GROUP_V6, one.index)?;
                     socket.set_multicast_if_v6(one.index)?;
                     socket.set_multicast_hops_v6(0)
                 })
@@ -197,8 +195,8 @@ impl Trial {
     }
 
     fn by_group4(&mut self, listener: usize, by: Ipv4Addr, port: u16) -> Sent {
-        self.one(listener, SocketAddr::from((GROUP4, port)), |socket, listener| {
-            listener.join_multicast_v4(&GROUP4, &by)?;
+        self.one(listener, SocketAddr::from((GROUP_V4, port)), |socket, listener| {
+            listener.join_multicast_v4(&GROUP_V4, &by)?;
             socket.set_multicast_if_v4(&by)?;
             socket.set_multicast_ttl_v4(0)
         })

@@ -16,7 +16,9 @@ pub use replay::replay;
 
 use super::load;
 use super::plan::{Meeting, Plan};
-use super::record::{Mode, RUN, RunInfo, read_run, write_whole};
+use super::record::{Mode, RUN, write_whole};
+#[cfg(target_os = "linux")]
+use super::record::{RunInfo, read_run};
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
 use crate::server;
@@ -321,6 +323,7 @@ impl<'a> Job<'a> {
     }
 
     /// Changes what the run says about itself.
+    #[cfg(target_os = "linux")]
     fn annotate(&self, change: impl FnOnce(&mut RunInfo)) -> Result<(), Error> {
         let Some(mut info) = read_run(&self.part)?.info else { return Err(Error::Stopped) };
         change(&mut info);
