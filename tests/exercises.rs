@@ -64,9 +64,15 @@ fn every_exercise_goes_as_it_is_told() {
     let wanted = std::env::var(NUMBER).ok();
     let start = |number: usize| {
         let mut command = Command::new(way[0]);
-        command.args(&way[1..]).args(["sh", "-c", "python3 -c \"$1\" && exec \"$2\" $3", "sh"]);
+        command.args(&way[1..]).args([
+            "sh",
+            "-c",
+            "python3 -c \"$1\" && shift && exec \"$@\"",
+            "sh",
+        ]);
         command.args([LOOPBACK_UP, this.to_str().unwrap()]);
-        command.arg("--exact one_exercise_in_a_network_of_its_own --ignored --nocapture");
+        command.args(["--exact", "one_exercise_in_a_network_of_its_own"]);
+        command.args(["--ignored", "--nocapture"]);
         if wanted.is_some() {
             command.env(SHOW, "1");
         }
