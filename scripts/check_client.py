@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Tries a client of your own, first on a clean network, then where a fifth of the datagrams is lost.
+
+usage: check_client.py COMMAND...      such as: check_client.py python3 my_client.py
+
+COMMAND is started with two more arguments, HOST:PORT and a name. It says each line it reads from its
+input, prints what others say, and leaves when it reads `exit`: as scripts/minimal_client.py does.
+Starts a server of its own; needs `chatagram` on the PATH. Exit code 0 if all is well, 1 if not.
+"""
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+
+PATIENCE = 15  # seconds until something that did not happen is missed
+HEARTBEAT = ["--heartbeat", "500ms", "--expiry", "3s"]
+
+
+class Program:
+    """A child whose lines are read by a thread, so that no wait is endless."""
+
+    def __init__(self, *command):
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.lines, self.seen = queue.SimpleQueue(), []
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.child.stdout:
+            self.lines.put(line.decode(errors="replace").rstrip())
+
+    def type(self, line):
+        try:
+            self.child.stdin.write(f"{line}\n".encode())
+            self.child.stdin.flush()
+        except OSError:  # it has ended, which the next check will say
+            pass
+
+    def wait(self, wanted, seconds=PATIENCE):
+        """The lines up to the one that is wanted; None if it does not come."""
+        deadline, before = time.monotonic() + seconds, []
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                before.append(self.lines.get(timeout=left))
+            except queue.Empty:
+                return None
+            if wanted(before[-1]):
+                return before
+        return None
+
+    def stop(self):
+        self.child.terminate()
+        self.child.wait()
+
+
+def event(name, **fields):
+    """Whether a line of `--output json` is this event."""
+    def wanted(line):
+        found = json.loads(line)
+        return found["event"] == name and all(found.get(key) == value for key, value in fields.items())
+    return wanted
+
+
+def check(network, impairment, command):
+    print(network, flush=True)
+    server = Program("chatagram", "server", "--bind", "127.0.0.1:0", "--no-history", "-q", *HEARTBEAT, *impairment)
+    address = server.wait(lambda line: line.startswith("listening on "))[-1].split()[-1]
+    listen = ["--nick", "teacher", "--no-cache", "--output", "json", "--stay", "forever"]
+    teacher = Program("chatagram", "client", address, *listen)
+    teacher.wait(event("welcome"))
+    student = Program(*command, address, "student")
+    numbers = [f"line {number}" for number in range(1, 6)]
+
+    def says():
+        for line in numbers:
+            student.type(line)
+        heard = teacher.wait(event("message", text=numbers[-1])) or []
+        return [e["text"] for e in map(json.loads, heard) if e["event"] == "message"] == numbers
+
+    def hears():
+        for line in numbers:
+            teacher.type(f"your {line}")
+        heard = student.wait(lambda line: f"your {numbers[-1]}" in line) or []
+        heard = [line[line.index("your "):] for line in heard if "your " in line]
+        return heard == [f"your {line}" for line in numbers]
+
+    def stays():
+        return teacher.wait(event("left"), seconds=4) is None  # the expiry is 3 s
+
+    def leaves():
+        student.type("exit")
+        return teacher.wait(event("left", nickname="student", reason="quit")) is not None
+
+    def ends():
+        try:
+            return student.child.wait(PATIENCE) == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+    checks = [
+        ("joins (§7.2)", lambda: teacher.wait(event("joined", nickname="student")) is not None),
+        ("what it says arrives, once and in order (§7.4, §7.5)", says),
+        ("hears what is said, once and in order (§7.3, §7.4)", hears),
+        ("stays while nobody talks (§7.6)", stays),
+        ("leaves with a goodbye (§7.11)", leaves),
+        ("ends with exit code 0", ends),
+    ]
+    good = True
+    for what, works in checks:
+        good = good and works()
+        print(f"  {'ok    ' if good else 'FAILED'}  {what}", flush=True)
+        if not good:
+            break
+    for program in (student, teacher, server):
+        program.stop()
+    return good
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(print(__doc__) or 2)
+    bad = ["--impair", "loss 20%", "--seed", "7"]
+    networks = [("a clean network", []), ("a network that loses 20 %", bad)]
+    sys.exit(0 if all(check(*network, sys.argv[1:]) for network in networks) else 1)
