@@ -37,8 +37,10 @@ pub struct Capacity {
 /// Why somebody cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// The name, or one that looks like it, is in use, or held for its owner.
+    /// The name, or one that looks like it, is in use.
     NameTaken,
+    /// Nobody has the name, but for so long it waits for who had it.
+    NameHeld(Duration),
     /// No more peers fit in.
     Full,
     /// No more peers from this IP address.
@@ -128,10 +130,14 @@ impl Registry {
     ) -> Result<PeerId, Unavailable> {
         self.holds.retain(|hold| hold.until > now);
         let key = nickname.key();
-        let held = self.holds.iter().find(|hold| hold.key == key).map(|hold| hold.token);
-        if self.names.contains_key(&key) || held.is_some_and(|token| token != resume) {
+        if self.names.contains_key(&key) {
             return Err(Unavailable::NameTaken);
         }
+        let hold = self.holds.iter().find(|hold| hold.key == key);
+        if let Some(hold) = hold.filter(|hold| hold.token != resume) {
+            return Err(Unavailable::NameHeld(hold.until.since(now)));
+        }
+        let held = hold.map(|hold| hold.token);
         if self.entries.len() >= self.capacity.peers.min(usize::from(u16::MAX)) {
             return Err(Unavailable::Full);
         }
@@ -302,7 +308,7 @@ mod tests {
         assert_eq!(registry.expired(at(18)), None);
         assert_eq!(registry.poll_timeout(), Some(at(19)));
         let stranger = registry.insert(name("A"), [9; 16], path(2), &[], at(20));
-        assert_eq!(stranger, Err(Unavailable::NameTaken));
+        assert_eq!(stranger, Err(Unavailable::NameHeld(20 * SECOND)));
         assert!(registry.insert(name("A"), [9; 16], path(2), &[7; 16], at(20)).is_ok());
     }
 
@@ -313,7 +319,7 @@ mod tests {
         let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
         registry.remove(a, true, at(10));
         let early = registry.insert(name("a"), [9; 16], path(2), &[], at(39));
-        assert_eq!(early, Err(Unavailable::NameTaken));
+        assert_eq!(early, Err(Unavailable::NameHeld(SECOND)));
         assert!(registry.insert(name("a"), [9; 16], path(2), &[], at(40)).is_ok());
     }
 }

@@ -1,14 +1,17 @@
 //! The lab's emulated network against the kernel's netem: the same plan over both, in kernels of the
 //! same build (User-mode Linux, for those whose own kernel has no netem), and the same figures.
 //!
-//! The two draw their losses apart from each other, so figures agree as far as chance lets them. Many
-//! senders and receivers, each with a connection of its own, make chance small in little time: the
-//! tail of a single connection hangs on a few unlucky retransmissions, that of many does not.
+//! The two draw their losses apart from each other, so figures agree as far as chance lets them:
 //!
 //! - shares: 4 standard errors, so by chance alone one run in a thousand fails;
-//! - percentiles: 10 % or 3 ms, as two runs over the same network agree within 2 % with this load; and
-//!   what the senders themselves were late, for this shares a slow processor with the machine's work;
+//! - percentiles: 10 % or 3 ms, and what the senders themselves were late, for this shares a slow
+//!   processor with the machine's work; or else, where loss makes a percentile hang on a few unlucky
+//!   retransmissions, their confidence intervals overlap: the order statistics 3 standard errors of
+//!   the rank to either side (no distribution is assumed);
 //! - counters: exactly, but for the datagrams that no sequence number stands for.
+//!
+//! The load is as much as a slow processor carries: many senders, each with a connection of its own,
+//! so that their losses are independent, and few messages.
 //!
 //! Needs linux.uml, insmod, ip, tc and sysctl; says so and passes where they are missing, but not in CI.
 #![cfg(target_os = "linux")]
@@ -25,31 +28,34 @@ const DELAY_MS: f64 = 50.0;
 const SIGMAS: f64 = 4.0;
 const PERCENTS: [usize; 2] = [50, 99];
 
-/// What is measured. 20 senders and 4 receivers, 40 messages a second in all: as much as a slow processor carries.
+/// What is measured. 10 senders and 2 receivers, 20 messages a second in all.
 struct Case {
     mode: Mode,
     losses: &'static [f64],
     seconds: u32,
 }
 
-const SENDERS: u64 = 20;
-const RECEIVERS: u64 = 4;
+const SENDERS: u64 = 10;
+const RECEIVERS: u64 = 2;
 const RATE: u64 = 2;
+/// Messages that wait together say as much as one: a message's two receivers, and what the
+/// receiver's own connection holds back in a quarter of a second.
+const TOGETHER: f64 = 10.0;
 
 const CASES: [Case; 4] = [
-    Case { mode: Mode::Unreliable, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 15 },
-    Case { mode: Mode::ReliableOrdered, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 15 },
-    Case { mode: Mode::Tcp, losses: &[0.0, 1.0], seconds: 15 },
-    Case { mode: Mode::Tcp, losses: &[5.0, 10.0], seconds: 40 },
+    Case { mode: Mode::Unreliable, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 20 },
+    Case { mode: Mode::ReliableOrdered, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 20 },
+    Case { mode: Mode::Tcp, losses: &[0.0, 1.0], seconds: 20 },
+    Case { mode: Mode::Tcp, losses: &[5.0, 10.0], seconds: 60 },
 ];
 
 /// One run, in numbers.
 struct Figures {
     rows: u64,
     delivered: u64,
-    /// Each of [`PERCENTS`], milliseconds.
-    latency: [f64; 2],
-    /// The same of how late the senders were.
+    /// Sorted, milliseconds.
+    latencies: Vec<f64>,
+    /// How late the senders were, each of [`PERCENTS`], milliseconds.
     late: [f64; 2],
     info: RunInfo,
 }
@@ -114,10 +120,10 @@ fn the_emulated_network_does_what_netem_does() {
                  senders' lateness p99 {:.1} / {:.1} ms",
                 share(a),
                 share(b),
-                a.latency[0],
-                b.latency[0],
-                a.latency[1],
-                b.latency[1],
+                percentile(&a.latencies, 50),
+                percentile(&b.latencies, 50),
+                percentile(&a.latencies, 99),
+                percentile(&b.latencies, 99),
                 a.late[1],
                 b.late[1]
             )
@@ -150,9 +156,10 @@ fn counters(figures: &Figures, mode: Mode, asked: f64, check: &mut impl FnMut(bo
     check(links.sent <= network.up.packets, format!("{links:?}, up {:?}", network.up));
     check(links.received <= network.down.delivered, format!("{links:?}, down {:?}", network.down));
     let unseen = network.down.lost.checked_sub(links.missing);
-    let peers = SENDERS + RECEIVERS;
+    // The peers were asked before they left, and a goodbye can be lost several times.
+    let most = 3 * (SENDERS + RECEIVERS);
     check(
-        unseen.is_some_and(|unseen| unseen <= peers),
+        unseen.is_some_and(|unseen| unseen <= most),
         format!(
             "{} datagrams lost on the way down, the peers miss {}",
             network.down.lost, links.missing
@@ -183,16 +190,33 @@ fn delivery(both: &[Figures; 2], mode: Mode, loss: f64, check: &mut impl FnMut(b
 
 fn percentiles(both: &[Figures; 2], check: &mut impl FnMut(bool, String)) {
     for (index, percent) in PERCENTS.into_iter().enumerate() {
-        let [a, b] = both.each_ref().map(|it| it.latency[index]);
+        let [a, b] = both.each_ref().map(|it| percentile(&it.latencies, percent));
         let late = both.each_ref().map(|it| it.late[index]);
         let allowed = (a.min(b) * 0.1).max(3.0) + late[0].max(late[1]);
+        let [one, other] = both.each_ref().map(|it| interval(&it.latencies, percent));
+        let overlap = one.0 <= other.1 && other.0 <= one.1;
         check(
-            (a - b).abs() <= allowed,
+            (a - b).abs() <= allowed || overlap,
             format!(
-                "p{percent} {a:.1} ms over netem, {b:.1} emulated; {allowed:.1} ms apart at most"
+                "p{percent} {a:.1} ms over netem ({one:.1?}), {b:.1} emulated ({other:.1?}); \
+                 {allowed:.1} ms apart at most"
             ),
         );
     }
+}
+
+/// By nearest rank.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent).div_ceil(100) - 1]
+}
+
+/// Where the percentile of all messages is, from that of these: between two of them, whatever their
+/// distribution, for the number of them below it is binomial.
+fn interval(sorted: &[f64], percent: usize) -> (f64, f64) {
+    let (count, share) = (sorted.len() as f64, percent as f64 / 100.0);
+    let error = (count * share * (1.0 - share) * TOGETHER).sqrt();
+    let rank = |rank: f64| sorted[(rank.ceil().clamp(1.0, count) as usize) - 1];
+    (rank(count * share - 3.0 * error), rank(count * share + 3.0 * error))
 }
 
 /// The standard error of a share.
@@ -204,18 +228,19 @@ fn figures(run: &Path) -> Figures {
     let run = read_run(run).unwrap();
     let delivered: Vec<&Record> =
         run.records.iter().filter(|row| row.verdict == Verdict::Delivered).collect();
-    let percentiles = |time: &dyn Fn(&Record) -> Option<u64>| {
+    let sorted = |time: &dyn Fn(&Record) -> Option<u64>| {
         let mut times: Vec<_> = delivered
             .iter()
             .filter_map(|row| Some(time(row)?.saturating_sub(row.intended_us) as f64 / 1e3))
             .collect();
         times.sort_by(f64::total_cmp);
-        PERCENTS.map(|percent| times[(times.len() * percent).div_ceil(100) - 1])
+        times
     };
+    let late = sorted(&|row| row.sent_us);
     Figures {
         rows: run.records.iter().filter(|row| row.verdict != Verdict::Duplicate).count() as u64,
-        latency: percentiles(&|row| row.delivered_us),
-        late: percentiles(&|row| row.sent_us),
+        latencies: sorted(&|row| row.delivered_us),
+        late: PERCENTS.map(|percent| percentile(&late, percent)),
         delivered: delivered.len() as u64,
         info: run.info.unwrap(),
     }

@@ -240,6 +240,14 @@ fn explain(why: Unavailable, nickname: &Nickname) -> (Refusal, String) {
                 "the nickname {nickname}, or one that looks like it, is in use: choose another"
             ),
         ),
+        Unavailable::NameHeld(left) => (
+            Refusal::NameTaken,
+            format!(
+                "the nickname {nickname} is kept for {} s more for who had it and was lost: wait, or \
+                 choose another",
+                left.as_secs() + 1
+            ),
+        ),
         Unavailable::Full => {
             (Refusal::RoomFull, "the room is full: try again when somebody has left".to_owned())
         }

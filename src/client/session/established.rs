@@ -105,13 +105,13 @@ impl Session {
             ServerMessage::Welcome { .. } => self.welcome(&message),
             ServerMessage::Present { peer, nickname, next } => {
                 let nickname = clean(nickname).into_owned();
-                self.gaps.arrive(peer, &nickname, next);
+                self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
                 self.events.push_back(Event::Present { nickname });
             }
             ServerMessage::History { id, from, text } => self.history(WallTime(id), from, text),
             ServerMessage::Joined { peer, nickname, next, peers } => {
                 let nickname = clean(nickname).into_owned();
-                self.gaps.arrive(peer, &nickname, next);
+                self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
                 self.events.push_back(Event::Joined { nickname, peers });
             }
             ServerMessage::Left { peer, nickname, next, peers, reason } => {

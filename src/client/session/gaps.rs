@@ -11,6 +11,10 @@ const REMEMBERED: usize = 1_024;
 #[derive(Debug)]
 struct Sender {
     nickname: String,
+    /// The first number that it is known to have used.
+    first: u16,
+    /// Whether the server has said that it is here; if not, a line of its has overtaken that.
+    introduced: bool,
     /// The number expected next.
     next: u16,
     /// Skipped, and when to stop waiting.
@@ -39,11 +43,37 @@ pub(super) struct Gaps {
 impl Gaps {
     /// A peer whose next line will have this number is here. One that used the same number in the
     /// room before is forgotten.
-    pub(super) fn arrive(&mut self, peer: u16, nickname: &str, next: u16) {
+    ///
+    /// Its lines may have overtaken this news: then only those before the first of them are awaited.
+    pub(super) fn arrive(
+        &mut self,
+        peer: u16,
+        nickname: &str,
+        next: u16,
+        patience: Duration,
+        now: Timestamp,
+    ) {
+        let known = self.senders.get_mut(&peer).filter(|it| {
+            it.nickname == nickname && !it.introduced && (it.first.wrapping_sub(next) as i16) >= 0
+        });
+        match known {
+            Some(sender) => {
+                sender.introduced = true;
+                self.found.extend(sender.skip(next, sender.first, now + patience));
+                sender.first = next;
+                self.settle(peer);
+            }
+            None => self.begin(peer, nickname, next, true),
+        }
+    }
+
+    fn begin(&mut self, peer: u16, nickname: &str, next: u16, introduced: bool) {
         self.flush(peer);
         let nickname = nickname.to_owned();
         let (skipped, given_up) = (VecDeque::new(), VecDeque::new());
-        self.senders.insert(peer, Sender { nickname, next, skipped, given_up, gone: false });
+        let (first, gone) = (next, false);
+        self.senders
+            .insert(peer, Sender { nickname, first, introduced, next, skipped, given_up, gone });
     }
 
     /// A line arrived. False when it was called missing already.
@@ -56,7 +86,7 @@ impl Gaps {
         now: Timestamp,
     ) -> bool {
         if self.senders.get(&peer).is_none_or(|sender| sender.nickname != nickname) {
-            self.arrive(peer, nickname, number);
+            self.begin(peer, nickname, number, false);
         }
         let Some(sender) = self.senders.get_mut(&peer) else { return true };
         if (number.wrapping_sub(sender.next) as i16) < 0 {
@@ -162,12 +192,16 @@ impl Sender {
 
     /// Remembers the numbers from `next` up to `number` as skipped.
     fn skip_to(&mut self, number: u16, until: Timestamp) -> Option<Gap> {
-        let count = usize::from(number.wrapping_sub(self.next));
+        self.skip(self.next, number, until)
+    }
+
+    /// Remembers the numbers from `from` to before `to` as skipped.
+    fn skip(&mut self, from: u16, to: u16, until: Timestamp) -> Option<Gap> {
+        let count = usize::from(to.wrapping_sub(from));
         if count + self.skipped.len() > REMEMBERED {
             return Some(Gap { from: self.nickname.clone(), missing: count as u64 });
         }
-        let next = self.next;
-        self.skipped.extend((0..count).map(|i| (next.wrapping_add(i as u16), until)));
+        self.skipped.extend((0..count).map(|i| (from.wrapping_add(i as u16), until)));
         None
     }
 }
@@ -186,7 +220,7 @@ mod tests {
     fn what_was_only_overtaken_is_no_gap() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", u16::MAX);
+        gaps.arrive(1, "bob", u16::MAX, PATIENCE, now);
         for number in [u16::MAX, 3, 1] {
             assert!(gaps.line(1, "bob", number, PATIENCE, now));
         }
@@ -203,7 +237,7 @@ mod tests {
     fn the_last_lines_of_somebody_who_left_are_missed_too() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", 0);
+        gaps.arrive(1, "bob", 0, PATIENCE, now);
         gaps.line(1, "bob", 0, PATIENCE, now);
         gaps.depart(1, 4, PATIENCE, now);
         gaps.line(1, "bob", 2, PATIENCE, now); // was still on its way
@@ -215,11 +249,29 @@ mod tests {
     fn a_new_peer_under_an_old_number_starts_afresh() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", 0);
+        gaps.arrive(1, "bob", 0, PATIENCE, now);
         gaps.line(1, "bob", 3, PATIENCE, now);
-        gaps.arrive(1, "eve", 900);
+        gaps.arrive(1, "eve", 900, PATIENCE, now);
         gaps.line(1, "eve", 900, PATIENCE, now);
         gaps.give_up(None);
         assert_eq!((gaps.poll(), gaps.poll()), (gap(3), None));
+    }
+
+    #[test]
+    fn a_line_may_overtake_the_news_of_its_author() {
+        let mut gaps = Gaps::default();
+        let now = Timestamp::ZERO;
+        for number in [3, 4] {
+            assert!(gaps.line(1, "bob", number, PATIENCE, now));
+        }
+        gaps.arrive(1, "bob", 1, PATIENCE, now);
+        assert!(gaps.line(1, "bob", 2, PATIENCE, now), "late, and not yet missing");
+        gaps.give_up(Some(now + PATIENCE));
+        assert_eq!((gaps.poll(), gaps.poll()), (gap(1), None), "number 1");
+        // The same name again, after it was introduced: another one, who begins afresh.
+        gaps.arrive(1, "bob", 0, PATIENCE, now);
+        assert!(gaps.line(1, "bob", 0, PATIENCE, now));
+        gaps.give_up(None);
+        assert_eq!(gaps.poll(), None);
     }
 }

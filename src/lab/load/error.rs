@@ -95,7 +95,7 @@ fn raise(why: &str) -> &'static str {
         "; --max-peers-per-ip on the server raises the limit"
     } else if why.contains("room is full") {
         "; --max-peers on the server raises the limit"
-    } else if why.contains("in use") {
+    } else if why.contains("in use") || why.contains("is kept") {
         "; another load is running there, or one was killed less than a minute ago"
     } else {
         ""

@@ -203,7 +203,7 @@ fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
         (1, 50, 80, 700),
         (5, 50, 80, 1_130),
         (10, 50, 95, 1_090),
-        (20, 50, 150, 1_130),
+        (20, 50, 170, 1_130),
         (10, 2, 200, 1_750),
     ];
     for (percent, rate, milliseconds, bytes) in bounds {
