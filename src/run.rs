@@ -237,6 +237,18 @@ fn outward_ip() -> Ipv4Addr {
     };
     match ask() {
         Ok(SocketAddr::V4(address)) => *address.ip(),
-        _ => Ipv4Addr::LOCALHOST,
+        // No way out of the network: others on it still reach this machine.
+        _ => lan_ip().unwrap_or(Ipv4Addr::LOCALHOST),
     }
+}
+
+/// An address on a network without a way out of it.
+fn lan_ip() -> Option<Ipv4Addr> {
+    let networks = crate::net::lan::interfaces().ok()?.into_iter().flat_map(|it| it.networks);
+    networks
+        .filter_map(|network| match network.ip {
+            std::net::IpAddr::V4(ip) if !ip.is_loopback() => Some(ip),
+            _ => None,
+        })
+        .next()
 }

@@ -1,10 +1,11 @@
-//! The lab's emulated network against the kernel's netem: the same plan over both, in kernels of the
-//! same build (User-mode Linux, for those whose own kernel has no netem), and the same figures.
+//! The lab's emulated network against the kernel's netem: the same plan over both, and the same
+//! figures. netem is that of User-mode Linux, for those whose own kernel has none; the emulated
+//! network is the one that users have, on this kernel.
 //!
 //! The two draw their losses apart from each other, so figures agree as far as chance lets them:
 //!
 //! - shares: 4 standard errors, so by chance alone one run in a thousand fails;
-//! - percentiles: 10 % or 3 ms, and what the senders themselves were late, for this shares a slow
+//! - percentiles: 10 % or 3 ms (TCP at 5 % loss and more: 30 %, for the kernels are of two releases), and what the senders themselves were late, for this shares a slow
 //!   processor with the machine's work; or else, where loss makes a percentile hang on a few unlucky
 //!   retransmissions, their confidence intervals overlap: the order statistics 3 standard errors of
 //!   the rank to either side (no distribution is assumed);
@@ -23,8 +24,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
-/// One way, milliseconds. Long against what a busy machine adds to it.
-const DELAY_MS: f64 = 50.0;
+/// One way, milliseconds. Long against what User-mode Linux, slow as it is, adds to it.
+const DELAY_MS: f64 = 100.0;
 const SIGMAS: f64 = 4.0;
 const PERCENTS: [usize; 2] = [50, 99];
 
@@ -43,10 +44,10 @@ const RATE: u64 = 2;
 const TOGETHER: f64 = 10.0;
 
 const CASES: [Case; 4] = [
-    Case { mode: Mode::Unreliable, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 20 },
-    Case { mode: Mode::ReliableOrdered, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 20 },
-    Case { mode: Mode::Tcp, losses: &[0.0, 1.0], seconds: 20 },
-    Case { mode: Mode::Tcp, losses: &[5.0, 10.0], seconds: 60 },
+    Case { mode: Mode::Unreliable, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 12 },
+    Case { mode: Mode::ReliableOrdered, losses: &[0.0, 1.0, 5.0, 10.0], seconds: 12 },
+    Case { mode: Mode::Tcp, losses: &[0.0, 1.0], seconds: 15 },
+    Case { mode: Mode::Tcp, losses: &[5.0, 10.0], seconds: 45 },
 ];
 
 /// One run, in numbers.
@@ -85,10 +86,10 @@ fn the_emulated_network_does_what_netem_does() {
     };
     let scripts =
         [script("scripts/netem-sweep.sh", &netem), script("\"$CHATAGRAM\" lab", &emulated)];
+    let [over_netem, emulated_here] = scripts;
     thread::scope(|scope| {
-        let kernels = scripts.map(|script| scope.spawn(move || in_a_kernel(&script)));
-        for kernel in kernels {
-            let output = kernel.join().unwrap();
+        let other = scope.spawn(move || in_a_kernel(&over_netem));
+        for output in [in_this_kernel(&emulated_here), other.join().unwrap()] {
             assert!(output.status.success(), "{}", said(&output));
         }
     });
@@ -111,7 +112,11 @@ fn the_emulated_network_does_what_netem_does() {
                 });
             }
             delivery(&both, mode, loss / 100.0, &mut check);
-            percentiles(&both, &mut check);
+            let [one, other] = both.each_ref().map(|it| it.info.congestion_control.clone());
+            check(one == other, format!("congestion control {one:?} and {other:?}"));
+            // The two kernels are not of one release: where recovery decides, nor is their TCP.
+            let tolerance = if mode == Mode::Tcp && *loss >= 5.0 { 0.3 } else { 0.1 };
+            percentiles(&both, tolerance, &mut check);
             let [a, b] = &both;
             let share = |it: &Figures| 100.0 * it.delivered as f64 / it.rows as f64;
             writeln!(
@@ -188,11 +193,11 @@ fn delivery(both: &[Figures; 2], mode: Mode, loss: f64, check: &mut impl FnMut(b
     check((shares[0] - shares[1]).abs() <= SIGMAS * error, format!("delivered {shares:?}"));
 }
 
-fn percentiles(both: &[Figures; 2], check: &mut impl FnMut(bool, String)) {
+fn percentiles(both: &[Figures; 2], tolerance: f64, check: &mut impl FnMut(bool, String)) {
     for (index, percent) in PERCENTS.into_iter().enumerate() {
         let [a, b] = both.each_ref().map(|it| percentile(&it.latencies, percent));
         let late = both.each_ref().map(|it| it.late[index]);
-        let allowed = (a.min(b) * 0.1).max(3.0) + late[0].max(late[1]);
+        let allowed = (a.min(b) * tolerance).max(3.0) + late[0].max(late[1]);
         let [one, other] = both.each_ref().map(|it| interval(&it.latencies, percent));
         let overlap = one.0 <= other.1 && other.0 <= one.1;
         check(
@@ -246,7 +251,30 @@ fn figures(run: &Path) -> Figures {
     }
 }
 
+fn in_this_kernel(script: &str) -> Output {
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).env("CHATAGRAM", env!("CARGO_BIN_EXE_chatagram"));
+    command.output().unwrap()
+}
+
+/// In that kernel TCP gets the congestion control that the lab's has in this one: cubic, where a
+/// namespace may choose it, and else the machine's own. Networks made later inherit it.
+fn with_congestion_control(script: &str) -> String {
+    let ours = |file: &str| {
+        std::fs::read_to_string(format!("/proc/sys/net/ipv4/{file}")).unwrap_or_default()
+    };
+    let may_choose =
+        ours("tcp_allowed_congestion_control").split_whitespace().any(|it| it == "cubic");
+    let name = if may_choose { "cubic".to_owned() } else { ours("tcp_congestion_control") };
+    let name = name.trim();
+    format!(
+        "insmod /usr/lib/uml/modules/$(uname -r)/kernel/net/ipv4/tcp_{name}.ko 2>/dev/null\n\
+         sysctl -qw net.ipv4.tcp_congestion_control={name} || exit 1\n{script}"
+    )
+}
+
 fn in_a_kernel(script: &str) -> Output {
+    let script = &with_congestion_control(script);
     // Ahead of the machine's other work, where that may be asked for.
     Command::new("nice")
         .args(["-n", "-10", "scripts/with-netem-kernel.sh", "bash", "-c", script])

@@ -3,8 +3,9 @@
 use super::commands::{self, Command, interpret};
 use super::driver::Driver;
 use super::output::delivery_name;
-use super::session::{Event, Session};
+use super::session::{Event, Session, Transport};
 use crate::protocol::Delivery;
+use crate::protocol::limits::ANSWER_TIMEOUT;
 use crate::time::Now;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 const MAX_INPUT: u64 = 64 * 1024;
 /// How long a client that wants to leave waits for the server to take what was typed.
 const LAST_WORDS: Duration = Duration::from_secs(30);
+
+/// How long before it says that it waits.
+const BREATH: Duration = Duration::from_secs(1);
 
 /// The lines of a pipe or a file, or of a terminal that edits them itself.
 pub(super) fn lines(input: impl Read, driver: &Driver) -> impl FnMut() -> Option<String> {
@@ -44,10 +48,18 @@ pub(super) fn converse(
         End::Eof => stay,
         End::Closed => return,
     };
-    let settled = driver.wait_until(Some(Instant::now() + LAST_WORDS), |session, _| {
-        (session.is_closed() || session.is_settled()).then_some(())
-    });
-    if settled.is_none() {
+    let deadline = Instant::now() + LAST_WORDS;
+    let settled =
+        |session: &mut Session, _: Now| (session.is_closed() || session.is_settled()).then_some(());
+    let soon = driver.wait_until(Some(Instant::now() + BREATH), settled);
+    if soon.is_none() {
+        let seconds = LAST_WORDS.as_secs();
+        let text = format!(
+            "waiting up to {seconds} s for the server to take what was typed; Ctrl-C leaves at once"
+        );
+        driver.tell(text);
+    }
+    if soon.or_else(|| driver.wait_until(Some(deadline), settled)).is_none() {
         return driver.turn(|session, _| session.give_up());
     }
     let until = stay.map(|stay| Instant::now() + stay);
@@ -114,15 +126,22 @@ fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
     taken.unwrap_or(false)
 }
 
-fn ask(driver: &Driver, question: impl FnOnce(&mut Session, Now) -> bool) -> bool {
-    if !driver.turn(question) {
+/// Waits a little for the welcome: a pipe is quicker than any server.
+fn ask(driver: &Driver, mut question: impl FnMut(&mut Session, Now) -> bool) -> bool {
+    let asked = driver.wait_until(Some(Instant::now() + ANSWER_TIMEOUT), |session, now| {
+        (question(session, now) || session.is_closed()).then_some(())
+    });
+    if asked.is_none() {
         driver.complain("not asked: there is no server at the moment".to_owned());
     }
     true
 }
 
 fn show_stats(driver: &Driver) -> bool {
-    match driver.turn(|session, _| session.report()) {
+    let report = driver.wait_until(Some(Instant::now() + ANSWER_TIMEOUT), |session, _| {
+        session.report().map(Some).or_else(|| session.is_closed().then_some(None))
+    });
+    match report.flatten() {
         Some(report) => driver.show(Event::Stats(report.into())),
         None => driver.tell("no statistics yet: not connected".to_owned()),
     }
@@ -137,6 +156,10 @@ fn change_mode(driver: &Driver, delivery: Option<Delivery>) -> bool {
         delivery.inspect(|delivery| session.set_delivery(*delivery));
         session.delivery()
     });
+    let over_tcp = driver.turn(|session, _| session.report());
+    if over_tcp.is_some_and(|report| report.transport == Transport::Tcp) {
+        driver.tell("over TCP every line is reliable and in order, whatever the mode".to_owned());
+    }
     driver.tell(format!("delivery: {}", delivery_name(delivery)));
     true
 }

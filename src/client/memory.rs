@@ -6,6 +6,7 @@ use super::screen::Screen;
 use super::session::Event;
 use crate::net::ServerName;
 use crate::time::WallTime;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 /// See the module.
@@ -17,10 +18,15 @@ pub(super) struct Memory {
     nickname: String,
     changed: bool,
     failing: bool,
+    /// Lines of the cache that are to be shown yet, oldest first: the server may tell them, and older
+    /// ones, and then they come in its order.
+    held: VecDeque<CachedLine>,
+    /// Those that were shown.
+    shown: BTreeSet<WallTime>,
 }
 
 impl Memory {
-    /// Opens the cache, if there is to be one, and shows its lines.
+    /// Opens the cache, if there is to be one.
     pub(super) fn open(server: &ServerName, path: Option<&Path>, screen: &mut Screen) -> Self {
         let server = server.to_string();
         let cache = path.map(|path| {
@@ -30,15 +36,50 @@ impl Memory {
             }
             cache
         });
-        let memory =
-            Self { cache, server, nickname: String::new(), changed: false, failing: false };
-        memory.lines().for_each(|line| screen.cached(line));
+        let mut memory = Self {
+            cache,
+            server,
+            nickname: String::new(),
+            changed: false,
+            failing: false,
+            held: VecDeque::new(),
+            shown: BTreeSet::new(),
+        };
+        memory.held = memory.lines().cloned().collect();
         memory
     }
 
-    /// The ids of the lines shown.
-    pub(super) fn shown(&self) -> Vec<WallTime> {
-        self.lines().filter_map(|line| line.id).map(WallTime).collect()
+    /// Shows the lines of the cache that come before this event, and says whether the event itself is
+    /// to be shown: not if it tells a line that was.
+    pub(super) fn precede(&mut self, event: &Event, screen: &mut Screen) -> bool {
+        match event {
+            Event::Welcome { .. } | Event::Present { .. } => true,
+            Event::History { id, .. } => {
+                while let Some(line) = self.held.front().filter(|line| line.at <= *id).cloned() {
+                    self.held.pop_front();
+                    if line.at < *id {
+                        self.show(&line, screen);
+                    }
+                }
+                !self.shown.contains(id)
+            }
+            _ => {
+                self.show_all(screen);
+                true
+            }
+        }
+    }
+
+    /// Nobody tells anything: shows what there is.
+    pub(super) fn show_all(&mut self, screen: &mut Screen) {
+        while let Some(line) = self.held.pop_front() {
+            self.show(&line, screen);
+        }
+    }
+
+    fn show(&mut self, line: &CachedLine, screen: &mut Screen) {
+        self.shown.insert(line.at);
+        screen.cached(line);
     }
 
     /// Takes in what the user sees, and what the user said. Whispers are not kept.

@@ -99,12 +99,14 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let mut memory = Memory::open(&config.server, config.cache.as_deref(), &mut screen);
     if config.nickname.len() > MAX_RAW_NAME {
+        memory.show_all(&mut screen);
         screen.error("the nickname is far too long: 32 characters at most");
         return Ok(screen.close(CloseReason::Refused));
     }
     let addresses = match config.server.resolve() {
         Ok(addresses) => addresses,
         Err(error) => {
+            memory.show_all(&mut screen);
             screen.error(&error.to_string());
             return Ok(screen.close(CloseReason::Unreachable));
         }
@@ -116,7 +118,7 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         transport: config.transport,
         delivery: config.delivery,
         give_up: config.give_up,
-        shown: memory.shown(),
+        shown: Vec::new(),
     };
     let make = |now| Session::new(session, addresses, seed, now);
     let (driver, events, receiver) =
@@ -196,13 +198,19 @@ fn show(
                 if matches!(event, Event::Welcome { .. }) {
                     looked = None;
                 }
+                let news = memory.precede(&event, screen);
                 memory.remember(&event);
-                screen.show(&event);
+                if news {
+                    screen.show(&event);
+                }
                 if let Event::Closed { reason } = event {
                     return reason;
                 }
             }
-            Err(RecvTimeoutError::Timeout) => memory.save(screen),
+            Err(RecvTimeoutError::Timeout) => {
+                memory.show_all(screen);
+                memory.save(screen);
+            }
             Err(RecvTimeoutError::Disconnected) => return screen.close(CloseReason::Lost),
         }
         let overflowed = driver.take_overflowed();

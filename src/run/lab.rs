@@ -55,7 +55,8 @@ fn show_report(dir: &Path) -> Result<(), record::Error> {
     for run in &written.incomplete {
         announce(&format!("not in it, for it did not finish: {run}"));
     }
-    announce(&format!("{} runs; open {}", written.runs, written.page.display()));
+    let runs = if written.runs == 1 { "run" } else { "runs" };
+    announce(&format!("{} {runs}; open {}", written.runs, written.page.display()));
     Ok(())
 }
 
@@ -177,6 +178,7 @@ fn lab_failure(error: &sweep::Error) -> u8 {
     match error {
         sweep::Error::Plan(_)
         | sweep::Error::NotEmpty(_)
+        | sweep::Error::Taken(_)
         | sweep::Error::OtherPlan(_)
         | sweep::Error::NothingToResume(_)
         | sweep::Error::OnlyTcp

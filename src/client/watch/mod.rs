@@ -21,8 +21,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Names to try when nobody chose one and the first is taken.
-const NAMES: [&str; 5] = ["watch", "watch-2", "watch-3", "watch-4", "watch-5"];
+/// How many names to try when nobody chose one: `watch`, `watch-2`, ...
+const NAMES: usize = 64;
 /// How often the keyboard is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// Lines of the room kept for the foot of the screen.
@@ -69,14 +69,18 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             return Ok(CloseReason::Unreachable);
         }
     };
-    let own = config.nickname.as_deref().map(|name| vec![name]);
-    let names = own.unwrap_or_else(|| NAMES.to_vec());
+    let names: Vec<String> = match &config.nickname {
+        Some(name) => vec![name.clone()],
+        None => std::iter::once("watch".to_owned())
+            .chain((2..=NAMES).map(|number| format!("watch-{number}")))
+            .collect(),
+    };
     let mut outcome = CloseReason::Refused;
     for (attempt, name) in names.iter().enumerate() {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
         let session = session::Config {
-            nickname: (*name).to_owned(),
+            nickname: name.clone(),
             transport: config.transport,
             delivery: Delivery::ReliableOrdered,
             give_up: Duration::from_secs(300),

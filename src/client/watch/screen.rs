@@ -84,7 +84,7 @@ fn draw(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let [head, titles, body, foot, keys] = areas.areas(area);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let dim = Style::new().add_modifier(Modifier::DIM);
-    let room = format!("{} at {}: {} here", view.room, view.server, view.board.len());
+    let room = format!("{} at {}: {} here", view.room, view.server, view.board.len() + 1);
     let state = if view.status.is_empty() { String::new() } else { format!("  {}", view.status) };
     let warning = tint(colour, Color::Red).add_modifier(Modifier::BOLD);
     frame.render_widget(
@@ -108,8 +108,10 @@ fn columns(row: Rect) -> [Rect; 7] {
         60..90 => (4, 8),
         width => (22, (width - 66) / 2),
     };
+    // Names are cut before figures are.
+    let name = if row.width < 60 { row.width.saturating_sub(28).min(16) } else { 18 };
     Layout::horizontal([
-        Constraint::Length(if row.width < 60 { 16 } else { 18 }),
+        Constraint::Length(name),
         Constraint::Length(mode),
         Constraint::Length(9),
         Constraint::Length(line),

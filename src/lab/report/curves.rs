@@ -215,7 +215,9 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         Measure::Delivery => "the share delivered",
     };
     let bars = match points.iter().any(|it| it.2.half.is_some()) {
-        true => "Bars are 95 % confidence intervals over repetitions.",
+        true => {
+            "Points are means of the repetitions, bars their 95 % confidence intervals; the tables below count all messages together."
+        }
         false => "There is one repetition, so there are no confidence intervals.",
     };
     let changes: Vec<_> =

@@ -74,6 +74,9 @@ pub enum Error {
         .0.display()
     )]
     NotEmpty(PathBuf),
+    /// The directory of a replay holds something.
+    #[error("{} is not empty: choose another --out, or remove it first", .0.display())]
+    Taken(PathBuf),
     /// The directory holds the results of another plan.
     #[error(
         "the lab in {} has another plan: leave the options out to go on with it, or choose another --out",

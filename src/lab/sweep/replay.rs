@@ -34,7 +34,10 @@ pub fn replay(
     let info = read_run(recorded)?.info.ok_or_else(unfinished)?;
     let (plan, meeting) = again(&info, mode).map_err(no_pattern)?;
     let config = Config { plan, out, resume: false, program, place };
-    config.claim()?;
+    config.claim().map_err(|error| match error {
+        Error::NotEmpty(path) => Error::Taken(path),
+        other => other,
+    })?;
     let runs = config.out.join("runs");
     copy(recorded, &runs.join(&info.run))?;
     let name = format!("{}-replayed-{mode}", info.run);
