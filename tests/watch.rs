@@ -152,3 +152,24 @@ fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back(
     terminal.until("the shell again", |screen| screen.contains("code 0"));
     terminal.until("the terminal as it was", |screen| screen.contains("same"));
 }
+
+#[test]
+#[cfg(feature = "watch")]
+fn a_terminal_that_is_closed_ends_it() {
+    if Command::new("tmux").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "tmux is missing");
+        eprintln!("skipped: tmux is missing");
+        return;
+    }
+    let server = Server::start(&["--no-history"]);
+    let mut alice = server.client("alice", &[]);
+    alice.next("welcome");
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    // The shell is gone at once, and no signal tells the program.
+    let command = format!("trap '' HUP; exec {program} watch {}", server.address);
+    let terminal = Terminal::open("gone", 80, 10, &command);
+    alice.next_where("joined", |event| event["nickname"] == "watch");
+    terminal.until("the screen", |screen| screen.contains("q leaves"));
+    drop(terminal);
+    alice.next_where("left", |event| event["nickname"] == "watch" && event["reason"] == "quit");
+}

@@ -44,6 +44,9 @@ impl Screen {
     pub(super) fn wants_to_leave(&mut self, view: &View) -> io::Result<bool> {
         let mut leave = false;
         let mut stale = false;
+        if is_gone() {
+            return Ok(true);
+        }
         while event::poll(Duration::ZERO)? {
             match event::read()? {
                 Event::Key(key) if key.kind == KeyEventKind::Press => {
@@ -63,6 +66,21 @@ impl Screen {
         }
         Ok(leave)
     }
+}
+
+/// Whether nobody is at the terminal any more: crossterm would read its end again and again.
+fn is_gone() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdin = io::stdin();
+        let mut terminal = [PollFd::new(&stdin, PollFlags::IN)];
+        let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        let looked = poll(&mut terminal, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        looked.is_ok() && terminal[0].revents().intersects(gone)
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 impl Drop for Screen {
