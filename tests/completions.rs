@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
+    "discover",
+    "watch",
     "server",
     "client",
     "host",
@@ -144,7 +146,7 @@ fn every_command_has_a_page_that_man_shows_without_a_warning() {
     let dir = TempDir::new().unwrap();
     let pages = dir.path().join("share/man/man1");
     let written = printed(&chatagram(&["man", pages.to_str().unwrap()]).output().unwrap());
-    assert!(written.starts_with("12 pages in "), "{written}");
+    assert!(written.starts_with("14 pages in "), "{written}");
     let mut names: Vec<_> =
         COMMANDS.iter().map(|command| format!("chatagram-{command}.1")).collect();
     names.push("chatagram.1".to_owned());
