@@ -5,8 +5,8 @@
 //! The two draw their losses apart from each other, so figures agree as far as chance lets them:
 //!
 //! - shares: 4 standard errors, so by chance alone one run in a thousand fails;
-//! - percentiles: 10 % or 3 ms (TCP at 5 % loss and more: 30 %, for the kernels are of two releases), and what the senders themselves were late, for this shares a slow
-//!   processor with the machine's work; or else, where loss makes a percentile hang on a few unlucky
+//! - percentiles: 10 % or 3 ms (TCP at 5 % loss and more: 30 %, for the kernels are of two releases),
+//!   and what the senders themselves were late, for this shares a processor with other work; or else, where loss makes a percentile hang on a few unlucky
 //!   retransmissions, their confidence intervals overlap: the order statistics 3 standard errors of
 //!   the rank to either side (no distribution is assumed);
 //! - counters: exactly, but for the datagrams that no sequence number stands for.
