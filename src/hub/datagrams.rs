@@ -56,7 +56,7 @@ impl Hub {
             }
             return;
         };
-        if self.registry.entry(id).is_some_and(|entry| entry.path != path)
+        if self.peers.get(&id).is_some_and(|peer| peer.path != path)
             && !self.follow(id, path, datagram, bytes, now)
         {
             return;
@@ -112,6 +112,9 @@ impl Hub {
     /// The peer is at another address now, and has proven it.
     pub(super) fn relocate(&mut self, id: PeerId, path: Path) {
         self.registry.relocate(id, path);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.path = path;
+        }
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
             self.events.push_back(Event::Moved { nickname, path });

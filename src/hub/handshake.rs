@@ -9,6 +9,7 @@
 //!        ◄─────────────────── Welcome  first message of the session, reliable
 //! ```
 
+use super::timers::Timer;
 use super::{Event, Hub, Peer, StreamId, cookie};
 use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
@@ -135,7 +136,7 @@ impl Hub {
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
             Ok(id) => {
-                self.enter(id, join, entrance, now);
+                self.enter(id, join, path, entrance, now);
                 self.welcome(id, join, true);
                 let nickname = nickname.to_string();
                 let peers = self.room.len();
@@ -153,7 +154,7 @@ impl Hub {
         self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
-        self.enter(id, join, entrance, now);
+        self.enter(id, join, path, entrance, now);
         self.welcome(id, join, false);
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
@@ -162,7 +163,7 @@ impl Hub {
     }
 
     /// Makes the session.
-    fn enter(&mut self, id: PeerId, join: &Join<'_>, entrance: Entrance, now: Now) {
+    fn enter(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 (Channel::Datagrams(self.open_datagram_link(now.mono).into()), None)
@@ -179,7 +180,17 @@ impl Hub {
         // A peer that takes over may still stand in the queue; then it stands there twice.
         self.peers.insert(
             id,
-            Peer { link, stream, delivery, nonce, closing: None, too_slow: false, dirty: false },
+            Peer {
+                link,
+                stream,
+                path,
+                timer: Timer::default(),
+                delivery,
+                nonce,
+                closing: None,
+                too_slow: false,
+                dirty: false,
+            },
         );
         self.touch(id);
     }

@@ -17,6 +17,7 @@ mod arrivals;
 mod channel;
 mod congestion;
 mod inbox;
+mod memory;
 mod outbox;
 mod recovery;
 mod redundancy;
@@ -288,13 +289,15 @@ impl Link {
         if self.probes > 0 || self.path_response.is_some() || self.can_send_messages() {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
-        let give_up = self.waiting_since().map(|since| since + GIVE_UP);
+        // Nobody waits for long without probing.
+        let probing = self.recovery.probes_in_a_row() > 0 && !self.failed;
+        let waiting_since = if probing { self.waiting_since() } else { None };
         [
             (self.arrivals.due(), Timer::AckDelay),
             (self.copy_due(), Timer::Redundancy),
             (self.recovery.timeout(), Timer::LossDetection),
             (self.heartbeat_due(), Timer::Heartbeat),
-            (give_up.filter(|_| !self.failed), Timer::GiveUp),
+            (waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp),
         ]
         .into_iter()
         .filter_map(|(at, timer)| Some((at?, timer)))
