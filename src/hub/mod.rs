@@ -89,7 +89,8 @@ pub enum Event {
         /// Where to.
         path: Path,
     },
-    /// Somebody was not let in.
+    /// Somebody was not let in. At most ten a second are told, for a log must not be filled by who
+    /// only asks.
     Refused {
         /// From here.
         path: Path,
@@ -212,6 +213,8 @@ pub struct Hub {
     stateless: VecDeque<(Path, Vec<u8>)>,
     streams: Streams,
     events: VecDeque<Event>,
+    /// When a refusal was told last.
+    refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
 }
@@ -236,6 +239,7 @@ impl Hub {
             stateless: VecDeque::new(),
             streams: Streams::default(),
             events: VecDeque::new(),
+            refusal_told: None,
             shutting_down: false,
             counters: Counters::default(),
         }

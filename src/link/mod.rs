@@ -217,8 +217,9 @@ impl Link {
         self.arrivals.is_newer(header.sequence)
     }
 
-    /// Takes in a datagram of this session.
-    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) {
+    /// Takes in a datagram of this session. Says whether it was new: only then is it a sign of life,
+    /// for anybody can repeat what was sent once.
+    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) -> bool {
         let header = &datagram.header;
         let out_of_order = match self.arrivals.register(header.sequence, now) {
             Arrival::New { early, late } => {
@@ -230,7 +231,7 @@ impl Link {
                 if let Some(urgency) = urgency(datagram) {
                     self.arrivals.elicit(urgency, bytes, now); // the first one may be lost
                 }
-                return;
+                return false;
             }
         };
         self.stats.received += 1;
@@ -262,6 +263,7 @@ impl Link {
             let urgency = if out_of_order { Urgency::AtOnce } else { asked };
             self.arrivals.elicit(urgency, bytes, now);
         }
+        true
     }
 
     /// The next message from the other end.

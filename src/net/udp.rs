@@ -1,6 +1,8 @@
 //! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
 //! system can, one call reads several datagrams, and one sends several to the same peer.
 
+#[cfg(target_os = "linux")]
+mod filter;
 mod incoming;
 #[cfg(target_os = "linux")]
 mod linux;

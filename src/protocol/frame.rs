@@ -91,12 +91,14 @@ pub enum Frame<'a> {
         /// Chosen by the client at random for this attempt.
         nonce: u64,
         /// Empty in the first join; then what `Challenge` brought.
+        #[serde(serialize_with = "as_bytes")]
         cookie: &'a [u8],
         /// The name asked for, as typed.
         nickname: &'a str,
         /// How the client wants chat lines delivered to it.
         delivery: Delivery,
         /// Empty, or the token of an earlier `Welcome`, to take that name back.
+        #[serde(serialize_with = "as_bytes")]
         resume: &'a [u8],
         /// The id of the last line the client has, or 0.
         seen: u64,

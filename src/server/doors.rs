@@ -250,6 +250,10 @@ fn open_pair(address: SocketAddr, tcp: bool) -> Result<(Socket, Option<Listener>
     let mut tries = 0;
     loop {
         let socket = Socket::bind(address)?;
+        #[cfg(target_os = "linux")]
+        if let Err(error) = socket.ignore_what_went_to_many() {
+            log::debug!("{address} hears broadcasts as well: {error}");
+        }
         if !tcp {
             return Ok((socket, None));
         }
