@@ -80,6 +80,8 @@ pub struct Room {
     before: WallTime,
     last_id: WallTime,
     replay: usize,
+    /// What is wrong at the moment: who comes is told.
+    warning: Option<String>,
     posts: VecDeque<Post>,
 }
 
@@ -93,6 +95,7 @@ impl Room {
             before: now,
             last_id,
             replay,
+            warning: None,
             posts: VecDeque::new(),
         };
         room.trim();
@@ -150,7 +153,7 @@ impl Room {
         self.post(Recipients::AllBut(peer), Kind::Control, &message);
     }
 
-    /// Tells `peer` who else is here, and what was said.
+    /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
     pub fn brief(&mut self, peer: PeerId, lines: &[Line]) {
         let others: Vec<_> = self
             .members
@@ -166,7 +169,9 @@ impl Room {
             let (from, text) = (&line.from, &line.text);
             encode_message(&ServerMessage::History { id: line.id.0, from, text })
         });
-        self.posts.extend(others.into_iter().chain(said).map(|payload| Post {
+        let warning =
+            self.warning.iter().map(|text| encode_message(&ServerMessage::Notice { text }));
+        self.posts.extend(others.into_iter().chain(said).chain(warning).map(|payload| Post {
             to: Recipients::One(peer),
             kind: Kind::Briefing,
             payload: payload.into(),
@@ -276,8 +281,15 @@ impl Room {
         self.post(Recipients::One(asker), Kind::Probe, &message);
     }
 
-    /// Tells everybody something.
-    pub fn notice(&mut self, text: &str) {
+    /// Tells everybody what is wrong, and from now on everybody who comes.
+    pub fn warn(&mut self, text: &str) {
+        self.warning = Some(text.to_owned());
+        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
+    }
+
+    /// Tells everybody that it is well again.
+    pub fn all_clear(&mut self, text: &str) {
+        self.warning = None;
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 

@@ -16,7 +16,7 @@ use crate::time::Now;
 use doors::Doors;
 use drops::Drops;
 use mio::Waker;
-use recorder::Recorder;
+use recorder::{News, Recorder};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -193,10 +193,18 @@ impl Server {
         while let Some(event) = self.hub.poll_event() {
             report(&event);
             if let Event::Line(line) = event
-                && let Some(notice) = self.recorder.record(line)
+                && let Some(news) = self.recorder.record(line)
             {
-                log::error!("{notice}");
-                self.hub.notice(&notice);
+                match news {
+                    News::Failing(text) => {
+                        log::error!("{text}");
+                        self.hub.warn(&text);
+                    }
+                    News::Recovered(text) => {
+                        log::warn!("{text}");
+                        self.hub.all_clear(&text);
+                    }
+                }
             }
         }
         while let Some(destination) = self.hub.poll_transmit(buffer, now) {
