@@ -122,6 +122,7 @@ impl World {
             record,
             running: true,
             stopped: false,
+            slept: Duration::ZERO,
         });
     }
 
@@ -138,7 +139,7 @@ impl World {
         act: impl FnOnce(&mut Session, &mut Record, Now) -> R,
     ) -> R {
         let client = &mut self.clients[index];
-        let now = client.clock.now(self.now);
+        let now = client.now(self.now);
         let result = act(&mut client.session, &mut client.record, now);
         let mut bytes = Vec::new();
         for burst in 0.. {
@@ -267,7 +268,7 @@ impl World {
     fn next_wake(&self) -> Option<Timestamp> {
         let server = self.server.hub.as_ref().and_then(Hub::poll_timeout);
         let awake = self.clients.iter().filter(|client| client.running && !client.stopped);
-        let clients = awake.filter_map(|client| client.session.poll_timeout());
+        let clients = awake.filter_map(Client::poll_timeout);
         let signal = self.next_signal().map(|(at, ..)| at);
         clients.chain(self.network.next_arrival()).chain(signal).chain(server).min()
     }
@@ -284,7 +285,7 @@ impl World {
         }
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
-            if client.running && !client.stopped && due(client.session.poll_timeout()) {
+            if client.running && !client.stopped && due(client.poll_timeout()) {
                 assert!(!stalled, "{} asks for the same moment again", client.record.tag);
                 self.with_client(index, |session, _, now| session.handle_timeout(now));
             }
