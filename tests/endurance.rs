@@ -173,7 +173,7 @@ impl Crowd {
     fn cohort(&mut self) -> Fleet {
         let spec = "loss 10%".parse().unwrap();
         let network = BadNetwork { spec, seed: self.came as u64 };
-        let transport = if self.came % 3 == 0 { Transport::Tcp } else { Transport::Udp };
+        let transport = if self.came.is_multiple_of(3) { Transport::Tcp } else { Transport::Udp };
         let mut fleet = Fleet::new(true, Some(&network)).unwrap();
         for number in 0..COHORT {
             let config = session::Config {

@@ -45,12 +45,12 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
     let mut samples = [[0; 2]; 2];
     let mut next = RESIDENTS;
     for second in 0..60 * MINUTE {
-        if second % LINE == 0 {
+        if second.is_multiple_of(LINE) {
             world.say(second as usize * 7 % PEERS);
         }
-        if second % NEWCOMER == 0 && world.hub().is_some() {
+        if second.is_multiple_of(NEWCOMER) && world.hub().is_some() {
             // One leaves in order, the next one is killed; another process takes the place.
-            if second % (2 * NEWCOMER) == 0 {
+            if second.is_multiple_of(2 * NEWCOMER) {
                 world.leave(next);
             }
             world.run_until(world.now + STEP / 2);

@@ -1,7 +1,9 @@
-//! An error in one thread ends the process in order: with a message, a code that is not 0, and nothing
-//! left that only looks alive. The real program is made to fail from outside, by `strace`, which makes
-//! the kernel's answer to a system call an error; where there is no `strace` that is skipped, unless `CI`
-//! is set.
+//! What the kernel answers with errors. One that concerns a datagram costs that datagram at most. One
+//! after which a thread cannot go on ends the process in order: with a message, a code that is not 0, and
+//! nothing left that only looks alive.
+//!
+//! The real program is made to fail from outside, by `strace`, which makes the kernel's answer to a
+//! system call an error; where there is no `strace` that is skipped, unless `CI` is set.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +13,8 @@ use program::{Program, Server, free_port};
 use std::process::{Command, Stdio};
 
 /// `strace` becomes the program, and traces all its threads without standing between it and its parent.
-fn failing(calls: &str, error: &str, when: u32) -> Option<Command> {
+/// `when` is which calls fail: `4+` the fourth and all after it, `9+3` the ninth and every third after it.
+fn failing(calls: &str, error: &str, when: &str) -> Option<Command> {
     let there = Command::new("strace").arg("-V").stdout(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
         assert!(std::env::var_os("CI").is_none(), "strace is missing");
@@ -19,7 +22,7 @@ fn failing(calls: &str, error: &str, when: u32) -> Option<Command> {
         return None;
     }
     let mut command = Command::new("strace");
-    let fault = format!("inject={calls}:error={error}:when={when}+");
+    let fault = format!("inject={calls}:error={error}:when={when}");
     command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &fault]);
     command.arg(env!("CARGO_BIN_EXE_chatagram"));
     Some(command)
@@ -28,13 +31,60 @@ fn failing(calls: &str, error: &str, when: u32) -> Option<Command> {
 /// What a datagram is received by.
 const RECEIVE: &str = "recvfrom,recvmsg,recvmmsg";
 
+const SEND: &str = "sendto,sendmsg,sendmmsg";
+
+/// ECONNRESET is what Windows reports as 10054: that an earlier datagram of ours came to a dead port.
+#[test]
+fn errors_of_single_datagrams_cost_these_at_most_at_the_server_and_at_a_client() {
+    let sent = ["ENOBUFS", "EMSGSIZE", "EPERM", "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED"];
+    let received = ["ECONNRESET", "ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN"];
+    let faults = sent.map(|error| (SEND, error));
+    let faults = faults.into_iter().chain(received.map(|error| (RECEIVE, error)));
+    for (calls, error) in faults {
+        let Some(command) = failing(calls, error, "3+3") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let args =
+            ["server", "--bind", "127.0.0.1:0", "--no-history", "--no-discovery", "--no-tcp"];
+        let mut server = Program::start_by(command, dir.path(), &args);
+        let line = server.line("address", |line| line.starts_with("listening on "));
+        let address = &line["listening on ".len()..];
+        let join = |name: &str, failing: Option<Command>| {
+            let args = ["client", address, "--nick", name, "--output", "json", "--no-cache"];
+            let args = [&args[..], &["--stay", "forever"]].concat();
+            let mut client = match failing {
+                Some(command) => Program::start_by(command, dir.path(), &args),
+                None => Program::start(dir.path(), &args),
+            };
+            client.next("welcome");
+            client
+        };
+        let mut alice = join("alice", failing(calls, error, "3+3"));
+        let mut bob = join("bob", None);
+        for number in 0..20 {
+            for client in [&mut alice, &mut bob] {
+                client.type_line(&format!("{error} {number}"));
+            }
+        }
+        for client in [&mut alice, &mut bob] {
+            for number in 0..20 {
+                client.next_where("message", |e| e["text"] == format!("{error} {number}"));
+            }
+        }
+        for client in [&mut bob, &mut alice] {
+            assert_eq!(client.leave(), Some(0), "{calls} {error}: {}", client.output());
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0), "{calls} {error}: {}", server.output());
+    }
+}
+
 #[test]
 fn a_server_that_can_no_longer_receive_or_wait_ends_and_says_why() {
     for (calls, words) in [
         (RECEIVE, "cannot receive on 127.0.0.1:"),
         ("epoll_wait,epoll_pwait", "cannot wait for the network: "),
     ] {
-        let Some(command) = failing(calls, "EIO", 4) else { return };
+        let Some(command) = failing(calls, "EIO", "4+") else { return };
         let dir = tempfile::tempdir().unwrap();
         let args =
             ["server", "--bind", "127.0.0.1:0", "--no-history", "--no-discovery", "--no-tcp"];
@@ -54,7 +104,7 @@ fn a_server_that_can_no_longer_receive_or_wait_ends_and_says_why() {
 fn a_client_whose_receiver_fails_ends_and_says_why() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
-    for (command, when) in [("client", 4), ("watch", 8)] {
+    for (command, when) in [("client", "4+"), ("watch", "8+")] {
         for (nick, calls) in [("alice", RECEIVE), ("bob", "epoll_wait,epoll_pwait")] {
             let Some(failing) = failing(calls, "EIO", when) else { return };
             let args = match command {
@@ -72,7 +122,7 @@ fn a_client_whose_receiver_fails_ends_and_says_why() {
 #[test]
 fn a_host_whose_server_fails_ends_and_says_why() {
     // The server's thread waits for the network more often than the client's.
-    for when in [6, 12] {
+    for when in ["6+", "12+"] {
         let Some(command) = failing("epoll_wait,epoll_pwait", "EIO", when) else { return };
         let dir = tempfile::tempdir().unwrap();
         let bind = format!("127.0.0.1:{}", free_port());

@@ -5,7 +5,7 @@ use crate::since;
 use chatagram::client::session::{self, CloseReason, Event, Transport};
 use chatagram::lab::load::Fleet;
 use chatagram::protocol::Delivery;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub(crate) struct Room {
     people: [Vec<Person>; 2],
     next: Instant,
     said: usize,
-    acknowledged: HashSet<String>,
+    acknowledged: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Room {
         });
         let people =
             [0, 1].map(|it: usize| fleets[it].sessions().map(|_| Person::default()).collect());
-        Self { fleets, people, next: Instant::now(), said: 0, acknowledged: HashSet::new() }
+        Self { fleets, people, next: Instant::now(), said: 0, acknowledged: BTreeSet::new() }
     }
 
     /// Lets everybody join for the first time.
@@ -113,7 +113,7 @@ impl Room {
     }
 
     /// The lines that their senders were told are in the room.
-    pub(crate) fn acknowledged(&self) -> &HashSet<String> {
+    pub(crate) fn acknowledged(&self) -> &BTreeSet<String> {
         &self.acknowledged
     }
 

@@ -278,7 +278,7 @@ fn refused_sends() {
     };
     server.rules(&deny("ip daddr 10.7.0.6"));
     machines[5].rules(&deny("ip daddr 10.7.0.1"));
-    let mut say = |clients: &mut [Program], lines: std::ops::Range<usize>| {
+    let say = |clients: &mut [Program], lines: std::ops::Range<usize>| {
         for n in lines {
             clients[0].type_line(&format!("line {n}"));
         }
