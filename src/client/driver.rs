@@ -12,8 +12,8 @@ use super::Error;
 use super::session::{self, Session};
 use super::turnstile::Turnstile;
 use crate::net::{
-    BadNetwork, Clock, Datagrams, Done, End, Poller, Reading, Ready, ServerName, Socket, Stream,
-    Watch,
+    BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, ServerName, Socket,
+    Stream, Watch,
 };
 use crate::time::Now;
 use mio::Waker;
@@ -160,6 +160,7 @@ impl Driver {
     /// The receiver thread.
     fn receive(&self, mut poller: Poller) -> io::Result<()> {
         let mut ready = Ready::new();
+        let mut incoming = Incoming::default();
         let mut buffer = Vec::new();
         loop {
             let deadline = {
@@ -172,16 +173,26 @@ impl Driver {
             };
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
             poller.wait(timeout, &mut ready)?;
-            self.shared.turns.turn(|turns| self.take_in(turns, &ready, &mut buffer))?;
+            self.shared
+                .turns
+                .turn(|turns| self.take_in(turns, &ready, &mut incoming, &mut buffer))?;
         }
     }
 
     /// Takes in all that has come, and does what is due.
-    fn take_in(&self, turns: &mut Turns, ready: &Ready, buffer: &mut Vec<u8>) -> io::Result<()> {
-        while let Some((_, from)) =
-            turns.datagrams.receive(SOCKET, buffer, self.shared.clock.now().mono)?
-        {
-            self.turn_in(turns, |s, now| s.handle_datagram(from, buffer, now));
+    fn take_in(
+        &self,
+        turns: &mut Turns,
+        ready: &Ready,
+        incoming: &mut Incoming,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let now = self.shared.clock.now().mono;
+        while let Some((from, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
+            self.turn_in(turns, |s, now| s.handle_datagram(from, bytes, now));
+        }
+        while let Some((_, from, bytes)) = turns.datagrams.receive_due(now) {
+            self.turn_in(turns, |s, now| s.handle_datagram(from, &bytes, now));
         }
         if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
             self.receive_stream(turns, buffer);

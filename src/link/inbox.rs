@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn nothing_beyond_the_window_is_kept() {
         let mut inbox = Inbox::default();
-        assert_eq!(inbox.window(), 63);
-        assert_eq!(receive(&mut inbox, 64, true, 0), (Placed::OutsideWindow, vec![]));
-        assert_eq!(receive(&mut inbox, 63, true, 0), (Placed::New, vec![]));
+        assert_eq!(inbox.window(), 255);
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 255, true, 0), (Placed::New, vec![]));
     }
 }

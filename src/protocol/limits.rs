@@ -27,7 +27,7 @@ pub const ROOM_SIZE: usize = 128;
 pub const MAX_ABOUT: usize = 1_024;
 
 /// Messages that may be on their way unacknowledged, and be buffered out of order, per direction.
-pub const MESSAGE_WINDOW: u64 = 64;
+pub const MESSAGE_WINDOW: u64 = 256;
 /// Sequence numbers behind the largest that are still told apart from duplicates.
 pub const REPLAY_WINDOW: u64 = 1_024;
 /// Bytes of messages one end queues for one peer before it counts as too slow.
@@ -44,6 +44,12 @@ pub const NAME_HOLD: Duration = Duration::from_secs(30);
 
 /// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// The same where nothing waits for it: all that came was sent once.
+pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(250);
+/// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
+pub const ACK_DATAGRAMS: u64 = 32;
+/// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
+pub const ACK_BYTES: u64 = 9_600;
 /// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 /// A reliable message unacknowledged for this long ends the session.

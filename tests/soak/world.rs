@@ -7,7 +7,7 @@ use crate::heap::{Part, on_account_of};
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub};
 use chatagram::protocol::Delivery;
-use chatagram::protocol::limits::{LOG_LINES, REPLAY_WINDOW};
+use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, REPLAY_WINDOW};
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -201,12 +201,14 @@ impl World {
         }
     }
 
+    /// Sends what is in the buffer: one datagram, or several.
     fn send(&mut self, from: SocketAddr, to: SocketAddr) {
-        self.sent += 1;
-        if !self.dice.chance(LOSS) {
-            let arrival = self.now + DELAY + self.dice.within(JITTER);
-            let packet = Packet { from, to, bytes: self.buffer.clone() };
-            self.under_way.insert((arrival, self.sent), packet);
+        for bytes in self.buffer.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
+            self.sent += 1;
+            if !self.dice.chance(LOSS) {
+                let arrival = self.now + DELAY + self.dice.within(JITTER);
+                self.under_way.insert((arrival, self.sent), Packet { from, to, bytes });
+            }
         }
     }
 
