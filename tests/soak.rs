@@ -22,6 +22,8 @@ const PEERS: usize = 200;
 /// These stay the whole hour; the others make room for somebody new, one after the other.
 const RESIDENTS: usize = 100;
 const STEP: Duration = Duration::from_secs(1);
+/// Of a thousand datagrams, once everybody has come.
+const LOSS: u64 = 100;
 /// Steps from one line to the next, and from one newcomer to the next.
 const LINE: u32 = 2;
 const NEWCOMER: u32 = 4;
@@ -42,6 +44,7 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
         world.come(place);
         world.run_until(world.now + STEP / 20);
     }
+    world.loss = LOSS;
     let mut samples = [[0; 2]; 2];
     let mut next = RESIDENTS;
     for second in 0..60 * MINUTE {
@@ -87,7 +90,7 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
     }
     let away = world.peers.iter().filter(|peer| !peer.here).count();
     assert!(away <= 3, "{away} have not come back");
-    assert!(world.unreachable <= 5, "{} got no answer", world.unreachable);
+    assert!(world.unreachable <= 12, "{} got no answer", world.unreachable);
     assert!(world.peers[..RESIDENTS].iter().all(|peer| peer.shown > 1_000), "they hardly talked");
 
     for index in 0..PEERS {

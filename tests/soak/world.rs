@@ -16,8 +16,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const WALL: u64 = 1_800_000_000_000_000;
-/// Of a thousand datagrams.
-const LOSS: u64 = 100;
 const DELAY: Duration = Duration::from_millis(20);
 const JITTER: Duration = Duration::from_millis(10);
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 2428);
@@ -28,6 +26,8 @@ const SEEN: u64 = 2 * REPLAY_WINDOW;
 /// See the module.
 pub(crate) struct World {
     pub(crate) now: Timestamp,
+    /// So many of a thousand datagrams are lost.
+    pub(crate) loss: u64,
     dice: Dice,
     hub: Option<Hub>,
     config: hub::Config,
@@ -41,7 +41,9 @@ pub(crate) struct World {
     /// Processes that got no answer to their first join.
     pub(crate) unreachable: u64,
     processes: u32,
-    buffer: Vec<u8>,
+    /// What the hub and what the sessions write into: each is on its own account.
+    from_hub: Vec<u8>,
+    from_sessions: Vec<u8>,
 }
 
 pub(crate) struct Peer {
@@ -76,6 +78,7 @@ impl World {
         let old = |id| Line { id: WallTime(id), from: "old".to_owned(), text: text(id) };
         let mut world = Self {
             now: Timestamp::from_micros(1_000_000),
+            loss: 0,
             dice: Dice::new(seed),
             hub: None,
             config,
@@ -87,7 +90,8 @@ impl World {
             sent: 0,
             unreachable: 0,
             processes: 0,
-            buffer: Vec::new(),
+            from_hub: Vec::new(),
+            from_sessions: Vec::new(),
         };
         world.start_server();
         world
@@ -201,11 +205,11 @@ impl World {
         }
     }
 
-    /// Sends what is in the buffer: one datagram, or several.
-    fn send(&mut self, from: SocketAddr, to: SocketAddr) {
-        for bytes in self.buffer.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
+    /// Sends one datagram, or several.
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, datagrams: &[u8]) {
+        for bytes in datagrams.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
             self.sent += 1;
-            if !self.dice.chance(LOSS) {
+            if !self.dice.chance(self.loss) {
                 let arrival = self.now + DELAY + self.dice.within(JITTER);
                 self.under_way.insert((arrival, self.sent), Packet { from, to, bytes });
             }
@@ -224,15 +228,13 @@ impl World {
             }
             on_account_of(Part::Server, || drop(event));
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.from_hub);
         while let Some(to) = on_account_of(Part::Server, || hub.poll_transmit(&mut buffer, now)) {
-            std::mem::swap(&mut self.buffer, &mut buffer);
             if let Destination::Datagram(path) = to {
-                self.send(SERVER.into(), path.remote);
+                self.send(SERVER.into(), path.remote, &buffer);
             }
-            std::mem::swap(&mut self.buffer, &mut buffer);
         }
-        self.buffer = buffer;
+        self.from_hub = buffer;
         self.hub = Some(hub);
     }
 
@@ -240,17 +242,15 @@ impl World {
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Session, Now)) {
         let now = self.wall();
         on_account_of(Part::Clients, || act(&mut self.peers[index].session, now));
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.from_sessions);
         let address = self.peers[index].address;
         loop {
             let session = &mut self.peers[index].session;
             let sent = on_account_of(Part::Clients, || session.poll_transmit(&mut buffer, now));
             let Some(to) = sent else { break };
-            std::mem::swap(&mut self.buffer, &mut buffer);
-            self.send(address, to);
-            std::mem::swap(&mut self.buffer, &mut buffer);
+            self.send(address, to, &buffer);
         }
-        self.buffer = buffer;
+        self.from_sessions = buffer;
         let peer = &mut self.peers[index];
         on_account_of(Part::Clients, || {
             while let Some(event) = peer.session.poll_event() {
