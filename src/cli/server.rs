@@ -66,6 +66,10 @@ pub struct ServerArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub max_peers_per_ip: u16,
+    /// After sending to the room wait this long before sending again, so that lines said meanwhile
+    /// travel together: for full rooms that are busy, 2ms is a good value [default: no wait]
+    #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = positive_duration)]
+    pub pace: Option<Duration>,
     /// Listen on UDP only
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
     pub no_tcp: bool,
@@ -102,6 +106,7 @@ impl ServerArgs {
             tcp: !self.no_tcp,
             discovery: !self.no_discovery,
             no_delay: network.no_delay == Switch::On,
+            pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),
             hub: hub::Config {

@@ -9,17 +9,21 @@
 //!        ◄─────────────────── Welcome  first message of the session, reliable
 //! ```
 
-use super::{Event, Hub, Peer, StreamId, cookie};
+use super::timers::Timer;
+use super::{Event, Hub, Peer, StreamId};
 use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
     Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
     encode_message,
 };
-use crate::registry::{Path, PeerId, Unavailable};
+use crate::registry::{Path, PeerId, Unavailable, same};
 use crate::time::{Now, WallTime, micros};
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;
+
+/// Refusals that follow the last one told sooner than this are counted and not told.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
@@ -96,11 +100,13 @@ impl Hub {
 
     /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
     /// arrives, also at another address that the client has by now; or its session is over already,
-    /// and this is an echo.
+    /// and this is an echo. Once the client has said anything in its session, joins do not move it: that
+    /// may be a copy of the one from where it was before.
     fn is_repeated(&mut self, join: &Join<'_>, path: Path) -> bool {
         let Some(peer) = self.nonces.get(&join.nonce).copied() else { return false };
         if let Some(id) = peer
             && self.is_on_datagrams(id)
+            && self.peers.get(&id).is_some_and(|peer| peer.link.stats().received == 0)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
         {
             self.relocate(id, path);
@@ -127,7 +133,7 @@ impl Hub {
         self.rng.fill_bytes(&mut token);
         let owner = self.registry.named(&nickname.key()).filter(|owner| {
             let entry = self.registry.entry(*owner);
-            entry.is_some_and(|entry| cookie::same(&entry.token, join.resume))
+            entry.is_some_and(|entry| same(&entry.token, join.resume))
         });
         if let Some(owner) = owner {
             return self.take_over(owner, join, path, entrance, now);
@@ -135,7 +141,7 @@ impl Hub {
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
             Ok(id) => {
-                self.enter(id, join, entrance, now);
+                self.enter(id, join, path, entrance, now);
                 self.welcome(id, join, true);
                 let nickname = nickname.to_string();
                 let peers = self.room.len();
@@ -153,7 +159,7 @@ impl Hub {
         self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
-        self.enter(id, join, entrance, now);
+        self.enter(id, join, path, entrance, now);
         self.welcome(id, join, false);
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
@@ -162,7 +168,7 @@ impl Hub {
     }
 
     /// Makes the session.
-    fn enter(&mut self, id: PeerId, join: &Join<'_>, entrance: Entrance, now: Now) {
+    fn enter(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 (Channel::Datagrams(self.open_datagram_link(now.mono).into()), None)
@@ -179,7 +185,17 @@ impl Hub {
         // A peer that takes over may still stand in the queue; then it stands there twice.
         self.peers.insert(
             id,
-            Peer { link, stream, delivery, nonce, closing: None, too_slow: false, dirty: false },
+            Peer {
+                link,
+                stream,
+                path,
+                timer: Timer::default(),
+                delivery,
+                nonce,
+                closing: None,
+                too_slow: false,
+                dirty: false,
+            },
         );
         self.touch(id);
     }
@@ -228,7 +244,10 @@ impl Hub {
             Entrance::Datagrams => self.send_stateless(path, 0, &frame, now),
             Entrance::Stream(stream) => self.refuse_stream(stream, &frame),
         }
-        self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+        if self.refusal_told.is_none_or(|at| at + REFUSAL_PAUSE <= now.mono) {
+            self.refusal_told = Some(now.mono);
+            self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+        }
     }
 }
 

@@ -39,7 +39,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use streams::Streams;
-use timers::Timers;
+use timers::{Timer, Timers};
 
 /// Nonces of ended sessions that are remembered at most.
 const MAX_SPENT_NONCES: usize = 4_096;
@@ -89,7 +89,8 @@ pub enum Event {
         /// Where to.
         path: Path,
     },
-    /// Somebody was not let in.
+    /// Somebody was not let in. At most ten a second are told, for a log must not be filled by who
+    /// only asks.
     Refused {
         /// From here.
         path: Path,
@@ -137,6 +138,9 @@ struct Peer {
     link: Channel,
     /// The connection, if it came over one.
     stream: Option<StreamId>,
+    /// Where it is; the registry knows it too, and is asked less often.
+    path: Path,
+    timer: Timer,
     /// How it wants chat lines delivered.
     delivery: Delivery,
     nonce: u64,
@@ -149,6 +153,37 @@ struct Peer {
 }
 
 impl Peer {
+    /// Queues a post for this peer, who may be about to go. False when the queue did not take it.
+    fn take(&mut self, post: &Post) -> bool {
+        if self.closing.is_some() {
+            return true;
+        }
+        let payload = post.payload.clone();
+        let outcome = match post.kind {
+            Kind::Line => self.link.send(payload, self.delivery, None),
+            Kind::Control => self.link.send(payload, Delivery::ReliableOrdered, None),
+            Kind::Probe => self.link.send(payload, Delivery::Unreliable, None),
+            Kind::Briefing => self.link.send_regardless(payload),
+        };
+        let Err(error) = outcome else { return true };
+        log::debug!("a message was not queued: {error}");
+        // What is promised to arrive cannot be left out: the session is over instead, and the peer
+        // told so by a `Reset` when it is heard again.
+        self.too_slow |= match post.kind {
+            Kind::Line => self.delivery != Delivery::Unreliable,
+            Kind::Probe => false,
+            Kind::Control | Kind::Briefing => true,
+        };
+        false
+    }
+
+    /// The link may have something to send, or another timeout.
+    fn touch(&mut self, id: PeerId, dirty: &mut VecDeque<PeerId>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(id);
+        }
+    }
+
     fn transport(&self) -> Transport {
         if self.stream.is_some() { Transport::Tcp } else { Transport::Udp }
     }
@@ -178,6 +213,8 @@ pub struct Hub {
     stateless: VecDeque<(Path, Vec<u8>)>,
     streams: Streams,
     events: VecDeque<Event>,
+    /// When a refusal was told last.
+    refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
 }
@@ -202,6 +239,7 @@ impl Hub {
             stateless: VecDeque::new(),
             streams: Streams::default(),
             events: VecDeque::new(),
+            refusal_told: None,
             shutting_down: false,
             counters: Counters::default(),
         }
@@ -212,8 +250,11 @@ impl Hub {
         while let Some(peer) = self.registry.expired(now.mono) {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
-        while let Some(id) = self.timers.pop_due(now.mono) {
+        while let Some(id) = self.timers.pop(now.mono) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if !self.timers.is_due(id, &mut peer.timer, now.mono) {
+                continue;
+            }
             peer.link.handle_timeout(now.mono);
             if !self.end_if_due(id, now.mono) {
                 self.touch(id);
@@ -255,25 +296,33 @@ impl Hub {
         self.events.pop_front()
     }
 
-    /// Puts the next datagram into `buffer` and says where it goes.
+    /// Puts the next datagrams for one peer into `buffer` and says where they go: each of them has
+    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes but the last. For a connection
+    /// it is the next bytes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
         while let Some(id) = self.dirty.front().copied() {
-            if let Some(peer) = self.peers.get_mut(&id) {
-                if peer.link.poll_transmit(buffer, now.mono) {
-                    let datagram = || Some(Destination::Datagram(self.registry.entry(id)?.path));
-                    return peer.stream.map(Destination::Stream).or_else(datagram);
-                }
+            let Some(peer) = self.peers.get_mut(&id) else {
+                self.dirty.pop_front();
+                continue;
+            };
+            let sent = peer.link.poll_transmit(buffer, now.mono);
+            let wake = peer.link.poll_timeout();
+            // There may be more for it; else it is done, until something happens.
+            if !sent || wake.is_none_or(|at| at > now.mono) {
                 peer.dirty = false;
-                let wake = peer.link.poll_timeout();
+                self.dirty.pop_front();
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
-                self.timers.set(id, wake);
+                self.timers.set(id, &mut peer.timer, wake);
             }
-            self.dirty.pop_front();
+            if sent {
+                let datagrams = Destination::Datagram(peer.path);
+                return Some(peer.stream.map_or(datagrams, Destination::Stream));
+            }
         }
         self.streams.poll_transmit(buffer)
     }
@@ -345,36 +394,17 @@ impl Hub {
     }
 
     fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
-        let recipients: Vec<PeerId> =
-            self.peers.keys().copied().filter(|id| Some(*id) != except).collect();
-        for id in recipients {
-            self.deliver(id, post);
+        for (id, peer) in self.peers.iter_mut().filter(|(id, _)| Some(**id) != except) {
+            self.counters.overflowed += u64::from(!peer.take(post));
+            peer.touch(*id, &mut self.dirty);
         }
     }
 
     fn deliver(&mut self, id: PeerId, post: &Post) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
-            return;
-        };
-        let payload = post.payload.clone();
-        let outcome = match post.kind {
-            Kind::Line => peer.link.send(payload, peer.delivery, None),
-            Kind::Control => peer.link.send(payload, Delivery::ReliableOrdered, None),
-            Kind::Probe => peer.link.send(payload, Delivery::Unreliable, None),
-            Kind::Briefing => peer.link.send_regardless(payload),
-        };
-        if let Err(error) = outcome {
-            log::debug!("a message to peer {} was not queued: {error}", id.0);
-            self.counters.overflowed += 1;
-            // What is promised to arrive cannot be left out: the session is over instead, and
-            // the peer told so by a `Reset` when it is heard again.
-            peer.too_slow |= match post.kind {
-                Kind::Line => peer.delivery != Delivery::Unreliable,
-                Kind::Probe => false,
-                Kind::Control | Kind::Briefing => true,
-            };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            self.counters.overflowed += u64::from(!peer.take(post));
+            peer.touch(id, &mut self.dirty);
         }
-        self.touch(id);
     }
 
     /// Ends a session in order: the last message leaves, and the session with it a little later.
@@ -405,13 +435,13 @@ impl Hub {
 
     fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
         self.registry.remove(id, hold_name, now);
-        self.timers.set(id, None);
         self.end_session(id, now);
     }
 
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
+        self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);
         if let Some(stream) = peer.stream {
@@ -435,12 +465,10 @@ impl Hub {
         }
     }
 
-    /// The link of this peer may have something to send, or another timeout.
+    /// See [`Peer::touch`].
     fn touch(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id)
-            && !std::mem::replace(&mut peer.dirty, true)
-        {
-            self.dirty.push_back(id);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.touch(id, &mut self.dirty);
         }
     }
 

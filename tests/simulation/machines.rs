@@ -73,6 +73,7 @@ pub(crate) fn sleep(seed: u64, verbose: bool) -> u64 {
         client.stopped = false;
         if dice.chance(500) {
             client.slept += world.now.since(asleep);
+            client.wake = client.poll_timeout();
         }
         world.run_until("who slept is back", 5 * SECOND, |world| {
             world.clients[sleeper].record.welcomes > welcomes

@@ -79,6 +79,9 @@ pub struct Session {
     nickname: Option<String>,
     token: Option<Token>,
     own: OwnLines,
+    /// Since the last replay that was told to its end, the server once had not all that was said: a
+    /// replay that was cut off, though the next one may lack nothing of what came later.
+    incomplete: bool,
     seen: Seen,
     gaps: Gaps,
     questions: Questions,
@@ -109,6 +112,7 @@ impl Session {
             nickname: None,
             token: None,
             own: OwnLines::default(),
+            incomplete: false,
             seen,
             gaps: Gaps::default(),
             questions: Questions::default(),
