@@ -54,6 +54,8 @@ pub(crate) struct Network {
     pub(crate) impairment: Impairment,
     /// Nothing passes from or to these.
     pub(crate) cut_off: BTreeSet<SocketAddr>,
+    /// Nothing longer than this passes from or to these, and nobody is told (RFC 2923, 2.1).
+    pub(crate) narrow: BTreeMap<SocketAddr, usize>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     /// Of everything that was sent: FNV-1a, eight bytes at a time.
@@ -68,6 +70,7 @@ impl Network {
         Self {
             impairment,
             cut_off: BTreeSet::new(),
+            narrow: BTreeMap::new(),
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             sent: 0,
@@ -81,6 +84,9 @@ impl Network {
         let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
+            let length = packet.bytes.len();
+            let too_long = |end| self.narrow.get(end).is_some_and(|most| length > *most);
+            let cut = cut || [&packet.from, &packet.to].into_iter().any(too_long);
             if cut || dice.chance(self.impairment.loss) {
                 continue;
             }
