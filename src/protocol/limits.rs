@@ -45,7 +45,7 @@ pub const NAME_HOLD: Duration = Duration::from_secs(30);
 /// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 /// The same where nothing waits for it: all that came was sent once.
-pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(250);
+pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
 /// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
 pub const ACK_DATAGRAMS: u64 = 32;
 /// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
