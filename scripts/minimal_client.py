@@ -15,10 +15,10 @@ FRAMES = [frame.split() for frame in """Padding bytes, Heartbeat, Once bytes, Un
     Join u64 bytes string 0-2 bytes u64 u16, Challenge u64 20, Refused u64 0-5 string, PathChallenge 8, PathResponse 8,
     Reset""".split(",")]
 MESSAGES = [message.split() for message in """Welcome u64 u16 16 string string u32 u32 u16 u16 u16 u16 bool u64, Present
-    u16 string u16, History u64 string string, Joined u16 string u16 u16, Left u16 string u16 u16 0-2, Line u64 u32 u16
+    u16 string u16, History u64 string string, Joined u16 string u16 u16, Left u16 string u16 u16 0-3, Line u64 u32 u16
     u16 string string, Accepted u16 u64, Whisper u64 u32 u16 string string, Whispered u16 u64 string string, NotHere u16
-    string, Notice string, Closing 0-2 string""".split(",")]
-LARGEST = {"u16": 2**16 - 1, "u32": 2**32 - 1, "u64": 2**64 - 1, "bool": 1, "0-2": 2, "0-5": 5}
+    string, Notice string, Closing 0-3 string""".split(",")]
+LARGEST = {"u16": 2**16 - 1, "u32": 2**32 - 1, "u64": 2**64 - 1, "bool": 1, "0-2": 2, "0-3": 3, "0-5": 5}
 SHOWN = {"Welcome": "* welcome to {5}, {4}: {10} here", "Joined": "* {2} joined, {4} here", "Notice": "! {1}",
          "Left": "* {2} left, {4} here", "History": "{2}: {3}", "Line": "{5}: {6}", "Whisper": "{4} whispers: {5}"}
 UNSAFE = [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
@@ -82,7 +82,7 @@ class Client:
         self.outbox, self.id, self.carriers = [], 0, []  # our messages; the first one's id; datagrams that had it
         self.number, self.unconfirmed = 0, set()  # our next line's number, and those not Accepted yet (§6)
         self.typed, self.leaving, self.leave_by, self.heartbeat = queue.SimpleQueue(), False, None, 1
-        self.heard, self.silent, self.due, self.begun, self.asked = time.monotonic(), JOIN_TIMEOUT, 0, 0, 0
+        self.heard, self.silent, self.due, self.begun, self.asked, self.gap = time.monotonic(), JOIN_TIMEOUT, 0, 0, 0, 0
 
     def send(self, frames=b""):
         header = [self.session, 0, 0, 0, 0, 0, 0]
@@ -118,7 +118,7 @@ class Client:
             self.received |= 1 << age
             if flags & ACK and any((bitmap << 1 | 1) >> (acked - carrier) % 2**32 & 1 for carrier in self.carriers):
                 del self.outbox[0], self.carriers[:]  # it is there: on to the next one (§12, no. 6)
-                self.id, self.due = (self.id + 1) % 2**16, 0
+                self.id, self.due = (self.id + 1) % 2**16, self.begun + self.gap
             for number, payload in (frame[1:] for frame in frames if frame[0] in ("Ordered", "Unordered")):
                 if 0 <= ahead(number, self.next, 16) < WINDOW:  # else it was here before (§7.4)
                     self.early[number] = payload
@@ -134,7 +134,7 @@ class Client:
         if name in SHOWN:
             show(SHOWN[name].format(name, *fields))
         if name == "Welcome":
-            self.heartbeat, self.silent = fields[5] / 1000, max(SILENT, 1.5 * fields[6] / 1000)  # §7.1
+            self.heartbeat, self.silent, self.gap = fields[5] / 1e3, max(SILENT, fields[6] / 667), 1 / (fields[8] or 1e9)
         elif name == "Accepted":
             self.unconfirmed.discard(fields[0])
         elif name == "Closing":  # §7.11

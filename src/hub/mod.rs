@@ -15,6 +15,7 @@
 //! `poll_transmit`, then sleep until `poll_timeout`. The hub never reads a clock, opens a socket,
 //! or spawns; the same calls with the same arguments give the same output.
 
+mod allowance;
 mod cookie;
 mod datagrams;
 mod discovery;
@@ -28,11 +29,13 @@ mod timers;
 pub use streams::StreamId;
 
 use crate::link::{Channel, Link, Role};
+use crate::pace::Limit;
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
+use allowance::Allowance;
 use cookie::Cookies;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -55,6 +58,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// Lines replayed to newcomers.
     pub replay: usize,
+    /// How fast a member may speak; none: as fast as it likes.
+    pub limit: Option<Limit>,
     /// The port where joins are taken, for those who look for servers; none: they get no answer.
     pub discovery: Option<u16>,
 }
@@ -140,6 +145,7 @@ struct Peer {
     /// How it wants chat lines delivered.
     delivery: Delivery,
     nonce: u64,
+    allowance: Allowance,
     /// It has said goodbye, or was told to go: forgotten at this time at the latest.
     closing: Option<Timestamp>,
     /// Something that must not be lost did not fit the queue: to be dropped.
@@ -379,6 +385,7 @@ impl Hub {
         let message = encode_message(&ServerMessage::Closing { reason, detail });
         let _ = peer.link.send_regardless(message.into());
         peer.closing = Some(now + LEAVE_TIMEOUT);
+        self.settle(id, reason, now);
         self.registry.retire(id);
         self.touch(id);
         self.announce_departure(id, reason);
@@ -386,6 +393,7 @@ impl Hub {
 
     /// Ends a session whose other end is not there any more.
     fn drop_peer(&mut self, id: PeerId, reason: LeaveReason, now: Timestamp) {
+        self.settle(id, reason, now);
         self.forget(id, true, now);
         self.announce_departure(id, reason);
     }

@@ -219,6 +219,7 @@ fn report(event: &Event) {
                 LeaveReason::Quit => "",
                 LeaveReason::Timeout => " (timed out)",
                 LeaveReason::Shutdown => " (closing)",
+                LeaveReason::Flood => " (flooded the room)",
             };
             log::info!("{nickname} left{how}, {peers} here");
         }

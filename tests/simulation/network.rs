@@ -54,6 +54,8 @@ pub(crate) struct Network {
     pub(crate) impairment: Impairment,
     /// Nothing passes from or to these.
     pub(crate) cut_off: BTreeSet<SocketAddr>,
+    /// Nothing arrives before: it is kept, and comes all at once.
+    pub(crate) held_until: Timestamp,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     /// Of everything that was sent: FNV-1a.
@@ -66,6 +68,7 @@ impl Network {
         Self {
             impairment,
             cut_off: BTreeSet::new(),
+            held_until: Timestamp::ZERO,
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             sent: 0,
@@ -86,7 +89,7 @@ impl Network {
             }
             let arrival = now + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
-            self.under_way.insert((arrival, self.sent), packet);
+            self.under_way.insert((arrival.max(self.held_until), self.sent), packet);
         }
     }
 

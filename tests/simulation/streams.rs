@@ -115,6 +115,11 @@ impl World {
         }
     }
 
+    /// The server reads nothing any more, or again.
+    pub(crate) fn stall_all(&mut self, stalled: bool) {
+        self.wires.all().for_each(|wire| wire.stall(End::Server, stalled));
+    }
+
     /// A connection breaks for no reason that its ends could see.
     pub(crate) fn break_off(&mut self, client: usize) {
         let (wires, mut weather) = self.wires();

@@ -179,6 +179,11 @@ impl Wire {
         }
     }
 
+    /// Whether the kernel has taken all that was written.
+    pub(crate) fn is_clear(&mut self, to: End) -> bool {
+        self.pipe(to).unsent.is_empty()
+    }
+
     pub(crate) fn stall(&mut self, to: End, stalled: bool) {
         self.pipe(to).stalled = stalled;
     }

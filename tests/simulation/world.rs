@@ -9,6 +9,7 @@ use crate::network::{Impairment, Network, Packet};
 use crate::wires::Wires;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
+use chatagram::pace::Limit;
 use chatagram::protocol::Delivery;
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::Past;
@@ -63,6 +64,7 @@ impl World {
                     heartbeat,
                     capacity,
                     replay: 10,
+                    limit: Some(Limit::USUAL),
                     discovery: Some(2428),
                 },
                 history: Vec::new(),
@@ -78,6 +80,12 @@ impl World {
         };
         world.start_server();
         world
+    }
+
+    /// Another server, with this limit for each member.
+    pub(crate) fn limit(&mut self, limit: Option<Limit>) {
+        self.server.config.limit = limit;
+        self.start_server();
     }
 
     /// Starts the server with whatever its history has.
