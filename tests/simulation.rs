@@ -99,6 +99,15 @@ fn who_waits_is_never_dropped_whatever_the_network_does() {
     for_every_fifth_seed("who_waits_is_never_dropped_whatever_the_network_does", floods::talkative);
 }
 
+#[test]
+fn bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it() {
+    for_seeds(
+        50,
+        "bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it",
+        floods::bulk,
+    );
+}
+
 /// The 99th percentile of what the others wait for each other grows by a tenth at most.
 #[test]
 fn others_do_not_feel_a_flood_nor_a_standstill() {

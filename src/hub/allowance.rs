@@ -17,8 +17,9 @@ const SMALL: Duration = Duration::from_secs(1);
 /// What a peer has used of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
-    /// None: there is no limit.
-    bucket: Option<Bucket>,
+    bucket: Bucket,
+    /// The limit is one. Else the bucket tells those who say no more than people do from others.
+    limited: bool,
     /// Until when it has been told to wait.
     told: Timestamp,
     /// Answers to pings of others that it was asked for and has not given: these are free.
@@ -27,8 +28,23 @@ pub(super) struct Allowance {
 
 impl Allowance {
     pub(super) fn new(limit: Option<Limit>, now: Timestamp) -> Self {
-        let bucket = limit.map(|limit| Bucket::new(limit, now));
-        Self { bucket, told: Timestamp::ZERO, owed: 0 }
+        let bucket = Bucket::new(limit.unwrap_or(Limit::USUAL), now);
+        Self { bucket, limited: limit.is_some(), told: Timestamp::ZERO, owed: 0 }
+    }
+
+    /// Where there is no limit: whether its next message is among those that would be within the usual
+    /// one. Where there is one all are.
+    pub(super) fn is_modest(&mut self, now: Timestamp) -> bool {
+        let modest = self.limited || self.bucket.ready() <= now;
+        if modest && !self.limited {
+            self.bucket.take(now);
+        }
+        modest
+    }
+
+    /// When it will be modest again, unless there is a limit anyway.
+    pub(super) fn ready(&self) -> Option<Timestamp> {
+        (!self.limited).then(|| self.bucket.ready())
     }
 
     /// The peer is asked for an answer.
@@ -44,7 +60,7 @@ impl Allowance {
     }
 
     fn debt(&self, now: Timestamp) -> Duration {
-        self.bucket.map_or(Duration::ZERO, |bucket| bucket.debt(now))
+        if self.limited { self.bucket.debt(now) } else { Duration::ZERO }
     }
 }
 
@@ -63,7 +79,10 @@ impl Hub {
             Some(ClientMessage::Leave { .. }) => true,
             _ => false,
         };
-        let Some(bucket) = allowance.bucket.as_mut().filter(|_| !free) else { return true };
+        if free || !allowance.limited {
+            return true;
+        }
+        let bucket = &mut allowance.bucket;
         bucket.take(now);
         if bucket.is_broken(now) {
             log::info!("peer {} says more than it may, and does not wait: dropped", id.0);
@@ -76,16 +95,21 @@ impl Hub {
             return false;
         }
         let debt = bucket.debt(now);
-        let until = now + debt;
-        // It is told again when that is over, or no longer nearly true.
-        if until > now && (allowance.told <= now || allowance.told + SMALL <= until) {
-            allowance.told = until;
+        self.slow_down(id, debt, now);
+        true
+    }
+
+    /// Asks a peer to wait. It is asked again when that is over, or no longer nearly true.
+    pub(super) fn slow_down(&mut self, id: PeerId, wait: Duration, now: Timestamp) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let (told, until) = (peer.allowance.told, now + wait);
+        if until > now && (told <= now || told + SMALL <= until) {
+            peer.allowance.told = until;
             // Rounded up: who waits so long owes nothing.
-            let wait_ms = u16::try_from(micros(debt).div_ceil(1_000)).unwrap_or(u16::MAX);
+            let wait_ms = u16::try_from(micros(wait).div_ceil(1_000)).unwrap_or(u16::MAX);
             let payload = encode_message(&ServerMessage::Slow { wait_ms }).into();
             self.deliver(id, &Post { to: Recipients::One(id), kind: Kind::Control, payload });
         }
-        true
     }
 
     /// A peer goes. A bucket is not emptied by leaving: what is owed keeps its address out.

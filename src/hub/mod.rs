@@ -7,6 +7,7 @@
 //!                 └► a session:  datagrams.rs, by its path ─► link.receive ─► requests.rs ─► room
 //! handle_probe    ─► discovery.rs: here is a server
 //! handle_stream_* ─► streams.rs: the same for connections, without the challenge
+//!                    allowance.rs, pressure.rs: how fast may it speak? ─► later, or never
 //! room's posts ─► links of the recipients ─► poll_transmit
 //! ```
 //!
@@ -20,6 +21,7 @@ mod cookie;
 mod datagrams;
 mod discovery;
 mod handshake;
+mod pressure;
 mod requests;
 mod streams;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
+use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -183,6 +186,9 @@ pub struct Hub {
     /// Answers to those who have no session. At most one for each datagram that came in.
     stateless: VecDeque<(Path, Vec<u8>)>,
     streams: Streams,
+    pressure: Pressure,
+    /// The last moment it was told.
+    now: Timestamp,
     events: VecDeque<Event>,
     shutting_down: bool,
     counters: Counters,
@@ -207,6 +213,8 @@ impl Hub {
             timers: Timers::default(),
             stateless: VecDeque::new(),
             streams: Streams::default(),
+            pressure: Pressure::default(),
+            now: now.mono,
             events: VecDeque::new(),
             shutting_down: false,
             counters: Counters::default(),
@@ -215,6 +223,7 @@ impl Hub {
 
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now.mono;
         while let Some(peer) = self.registry.expired(now.mono) {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
@@ -226,6 +235,7 @@ impl Hub {
             }
         }
         self.cut_off_waiting(now.mono);
+        self.read_on(now);
         self.deliver_posts();
     }
 
@@ -272,6 +282,7 @@ impl Hub {
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, wake);
+                self.feel_pressure(id, now.mono);
             }
             self.dirty.pop_front();
         }
@@ -283,8 +294,9 @@ impl Hub {
         if !(self.stateless.is_empty() && self.dirty.is_empty() && self.events.is_empty()) {
             return Some(Timestamp::ZERO);
         }
-        let streams = self.streams.poll_timeout();
-        [self.timers.next(), self.registry.poll_timeout(), streams].into_iter().flatten().min()
+        let (streams, held) = (self.streams.poll_timeout(), self.held_until());
+        let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held];
+        timers.into_iter().flatten().min()
     }
 
     /// The counters so far.
@@ -310,13 +322,18 @@ impl Hub {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    /// Carries out what a peer's link received.
+    /// Carries out what a peer's link received, as far as it may go on.
     fn handle_messages(&mut self, id: PeerId, now: Now) {
-        while let Some(received) =
-            self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received())
-        {
-            self.handle_message(id, &received.payload, now);
-        }
+        let is_next = |hub: &Self| hub.peers.get(&id).is_some_and(|it| it.link.has_received());
+        while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
+    }
+
+    /// Carries out the next message that a peer's link received, if there is one.
+    fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
+        let received = self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received());
+        received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
+        self.deliver_posts();
+        received.is_some()
     }
 
     /// Gives the room's posts to the links of those they are for.
@@ -374,6 +391,7 @@ impl Hub {
                 Kind::Control | Kind::Briefing => true,
             };
         }
+        self.feel_pressure(id, self.now);
         self.touch(id);
     }
 
@@ -414,6 +432,7 @@ impl Hub {
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
+        self.pressure.forget(id);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);
         if let Some(stream) = peer.stream {

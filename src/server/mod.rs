@@ -179,6 +179,7 @@ impl Server {
             }
             self.hub.handle_timeout(now);
             self.flush(&mut buffer, now);
+            backlog.extend(self.doors.readable(&self.hub));
             let closing = self.hub.is_finished();
             self.drops.report(&self.hub.counters(), now.mono, closing);
         }

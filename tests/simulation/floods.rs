@@ -188,6 +188,70 @@ pub(crate) fn latencies(beside: Beside, tcp: bool, seed: u64, verbose: bool) -> 
     both.into_iter().flatten().copied().collect()
 }
 
+/// Where nobody is limited, some say half a megabyte as fast as their transport takes it, and somebody has a line
+/// too narrow for that. All of it arrives there; and who says little waits for none of it.
+pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.limit(None);
+    let (slow, modest, fast) = (0, 1, 2);
+    for (index, name) in NAMES[..4 + dice.below(3)].iter().enumerate() {
+        // The buffers of a connection here can be of any size, and what is small is not fast.
+        world.tcp = if [modest, fast].contains(&index) { 0 } else { 500 };
+        let reliable = MODES[1 + dice.below(2)];
+        let mode = if index > fast && dice.chance(300) { Delivery::Unreliable } else { reliable };
+        world.start_client(name, mode, &[]);
+        let last = world.clients.len() - 1;
+        world.clients[last].clock = world.server.clock;
+    }
+    everybody_comes(&mut world);
+    let senders: Vec<_> = (fast + 1..world.clients.len()).collect();
+    // 1,200 bytes in 12 ms are 0.8 Mbit/s; so are 8,000 in 80 ms.
+    if let Some((_, wire)) = world.wires.of(slow) {
+        wire.widen(8_000);
+    }
+    let address = world.clients[slow].address;
+    world.network.narrow.insert(address, (12 * MILLISECOND, world.now));
+    let each = 500 / senders.len() as u64;
+    for turn in 0.. {
+        let left: Vec<_> = senders.iter().copied().filter(|s| said(&world, *s) < each).collect();
+        if left.is_empty() {
+            break;
+        }
+        for sender in left {
+            while said(&world, sender) < each && talk(&mut world, sender, &"x".repeat(900)) {}
+        }
+        if turn % 20 == 0 {
+            assert!(talk(&mut world, modest, ""));
+        }
+        world.stall(slow, turn % 8 != 0);
+        world.run_for(10 * MILLISECOND);
+        assert!(turn < 60_000, "they do not get on");
+    }
+    world.stall(slow, false);
+    settle(&mut world);
+    let records: Vec<_> = world.clients.iter().map(|client| &client.record).collect();
+    for (index, record) in records.iter().enumerate() {
+        assert!(record.departed.is_empty() && record.welcomes == 1, "{index} lost somebody");
+    }
+    for sender in &senders {
+        for reader in [slow, modest, fast] {
+            let said = world.log.lines.iter().filter(|line| line.from == NAMES[*sender]).count();
+            assert_eq!(records[reader].account(records[*sender]).0, said as u64);
+            let unreliable = world.clients[*sender].session.delivery() == Delivery::Unreliable;
+            assert!(unreliable || said as u64 == each, "{said} of {each}");
+        }
+    }
+    let waits = records[fast].latencies(records[modest]);
+    assert!(waits.iter().all(|wait| *wait < 500_000), "who says little waited: {waits:?}");
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
+fn said(world: &World, index: usize) -> u64 {
+    world.clients[index].record.said()
+}
+
 /// Sends a line past a session that would have waited.
 fn shout(world: &mut World, index: usize, number: &mut u32) {
     let client = &mut world.clients[index];

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Datagrams that wait before a narrow line at most.
+const MAX_WAITING: u32 = 60;
+
 /// What a network does to datagrams, each chance in a thousand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Impairment {
@@ -56,6 +59,8 @@ pub(crate) struct Network {
     pub(crate) cut_off: BTreeSet<SocketAddr>,
     /// Nothing arrives before: it is kept, and comes all at once.
     pub(crate) held_until: Timestamp,
+    /// Lines that take a while for each datagram, and when they will have taken the last one.
+    pub(crate) narrow: BTreeMap<SocketAddr, (Duration, Timestamp)>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     /// Of everything that was sent: FNV-1a.
@@ -69,6 +74,7 @@ impl Network {
             impairment,
             cut_off: BTreeSet::new(),
             held_until: Timestamp::ZERO,
+            narrow: BTreeMap::new(),
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             sent: 0,
@@ -87,7 +93,14 @@ impl Network {
             if dice.chance(self.impairment.corrupt) {
                 damage(&mut packet.bytes, dice);
             }
-            let arrival = now + self.impairment.delay + dice.within(self.impairment.jitter);
+            if let Some((each, free)) = self.narrow.get_mut(&packet.to) {
+                if free.since(now) > *each * MAX_WAITING {
+                    continue;
+                }
+                *free = now.max(*free) + *each;
+            }
+            let queued = self.narrow.get(&packet.to).map_or(now, |(_, free)| *free);
+            let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
             self.under_way.insert((arrival.max(self.held_until), self.sent), packet);
         }

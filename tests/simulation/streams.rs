@@ -132,7 +132,11 @@ impl World {
     pub(crate) fn next_signal(&self) -> Option<(Timestamp, u64, End)> {
         let cut_off = &self.network.cut_off;
         let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
-        self.wires.next_arrival(|wire, end| {
+        let hub = self.server.hub.as_ref();
+        self.wires.next_arrival(|id, wire, end| {
+            if end == End::Server && hub.is_some_and(|hub| !hub.reads(StreamId(id))) {
+                return false;
+            }
             let cut = cut_off.contains(&wire.address) || cut_off.contains(&self.server.address);
             !cut && (end == End::Server || !stopped(wire))
         })
