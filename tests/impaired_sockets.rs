@@ -2,7 +2,7 @@
 //! others.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use chatagram::net::{BadNetwork, Clock, Datagrams, End, Socket};
+use chatagram::net::{BadNetwork, Clock, Datagrams, End, Incoming, Socket};
 use chatagram::time::Timestamp;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -34,12 +34,15 @@ fn read(socket: &UdpSocket) -> u8 {
 
 /// All that comes in until nothing has come for as long as the kernel may take.
 fn come_in(datagrams: &mut Datagrams, count: usize, now: Timestamp) -> Vec<u8> {
-    let mut buffer = Vec::new();
+    let mut incoming = Incoming::default();
     let mut seen = Vec::new();
     let clock = Clock::start();
     while seen.len() < count && clock.now().mono < Timestamp::from_micros(10_000_000) {
-        while datagrams.receive(0, &mut buffer, now).unwrap().is_some() {
-            seen.push(buffer[0]);
+        while let Some((_, bytes)) = datagrams.receive(0, &mut incoming, now).unwrap() {
+            seen.push(bytes[0]);
+        }
+        while let Some((_, _, bytes)) = datagrams.receive_due(now) {
+            seen.push(bytes[0]);
         }
     }
     seen
@@ -94,12 +97,10 @@ fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
     server.send_to(&[3], address).unwrap();
     // Taken in at 20 ms, so due at 70 ms.
     while client.poll_timeout() == Some(at(60)) && client.done().unwrap().down.packets == 0 {
-        assert_eq!(client.receive(0, &mut Vec::new(), at(20)).unwrap(), None);
+        assert_eq!(client.receive(0, &mut Incoming::default(), at(20)).unwrap(), None);
     }
-    assert!(client.receive_due(&mut Vec::new(), at(69)).is_none());
-    let mut buffer = Vec::new();
-    assert_eq!(client.receive_due(&mut buffer, at(70)), Some((0, to)));
-    assert_eq!(buffer, [3]);
+    assert!(client.receive_due(at(69)).is_none());
+    assert_eq!(client.receive_due(at(70)), Some((0, to, vec![3])));
 
     drop(client);
     assert_eq!(read(&server), 2, "a goodbye on its way arrives though its sender is gone");

@@ -1,7 +1,7 @@
 //! Looking for servers near here: a [`Search`] and the sockets it asks through.
 
 use crate::discovery::{Found, Search, Way, ways};
-use crate::net::{Clock, Poller, Ready, Socket, lan};
+use crate::net::{Clock, Incoming, Poller, Ready, Socket, lan};
 use std::io;
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
     }
     let mut search = Search::new(u64::from_be_bytes(nonce), wait, patience, clock.now().mono);
     let mut ready = Ready::new();
-    let mut buffer = Vec::new();
-    loop {
+    let mut incoming = Incoming::default();
+    'searching: loop {
         let now = clock.now().mono;
         if search.is_over(now) {
             return Ok(Outcome { found: search.into_found(), asked });
@@ -63,11 +63,11 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
         for index in &ready {
             let Some(socket) = sockets.get(*index).and_then(Option::as_ref) else { continue };
             // An interface that goes away meanwhile has no more answers.
-            while let Ok(Some(from)) = socket.receive(&mut buffer) {
+            while let Ok(Some((from, bytes))) = socket.receive(&mut incoming) {
                 let now = clock.now().mono;
-                search.handle_datagram(from, &buffer, now);
+                search.handle_datagram(from, bytes, now);
                 if search.is_over(now) {
-                    break;
+                    continue 'searching;
                 }
             }
         }

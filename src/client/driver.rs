@@ -10,8 +10,8 @@
 
 use super::session::{self, Session};
 use crate::net::{
-    BadNetwork, Clock, Datagrams, Done, End, Poller, Reading, Ready, ServerName, Socket, Stream,
-    Watch,
+    BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, ServerName, Socket,
+    Stream, Watch,
 };
 use crate::time::Now;
 use mio::Waker;
@@ -175,6 +175,7 @@ impl Driver {
     /// The receiver thread.
     fn receive(&self, mut poller: Poller) -> io::Result<()> {
         let mut ready = Ready::new();
+        let mut incoming = Incoming::default();
         let mut buffer = Vec::new();
         loop {
             let deadline = {
@@ -188,10 +189,12 @@ impl Driver {
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
             poller.wait(timeout, &mut ready)?;
             let mut turns = self.lock();
-            while let Some((_, from)) =
-                turns.datagrams.receive(SOCKET, &mut buffer, self.shared.clock.now().mono)?
-            {
-                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, &buffer, now));
+            let now = self.shared.clock.now().mono;
+            while let Some((from, bytes)) = turns.datagrams.receive(SOCKET, &mut incoming, now)? {
+                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, bytes, now));
+            }
+            while let Some((_, from, bytes)) = turns.datagrams.receive_due(now) {
+                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, &bytes, now));
             }
             if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
                 self.receive_stream(&mut turns, &mut buffer);

@@ -282,7 +282,9 @@ impl Hub {
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, wake);
-                self.feel_pressure(id, now.mono);
+                if !self.pressure.is_none() {
+                    self.feel_pressure(id, now.mono);
+                }
             }
             self.dirty.pop_front();
         }
@@ -380,6 +382,7 @@ impl Hub {
             Kind::Probe => peer.link.send(payload, Delivery::Unreliable, None),
             Kind::Briefing => peer.link.send_regardless(payload),
         };
+        let long = peer.link.queued_bytes() >= pressure::HIGH;
         if let Err(error) = outcome {
             log::debug!("a message to peer {} was not queued: {error}", id.0);
             self.counters.overflowed += 1;
@@ -391,7 +394,9 @@ impl Hub {
                 Kind::Control | Kind::Briefing => true,
             };
         }
-        self.feel_pressure(id, self.now);
+        if long {
+            self.feel_pressure(id, self.now);
+        }
         self.touch(id);
     }
 

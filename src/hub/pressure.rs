@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A queue this long is pressure, until it is no longer than `LOW`.
-const HIGH: usize = MAX_QUEUE_BYTES / 2;
+pub(super) const HIGH: usize = MAX_QUEUE_BYTES / 2;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
 /// Who does not take `STEP` bytes within `PATIENCE`, or three round trips, for what is lost takes its time, holds
 /// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`.
@@ -59,6 +59,11 @@ impl Pressure {
             }
             Some(_) => {}
         }
+    }
+
+    /// Whether no queue is long.
+    pub(super) fn is_none(&self) -> bool {
+        self.long.is_empty()
     }
 
     /// Whether what this peer said waits to be read.

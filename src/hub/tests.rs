@@ -4,7 +4,7 @@
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::pace::Limit;
-use crate::protocol::limits::{JOIN_SIZE, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
+use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,
     LeaveReason, Refusal, encode_message,
@@ -93,7 +93,7 @@ impl Room {
         for (port, peer) in &mut self.peers {
             peer.handle_timeout(now);
             while peer.poll_transmit(&mut bytes, now).is_some() {
-                self.up.push((*port, bytes.clone()));
+                self.up.extend(bytes.chunks(MAX_DATAGRAM).map(|it| (*port, it.to_vec())));
             }
         }
         self.up.retain(|(port, _)| Some(*port) != self.cut_off);
@@ -118,7 +118,7 @@ impl Room {
         let mut sent = Vec::new();
         let mut bytes = Vec::new();
         while let Some(Destination::Datagram(to)) = self.hub.poll_transmit(&mut bytes, self.now) {
-            sent.push((to.remote.port(), bytes.clone()));
+            sent.extend(bytes.chunks(MAX_DATAGRAM).map(|it| (to.remote.port(), it.to_vec())));
         }
         sent
     }

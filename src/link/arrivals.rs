@@ -1,14 +1,25 @@
 //! Which of the other end's datagrams have arrived, and what to acknowledge: the receiving half
 //! of the sequence number (RFC 9000 §13.2; the replay window as in RFC 4303 §3.4.3).
 
-use crate::protocol::limits::{MAX_ACK_DELAY, REPLAY_WINDOW};
+use crate::protocol::limits::{
+    ACK_BYTES, ACK_DATAGRAMS, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW,
+};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 const WORDS: usize = (REPLAY_WINDOW / 64) as usize;
-/// An acknowledgment leaves at the latest with every second datagram (RFC 9000 §13.2.2).
-const ACK_EVERY: u8 = 2;
+
+/// How long the other end should wait for an acknowledgment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// It will do nothing else with it than count: `LAZY_ACK_DELAY`.
+    Lazy,
+    /// Until then it keeps what it sent: `MAX_ACK_DELAY`.
+    Soon,
+    /// It asked, or wants to know that something is missing.
+    AtOnce,
+}
 
 /// What a sequence number turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +41,13 @@ pub(super) struct Arrivals {
     largest_at: Timestamp,
     /// Bit `sequence % REPLAY_WINDOW`; valid for the window that ends at `largest`.
     seen: [u64; WORDS],
-    unacknowledged: u8,
+    /// Datagrams that ask for an acknowledgment since the last one left, and their bytes.
+    unacknowledged: u64,
+    unacknowledged_bytes: u64,
+    /// Of these, those that want it soon.
+    unacknowledged_soon: u64,
+    /// When the last acknowledgment left.
+    acknowledged_at: Option<Timestamp>,
     due: Option<Timestamp>,
 }
 
@@ -74,11 +91,25 @@ impl Arrivals {
         self.largest.is_none_or(|largest| unwrap32(wire, largest) > largest)
     }
 
-    /// The datagram just registered asks for an acknowledgment: now, or when there is company.
-    pub(super) fn elicit(&mut self, at_once: bool, now: Timestamp) {
-        self.unacknowledged = self.unacknowledged.saturating_add(1);
-        let due =
-            if at_once || self.unacknowledged >= ACK_EVERY { now } else { now + MAX_ACK_DELAY };
+    /// The datagram just registered, of so many bytes, asks for an acknowledgment. Each costs a datagram,
+    /// so it waits: for one that leaves anyway, for others to be acknowledged with it, and for long
+    /// where nothing depends on it (RFC 9000 §13.2.2 leaves this to the receiver).
+    pub(super) fn elicit(&mut self, urgency: Urgency, bytes: usize, now: Timestamp) {
+        self.unacknowledged += 1;
+        self.unacknowledged_bytes += bytes as u64;
+        self.unacknowledged_soon += u64::from(urgency == Urgency::Soon);
+        let many = self.unacknowledged >= ACK_DATAGRAMS || self.unacknowledged_bytes >= ACK_BYTES;
+        let due = match urgency {
+            _ if many => now,
+            Urgency::AtOnce => now,
+            // The second one leaves no doubt about the round trip (RFC 9000 §13.2.2), but one such
+            // acknowledgment in a while is enough for that.
+            Urgency::Soon if self.unacknowledged_soon > 1 => {
+                self.acknowledged_at.map_or(now, |last| now.max(last + MAX_ACK_DELAY))
+            }
+            Urgency::Soon => now + MAX_ACK_DELAY,
+            Urgency::Lazy => now + LAZY_ACK_DELAY,
+        };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
@@ -95,7 +126,9 @@ impl Arrivals {
             .fold(0, |bits, i| bits | 1 << i);
         let delay = now.since(self.largest_at);
         self.due = None;
-        self.unacknowledged = 0;
+        (self.unacknowledged, self.unacknowledged_bytes) = (0, 0);
+        self.unacknowledged_soon = 0;
+        self.acknowledged_at = Some(now);
         Some((largest as u32, bitmap, delay))
     }
 
@@ -124,6 +157,7 @@ impl Arrivals {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -158,17 +192,40 @@ mod tests {
     }
 
     #[test]
-    fn the_second_datagram_is_acknowledged_at_once_the_first_a_little_later() {
-        let mut arrivals = Arrivals::default();
-        let at = Timestamp::from_micros(1_000);
-        arrivals.register(0, at);
-        arrivals.elicit(false, at);
-        assert_eq!(arrivals.due(), Some(at + MAX_ACK_DELAY));
-        arrivals.register(1, at);
-        arrivals.elicit(false, at);
-        assert_eq!(arrivals.due(), Some(at));
-        let later = at + Duration::from_millis(3);
-        assert_eq!(arrivals.acknowledge(later), Some((1, 1, Duration::from_millis(3))));
-        assert_eq!(arrivals.due(), None);
+    fn acknowledgments_wait_for_company_but_not_for_long() {
+        use Urgency::{AtOnce, Lazy, Soon};
+        let at = Timestamp::from_micros(1_000_000);
+        let pause = Duration::from_millis(10);
+        // Datagrams of these bytes and this urgency, and when the acknowledgment is due if the last
+        // one left a pause ago.
+        let cases: [(&[(usize, Urgency)], Duration); 7] = [
+            (&[(100, Soon)], MAX_ACK_DELAY),
+            (&[(100, Soon), (100, Soon)], MAX_ACK_DELAY - pause),
+            (&[(100, Lazy), (100, Lazy)], LAZY_ACK_DELAY),
+            (&[(100, Lazy), (100, Soon), (100, Lazy)], MAX_ACK_DELAY),
+            (&[(100, Lazy), (100, AtOnce)], Duration::ZERO),
+            (&[(1_200, Lazy); 8], Duration::ZERO),
+            (&[(100, Soon); 32], Duration::ZERO),
+        ];
+        for (datagrams, wait) in cases {
+            let mut arrivals =
+                Arrivals { acknowledged_at: Some(at - pause), ..Arrivals::default() };
+            for (sequence, (bytes, urgency)) in datagrams.iter().enumerate() {
+                assert!(arrivals.due() != Some(at), "not yet: {datagrams:?}");
+                arrivals.register(sequence as u32, at);
+                arrivals.elicit(*urgency, *bytes, at);
+            }
+            assert_eq!(arrivals.due(), Some(at + wait), "{datagrams:?}");
+            let later = at + Duration::from_millis(3);
+            let (ack, _, delay) = arrivals.acknowledge(later).unwrap();
+            assert_eq!((ack as usize, delay.as_millis()), (datagrams.len() - 1, 3));
+            assert_eq!(arrivals.due(), None);
+        }
+        let mut fresh = Arrivals::default();
+        for sequence in 0..2 {
+            fresh.register(sequence, at);
+            fresh.elicit(Soon, 100, at);
+        }
+        assert_eq!(fresh.due(), Some(at), "the second of all");
     }
 }

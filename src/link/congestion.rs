@@ -54,10 +54,11 @@ impl Default for Congestion {
 }
 
 impl Congestion {
-    /// Whether `waiting` bytes may leave in one datagram, or a full one if they are more. Less
-    /// does not leave: a sender held back sends few and full datagrams (as RFC 9293 §3.8.6.2.1).
-    pub(super) fn has_room_for(&self, waiting: usize) -> bool {
-        waiting.min(MAX_DATAGRAM) <= self.room()
+    /// Whether `waiting` bytes may leave in one datagram, or a full one if they are more, after `before`
+    /// bytes that leave as well. Less does not leave: a sender held back sends few and full datagrams
+    /// (as RFC 9293 §3.8.6.2.1).
+    pub(super) fn has_room_for(&self, before: usize, waiting: usize) -> bool {
+        before + waiting.min(MAX_DATAGRAM) <= self.room()
     }
 
     /// Bytes that may leave now.
@@ -175,10 +176,10 @@ mod tests {
     fn what_waits_leaves_when_all_of_it_fits_or_a_full_datagram() {
         let mut congestion = Congestion::default();
         congestion.on_sent(INITIAL_WINDOW - 200);
-        assert!(congestion.has_room_for(200) && !congestion.has_room_for(201));
-        assert!(!congestion.has_room_for(5_000));
+        assert!(congestion.has_room_for(0, 200) && !congestion.has_room_for(1, 200));
+        assert!(!congestion.has_room_for(0, 5_000));
         congestion.on_acked(1_000, at(0), at(100), RTT);
-        assert!(congestion.has_room_for(5_000));
+        assert!(congestion.has_room_for(0, 5_000));
     }
 
     #[test]

@@ -121,9 +121,9 @@ mod tests {
     #[test]
     fn nothing_beyond_the_window_is_kept() {
         let mut inbox = Inbox::default();
-        assert_eq!(inbox.announce(0), 63);
-        assert_eq!(receive(&mut inbox, 64, true, 0), (Placed::OutsideWindow, vec![]));
-        assert_eq!(receive(&mut inbox, 63, true, 0), (Placed::New, vec![]));
+        assert_eq!(inbox.announce(0), 255);
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 255, true, 0), (Placed::New, vec![]));
     }
 
     #[test]
@@ -132,11 +132,11 @@ mod tests {
         for id in 0..10 {
             receive(&mut inbox, id, true, 0);
         }
-        assert_eq!(inbox.announce(10), 63);
-        assert_eq!(receive(&mut inbox, 64, true, 0), (Placed::OutsideWindow, vec![]));
-        assert_eq!((inbox.announce(7), inbox.announce(9)), (66, 66));
-        assert_eq!(receive(&mut inbox, 66, true, 0), (Placed::New, vec![]));
-        assert_eq!(receive(&mut inbox, 67, true, 0), (Placed::OutsideWindow, vec![]));
-        assert_eq!(inbox.announce(0), 73);
+        assert_eq!(inbox.announce(10), 255);
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!((inbox.announce(7), inbox.announce(9)), (258, 258));
+        assert_eq!(receive(&mut inbox, 258, true, 0), (Placed::New, vec![]));
+        assert_eq!(receive(&mut inbox, 259, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(inbox.announce(0), 265);
     }
 }

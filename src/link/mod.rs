@@ -35,7 +35,7 @@ pub use stream::StreamLink;
 use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
 use crate::time::Timestamp;
-use arrivals::{Arrival, Arrivals};
+use arrivals::{Arrival, Arrivals, Urgency};
 use inbox::{Inbox, Placed};
 use outbox::Outbox;
 use recovery::{Content, Outcome, Recovery};
@@ -202,7 +202,7 @@ impl Link {
 
     /// Lets an acknowledgment of what has come leave at once.
     pub fn acknowledge_now(&mut self, now: Timestamp) {
-        self.arrivals.elicit(true, now);
+        self.arrivals.elicit(Urgency::AtOnce, 0, now);
     }
 
     /// Answers a path challenge in the next datagram.
@@ -226,8 +226,8 @@ impl Link {
             }
             Arrival::Duplicate | Arrival::TooOld => {
                 self.stats.duplicated += 1;
-                if asks_for_ack(datagram) {
-                    self.arrivals.elicit(false, now); // the first acknowledgment may be lost
+                if let Some(urgency) = urgency(datagram) {
+                    self.arrivals.elicit(urgency, bytes, now); // the first one may be lost
                 }
                 return;
             }
@@ -239,7 +239,6 @@ impl Link {
         if header.flags.contains(Flags::ACK) {
             self.take_acknowledgment(header, now);
         }
-        let mut at_once = out_of_order;
         for frame in datagram.frames() {
             let placed = match frame {
                 Frame::Once { payload } => {
@@ -253,18 +252,14 @@ impl Link {
                 Frame::Ordered { id, payload } => {
                     self.inbox.receive(id, payload, true, now, &mut self.received)
                 }
-                // Asked for nothing but a sign of life, which measures the way best without a wait.
-                Frame::Heartbeat => {
-                    at_once = true;
-                    Placed::New
-                }
                 _ => Placed::New,
             };
             self.stats.malformed += u64::from(placed == Placed::OutsideWindow);
         }
-        if asks_for_ack(datagram) {
+        if let Some(asked) = urgency(datagram) {
             // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1).
-            self.arrivals.elicit(at_once, now);
+            let urgency = if out_of_order { Urgency::AtOnce } else { asked };
+            self.arrivals.elicit(urgency, bytes, now);
         }
     }
 
@@ -391,7 +386,13 @@ impl Link {
     }
 }
 
-/// Everything but padding asks for an acknowledgment; an empty datagram is one.
-fn asks_for_ack(datagram: &Datagram<'_>) -> bool {
-    datagram.frames().any(|frame| !matches!(frame, Frame::Padding(_)))
+/// How soon a datagram wants to be acknowledged, if at all: everything in it does but padding.
+fn urgency(datagram: &Datagram<'_>) -> Option<Urgency> {
+    let urgencies = datagram.frames().filter_map(|frame| match frame {
+        Frame::Padding(_) => None,
+        Frame::Once { .. } => Some(Urgency::Lazy),
+        Frame::Heartbeat => Some(Urgency::AtOnce),
+        _ => Some(Urgency::Soon),
+    });
+    urgencies.max()
 }

@@ -90,6 +90,13 @@ impl Outbox {
         self.bytes
     }
 
+    /// Whether anything has not been sent, or has to be sent again, whatever keeps it from leaving.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.lost.is_empty()
+            || !self.once.is_empty()
+            || self.unsent < self.first + self.reliable.len() as u64
+    }
+
     /// Queues a message to be sent until acknowledged.
     pub(super) fn push_reliable(&mut self, payload: Payload, ordered: bool) {
         self.bytes += payload.len() + OVERHEAD;
@@ -155,10 +162,7 @@ impl Outbox {
         copies: u32,
         longest: usize,
     ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
-        let nothing_waits = self.lost.is_empty()
-            && self.once.is_empty()
-            && self.unsent == self.first + self.reliable.len() as u64;
-        let ids = if nothing_waits && copies > 1 { self.first..self.unsent } else { 0..0 };
+        let ids = if copies > 1 && !self.has_waiting() { self.first..self.unsent } else { 0..0 };
         ids.rev().filter_map(move |id| {
             let outgoing = self.reliable.get((id - self.first) as usize)?;
             let wanted =

@@ -4,7 +4,7 @@
 use super::congestion::Congestion;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
-use crate::protocol::limits::MAX_ACK_DELAY;
+use crate::protocol::limits::{LAZY_ACK_DELAY, MAX_ACK_DELAY};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -31,11 +31,23 @@ pub(super) enum Content {
     Once(u64),
 }
 
+/// Whether a datagram asks for an acknowledgment, and how long the other end may sit on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// It does not.
+    No,
+    /// `LAZY_ACK_DELAY`: all in it is sent once.
+    Lazily,
+    /// `MAX_ACK_DELAY`.
+    Soon,
+}
+
 #[derive(Debug)]
 struct Sent {
     at: Timestamp,
     bytes: u64,
     contents: Vec<Content>,
+    asks: Asks,
     /// Asks for an acknowledgment and has not been acknowledged or lost.
     outstanding: bool,
 }
@@ -56,8 +68,12 @@ pub(super) struct Recovery {
     first: u64,
     sent: VecDeque<Sent>,
     outstanding: usize,
+    /// Of these, those that ask for it soon.
+    outstanding_soon: usize,
     largest_acked: Option<u64>,
     last_eliciting: Timestamp,
+    /// When the last one left that asks for it soon.
+    last_soon: Timestamp,
     loss_time: Option<Timestamp>,
     probes_in_a_row: u32,
     pub(super) rtt: Rtt,
@@ -71,8 +87,10 @@ impl Recovery {
             first: u64::from(first),
             sent: VecDeque::new(),
             outstanding: 0,
+            outstanding_soon: 0,
             largest_acked: None,
             last_eliciting: now,
+            last_soon: now,
             loss_time: None,
             probes_in_a_row: 0,
             rtt: Rtt::default(),
@@ -111,10 +129,11 @@ impl Recovery {
         &mut self,
         now: Timestamp,
         bytes: usize,
-        eliciting: bool,
+        asks: Asks,
         contents: Vec<Content>,
     ) {
         let bytes = bytes as u64;
+        let eliciting = asks != Asks::No;
         if eliciting {
             self.outstanding += 1;
             self.last_eliciting = now;
@@ -123,7 +142,11 @@ impl Recovery {
             self.first += 1;
             return;
         }
-        self.sent.push_back(Sent { at: now, bytes, contents, outstanding: eliciting });
+        if asks == Asks::Soon {
+            self.outstanding_soon += 1;
+            self.last_soon = now;
+        }
+        self.sent.push_back(Sent { at: now, bytes, contents, asks, outstanding: eliciting });
     }
 
     /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
@@ -160,8 +183,15 @@ impl Recovery {
 
     /// When something has to be done if no acknowledgment comes first.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        self.loss_time
-            .or_else(|| (self.outstanding > 0).then(|| self.last_eliciting + self.probe_interval()))
+        self.loss_time.or_else(|| {
+            if self.outstanding_soon > 0 {
+                Some(self.last_soon + self.probe_interval(MAX_ACK_DELAY))
+            } else if self.outstanding > 0 {
+                Some(self.last_eliciting + self.probe_interval(LAZY_ACK_DELAY))
+            } else {
+                None
+            }
+        })
     }
 
     /// The timeout has come. True when a probe has to be sent (§6.2.4).
@@ -174,14 +204,16 @@ impl Recovery {
             self.probes_in_a_row += 1;
             // The interval starts again even when the probe finds no room to leave at once.
             self.last_eliciting = now;
+            self.last_soon = now;
             return true;
         }
         false
     }
 
-    fn probe_interval(&self) -> Duration {
-        let doubled = self.rtt.probe_timeout() * (1 << self.probes_in_a_row.min(10));
-        doubled.min(MAX_PROBE_INTERVAL.max(self.rtt.probe_timeout()))
+    fn probe_interval(&self, ack_delay: Duration) -> Duration {
+        let undoubled = self.rtt.probe_timeout(ack_delay);
+        let doubled = undoubled * (1 << self.probes_in_a_row.min(10));
+        doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
     }
 
     /// Marks a datagram as arrived; says when it left, if that is news.
@@ -196,6 +228,7 @@ impl Recovery {
         sent.outstanding = false;
         let (at, bytes) = (sent.at, sent.bytes);
         outcome.acked.append(&mut sent.contents);
+        self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
         self.outstanding -= 1;
         self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
         self.loss.on_acked();
@@ -224,6 +257,7 @@ impl Recovery {
                 continue;
             }
             sent.outstanding = false;
+            self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
             self.outstanding -= 1;
             outcome.lost_datagrams += 1;
             outcome.lost.append(&mut sent.contents);
@@ -233,7 +267,7 @@ impl Recovery {
         }
         if let Some((from, to)) = span
             && self.rtt.min.is_some()
-            && to.since(from) > self.rtt.probe_timeout() * PERSISTENT_CONGESTION
+            && to.since(from) > self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION
         {
             self.congestion.on_persistent_congestion();
         }
@@ -253,7 +287,7 @@ mod tests {
         for (delay, sampled) in [(50, true), (51, false)] {
             let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
             let mut recovery = Recovery::new(1, sent);
-            recovery.on_sent(sent, 100, true, Vec::new());
+            recovery.on_sent(sent, 100, Asks::Soon, Vec::new());
             let mut outcome = Outcome::default();
             recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
             assert_eq!(outcome.rtt.is_some(), sampled);

@@ -44,9 +44,10 @@ impl Rtt {
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
     }
 
-    /// The probe timeout before any doubling.
-    pub(super) fn probe_timeout(&self) -> Duration {
-        self.smoothed + (4 * self.variation).max(GRANULARITY) + MAX_ACK_DELAY
+    /// The probe timeout before any doubling, if the other end may keep back an acknowledgment for so
+    /// long.
+    pub(super) fn probe_timeout(&self, ack_delay: Duration) -> Duration {
+        self.smoothed + (4 * self.variation).max(GRANULARITY) + ack_delay
     }
 
     /// A datagram overtaken by one acknowledged this long after it was sent is lost (§6.1.2).
@@ -66,7 +67,7 @@ mod tests {
     #[test]
     fn follows_the_worked_formulas_of_rfc_9002() {
         let mut rtt = Rtt::default();
-        assert_eq!(rtt.probe_timeout(), ms(333) + ms(666) + ms(25));
+        assert_eq!(rtt.probe_timeout(MAX_ACK_DELAY), ms(333) + ms(666) + ms(25));
         rtt.sample(ms(80), ms(20));
         assert_eq!((rtt.smoothed, rtt.variation, rtt.min), (ms(80), ms(40), Some(ms(80))));
         rtt.sample(ms(120), ms(16));

@@ -1,7 +1,7 @@
 //! Two links and the path between them, in virtual time.
 
 use super::{Link, Received, Role};
-use crate::protocol::limits::{GIVE_UP, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use crate::protocol::limits::{GIVE_UP, MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Datagram, Delivery};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -41,10 +41,12 @@ impl Pair {
         for from in 0..2 {
             let mut bytes = Vec::new();
             while self.links[from].poll_transmit(&mut bytes, self.now) {
-                self.sent[from] += 1;
-                if !(self.lost)(from, self.sent[from]) {
-                    let key = (self.now + DELAY, self.sent[0] + self.sent[1]);
-                    self.under_way.insert(key, (1 - from, bytes.clone()));
+                for datagram in bytes.chunks(MAX_DATAGRAM) {
+                    self.sent[from] += 1;
+                    if !(self.lost)(from, self.sent[from]) {
+                        let key = (self.now + DELAY, self.sent[0] + self.sent[1]);
+                        self.under_way.insert(key, (1 - from, datagram.to_vec()));
+                    }
                 }
             }
             while let Some(received) = self.links[from].poll_received() {

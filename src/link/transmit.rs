@@ -1,14 +1,33 @@
 //! What a datagram carries: whatever is due, in the order of its urgency, as much as fits.
 
-use super::recovery::Content;
+use super::recovery::{Asks, Content};
 use super::redundancy::MAX_COPIED;
 use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
+use crate::protocol::limits::MAX_DATAGRAM;
 use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
 
+/// Datagrams handed out at once at most. What the kernel gains by more is little, and no peer is to wait
+/// for long behind another.
+const MAX_RUN: usize = 32;
+
 impl Link {
-    /// Builds the next datagram in `buffer`, if there is one to send now.
+    /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
+    /// bytes but the last, so that one system call can send them all.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
+        buffer.clear();
+        let mut datagrams = 0;
+        while datagrams < MAX_RUN
+            && buffer.len() == datagrams * MAX_DATAGRAM
+            && self.write_datagram(buffer, now)
+        {
+            datagrams += 1;
+        }
+        datagrams > 0
+    }
+
+    /// Adds the next datagram to `buffer`, if there is one to send now.
+    fn write_datagram(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         let heartbeat = self.heartbeat_due().is_some_and(|due| due <= now);
         let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
         let probe = self.probes > 0;
@@ -19,7 +38,7 @@ impl Link {
         if !(heartbeat || acknowledge || probe || messages || copy || answer) {
             return false;
         }
-        let mut writer = DatagramWriter::new(buffer);
+        let mut writer = DatagramWriter::after(buffer);
         let mut contents = Vec::new();
         if let Some(cookie) = self.path_response.take() {
             writer.push(&Frame::PathResponse(cookie));
@@ -31,17 +50,30 @@ impl Link {
             self.write_unacknowledged(&mut writer, &mut contents, now);
         }
         self.write_copies(&mut writer, &mut contents, now);
-        if writer.is_empty() && (heartbeat || probe) {
+        let more = messages && self.outbox.has_waiting();
+        let more_fits = more && self.can_send_messages_after(writer.len());
+        // What has to wait for room waits for the acknowledgment (for this QUIC has IMMEDIATE_ACK,
+        // draft-ietf-quic-ack-frequency §5).
+        let ask = (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
+        if ask {
             writer.push(&Frame::Heartbeat);
         }
         let eliciting = !writer.is_empty();
-        if eliciting && self.role != Role::Server {
+        if more_fits {
+            writer.pad_to(MAX_DATAGRAM);
+        } else if eliciting && self.role != Role::Server {
             writer.pad_to(PATH_CHALLENGE_LEN);
         }
+        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable(_)));
+        let asks = match eliciting {
+            true if ask || answer || reliable => Asks::Soon,
+            true => Asks::Lazily,
+            false => Asks::No,
+        };
         let bytes = writer.len();
         let header = self.header(now);
         writer.finish(&header);
-        self.recovery.on_sent(now, bytes, eliciting, contents);
+        self.recovery.on_sent(now, bytes, asks, contents);
         self.stats.sent += 1;
         self.stats.sent_eliciting += u64::from(eliciting);
         self.stats.sent_bytes += bytes as u64;
@@ -49,8 +81,13 @@ impl Link {
     }
 
     pub(super) fn can_send_messages(&self) -> bool {
+        self.can_send_messages_after(0)
+    }
+
+    /// Whether more messages may leave when so many bytes have left before them.
+    fn can_send_messages_after(&self, bytes: usize) -> bool {
         (self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some())
-            && self.recovery.congestion.has_room_for(self.outbox.waiting_bytes())
+            && self.recovery.congestion.has_room_for(bytes, self.outbox.waiting_bytes())
     }
 
     /// Lost messages first, then new ones, as many as fit.

@@ -9,8 +9,9 @@
 //! Only datagrams can be treated so: a process that drops bytes of a TCP stream breaks the stream, and
 //! shows nothing of what TCP does when a packet is lost.
 
-use super::Socket;
+use super::{Incoming, Socket};
 use crate::impair::{Counts, Direction, Impairment, Spec};
+use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
 use std::fmt;
 use std::io;
@@ -92,44 +93,40 @@ impl Datagrams {
         self.sockets.iter()
     }
 
-    /// Reads from a socket until something is there to be had at `now`: the socket it came to, and
-    /// from whom. With a bad network that may be another socket than the one asked.
+    /// The next datagram there is to be had from a socket: whose it is and its bytes. With a bad network
+    /// there is none: what comes is held back, if for no time at all, for [`Self::receive_due`].
     ///
     /// # Errors
     /// As [`Socket::receive`].
-    pub fn receive(
+    pub fn receive<'i>(
         &mut self,
         local: usize,
-        buffer: &mut Vec<u8>,
+        incoming: &'i mut Incoming,
         now: Timestamp,
-    ) -> io::Result<Option<(usize, SocketAddr)>> {
+    ) -> io::Result<Option<(SocketAddr, &'i [u8])>> {
         let Some(socket) = self.sockets.get(local) else { return Ok(None) };
-        let Some(bad) = &mut self.bad else {
-            return Ok(socket.receive(buffer)?.map(|remote| (local, remote)));
-        };
-        while let Some(remote) = socket.receive(buffer)? {
-            bad.coming.push(Datagram { local, remote, bytes: std::mem::take(buffer) }, now);
+        let Some(bad) = &mut self.bad else { return socket.receive(incoming) };
+        while let Some((remote, bytes)) = socket.receive(incoming)? {
+            bad.coming.push(Datagram { local, remote, bytes: bytes.to_vec() }, now);
         }
-        Ok(self.receive_due(buffer, now))
+        Ok(None)
     }
 
-    /// What the network has held back and lets come in by `now`.
-    pub fn receive_due(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        now: Timestamp,
-    ) -> Option<(usize, SocketAddr)> {
-        let datagram = self.bad.as_mut()?.coming.pop(now)?;
-        *buffer = datagram.bytes;
-        Some((datagram.local, datagram.remote))
+    /// What the network has held back and lets come in by `now`: the socket it came to, who sent it, and
+    /// its bytes.
+    pub fn receive_due(&mut self, now: Timestamp) -> Option<(usize, SocketAddr, Vec<u8>)> {
+        let Datagram { local, remote, bytes } = self.bad.as_mut()?.coming.pop(now)?;
+        Some((local, remote, bytes))
     }
 
-    /// Sends a datagram from a socket, as [`Socket::send`]. What the network holds back leaves with
+    /// Sends datagrams from a socket, as [`Socket::send`]. What the network holds back leaves with
     /// [`Self::flush`].
-    pub fn send(&mut self, local: usize, datagram: &[u8], to: SocketAddr, now: Timestamp) {
+    pub fn send(&mut self, local: usize, datagrams: &[u8], to: SocketAddr, now: Timestamp) {
         let Some(socket) = self.sockets.get(local) else { return };
-        let Some(bad) = &mut self.bad else { return socket.send(datagram, to) };
-        bad.going.push(Datagram { local, remote: to, bytes: datagram.to_vec() }, now);
+        let Some(bad) = &mut self.bad else { return socket.send(datagrams, to) };
+        for datagram in datagrams.chunks(MAX_DATAGRAM) {
+            bad.going.push(Datagram { local, remote: to, bytes: datagram.to_vec() }, now);
+        }
         self.flush(now);
     }
 

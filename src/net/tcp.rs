@@ -98,6 +98,15 @@ impl Stream {
         Ok(Self { inner: TcpStream::connect(to)?, unsent: Vec::new() })
     }
 
+    /// A connection that is there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { inner: TcpStream::from_std(stream), unsent: Vec::new() })
+    }
+
     /// Whether the connection begun by `connect` is there.
     pub fn is_connected(&self) -> bool {
         self.inner.peer_addr().is_ok()

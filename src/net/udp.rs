@@ -1,17 +1,22 @@
-//! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`.
+//! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
+//! system can, one call reads several datagrams, and one sends several to the same peer.
+
+mod incoming;
+#[cfg(target_os = "linux")]
+mod linux;
+
+pub use incoming::Incoming;
 
 use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
 pub const BUFFER: usize = 4 << 20;
-/// One byte more than any datagram of the protocol, so that a longer one is seen to be longer.
-pub(super) const RECEIVE_LEN: usize = MAX_DATAGRAM + 1;
-
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", explain(.cause))]
@@ -37,6 +42,10 @@ impl BindError {
 pub struct Socket {
     inner: UdpSocket,
     v6: bool,
+    /// The kernel takes several datagrams at once.
+    segments: AtomicBool,
+    /// Datagrams that found the receive buffer full, as far as the kernel has said.
+    overflowed: AtomicU32,
 }
 
 impl Socket {
@@ -73,40 +82,26 @@ impl Socket {
         self.inner.local_addr()
     }
 
-    /// The next datagram's length and origin; `None` when there is none right now. Errors that
-    /// earlier sends caused (ICMP unreachable, Windows' 10054) belong to no datagram: skipped.
+    /// The next datagram and its origin; `None` when there is none right now. `incoming` has to be
+    /// empty when it comes from another socket.
     ///
     /// # Errors
     /// The kernel's, when the socket is of no more use.
-    pub fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Option<SocketAddr>> {
-        loop {
-            buffer.resize(RECEIVE_LEN, 0);
-            match self.inner.recv_from(buffer) {
-                Ok((length, from)) => {
-                    buffer.truncate(length);
-                    return Ok(Some(canonical(from)));
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(None),
-                    ErrorKind::Interrupted
-                    | ErrorKind::ConnectionReset
-                    | ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-                    | ErrorKind::NetworkDown
-                    | ErrorKind::PermissionDenied => {}
-                    _ if is_too_long(&error) => {}
-                    _ => return Err(error),
-                },
-            }
+    pub fn receive<'i>(
+        &self,
+        incoming: &'i mut Incoming,
+    ) -> io::Result<Option<(SocketAddr, &'i [u8])>> {
+        if incoming.is_empty() && (incoming.take_drained() || !self.fill(incoming)?) {
+            return Ok(None);
         }
+        Ok(incoming.next())
     }
 
-    /// Sends a datagram. One the kernel does not take is lost like any other on the way; the
-    /// reason goes to the log.
-    pub fn send(&self, datagram: &[u8], to: SocketAddr) {
-        if let Err(error) = self.try_send(datagram, to) {
-            log::debug!("{} bytes to {to} not sent: {error}", datagram.len());
+    /// Sends one datagram, or several to the same peer: each of [`MAX_DATAGRAM`] bytes but the last.
+    /// What the kernel does not take is lost like any other on the way; the reason goes to the log.
+    pub fn send(&self, datagrams: &[u8], to: SocketAddr) {
+        if let Err(error) = self.try_send(datagrams, to) {
+            log::debug!("{} bytes to {to} not sent: {error}", datagrams.len());
         }
     }
 
@@ -114,19 +109,35 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn try_send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+    pub fn try_send(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<()> {
         let address = match to {
             SocketAddr::V4(v4) if self.v6 => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
             }
             _ => to,
         };
-        self.inner.send_to(datagram, address).map(|_| ())
+        if self.segments.load(Ordering::Relaxed) {
+            match self.inner.send_to(datagrams, address) {
+                Err(error) if refuses_segments(&error) => self.give_up_segments(&error),
+                other => return other.map(|_| ()),
+            }
+        }
+        datagrams
+            .chunks(MAX_DATAGRAM)
+            .try_for_each(|datagram| self.inner.send_to(datagram, address).map(|_| ()))
+    }
+
+    /// How many datagrams found the receive buffer full and were dropped by this machine's kernel, as
+    /// far as it has said: with the next one that did fit. Modulo 2^32.
+    pub fn overflowed(&self) -> u32 {
+        self.overflowed.load(Ordering::Relaxed)
     }
 
     /// A bound, non-blocking socket.
     pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
-        Self { inner: UdpSocket::from_std(raw.into()), v6 }
+        let segments = AtomicBool::new(offer_batches(&raw));
+        let inner = UdpSocket::from_std(raw.into());
+        Self { inner, v6, segments, overflowed: AtomicU32::new(0) }
     }
 
     pub(super) fn inner(&self) -> &UdpSocket {
@@ -152,6 +163,82 @@ impl Socket {
         }
         Ok(Self::wrap(raw, address.is_ipv6()))
     }
+
+    /// Reads what one system call brings. False when there is nothing. Errors that earlier sends
+    /// caused (ICMP unreachable, Windows' 10054) belong to no datagram: skipped.
+    fn fill(&self, incoming: &mut Incoming) -> io::Result<bool> {
+        loop {
+            match self.read(incoming) {
+                Ok(()) => {
+                    incoming.filled();
+                    return Ok(true);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(false),
+                    ErrorKind::Interrupted
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::NetworkDown
+                    | ErrorKind::PermissionDenied => {}
+                    _ if is_too_long(&error) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
+        let (slots, messages) = incoming.room();
+        linux::receive(&self.inner, slots, messages, |count| {
+            self.overflowed.store(count, Ordering::Relaxed);
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
+        let (slots, messages) = incoming.room();
+        let (length, from) = self.inner.recv_from(slots)?;
+        messages.push(incoming::Message { from, length, segment: length });
+        Ok(())
+    }
+
+    /// A device or a path cannot have them: from now on each datagram is sent by itself. Where the
+    /// option stays set, a datagram longer than the path allows could not be fragmented either.
+    fn give_up_segments(&self, error: &io::Error) {
+        self.segments.store(false, Ordering::Relaxed);
+        #[cfg(target_os = "linux")]
+        let _ = linux::set_segment(&self.inner, 0);
+        log::debug!("datagrams are sent one by one: {error}");
+    }
+}
+
+/// Asks for what makes many datagrams cheap; nothing depends on getting it. True if one send may
+/// carry several.
+#[cfg(target_os = "linux")]
+fn offer_batches(raw: &RawSocket) -> bool {
+    for outcome in [linux::join_segments(raw), linux::count_overflows(raw)] {
+        if let Err(error) = outcome {
+            log::debug!("an option of the socket cannot be had: {error}");
+        }
+    }
+    linux::set_segment(raw, MAX_DATAGRAM).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn offer_batches(_: &RawSocket) -> bool {
+    false
+}
+
+/// Linux: EIO from a device without checksum offload (udp(7)), EINVAL or EMSGSIZE where a segment
+/// is longer than the path allows.
+fn refuses_segments(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    return matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE));
+    #[cfg(not(target_os = "linux"))]
+    return false;
 }
 
 /// One spelling for each address: IPv4 as such, and a scope only where the address means nothing

@@ -195,40 +195,47 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// Builds one datagram in a buffer: frames first, the header when its fields are known.
+/// Builds one datagram at the end of a buffer: frames first, the header when its fields are known.
 #[derive(Debug)]
 pub struct DatagramWriter<'b> {
     buffer: &'b mut Vec<u8>,
+    start: usize,
 }
 
 impl<'b> DatagramWriter<'b> {
     /// Starts over in `buffer`.
     pub fn new(buffer: &'b mut Vec<u8>) -> Self {
         buffer.clear();
-        buffer.resize(HEADER_LEN, 0);
-        Self { buffer }
+        Self::after(buffer)
+    }
+
+    /// Starts behind what is in `buffer`.
+    pub fn after(buffer: &'b mut Vec<u8>) -> Self {
+        let start = buffer.len();
+        buffer.resize(start + HEADER_LEN, 0);
+        Self { buffer, start }
     }
 
     /// Adds a frame if it fits; says whether it did.
     pub fn push(&mut self, frame: &Frame<'_>) -> bool {
-        encode_into(frame, self.buffer, MAX_DATAGRAM)
+        encode_into(frame, self.buffer, self.start + MAX_DATAGRAM)
     }
 
     /// Whether there is no frame yet.
     pub fn is_empty(&self) -> bool {
-        self.buffer.len() == HEADER_LEN
+        self.len() == HEADER_LEN
     }
 
     /// Bytes so far, the header included.
     pub fn len(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() - self.start
     }
 
     /// Pads the datagram with a [`Frame::Padding`] to at least `size` bytes.
     pub fn pad_to(&mut self, size: usize) {
         const ZEROS: [u8; MAX_DATAGRAM] = [0; MAX_DATAGRAM];
         // A tag, then a length: one byte below 251, otherwise three (bincode's varint).
-        let missing = size.saturating_sub(self.buffer.len());
+        let missing = size.saturating_sub(self.len());
         let content = match missing {
             0 => return,
             1..=252 => missing.saturating_sub(2),
@@ -239,11 +246,12 @@ impl<'b> DatagramWriter<'b> {
 
     /// Writes the header and the checksum: the datagram is complete.
     pub fn finish(self, header: &Header) {
-        if let Some(head) = self.buffer.first_chunk_mut::<HEADER_LEN>() {
+        let datagram = &mut self.buffer[self.start..];
+        if let Some(head) = datagram.first_chunk_mut::<HEADER_LEN>() {
             header.write(head);
         }
-        let crc = checksum(self.buffer);
-        self.buffer[CHECKSUM].copy_from_slice(&crc.to_be_bytes());
+        let crc = checksum(datagram);
+        datagram[CHECKSUM].copy_from_slice(&crc.to_be_bytes());
     }
 }
 

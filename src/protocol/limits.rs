@@ -27,7 +27,7 @@ pub const ROOM_SIZE: usize = 128;
 pub const MAX_ABOUT: usize = 1_024;
 
 /// Messages that may be on their way unacknowledged, and be buffered out of order, per direction.
-pub const MESSAGE_WINDOW: u64 = 64;
+pub const MESSAGE_WINDOW: u64 = 256;
 /// Sequence numbers behind the largest that are still told apart from duplicates.
 pub const REPLAY_WINDOW: u64 = 1_024;
 /// Bytes of messages one end queues for one peer before it counts as too slow.
@@ -44,6 +44,12 @@ pub const NAME_HOLD: Duration = Duration::from_secs(30);
 
 /// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// The same where nothing waits for it: all that came was sent once.
+pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(250);
+/// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
+pub const ACK_DATAGRAMS: u64 = 32;
+/// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
+pub const ACK_BYTES: u64 = 9_600;
 /// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 /// A reliable message unacknowledged for this long ends the session.
@@ -68,9 +74,11 @@ pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
 
+/// Lines that a peer with a limit has on their way unsettled, at most.
+pub const MAX_UNSETTLED: usize = 64;
 /// Messages above its limit that a peer is forgiven. One that keeps to the limit, and to
-/// [`MESSAGE_WINDOW`] messages unanswered, cannot come so far, however the network bunches them.
-pub const FLOOD_TOLERANCE: usize = 2 * MESSAGE_WINDOW as usize;
+/// [`MAX_UNSETTLED`], cannot come so far, however the network bunches them.
+pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
 /// Who was dropped for flooding is not let in again from that IP address for this long.
 pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
 

@@ -8,7 +8,7 @@
 use super::BATCH;
 use crate::discovery::Interface;
 use crate::hub::Hub;
-use crate::net::{Clock, Poller, Socket, lan};
+use crate::net::{Clock, Incoming, Poller, Socket, lan};
 use crate::protocol::limits::DISCOVERY_PORT;
 use crate::registry::Path;
 use crate::time::Timestamp;
@@ -105,15 +105,15 @@ impl Beacon {
         index: usize,
         hub: &mut Hub,
         clock: &Clock,
-        buffer: &mut Vec<u8>,
+        incoming: &mut Incoming,
     ) -> bool {
         let Some(heard) = self.sockets.get(index - self.first) else { return false };
-        for _ in 0..BATCH {
-            match heard.socket.receive(buffer) {
-                Ok(Some(remote)) => {
+        for received in 1.. {
+            match heard.socket.receive(incoming) {
+                Ok(Some((remote, bytes))) => {
                     if let Some(local) = self.answers_from(index - self.first, remote) {
                         let path = Path { local: self.first + local, remote };
-                        hub.handle_probe(path, buffer, clock.now());
+                        hub.handle_probe(path, bytes, clock.now());
                     }
                 }
                 Ok(None) => return false,
@@ -121,6 +121,9 @@ impl Beacon {
                     log::debug!("no probe received: {error}");
                     return false;
                 }
+            }
+            if received >= BATCH && incoming.is_empty() {
+                return true;
             }
         }
         true

@@ -5,7 +5,9 @@
 use super::beacon::Beacon;
 use super::{BATCH, Config, Error, PORT_TRIES};
 use crate::hub::{Destination, Hub, StreamId};
-use crate::net::{Clock, Datagrams, Done, End, Listener, Poller, Reading, Socket, Stream, Watch};
+use crate::net::{
+    Clock, Datagrams, Done, End, Incoming, Listener, Poller, Reading, Socket, Stream, Watch,
+};
 use crate::registry::Path;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,13 @@ pub(super) struct Doors {
     starved: bool,
     /// Connections that the hub does not want to be read at the moment.
     unread: BTreeSet<u64>,
+}
+
+/// Room for what comes in.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    incoming: Incoming,
+    bytes: Vec<u8>,
 }
 
 impl Doors {
@@ -76,31 +85,37 @@ impl Doors {
         index: usize,
         hub: &mut Hub,
         clock: &Clock,
-        buffer: &mut Vec<u8>,
+        room: &mut Room,
     ) -> Result<bool, Error> {
         if let Some(address) = self.addresses.get(index) {
-            for _ in 0..BATCH {
-                let received = self.sockets.receive(index, buffer, clock.now().mono);
-                let received = received.map_err(|error| Error::Receive(*address, error))?;
-                let Some((local, remote)) = received else { return Ok(false) };
-                hub.handle_datagram(Path { local, remote }, buffer, clock.now());
+            let mut now = clock.now();
+            for received in 1.. {
+                let datagram = self.sockets.receive(index, &mut room.incoming, now.mono);
+                let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
+                let Some((remote, bytes)) = datagram else { return Ok(false) };
+                hub.handle_datagram(Path { local: index, remote }, bytes, now);
+                if room.incoming.is_empty() {
+                    if received >= BATCH {
+                        return Ok(true);
+                    }
+                    now = clock.now();
+                }
             }
-            return Ok(true);
         }
         let local = index - self.sockets.len();
         if local < self.listeners.len() {
             return Ok(self.accept(local, hub, clock));
         }
         if let Some(beacon) = self.beacon.as_ref().filter(|beacon| beacon.owns(index)) {
-            return Ok(beacon.receive(index, hub, clock, buffer));
+            return Ok(beacon.receive(index, hub, clock, &mut room.incoming));
         }
-        Ok(self.receive_stream(index as u64, hub, clock, buffer))
+        Ok(self.receive_stream(index as u64, hub, clock, &mut room.bytes))
     }
 
     /// Gives the hub what a bad network has held back until now.
-    pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock, buffer: &mut Vec<u8>) {
-        while let Some((local, remote)) = self.sockets.receive_due(buffer, clock.now().mono) {
-            hub.handle_datagram(Path { local, remote }, buffer, clock.now());
+    pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock) {
+        while let Some((local, remote, bytes)) = self.sockets.receive_due(clock.now().mono) {
+            hub.handle_datagram(Path { local, remote }, &bytes, clock.now());
         }
     }
 

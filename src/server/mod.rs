@@ -13,7 +13,7 @@ use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::protocol::LeaveReason;
 use crate::time::Now;
-use doors::Doors;
+use doors::{Doors, Room};
 use drops::Drops;
 use mio::Waker;
 use recorder::Recorder;
@@ -23,8 +23,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Datagrams or pieces of a stream read from one socket before the answers leave.
-const BATCH: usize = 64;
+/// Datagrams or pieces of a stream read from one socket before the answers leave. Lines that are
+/// read together leave together: what one flush sends to a peer fills few datagrams.
+const BATCH: usize = 512;
 /// How often a free port is looked for that is free for TCP as well.
 const PORT_TRIES: usize = 16;
 
@@ -152,6 +153,7 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let mut ready = Ready::new();
         let mut backlog = Ready::new();
+        let mut room = Room::default();
         let mut buffer = Vec::new();
         let mut stopping = false;
         while !self.hub.is_finished() {
@@ -166,11 +168,11 @@ impl Server {
             ready.sort_unstable();
             ready.dedup();
             for index in &ready {
-                if self.doors.receive(*index, &mut self.hub, &self.clock, &mut buffer)? {
+                if self.doors.receive(*index, &mut self.hub, &self.clock, &mut room)? {
                     backlog.push(*index);
                 }
             }
-            self.doors.receive_due(&mut self.hub, &self.clock, &mut buffer);
+            self.doors.receive_due(&mut self.hub, &self.clock);
             self.doors.retry(&mut self.hub, &self.clock);
             let now = self.clock.now();
             if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {

@@ -11,6 +11,7 @@ use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
 use chatagram::pace::Limit;
 use chatagram::protocol::Delivery;
+use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -152,8 +153,10 @@ impl World {
         for burst in 0.. {
             let Some(to) = client.session.poll_transmit(&mut bytes, now) else { break };
             assert!(burst < MAX_BURST, "{} does not stop sending", client.record.tag);
-            let packet = Packet { from: client.address, to, bytes: bytes.clone() };
-            self.network.send(packet, self.now, &mut self.dice);
+            for bytes in bytes.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
+                let packet = Packet { from: client.address, to, bytes };
+                self.network.send(packet, self.now, &mut self.dice);
+            }
         }
         self.write_stream(index);
         self.carry_out_events(index);
@@ -216,10 +219,11 @@ impl World {
                 }
                 continue;
             };
-            self.guard.sent(path.remote, &bytes);
-            let packet =
-                Packet { from: self.server.address, to: path.remote, bytes: bytes.clone() };
-            self.network.send(packet, self.now, &mut self.dice);
+            for bytes in bytes.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
+                self.guard.sent(path.remote, &bytes);
+                let packet = Packet { from: self.server.address, to: path.remote, bytes };
+                self.network.send(packet, self.now, &mut self.dice);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Event, Session};
 use crate::pace::{Bucket, Limit};
-use crate::protocol::limits::MESSAGE_WINDOW;
+use crate::protocol::limits::MAX_UNSETTLED;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Pacing {
     /// When the next line may be said, if `unanswered` are on their way. None: when one is answered.
     pub(super) fn ready(&self, unanswered: usize) -> Option<Timestamp> {
         let Some(bucket) = &self.bucket else { return Some(self.quiet_until) };
-        (unanswered < MESSAGE_WINDOW as usize).then(|| bucket.ready().max(self.quiet_until))
+        (unanswered < MAX_UNSETTLED).then(|| bucket.ready().max(self.quiet_until))
     }
 
     /// Something is said.

@@ -3,7 +3,7 @@
 
 use super::peer::{Peer, Surroundings};
 use crate::client::session::{self, Event, Session, Transport};
-use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Poller, Ready, Socket};
+use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Ready, Socket};
 use crate::time::{Now, Timestamp, micros};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -23,6 +23,7 @@ pub(super) struct Fleet {
     /// When which peer wants to be called, one entry for each at most.
     due: BTreeSet<(Timestamp, usize)>,
     events: VecDeque<(usize, Event, Now)>,
+    incoming: Incoming,
     buffer: Vec<u8>,
 }
 
@@ -39,6 +40,7 @@ impl Fleet {
             ready: Ready::new(),
             due: BTreeSet::new(),
             events: VecDeque::new(),
+            incoming: Incoming::default(),
             buffer: Vec::new(),
         })
     }
@@ -123,8 +125,8 @@ impl Fleet {
         }
         let now = self.now().mono;
         self.around.datagrams.flush(now);
-        while let Some((index, from)) = self.around.datagrams.receive_due(&mut self.buffer, now) {
-            self.take_in(index, from);
+        while let Some((index, from, bytes)) = self.around.datagrams.receive_due(now) {
+            self.act(index, |session, now| session.handle_datagram(from, &bytes, now));
         }
         // Each once: one that is due again at once waits for the next turn.
         let due: Vec<_> = self.due.range(..=(self.now().mono, usize::MAX)).copied().collect();
@@ -135,19 +137,15 @@ impl Fleet {
     }
 
     fn receive_datagrams(&mut self, index: usize) -> io::Result<()> {
+        let Some(peer) = self.peers.get_mut(index) else { return Ok(()) };
         loop {
-            let now = self.now().mono;
-            let received = self.around.datagrams.receive(index, &mut self.buffer, now)?;
-            let Some((index, from)) = received else { return Ok(()) };
-            self.take_in(index, from);
+            let now = self.around.clock.now().mono;
+            let received = self.around.datagrams.receive(index, &mut self.incoming, now)?;
+            let Some((from, bytes)) = received else { return Ok(()) };
+            peer.turn(index, &mut self.around, &mut self.events, |session, now| {
+                session.handle_datagram(from, bytes, now);
+            });
         }
-    }
-
-    /// The datagram in the buffer is for this peer.
-    fn take_in(&mut self, index: usize, from: SocketAddr) {
-        let buffer = std::mem::take(&mut self.buffer);
-        self.act(index, |session, now| session.handle_datagram(from, &buffer, now));
-        self.buffer = buffer;
     }
 
     fn note_due(&mut self, index: usize) {

@@ -6,6 +6,7 @@
 
 use super::{Loss, copies};
 use crate::link::{Link, Payload, Role};
+use crate::protocol::limits::{MAX_DATAGRAM, MESSAGE_WINDOW};
 use crate::protocol::{Datagram, Delivery};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -80,11 +81,13 @@ impl Relay {
         for way in 0..4 {
             let mut bytes = Vec::new();
             while self.links[way].poll_transmit(&mut bytes, self.now) {
-                self.datagrams += 1;
-                if !self.is_lost() {
-                    self.bytes += bytes.len() as u64 + HEADERS;
-                    let key = (self.now + DELAY, self.datagrams);
-                    self.under_way.insert(key, (way ^ 1, bytes.clone()));
+                for datagram in bytes.chunks(MAX_DATAGRAM) {
+                    self.datagrams += 1;
+                    if !self.is_lost() {
+                        self.bytes += datagram.len() as u64 + HEADERS;
+                        let key = (self.now + DELAY, self.datagrams);
+                        self.under_way.insert(key, (way ^ 1, datagram.to_vec()));
+                    }
                 }
             }
         }
@@ -254,11 +257,11 @@ fn copies_stay_within_their_budget() {
 #[test]
 fn a_bulk_sender_sends_no_copies() {
     let mut relay = Relay::new(50, 1, Delivery::ReliableUnordered);
-    for line in 0..500 {
+    for line in 0..1_000 {
         relay.links[0].send(padded(line, SAY), relay.delivery, None).unwrap();
     }
     relay.flush();
-    while relay.links[0].queued_bytes() > 128 * (SAY + 32) {
+    while relay.links[0].queued_bytes() > 2 * MESSAGE_WINDOW as usize * (SAY + 32) {
         relay.run_until(relay.now + Duration::from_millis(10));
     }
     assert_eq!(relay.links[0].stats().redundant, 0);

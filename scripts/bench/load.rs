@@ -1,0 +1,356 @@
+//! Many peers of one relay in one thread: joins them to a room, has some of them talk, counts what
+//! the others are given, and what that cost the relay. `bench-relay.sh` runs it; each run is one line
+//! of JSON.
+//!
+//! A line is 64 bytes: a mark, the moment it was due in sixteen hexadecimal digits, and letters.
+//! Three ways to talk: `--outstanding N` keeps N lines on their way in all (a line is, until everybody
+//! has it); `--rate R` sends R lines a second whatever comes back; `--unpaced` sends as fast as the
+//! transport takes lines.
+
+mod peers;
+
+use chatagram::net::{Clock, Poller, Ready};
+use chatagram::protocol::Delivery;
+use chatagram::time::Timestamp;
+use clap::{Parser, ValueEnum};
+use peers::Peer;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What a line begins with: nothing else in any of the protocols has this byte.
+const MARK: u8 = b'~';
+const TEXT: usize = 64;
+/// Bytes of the mark and the digits.
+const STAMP: usize = 17;
+/// No progress for this long with lines on their way: a lossy transport has lost them.
+const LOST_AFTER: Duration = Duration::from_millis(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    Chatagram,
+    ChatagramTcp,
+    Plain,
+    Redis,
+    Nats,
+}
+
+#[derive(Debug, Parser)]
+#[command(about = "Load for one relay; see bench-relay.sh")]
+struct Args {
+    #[arg(long)]
+    protocol: Protocol,
+    /// How lines travel, for Chatagram over UDP: unreliable or reliable-ordered.
+    #[arg(long, default_value = "unreliable", value_parser = delivery)]
+    delivery: Delivery,
+    #[arg(long)]
+    server: SocketAddr,
+    /// The server's process, whose time is counted.
+    #[arg(long)]
+    pid: u32,
+    #[arg(long, default_value_t = 50)]
+    peers: usize,
+    #[arg(long, default_value_t = 10)]
+    senders: usize,
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 0.5)]
+    warm_up: f64,
+    #[arg(long, group = "pace")]
+    outstanding: Option<u64>,
+    #[arg(long, group = "pace")]
+    rate: Option<f64>,
+    #[arg(long, group = "pace")]
+    unpaced: bool,
+}
+
+fn delivery(name: &str) -> Result<Delivery, String> {
+    match name {
+        "unreliable" => Ok(Delivery::Unreliable),
+        "reliable-unordered" => Ok(Delivery::ReliableUnordered),
+        "reliable-ordered" => Ok(Delivery::ReliableOrdered),
+        other => Err(format!("no delivery {other:?}")),
+    }
+}
+
+/// What the peers were given.
+#[derive(Debug, Default)]
+struct Counter {
+    delivered: u64,
+    /// When measured: how long each took, in microseconds.
+    latencies: Option<Vec<u32>>,
+    /// Nanoseconds since the run began.
+    now: u64,
+}
+
+impl Counter {
+    /// `text` begins with the mark.
+    fn line(&mut self, text: &[u8]) {
+        self.delivered += 1;
+        if let Some(latencies) = &mut self.latencies {
+            let digits = std::str::from_utf8(&text[1..STAMP]).unwrap_or_default();
+            let due = u64::from_str_radix(digits, 16).unwrap_or_default();
+            latencies.push((self.now.saturating_sub(due) / 1_000) as u32);
+        }
+    }
+}
+
+fn text(due: u64) -> [u8; TEXT] {
+    let mut text = [b'x'; TEXT];
+    text[0] = MARK;
+    text[1..STAMP].copy_from_slice(format!("{due:016x}").as_bytes());
+    text
+}
+
+struct Run {
+    args: Args,
+    start: Instant,
+    clock: Clock,
+    poller: Poller,
+    ready: Ready,
+    peers: Vec<Peer>,
+    timers: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    counter: Counter,
+    sent: u64,
+    turn: usize,
+}
+
+impl Run {
+    fn new(args: Args) -> std::io::Result<Self> {
+        Ok(Self {
+            start: Instant::now(),
+            clock: Clock::start(),
+            poller: Poller::new()?,
+            ready: Ready::new(),
+            peers: Vec::new(),
+            timers: BinaryHeap::new(),
+            counter: Counter::default(),
+            sent: 0,
+            turn: 0,
+            args,
+        })
+    }
+
+    fn nanos(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    fn join(&mut self) -> std::io::Result<()> {
+        for index in 0..self.args.peers {
+            let (protocol, server) = (self.args.protocol, self.args.server);
+            let peer = Peer::join(protocol, server, index, self.args.delivery, &self.clock)?;
+            self.peers.push(peer);
+            self.peers[index].watch(&self.poller, index)?;
+            self.serve(Duration::ZERO)?;
+            self.receive(index)?;
+        }
+        self.quiet(Duration::from_millis(400))
+    }
+
+    /// Reads whatever came, and does what is due. True when something came.
+    fn serve(&mut self, timeout: Duration) -> std::io::Result<bool> {
+        self.poller.wait(Some(timeout), &mut self.ready)?;
+        let ready = std::mem::take(&mut self.ready);
+        if self.counter.latencies.is_some() {
+            self.counter.now = self.nanos();
+        }
+        for index in &ready {
+            self.receive(*index)?;
+        }
+        let now = self.clock.now().mono;
+        while let Some(Reverse((at, index))) = self.timers.peek().copied().filter(|t| t.0.0 <= now)
+        {
+            self.timers.pop();
+            self.peers[index].handle_timeout(at, now);
+            self.note(index);
+        }
+        let came = !ready.is_empty();
+        self.ready = ready;
+        Ok(came)
+    }
+
+    fn receive(&mut self, index: usize) -> std::io::Result<()> {
+        let now = self.clock.now().mono;
+        self.peers[index].receive(now, &mut self.counter)?;
+        self.note(index);
+        Ok(())
+    }
+
+    fn note(&mut self, index: usize) {
+        if let Some(at) = self.peers[index].earlier_timeout() {
+            self.timers.push(Reverse((at, index)));
+        }
+    }
+
+    /// Serves until nothing has come for so long.
+    fn quiet(&mut self, pause: Duration) -> std::io::Result<()> {
+        let (begin, mut last, mut seen) = (Instant::now(), Instant::now(), self.counter.delivered);
+        while last.elapsed() < pause && begin.elapsed() < Duration::from_secs(10) {
+            let came = self.serve(Duration::from_millis(1))?;
+            if came && self.counter.delivered != seen || came && self.args.rate.is_none() {
+                (last, seen) = (Instant::now(), self.counter.delivered);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, due: u64) {
+        let index = self.turn;
+        self.turn = (self.turn + 1) % self.args.senders;
+        self.peers[index].send(&text(due));
+        self.sent += 1;
+    }
+
+    /// What was queued leaves.
+    fn flush(&mut self) {
+        let now = self.clock.now().mono;
+        for index in 0..self.args.senders {
+            self.peers[index].flush(now);
+            self.note(index);
+        }
+    }
+
+    fn phase(&mut self, seconds: f64) -> std::io::Result<()> {
+        let begin = self.nanos();
+        let end = begin + (seconds * 1e9) as u64;
+        if let Some(outstanding) = self.args.outstanding {
+            self.keep_outstanding(outstanding, end)
+        } else if let Some(rate) = self.args.rate {
+            let mut next = 0_u64;
+            while self.nanos() < end {
+                let due = begin + (next as f64 * 1e9 / rate) as u64;
+                if self.nanos() >= due {
+                    self.send(due);
+                    self.flush();
+                    next += 1;
+                }
+                self.serve(Duration::ZERO)?;
+            }
+            Ok(())
+        } else {
+            while self.nanos() < end {
+                let now = self.nanos();
+                for _ in 0..self.args.senders {
+                    if self.peers[self.turn].takes_more() {
+                        self.send(now);
+                    } else {
+                        self.turn = (self.turn + 1) % self.args.senders;
+                    }
+                }
+                self.flush();
+                self.serve(Duration::ZERO)?;
+            }
+            Ok(())
+        }
+    }
+
+    fn keep_outstanding(&mut self, lines: u64, end: u64) -> std::io::Result<()> {
+        let copies = self.copies();
+        let mut lost = 0;
+        let (mut seen, mut progress) = (self.counter.delivered, Instant::now());
+        while self.nanos() < end {
+            let on_their_way = || self.sent * copies - self.counter.delivered - lost;
+            let room = (lines * copies).saturating_sub(on_their_way()) / copies;
+            if room > 0 {
+                let now = self.nanos();
+                (0..room).for_each(|_| self.send(now));
+                self.flush();
+            }
+            if !self.serve(Duration::ZERO)? {
+                let pause = Instant::now();
+                while pause.elapsed() < Duration::from_micros(3) {
+                    std::hint::spin_loop();
+                }
+            }
+            if self.counter.delivered != seen {
+                (seen, progress) = (self.counter.delivered, Instant::now());
+            } else if self.peers[0].may_lose() && progress.elapsed() > LOST_AFTER {
+                lost = self.sent * copies - self.counter.delivered;
+                progress = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Deliveries of each line. Redis gives a publisher its own.
+    fn copies(&self) -> u64 {
+        let all = self.args.peers as u64;
+        if self.args.protocol == Protocol::Redis { all } else { all - 1 }
+    }
+}
+
+/// Seconds a process's threads have run, to the nanosecond (proc(5), `schedstat`).
+fn cpu(pid: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let ran = tasks.filter_map(|task| {
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    ran.sum::<f64>() / 1e9
+}
+
+/// The kernel thread that finishes what core 0 received.
+fn softirq() -> Option<u32> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.find(|id| {
+        fs::read_to_string(format!("/proc/{id}/comm"))
+            .is_ok_and(|comm| comm.trim() == "ksoftirqd/0")
+    })
+}
+
+/// A line of `/proc/PID/status`, in KiB.
+fn memory(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+}
+
+fn percentile(sorted: &[u32], percent: usize) -> u32 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(0)
+}
+
+fn main() -> std::io::Result<()> {
+    let mut run = Run::new(Args::parse())?;
+    run.join()?;
+    run.counter.delivered = 0;
+    let pid = run.args.pid;
+    let joined = memory(pid, "VmRSS");
+    run.phase(run.args.warm_up)?;
+    if run.args.outstanding.is_none() {
+        run.quiet(Duration::from_millis(100))?;
+    }
+    let own = std::process::id();
+    let kernel = softirq().unwrap_or(0);
+    run.counter.latencies = run.args.rate.map(|_| Vec::new());
+    let before = (run.sent, run.counter.delivered, cpu(pid), cpu(kernel), cpu(own), Instant::now());
+    let whole = if run.args.outstanding.is_some() { (0, 0) } else { (before.0, before.1) };
+    run.phase(run.args.seconds)?;
+    let took = before.5.elapsed().as_secs_f64();
+    let (server, kernel) = (cpu(pid) - before.2, cpu(kernel) - before.3);
+    let load = cpu(own) - before.4;
+    let delivered = run.counter.delivered - before.1;
+    let sent = run.sent - before.0;
+    run.quiet(Duration::from_millis(200))?;
+    let all = (run.sent - whole.0) * run.copies();
+    let mut latencies = run.counter.latencies.take().unwrap_or_default();
+    latencies.sort_unstable();
+    println!(
+        "{{\"lines\":{sent},\"deliveries\":{delivered},\"seconds\":{took:.3},\"server_cpu\":{server:.4},\
+         \"softirq_cpu\":{kernel:.4},\"server_busy\":{:.3},\"load_busy\":{:.3},\
+         \"per_cpu_second\":{:.0},\"delivered_share\":{:.6},\"p50_us\":{},\"p99_us\":{},\
+         \"rss_joined_kib\":{joined},\"rss_end_kib\":{},\"reconnects\":{}}}",
+        server / took,
+        load / took,
+        delivered as f64 / (server + kernel),
+        (run.counter.delivered - whole.1) as f64 / all as f64,
+        percentile(&latencies, 50),
+        percentile(&latencies, 99),
+        memory(pid, "VmRSS"),
+        run.peers.iter().filter(|peer| peer.is_broken()).count(),
+    );
+    Ok(())
+}

@@ -1,0 +1,408 @@
+//! One peer of a relay, in each of the protocols: just enough of it to join, to talk and to count.
+
+use crate::{Counter, MARK, Protocol, STAMP, TEXT};
+use chatagram::link::{Link, Role};
+use chatagram::net::{Clock, Incoming, Poller, Reading, Socket, Stream};
+use chatagram::protocol::limits::JOIN_SIZE;
+use chatagram::protocol::{
+    ClientMessage, Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Piece,
+    Preface, StreamReader, encode_message, write_record,
+};
+use chatagram::time::Timestamp;
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Nobody waits longer to be let in.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The number of a `Line` among the server's messages.
+const LINE: u8 = 5;
+
+thread_local! {
+    static INCOMING: RefCell<Incoming> = RefCell::default();
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) struct Peer {
+    wire: Wire,
+    /// Under which moment the run has noted this peer.
+    noted: Option<Timestamp>,
+    number: u16,
+    broken: bool,
+}
+
+enum Wire {
+    Chatagram { socket: Socket, server: SocketAddr, link: Box<Link>, delivery: Delivery },
+    ChatagramTcp { stream: Stream, reader: StreamReader, out: Vec<u8> },
+    Plain { socket: Socket, server: SocketAddr },
+    Text { stream: Stream, publish: Publish, out: Vec<u8>, carried: Vec<u8> },
+}
+
+/// How a text is wrapped.
+struct Publish {
+    before: &'static [u8],
+    after: &'static [u8],
+}
+
+const REDIS: Publish =
+    Publish { before: b"*3\r\n$7\r\nPUBLISH\r\n$4\r\nroom\r\n$64\r\n", after: b"\r\n" };
+const NATS: Publish = Publish { before: b"PUB room 64\r\n", after: b"\r\n" };
+
+impl Peer {
+    /// Joins. Returns when the relay has let the peer in.
+    pub(crate) fn join(
+        protocol: Protocol,
+        server: SocketAddr,
+        index: usize,
+        delivery: Delivery,
+        clock: &Clock,
+    ) -> io::Result<Self> {
+        let wire = match protocol {
+            Protocol::Chatagram => join_chatagram(server, index, delivery, clock)?,
+            Protocol::ChatagramTcp => join_chatagram_tcp(server, index)?,
+            Protocol::Plain => join_plain(server, index)?,
+            Protocol::Redis => {
+                let mut stream = connect(server)?;
+                stream.write_all(b"HELLO 3\r\n")?;
+                read_until(&mut stream, b"modules")?;
+                stream.write_all(b"SUBSCRIBE room\r\n")?;
+                read_until(&mut stream, b"subscribe")?;
+                text(stream, REDIS)?
+            }
+            Protocol::Nats => {
+                let mut stream = connect(server)?;
+                stream.write_all(
+                    b"CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n\
+                      SUB room 1\r\nPING\r\n",
+                )?;
+                read_until(&mut stream, b"PONG")?;
+                text(stream, NATS)?
+            }
+        };
+        Ok(Self { wire, noted: None, number: 0, broken: false })
+    }
+
+    pub(crate) fn watch(&mut self, poller: &Poller, index: usize) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Chatagram { socket, .. } | Wire::Plain { socket, .. } => {
+                poller.add(socket, index)
+            }
+            Wire::ChatagramTcp { stream, .. } | Wire::Text { stream, .. } => {
+                poller.add(stream, index)
+            }
+        }
+    }
+
+    /// Queues a line, or sends it where there is no queue.
+    pub(crate) fn send(&mut self, line: &[u8; TEXT]) {
+        let number = self.number;
+        self.number = number.wrapping_add(1);
+        let say = || {
+            let text = std::str::from_utf8(line).unwrap_or_default();
+            encode_message(&ClientMessage::Say { number, sent: 0, text })
+        };
+        match &mut self.wire {
+            Wire::Chatagram { link, delivery, .. } => {
+                self.broken |= link.send(say().into(), *delivery, None).is_err();
+            }
+            Wire::ChatagramTcp { out, .. } => {
+                write_record(&Frame::Once { payload: &say() }, out);
+            }
+            Wire::Plain { socket, server } => {
+                let mut datagram = vec![1, TEXT as u8];
+                datagram.extend_from_slice(line);
+                socket.send(&datagram, *server);
+            }
+            Wire::Text { publish, out, .. } => {
+                out.extend_from_slice(publish.before);
+                out.extend_from_slice(line);
+                out.extend_from_slice(publish.after);
+            }
+        }
+    }
+
+    /// Whether the transport would take a line now.
+    pub(crate) fn takes_more(&self) -> bool {
+        match &self.wire {
+            Wire::Chatagram { link, .. } => link.queued_bytes() < 16 * 1_024,
+            Wire::ChatagramTcp { out, .. } | Wire::Text { out, .. } => out.len() < 16 * 1_024,
+            Wire::Plain { .. } => true,
+        }
+    }
+
+    /// Sends what is queued.
+    pub(crate) fn flush(&mut self, now: Timestamp) {
+        match &mut self.wire {
+            Wire::Chatagram { socket, server, link, .. } => BYTES.with_borrow_mut(|bytes| {
+                while link.poll_transmit(bytes, now) {
+                    socket.send(bytes, *server);
+                }
+            }),
+            Wire::ChatagramTcp { stream, out, .. } | Wire::Text { stream, out, .. } => {
+                if !out.is_empty() {
+                    stream.write(out);
+                    out.clear();
+                }
+            }
+            Wire::Plain { .. } => {}
+        }
+    }
+
+    /// Takes in all that came.
+    pub(crate) fn receive(&mut self, now: Timestamp, counter: &mut Counter) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Chatagram { socket, link, .. } => INCOMING.with_borrow_mut(|incoming| {
+                while let Some((_, bytes)) = socket.receive(incoming)? {
+                    if let Ok(datagram) = Datagram::decode(bytes) {
+                        let reset = datagram.frames().next() == Some(Frame::Reset);
+                        self.broken |= reset;
+                        link.receive(&datagram, bytes.len(), now);
+                    }
+                    while let Some(received) = link.poll_received() {
+                        count(&received.payload, counter);
+                    }
+                }
+                io::Result::Ok(())
+            })?,
+            Wire::Plain { socket, .. } => INCOMING.with_borrow_mut(|incoming| {
+                while let Some((_, bytes)) = socket.receive(incoming)? {
+                    if let Some(text) = bytes.last_chunk::<TEXT>().filter(|text| text[0] == MARK) {
+                        counter.line(text);
+                    }
+                }
+                io::Result::Ok(())
+            })?,
+            Wire::ChatagramTcp { stream, reader, .. } => BYTES.with_borrow_mut(|bytes| {
+                stream.write(&[]);
+                while stream.read(bytes) == Reading::Bytes {
+                    let mut rest = &bytes[..];
+                    while let Ok(Some(piece)) = reader.next(&mut rest) {
+                        if let Piece::Frame(Frame::Once { payload }) = piece {
+                            count(payload, counter);
+                        }
+                    }
+                }
+            }),
+            Wire::Text { stream, carried, .. } => BYTES.with_borrow_mut(|bytes| {
+                stream.write(&[]);
+                while stream.read(bytes) == Reading::Bytes {
+                    count_text(carried, bytes, counter);
+                }
+            }),
+        }
+        self.flush(now);
+        Ok(())
+    }
+
+    /// The moment that was noted has come.
+    pub(crate) fn handle_timeout(&mut self, noted: Timestamp, now: Timestamp) {
+        if self.noted == Some(noted) {
+            self.noted = None;
+        }
+        if let Wire::Chatagram { link, .. } = &mut self.wire
+            && link.poll_timeout().is_some_and(|(at, _)| at <= now)
+        {
+            link.handle_timeout(now);
+            self.broken |= link.has_failed();
+            self.flush(now);
+        }
+    }
+
+    /// When this peer has something to do, if that is sooner than noted.
+    pub(crate) fn earlier_timeout(&mut self) -> Option<Timestamp> {
+        let Wire::Chatagram { link, .. } = &self.wire else { return None };
+        let at = link.poll_timeout()?.0;
+        if self.noted.is_some_and(|noted| noted <= at) {
+            return None;
+        }
+        self.noted = Some(at);
+        Some(at)
+    }
+
+    /// Whether a line can be lost without anybody sending it again.
+    pub(crate) fn may_lose(&self) -> bool {
+        match &self.wire {
+            Wire::Chatagram { delivery, .. } => *delivery == Delivery::Unreliable,
+            Wire::Plain { .. } => true,
+            Wire::ChatagramTcp { .. } | Wire::Text { .. } => false,
+        }
+    }
+
+    /// Whether the relay has given up on this peer, or the other way round.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+}
+
+/// A datagram or message that is one line, or is not one.
+fn count(message: &[u8], counter: &mut Counter) {
+    if message.first() == Some(&LINE)
+        && let Some(text) = message.last_chunk::<TEXT>()
+        && text[0] == MARK
+    {
+        counter.line(text);
+    }
+}
+
+/// Looks for lines in a stream of text, whose pieces are cut anywhere.
+fn count_text(carried: &mut Vec<u8>, mut bytes: &[u8], counter: &mut Counter) {
+    if !carried.is_empty() {
+        let missing = (STAMP - carried.len()).min(bytes.len());
+        carried.extend_from_slice(&bytes[..missing]);
+        bytes = &bytes[missing..];
+        if carried.len() < STAMP {
+            return;
+        }
+        counter.line(carried);
+        carried.clear();
+    }
+    while let Some(at) = memchr::memchr(MARK, bytes) {
+        bytes = &bytes[at..];
+        if bytes.len() < STAMP {
+            carried.extend_from_slice(bytes);
+            return;
+        }
+        counter.line(bytes);
+        bytes = &bytes[STAMP..];
+    }
+}
+
+fn join_chatagram(
+    server: SocketAddr,
+    index: usize,
+    delivery: Delivery,
+    clock: &Clock,
+) -> io::Result<Wire> {
+    let socket = Socket::bind(SocketAddr::new(server.ip(), 0)).map_err(io::Error::other)?;
+    let mut cookie: Option<Cookie> = None;
+    let nickname = format!("u{index}");
+    let (begin, mut bytes) = (Instant::now(), Vec::new());
+    let mut asked: Option<Instant> = None;
+    loop {
+        if begin.elapsed() > PATIENCE {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if asked.is_none_or(|at| at.elapsed() > Duration::from_millis(250)) {
+            asked = Some(Instant::now());
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&Frame::Join {
+                nonce: index as u64 + 1,
+                cookie: cookie.as_ref().map_or(&[], |cookie| &cookie[..]),
+                nickname: &nickname,
+                delivery,
+                resume: &[],
+                seen: 0,
+                next: 0,
+            });
+            writer.pad_to(JOIN_SIZE);
+            writer.finish(&Header::default());
+            socket.send(&bytes, server);
+        }
+        let now = clock.now().mono;
+        let link = INCOMING.with_borrow_mut(|incoming| {
+            let mut link: Option<Box<Link>> = None;
+            while let Some((_, bytes)) = socket.receive(incoming)? {
+                let datagram = Datagram::decode(bytes).map_err(io::Error::other)?;
+                if let Some(link) = &mut link {
+                    link.receive(&datagram, bytes.len(), now);
+                    continue;
+                }
+                match datagram.frames().next() {
+                    Some(Frame::Challenge { cookie: fresh, .. }) => {
+                        (cookie, asked) = (Some(fresh), None);
+                    }
+                    Some(Frame::Refused { detail, .. }) => {
+                        return Err(io::Error::other(detail.to_owned()));
+                    }
+                    _ if datagram.header.session != 0 => {
+                        let heartbeat = Duration::from_secs(2);
+                        let role = Role::Client { heartbeat };
+                        let session = datagram.header.session;
+                        let link = link.insert(Box::new(Link::new(session, role, 1, now)));
+                        link.receive(&datagram, bytes.len(), now);
+                    }
+                    _ => {}
+                }
+            }
+            Ok(link)
+        })?;
+        if let Some(link) = link {
+            return Ok(Wire::Chatagram { socket, server, link, delivery });
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn join_chatagram_tcp(server: SocketAddr, index: usize) -> io::Result<Wire> {
+    let mut stream = connect(server)?;
+    let mut hello = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    let join = Frame::Join {
+        nonce: index as u64 + 1,
+        cookie: &[],
+        nickname: &format!("u{index}"),
+        delivery: Delivery::ReliableOrdered,
+        resume: &[],
+        seen: 0,
+        next: 0,
+    };
+    write_record(&join, &mut hello);
+    stream.write_all(&hello)?;
+    // The preface comes when the server has let the peer in, or will not.
+    let mut preface = [0; 12];
+    stream.read_exact(&mut preface)?;
+    if preface[4..] == [0; 8] {
+        return Err(ErrorKind::ConnectionRefused.into());
+    }
+    let reader = StreamReader::past_preface();
+    Ok(Wire::ChatagramTcp { stream: Stream::from_std(stream)?, reader, out: Vec::new() })
+}
+
+fn join_plain(server: SocketAddr, index: usize) -> io::Result<Wire> {
+    let socket = Socket::bind(SocketAddr::new(server.ip(), 0)).map_err(io::Error::other)?;
+    let begin = Instant::now();
+    let name = format!("u{index}");
+    let mut join = vec![0, name.len() as u8];
+    join.extend_from_slice(name.as_bytes());
+    socket.send(&join, server);
+    loop {
+        let answered = INCOMING.with_borrow_mut(|incoming| {
+            let mut answered = false;
+            while socket.receive(incoming)?.is_some() {
+                answered = true;
+            }
+            io::Result::Ok(answered)
+        })?;
+        if answered {
+            return Ok(Wire::Plain { socket, server });
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn text(stream: TcpStream, publish: Publish) -> io::Result<Wire> {
+    let stream = Stream::from_std(stream)?;
+    Ok(Wire::Text { stream, publish, out: Vec::new(), carried: Vec::new() })
+}
+
+fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn read_until(stream: &mut TcpStream, word: &[u8]) -> io::Result<()> {
+    let mut seen = Vec::new();
+    let mut bytes = [0; 4_096];
+    while !seen.windows(word.len()).any(|window| window == word) {
+        match stream.read(&mut bytes)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            length => seen.extend_from_slice(&bytes[..length]),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Runs relays beside each other under the same load and compares what a delivery costs them.
+
+Server on core 0, load on core 1, loopback, lines of 64 bytes, 10 senders. Relays take turns, so that what
+disturbs one disturbs all; medians over the repetitions. Standard library only; bench-relay.sh builds what
+this starts.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SCRIPTS = pathlib.Path(__file__).resolve().parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent / "target")) / "release"
+HOST = "127.0.0.1"
+CHATAGRAM = [
+    TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery",
+    "--max-peers", "20000", "--max-peers-per-ip", "20000", "--rate-limit", "off",
+    *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
+]
+LOAD = [TARGET / "examples" / "bench-load"]
+NATS = "max_connections: 16384\nmax_pending: 256MB\nwrite_deadline: \"10s\"\n"
+
+
+def chatagram(protocol, *delivery):
+    return lambda port, _: ([*CHATAGRAM, "--bind", f"{HOST}:{port}"], LOAD, ["--protocol", protocol, *delivery])
+
+
+def plain(port, _):
+    return [TARGET / "examples" / "bench-plain-relay", f"{HOST}:{port}"], LOAD, ["--protocol", "plain"]
+
+
+def redis(port, _):
+    options = ["--save", "", "--appendonly", "no", "--maxclients", "16384", "--client-output-buffer-limit", "pubsub 0 0 0"]
+    return ["redis-server", "--bind", HOST, "--port", str(port), *options], LOAD, ["--protocol", "redis"]
+
+
+def nats(port, scratch):
+    config = scratch / "nats.conf"
+    config.write_text(f"listen: {HOST}:{port}\n{NATS}")
+    return ["nats-server", "-c", config], LOAD, ["--protocol", "nats"]
+
+
+def enet(channel):
+    return lambda port, _: ([TARGET / "bench-enet-relay", str(port)], [TARGET / "bench-enet-load"], ["--channel", channel])
+
+
+# Name: how to start it, and what has to be there.
+RELAYS = {
+    "chatagram unreliable": (chatagram("chatagram"), TARGET / "chatagram"),
+    "chatagram reliable-ordered": (chatagram("chatagram", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
+    "chatagram tcp": (chatagram("chatagram-tcp"), TARGET / "chatagram"),
+    "plain relay": (plain, TARGET / "examples" / "bench-plain-relay"),
+    "enet unreliable": (enet("0"), TARGET / "bench-enet-relay"),
+    "enet reliable": (enet("1"), TARGET / "bench-enet-relay"),
+    "redis": (redis, "redis-server"),
+    "nats": (nats, "nats-server"),
+}
+# Name: peers, and how the senders talk.
+SETTINGS = {
+    f"{lines} outstanding, {peers} peers": (peers, ["--outstanding", str(lines)])
+    for lines in (20, 320) for peers in (10, 50, 200, 1000)
+}
+SETTINGS["200 lines/s, 50 peers"] = (50, ["--rate", "200", "--seconds", "5"])
+SETTINGS["50 lines/s, 1000 peers"] = (1000, ["--rate", "50", "--seconds", "5"])
+SETTINGS["2000 lines/s, 50 peers"] = (50, ["--rate", "2000", "--seconds", "4"])
+SETTINGS["unpaced, 50 peers"] = (50, ["--unpaced"])
+SETTINGS["unpaced, 1000 peers"] = (1000, ["--unpaced"])
+LOAD_LIMIT = 0.95
+
+
+def free_port():
+    """A port free for UDP and TCP. The emulated services of one run never share it."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind((HOST, 0))
+            try:
+                udp.bind(tcp.getsockname())
+                return tcp.getsockname()[1]
+            except OSError:
+                continue
+
+
+def wait_until_up(process, port):
+    """A bound port is in /proc/net, whatever protocol it speaks."""
+    wanted = f":{port:04X} "
+    for _ in range(500):
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with {process.returncode}")
+        for table in ("tcp", "udp", "udp6"):
+            if wanted in pathlib.Path(f"/proc/net/{table}").read_text():
+                return
+        time.sleep(0.02)
+    raise RuntimeError("it does not listen")
+
+
+def run(relay, setting):
+    peers, pace = SETTINGS[setting]
+    with tempfile.TemporaryDirectory() as scratch:
+        port = free_port()
+        server, load, options = RELAYS[relay][0](port, pathlib.Path(scratch))
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(["taskset", "-c", "0", *server], cwd=scratch, **quiet)
+        try:
+            wait_until_up(process, port)
+            command = ["taskset", "-c", "1", *load, *options, "--server", f"{HOST}:{port}", "--pid", str(process.pid)]
+            done = subprocess.run([*command, "--peers", str(peers), *pace], capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                raise RuntimeError(done.stderr.strip()[-300:])
+            return json.loads(done.stdout)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wants(names, table):
+    """The rows of `table` that begin with one of the names."""
+    return [row for row in table if any(row.startswith(name.strip()) for name in names.split(","))]
+
+
+def compact(value):
+    return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.0f} k" if value >= 1e4 else f"{value:.0f}"
+
+
+def report(rows, relays, settings):
+    median = lambda relay, setting, field: statistics.median(
+        [row[field] for row in rows if (row["relay"], row["setting"]) == (relay, setting)] or [float("nan")])
+    for setting in settings:
+        print(f"\n{setting}")
+        paced = "lines/s" in setting
+        for relay in relays:
+            here = [row for row in rows if (row["relay"], row["setting"]) == (relay, setting)]
+            if not here:
+                continue
+            cost = median(relay, setting, "per_cpu_second")
+            line = f"  {relay:27}{compact(cost):>8} deliveries per CPU second"
+            if paced:
+                line += f", p50 {median(relay, setting, 'p50_us') / 1e3:.2f} ms, p99 {median(relay, setting, 'p99_us') / 1e3:.2f} ms"
+            share = min(row["delivered_share"] for row in here)
+            if share < 0.99995:
+                line += f", {share:.2%} delivered at worst"
+            if median(relay, setting, "load_busy") > LOAD_LIMIT and median(relay, setting, "server_busy") < LOAD_LIMIT and not paced:
+                line += " (the load generator was the limit)"
+            line += f"; {median(relay, setting, 'rss_joined_kib') / 1024:.1f} MiB"
+            print(line)
+    ours = [relay for relay in relays if relay.startswith("chatagram")]
+    others = [relay for relay in relays if not relay.startswith("chatagram")]
+    for own in ours:
+        print(f"\n{own}: deliveries per CPU second, as a multiple of")
+        print("  " + " " * 28 + "".join(f"{other:>17}" for other in others))
+        for setting in settings:
+            ratios = [median(own, setting, "per_cpu_second") / median(other, setting, "per_cpu_second") for other in others]
+            print(f"  {setting:28}" + "".join(f"{ratio:17.2f}" for ratio in ratios))
+        closed = [setting for setting in settings if "outstanding" in setting and " 10 peers" not in setting]
+        if closed:
+            means = [statistics.geometric_mean([median(own, s, "per_cpu_second") / median(other, s, "per_cpu_second")
+                     for s in closed]) for other in others]
+            print(f"  {'geometric mean, 50 or more':28}" + "".join(f"{mean:17.2f}" for mean in means))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are here]")
+    parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--csv", help="write each run to this file")
+    options = parser.parse_args()
+    relays = wants(options.relays, RELAYS)
+    for relay in list(relays):
+        if not shutil.which(str(RELAYS[relay][1])):
+            print(f"{relay}: left out, {RELAYS[relay][1]} is not here", file=sys.stderr)
+            relays.remove(relay)
+    settings = wants(options.settings, SETTINGS)
+    if os.cpu_count() < 2:
+        sys.exit("two processors are needed: one for the relay, one for the load")
+    if os.geteuid() == 0:
+        os.nice(-15)
+    print(f"{platform.platform()}, {options.repetitions} repetitions")
+    rows, failed = [], 0
+    for repetition in range(options.repetitions):
+        for setting in settings:
+            for relay in relays:
+                try:
+                    rows.append({"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting)})
+                except (RuntimeError, subprocess.TimeoutExpired) as error:
+                    failed += 1
+                    print(f"{relay}, {setting}: {error}", file=sys.stderr)
+    if options.csv and rows:
+        with open(options.csv, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+    report(rows, relays, settings)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+//! Linux's ways to move many datagrams with one system call. No wrapper offers them without an
+//! allocation for each call, or safely for a second one, so the few calls are made here; nothing is
+//! decided.
+//!
+//! - `recvmmsg` reads several messages at once (recvmmsg(2)).
+//! - `UDP_SEGMENT`: one send is cut into datagrams of a given length by the device, or just before it
+//!   (GSO). As an option of the socket it needs no more than a send that is longer.
+//! - `UDP_GRO`: the reverse, for those who receive.
+//! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
+#![allow(unsafe_code)]
+
+use super::incoming::{Message, SLOT_LEN, SLOTS};
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsRawFd;
+
+/// Room for the two control messages there can be, each an integer; aligned as cmsg(3) asks.
+type Control = [u64; 8];
+
+/// Sends of this socket that are longer than `segment` leave as datagrams of that length; 0 ends it.
+pub(super) fn set_segment(socket: &impl AsRawFd, segment: usize) -> io::Result<()> {
+    set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, segment as libc::c_int)
+}
+
+/// Lets this socket have several datagrams of one sender as one message.
+pub(super) fn join_segments(socket: &impl AsRawFd) -> io::Result<()> {
+    set(socket, libc::SOL_UDP, libc::UDP_GRO, 1)
+}
+
+/// Has each message say how many did not fit the receive buffer so far.
+pub(super) fn count_overflows(socket: &impl AsRawFd) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
+}
+
+/// Reads as many messages as there are and `slots` have room for: the n-th begins at
+/// `n * SLOT_LEN`. Never waits. Hands `overflowed` the newest count of what did not fit, if one came.
+pub(super) fn receive(
+    socket: &impl AsRawFd,
+    slots: &mut [u8],
+    messages: &mut Vec<Message>,
+    mut overflowed: impl FnMut(u32),
+) -> io::Result<()> {
+    assert_eq!(slots.len(), SLOTS * SLOT_LEN);
+    // SAFETY: all of these are plain numbers and pointers, for which all bits zero is a value.
+    let (mut headers, mut pieces, mut names) = unsafe {
+        (
+            zeroed::<[libc::mmsghdr; SLOTS]>(),
+            zeroed::<[libc::iovec; SLOTS]>(),
+            zeroed::<[libc::sockaddr_in6; SLOTS]>(),
+        )
+    };
+    let mut controls = [Control::default(); SLOTS];
+    for (i, slot) in slots.chunks_exact_mut(SLOT_LEN).enumerate() {
+        pieces[i] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT_LEN };
+        let header = &mut headers[i].msg_hdr;
+        header.msg_name = (&raw mut names[i]).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+        header.msg_iov = &raw mut pieces[i];
+        header.msg_iovlen = 1;
+        header.msg_control = (&raw mut controls[i]).cast();
+        header.msg_controllen = size_of::<Control>() as _;
+    }
+    // SAFETY: each of the `SLOTS` headers points to one name, one piece with a slot of its own, and one
+    // control buffer, with their true lengths; all of them outlive the call.
+    let count = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            SLOTS as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    for (header, name) in headers.iter().zip(&names).take(count) {
+        let length = header.msg_len as usize;
+        let mut segment = length;
+        for (level, kind, value) in integers(&header.msg_hdr) {
+            match (level, kind) {
+                (libc::SOL_UDP, libc::UDP_GRO) => segment = value as usize,
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => overflowed(value),
+                _ => {}
+            }
+        }
+        messages.push(Message { from: address(name), length, segment });
+    }
+    Ok(())
+}
+
+/// The control messages, each as level, kind and the integer it begins with.
+fn integers(header: &libc::msghdr) -> impl Iterator<Item = (libc::c_int, libc::c_int, u32)> {
+    // SAFETY: the kernel filled `header`, whose control buffer is alive and as long as it says.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    std::iter::from_fn(move || {
+        // SAFETY: null, or a control message inside the buffer of `header`; the kernel's messages asked
+        // for here carry at least four bytes, which need no alignment to be read.
+        unsafe {
+            let message = next.as_ref()?;
+            let value = libc::CMSG_DATA(next).cast::<u32>().read_unaligned();
+            next = libc::CMSG_NXTHDR(header, next);
+            Some((message.cmsg_level, message.cmsg_type, value))
+        }
+    })
+}
+
+/// What the kernel wrote into a name: IPv4 or IPv6.
+fn address(name: &libc::sockaddr_in6) -> SocketAddr {
+    if libc::c_int::from(name.sin6_family) == libc::AF_INET {
+        // SAFETY: `sockaddr_in` is shorter than `sockaddr_in6`, as aligned, and all plain numbers.
+        let v4 = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
+        let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+        return SocketAddr::new(ip.into(), u16::from_be(v4.sin_port));
+    }
+    let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+    let port = u16::from_be(name.sin6_port);
+    SocketAddrV6::new(ip, port, name.sin6_flowinfo, name.sin6_scope_id).into()
+}
+
+fn set(
+    socket: &impl AsRawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the option is an integer, which `value` is, and its length is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
