@@ -72,10 +72,14 @@ impl Entry {
     }
 }
 
+/// A name that waits for its owner.
 #[derive(Debug)]
 struct Hold {
     key: NameKey,
     token: Token,
+    /// Where the owner was. An address has no more names held than it may have peers: who comes and
+    /// vanishes again and again wears out its own holds, and nobody else's.
+    ip: IpAddr,
     until: Timestamp,
 }
 
@@ -139,7 +143,7 @@ impl Registry {
             return Err(Unavailable::NameTaken);
         }
         let hold = self.holds.iter().find(|hold| hold.key == key);
-        if let Some(hold) = hold.filter(|hold| hold.token != resume) {
+        if let Some(hold) = hold.filter(|hold| !same(&hold.token, resume)) {
             return Err(Unavailable::NameHeld(hold.until.since(now)));
         }
         let held = hold.map(|hold| hold.token);
@@ -216,14 +220,30 @@ impl Registry {
     pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
         let Some(entry) = self.entries.remove(&peer) else { return };
         self.reviews.remove(&(entry.review, peer));
-        self.forget_ip(entry.path.remote.ip());
+        let ip = entry.path.remote.ip();
+        self.forget_ip(ip);
         if !entry.named {
             return;
         }
         let key = entry.nickname.key();
         self.names.remove(&key);
-        if hold && self.holds.len() < self.capacity.peers {
-            self.holds.push_back(Hold { key, token: entry.token, until: now + NAME_HOLD });
+        if hold {
+            self.make_room_for_hold(ip);
+            self.holds.push_back(Hold { key, token: entry.token, ip, until: now + NAME_HOLD });
+        }
+    }
+
+    /// The oldest hold of an address that has too many goes, and the oldest of all if those are too
+    /// many.
+    fn make_room_for_hold(&mut self, ip: IpAddr) {
+        let of_address = self.holds.iter().filter(|hold| hold.ip == ip).count();
+        let oldest = if of_address >= self.capacity.peers_per_ip {
+            self.holds.iter().position(|hold| hold.ip == ip)
+        } else {
+            (self.holds.len() >= self.capacity.peers).then_some(0)
+        };
+        if let Some(oldest) = oldest {
+            self.holds.remove(oldest);
         }
     }
 
@@ -265,6 +285,11 @@ impl Registry {
             }
         }
     }
+}
+
+/// Compares secrets in a time that does not depend on where the first difference is.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -330,6 +355,26 @@ mod tests {
         let stranger = registry.insert(name("A"), [9; 16], path(2), &[], at(20));
         assert_eq!(stranger, Err(Unavailable::NameHeld(20 * SECOND)));
         assert!(registry.insert(name("A"), [9; 16], path(2), &[7; 16], at(20)).is_ok());
+    }
+
+    #[test]
+    fn who_vanishes_again_and_again_wears_out_nobody_elses_hold() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        let vanish = |registry: &mut Registry, raw: &str, ip| {
+            let peer = registry.insert(name(raw), [7; 16], path(ip), &[], now).unwrap();
+            registry.remove(peer, true, now);
+        };
+        vanish(&mut registry, "alice", 1);
+        for flood in ["b", "c", "d", "e", "f"] {
+            vanish(&mut registry, flood, 2);
+        }
+        let held = |registry: &mut Registry, raw: &str| {
+            let stranger = registry.insert(name(raw), [9; 16], path(3), &[], now);
+            stranger.is_err_and(|why| matches!(why, Unavailable::NameHeld(_)))
+        };
+        assert!(held(&mut registry, "alice") && held(&mut registry, "e"));
+        assert_eq!(registry.holds.len(), 3, "two of one address, which may have two peers");
     }
 
     #[test]

@@ -68,6 +68,21 @@ struct Member {
     nickname: String,
     /// The number its next line will have.
     next: u16,
+    /// What newcomers were last told of it, and with which number: most come while few talk.
+    present: Option<(u16, Payload)>,
+}
+
+impl Member {
+    /// What newcomers are told of it.
+    fn present(&mut self, peer: PeerId) -> Payload {
+        let (nickname, next) = (&self.nickname, self.next);
+        let known = self.present.take().filter(|(told, _)| *told == next);
+        let (_, payload) = self.present.insert(known.unwrap_or_else(|| {
+            let message = ServerMessage::Present { peer: peer.0, nickname, next };
+            (next, encode_message(&message).into())
+        }));
+        payload.clone()
+    }
 }
 
 /// See the module.
@@ -145,32 +160,22 @@ impl Room {
 
     /// Somebody comes in; `next` is the number of its next line. Welcoming it is the caller's.
     pub fn join(&mut self, peer: PeerId, nickname: &str, next: u16) {
-        self.members.insert(peer, Member { nickname: nickname.to_owned(), next });
+        let member = Member { nickname: nickname.to_owned(), next, present: None };
+        self.members.insert(peer, member);
         let message = ServerMessage::Joined { peer: peer.0, nickname, next, peers: self.count() };
         self.post(Recipients::AllBut(peer), Kind::Control, &message);
     }
 
     /// Tells `peer` who else is here, and what was said.
     pub fn brief(&mut self, peer: PeerId, lines: &[Line]) {
-        let others: Vec<_> = self
-            .members
-            .iter()
-            .filter(|(other, _)| **other != peer)
-            .map(|(other, member)| {
-                let nickname = &member.nickname;
-                let next = member.next;
-                encode_message(&ServerMessage::Present { peer: other.0, nickname, next })
-            })
-            .collect();
-        let said = lines.iter().map(|line| {
-            let (from, text) = (&line.from, &line.text);
-            encode_message(&ServerMessage::History { id: line.id.0, from, text })
-        });
-        self.posts.extend(others.into_iter().chain(said).map(|payload| Post {
-            to: Recipients::One(peer),
-            kind: Kind::Briefing,
-            payload: payload.into(),
-        }));
+        let briefing = |payload| Post { to: Recipients::One(peer), kind: Kind::Briefing, payload };
+        for (other, member) in self.members.iter_mut().filter(|(other, _)| **other != peer) {
+            self.posts.push_back(briefing(member.present(*other)));
+        }
+        for Line { id, from, text } in lines {
+            let message = encode_message(&ServerMessage::History { id: id.0, from, text });
+            self.posts.push_back(briefing(message.into()));
+        }
     }
 
     /// The peer's next line will have this number (it came back under the same name).
@@ -247,7 +252,7 @@ impl Room {
 
     /// A peer is no longer here. Its nickname, if it was.
     pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
-        let Member { nickname, next } = self.members.remove(&peer)?;
+        let Member { nickname, next, .. } = self.members.remove(&peer)?;
         let peers = self.count();
         let message =
             ServerMessage::Left { peer: peer.0, nickname: &nickname, next, peers, reason };

@@ -19,6 +19,9 @@ mod checks;
 #[cfg(target_os = "linux")]
 #[path = "lan/machines.rs"]
 mod machines;
+#[cfg(target_os = "linux")]
+#[path = "lan/raw.rs"]
+mod raw;
 
 #[cfg(target_os = "linux")]
 fn main() {

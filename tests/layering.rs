@@ -30,11 +30,11 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("decode", &["time", "protocol"]),
     ("discovery", &["time", "protocol"]),
     ("link", &["time", "protocol"]),
-    ("pace.rs", &["time", "protocol"]),
+    ("bucket.rs", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),
-    ("hub", &["time", "protocol", "link", "pace", "registry", "room"]),
-    ("client/session", &["time", "protocol", "link", "pace"]),
+    ("hub", &["time", "protocol", "link", "bucket", "registry", "room"]),
+    ("client/session", &["time", "protocol", "link", "bucket"]),
 ];
 
 #[test]

@@ -2,12 +2,14 @@
 //! network, a machine or an administrator can do to them. `simulation/checks.rs` and `guard.rs` say
 //! what must hold at every step.
 //!
-//! `CHATAGRAM_SEEDS=50000` runs more seeds than the usual thousand of each scenario, and
-//! `CHATAGRAM_SEED=17` one of them, telling what happens.
+//! `CHATAGRAM_SEEDS=50000` runs more seeds than the usual thousand of each scenario (`.ci/run`: ten
+//! thousand), and `CHATAGRAM_SEED=17` one of them, telling what happens.
 
 // A test that cannot go on fails: that is what these are for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "simulation/attacks.rs"]
+mod attacks;
 #[path = "simulation/cast.rs"]
 mod cast;
 #[path = "simulation/checks.rs"]
@@ -131,6 +133,11 @@ fn others_do_not_feel_a_flood_nor_a_standstill() {
 #[test]
 fn strangers_on_tcp_are_cut_off_and_keep_nobody_out() {
     for_every_seed("strangers_on_tcp_are_cut_off_and_keep_nobody_out", transports::crowd);
+}
+
+#[test]
+fn nothing_follows_from_what_is_repeated() {
+    for_every_seed("nothing_follows_from_what_is_repeated", attacks::replayed);
 }
 
 #[test]

@@ -143,8 +143,8 @@ impl Run {
             let peer = Peer::join(protocol, server, index, self.args.delivery, &self.clock)?;
             self.peers.push(peer);
             self.peers[index].watch(&self.poller, index)?;
-            self.serve(Duration::ZERO)?;
             self.receive(index)?;
+            while self.serve(Duration::ZERO)? {}
         }
         self.quiet(Duration::from_millis(400))
     }
@@ -189,7 +189,7 @@ impl Run {
         let (begin, mut last, mut seen) = (Instant::now(), Instant::now(), self.counter.delivered);
         while last.elapsed() < pause && begin.elapsed() < Duration::from_secs(10) {
             let came = self.serve(Duration::from_millis(1))?;
-            if came && self.counter.delivered != seen || came && self.args.rate.is_none() {
+            if came && (self.counter.delivered != seen || self.args.rate.is_none()) {
                 (last, seen) = (Instant::now(), self.counter.delivered);
             }
         }

@@ -1,8 +1,8 @@
 //! The options of a server, and the server they describe.
 
 use super::{ImpairArgs, NetworkArgs, Switch, positive_duration};
+use crate::bucket::Limit;
 use crate::net::parse_bind;
-use crate::pace::Limit;
 use crate::registry::Capacity;
 use crate::{hub, places, server};
 use clap::Args;
@@ -73,6 +73,10 @@ pub struct ServerArgs {
         value_parser = rate_limit
     )]
     pub rate_limit: RateLimit,
+    /// After sending to the room wait this long before sending again, so that lines said meanwhile
+    /// travel together: for full rooms that are busy, 2ms is a good value [default: no wait]
+    #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = positive_duration)]
+    pub pace: Option<Duration>,
     /// Listen on UDP only
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
     pub no_tcp: bool,
@@ -113,6 +117,7 @@ impl ServerArgs {
             tcp: !self.no_tcp,
             discovery: !self.no_discovery,
             no_delay: network.no_delay == Switch::On,
+            pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),
             hub: hub::Config {

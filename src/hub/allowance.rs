@@ -3,7 +3,7 @@
 //! it, where nobody comes who waits, it is dropped (`proto.md` §7.14).
 
 use super::Hub;
-use crate::pace::{Bucket, Limit};
+use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::FLOOD_HOLD;
 use crate::protocol::{ClientMessage, LeaveReason, ServerMessage, encode_message};
 use crate::registry::PeerId;

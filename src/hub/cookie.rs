@@ -4,7 +4,7 @@
 
 use crate::protocol::limits::{COOKIE_LIFE, SECRET_LIFE};
 use crate::protocol::{Cookie, PathCookie};
-use crate::registry::Path;
+use crate::registry::{Path, same};
 use crate::time::{Timestamp, micros};
 use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
@@ -116,11 +116,6 @@ fn mac(secret: &Secret, purpose: &[u8; 4], path: &Path, id: u64, time: u64) -> [
     mac.update(&id.to_be_bytes());
     mac.update(&time.to_be_bytes());
     mac.finalize().into_bytes().into()
-}
-
-/// Compares in a time that does not depend on where the first difference is.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b)) == 0
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::link::PATH_CHALLENGE_LEN;
 use crate::protocol::{Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, Invariant};
 use crate::registry::{Path, PeerId};
 use crate::time::Now;
+use std::net::{IpAddr, Ipv4Addr};
 
 impl Hub {
     /// Takes in whatever a socket received. Nothing in it can make the hub fail.
@@ -57,7 +58,7 @@ impl Hub {
             }
             return;
         };
-        if self.registry.entry(id).is_some_and(|entry| entry.path != path)
+        if self.peers.get(&id).is_some_and(|peer| peer.path != path)
             && !self.follow(id, path, datagram, bytes, now)
         {
             return;
@@ -68,15 +69,14 @@ impl Hub {
         if once && (closing || self.holds_back(id, now.mono)) {
             return self.shed(id, now.mono);
         }
-        self.registry.heard(id, now.mono);
         let Some(link) = self.peers.get_mut(&id).and_then(|peer| peer.link.as_datagrams()) else {
             return;
         };
-        link.receive(datagram, bytes, now.mono);
-        if once {
-            while self.handle_next(id, now) {}
+        if link.receive(datagram, bytes, now.mono) {
+            self.registry.heard(id, now.mono);
+            while once && self.handle_next(id, now) {}
+            self.handle_messages(id, now);
         }
-        self.handle_messages(id, now);
         if !self.end_if_due(id, now.mono) {
             self.touch(id);
         }
@@ -120,13 +120,21 @@ impl Hub {
     /// The peer is at another address now, and has proven it.
     pub(super) fn relocate(&mut self, id: PeerId, path: Path) {
         self.registry.relocate(id, path);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.path = path;
+        }
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
             self.events.push_back(Event::Moved { nickname, path });
         }
     }
 
+    /// Answers who has no session: once, and never many at a time.
     pub(super) fn send_stateless(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
+        if !is_one(path) {
+            self.counters.malformed += 1;
+            return;
+        }
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
         writer.push(frame);
@@ -138,4 +146,12 @@ impl Hub {
         });
         self.stateless.push_back((path, bytes));
     }
+}
+
+/// Whether an answer would go to a single machine. The broadcast address of a subnet cannot be told
+/// by looking at it; the kernel refuses to send there unless asked for leave, which nobody does.
+fn is_one(path: Path) -> bool {
+    let ip = path.remote.ip();
+    let many = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) || ip.is_unspecified();
+    !many && path.remote.port() != 0
 }

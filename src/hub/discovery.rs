@@ -6,7 +6,6 @@ use crate::protocol::limits::PROBE_SIZE;
 use crate::protocol::{Datagram, Flags, Frame};
 use crate::registry::Path;
 use crate::time::Now;
-use std::net::{IpAddr, Ipv4Addr};
 
 impl Hub {
     /// Takes in a datagram that came to the port for probes. Anything else there is ignored.
@@ -19,7 +18,7 @@ impl Hub {
         });
         let first = probe.and_then(|datagram| datagram.frames().next());
         match first {
-            Some(Frame::Probe { nonce }) if bytes.len() >= PROBE_SIZE && is_one(path) => {
+            Some(Frame::Probe { nonce }) if bytes.len() >= PROBE_SIZE => {
                 let room = self.config.room.clone();
                 let (server, peers) = (self.id, self.room.count());
                 let found = Frame::Found { nonce, server, port, peers, room: &room };
@@ -28,12 +27,4 @@ impl Hub {
             _ => self.counters.malformed += 1,
         }
     }
-}
-
-/// Whether an answer would go to a single machine. The broadcast address of a subnet cannot be told
-/// by looking at it; the kernel refuses to send there unless asked for leave, which nobody does.
-fn is_one(path: Path) -> bool {
-    let ip = path.remote.ip();
-    let many = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) || ip.is_unspecified();
-    !many && path.remote.port() != 0
 }

@@ -9,18 +9,22 @@
 //!        ◄─────────────────── Welcome  first message of the session, reliable
 //! ```
 
-use super::{Allowance, Event, Hub, Peer, StreamId, cookie};
+use super::timers::Timer;
+use super::{Allowance, Event, Hub, Peer, StreamId};
+use crate::bucket::Limit;
 use crate::link::Channel;
-use crate::pace::Limit;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
     Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
     encode_message,
 };
-use crate::registry::{Path, PeerId, Unavailable};
+use crate::registry::{Path, PeerId, Unavailable, same};
 use crate::time::{Now, WallTime, micros};
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;
+
+/// Refusals that follow the last one told sooner than this are counted and not told.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
@@ -97,11 +101,13 @@ impl Hub {
 
     /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
     /// arrives, also at another address that the client has by now; or its session is over already,
-    /// and this is an echo.
+    /// and this is an echo. Once the client has said anything in its session, joins do not move it: that
+    /// may be a copy of the one from where it was before.
     fn is_repeated(&mut self, join: &Join<'_>, path: Path) -> bool {
         let Some(peer) = self.nonces.get(&join.nonce).copied() else { return false };
         if let Some(id) = peer
             && self.is_on_datagrams(id)
+            && self.peers.get(&id).is_some_and(|peer| peer.link.stats().received == 0)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
         {
             self.relocate(id, path);
@@ -128,7 +134,7 @@ impl Hub {
         self.rng.fill_bytes(&mut token);
         let owner = self.registry.named(&nickname.key()).filter(|owner| {
             let entry = self.registry.entry(*owner);
-            entry.is_some_and(|entry| cookie::same(&entry.token, join.resume))
+            entry.is_some_and(|entry| same(&entry.token, join.resume))
         });
         if let Some(owner) = owner {
             return self.take_over(owner, join, path, entrance, now);
@@ -136,7 +142,7 @@ impl Hub {
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
             Ok(id) => {
-                self.enter(id, join, entrance, now);
+                self.enter(id, join, path, entrance, now);
                 self.welcome(id, join, true);
                 let nickname = nickname.to_string();
                 let peers = self.room.len();
@@ -155,7 +161,7 @@ impl Hub {
         self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
-        self.enter(id, join, entrance, now);
+        self.enter(id, join, path, entrance, now);
         // A new session is no new allowance.
         if let (Some(peer), Some(used)) = (self.peers.get_mut(&id), used) {
             peer.allowance = used;
@@ -168,7 +174,7 @@ impl Hub {
     }
 
     /// Makes the session.
-    fn enter(&mut self, id: PeerId, join: &Join<'_>, entrance: Entrance, now: Now) {
+    fn enter(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 (Channel::Datagrams(self.open_datagram_link(now.mono).into()), None)
@@ -184,9 +190,21 @@ impl Hub {
         let nonce = join.nonce;
         let allowance = Allowance::new(self.config.limit, now.mono);
         // A peer that takes over may still stand in the queue; then it stands there twice.
-        let (closing, too_slow, dirty) = (None, false, false);
-        let peer = Peer { link, stream, delivery, nonce, allowance, closing, too_slow, dirty };
-        self.peers.insert(id, peer);
+        self.peers.insert(
+            id,
+            Peer {
+                link,
+                stream,
+                path,
+                timer: Timer::default(),
+                delivery,
+                nonce,
+                allowance,
+                closing: None,
+                too_slow: false,
+                dirty: false,
+            },
+        );
         self.touch(id);
     }
 
@@ -234,7 +252,10 @@ impl Hub {
             Entrance::Datagrams => self.send_stateless(path, 0, &frame, now),
             Entrance::Stream(stream) => self.refuse_stream(stream, &frame),
         }
-        self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+        if self.refusal_told.is_none_or(|at| at + REFUSAL_PAUSE <= now.mono) {
+            self.refusal_told = Some(now.mono);
+            self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+        }
     }
 }
 

@@ -30,8 +30,8 @@ mod timers;
 
 pub use streams::StreamId;
 
+use crate::bucket::Limit;
 use crate::link::{Channel, Link, Role};
-use crate::pace::Limit;
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
@@ -45,7 +45,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use streams::Streams;
-use timers::Timers;
+use timers::{Timer, Timers};
 
 /// Nonces of ended sessions that are remembered at most.
 const MAX_SPENT_NONCES: usize = 4_096;
@@ -97,7 +97,8 @@ pub enum Event {
         /// Where to.
         path: Path,
     },
-    /// Somebody was not let in.
+    /// Somebody was not let in. At most ten a second are told, for a log must not be filled by who
+    /// only asks.
     Refused {
         /// From here.
         path: Path,
@@ -145,6 +146,9 @@ struct Peer {
     link: Channel,
     /// The connection, if it came over one.
     stream: Option<StreamId>,
+    /// Where it is; the registry knows it too, and is asked less often.
+    path: Path,
+    timer: Timer,
     /// How it wants chat lines delivered.
     delivery: Delivery,
     nonce: u64,
@@ -158,6 +162,37 @@ struct Peer {
 }
 
 impl Peer {
+    /// Queues a post for this peer, who may be about to go. False when the queue did not take it.
+    fn take(&mut self, post: &Post) -> bool {
+        if self.closing.is_some() {
+            return true;
+        }
+        let payload = post.payload.clone();
+        let outcome = match post.kind {
+            Kind::Line => self.link.send(payload, self.delivery, None),
+            Kind::Control => self.link.send(payload, Delivery::ReliableOrdered, None),
+            Kind::Probe => self.link.send(payload, Delivery::Unreliable, None),
+            Kind::Briefing => self.link.send_regardless(payload),
+        };
+        let Err(error) = outcome else { return true };
+        log::debug!("a message was not queued: {error}");
+        // What is promised to arrive cannot be left out: the session is over instead, and the peer
+        // told so by a `Reset` when it is heard again.
+        self.too_slow |= match post.kind {
+            Kind::Line => self.delivery != Delivery::Unreliable,
+            Kind::Probe => false,
+            Kind::Control | Kind::Briefing => true,
+        };
+        false
+    }
+
+    /// The link may have something to send, or another timeout.
+    fn touch(&mut self, id: PeerId, dirty: &mut VecDeque<PeerId>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(id);
+        }
+    }
+
     fn transport(&self) -> Transport {
         if self.stream.is_some() { Transport::Tcp } else { Transport::Udp }
     }
@@ -190,6 +225,8 @@ pub struct Hub {
     /// The last moment it was told.
     now: Timestamp,
     events: VecDeque<Event>,
+    /// When a refusal was told last.
+    refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
 }
@@ -202,6 +239,7 @@ impl Hub {
             cookies: Cookies::new(&mut rng, now.mono),
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, now.wall),
+            pressure: Pressure::new(config.limit.is_none()),
             config,
             id: rng.next_u64(),
             rng,
@@ -213,9 +251,9 @@ impl Hub {
             timers: Timers::default(),
             stateless: VecDeque::new(),
             streams: Streams::default(),
-            pressure: Pressure::default(),
             now: now.mono,
             events: VecDeque::new(),
+            refusal_told: None,
             shutting_down: false,
             counters: Counters::default(),
         }
@@ -227,8 +265,11 @@ impl Hub {
         while let Some(peer) = self.registry.expired(now.mono) {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
-        while let Some(id) = self.timers.pop_due(now.mono) {
+        while let Some(id) = self.timers.pop(now.mono) {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if !self.timers.is_due(id, &mut peer.timer, now.mono) {
+                continue;
+            }
             peer.link.handle_timeout(now.mono);
             if !self.end_if_due(id, now.mono) {
                 self.touch(id);
@@ -265,28 +306,34 @@ impl Hub {
         self.events.pop_front()
     }
 
-    /// Puts the next datagram into `buffer` and says where it goes.
+    /// Puts the next datagrams for one peer into `buffer` and says where they go: each of them has
+    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes but the last. For a connection
+    /// it is the next bytes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
         while let Some(id) = self.dirty.front().copied() {
-            if let Some(peer) = self.peers.get_mut(&id) {
-                if peer.link.poll_transmit(buffer, now.mono) {
-                    let datagram = || Some(Destination::Datagram(self.registry.entry(id)?.path));
-                    return peer.stream.map(Destination::Stream).or_else(datagram);
-                }
+            let Some(peer) = self.peers.get_mut(&id) else {
+                self.dirty.pop_front();
+                continue;
+            };
+            let sent = peer.link.poll_transmit(buffer, now.mono);
+            let wake = peer.link.poll_timeout();
+            // There may be more for it; else it is done, until something happens.
+            if !sent || wake.is_none_or(|at| at > now.mono) {
                 peer.dirty = false;
-                let wake = peer.link.poll_timeout();
+                self.dirty.pop_front();
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
-                self.timers.set(id, wake);
-                if !self.pressure.is_none() {
-                    self.feel_pressure(id, now.mono);
-                }
+                self.timers.set(id, &mut peer.timer, wake);
+                self.pressure.feel(id, peer, now.mono);
             }
-            self.dirty.pop_front();
+            if sent {
+                let datagrams = Destination::Datagram(peer.path);
+                return Some(peer.stream.map_or(datagrams, Destination::Stream));
+            }
         }
         self.streams.poll_transmit(buffer)
     }
@@ -324,20 +371,6 @@ impl Hub {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    /// Carries out what a peer's link received, as far as it may go on.
-    fn handle_messages(&mut self, id: PeerId, now: Now) {
-        let is_next = |hub: &Self| hub.peers.get(&id).is_some_and(|it| it.link.has_received());
-        while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
-    }
-
-    /// Carries out the next message that a peer's link received, if there is one.
-    fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
-        let received = self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received());
-        received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
-        self.deliver_posts();
-        received.is_some()
-    }
-
     /// Gives the room's posts to the links of those they are for.
     fn deliver_posts(&mut self) {
         while let Some(post) = self.room.poll_post() {
@@ -364,40 +397,19 @@ impl Hub {
     }
 
     fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
-        let recipients: Vec<PeerId> =
-            self.peers.keys().copied().filter(|id| Some(*id) != except).collect();
-        for id in recipients {
-            self.deliver(id, post);
+        for (id, peer) in self.peers.iter_mut().filter(|(id, _)| Some(**id) != except) {
+            self.counters.overflowed += u64::from(!peer.take(post));
+            self.pressure.feel(*id, peer, self.now);
+            peer.touch(*id, &mut self.dirty);
         }
     }
 
     fn deliver(&mut self, id: PeerId, post: &Post) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
-            return;
-        };
-        let payload = post.payload.clone();
-        let outcome = match post.kind {
-            Kind::Line => peer.link.send(payload, peer.delivery, None),
-            Kind::Control => peer.link.send(payload, Delivery::ReliableOrdered, None),
-            Kind::Probe => peer.link.send(payload, Delivery::Unreliable, None),
-            Kind::Briefing => peer.link.send_regardless(payload),
-        };
-        let long = peer.link.queued_bytes() >= pressure::HIGH;
-        if let Err(error) = outcome {
-            log::debug!("a message to peer {} was not queued: {error}", id.0);
-            self.counters.overflowed += 1;
-            // What is promised to arrive cannot be left out: the session is over instead, and
-            // the peer told so by a `Reset` when it is heard again.
-            peer.too_slow |= match post.kind {
-                Kind::Line => peer.delivery != Delivery::Unreliable,
-                Kind::Probe => false,
-                Kind::Control | Kind::Briefing => true,
-            };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            self.counters.overflowed += u64::from(!peer.take(post));
+            self.pressure.feel(id, peer, self.now);
+            peer.touch(id, &mut self.dirty);
         }
-        if long {
-            self.feel_pressure(id, self.now);
-        }
-        self.touch(id);
     }
 
     /// Ends a session in order: the last message leaves, and the session with it a little later.
@@ -430,7 +442,6 @@ impl Hub {
 
     fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
         self.registry.remove(id, hold_name, now);
-        self.timers.set(id, None);
         self.end_session(id, now);
     }
 
@@ -438,6 +449,7 @@ impl Hub {
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
         self.pressure.forget(id);
+        self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);
         if let Some(stream) = peer.stream {
@@ -461,12 +473,10 @@ impl Hub {
         }
     }
 
-    /// The link of this peer may have something to send, or another timeout.
+    /// See [`Peer::touch`].
     fn touch(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id)
-            && !std::mem::replace(&mut peer.dirty, true)
-        {
-            self.dirty.push_back(id);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.touch(id, &mut self.dirty);
         }
     }
 

@@ -3,7 +3,7 @@
 //! so that their windows, or their kernels', do not open. Those who say no more than people do are not held
 //! up; and nobody is, for one who takes nothing.
 
-use super::Hub;
+use super::{Hub, Peer};
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_QUEUE_BYTES;
 use crate::registry::PeerId;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A queue this long is pressure, until it is no longer than `LOW`.
-pub(super) const HIGH: usize = MAX_QUEUE_BYTES / 2;
+const HIGH: usize = MAX_QUEUE_BYTES / 2;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
 /// Who does not take `STEP` bytes within `PATIENCE`, or three round trips, for what is lost takes its time, holds
 /// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`.
@@ -32,12 +32,28 @@ struct Long {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
+    unlimited: bool,
     long: BTreeMap<PeerId, Long>,
     /// Whose messages wait, in the order in which they will be read.
     held: VecDeque<PeerId>,
 }
 
 impl Pressure {
+    /// With a limit, nobody says so much that readers have to set the pace.
+    pub(super) fn new(unlimited: bool) -> Self {
+        Self { unlimited, ..Self::default() }
+    }
+
+    /// The queue to a peer is longer or shorter now. One whose lines may be left out exerts no pressure.
+    pub(super) fn feel(&mut self, id: PeerId, peer: &Peer, now: Timestamp) {
+        let queued = peer.link.queued_bytes();
+        if self.unlimited && (queued >= HIGH || !self.long.is_empty()) {
+            let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
+            let rtt = || peer.link.stats().rtt_smoothed.unwrap_or_default();
+            self.note(id, if reliable { queued } else { 0 }, rtt, now);
+        }
+    }
+
     /// The queue to a peer has this length now, and the way to it takes so long and back.
     fn note(&mut self, id: PeerId, length: usize, rtt: impl Fn() -> Duration, now: Timestamp) {
         let until = || now + (3 * rtt()).clamp(PATIENCE, MOST);
@@ -59,11 +75,6 @@ impl Pressure {
             }
             Some(_) => {}
         }
-    }
-
-    /// Whether no queue is long.
-    pub(super) fn is_none(&self) -> bool {
-        self.long.is_empty()
     }
 
     /// Whether what this peer said waits to be read.
@@ -104,14 +115,18 @@ impl Hub {
         self.slow_down(id, wait, now);
     }
 
-    /// The queue to a peer is longer or shorter now. One whose lines may be left out exerts no pressure.
-    pub(super) fn feel_pressure(&mut self, id: PeerId, now: Timestamp) {
-        if let Some(peer) = self.peers.get(&id).filter(|_| self.config.limit.is_none()) {
-            let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
-            let length = if reliable { peer.link.queued_bytes() } else { 0 };
-            let rtt = || peer.link.stats().rtt_smoothed.unwrap_or_default();
-            self.pressure.note(id, length, rtt, now);
-        }
+    /// Carries out what a peer's link received, as far as it may go on.
+    pub(super) fn handle_messages(&mut self, id: PeerId, now: Now) {
+        let is_next = |hub: &Self| hub.peers.get(&id).is_some_and(|it| it.link.has_received());
+        while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
+    }
+
+    /// Carries out the next message that a peer's link received, if there is one.
+    pub(super) fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
+        let received = self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received());
+        received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
+        self.deliver_posts();
+        received.is_some()
     }
 
     /// Reads on what was held back, as far as that is possible now.

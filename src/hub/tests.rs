@@ -1,9 +1,11 @@
 //! The hub as its peers see it: datagrams in, datagrams out. The peers are real sessions, whose
 //! datagrams these tests carry by hand.
 
+mod attacks;
+
 use super::{Config, Counters, Destination, Event, Hub};
+use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
-use crate::pace::Limit;
 use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,

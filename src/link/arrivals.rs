@@ -121,9 +121,7 @@ impl Arrivals {
     /// The header fields: acknowledgment, bitmap, delay. They leave now, so nothing is due.
     pub(super) fn acknowledge(&mut self, now: Timestamp) -> Option<(u32, u64, Duration)> {
         let largest = self.largest?;
-        let bitmap = (0..64)
-            .filter(|i| largest > *i && self.is_set(largest - 1 - i))
-            .fold(0, |bits, i| bits | 1 << i);
+        let bitmap = self.before(largest);
         let delay = now.since(self.largest_at);
         self.due = None;
         (self.unacknowledged, self.unacknowledged_bytes) = (0, 0);
@@ -135,6 +133,16 @@ impl Arrivals {
     /// Datagrams that were sent to this end, as far as their numbers tell, and did not arrive.
     pub(super) fn missing(&self) -> u64 {
         self.largest.map_or(0, |largest| (largest - self.first + 1).saturating_sub(self.unique))
+    }
+
+    /// Bit i says whether `sequence - 1 - i` has arrived.
+    fn before(&self, sequence: u64) -> u64 {
+        // The 64 numbers lie in two words, and the newest of them has to come first.
+        let end = sequence % REPLAY_WINDOW;
+        let (word, bits) = ((end / 64) as usize, end % 64);
+        let newer = self.seen[word].checked_shl(64 - bits as u32).unwrap_or(0);
+        let older = self.seen[(word + WORDS - 1) % WORDS] >> bits;
+        (newer | older).reverse_bits()
     }
 
     fn accept(&mut self, sequence: u64, now: Timestamp) {
@@ -177,6 +185,19 @@ mod tests {
         assert_eq!(arrivals.register(u32::MAX - 1, at), new(false, true));
         assert_eq!(arrivals.missing(), 0);
         assert_eq!(arrivals.acknowledge(at), Some((1, 0b111, Duration::ZERO)));
+    }
+
+    #[test]
+    fn the_bitmap_is_right_wherever_the_window_begins() {
+        let at = Timestamp::ZERO;
+        let mut arrivals = Arrivals::default();
+        let arrived = |sequence: u32| sequence % 3 != 0 && sequence % 7 != 0;
+        for sequence in (0..3_000).filter(|sequence| arrived(*sequence)) {
+            arrivals.register(sequence, at);
+            let (ack, bitmap, _) = arrivals.acknowledge(at).unwrap();
+            let expected = (0..64).filter(|i| *i < sequence && arrived(sequence - 1 - i));
+            assert_eq!((ack, bitmap), (sequence, expected.fold(0, |bits, i| bits | 1 << i)));
+        }
     }
 
     #[test]

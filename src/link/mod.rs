@@ -17,6 +17,7 @@ mod arrivals;
 mod channel;
 mod congestion;
 mod inbox;
+mod memory;
 mod outbox;
 mod recovery;
 mod redundancy;
@@ -216,8 +217,9 @@ impl Link {
         self.arrivals.is_newer(header.sequence)
     }
 
-    /// Takes in a datagram of this session.
-    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) {
+    /// Takes in a datagram of this session. Says whether it was new: only then is it a sign of life,
+    /// for anybody can repeat what was sent once.
+    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) -> bool {
         let header = &datagram.header;
         let out_of_order = match self.arrivals.register(header.sequence, now) {
             Arrival::New { early, late } => {
@@ -229,7 +231,7 @@ impl Link {
                 if let Some(urgency) = urgency(datagram) {
                     self.arrivals.elicit(urgency, bytes, now); // the first one may be lost
                 }
-                return;
+                return false;
             }
         };
         self.stats.received += 1;
@@ -261,6 +263,7 @@ impl Link {
             let urgency = if out_of_order { Urgency::AtOnce } else { asked };
             self.arrivals.elicit(urgency, bytes, now);
         }
+        true
     }
 
     /// Whether there is a message from the other end.
@@ -293,13 +296,15 @@ impl Link {
         if self.probes > 0 || self.path_response.is_some() || self.can_send_messages() {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
-        let give_up = self.waiting_since().map(|since| since + GIVE_UP);
+        // Nobody waits for long without probing.
+        let probing = self.recovery.probes_in_a_row() > 0 && !self.failed;
+        let waiting_since = if probing { self.waiting_since() } else { None };
         [
             (self.arrivals.due(), Timer::AckDelay),
             (self.copy_due(), Timer::Redundancy),
             (self.recovery.timeout(), Timer::LossDetection),
             (self.heartbeat_due(), Timer::Heartbeat),
-            (give_up.filter(|_| !self.failed), Timer::GiveUp),
+            (waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp),
         ]
         .into_iter()
         .filter_map(|(at, timer)| Some((at?, timer)))

@@ -1,6 +1,7 @@
 //! Messages on their way out: those sent until acknowledged, by id and within the other end's
 //! window, and those sent once. Both queues are bounded in bytes.
 
+use super::memory::give_back;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
@@ -185,6 +186,7 @@ impl Outbox {
     pub(super) fn once_sent(&mut self) -> Option<u64> {
         let (payload, tag) = self.once.pop_front()?;
         self.bytes -= payload.len() + OVERHEAD;
+        give_back(&mut self.once);
         tag
     }
 
@@ -211,6 +213,7 @@ impl Outbox {
             }
             self.first += 1;
         }
+        give_back(&mut self.reliable);
     }
 
     /// A datagram with message `id` was lost: with the last copy the message is.

@@ -2,6 +2,7 @@
 //! It deals in datagrams and knows their contents only as names to hand back.
 
 use super::congestion::Congestion;
+use super::memory::give_back;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
 use crate::protocol::limits::{LAZY_ACK_DELAY, MAX_ACK_DELAY};
@@ -170,8 +171,14 @@ impl Recovery {
             outcome.rtt = Some(sample);
         }
         let mut progress = newly.is_some();
-        for i in (0..64).filter(|i| bitmap >> i & 1 == 1) {
-            let Some(sequence) = largest.checked_sub(1 + i) else { break };
+        let mut bits = bitmap;
+        while bits != 0 {
+            let i = u64::from(bits.trailing_zeros());
+            bits &= bits - 1;
+            // Those further down are settled.
+            let Some(sequence) = largest.checked_sub(1 + i).filter(|it| *it >= self.first) else {
+                break;
+            };
             progress |= self.settle(sequence, now, outcome).is_some();
         }
         if progress {
@@ -227,7 +234,9 @@ impl Recovery {
         let sent = self.sent.get_mut(index).filter(|sent| sent.outstanding)?;
         sent.outstanding = false;
         let (at, bytes) = (sent.at, sent.bytes);
-        outcome.acked.append(&mut sent.contents);
+        if !sent.contents.is_empty() {
+            outcome.acked.append(&mut sent.contents);
+        }
         self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
         self.outstanding -= 1;
         self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
@@ -275,6 +284,7 @@ impl Recovery {
             self.sent.pop_front();
             self.first += 1;
         }
+        give_back(&mut self.sent);
     }
 }
 

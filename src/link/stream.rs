@@ -9,6 +9,8 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Bytes of room that an empty queue keeps.
+const KEPT: usize = 1_024;
 /// Bytes handed to the kernel at once, at most.
 const CHUNK: usize = 16 * 1024;
 /// A stream that takes nothing of what waits for this long is over.
@@ -165,6 +167,9 @@ impl StreamLink {
         let size = self.outgoing.len().min(CHUNK);
         buffer.clear();
         buffer.extend(self.outgoing.drain(..size));
+        if self.outgoing.is_empty() && self.outgoing.capacity() > KEPT {
+            self.outgoing = Vec::new();
+        }
         self.writable = false;
         self.moved = now;
         self.last_sent = now;

@@ -86,8 +86,12 @@ impl Link {
 
     /// Whether more messages may leave when so many bytes have left before them.
     fn can_send_messages_after(&self, bytes: usize) -> bool {
-        (self.outbox.next_reliable().is_some() || self.outbox.next_once().is_some())
-            && self.recovery.congestion.has_room_for(bytes, self.outbox.waiting_bytes())
+        if self.outbox.next_once().is_none() && self.outbox.next_reliable().is_none() {
+            return false;
+        }
+        let congestion = &self.recovery.congestion;
+        congestion.has_room_for(bytes, MAX_DATAGRAM)
+            || congestion.has_room_for(bytes, self.outbox.waiting_bytes())
     }
 
     /// Lost messages first, then new ones, as many as fit.

@@ -1,6 +1,8 @@
 //! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
 //! system can, one call reads several datagrams, and one sends several to the same peer.
 
+#[cfg(target_os = "linux")]
+mod filter;
 mod incoming;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -9,7 +11,7 @@ pub use incoming::Incoming;
 
 use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -127,6 +129,13 @@ impl Socket {
             .try_for_each(|datagram| self.inner.send_to(datagram, address).map(|_| ()))
     }
 
+    /// Bytes the kernel keeps for this socket until they are read, if it says.
+    pub fn receive_buffer(&self) -> Option<usize> {
+        let bytes = SockRef::from(&self.inner).recv_buffer_size().ok()?;
+        // Linux doubles what it is asked for, and counts its own overhead (socket(7)).
+        Some(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
+    }
+
     /// How many datagrams found the receive buffer full and were dropped by this machine's kernel, as
     /// far as it has said: with the next one that did fit. Modulo 2^32.
     pub fn overflowed(&self) -> u32 {
@@ -155,12 +164,11 @@ impl Socket {
         }
         // Less than asked for is no reason to stop.
         let _ = raw.set_recv_buffer_size(BUFFER);
+        #[cfg(target_os = "linux")]
+        let _ = linux::force_receive_buffer(&raw, BUFFER);
         let _ = raw.set_send_buffer_size(BUFFER);
         raw.set_nonblocking(true)?;
         raw.bind(&SockAddr::from(address))?;
-        if let Ok(granted) = raw.recv_buffer_size() {
-            log::debug!("receive buffer of {granted} bytes, asked for {BUFFER}");
-        }
         Ok(Self::wrap(raw, address.is_ipv6()))
     }
 

@@ -9,6 +9,8 @@ use super::frame::Frame;
 use super::header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 use super::limits::MAX_DATAGRAM;
 use bincode::config::{BigEndian, Configuration, Limit, Varint};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::{Deserialize, Serialize};
 
 const CHECKSUM: std::ops::Range<usize> = 4..8;
@@ -169,22 +171,37 @@ pub(super) fn read_one<'a, T: Deserialize<'a> + Serialize>(
 ) -> Result<Read<T>, DecodeError> {
     let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, BINCODE)
         .map_err(|_| DecodeError::Malformed(0))?;
-    let mut again = [0; MAX_DATAGRAM];
-    let length = bincode::serde::encode_into_slice(&value, &mut again, BINCODE);
-    let canonical = length.is_ok_and(|length| again[..length] == bytes[..used]);
+    let mut again = Again { expected: &bytes[..used], same: true };
+    let written = bincode::serde::encode_into_writer(&value, &mut again, BINCODE);
+    let canonical = written.is_ok() && again.same && again.expected.is_empty();
     Ok(Read { value, used, canonical })
+}
+
+/// Compares what is written with what is expected, instead of keeping it.
+struct Again<'a> {
+    expected: &'a [u8],
+    same: bool,
+}
+
+impl Writer for &mut Again<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match self.expected.strip_prefix(bytes) {
+            Some(rest) => self.expected = rest,
+            None => self.same = false,
+        }
+        Ok(())
+    }
 }
 
 /// Appends `value` unless `out` would grow past `limit`; says whether it did.
 fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usize) -> bool {
-    let mut scratch = [0; MAX_DATAGRAM];
-    match bincode::serde::encode_into_slice(value, &mut scratch, BINCODE) {
-        Ok(length) if out.len() + length <= limit => {
-            out.extend_from_slice(&scratch[..length]);
-            true
-        }
-        _ => false,
+    let start = out.len();
+    let written = bincode::serde::encode_into_std_write(value, out, BINCODE);
+    if written.is_err() || out.len() > limit {
+        out.truncate(start);
+        return false;
     }
+    true
 }
 
 /// CRC-32 (ISO 3309, as in Ethernet) of everything but the checksum itself.

@@ -3,7 +3,7 @@
 //!
 //! Everything borrows from the datagram: decoding allocates nothing, whatever a length claims.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Proof that an address answered: made by the server from its secret and the address, kept by
 /// nobody (RFC 4987 §3.6 for the idea). 4 bytes of time, 16 of HMAC-SHA-256.
@@ -61,13 +61,13 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame<'a> {
     /// 0: makes a datagram larger. Its bytes mean nothing.
-    Padding(&'a [u8]),
+    Padding(#[serde(serialize_with = "as_bytes")] &'a [u8]),
     /// 1: asks for an acknowledgment, and so for a sign of life.
     Heartbeat,
     /// 2: a message sent once.
     Once {
         /// A message, encoded.
-        #[serde(borrow)]
+        #[serde(borrow, serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
     /// 3: a message sent until acknowledged, handed on at once.
@@ -75,6 +75,7 @@ pub enum Frame<'a> {
         /// Counts the reliable messages of this direction, modulo 2^16, from 0.
         id: u16,
         /// A message, encoded.
+        #[serde(serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
     /// 4: a message sent until acknowledged, handed on after all those with smaller ids.
@@ -82,6 +83,7 @@ pub enum Frame<'a> {
         /// Counts the reliable messages of this direction, modulo 2^16, from 0.
         id: u16,
         /// A message, encoded.
+        #[serde(serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
     /// 5: a client asks to be let in. Session zero.
@@ -89,12 +91,14 @@ pub enum Frame<'a> {
         /// Chosen by the client at random for this attempt.
         nonce: u64,
         /// Empty in the first join; then what `Challenge` brought.
+        #[serde(serialize_with = "as_bytes")]
         cookie: &'a [u8],
         /// The name asked for, as typed.
         nickname: &'a str,
         /// How the client wants chat lines delivered to it.
         delivery: Delivery,
         /// Empty, or the token of an earlier `Welcome`, to take that name back.
+        #[serde(serialize_with = "as_bytes")]
         resume: &'a [u8],
         /// The id of the last line the client has, or 0.
         seen: u64,
@@ -141,4 +145,9 @@ pub enum Frame<'a> {
         /// What the room is called.
         room: &'a str,
     },
+}
+
+/// As serde's own way for slices, but not byte by byte: the bytes are the same.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }

@@ -6,7 +6,8 @@ use super::beacon::Beacon;
 use super::{BATCH, Config, Error, PORT_TRIES};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
-    Clock, Datagrams, Done, End, Incoming, Listener, Poller, Reading, Socket, Stream, Watch,
+    Clock, Datagrams, Done, End, Incoming, Listener, Poller, Reading, SOCKET_BUFFER, Socket,
+    Stream, Watch,
 };
 use crate::registry::Path;
 use crate::time::Timestamp;
@@ -68,6 +69,22 @@ impl Doors {
         }
         doors.next = (first + doors.beacon.as_ref().map_or(0, Beacon::len)) as u64;
         Ok(doors)
+    }
+
+    /// Says how many datagrams can wait for the server, for what does not fit is lost.
+    pub(super) fn report_buffer(&self) {
+        let Some(granted) = self.sockets.sockets().find_map(Socket::receive_buffer) else { return };
+        let kib = |bytes| bytes / 1_024;
+        if granted >= SOCKET_BUFFER {
+            log::info!("receive buffer of {} KiB", kib(granted));
+        } else {
+            log::info!(
+                "receive buffer of {} KiB, less than the {} KiB asked for: `chatagram doctor` says how to \
+                 get more",
+                kib(granted),
+                kib(SOCKET_BUFFER)
+            );
+        }
     }
 
     /// The port that those are told who look for servers; none: they get no answer.
@@ -250,6 +267,10 @@ fn open_pair(address: SocketAddr, tcp: bool) -> Result<(Socket, Option<Listener>
     let mut tries = 0;
     loop {
         let socket = Socket::bind(address)?;
+        #[cfg(target_os = "linux")]
+        if let Err(error) = socket.ignore_what_went_to_many() {
+            log::debug!("{address} hears broadcasts as well: {error}");
+        }
         if !tcp {
             return Ok((socket, None));
         }

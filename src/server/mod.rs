@@ -12,7 +12,7 @@ mod recorder;
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::protocol::LeaveReason;
-use crate::time::Now;
+use crate::time::{Now, Timestamp};
 use doors::{Doors, Room};
 use drops::Drops;
 use mio::Waker;
@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Datagrams or pieces of a stream read from one socket before the answers leave. Lines that are
 /// read together leave together: what one flush sends to a peer fills few datagrams.
@@ -40,6 +41,9 @@ pub struct Config {
     pub no_delay: bool,
     /// Whether those who look for servers near them get an answer.
     pub discovery: bool,
+    /// After something was sent nothing is for so long: what comes meanwhile leaves together. Zero
+    /// for who would rather not wait.
+    pub pace: Duration,
     /// A bad network before the UDP sockets, if one is asked for.
     pub impair: Option<BadNetwork>,
     /// The file every line goes to, if any.
@@ -103,6 +107,9 @@ pub struct Server {
     drops: Drops,
     poller: Poller,
     doors: Doors,
+    pace: Duration,
+    /// Nothing is sent before this.
+    next_flush: Timestamp,
     stop: Arc<AtomicBool>,
 }
 
@@ -115,6 +122,7 @@ impl Server {
         let clock = Clock::start();
         let poller = Poller::new().map_err(Error::Poll)?;
         let doors = Doors::open(&config, &poller, clock.now().mono)?;
+        doors.report_buffer();
         config.hub.discovery = doors.found_at();
         let (recorder, past) = Recorder::open(config.history.as_ref())?;
         let mut seed = [0; 32];
@@ -127,6 +135,8 @@ impl Server {
             drops: Drops::default(),
             poller,
             doors,
+            pace: config.pace,
+            next_flush: Timestamp::ZERO,
             stop: Arc::default(),
         })
     }
@@ -158,10 +168,11 @@ impl Server {
         let mut stopping = false;
         while !self.hub.is_finished() {
             let timeout = if backlog.is_empty() {
-                let deadlines = [self.hub.poll_timeout(), self.doors.poll_timeout()];
+                let hub = self.hub.poll_timeout().map(|at| at.max(self.next_flush));
+                let deadlines = [hub, self.doors.poll_timeout()];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
-                Some(std::time::Duration::ZERO)
+                Some(Duration::ZERO)
             };
             self.poller.wait(timeout, &mut ready).map_err(Error::Poll)?;
             ready.append(&mut backlog);
@@ -202,7 +213,11 @@ impl Server {
                 self.hub.notice(&notice);
             }
         }
+        if now.mono < self.next_flush {
+            return;
+        }
         while let Some(destination) = self.hub.poll_transmit(buffer, now) {
+            self.next_flush = now.mono + self.pace;
             if let Some(stream) = self.doors.send(destination, buffer, now.mono) {
                 self.hub.handle_stream_writable(stream, now);
             }

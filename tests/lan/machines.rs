@@ -2,11 +2,11 @@
 //! of it is seen or left outside.
 
 use crate::program::Program;
+use crate::raw::Raw;
 use chatagram::protocol::limits::{DISCOVERY_PORT, PROBE_SIZE};
 use chatagram::protocol::{DatagramWriter, Frame, Header};
-use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -158,33 +158,29 @@ impl Machine {
         Program::start_by(self.command(env!("CARGO_BIN_EXE_chatagram")), dir, args)
     }
 
+    /// This very program there, in another of its roles.
+    pub(crate) fn role(&self, words: &[&str]) -> Command {
+        let mut command = self.command(&itself());
+        command.args(words);
+        command
+    }
+
     /// Sends a probe to an address, as if from another.
     pub(crate) fn forge(&self, from: &str, to: &str) {
-        let status = self.command(&itself()).args([FORGE, from, to]).status().unwrap();
+        let status = self.role(&[FORGE, from, to]).status().unwrap();
         assert!(status.success());
     }
 }
 
-/// What [`Machine::forge`] does, as a process there: IPv4, UDP without a checksum, a probe.
+/// What [`Machine::forge`] does, as a process there.
 pub(crate) fn forge(from: &str, to: &str) {
-    let (from, to): (SocketAddrV4, Ipv4Addr) = (from.parse().unwrap(), to.parse().unwrap());
     let mut probe = Vec::new();
     let mut writer = DatagramWriter::new(&mut probe);
     writer.push(&Frame::Probe { nonce: 7 });
     writer.pad_to(PROBE_SIZE);
     writer.finish(&Header::default());
-    let length = (8 + probe.len()) as u16;
-    // The kernel writes the total length, the id and the header's checksum.
-    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 1, 17, 0, 0];
-    packet.extend(from.ip().octets());
-    packet.extend(to.octets());
-    for word in [from.port(), DISCOVERY_PORT, length, 0] {
-        packet.extend(word.to_be_bytes());
-    }
-    packet.extend(probe);
-    let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW)).unwrap();
-    let sent = sendto(&raw, &packet, SendFlags::empty(), &SocketAddrV4::new(to, 0)).unwrap();
-    assert_eq!(sent, packet.len());
+    let to = SocketAddrV4::new(to.parse().unwrap(), DISCOVERY_PORT);
+    Raw::open().send(from.parse().unwrap(), to, &probe);
 }
 
 /// By its path: `/proc/self/exe` would be whatever program leads here.

@@ -111,6 +111,10 @@ impl Program {
         self.stdin = None;
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: INT, TERM or KILL.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")

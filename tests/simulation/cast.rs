@@ -22,6 +22,8 @@ impl WallClock {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Option<Hub>,
+    /// When the hub wants to be called.
+    pub(crate) wake: Option<Timestamp>,
     pub(crate) clock: WallClock,
     pub(crate) config: hub::Config,
     /// What is in the history file.
@@ -35,6 +37,8 @@ pub(crate) struct Server {
 pub(crate) struct Client {
     pub(crate) nickname: String,
     pub(crate) session: Session,
+    /// When it wants to be called.
+    pub(crate) wake: Option<Timestamp>,
     pub(crate) address: SocketAddr,
     pub(crate) clock: WallClock,
     pub(crate) record: Record,

@@ -6,7 +6,7 @@ use crate::network::{Impairment, Packet};
 use crate::scenarios::{MODES, NAMES, SECOND, everybody_comes, everybody_leaves, settle};
 use crate::wires::End;
 use crate::world::World;
-use chatagram::pace::Limit;
+use chatagram::bucket::Limit;
 use chatagram::protocol::limits::FLOOD_TOLERANCE;
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Frame, Header, LeaveReason, encode_message,

@@ -3,19 +3,19 @@
 
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::MAX_QUEUE_BYTES;
-use chatagram::protocol::{Datagram, Frame};
-use std::collections::{BTreeMap, BTreeSet};
+use chatagram::protocol::{Datagram, Flags, Frame};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// Sessions of those who are here (16 at most) and of those just leaving.
 const MAX_SESSIONS: usize = 16;
 
-#[derive(Debug, Default)]
-struct Account {
-    datagrams_in: u64,
-    bytes_in: u64,
-    datagrams_out: u64,
-    bytes_out: u64,
+/// What the hub was given and is answering.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    from: SocketAddr,
+    bytes: usize,
+    from_server: bool,
 }
 
 /// See the module.
@@ -25,7 +25,8 @@ pub(crate) struct Guard {
     reached: BTreeSet<SocketAddr>,
     /// And gave back what only the one who received it could know.
     proven: BTreeSet<SocketAddr>,
-    accounts: BTreeMap<SocketAddr, Account>,
+    question: Option<Question>,
+    answered: bool,
 }
 
 impl Guard {
@@ -34,28 +35,39 @@ impl Guard {
         self.reached.insert(address);
     }
 
-    /// A datagram reached the server.
+    /// A datagram reaches the server.
     pub(crate) fn received(&mut self, from: SocketAddr, bytes: &[u8]) {
-        let account = self.accounts.entry(from).or_default();
-        account.datagrams_in += 1;
-        account.bytes_in += bytes.len() as u64;
+        let from_server = bytes.get(3).is_some_and(|flags| flags & Flags::FROM_SERVER.0 != 0);
+        self.question = Some(Question { from, bytes: bytes.len(), from_server });
+        self.answered = false;
         let answers =
             |frame| matches!(frame, Frame::Join { cookie: [_, ..], .. } | Frame::PathResponse(_));
         if self.reached.contains(&from)
+            && !self.proven.contains(&from)
             && Datagram::decode(bytes).is_ok_and(|datagram| datagram.frames().any(answers))
         {
             self.proven.insert(from);
         }
     }
 
-    /// The server sends a datagram.
+    /// The server has dealt with it.
+    pub(crate) fn done(&mut self) {
+        self.question = None;
+    }
+
+    /// The server sends a datagram. An address that has proven nothing gets one for each of its own,
+    /// no larger, at once or never; what a server sent makes nobody get anything.
     pub(crate) fn sent(&mut self, to: SocketAddr, bytes: &[u8]) {
-        let account = self.accounts.entry(to).or_default();
-        account.datagrams_out += 1;
-        account.bytes_out += bytes.len() as u64;
-        let modest =
-            account.datagrams_out <= account.datagrams_in && account.bytes_out <= account.bytes_in;
-        assert!(modest || self.proven.contains(&to), "{to} has proven nothing and got {account:?}");
+        let question = self.question;
+        assert!(question.is_none_or(|it| !it.from_server), "a reply is replied to: {question:?}");
+        assert!(!to.ip().is_multicast() && to.port() != 0, "{to} is not one");
+        if self.proven.contains(&to) {
+            return;
+        }
+        let modest = question.is_some_and(|it| it.from == to && bytes.len() <= it.bytes);
+        let first = !std::mem::replace(&mut self.answered, true);
+        let length = bytes.len();
+        assert!(modest && first, "{to} has proven nothing and gets {length} bytes: {question:?}");
     }
 
     /// What the server keeps is bounded.

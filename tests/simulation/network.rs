@@ -63,9 +63,11 @@ pub(crate) struct Network {
     pub(crate) narrow: BTreeMap<SocketAddr, (Duration, Timestamp)>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
-    /// Of everything that was sent: FNV-1a.
+    /// Of everything that was sent: FNV-1a, eight bytes at a time.
     pub(crate) trace: u64,
     pub(crate) sent: u64,
+    /// All bytes of datagrams that were sent.
+    pub(crate) bytes: u64,
 }
 
 impl Network {
@@ -78,11 +80,13 @@ impl Network {
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             sent: 0,
+            bytes: 0,
         }
     }
 
     pub(crate) fn send(&mut self, packet: Packet, now: Timestamp, dice: &mut Dice) {
         self.note([packet.from, packet.to], &packet.bytes, now);
+        self.bytes += packet.bytes.len() as u64;
         let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
@@ -124,10 +128,12 @@ impl Network {
 
     /// Something is sent: it becomes part of the trace.
     pub(crate) fn note(&mut self, ends: [SocketAddr; 2], bytes: &[u8], now: Timestamp) {
-        let ports = ends.map(|end| end.port().to_be_bytes()).concat();
-        let time = now.as_micros().to_be_bytes();
-        for byte in time.iter().chain(&ports).chain(bytes) {
-            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let [from, to] = ends.map(|end| u64::from(end.port()));
+        let (words, rest) = bytes.as_chunks();
+        let words = words.iter().map(|word| u64::from_be_bytes(*word));
+        let rest = rest.iter().map(|byte| u64::from(*byte));
+        for word in [now.as_micros(), from << 16 | to].into_iter().chain(words).chain(rest) {
+            self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
         }
     }
 }

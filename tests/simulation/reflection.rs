@@ -1,9 +1,11 @@
 //! Servers that hear only each other.
 
+use crate::attacks;
 use crate::dice::Dice;
 use crate::scenarios::SECOND;
 use crate::world::EXPIRY;
 use chatagram::hub::{self, Hub};
+use chatagram::protocol::Header;
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -26,11 +28,12 @@ pub(crate) fn two_servers(seed: u64) {
         Hub::new(config, Past::default(), dice.seed(), now)
     });
     let path = Path { local: 0, remote: ([10, 0, 0, 1], 2428).into() };
+    let mut answered = 0;
     for _ in 0..200 {
-        let mut bytes: Vec<u8> = (0..dice.below(1_300)).map(|_| dice.roll() as u8).collect();
-        if let Some(head) = bytes.first_chunk_mut::<4>() {
-            *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
-        }
+        let mut bytes = match dice.chance(200) {
+            true => attacks::noise(&mut dice),
+            false => attacks::forgery(Header { session: 77, ..Header::default() }, &mut dice),
+        };
         let mut turn = dice.below(2);
         for round in 0.. {
             assert!(round < 2, "the servers talk to each other");
@@ -39,7 +42,9 @@ pub(crate) fn two_servers(seed: u64) {
                 break;
             }
             assert_eq!(hubs[turn].poll_transmit(&mut Vec::new(), now), None);
+            answered += 1;
             turn = 1 - turn;
         }
     }
+    assert!(answered > 50, "{answered} of 200 were worth an answer: too few to say anything");
 }

@@ -1,13 +1,13 @@
 //! What happens in a run: who comes, what is said, what goes wrong, and how it ends.
 
+use crate::attacks;
 use crate::dice::Dice;
-use crate::network::{Impairment, Packet};
+use crate::network::Impairment;
 use crate::transports;
 use crate::world::{EXPIRY, GIVE_UP, World};
 use chatagram::client::session::CloseReason;
 use chatagram::hub::Hub;
 use chatagram::protocol::{Delivery, LeaveReason};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) const NAMES: [&str; 6] = ["alice", "bob", "carol", "дед", "eve", "王"];
@@ -130,7 +130,7 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
             world.with_client(index, |session, _, now| session.leave(now));
         }
         95..98 => come(world, dice, index),
-        _ => strangers(world, dice),
+        _ => attacks::strangers(world, dice),
     }
 }
 
@@ -215,21 +215,6 @@ fn come(world: &mut World, dice: &mut Dice, index: usize) {
     let cached = shown[shown.len().saturating_sub(5)..].to_vec();
     let name = client.nickname.clone();
     world.start_client(&name, mode, &cached);
-}
-
-/// Datagrams from addresses where nobody lives: noise, and what was overheard.
-fn strangers(world: &mut World, dice: &mut Dice) {
-    let from: SocketAddr = ([66, 6, 6, 6], dice.below(20) as u16 + 1).into();
-    for _ in 0..=dice.below(20) {
-        let mut bytes: Vec<u8> = (0..dice.below(600)).map(|_| dice.roll() as u8).collect();
-        if let Some(overheard) = world.network.any_under_way(dice).filter(|_| dice.chance(700)) {
-            bytes = overheard.bytes.clone();
-        } else if let Some(head) = bytes.first_chunk_mut::<4>() {
-            *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
-        }
-        let to = world.server.address;
-        world.deliver(&Packet { from, to, bytes });
-    }
 }
 
 /// The network heals, everybody who is still there finds the room again, and the dead are gone.

@@ -84,6 +84,7 @@ impl World {
     /// The server is no more. Its kernel may or may not live to say so.
     pub(crate) fn kill_server(&mut self) {
         self.server.hub = None;
+        self.server.wake = None;
         let (wires, mut weather) = self.wires();
         for wire in wires.all() {
             match weather.dice.below(3) {

@@ -57,6 +57,8 @@ impl Weather<'_> {
 #[derive(Debug, Default)]
 struct Pipe {
     under_way: VecDeque<(Timestamp, Signal)>,
+    /// How many bytes those are.
+    taken: usize,
     /// What the writer's kernel has not taken yet.
     unsent: Vec<u8>,
     capacity: usize,
@@ -72,22 +74,27 @@ impl Pipe {
 
     /// Takes what there is room for, in pieces. True when that was all.
     fn pump(&mut self, weather: &mut Weather<'_>) -> bool {
-        let size = |(_, signal): &(_, Signal)| match signal {
-            Signal::Bytes(bytes) => bytes.len(),
-            _ => 0,
-        };
-        let mut room = self.capacity.saturating_sub(self.under_way.iter().map(size).sum());
-        while room > 0 && !self.unsent.is_empty() {
+        while self.taken < self.capacity && !self.unsent.is_empty() {
+            let room = self.capacity - self.taken;
             let most = if weather.dice.chance(300) { 20 } else { 1_500 };
             let piece = (1 + weather.dice.below(most)).min(self.unsent.len()).min(room);
             let bytes = self.unsent.drain(..piece).collect();
             self.push(Signal::Bytes(bytes), weather);
-            room -= piece;
+            self.taken += piece;
         }
         self.unsent.is_empty()
     }
 
+    fn pop(&mut self) -> Option<Signal> {
+        let (_, signal) = self.under_way.pop_front()?;
+        if let Signal::Bytes(bytes) = &signal {
+            self.taken -= bytes.len();
+        }
+        Some(signal)
+    }
+
     fn lose_everything(&mut self) {
+        self.taken = 0;
         self.under_way.clear();
         self.unsent.clear();
     }
@@ -276,7 +283,7 @@ impl Wires {
         let wire = self.wires.get_mut(&id)?;
         let (dead, held) = (wire.dead, wire.is_held(at));
         let pipe = wire.pipe(at);
-        let (_, signal) = pipe.under_way.pop_front()?;
+        let signal = pipe.pop()?;
         let waited = !pipe.unsent.is_empty();
         let writable = !dead && pipe.pump(weather) && waited;
         if signal == Signal::Closed {

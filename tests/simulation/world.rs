@@ -7,9 +7,9 @@ use crate::dice::Dice;
 use crate::guard::Guard;
 use crate::network::{Impairment, Network, Packet};
 use crate::wires::Wires;
+use chatagram::bucket::Limit;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
-use chatagram::pace::Limit;
 use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::registry::{Capacity, Path};
@@ -39,6 +39,10 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) log: Log,
     pub(crate) guard: Guard,
+    /// How much anybody was told, the server's log included.
+    pub(crate) events: u64,
+    /// The datagrams that have arrived, if somebody wants them.
+    pub(crate) tape: Option<Vec<Packet>>,
     stalls: u32,
     next_port: u16,
     verbose: bool,
@@ -59,6 +63,7 @@ impl World {
             server: Server {
                 address: ([10, 0, 0, 1], 2428).into(),
                 hub: None,
+                wake: None,
                 clock: WallClock(1_800_000_000_000_000),
                 config: hub::Config {
                     room: "lab".to_owned(),
@@ -74,6 +79,8 @@ impl World {
             clients: Vec::new(),
             log: Log::default(),
             guard: Guard::default(),
+            events: 0,
+            tape: None,
             stalls: 0,
             next_port: 1_000,
             verbose,
@@ -94,6 +101,7 @@ impl World {
         let past = Past { lines: self.server.history.clone(), truncated: false };
         let now = self.server.clock.now(self.now);
         self.server.hub = Some(Hub::new(self.server.config.clone(), past, self.dice.seed(), now));
+        self.note_hub_wake();
     }
 
     /// The history file is deleted while the server is down.
@@ -125,6 +133,7 @@ impl World {
         let nickname = nickname.to_owned();
         self.clients.push(Client {
             nickname,
+            wake: session.poll_timeout(),
             session,
             address,
             clock,
@@ -161,8 +170,9 @@ impl World {
         self.write_stream(index);
         self.carry_out_events(index);
         let client = &mut self.clients[index];
+        client.wake = client.session.poll_timeout();
         if client.session.is_closed() && client.running {
-            assert_eq!(client.session.poll_timeout(), None, "the end is not the end");
+            assert_eq!(client.wake, None, "the end is not the end");
             client.running = false;
             self.hang_up(index);
         }
@@ -171,6 +181,7 @@ impl World {
 
     fn carry_out_events(&mut self, index: usize) {
         while let Some(event) = self.clients[index].session.poll_event() {
+            self.events += 1;
             let record = &mut self.clients[index].record;
             if self.verbose {
                 eprintln!("{:?} {}: {event:?}", self.now, record.tag);
@@ -194,6 +205,7 @@ impl World {
         act(hub, now);
         let mut wrote = false;
         while let Some(event) = hub.poll_event() {
+            self.events += 1;
             if self.verbose {
                 eprintln!("{:?} server: {event:?}", self.now);
             }
@@ -205,7 +217,7 @@ impl World {
         }
         self.guard.hub(hub);
         if wrote && std::mem::take(&mut self.server.doomed) {
-            return self.kill_server();
+            self.kill_server();
         }
         let mut bytes = Vec::new();
         for burst in 0.. {
@@ -225,17 +237,26 @@ impl World {
                 self.network.send(packet, self.now, &mut self.dice);
             }
         }
+        self.note_hub_wake();
+    }
+
+    fn note_hub_wake(&mut self) {
+        self.server.wake = self.server.hub.as_ref().and_then(Hub::poll_timeout);
     }
 
     /// Lets time pass, and everything happen that happens meanwhile.
     pub(crate) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
-        while let Some(next) = self.next_wake().filter(|next| *next <= end) {
+        loop {
+            let signal = self.next_signal();
+            let arrivals = [signal.map(|(at, ..)| at), self.network.next_arrival()];
+            let next = arrivals.into_iter().flatten().chain(self.wakes()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
             if next > self.now {
                 self.now = next;
                 self.stalls = 0;
             }
-            let signal = self.next_signal().filter(|(at, ..)| *at <= self.now);
+            let signal = signal.filter(|(at, ..)| *at <= self.now);
             match (self.network.arrive(self.now), signal) {
                 (Some(packet), _) => self.deliver(&packet),
                 (None, Some((_, id, end))) => self.deliver_signal(id, end),
@@ -260,28 +281,34 @@ impl World {
     /// Hands a datagram to whoever is at its address.
     pub(crate) fn deliver(&mut self, packet: &Packet) {
         if packet.to == self.server.address {
-            if self.server.hub.is_some() {
-                self.guard.received(packet.from, &packet.bytes);
-            }
+            self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
+            self.guard.received(packet.from, &packet.bytes);
             let path = Path { local: 0, remote: packet.from };
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
-            return;
+            return self.guard.done();
         }
         let at_home =
             |client: &Client| client.running && !client.stopped && client.address == packet.to;
         if let Some(index) = self.clients.iter().position(at_home) {
+            self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.reached(packet.to);
             let (from, bytes) = (packet.from, &packet.bytes);
             self.with_client(index, |session, _, now| session.handle_datagram(from, bytes, now));
         }
     }
 
-    fn next_wake(&self) -> Option<Timestamp> {
-        let server = self.server.hub.as_ref().and_then(Hub::poll_timeout);
+    /// Hands a datagram to the server's port for probes.
+    pub(crate) fn probe(&mut self, packet: &Packet) {
+        self.guard.received(packet.from, &packet.bytes);
+        let path = Path { local: 1, remote: packet.from };
+        self.with_hub(|hub, now| hub.handle_probe(path, &packet.bytes, now));
+        self.guard.done();
+    }
+
+    /// When somebody wants to be called.
+    fn wakes(&self) -> impl Iterator<Item = Timestamp> {
         let awake = self.clients.iter().filter(|client| client.running && !client.stopped);
-        let clients = awake.filter_map(|client| client.session.poll_timeout());
-        let signal = self.next_signal().map(|(at, ..)| at);
-        clients.chain(self.network.next_arrival()).chain(signal).chain(server).min()
+        awake.filter_map(|client| client.wake).chain(self.server.wake)
     }
 
     /// Calls everybody whose time has come. Their next time must be another one.
@@ -290,13 +317,13 @@ impl World {
         let stalled = self.stalls > MAX_STALLS;
         let now = self.now;
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        if due(self.server.hub.as_ref().and_then(Hub::poll_timeout)) {
+        if due(self.server.wake) {
             assert!(!stalled, "the hub asks for the same moment again and again");
             self.with_hub(Hub::handle_timeout);
         }
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
-            if client.running && !client.stopped && due(client.session.poll_timeout()) {
+            if client.running && !client.stopped && due(client.wake) {
                 assert!(!stalled, "{} asks for the same moment again", client.record.tag);
                 self.with_client(index, |session, _, now| session.handle_timeout(now));
             }

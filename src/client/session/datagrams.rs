@@ -72,7 +72,9 @@ impl Session {
             Some(Frame::Reset) => return self.reset(now),
             _ => {}
         }
-        link.receive(datagram, bytes, now.mono);
+        if !link.receive(datagram, bytes, now.mono) {
+            return;
+        }
         self.note_sign_of_life(now);
         if self.attempt.take().is_some() {
             log::debug!("the old session is alive after all");

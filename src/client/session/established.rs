@@ -4,8 +4,8 @@
 use super::attempt::SHORTEST_HEARTBEAT;
 use super::event::{CloseReason, Event};
 use super::{Session, Transport, lines::Unconfirmed};
+use crate::bucket::Limit;
 use crate::link::Channel;
-use crate::pace::Limit;
 use crate::protocol::limits::{QUIET, SILENT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
@@ -29,7 +29,6 @@ pub(super) struct Established {
     silent_after: Duration,
     /// How many more lines of the past will come; `None` before the `Welcome`.
     replay: Option<u16>,
-    complete: bool,
     latest: WallTime,
     /// The last line that came in its turn.
     reached: WallTime,
@@ -46,7 +45,6 @@ impl Established {
             quiet_after: QUIET,
             silent_after: SILENT,
             replay: None,
-            complete: false,
             latest: WallTime(0),
             reached: WallTime(0),
             kept_back: Vec::new(),
@@ -207,8 +205,8 @@ impl Session {
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
         established.silent_after = SILENT.max(expiry * 3 / 2);
         established.replay = Some(replay);
-        established.complete = complete;
         established.latest = WallTime(latest);
+        self.incomplete |= !complete;
         self.gaps.start_over(complete);
         self.pacing.limit(Limit::new(burst, rate), now.mono);
         if let Some(stream) = established.link.as_stream() {
@@ -247,7 +245,8 @@ impl Session {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
-        let (found, doubtful) = self.own.after_replay(established.complete);
+        let complete = !std::mem::take(&mut self.incomplete);
+        let (found, doubtful) = self.own.after_replay(complete);
         let kept_back = std::mem::take(&mut established.kept_back);
         self.seen.advance(established.latest.max(established.reached));
         for Unconfirmed { text, .. } in found {

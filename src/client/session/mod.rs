@@ -84,6 +84,9 @@ pub struct Session {
     pacing: Pacing,
     /// The server does not know yet how lines are to be delivered.
     undeclared: bool,
+    /// Since the last replay that was told to its end, the server once had not all that was said: a
+    /// replay that was cut off, though the next one may lack nothing of what came later.
+    incomplete: bool,
     seen: Seen,
     gaps: Gaps,
     questions: Questions,
@@ -116,6 +119,7 @@ impl Session {
             own: OwnLines::default(),
             pacing: Pacing::default(),
             undeclared: false,
+            incomplete: false,
             seen,
             gaps: Gaps::default(),
             questions: Questions::default(),

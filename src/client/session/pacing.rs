@@ -1,7 +1,7 @@
 //! Keeping to what the server allows: lines wait here until they may be said, in the order they were typed.
 
 use super::{Event, Session};
-use crate::pace::{Bucket, Limit};
+use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::MAX_UNSETTLED;
 use crate::time::Timestamp;
 use std::time::Duration;

@@ -44,6 +44,7 @@ fn room(job: &Job<'_>) -> server::Config {
         bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         tcp: false,
         no_delay: true,
+        pace: Duration::ZERO,
         discovery: false,
         impair: None,
         history: None,

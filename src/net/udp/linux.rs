@@ -6,6 +6,7 @@
 //! - `UDP_SEGMENT`: one send is cut into datagrams of a given length by the device, or just before it
 //!   (GSO). As an option of the socket it needs no more than a send that is longer.
 //! - `UDP_GRO`: the reverse, for those who receive.
+//! - `SO_RCVBUFFORCE`: a receive buffer for an administrator (socket(7)).
 //! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
 #![allow(unsafe_code)]
 
@@ -31,6 +32,11 @@ pub(super) fn join_segments(socket: &impl AsRawFd) -> io::Result<()> {
 /// Has each message say how many did not fit the receive buffer so far.
 pub(super) fn count_overflows(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
+}
+
+/// A receive buffer larger than the limit for everybody, for who may have it (`CAP_NET_ADMIN`).
+pub(super) fn force_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes as libc::c_int)
 }
 
 /// Reads as many messages as there are and `slots` have room for: the n-th begins at

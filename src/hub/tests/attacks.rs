@@ -1,0 +1,201 @@
+//! What strangers try: joins from addresses that are not theirs, guesses at tokens and sessions, and
+//! repeating what they overheard. The hub afterwards is the hub before, field by field.
+
+use super::*;
+use crate::protocol::{Cookie, Token};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// As many as the flood has: each costs the hub some microseconds.
+const FLOOD: u32 = 1_000_000;
+
+/// Everything the hub keeps, but for what it counts and has logged.
+fn state(hub: &mut Hub) -> String {
+    hub.counters = Counters::default();
+    hub.refusal_told = None;
+    format!("{hub:?}")
+}
+
+fn join(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    let delivery = Delivery::ReliableOrdered;
+    writer.push(&Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 });
+    writer.pad_to(JOIN_SIZE);
+    writer.finish(&Header::default());
+    bytes
+}
+
+/// What a guest at this port gets for its first join: its address is its own.
+fn cookie(room: &mut Room, port: u16, nonce: u64) -> Cookie {
+    let answers = room.inject(port, &join(nonce, &[], "x", &[]));
+    match first_frame(&answers[0].1) {
+        Frame::Challenge { cookie, .. } => cookie,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let before = state(&mut room.hub);
+    let now = room.now;
+    let ticks = (now.mono.as_micros() / 100_000) as u32;
+    let mut answer = Vec::new();
+    for n in 0..FLOOD {
+        let mut cookie: Cookie = [0; 20];
+        rng.fill_bytes(&mut cookie);
+        cookie[..4].copy_from_slice(&ticks.to_be_bytes());
+        let forged = join(rng.next_u64(), &cookie[..n as usize % 2 * 20], "eve", &[]);
+        let remote: SocketAddr = ((0x0b00_0000 + n).to_be_bytes(), n as u16 | 1).into();
+        let path = Path { local: 0, remote };
+        room.hub.handle_datagram(path, &forged, now);
+        assert_eq!(room.hub.poll_event(), None);
+        let to = room.hub.poll_transmit(&mut answer, now);
+        assert_eq!(to, Some(Destination::Datagram(path)));
+        assert!(answer.len() <= forged.len());
+        assert_eq!(room.hub.poll_transmit(&mut answer, now), None, "one answer, and no more");
+    }
+    assert!(matches!(first_frame(&answer), Frame::Challenge { .. }));
+    assert!(room.hub.stateless.capacity() < 64);
+    assert_eq!(state(&mut room.hub), before);
+    let bob = room.join("bob", 2);
+    assert_eq!((room.welcomes(alice), room.welcomes(bob)), (1, 1));
+}
+
+/// Tries this token, and what it takes for one: it was not the right one.
+fn try_token(room: &mut Room, proof: &Cookie, nickname: &str, guess: &[u8]) {
+    let answers = room.inject(9, &join(7, proof, nickname, guess));
+    let [(9, answer)] = &answers[..] else { panic!("{answers:?}") };
+    let refused = matches!(first_frame(answer), Frame::Refused { reason: Refusal::NameTaken, .. });
+    assert!(refused, "{guess:?} opened {nickname}: {:?}", first_frame(answer));
+}
+
+fn guess_tokens(room: &mut Room, token: Token, rng: &mut ChaCha20Rng, count: usize) {
+    let proof = cookie(room, 9, 7);
+    room.hub.forget_nonces(room.now.mono);
+    let before = state(&mut room.hub);
+    let names = ["alice", "ALICE", "a1ice"];
+    for bit in 0..token.len() * 8 {
+        let mut close = token;
+        close[bit / 8] ^= 1 << (bit % 8);
+        try_token(room, &proof, names[0], &close);
+    }
+    for length in 0..token.len() {
+        try_token(room, &proof, names[1], &token[..length]);
+    }
+    try_token(room, &proof, names[2], &[&token[..], &[0]].concat());
+    for n in 0..count {
+        let mut guess: Token = [0; 16];
+        rng.fill_bytes(&mut guess);
+        try_token(room, &proof, names[n % 3], &guess);
+    }
+    assert_eq!(state(&mut room.hub), before);
+}
+
+#[test]
+fn no_guess_takes_a_name_from_who_is_here_or_has_been_gone_for_less_than_thirty_seconds() {
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    let token = room.hub.registry.entry(PeerId(0)).unwrap().token;
+    guess_tokens(&mut room, token, &mut rng, FLOOD as usize);
+
+    room.cut_off = Some(1);
+    while !room.names().is_empty() {
+        room.run_for(SECOND / 10);
+    }
+    // Its owner tries every two seconds.
+    for _ in 0..27 {
+        guess_tokens(&mut room, token, &mut rng, 100);
+        room.run_for(SECOND);
+    }
+    room.cut_off = None;
+    while room.welcomes(alice) < 2 {
+        room.run_for(SECOND / 100);
+        assert_eq!(room.closed(alice), None);
+    }
+    assert_eq!(room.hub.registry.entry(PeerId(1)).unwrap().token, token, "as long as it is hers");
+}
+
+#[test]
+fn no_guess_opens_a_session_nor_moves_one() {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.run_for(SECOND);
+    let known = room.session(alice);
+    let before = state(&mut room.hub);
+    for n in 0..FLOOD {
+        // Half of them know the id, which does not help them.
+        let session = if n % 2 == 0 { known } else { rng.next_u64() };
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        let mut cookie = [0; 8];
+        rng.fill_bytes(&mut cookie);
+        writer.push(&Frame::PathResponse(cookie));
+        let payload = encode_message(&ClientMessage::Leave { next: 0 });
+        writer.push(&Frame::Ordered { id: rng.next_u64() as u16, payload: &payload });
+        let sequence = rng.next_u64() as u32;
+        writer.finish(&Header { session, sequence, ..Header::default() });
+        let answers = room.inject(9, &bytes);
+        for (to, answer) in &answers {
+            assert_eq!((*to, answers.len()), (9, 1));
+            assert!(answer.len() <= bytes.len());
+            let harmless = matches!(first_frame(answer), Frame::Reset | Frame::PathChallenge(_));
+            assert!(harmless, "{:?}", first_frame(answer));
+        }
+    }
+    assert_eq!(state(&mut room.hub), before);
+}
+
+#[test]
+fn what_is_repeated_keeps_nobody_here() {
+    let mut room = Room::new(8);
+    room.join("alice", 1);
+    room.join("bob", 2);
+    room.run_for(SECOND);
+    let mut overheard = Vec::new();
+    for _ in 0..3_000 {
+        room.run_for(Duration::from_millis(1));
+        overheard.extend(room.up.iter().filter(|(port, _)| *port == 1).cloned());
+    }
+    room.cut_off = Some(1);
+    for _ in 0..11 {
+        room.run_for(SECOND);
+        for (port, bytes) in &overheard {
+            let answers = room.inject(*port, bytes);
+            assert!(answers.iter().all(|(_, answer)| answer.len() <= bytes.len()));
+        }
+    }
+    assert_eq!(room.names(), ["bob"]);
+}
+
+#[test]
+fn refusals_do_not_fill_the_log() {
+    let mut room = Room::new(8);
+    let mut other = vec![0; JOIN_SIZE];
+    seal(&mut other, 0);
+    for port in 1..1_000 {
+        assert_eq!(room.inject(port, &other).len(), 1);
+        room.now.mono = room.now.mono + SECOND / 1_000;
+    }
+    let told = room.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+    assert_eq!((told, room.hub.counters().refusals), (10, 999));
+}
+
+#[test]
+fn what_comes_from_many_is_not_answered() {
+    let mut room = Room::new(8);
+    let mut other = vec![0; JOIN_SIZE];
+    seal(&mut other, 0);
+    for bytes in [join(7, &[], "eve", &[]), heartbeat(77, 1), other] {
+        for remote in ["255.255.255.255:9", "239.255.67.71:9", "[ff12::4347]:9", "10.0.0.9:0"] {
+            let path = Path { local: 0, remote: remote.parse().unwrap() };
+            room.hub.handle_datagram(path, &bytes, room.now);
+            assert_eq!(room.hub.poll_transmit(&mut Vec::new(), room.now), None, "{remote}");
+        }
+    }
+}

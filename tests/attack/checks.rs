@@ -1,0 +1,231 @@
+//! What has to hold whoever sends.
+
+use crate::datagrams::{datagram, forge, join, kinds};
+use crate::flood::{FLOOD, FORGED};
+use crate::guests::GUESTS;
+use crate::machines::{Lan, Machine};
+use crate::program::Program;
+use chatagram::protocol::Frame;
+use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes this long unless it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any timer that could send something again (`proto.md` §7.5: the probe timeout).
+const LONGER_THAN_ANY_TIMER: Duration = Duration::from_secs(3);
+/// How often each kind of datagram is sent.
+const TIMES: usize = 50;
+const PORT: u16 = 2_428;
+/// IPv4 and UDP.
+const HEADERS: u64 = 28;
+/// Joins in the flood, each from another address, and what the server's memory may grow by, in KiB.
+const JOINS: u32 = 1_000_000;
+const GROWTH: u64 = 1_024;
+
+type Check = fn();
+const CHECKS: [(&str, Check); 4] = [
+    ("who has not answered gets no more than was sent in its name, and nothing again", forged),
+    ("what comes from many, or went to many, is not answered", many),
+    ("two servers aimed at each other fall silent", two_servers),
+    ("a million joins from a million addresses keep nobody out and leave nothing", flood),
+];
+
+/// The checks whose name has one of these words in it; all without any.
+pub(crate) fn run(names: &[&str]) {
+    for what in ["tmpfs", "proc"] {
+        let place = if what == "proc" { "/proc" } else { "/run" };
+        if !Command::new("mount").args(["-t", what, what, place]).status().unwrap().success() {
+            assert!(std::env::var_os("CI").is_none(), "no {place} of our own");
+            return println!("skipped: this machine lets nobody have a {place} of its own");
+        }
+    }
+    let names: Vec<_> = names.iter().filter(|name| !name.starts_with('-')).collect();
+    for (name, check) in CHECKS {
+        if names.is_empty() || names.iter().any(|word| name.contains(*word)) {
+            let start = Instant::now();
+            check();
+            println!("ok: {name} ({:.1} s)", start.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn forged() {
+    const VICTIM: &str = "10.7.0.2:9";
+    let lan = Lan::new();
+    let [server, victim, attacker, home] = lan_of(&lan);
+    let _keeper = serve(&lan, &server);
+    let mut alice = lan.start(
+        &home,
+        &[
+            "client",
+            "10.7.0.1",
+            "--nick",
+            "alice",
+            "--no-cache",
+            "--output",
+            "json",
+            "--stay",
+            "forever",
+        ],
+    );
+    let welcome = alice.next("welcome");
+    let session = u64::from_str_radix(welcome["session"].as_str().unwrap(), 16).unwrap();
+    for kind in kinds(PORT, Some(session)) {
+        // Something that is answered for certain comes last: then all before it have been.
+        let last = match kind.port {
+            PORT => datagram(0, JOIN_SIZE, &[join(7, &[])]),
+            _ => datagram(0, PROBE_SIZE, &[Frame::Probe { nonce: 8 }]),
+        };
+        count(&victim, "in", "ip saddr 10.7.0.1");
+        let to = ("10.7.0.1", kind.port);
+        forge(&attacker, VICTIM, to, TIMES, &[&kind.bytes]);
+        forge(&attacker, VICTIM, to, 1, &[&last]);
+        let answers = 1 + if kind.answered { TIMES as u64 } else { 0 };
+        wait_until(kind.name, || victim.counted().0 >= answers);
+        let (packets, bytes) = victim.counted();
+        assert_eq!(packets, answers, "{}", kind.name);
+        let sent = TIMES as u64 * (HEADERS + kind.bytes.len() as u64);
+        assert!(bytes <= sent + HEADERS + last.len() as u64, "{bytes} bytes for {}", kind.name);
+    }
+    count(&victim, "in", "ip saddr 10.7.0.1");
+    thread::sleep(LONGER_THAN_ANY_TIMER);
+    assert_eq!(victim.counted(), (0, 0), "something is sent again");
+    // Nothing has happened to her whose session was named.
+    assert_eq!(alice.leave(), Some(0), "{}", alice.output());
+    assert_eq!(alice.events("welcome").len(), 1, "{}", alice.output());
+}
+
+fn many() {
+    let lan = Lan::new();
+    let [server, _victim, attacker, _] = lan_of(&lan);
+    let _keeper = serve(&lan, &server);
+    // The room's port is open to all that the kernel takes for its own.
+    attacker.ip("route add default dev eth0");
+    server.ip("route add default dev eth0");
+    let bytes = datagram(0, JOIN_SIZE, &[join(7, &[])]);
+    let reset = datagram(77, 0, &[Frame::Heartbeat]);
+    count(&server, "out", "udp sport { 2428, 2429 }");
+    for from in ["10.7.0.255:9", "255.255.255.255:9", "239.255.67.71:9", "10.7.0.2:0"] {
+        forge(&attacker, from, ("10.7.0.1", PORT), TIMES, &[&bytes, &reset]);
+    }
+    for to in ["10.7.0.255", "255.255.255.255", "239.255.67.71"] {
+        forge(&attacker, "10.7.0.2:9", (to, PORT), TIMES, &[&bytes, &reset]);
+    }
+    forge(&attacker, "10.7.0.2:9", ("10.7.0.1", PORT), 1, &[&bytes]);
+    wait_until("an answer to an honest join", || server.counted().0 > 0);
+    assert_eq!(server.counted().0, 1, "answers to many");
+}
+
+fn two_servers() {
+    let lan = Lan::new();
+    let [one, two, attacker, _] = lan_of(&lan);
+    let _keepers = [serve(&lan, &one), serve(&lan, &two)];
+    let addresses = ["10.7.0.1", "10.7.0.2"];
+    for machine in [&one, &two] {
+        count(machine, "out", "udp sport { 2428, 2429 }");
+    }
+    let mut answers = 1;
+    let kinds = kinds(PORT, None);
+    for (from, to) in [(1, 0), (0, 1)] {
+        for kind in &kinds {
+            let from = format!("{}:{}", addresses[from], kind.port);
+            forge(&attacker, &from, (addresses[to], kind.port), TIMES, &[&kind.bytes]);
+            answers += if to == 0 && kind.answered { TIMES as u64 } else { 0 };
+        }
+        let last = datagram(0, JOIN_SIZE, &[join(7, &[])]);
+        let from = format!("{}:{PORT}", addresses[from]);
+        forge(&attacker, &from, (addresses[to], PORT), 1, &[&last]);
+    }
+    for machine in [&one, &two] {
+        wait_until("the last answer", || machine.counted().0 >= answers);
+    }
+    thread::sleep(LONGER_THAN_ANY_TIMER);
+    for machine in [&one, &two] {
+        assert_eq!(machine.counted().0, answers, "they talk to each other");
+    }
+}
+
+fn flood() {
+    let lan = Lan::new();
+    let [server, attacker, guests, _] = lan_of(&lan);
+    server.ip(&format!("route add {FORGED} via 10.7.0.2"));
+    attacker.ip(&format!("route add local {FORGED} dev lo"));
+    let keeper = serve(&lan, &server);
+    let to = format!("10.7.0.1:{PORT}");
+    let flood = |first: u32, count: u32| {
+        let (first, count) = (first.to_string(), count.to_string());
+        let output = attacker.role(&[FLOOD, &to, &first, &count]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let numbers: Vec<u64> = said.split_whitespace().map(|it| it.parse().unwrap()).collect();
+        let [sent, answered, largest, more] = numbers[..] else { panic!("{said:?}") };
+        assert!(largest <= JOIN_SIZE as u64 && answered <= sent && more == 0, "{said}");
+        // It has really worked: what the server never saw proves nothing.
+        assert!(answered >= sent / 100 * 99, "{said}");
+    };
+    // What the first ones need, code that runs for the first time included, is needed once.
+    flood(JOINS, 20_000);
+    let mut role = guests.role(&[GUESTS, &to]);
+    let mut role = role.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut guests = BufReader::new(role.stdout.take().unwrap());
+    let mut said = String::new();
+    (0..20).for_each(|_| assert_ne!(guests.read_line(&mut said).unwrap(), 0));
+    let before = resident(&keeper);
+    let start = Instant::now();
+    flood(0, JOINS);
+    let took = start.elapsed().as_secs_f64();
+    drop(role.stdin.take());
+    guests.read_to_string(&mut said).unwrap();
+    assert!(role.wait().unwrap().success());
+    let growth = resident(&keeper).saturating_sub(before);
+    let mut waits: Vec<u64> = said
+        .lines()
+        .map(|line| line.parse().expect("each is let in, none is told \"never\""))
+        .collect();
+    waits.sort_unstable();
+    let [median, most] = [50, 95].map(|percent| waits[waits.len() * percent / 100]);
+    println!(
+        "{JOINS} joins in {took:.0} s; the server grew by {growth} KiB; {} guests let in after {median} ms \
+         (median), {most} ms (95 %), {} ms (all)",
+        waits.len(),
+        waits[waits.len() - 1]
+    );
+    assert!(growth < GROWTH, "{before} KiB before, {growth} more after");
+    // The machine may have other things to do for a while; the server may not.
+    assert!(waits.len() >= 20 && most < 1_000, "{waits:?}");
+}
+
+fn lan_of<const N: usize>(lan: &Lan) -> [Machine; N] {
+    std::array::from_fn(|n| lan.machine(["a", "b", "c", "d"][n], n as u8 + 1))
+}
+
+fn serve(lan: &Lan, machine: &Machine) -> Program {
+    let mut server = lan.start(machine, &["server", "--no-history"]);
+    server.line("address", |line| line.starts_with("listening on "));
+    server
+}
+
+/// Counts what comes to a machine or leaves it.
+fn count(machine: &Machine, way: &str, what: &str) {
+    machine.rules(&format!(
+        "table inet filter {{ chain it {{ type filter hook {way}put priority filter; {what} counter; }} }}"
+    ));
+}
+
+/// Memory of a process, in KiB.
+fn resident(program: &Program) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "no end of {what}");
+        thread::yield_now();
+    }
+}

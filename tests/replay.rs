@@ -1,0 +1,184 @@
+//! A conversation over real sockets, captured on its way and sent again: to the server and to the
+//! clients, in the name of whoever sent it and from elsewhere. Nothing follows from it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+
+use program::{Program, Server};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Who is between the clients and the server, and writes everything down.
+struct Tap {
+    /// Here the server is, as far as the clients know.
+    front: Arc<UdpSocket>,
+    lines: Arc<Mutex<BTreeMap<SocketAddr, Line>>>,
+    server: SocketAddr,
+}
+
+/// A client's way to the server and back.
+struct Line {
+    /// Here the client is, as far as the server knows.
+    back: Arc<UdpSocket>,
+    up: Vec<Vec<u8>>,
+    down: Vec<Vec<u8>>,
+}
+
+fn socket() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+/// The threads end with the process.
+fn carry(from: Arc<UdpSocket>, mut to: impl FnMut(SocketAddr, &[u8]) + Send + 'static) {
+    thread::spawn(move || {
+        let mut buffer = [0; 2_048];
+        loop {
+            if let Ok((length, sender)) = from.recv_from(&mut buffer) {
+                to(sender, &buffer[..length]);
+            }
+        }
+    });
+}
+
+impl Tap {
+    fn start(server: SocketAddr) -> Self {
+        let front = Arc::new(socket());
+        let lines = Arc::new(Mutex::new(BTreeMap::<SocketAddr, Line>::new()));
+        let (entry, all) = (front.clone(), lines.clone());
+        carry(front.clone(), move |client, bytes| {
+            let mut lines = all.lock().unwrap();
+            let line = lines.entry(client).or_insert_with(|| {
+                let back = Arc::new(socket());
+                let (entry, all) = (entry.clone(), all.clone());
+                carry(back.clone(), move |_, bytes| {
+                    all.lock().unwrap().get_mut(&client).unwrap().down.push(bytes.to_vec());
+                    let _ = entry.send_to(bytes, client);
+                });
+                Line { back, up: vec![], down: vec![] }
+            });
+            line.up.push(bytes.to_vec());
+            let _ = line.back.send_to(bytes, server);
+        });
+        Self { front, lines, server }
+    }
+
+    fn join(&self, server: &Server, name: &str, delivery: &str) -> Program {
+        let address = self.front.local_addr().unwrap().to_string();
+        let usual = ["--output", "json", "--no-cache", "--stay", "forever"];
+        let own = ["client", &address, "--nick", name, "--delivery", delivery];
+        let mut client = Program::start(server.dir.path(), &[&own[..], &usual].concat());
+        client.next("welcome");
+        client
+    }
+
+    /// Everything once more, from where it came and from elsewhere. How many bytes went from
+    /// elsewhere, and how many came back there.
+    fn replay(&self) -> (usize, usize) {
+        let stranger = socket();
+        stranger.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let (mut sent, mut back) = (0, 0);
+        let lines = self.lines.lock().unwrap();
+        let tape: Vec<_> = lines
+            .iter()
+            .map(|(client, line)| (*client, line.back.clone(), line.up.clone(), line.down.clone()))
+            .collect();
+        drop(lines);
+        for (client, own, up, down) in &tape {
+            for bytes in up {
+                own.send_to(bytes, self.server).unwrap();
+                stranger.send_to(bytes, self.server).unwrap();
+                sent += bytes.len();
+            }
+            for bytes in down {
+                self.front.send_to(bytes, client).unwrap();
+                stranger.send_to(bytes, client).unwrap();
+                // And to the server, as another server's.
+                stranger.send_to(bytes, self.server).unwrap();
+            }
+        }
+        let mut buffer = [0; 2_048];
+        while let Ok((length, from)) = stranger.recv_from(&mut buffer) {
+            assert_eq!(from, self.server, "a client has answered a stranger");
+            back += length;
+        }
+        (sent, back)
+    }
+}
+
+fn texts(client: &Program) -> Vec<(String, String)> {
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let events = client.events("message").into_iter();
+    events.map(|event| (word(&event["from"]), word(&event["text"]))).collect()
+}
+
+#[test]
+fn nothing_follows_from_a_conversation_that_is_sent_again() {
+    let mut server = Server::start(&["--no-history"]);
+    let tap = Tap::start(server.address);
+    let mut alice = tap.join(&server, "alice", "reliable-ordered");
+    let mut bob = tap.join(&server, "bob", "unreliable");
+    let mut carol = server.join("carol");
+    for n in 0..10 {
+        for client in [&mut alice, &mut bob] {
+            client.type_line(&format!("line {n}"));
+        }
+    }
+    bob.type_line("@alice secret");
+    for (client, from) in [(&mut alice, "bob"), (&mut bob, "alice"), (&mut carol, "bob")] {
+        client.next_where("message", |e| e["from"] == from && e["text"] == "line 9");
+    }
+    alice.next_where("message", |e| e["text"] == "secret");
+
+    let (sent, back) = tap.replay();
+    assert!(sent > 2_000 && back <= sent, "{back} bytes in answer to {sent}");
+    // What comes after the replay shows that it has been dealt with.
+    alice.type_line("the end");
+    for client in [&mut bob, &mut carol] {
+        client.next_where("message", |e| e["text"] == "the end");
+    }
+    carol.type_line("heard");
+    for client in [&mut alice, &mut bob] {
+        client.next_where("message", |e| e["text"] == "heard");
+    }
+    let lines = |from: &'static str| (0..10).map(move |n| (from, format!("line {n}")));
+    let once = |from: &'static str, text: &str| [(from, text.to_owned())].into_iter();
+    let heard = || once("carol", "heard");
+    for (client, meant) in [
+        (&alice, lines("bob").chain(once("bob", "secret")).chain(heard()).collect::<Vec<_>>()),
+        (
+            &bob,
+            // The secret is the echo of his own.
+            lines("alice")
+                .chain(once("bob", "secret"))
+                .chain(once("alice", "the end"))
+                .chain(heard())
+                .collect(),
+        ),
+        (&carol, lines("alice").chain(once("alice", "the end")).chain(lines("bob")).collect()),
+    ] {
+        let mut seen = texts(client);
+        seen.sort_unstable();
+        let mut meant: Vec<_> = meant.into_iter().map(|(from, it)| (from.to_owned(), it)).collect();
+        meant.sort_unstable();
+        assert_eq!(seen, meant);
+        assert_eq!((client.events("welcome").len(), client.events("left").len()), (1, 0));
+    }
+
+    for client in [&mut alice, &mut bob, &mut carol] {
+        assert_eq!(client.leave(), Some(0), "{}", client.output());
+    }
+    tap.replay();
+    let mut dave = server.client("dave", &["--no-cache", "--stay", "forever"]);
+    assert_eq!(dave.next("welcome")["peers"], 1, "somebody was brought in");
+    assert_eq!(dave.leave(), Some(0));
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait(), Some(0));
+    let log = server.program.output();
+    for (what, times) in [(" joined from ", 4), (" left, ", 4), (" is at ", 0), ("timed out", 0)] {
+        assert_eq!(log.matches(what).count(), times, "{what:?} in {log}");
+    }
+}

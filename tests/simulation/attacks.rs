@@ -1,0 +1,178 @@
+//! What strangers do who can write any sender's address on a datagram: make up datagrams that are
+//! well formed, and repeat what they overheard. They read everything and hold nothing back.
+
+use crate::dice::Dice;
+use crate::network::{Impairment, Packet};
+use crate::scenarios::{MODES, NAMES, SECOND, everybody_comes, everybody_leaves, say, settle};
+use crate::world::World;
+use chatagram::hub::Hub;
+use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
+use chatagram::protocol::{
+    ClientMessage, Datagram, DatagramWriter, Delivery, Frame, Header, encode_message,
+};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Datagrams from addresses where nobody lives, or nobody can: noise, forgeries, what was overheard.
+pub(crate) fn strangers(world: &mut World, dice: &mut Dice) {
+    let mut from: SocketAddr = ([66, 6, 6, 6], dice.below(20) as u16 + 1).into();
+    if dice.chance(50) {
+        from = ([239, 255, 67, 71], 2429).into();
+    }
+    for _ in 0..=dice.below(20) {
+        let to = world.server.address;
+        match dice.below(10) {
+            0 | 1 => world.deliver(&Packet { from, to, bytes: noise(dice) }),
+            2..6 => {
+                if let Some(overheard) = world.network.any_under_way(dice) {
+                    let bytes = overheard.bytes.clone();
+                    world.deliver(&Packet { from, to, bytes });
+                }
+            }
+            6 => world.probe(&Packet { from, to, bytes: probe(dice) }),
+            _ => {
+                let overheard = world.network.any_under_way(dice);
+                let header =
+                    overheard.and_then(|it| Some(Datagram::decode(&it.bytes).ok()?.header));
+                let bytes = forgery(header.unwrap_or_default(), dice);
+                world.deliver(&Packet { from, to, bytes });
+            }
+        }
+    }
+}
+
+/// Bytes that begin like this protocol, more or less.
+pub(crate) fn noise(dice: &mut Dice) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..dice.below(600)).map(|_| dice.roll() as u8).collect();
+    if let Some(head) = bytes.first_chunk_mut::<4>() {
+        *head = [b'C', b'G', dice.below(3) as u8, dice.below(4) as u8];
+    }
+    bytes
+}
+
+fn probe(dice: &mut Dice) -> Vec<u8> {
+    let size = if dice.chance(700) { PROBE_SIZE } else { dice.below(PROBE_SIZE) };
+    datagram(0, 0, size, &[Frame::Probe { nonce: dice.roll() }])
+}
+
+/// A datagram in which everything is right but what the sender cannot know. It has overheard another.
+pub(crate) fn forgery(overheard: Header, dice: &mut Dice) -> Vec<u8> {
+    let cookie: [u8; 20] = std::array::from_fn(|_| dice.roll() as u8);
+    let join = Frame::Join {
+        nonce: dice.roll(),
+        cookie: &cookie[..20 * dice.below(2)],
+        nickname: NAMES[dice.below(NAMES.len())],
+        delivery: Delivery::ReliableOrdered,
+        resume: &cookie[..16 * dice.below(2)],
+        seen: 0,
+        next: 0,
+    };
+    let size = if dice.chance(700) { JOIN_SIZE } else { dice.below(JOIN_SIZE) };
+    match dice.below(4) {
+        0 => datagram(0, 0, size, &[join]),
+        1 => of_version_two(datagram(0, 0, size, &[join])),
+        2 => datagram(dice.roll(), dice.roll() as u32, dice.below(60), &[Frame::Heartbeat]),
+        _ => {
+            let leave = encode_message(&ClientMessage::Leave { next: 0 });
+            let response = Frame::PathResponse(std::array::from_fn(|i| cookie[i]));
+            let message = Frame::Ordered { id: dice.below(20) as u16, payload: &leave };
+            let sequence = overheard.sequence.wrapping_add(1_000);
+            datagram(overheard.session, sequence, dice.below(60), &[response, message])
+        }
+    }
+}
+
+fn datagram(session: u64, sequence: u32, size: usize, frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    frames.iter().for_each(|frame| assert!(writer.push(frame)));
+    writer.pad_to(size);
+    writer.finish(&Header { session, sequence, ..Header::default() });
+    bytes
+}
+
+/// The same as another version would send it, with the checksum that all versions share.
+fn of_version_two(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes[2] = 2;
+    let crc = bytes[..4].iter().chain(&bytes[8..]).fold(u32::MAX, |crc, byte| {
+        let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
+        (0..8).fold(crc ^ u32::from(*byte), shift)
+    });
+    bytes[4..8].copy_from_slice(&(!crc).to_be_bytes());
+    bytes
+}
+
+/// Everything that has arrived arrives again: while they are here, when they have left, and when others of
+/// the same names are here. Nothing follows from it.
+pub(crate) fn replayed(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.tape = Some(Vec::new());
+    let count = 2 + dice.below(2);
+    for name in &NAMES[..count] {
+        world.start_client(name, MODES[dice.below(3)], &[]);
+    }
+    everybody_comes(&mut world);
+    world.network.impairment = Impairment::random(&mut dice);
+    talk(&mut world, &mut dice);
+    world.network.impairment = Impairment::NONE;
+    world.run_for(SECOND);
+    let mover = dice.below(count);
+    world.clients[mover].address = world.new_address();
+    // The way to the new address is proven with the next heartbeat; what was lost is sent again.
+    world.run_until("everything has arrived", 60 * SECOND, |world| {
+        let settled = world.clients.iter().all(|client| client.session.is_settled());
+        settled && world.server.hub.as_ref().is_some_and(|hub| hub.queued_bytes() == 0)
+    });
+    world.run_for(6 * SECOND);
+    repeat(&mut world, &mut dice);
+    settle(&mut world);
+    everybody_leaves(&mut world);
+    repeat(&mut world, &mut dice);
+    for (index, name) in NAMES[..count].iter().enumerate() {
+        let address = world.clients[index].address;
+        world.start_client(name, MODES[dice.below(3)], &[]);
+        world.clients[count + index].address = address;
+    }
+    world.run_until("they are in again", 5 * SECOND, |world| {
+        world.clients[count..].iter().all(|client| client.session.is_settled())
+    });
+    world.run_for(6 * SECOND);
+    repeat(&mut world, &mut dice);
+    settle(&mut world);
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
+fn talk(world: &mut World, dice: &mut Dice) {
+    for _ in 0..6 {
+        let pause = dice.within(SECOND / 2);
+        world.run_for(pause);
+        let speaker = dice.below(world.clients.len());
+        say(world, dice, speaker);
+    }
+}
+
+/// Says again what was overheard, in the name of the one who said it or in another.
+fn repeat(world: &mut World, dice: &mut Dice) {
+    let tape = world.tape.take().unwrap();
+    let (events, sessions) = (world.events, world.server.hub.as_ref().map(Hub::sessions));
+    for _ in 0..tape.len() {
+        let mut packet = tape[dice.below(tape.len())].clone();
+        if dice.chance(300) {
+            packet.from = ([66, 6, 6, 6], dice.below(20) as u16 + 1).into();
+        }
+        if packet.to != world.server.address && dice.chance(500) {
+            packet.to = world.clients[dice.below(world.clients.len())].address;
+        }
+        let before = world.network.bytes;
+        world.deliver(&packet);
+        let answered = world.network.bytes - before;
+        assert!(answered <= packet.bytes.len() as u64, "{answered} bytes in answer to {packet:?}");
+        let pause = dice.within(Duration::from_millis(10));
+        world.run_for(pause);
+    }
+    assert_eq!(world.events, events, "a repetition had consequences");
+    assert_eq!(world.server.hub.as_ref().map(Hub::sessions), sessions);
+    world.tape = Some(tape);
+}
