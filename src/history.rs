@@ -15,7 +15,7 @@ mod record;
 mod storage;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod torn;
 mod verify;
 

@@ -34,6 +34,7 @@
 //! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
+//! | `sync` | the locks of code that is tried in every order in which its threads can run |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
 //!
 //! # Invariants
@@ -43,6 +44,8 @@
 //!   clock type; `tests/layering.rs` holds this.
 //! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub ◄ server`, and
 //!   `link ◄ client::session ◄ client`. `net` decides nothing; `server` and `client::driver` only carry.
+//! - Threads share little: `server` has one that owns all of it, those of `client` share one session behind one
+//!   lock. One that fails ends the process.
 //! - Nothing from the network or a file can panic, block, grow without bound, or reach a terminal
 //!   unescaped.
 
@@ -65,4 +68,5 @@ pub mod registry;
 pub mod room;
 pub mod run;
 pub mod server;
+mod sync;
 pub mod time;

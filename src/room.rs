@@ -95,6 +95,8 @@ pub struct Room {
     before: WallTime,
     last_id: WallTime,
     replay: usize,
+    /// What is wrong at the moment: who comes is told.
+    warning: Option<String>,
     posts: VecDeque<Post>,
 }
 
@@ -108,6 +110,7 @@ impl Room {
             before: now,
             last_id,
             replay,
+            warning: None,
             posts: VecDeque::new(),
         };
         room.trim();
@@ -166,7 +169,7 @@ impl Room {
         self.post(Recipients::AllBut(peer), Kind::Control, &message);
     }
 
-    /// Tells `peer` who else is here, and what was said.
+    /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
     pub fn brief(&mut self, peer: PeerId, lines: &[Line]) {
         let briefing = |payload| Post { to: Recipients::One(peer), kind: Kind::Briefing, payload };
         for (other, member) in self.members.iter_mut().filter(|(other, _)| **other != peer) {
@@ -174,6 +177,10 @@ impl Room {
         }
         for Line { id, from, text } in lines {
             let message = encode_message(&ServerMessage::History { id: id.0, from, text });
+            self.posts.push_back(briefing(message.into()));
+        }
+        if let Some(text) = &self.warning {
+            let message = encode_message(&ServerMessage::Notice { text });
             self.posts.push_back(briefing(message.into()));
         }
     }
@@ -281,8 +288,15 @@ impl Room {
         self.post(Recipients::One(asker), Kind::Probe, &message);
     }
 
-    /// Tells everybody something.
-    pub fn notice(&mut self, text: &str) {
+    /// Tells everybody what is wrong, and from now on everybody who comes.
+    pub fn warn(&mut self, text: &str) {
+        self.warning = Some(text.to_owned());
+        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
+    }
+
+    /// Tells everybody that it is well again.
+    pub fn all_clear(&mut self, text: &str) {
+        self.warning = None;
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 

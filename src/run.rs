@@ -21,12 +21,14 @@ mod discover;
 mod doctor;
 mod lab;
 mod manual;
+mod panics;
 
 pub use decode::decode;
 pub use discover::discover;
 pub use doctor::doctor;
 pub use lab::{lab, load, replay, report};
 pub use manual::{completions, man};
+pub use panics::end_on_panic;
 
 const COULD_NOT_START: u8 = 1;
 const REJECTED: u8 = 1;
@@ -44,6 +46,7 @@ pub fn server(
     impair: &ImpairArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
+    end_on_panic();
     let server = match start_server(args, network, impair, logging, LevelFilter::Info) {
         Ok(server) => server,
         Err(code) => return code,
@@ -64,6 +67,7 @@ pub fn client(
     impair: &ImpairArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
+    end_on_panic();
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
@@ -82,6 +86,7 @@ pub fn client(
 
 /// Shows everybody in a room.
 pub fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+    end_on_panic();
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
         return code;
     }
@@ -98,6 +103,7 @@ pub fn host(
     impair: &ImpairArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
+    end_on_panic();
     let server = match start_server(server, network, impair, logging, LevelFilter::Warn) {
         Ok(server) => server,
         Err(code) => return code,
@@ -122,7 +128,13 @@ pub fn host(
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     let stopper = server.stopper();
-    let serving = thread::Builder::new().name("server".to_owned()).spawn(move || server.run());
+    let served = leaver.clone();
+    let serving = thread::Builder::new().name("server".to_owned()).spawn(move || {
+        let outcome = server.run();
+        // Without its server the host has nothing to talk in.
+        served.leave();
+        outcome
+    });
     let serving = match serving {
         Ok(serving) => serving,
         Err(error) => return fail(COULD_NOT_START, error),
@@ -132,7 +144,8 @@ pub fn host(
     match serving.join() {
         Ok(Ok(())) => code,
         Ok(Err(error)) => fail(COULD_NOT_START, error),
-        Err(_) => fail(COULD_NOT_START, "the server failed: please report this"),
+        // A panic has ended the process; where it has not, it goes on here.
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

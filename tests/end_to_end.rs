@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_line_reaches_everybody_but_its_sender_and_departures_are_announced() {
@@ -139,6 +140,47 @@ fn a_killed_client_expires() {
     server.join("alice").kill();
     let left = watcher.next("left");
     assert_eq!((&left["nickname"], &left["reason"]), (&json!("alice"), &json!("timeout")));
+}
+
+/// As when a laptop is closed: its programs stand still, and the room goes on without them.
+#[test]
+fn a_client_that_stood_still_for_longer_than_the_expiry_is_back_within_five_seconds() {
+    let server = Server::start(&[]);
+    let mut bob = server.join("bob");
+    for transport in ["udp", "tcp"] {
+        let args = ["--no-cache", "--stay", "forever", "--transport", transport];
+        let mut alice = server.client("alice", &args);
+        alice.next("welcome");
+        let lines = [1, 2, 3, 4].map(|n| format!("{transport} {n}"));
+        let shows = |client: &mut Program, text: &str| {
+            client.line(text, |line| {
+                serde_json::from_str(line).is_ok_and(|e: Value| e["text"] == text)
+            });
+        };
+        bob.type_line(&lines[0]);
+        shows(&mut alice, &lines[0]);
+        alice.signal("STOP");
+        bob.type_line(&lines[1]);
+        let left = bob.next_where("left", |e| e["nickname"] == "alice");
+        assert_eq!(left["reason"], "timeout");
+        bob.type_line(&lines[2]);
+        let woken = Instant::now();
+        alice.signal("CONT");
+        alice.next("welcome");
+        let took = woken.elapsed();
+        assert!(took < Duration::from_secs(5), "{transport}: back after {took:?}");
+        shows(&mut alice, &lines[2]);
+        bob.type_line(&lines[3]);
+        shows(&mut alice, &lines[3]);
+        let shown = [alice.events("history"), alice.events("message")].concat();
+        for line in lines {
+            let times = shown.iter().filter(|e| e["text"] == line.as_str()).count();
+            assert_eq!(times, 1, "{line}: {}", alice.output());
+        }
+        assert_eq!(alice.leave(), Some(0), "{}", alice.output());
+        bob.next_where("left", |e| e["reason"] == "quit");
+        println!("{transport}: back after {took:.0?}");
+    }
 }
 
 #[test]
@@ -341,52 +383,6 @@ fn garbage_is_counted_in_the_log_and_the_chat_goes_on() {
     server.program.line("counters", |line| {
         line.contains("5 not of this protocol, 1 of another version, 1 damaged")
     });
-}
-
-/// Needs root and mount(8), as CI has; says so where it was skipped.
-#[test]
-fn a_full_disk_stops_the_history_but_not_the_chat_and_everybody_is_told() {
-    let disk = match SmallDisk::mount("16k") {
-        Ok(disk) => disk,
-        Err(why) if std::env::var_os("CI").is_none() => return eprintln!("skipped: {why}"),
-        Err(why) => panic!("{why}"),
-    };
-    let file = disk.0.path().join("h.jsonl");
-    let server = Server::start(&["--history", file.to_str().unwrap()]);
-    let mut alice = server.join("alice");
-    let mut bob = server.join("bob");
-    let long = "x".repeat(900);
-    (0..40).for_each(|_| alice.type_line(&long));
-    alice.type_line("the last one");
-    let told = bob.next_where("status", |e| e["text"].as_str().unwrap().contains("history"));
-    assert!(told["text"].as_str().unwrap().contains("the chat goes on"), "{told}");
-    if !bob.events("message").iter().any(|e| e["text"] == "the last one") {
-        bob.next_where("message", |e| e["text"] == "the last one");
-    }
-    for line in fs::read_to_string(&file).unwrap().lines() {
-        serde_json::from_str::<Value>(line).unwrap();
-    }
-}
-
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Result<Self, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = ["-t", "tmpfs", "-o", &format!("size={size}"), "chatagram-test"];
-        let mounted = Command::new("mount").args(options).arg(dir.path()).status();
-        match mounted {
-            Ok(status) if status.success() => Ok(Self(dir)),
-            other => Err(format!("a small disk needs root and mount: {other:?}")),
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: the server may still have its file open.
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod dice;
 mod floods;
 #[path = "simulation/guard.rs"]
 mod guard;
+#[path = "simulation/machines.rs"]
+mod machines;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/reflection.rs"]
@@ -86,6 +88,24 @@ fn every_line_is_accounted_for_whatever_carries_it() {
 #[test]
 fn a_stopped_peer_is_dropped_and_delays_nobody() {
     for_every_seed("a_stopped_peer_is_dropped_and_delays_nobody", transports::stopped);
+}
+
+#[test]
+fn nobody_expires_when_clocks_are_put_right_or_wrong() {
+    for_every_seed("nobody_expires_when_clocks_are_put_right_or_wrong", machines::clocks_step);
+}
+
+#[test]
+fn who_slept_is_back_within_five_seconds() {
+    for_every_seed("who_slept_is_back_within_five_seconds", machines::sleep);
+}
+
+#[test]
+fn a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to() {
+    for_every_seed(
+        "a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to",
+        machines::narrow,
+    );
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //!   from the editor of a terminal, which has a thread of its own so that it never waits for the network.
 //! - the *main* thread takes from the queue and prints.
 
+use super::Error;
 use super::session::{self, Session};
+use super::turnstile::Turnstile;
 use crate::net::{
     BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, ServerName, Socket,
     Stream, Watch,
@@ -17,11 +19,11 @@ use crate::time::Now;
 use mio::Waker;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Events that may wait to be shown. A terminal that does not read for longer misses some.
 const QUEUE: usize = 16_384;
@@ -56,9 +58,7 @@ struct Connection {
 
 #[derive(Debug)]
 struct Shared {
-    turns: Mutex<Turns>,
-    /// Signalled after every turn, for those who wait for the session to get on.
-    progress: Condvar,
+    turns: Turnstile<Turns>,
     server: ServerName,
     no_delay: bool,
     watch: Watch,
@@ -86,13 +86,12 @@ impl Driver {
         let (queue, events) = sync_channel(QUEUE);
         let driver = Self {
             shared: Arc::new(Shared {
-                turns: Mutex::new(Turns {
+                turns: Turnstile::new(Turns {
                     session: make(clock.now()),
                     datagrams,
                     connection: None,
                     next: SOCKET + 1,
                 }),
-                progress: Condvar::new(),
                 server,
                 no_delay,
                 watch: poller.watch()?,
@@ -104,17 +103,17 @@ impl Driver {
             }),
         };
         let receiver = driver.clone();
-        let thread = thread::Builder::new()
-            .name("receiver".to_owned())
-            .spawn(move || receiver.receive(poller))?;
+        let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
+            let outcome = receiver.receive(poller);
+            receiver.end(outcome.is_err());
+            outcome
+        })?;
         Ok((driver, events, thread))
     }
 
     /// Does something with the session, and then sends and queues whatever follows from it.
     pub(super) fn turn<R>(&self, act: impl FnOnce(&mut Session, Now) -> R) -> R {
-        let mut turns = self.lock();
-        let result = self.turn_in(&mut turns, act);
-        drop(turns);
+        let result = self.shared.turns.turn(|turns| self.turn_in(turns, act));
         self.wake();
         result
     }
@@ -126,28 +125,14 @@ impl Driver {
         deadline: Option<Instant>,
         mut act: impl FnMut(&mut Session, Now) -> Option<R>,
     ) -> Option<R> {
-        let mut turns = self.lock();
-        loop {
-            let result = self.turn_in(&mut turns, &mut act);
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if result.is_some() || left == Some(Duration::ZERO) {
-                drop(turns);
-                self.wake();
-                return result;
-            }
-            turns = match left {
-                None => self.shared.progress.wait(turns).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let waited = self.shared.progress.wait_timeout(turns, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
+        let result = self.shared.turns.wait_until(deadline, |turns| self.turn_in(turns, &mut act));
+        self.wake();
+        result
     }
 
     /// What the bad network did, where there is one.
     pub(super) fn done(&self) -> Option<Done> {
-        self.lock().datagrams.done()
+        self.shared.turns.lock().datagrams.done()
     }
 
     /// Has an error shown.
@@ -179,7 +164,7 @@ impl Driver {
         let mut buffer = Vec::new();
         loop {
             let deadline = {
-                let turns = self.lock();
+                let turns = self.shared.turns.lock();
                 if turns.session.is_closed() {
                     return Ok(());
                 }
@@ -188,18 +173,39 @@ impl Driver {
             };
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
             poller.wait(timeout, &mut ready)?;
-            let mut turns = self.lock();
-            let now = self.shared.clock.now().mono;
-            while let Some((from, bytes)) = turns.datagrams.receive(SOCKET, &mut incoming, now)? {
-                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, bytes, now));
-            }
-            while let Some((_, from, bytes)) = turns.datagrams.receive_due(now) {
-                self.turn_in(&mut turns, |s, now| s.handle_datagram(from, &bytes, now));
-            }
-            if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
-                self.receive_stream(&mut turns, &mut buffer);
-            }
-            self.turn_in(&mut turns, Session::handle_timeout);
+            self.shared
+                .turns
+                .turn(|turns| self.take_in(turns, &ready, &mut incoming, &mut buffer))?;
+        }
+    }
+
+    /// Takes in all that has come, and does what is due.
+    fn take_in(
+        &self,
+        turns: &mut Turns,
+        ready: &Ready,
+        incoming: &mut Incoming,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let now = self.shared.clock.now().mono;
+        while let Some((from, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
+            self.turn_in(turns, |s, now| s.handle_datagram(from, bytes, now));
+        }
+        while let Some((_, from, bytes)) = turns.datagrams.receive_due(now) {
+            self.turn_in(turns, |s, now| s.handle_datagram(from, &bytes, now));
+        }
+        if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
+            self.receive_stream(turns, buffer);
+        }
+        self.turn_in(turns, Session::handle_timeout);
+        Ok(())
+    }
+
+    /// There is no receiver any more. Where that is because the network failed, the session is over, and
+    /// whoever waits for it hears so.
+    fn end(&self, failed: bool) {
+        if failed {
+            self.turn(|session, _| session.give_up());
         }
     }
 
@@ -242,7 +248,6 @@ impl Driver {
                 event => self.show(event),
             }
         }
-        shared.progress.notify_all();
         result
     }
 
@@ -291,11 +296,13 @@ impl Driver {
             log::error!("cannot wake the receiver: {error}");
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Turns> {
-        // A session left by a panic is no worse than what the network can do to it.
-        self.shared.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Why the receiver ended, when the session is over.
+pub(super) fn join(receiver: JoinHandle<io::Result<()>>) -> Result<(), Error> {
+    // A panic has ended the process; where it has not, it goes on here.
+    let outcome = receiver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    outcome.map_err(Error::Network)
 }
 
 impl Turns {
@@ -312,5 +319,44 @@ impl Turns {
                 self.session.handle_stream_writable(now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::client::session::{CloseReason, Config, Event, Transport};
+    use crate::protocol::Delivery;
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    /// A driver whose server is a socket that never answers.
+    fn driver(silent: &std::net::UdpSocket) -> (Driver, Receiver<Event>) {
+        let address = silent.local_addr().unwrap();
+        let config = Config {
+            nickname: "alice".to_owned(),
+            transport: Transport::Udp,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::from_secs(600),
+            shown: Vec::new(),
+        };
+        let make = |now| Session::new(config, vec![address], [1; 32], now);
+        let (driver, events, receiver) = Driver::start(address.into(), true, None, make).unwrap();
+        drop(receiver);
+        (driver, events)
+    }
+
+    #[test]
+    fn a_receiver_that_fails_ends_the_session_for_all_who_wait() {
+        let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (driver, events) = driver(&silent);
+        let waiting = driver.clone();
+        let input = thread::spawn(move || {
+            waiting.wait_until(None, |session, _| session.is_closed().then_some(()))
+        });
+        driver.end(true);
+        assert_eq!(input.join().unwrap(), Some(()));
+        assert_eq!(events.recv().unwrap(), Event::Closed { reason: CloseReason::Lost });
     }
 }

@@ -11,6 +11,7 @@ mod screen;
 pub mod session;
 mod style;
 mod terminal;
+mod turnstile;
 pub mod watch;
 
 pub use output::Format;
@@ -64,6 +65,9 @@ pub enum Error {
     /// Standard output takes nothing.
     #[error("the output could not be written: {0}")]
     Output(io::Error),
+    /// The socket, or waiting for it, failed for good.
+    #[error("the network failed: {0}")]
+    Network(io::Error),
 }
 
 /// How long the main thread waits for something to show before it looks after the cache; and how old the
@@ -94,7 +98,7 @@ impl Leaver {
 /// Runs a client on standard input and output until it is over, and says how it ended.
 ///
 /// # Errors
-/// [`Error`] when there is nothing to run with. All that happens later is shown to the user.
+/// [`Error`] when there is nothing to run with, or nothing to go on with.
 pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let mut memory = Memory::open(&config.server, config.cache.as_deref(), &mut screen);
@@ -140,11 +144,7 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     if let Some(done) = driver.done() {
         screen.status(&format!("the bad network: {done}"));
     }
-    match receiver.join() {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => screen.error(&format!("the network failed: {error}")),
-        Err(_) => screen.error("the receiver failed: please report this"),
-    }
+    driver::join(receiver)?;
     screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
 }
 
@@ -169,7 +169,7 @@ fn edited_lines(config: &Config, driver: &Driver, screen: &mut Screen) -> Option
     }
 }
 
-/// Remembers how the terminal is now, so that `restore_terminal` and a panic put it back.
+/// Remembers how the terminal is now, so that `restore_terminal` puts it back.
 pub fn keep_terminal() {
     terminal::keep();
 }

@@ -58,7 +58,7 @@ fn records_in(content: &[u8]) -> Vec<Record> {
 
 /// What a failing disk does with one call.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     /// Nothing happens, and an error is told.
     Error,
@@ -70,7 +70,7 @@ enum Fault {
 
 /// A disk in memory: counts what is read, and fails by a plan.
 #[derive(Clone, Debug, Default)]
-struct Disk {
+pub(crate) struct Disk {
     bytes: Rc<RefCell<Vec<u8>>>,
     read: Rc<Cell<u64>>,
     /// The fault of each call yet to come; none after the last.
@@ -81,17 +81,17 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(content: &[u8]) -> Self {
+    pub(crate) fn new(content: &[u8]) -> Self {
         let disk = Self::default();
         disk.bytes.borrow_mut().extend_from_slice(content);
         disk
     }
 
-    fn plan(&self, faults: &[Fault]) {
+    pub(crate) fn plan(&self, faults: &[Fault]) {
         *self.plan.borrow_mut() = faults.iter().copied().collect();
     }
 
-    fn content(&self) -> Vec<u8> {
+    pub(crate) fn content(&self) -> Vec<u8> {
         self.bytes.borrow().clone()
     }
 
@@ -106,7 +106,7 @@ impl Disk {
         }
     }
 
-    fn open(&self, last: usize) -> Opened<Self> {
+    pub(crate) fn open(&self, last: usize) -> Opened<Self> {
         self.try_open(last).unwrap()
     }
 

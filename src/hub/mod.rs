@@ -280,9 +280,15 @@ impl Hub {
         self.deliver_posts();
     }
 
-    /// Tells everybody something, such as a full disk.
-    pub fn notice(&mut self, text: &str) {
-        self.room.notice(&text[..text.floor_char_boundary(MAX_TEXT)]);
+    /// Tells everybody something, such as a full disk, and from now on everybody who comes.
+    pub fn warn(&mut self, text: &str) {
+        self.room.warn(&text[..text.floor_char_boundary(MAX_TEXT)]);
+        self.deliver_posts();
+    }
+
+    /// What everybody was warned of is over.
+    pub fn all_clear(&mut self, text: &str) {
+        self.room.all_clear(&text[..text.floor_char_boundary(MAX_TEXT)]);
         self.deliver_posts();
     }
 

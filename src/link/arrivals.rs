@@ -191,7 +191,7 @@ mod tests {
     fn the_bitmap_is_right_wherever_the_window_begins() {
         let at = Timestamp::ZERO;
         let mut arrivals = Arrivals::default();
-        let arrived = |sequence: u32| sequence % 3 != 0 && sequence % 7 != 0;
+        let arrived = |sequence: u32| !sequence.is_multiple_of(3) && !sequence.is_multiple_of(7);
         for sequence in (0..3_000).filter(|sequence| arrived(*sequence)) {
             arrivals.register(sequence, at);
             let (ack, bitmap, _) = arrivals.acknowledge(at).unwrap();

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 /// Room that every queue keeps, in elements.
-const KEPT: usize = 8;
+const KEPT: usize = 4;
 /// A queue that fills less than this part of its room gives some back.
 const SPARSE: usize = 4;
 

@@ -16,6 +16,7 @@
 mod arrivals;
 mod channel;
 mod congestion;
+mod fifo;
 mod inbox;
 mod memory;
 mod outbox;

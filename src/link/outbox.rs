@@ -1,6 +1,7 @@
 //! Messages on their way out: those sent until acknowledged, by id and within the other end's
 //! window, and those sent once. Both queues are bounded in bytes.
 
+use super::fifo::Fifo;
 use super::memory::give_back;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Frame, HEADER_LEN, unwrap16};
@@ -56,7 +57,7 @@ pub(super) struct Departure {
 pub(super) struct Outbox {
     /// The id of `reliable[0]`: all before are acknowledged.
     first: u64,
-    reliable: VecDeque<Outgoing>,
+    reliable: Fifo<Outgoing>,
     /// The first id never sent.
     unsent: u64,
     lost: BTreeSet<u64>,
@@ -70,7 +71,7 @@ impl Default for Outbox {
     fn default() -> Self {
         Self {
             first: 0,
-            reliable: VecDeque::new(),
+            reliable: Fifo::default(),
             unsent: 0,
             lost: BTreeSet::new(),
             limit: MESSAGE_WINDOW - 1,
@@ -213,7 +214,6 @@ impl Outbox {
             }
             self.first += 1;
         }
-        give_back(&mut self.reliable);
     }
 
     /// A datagram with message `id` was lost: with the last copy the message is.

@@ -1,6 +1,8 @@
 //! The commands of the lab.
 
-use super::{COULD_NOT_START, INTERRUPTED, USAGE, announce, fail, on_signal, start_logging};
+use super::{
+    COULD_NOT_START, INTERRUPTED, USAGE, announce, end_on_panic, fail, on_signal, start_logging,
+};
 use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
 use crate::lab::load::{self, Outcome};
 use crate::lab::plan::Plan;
@@ -26,6 +28,7 @@ pub fn load(
     network: &NetworkArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
+    end_on_panic();
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }

@@ -16,7 +16,7 @@ use crate::time::{Now, Timestamp};
 use doors::{Doors, Room};
 use drops::Drops;
 use mio::Waker;
-use recorder::Recorder;
+use recorder::{News, Recorder};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -207,10 +207,18 @@ impl Server {
         while let Some(event) = self.hub.poll_event() {
             report(&event);
             if let Event::Line(line) = event
-                && let Some(notice) = self.recorder.record(line)
+                && let Some(news) = self.recorder.record(line)
             {
-                log::error!("{notice}");
-                self.hub.notice(&notice);
+                match news {
+                    News::Failing(text) => {
+                        log::error!("{text}");
+                        self.hub.warn(&text);
+                    }
+                    News::Recovered(text) => {
+                        log::warn!("{text}");
+                        self.hub.all_clear(&text);
+                    }
+                }
             }
         }
         if now.mono < self.next_flush {

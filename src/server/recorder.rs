@@ -1,24 +1,35 @@
 //! Keeps the history, and keeps the chat going when the history cannot be kept.
 
 use super::HistoryFile;
-use crate::history::{History, HistoryError, Opened, Record};
+use crate::history::{History, HistoryError, Opened, Record, Storage};
 use crate::protocol::clean;
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::room::{Line, Past};
+use std::fs::File;
 use std::thread;
 
 /// The history file, if there is one, and whether it takes lines at the moment.
 #[derive(Debug)]
-pub(super) struct Recorder {
-    history: Option<History>,
-    failing: bool,
+pub(super) struct Recorder<S: Storage = File> {
+    history: Option<History<S>>,
+    /// Lines it did not take since it last took one.
+    missing: u64,
+}
+
+/// What everybody should know of the history, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// From now on it does not take lines.
+    Failing(String),
+    /// It takes them again.
+    Recovered(String),
 }
 
 impl Recorder {
     /// Opens the history and reads its end.
     pub(super) fn open(file: Option<&HistoryFile>) -> Result<(Self, Past), HistoryError> {
         let Some(HistoryFile { path, chosen }) = file else {
-            return Ok((Self { history: None, failing: false }, Past::default()));
+            return Ok((Self { history: None, missing: 0 }, Past::default()));
         };
         if !chosen && let Some(parent) = path.parent() {
             // When this fails, opening the file says so better.
@@ -39,18 +50,27 @@ impl Recorder {
         });
         let past = Past { lines: lines.collect(), truncated };
         verify_in_background(&history);
-        Ok((Self { history: Some(history), failing: false }, past))
+        Ok((Self { history: Some(history), missing: 0 }, past))
     }
+}
 
-    /// Writes a line down. What everybody should be told, when that begins or ceases to fail.
-    pub(super) fn record(&mut self, line: Line) -> Option<String> {
+impl<S: Storage> Recorder<S> {
+    /// Writes a line down. There are news when that begins or ceases to fail.
+    pub(super) fn record(&mut self, line: Line) -> Option<News> {
         let history = self.history.as_mut()?;
         let record = Record { at: line.id, from: line.from, text: line.text };
         match history.append(&record) {
-            Ok(()) => std::mem::take(&mut self.failing)
-                .then(|| "the history is being written again".to_owned()),
-            Err(error) => (!std::mem::replace(&mut self.failing, true))
-                .then(|| format!("the chat goes on, but the history does not: {error}")),
+            Ok(()) => match std::mem::take(&mut self.missing) {
+                0 => None,
+                missing => Some(News::Recovered(format!(
+                    "the history is being written again; {missing} lines are not in it"
+                ))),
+            },
+            Err(error) => {
+                self.missing += 1;
+                let news = || format!("the chat goes on, but the history does not: {error}");
+                (self.missing == 1).then(news).map(News::Failing)
+            }
         }
     }
 }
@@ -82,5 +102,65 @@ fn verify_in_background(history: &History) {
     };
     if let Err(error) = thread::Builder::new().name("verify".to_owned()).spawn(check) {
         log::warn!("the history is not checked for damage: {error}");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::history::tests::{Disk, Fault};
+    use crate::time::WallTime;
+
+    /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
+    fn kept(plan: &[Fault]) -> (Vec<News>, Vec<u64>) {
+        let disk = Disk::new(b"");
+        let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0 };
+        disk.plan(plan);
+        let line = |id| Line { id: WallTime(id), from: "a".to_owned(), text: "b".to_owned() };
+        let news = (0..12).filter_map(|id| recorder.record(line(id))).collect();
+        let content = disk.content();
+        let lines = content.split_inclusive(|byte| *byte == b'\n');
+        let records = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+        (news, records.map(|record| record.at.0).collect())
+    }
+
+    fn failing(news: &News) -> bool {
+        matches!(news, News::Failing(text) if text.contains("the chat goes on"))
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_and_has_room_again_is_told_once_each_and_what_is_missing_counted() {
+        for full in 1..12 {
+            // A write that does not go in, and then the attempt to cut off what did.
+            let (news, taken) = kept(&[Fault::PartialError(9), Fault::None].repeat(full));
+            assert_eq!(taken, (full as u64..12).collect::<Vec<_>>());
+            let [first, second] = &news[..] else { unreachable!("{news:?}") };
+            assert!(failing(first), "{first:?}");
+            let words = format!("is being written again; {full} lines are not in it");
+            assert!(matches!(second, News::Recovered(text) if text.contains(&words)), "{second:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_any_more_is_told_once() {
+        for fault in [Fault::Error, Fault::Partial(0), Fault::PartialError(3)] {
+            let (news, taken) = kept(&[fault; 50]);
+            assert!(news.len() == 1 && failing(&news[0]), "{news:?}");
+            assert!(taken.is_empty(), "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_at_any_call_is_told_if_it_costs_a_line() {
+        for at in 0..12 {
+            for fault in [Fault::Error, Fault::Partial(5), Fault::PartialError(5)] {
+                let plan = [&vec![Fault::None; at][..], &[fault]].concat();
+                let (news, taken) = kept(&plan);
+                assert_eq!(taken.len(), 11, "{at} {fault:?}");
+                // The last line has none after it to show that the disk is well again.
+                assert_eq!(news.len(), if at < 11 { 2 } else { 1 }, "{at} {fault:?}: {news:?}");
+            }
+        }
     }
 }

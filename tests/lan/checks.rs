@@ -16,7 +16,7 @@ const GROUP_V4: &str = "ip daddr 239.255.67.71";
 const GROUP_V6: &str = "ip6 daddr ff12::4347";
 
 type Check = fn();
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 11] = [
     ("a server is found in each of the ways alone", each_way_alone),
     ("who finds nobody is told who was asked and why that may be", nobody),
     ("of several servers one has to be named", several),
@@ -25,6 +25,9 @@ const CHECKS: [(&str, Check); 8] = [
     ("no answer goes to many, and none is larger than the probe", forged),
     ("three talk, and one of them moves to another address meanwhile", roaming),
     ("no line is lost behind a router that forgets every five seconds", behind_nat),
+    ("what the kernel refuses to send is lost like anything else", refused_sends),
+    ("a thousand datagrams to dead ports hurt nobody", dead_ports),
+    ("long lines pass a narrow way", narrow_way),
 ];
 
 /// The checks whose name has one of these words in it; all without any.
@@ -252,6 +255,145 @@ fn behind_nat() {
     expect_lines(&mut bob, "alice", lines + 1);
     expect_lines(&mut alice, "bob", lines + 1);
     still_in_its_session(&alice);
+}
+
+/// EPERM, EHOSTUNREACH, EACCES and EINVAL, for a while, at the server and at a client.
+fn refused_sends() {
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let mut keeper = serve(&lan, &server, &[]);
+    let machines = [2, 3, 4, 5, 6, 7].map(|n| lan.machine(&format!("m{n}-"), n));
+    let mut clients = machines.each_ref().map(|machine| {
+        let nick = format!("nick{}", machine.name().trim_start_matches('m').replace('-', "x"));
+        join(&lan, machine, &nick, &["10.7.0.1"])
+    });
+    let kinds = [(3, "unreachable"), (4, "prohibit"), (5, "blackhole")];
+    for (n, kind) in kinds {
+        server.ip(&format!("route add {kind} 10.7.0.{n}/32"));
+    }
+    let deny = |who: &str| {
+        format!(
+            "table ip t {{ chain out {{ type filter hook output priority filter; {who} drop; }} }}"
+        )
+    };
+    server.rules(&deny("ip daddr 10.7.0.6"));
+    machines[5].rules(&deny("ip daddr 10.7.0.1"));
+    let say = |clients: &mut [Program], lines: std::ops::Range<usize>| {
+        for n in lines {
+            clients[0].type_line(&format!("line {n}"));
+        }
+    };
+    say(&mut clients, 0..50);
+    let speaker = clients[0].events("welcome")[0]["nickname"].as_str().unwrap().to_owned();
+    // Whom the server can send to has them, though it says nothing that arrives.
+    expect_lines(&mut clients[5], &speaker, 50);
+    clients[5].type_line("said behind a wall");
+    for (n, kind) in kinds {
+        server.ip(&format!("route del {kind} 10.7.0.{n}/32"));
+    }
+    server.rules("");
+    machines[5].rules("");
+    say(&mut clients, 50..60);
+    for client in &mut clients[1..] {
+        expect_lines(client, &speaker, 60);
+        still_in_its_session(client);
+    }
+    clients[0].next_where("message", |e| e["text"] == "said behind a wall");
+    for client in &mut clients {
+        assert_eq!(client.leave(), Some(0), "{}", client.output());
+    }
+    keeper.signal("TERM");
+    assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
+}
+
+/// Each is answered by ICMP: port unreachable. (Linux keeps that from sockets that are not connected;
+/// Windows reports it as error 10054 of a later receive, which is skipped.)
+fn dead_ports() {
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let mut keeper = serve(&lan, &server, &["--max-peers-per-ip", "200"]);
+    let (dead, living) = (lan.machine("dead", 2), lan.machine("living", 3));
+    let mut alice = join(&lan, &living, "alice", &["10.7.0.1"]);
+    let mut bob = join(&lan, &living, "bob", &["10.7.0.1"]);
+    let args = ["load", "10.7.0.1", "--receivers", "99", "--out", "run", "--duration", "1h"];
+    let mut many = lan.start(&dead, &args);
+    alice.next_where("message", |e| e["from"] == "s1");
+    many.signal("KILL");
+    many.wait();
+    dead.rules(
+        "table inet filter { chain in { type filter hook input priority filter; \
+         udp sport 2428 counter; } }",
+    );
+    let limits = "sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000";
+    assert!(dead.command("sh").args(["-c", limits]).status().unwrap().success());
+    let mut lines = 0;
+    let deadline = Instant::now() + PATIENCE;
+    while dead.counted().0 < 1_000 {
+        assert!(Instant::now() < deadline, "{} datagrams to dead ports", dead.counted().0);
+        for _ in 0..10 {
+            alice.type_line(&format!("line {lines}"));
+            lines += 1;
+        }
+        expect_lines(&mut bob, "alice", lines);
+    }
+    let answered = dead.command("sh").args(["-c", "grep ^Icmp: /proc/net/snmp"]).output().unwrap();
+    println!(
+        "    {}",
+        String::from_utf8_lossy(&answered.stdout).lines().last().unwrap_or_default()
+    );
+    // All hundred expire, and the room knows.
+    let left = |e: &Value| e["reason"] == "timeout" && e["peers"] == 2;
+    bob.next_where("left", left);
+    alice.type_line("nobody else is here");
+    bob.next_where("message", |e| e["text"] == "nobody else is here");
+    for client in [&mut alice, &mut bob] {
+        still_in_its_session(client);
+        assert_eq!(client.leave(), Some(0), "{}", client.output());
+    }
+    keeper.signal("TERM");
+    assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
+}
+
+/// A link that takes 600 bytes at once: the kernels make fragments of what is longer, at the server
+/// because the router tells it to (RFC 1191), at the client because it sees for itself.
+fn narrow_way() {
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let _keeper = serve(&lan, &server, &[]);
+    let (router, inside) = (lan.machine("router", 9), lan.isolated("inside"));
+    router.ip(&format!(
+        "link add eth1 mtu 600 type veth peer name eth0 mtu 600 netns {}",
+        inside.name()
+    ));
+    for (machine, device, address) in
+        [(&router, "eth1", "192.168.9.1"), (&inside, "eth0", "192.168.9.2")]
+    {
+        machine.ip(&format!("addr add {address}/24 dev {device}"));
+        machine.ip(&format!("link set {device} up"));
+    }
+    inside.ip("route add default via 192.168.9.1");
+    let forward = ["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"];
+    assert!(router.command("sh").args(forward).status().unwrap().success());
+    let outside = lan.machine("outside", 3);
+    for machine in [&server, &outside] {
+        machine.ip("route add 192.168.9.0/24 via 10.7.0.9");
+    }
+    let mut alice = join(&lan, &inside, "alice", &["10.7.0.1"]);
+    let mut bob = join(&lan, &outside, "bob", &["10.7.0.1"]);
+    let mut carl = join(&lan, &outside, "carl", &["10.7.0.1"]);
+    let filling = "x".repeat(900);
+    for n in 0..20 {
+        for client in [&mut alice, &mut bob] {
+            client.type_line(&format!("{filling} {n}"));
+        }
+    }
+    for (client, from) in [(&mut alice, "bob"), (&mut bob, "alice"), (&mut carl, "alice")] {
+        for n in 0..20 {
+            let text = format!("{filling} {n}");
+            client.next_where("message", |e| e["from"] == from && e["text"] == text.as_str());
+        }
+        still_in_its_session(client);
+    }
 }
 
 fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {

@@ -71,6 +71,13 @@ impl Program {
         }
     }
 
+    /// As `line`, but it may have been read already.
+    pub(crate) fn has_said(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
+        if !self.seen.iter().any(|line| wanted(line)) {
+            self.line(what, wanted);
+        }
+    }
+
     /// The next event of this kind, for a program that prints JSON.
     pub(crate) fn next(&mut self, event: &str) -> Value {
         self.next_where(event, |_| true)
@@ -111,6 +118,7 @@ impl Program {
         self.stdin = None;
     }
 
+    /// The process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -6,6 +6,7 @@ use chatagram::hub::{self, Hub};
 use chatagram::room::Line;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The wall clock of one machine: it may be wrong, and it may be put right at any time.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,20 @@ pub(crate) struct Client {
     pub(crate) record: Record,
     /// It was not killed and did not end.
     pub(crate) running: bool,
-    /// It is there and does nothing (SIGSTOP).
+    /// It is there and does nothing (SIGSTOP, or its machine sleeps).
     pub(crate) stopped: bool,
+    /// For so long in all its machine slept, and its monotonic clock stood still, as most do then.
+    pub(crate) slept: Duration,
+}
+
+impl Client {
+    /// What its clocks say when it is `mono` in the world.
+    pub(crate) fn now(&self, mono: Timestamp) -> Now {
+        Now { mono: mono - self.slept, ..self.clock.now(mono) }
+    }
+
+    /// When its session wants to be called, as the world counts.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.session.poll_timeout().map(|at| at + self.slept)
+    }
 }

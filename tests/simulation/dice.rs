@@ -1,5 +1,8 @@
 //! Chance that can be repeated: SplitMix64 (Steele, Lea and Flood, 2014).
 
+// Not every test needs all of it.
+#![allow(dead_code)]
+
 use std::time::Duration;
 
 /// The only source of randomness of a run.

@@ -211,7 +211,7 @@ pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
         wire.widen(8_000);
     }
     let address = world.clients[slow].address;
-    world.network.narrow.insert(address, (12 * MILLISECOND, world.now));
+    world.network.bottlenecks.insert(address, (12 * MILLISECOND, world.now));
     let each = 500 / senders.len() as u64;
     for turn in 0.. {
         let left: Vec<_> = senders.iter().copied().filter(|s| said(&world, *s) < each).collect();

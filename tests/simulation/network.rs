@@ -60,7 +60,9 @@ pub(crate) struct Network {
     /// Nothing arrives before: it is kept, and comes all at once.
     pub(crate) held_until: Timestamp,
     /// Lines that take a while for each datagram, and when they will have taken the last one.
-    pub(crate) narrow: BTreeMap<SocketAddr, (Duration, Timestamp)>,
+    pub(crate) bottlenecks: BTreeMap<SocketAddr, (Duration, Timestamp)>,
+    /// Nothing longer than this passes from or to these, and nobody is told (RFC 2923, 2.1).
+    pub(crate) narrow: BTreeMap<SocketAddr, usize>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     /// Of everything that was sent: FNV-1a, eight bytes at a time.
@@ -76,6 +78,7 @@ impl Network {
             impairment,
             cut_off: BTreeSet::new(),
             held_until: Timestamp::ZERO,
+            bottlenecks: BTreeMap::new(),
             narrow: BTreeMap::new(),
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -90,6 +93,9 @@ impl Network {
         let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
+            let length = packet.bytes.len();
+            let too_long = |end| self.narrow.get(end).is_some_and(|most| length > *most);
+            let cut = cut || [&packet.from, &packet.to].into_iter().any(too_long);
             if cut || dice.chance(self.impairment.loss) {
                 continue;
             }
@@ -97,13 +103,13 @@ impl Network {
             if dice.chance(self.impairment.corrupt) {
                 damage(&mut packet.bytes, dice);
             }
-            if let Some((each, free)) = self.narrow.get_mut(&packet.to) {
+            if let Some((each, free)) = self.bottlenecks.get_mut(&packet.to) {
                 if free.since(now) > *each * MAX_WAITING {
                     continue;
                 }
                 *free = now.max(*free) + *each;
             }
-            let queued = self.narrow.get(&packet.to).map_or(now, |(_, free)| *free);
+            let queued = self.bottlenecks.get(&packet.to).map_or(now, |(_, free)| *free);
             let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
             self.under_way.insert((arrival.max(self.held_until), self.sent), packet);

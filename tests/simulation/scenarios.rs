@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) const NAMES: [&str; 6] = ["alice", "bob", "carol", "дед", "eve", "王"];
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-const DAY: u64 = 86_400_000_000;
+pub(crate) const DAY: u64 = 86_400_000_000;
 pub(crate) const MODES: [Delivery; 3] =
     [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered];
 

@@ -54,7 +54,7 @@ impl World {
 
     /// Hands the session's bytes to its connection.
     pub(crate) fn write_stream(&mut self, client: usize) {
-        let now = self.clients[client].clock.now(self.now);
+        let now = self.clients[client].now(self.now);
         let Some((id, _)) = self.wires.of(client).filter(|(_, wire)| wire.announced) else {
             return;
         };

@@ -78,7 +78,7 @@ fn flood(world: &mut World, victim: usize) {
     assert!(queued <= MAX_QUEUE_BYTES + 2_000, "{queued} bytes are kept for one peer");
 }
 
-fn is_heard(world: &mut World, speaker: usize, victim: usize) {
+pub(crate) fn is_heard(world: &mut World, speaker: usize, victim: usize) {
     let count = world.clients.len();
     let before = world.clients[speaker].record.said();
     world.run_until("the others have heard it", 5 * SECOND, |world| {
@@ -161,7 +161,8 @@ fn stranger(world: &mut World, dice: &mut Dice) {
     }
 }
 
-fn room(dice: &mut Dice, seed: u64, verbose: bool) -> World {
+/// Some people, over UDP and TCP.
+pub(crate) fn room(dice: &mut Dice, seed: u64, verbose: bool) -> World {
     let mut world = World::new(seed, Impairment::NONE, verbose);
     world.tcp = 600;
     for name in &NAMES[..3 + dice.below(3)] {

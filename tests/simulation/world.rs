@@ -140,6 +140,7 @@ impl World {
             record,
             running: true,
             stopped: false,
+            slept: Duration::ZERO,
         });
     }
 
@@ -156,7 +157,7 @@ impl World {
         act: impl FnOnce(&mut Session, &mut Record, Now) -> R,
     ) -> R {
         let client = &mut self.clients[index];
-        let now = client.clock.now(self.now);
+        let now = client.now(self.now);
         let result = act(&mut client.session, &mut client.record, now);
         let mut bytes = Vec::new();
         for burst in 0.. {
@@ -170,7 +171,7 @@ impl World {
         self.write_stream(index);
         self.carry_out_events(index);
         let client = &mut self.clients[index];
-        client.wake = client.session.poll_timeout();
+        client.wake = client.poll_timeout();
         if client.session.is_closed() && client.running {
             assert_eq!(client.wake, None, "the end is not the end");
             client.running = false;

@@ -5,14 +5,15 @@
 //! lines here and nudge it; it takes them whenever it draws its prompt, and draws them above. While
 //! nobody edits, lines go to standard output directly. Nobody ever waits for the editor to read.
 
-use super::keeper;
 use super::status::Status;
+use super::{keeper, write};
 use crate::client::session::{Condition, Event};
 use crate::client::style::Style;
 use crate::protocol::clean;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::PoisonError;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
@@ -260,10 +261,4 @@ impl State {
         }
         waiting
     }
-}
-
-/// Writes to the terminal at once.
-pub(super) fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }

@@ -1,8 +1,9 @@
 //! The thread that edits: reads a line, shows it as said, hands it on.
 
 use super::completion::{Completion, complete};
-use super::desk::{Desk, write};
+use super::desk::Desk;
 use super::layout::{TAB_STOP, after_resize, rows};
+use super::write;
 use crate::client::commands::{Command, action, interpret};
 use crate::client::output;
 use crate::net::Clock;

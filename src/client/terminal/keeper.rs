@@ -1,23 +1,9 @@
 //! The terminal as it was before, and the way back to it from anywhere: the end of a session that the
 //! editor does not hear of, a second signal, a panic.
 
-use std::sync::Once;
-
-/// Remembers how the terminal is now, for `restore`, and sees to it that a panic restores it.
+/// Remembers how the terminal is now, for `restore`.
 pub(super) fn keep() {
-    static HOOK: Once = Once::new();
     saved::keep();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            let interactive = restore(false);
-            before(panic);
-            if interactive {
-                // The threads need each other: a client that lost one could only sit there.
-                std::process::exit(101);
-            }
-        }));
-    });
 }
 
 /// Between two lines the editor gives the terminal back as it found it. What it is to find is a terminal

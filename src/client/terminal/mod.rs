@@ -20,7 +20,7 @@ use super::session::{Condition, Event, Report};
 use super::style::Style;
 use desk::Desk;
 use editor::{Desktop, End};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -62,6 +62,12 @@ pub(super) fn columns() -> usize {
         return size.ws_col.into();
     }
     USUAL_COLUMNS
+}
+
+/// Writes to the terminal at once.
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 impl Terminal {

@@ -8,7 +8,7 @@ mod screen;
 #[path = "no_screen.rs"]
 mod screen;
 
-use super::driver::Driver;
+use super::driver::{self, Driver};
 use super::output::Format;
 use super::session::{self, CloseReason, Event, Session, Transport};
 use super::style::Style;
@@ -91,7 +91,7 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (reason, complaint) = watch(config, &driver, &events)?;
-        let _ = receiver.join();
+        driver::join(receiver)?;
         outcome = reason;
         // Another name may do; if not, the last complaint is the one to read.
         if reason != CloseReason::Refused || attempt + 1 == names.len() {

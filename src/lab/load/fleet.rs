@@ -1,5 +1,5 @@
-//! Many clients in one thread. Only those are touched that have something to read or something due,
-//! so that a thousand idle ones cost next to nothing.
+//! Many clients in one thread, all over the same transport. Only those are touched that have something to
+//! read or something due, so that a thousand idle ones cost next to nothing.
 
 use super::peer::{Peer, Surroundings};
 use crate::client::session::{self, Event, Session, Transport};
@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// See the module. A peer is named by its index.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub struct Fleet {
     peers: Vec<Peer>,
     around: Surroundings,
     poller: Poller,
@@ -28,7 +28,11 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(no_delay: bool, impair: Option<&BadNetwork>) -> io::Result<Self> {
+    /// Nobody yet.
+    ///
+    /// # Errors
+    /// The kernel's, such as too many open files.
+    pub fn new(no_delay: bool, impair: Option<&BadNetwork>) -> io::Result<Self> {
         let poller = Poller::new()?;
         let datagrams = Datagrams::new(End::Client, impair);
         let watch = poller.watch()?;
@@ -46,30 +50,36 @@ impl Fleet {
     }
 
     /// One clock for all: their times can be subtracted from each other.
-    pub(super) fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         self.around.clock.now()
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.peers.len()
     }
 
-    pub(super) fn session(&self, index: usize) -> &Session {
+    /// Whether there is nobody.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// One of them.
+    pub fn session(&self, index: usize) -> &Session {
         &self.peers[index].session
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = &Session> {
+    /// All of them, by index.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.peers.iter().map(|peer| &peer.session)
     }
 
     /// Adds a peer, which begins to join. It is not seeded by the run: a server takes a join that
     /// repeats an earlier one for an echo of it.
-    pub(super) fn add(
-        &mut self,
-        config: session::Config,
-        addresses: &[SocketAddr],
-    ) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's, such as too many open files.
+    pub fn add(&mut self, config: session::Config, addresses: &[SocketAddr]) -> io::Result<()> {
         let index = self.peers.len();
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -85,19 +95,19 @@ impl Fleet {
     }
 
     /// Does something with one session, and sends what follows from it.
-    pub(super) fn act<R>(&mut self, index: usize, act: impl FnOnce(&mut Session, Now) -> R) -> R {
+    pub fn act<R>(&mut self, index: usize, act: impl FnOnce(&mut Session, Now) -> R) -> R {
         let result = self.peers[index].turn(index, &mut self.around, &mut self.events, act);
         self.note_due(index);
         result
     }
 
     /// What the bad network did, where there is one.
-    pub(super) fn done(&self) -> Option<Done> {
+    pub fn done(&self) -> Option<Done> {
         self.around.datagrams.done()
     }
 
     /// What happened next, to whom, and when.
-    pub(super) fn poll_event(&mut self) -> Option<(usize, Event, Now)> {
+    pub fn poll_event(&mut self) -> Option<(usize, Event, Now)> {
         self.events.pop_front()
     }
 
@@ -105,7 +115,10 @@ impl Fleet {
     ///
     /// The poller counts in milliseconds. Peers' timers may be that late, as any client's are; who
     /// measures must not be, so within the last millisecond this returns at once, to be called again.
-    pub(super) fn wait(&mut self, until: Timestamp) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's, when the network is of no more use.
+    pub fn wait(&mut self, until: Timestamp) -> io::Result<()> {
         let now = self.now().mono;
         let held = self.around.datagrams.poll_timeout();
         let left = held.map_or(until, |held| held.min(until)).since(now);

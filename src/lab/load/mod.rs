@@ -13,6 +13,7 @@ mod peer;
 mod schedule;
 
 pub use error::{Error, UNREACHABLE};
+pub use fleet::Fleet;
 
 use super::record::{
     self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
@@ -20,7 +21,6 @@ use super::record::{
 use crate::client::session::{self, CloseReason, Event, Session};
 use crate::net::{BadNetwork, Done, ServerName};
 use crate::time::{Timestamp, WallTime};
-use fleet::Fleet;
 use ledger::Ledger;
 use schedule::Schedule;
 use std::collections::BTreeSet;

@@ -1,0 +1,102 @@
+//! An hour of a full room, in virtual time: two hundred peers, every tenth datagram lost, people coming,
+//! going and being killed all the time, and a server that is killed as well. Then the memory of the server
+//! and that of the clients must be what they were after ten minutes, and when all have left, nothing of
+//! anybody is left.
+//!
+//! `tests/endurance.rs` does the same to a real server for ten real minutes.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "soak/heap.rs"]
+mod heap;
+#[path = "soak/world.rs"]
+mod world;
+
+use chatagram::time::Timestamp;
+use heap::{Part, live};
+use std::time::{Duration, Instant};
+use world::World;
+
+const PEERS: usize = 200;
+/// These stay the whole hour; the others make room for somebody new, one after the other.
+const RESIDENTS: usize = 100;
+const STEP: Duration = Duration::from_secs(1);
+/// Of a thousand datagrams, once everybody has come.
+const LOSS: u64 = 100;
+/// Steps from one line to the next, and from one newcomer to the next.
+const LINE: u32 = 2;
+const NEWCOMER: u32 = 4;
+const MINUTE: u32 = 60;
+/// When the server is killed, and how many seconds later it is there again. Not while memory is
+/// compared: a new server has forgotten what an old one would have kept.
+const KILLS: [u32; 3] = [2 * MINUTE, 4 * MINUTE, 57 * MINUTE];
+const DOWN: u32 = 4;
+const WARM: u32 = 12 * MINUTE;
+const WINDOW: u32 = 10 * MINUTE;
+const LATE: u32 = 46 * MINUTE;
+
+#[test]
+fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
+    let began = Instant::now();
+    let mut world = World::new(1, PEERS);
+    for place in 0..PEERS {
+        world.come(place);
+        world.run_until(world.now + STEP / 20);
+    }
+    world.loss = LOSS;
+    let mut samples = [[0; 2]; 2];
+    let mut next = RESIDENTS;
+    for second in 0..60 * MINUTE {
+        if second.is_multiple_of(LINE) {
+            world.say(second as usize * 7 % PEERS);
+        }
+        if second.is_multiple_of(NEWCOMER) && world.hub().is_some() {
+            // One leaves in order, the next one is killed; another process takes the place.
+            if second.is_multiple_of(2 * NEWCOMER) {
+                world.leave(next);
+            }
+            world.run_until(world.now + STEP / 2);
+            world.come(next);
+            next = (next + 1 - RESIDENTS) % (PEERS - RESIDENTS) + RESIDENTS;
+        }
+        if KILLS.contains(&second) {
+            world.kill_server();
+        } else if second > DOWN && KILLS.contains(&(second - DOWN)) {
+            world.start_server();
+        }
+        world.run_until(Timestamp::from_micros(1_000_000) + STEP * (second + 20));
+        for (sample, start) in samples.iter_mut().zip([WARM, LATE]) {
+            if (start..start + WINDOW).contains(&second) {
+                sample[0] += live(Part::Server);
+                sample[1] += live(Part::Clients);
+            }
+        }
+    }
+    let [early, late] = samples.map(|sums| sums.map(|sum| sum / i64::from(WINDOW)));
+    println!(
+        "an hour, {} datagrams, in {:.1?}: server {} KiB, later {} KiB; clients {} KiB, later {} KiB; \
+         {} newcomers got no answer",
+        world.sent,
+        began.elapsed(),
+        early[0] / 1024,
+        late[0] / 1024,
+        early[1] / 1024,
+        late[1] / 1024,
+        world.unreachable,
+    );
+    for (whose, early, late) in [("server", early[0], late[0]), ("clients", early[1], late[1])] {
+        assert!(late * 100 <= early * 102, "the {whose} had {early} bytes, later {late}");
+    }
+    let away = world.peers.iter().filter(|peer| !peer.here).count();
+    assert!(away <= 3, "{away} have not come back");
+    assert!(world.unreachable <= 12, "{} got no answer", world.unreachable);
+    assert!(world.peers[..RESIDENTS].iter().all(|peer| peer.shown > 1_000), "they hardly talked");
+
+    for index in 0..PEERS {
+        world.leave(index);
+    }
+    world.run_until(world.now + 60 * STEP);
+    let hub = world.hub().unwrap();
+    assert_eq!((hub.sessions(), hub.nicknames().count(), hub.queued_bytes()), (0, 0, 0));
+}
