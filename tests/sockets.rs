@@ -1,0 +1,89 @@
+//! Many datagrams with one system call, over the loopback interface: what comes out is what went in.
+
+use chatagram::net::{Incoming, Socket};
+use chatagram::protocol::limits::MAX_DATAGRAM;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+fn socket() -> (Socket, SocketAddr) {
+    let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// Datagrams that can be told apart, all but the last as long as they may be.
+fn run(count: usize, last: usize) -> Vec<Vec<u8>> {
+    let length = |i| if i + 1 == count { last } else { MAX_DATAGRAM };
+    (0..count).map(|i| vec![i as u8; length(i)]).collect()
+}
+
+/// The next datagram, once it is there.
+fn next(socket: &Socket, incoming: &mut Incoming) -> (SocketAddr, Vec<u8>) {
+    let begin = Instant::now();
+    loop {
+        if let Some((from, bytes)) = socket.receive(incoming).unwrap() {
+            return (from, bytes.to_vec());
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "nothing came");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_run_of_datagrams_arrives_as_so_many_datagrams() {
+    let (sender, from) = socket();
+    let (receiver, to) = socket();
+    let plain = UdpSocket::bind("127.0.0.1:0").unwrap();
+    plain.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for (count, last) in [(1, 5), (1, MAX_DATAGRAM), (2, 1), (7, 700), (32, MAX_DATAGRAM)] {
+        let datagrams = run(count, last);
+        sender.send(&datagrams.concat(), plain.local_addr().unwrap());
+        sender.send(&datagrams.concat(), to);
+        // To others it is as if they had been sent one by one ...
+        let mut buffer = [0; 2 * MAX_DATAGRAM];
+        for datagram in &datagrams {
+            let length = plain.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], datagram, "{count} datagrams");
+        }
+        // ... and where they are taken in together they come apart again.
+        let mut incoming = Incoming::default();
+        for datagram in datagrams {
+            assert_eq!(next(&receiver, &mut incoming), (from, datagram), "{count} datagrams");
+        }
+        assert!(receiver.receive(&mut incoming).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_burst_of_several_senders_is_read_whole_and_each_in_order() {
+    let (receiver, to) = socket();
+    let senders: Vec<_> = (0..3).map(|_| socket()).collect();
+    for number in 0..100_u8 {
+        for (sender, _) in &senders {
+            sender.send(&[number], to);
+        }
+    }
+    let mut incoming = Incoming::default();
+    let mut seen = vec![Vec::new(); senders.len()];
+    for _ in 0..300 {
+        let (from, bytes) = next(&receiver, &mut incoming);
+        let sender = senders.iter().position(|(_, address)| *address == from).unwrap();
+        seen[sender].push(bytes[0]);
+    }
+    assert!(seen.iter().all(|numbers| numbers.iter().copied().eq(0..100)));
+}
+
+/// One reader serves many sockets: that one of them has nothing left says nothing about another.
+#[test]
+fn sockets_that_share_a_reader_do_not_miss_what_came() {
+    let (sender, _) = socket();
+    let (one, to_one) = socket();
+    let (other, to_other) = socket();
+    let mut incoming = Incoming::default();
+    sender.send(b"one", to_one);
+    assert_eq!(next(&one, &mut incoming).1, b"one");
+    sender.send(b"other", to_other);
+    // The loopback interface has delivered it when the send returns.
+    let (_, bytes) = other.receive(&mut incoming).unwrap().expect("a datagram");
+    assert_eq!(bytes, b"other");
+}
