@@ -12,6 +12,7 @@ impl Hub {
     /// Takes in whatever a socket received. Nothing in it can make the hub fail.
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
         self.counters.received += 1;
+        self.counters.received_bytes += bytes.len() as u64;
         self.cookies.renew(&mut self.rng, now.mono);
         let datagram = match Datagram::decode(bytes) {
             Ok(datagram) => datagram,

@@ -21,15 +21,17 @@ mod discovery;
 mod handshake;
 mod requests;
 mod streams;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timers;
 
 pub use streams::StreamId;
+pub use tally::{Carried, Tally};
 
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, encode_message};
+use crate::protocol::{Delivery, LeaveReason, Refusal, ServerMessage, Transport, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
@@ -104,6 +106,8 @@ pub enum Event {
 pub struct Counters {
     /// Datagrams received, of any kind.
     pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
     /// Not this protocol: the magic is wrong, or the size.
     pub alien: u64,
     /// Of another version.
@@ -114,12 +118,33 @@ pub struct Counters {
     pub malformed: u64,
     /// For a session that does not exist.
     pub unknown_session: u64,
+    /// Those that never came so far: the receive buffer had no room for them, and this machine's
+    /// kernel dropped them. See [`Hub::set_unread`].
+    pub unread: u64,
+    /// Datagrams sent to those without a session: challenges, refusals and the like.
+    pub answers: u64,
+    /// Their bytes.
+    pub answer_bytes: u64,
+    /// Sessions begun.
+    pub joins: u64,
+    /// Lines said to the room.
+    pub lines: u64,
     /// Challenges sent.
     pub challenges: u64,
-    /// Refusals sent.
-    pub refusals: u64,
+    /// Refusals sent, by the number of their reason.
+    pub refusals: [u64; Self::REASONS],
     /// Lines that a full queue to a slow peer did not take.
     pub overflowed: u64,
+}
+
+impl Counters {
+    /// How many reasons there are not to let somebody in.
+    pub const REASONS: usize = Refusal::ShuttingDown as usize + 1;
+
+    /// Refusals sent, for any reason.
+    pub fn refused(&self) -> u64 {
+        self.refusals.iter().sum()
+    }
 }
 
 /// Where the bytes of [`Hub::poll_transmit`] go.
@@ -217,6 +242,8 @@ pub struct Hub {
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
+    /// What the links of ended sessions have seen.
+    ended: Tally,
 }
 
 impl Hub {
@@ -242,6 +269,7 @@ impl Hub {
             refusal_told: None,
             shutting_down: false,
             counters: Counters::default(),
+            ended: Tally::default(),
         }
     }
 
@@ -301,6 +329,8 @@ impl Hub {
     /// it is the next bytes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
+            self.counters.answers += 1;
+            self.counters.answer_bytes += bytes.len() as u64;
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
@@ -334,6 +364,12 @@ impl Hub {
         }
         let streams = self.streams.poll_timeout();
         [self.timers.next(), self.registry.poll_timeout(), streams].into_iter().flatten().min()
+    }
+
+    /// Tells how many datagrams the kernel has dropped so far because the receive buffer was full. The
+    /// hub passes it on to those who ask; it cannot know it.
+    pub fn set_unread(&mut self, unread: u64) {
+        self.counters.unread = unread;
     }
 
     /// The counters so far.
@@ -441,6 +477,7 @@ impl Hub {
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
+        self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);

@@ -170,6 +170,7 @@ impl Session {
                 self.events.push_back(Event::Status { text: clean(text).into_owned() });
             }
             ServerMessage::About { .. } => self.about(&message),
+            ServerMessage::Counters { .. } => self.counters(&message),
             ServerMessage::Pinged { peer, number } => self.pinged(peer, number),
             ServerMessage::Ponged { number, from } => self.ponged(number, from, now),
             ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
