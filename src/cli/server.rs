@@ -16,6 +16,9 @@ const USUAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 /// silence, the strictest ones, so half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
+/// Where metrics are read when nobody says where: on this machine only.
+const METRICS: &str = "127.0.0.1:2430";
+
 /// Options of a server.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -76,6 +79,13 @@ pub struct ServerArgs {
     /// Do not answer those who look for servers near them
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub no_discovery: bool,
+    /// Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody;
+    /// without a value 127.0.0.1:2430]
+    #[arg(
+        long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
+        num_args = 0..=1, default_missing_value = METRICS, long_help = metrics_help()
+    )]
+    pub metrics: Option<SocketAddr>,
     /// What the room is called
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
@@ -109,6 +119,7 @@ impl ServerArgs {
             pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),
+            metrics: self.metrics,
             hub: hub::Config {
                 room: self.room.clone(),
                 heartbeat,
@@ -142,6 +153,31 @@ impl ServerArgs {
             }
         }
     }
+}
+
+/// On a machine of many, others are not asked whether they may read; elsewhere they have to be let.
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let usual: SocketAddr = METRICS.parse().map_err(|error| format!("{error}"))?;
+    let text = text.trim();
+    if let Ok(ip) = text.parse() {
+        return Ok(SocketAddr::new(ip, usual.port()));
+    }
+    // A port alone is one of this machine for this machine.
+    match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        Some(port) => Ok(SocketAddr::new(usual.ip(), port)),
+        None => text
+            .parse()
+            .map_err(|_| format!("not an address and a port, such as {METRICS}: {text}")),
+    }
+}
+
+fn metrics_help() -> String {
+    format!(
+        "Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody; \
+         without a value {METRICS}, which programs on this machine reach]. Everybody who reaches \
+         another address can read there:\n\n{}",
+        server::list_of_metrics().trim_end()
+    )
 }
 
 fn room_name(text: &str) -> Result<String, String> {
