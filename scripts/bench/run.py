@@ -25,7 +25,8 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent /
 HOST = "127.0.0.1"
 CHATAGRAM = [
     TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery",
-    "--max-peers", "20000", "--max-peers-per-ip", "20000", *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
+    "--max-peers", "20000", "--max-peers-per-ip", "20000", "--rate-limit", "off",
+    *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
 ]
 LOAD = [TARGET / "examples" / "bench-load"]
 NATS = "max_connections: 16384\nmax_pending: 256MB\nwrite_deadline: \"10s\"\n"

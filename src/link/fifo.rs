@@ -32,6 +32,9 @@ impl<T> Fifo<T> {
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&T> {
+        if place >= self.len {
+            return None; // known without a look at the pieces, which are elsewhere in memory
+        }
         let at = self.taken + place;
         self.pieces.get(at / PIECE)?.get(at % PIECE)?.as_ref()
     }

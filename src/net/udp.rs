@@ -14,7 +14,9 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
@@ -44,7 +46,8 @@ impl BindError {
 pub struct Socket {
     inner: UdpSocket,
     v6: bool,
-    /// The kernel takes several datagrams at once.
+    /// The kernel takes several datagrams at once, as far as is known.
+    #[cfg(target_os = "linux")]
     segments: AtomicBool,
     /// Datagrams that found the receive buffer full, as far as the kernel has said.
     overflowed: AtomicU64,
@@ -118,15 +121,37 @@ impl Socket {
             }
             _ => to,
         };
-        if self.segments.load(Ordering::Relaxed) {
-            match self.inner.send_to(datagrams, address) {
-                Err(error) if refuses_segments(&error) => self.give_up_segments(&error),
-                other => return other.map(|_| ()),
-            }
+        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, address)? {
+            return Ok(());
         }
         datagrams
             .chunks(MAX_DATAGRAM)
             .try_for_each(|datagram| self.inner.send_to(datagram, address).map(|_| ()))
+    }
+
+    /// Sends several datagrams with one call. False where that cannot be.
+    #[cfg(target_os = "linux")]
+    fn send_at_once(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<bool> {
+        if !self.segments.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let sent = linux::send_segments(&self.inner, datagrams, MAX_DATAGRAM as u16, to);
+        match sent.as_ref().map_err(io::Error::raw_os_error) {
+            // The device cannot checksum them (udp(7)), or this kernel knows nothing of it.
+            Err(Some(error @ (libc::EIO | libc::ENOPROTOOPT))) => {
+                self.segments.store(false, Ordering::Relaxed);
+                log::debug!("datagrams are sent one by one: error {error}");
+                Ok(false)
+            }
+            // The way to this peer is too narrow for one of them, which can be fragmented if it is alone.
+            Err(Some(libc::EINVAL | libc::EMSGSIZE)) => Ok(false),
+            _ => sent.map(|()| true),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send_at_once(&self, _: &[u8], _: SocketAddr) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Bytes the kernel keeps for this socket until they are read, if it says.
@@ -144,9 +169,15 @@ impl Socket {
 
     /// A bound, non-blocking socket.
     pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
-        let segments = AtomicBool::new(offer_batches(&raw));
+        offer_batches(&raw);
         let inner = UdpSocket::from_std(raw.into());
-        Self { inner, v6, segments, overflowed: AtomicU64::new(0) }
+        Self {
+            inner,
+            v6,
+            #[cfg(target_os = "linux")]
+            segments: AtomicBool::new(true),
+            overflowed: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn inner(&self) -> &UdpSocket {
@@ -215,42 +246,20 @@ impl Socket {
         messages.push(incoming::Message { from, length, segment: length });
         Ok(())
     }
-
-    /// A device or a path cannot have them: from now on each datagram is sent by itself. Where the
-    /// option stays set, a datagram longer than the path allows could not be fragmented either.
-    fn give_up_segments(&self, error: &io::Error) {
-        self.segments.store(false, Ordering::Relaxed);
-        #[cfg(target_os = "linux")]
-        let _ = linux::set_segment(&self.inner, 0);
-        log::debug!("datagrams are sent one by one: {error}");
-    }
 }
 
-/// Asks for what makes many datagrams cheap; nothing depends on getting it. True if one send may
-/// carry several.
+/// Asks for what makes many datagrams cheap; nothing depends on getting it.
 #[cfg(target_os = "linux")]
-fn offer_batches(raw: &RawSocket) -> bool {
+fn offer_batches(raw: &RawSocket) {
     for outcome in [linux::join_segments(raw), linux::count_overflows(raw)] {
         if let Err(error) = outcome {
             log::debug!("an option of the socket cannot be had: {error}");
         }
     }
-    linux::set_segment(raw, MAX_DATAGRAM).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn offer_batches(_: &RawSocket) -> bool {
-    false
-}
-
-/// Linux: EIO from a device without checksum offload (udp(7)), EINVAL or EMSGSIZE where a segment
-/// is longer than the path allows.
-fn refuses_segments(error: &io::Error) -> bool {
-    #[cfg(target_os = "linux")]
-    return matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE));
-    #[cfg(not(target_os = "linux"))]
-    return false;
-}
+fn offer_batches(_: &RawSocket) {}
 
 /// One spelling for each address: IPv4 as such, and a scope only where the address means nothing
 /// without it.

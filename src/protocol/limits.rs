@@ -45,7 +45,7 @@ pub const NAME_HOLD: Duration = Duration::from_secs(30);
 /// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 /// The same where nothing waits for it: all that came was sent once.
-pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(250);
+pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
 /// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
 pub const ACK_DATAGRAMS: u64 = 32;
 /// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
@@ -73,6 +73,14 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
+
+/// Lines that a peer with a limit has on their way unsettled, at most.
+pub const MAX_UNSETTLED: usize = 64;
+/// Messages above its limit that a peer is forgiven. One that keeps to the limit, and to
+/// [`MAX_UNSETTLED`], cannot come so far, however the network bunches them.
+pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
+/// Who was dropped for flooding is not let in again from that IP address for this long.
+pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
 
 /// Lines replayed to whoever joins.
 pub const REPLAY_LINES: usize = 10;

@@ -4,13 +4,14 @@
 //!
 //! - `recvmmsg` reads several messages at once (recvmmsg(2)).
 //! - `UDP_SEGMENT`: one send is cut into datagrams of a given length by the device, or just before it
-//!   (GSO). As an option of the socket it needs no more than a send that is longer.
+//!   (GSO). As an option of the socket it would make each single datagram dearer by a page.
 //! - `UDP_GRO`: the reverse, for those who receive.
 //! - `SO_RCVBUFFORCE`: a receive buffer for an administrator (socket(7)).
 //! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
 #![allow(unsafe_code)]
 
 use super::incoming::{Message, SLOT_LEN, SLOTS};
+use socket2::SockAddr;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -19,9 +20,38 @@ use std::os::fd::AsRawFd;
 /// Room for the two control messages there can be, each an integer; aligned as cmsg(3) asks.
 type Control = [u64; 8];
 
-/// Sends of this socket that are longer than `segment` leave as datagrams of that length; 0 ends it.
-pub(super) fn set_segment(socket: &impl AsRawFd, segment: usize) -> io::Result<()> {
-    set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, segment as libc::c_int)
+/// Sends datagrams of `segment` bytes each but the last, at once.
+pub(super) fn send_segments(
+    socket: &impl AsRawFd,
+    datagrams: &[u8],
+    segment: u16,
+    to: SocketAddr,
+) -> io::Result<()> {
+    let name = SockAddr::from(to);
+    let mut piece =
+        libc::iovec { iov_base: datagrams.as_ptr().cast_mut().cast(), iov_len: datagrams.len() };
+    let mut control = Control::default();
+    // SAFETY: `msghdr` is plain numbers and pointers, for which all bits zero is a value.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = name.as_ptr().cast_mut().cast();
+    header.msg_namelen = name.len();
+    header.msg_iov = &raw mut piece;
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw mut control).cast();
+    // SAFETY: computes a length and touches nothing.
+    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as libc::c_uint) } as _;
+    // SAFETY: the control buffer has room for one header and two bytes, and is aligned for both.
+    unsafe {
+        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        (*message).cmsg_level = libc::SOL_UDP;
+        (*message).cmsg_type = libc::UDP_SEGMENT;
+        (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as libc::c_uint) as _;
+        libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+    }
+    // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the call,
+    // which reads them only.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Lets this socket have several datagrams of one sender as one message.
