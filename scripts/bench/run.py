@@ -24,7 +24,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent / "target")) / "release"
 HOST = "127.0.0.1"
 CHATAGRAM = [
-    TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery",
+    TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery", "--rate-limit", "off",
     "--max-peers", "20000", "--max-peers-per-ip", "20000", "--rate-limit", "off",
     *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
 ]
