@@ -96,6 +96,8 @@ local OF_SERVER = {
   { name = "Pinged", u16("peer"), u16("number") },
   { name = "Ponged", u16("number"), str("from") },
   { name = "Slow", u16("wait_ms") },
+  { name = "Counters", u16("number"), u64("received"), u64("alien"), u64("other_version"), u64("corrupt"),
+    u64("malformed"), u64("unknown_session"), u64("unread"), u64("refused"), u64("left_out") },
 }
 
 ----------------------------------------------------------------------------------------------------------------------
@@ -755,7 +757,7 @@ local function relate(frame, index, it, here, now)
     answer("whisper", here .. m.number, it, index, now)
   elseif m.name == "Who" or m.name == "Ping" then
     ask(m.name, here .. m.number, it, index, now)
-  elseif m.name == "About" then
+  elseif m.name == "About" or m.name == "Counters" then
     answer("Who", here .. m.number, it, index, now)
   elseif m.name == "Ponged" then
     answer("Ping", here .. m.number, it, index, now)

@@ -56,6 +56,9 @@ pub fn server(
     for address in server.addresses() {
         announce(&format!("listening on {address}"));
     }
+    if let Some(address) = server.metrics_address() {
+        announce(&format!("metrics at http://{address}/metrics"));
+    }
     finish_server(server.run())
 }
 
@@ -115,6 +118,9 @@ pub fn host(
     if client.output == Format::Text {
         for address in &addresses {
             announce(&format!("listening on {address}"));
+        }
+        if let Some(address) = server.metrics_address() {
+            announce(&format!("metrics at http://{address}/metrics"));
         }
         if server.can_be_found() {
             announce("on this network, others join with: chatagram client --nick NAME");

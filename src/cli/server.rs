@@ -17,6 +17,9 @@ const USUAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 /// silence, the strictest ones, so half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
+/// Where metrics are read when nobody says where: on this machine only.
+const METRICS: &str = "127.0.0.1:2430";
+
 /// Options of a server.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -83,6 +86,13 @@ pub struct ServerArgs {
     /// Do not answer those who look for servers near them
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub no_discovery: bool,
+    /// Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody;
+    /// without a value 127.0.0.1:2430]
+    #[arg(
+        long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
+        num_args = 0..=1, default_missing_value = METRICS, long_help = metrics_help()
+    )]
+    pub metrics: Option<SocketAddr>,
     /// What the room is called
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
@@ -120,6 +130,7 @@ impl ServerArgs {
             pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),
+            metrics: self.metrics,
             hub: hub::Config {
                 room: self.room.clone(),
                 heartbeat,
@@ -166,6 +177,31 @@ fn rate_limit(text: &str) -> Result<RateLimit, String> {
     limit.ok_or_else(|| {
         "write it as 20/10, for 20 lines at once and 10 a second after that, or as off".to_owned()
     })
+}
+
+/// As for `--bind`, but what is not said is that only this machine may read.
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let usual: SocketAddr = METRICS.parse().map_err(|error| format!("{error}"))?;
+    let text = text.trim();
+    if let Ok(ip) = text.parse() {
+        return Ok(SocketAddr::new(ip, usual.port()));
+    }
+    // A port alone is one of this machine for this machine.
+    match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        Some(port) => Ok(SocketAddr::new(usual.ip(), port)),
+        None => text
+            .parse()
+            .map_err(|_| format!("not an address and a port, such as {METRICS}: {text}")),
+    }
+}
+
+fn metrics_help() -> String {
+    format!(
+        "Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody; \
+         without a value {METRICS}, which programs on this machine reach]. Everybody who reaches \
+         another address can read there:\n\n{}",
+        server::list_of_metrics().trim_end()
+    )
 }
 
 fn room_name(text: &str) -> Result<String, String> {
@@ -232,6 +268,22 @@ mod tests {
         };
         assert_eq!(places(""), (256, 64));
         assert_eq!(places("--max-peers 1000 --max-peers-per-ip 1000"), (1_000, 1_000));
+    }
+
+    #[test]
+    fn metrics_are_for_this_machine_unless_another_address_is_named() {
+        let metrics = |options| config(options).map(|config| config.metrics);
+        assert_eq!(metrics("").unwrap(), None);
+        for (options, wanted) in [
+            ("--metrics", METRICS),
+            ("--metrics --no-history", METRICS),
+            ("--metrics :9000", "127.0.0.1:9000"),
+            ("--metrics ::1", "[::1]:2430"),
+            ("--metrics 0.0.0.0:9000", "0.0.0.0:9000"),
+        ] {
+            assert_eq!(metrics(options).unwrap(), Some(wanted.parse().unwrap()), "{options}");
+        }
+        assert!(metrics("--metrics somewhere").unwrap_err().contains(METRICS));
     }
 
     #[test]

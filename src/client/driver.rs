@@ -135,6 +135,11 @@ impl Driver {
         self.shared.turns.lock().datagrams.done()
     }
 
+    /// How many datagrams found the receive buffer full.
+    pub(super) fn unread(&self) -> u64 {
+        self.shared.turns.lock().datagrams.unread()
+    }
+
     /// Has an error shown.
     pub(super) fn complain(&self, message: String) {
         self.show(session::Event::Error { message });

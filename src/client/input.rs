@@ -3,7 +3,7 @@
 use super::commands::{self, Command, interpret};
 use super::driver::Driver;
 use super::output::delivery_name;
-use super::session::{Event, Session, Transport};
+use super::session::{Event, Report, Session, Transport};
 use crate::protocol::Delivery;
 use crate::protocol::limits::ANSWER_TIMEOUT;
 use crate::time::Now;
@@ -144,7 +144,9 @@ fn show_stats(driver: &Driver) -> bool {
         session.report().map(Some).or_else(|| session.is_closed().then_some(None))
     });
     match report.flatten() {
-        Some(report) => driver.show(Event::Stats(report.into())),
+        Some(report) => {
+            driver.show(Event::Stats(Report { unread: driver.unread(), ..report }.into()));
+        }
         None => driver.tell("no statistics yet: not connected".to_owned()),
     }
     if let Some(done) = driver.done() {

@@ -3,14 +3,14 @@
 mod text;
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event, PeerReport, Report, Transport};
+use super::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
 use super::style::Style;
 use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
 use serde::Serialize;
 use std::time::Duration;
 
-pub(super) use text::{farewell, ms, own};
+pub(super) use text::{farewell, ms, own, server_text};
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -99,6 +99,7 @@ enum Object<'a> {
     },
     Who {
         peers: Vec<PeerObject<'a>>,
+        server: Option<ServerReport>,
     },
     Pong {
         from: &'a str,
@@ -179,6 +180,7 @@ struct ReceivedObject {
     duplicated: u64,
     reordered: u64,
     corrupt: u64,
+    receive_buffer_full: u64,
 }
 
 #[derive(Serialize)]
@@ -213,6 +215,7 @@ fn stats_json(report: &Report) -> StatsObject {
             duplicated: link.duplicated,
             reordered: link.reordered,
             corrupt: report.corrupt,
+            receive_buffer_full: report.unread,
         },
         rtt_ms: RttObject {
             min: ms(link.rtt_min),
@@ -246,7 +249,9 @@ fn json(event: &Event) -> Option<Object<'_>> {
         }
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
         Event::Error { message } => Object::Error { message },
-        Event::Who { peers } => Object::Who { peers: peers.iter().map(PeerObject::from).collect() },
+        Event::Who { server, peers } => {
+            Object::Who { peers: peers.iter().map(PeerObject::from).collect(), server: *server }
+        }
         Event::Pong { from, rtt } => Object::Pong { from, rtt_ms: rtt.as_micros() as f64 / 1e3 },
         Event::Stats(report) => Object::Stats(stats_json(report)),
         Event::Status { text } => Object::Status { text },

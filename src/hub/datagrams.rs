@@ -13,6 +13,7 @@ impl Hub {
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
         self.now = now.mono;
         self.counters.received += 1;
+        self.counters.received_bytes += bytes.len() as u64;
         self.cookies.renew(&mut self.rng, now.mono);
         let datagram = match Datagram::decode(bytes) {
             Ok(datagram) => datagram,

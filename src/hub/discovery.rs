@@ -11,6 +11,7 @@ impl Hub {
     /// Takes in a datagram that came to the port for probes. Anything else there is ignored.
     pub fn handle_probe(&mut self, path: Path, bytes: &[u8], now: Now) {
         self.counters.received += 1;
+        self.counters.received_bytes += bytes.len() as u64;
         let Some(port) = self.config.discovery.filter(|_| !self.shutting_down) else { return };
         let probe = Datagram::decode(bytes).ok().filter(|datagram| {
             let header = &datagram.header;

@@ -184,6 +184,7 @@ impl Hub {
                 (Channel::Stream(link.into()), Some(stream))
             }
         };
+        self.counters.joins += 1;
         self.sessions.insert(link.session(), id);
         self.nonces.insert(join.nonce, Some(id));
         let delivery = join.delivery;
@@ -246,7 +247,7 @@ impl Hub {
         detail: &str,
         now: Now,
     ) {
-        self.counters.refusals += 1;
+        self.counters.refusals[reason as usize] += 1;
         let frame = Frame::Refused { nonce, reason, detail };
         match entrance {
             Entrance::Datagrams => self.send_stateless(path, 0, &frame, now),

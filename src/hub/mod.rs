@@ -24,16 +24,18 @@ mod handshake;
 mod pressure;
 mod requests;
 mod streams;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timers;
 
 pub use streams::StreamId;
+pub use tally::{Carried, Tally};
 
 use crate::bucket::Limit;
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, encode_message};
+use crate::protocol::{Delivery, LeaveReason, Refusal, ServerMessage, Transport, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
@@ -112,6 +114,8 @@ pub enum Event {
 pub struct Counters {
     /// Datagrams received, of any kind.
     pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
     /// Not this protocol: the magic is wrong, or the size.
     pub alien: u64,
     /// Of another version.
@@ -122,12 +126,33 @@ pub struct Counters {
     pub malformed: u64,
     /// For a session that does not exist.
     pub unknown_session: u64,
+    /// Those that never came so far: the receive buffer had no room for them, and this machine's
+    /// kernel dropped them. See [`Hub::set_unread`].
+    pub unread: u64,
+    /// Datagrams sent to those without a session: challenges, refusals and the like.
+    pub answers: u64,
+    /// Their bytes.
+    pub answer_bytes: u64,
+    /// Sessions begun.
+    pub joins: u64,
+    /// Lines said to the room.
+    pub lines: u64,
     /// Challenges sent.
     pub challenges: u64,
-    /// Refusals sent.
-    pub refusals: u64,
+    /// Refusals sent, by the number of their reason.
+    pub refusals: [u64; Self::REASONS],
     /// Lines that a full queue to a slow peer did not take.
     pub overflowed: u64,
+}
+
+impl Counters {
+    /// How many reasons there are not to let somebody in.
+    pub const REASONS: usize = Refusal::ShuttingDown as usize + 1;
+
+    /// Refusals sent, for any reason.
+    pub fn refused(&self) -> u64 {
+        self.refusals.iter().sum()
+    }
 }
 
 /// Where the bytes of [`Hub::poll_transmit`] go.
@@ -229,6 +254,8 @@ pub struct Hub {
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
+    /// What the links of ended sessions have seen.
+    ended: Tally,
 }
 
 impl Hub {
@@ -256,6 +283,7 @@ impl Hub {
             refusal_told: None,
             shutting_down: false,
             counters: Counters::default(),
+            ended: Tally::default(),
         }
     }
 
@@ -317,6 +345,8 @@ impl Hub {
     /// it is the next bytes.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
+            self.counters.answers += 1;
+            self.counters.answer_bytes += bytes.len() as u64;
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
@@ -352,6 +382,12 @@ impl Hub {
         let (streams, held) = (self.streams.poll_timeout(), self.held_until());
         let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held];
         timers.into_iter().flatten().min()
+    }
+
+    /// Tells how many datagrams the kernel has dropped so far because the receive buffer was full. The
+    /// hub passes it on to those who ask; it cannot know it.
+    pub fn set_unread(&mut self, unread: u64) {
+        self.counters.unread = unread;
     }
 
     /// The counters so far.
@@ -455,6 +491,7 @@ impl Hub {
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
         self.pressure.forget(id);
+        self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);

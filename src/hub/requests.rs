@@ -59,6 +59,7 @@ impl Hub {
         if let Some(text) = self.acceptable(id, text)
             && let Some(line) = self.room.say(id, number, sent, &text, now)
         {
+            self.counters.lines += 1;
             self.events.push_back(Event::Line(line));
         }
     }
@@ -83,9 +84,27 @@ impl Hub {
         Nickname::parse(name).ok().and_then(|name| self.registry.named(&name.key()))
     }
 
-    /// Tells a peer how everybody is, as far as the queue to it has room: who asks more often than
+    /// Tells a peer how the server and everybody is, as far as the queue to it has room: who asks more often than
     /// it can be told learns less.
     fn tell_who(&mut self, id: PeerId, number: u16, now: Timestamp) {
+        let counters = &self.counters;
+        let message = ServerMessage::Counters {
+            number,
+            received: counters.received,
+            alien: counters.alien,
+            other_version: counters.other_version,
+            corrupt: counters.corrupt,
+            malformed: counters.malformed,
+            unknown_session: counters.unknown_session,
+            unread: counters.unread,
+            refused: counters.refused(),
+            left_out: counters.overflowed,
+        };
+        if let Some(asker) = self.peers.get_mut(&id) {
+            let payload = encode_message(&message).into();
+            // Where there is no room for it there is none for the others.
+            let _ = asker.link.send(payload, Delivery::ReliableOrdered, None);
+        }
         let here = self.peers.iter().filter(|(_, peer)| peer.closing.is_none());
         let here: Vec<_> = here.map(|(other, _)| *other).take(MAX_ABOUT).collect();
         for (told, other) in here.iter().enumerate() {

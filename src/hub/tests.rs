@@ -184,7 +184,7 @@ fn a_name_in_use_is_refused_and_the_room_hears_nothing_of_it() {
     let alice = room.join("alice", 1);
     let other = room.join("ALICE", 2);
     assert_eq!((room.welcomes(alice), room.closed(other)), (1, Some(CloseReason::Refused)));
-    assert_eq!((room.names(), room.hub.counters().refusals), (vec!["alice"], 1));
+    assert_eq!((room.names(), room.hub.counters().refused()), (vec!["alice"], 1));
 }
 
 #[test]
@@ -268,8 +268,16 @@ fn noise_is_counted_and_never_answered() {
     writer.push(&Frame::Heartbeat);
     writer.finish(&Header { flags: Flags::FROM_SERVER, session: 7, ..Header::default() });
     assert_eq!(room.inject(5, &echo), vec![]);
-    let expected =
-        Counters { received: 6, alien: 3, corrupt: 1, malformed: 2, ..Counters::default() };
+    let received_bytes = alien.iter().map(|bytes| bytes.len() as u64).sum::<u64>()
+        + (corrupt.len() + heartbeat(0, 1).len() + echo.len()) as u64;
+    let expected = Counters {
+        received: 6,
+        received_bytes,
+        alien: 3,
+        corrupt: 1,
+        malformed: 2,
+        ..Counters::default()
+    };
     assert_eq!(room.hub.counters(), expected);
 }
 
@@ -356,11 +364,17 @@ fn who_is_here_is_told_with_what_the_server_knows_of_them() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.join("bob", 2);
+    room.hub.handle_datagram(path(3), b"noise", room.now);
+    room.hub.set_unread(7);
     assert!(room.peers[alice].1.ask_who(room.now));
     room.run_for(SECOND / 10);
-    let session::Event::Who { peers } = room.told[alice].last().unwrap() else {
+    let session::Event::Who { peers, server } = room.told[alice].last().unwrap() else {
         panic!("{:?}", room.told[alice]);
     };
+    let counters = room.hub.counters();
+    let server = server.unwrap();
+    assert_eq!((server.alien, server.unread, server.refused), (1, 7, 0));
+    assert!(server.received > 1 && server.received <= counters.received);
     let names: Vec<_> = peers.iter().map(|peer| peer.nickname.as_str()).collect();
     assert_eq!(names, ["alice", "bob"]);
     for peer in peers {
@@ -389,7 +403,7 @@ fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
     }
     room.run_for(SECOND);
     let answers = room.told[alice].iter().filter_map(|event| match event {
-        session::Event::Who { peers } => Some(peers.len()),
+        session::Event::Who { peers, .. } => Some(peers.len()),
         _ => None,
     });
     assert_eq!(answers.collect::<Vec<_>>(), [39]);

@@ -93,6 +93,11 @@ impl Datagrams {
         self.sockets.iter()
     }
 
+    /// How many datagrams found a receive buffer full: see [`Socket::overflowed`].
+    pub fn unread(&self) -> u64 {
+        self.sockets().map(Socket::overflowed).sum()
+    }
+
     /// The next datagram there is to be had from a socket: whose it is and its bytes. With a bad network
     /// there is none: what comes is held back, if for no time at all, for [`Self::receive_due`].
     ///

@@ -44,6 +44,14 @@ impl Listener {
         open().map_err(|cause| BindError::new(address, cause))
     }
 
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
     /// The next connection; `None` when there is none right now. One that broke before it was
     /// taken is skipped.
     ///

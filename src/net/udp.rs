@@ -14,7 +14,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
@@ -50,7 +50,7 @@ pub struct Socket {
     /// The last call to the kernel left nothing behind: the next one is spared.
     drained: AtomicBool,
     /// Datagrams that found the receive buffer full, as far as the kernel has said.
-    overflowed: AtomicU32,
+    overflowed: AtomicU64,
 }
 
 impl Socket {
@@ -163,8 +163,8 @@ impl Socket {
     }
 
     /// How many datagrams found the receive buffer full and were dropped by this machine's kernel, as
-    /// far as it has said: with the next one that did fit. Modulo 2^32.
-    pub fn overflowed(&self) -> u32 {
+    /// far as it has said: with the next one that did fit.
+    pub fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
     }
 
@@ -178,7 +178,7 @@ impl Socket {
             #[cfg(target_os = "linux")]
             segments: AtomicBool::new(true),
             drained: AtomicBool::new(false),
-            overflowed: AtomicU32::new(0),
+            overflowed: AtomicU64::new(0),
         }
     }
 
@@ -234,7 +234,10 @@ impl Socket {
     fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
         let (slots, messages) = incoming.room();
         linux::receive(&self.inner, slots, messages, |count| {
-            self.overflowed.store(count, Ordering::Relaxed);
+            // The kernel's count is one modulo 2^32, and there is one reader.
+            let known = self.overflowed.load(Ordering::Relaxed);
+            let more = count.wrapping_sub(known as u32);
+            self.overflowed.store(known + u64::from(more), Ordering::Relaxed);
         })
     }
 

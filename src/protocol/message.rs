@@ -259,4 +259,27 @@ pub enum ServerMessage<'a> {
         /// For so long from now on, milliseconds.
         wait_ms: u16,
     },
+    /// 16: what came to this server since it started and was of no use, before the `About`s.
+    Counters {
+        /// The `Who`'s.
+        number: u16,
+        /// Datagrams received, of any kind.
+        received: u64,
+        /// Not of this protocol.
+        alien: u64,
+        /// Of another version.
+        other_version: u64,
+        /// Damaged: the checksum is wrong.
+        corrupt: u64,
+        /// Whole, and wrong inside; over TCP and in messages too.
+        malformed: u64,
+        /// Of sessions that do not exist.
+        unknown_session: u64,
+        /// Never received: the server's kernel had no room for them.
+        unread: u64,
+        /// Joins refused.
+        refused: u64,
+        /// Messages that the queue to a slow peer did not take.
+        left_out: u64,
+    },
 }

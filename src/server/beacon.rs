@@ -94,6 +94,11 @@ impl Beacon {
         self.sockets.len()
     }
 
+    /// How many probes found a receive buffer full.
+    pub(super) fn unread(&self) -> u64 {
+        self.sockets.iter().map(|heard| heard.socket.overflowed()).sum()
+    }
+
     /// Whether the socket with this index is one of these.
     pub(super) fn owns(&self, index: usize) -> bool {
         (self.first..self.first + self.len()).contains(&index)

@@ -142,6 +142,11 @@ impl Doors {
         [self.sockets.poll_timeout(), beacon].into_iter().flatten().min()
     }
 
+    /// How many datagrams the kernel dropped, for a receive buffer was full.
+    pub(super) fn unread(&self) -> u64 {
+        self.sockets.unread() + self.beacon.as_ref().map_or(0, Beacon::unread)
+    }
+
     /// What a bad network did.
     pub(super) fn done(&self) -> Option<Done> {
         self.sockets.done()

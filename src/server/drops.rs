@@ -10,21 +10,33 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// What was reported last, and when.
 #[derive(Debug, Default)]
 pub(super) struct Drops {
-    reported: Option<(Timestamp, [u64; 6])>,
+    reported: Option<(Timestamp, Counts)>,
+}
+
+/// What is reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// By the server, after looking at it.
+    useless: [u64; 6],
+    /// By the kernel, before anybody looked.
+    unread: u64,
 }
 
 impl Drops {
     /// Logs the counters if they moved and the last time is long enough ago.
     pub(super) fn report(&mut self, counters: &Counters, now: Timestamp, closing: bool) {
-        let counts = [
-            counters.alien,
-            counters.other_version,
-            counters.corrupt,
-            counters.malformed,
-            counters.unknown_session,
-            counters.overflowed,
-        ];
-        let (at, last) = self.reported.unwrap_or((Timestamp::ZERO, [0; 6]));
+        let counts = Counts {
+            useless: [
+                counters.alien,
+                counters.other_version,
+                counters.corrupt,
+                counters.malformed,
+                counters.unknown_session,
+                counters.overflowed,
+            ],
+            unread: counters.unread,
+        };
+        let (at, last) = self.reported.unwrap_or_default();
         if counts == last {
             return;
         }
@@ -32,11 +44,21 @@ impl Drops {
             return;
         }
         self.reported = Some((now, counts));
-        let [alien, version, corrupt, malformed, unknown, overflowed] = counts;
-        log::warn!(
-            "dropped so far: {alien} not of this protocol, {version} of another version, \
-             {corrupt} damaged (checksum), {malformed} malformed, {unknown} of unknown sessions; \
-             {overflowed} lines did not fit the queue to a slow peer"
-        );
+        if counts.useless != last.useless {
+            let [alien, version, corrupt, malformed, unknown, overflowed] = counts.useless;
+            log::warn!(
+                "dropped so far: {alien} not of this protocol, {version} of another version, \
+                 {corrupt} damaged (checksum), {malformed} malformed, {unknown} of unknown sessions; \
+                 {overflowed} lines did not fit the queue to a slow peer"
+            );
+        }
+        if counts.unread != last.unread {
+            log::warn!(
+                "the receive buffer was full: so far {} datagrams were dropped by this machine's \
+                 kernel, not by the network; a larger buffer holds longer bursts: `chatagram doctor` \
+                 says how to get one",
+                counts.unread
+            );
+        }
     }
 }

@@ -7,6 +7,8 @@
 mod beacon;
 mod doors;
 mod drops;
+mod exporter;
+mod metrics;
 mod recorder;
 
 use crate::hub::{Event, Hub};
@@ -15,6 +17,8 @@ use crate::protocol::LeaveReason;
 use crate::time::{Now, Timestamp};
 use doors::{Doors, Room};
 use drops::Drops;
+use exporter::Exporter;
+use metrics::Figures;
 use mio::Waker;
 use recorder::{News, Recorder};
 use std::io;
@@ -48,6 +52,8 @@ pub struct Config {
     pub impair: Option<BadNetwork>,
     /// The file every line goes to, if any.
     pub history: Option<HistoryFile>,
+    /// Where what is counted can be read, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The rules of the room.
     pub hub: crate::hub::Config,
 }
@@ -107,6 +113,7 @@ pub struct Server {
     drops: Drops,
     poller: Poller,
     doors: Doors,
+    exporter: Option<Exporter>,
     pace: Duration,
     /// Nothing is sent before this.
     next_flush: Timestamp,
@@ -123,6 +130,8 @@ impl Server {
         let poller = Poller::new().map_err(Error::Poll)?;
         let doors = Doors::open(&config, &poller, clock.now().mono)?;
         doors.report_buffer();
+        let exporter =
+            config.metrics.map(|address| Exporter::open(address, &poller)).transpose()?;
         config.hub.discovery = doors.found_at();
         let (recorder, past) = Recorder::open(config.history.as_ref())?;
         let mut seed = [0; 32];
@@ -135,6 +144,7 @@ impl Server {
             drops: Drops::default(),
             poller,
             doors,
+            exporter,
             pace: config.pace,
             next_flush: Timestamp::ZERO,
             stop: Arc::default(),
@@ -149,6 +159,11 @@ impl Server {
     /// Whether those who look for servers near them get an answer.
     pub fn can_be_found(&self) -> bool {
         self.doors.found_at().is_some()
+    }
+
+    /// Where what is counted can be read, the real port in place of a zero.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.exporter.as_ref().map(Exporter::address)
     }
 
     /// What stops this server.
@@ -169,7 +184,8 @@ impl Server {
         while !self.hub.is_finished() {
             let timeout = if backlog.is_empty() {
                 let hub = self.hub.poll_timeout().map(|at| at.max(self.next_flush));
-                let deadlines = [hub, self.doors.poll_timeout()];
+                let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
+                let deadlines = [hub, self.doors.poll_timeout(), exporter];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -179,13 +195,22 @@ impl Server {
             ready.sort_unstable();
             ready.dedup();
             for index in &ready {
-                if self.doors.receive(*index, &mut self.hub, &self.clock, &mut room)? {
+                let more = if Exporter::owns(*index) {
+                    self.export(*index)
+                } else {
+                    self.doors.receive(*index, &mut self.hub, &self.clock, &mut room)?
+                };
+                if more {
                     backlog.push(*index);
                 }
             }
             self.doors.receive_due(&mut self.hub, &self.clock);
             self.doors.retry(&mut self.hub, &self.clock);
+            self.hub.set_unread(self.doors.unread());
             let now = self.clock.now();
+            if let Some(exporter) = &mut self.exporter {
+                exporter.handle_timeout(now.mono);
+            }
             if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {
                 log::info!("closing");
                 self.hub.shutdown(now);
@@ -200,6 +225,25 @@ impl Server {
             log::info!("the bad network: {done}");
         }
         Ok(())
+    }
+
+    /// Serves those who read the metrics. True when there may be more.
+    fn export(&mut self, index: usize) -> bool {
+        let (hub, recorder) = (&mut self.hub, &self.recorder);
+        hub.set_unread(self.doors.unread());
+        let page = || {
+            metrics::page(&Figures {
+                counters: hub.counters(),
+                tally: hub.tally(),
+                sessions: hub.sessions(),
+                queued_bytes: hub.queued_bytes(),
+                history_failing: recorder.is_failing(),
+                history_lines: recorder.taken(),
+                resident: metrics::resident(),
+            })
+        };
+        let now = self.clock.now().mono;
+        self.exporter.as_mut().is_some_and(|exporter| exporter.receive(index, now, page))
     }
 
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
@@ -232,6 +276,11 @@ impl Server {
         }
         self.doors.flush(now.mono);
     }
+}
+
+/// What the metrics are, a line for each: for `--help`.
+pub fn list_of_metrics() -> String {
+    metrics::list()
 }
 
 fn report(event: &Event) {

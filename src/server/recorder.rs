@@ -14,6 +14,8 @@ pub(super) struct Recorder<S: Storage = File> {
     history: Option<History<S>>,
     /// Lines it did not take since it last took one.
     missing: u64,
+    /// Lines it took since the server began.
+    taken: u64,
 }
 
 /// What everybody should know of the history, in words.
@@ -29,7 +31,7 @@ impl Recorder {
     /// Opens the history and reads its end.
     pub(super) fn open(file: Option<&HistoryFile>) -> Result<(Self, Past), HistoryError> {
         let Some(HistoryFile { path, chosen }) = file else {
-            return Ok((Self { history: None, missing: 0 }, Past::default()));
+            return Ok((Self { history: None, missing: 0, taken: 0 }, Past::default()));
         };
         if !chosen && let Some(parent) = path.parent() {
             // When this fails, opening the file says so better.
@@ -50,22 +52,35 @@ impl Recorder {
         });
         let past = Past { lines: lines.collect(), truncated };
         verify_in_background(&history);
-        Ok((Self { history: Some(history), missing: 0 }, past))
+        Ok((Self { history: Some(history), missing: 0, taken: 0 }, past))
     }
 }
 
 impl<S: Storage> Recorder<S> {
+    /// Whether it does not take lines at the moment.
+    pub(super) fn is_failing(&self) -> bool {
+        self.missing > 0
+    }
+
+    /// How many lines it took since the server began.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Writes a line down. There are news when that begins or ceases to fail.
     pub(super) fn record(&mut self, line: Line) -> Option<News> {
         let history = self.history.as_mut()?;
         let record = Record { at: line.id, from: line.from, text: line.text };
         match history.append(&record) {
-            Ok(()) => match std::mem::take(&mut self.missing) {
-                0 => None,
-                missing => Some(News::Recovered(format!(
-                    "the history is being written again; {missing} lines are not in it"
-                ))),
-            },
+            Ok(()) => {
+                self.taken += 1;
+                match std::mem::take(&mut self.missing) {
+                    0 => None,
+                    missing => Some(News::Recovered(format!(
+                        "the history is being written again; {missing} lines are not in it"
+                    ))),
+                }
+            }
             Err(error) => {
                 self.missing += 1;
                 let news = || format!("the chat goes on, but the history does not: {error}");
@@ -115,7 +130,7 @@ mod tests {
     /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
     fn kept(plan: &[Fault]) -> (Vec<News>, Vec<u64>) {
         let disk = Disk::new(b"");
-        let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0 };
+        let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0, taken: 0 };
         disk.plan(plan);
         let line = |id| Line { id: WallTime(id), from: "a".to_owned(), text: "b".to_owned() };
         let news = (0..12).filter_map(|id| recorder.record(line(id))).collect();

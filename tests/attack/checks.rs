@@ -102,7 +102,7 @@ fn forged() {
 fn many() {
     let lan = Lan::new();
     let [server, _victim, attacker, _] = lan_of(&lan);
-    let _keeper = serve(&lan, &server);
+    let mut keeper = serve(&lan, &server);
     // The room's port is open to all that the kernel takes for its own.
     attacker.ip("route add default dev eth0");
     server.ip("route add default dev eth0");
@@ -118,6 +118,14 @@ fn many() {
     forge(&attacker, "10.7.0.2:9", ("10.7.0.1", PORT), 1, &[&bytes]);
     wait_until("an answer to an honest join", || server.counted().0 > 0);
     assert_eq!(server.counted().0, 1, "answers to many");
+    // What went to many is of no use, and yet the kernel has room for it.
+    keeper.signal("TERM");
+    assert_eq!(keeper.wait(), Some(0));
+    let log = keeper.output();
+    assert!(
+        log.contains(" not of this protocol") && !log.contains("receive buffer was full"),
+        "{log}"
+    );
 }
 
 fn two_servers() {

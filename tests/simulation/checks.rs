@@ -178,7 +178,7 @@ impl Record {
                 self.closed = Some(*reason);
                 self.all_settled();
             }
-            Event::Who { peers } => {
+            Event::Who { peers, .. } => {
                 let names: BTreeSet<_> = peers.iter().map(|peer| &peer.nickname).collect();
                 assert!(!peers.is_empty() && names.len() == peers.len(), "{peers:?}");
             }

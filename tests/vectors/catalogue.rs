@@ -583,6 +583,22 @@ fn server_messages() -> Vec<Vector> {
             "Say nothing for 1.5 s.",
             server_message(&ServerMessage::Slow { wait_ms: 1_500 }),
         ),
+        vector(
+            "counters",
+            "The server's kernel had no room for 4,000 of the datagrams sent to it.",
+            server_message(&ServerMessage::Counters {
+                number: 1,
+                received: 1 << 32,
+                alien: 1,
+                other_version: 2,
+                corrupt: 250,
+                malformed: 251,
+                unknown_session: 65_535,
+                unread: 4_000,
+                refused: 3,
+                left_out: 0,
+            }),
+        ),
     ]
 }
 

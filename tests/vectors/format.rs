@@ -147,17 +147,26 @@ fn server(payload: &[u8]) -> String {
     }
 }
 
-/// The debug form, with byte strings in hexadecimal.
+/// The debug form, with byte strings in hexadecimal. A text may have brackets of its own.
 fn in_hex(value: &impl Debug) -> String {
     let text = format!("{value:?}");
     let mut rest = &*text;
     let mut out = String::new();
     while let Some((before, after)) = rest.split_once('[') {
         out.push_str(before);
-        let (list, after) = after.split_once(']').expect("a list ends");
+        let bytes = |list: &str| -> Option<Vec<u8>> {
+            let numbers = list.split(", ").filter(|number| !number.is_empty());
+            numbers.map(|number| number.parse().ok()).collect()
+        };
+        let list = after.split_once(']').and_then(|(list, after)| Some((bytes(list)?, after)));
+        let Some((list, after)) = list else {
+            out.push('[');
+            rest = after;
+            continue;
+        };
         out.push('<');
-        for number in list.split(", ").filter(|number| !number.is_empty()) {
-            write!(out, "{:02x}", number.parse::<u8>().expect("a list of bytes")).unwrap();
+        for byte in list {
+            write!(out, "{byte:02x}").unwrap();
         }
         out.push('>');
         rest = after;

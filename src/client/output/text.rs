@@ -2,7 +2,7 @@
 //! an error with `!`: whatever somebody says, it cannot pass for a notice.
 
 use super::delivery_name;
-use crate::client::session::{CloseReason, Event, PeerReport, Report, Transport};
+use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
 use crate::client::style::Style;
 use crate::protocol::LeaveReason;
 use crate::time::WallTime;
@@ -45,7 +45,10 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             notice(format!("* {missing} lines from {from} did not arrive"))
         }
         Event::Error { message } => style.error(&format!("! {message}")),
-        Event::Who { peers } => notice(who_text(peers, style)),
+        Event::Who { server, peers } => {
+            let server = server.map(|it| format!("\n* server: {}", server_text(&it)));
+            notice(who_text(peers, style) + &server.unwrap_or_default())
+        }
         Event::Pong { from, rtt } => notice(format!("* {from} answered after {}", ms(Some(*rtt)))),
         Event::Stats(report) => notice(stats_text(report)),
         Event::Status { text } => notice(format!("* {text}")),
@@ -60,7 +63,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
 
 /// The report for people: a line for each direction, and one for the time it takes.
 fn stats_text(report: &Report) -> String {
-    let Report { link, corrupt, text_sent, text_received, .. } = report;
+    let Report { link, corrupt, unread, text_sent, text_received, .. } = report;
     let carrier = match report.transport {
         Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
         Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
@@ -70,7 +73,7 @@ fn stats_text(report: &Report) -> String {
          * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages retransmitted, \
          {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
          * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} duplicated, \
-         {} reordered, {corrupt} corrupt\n\
+         {} reordered, {corrupt} corrupt; {unread} more found the receive buffer full here\n\
          * round trip: min {}, smoothed {}, p99 {}; jitter {}",
         link.sent,
         link.sent_bytes,
@@ -90,6 +93,23 @@ fn stats_text(report: &Report) -> String {
         ms(link.rtt_p99),
         ms(link.jitter),
     )
+}
+
+/// What is to be said of a server: what came and was of no use. What is 0 is left out.
+pub(in crate::client) fn server_text(server: &ServerReport) -> String {
+    let counts = [
+        (server.alien, "not of this protocol"),
+        (server.other_version, "of another version"),
+        (server.corrupt, "damaged"),
+        (server.malformed, "malformed"),
+        (server.unknown_session, "of unknown sessions"),
+        (server.unread, "dropped unread: its receive buffer was full"),
+        (server.refused, "joins refused"),
+        (server.left_out, "lines left out: a peer does not keep up"),
+    ];
+    let said = counts.iter().filter(|(count, _)| *count > 0);
+    let said = said.map(|(count, what)| format!("; {count} {what}"));
+    format!("{} datagrams received{}", server.received, said.collect::<String>())
 }
 
 /// A table: one line for each who is here, with fewer columns where there is no room.

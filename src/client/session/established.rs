@@ -171,6 +171,7 @@ impl Session {
                 self.events.push_back(Event::Status { text: clean(text).into_owned() });
             }
             ServerMessage::About { .. } => self.about(&message),
+            ServerMessage::Counters { .. } => self.counters(&message),
             ServerMessage::Pinged { peer, number } => self.pinged(peer, number),
             ServerMessage::Ponged { number, from } => self.ponged(number, from, now),
             ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),

@@ -1,6 +1,6 @@
 //! What a session tells the program around it.
 
-use super::{PeerReport, Transport};
+use super::{PeerReport, ServerReport, Transport};
 use crate::link::Stats;
 use crate::protocol::{Delivery, LeaveReason};
 use crate::time::WallTime;
@@ -92,6 +92,8 @@ pub enum Event {
     },
     /// Who is here, by name, as the server sees them.
     Who {
+        /// What the server says of itself, if it does.
+        server: Option<ServerReport>,
         /// This client included.
         peers: Vec<PeerReport>,
     },
@@ -133,6 +135,9 @@ pub struct Report {
     pub link: Stats,
     /// Datagrams from the server that were damaged on the way.
     pub corrupt: u64,
+    /// Datagrams that this machine's kernel dropped, for the receive buffer was full. The session
+    /// cannot know it: 0 where nobody says.
+    pub unread: u64,
     /// Bytes of text said, each counted once.
     pub text_sent: u64,
     /// Bytes of text shown.

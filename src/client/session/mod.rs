@@ -26,7 +26,7 @@ mod seen;
 
 pub use crate::protocol::Transport;
 pub use event::{CloseReason, Condition, Event, Report};
-pub use questions::PeerReport;
+pub use questions::{PeerReport, ServerReport};
 
 use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
@@ -175,6 +175,7 @@ impl Session {
             delivery: self.config.delivery,
             link: established.link.stats(),
             corrupt: self.corrupt,
+            unread: 0,
             text_sent: self.text_sent,
             text_received: self.text_received,
         })

@@ -4,6 +4,7 @@ use super::{Event, Session};
 use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME};
 use crate::protocol::{ClientMessage, Delivery, ServerMessage, Transport, clean, encode_message};
 use crate::time::{Now, Timestamp};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -35,6 +36,29 @@ pub struct PeerReport {
     pub missing: u64,
 }
 
+/// What came to a server since it started and was of no use. The network's losses are not among it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ServerReport {
+    /// Datagrams received, of any kind.
+    pub received: u64,
+    /// Not of this protocol.
+    pub alien: u64,
+    /// Of another version.
+    pub other_version: u64,
+    /// Damaged on the way.
+    pub corrupt: u64,
+    /// Whole, and wrong inside.
+    pub malformed: u64,
+    /// Of sessions that do not exist.
+    pub unknown_session: u64,
+    /// Dropped by the server's kernel, for its receive buffer was full.
+    pub unread: u64,
+    /// Joins refused.
+    pub refused: u64,
+    /// Messages that the queue to a slow peer did not take.
+    pub left_out: u64,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
@@ -47,6 +71,7 @@ pub(super) struct Questions {
 struct Inquiry {
     number: u16,
     until: Timestamp,
+    server: Option<ServerReport>,
     peers: Vec<PeerReport>,
 }
 
@@ -81,7 +106,7 @@ impl Session {
             return false;
         }
         let until = now.mono + ANSWER_TIMEOUT;
-        self.questions.who = Some(Inquiry { number, until, peers: Vec::new() });
+        self.questions.who = Some(Inquiry { number, until, server: None, peers: Vec::new() });
         true
     }
 
@@ -123,6 +148,38 @@ impl Session {
         }
         let (from, rtt) = (clean(from).into_owned(), now.mono.since(ping.asked));
         self.events.push_back(Event::Pong { from, rtt });
+    }
+
+    /// The server tells about itself.
+    pub(super) fn counters(&mut self, message: &ServerMessage<'_>) {
+        let ServerMessage::Counters {
+            number,
+            received,
+            alien,
+            other_version,
+            corrupt,
+            malformed,
+            unknown_session,
+            unread,
+            refused,
+            left_out,
+        } = *message
+        else {
+            return;
+        };
+        if let Some(who) = self.questions.who.as_mut().filter(|who| who.number == number) {
+            who.server = Some(ServerReport {
+                received,
+                alien,
+                other_version,
+                corrupt,
+                malformed,
+                unknown_session,
+                unread,
+                refused,
+                left_out,
+            });
+        }
     }
 
     /// The server tells about one of those it was asked about.
@@ -184,13 +241,13 @@ impl Session {
 
     /// As much as was told.
     fn answer_who(&mut self) {
-        let Some(Inquiry { mut peers, .. }) = self.questions.who.take() else { return };
+        let Some(Inquiry { server, mut peers, .. }) = self.questions.who.take() else { return };
         if peers.is_empty() {
             let text = "the server does not say who is here".to_owned();
             return self.events.push_back(Event::Status { text });
         }
         peers.sort_by(|one, other| one.nickname.cmp(&other.nickname));
-        self.events.push_back(Event::Who { peers });
+        self.events.push_back(Event::Who { server, peers });
     }
 
     fn ask(&mut self, question: &ClientMessage<'_>, delivery: Delivery, now: Now) -> bool {

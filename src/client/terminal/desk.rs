@@ -136,7 +136,7 @@ impl Desk {
                 state.present.remove(nickname);
                 state.status.peers = *peers;
             }
-            Event::Who { peers } => {
+            Event::Who { peers, .. } => {
                 state.present = peers.iter().map(|peer| peer.nickname.clone()).collect();
             }
             _ => return,

@@ -77,8 +77,15 @@ mod tests {
             ..Stats::default()
         };
         let (transport, delivery) = (Transport::Udp, Delivery::ReliableOrdered);
-        let report =
-            Some(Report { transport, delivery, link, corrupt: 0, text_sent: 0, text_received: 0 });
+        let report = Some(Report {
+            transport,
+            delivery,
+            link,
+            corrupt: 0,
+            unread: 0,
+            text_sent: 0,
+            text_received: 0,
+        });
         let server = "192.168.1.5:2428".to_owned();
         let mut status = Status { server, peers: 3, condition: Condition::Quiet, report };
         let long =

@@ -10,7 +10,7 @@ mod screen;
 
 use super::driver::{self, Driver};
 use super::output::Format;
-use super::session::{self, CloseReason, Event, Session, Transport};
+use super::session::{self, CloseReason, Event, ServerReport, Session, Transport};
 use super::style::Style;
 use super::{Error, Leaver};
 use crate::net::ServerName;
@@ -53,6 +53,8 @@ struct View {
     /// How things are with the server, when they are not well.
     status: String,
     board: Board,
+    /// What the server says of itself.
+    counters: Option<ServerReport>,
     /// The last lines and notices of the room.
     lines: VecDeque<String>,
 }
@@ -177,7 +179,7 @@ impl Display {
             Self::Waiting => Ok(()),
             Self::Screen(screen) => screen.draw(view),
             Self::Lines => {
-                let event = Event::Who { peers: view.board.reports() };
+                let event = Event::Who { server: view.counters, peers: view.board.reports() };
                 let Some(text) = format.event(&event, Style::default()) else { return Ok(()) };
                 let mut out = io::stdout().lock();
                 writeln!(out, "{text}").and_then(|()| out.flush())
@@ -202,7 +204,8 @@ impl View {
                 (self.room, self.nickname) = (room, nickname);
                 self.status.clear();
             }
-            Event::Who { mut peers } => {
+            Event::Who { server, mut peers } => {
+                self.counters = server;
                 peers.retain(|peer| peer.nickname != self.nickname);
                 self.board.update(peers);
                 return true;

@@ -2,7 +2,7 @@
 
 use super::View;
 use super::board::{SAMPLES, Track};
-use crate::client::output::{delivery_name, ms};
+use crate::client::output::{delivery_name, ms, server_text};
 use crate::client::session::Transport;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -92,14 +92,17 @@ impl Drop for Screen {
 fn draw(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let area = frame.area();
     let lines = view.lines.len().min(usize::from(area.height) / 4) as u16;
+    // Where there is little room, the peers have it.
+    let counters = view.counters.filter(|_| area.height >= 12);
     let areas = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Min(1),
         Constraint::Length(lines),
+        Constraint::Length(counters.is_some().into()),
         Constraint::Length(1),
     ]);
-    let [head, titles, body, foot, keys] = areas.areas(area);
+    let [head, titles, body, foot, server, keys] = areas.areas(area);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let dim = Style::new().add_modifier(Modifier::DIM);
     let room = format!("{} at {}: {} here", view.room, view.server, view.board.len() + 1);
@@ -114,6 +117,10 @@ fn draw(frame: &mut Frame<'_>, view: &View, colour: bool) {
     let said = view.lines.iter().rev().take(lines.into()).rev();
     let said: Vec<_> = said.map(|line| Line::styled(line.clone(), dim)).collect();
     frame.render_widget(Paragraph::new(said), foot);
+    if let Some(counters) = counters {
+        let text = format!("server: {}", server_text(&counters));
+        frame.render_widget(Line::styled(text, dim), server);
+    }
     let legend = "q leaves; the newest is on the right; loss: both ways, over TCP the kernel keeps it to itself";
     frame.render_widget(Line::styled(legend, dim), keys);
 }

@@ -183,7 +183,7 @@ fn refusals_do_not_fill_the_log() {
         room.now.mono = room.now.mono + SECOND / 1_000;
     }
     let told = room.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
-    assert_eq!((told, room.hub.counters().refusals), (10, 999));
+    assert_eq!((told, room.hub.counters().refused()), (10, 999));
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn room(job: &Job<'_>) -> server::Config {
         discovery: false,
         impair: None,
         history: None,
+        metrics: None,
         hub: hub::Config {
             room: "the lab".to_owned(),
             heartbeat: Duration::from_secs(2),

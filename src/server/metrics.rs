@@ -1,0 +1,177 @@
+//! What a server has counted, as Prometheus reads it (text exposition format 0.0.4). Pure.
+
+use crate::hub::{Counters, Tally};
+use crate::protocol::Refusal;
+use std::fmt::Write;
+
+/// All that is told of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) counters: Counters,
+    pub(super) tally: Tally,
+    pub(super) sessions: usize,
+    pub(super) queued_bytes: usize,
+    /// Whether the history does not take lines at the moment.
+    pub(super) history_failing: bool,
+    /// Lines it has taken since the server began.
+    pub(super) history_lines: u64,
+    /// Bytes of memory in use, where the system says.
+    pub(super) resident: Option<u64>,
+}
+
+/// Values, each with its label, which is empty where there is one value.
+type Samples = Vec<(&'static str, u64)>;
+
+/// A name, what it means, and its values. A name that ends in `_total` is a counter's: it never goes
+/// down while the server runs.
+type Row = (&'static str, &'static str, fn(&Figures) -> Samples);
+
+const UDP: &str = "transport=\"udp\"";
+const TCP: &str = "transport=\"tcp\"";
+
+/// Everything there is. One line here makes one more.
+const ROWS: &[Row] = &[
+    ("chatagram_build_info", "The version that runs; always 1.", |_| {
+        vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
+    }),
+    ("chatagram_peers", "Peers in the room.", |f| {
+        vec![(UDP, f.tally.udp.peers), (TCP, f.tally.tcp.peers)]
+    }),
+    ("chatagram_sessions", "Sessions, those about to close included.", |f| one(f.sessions as u64)),
+    ("chatagram_joins_total", "Sessions begun, by who came and who came back.", |f| {
+        one(f.counters.joins)
+    }),
+    ("chatagram_challenges_total", "Addresses asked to show that they are real.", |f| {
+        one(f.counters.challenges)
+    }),
+    ("chatagram_refusals_total", "Joins refused.", |f| {
+        let reasons = f.counters.refusals.iter().zip(REFUSALS);
+        reasons.map(|(count, (_, label))| (label, *count)).collect()
+    }),
+    ("chatagram_datagrams_received_total", "Datagrams received, of any kind.", |f| {
+        one(f.counters.received)
+    }),
+    ("chatagram_datagrams_sent_total", "Datagrams sent.", |f| {
+        one(f.tally.udp.sent + f.counters.answers)
+    }),
+    ("chatagram_received_bytes_total", "Bytes received in datagrams, and in frames of TCP.", |f| {
+        vec![(UDP, f.counters.received_bytes), (TCP, f.tally.tcp.received_bytes)]
+    }),
+    ("chatagram_sent_bytes_total", "Bytes sent in datagrams, and in frames of TCP.", |f| {
+        vec![(UDP, f.tally.udp.sent_bytes + f.counters.answer_bytes), (TCP, f.tally.tcp.sent_bytes)]
+    }),
+    (
+        "chatagram_dropped_total",
+        "What came and was of no use; receive_buffer: what this machine's kernel had no room for.",
+        |f| {
+            vec![
+                ("reason=\"alien\"", f.counters.alien),
+                ("reason=\"version\"", f.counters.other_version),
+                ("reason=\"corrupt\"", f.counters.corrupt),
+                ("reason=\"malformed\"", f.counters.malformed),
+                ("reason=\"unknown_session\"", f.counters.unknown_session),
+                ("reason=\"receive_buffer\"", f.counters.unread),
+            ]
+        },
+    ),
+    ("chatagram_datagrams_lost_total", "Datagrams sent and found lost by the network.", |f| {
+        one(f.tally.udp.lost)
+    }),
+    ("chatagram_datagrams_missing", "Datagrams that peers here sent and that did not come.", |f| {
+        one(f.tally.udp.missing)
+    }),
+    ("chatagram_datagrams_duplicated_total", "Datagrams received again.", |f| {
+        one(f.tally.udp.duplicated)
+    }),
+    ("chatagram_datagrams_reordered_total", "Datagrams that came after later ones.", |f| {
+        one(f.tally.udp.reordered)
+    }),
+    ("chatagram_retransmissions_total", "Messages sent again, for no word came of them.", |f| {
+        one(f.tally.udp.retransmitted)
+    }),
+    ("chatagram_redundant_total", "Messages sent again before anything was known lost.", |f| {
+        one(f.tally.udp.redundant)
+    }),
+    ("chatagram_lines_total", "Lines said to the room.", |f| one(f.counters.lines)),
+    (
+        "chatagram_lines_left_out_total",
+        "Messages to one peer that a full queue did not take: it does not keep up.",
+        |f| one(f.counters.overflowed),
+    ),
+    ("chatagram_queued_bytes", "Bytes of messages that wait for their peers.", |f| {
+        one(f.queued_bytes as u64)
+    }),
+    ("chatagram_history_failing", "1 while the history does not take lines.", |f| {
+        one(f.history_failing.into())
+    }),
+    ("chatagram_history_lines_total", "Lines written to the history since the start.", |f| {
+        one(f.history_lines)
+    }),
+    ("chatagram_resident_memory_bytes", "Memory in use.", |f| {
+        f.resident.map(one).unwrap_or_default()
+    }),
+];
+
+/// The reasons for a refusal, in the order of their numbers.
+const REFUSALS: [(Refusal, &str); Counters::REASONS] = [
+    (Refusal::Version, "reason=\"version\""),
+    (Refusal::NameNotAllowed, "reason=\"name_not_allowed\""),
+    (Refusal::NameTaken, "reason=\"name_taken\""),
+    (Refusal::RoomFull, "reason=\"room_full\""),
+    (Refusal::TooManyFromAddress, "reason=\"too_many_from_address\""),
+    (Refusal::ShuttingDown, "reason=\"shutting_down\""),
+];
+
+fn one(value: u64) -> Samples {
+    vec![("", value)]
+}
+
+/// The page that is scraped.
+pub(super) fn page(figures: &Figures) -> String {
+    let mut page = String::new();
+    for (name, help, samples) in ROWS {
+        let samples = samples(figures);
+        if samples.is_empty() {
+            continue;
+        }
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (label, value) in samples {
+            let _ = match label {
+                "" => writeln!(page, "{name} {value}"),
+                label => writeln!(page, "{name}{{{label}}} {value}"),
+            };
+        }
+    }
+    page
+}
+
+/// The list for `--help`.
+pub(super) fn list() -> String {
+    let mut list = String::new();
+    for (name, help, _) in ROWS {
+        let _ = writeln!(list, "{name}: {help}");
+    }
+    list
+}
+
+/// Bytes of memory in use, as the kernel counts them.
+pub(super) fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_for_a_refusal_has_its_label_and_place() {
+        for (place, (reason, label)) in REFUSALS.iter().enumerate() {
+            assert_eq!(place, *reason as usize, "{label}");
+        }
+        assert_eq!(REFUSALS.len(), Refusal::ShuttingDown as usize + 1);
+    }
+}
