@@ -21,6 +21,7 @@ mod cookie;
 mod datagrams;
 mod discovery;
 mod handshake;
+mod peer;
 mod pressure;
 mod requests;
 mod streams;
@@ -33,21 +34,22 @@ pub use streams::StreamId;
 pub use tally::{Carried, Tally};
 
 use crate::bucket::Limit;
-use crate::link::{Channel, Link, Role};
+use crate::link::{Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{Delivery, LeaveReason, Refusal, ServerMessage, Transport, encode_message};
+use crate::protocol::{LeaveReason, Refusal, ServerMessage, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
-use crate::room::{Kind, Line, Past, Post, Recipients, Room};
+use crate::room::{Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
+use peer::Peer;
 use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 use streams::Streams;
-use timers::{Timer, Timers};
+use timers::Timers;
 
 /// Nonces of ended sessions that are remembered at most.
 const MAX_SPENT_NONCES: usize = 4_096;
@@ -164,63 +166,6 @@ pub enum Destination {
     Stream(StreamId),
     /// There are none: what was written to this connection is all; close it.
     Close(StreamId),
-}
-
-#[derive(Debug)]
-struct Peer {
-    link: Channel,
-    /// The connection, if it came over one.
-    stream: Option<StreamId>,
-    /// Where it is; the registry knows it too, and is asked less often.
-    path: Path,
-    timer: Timer,
-    /// How it wants chat lines delivered.
-    delivery: Delivery,
-    nonce: u64,
-    allowance: Allowance,
-    /// It has said goodbye, or was told to go: forgotten at this time at the latest.
-    closing: Option<Timestamp>,
-    /// Something that must not be lost did not fit the queue: to be dropped.
-    too_slow: bool,
-    /// Queued in `dirty`.
-    dirty: bool,
-}
-
-impl Peer {
-    /// Queues a post for this peer, who may be about to go. False when the queue did not take it.
-    fn take(&mut self, post: &Post) -> bool {
-        if self.closing.is_some() {
-            return true;
-        }
-        let payload = post.payload.clone();
-        let outcome = match post.kind {
-            Kind::Line => self.link.send(payload, self.delivery, None),
-            Kind::Control => self.link.send(payload, Delivery::ReliableOrdered, None),
-            Kind::Probe => self.link.send(payload, Delivery::Unreliable, None),
-            Kind::Briefing => self.link.send_regardless(payload),
-        };
-        let Err(error) = outcome else { return true };
-        log::debug!("a message was not queued: {error}");
-        // What is promised to arrive cannot be left out: the session is over instead, and the peer
-        // told so by a `Reset` when it is heard again.
-        self.too_slow |= match post.kind {
-            Kind::Line => self.delivery != Delivery::Unreliable,
-            Kind::Probe => false,
-            Kind::Control | Kind::Briefing => true,
-        };
-        false
-    }
-
-    /// The link may have something to send, or another timeout.
-    fn touch(&mut self, id: PeerId, dirty: &mut VecDeque<PeerId>) {
-        if !std::mem::replace(&mut self.dirty, true) {
-            dirty.push_back(id);
-        }
-    }
-
-    fn transport(&self) -> Transport {
-        if self.stream.is_some() { Transport::Tcp } else { Transport::Udp }
-    }
 }
 
 /// See the module.
