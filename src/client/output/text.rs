@@ -121,7 +121,7 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
             pad(&peer.nickname),
             ms(peer.rtt),
             lost(peer.lost, peer.sent),
-            lost(peer.missing, peer.received + peer.missing),
+            lost(peer.missing, peer.received.saturating_add(peer.missing)),
             if peer.silence.as_secs() > 0 {
                 format!("{} s", peer.silence.as_secs())
             } else {
