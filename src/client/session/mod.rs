@@ -61,6 +61,9 @@ pub struct Config {
     pub shown: Vec<WallTime>,
 }
 
+/// Of a server's reason for a refusal, bytes that are looked at: it is one sentence with a name in it.
+const MAX_DETAIL: usize = 2 * MAX_NAME;
+
 /// There are so many unconfirmed lines that the next one has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many lines are on their way: wait until the server has taken some")]
@@ -340,7 +343,7 @@ impl Session {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
-        let message = clean(detail).into_owned();
+        let message = clean(&detail[..detail.floor_char_boundary(MAX_DETAIL)]).into_owned();
         let passing = !attempt.first && reason != Refusal::NameNotAllowed;
         if !passing {
             self.events.push_back(Event::Error { message });
