@@ -246,7 +246,8 @@ impl Session {
         self.send_waiting();
     }
 
-    /// Puts the next datagram into `buffer` and says where it goes.
+    /// Puts the next datagrams into `buffer` and says where they go: each of them has
+    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes but the last.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
         if self.config.transport == Transport::Tcp {
             return None;
