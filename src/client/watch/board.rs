@@ -133,7 +133,7 @@ mod tests {
         board.update(vec![report("bob", 1, 10, 0)]);
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "a new session");
         board.update(vec![report("bob", 1, u64::MAX, u64::MAX)]);
-        assert_eq!(board.by_trouble()[0].recent_loss(), Some(1.0), "no honest figures");
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&Some(1.0)), "no honest figures");
     }
 
     #[test]
