@@ -35,7 +35,7 @@ local FROM_SERVER, ACK = 1, 2
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
 local TRANSPORT = { [0] = "Udp", "Tcp" }
-local LEAVE = { [0] = "Quit", "Timeout", "Shutdown" }
+local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood" }
 local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown" }
 
 local function delivery(name) return { name, "enum", DELIVERY } end
@@ -95,6 +95,7 @@ local OF_SERVER = {
     delivery("delivery"), u32("rtt_us"), u32("silent_ms"), u64("sent"), u64("lost"), u64("received"), u64("missing") },
   { name = "Pinged", u16("peer"), u16("number") },
   { name = "Ponged", u16("number"), str("from") },
+  { name = "Slow", u16("wait_ms") },
 }
 
 ----------------------------------------------------------------------------------------------------------------------

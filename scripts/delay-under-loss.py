@@ -113,7 +113,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=40)
     arguments = parser.parse_args()
     server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--no-history",
-                    "--expiry", "60s", "-q", stdout=subprocess.PIPE)
+                    "--rate-limit", "off", "--expiry", "60s", "-q", stdout=subprocess.PIPE)
     server.stdout.readline()
     print("loss  lines/s  mode                 lines missing      p50      p99      max ms    bytes/line"
           "   p99 : TCP's  bytes : TCP's")

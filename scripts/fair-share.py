@@ -57,7 +57,7 @@ def main():
                     "delay", "25ms", "rate", arguments.rate, "limit", str(arguments.queue)], check=True)
     history = os.path.join(tempfile.mkdtemp(), "history.jsonl")
     server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--history", history,
-                    "--expiry", "60s", "-q", stdout=subprocess.PIPE)
+                    "--rate-limit", "off", "--expiry", "60s", "-q", stdout=subprocess.PIPE)
     server.stdout.readline()
     stop = threading.Event()
     senders = []

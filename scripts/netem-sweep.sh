@@ -97,7 +97,7 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     done
     # As many peers as a plan can ask for.
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history --no-discovery -q
-        --max-peers 2000 --max-peers-per-ip 2000)
+        --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off)
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
     if [ -n "$dry" ]; then

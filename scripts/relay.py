@@ -20,7 +20,7 @@ from minimal_client import ACK, FRAMES, HEADER, read_all
 
 FROM_CLIENT = "Say Whisper Leave Deliver Who Ping Pong".split()
 FROM_SERVER = """Welcome Present History Joined Left Line Accepted Whisper Whispered NotHere Notice
-    Closing About Pinged Ponged""".split()
+    Closing About Pinged Ponged Slow""".split()
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a RST (RFC 9293 §3.10.5)
 
 

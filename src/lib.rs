@@ -20,6 +20,7 @@
 //! | [`time`] | moments as values; nothing here or below the shells reads a clock |
 //! | [`protocol`] | what is on the wire; the only user of bincode and CRC-32. `proto.md` is the law |
 //! | [`link`] | one peer's side of one conversation: loss, order, acknowledgment, round-trip time |
+//! | [`bucket`] | how fast a peer may speak; both ends count alike |
 //! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
@@ -38,16 +39,17 @@
 //!
 //! # Invariants
 //!
-//! - `protocol`, `link`, `impair`, `discovery`, `registry`, `room`, `hub` and `client::session` are sans-IO:
+//! - `protocol`, `link`, `impair`, `discovery`, `bucket`, `registry`, `room`, `hub` and `client::session` are sans-IO:
 //!   time and randomness are arguments, and the same calls give the same output. They name no socket, thread or
 //!   clock type; `tests/layering.rs` holds this.
-//! - Dependencies point one way: `time ◄ protocol ◄ link ◄ {registry, room} ◄ hub ◄ server`, and
+//! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub ◄ server`, and
 //!   `link ◄ client::session ◄ client`. `net` decides nothing; `server` and `client::driver` only carry.
 //! - Threads share little: `server` has one that owns all of it, those of `client` share one session behind one
 //!   lock. One that fails ends the process.
 //! - Nothing from the network or a file can panic, block, grow without bound, or reach a terminal
 //!   unescaped.
 
+pub mod bucket;
 pub mod cli;
 pub mod client;
 pub mod decode;

@@ -45,6 +45,8 @@ pub enum Unavailable {
     Full,
     /// No more peers from this IP address.
     TooManyFromAddress,
+    /// Nobody from this IP address for so long, for what somebody did there.
+    KeptOut(Duration),
 }
 
 /// One peer.
@@ -88,6 +90,8 @@ pub struct Registry {
     entries: BTreeMap<PeerId, Entry>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
+    /// Addresses that nobody may come from, and until when.
+    kept_out: Vec<(IpAddr, Timestamp)>,
     /// When to look whether a peer has fallen silent. Hearing from a peer does not touch it: the
     /// review finds out and comes again, so a datagram costs nothing here.
     reviews: BTreeSet<(Timestamp, PeerId)>,
@@ -103,6 +107,7 @@ impl Registry {
             entries: BTreeMap::new(),
             names: HashMap::new(),
             per_ip: HashMap::new(),
+            kept_out: Vec::new(),
             reviews: BTreeSet::new(),
             holds: VecDeque::new(),
             next: 0,
@@ -149,6 +154,10 @@ impl Registry {
         if self.per_ip.get(&ip).is_some_and(|count| *count >= self.capacity.peers_per_ip) {
             return Err(Unavailable::TooManyFromAddress);
         }
+        let left = |(kept, until): &(IpAddr, Timestamp)| (*kept == ip).then(|| until.since(now));
+        if let Some(left) = self.kept_out.iter().filter_map(left).max().filter(|it| !it.is_zero()) {
+            return Err(Unavailable::KeptOut(left));
+        }
         while self.entries.contains_key(&PeerId(self.next)) {
             self.next = self.next.wrapping_add(1);
         }
@@ -185,6 +194,17 @@ impl Registry {
     pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) {
         self.relocate(peer, path);
         self.heard(peer, now);
+    }
+
+    /// Nobody comes in from where this peer is for so long. The oldest such word is forgotten where there
+    /// are more of them than peers can be.
+    pub fn keep_out(&mut self, peer: PeerId, hold: Duration, now: Timestamp) {
+        let Some(entry) = self.entries.get(&peer) else { return };
+        self.kept_out.retain(|(_, until)| *until > now);
+        if self.kept_out.len() >= self.capacity.peers {
+            self.kept_out.remove(0);
+        }
+        self.kept_out.push((entry.path.remote.ip(), now + hold));
     }
 
     /// The peer has said goodbye: its name is free, its place not yet.

@@ -222,7 +222,7 @@ fn all_come_back_to_a_restarted_server_and_see_no_line_twice() {
 
 #[test]
 fn a_pipe_is_delivered_whole_and_in_order_then_the_client_leaves() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--rate-limit", "off"]);
     let mut bob = server.join("bob");
     let mut alice = server.client("alice", &["--no-cache"]);
     (0..2_000).for_each(|i| alice.type_line(&format!("{i}")));

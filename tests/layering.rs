@@ -22,7 +22,7 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("time.rs", &[]),
     ("protocol", &["time"]),
     ("impair", &["time"]),
@@ -30,10 +30,11 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("decode", &["time", "protocol"]),
     ("discovery", &["time", "protocol"]),
     ("link", &["time", "protocol"]),
+    ("bucket.rs", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),
-    ("hub", &["time", "protocol", "link", "registry", "room"]),
-    ("client/session", &["time", "protocol", "link"]),
+    ("hub", &["time", "protocol", "link", "bucket", "registry", "room"]),
+    ("client/session", &["time", "protocol", "link", "bucket"]),
 ];
 
 #[test]

@@ -44,7 +44,7 @@ fn pairs(run: &Run) -> BTreeMap<(&str, &str), BTreeSet<u64>> {
 
 #[test]
 fn every_message_has_its_row_over_every_transport() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     for mode in Mode::ALL {
         let out = dir.path().join(mode.name());
@@ -85,7 +85,7 @@ fn every_message_has_its_row_over_every_transport() {
 
 #[test]
 fn the_seed_decides_when_messages_are_meant_to_be_said() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let intended = |name: &str, seed| {
         let out = dir.path().join(name);
@@ -101,7 +101,8 @@ fn the_seed_decides_when_messages_are_meant_to_be_said() {
 
 #[test]
 fn two_hundred_peers_fit_in_one_process() {
-    let server = Server::start(&["--no-history", "--max-peers-per-ip", "300"]);
+    let server =
+        Server::start(&["--no-history", "--max-peers-per-ip", "300", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let args = ["--receivers", "199", "--rate", "10", "--duration", "1s", "--condition", "0:1:0:1"];
     let run = loaded(&server, &dir.path().join("many"), &args);
@@ -113,7 +114,7 @@ fn two_hundred_peers_fit_in_one_process() {
 
 #[test]
 fn more_messages_than_a_session_takes_are_said_late_and_not_left_out() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     // A window of 64 messages takes 40 ms to and fro, and there are 1,000 within 50 ms.
     let args = ["--rate", "20000", "--duration", "50ms", "--impair", "delay 20ms"];
@@ -127,7 +128,7 @@ fn more_messages_than_a_session_takes_are_said_late_and_not_left_out() {
 #[test]
 fn lines_of_an_earlier_run_are_not_taken_for_this_ones() {
     // The server replays the last ten lines of the first run to the second.
-    let server = Server::start(&[]);
+    let server = Server::start(&["--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     for name in ["first", "second"] {
         let run = loaded(&server, &dir.path().join(name), &["--duration", "200ms"]);
@@ -137,7 +138,7 @@ fn lines_of_an_earlier_run_are_not_taken_for_this_ones() {
 
 #[test]
 fn a_directory_that_is_not_empty_is_left_alone() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "all of it").unwrap();
     let mut program = load(&server, dir.path(), &[]);
@@ -149,7 +150,7 @@ fn a_directory_that_is_not_empty_is_left_alone() {
 
 #[test]
 fn a_name_that_is_no_run_is_refused_before_anything_is_there() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let mut wrong = vec![("new.parquet", "name the rows records.csv or records.parquet")];
     wrong.push(("new/rows.csv", "or name a directory"));
@@ -166,7 +167,7 @@ fn a_name_that_is_no_run_is_refused_before_anything_is_there() {
 
 #[test]
 fn a_run_is_called_as_its_directory_and_not_as_its_rows() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let mut program = load(&server, &dir.path().join("night/records.csv"), &["--duration", "50ms"]);
     assert_eq!(program.wait(), Some(0), "{}", program.output());
@@ -177,7 +178,7 @@ fn a_run_is_called_as_its_directory_and_not_as_its_rows() {
 #[cfg(feature = "parquet")]
 #[test]
 fn rows_go_to_parts_that_a_report_reads_and_a_kill_leaves() {
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("night");
     let mut program = load(&server, &out.join("records.parquet"), &["--duration", "200ms"]);
@@ -237,7 +238,7 @@ fn who_is_not_let_in_is_named_with_the_reason_and_the_way_out() {
 
 #[test]
 fn a_run_that_is_stopped_keeps_its_rows_and_has_no_run_json() {
-    let mut server = Server::start(&["--no-history"]);
+    let mut server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let mut program = load(&server, &out, &["--duration", "1h", "--rate", "1000"]);
@@ -257,7 +258,7 @@ fn a_run_that_is_stopped_keeps_its_rows_and_has_no_run_json() {
 
 #[test]
 fn a_server_that_closes_ends_the_run() {
-    let mut server = Server::start(&["--no-history"]);
+    let mut server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let mut program = load(&server, &out, &["--duration", "1h"]);

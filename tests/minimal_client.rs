@@ -190,7 +190,7 @@ fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
     if !python3_is_here() {
         return;
     }
-    let server = Server::start(&["--no-history"]);
+    let server = Server::start(&["--no-history", "--rate-limit", "20/100"]);
     let mut bob = server.join("bob");
     let mut alice = Minimal::start(server.address, "alice");
     (0..300).for_each(|i| alice.type_line(&format!("line {i}")));

@@ -16,6 +16,8 @@ mod cast;
 mod checks;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/floods.rs"]
+mod floods;
 #[path = "simulation/guard.rs"]
 mod guard;
 #[path = "simulation/machines.rs"]
@@ -40,10 +42,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Runs a scenario with every seed. It returns the trace of the run.
 fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
+    for_seeds(1, name, scenario);
+}
+
+/// The same for a scenario that takes its time.
+fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
+    for_seeds(5, name, scenario);
+}
+
+fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64) {
     let number = |variable: &str| std::env::var(variable).ok().map(|n| n.parse().unwrap());
     let only: Option<u64> = number("CHATAGRAM_SEED");
     let seeds = only.map_or(0..number("CHATAGRAM_SEEDS").unwrap_or(1_000), |only| only..only + 1);
-    for seed in seeds {
+    for seed in seeds.step_by(step) {
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario(seed, only.is_some())));
         if let Err(cause) = outcome {
             eprintln!(
@@ -95,6 +106,48 @@ fn a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to() {
         "a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to",
         machines::narrow,
     );
+}
+
+#[test]
+fn a_pasted_page_arrives_whole_in_order_and_no_faster_than_allowed() {
+    for_every_fifth_seed(
+        "a_pasted_page_arrives_whole_in_order_and_no_faster_than_allowed",
+        floods::page,
+    );
+}
+
+#[test]
+fn who_waits_is_never_dropped_whatever_the_network_does() {
+    for_every_fifth_seed("who_waits_is_never_dropped_whatever_the_network_does", floods::talkative);
+}
+
+#[test]
+fn bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it() {
+    for_seeds(
+        50,
+        "bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it",
+        floods::bulk,
+    );
+}
+
+/// The 99th percentile of what the others wait for each other grows by a tenth at most.
+#[test]
+fn others_do_not_feel_a_flood_nor_a_standstill() {
+    use floods::Beside::{Flood, Nothing, Standstill};
+    for tcp in [false, true] {
+        let [alone, flooded, stopped] = [Nothing, Flood, Standstill].map(|beside| {
+            let runs = (0..5).flat_map(|seed| floods::latencies(beside, tcp, seed, false));
+            let mut all: Vec<_> = runs.collect();
+            all.sort_unstable();
+            [50, 99, 100].map(|percent| floods::percentile(&all, percent))
+        });
+        println!(
+            "tcp {tcp}: p50, p99, max in us: alone {alone:?}, flooded {flooded:?}, stopped {stopped:?}"
+        );
+        for other in [flooded, stopped] {
+            assert!(other[1] * 10 <= alone[1] * 11, "tcp {tcp}: {alone:?} became {other:?}");
+        }
+    }
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn who_asks_for_too_long_a_record_is_told_the_version_and_cut_off() {
 
 #[test]
 fn stopped_processes_delay_nobody_and_find_their_way_back() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--rate-limit", "off"]);
     let mut speaker = join(&server, "speaker", TCP);
     let mut listeners = [("alice", TCP), ("bob", ORDERED)].map(|(n, how)| join(&server, n, how));
     let mut stopped = [("carl", TCP), ("dora", ORDERED)].map(|(n, how)| join(&server, n, how));

@@ -104,7 +104,7 @@ fn every_kind_of_frame_message_and_error_has_a_vector() {
         assert!(all.contains(&format!("\n{frame}")), "no {frame}");
     }
     let messages = "Say Whisper Leave Deliver Welcome Present History Joined Left Line Accepted \
-                    Whispered NotHere Notice Closing";
+                    Whispered NotHere Notice Closing Slow";
     for message in messages.split_whitespace() {
         assert!(all.contains(&format!(": {message}")), "no {message}");
     }
@@ -206,8 +206,8 @@ impl Parts {
     }
 
     fn reason(&self) -> LeaveReason {
-        [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown]
-            [usize::from(self.small) % 3]
+        use LeaveReason::{Flood, Quit, Shutdown, Timeout};
+        [Quit, Timeout, Shutdown, Flood][usize::from(self.small) % 4]
     }
 
     fn array<const N: usize>(&self) -> [u8; N] {
@@ -264,7 +264,7 @@ impl Parts {
         let (id, upstream, peer, number) = (self.a, self.c, self.d, self.e);
         let (from, text) = (&*self.name, &*self.text);
         let (nickname, to, next, peers, reason) = (from, from, number, number, self.reason());
-        match self.kind % 12 {
+        match self.kind % 13 {
             0 => ServerMessage::Welcome {
                 nonce: id,
                 peer,
@@ -290,6 +290,7 @@ impl Parts {
             8 => ServerMessage::Whispered { number, id, to, text },
             9 => ServerMessage::NotHere { number, to },
             10 => ServerMessage::Notice { text },
+            11 => ServerMessage::Slow { wait_ms: number },
             _ => ServerMessage::Closing { reason, detail: text },
         }
     }

@@ -24,8 +24,9 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent / "target")) / "release"
 HOST = "127.0.0.1"
 CHATAGRAM = [
-    TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery",
-    "--max-peers", "20000", "--max-peers-per-ip", "20000", *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
+    TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery", "--rate-limit", "off",
+    "--max-peers", "20000", "--max-peers-per-ip", "20000", "--rate-limit", "off",
+    *os.environ.get("CHATAGRAM_BENCH_OPTIONS", "").split(),
 ]
 LOAD = [TARGET / "examples" / "bench-load"]
 NATS = "max_connections: 16384\nmax_pending: 256MB\nwrite_deadline: \"10s\"\n"

@@ -1,6 +1,7 @@
 //! The options of a server, and the server they describe.
 
 use super::{ImpairArgs, NetworkArgs, Switch, positive_duration};
+use crate::bucket::Limit;
 use crate::net::parse_bind;
 use crate::registry::Capacity;
 use crate::{hub, places, server};
@@ -66,6 +67,12 @@ pub struct ServerArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub max_peers_per_ip: u16,
+    /// How fast each may speak: so many lines at once, then so many a second; or 'off'
+    #[arg(
+        long, value_name = "BURST/RATE", default_value = "20/10", env = "CHATAGRAM_RATE_LIMIT",
+        value_parser = rate_limit
+    )]
+    pub rate_limit: RateLimit,
     /// After sending to the room wait this long before sending again, so that lines said meanwhile
     /// travel together: for full rooms that are busy, 2ms is a good value [default: no wait]
     #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = positive_duration)]
@@ -81,6 +88,10 @@ pub struct ServerArgs {
         value_parser = room_name)]
     pub room: String,
 }
+
+/// `--rate-limit`: `None` is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit(pub Option<Limit>);
 
 impl ServerArgs {
     /// The server this describes.
@@ -118,6 +129,7 @@ impl ServerArgs {
                     expiry,
                 },
                 replay: self.replay.into(),
+                limit: self.rate_limit.0,
                 // The server knows the port when it has it.
                 discovery: None,
             },
@@ -142,6 +154,18 @@ impl ServerArgs {
             }
         }
     }
+}
+
+fn rate_limit(text: &str) -> Result<RateLimit, String> {
+    if text == "off" {
+        return Ok(RateLimit(None));
+    }
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(burst, rate)| Some((burst.parse().ok()?, rate.parse().ok()?)));
+    let limit = numbers.and_then(|(burst, rate)| Limit::new(burst, rate)).map(Some).map(RateLimit);
+    limit.ok_or_else(|| {
+        "write it as 20/10, for 20 lines at once and 10 a second after that, or as off".to_owned()
+    })
 }
 
 fn room_name(text: &str) -> Result<String, String> {
@@ -186,6 +210,28 @@ mod tests {
         assert_eq!(times("--nat --expiry 40s"), (15, 40));
         assert!(config("--nat --expiry 10s").unwrap_err().contains("--heartbeat 15s"));
         assert!(config("--heartbeat 10s").unwrap_err().contains("--expiry 10s"));
+    }
+
+    #[test]
+    fn members_are_limited_unless_that_is_switched_off() {
+        let limit = |options: &str| config(options).map(|config| config.hub.limit);
+        assert_eq!(limit(""), Ok(Some(Limit::USUAL)));
+        assert_eq!(limit("--rate-limit 3/1"), Ok(Limit::new(3, 1)));
+        assert_eq!(limit("--rate-limit off"), Ok(None));
+        for wrong in ["0/10", "20/0", "20", "20/10/5", "a/b", "-1/1", "70000/1", "none"] {
+            let error = limit(&format!("--rate-limit={wrong}")).unwrap_err();
+            assert!(error.contains("20/10"), "{error}");
+        }
+    }
+
+    #[test]
+    fn places_are_limited_and_both_limits_can_be_set() {
+        let places = |options| {
+            let capacity = config(options).unwrap().hub.capacity;
+            (capacity.peers, capacity.peers_per_ip)
+        };
+        assert_eq!(places(""), (256, 64));
+        assert_eq!(places("--max-peers 1000 --max-peers-per-ip 1000"), (1_000, 1_000));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The longest piece of input without a line end that is kept in memory, bytes.
 const MAX_INPUT: u64 = 64 * 1024;
-/// How long a client that wants to leave waits for the server to take what was typed.
+/// How long a client that wants to leave waits for the server to take what was typed, once it may be said.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// How long before it says that it waits.
@@ -48,12 +48,14 @@ pub(super) fn converse(
         End::Eof => stay,
         End::Closed => return,
     };
-    let deadline = Instant::now() + LAST_WORDS;
+    let backlog = driver.turn(|session, now| session.backlog(now.mono));
+    let patience = LAST_WORDS + Duration::from_secs(backlog.as_secs_f64().ceil() as u64);
+    let deadline = Instant::now() + patience;
     let settled =
         |session: &mut Session, _: Now| (session.is_closed() || session.is_settled()).then_some(());
     let soon = driver.wait_until(Some(Instant::now() + BREATH), settled);
     if soon.is_none() {
-        let seconds = LAST_WORDS.as_secs();
+        let seconds = patience.as_secs();
         let text = format!(
             "waiting up to {seconds} s for the server to take what was typed; Ctrl-C leaves at once"
         );
@@ -152,8 +154,8 @@ fn show_stats(driver: &Driver) -> bool {
 }
 
 fn change_mode(driver: &Driver, delivery: Option<Delivery>) -> bool {
-    let delivery = driver.turn(|session, _| {
-        delivery.inspect(|delivery| session.set_delivery(*delivery));
+    let delivery = driver.turn(|session, now| {
+        delivery.inspect(|delivery| session.set_delivery(*delivery, now));
         session.delivery()
     });
     let over_tcp = driver.turn(|session, _| session.report());

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 impl Hub {
     /// Takes in whatever a socket received. Nothing in it can make the hub fail.
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
+        self.now = now.mono;
         self.counters.received += 1;
         self.cookies.renew(&mut self.rng, now.mono);
         let datagram = match Datagram::decode(bytes) {
@@ -62,13 +63,18 @@ impl Hub {
         {
             return;
         }
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(link) = peer.link.as_datagrams() else { return };
-        if peer.closing.is_some() && datagram.frames().any(|f| matches!(f, Frame::Once { .. })) {
-            return; // it comes too late to be heard, so it must not be acknowledged
+        // What is sent once counts as heard with its acknowledgment. So all of it is, or nothing.
+        let once = datagram.frames().any(|frame| matches!(frame, Frame::Once { .. }));
+        let closing = self.peers.get(&id).is_none_or(|peer| peer.closing.is_some());
+        if once && (closing || self.holds_back(id, now.mono)) {
+            return self.shed(id, now.mono);
         }
+        let Some(link) = self.peers.get_mut(&id).and_then(|peer| peer.link.as_datagrams()) else {
+            return;
+        };
         if link.receive(datagram, bytes, now.mono) {
             self.registry.heard(id, now.mono);
+            while once && self.handle_next(id, now) {}
             self.handle_messages(id, now);
         }
         if !self.end_if_due(id, now.mono) {

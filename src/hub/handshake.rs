@@ -10,7 +10,8 @@
 //! ```
 
 use super::timers::Timer;
-use super::{Event, Hub, Peer, StreamId};
+use super::{Allowance, Event, Hub, Peer, StreamId};
+use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
@@ -156,10 +157,15 @@ impl Hub {
 
     /// The owner of a name is back while its old session still lives: nobody came or went.
     fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
+        let used = self.peers.get(&id).map(|peer| peer.allowance);
         self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, path, entrance, now);
+        // A new session is no new allowance.
+        if let (Some(peer), Some(used)) = (self.peers.get_mut(&id), used) {
+            peer.allowance = used;
+        }
         self.welcome(id, join, false);
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
@@ -182,6 +188,7 @@ impl Hub {
         self.nonces.insert(join.nonce, Some(id));
         let delivery = join.delivery;
         let nonce = join.nonce;
+        let allowance = Allowance::new(self.config.limit, now.mono);
         // A peer that takes over may still stand in the queue; then it stands there twice.
         self.peers.insert(
             id,
@@ -192,6 +199,7 @@ impl Hub {
                 timer: Timer::default(),
                 delivery,
                 nonce,
+                allowance,
                 closing: None,
                 too_slow: false,
                 dirty: false,
@@ -212,8 +220,8 @@ impl Hub {
             room: &self.config.room,
             heartbeat_ms: millis(self.config.heartbeat),
             expiry_ms: millis(self.config.capacity.expiry),
-            burst: 0,
-            rate: 0,
+            burst: self.config.limit.map_or(0, Limit::burst),
+            rate: self.config.limit.map_or(0, Limit::rate),
             peers: self.room.count() + u16::from(new),
             replay: u16::try_from(lines.len()).unwrap_or(u16::MAX),
             complete,
@@ -273,6 +281,10 @@ fn explain(why: Unavailable, nickname: &Nickname) -> (Refusal, String) {
         Unavailable::TooManyFromAddress => {
             (Refusal::TooManyFromAddress, "too many are here from your address already".to_owned())
         }
+        Unavailable::KeptOut(left) => (
+            Refusal::TooManyFromAddress,
+            format!("too much was said from your address: try again in {} s", left.as_secs() + 1),
+        ),
     }
 }
 

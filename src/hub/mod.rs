@@ -7,6 +7,7 @@
 //!                 └► a session:  datagrams.rs, by its path ─► link.receive ─► requests.rs ─► room
 //! handle_probe    ─► discovery.rs: here is a server
 //! handle_stream_* ─► streams.rs: the same for connections, without the challenge
+//!                    allowance.rs, pressure.rs: how fast may it speak? ─► later, or never
 //! room's posts ─► links of the recipients ─► poll_transmit
 //! ```
 //!
@@ -15,10 +16,12 @@
 //! `poll_transmit`, then sleep until `poll_timeout`. The hub never reads a clock, opens a socket,
 //! or spawns; the same calls with the same arguments give the same output.
 
+mod allowance;
 mod cookie;
 mod datagrams;
 mod discovery;
 mod handshake;
+mod pressure;
 mod requests;
 mod streams;
 #[cfg(test)]
@@ -27,13 +30,16 @@ mod timers;
 
 pub use streams::StreamId;
 
+use crate::bucket::Limit;
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, Transport, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Kind, Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
+use allowance::Allowance;
 use cookie::Cookies;
+use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -55,6 +61,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// Lines replayed to newcomers.
     pub replay: usize,
+    /// How fast a member may speak; none: as fast as it likes.
+    pub limit: Option<Limit>,
     /// The port where joins are taken, for those who look for servers; none: they get no answer.
     pub discovery: Option<u16>,
 }
@@ -144,6 +152,7 @@ struct Peer {
     /// How it wants chat lines delivered.
     delivery: Delivery,
     nonce: u64,
+    allowance: Allowance,
     /// It has said goodbye, or was told to go: forgotten at this time at the latest.
     closing: Option<Timestamp>,
     /// Something that must not be lost did not fit the queue: to be dropped.
@@ -212,6 +221,9 @@ pub struct Hub {
     /// Answers to those who have no session. At most one for each datagram that came in.
     stateless: VecDeque<(Path, Vec<u8>)>,
     streams: Streams,
+    pressure: Pressure,
+    /// The last moment it was told.
+    now: Timestamp,
     events: VecDeque<Event>,
     /// When a refusal was told last.
     refusal_told: Option<Timestamp>,
@@ -227,6 +239,7 @@ impl Hub {
             cookies: Cookies::new(&mut rng, now.mono),
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, now.wall),
+            pressure: Pressure::new(config.limit.is_none()),
             config,
             id: rng.next_u64(),
             rng,
@@ -238,6 +251,7 @@ impl Hub {
             timers: Timers::default(),
             stateless: VecDeque::new(),
             streams: Streams::default(),
+            now: now.mono,
             events: VecDeque::new(),
             refusal_told: None,
             shutting_down: false,
@@ -247,6 +261,7 @@ impl Hub {
 
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now.mono;
         while let Some(peer) = self.registry.expired(now.mono) {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
@@ -261,6 +276,7 @@ impl Hub {
             }
         }
         self.cut_off_waiting(now.mono);
+        self.read_on(now);
         self.deliver_posts();
     }
 
@@ -318,6 +334,7 @@ impl Hub {
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, &mut peer.timer, wake);
+                self.pressure.feel(id, peer, now.mono);
             }
             if sent {
                 let datagrams = Destination::Datagram(peer.path);
@@ -332,8 +349,9 @@ impl Hub {
         if !(self.stateless.is_empty() && self.dirty.is_empty() && self.events.is_empty()) {
             return Some(Timestamp::ZERO);
         }
-        let streams = self.streams.poll_timeout();
-        [self.timers.next(), self.registry.poll_timeout(), streams].into_iter().flatten().min()
+        let (streams, held) = (self.streams.poll_timeout(), self.held_until());
+        let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held];
+        timers.into_iter().flatten().min()
     }
 
     /// The counters so far.
@@ -357,15 +375,6 @@ impl Hub {
     /// Bytes of messages that wait for their peers to take them.
     pub fn queued_bytes(&self) -> usize {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
-    }
-
-    /// Carries out what a peer's link received.
-    fn handle_messages(&mut self, id: PeerId, now: Now) {
-        while let Some(received) =
-            self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received())
-        {
-            self.handle_message(id, &received.payload, now);
-        }
     }
 
     /// Gives the room's posts to the links of those they are for.
@@ -396,6 +405,7 @@ impl Hub {
     fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
         for (id, peer) in self.peers.iter_mut().filter(|(id, _)| Some(**id) != except) {
             self.counters.overflowed += u64::from(!peer.take(post));
+            self.pressure.feel(*id, peer, self.now);
             peer.touch(*id, &mut self.dirty);
         }
     }
@@ -403,6 +413,7 @@ impl Hub {
     fn deliver(&mut self, id: PeerId, post: &Post) {
         if let Some(peer) = self.peers.get_mut(&id) {
             self.counters.overflowed += u64::from(!peer.take(post));
+            self.pressure.feel(id, peer, self.now);
             peer.touch(id, &mut self.dirty);
         }
     }
@@ -415,6 +426,7 @@ impl Hub {
         let message = encode_message(&ServerMessage::Closing { reason, detail });
         let _ = peer.link.send_regardless(message.into());
         peer.closing = Some(now + LEAVE_TIMEOUT);
+        self.settle(id, reason, now);
         self.registry.retire(id);
         self.touch(id);
         self.announce_departure(id, reason);
@@ -422,6 +434,7 @@ impl Hub {
 
     /// Ends a session whose other end is not there any more.
     fn drop_peer(&mut self, id: PeerId, reason: LeaveReason, now: Timestamp) {
+        self.settle(id, reason, now);
         self.forget(id, true, now);
         self.announce_departure(id, reason);
     }
@@ -441,6 +454,7 @@ impl Hub {
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
+        self.pressure.forget(id);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
         self.spend_nonce(peer.nonce, now);

@@ -17,7 +17,11 @@ impl Hub {
         if self.peers.get(&id).is_none_or(|peer| peer.closing.is_some()) {
             return;
         }
-        match decode_message(payload) {
+        let message = decode_message(payload);
+        if !self.charge(id, message.as_ref().ok(), now.mono) {
+            return;
+        }
+        match message {
             Ok(ClientMessage::Say { number, sent, text }) => {
                 self.say(id, number, WallTime(sent), text, now.wall);
             }
@@ -36,6 +40,9 @@ impl Hub {
             Ok(ClientMessage::Who { number }) => self.tell_who(id, number, now.mono),
             Ok(ClientMessage::Ping { number, to }) => {
                 let to = self.peer_named(to);
+                if let Some(asked) = to.and_then(|to| self.peers.get_mut(&to)) {
+                    asked.allowance.asked();
+                }
                 self.room.ping(id, to, number);
             }
             Ok(ClientMessage::Pong { peer, number }) => {

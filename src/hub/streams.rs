@@ -81,12 +81,18 @@ impl Hub {
 
     /// A connection brought bytes.
     pub fn handle_stream_bytes(&mut self, id: StreamId, bytes: &[u8], now: Now) {
+        self.now = now.mono;
         if let Some(peer) = self.streams.joined.get(&id).copied() {
             self.handle_peer_bytes(peer, bytes, now);
         } else if let Some(waiting) = self.streams.waiting.remove(&id) {
             self.handle_waiting_bytes(id, waiting, bytes, now);
         }
         self.deliver_posts();
+    }
+
+    /// Whether this connection is to be read. What is not read does not come: its sender's kernel waits.
+    pub fn reads(&self, id: StreamId) -> bool {
+        self.streams.joined.get(&id).is_none_or(|peer| !self.pressure.holds(*peer))
     }
 
     /// All that was handed out for this connection has been taken by the kernel.

@@ -4,6 +4,7 @@
 mod attacks;
 
 use super::{Config, Counters, Destination, Event, Hub};
+use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
@@ -15,6 +16,8 @@ use crate::room::Past;
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+mod floods;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,10 @@ struct Room {
 
 impl Room {
     fn new(places: usize) -> Self {
+        Self::limited(places, None)
+    }
+
+    fn limited(places: usize, limit: Option<Limit>) -> Self {
         let now = Now { mono: Timestamp::from_micros(1_000_000), wall: WallTime(1_000_000) };
         let capacity = Capacity { peers: places, peers_per_ip: 64, expiry: 10 * SECOND };
         let config = Config {
@@ -49,6 +56,7 @@ impl Room {
             heartbeat: 2 * SECOND,
             capacity,
             replay: 10,
+            limit,
             discovery: Some(2428),
         };
         let hub = Hub::new(config, Past::default(), [1; 32], now);

@@ -49,6 +49,14 @@ impl Channel {
         }
     }
 
+    /// Whether there is a message from the other end.
+    pub fn has_received(&self) -> bool {
+        match self {
+            Self::Datagrams(link) => link.has_received(),
+            Self::Stream(link) => link.has_received(),
+        }
+    }
+
     /// The next message from the other end.
     pub fn poll_received(&mut self) -> Option<Received> {
         match self {

@@ -21,6 +21,8 @@ pub(super) struct Inbox {
     next: u64,
     /// Those above that were received: with the message, if it waits for its turn.
     ahead: BTreeMap<u64, Option<Waiting>>,
+    /// The largest window announced so far.
+    announced: Option<u64>,
 }
 
 /// What became of a reliable message.
@@ -34,8 +36,17 @@ pub(super) enum Placed {
 
 impl Inbox {
     /// The window to announce: the largest id this end has room for.
-    pub(super) fn window(&self) -> u16 {
-        (self.next + MESSAGE_WINDOW - 1) as u16
+    /// Those that were handed on and not read take room as well, as in TCP (RFC 9293 §3.8.6). What was
+    /// announced is not taken back.
+    pub(super) fn announce(&mut self, unread: usize) -> u16 {
+        let window = (self.next + MESSAGE_WINDOW - 1).saturating_sub(unread as u64);
+        let window = window.max(self.limit());
+        self.announced = Some(window);
+        window as u16
+    }
+
+    fn limit(&self) -> u64 {
+        self.announced.unwrap_or(MESSAGE_WINDOW - 1)
     }
 
     /// Takes in a reliable message and hands on whatever is ready.
@@ -51,7 +62,7 @@ impl Inbox {
         if id < self.next || self.ahead.contains_key(&id) {
             return Placed::Duplicate;
         }
-        if id >= self.next + MESSAGE_WINDOW {
+        if id > self.limit() {
             return Placed::OutsideWindow;
         }
         if ordered && id > self.next {
@@ -110,8 +121,22 @@ mod tests {
     #[test]
     fn nothing_beyond_the_window_is_kept() {
         let mut inbox = Inbox::default();
-        assert_eq!(inbox.window(), 255);
+        assert_eq!(inbox.announce(0), 255);
         assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
         assert_eq!(receive(&mut inbox, 255, true, 0), (Placed::New, vec![]));
+    }
+
+    #[test]
+    fn the_window_opens_as_messages_are_read_and_never_closes() {
+        let mut inbox = Inbox::default();
+        for id in 0..10 {
+            receive(&mut inbox, id, true, 0);
+        }
+        assert_eq!(inbox.announce(10), 255);
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!((inbox.announce(7), inbox.announce(9)), (258, 258));
+        assert_eq!(receive(&mut inbox, 258, true, 0), (Placed::New, vec![]));
+        assert_eq!(receive(&mut inbox, 259, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(inbox.announce(0), 265);
     }
 }

@@ -267,7 +267,12 @@ impl Link {
         true
     }
 
-    /// The next message from the other end.
+    /// Whether there is a message from the other end.
+    pub fn has_received(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// The next message from the other end. Until it is taken it counts against the window.
     pub fn poll_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }

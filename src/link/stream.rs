@@ -141,6 +141,11 @@ impl StreamLink {
         Ok(())
     }
 
+    /// Whether there is a message from the other end.
+    pub fn has_received(&self) -> bool {
+        !self.received.is_empty()
+    }
+
     /// The next message from the other end.
     pub fn poll_received(&mut self) -> Option<Received> {
         self.received.pop_front()

@@ -199,7 +199,7 @@ impl Link {
             session: self.session,
             sequence: self.recovery.next_sequence() as u32,
             timestamp: now.low_bits(),
-            window: self.inbox.window(),
+            window: self.inbox.announce(self.received.len()),
             ..Header::default()
         };
         if let Some((ack, bitmap, delay)) = self.arrivals.acknowledge(now) {

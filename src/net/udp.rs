@@ -14,9 +14,7 @@ use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-#[cfg(target_os = "linux")]
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
@@ -49,6 +47,8 @@ pub struct Socket {
     /// The kernel takes several datagrams at once, as far as is known.
     #[cfg(target_os = "linux")]
     segments: AtomicBool,
+    /// The last call to the kernel left nothing behind: the next one is spared.
+    drained: AtomicBool,
     /// Datagrams that found the receive buffer full, as far as the kernel has said.
     overflowed: AtomicU32,
 }
@@ -96,7 +96,8 @@ impl Socket {
         &self,
         incoming: &'i mut Incoming,
     ) -> io::Result<Option<(SocketAddr, &'i [u8])>> {
-        if incoming.is_empty() && (incoming.take_drained() || !self.fill(incoming)?) {
+        let drained = incoming.is_empty() && self.drained.swap(false, Ordering::Relaxed);
+        if drained || (incoming.is_empty() && !self.fill(incoming)?) {
             return Ok(None);
         }
         Ok(incoming.next())
@@ -176,6 +177,7 @@ impl Socket {
             v6,
             #[cfg(target_os = "linux")]
             segments: AtomicBool::new(true),
+            drained: AtomicBool::new(false),
             overflowed: AtomicU32::new(0),
         }
     }
@@ -209,7 +211,7 @@ impl Socket {
         loop {
             match self.read(incoming) {
                 Ok(()) => {
-                    incoming.filled();
+                    self.drained.store(incoming.is_short(), Ordering::Relaxed);
                     return Ok(true);
                 }
                 Err(error) => match error.kind() {

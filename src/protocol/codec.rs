@@ -13,6 +13,8 @@ use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use serde::{Deserialize, Serialize};
 
+/// Room for most messages, so that few have to be moved while they are written.
+const USUAL_MESSAGE: usize = 128;
 const CHECKSUM: std::ops::Range<usize> = 4..8;
 const BINCODE: Configuration<BigEndian, Varint, Limit<MAX_DATAGRAM>> =
     bincode::config::standard().with_big_endian().with_limit();
@@ -135,7 +137,11 @@ pub fn decode_message<'a, M: Deserialize<'a> + Serialize>(
 /// Writes a message for a frame to carry.
 pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
     // Numbers, texts and bytes always encode. What is too long for a datagram, the link refuses.
-    bincode::serde::encode_to_vec(message, BINCODE).unwrap_or_default()
+    let mut bytes = Vec::with_capacity(USUAL_MESSAGE);
+    match bincode::serde::encode_into_std_write(message, &mut bytes, BINCODE) {
+        Ok(_) => bytes,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Reads one frame that must fill `bytes`.

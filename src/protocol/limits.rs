@@ -74,6 +74,14 @@ pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
 
+/// Lines that a peer with a limit has on their way unsettled, at most.
+pub const MAX_UNSETTLED: usize = 64;
+/// Messages above its limit that a peer is forgiven. One that keeps to the limit, and to
+/// [`MAX_UNSETTLED`], cannot come so far, however the network bunches them.
+pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
+/// Who was dropped for flooding is not let in again from that IP address for this long.
+pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
+
 /// Lines replayed to whoever joins.
 pub const REPLAY_LINES: usize = 10;
 /// Lines the server keeps in memory, for those who come back.

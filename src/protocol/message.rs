@@ -66,6 +66,8 @@ pub enum LeaveReason {
     Timeout,
     /// The server is closing.
     Shutdown,
+    /// It said far more than it may, and did not wait when it was told to.
+    Flood,
 }
 
 /// What the server says.
@@ -88,9 +90,9 @@ pub enum ServerMessage<'a> {
         heartbeat_ms: u32,
         /// A client not heard for this long is gone, milliseconds.
         expiry_ms: u32,
-        /// Lines a client may send at once; 0: no limit.
+        /// Messages a client may send at once; 0: no limit.
         burst: u16,
-        /// Lines a second a client may send after that; 0: no limit.
+        /// Messages a second a client may send after that; 0: no limit.
         rate: u16,
         /// How many are here, this client included.
         peers: u16,
@@ -251,5 +253,10 @@ pub enum ServerMessage<'a> {
         number: u16,
         /// The nickname of the one who answered; empty: nobody of that name is here.
         from: &'a str,
+    },
+    /// 15: say nothing for a while.
+    Slow {
+        /// For so long from now on, milliseconds.
+        wait_ms: u16,
     },
 }

@@ -250,6 +250,7 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
             "quit" => "Quit",
             "timeout" => "Timeout",
             "shutdown" => "Shutdown",
+            "flood" => "Flood",
             other => other,
         };
         self.step(from, Traced::Name(name, number), loose);

@@ -11,7 +11,7 @@ use crate::net::{
 };
 use crate::registry::Path;
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// See the module.
@@ -28,6 +28,8 @@ pub(super) struct Doors {
     watch: Watch,
     /// Connections wait that could not be taken.
     starved: bool,
+    /// Connections that the hub does not want to be read at the moment.
+    unread: BTreeSet<u64>,
 }
 
 /// Room for what comes in.
@@ -49,6 +51,7 @@ impl Doors {
             no_delay: config.no_delay,
             watch: poller.watch().map_err(Error::Poll)?,
             starved: false,
+            unread: BTreeSet::new(),
         };
         for (index, address) in config.bind.iter().enumerate() {
             let (mut socket, listener) = open_pair(*address, config.tcp)?;
@@ -186,6 +189,16 @@ impl Doors {
         }
     }
 
+    /// The connections that the hub wants to be read again. Nobody else says so: what is there was there.
+    pub(super) fn readable(&mut self, hub: &Hub) -> impl Iterator<Item = usize> {
+        let again: Vec<_> =
+            self.unread.iter().copied().filter(|index| hub.reads(StreamId(*index))).collect();
+        for index in &again {
+            self.unread.remove(index);
+        }
+        again.into_iter().map(|index| index as usize)
+    }
+
     /// Takes a batch of connections. True when there may be more.
     fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
         for _ in 0..BATCH {
@@ -231,6 +244,10 @@ impl Doors {
             hub.handle_stream_writable(id, clock.now());
         }
         for _ in 0..BATCH {
+            if !hub.reads(id) {
+                self.unread.insert(index);
+                return false;
+            }
             match stream.read(buffer) {
                 Reading::Bytes => hub.handle_stream_bytes(id, buffer, clock.now()),
                 Reading::Nothing => return false,

@@ -192,6 +192,7 @@ impl Server {
             }
             self.hub.handle_timeout(now);
             self.flush(&mut buffer, now);
+            backlog.extend(self.doors.readable(&self.hub));
             let closing = self.hub.is_finished();
             self.drops.report(&self.hub.counters(), now.mono, closing);
         }
@@ -244,6 +245,7 @@ fn report(event: &Event) {
                 LeaveReason::Quit => "",
                 LeaveReason::Timeout => " (timed out)",
                 LeaveReason::Shutdown => " (closing)",
+                LeaveReason::Flood => " (flooded the room)",
             };
             log::info!("{nickname} left{how}, {peers} here");
         }

@@ -60,8 +60,10 @@ pub(crate) struct Record {
     /// How long the log was at its last welcome before it saw a line.
     since: usize,
     peers: Option<u16>,
-    /// By tag of the sender.
-    delivered: BTreeMap<String, u64>,
+    /// By tag of the sender: how long each line was on its way, as far as the clocks agree, microseconds.
+    delivered: BTreeMap<String, Vec<i64>>,
+    /// The id of its last session.
+    pub(crate) session: Option<u64>,
     /// By nickname of the sender.
     gaps: BTreeMap<String, u64>,
     pub(crate) departed: BTreeMap<String, LeaveReason>,
@@ -88,6 +90,7 @@ impl Record {
             since: 0,
             peers: None,
             delivered: BTreeMap::new(),
+            session: None,
             gaps: BTreeMap::new(),
             departed: BTreeMap::new(),
             closed: None,
@@ -113,15 +116,21 @@ impl Record {
 
     /// What this process saw and lost of everything the other one said.
     pub(crate) fn account(&self, sender: &Record) -> (u64, u64) {
-        let count = |map: &BTreeMap<String, u64>, key: &str| map.get(key).copied().unwrap_or(0);
-        (count(&self.delivered, &sender.tag), count(&self.gaps, &sender.nickname))
+        let missing = self.gaps.get(&sender.nickname).copied().unwrap_or(0);
+        (self.latencies(sender).len() as u64, missing)
+    }
+
+    /// How long what the other one said was on its way to this one.
+    pub(crate) fn latencies(&self, sender: &Record) -> &[i64] {
+        self.delivered.get(&sender.tag).map_or(&[], Vec::as_slice)
     }
 
     /// Looks at one event of the session as it happens.
     pub(crate) fn observe(&mut self, event: &Event, log: &Log) {
         assert_eq!(self.closed, None, "{} goes on after the end: {event:?}", self.tag);
         match event {
-            Event::Welcome { peers, again, .. } => {
+            Event::Welcome { peers, again, session, .. } => {
+                self.session = Some(*session);
                 assert_eq!(*again, self.welcomes > 0, "{} mistakes a return", self.tag);
                 if self.last_position.is_none() {
                     self.since = log.lines.len();
@@ -146,10 +155,11 @@ impl Record {
                     ),
                 }
             }
-            Event::Message { id, from, text, .. } => {
+            Event::Message { id, from, text, transit, .. } => {
                 assert!(!self.own.contains_key(text), "{} got its own {text:?}", self.tag);
                 self.show(log.find(*id, from, text), log);
-                *self.delivered.entry(tag_of(text).to_owned()).or_default() += 1;
+                let delivered = self.delivered.entry(tag_of(text).to_owned()).or_default();
+                delivered.push(transit.unwrap_or_default());
             }
             Event::History { id, from, text } => self.show(log.find(*id, from, text), log),
             Event::Gap { from, missing } => *self.gaps.entry(from.clone()).or_default() += missing,

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Datagrams that wait before a narrow line at most.
+const MAX_WAITING: u32 = 60;
+
 /// What a network does to datagrams, each chance in a thousand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Impairment {
@@ -54,6 +57,10 @@ pub(crate) struct Network {
     pub(crate) impairment: Impairment,
     /// Nothing passes from or to these.
     pub(crate) cut_off: BTreeSet<SocketAddr>,
+    /// Nothing arrives before: it is kept, and comes all at once.
+    pub(crate) held_until: Timestamp,
+    /// Lines that take a while for each datagram, and when they will have taken the last one.
+    pub(crate) bottlenecks: BTreeMap<SocketAddr, (Duration, Timestamp)>,
     /// Nothing longer than this passes from or to these, and nobody is told (RFC 2923, 2.1).
     pub(crate) narrow: BTreeMap<SocketAddr, usize>,
     /// By arrival, then by departure.
@@ -70,6 +77,8 @@ impl Network {
         Self {
             impairment,
             cut_off: BTreeSet::new(),
+            held_until: Timestamp::ZERO,
+            bottlenecks: BTreeMap::new(),
             narrow: BTreeMap::new(),
             under_way: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -94,9 +103,16 @@ impl Network {
             if dice.chance(self.impairment.corrupt) {
                 damage(&mut packet.bytes, dice);
             }
-            let arrival = now + self.impairment.delay + dice.within(self.impairment.jitter);
+            if let Some((each, free)) = self.bottlenecks.get_mut(&packet.to) {
+                if free.since(now) > *each * MAX_WAITING {
+                    continue;
+                }
+                *free = now.max(*free) + *each;
+            }
+            let queued = self.bottlenecks.get(&packet.to).map_or(now, |(_, free)| *free);
+            let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
-            self.under_way.insert((arrival, self.sent), packet);
+            self.under_way.insert((arrival.max(self.held_until), self.sent), packet);
         }
     }
 

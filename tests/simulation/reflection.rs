@@ -17,7 +17,14 @@ pub(crate) fn two_servers(seed: u64) {
     let capacity = Capacity { peers: 16, peers_per_ip: 16, expiry: EXPIRY };
     let mut hubs = [0, 1].map(|_| {
         let (room, heartbeat) = ("lab".to_owned(), 2 * SECOND);
-        let config = hub::Config { room, heartbeat, capacity, replay: 10, discovery: Some(2428) };
+        let config = hub::Config {
+            room,
+            heartbeat,
+            capacity,
+            replay: 10,
+            limit: None,
+            discovery: Some(2428),
+        };
         Hub::new(config, Past::default(), dice.seed(), now)
     });
     let path = Path { local: 0, remote: ([10, 0, 0, 1], 2428).into() };

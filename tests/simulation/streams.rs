@@ -116,6 +116,11 @@ impl World {
         }
     }
 
+    /// The server reads nothing any more, or again.
+    pub(crate) fn stall_all(&mut self, stalled: bool) {
+        self.wires.all().for_each(|wire| wire.stall(End::Server, stalled));
+    }
+
     /// A connection breaks for no reason that its ends could see.
     pub(crate) fn break_off(&mut self, client: usize) {
         let (wires, mut weather) = self.wires();
@@ -128,7 +133,11 @@ impl World {
     pub(crate) fn next_signal(&self) -> Option<(Timestamp, u64, End)> {
         let cut_off = &self.network.cut_off;
         let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
-        self.wires.next_arrival(|wire, end| {
+        let hub = self.server.hub.as_ref();
+        self.wires.next_arrival(|id, wire, end| {
+            if end == End::Server && hub.is_some_and(|hub| !hub.reads(StreamId(id))) {
+                return false;
+            }
             let cut = cut_off.contains(&wire.address) || cut_off.contains(&self.server.address);
             !cut && (end == End::Server || !stopped(wire))
         })

@@ -7,8 +7,8 @@ use crate::scenarios::{
 };
 use crate::wires::End;
 use crate::world::World;
-use chatagram::protocol::LeaveReason;
 use chatagram::protocol::limits::MAX_QUEUE_BYTES;
+use chatagram::protocol::{Delivery, LeaveReason};
 
 /// Every delivery and both transports in one room, and nothing but a bad network.
 pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
@@ -21,6 +21,7 @@ pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
 pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = room(&mut dice, seed, verbose);
+    world.limit(None); // they talk faster than people do
     everybody_comes(&mut world);
     let victim = dice.below(world.clients.len());
     let deaf = dice.chance(300);
@@ -28,7 +29,10 @@ pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
         true => world.stall(victim, true),
         false => world.clients[victim].stopped = true,
     }
-    let flooded = dice.chance(100);
+    // Of who sends each line once, some would be shed while the others' queues are looked at.
+    let speaker = usize::from(victim == 0);
+    let reliable = world.clients[speaker].record.delivery != Delivery::Unreliable;
+    let flooded = dice.chance(100) && reliable;
     if flooded {
         (0..4).for_each(|_| flood(&mut world, victim));
     }

@@ -186,6 +186,16 @@ impl Wire {
         }
     }
 
+    /// The buffers towards the client have at least this size.
+    pub(crate) fn widen(&mut self, capacity: usize) {
+        self.to_client.capacity = self.to_client.capacity.max(capacity);
+    }
+
+    /// Whether the kernel has taken all that was written.
+    pub(crate) fn is_clear(&mut self, to: End) -> bool {
+        self.pipe(to).unsent.is_empty()
+    }
+
     pub(crate) fn stall(&mut self, to: End, stalled: bool) {
         self.pipe(to).stalled = stalled;
     }
@@ -252,12 +262,12 @@ impl Wires {
     /// `passes` is not true.
     pub(crate) fn next_arrival(
         &self,
-        passes: impl Fn(&Wire, End) -> bool,
+        passes: impl Fn(u64, &Wire, End) -> bool,
     ) -> Option<(Timestamp, u64, End)> {
         let ends = self.wires.iter().flat_map(|(id, wire)| {
             [End::Server, End::Client].into_iter().map(move |end| (*id, wire, end))
         });
-        let passing = ends.filter(|(_, wire, end)| passes(wire, *end));
+        let passing = ends.filter(|(id, wire, end)| passes(*id, wire, *end));
         let next = passing.filter_map(|(id, wire, end)| Some((wire.next(end)?, id, end)));
         next.min_by_key(|(at, ..)| *at)
     }

@@ -7,6 +7,7 @@ use crate::dice::Dice;
 use crate::guard::Guard;
 use crate::network::{Impairment, Network, Packet};
 use crate::wires::Wires;
+use chatagram::bucket::Limit;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
 use chatagram::protocol::Delivery;
@@ -69,6 +70,7 @@ impl World {
                     heartbeat,
                     capacity,
                     replay: 10,
+                    limit: Some(Limit::USUAL),
                     discovery: Some(2428),
                 },
                 history: Vec::new(),
@@ -86,6 +88,12 @@ impl World {
         };
         world.start_server();
         world
+    }
+
+    /// Another server, with this limit for each member.
+    pub(crate) fn limit(&mut self, limit: Option<Limit>) {
+        self.server.config.limit = limit;
+        self.start_server();
     }
 
     /// Starts the server with whatever its history has.

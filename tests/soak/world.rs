@@ -4,6 +4,7 @@
 
 use crate::dice::Dice;
 use crate::heap::{Part, on_account_of};
+use chatagram::bucket::Limit;
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub};
 use chatagram::protocol::Delivery;
@@ -73,6 +74,7 @@ impl World {
             heartbeat: Duration::from_secs(2),
             capacity,
             replay: 10,
+            limit: Some(Limit::USUAL),
             discovery: None,
         };
         let old = |id| Line { id: WallTime(id), from: "old".to_owned(), text: text(id) };

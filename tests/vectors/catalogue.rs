@@ -409,6 +409,21 @@ fn server_messages() -> Vec<Vector> {
         complete: false,
         latest: 1_795_000_000_000_000,
     };
+    let limited = ServerMessage::Welcome {
+        nonce: NONCE,
+        peer: 0,
+        token: TOKEN,
+        nickname: "alice",
+        room: "chatagram",
+        heartbeat_ms: 2_000,
+        expiry_ms: 10_000,
+        burst: 20,
+        rate: 10,
+        peers: 2,
+        replay: 1,
+        complete: false,
+        latest: 1_795_000_000_000_000,
+    };
     let line = |upstream, text| ServerMessage::Line {
         id: NOON + 2,
         upstream,
@@ -443,6 +458,11 @@ fn server_messages() -> Vec<Vector> {
             "left-shutdown",
             "Bob is told to go.",
             server_message(&left(0, LeaveReason::Shutdown)),
+        ),
+        vector(
+            "left-flood",
+            "Bob said too much too fast, and did not wait.",
+            server_message(&left(1, LeaveReason::Flood)),
         ),
         vector("line", "A line, 1.5 ms after it was typed.", server_message(&line(1_500, text))),
         vector(
@@ -508,6 +528,14 @@ fn server_messages() -> Vec<Vector> {
             }),
         ),
         vector(
+            "closing-flood",
+            "The client said too much too fast, and did not wait.",
+            server_message(&ServerMessage::Closing {
+                reason: LeaveReason::Flood,
+                detail: "dropped for flooding",
+            }),
+        ),
+        vector(
             "about",
             "Bob is on UDP, 48.5 ms away; 3 of 200 datagrams to him were lost.",
             server_message(&about),
@@ -544,6 +572,16 @@ fn server_messages() -> Vec<Vector> {
             "ponged-nobody",
             "Nobody of that name is here.",
             server_message(&ServerMessage::Ponged { number: 2, from: "" }),
+        ),
+        vector(
+            "welcome-limited",
+            "20 messages at once, and 10 a second after that.",
+            server_message(&limited),
+        ),
+        vector(
+            "slow",
+            "Say nothing for 1.5 s.",
+            server_message(&ServerMessage::Slow { wait_ms: 1_500 }),
         ),
     ]
 }

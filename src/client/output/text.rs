@@ -35,6 +35,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
         Event::Left { nickname, peers, reason } => {
             let how = match reason {
                 LeaveReason::Timeout => " (timed out)",
+                LeaveReason::Flood => " (flooded the room)",
                 LeaveReason::Quit | LeaveReason::Shutdown => "",
             };
             notice(format!("* {nickname} left{how}, {peers} here"))

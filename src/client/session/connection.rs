@@ -42,7 +42,7 @@ impl Session {
         } else {
             self.handle_link_bytes(bytes, now);
         }
-        self.send_waiting();
+        self.send_waiting(now.mono);
     }
 
     /// There is no connection any more, or there never was one.

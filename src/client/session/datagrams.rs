@@ -36,7 +36,7 @@ impl Session {
             self.established = Some(Established::new(link, from, now.mono));
             self.handle_session(&datagram, bytes.len(), now);
         }
-        self.send_waiting();
+        self.send_waiting(now.mono);
     }
 
     fn handle_undecodable(&mut self, from: SocketAddr, bytes: &[u8], error: DecodeError) {

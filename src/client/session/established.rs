@@ -4,6 +4,7 @@
 use super::attempt::SHORTEST_HEARTBEAT;
 use super::event::{CloseReason, Event};
 use super::{Session, Transport, lines::Unconfirmed};
+use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{QUIET, SILENT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
@@ -100,7 +101,7 @@ impl Session {
             Err(error) => return log::debug!("ignored a message of the server: {error}"),
         };
         match message {
-            ServerMessage::Welcome { .. } => self.welcome(&message),
+            ServerMessage::Welcome { .. } => self.welcome(&message, now),
             ServerMessage::Present { peer, nickname, next } => {
                 let nickname = clean(nickname).into_owned();
                 self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
@@ -172,11 +173,12 @@ impl Session {
             ServerMessage::About { .. } => self.about(&message),
             ServerMessage::Pinged { peer, number } => self.pinged(peer, number),
             ServerMessage::Ponged { number, from } => self.ponged(number, from, now),
+            ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),
             ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
         }
     }
 
-    fn welcome(&mut self, message: &ServerMessage<'_>) {
+    fn welcome(&mut self, message: &ServerMessage<'_>, now: Now) {
         let Some(established) = &mut self.established else { return };
         let ServerMessage::Welcome {
             token,
@@ -184,6 +186,8 @@ impl Session {
             room,
             heartbeat_ms,
             expiry_ms,
+            burst,
+            rate,
             peers,
             replay,
             complete,
@@ -204,6 +208,7 @@ impl Session {
         established.latest = WallTime(latest);
         self.incomplete |= !complete;
         self.gaps.start_over(complete);
+        self.pacing.limit(Limit::new(burst, rate), now.mono);
         if let Some(stream) = established.link.as_stream() {
             stream.set_heartbeat(heartbeat.max(SHORTEST_HEARTBEAT));
         }

@@ -39,6 +39,16 @@ impl OwnLines {
         self.waiting.is_empty()
     }
 
+    /// Lines no session was given yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.waiting.iter().filter(|line| !line.sent).count()
+    }
+
+    /// Lines sent that nothing is known of.
+    pub(super) fn unanswered(&self) -> usize {
+        self.waiting.len() - self.unsent()
+    }
+
     /// The number the next line for the room will have that no session was given yet.
     pub(super) fn next_unsent(&self) -> u16 {
         let mut unsent = self.waiting.iter().filter(|line| line.to.is_none() && !line.sent);

@@ -20,6 +20,7 @@ mod established;
 mod event;
 mod gaps;
 mod lines;
+mod pacing;
 mod questions;
 mod seen;
 
@@ -38,6 +39,7 @@ use connection::Connection;
 use established::Established;
 use gaps::Gaps;
 use lines::{OwnLines, Unconfirmed};
+use pacing::Pacing;
 use questions::Questions;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -82,6 +84,9 @@ pub struct Session {
     nickname: Option<String>,
     token: Option<Token>,
     own: OwnLines,
+    pacing: Pacing,
+    /// The server does not know yet how lines are to be delivered.
+    undeclared: bool,
     /// Since the last replay that was told to its end, the server once had not all that was said: a
     /// replay that was cut off, though the next one may lack nothing of what came later.
     incomplete: bool,
@@ -115,6 +120,8 @@ impl Session {
             nickname: None,
             token: None,
             own: OwnLines::default(),
+            pacing: Pacing::default(),
+            undeclared: false,
             incomplete: false,
             seen,
             gaps: Gaps::default(),
@@ -152,17 +159,10 @@ impl Session {
     }
 
     /// From now on chat lines travel like this, both ways. Over TCP that changes nothing.
-    pub fn set_delivery(&mut self, delivery: Delivery) {
+    pub fn set_delivery(&mut self, delivery: Delivery, now: Now) {
         self.config.delivery = delivery;
-        if let Some(established) = &mut self.established {
-            let message = encode_message(&ClientMessage::Deliver(delivery));
-            if established.link.send(message.into(), Delivery::ReliableOrdered, None).is_err() {
-                let message = "the server takes nothing at the moment: until the next join, what \
-                               comes from it travels as before"
-                    .to_owned();
-                self.events.push_back(Event::Error { message });
-            }
-        }
+        self.undeclared = true;
+        self.send_waiting(now.mono);
     }
 
     /// How chat lines travel.
@@ -243,7 +243,7 @@ impl Session {
         self.check_questions(now);
         self.check_attempt(now);
         self.connect_if_due(now);
-        self.send_waiting();
+        self.send_waiting(now.mono);
     }
 
     /// Puts the next datagrams into `buffer` and says where they go: each of them has
@@ -281,6 +281,7 @@ impl Session {
                 .filter(|_| self.attempt.is_none() && self.leaving.is_none())
                 .map(Established::liveness_check),
             self.attempt.as_ref().map(|attempt| attempt.timeout(self.config.give_up)),
+            self.line_due(),
             self.gaps.timeout(),
             self.questions.timeout(),
         ]
@@ -303,21 +304,31 @@ impl Session {
                 self.own.push(to, piece, now.wall);
             }
         }
-        self.send_waiting();
+        self.send_waiting(now.mono);
+        self.tell_backlog(now.mono);
         Ok(())
     }
 
-    /// Gives the link what was typed before there was one, or before it had room.
-    fn send_waiting(&mut self) {
+    /// Gives the link what was typed before there was one, before it had room, or before the server
+    /// wanted it.
+    fn send_waiting(&mut self, now: Timestamp) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
         if self.leaving.is_some() || self.closed {
             return;
         }
+        if self.undeclared && self.pacing.may_ask(now) {
+            let message = encode_message(&ClientMessage::Deliver(self.config.delivery));
+            let outcome = established.link.send(message.into(), Delivery::ReliableOrdered, None);
+            self.undeclared = outcome.is_err();
+            self.pacing.said(now);
+        }
         while !established.link.is_full()
+            && self.pacing.ready(self.own.unanswered()).is_some_and(|ready| ready <= now)
             && let Some((line, message)) = self.own.send_next()
         {
+            self.pacing.said(now);
             self.text_sent += line.text.len() as u64;
             let (delivery, tag) = match line.to {
                 None => (self.config.delivery, Some(u64::from(line.number))),

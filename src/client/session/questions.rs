@@ -7,8 +7,8 @@ use crate::time::{Now, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Unanswered pings at once; who asks more forgets the oldest.
-const MOST_PINGS: usize = 16;
+/// Unanswered pings at once.
+const MOST_PINGS: usize = 8;
 
 /// A peer as the server sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl Session {
     /// Asks who is here and how they are: [`Event::Who`] answers. Who asks again meanwhile gets one
     /// answer. False without a connection.
     pub fn ask_who(&mut self, now: Now) -> bool {
-        if self.questions.who.is_some() {
+        if self.questions.who.is_some() || self.asks_too_much(now) {
             return true;
         }
         let number = self.questions.number();
-        if !self.ask(&ClientMessage::Who { number }, Delivery::ReliableOrdered) {
+        if !self.ask(&ClientMessage::Who { number }, Delivery::ReliableOrdered, now) {
             return false;
         }
         let until = now.mono + ANSWER_TIMEOUT;
@@ -88,21 +88,30 @@ impl Session {
     /// Measures the way to a peer and back: [`Event::Pong`] answers. Question and answer are sent once,
     /// so what is lost is not waited for longer than 5 s. False without a connection.
     pub fn ping(&mut self, to: &str, now: Now) -> bool {
+        if self.questions.pings.len() >= MOST_PINGS {
+            let message = format!("not asked: {MOST_PINGS} pings are unanswered already");
+            self.events.push_back(Event::Error { message });
+            return true;
+        }
+        if self.asks_too_much(now) {
+            return true;
+        }
         let to = clean(&to[..to.floor_char_boundary(MAX_NAME)]).into_owned();
         let number = self.questions.number();
-        if !self.ask(&ClientMessage::Ping { number, to: &to }, Delivery::Unreliable) {
+        if !self.ask(&ClientMessage::Ping { number, to: &to }, Delivery::Unreliable, now) {
             return false;
         }
         self.questions.pings.push_back(Ping { number, to, asked: now.mono });
-        if self.questions.pings.len() > MOST_PINGS {
-            self.questions.pings.pop_front();
-        }
         true
     }
 
-    /// Answers somebody else's ping.
+    /// Answers somebody else's ping. That is not limited: who asks is.
     pub(super) fn pinged(&mut self, peer: u16, number: u16) {
-        self.ask(&ClientMessage::Pong { peer, number }, Delivery::Unreliable);
+        let answer = ClientMessage::Pong { peer, number };
+        if let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) {
+            let _ =
+                established.link.send(encode_message(&answer).into(), Delivery::Unreliable, None);
+        }
     }
 
     pub(super) fn ponged(&mut self, number: u16, from: &str, now: Now) {
@@ -184,10 +193,25 @@ impl Session {
         self.events.push_back(Event::Who { peers });
     }
 
-    fn ask(&mut self, question: &ClientMessage<'_>, delivery: Delivery) -> bool {
+    fn ask(&mut self, question: &ClientMessage<'_>, delivery: Delivery, now: Now) -> bool {
         let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
             return false;
         };
-        established.link.send(encode_message(question).into(), delivery, None).is_ok()
+        let asked = established.link.send(encode_message(question).into(), delivery, None).is_ok();
+        if asked {
+            self.pacing.said(now.mono);
+        }
+        asked
+    }
+
+    /// Whether the server would mind another question, and the user is told so.
+    fn asks_too_much(&mut self, now: Now) -> bool {
+        if self.pacing.may_ask(now.mono) {
+            return false;
+        }
+        let message =
+            "not asked: the server takes no more at once; ask again in a moment".to_owned();
+        self.events.push_back(Event::Error { message });
+        true
     }
 }

@@ -53,6 +53,7 @@ fn room(job: &Job<'_>) -> server::Config {
             heartbeat: Duration::from_secs(2),
             capacity: Capacity { peers, peers_per_ip: peers, expiry: Duration::from_secs(10) },
             replay: 0,
+            limit: None,
             discovery: None,
         },
     }

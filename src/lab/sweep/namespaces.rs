@@ -68,7 +68,15 @@ fn serve(config: &Config) -> Command {
     command.arg("server").arg("--bind").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
     // The groups a server is found by would be packets among those that are counted.
     command.args(["--no-history", "--no-discovery"]);
-    command.args(["-q", "--max-peers", &peers, "--max-peers-per-ip", &peers]);
+    command.args([
+        "-q",
+        "--max-peers",
+        &peers,
+        "--max-peers-per-ip",
+        &peers,
+        "--rate-limit",
+        "off",
+    ]);
     command
 }
 

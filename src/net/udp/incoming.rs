@@ -18,8 +18,6 @@ pub struct Incoming {
     /// The message that is next, and where in it.
     next: usize,
     offset: usize,
-    /// The last system call left nothing behind.
-    drained: bool,
 }
 
 /// One or more datagrams of one sender, one after another.
@@ -39,7 +37,6 @@ impl Default for Incoming {
             messages: Vec::with_capacity(SLOTS),
             next: 0,
             offset: 0,
-            drained: false,
         }
     }
 }
@@ -61,11 +58,6 @@ impl Incoming {
         Some((canonical(from), &self.slots[slot + start..slot + end]))
     }
 
-    /// Whether the socket had nothing left, the last time it was read. Says so once.
-    pub(super) fn take_drained(&mut self) -> bool {
-        std::mem::take(&mut self.drained)
-    }
-
     /// Room to read into, and a list for what came; what was there is gone.
     pub(super) fn room(&mut self) -> (&mut [u8], &mut Vec<Message>) {
         self.messages.clear();
@@ -73,8 +65,8 @@ impl Incoming {
         (&mut self.slots, &mut self.messages)
     }
 
-    /// Room was given, and what came is in it.
-    pub(super) fn filled(&mut self) {
-        self.drained = self.messages.len() < SLOTS;
+    /// Whether what was read last is all there was.
+    pub(super) fn is_short(&self) -> bool {
+        self.messages.len() < SLOTS
     }
 }

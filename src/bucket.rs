@@ -1,0 +1,143 @@
+//! How fast a peer may speak: a token bucket, kept by both ends. The client waits for it, the server
+//! counts with it.
+//!
+//! A bucket is one moment, the one at which it will be full (the virtual scheduling form of the generic
+//! cell rate algorithm, ITU-T I.371): a message moves it on by one interval, and the time that passes
+//! brings it nearer. Nothing is rounded, and nothing has to be refilled.
+
+use crate::protocol::limits::FLOOD_TOLERANCE;
+use crate::time::Timestamp;
+use std::time::Duration;
+
+/// So many messages at once, then so many a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    burst: u16,
+    rate: u16,
+}
+
+impl Limit {
+    /// What a server allows unless it is told otherwise.
+    pub const USUAL: Self = Self { burst: 20, rate: 10 };
+
+    /// `None` where either is 0: on the wire that is no limit.
+    pub const fn new(burst: u16, rate: u16) -> Option<Self> {
+        if burst == 0 || rate == 0 { None } else { Some(Self { burst, rate }) }
+    }
+
+    /// Messages at once.
+    pub const fn burst(self) -> u16 {
+        self.burst
+    }
+
+    /// Messages a second after that.
+    pub const fn rate(self) -> u16 {
+        self.rate
+    }
+
+    /// The time in which `count` messages may be said.
+    pub fn time_for(self, count: usize) -> Duration {
+        Duration::from_secs(1) / u32::from(self.rate) * u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    limit: Limit,
+    full: Timestamp,
+}
+
+impl Bucket {
+    /// A full one.
+    pub fn new(limit: Limit, now: Timestamp) -> Self {
+        Self { limit, full: now }
+    }
+
+    /// The same bucket under another limit: what was taken stays taken.
+    pub fn limited_to(self, limit: Limit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// What it is for.
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// Takes a token, whether there is one or not.
+    pub fn take(&mut self, now: Timestamp) {
+        self.full = self.full.max(now) + self.limit.time_for(1);
+    }
+
+    /// When there is a token.
+    pub fn ready(&self) -> Timestamp {
+        self.full - self.limit.time_for(usize::from(self.limit.burst) - 1)
+    }
+
+    /// How long it takes until all tokens are paid for that were taken without being there.
+    pub fn debt(&self, now: Timestamp) -> Duration {
+        self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
+    }
+
+    /// Whether more was taken than an end can that keeps to the limit, whatever the network does.
+    pub fn is_broken(&self, now: Timestamp) -> bool {
+        self.debt(now) > self.limit.time_for(FLOOD_TOLERANCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000 + millis * 1_000)
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_burst_at_once_and_then_one_after_another() {
+        let mut bucket = Bucket::new(Limit::USUAL, at(0));
+        for _ in 0..20 {
+            assert!(bucket.ready() <= at(0));
+            bucket.take(at(0));
+        }
+        for turn in 1..50 {
+            assert_eq!((bucket.ready(), bucket.debt(at(turn * 100))), (at(turn * 100), ms(0)));
+            bucket.take(at(turn * 100));
+        }
+        assert_eq!(bucket.ready(), at(5_000));
+    }
+
+    #[test]
+    fn no_more_than_a_burst_is_ever_saved_up() {
+        let mut bucket = Bucket::new(Limit::USUAL, at(0));
+        for _ in 0..20 {
+            bucket.take(at(3_600_000));
+        }
+        assert_eq!(bucket.ready(), at(3_600_100));
+    }
+
+    #[test]
+    fn debts_are_paid_with_time_and_end_in_a_break() {
+        let mut bucket = Bucket::new(Limit::USUAL, at(0));
+        (0..25).for_each(|_| bucket.take(at(0)));
+        assert_eq!((bucket.debt(at(0)), bucket.debt(at(400))), (ms(500), ms(100)));
+        assert_eq!((bucket.debt(at(500)), bucket.ready()), (ms(0), at(600)));
+        (0..FLOOD_TOLERANCE - 5).for_each(|_| bucket.take(at(0)));
+        assert!(!bucket.is_broken(at(0)));
+        bucket.take(at(0));
+        assert!(bucket.is_broken(at(0)) && !bucket.is_broken(at(100)));
+    }
+
+    #[test]
+    fn a_bucket_of_one_is_ready_one_interval_later() {
+        let limit = Limit::new(1, 1).unwrap();
+        let mut bucket = Bucket::new(limit, at(0));
+        bucket.take(at(0));
+        assert_eq!((bucket.ready(), bucket.debt(at(0))), (at(1_000), ms(0)));
+        assert_eq!((Limit::new(0, 1), Limit::new(1, 0)), (None, None));
+    }
+}

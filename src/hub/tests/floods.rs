@@ -1,0 +1,182 @@
+//! Those who say more than they may, by hand: a session of this crate does not.
+
+use super::*;
+use crate::protocol::limits::{FLOOD_HOLD, FLOOD_TOLERANCE};
+
+/// Messages that are carried out before somebody is dropped who does not wait.
+const MOST: usize = 20 + FLOOD_TOLERANCE;
+
+fn room() -> Room {
+    Room::limited(8, Some(Limit::USUAL))
+}
+
+fn say(number: u16) -> Vec<u8> {
+    encode_message(&ClientMessage::Say { number, sent: 0, text: "x" })
+}
+
+impl Room {
+    /// So many messages of one peer at the same moment.
+    fn flood(&mut self, peer: u16, count: usize, message: &[u8]) {
+        for _ in 0..count {
+            self.hub.handle_message(PeerId(peer), message, self.now);
+        }
+    }
+
+    fn lines(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
+    }
+
+    fn departures(&self) -> Vec<LeaveReason> {
+        let left = self.events.iter().filter_map(|event| match event {
+            Event::Left { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        left.collect()
+    }
+
+    fn refusals(&self) -> Vec<&str> {
+        let refused = self.events.iter().filter_map(|event| match event {
+            Event::Refused { detail, .. } => Some(detail.as_str()),
+            _ => None,
+        });
+        refused.collect()
+    }
+}
+
+#[test]
+fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
+    let mut room = room();
+    let alice = room.join("alice", 1);
+    room.flood(0, 20, &say(0));
+    room.run_for(SECOND / 1000);
+    assert_eq!(room.peers[alice].1.backlog(room.now.mono), Duration::ZERO);
+    room.flood(0, FLOOD_TOLERANCE, &say(0));
+    room.run_for(SECOND / 10);
+    assert_eq!((room.lines(), room.departures()), (MOST, vec![]));
+    // Its session had no part in this, and waits all the same: 128 lines at ten a second.
+    let now = room.now;
+    room.peers[alice].1.say("later", now).unwrap();
+    room.run_for(11 * SECOND);
+    assert_eq!(room.lines(), MOST);
+    room.run_for(2 * SECOND);
+    assert_eq!((room.lines(), room.departures()), (MOST + 1, vec![]));
+}
+
+#[test]
+fn who_does_not_wait_is_dropped_and_everybody_told_why() {
+    let mut room = room();
+    let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
+    room.flood(0, MOST + 50, &say(0));
+    room.run_for(SECOND / 10);
+    assert_eq!((room.lines(), room.departures()), (MOST, vec![LeaveReason::Flood]));
+    assert_eq!(room.names(), ["bob"]);
+    let told = |peer: usize, wanted: &dyn Fn(&session::Event) -> bool| {
+        assert!(room.told[peer].iter().any(wanted), "{:?}", room.told[peer].last());
+    };
+    told(bob, &|event| matches!(event, session::Event::Left { reason: LeaveReason::Flood, .. }));
+    told(
+        alice,
+        &|event| matches!(event, session::Event::Status { text } if text.contains("20 lines")),
+    );
+}
+
+#[test]
+fn who_was_dropped_for_flooding_is_kept_out_for_a_minute_and_others_of_its_address_stay() {
+    let mut room = room();
+    let (_, bob) = (room.join("alice", 1), room.join("bob", 2));
+    room.flood(0, MOST + 1, &say(0));
+    room.peers.remove(0);
+    room.told.remove(0);
+    room.run_for(FLOOD_HOLD - SECOND);
+    let early = room.join("mallory", 3);
+    assert_eq!(room.closed(early), Some(CloseReason::Refused));
+    assert_eq!(room.refusals(), ["too much was said from your address: try again in 1 s"]);
+    room.run_for(SECOND);
+    let late = room.join("mallory", 4);
+    assert_eq!((room.welcomes(late), room.welcomes(bob - 1)), (1, 1));
+}
+
+#[test]
+fn leaving_does_not_empty_a_bucket() {
+    let mut room = room();
+    let alice = room.join("alice", 1);
+    room.flood(0, 100, &say(0));
+    let now = room.now;
+    room.peers[alice].1.leave(now);
+    room.run_for(SECOND / 10);
+    let again = room.join("carol", 2);
+    assert_eq!(room.closed(again), Some(CloseReason::Refused));
+    room.run_for(8 * SECOND);
+    let again = room.join("carol", 3);
+    assert_eq!(room.welcomes(again), 1, "eighty lines are paid for");
+}
+
+#[test]
+fn neither_does_a_new_session_under_the_same_name() {
+    let mut room = room();
+    let alice = room.join("alice", 1);
+    room.flood(0, MOST, &say(0));
+    let mut reset = Vec::new();
+    let mut writer = DatagramWriter::new(&mut reset);
+    writer.push(&Frame::Reset);
+    let header = Header { session: room.session(alice), ..Header::default() };
+    writer.finish(&Header { flags: Flags::FROM_SERVER, ..header });
+    let now = room.now;
+    room.peers[alice].1.handle_datagram(server(), &reset, now);
+    room.run_for(SECOND / 20);
+    assert_eq!(room.welcomes(alice), 2);
+    room.flood(0, 2, &say(0));
+    assert_eq!(room.hub.nicknames().count(), 0);
+}
+
+#[test]
+fn everything_counts_but_answers_that_were_asked_for() {
+    let questions = [
+        ClientMessage::Whisper { number: 0, sent: 0, to: "bob", text: "x" },
+        ClientMessage::Who { number: 0 },
+        ClientMessage::Ping { number: 0, to: "bob" },
+        ClientMessage::Deliver(Delivery::Unreliable),
+        ClientMessage::Pong { peer: 1, number: 0 },
+    ];
+    for message in questions {
+        let mut room = room();
+        room.join("alice", 1);
+        room.join("bob", 2);
+        room.flood(0, MOST, &encode_message(&message));
+        assert_eq!(room.names(), ["alice", "bob"], "{message:?}");
+        room.flood(0, 1, &encode_message(&message));
+        assert_eq!(room.names(), ["bob"], "{message:?}");
+    }
+    let mut room = room();
+    room.join("alice", 1);
+    room.flood(0, MOST + 1, b"nonsense");
+    assert!(room.names().is_empty());
+}
+
+#[test]
+fn who_is_pinged_a_lot_answers_a_lot_and_stays() {
+    let mut room = Room::limited(60, Some(Limit::USUAL));
+    let asked = room.join("asked", 1);
+    (2..42).for_each(|port| {
+        room.join(&format!("peer{port}"), port);
+    });
+    for _ in 0..10 {
+        let now = room.now;
+        for (_, peer) in &mut room.peers[1..] {
+            peer.ping("asked", now);
+        }
+        room.run_for(SECOND / 10);
+    }
+    let answers = room.told.iter().flatten().filter(|e| matches!(e, session::Event::Pong { .. }));
+    assert_eq!((answers.count(), room.welcomes(asked)), (400, 1));
+    assert!(room.departures().is_empty());
+}
+
+#[test]
+fn a_room_without_a_limit_drops_nobody_for_talking() {
+    let mut room = Room::new(8);
+    room.join("alice", 1);
+    room.flood(0, 10 * MOST, &say(0));
+    room.run_for(SECOND / 10);
+    assert_eq!((room.lines(), room.departures()), (10 * MOST, vec![]));
+}

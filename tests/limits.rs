@@ -1,0 +1,213 @@
+//! Limits over real sockets: a page that waits, a flood that does not. What a flood or a process that stands
+//! still does to the others is asserted in virtual time (`tests/simulation`); here it can be measured:
+//!
+//! ```text
+//! cargo test --release --test limits -- --ignored --nocapture
+//! ```
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+
+use chatagram::protocol::{
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Preface,
+    encode_message, write_record,
+};
+use program::{Program, Server};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What is carried out of what somebody says who does not wait: 20, and the 128 that are forgiven.
+const MOST: usize = 148;
+/// How often each thing is measured, by turns.
+const ROUNDS: usize = 2;
+/// The server lets each in once.
+static NONCES: AtomicU64 = AtomicU64::new(2);
+
+fn join<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str) -> Frame<'a> {
+    let delivery = Delivery::ReliableOrdered;
+    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], seen: 0, next: 0 }
+}
+
+fn say(number: usize) -> Vec<u8> {
+    let text = format!("flood {number} {}", "x".repeat(100));
+    encode_message(&ClientMessage::Say { number: number as u16, sent: 0, text: &text })
+}
+
+/// Says as much as a connection takes, until it is closed.
+fn flood_over_tcp(server: SocketAddr, nickname: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    write_record(&join(1, &[], nickname), &mut bytes);
+    for number in 0..2_000 {
+        write_record(&Frame::Once { payload: &say(number) }, &mut bytes);
+    }
+    let mut reader = stream.try_clone().unwrap();
+    // The server closes while there is more to read: then writing fails, or what comes is cut off.
+    let said = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = reader.read_to_end(&mut said);
+        said
+    });
+    let _ = stream.write_all(&bytes);
+    said.join().unwrap()
+}
+
+/// Says as much as a socket takes, until it is told that it is over. False if it was not let in.
+fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let (mut cookie, mut session, mut number) = (Vec::new(), 0, 0_usize);
+    let nonce = NONCES.fetch_add(1, Ordering::Relaxed);
+    let mut buffer = [0; 2_000];
+    for _ in 0..500 {
+        let mut bytes = Vec::new();
+        if session == 0 {
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&join(nonce, &cookie, nickname));
+            writer.pad_to(512);
+            writer.finish(&Header::default());
+            socket.send(&bytes).unwrap();
+        }
+        for _ in 0..if session == 0 { 0 } else { 40 } {
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&Frame::Ordered { id: number as u16, payload: &say(number) });
+            number += 1;
+            writer.finish(&Header { session, sequence: number as u32, ..Header::default() });
+            socket.send(&bytes).unwrap();
+        }
+        while let Ok(length) = socket.recv(&mut buffer) {
+            let datagram = Datagram::decode(&buffer[..length]).unwrap();
+            let header = datagram.header;
+            for frame in datagram.frames() {
+                match frame {
+                    Frame::Challenge { cookie: it, .. } => cookie = it.to_vec(),
+                    Frame::Refused { .. } => return false,
+                    Frame::Ordered { id: 0, .. } => session = header.session,
+                    // It acknowledges nothing, so it may miss the reason, and then the session is gone.
+                    Frame::Ordered { payload: [11, 3, ..], .. } => return true,
+                    Frame::Reset => return true,
+                    _ => {}
+                }
+            }
+        }
+    }
+    panic!("{number} lines, and nobody minds");
+}
+
+fn heard(client: &Program) -> usize {
+    let lines = client.events("message");
+    lines.iter().filter(|line| line["text"].as_str().unwrap().starts_with("flood ")).count()
+}
+
+#[test]
+fn who_floods_is_dropped_over_either_transport_and_kept_out() {
+    for tcp in [false, true] {
+        let server = Server::start(&["--no-history"]);
+        let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
+        if tcp {
+            flood_over_tcp(server.address, "mallory");
+        } else {
+            assert!(flood_over_udp(server.address, "mallory"));
+        }
+        let left = bob.next("left");
+        assert_eq!((&left["nickname"], &left["reason"]), (&json!("mallory"), &json!("flood")));
+        // In the time that all of it took to come, a few more were allowed.
+        let heard = heard(&bob);
+        assert!((MOST..MOST + 100).contains(&heard), "{heard} lines");
+        if !tcp {
+            assert!(!flood_over_udp(server.address, "somebody"), "let in again");
+        }
+        let mut other = server.client("carol", &["--no-cache"]);
+        let error = other.next("error");
+        assert!(error["message"].as_str().unwrap().contains("too much was said"), "{error}");
+        assert_eq!(other.wait(), Some(4));
+        // Who is here goes on, also from that address.
+        bob.type_line("still here");
+        alice.next_where("message", |event| event["text"] == "still here");
+    }
+}
+
+#[test]
+fn a_page_from_a_pipe_waits_and_arrives_whole_and_in_order() {
+    let modes = [
+        vec!["--delivery", "unreliable"],
+        vec!["--delivery", "reliable-unordered"],
+        vec!["--delivery", "reliable-ordered"],
+        vec!["--transport", "tcp"],
+    ];
+    let server = Server::start(&["--no-history", "--rate-limit", "5/100"]);
+    let mut bob = server.join("bob");
+    for mode in modes {
+        let mut alice = server.client("alice", &[&["--no-cache"], &mode[..]].concat());
+        let page: Vec<_> = (0..150).map(|line| format!("line {line} of {mode:?}")).collect();
+        page.iter().for_each(|line| alice.type_line(line));
+        alice.end_input();
+        assert_eq!(alice.wait(), Some(0), "{}", alice.output());
+        let waited = |event: &Value| event["text"].as_str().is_some_and(|it| it.contains("follow"));
+        assert!(alice.events("status").iter().any(waited), "{}", alice.output());
+        for line in page {
+            assert_eq!(bob.next("message")["text"], line);
+        }
+    }
+}
+
+#[test]
+#[ignore = "it measures, on a machine that has nothing else to do"]
+fn what_others_feel_of_a_flood_and_of_processes_that_stand_still() {
+    for limit in ["20/10", "off"] {
+        for mode in ["reliable-ordered", "tcp"] {
+            for round in 0..ROUNDS {
+                for beside in ["nothing", "flood", "standstill"] {
+                    if (limit, beside) != ("off", "flood") {
+                        measure(limit, mode, round, beside);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs `load` for ten seconds while something goes on beside it, and prints what it says.
+fn measure(limit: &str, mode: &str, round: usize, beside: &str) {
+    let server = Server::start(&["--no-history", "--rate-limit", limit]);
+    let tcp = if mode == "tcp" { vec!["--transport", "tcp"] } else { vec![] };
+    let flags = [&["--no-cache", "--stay", "forever"], &tcp[..]].concat();
+    let mut still: Vec<_> = (0..4).map(|i| server.client(&format!("still{i}"), &flags)).collect();
+    still.iter_mut().for_each(|client| drop(client.next("welcome")));
+    let (address, dir) = (server.address.to_string(), tempfile::tempdir().unwrap());
+    let out = dir.path().join("run");
+    let rate = if limit == "off" { "50" } else { "10" };
+    let mut args = vec!["load", &address, "--out", out.to_str().unwrap(), "--rate", rate];
+    args.extend(["--senders", "10", "--receivers", "10", "--duration", "10s", "--size", "200"]);
+    if mode == "tcp" {
+        args.extend(["--transport", "tcp"]);
+    }
+    let over = AtomicBool::new(false);
+    let mut load = Program::start(Path::new(dir.path()), &args);
+    std::thread::scope(|scope| {
+        match beside {
+            "flood" => {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        flood_over_udp(server.address, "mallory");
+                    }
+                });
+            }
+            "standstill" => still.iter().for_each(|client| client.signal("STOP")),
+            _ => {}
+        }
+        assert_eq!(load.wait(), Some(0), "{}", load.output());
+        over.store(true, Ordering::Relaxed);
+    });
+    if beside == "standstill" {
+        still.iter().for_each(|client| client.signal("CONT"));
+    }
+    let said = load.output();
+    let result = said.lines().find(|line| line.contains("p99")).unwrap_or(&said);
+    println!("limit {limit:6} {mode:16} round {round} beside {beside:10} {result}");
+}
