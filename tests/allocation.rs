@@ -59,6 +59,7 @@ impl World {
             capacity: Capacity { peers: 256, peers_per_ip: 64, expiry: Duration::from_secs(10) },
             replay: 10,
             discovery: Some(2428),
+            limit: None,
         };
         let hub = Hub::new(config, Past::default(), [1; 32], now);
         let mut world = Self { hub, now, members: Vec::new(), most: BTreeMap::new() };

@@ -211,6 +211,7 @@ impl Room {
             capacity,
             replay: 1_000,
             discovery: None,
+            limit: None,
         };
         let hub = Hub::new(config, past, [1; 32], now);
         let mut room = Self { hub, now, session: 0, sequence: 0, next: 0, lines: Vec::new() };

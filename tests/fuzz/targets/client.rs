@@ -154,7 +154,7 @@ impl Stage {
             5 => {
                 self.session.ping(&text, self.now);
             }
-            6 => self.session.set_delivery(delivery(input)),
+            6 => self.session.set_delivery(delivery(input), self.now),
             _ if input.byte() == 0xff => self.session.leave(self.now),
             _ => {}
         }

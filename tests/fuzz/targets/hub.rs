@@ -5,6 +5,7 @@ use super::input::Input;
 use super::messages::{assert_server_message, carrier, delivery, distorted, of_client};
 use super::meter::allocated;
 use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
+use chatagram::bucket::Limit;
 use chatagram::hub::{Config, Destination, Event, Hub, StreamId};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{
@@ -105,14 +106,16 @@ impl Stage {
             wall: WallTime(1_800_000_000_000_000),
         };
         let line = |id| Line { id: WallTime(id), from: "old".into(), text: format!("line {id}") };
-        let past =
-            Past { lines: (1..=u64::from(input.below(20))).map(line).collect(), truncated: false };
+        let choice = input.byte();
+        let lines = (1..=u64::from(choice % 20)).map(line).collect();
+        let past = Past { lines, truncated: false };
         let config = Config {
             room: "lab".to_owned(),
             heartbeat: Duration::from_secs(2),
             capacity: Capacity { peers: 6, peers_per_ip: 5, expiry: Duration::from_secs(10) },
             replay: 10,
             discovery: Some(2428),
+            limit: (choice >= 0x80).then_some(Limit::USUAL),
         };
         let peer = |index| Peer { port: 1_000 + index as u16, ..Peer::default() };
         Self {

@@ -34,7 +34,7 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
 
 /// What a server says, or any bytes in place of it.
 pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
-    let kind = input.below(16);
+    let kind = input.below(17);
     let (id, number) = (input.number(), input.number() as u16);
     let peer = u16::from(input.byte());
     let (name, text) = (input.text(), input.text());
@@ -85,6 +85,7 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
         },
         13 => ServerMessage::Pinged { peer, number },
         14 => ServerMessage::Ponged { number, from },
+        15 => ServerMessage::Slow { wait_ms: number },
         _ => return input.bytes().to_vec(),
     })
 }
@@ -138,7 +139,9 @@ pub(super) fn assert_server_message(payload: &[u8]) {
         ServerMessage::Notice { text } => &[text],
         ServerMessage::Closing { detail, .. } => &[detail],
         ServerMessage::Ponged { from, .. } => &[from],
-        ServerMessage::Accepted { .. } | ServerMessage::Pinged { .. } => &[],
+        ServerMessage::Accepted { .. }
+        | ServerMessage::Pinged { .. }
+        | ServerMessage::Slow { .. } => &[],
     };
     texts.iter().for_each(|text| super::assert_clean(text));
 }

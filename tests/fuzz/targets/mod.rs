@@ -30,8 +30,11 @@ pub(crate) use history::history;
 pub(crate) use hub::hub;
 pub(crate) use stream::stream;
 
+/// What is done with an input.
+type Target = fn(&[u8]);
+
 /// All of them, by the names of their corpora.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 5] = [
     ("datagram", datagram),
     ("stream", stream),
     ("history", history),
