@@ -140,7 +140,8 @@ impl Stage {
 
     fn user(&mut self, input: &mut Input<'_>) {
         let (kind, text) = (input.below(8), input.text());
-        self.allowance.received(1);
+        // It waits until it may be sent, in pieces, each of which is a message.
+        self.allowance.received(1 + text.len() / 250);
         match kind {
             0..=2 => {
                 let _ = self.session.say(&text, self.now);
