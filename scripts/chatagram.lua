@@ -313,7 +313,7 @@ end
 
 local function unwrap(wire, near, modulus) -- §2.2
   local d = (wire - near) % modulus
-  if d >= modulus / 2 then d = d - modulus end
+  if d >= modulus / 2 and near + d >= modulus then d = d - modulus end
   return near + d
 end
 

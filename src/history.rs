@@ -77,6 +77,17 @@ impl History {
 }
 
 impl<S: Storage> History<S> {
+    /// Makes a history of what `storage` holds, as [`History::open`] does of a file. `save` puts the
+    /// bytes of a torn line somewhere safe before they are cut off; `path` is for errors.
+    pub fn recover(
+        storage: S,
+        path: &Path,
+        last: usize,
+        save: impl FnOnce(&[u8]) -> io::Result<PathBuf>,
+    ) -> Result<Opened<S>, HistoryError> {
+        open::recover(storage, path, last, save)
+    }
+
     /// Adds one line, in one write.
     ///
     /// After an error the file holds what it held before, or, when even that

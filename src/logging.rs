@@ -4,10 +4,22 @@
 use crate::protocol::clean;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
+
+/// Says on standard error why the program cannot do what it was asked to.
+pub fn complain(error: impl Display) {
+    eprintln!("chatagram: {}", printable(&error.to_string()));
+}
+
+/// A complaint may quote what was typed, or what a file is called. Its lines are its own.
+fn printable(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(clean).collect();
+    lines.join("\n")
+}
 
 /// Takes a message in place of standard error.
 pub type Sink = Box<dyn Fn(String) + Send + Sync>;
@@ -87,6 +99,7 @@ impl Log for Clean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::is_clean;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -113,5 +126,20 @@ mod tests {
         assert_eq!(written.matches('\n').count(), 1, "{written:?}");
         assert!(written.ends_with('\n') && !written.contains(['\u{1b}', '\u{202e}']));
         assert!(written.contains("[INFO]"), "{written:?}");
+    }
+    #[test]
+    fn no_character_there_is_steers_a_terminal_or_forges_a_line() {
+        let out = Shared::default();
+        let logger = logger(LevelFilter::Info, out.clone(), false);
+        let characters: Vec<char> = ('\0'..=char::MAX).collect();
+        for some in characters.chunks(1_000) {
+            let text: String = some.iter().collect();
+            let metadata = Metadata::builder().level(log::Level::Info).build();
+            logger.log(&Record::builder().metadata(metadata).args(format_args!("{text}")).build());
+            assert!(printable(&text).split('\n').all(is_clean));
+        }
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches('\n').count(), characters.len().div_ceil(1_000));
+        assert!(written.split('\n').all(is_clean));
     }
 }

@@ -233,7 +233,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
-    eprintln!("chatagram: {error}");
+    crate::logging::complain(error);
     ExitCode::from(code)
 }
 

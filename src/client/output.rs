@@ -5,7 +5,7 @@ mod text;
 use super::cache::CachedLine;
 use super::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
 use super::style::Style;
-use crate::protocol::{Delivery, LeaveReason};
+use crate::protocol::{Delivery, LeaveReason, clean, is_clean};
 use crate::time::WallTime;
 use serde::Serialize;
 use std::time::Duration;
@@ -23,8 +23,24 @@ pub enum Format {
 }
 
 impl Format {
+    /// The line for an event, without colours and without its line end; `None` when there is nothing
+    /// to say.
+    pub fn plain(self, event: &Event) -> Option<String> {
+        self.event(event, Style::default())
+    }
+
     /// The line for an event, without its line end; `None` when there is nothing to say.
     pub(super) fn event(self, event: &Event, style: Style) -> Option<String> {
+        // What the program says of a file, or of what was typed, has pieces of it in it.
+        let event = match event {
+            Event::Error { message } if !is_clean(message) => {
+                &Event::Error { message: clean(message).into_owned() }
+            }
+            Event::Status { text } if !is_clean(text) => {
+                &Event::Status { text: clean(text).into_owned() }
+            }
+            event => event,
+        };
         match self {
             Self::Text => text::text(event, style),
             Self::Json => json(event).map(|object| encode(&object)),
@@ -33,7 +49,8 @@ impl Format {
 
     /// The line for a line from the cache.
     pub(super) fn cached(self, line: &CachedLine, style: Style) -> String {
-        let (at, from, text) = (line.at, &line.from, &line.text);
+        // Anybody may have written that file.
+        let (at, from, text) = (line.at, &*clean(&line.from), &*clean(&line.text));
         match self {
             Self::Text => text::earlier(at, from, text, style),
             Self::Json => encode(&Object::History { from, text, at, cached: true }),

@@ -36,7 +36,7 @@ pub use tally::{Carried, Tally};
 use crate::bucket::Limit;
 use crate::link::{Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{LeaveReason, Refusal, ServerMessage, encode_message};
+use crate::protocol::{LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Line, Past, Post, Recipients, Room};
 use crate::time::{Now, Timestamp};
@@ -255,13 +255,13 @@ impl Hub {
 
     /// Tells everybody something, such as a full disk, and from now on everybody who comes.
     pub fn warn(&mut self, text: &str) {
-        self.room.warn(&text[..text.floor_char_boundary(MAX_TEXT)]);
+        self.room.warn(&presentable(text));
         self.deliver_posts();
     }
 
     /// What everybody was warned of is over.
     pub fn all_clear(&mut self, text: &str) {
-        self.room.all_clear(&text[..text.floor_char_boundary(MAX_TEXT)]);
+        self.room.all_clear(&presentable(text));
         self.deliver_posts();
     }
 
@@ -481,4 +481,10 @@ impl Hub {
     fn open_datagram_link(&mut self, now: Timestamp) -> Link {
         Link::new(self.new_session(), Role::Server, 1, now)
     }
+}
+
+/// A text of this program as a notice may have it: there can be a file's name in it, of any characters.
+fn presentable(text: &str) -> String {
+    let text = clean(text);
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }

@@ -1,13 +1,18 @@
 //! Serial numbers (RFC 1982): the wire carries the low bits of a counter, memory holds all 64.
 
-/// The counter whose low 32 bits are `wire` and that is closest to `near`.
+/// The counter whose low 32 bits are `wire` and that is closest to `near`. None is below zero: there,
+/// it is the first one ahead (as in RFC 9000 §A.3).
 pub fn unwrap32(wire: u32, near: u64) -> u64 {
-    near.wrapping_add_signed(i64::from(wire.wrapping_sub(near as u32) as i32))
+    let ahead = wire.wrapping_sub(near as u32);
+    let closest = near.checked_add_signed(i64::from(ahead as i32));
+    closest.unwrap_or_else(|| near.saturating_add(u64::from(ahead)))
 }
 
-/// The counter whose low 16 bits are `wire` and that is closest to `near`.
+/// The same for 16 bits.
 pub fn unwrap16(wire: u16, near: u64) -> u64 {
-    near.wrapping_add_signed(i64::from(wire.wrapping_sub(near as u16) as i16))
+    let ahead = wire.wrapping_sub(near as u16);
+    let closest = near.checked_add_signed(i64::from(ahead as i16));
+    closest.unwrap_or_else(|| near.saturating_add(u64::from(ahead)))
 }
 
 #[cfg(test)]
@@ -21,5 +26,11 @@ mod tests {
         assert_eq!(unwrap32(u32::MAX, wrap + 1), wrap - 1);
         assert_eq!(unwrap16(3, 0x2_fffe), 0x3_0003);
         assert_eq!(unwrap16(0xffff, 0x3_0003), 0x2_ffff);
+    }
+    #[test]
+    fn there_is_no_counter_below_zero() {
+        assert_eq!(unwrap32(u32::MAX, 0), u64::from(u32::MAX));
+        assert_eq!(unwrap16(0xffff, 255), 0xffff);
+        assert_eq!(unwrap16(0, 255), 0);
     }
 }

@@ -111,7 +111,7 @@ fn place() -> Place {
     };
     #[cfg(not(target_os = "linux"))]
     let why = "only Linux has network namespaces: a virtual machine or WSL 2 has them too";
-    eprintln!("chatagram: {why}");
+    crate::logging::complain(why);
     eprintln!(
         "chatagram: until then UDP only: datagrams are lost in this process, TCP is left out"
     );
@@ -137,7 +137,7 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         Err(error) => return fail(lab_failure(&error), error),
     };
     for error in &failed {
-        eprintln!("chatagram: {error}");
+        crate::logging::complain(error);
     }
     match show_report(&config.out) {
         Ok(()) if failed.is_empty() => ExitCode::SUCCESS,

@@ -142,7 +142,7 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
             pad(&peer.nickname),
             ms(peer.rtt),
             lost(peer.lost, peer.sent),
-            lost(peer.missing, peer.received + peer.missing),
+            lost(peer.missing, peer.received.saturating_add(peer.missing)),
             if peer.silence.as_secs() > 0 {
                 format!("{} s", peer.silence.as_secs())
             } else {
@@ -195,7 +195,9 @@ fn clock(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::cache::CachedLine;
     use crate::client::output::Format;
+    use crate::protocol::{Delivery, is_clean};
 
     #[test]
     fn a_line_that_waited_says_how_long() {
@@ -217,5 +219,40 @@ mod tests {
                 .unwrap();
         assert_eq!(json["held_ms"], 179.6);
         assert!(json["transit_ms"].is_null());
+    }
+    #[test]
+    fn neither_a_file_nor_what_was_typed_steers_a_terminal() {
+        let characters: Vec<char> = ('\0'..=char::MAX).collect();
+        for some in characters.chunks(250) {
+            let text: String = some.iter().collect();
+            let line =
+                CachedLine { id: None, at: WallTime(0), from: text.clone(), text: text.clone() };
+            for format in [Format::Text, Format::Json] {
+                let error = Event::Error { message: text.clone() };
+                let status = Event::Status { text: text.clone() };
+                let shown = [error, status].map(|event| format.plain(&event).unwrap());
+                assert!(shown.iter().all(|shown| is_clean(shown)), "{shown:?}");
+                assert!(is_clean(&format.cached(&line, Style::default())), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn figures_that_no_honest_server_tells_have_a_sum() {
+        let peer = PeerReport {
+            peer: 1,
+            nickname: "eve".to_owned(),
+            transport: Transport::Udp,
+            delivery: Delivery::Unreliable,
+            rtt: None,
+            silence: Duration::ZERO,
+            sent: u64::MAX,
+            lost: u64::MAX,
+            received: u64::MAX,
+            missing: u64::MAX,
+        };
+        assert!(
+            text(&Event::Who { peers: vec![peer] }, Style::default()).unwrap().contains("100.0 %")
+        );
     }
 }

@@ -63,6 +63,9 @@ pub struct Config {
     pub shown: Vec<WallTime>,
 }
 
+/// Of a server's reason for a refusal, bytes that are looked at: it is one sentence with a name in it.
+const MAX_DETAIL: usize = 2 * MAX_NAME;
+
 /// There are so many unconfirmed lines that the next one has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many lines are on their way: wait until the server has taken some")]
@@ -244,7 +247,8 @@ impl Session {
         self.send_waiting(now.mono);
     }
 
-    /// Puts the next datagram into `buffer` and says where it goes.
+    /// Puts the next datagrams into `buffer` and says where they go: each of them has
+    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes but the last.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
         if self.config.transport == Transport::Tcp {
             return None;
@@ -352,7 +356,7 @@ impl Session {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
-        let message = clean(detail).into_owned();
+        let message = clean(&detail[..detail.floor_char_boundary(MAX_DETAIL)]).into_owned();
         let passing = !attempt.first && reason != Refusal::NameNotAllowed;
         if !passing {
             self.events.push_back(Event::Error { message });

@@ -96,8 +96,9 @@ fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
     let received = after.received.checked_sub(before.received)?;
     let lost = after.lost.saturating_sub(before.lost);
     let missing = after.missing.saturating_sub(before.missing);
-    let total = sent + received + missing;
-    (total > 0).then(|| ((lost + missing) as f64 / total as f64).min(1.0))
+    // The figures are a server's: their sum may be anything.
+    let total = sent.saturating_add(received).saturating_add(missing);
+    (total > 0).then(|| (lost.saturating_add(missing) as f64 / total as f64).min(1.0))
 }
 
 #[cfg(test)]
@@ -131,6 +132,8 @@ mod tests {
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "nothing was sent");
         board.update(vec![report("bob", 1, 10, 0)]);
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "a new session");
+        board.update(vec![report("bob", 1, u64::MAX, u64::MAX)]);
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&Some(1.0)), "no honest figures");
     }
 
     #[test]

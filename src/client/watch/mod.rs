@@ -67,7 +67,7 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let addresses = match config.server.resolve() {
         Ok(addresses) => addresses,
         Err(error) => {
-            eprintln!("chatagram: {error}");
+            crate::logging::complain(error);
             return Ok(CloseReason::Unreachable);
         }
     };
@@ -98,7 +98,7 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         // Another name may do; if not, the last complaint is the one to read.
         if reason != CloseReason::Refused || attempt + 1 == names.len() {
             if let Some(complaint) = complaint {
-                eprintln!("chatagram: {complaint}");
+                crate::logging::complain(complaint);
             }
             break;
         }

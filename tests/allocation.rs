@@ -1,0 +1,222 @@
+//! What one datagram, or one piece of a stream, may make either end allocate: 4 KiB. Every byte is counted
+//! that is asked for during the one call that handles it, freed again or kept, in a room in which everybody
+//! has joined and talks. Two things cost more, and are bounded elsewhere: a join, for who has proven an
+//! address is told who is here and what was said; and a line, for it waits in the queues to all others.
+//! The fuzz targets hold the limit for each message of a datagram that has several.
+
+// A test that cannot go on fails: that is what these are for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "allocation/meter.rs"]
+mod meter;
+
+use chatagram::client::session::{self, Event, Session, Transport};
+use chatagram::hub::{self, Destination, Hub, StreamId};
+use chatagram::protocol::limits::MAX_DATAGRAM;
+use chatagram::protocol::{Datagram, Delivery};
+use chatagram::registry::{Capacity, Path};
+use chatagram::room::Past;
+use chatagram::time::{Now, Timestamp, WallTime};
+use meter::allocated;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const LIMIT: usize = 4_096;
+/// What a refused datagram costs the decoder: the words of a reason that nobody reads.
+const REFUSAL: usize = 512;
+/// So many are in the room, every third over TCP.
+const MEMBERS: usize = 60;
+/// What a line may cost beyond: a copy for each connection, where it waits until the kernel takes it.
+const COPIES: usize = MEMBERS / 3 * MAX_DATAGRAM;
+/// Pieces of a stream, as a bad day cuts them.
+const PIECE: usize = 700;
+
+struct World {
+    hub: Hub,
+    now: Now,
+    members: Vec<(SocketAddr, Session)>,
+    /// The most that one call allocated, by what was handled.
+    most: BTreeMap<&'static str, usize>,
+}
+
+fn server() -> SocketAddr {
+    ([10, 0, 0, 1], 2428).into()
+}
+
+fn path(remote: SocketAddr) -> Path {
+    Path { local: 0, remote }
+}
+
+impl World {
+    fn new() -> Self {
+        let mono = Timestamp::from_micros(5_000_000);
+        let now = Now { mono, wall: WallTime(1_800_000_000_000_000) };
+        let config = hub::Config {
+            room: "lab".to_owned(),
+            heartbeat: Duration::from_secs(2),
+            capacity: Capacity { peers: 256, peers_per_ip: 64, expiry: Duration::from_secs(10) },
+            replay: 10,
+            discovery: Some(2428),
+            limit: None,
+        };
+        let hub = Hub::new(config, Past::default(), [1; 32], now);
+        let mut world = Self { hub, now, members: Vec::new(), most: BTreeMap::new() };
+        for index in 0..MEMBERS {
+            let config = session::Config {
+                nickname: format!("member{index}"),
+                transport: if index % 3 == 0 { Transport::Tcp } else { Transport::Udp },
+                delivery: Delivery::ALL[index % 3],
+                give_up: Duration::from_secs(60),
+                shown: Vec::new(),
+            };
+            let session = Session::new(config, vec![server()], [index as u8; 32], now);
+            world.members.push((([10, 0, 1, 1], 1_000 + index as u16).into(), session));
+        }
+        world.talk(1_000);
+        assert!(world.members.iter().all(|(_, session)| session.is_settled()));
+        assert_eq!(world.hub.sessions(), MEMBERS);
+        world.most.clear();
+        world
+    }
+
+    fn note(&mut self, what: &'static str, cost: usize) {
+        let most = self.most.entry(what).or_default();
+        *most = cost.max(*most);
+    }
+
+    /// So many milliseconds, in which everybody says something now and then.
+    fn talk(&mut self, milliseconds: usize) {
+        for step in 0..milliseconds {
+            let speaker = step % (MEMBERS * 3);
+            if step % 7 == 0
+                && let Some((_, session)) = self.members.get_mut(speaker)
+            {
+                let text = "how are you? ".repeat(1 + step % 50);
+                session.say(&text, self.now).unwrap();
+            }
+            self.now.mono = self.now.mono + Duration::from_millis(1);
+            self.now.wall.0 += 1_000;
+            self.hub.handle_timeout(self.now);
+            self.carry_down();
+            for index in 0..self.members.len() {
+                self.members[index].1.handle_timeout(self.now);
+                self.carry_up(index);
+            }
+        }
+    }
+
+    fn carry_up(&mut self, index: usize) {
+        let (now, mut buffer) = (self.now, Vec::new());
+        let address = self.members[index].0;
+        let stream = StreamId(index as u64);
+        while let Some(event) = self.members[index].1.poll_event() {
+            if matches!(event, Event::Connect(_)) {
+                self.hub.handle_stream_opened(stream, path(address), now);
+                self.members[index].1.handle_connected(server(), now);
+            }
+        }
+        while self.members[index].1.poll_transmit(&mut buffer, now).is_some() {
+            for bytes in buffer.chunks(MAX_DATAGRAM) {
+                let ((), cost) = allocated(|| self.hub.handle_datagram(path(address), bytes, now));
+                self.note("a member's datagram, in the hub", cost);
+            }
+        }
+        while self.members[index].1.poll_stream_transmit(&mut buffer, now) {
+            for piece in buffer.chunks(PIECE) {
+                let ((), cost) = allocated(|| self.hub.handle_stream_bytes(stream, piece, now));
+                self.note("a member's piece of a stream, in the hub", cost);
+            }
+            self.members[index].1.handle_stream_writable(now);
+        }
+    }
+
+    fn carry_down(&mut self) {
+        let (now, mut buffer) = (self.now, Vec::new());
+        while self.hub.poll_event().is_some() {}
+        while let Some(destination) = self.hub.poll_transmit(&mut buffer, now) {
+            match destination {
+                Destination::Datagram(to) => {
+                    for bytes in buffer.chunks(MAX_DATAGRAM) {
+                        self.receive(to.remote, bytes);
+                    }
+                }
+                Destination::Stream(id) => {
+                    let index = id.0 as usize;
+                    for piece in buffer.chunks(PIECE) {
+                        let Some((_, session)) = self.members.get_mut(index) else { continue };
+                        let ((), cost) = allocated(|| session.handle_stream_bytes(piece, now));
+                        self.note("the server's piece of a stream, in a client", cost);
+                    }
+                    self.hub.handle_stream_writable(id, now);
+                }
+                Destination::Close(_) => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let now = self.now;
+        let Some((_, session)) = self.members.iter_mut().find(|(address, _)| *address == to) else {
+            return;
+        };
+        let ((), cost) = allocated(|| session.handle_datagram(server(), bytes, now));
+        self.note("the server's datagram, in a client", cost);
+    }
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let directory = format!("{}/tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(directory).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn a_datagram_costs_4_kib_at_most() {
+    let mut world = World::new();
+    world.talk(3_000);
+    for bytes in corpus("datagram") {
+        let (datagram, cost) = allocated(|| Datagram::decode(&bytes));
+        let limit = if datagram.is_ok() { 0 } else { REFUSAL };
+        assert!(cost <= limit, "{cost} bytes to decode {bytes:?}");
+        let now = world.now;
+        let stranger = path(([66, 6, 6, 6], 6).into());
+        let ((), cost) = allocated(|| world.hub.handle_datagram(stranger, &bytes, now));
+        world.note("a stranger's datagram, in the hub", cost);
+        let ((), cost) = allocated(|| world.hub.handle_probe(stranger, &bytes, now));
+        world.note("a stranger's probe, in the hub", cost);
+        let client = &mut world.members[1].1;
+        let ((), cost) = allocated(|| client.handle_datagram(server(), &bytes, now));
+        world.note("a stranger's datagram, in a client", cost);
+        world.carry_down();
+    }
+    for (number, input) in corpus("stream").into_iter().enumerate() {
+        // Behind the two bytes of a length, and so many, it is a stream.
+        let skip = 2 + usize::from(u16::from_be_bytes([input[0], input[1]]) & 0x7ff);
+        for (round, size) in [1, 7, usize::MAX].into_iter().enumerate() {
+            let id = StreamId((1_000 + number * 3 + round) as u64);
+            let now = world.now;
+            world.hub.handle_stream_opened(id, path(([66, 6, 6, 6], 6).into()), now);
+            for piece in input.get(skip..).unwrap_or_default().chunks(size) {
+                let sessions = world.hub.sessions();
+                let ((), cost) = allocated(|| world.hub.handle_stream_bytes(id, piece, now));
+                if world.hub.sessions() == sessions {
+                    world.note("a stranger's piece of a stream, in the hub", cost);
+                }
+            }
+            world.hub.handle_stream_closed(id, now);
+            world.carry_down();
+        }
+    }
+    for (what, most) in &world.most {
+        println!("{most:>6} bytes at most for {what}");
+    }
+    assert_eq!(world.most.len(), 8);
+    for (what, most) in &world.most {
+        let limit = if what.starts_with("a member's") { LIMIT + COPIES } else { LIMIT };
+        assert!(*most <= limit, "{most} bytes for {what}");
+    }
+}

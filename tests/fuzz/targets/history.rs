@@ -1,0 +1,119 @@
+//! A history file of any content: nothing of it is lost, the two readers agree, and it takes lines again.
+
+use super::assert_clean;
+use super::input::Input;
+use chatagram::history::{
+    History, HistoryError, MAX_LINE, Opened, Record, Storage, TornFate, Verify,
+};
+use chatagram::time::WallTime;
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A disk in memory; handles share it.
+#[derive(Clone, Debug)]
+struct Disk(Rc<RefCell<Vec<u8>>>);
+
+impl Storage for Disk {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.borrow().len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.0.borrow();
+        let rest = bytes.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        buf[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0.borrow_mut().truncate(len as usize);
+        Ok(())
+    }
+}
+
+pub(crate) fn history(data: &[u8]) {
+    let mut input = Input::new(data);
+    let (last, can_save) = (usize::from(input.below(64)), input.below(4) != 0);
+    let mut content = Vec::new();
+    while !input.is_over() {
+        content.push(input.byte());
+    }
+    let disk = Disk(Rc::new(RefCell::new(content.clone())));
+    let Some(Opened { mut history, last: records, skipped, .. }) =
+        open(&disk, last, can_save, &content)
+    else {
+        assert_eq!(*disk.0.borrow(), content, "what is no history was changed");
+        return;
+    };
+    let damage = verify(&disk);
+    for line in &skipped {
+        let named = damage.iter().find(|(offset, _)| *offset == line.offset);
+        assert_eq!(named, Some(&(line.offset, line.reason)), "the readers disagree");
+    }
+    let record = Record { at: WallTime(1), from: "bob".to_owned(), text: "hello".to_owned() };
+    history.append(&record).unwrap();
+    assert!(disk.0.borrow().ends_with(b"\n"));
+    assert!(verify(&disk).len() <= damage.len() + 1, "a record is not damage");
+    let again = open(&disk, last + 1, true, &disk.0.borrow().clone()).unwrap();
+    assert!(again.torn.is_none());
+    assert_eq!(again.last.last(), Some(&record), "what was written is read");
+    assert_eq!(again.last[..again.last.len() - 1], records[..], "and what was there before");
+}
+
+/// Opens it, and compares what is there then with what was.
+fn open(disk: &Disk, last: usize, can_save: bool, content: &[u8]) -> Option<Opened<Disk>> {
+    let mut saved = Vec::new();
+    let save = |bytes: &[u8]| {
+        saved = bytes.to_vec();
+        if can_save { Ok(PathBuf::from("torn")) } else { Err(io::ErrorKind::StorageFull.into()) }
+    };
+    let opened = match History::recover(disk.clone(), Path::new("history"), last, save) {
+        Ok(opened) => opened,
+        Err(error @ HistoryError::NotHistory { .. }) => {
+            assert_clean(&error.to_string());
+            return None;
+        }
+        Err(error) => panic!("the disk is whole: {error}"),
+    };
+    assert!(opened.last.len() <= last && opened.skipped.len() <= 64);
+    for Record { from, text, .. } in &opened.last {
+        assert!(from.len() + text.len() < MAX_LINE);
+    }
+    let now = disk.0.borrow();
+    match &opened.torn {
+        Some(torn) => {
+            assert_clean(&torn.to_string());
+            assert_eq!(saved.len() as u64, torn.bytes);
+            match &torn.fate {
+                TornFate::SavedTo(_) => assert_eq!([&now[..], &saved].concat(), content),
+                TornFate::KeptInPlace(_) => assert_eq!(*now, content),
+            }
+        }
+        None => assert!(*now == content || now.strip_suffix(b"\n") == Some(content)),
+    }
+    drop(now);
+    Some(opened)
+}
+
+/// The damaged lines of the whole file, each a line of its own.
+fn verify(disk: &Disk) -> Vec<(u64, chatagram::history::Reason)> {
+    let length = disk.size().unwrap();
+    let found = Verify::over(disk.clone(), Path::new("history"), length);
+    let mut all = Vec::new();
+    for damage in found {
+        let damage = damage.unwrap();
+        assert!(all.last().is_none_or(|(offset, _)| *offset < damage.offset));
+        assert!(damage.offset <= length);
+        assert_clean(&damage.reason.to_string());
+        all.push((damage.offset, damage.reason));
+    }
+    all
+}

@@ -1,0 +1,147 @@
+//! Messages and headers as an input chooses them.
+
+use super::input::Input;
+use chatagram::protocol::{
+    ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, ServerMessage, Transport,
+    decode_message, encode_message,
+};
+
+pub(super) fn delivery(input: &mut Input<'_>) -> Delivery {
+    Delivery::ALL[usize::from(input.below(3))]
+}
+
+/// What a client says, or any bytes in place of it.
+pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
+    let kind = input.below(8);
+    let (number, sent) = (input.number() as u16, input.number());
+    let (to, text) = match kind {
+        0 => (String::new(), input.text()),
+        1 => (input.text(), input.text()),
+        5 => (input.text(), String::new()),
+        _ => Default::default(),
+    };
+    encode_message(&match kind {
+        0 => ClientMessage::Say { number, sent, text: &text },
+        1 => ClientMessage::Whisper { number, sent, to: &to, text: &text },
+        2 => ClientMessage::Leave { next: number },
+        3 => ClientMessage::Deliver(delivery(input)),
+        4 => ClientMessage::Who { number },
+        5 => ClientMessage::Ping { number, to: &to },
+        6 => ClientMessage::Pong { peer: input.word(), number },
+        _ => return input.bytes().to_vec(),
+    })
+}
+
+/// What a server says, or any bytes in place of it.
+pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
+    let kind = input.below(17);
+    let (id, number) = (input.number(), input.number() as u16);
+    let peer = u16::from(input.byte());
+    let (name, text) = (input.text(), input.text());
+    let (from, nickname, to, upstream) = (&*name, &*name, &*name, number.into());
+    let reason =
+        [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown][usize::from(peer) % 3];
+    let (next, peers, text) = (number, peer, &*text);
+    encode_message(&match kind {
+        0 => ServerMessage::Welcome {
+            nonce,
+            peer,
+            token: [7; 16],
+            nickname,
+            room: text,
+            heartbeat_ms: input.number() as u32,
+            expiry_ms: input.number() as u32,
+            burst: number,
+            rate: number,
+            peers: input.number() as u16,
+            replay: input.number() as u16,
+            complete: input.below(2) == 0,
+            latest: id,
+        },
+        1 => ServerMessage::Present { peer, nickname, next },
+        2 => ServerMessage::History { id, from, text },
+        3 => ServerMessage::Joined { peer, nickname, next, peers },
+        4 => ServerMessage::Left { peer, nickname, next, peers, reason },
+        5 => ServerMessage::Line { id, upstream, peer, number, from, text },
+        6 => ServerMessage::Accepted { number, id },
+        7 => ServerMessage::Whisper { id, upstream, peer, from, text },
+        8 => ServerMessage::Whispered { number, id, to, text },
+        9 => ServerMessage::NotHere { number, to },
+        10 => ServerMessage::Notice { text },
+        11 => ServerMessage::Closing { reason, detail: text },
+        12 => ServerMessage::About {
+            number,
+            left: input.number() as u16,
+            peer,
+            nickname,
+            transport: if input.below(2) == 0 { Transport::Udp } else { Transport::Tcp },
+            delivery: delivery(input),
+            rtt_us: input.number() as u32,
+            silent_ms: input.number() as u32,
+            sent: id,
+            lost: input.number(),
+            received: input.number(),
+            missing: input.number(),
+        },
+        13 => ServerMessage::Pinged { peer, number },
+        14 => ServerMessage::Ponged { number, from },
+        15 => ServerMessage::Slow { wait_ms: number },
+        _ => return input.bytes().to_vec(),
+    })
+}
+
+/// The frame that carries a message. A reliable one has the next id, mostly.
+pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u16) -> Frame<'a> {
+    let kind = input.byte();
+    let id = if kind & 0x80 == 0 {
+        *next = next.wrapping_add(1);
+        next.wrapping_sub(1)
+    } else {
+        next.wrapping_add(input.number() as u16)
+    };
+    match kind & 3 {
+        0 => {
+            *next = id;
+            Frame::Once { payload }
+        }
+        1 => Frame::Unordered { id, payload },
+        _ => Frame::Ordered { id, payload },
+    }
+}
+
+/// Fields of a header that are not what they should be.
+pub(super) fn distorted(input: &mut Input<'_>, header: Header) -> Header {
+    Header {
+        flags: Flags(input.byte() & 3),
+        session: header.session,
+        sequence: header.sequence.wrapping_add(input.number() as u32),
+        acknowledgment: input.number() as u32,
+        ack_bitmap: input.number(),
+        timestamp: input.number() as u32,
+        ack_delay: input.word(),
+        window: input.word(),
+    }
+}
+
+/// Fails unless `payload` is a message of the server whose texts may be printed as they are.
+pub(super) fn assert_server_message(payload: &[u8]) {
+    let texts: &[&str] = match decode_message(payload).unwrap() {
+        ServerMessage::Welcome { nickname, room, .. } => &[nickname, room],
+        ServerMessage::Present { nickname, .. }
+        | ServerMessage::Joined { nickname, .. }
+        | ServerMessage::Left { nickname, .. }
+        | ServerMessage::About { nickname, .. } => &[nickname],
+        ServerMessage::History { from, text, .. }
+        | ServerMessage::Line { from, text, .. }
+        | ServerMessage::Whisper { from, text, .. } => &[from, text],
+        ServerMessage::Whispered { to, text, .. } => &[to, text],
+        ServerMessage::NotHere { to, .. } => &[to],
+        ServerMessage::Notice { text } => &[text],
+        ServerMessage::Closing { detail, .. } => &[detail],
+        ServerMessage::Ponged { from, .. } => &[from],
+        ServerMessage::Accepted { .. }
+        | ServerMessage::Pinged { .. }
+        | ServerMessage::Slow { .. } => &[],
+    };
+    texts.iter().for_each(|text| super::assert_clean(text));
+}

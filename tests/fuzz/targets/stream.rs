@@ -1,0 +1,57 @@
+//! A stream: wherever it is cut into pieces, it says the same; and what it says can be written again.
+
+use super::assert_clean;
+use super::input::Input;
+use super::meter::allocated;
+use chatagram::decode;
+use chatagram::protocol::{DecodeError, Piece, StreamReader, write_record};
+
+/// What a reader allocates: room for one record, which doubles until it is there.
+const READER: usize = 4_096;
+
+pub(crate) fn stream(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut cuts = Input::new(input.bytes());
+    let mut rest = Vec::new();
+    while !input.is_over() {
+        rest.push(input.byte());
+    }
+    if cuts.byte() & 1 == 0 && rest.len() >= 3 {
+        rest[..3].copy_from_slice(b"CG\x01"); // which no fuzzer guesses
+    }
+    let (whole, outcome) = read(&rest, || usize::MAX);
+    let expected = (whole.clone(), outcome);
+    assert_eq!(read(&rest, || 1), expected, "byte by byte");
+    assert_eq!(read(&rest, || usize::from(cuts.byte())), expected, "in pieces");
+    if outcome.is_none() {
+        // What follows the last whole piece is the beginning of another.
+        assert!(rest.starts_with(&whole), "there are two ways to write this");
+    }
+    let shown = decode::stream(&rest);
+    assert!(!shown.accepted || outcome.is_none());
+    shown.text.lines().for_each(assert_clean);
+}
+
+/// All that came before the first error, written again; and the error.
+fn read(bytes: &[u8], mut size: impl FnMut() -> usize) -> (Vec<u8>, Option<DecodeError>) {
+    let mut reader = StreamReader::default();
+    let (mut again, mut rest) = (Vec::new(), bytes);
+    let mut cost = 0;
+    while !rest.is_empty() {
+        let (mut piece, later) = rest.split_at(size().clamp(1, rest.len()));
+        rest = later;
+        loop {
+            let (outcome, bytes) = allocated(|| reader.next(&mut piece));
+            cost += bytes;
+            match outcome {
+                Ok(None) => break,
+                Ok(Some(Piece::Preface(preface))) => again.extend(preface.encode()),
+                Ok(Some(Piece::Frame(frame))) => assert!(write_record(&frame, &mut again)),
+                Err(error) => return (again, Some(error)),
+            }
+        }
+        assert!(piece.is_empty());
+    }
+    assert!(cost <= READER, "{cost} bytes allocated by a reader of {}", bytes.len());
+    (again, None)
+}

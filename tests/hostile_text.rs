@@ -1,0 +1,376 @@
+//! Every character there is, in every place where somebody else's text can stand: none that steers a
+//! terminal, breaks a line or turns its order around gets to one, to a log or into the history. What a
+//! file can hold, and what is typed, is tested beside the code that prints it.
+
+// A test that cannot go on fails: that is what these are for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use chatagram::client::Format;
+use chatagram::client::session::{self, Event, Session, Transport};
+use chatagram::decode;
+use chatagram::discovery::Search;
+use chatagram::doctor::{self, Check, Fix, State};
+use chatagram::history::{History, Record, Verify};
+use chatagram::hub::{self, Destination, Hub};
+use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
+use chatagram::protocol::{
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, LeaveReason, Refusal,
+    ServerMessage, decode_message, encode_message,
+};
+use chatagram::registry::{Capacity, Path};
+use chatagram::room::{Line, Past};
+use chatagram::time::{Now, Timestamp, WallTime};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a client calls its first questions.
+const WHO: u16 = 1;
+const PING: u16 = 2;
+
+/// All of them, some at a time: as many of the longest as fit a datagram, as a name and as a text.
+fn every_character() -> impl Iterator<Item = String> {
+    let characters: Vec<char> = ('\0'..=char::MAX).collect();
+    let texts: Vec<String> = characters.chunks(120).map(|some| some.iter().collect()).collect();
+    assert_eq!(texts.concat().chars().count(), 0x11_0000 - 0x800, "the surrogates are none");
+    texts.into_iter()
+}
+
+/// What must not be there, written down again: C0, DEL, C1, the separators, the controls of UAX #9.
+fn assert_clean(text: &str) {
+    let bad = text.chars().find(|ch| {
+        matches!(
+            ch,
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+                | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+    });
+    assert_eq!(bad, None, "{text:?}");
+}
+
+fn now() -> Now {
+    Now { mono: Timestamp::from_micros(1_000_000), wall: WallTime(1_800_000_000_000_000) }
+}
+
+fn later(now: &mut Now, time: Duration) {
+    now.mono = now.mono + time;
+    now.wall.0 += time.as_micros() as u64;
+}
+
+fn server() -> SocketAddr {
+    ([10, 0, 0, 1], 2428).into()
+}
+
+fn datagram(header: &Header, frame: &Frame<'_>, size: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    assert!(writer.push(frame));
+    writer.pad_to(size);
+    writer.finish(header);
+    bytes
+}
+
+/// A client that has been let in by nobody yet, and its nonce.
+fn client(now: Now) -> (Session, u64) {
+    let config = session::Config {
+        nickname: "alice".to_owned(),
+        transport: Transport::Udp,
+        delivery: Delivery::ReliableUnordered,
+        give_up: Duration::from_secs(60),
+        shown: Vec::new(),
+    };
+    let mut session = Session::new(config, vec![server()], [7; 32], now);
+    let mut buffer = Vec::new();
+    session.poll_transmit(&mut buffer, now).unwrap();
+    let frame = Datagram::decode(&buffer).unwrap().frames().next();
+    let Some(Frame::Join { nonce, .. }) = frame else { panic!("{frame:?}") };
+    (session, nonce)
+}
+
+/// All that a server can put a text into, with the ids that count.
+fn server_messages(id: u64, text: &str) -> Vec<Vec<u8>> {
+    let (peer, number, next, peers, upstream, to) = (3, id as u16, id as u16, 2, 0, text);
+    let (from, nickname, detail) = (text, text, text);
+    let about = |nickname| ServerMessage::About {
+        number: WHO,
+        left: 0,
+        peer,
+        nickname,
+        transport: Transport::Udp,
+        delivery: Delivery::Unreliable,
+        rtt_us: 1,
+        silent_ms: 1,
+        sent: 1,
+        lost: 1,
+        received: 1,
+        missing: 1,
+    };
+    let reason = LeaveReason::Quit;
+    [
+        ServerMessage::Present { peer, nickname, next },
+        ServerMessage::History { id, from, text },
+        ServerMessage::Joined { peer, nickname, next, peers },
+        ServerMessage::Line { id: id + 1, upstream, peer, number: number + 7, from, text },
+        ServerMessage::Left { peer, nickname, next: next + 100, peers, reason },
+        ServerMessage::Whisper { id: id + 2, upstream, peer, from, text },
+        ServerMessage::Whispered { number, id: id + 3, to, text },
+        ServerMessage::NotHere { number, to },
+        ServerMessage::Notice { text },
+        about(text),
+        ServerMessage::Ponged { number: PING, from },
+        ServerMessage::Closing { reason, detail },
+    ]
+    .iter()
+    .map(encode_message)
+    .collect()
+}
+
+#[test]
+fn nothing_a_server_says_steers_a_terminal() {
+    let (mut kinds, mut shown) = (std::collections::BTreeSet::new(), 0);
+    for text in every_character() {
+        let mut now = now();
+        for refused in [false, true] {
+            let (mut session, nonce) = client(now);
+            let mut sequence = 0;
+            let mut tell = |session: &mut Session, frame: &Frame<'_>, number: u64, now: Now| {
+                sequence += 1;
+                let header = Header {
+                    flags: Flags::FROM_SERVER,
+                    session: number,
+                    sequence,
+                    window: 200,
+                    ..Header::default()
+                };
+                session.handle_datagram(server(), &datagram(&header, frame, 0), now);
+            };
+            if refused {
+                let (reason, detail) = (Refusal::RoomFull, &*text);
+                tell(&mut session, &Frame::Refused { nonce, reason, detail }, 0, now);
+            } else {
+                let welcome = encode_message(&ServerMessage::Welcome {
+                    nonce,
+                    peer: 1,
+                    token: [1; 16],
+                    nickname: &text,
+                    room: &text,
+                    heartbeat_ms: 2_000,
+                    expiry_ms: 10_000,
+                    burst: 0,
+                    rate: 0,
+                    peers: 2,
+                    replay: 0,
+                    complete: true,
+                    latest: 0,
+                });
+                tell(&mut session, &Frame::Ordered { id: 0, payload: &welcome }, 9, now);
+                assert!(session.ask_who(now));
+                session.ping("bob", now);
+                for (id, payload) in (1..).zip(server_messages(10, &text)) {
+                    tell(&mut session, &Frame::Ordered { id, payload: &payload }, 9, now);
+                }
+                later(&mut now, Duration::from_secs(20));
+                session.handle_timeout(now);
+            }
+            while let Some(event) = session.poll_event() {
+                kinds.insert(format!("{event:?}").split([' ', '(']).next().unwrap().to_owned());
+                let lines = if let Event::Who { peers } = &event { peers.len() + 1 } else { 1 };
+                let Some(line) = Format::Text.plain(&event) else { continue };
+                assert_eq!(line.split('\n').count(), lines, "{line:?}");
+                line.split('\n').for_each(assert_clean);
+                assert_clean(&Format::Json.plain(&event).unwrap());
+                shown += 1;
+            }
+        }
+    }
+    for kind in [
+        "Welcome", "Message", "History", "Present", "Joined", "Left", "Gap", "Error", "Who",
+        "Pong", "Status", "Closed",
+    ] {
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+    }
+    assert!(shown > 100_000, "{shown}");
+}
+
+/// A hub with one member at port 1 who listens, and one at port 2 who says everything.
+struct Room {
+    hub: Hub,
+    now: Now,
+    session: u64,
+    sequence: u32,
+    next: u16,
+    lines: Vec<Line>,
+}
+
+impl Room {
+    fn new(past: Past) -> Self {
+        let now = now();
+        let capacity = Capacity { peers: 9, peers_per_ip: 9, expiry: Duration::from_secs(3_600) };
+        let config = hub::Config {
+            room: "lab".to_owned(),
+            heartbeat: Duration::from_secs(2),
+            capacity,
+            replay: 1_000,
+            discovery: None,
+            limit: None,
+        };
+        let hub = Hub::new(config, past, [1; 32], now);
+        let mut room = Self { hub, now, session: 0, sequence: 0, next: 0, lines: Vec::new() };
+        room.join(1, "listener");
+        room.join(2, "speaker");
+        room
+    }
+
+    fn join(&mut self, port: u16, nickname: &str) {
+        let mut proof = Vec::new();
+        for _ in 0..2 {
+            let join = Frame::Join {
+                nonce: port.into(),
+                cookie: &proof,
+                nickname,
+                delivery: Delivery::ReliableOrdered,
+                resume: &[],
+                seen: 0,
+                next: 0,
+            };
+            let bytes = datagram(&Header::default(), &join, JOIN_SIZE);
+            self.hub.handle_datagram(path(port), &bytes, self.now);
+            if let Some(cookie) = self.drain() {
+                proof = cookie;
+            }
+        }
+    }
+
+    fn say(&mut self, message: &ClientMessage<'_>) {
+        self.sequence += 1;
+        let header = Header {
+            flags: Flags::ACK,
+            session: self.session,
+            sequence: self.sequence,
+            ack_bitmap: u64::MAX,
+            window: u16::MAX,
+            ..Header::default()
+        };
+        let payload = encode_message(message);
+        let frame = Frame::Ordered { id: self.next, payload: &payload };
+        self.next = self.next.wrapping_add(1);
+        self.hub.handle_datagram(path(2), &datagram(&header, &frame, 0), self.now);
+        self.drain();
+    }
+
+    /// Looks at all that comes out; with a cookie, if one does.
+    fn drain(&mut self) -> Option<Vec<u8>> {
+        while let Some(event) = self.hub.poll_event() {
+            match event {
+                hub::Event::Line(line) => {
+                    assert_clean(&line.from);
+                    assert_clean(&line.text);
+                    self.lines.push(line);
+                }
+                hub::Event::Refused { detail, .. } => assert_clean(&detail),
+                hub::Event::Joined { nickname, .. }
+                | hub::Event::Left { nickname, .. }
+                | hub::Event::Moved { nickname, .. } => assert_clean(&nickname),
+            }
+        }
+        let (mut buffer, mut proof) = (Vec::new(), None);
+        while let Some(to) = self.hub.poll_transmit(&mut buffer, self.now) {
+            let Destination::Datagram(to) = to else { panic!("{to:?}") };
+            for bytes in buffer.chunks(MAX_DATAGRAM) {
+                let datagram = Datagram::decode(bytes).unwrap();
+                for frame in datagram.frames() {
+                    match frame {
+                        Frame::Challenge { cookie, .. } => proof = Some(cookie.to_vec()),
+                        Frame::Refused { detail, .. } => assert_clean(detail),
+                        Frame::Ordered { payload, .. } => {
+                            if to.remote.port() == 2 {
+                                self.session = datagram.header.session;
+                            }
+                            told(payload);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        proof
+    }
+}
+
+fn path(port: u16) -> Path {
+    Path { local: 0, remote: ([10, 0, 1, 1], port).into() }
+}
+
+/// What others are told of what somebody says.
+fn told(payload: &[u8]) {
+    match decode_message(payload).unwrap() {
+        ServerMessage::History { from, text, .. }
+        | ServerMessage::Line { from, text, .. }
+        | ServerMessage::Whisper { from, text, .. }
+        | ServerMessage::Whispered { to: from, text, .. } => {
+            assert_clean(from);
+            assert_clean(text);
+        }
+        ServerMessage::NotHere { to: text, .. }
+        | ServerMessage::Notice { text }
+        | ServerMessage::Closing { detail: text, .. }
+        | ServerMessage::Present { nickname: text, .. }
+        | ServerMessage::Joined { nickname: text, .. } => assert_clean(text),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("history.jsonl");
+    let (mut lines, mut number) = (0, 0);
+    let mut history = History::open(&file, 0).unwrap().history;
+    let texts: Vec<String> = every_character().collect();
+    for some in texts.chunks(20) {
+        let mut room = Room::new(Past::default());
+        for (index, text) in some.iter().enumerate() {
+            number += 1;
+            room.say(&ClientMessage::Say { number, sent: 0, text });
+            room.say(&ClientMessage::Whisper { number, sent: 0, to: "listener", text });
+            room.say(&ClientMessage::Whisper { number, sent: 0, to: text, text: "hi" });
+            room.say(&ClientMessage::Ping { number, to: text });
+            // A refusal names the name.
+            room.join(10 + index as u16, &text.chars().take(3).collect::<String>());
+            later(&mut room.now, Duration::from_secs(1));
+            room.hub.handle_timeout(room.now);
+            room.drain();
+        }
+        room.hub.warn(&some.concat());
+        room.drain();
+        for line in room.lines {
+            let record = Record { at: line.id, from: line.from, text: line.text };
+            history.append(&record).unwrap();
+            lines += 1;
+        }
+    }
+    assert!(lines > texts.len() - 10, "{lines} of {}", texts.len());
+    let content = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(content.split_terminator('\n').count(), lines);
+    content.split('\n').for_each(assert_clean);
+    assert_eq!(Verify::open(&file).unwrap().count(), 0);
+}
+
+#[test]
+fn neither_a_datagram_nor_a_room_nor_a_machine_steers_a_terminal() {
+    for text in every_character() {
+        let header = Header { flags: Flags::FROM_SERVER, ..Header::default() };
+        for payload in server_messages(1, &text) {
+            let bytes = datagram(&header, &Frame::Once { payload: &payload }, 0);
+            decode::datagram(&bytes).text.split('\n').for_each(assert_clean);
+        }
+        let mut search = Search::new(1, Duration::from_secs(1), None, Timestamp::ZERO);
+        let room = Frame::Found { nonce: 1, server: 1, port: 2428, peers: 1, room: &text };
+        search.handle_datagram(server(), &datagram(&header, &room, 0), Timestamp::ZERO);
+        search.into_found().iter().for_each(|found| assert_clean(&found.room));
+        let fix = [Some(Fix::Say(text.clone())), Some(Fix::Run(text.clone())), None];
+        let checks =
+            fix.map(|fix| Check { name: "udp", state: State::Ok, means: text.clone(), fix });
+        doctor::text(&checks, false).split('\n').for_each(assert_clean);
+        doctor::json(&checks).split('\n').for_each(assert_clean);
+    }
+}
