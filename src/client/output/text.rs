@@ -252,7 +252,9 @@ mod tests {
             missing: u64::MAX,
         };
         assert!(
-            text(&Event::Who { peers: vec![peer] }, Style::default()).unwrap().contains("100.0 %")
+            text(&Event::Who { server: None, peers: vec![peer] }, Style::default())
+                .unwrap()
+                .contains("100.0 %")
         );
     }
 }
