@@ -173,7 +173,10 @@ fn nothing_a_server_says_steers_a_terminal() {
             }
             while let Some(event) = session.poll_event() {
                 kinds.insert(format!("{event:?}").split([' ', '(']).next().unwrap().to_owned());
-                let lines = if let Event::Who { peers } = &event { peers.len() + 1 } else { 1 };
+                let lines = match &event {
+                    Event::Who { peers, server } => peers.len() + 1 + usize::from(server.is_some()),
+                    _ => 1,
+                };
                 let Some(line) = Format::Text.plain(&event) else { continue };
                 assert_eq!(line.split('\n').count(), lines, "{line:?}");
                 line.split('\n').for_each(assert_clean);

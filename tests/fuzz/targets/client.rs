@@ -328,7 +328,7 @@ impl Stage {
 fn check_event(event: &Event) {
     if let Some(text) = Format::Text.plain(event) {
         let lines = match event {
-            Event::Who { peers } => peers.len() + 1,
+            Event::Who { peers, server } => peers.len() + 1 + usize::from(server.is_some()),
             Event::Stats(_) => 4,
             _ => 1,
         };

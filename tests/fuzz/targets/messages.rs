@@ -34,7 +34,7 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
 
 /// What a server says, or any bytes in place of it.
 pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
-    let kind = input.below(17);
+    let kind = input.below(18);
     let (id, number) = (input.number(), input.number() as u16);
     let peer = u16::from(input.byte());
     let (name, text) = (input.text(), input.text());
@@ -86,6 +86,18 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
         13 => ServerMessage::Pinged { peer, number },
         14 => ServerMessage::Ponged { number, from },
         15 => ServerMessage::Slow { wait_ms: number },
+        16 => ServerMessage::Counters {
+            number,
+            received: id,
+            alien: input.number(),
+            other_version: input.number(),
+            corrupt: input.number(),
+            malformed: input.number(),
+            unknown_session: input.number(),
+            unread: input.number(),
+            refused: input.number(),
+            left_out: input.number(),
+        },
         _ => return input.bytes().to_vec(),
     })
 }
@@ -141,7 +153,8 @@ pub(super) fn assert_server_message(payload: &[u8]) {
         ServerMessage::Ponged { from, .. } => &[from],
         ServerMessage::Accepted { .. }
         | ServerMessage::Pinged { .. }
-        | ServerMessage::Slow { .. } => &[],
+        | ServerMessage::Slow { .. }
+        | ServerMessage::Counters { .. } => &[],
     };
     texts.iter().for_each(|text| super::assert_clean(text));
 }
