@@ -35,9 +35,8 @@ pub(super) enum Placed {
 }
 
 impl Inbox {
-    /// The window to announce: the largest id this end has room for.
-    /// Those that were handed on and not read take room as well, as in TCP (RFC 9293 §3.8.6). What was
-    /// announced is not taken back.
+    /// The window to announce: the largest id this end has room for. Messages that were handed on and
+    /// not read take room as well, as in TCP (RFC 9293 §3.8.6). What was announced is not taken back.
     pub(super) fn announce(&mut self, unread: usize) -> u16 {
         let window = (self.next + MESSAGE_WINDOW - 1).saturating_sub(unread as u64);
         let window = window.max(self.limit());

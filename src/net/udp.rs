@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
 /// datagrams, less than one burst of a full room; what it grants is its own affair.
 pub const BUFFER: usize = 4 << 20;
+
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", explain(.cause))]
