@@ -200,6 +200,7 @@ impl Hub {
                 timer: Timer::default(),
                 delivery,
                 nonce,
+                taken: self.fanout.next(),
                 allowance,
                 closing: None,
                 too_slow: false,

@@ -8,7 +8,7 @@
 //! handle_probe    ─► discovery.rs: here is a server
 //! handle_stream_* ─► streams.rs: the same for connections, without the challenge
 //!                    allowance.rs, pressure.rs: how fast may it speak? ─► later, or never
-//! room's posts ─► links of the recipients ─► poll_transmit
+//! room's posts    ─► fanout.rs ─► links of the recipients ─► poll_transmit
 //! ```
 //!
 //! Contract: after any `handle_*` call, first drain `poll_event` and carry out what it says (a line
@@ -20,6 +20,7 @@ mod allowance;
 mod cookie;
 mod datagrams;
 mod discovery;
+mod fanout;
 mod handshake;
 mod peer;
 mod pressure;
@@ -38,10 +39,11 @@ use crate::link::{Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
-use crate::room::{Line, Past, Post, Recipients, Room};
+use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
+use fanout::Fanout;
 use peer::Peer;
 use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
@@ -178,6 +180,7 @@ pub struct Hub {
     cookies: Cookies,
     registry: Registry,
     room: Room,
+    fanout: Fanout,
     peers: BTreeMap<PeerId, Peer>,
     sessions: HashMap<u64, PeerId>,
     /// Joins let in, by nonce: those of the sessions that exist, and for as long as a cookie
@@ -211,6 +214,7 @@ impl Hub {
             cookies: Cookies::new(&mut rng, now.mono),
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, now.wall),
+            fanout: Fanout::default(),
             pressure: Pressure::new(config.limit.is_none()),
             config,
             id: rng.next_u64(),
@@ -300,12 +304,14 @@ impl Hub {
                 self.dirty.pop_front();
                 continue;
             };
+            self.counters.overflowed += self.fanout.give(id, peer);
             let sent = peer.link.poll_transmit(buffer, now.mono);
             let wake = peer.link.poll_timeout();
             // There may be more for it; else it is done, until something happens.
             if !sent || wake.is_none_or(|at| at > now.mono) {
                 peer.dirty = false;
                 self.dirty.pop_front();
+                self.fanout.left_out();
                 let too_slow = peer.too_slow.then_some(Timestamp::ZERO);
                 let wake = [wake, peer.closing, too_slow].into_iter().flatten().min();
                 self.timers.set(id, &mut peer.timer, wake);
@@ -316,6 +322,7 @@ impl Hub {
                 return Some(peer.stream.map_or(datagrams, Destination::Stream));
             }
         }
+        self.fanout.clear();
         self.streams.poll_transmit(buffer)
     }
 
@@ -358,17 +365,6 @@ impl Hub {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    /// Gives the room's posts to the links of those they are for.
-    fn deliver_posts(&mut self) {
-        while let Some(post) = self.room.poll_post() {
-            match post.to {
-                Recipients::One(id) => self.deliver(id, &post),
-                Recipients::All => self.deliver_to_all(None, &post),
-                Recipients::AllBut(id) => self.deliver_to_all(Some(id), &post),
-            }
-        }
-    }
-
     /// Ends a session whose time has come, whatever the reason. True when it did.
     fn end_if_due(&mut self, id: PeerId, now: Timestamp) -> bool {
         let Some(peer) = self.peers.get(&id) else { return true };
@@ -383,28 +379,13 @@ impl Hub {
         true
     }
 
-    fn deliver_to_all(&mut self, except: Option<PeerId>, post: &Post) {
-        for (id, peer) in self.peers.iter_mut().filter(|(id, _)| Some(**id) != except) {
-            self.counters.overflowed += u64::from(!peer.take(post));
-            self.pressure.feel(*id, peer, self.now);
-            peer.touch(*id, &mut self.dirty);
-        }
-    }
-
-    fn deliver(&mut self, id: PeerId, post: &Post) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            self.counters.overflowed += u64::from(!peer.take(post));
-            self.pressure.feel(id, peer, self.now);
-            peer.touch(id, &mut self.dirty);
-        }
-    }
-
     /// Ends a session in order: the last message leaves, and the session with it a little later.
     fn close(&mut self, id: PeerId, reason: LeaveReason, detail: &str, now: Timestamp) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
             return;
         };
         let message = encode_message(&ServerMessage::Closing { reason, detail });
+        self.counters.overflowed += self.fanout.give(id, peer);
         let _ = peer.link.send_regardless(message.into());
         peer.closing = Some(now + LEAVE_TIMEOUT);
         self.settle(id, reason, now);

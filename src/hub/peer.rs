@@ -21,6 +21,8 @@ pub(super) struct Peer {
     /// How it wants chat lines delivered.
     pub(super) delivery: Delivery,
     pub(super) nonce: u64,
+    /// Number of the next post to everybody that its link does not have.
+    pub(super) taken: u64,
     pub(super) allowance: Allowance,
     /// It has said goodbye, or was told to go: forgotten at this time at the latest.
     pub(super) closing: Option<Timestamp>,

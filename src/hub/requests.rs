@@ -33,6 +33,7 @@ impl Hub {
                 self.close(id, LeaveReason::Quit, "", now.mono);
             }
             Ok(ClientMessage::Deliver(delivery)) => {
+                self.catch_up(id); // what was said so far, as it was wanted so far
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.delivery = delivery;
                 }
@@ -100,6 +101,7 @@ impl Hub {
             refused: counters.refused(),
             left_out: counters.overflowed,
         };
+        self.catch_up(id);
         if let Some(asker) = self.peers.get_mut(&id) {
             let payload = encode_message(&message).into();
             // Where there is no room for it there is none for the others.
