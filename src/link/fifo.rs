@@ -1,6 +1,7 @@
 //! A queue in small pieces. A newcomer to a full room is told of everybody at once: a queue in one piece
 //! would be as long as that takes, and leave a hole behind that nothing else is long enough to fill.
 
+use super::memory::give_back;
 use std::collections::VecDeque;
 
 /// Elements of one piece.
@@ -48,6 +49,10 @@ impl<T> Fifo<T> {
         self.get(0)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        (0..self.len).map_while(|place| self.get(place))
+    }
+
     pub(super) fn push_back(&mut self, element: T) {
         if self.pieces.back().is_none_or(|piece| piece.len() == PIECE) {
             self.pieces.push_back(Vec::with_capacity(PIECE));
@@ -68,6 +73,7 @@ impl<T> Fifo<T> {
             self.taken = 0;
         } else if self.taken == PIECE {
             self.pieces.pop_front();
+            give_back(&mut self.pieces);
             self.taken = 0;
         }
         Some(element)
@@ -93,8 +99,7 @@ mod tests {
                 assert_eq!(fifo.pop_front(), model.pop_front());
             }
             assert_eq!((fifo.len(), fifo.front()), (model.len(), model.front()));
-            let all: Vec<_> = (0..=model.len()).map_while(|place| fifo.get(place)).collect();
-            assert!(all.into_iter().eq(&model));
+            assert!(fifo.iter().eq(&model) && fifo.get(model.len()).is_none());
         }
         while let Some(element) = model.pop_front() {
             *fifo.get_mut(0).unwrap() += 1;

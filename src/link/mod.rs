@@ -363,14 +363,14 @@ impl Link {
         self.stats.sent_lost += outcome.lost_datagrams;
         for content in outcome.acked {
             match content {
-                Content::Reliable(id) => self.outbox.acked(id),
+                Content::Reliable { first, last } => self.outbox.acked(first..=last),
                 Content::Once(tag) => self.fates.push_back(Fate::Arrived(tag)),
             }
         }
         for content in outcome.lost {
             match content {
-                Content::Reliable(id) => {
-                    if let Some(bytes) = self.outbox.lost(id) {
+                Content::Reliable { first, last } => {
+                    for bytes in (first..=last).filter_map(|id| self.outbox.lost(id)) {
                         self.redundancy.on_lost(bytes);
                     }
                 }

@@ -2,11 +2,11 @@
 //! window, and those sent once. Both queues are bounded in bytes.
 
 use super::fifo::Fifo;
-use super::memory::give_back;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// An encoded message, shared by all the peers it goes to.
@@ -17,14 +17,22 @@ const OVERHEAD: usize = 32;
 /// What a frame adds to a message at most: its number, an id and a length.
 pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
+/// A message that has not left yet. There can be many for many peers, so it is small.
+#[derive(Debug)]
+struct Waiting {
+    payload: Payload,
+    ordered: bool,
+}
+
+/// A message that has left.
 #[derive(Debug)]
 struct Outgoing {
     payload: Payload,
-    ordered: bool,
-    first_sent: Option<Timestamp>,
+    first_sent: Timestamp,
     last_sent: Timestamp,
     /// Datagrams with it that are neither acknowledged nor lost.
     copies: u32,
+    ordered: bool,
     acked: bool,
 }
 
@@ -55,15 +63,15 @@ pub(super) struct Departure {
 /// The queues of one direction.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    /// The id of `reliable[0]`: all before are acknowledged.
+    /// The id of `sent[0]`: all before are acknowledged.
     first: u64,
-    reliable: Fifo<Outgoing>,
-    /// The first id never sent.
-    unsent: u64,
+    sent: Fifo<Outgoing>,
+    /// Those after them, never sent.
+    waiting: Fifo<Waiting>,
     lost: BTreeSet<u64>,
     /// The largest id the other end is ready for.
     limit: u64,
-    once: VecDeque<(Payload, Option<u64>)>,
+    once: Fifo<(Payload, Option<u64>)>,
     bytes: usize,
 }
 
@@ -71,11 +79,11 @@ impl Default for Outbox {
     fn default() -> Self {
         Self {
             first: 0,
-            reliable: Fifo::default(),
-            unsent: 0,
+            sent: Fifo::default(),
+            waiting: Fifo::default(),
             lost: BTreeSet::new(),
             limit: MESSAGE_WINDOW - 1,
-            once: VecDeque::new(),
+            once: Fifo::default(),
             bytes: 0,
         }
     }
@@ -94,22 +102,13 @@ impl Outbox {
 
     /// Whether anything has not been sent, or has to be sent again, whatever keeps it from leaving.
     pub(super) fn has_waiting(&self) -> bool {
-        !self.lost.is_empty()
-            || !self.once.is_empty()
-            || self.unsent < self.first + self.reliable.len() as u64
+        !(self.lost.is_empty() && self.once.is_empty() && self.waiting.is_empty())
     }
 
     /// Queues a message to be sent until acknowledged.
     pub(super) fn push_reliable(&mut self, payload: Payload, ordered: bool) {
         self.bytes += payload.len() + OVERHEAD;
-        self.reliable.push_back(Outgoing {
-            payload,
-            ordered,
-            first_sent: None,
-            last_sent: Timestamp::ZERO,
-            copies: 0,
-            acked: false,
-        });
+        self.waiting.push_back(Waiting { payload, ordered });
     }
 
     /// Queues a message to be sent once.
@@ -130,15 +129,24 @@ impl Outbox {
 
     /// The reliable messages that may be sent now: lost ones, then new ones inside the window.
     fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
+        let lost = self.lost.iter().filter_map(|id| self.message(*id));
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
-        let new = self.unsent..end.max(self.unsent);
-        self.lost.iter().copied().chain(new).map_while(|id| self.message(id))
+        let new = (self.unsent()..end).zip(0..).map_while(|(id, place)| {
+            let Waiting { payload, ordered } = self.waiting.get(place)?;
+            Some(Reliable { id, ordered: *ordered, payload })
+        });
+        lost.chain(new)
+    }
+
+    /// The first id never sent.
+    fn unsent(&self) -> u64 {
+        self.first + self.sent.len() as u64
     }
 
     /// The oldest unacknowledged messages that were sent before, for probes and for spare room.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
-        (self.first..self.unsent).filter_map(|id| {
-            let outgoing = self.reliable.get((id - self.first) as usize)?;
+        (self.first..self.unsent()).filter_map(|id| {
+            let outgoing = self.sent.get((id - self.first) as usize)?;
             if outgoing.acked { None } else { Some((self.message(id)?, outgoing.last_sent)) }
         })
     }
@@ -164,9 +172,9 @@ impl Outbox {
         copies: u32,
         longest: usize,
     ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
-        let ids = if copies > 1 && !self.has_waiting() { self.first..self.unsent } else { 0..0 };
+        let ids = if copies > 1 && !self.has_waiting() { self.first..self.unsent() } else { 0..0 };
         ids.rev().filter_map(move |id| {
-            let outgoing = self.reliable.get((id - self.first) as usize)?;
+            let outgoing = self.sent.get((id - self.first) as usize)?;
             let wanted =
                 !outgoing.acked && outgoing.copies < copies && outgoing.payload.len() <= longest;
             if wanted { Some((self.message(id)?, outgoing.last_sent)) } else { None }
@@ -175,7 +183,7 @@ impl Outbox {
 
     /// Whether any message is unacknowledged, sent or not.
     pub(super) fn has_reliable(&self) -> bool {
-        !self.reliable.is_empty()
+        !(self.sent.is_empty() && self.waiting.is_empty())
     }
 
     /// The message sent once that is next.
@@ -187,29 +195,43 @@ impl Outbox {
     pub(super) fn once_sent(&mut self) -> Option<u64> {
         let (payload, tag) = self.once.pop_front()?;
         self.bytes -= payload.len() + OVERHEAD;
-        give_back(&mut self.once);
         tag
     }
 
-    /// Message `id` left in a datagram.
+    /// Message `id`, the next one or one sent before, left in a datagram.
     pub(super) fn reliable_sent(&mut self, id: u64, now: Timestamp) -> Departure {
-        self.lost.remove(&id);
-        self.unsent = self.unsent.max(id + 1);
+        let again = id < self.unsent();
+        if again {
+            self.lost.remove(&id);
+        } else if let Some(Waiting { payload, ordered }) = self.waiting.pop_front() {
+            let (first_sent, last_sent, copies, acked) = (now, now, 0, false);
+            self.sent.push_back(Outgoing {
+                payload,
+                first_sent,
+                last_sent,
+                copies,
+                ordered,
+                acked,
+            });
+        }
         let Some(outgoing) = self.slot(id) else { return Departure::default() };
         outgoing.last_sent = now;
         outgoing.copies += 1;
-        let again = outgoing.first_sent.replace(outgoing.first_sent.unwrap_or(now)).is_some();
         Departure { bytes: outgoing.payload.len(), again }
     }
 
-    /// A datagram with message `id` arrived.
-    pub(super) fn acked(&mut self, id: u64) {
-        self.lost.remove(&id);
-        if let Some(outgoing) = self.slot(id) {
-            outgoing.acked = true;
+    /// A datagram with these messages arrived.
+    pub(super) fn acked(&mut self, ids: RangeInclusive<u64>) {
+        for id in ids {
+            if !self.lost.is_empty() {
+                self.lost.remove(&id);
+            }
+            if let Some(outgoing) = self.slot(id) {
+                outgoing.acked = true;
+            }
         }
-        while self.reliable.front().is_some_and(|outgoing| outgoing.acked) {
-            if let Some(outgoing) = self.reliable.pop_front() {
+        while self.sent.front().is_some_and(|outgoing| outgoing.acked) {
+            if let Some(outgoing) = self.sent.pop_front() {
                 self.bytes -= outgoing.payload.len() + OVERHEAD;
             }
             self.first += 1;
@@ -231,15 +253,15 @@ impl Outbox {
 
     /// When the oldest unacknowledged message was first sent.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        self.reliable.front()?.first_sent
+        self.sent.front().map(|outgoing| outgoing.first_sent)
     }
 
     fn message(&self, id: u64) -> Option<Reliable<'_>> {
-        let outgoing = self.reliable.get(usize::try_from(id.checked_sub(self.first)?).ok()?)?;
+        let outgoing = self.sent.get(usize::try_from(id.checked_sub(self.first)?).ok()?)?;
         Some(Reliable { id, ordered: outgoing.ordered, payload: &outgoing.payload })
     }
 
     fn slot(&mut self, id: u64) -> Option<&mut Outgoing> {
-        self.reliable.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+        self.sent.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 }

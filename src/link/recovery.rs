@@ -2,13 +2,12 @@
 //! It deals in datagrams and knows their contents only as names to hand back.
 
 use super::congestion::Congestion;
-use super::memory::give_back;
+use super::fifo::Fifo;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
 use crate::protocol::limits::{LAZY_ACK_DELAY, MAX_ACK_DELAY};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A datagram overtaken by this many is lost (RFC 9002 §6.1.1, kPacketThreshold).
@@ -26,10 +25,25 @@ const PERSISTENT_CONGESTION: u32 = 3;
 /// Something a datagram carried that somebody wants to hear about again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// A reliable message, by id.
-    Reliable(u64),
+    /// Reliable messages with ids in a row.
+    Reliable {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// A message sent once, by its sender's tag.
     Once(u64),
+}
+
+impl Content {
+    /// Adds a reliable message to what a datagram carries.
+    pub(super) fn add_reliable(contents: &mut Vec<Self>, id: u64) {
+        match contents.last_mut() {
+            Some(Self::Reliable { last, .. }) if *last + 1 == id => *last = id,
+            _ => contents.push(Self::Reliable { first: id, last: id }),
+        }
+    }
 }
 
 /// Whether a datagram asks for an acknowledgment, and how long the other end may sit on it.
@@ -67,7 +81,7 @@ pub(super) struct Outcome {
 pub(super) struct Recovery {
     /// The sequence number of `sent[0]`; those before are settled.
     first: u64,
-    sent: VecDeque<Sent>,
+    sent: Fifo<Sent>,
     outstanding: usize,
     /// Of these, those that ask for it soon.
     outstanding_soon: usize,
@@ -86,7 +100,7 @@ impl Recovery {
     pub(super) fn new(first: u32, now: Timestamp) -> Self {
         Self {
             first: u64::from(first),
-            sent: VecDeque::new(),
+            sent: Fifo::default(),
             outstanding: 0,
             outstanding_soon: 0,
             largest_acked: None,
@@ -251,11 +265,12 @@ impl Recovery {
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
         let excess = self.sent.len().saturating_sub(MAX_REMEMBERED);
         let mut span: Option<(Timestamp, Timestamp)> = None;
-        for (index, sent) in self.sent.iter_mut().enumerate() {
+        for index in 0.. {
             let index64 = index as u64;
             if index64 >= overtaken && index >= excess {
                 break;
             }
+            let Some(sent) = self.sent.get_mut(index) else { break };
             if !sent.outstanding {
                 continue;
             }
@@ -284,7 +299,6 @@ impl Recovery {
             self.sent.pop_front();
             self.first += 1;
         }
-        give_back(&mut self.sent);
     }
 }
 

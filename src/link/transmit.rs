@@ -64,7 +64,7 @@ impl Link {
         } else if eliciting && self.role != Role::Server {
             writer.pad_to(PATH_CHALLENGE_LEN);
         }
-        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable(_)));
+        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable { .. }));
         let asks = match eliciting {
             true if ask || answer || reliable => Asks::Soon,
             true => Asks::Lazily,
@@ -106,7 +106,7 @@ impl Link {
             if !writer.push(&message.frame()) {
                 return;
             }
-            contents.push(Content::Reliable(id));
+            Content::add_reliable(contents, id);
             self.message_sent(id, now);
         }
         while let Some(payload) = self.outbox.next_once() {
@@ -128,11 +128,11 @@ impl Link {
             if !writer.push(&message.frame()) {
                 break;
             }
-            contents.push(Content::Reliable(message.id));
+            Content::add_reliable(contents, message.id);
         }
         for content in contents {
-            if let Content::Reliable(id) = content {
-                self.message_sent(*id, now);
+            if let Content::Reliable { first, last } = content {
+                (*first..=*last).for_each(|id| self.message_sent(id, now));
             }
         }
     }
@@ -167,7 +167,7 @@ impl Link {
             let copy = self.outbox.reliable_sent(id, now);
             self.stats.redundant += 1;
             self.stats.redundant_bytes += copy.bytes as u64;
-            contents.push(Content::Reliable(id));
+            Content::add_reliable(contents, id);
         }
     }
 
