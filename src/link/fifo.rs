@@ -1,16 +1,17 @@
 //! A queue in small pieces. A newcomer to a full room is told of everybody at once: a queue in one piece
 //! would be as long as that takes, and leave a hole behind that nothing else is long enough to fill.
 
-use super::memory::give_back;
 use std::collections::VecDeque;
 
 /// Elements of one piece.
 const PIECE: usize = 8;
+/// Empty pieces that are kept for what comes next, until `tidy`.
+const SPARE: usize = 16;
 
 /// First in, first out; any element can be looked at by its place.
 #[derive(Debug)]
 pub(super) struct Fifo<T> {
-    /// Full but for the last one.
+    /// Full ones, one that is not, and empty ones.
     pieces: VecDeque<Vec<Option<T>>>,
     /// How many were taken out of the first piece.
     taken: usize,
@@ -54,10 +55,11 @@ impl<T> Fifo<T> {
     }
 
     pub(super) fn push_back(&mut self, element: T) {
-        if self.pieces.back().is_none_or(|piece| piece.len() == PIECE) {
+        let at = (self.taken + self.len) / PIECE;
+        if at == self.pieces.len() {
             self.pieces.push_back(Vec::with_capacity(PIECE));
         }
-        if let Some(piece) = self.pieces.back_mut() {
+        if let Some(piece) = self.pieces.get_mut(at) {
             piece.push(Some(element));
             self.len += 1;
         }
@@ -67,16 +69,24 @@ impl<T> Fifo<T> {
         let piece = self.pieces.front_mut()?;
         let element = piece.get_mut(self.taken)?.take()?;
         (self.taken, self.len) = (self.taken + 1, self.len - 1);
-        if self.len == 0 {
-            // The next one needs a piece: this one. All others are gone already.
+        if self.len == 0 || self.taken == PIECE {
             piece.clear();
             self.taken = 0;
-        } else if self.taken == PIECE {
-            self.pieces.pop_front();
-            give_back(&mut self.pieces);
-            self.taken = 0;
+            self.pieces.rotate_left(1);
+            self.pieces.truncate(self.used() + SPARE);
         }
         Some(element)
+    }
+
+    /// Gives back the room that is not in use. For a quiet moment: what comes next has to ask for it again.
+    pub(super) fn tidy(&mut self) {
+        self.pieces.truncate(self.used());
+        self.pieces.shrink_to_fit();
+    }
+
+    /// Pieces with elements.
+    fn used(&self) -> usize {
+        (self.taken + self.len).div_ceil(PIECE)
     }
 }
 
@@ -106,6 +116,8 @@ mod tests {
             assert_eq!(fifo.pop_front(), Some(element + 1));
         }
         assert_eq!((fifo.pop_front(), fifo.len(), fifo.is_empty()), (None, 0, true));
-        assert_eq!(fifo.pieces.len(), 1);
+        assert!(fifo.pieces.len() <= SPARE);
+        fifo.tidy();
+        assert_eq!((fifo.pieces.capacity(), fifo.pop_front()), (0, None));
     }
 }

@@ -18,7 +18,6 @@ mod channel;
 mod congestion;
 mod fifo;
 mod inbox;
-mod memory;
 mod outbox;
 mod recovery;
 mod redundancy;
@@ -258,6 +257,9 @@ impl Link {
                 _ => Placed::New,
             };
             self.stats.malformed += u64::from(placed == Placed::OutsideWindow);
+            if frame == Frame::Heartbeat {
+                self.tidy();
+            }
         }
         if let Some(asked) = urgency(datagram) {
             // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1).
@@ -342,6 +344,14 @@ impl Link {
             congestion_window: self.recovery.congestion.window(),
             ..self.stats
         }
+    }
+
+    /// Heartbeats come when there was nothing else to say: time to give back what bursts have taken.
+    fn tidy(&mut self) {
+        self.outbox.tidy();
+        self.recovery.tidy();
+        self.received.shrink_to_fit();
+        self.fates.shrink_to_fit();
     }
 
     /// Since when something waits for an acknowledgment.

@@ -251,6 +251,13 @@ impl Outbox {
         None
     }
 
+    /// Gives back what is not in use.
+    pub(super) fn tidy(&mut self) {
+        self.sent.tidy();
+        self.waiting.tidy();
+        self.once.tidy();
+    }
+
     /// When the oldest unacknowledged message was first sent.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.sent.front().map(|outgoing| outgoing.first_sent)

@@ -202,6 +202,11 @@ impl Recovery {
         self.detect_losses(now, outcome);
     }
 
+    /// Gives back what is not in use.
+    pub(super) fn tidy(&mut self) {
+        self.sent.tidy();
+    }
+
     /// When something has to be done if no acknowledgment comes first.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
         self.loss_time.or_else(|| {
