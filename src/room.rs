@@ -1,12 +1,16 @@
 //! What a chat is: who is in it, what was said, who is to be told. It knows no transport: what it
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
-use crate::link::Payload;
 use crate::protocol::limits::{LOG_LINES, MAX_REPLAY_BYTES};
 use crate::protocol::{LeaveReason, ServerMessage, encode_message};
 use crate::registry::PeerId;
 use crate::time::WallTime;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// An encoded message, shared by all the peers it goes to. The count of its owners is not atomic: that
+/// would cost more than all else that is done with a line for each of many peers.
+pub type Payload = Rc<[u8]>;
 
 /// Who is to get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ use crate::link::{Link, Role};
 use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
-use crate::room::{Line, Past, Room};
+use crate::room::{Line, Past, Payload, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
@@ -459,7 +459,7 @@ impl Hub {
         }
     }
 
-    fn open_datagram_link(&mut self, now: Timestamp) -> Link {
+    fn open_datagram_link(&mut self, now: Timestamp) -> Link<Payload> {
         Link::new(self.new_session(), Role::Server, 1, now)
     }
 }

@@ -6,13 +6,13 @@ use super::timers::Timer;
 use crate::link::Channel;
 use crate::protocol::{Delivery, Transport};
 use crate::registry::{Path, PeerId};
-use crate::room::{Kind, Post};
+use crate::room::{Kind, Payload, Post};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) link: Channel,
+    pub(super) link: Channel<Payload>,
     /// The connection, if it came over one.
     pub(super) stream: Option<StreamId>,
     /// Where it is; the registry knows it too, and is asked less often.

@@ -1,19 +1,19 @@
 //! Either kind of link behind one face, for those who do not care which.
 
-use super::{Fate, Link, Payload, Received, SendError, Stats, StreamLink};
+use super::{Fate, Link, Received, SendError, Stats, StreamLink};
 use crate::protocol::Delivery;
 use crate::time::Timestamp;
 
 /// A link over datagrams or over a stream.
 #[derive(Debug)]
-pub enum Channel {
+pub enum Channel<P = Box<[u8]>> {
     /// Over UDP.
-    Datagrams(Box<Link>),
+    Datagrams(Box<Link<P>>),
     /// Over TCP.
     Stream(Box<StreamLink>),
 }
 
-impl Channel {
+impl<P: AsRef<[u8]>> Channel<P> {
     /// The session the link belongs to.
     pub fn session(&self) -> u64 {
         match self {
@@ -28,13 +28,13 @@ impl Channel {
     /// [`SendError`] says why it was not taken.
     pub fn send(
         &mut self,
-        payload: Payload,
+        payload: P,
         delivery: Delivery,
         tag: Option<u64>,
     ) -> Result<(), SendError> {
         match self {
             Self::Datagrams(link) => link.send(payload, delivery, tag),
-            Self::Stream(link) => link.send(payload),
+            Self::Stream(link) => link.send(payload.as_ref()),
         }
     }
 
@@ -42,10 +42,10 @@ impl Channel {
     ///
     /// # Errors
     /// [`SendError::TooLong`].
-    pub fn send_regardless(&mut self, payload: Payload) -> Result<(), SendError> {
+    pub fn send_regardless(&mut self, payload: P) -> Result<(), SendError> {
         match self {
             Self::Datagrams(link) => link.send_regardless(payload, Delivery::ReliableOrdered, None),
-            Self::Stream(link) => link.send_regardless(payload),
+            Self::Stream(link) => link.send_regardless(payload.as_ref()),
         }
     }
 
@@ -138,7 +138,7 @@ impl Channel {
     }
 
     /// The link, if it is over datagrams.
-    pub fn as_datagrams(&mut self) -> Option<&mut Link> {
+    pub fn as_datagrams(&mut self) -> Option<&mut Link<P>> {
         match self {
             Self::Datagrams(link) => Some(link),
             Self::Stream(_) => None,

@@ -29,7 +29,6 @@ mod tests;
 mod transmit;
 
 pub use channel::Channel;
-pub use outbox::Payload;
 pub use stats::Stats;
 pub use stream::StreamLink;
 
@@ -109,14 +108,14 @@ pub enum SendError {
     TooLong(usize),
 }
 
-/// See the module.
+/// See the module. Messages on their way out are of type `P`, for who sends the same to many.
 #[derive(Debug)]
-pub struct Link {
+pub struct Link<P = Box<[u8]>> {
     session: u64,
     role: Role,
     arrivals: Arrivals,
     recovery: Recovery,
-    outbox: Outbox,
+    outbox: Outbox<P>,
     redundancy: Redundancy,
     inbox: Inbox,
     received: VecDeque<Received>,
@@ -130,7 +129,7 @@ pub struct Link {
     rtts: RecentRtts,
 }
 
-impl Link {
+impl<P: AsRef<[u8]>> Link<P> {
     /// A link for `session` whose first datagram will carry `sequence`.
     pub fn new(session: u64, role: Role, sequence: u32, now: Timestamp) -> Self {
         Self {
@@ -163,7 +162,7 @@ impl Link {
     /// [`SendError`] says why the message was not taken.
     pub fn send(
         &mut self,
-        payload: Payload,
+        payload: P,
         delivery: Delivery,
         tag: Option<u64>,
     ) -> Result<(), SendError> {
@@ -180,14 +179,15 @@ impl Link {
     /// [`SendError::TooLong`].
     pub fn send_regardless(
         &mut self,
-        payload: Payload,
+        payload: P,
         delivery: Delivery,
         tag: Option<u64>,
     ) -> Result<(), SendError> {
-        if payload.len() > MAX_MESSAGE {
-            return Err(SendError::TooLong(payload.len()));
+        let length = payload.as_ref().len();
+        if length > MAX_MESSAGE {
+            return Err(SendError::TooLong(length));
         }
-        self.stats.sent_message_bytes += payload.len() as u64;
+        self.stats.sent_message_bytes += length as u64;
         match delivery {
             Delivery::Unreliable => self.outbox.push_once(payload, tag),
             Delivery::ReliableUnordered => self.outbox.push_reliable(payload, false),

@@ -7,10 +7,6 @@ use crate::protocol::{Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-
-/// An encoded message, shared by all the peers it goes to.
-pub type Payload = Arc<[u8]>;
 
 /// What a message costs in the queue beyond its bytes, so that empty ones are not free.
 const OVERHEAD: usize = 32;
@@ -19,15 +15,15 @@ pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
 /// A message that has not left yet. There can be many for many peers, so it is small.
 #[derive(Debug)]
-struct Waiting {
-    payload: Payload,
+struct Waiting<P> {
+    payload: P,
     ordered: bool,
 }
 
 /// A message that has left.
 #[derive(Debug)]
-struct Outgoing {
-    payload: Payload,
+struct Outgoing<P> {
+    payload: P,
     first_sent: Timestamp,
     last_sent: Timestamp,
     /// Datagrams with it that are neither acknowledged nor lost.
@@ -62,20 +58,20 @@ pub(super) struct Departure {
 
 /// The queues of one direction.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct Outbox<P> {
     /// The id of `sent[0]`: all before are acknowledged.
     first: u64,
-    sent: Fifo<Outgoing>,
+    sent: Fifo<Outgoing<P>>,
     /// Those after them, never sent.
-    waiting: Fifo<Waiting>,
+    waiting: Fifo<Waiting<P>>,
     lost: BTreeSet<u64>,
     /// The largest id the other end is ready for.
     limit: u64,
-    once: Fifo<(Payload, Option<u64>)>,
+    once: Fifo<(P, Option<u64>)>,
     bytes: usize,
 }
 
-impl Default for Outbox {
+impl<P> Default for Outbox<P> {
     fn default() -> Self {
         Self {
             first: 0,
@@ -89,7 +85,7 @@ impl Default for Outbox {
     }
 }
 
-impl Outbox {
+impl<P: AsRef<[u8]>> Outbox<P> {
     /// Whether the bounds leave no room for one more message.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= MAX_QUEUE_BYTES
@@ -106,14 +102,14 @@ impl Outbox {
     }
 
     /// Queues a message to be sent until acknowledged.
-    pub(super) fn push_reliable(&mut self, payload: Payload, ordered: bool) {
-        self.bytes += payload.len() + OVERHEAD;
+    pub(super) fn push_reliable(&mut self, payload: P, ordered: bool) {
+        self.bytes += payload.as_ref().len() + OVERHEAD;
         self.waiting.push_back(Waiting { payload, ordered });
     }
 
     /// Queues a message to be sent once.
-    pub(super) fn push_once(&mut self, payload: Payload, tag: Option<u64>) {
-        self.bytes += payload.len() + OVERHEAD;
+    pub(super) fn push_once(&mut self, payload: P, tag: Option<u64>) {
+        self.bytes += payload.as_ref().len() + OVERHEAD;
         self.once.push_back((payload, tag));
     }
 
@@ -133,7 +129,7 @@ impl Outbox {
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
         let new = (self.unsent()..end).zip(0..).map_while(|(id, place)| {
             let Waiting { payload, ordered } = self.waiting.get(place)?;
-            Some(Reliable { id, ordered: *ordered, payload })
+            Some(Reliable { id, ordered: *ordered, payload: payload.as_ref() })
         });
         lost.chain(new)
     }
@@ -154,7 +150,7 @@ impl Outbox {
     /// Bytes of the datagram that would carry all that may be sent now, as far as one can.
     pub(super) fn waiting_bytes(&self) -> usize {
         let reliable = self.sendable().map(|message| message.payload.len());
-        let once = self.once.iter().map(|(payload, _)| payload.len());
+        let once = self.once.iter().map(|(payload, _)| payload.as_ref().len());
         let mut bytes = HEADER_LEN;
         for length in reliable.chain(once) {
             bytes += FRAME_OVERHEAD + length;
@@ -175,8 +171,9 @@ impl Outbox {
         let ids = if copies > 1 && !self.has_waiting() { self.first..self.unsent() } else { 0..0 };
         ids.rev().filter_map(move |id| {
             let outgoing = self.sent.get((id - self.first) as usize)?;
-            let wanted =
-                !outgoing.acked && outgoing.copies < copies && outgoing.payload.len() <= longest;
+            let wanted = !outgoing.acked
+                && outgoing.copies < copies
+                && outgoing.payload.as_ref().len() <= longest;
             if wanted { Some((self.message(id)?, outgoing.last_sent)) } else { None }
         })
     }
@@ -188,13 +185,13 @@ impl Outbox {
 
     /// The message sent once that is next.
     pub(super) fn next_once(&self) -> Option<&[u8]> {
-        self.once.front().map(|(payload, _)| &**payload)
+        self.once.front().map(|(payload, _)| payload.as_ref())
     }
 
     /// That message left; this is its sender's tag.
     pub(super) fn once_sent(&mut self) -> Option<u64> {
         let (payload, tag) = self.once.pop_front()?;
-        self.bytes -= payload.len() + OVERHEAD;
+        self.bytes -= payload.as_ref().len() + OVERHEAD;
         tag
     }
 
@@ -217,7 +214,7 @@ impl Outbox {
         let Some(outgoing) = self.slot(id) else { return Departure::default() };
         outgoing.last_sent = now;
         outgoing.copies += 1;
-        Departure { bytes: outgoing.payload.len(), again }
+        Departure { bytes: outgoing.payload.as_ref().len(), again }
     }
 
     /// A datagram with these messages arrived.
@@ -232,7 +229,7 @@ impl Outbox {
         }
         while self.sent.front().is_some_and(|outgoing| outgoing.acked) {
             if let Some(outgoing) = self.sent.pop_front() {
-                self.bytes -= outgoing.payload.len() + OVERHEAD;
+                self.bytes -= outgoing.payload.as_ref().len() + OVERHEAD;
             }
             self.first += 1;
         }
@@ -243,7 +240,7 @@ impl Outbox {
     pub(super) fn lost(&mut self, id: u64) -> Option<usize> {
         let outgoing = self.slot(id).filter(|outgoing| !outgoing.acked)?;
         outgoing.copies = outgoing.copies.saturating_sub(1);
-        let bytes = outgoing.payload.len();
+        let bytes = outgoing.payload.as_ref().len();
         if outgoing.copies > 0 {
             return Some(bytes);
         }
@@ -265,10 +262,10 @@ impl Outbox {
 
     fn message(&self, id: u64) -> Option<Reliable<'_>> {
         let outgoing = self.sent.get(usize::try_from(id.checked_sub(self.first)?).ok()?)?;
-        Some(Reliable { id, ordered: outgoing.ordered, payload: &outgoing.payload })
+        Some(Reliable { id, ordered: outgoing.ordered, payload: outgoing.payload.as_ref() })
     }
 
-    fn slot(&mut self, id: u64) -> Option<&mut Outgoing> {
+    fn slot(&mut self, id: u64) -> Option<&mut Outgoing<P>> {
         self.sent.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 }

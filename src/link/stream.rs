@@ -2,7 +2,7 @@
 //! so what remains is framing, a bounded queue, and signs of life. What it cannot do is look inside:
 //! whether anything arrived is known only when the other end says so.
 
-use super::{Payload, Received, Role, SendError, Stats, stats::RecentRtts};
+use super::{Received, Role, SendError, Stats, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES};
 use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record};
 use crate::time::Timestamp;
@@ -84,7 +84,7 @@ impl StreamLink {
     ///
     /// # Errors
     /// [`SendError`] says why it was not taken.
-    pub fn send(&mut self, payload: Payload) -> Result<(), SendError> {
+    pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
         if self.is_full() {
             return Err(SendError::QueueFull);
         }
@@ -95,12 +95,12 @@ impl StreamLink {
     ///
     /// # Errors
     /// [`SendError::TooLong`].
-    pub fn send_regardless(&mut self, payload: Payload) -> Result<(), SendError> {
+    pub fn send_regardless(&mut self, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_MESSAGE {
             return Err(SendError::TooLong(payload.len()));
         }
         self.stats.sent_message_bytes += payload.len() as u64;
-        self.write(&Frame::Once { payload: &payload });
+        self.write(&Frame::Once { payload });
         Ok(())
     }
 

@@ -145,7 +145,7 @@ fn no_more_messages_are_on_their_way_than_the_window_has_room_for() {
 fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_mode() {
     for delivery in [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered] {
         let mut pair = Pair::new(1, |from, _| from == 1);
-        let payload: super::Payload = [0; 1_000].as_slice().into();
+        let payload: Box<[u8]> = [0; 1_000].as_slice().into();
         while pair.links[1].send(payload.clone(), delivery, None).is_ok() {}
         assert!(pair.links[1].queued_bytes() <= MAX_QUEUE_BYTES + 2_000);
         pair.run_for(GIVE_UP - Duration::from_millis(1));

@@ -11,7 +11,7 @@ use crate::time::{Timestamp, micros};
 /// for long behind another.
 const MAX_RUN: usize = 32;
 
-impl Link {
+impl<P: AsRef<[u8]>> Link<P> {
     /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
     /// bytes but the last, so that one system call can send them all.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {

@@ -14,6 +14,7 @@ mod recorder;
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::protocol::LeaveReason;
+use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use doors::{Doors, Room};
 use drops::Drops;
@@ -108,7 +109,10 @@ impl Stopper {
 #[derive(Debug)]
 pub struct Server {
     clock: Clock,
-    hub: Hub,
+    /// What the hub is made of, in the thread that will own it: it shares messages without locks.
+    rules: crate::hub::Config,
+    past: Past,
+    seed: [u8; 32],
     recorder: Recorder,
     drops: Drops,
     poller: Poller,
@@ -136,10 +140,11 @@ impl Server {
         let (recorder, past) = Recorder::open(config.history.as_ref())?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
-        let hub = Hub::new(config.hub, past, seed, clock.now());
         Ok(Self {
             clock,
-            hub,
+            rules: config.hub,
+            past,
+            seed,
             recorder,
             drops: Drops::default(),
             poller,
@@ -176,16 +181,18 @@ impl Server {
     /// # Errors
     /// [`Error`] when the network can no longer be used at all.
     pub fn run(mut self) -> Result<(), Error> {
+        let past = std::mem::take(&mut self.past);
+        let mut hub = Hub::new(self.rules.clone(), past, self.seed, self.clock.now());
         let mut ready = Ready::new();
         let mut backlog = Ready::new();
         let mut room = Room::default();
         let mut buffer = Vec::new();
         let mut stopping = false;
-        while !self.hub.is_finished() {
+        while !hub.is_finished() {
             let timeout = if backlog.is_empty() {
-                let hub = self.hub.poll_timeout().map(|at| at.max(self.next_flush));
+                let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
-                let deadlines = [hub, self.doors.poll_timeout(), exporter];
+                let deadlines = [due, self.doors.poll_timeout(), exporter];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -196,30 +203,30 @@ impl Server {
             ready.dedup();
             for index in &ready {
                 let more = if Exporter::owns(*index) {
-                    self.export(*index)
+                    self.export(&mut hub, *index)
                 } else {
-                    self.doors.receive(*index, &mut self.hub, &self.clock, &mut room)?
+                    self.doors.receive(*index, &mut hub, &self.clock, &mut room)?
                 };
                 if more {
                     backlog.push(*index);
                 }
             }
-            self.doors.receive_due(&mut self.hub, &self.clock);
-            self.doors.retry(&mut self.hub, &self.clock);
-            self.hub.set_unread(self.doors.unread());
+            self.doors.receive_due(&mut hub, &self.clock);
+            self.doors.retry(&mut hub, &self.clock);
+            hub.set_unread(self.doors.unread());
             let now = self.clock.now();
             if let Some(exporter) = &mut self.exporter {
                 exporter.handle_timeout(now.mono);
             }
             if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {
                 log::info!("closing");
-                self.hub.shutdown(now);
+                hub.shutdown(now);
             }
-            self.hub.handle_timeout(now);
-            self.flush(&mut buffer, now);
-            backlog.extend(self.doors.readable(&self.hub));
-            let closing = self.hub.is_finished();
-            self.drops.report(&self.hub.counters(), now.mono, closing);
+            hub.handle_timeout(now);
+            self.flush(&mut hub, &mut buffer, now);
+            backlog.extend(self.doors.readable(&hub));
+            let closing = hub.is_finished();
+            self.drops.report(&hub.counters(), now.mono, closing);
         }
         if let Some(done) = self.doors.done() {
             log::info!("the bad network: {done}");
@@ -228,8 +235,8 @@ impl Server {
     }
 
     /// Serves those who read the metrics. True when there may be more.
-    fn export(&mut self, index: usize) -> bool {
-        let (hub, recorder) = (&mut self.hub, &self.recorder);
+    fn export(&mut self, hub: &mut Hub, index: usize) -> bool {
+        let recorder = &self.recorder;
         hub.set_unread(self.doors.unread());
         let page = || {
             metrics::page(&Figures {
@@ -247,8 +254,8 @@ impl Server {
     }
 
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
-    fn flush(&mut self, buffer: &mut Vec<u8>, now: Now) {
-        while let Some(event) = self.hub.poll_event() {
+    fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) {
+        while let Some(event) = hub.poll_event() {
             report(&event);
             if let Event::Line(line) = event
                 && let Some(news) = self.recorder.record(line)
@@ -256,11 +263,11 @@ impl Server {
                 match news {
                     News::Failing(text) => {
                         log::error!("{text}");
-                        self.hub.warn(&text);
+                        hub.warn(&text);
                     }
                     News::Recovered(text) => {
                         log::warn!("{text}");
-                        self.hub.all_clear(&text);
+                        hub.all_clear(&text);
                     }
                 }
             }
@@ -268,10 +275,10 @@ impl Server {
         if now.mono < self.next_flush {
             return;
         }
-        while let Some(destination) = self.hub.poll_transmit(buffer, now) {
+        while let Some(destination) = hub.poll_transmit(buffer, now) {
             self.next_flush = now.mono + self.pace;
             if let Some(stream) = self.doors.send(destination, buffer, now.mono) {
-                self.hub.handle_stream_writable(stream, now);
+                hub.handle_stream_writable(stream, now);
             }
         }
         self.doors.flush(now.mono);

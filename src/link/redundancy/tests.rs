@@ -5,7 +5,7 @@
 //! ```
 
 use super::{Loss, copies};
-use crate::link::{Link, Payload, Role};
+use crate::link::{Link, Role};
 use crate::protocol::limits::{MAX_DATAGRAM, MESSAGE_WINDOW};
 use crate::protocol::{Datagram, Delivery};
 use crate::time::Timestamp;
@@ -135,7 +135,7 @@ impl Relay {
     }
 }
 
-fn padded(number: u32, size: usize) -> Payload {
+fn padded(number: u32, size: usize) -> Box<[u8]> {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(size, b'x');
     payload.into()
