@@ -1,9 +1,10 @@
 //! The append-only log of messages: one JSON object per line.
 //!
 //! This module owns the history file: its lock, its lines, and what is done
-//! about damage. Two promises shape it. Nothing is lost: bytes that are no
-//! record are kept, in place or beside the file. And damage stays small: a
-//! failed write never spoils a line but its own.
+//! about damage. Three promises shape it. Nothing is lost: bytes that are no
+//! record are kept, in place or beside the file. Damage stays small: a failed
+//! write never spoils a line but its own. And it is seen: each line has a
+//! checksum.
 //!
 //! It must not know the network, the clients or a clock: a record comes with
 //! its moment. It must not read the file whole either: opening looks at the

@@ -18,14 +18,14 @@
 //! | module | owns |
 //! |---|---|
 //! | [`time`] | moments as values; nothing here or below the shells reads a clock |
-//! | [`protocol`] | what is on the wire; the only user of bincode and CRC-32. `proto.md` is the law |
+//! | [`protocol`] | what is on the wire; the only user of bincode. `proto.md` is the law |
 //! | [`link`] | one peer's side of one conversation: loss, order, acknowledgment, round-trip time |
 //! | [`bucket`] | how fast a peer may speak; both ends count alike |
 //! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
 //! | [`discovery`] | looking for servers near here: whom to ask, what to make of the answers |
-//! | [`history`] | the append-only log of lines |
+//! | [`history`] | the append-only log of lines, each with a checksum |
 //! | [`impair`] | a bad network on purpose: seeded loss, delay, jitter, duplicates, damage, rate. Bytes only |
 //! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them, a bad network before or between them |
 //! | [`server`] | the thread that carries bytes between net, hub and history |

@@ -16,7 +16,7 @@ pub fn complain(error: impl Display) {
 }
 
 /// A complaint may quote what was typed, or what a file is called. Its lines are its own.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(clean).collect();
     lines.join("\n")
 }

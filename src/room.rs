@@ -1,8 +1,8 @@
 //! What a chat is: who is in it, what was said, who is to be told. It knows no transport: what it
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
-use crate::protocol::limits::{LOG_LINES, MAX_REPLAY_BYTES};
-use crate::protocol::{LeaveReason, ServerMessage, encode_message};
+use crate::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_REPLAY_BYTES};
+use crate::protocol::{LeaveReason, ServerMessage, encode_message, encode_message_into};
 use crate::registry::PeerId;
 use crate::time::WallTime;
 use std::collections::{BTreeMap, VecDeque};
@@ -93,7 +93,7 @@ impl Member {
 #[derive(Debug)]
 pub struct Room {
     members: BTreeMap<PeerId, Member>,
-    log: VecDeque<Line>,
+    log: VecDeque<Rc<Line>>,
     /// Stands for what was before the first line of `log`: the last one that was dropped from it, or
     /// else the moment the room was made.
     before: WallTime,
@@ -102,20 +102,26 @@ pub struct Room {
     /// What is wrong at the moment: who comes is told.
     warning: Option<String>,
     posts: VecDeque<Post>,
+    /// Where messages are written before it is known how long they are.
+    scratch: Vec<u8>,
 }
 
 impl Room {
     /// An empty room with a past. Newcomers get at most `replay` lines of it.
     pub fn new(past: Past, replay: usize, now: WallTime) -> Self {
         let last_id = past.lines.iter().map(|line| line.id).max().unwrap_or_default();
+        // All the room it will need: a log that grows is copied, at the cost of whoever's line that is.
+        let mut log = VecDeque::with_capacity(past.lines.len().max(LOG_LINES + 1));
+        log.extend(past.lines.into_iter().map(Rc::new));
         let mut room = Self {
             members: BTreeMap::new(),
-            log: past.lines.into(),
+            log,
             before: now,
             last_id,
             replay,
             warning: None,
             posts: VecDeque::new(),
+            scratch: Vec::with_capacity(MAX_DATAGRAM),
         };
         room.trim();
         room
@@ -138,7 +144,7 @@ impl Room {
 
     /// The lines for somebody who comes and last saw `seen` (zero: is new), and whether they are
     /// all since then. Who comes back gets all that was missed and is still in memory.
-    pub fn replay(&self, seen: WallTime) -> (Vec<Line>, bool) {
+    pub fn replay(&self, seen: WallTime) -> (Vec<Rc<Line>>, bool) {
         if seen == WallTime(0) {
             let skip = self.log.len().saturating_sub(self.replay);
             return (self.log.iter().skip(skip).cloned().collect(), false);
@@ -174,12 +180,12 @@ impl Room {
     }
 
     /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
-    pub fn brief(&mut self, peer: PeerId, lines: &[Line]) {
+    pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
         let briefing = |payload| Post { to: Recipients::One(peer), kind: Kind::Briefing, payload };
         for (other, member) in self.members.iter_mut().filter(|(other, _)| **other != peer) {
             self.posts.push_back(briefing(member.present(*other)));
         }
-        for Line { id, from, text } in lines {
+        for Line { id, from, text } in lines.iter().map(|line| &**line) {
             let message = encode_message(&ServerMessage::History { id: id.0, from, text });
             self.posts.push_back(briefing(message.into()));
         }
@@ -204,7 +210,7 @@ impl Room {
         sent: WallTime,
         text: &str,
         now: WallTime,
-    ) -> Option<Line> {
+    ) -> Option<Rc<Line>> {
         let id = self.new_id(now);
         let member = self.members.get_mut(&peer)?;
         // A line that was overtaken, or is sent again, does not turn the counter back.
@@ -223,7 +229,7 @@ impl Room {
         self.post(Recipients::AllBut(peer), Kind::Line, &message);
         let accepted = ServerMessage::Accepted { number, id: id.0 };
         self.post(Recipients::One(peer), Kind::Line, &accepted);
-        let line = Line { id, from, text: text.to_owned() };
+        let line = Rc::new(Line { id, from, text: text.to_owned() });
         self.log.push_back(line.clone());
         self.trim();
         Some(line)
@@ -310,7 +316,8 @@ impl Room {
     }
 
     fn post(&mut self, to: Recipients, kind: Kind, message: &ServerMessage<'_>) {
-        self.posts.push_back(Post { to, kind, payload: encode_message(message).into() });
+        encode_message_into(message, &mut self.scratch);
+        self.posts.push_back(Post { to, kind, payload: self.scratch.as_slice().into() });
     }
 
     /// Unique and increasing, whatever the wall clock does.

@@ -218,7 +218,7 @@ fn on_signal(mut act: impl FnMut() + Send + 'static) {
 /// Prints a line on standard output at once. Nobody there to read it is no reason to stop.
 fn announce(line: &str) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", crate::logging::printable(line)).and_then(|()| out.flush());
 }
 
 /// Prints what was asked for, all of it. A reader that has seen enough (`| head`) is no failure.

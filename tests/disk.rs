@@ -43,12 +43,14 @@ fn on_a_full_disk_the_chat_goes_on_everybody_is_told_and_room_is_used_when_there
     let mut bob = server.join("bob");
     let long = "x".repeat(900);
     (0..40).for_each(|_| alice.type_line(&long));
-    alice.type_line("not kept");
+    // Longer than those: where they did not fit, it does not.
+    let not_kept = format!("not kept {long}");
+    alice.type_line(&not_kept);
     for client in [&mut alice, &mut bob] {
         let words = told(client, "the chat goes on, but the history does not");
         assert!(words.contains("check that the disk has room"), "{words}");
     }
-    heard(&mut bob, "not kept");
+    heard(&mut bob, &not_kept);
     server.program.line("the word in the log", |line| line.contains("[ERROR] the chat goes on"));
     // Who comes now could not know.
     told(&mut server.join("carl"), "the history does not");
@@ -147,11 +149,18 @@ fn a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place() {
     let mut content: Vec<u8> = (0..2_000).flat_map(record).collect();
     let at: usize = (0..1_200).map(|number| record(number).len()).sum();
     content[at] ^= 0x04;
+    // Another letter, in what stays JSON.
+    let text = content.windows(9).position(|it| it == b"line 1201").unwrap();
+    content[text] ^= 0x01;
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("h.jsonl"), &content).unwrap();
     let mut server = Server::start_at("127.0.0.1:0", dir, &["--history", "h.jsonl"]);
     let words = format!("history line 1201 (byte {at}) is damaged and stays as it is: not JSON");
     server.program.has_said("the word about the damage", |line| line.contains(&words));
+    let words = "history line 1202 (byte ";
+    server.program.has_said("the word about the letter", |line| {
+        line.contains(words) && line.contains("its checksum says so")
+    });
     let mut alice = server.join("alice");
     alice.next_where("history", |event| event["text"] == "line 1999");
     alice.type_line("still here");
@@ -161,10 +170,67 @@ fn a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place() {
     assert!(String::from_utf8_lossy(&after[content.len()..]).contains("still here"));
 }
 
+/// The file of one server that was given lines by a client, and then one by one each bit of the record
+/// in the middle flipped: all of those files, one behind the other, are one long history with as many
+/// damaged lines, and the next server names each of them.
+#[test]
+fn each_flipped_bit_of_a_record_that_a_server_wrote_is_said_and_costs_no_other_line() {
+    let server = Server::start(&["--history", "h.jsonl"]);
+    let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
+    for text in ["the first", "a line in the middle", "the last"] {
+        alice.type_line(text);
+        heard(&mut bob, text);
+    }
+    let written = fs::read(server.dir.path().join("h.jsonl")).unwrap();
+    drop((alice, bob, server));
+    let lines: Vec<&[u8]> = written.split_inclusive(|byte| *byte == b'\n').collect();
+    let [first, middle, last] = lines[..] else { panic!("{} lines", lines.len()) };
+    let (mut content, mut damaged) = (Vec::new(), Vec::new());
+    for bit in 0..(middle.len() - 1) * 8 {
+        let mut flipped = middle.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        // What a flipped bit makes two lines of is two damaged ones.
+        content.extend_from_slice(first);
+        damaged.push(content.len());
+        if flipped[bit / 8] == b'\n' {
+            damaged.push(content.len() + bit / 8 + 1);
+        }
+        content.extend(flipped);
+        content.extend_from_slice(last);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("h.jsonl"), &content).unwrap();
+    let mut server = Server::start_at("127.0.0.1:0", dir, &["--history", "h.jsonl"]);
+    let last_of_them = format!("(byte {}) is damaged", damaged[damaged.len() - 1]);
+    server.program.has_said("the last damage", |line| line.contains(&last_of_them));
+    let said = server.program.output();
+    let found: Vec<usize> = said
+        .lines()
+        .filter(|line| line.contains("is damaged and stays as it is"))
+        .map(|line| {
+            line.split_once("(byte ").unwrap().1.split_once(')').unwrap().0.parse().unwrap()
+        })
+        .collect();
+    assert_eq!(found, damaged);
+    assert!(said.contains("its checksum says so") && said.contains("without its checksum"));
+    assert_eq!(fs::read(server.dir.path().join("h.jsonl")).unwrap(), content);
+}
+
 fn record(number: usize) -> Vec<u8> {
     let second = number % 60;
-    format!("{{\"at\":\"2026-11-20T20:18:{second:02}.000000Z\",\"from\":\"a\",\"text\":\"line {number}\"}}\n")
-        .into_bytes()
+    let fields = format!(
+        "{{\"at\":\"2026-11-20T20:18:{second:02}.000000Z\",\"from\":\"a\",\"text\":\"line {number}\""
+    );
+    let sum = crc32(fields.as_bytes());
+    format!("{fields},\"crc\":\"{sum:08x}\"}}\n").into_bytes()
+}
+
+/// As zip files have it, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
+        (0..8).fold(crc ^ u32::from(*byte), shift)
+    })
 }
 
 /// What a server says that is started with the history there, and ended.

@@ -1,14 +1,20 @@
 //! Every character there is, in every place where somebody else's text can stand: none that steers a
-//! terminal, breaks a line or turns its order around gets to one, to a log or into the history. What a
-//! file can hold, and what is typed, is tested beside the code that prints it.
+//! terminal, breaks a line or turns its order around gets to one, to a log or into the history. Here it is
+//! the text on its way out; `terminal` looks at the terminal itself. What a file can hold is tested beside
+//! the code that reads it.
 
 // A test that cannot go on fails: that is what these are for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(target_os = "linux")]
+mod program;
+#[cfg(target_os = "linux")]
+#[path = "hostile_text/terminal.rs"]
+mod terminal;
+
 use chatagram::client::Format;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::decode;
-use chatagram::discovery::Search;
 use chatagram::doctor::{self, Check, Fix, State};
 use chatagram::history::{History, Record, Verify};
 use chatagram::hub::{self, Destination, Hub};
@@ -21,6 +27,7 @@ use chatagram::registry::{Capacity, Path};
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What a client calls its first questions.
@@ -36,15 +43,21 @@ fn every_character() -> impl Iterator<Item = String> {
 }
 
 /// What must not be there, written down again: C0, DEL, C1, the separators, the controls of UAX #9.
+fn steers(ch: char) -> bool {
+    matches!(
+        ch,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 fn assert_clean(text: &str) {
-    let bad = text.chars().find(|ch| {
-        matches!(
-            ch,
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
-                | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
-    });
-    assert_eq!(bad, None, "{text:?}");
+    assert_eq!(text.chars().find(|ch| steers(*ch)), None, "{text:?}");
+}
+
+/// All of those, with a letter between them.
+fn dangerous() -> String {
+    ('\0'..=char::MAX).filter(|ch| steers(*ch)).flat_map(|ch| [ch, 'x']).collect()
 }
 
 fn now() -> Now {
@@ -124,6 +137,25 @@ fn server_messages(id: u64, text: &str) -> Vec<Vec<u8>> {
     .collect()
 }
 
+/// The first one, into a room and under a name of this text.
+fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
+    encode_message(&ServerMessage::Welcome {
+        nonce,
+        peer: 1,
+        token: [1; 16],
+        nickname: text,
+        room: text,
+        heartbeat_ms: expiry.as_millis() as u32 / 5,
+        expiry_ms: expiry.as_millis() as u32,
+        burst: 0,
+        rate: 0,
+        peers: 2,
+        replay: 0,
+        complete: true,
+        latest: 0,
+    })
+}
+
 #[test]
 fn nothing_a_server_says_steers_a_terminal() {
     let (mut kinds, mut shown) = (std::collections::BTreeSet::new(), 0);
@@ -147,21 +179,7 @@ fn nothing_a_server_says_steers_a_terminal() {
                 let (reason, detail) = (Refusal::RoomFull, &*text);
                 tell(&mut session, &Frame::Refused { nonce, reason, detail }, 0, now);
             } else {
-                let welcome = encode_message(&ServerMessage::Welcome {
-                    nonce,
-                    peer: 1,
-                    token: [1; 16],
-                    nickname: &text,
-                    room: &text,
-                    heartbeat_ms: 2_000,
-                    expiry_ms: 10_000,
-                    burst: 0,
-                    rate: 0,
-                    peers: 2,
-                    replay: 0,
-                    complete: true,
-                    latest: 0,
-                });
+                let welcome = welcome(nonce, &text, Duration::from_secs(10));
                 tell(&mut session, &Frame::Ordered { id: 0, payload: &welcome }, 9, now);
                 assert!(session.ask_who(now));
                 session.ping("bob", now);
@@ -201,7 +219,7 @@ struct Room {
     session: u64,
     sequence: u32,
     next: u16,
-    lines: Vec<Line>,
+    lines: Vec<Rc<Line>>,
 }
 
 impl Room {
@@ -346,7 +364,7 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
         room.hub.warn(&some.concat());
         room.drain();
         for line in room.lines {
-            let record = Record { at: line.id, from: line.from, text: line.text };
+            let record = Record { at: line.id, from: line.from.clone(), text: line.text.clone() };
             history.append(&record).unwrap();
             lines += 1;
         }
@@ -359,17 +377,13 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
 }
 
 #[test]
-fn neither_a_datagram_nor_a_room_nor_a_machine_steers_a_terminal() {
+fn neither_a_datagram_nor_a_machine_steers_a_terminal() {
     for text in every_character() {
         let header = Header { flags: Flags::FROM_SERVER, ..Header::default() };
         for payload in server_messages(1, &text) {
             let bytes = datagram(&header, &Frame::Once { payload: &payload }, 0);
             decode::datagram(&bytes).text.split('\n').for_each(assert_clean);
         }
-        let mut search = Search::new(1, Duration::from_secs(1), None, Timestamp::ZERO);
-        let room = Frame::Found { nonce: 1, server: 1, port: 2428, peers: 1, room: &text };
-        search.handle_datagram(server(), &datagram(&header, &room, 0), Timestamp::ZERO);
-        search.into_found().iter().for_each(|found| assert_clean(&found.room));
         let fix = [Some(Fix::Say(text.clone())), Some(Fix::Run(text.clone())), None];
         let checks =
             fix.map(|fix| Check { name: "udp", state: State::Ok, means: text.clone(), fix });

@@ -99,6 +99,18 @@ fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
     panic!("{number} lines, and nobody minds");
 }
 
+/// One figure of those at the address in a server's line about them.
+fn scraped(line: &str, series: &str) -> u64 {
+    let address = line.trim_start_matches("metrics at http://").trim_end_matches("/metrics");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let name = format!("chatagram_{series} ");
+    let value = page.lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap_or_else(|| panic!("no {name}in {page}")).parse().unwrap()
+}
+
 fn heard(client: &Program) -> usize {
     let lines = client.events("message");
     lines.iter().filter(|line| line["text"].as_str().unwrap().starts_with("flood ")).count()
@@ -107,7 +119,8 @@ fn heard(client: &Program) -> usize {
 #[test]
 fn who_floods_is_dropped_over_either_transport_and_kept_out() {
     for tcp in [false, true] {
-        let server = Server::start(&["--no-history"]);
+        let mut server = Server::start(&["--no-history", "--metrics", "127.0.0.1:0"]);
+        let metrics = server.program.line("metrics", |line| line.starts_with("metrics at "));
         let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
         if tcp {
             flood_over_tcp(server.address, "mallory");
@@ -126,6 +139,10 @@ fn who_floods_is_dropped_over_either_transport_and_kept_out() {
         let error = other.next("error");
         assert!(error["message"].as_str().unwrap().contains("too much was said"), "{error}");
         assert_eq!(other.wait(), Some(4));
+        assert_eq!(scraped(&metrics, "flooders_dropped_total"), 1);
+        // Once for the first line too many, and again as the debt grew.
+        assert!((1..=15).contains(&scraped(&metrics, "slowed_total")));
+        assert!(scraped(&metrics, "refusals_total{reason=\"too_many_from_address\"}") > 0);
         // Who is here goes on, also from that address.
         bob.type_line("still here");
         alice.next_where("message", |event| event["text"] == "still here");

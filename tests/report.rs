@@ -267,6 +267,25 @@ fn empty_and_partial_runs_make_a_page() {
     }
 }
 
+/// Somebody else's runs may have been given any name that a disk takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_name_of_a_run_steers_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    make_run(dir.path(), Mode::Tcp, 0.0, 1);
+    let steers = ('\u{1}'..='\u{1f}').chain('\u{7f}'..='\u{9f}').chain("\u{2028}\u{202e}".chars());
+    let name: String = steers.filter(|ch| *ch != '\n').collect();
+    let unfinished = dir.path().join("runs").join(&name);
+    fs::create_dir(&unfinished).unwrap();
+    fs::write(unfinished.join("records.csv"), "").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    let output = command.arg("report").arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("not in it, for it did not finish: \u{fffd}"), "{said}");
+    assert!(said.split('\n').all(chatagram::protocol::is_clean), "{said:?}");
+}
+
 #[test]
 fn a_directory_without_runs_is_said_to_be_one() {
     let dir = tempfile::tempdir().unwrap();

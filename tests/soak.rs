@@ -8,13 +8,13 @@
 
 #[path = "simulation/dice.rs"]
 mod dice;
-#[path = "soak/heap.rs"]
-mod heap;
+#[path = "allocation/meter.rs"]
+mod meter;
 #[path = "soak/world.rs"]
 mod world;
 
 use chatagram::time::Timestamp;
-use heap::{Part, live};
+use meter::{Part, live};
 use std::time::{Duration, Instant};
 use world::World;
 

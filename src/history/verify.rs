@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     HistoryError, MAX_LINE, Storage,
-    record::{Reason, Record},
+    record::{Reason, Record, is_unsummed},
 };
 
 const BLOCK: u64 = 64 * 1024;
@@ -45,6 +45,8 @@ pub struct Verify<S: Storage = File> {
     /// The line that is next.
     line: u64,
     offset: u64,
+    /// Records so far without a checksum.
+    unsummed: u64,
 }
 
 impl Verify {
@@ -69,7 +71,14 @@ impl<S: Storage> Verify<S> {
             text: Vec::new(),
             line: 1,
             offset: 0,
+            unsummed: 0,
         }
+    }
+
+    /// How many records so far have no checksum, being of an older version. Damage
+    /// that leaves one readable is not found.
+    pub fn unsummed(&self) -> u64 {
+        self.unsummed
     }
 
     /// Checks one line. `None` at the end, the inner `None` for a record.
@@ -98,7 +107,10 @@ impl<S: Storage> Verify<S> {
         let reason = match Record::decode(&self.text) {
             Err(Reason::TooLong) => Some(Reason::TooLong),
             _ if !ended => Some(Reason::Unterminated),
-            outcome => outcome.err(),
+            outcome => {
+                self.unsummed += u64::from(outcome.is_ok() && is_unsummed(&self.text));
+                outcome.err()
+            }
         };
         let damage = reason.map(|reason| Damage { line: self.line, offset: self.offset, reason });
         self.line += 1;

@@ -85,6 +85,7 @@ impl Hub {
         let bucket = &mut allowance.bucket;
         bucket.take(now);
         if bucket.is_broken(now) {
+            self.counters.flooders += 1;
             log::info!("peer {} says more than it may, and does not wait: dropped", id.0);
             let detail = format!(
                 "dropped for flooding: {} lines at once and {} a second are the limit here",
@@ -105,6 +106,7 @@ impl Hub {
         let (told, until) = (peer.allowance.told, now + wait);
         if until > now && (told <= now || told + SMALL <= until) {
             peer.allowance.told = until;
+            self.counters.slowed += 1;
             // Rounded up: who waits so long owes nothing.
             let wait_ms = u16::try_from(micros(wait).div_ceil(1_000)).unwrap_or(u16::MAX);
             let payload = encode_message(&ServerMessage::Slow { wait_ms }).into();

@@ -49,6 +49,7 @@ use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 use streams::Streams;
 use timers::Timers;
@@ -77,7 +78,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A line was said: write it to the history before anything else is sent.
-    Line(Line),
+    Line(Rc<Line>),
     /// Somebody came.
     Joined {
         /// Under this name.
@@ -147,6 +148,10 @@ pub struct Counters {
     pub refusals: [u64; Self::REASONS],
     /// Lines that a full queue to a slow peer did not take.
     pub overflowed: u64,
+    /// Times a peer was asked to wait before it says more: it had reached its limit, or the readers theirs.
+    pub slowed: u64,
+    /// Peers dropped because they said more than they may and did not wait.
+    pub flooders: u64,
 }
 
 impl Counters {

@@ -136,11 +136,17 @@ pub fn decode_message<'a, M: Deserialize<'a> + Serialize>(
 
 /// Writes a message for a frame to carry.
 pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
-    // Numbers, texts and bytes always encode. What is too long for a datagram, the link refuses.
     let mut bytes = Vec::with_capacity(USUAL_MESSAGE);
-    match bincode::serde::encode_into_std_write(message, &mut bytes, BINCODE) {
-        Ok(_) => bytes,
-        Err(_) => Vec::new(),
+    encode_message_into(message, &mut bytes);
+    bytes
+}
+
+/// The same in place of what `bytes` held before.
+pub fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    // Numbers, texts and bytes always encode. What is too long for a datagram, the link refuses.
+    if bincode::serde::encode_into_std_write(message, bytes, BINCODE).is_err() {
+        bytes.clear();
     }
 }
 

@@ -135,6 +135,10 @@ impl StreamReader {
     fn fill(&mut self, size: usize, input: &mut &[u8]) -> bool {
         let wanted = size.saturating_sub(self.buffer.len()).min(input.len());
         let (taken, rest) = input.split_at(wanted);
+        if self.buffer.capacity() == 0 {
+            // All it will ever need: no record has it grow.
+            self.buffer.reserve_exact(LENGTH_LEN + MAX_RECORD);
+        }
         self.buffer.extend_from_slice(taken);
         *input = rest;
         self.buffer.len() >= size

@@ -193,6 +193,30 @@ mod tests {
         assert_eq!((&value["room"], &value["peers"]), (&"lab".into(), &3.into()));
     }
 
+    /// Every character there is, in the name of a room; `Search` cleans it, and nothing here unsays that.
+    #[test]
+    fn no_name_of_a_room_steers_a_terminal() {
+        let every: Vec<char> = ('\0'..=char::MAX).collect();
+        // As many of the longest as a name of a room may have.
+        for some in every.chunks(32) {
+            let (now, room) = (Timestamp::ZERO, String::from_iter(some));
+            let mut search = Search::new(1, WAIT, None, now);
+            let mut bytes = Vec::new();
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&Frame::Found { nonce: 1, server: 1, port: 2428, peers: 3, room: &room });
+            writer.finish(&Header { flags: Flags::FROM_SERVER, ..Header::default() });
+            search.handle_datagram("10.0.0.1:9".parse().unwrap(), &bytes, now);
+            let found = search.into_found();
+            assert_eq!(found.len(), 1);
+            let mut said = table(&found);
+            ask(&found, &mut &b"1\n"[..], |line| said.push(line.to_owned()));
+            said.push(object(&found[0]));
+            said.extend(undecided(&found).split('\n').map(str::to_owned));
+            assert_eq!(said.len(), 2 + 3 + 1 + 3, "{said:?}");
+            assert!(said.iter().all(|line| crate::protocol::is_clean(line)), "{said:?}");
+        }
+    }
+
     #[test]
     fn the_question_is_asked_until_it_is_answered() {
         let found = found();

@@ -98,6 +98,14 @@ const ROWS: &[Row] = &[
         "Messages to one peer that a full queue did not take: it does not keep up.",
         |f| one(f.counters.overflowed),
     ),
+    (
+        "chatagram_slowed_total",
+        "Times a peer was asked to wait: it said more than it may, or more than others could take.",
+        |f| one(f.counters.slowed),
+    ),
+    ("chatagram_flooders_dropped_total", "Peers dropped, for they did not wait when asked.", |f| {
+        one(f.counters.flooders)
+    }),
     ("chatagram_queued_bytes", "Bytes of messages that wait for their peers.", |f| {
         one(f.queued_bytes as u64)
     }),

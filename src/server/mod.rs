@@ -258,7 +258,7 @@ impl Server {
         while let Some(event) = hub.poll_event() {
             report(&event);
             if let Event::Line(line) = event
-                && let Some(news) = self.recorder.record(line)
+                && let Some(news) = self.recorder.record(&line)
             {
                 match news {
                     News::Failing(text) => {

@@ -68,9 +68,9 @@ impl<S: Storage> Recorder<S> {
     }
 
     /// Writes a line down. There are news when that begins or ceases to fail.
-    pub(super) fn record(&mut self, line: Line) -> Option<News> {
+    pub(super) fn record(&mut self, line: &Line) -> Option<News> {
         let history = self.history.as_mut()?;
-        let record = Record { at: line.id, from: line.from, text: line.text };
+        let record = Record { at: line.id, from: line.from.clone(), text: line.text.clone() };
         match history.append(&record) {
             Ok(()) => {
                 self.taken += 1;
@@ -98,12 +98,12 @@ fn shortened(text: &str, max: usize) -> String {
 /// Looks through the whole file for damage. A history of any size is open at once; what is wrong
 /// in the middle of it is said when it is found.
 fn verify_in_background(history: &History) {
-    let verify = match history.verify() {
+    let mut verify = match history.verify() {
         Ok(verify) => verify,
         Err(error) => return log::warn!("the history cannot be checked for damage: {error}"),
     };
     let check = move || {
-        for finding in verify {
+        for finding in verify.by_ref() {
             match finding {
                 Ok(damage) => log::warn!(
                     "history line {} (byte {}) is damaged and stays as it is: {}",
@@ -113,6 +113,13 @@ fn verify_in_background(history: &History) {
                 ),
                 Err(error) => log::warn!("the check of the history ended early: {error}"),
             }
+        }
+        if verify.unsummed() > 0 {
+            log::info!(
+                "{} lines of the history have no checksum, as older versions wrote them: whether a \
+                 letter of theirs has changed cannot be told",
+                verify.unsummed()
+            );
         }
     };
     if let Err(error) = thread::Builder::new().name("verify".to_owned()).spawn(check) {
@@ -125,6 +132,7 @@ fn verify_in_background(history: &History) {
 mod tests {
     use super::*;
     use crate::history::tests::{Disk, Fault};
+    use crate::protocol::is_clean;
     use crate::time::WallTime;
 
     /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
@@ -133,7 +141,7 @@ mod tests {
         let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0, taken: 0 };
         disk.plan(plan);
         let line = |id| Line { id: WallTime(id), from: "a".to_owned(), text: "b".to_owned() };
-        let news = (0..12).filter_map(|id| recorder.record(line(id))).collect();
+        let news = (0..12).filter_map(|id| recorder.record(&line(id))).collect();
         let content = disk.content();
         let lines = content.split_inclusive(|byte| *byte == b'\n');
         let records = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
@@ -142,6 +150,35 @@ mod tests {
 
     fn failing(news: &News) -> bool {
         matches!(news, News::Failing(text) if text.contains("the chat goes on"))
+    }
+
+    /// A file can hold every character there is, with a checksum or without.
+    #[test]
+    fn nothing_in_a_file_steers_who_is_told_of_the_past() {
+        let every: Vec<char> = ('\0'..=char::MAX).collect();
+        let texts: Vec<String> = every.chunks(300).map(String::from_iter).collect();
+        for texts in texts.chunks(LOG_LINES) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("h.jsonl");
+            let record = |text: &String| {
+                let (from, text) = (text.clone(), text.clone());
+                Record { at: WallTime(1), from, text }
+            };
+            let lines =
+                texts.iter().map(|text| serde_json::to_string(&record(text)).unwrap() + "\n");
+            std::fs::write(&path, lines.collect::<String>()).unwrap();
+            let mut history = History::open(&path, 0).unwrap().history;
+            history.append(&record(&texts[0])).unwrap();
+            drop(history);
+            let file = HistoryFile { path, chosen: true };
+            let (_, past) = Recorder::open(Some(&file)).unwrap();
+            assert_eq!(past.lines.len(), LOG_LINES.min(texts.len() + 1));
+            for line in past.lines {
+                assert!(is_clean(&line.from) && is_clean(&line.text), "{line:?}");
+                assert!(line.from.len() <= MAX_NAME && line.text.len() <= MAX_TEXT);
+                assert!(!line.text.is_empty());
+            }
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -206,7 +207,15 @@ impl Server {
     }
 }
 
-/// A port nobody uses at the moment.
+/// A port nobody uses at the moment, and that no system hands out by itself: it will still be free for a
+/// server that is started there again and again.
 pub(crate) fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(7_919);
+    let is_free = |port: &u16| {
+        let address = (Ipv4Addr::LOCALHOST, *port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    let next = || 10_000 + (first.wrapping_add(COUNT.fetch_add(1, Relaxed)) % 20_000) as u16;
+    std::iter::repeat_with(next).take(20_000).find(is_free).unwrap()
 }

@@ -211,8 +211,8 @@ impl World {
                 eprintln!("{:?} server: {event:?}", self.now);
             }
             if let hub::Event::Line(line) = event {
-                self.server.history.push(line.clone());
-                self.log.add(line);
+                self.server.history.push((*line).clone());
+                self.log.add((*line).clone());
                 wrote = true;
             }
         }

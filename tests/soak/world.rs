@@ -3,7 +3,7 @@
 //! what is said.
 
 use crate::dice::Dice;
-use crate::heap::{Part, on_account_of};
+use crate::meter::{Part, on_account_of};
 use chatagram::bucket::Limit;
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub};
@@ -225,7 +225,8 @@ impl World {
         on_account_of(Part::Server, || act(&mut hub, now));
         while let Some(event) = on_account_of(Part::Server, || hub.poll_event()) {
             if let hub::Event::Line(line) = &event {
-                self.history.push_back(line.clone());
+                // A copy: this is the disk, and not the server's memory.
+                self.history.push_back((**line).clone());
                 self.history.pop_front();
             }
             on_account_of(Part::Server, || drop(event));

@@ -5,12 +5,23 @@ use crate::protocol::limits::REPLAY_WINDOW;
 use crate::time::WallTime;
 use std::collections::{HashSet, VecDeque};
 
+/// Twice the server's log, so that a full replay finds everything it repeats.
+const MOST: usize = 2 * REPLAY_WINDOW as usize;
+
 /// The ids of the most recent lines, and how far they are complete.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen {
     order: VecDeque<WallTime>,
     ids: HashSet<WallTime>,
     largest: WallTime,
+}
+
+impl Default for Seen {
+    /// With all the room it will need: no line has it copied.
+    fn default() -> Self {
+        let (order, ids) = (VecDeque::with_capacity(MOST + 1), HashSet::with_capacity(MOST + 1));
+        Self { order, ids, largest: WallTime::default() }
+    }
 }
 
 impl Seen {
@@ -20,8 +31,7 @@ impl Seen {
             return false;
         }
         self.order.push_back(id);
-        // Twice the server's log, so that a full replay finds everything it repeats.
-        if self.order.len() as u64 > 2 * REPLAY_WINDOW
+        if self.order.len() > MOST
             && let Some(old) = self.order.pop_front()
         {
             self.ids.remove(&old);

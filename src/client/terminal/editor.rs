@@ -2,7 +2,7 @@
 
 use super::completion::{Completion, complete};
 use super::desk::Desk;
-use super::layout::{TAB_STOP, after_resize, rows};
+use super::layout::{TAB_STOP, after_resize, harmless, is_harmless, rows};
 use super::write;
 use crate::client::commands::{Command, action, interpret};
 use crate::client::output;
@@ -204,9 +204,15 @@ impl Highlighter for Assistant {
         Cow::Owned(if own { format!("{waiting}{status}{prompt}") } else { waiting + prompt })
     }
 
+    /// The draft: see [`harmless`].
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        harmless(line, self.mode)
+    }
+
+    /// A character that is typed is drawn as it is, unless this asks for the whole line.
     fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
         self.remember(line, pos);
-        false
+        !is_harmless(line)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Where the cursor is when the editor has drawn a line: the same arithmetic as the editor's own, for what
-//! it does not tell. Pure.
+//! it does not tell. And what it may draw. Pure.
 
 use super::desk::Drawn;
+use crate::protocol::is_clean;
 use rustyline::GraphemeClusterMode;
+use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// The editor's tab stops.
@@ -27,6 +29,31 @@ pub(super) fn rows(text: &str, column: usize, columns: usize, mode: GraphemeClus
         }
     }
     row + usize::from(column == columns)
+}
+
+/// Whether the editor may draw a draft as it is. What was pasted may hold anything, and be meant for the
+/// terminal; only line ends and tabs, which the editor counts with, are its own.
+pub(super) fn is_harmless(draft: &str) -> bool {
+    draft.split(['\n', '\t']).all(is_clean)
+}
+
+/// A draft as it may be drawn, in the same places.
+pub(super) fn harmless(draft: &str, mode: GraphemeClusterMode) -> Cow<'_, str> {
+    if is_harmless(draft) {
+        return Cow::Borrowed(draft);
+    }
+    let mut shown = String::with_capacity(draft.len());
+    for ch in draft.chars() {
+        let mut bytes = [0; 4];
+        let text = &*ch.encode_utf8(&mut bytes);
+        if is_harmless(text) {
+            shown.push(ch);
+        } else {
+            let width = usize::from(mode.width(text));
+            shown.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, width));
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// What moves the cursor to where an editor believes it, that drew a status and `draft` when the terminal
@@ -71,5 +98,26 @@ mod tests {
         assert_eq!(rows("小明小明"), 1);
         assert_eq!(rows("a\nb\nc"), 2);
         assert_eq!(rows(&"x".repeat(150)), 15);
+    }
+
+    #[test]
+    fn no_character_of_a_draft_steers_the_terminal_and_all_stay_in_their_places() {
+        use GraphemeClusterMode::{NoZwj, Unicode, WcWidth};
+        let every: Vec<char> = ('\0'..=char::MAX).collect();
+        for mode in [Unicode, WcWidth, NoZwj] {
+            for some in every.chunks(200) {
+                let draft = String::from_iter(some);
+                let shown = harmless(&draft, mode);
+                assert!(shown.chars().all(|ch| is_clean(&ch.to_string()) || "\n\t".contains(ch)));
+                // Joined to its neighbours, a character may be narrower than alone.
+                for ch in draft.chars().filter(|ch| !is_harmless(&ch.to_string())) {
+                    let apart = format!("a{ch}b");
+                    let width = |text: &str| rows(&text.repeat(30), 2, 10, mode);
+                    assert_eq!(width(&harmless(&apart, mode)), width(&apart), "{ch:?}");
+                }
+            }
+            let kept = "小明\tnaïve\n👩\u{200d}👧 שלום";
+            assert!(matches!(harmless(kept, mode), Cow::Borrowed(same) if same == kept));
+        }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 
+use crate::history::record::sum;
 use crate::time::{NotAMoment, WallTime};
 
 #[test]
@@ -12,7 +13,7 @@ fn a_record_is_one_line_with_its_keys_in_order() {
     assert_eq!(
         String::from_utf8(record.encode().unwrap()).unwrap(),
         "{\"at\":\"2023-11-14T22:13:20.000001Z\",\"from\":\"a\\\"b\",\
-         \"text\":\"one\\ntwo\u{2028}\\u0007\"}\n"
+         \"text\":\"one\\ntwo\u{2028}\\u0007\",\"crc\":\"c54da789\"}\n"
     );
 }
 
@@ -22,10 +23,56 @@ fn what_editors_and_later_versions_add_is_accepted() {
     for line in [
         "{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}\r",
         "\u{feff}{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}",
-        "{\"text\":\"b\", \"from\":\"a\", \"at\":\"1970-01-01T01:00:01.0+01:00\", \"id\":[7]}",
+        "{\"text\":\"b\", \"from\":\"a\", \"at\":\"1970-01-01T01:00:01.0+01:00\" }",
     ] {
         assert_eq!(Record::decode(line.as_bytes()), Ok(expected.clone()), "{line}");
     }
+    let written = String::from_utf8(expected.encode().unwrap()).unwrap();
+    let later = "{\"id\":[7],\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"";
+    let later = format!("{later},\"crc\":\"{}\"}}", sum(later.as_bytes()));
+    for line in [format!("\u{feff}{}", written.trim_end()), written.replace('\n', "\r"), later] {
+        assert_eq!(Record::decode(line.as_bytes()), Ok(expected.clone()), "{line}");
+    }
+}
+
+#[test]
+fn a_line_with_more_than_older_ones_had_needs_a_checksum_and_has_it_last() {
+    let three = "\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"";
+    let sum = format!("\"crc\":\"{}\"", sum(format!("{{{three}").as_bytes()));
+    assert!(Record::decode(format!("{{{three},{sum}}}").as_bytes()).is_ok());
+    for (line, reason) in [
+        (format!("{{{sum},{three}}}"), Reason::Unsummed),
+        (format!("{{{three}, {sum}}}"), Reason::Unsummed),
+        (format!("{{{three},{sum},\"id\":7}}"), Reason::Unsummed),
+        (format!("{{{three},\"id\":[7]}}"), Reason::Unsummed),
+        (format!("{{{three},\"crc\":7}}"), Reason::Unsummed),
+        (format!("{{{three},\"id\":7,{sum}}}"), Reason::Changed),
+        (format!(" {{{three},{sum}}}"), Reason::Changed),
+        (format!("{{{three},\"crc\":\"        \"}}"), Reason::Changed),
+        (format!("{{{three},{}}}", sum.to_uppercase().replace("CRC", "crc")), Reason::Changed),
+    ] {
+        assert_eq!(Record::decode(line.as_bytes()), Err(reason), "{line}");
+        assert!(!reason.to_string().is_empty());
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_a_line_leaves_a_record_also_where_it_stays_json() {
+    let (mut changed, mut unsummed) = (0, 0);
+    let line = line(7);
+    let body = &line[..line.len() - 1];
+    for bit in 0..body.len() * 8 {
+        let mut damaged = body.to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        match Record::decode(&damaged) {
+            Ok(record) => panic!("bit {bit} makes it {record:?}"),
+            Err(Reason::Changed) => changed += 1,
+            Err(Reason::Unsummed) => unsummed += 1,
+            Err(_) => {}
+        }
+    }
+    assert!(changed > 100, "{changed}");
+    assert!(unsummed >= 3 * 5, "{unsummed}: the key of the checksum has three letters");
 }
 
 #[test]

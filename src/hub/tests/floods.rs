@@ -53,6 +53,8 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
     room.flood(0, FLOOD_TOLERANCE, &say(0));
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![]));
+    // For the first line too many, and again for each second that the rest took longer: 12.8 in all.
+    assert_eq!(room.hub.counters().slowed, 13);
     // Its session had no part in this, and waits all the same: 128 lines at ten a second.
     let now = room.now;
     room.peers[alice].1.say("later", now).unwrap();
@@ -60,6 +62,7 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
     assert_eq!(room.lines(), MOST);
     room.run_for(2 * SECOND);
     assert_eq!((room.lines(), room.departures()), (MOST + 1, vec![]));
+    assert_eq!(room.hub.counters().flooders, 0);
 }
 
 #[test]
@@ -70,6 +73,7 @@ fn who_does_not_wait_is_dropped_and_everybody_told_why() {
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![LeaveReason::Flood]));
     assert_eq!(room.names(), ["bob"]);
+    assert_eq!(room.hub.counters().flooders, 1);
     let told = |peer: usize, wanted: &dyn Fn(&session::Event) -> bool| {
         assert!(room.told[peer].iter().any(wanted), "{:?}", room.told[peer].last());
     };

@@ -1,4 +1,5 @@
-//! A history file of any content: nothing of it is lost, the two readers agree, and it takes lines again.
+//! A history file of any content: nothing of it is lost, the two readers agree, it takes lines again, and
+//! a flipped bit in one of these is found.
 
 use super::assert_clean;
 use super::input::Input;
@@ -66,6 +67,29 @@ pub(crate) fn history(data: &[u8]) {
     assert!(again.torn.is_none());
     assert_eq!(again.last.last(), Some(&record), "what was written is read");
     assert_eq!(again.last[..again.last.len() - 1], records[..], "and what was there before");
+    drop(again);
+    let bit = content
+        .iter()
+        .fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    assert_flip_is_found(&disk, bit, &records);
+}
+
+/// A bit flips in the last line, but for its line end.
+fn assert_flip_is_found(disk: &Disk, bit: usize, before: &[Record]) {
+    let offset = {
+        let bytes = &mut *disk.0.borrow_mut();
+        let whole = &bytes[..bytes.len() - 1];
+        let offset = whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let bit = bit % ((whole.len() - offset) * 8);
+        bytes[offset + bit / 8] ^= 1 << (bit % 8);
+        offset
+    };
+    assert!(verify(disk).iter().any(|(at, _)| *at == offset as u64), "a flipped bit passes");
+    let whole = disk.0.borrow().clone();
+    let Some(opened) = open(disk, before.len(), true, &whole) else {
+        return assert!(before.is_empty(), "others show that it is a history");
+    };
+    assert_eq!(opened.last, before, "a flipped bit costs another line");
 }
 
 /// Opens it, and compares what is there then with what was.

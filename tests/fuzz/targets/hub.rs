@@ -450,7 +450,8 @@ fn path(port: u16) -> Path {
 /// What goes to the log and to the history.
 fn check_event(event: &Event) {
     match event {
-        Event::Line(Line { from, text, .. }) => {
+        Event::Line(line) => {
+            let Line { from, text, .. } = &**line;
             assert_clean(from);
             assert_clean(text);
             assert!(text.len() <= MAX_TEXT && !text.trim().is_empty());

@@ -1,0 +1,385 @@
+//! What reaches a terminal in the end, byte by byte: the program before a terminal of its own (script(1)),
+//! a server that puts everything into everything, and a hand that pastes it.
+
+use super::{dangerous, every_character, server_messages, steers, welcome};
+use crate::program::Server;
+use chatagram::protocol::{
+    ClientMessage, Delivery, Flags, Frame, LeaveReason, Piece, Preface, ServerMessage,
+    StreamReader, decode_message, encode_message, write_record,
+};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes; only a failure waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So many lines at a time: a client that is not let write to its terminal gives lines up.
+const BATCH: usize = 100;
+
+/// A program, and what it writes to its terminal.
+struct Screen {
+    child: Child,
+    keys: ChildStdin,
+    output: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+}
+
+impl Screen {
+    /// None where this test has to do without.
+    fn start(args: &str) -> Option<Self> {
+        let program = env!("CARGO_BIN_EXE_chatagram");
+        let script = format!("stty cols 100 rows 50; exec '{program}' {args}");
+        let mut command = Command::new("script");
+        command.args(["-qec", &script, "/dev/null"]).env("TERM", "xterm-256color");
+        command.env_remove("NO_COLOR").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let Ok(mut child) = command.spawn() else {
+            assert!(std::env::var_os("CI").is_none(), "script(1) is missing");
+            eprintln!("SKIPPED: script(1) is missing");
+            return None;
+        };
+        let (sender, output) = channel();
+        let mut stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                let _ = sender.send(buffer[..count].to_vec());
+            }
+        });
+        let keys = child.stdin.take().unwrap();
+        Some(Self { child, keys, output, seen: Vec::new() })
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until this was written after the first `from` bytes; says where that ends.
+    fn until(&mut self, from: usize, words: &str) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        let mut looked = from;
+        loop {
+            let place =
+                self.seen[looked..].windows(words.len()).position(|it| it == words.as_bytes());
+            if let Some(place) = place {
+                return looked + place + words.len();
+            }
+            looked = looked.max(self.seen.len().saturating_sub(words.len()));
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.seen.extend(bytes),
+                Err(_) => {
+                    let last = &self.seen[self.seen.len().saturating_sub(3_000)..];
+                    panic!("no {words:?} after {from}: ... {:?}", String::from_utf8_lossy(last));
+                }
+            }
+        }
+    }
+
+    /// The same until the editor reads again. It marks pastes from then on.
+    fn until_it_reads(&mut self, from: usize) -> usize {
+        self.until(from, "\u{1b}[?2004h")
+    }
+
+    /// All that was written, once the program has ended.
+    fn end(mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.seen.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end"),
+            }
+        }
+        String::from_utf8(std::mem::take(&mut self.seen)).unwrap()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Its terminal goes with it, and that ends the program.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fails unless all that moves the cursor, paints or wipes is a sequence that this program has use for:
+/// nothing but `ESC [`, figures and a letter; carriage returns, line feeds, and the tabs of a draft.
+fn assert_own(output: &str) {
+    let context = |at: usize| {
+        let begin = output.floor_char_boundary(at.saturating_sub(60));
+        &output[begin..output.ceil_char_boundary((at + 60).min(output.len()))]
+    };
+    let mut chars = output.char_indices();
+    while let Some((at, ch)) = chars.next() {
+        if ch == '\u{1b}' {
+            let rest = &output[at + 1..];
+            let length = own_sequence(rest)
+                .unwrap_or_else(|| panic!("a sequence that is not ours: {:?}", context(at)));
+            chars.by_ref().take(length).for_each(drop);
+        } else {
+            let bad = steers(ch) && !matches!(ch, '\r' | '\n' | '\t');
+            assert!(!bad, "{ch:?} in {:?}", context(at));
+        }
+    }
+}
+
+/// How many characters of a sequence follow its escape, if it is one of ours.
+fn own_sequence(rest: &str) -> Option<usize> {
+    let figures = rest.strip_prefix('[')?;
+    let end = figures.find(|ch: char| !matches!(ch, '0'..='9' | ';' | '?'))?;
+    // No screen has sixty-six thousand rows.
+    let letter = figures[end..].chars().next()?;
+    ("ACHJKhlm".contains(letter) && !figures[..end].contains("66666")).then_some(end + 2)
+}
+
+/// A server for one client, over TCP.
+struct Liar {
+    stream: TcpStream,
+    reader: StreamReader,
+}
+
+impl Liar {
+    fn listen() -> TcpListener {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    }
+
+    /// Lets somebody in, in whatever room and under whatever name.
+    fn accept(listener: &TcpListener, text: &str) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        let stream = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    assert!(Instant::now() < deadline, "nobody comes");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut liar = Self { stream, reader: StreamReader::default() };
+        let nonce = liar.wait(|frame| match frame {
+            Frame::Join { nonce, .. } => Some(*nonce),
+            _ => None,
+        });
+        let preface = Preface { flags: Flags::FROM_SERVER, session: 9 };
+        liar.stream.write_all(&preface.encode()).unwrap();
+        liar.say(&[welcome(nonce, text, PATIENCE)]);
+        liar
+    }
+
+    /// Reads until something comes that `wanted` takes.
+    fn wait<T>(&mut self, wanted: impl Fn(&Frame<'_>) -> Option<T>) -> T {
+        let mut buffer = [0; 4_096];
+        loop {
+            let count = self.stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "it hung up");
+            let (mut bytes, mut found) = (&buffer[..count], None);
+            while let Some(piece) = self.reader.next(&mut bytes).unwrap() {
+                if let Piece::Frame(frame) = piece {
+                    found = found.or_else(|| wanted(&frame));
+                }
+            }
+            if let Some(found) = found {
+                return found;
+            }
+        }
+    }
+
+    /// Waits for a message.
+    fn hear<T>(&mut self, wanted: impl Fn(ClientMessage<'_>) -> Option<T>) -> T {
+        self.wait(|frame| match frame {
+            Frame::Once { payload } => decode_message(payload).ok().and_then(&wanted),
+            _ => None,
+        })
+    }
+
+    /// The number of the client's next question who is here.
+    fn asked_who(&mut self) -> u16 {
+        self.hear(|message| match message {
+            ClientMessage::Who { number } => Some(number),
+            _ => None,
+        })
+    }
+
+    /// Lets the client go, with some last words.
+    fn let_go(mut self) {
+        self.hear(|message| matches!(message, ClientMessage::Leave { .. }).then_some(()));
+        let detail = dangerous();
+        let closing = ServerMessage::Closing { reason: LeaveReason::Quit, detail: &detail };
+        self.say(&[encode_message(&closing)]);
+    }
+
+    fn say(&mut self, messages: &[Vec<u8>]) {
+        let mut bytes = Vec::new();
+        for payload in messages {
+            assert!(write_record(&Frame::Once { payload }, &mut bytes));
+        }
+        self.stream.write_all(&bytes).unwrap();
+    }
+}
+
+fn line(number: u16, from: &str, text: &str) -> Vec<u8> {
+    let id = 1_800_000_000_000_000 + u64::from(number);
+    encode_message(&ServerMessage::Line { id, upstream: 0, peer: 3, number, from, text })
+}
+
+/// What would show that it was heeded, between all that could do it.
+fn sequences() -> String {
+    let mut all = String::from("xyzzy");
+    for csi in ["\u{1b}[", "\u{9b}"] {
+        for heeded in ["66666;66666H", "66666A", "2J", "?1049h", "31m", "6n", ">0q", "c"] {
+            all.push_str(&format!("{csi}{heeded}"));
+        }
+    }
+    all + "\u{1b}]0;xyzzy\u{7}\u{1b}]52;c;eHl6enk=\u{1b}\\\u{9d}0;xyzzy\u{9c}\u{1b}P$qm\u{1b}\\\u{90}q\u{9c}\u{1b}c\u{1b}Z"
+}
+
+#[test]
+fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() {
+    let listener = Liar::listen();
+    let address = listener.local_addr().unwrap();
+    let args = format!("client {address} --transport tcp --nick alice --no-cache");
+    let Some(mut screen) = Screen::start(&args) else { return };
+    let mut liar = Liar::accept(&listener, &dangerous());
+    for text in [dangerous(), sequences()] {
+        let mut messages = server_messages(10, &text);
+        // The last one ends the session.
+        messages.pop();
+        liar.say(&messages);
+    }
+    let mut at = screen.until(0, "xyzzy");
+    let texts: Vec<String> = every_character().collect();
+    let mut number = 100_u16;
+    for (batch, some) in texts.chunks(BATCH).enumerate() {
+        let lines = some.iter().map(|text| {
+            number = number.wrapping_add(1);
+            line(number, &text[..text.ceil_char_boundary(100)], text)
+        });
+        let mut lines: Vec<_> = lines.collect();
+        number = number.wrapping_add(1);
+        lines.push(line(number, "bob", &format!("that was batch {batch}.")));
+        liar.say(&lines);
+        at = screen.until(at, &format!("that was batch {batch}."));
+    }
+    // Completion lists names.
+    for (peer, nickname) in [(7, dangerous() + "xyzzy"), (8, sequences())] {
+        let present = ServerMessage::Present { peer, nickname: &nickname, next: 1 };
+        liar.say(&[encode_message(&present)]);
+    }
+    liar.say(&[line(number.wrapping_add(1), "bob", "that were two.")]);
+    at = screen.until(at, "that were two.");
+    screen.press("@\t");
+    at = screen.until(at, "xyzzy");
+    // Ctrl-C wipes a draft away.
+    screen.press("\u{3}");
+    at = screen.until_it_reads(at);
+    // An escape is a key even in a paste. What follows it is not, in the editor's eyes.
+    for (round, text) in [dangerous(), sequences()].iter().enumerate() {
+        let text = text.replace('\u{1b}', "");
+        screen.press(&format!("\u{1b}[200~{text}pasted {round}.\u{1b}[201~"));
+        at = screen.until(at, &format!("pasted {round}."));
+        screen.press("\r");
+        at = screen.until(at, &format!("pasted {round}."));
+        at = screen.until_it_reads(at);
+    }
+    // Typed one by one, and one that Ctrl-V brings in.
+    screen.press("typed \u{2028}\u{202e}\u{9b}31m\u{16}\u{1b}[66666A\u{16}\u{7} this.");
+    at = screen.until(at, " this.");
+    screen.press("\r");
+    at = screen.until_it_reads(at);
+    screen.press("/who\r");
+    liar.asked_who();
+    screen.until_it_reads(at);
+    // Ctrl-C on an empty line: nobody confirms what was said, and it would be waited for.
+    screen.press("\u{3}");
+    liar.let_go();
+    let output = screen.end();
+    assert!(!output.contains("were not shown"), "some lines were given up");
+    assert!(output.contains("\u{fffd}[66666A"), "what was hostile is shown, and does nothing");
+    assert_own(&output);
+}
+
+#[test]
+fn the_screen_of_watch_is_not_steered_by_a_server() {
+    let listener = Liar::listen();
+    let address = listener.local_addr().unwrap();
+    let args = format!("watch {address} --transport tcp --nick alice --interval 100ms");
+    let Some(mut screen) = Screen::start(&args) else { return };
+    let mut liar = Liar::accept(&listener, &dangerous());
+    // A name has 18 columns there.
+    let bad: Vec<char> = dangerous().chars().filter(|ch| steers(*ch)).collect();
+    let mut names: Vec<String> = bad.chunks(8).map(|some| some.iter().collect()).collect();
+    names.push("\u{1b}[66666A\u{9b}31mxyzzy".to_owned());
+    for round in 0..3 {
+        let asked = liar.asked_who();
+        let text = format!("{}{}", dangerous(), sequences());
+        let number = 200 + round;
+        liar.say(&[
+            line(number, &text, "hello"),
+            line(number, "eve", &text),
+            encode_message(&ServerMessage::Notice { text: &text }),
+        ]);
+        let about = |(place, name): (usize, &String)| {
+            encode_message(&ServerMessage::About {
+                number: asked,
+                left: (names.len() - place - 1) as u16,
+                peer: place as u16,
+                nickname: name,
+                transport: chatagram::client::session::Transport::Udp,
+                delivery: Delivery::Unreliable,
+                rtt_us: u32::MAX,
+                silent_ms: u32::MAX,
+                sent: u64::MAX,
+                lost: 1,
+                received: 1,
+                missing: 1,
+            })
+        };
+        liar.say(&names.iter().enumerate().map(about).collect::<Vec<_>>());
+    }
+    screen.until(0, "xyzzy");
+    screen.press("q");
+    liar.let_go();
+    let output = screen.end();
+    assert!(output.contains("\u{fffd}[66666A\u{fffd}31mxyzzy"), "what was hostile is shown");
+    assert_own(&output);
+}
+
+/// Joins over TCP under a name, and says some texts as they are.
+fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let delivery = Delivery::ReliableOrdered;
+    let join =
+        Frame::Join { nonce: 1, cookie: &[], nickname, delivery, resume: &[], seen: 0, next: 0 };
+    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    assert!(write_record(&join, &mut bytes));
+    for (number, text) in (0..).zip(texts) {
+        let payload = encode_message(&ClientMessage::Say { number, sent: 0, text });
+        assert!(write_record(&Frame::Once { payload: &payload }, &mut bytes));
+    }
+    // Who is refused is hung up on meanwhile.
+    let _ = stream.write_all(&bytes);
+    stream
+}
+
+/// The log of a server is read on a terminal too: what its members say is in it, and who was refused.
+#[test]
+fn the_log_of_a_server_is_not_steered_by_what_is_said() {
+    let mut server = Server::start(&["--no-history", "--rate-limit", "off", "-v"]);
+    let mut texts: Vec<String> = every_character().collect();
+    texts.extend([sequences(), "that was all".to_owned()]);
+    let names = [&dangerous()[..30], "\u{1b}[2J", "mallory"];
+    let _streams = names.map(|name| speak(server.address, name, &texts));
+    server.program.line("the last line", |line| line.ends_with("mallory: that was all"));
+    let said = server.program.output();
+    said.split('\n').for_each(super::assert_clean);
+    let lines = said.lines().filter(|line| line.contains("mallory: ")).count();
+    assert!(lines > texts.len() - 10, "{lines} of {}", texts.len());
+}
