@@ -31,7 +31,8 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let mut server =
         Watched::start("server", &job.name, &network, Node::Server, serve(job.config))?;
     server.first_line()?;
-    job.drive(|| drive(job, &network, stop))?;
+    job.make_room()?;
+    drive(job, &network, stop)?;
     drop(server);
     let (up, down) = network.counts();
     let lost = network.overruns().map_err(system("ask the network what it lost"))?;
