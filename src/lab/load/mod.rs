@@ -50,7 +50,7 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// A session that lost its server tries for this long to come back.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// How often to look whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What a run is made of.
 #[derive(Clone, Debug, PartialEq)]

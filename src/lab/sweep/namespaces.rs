@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How often to look whether a load has ended, or the lab is to.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 /// Every option has a twin with this beginning, and a run is to depend on its plan alone.
 const TWINS: &str = "CHATAGRAM_";
 /// What a program that failed had to say: the last bytes of it.
