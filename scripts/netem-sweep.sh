@@ -12,9 +12,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 server=10.77.2.2:2428
-join_attempts=5 # as in the lab: a bad network may keep somebody out
-unreachable=3   # the exit code of a load that got no answer
-ethernet=14     # bytes of header that netem counts and the lab does not
+ethernet=14 # bytes of header that netem counts and the lab does not
 
 die() {
     echo "netem-sweep.sh: $*" >&2
@@ -85,7 +83,7 @@ stop() { # stop PROCESS
 }
 
 one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's counters are its own
-    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part attempt status node up down
+    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part status=0 node up down
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
@@ -114,19 +112,12 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     exec {said}<"$work/said"
     # It says a line once it listens.
     read -r -u "$said" || die "run $name: the server failed: $(tail -n 3 "$work/server")"
-    for ((attempt = 1; ; attempt++)); do
-        status=0
-        # In the background, so that a signal is heard at once.
-        "${drive[@]}" >/dev/null 2>"$work/load" &
-        load=$!
-        wait "$load" || status=$?
-        load=
-        [ $status != 0 ] || break
-        if [ $status != $unreachable ] || [ $attempt = $join_attempts ]; then
-            die "run $name: the load failed ($status): $(tail -n 3 "$work/load")"
-        fi
-        rm -rf "$part"
-    done
+    # In the background, so that a signal is heard at once.
+    "${drive[@]}" >/dev/null 2>"$work/load" &
+    load=$!
+    wait "$load" || status=$?
+    load=
+    [ $status = 0 ] || die "run $name: the load failed ($status): $(tail -n 3 "$work/load")"
     stop "$serving"
     serving=
     exec {said}<&-

@@ -8,6 +8,11 @@
 # The command runs as root of that kernel, in this directory, with this environment, and its output
 # and exit code are passed on. It has one slow processor, 1 GB of memory (UML_MEMORY), and no network
 # but the namespaces it makes. Needs the Debian packages user-mode-linux and kmod.
+#
+# UML_CLOCK=virtual gives it a clock of its own. Where nothing runs, the clock leaps to the next timer, so that
+# waiting takes no time; where something runs it almost stands still, so that it costs no time either. `sleep 100`
+# ends at once, and 100 s have passed; a delay of 100 ms is 100 ms, however slow or busy the machine. A reading of
+# the clock costs 1 us of it, and a process that yields, having nothing to do but wait, 0.5 ms. Needs cc.
 set -euo pipefail
 
 die() {
@@ -42,12 +47,18 @@ trap 'rm -rf "$work"' EXIT
 chmod +x "$work/init"
 : >"$work/out"
 
+shims=()
+shim() { # shim NAME REASON: compiles what is on standard input, to be loaded before the kernel
+    command -v cc >/dev/null || die "cc is missing: $2; apt-get install gcc libc6-dev"
+    cc -O2 -shared -fPIC -o "$work/$1.so" -x c - -ldl
+    shims+=("$work/$1.so")
+}
+
 # Processors with AMX have more register state than this kernel has room for, and the host refuses a
 # write of only a part of it (EFAULT), so the first process dies. This completes such a write with what
 # is there already. The kernel's own code never touches the rest.
 if grep -qw amx_tile /proc/cpuinfo; then
-    command -v cc >/dev/null || die "cc is missing: this processor (AMX) needs a shim; apt-get install gcc libc6-dev"
-    cat >"$work/whole-xstate.c" <<'C'
+    shim whole-xstate "this processor (AMX) needs a shim" <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -79,13 +90,136 @@ long ptrace(enum __ptrace_request request, ...) {
     return next(request, pid, address, data);
 }
 C
-    cc -O2 -shared -fPIC -o "$work/whole-xstate.so" "$work/whole-xstate.c" -ldl
-    preload=$work/whole-xstate.so
 fi
+
+# The kernel reads the host's clock with clock_gettime, has one timer, whose SIGALRM is its tick, and
+# idles in sigsuspend. That is all there is to replace.
+case ${UML_CLOCK:-real} in
+real) ;;
+virtual)
+    shim clock "a virtual clock needs a shim" <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND 1000000000LL
+#define READING 1000LL
+#define YIELD 500000LL
+/* While something runs, this many of the host's nanoseconds are one: only so much that a process which waits for
+   another without a system call is interrupted some time. */
+#define SLOWNESS 100
+/* Booting, the kernel measures its processor with the clock. */
+#define BOOT SECOND
+
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+/* Where both clocks began; how far the timer has leapt; when the tick is due, if it is. */
+static long long start, wall, leapt, due, period;
+static timer_t timer;
+
+static long long number(const struct timespec *t) { return t->tv_sec * SECOND + t->tv_nsec; }
+static struct timespec spec(long long ns) { return (struct timespec){ns / SECOND, ns % SECOND}; }
+
+static long long host(clockid_t clock) {
+    static int (*next)(clockid_t, struct timespec *);
+    struct timespec t;
+    if (!next) next = NEXT(clock_gettime);
+    next(clock, &t);
+    return number(&t);
+}
+
+static long long since_start(void) {
+    if (!start) wall = host(CLOCK_REALTIME), start = host(CLOCK_MONOTONIC);
+    return host(CLOCK_MONOTONIC) - start;
+}
+
+static long long now(void) {
+    long long spent = since_start();
+    return leapt + (spent < BOOT ? spent : BOOT + (spent - BOOT) / SLOWNESS);
+}
+
+/* The host's timer is there for whatever does not look at the clock. */
+static int set_host_timer(long long left) {
+    static int (*next)(timer_t, int, const struct itimerspec *, struct itimerspec *);
+    long long times = since_start() < BOOT ? 1 : SLOWNESS;
+    struct itimerspec value = {spec(period * times), spec(left * times)};
+    if (!next) next = NEXT(timer_settime);
+    return next(timer, 0, &value, NULL);
+}
+
+static void tick(void) {
+    due = period ? due + period : 0;
+    set_host_timer(period);
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGALRM);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t) {
+    leapt += READING;
+    long long at = now();
+    *t = spec((clock == CLOCK_REALTIME ? wall : start) + at);
+    if (due && due <= at) tick();
+    return 0;
+}
+
+int timer_create(clockid_t clock, struct sigevent *event, timer_t *made) {
+    int result = NEXT(timer_create)(clock, event, made);
+    timer = *made;
+    return result;
+}
+
+int timer_settime(timer_t id, int flags, const struct itimerspec *value, struct itimerspec *old) {
+    long long left = number(&value->it_value);
+    (void)id, (void)flags, (void)old;
+    period = number(&value->it_interval);
+    due = left ? now() + left : 0;
+    return set_host_timer(left);
+}
+
+int timer_gettime(timer_t id, struct itimerspec *value) {
+    long long left = due - now();
+    (void)id;
+    *value = (struct itimerspec){spec(period), spec(!due ? 0 : left > 0 ? left : 1)};
+    return 0;
+}
+
+int sigsuspend(const sigset_t *mask) {
+    long long at = now();
+    if (due) {
+        if (due > at) leapt += due - at;
+        tick();
+    }
+    return syscall(SYS_rt_sigsuspend, mask, 8);
+}
+
+long ptrace(enum __ptrace_request request, ...) {
+    static long (*next)(enum __ptrace_request, ...);
+    if (!next) next = NEXT(ptrace);
+    va_list arguments;
+    va_start(arguments, request);
+    pid_t pid = va_arg(arguments, pid_t);
+    void *address = va_arg(arguments, void *);
+    void *data = va_arg(arguments, void *);
+    va_end(arguments);
+    long result = next(request, pid, address, data);
+    if (request == PTRACE_GETREGS && ((struct user_regs_struct *)data)->orig_rax == SYS_sched_yield)
+        leapt += YIELD;
+    return result;
+}
+C
+    ;;
+*) die "UML_CLOCK is real or virtual, not $UML_CLOCK" ;;
+esac
 
 tail -f "$work/out" --pid=$$ 2>/dev/null &
 tail=$!
-LD_PRELOAD=${preload:-} linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw init="$work/init" \
+LD_PRELOAD="${shims[*]}" linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw init="$work/init" \
     con=null con0=fd:0,fd:1 mem="${UML_MEMORY:-1G}" quiet </dev/null >"$work/console" 2>&1 || true
 sleep 0.2 # tail looks once more
 kill "$tail" 2>/dev/null || true

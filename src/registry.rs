@@ -63,6 +63,8 @@ pub struct Entry {
     review: Timestamp,
     /// Still owns its name.
     named: bool,
+    /// Its owner has the token: it came with it, or was heard since it was told.
+    owned: bool,
 }
 
 impl Entry {
@@ -169,16 +171,19 @@ impl Registry {
         let review = now + self.capacity.expiry;
         // The token stays the same for as long as the name has the same owner: a `Welcome` that
         // never arrives must not lock the owner out.
+        let owned = held.is_some();
         let token = held.unwrap_or(token);
         self.reviews.insert((review, peer));
-        self.entries.insert(peer, Entry { nickname, token, path, heard: now, review, named: true });
+        let entry = Entry { nickname, token, path, heard: now, review, named: true, owned };
+        self.entries.insert(peer, entry);
         Ok(peer)
     }
 
-    /// A valid datagram of this peer came in.
+    /// Something valid came in from this peer, in the session in which it was told its token.
     pub fn heard(&mut self, peer: PeerId, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.heard = now;
+            entry.owned = true;
         }
     }
 
@@ -216,7 +221,8 @@ impl Registry {
         }
     }
 
-    /// The peer is gone. With `hold`, its name waits for it for 30 s.
+    /// The peer is gone. With `hold`, its name waits for it for 30 s; but not for who was never heard:
+    /// nobody knows the token then.
     pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
         let Some(entry) = self.entries.remove(&peer) else { return };
         self.reviews.remove(&(entry.review, peer));
@@ -227,7 +233,7 @@ impl Registry {
         }
         let key = entry.nickname.key();
         self.names.remove(&key);
-        if hold {
+        if hold && entry.owned {
             self.make_room_for_hold(ip);
             self.holds.push_back(Hold { key, token: entry.token, ip, until: now + NAME_HOLD });
         }
@@ -346,6 +352,7 @@ mod tests {
         let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
         let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
         let b = registry.insert(name("b"), [8; 16], path(1), &[], at(0)).unwrap();
+        registry.heard(a, at(0));
         registry.heard(b, at(9));
         assert_eq!(registry.expired(at(9)), None);
         assert_eq!(registry.expired(at(10)), Some(a));
@@ -363,6 +370,7 @@ mod tests {
         let now = Timestamp::ZERO;
         let vanish = |registry: &mut Registry, raw: &str, ip| {
             let peer = registry.insert(name(raw), [7; 16], path(ip), &[], now).unwrap();
+            registry.heard(peer, now);
             registry.remove(peer, true, now);
         };
         vanish(&mut registry, "alice", 1);
@@ -382,9 +390,29 @@ mod tests {
         let mut registry = registry();
         let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
         let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
+        registry.heard(a, at(0));
         registry.remove(a, true, at(10));
         let early = registry.insert(name("a"), [9; 16], path(2), &[], at(39));
         assert_eq!(early, Err(Unavailable::NameHeld(SECOND)));
         assert!(registry.insert(name("a"), [9; 16], path(2), &[], at(40)).is_ok());
+    }
+
+    #[test]
+    fn no_name_is_held_for_a_token_that_nobody_got() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        let come = |registry: &mut Registry, token: u8, resume: &[u8]| {
+            registry.insert(name("a"), [token; 16], path(1), resume, now)
+        };
+        let unheard = come(&mut registry, 7, &[]).unwrap();
+        registry.remove(unheard, true, now);
+        let other = come(&mut registry, 8, &[]).unwrap();
+        registry.heard(other, now);
+        registry.remove(other, true, now);
+        // Who comes with the token has it, also if nothing is heard of it after that.
+        let back = come(&mut registry, 9, &[8; 16]).unwrap();
+        registry.remove(back, true, now);
+        assert!(matches!(come(&mut registry, 9, &[]), Err(Unavailable::NameHeld(_))));
+        assert!(come(&mut registry, 9, &[8; 16]).is_ok());
     }
 }

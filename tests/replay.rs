@@ -7,7 +7,8 @@ mod program;
 use program::{Program, Server};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -109,10 +110,70 @@ impl Tap {
     }
 }
 
+/// Carries one connection to the server and its answers back, and gives what went to the server.
+fn tap_connection(server: SocketAddr) -> (SocketAddr, thread::JoinHandle<Vec<u8>>) {
+    let front = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = front.local_addr().unwrap();
+    let tape = thread::spawn(move || {
+        let (mut client, _) = front.accept().unwrap();
+        let mut up = TcpStream::connect(server).unwrap();
+        let (mut from_server, mut to_client) =
+            (up.try_clone().unwrap(), client.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = io::copy(&mut from_server, &mut to_client);
+            let _ = to_client.shutdown(Shutdown::Write);
+        });
+        let mut tape = Vec::new();
+        let mut buffer = [0; 2_048];
+        while let Ok(length @ 1..) = client.read(&mut buffer) {
+            tape.extend(&buffer[..length]);
+            let _ = up.write_all(&buffer[..length]);
+        }
+        tape
+    });
+    (address, tape)
+}
+
 fn texts(client: &Program) -> Vec<(String, String)> {
     let word = |value: &Value| value.as_str().unwrap().to_owned();
     let events = client.events("message").into_iter();
     events.map(|event| (word(&event["from"]), word(&event["text"]))).collect()
+}
+
+#[test]
+fn nobody_comes_in_by_a_connection_that_is_made_again() {
+    let mut server = Server::start(&["--no-history"]);
+    let mut bob = server.join("bob");
+    let (front, tape) = tap_connection(server.address);
+    let front = front.to_string();
+    let args = ["client", &front, "--nick", "alice", "--transport", "tcp", "--output", "json"];
+    let mut alice = Program::start(
+        server.dir.path(),
+        &[&args[..], &["--no-cache", "--stay", "forever"]].concat(),
+    );
+    alice.next("welcome");
+    alice.type_line("hi");
+    bob.next_where("message", |event| event["text"] == "hi");
+    assert_eq!(alice.leave(), Some(0), "{}", alice.output());
+    bob.next_where("left", |event| event["nickname"] == "alice");
+    let tape = tape.join().unwrap();
+    assert!(tape.len() > 50);
+    let mut again = TcpStream::connect(server.address).unwrap();
+    again.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let _ = again.write_all(&tape);
+    // It may hang up before it has read all.
+    let mut answer = Vec::new();
+    let _ = again.read_to_end(&mut answer);
+    assert!(answer.len() <= 12, "{answer:?}");
+    let mut carol = server.join("carol");
+    assert_eq!(carol.events("welcome")[0]["peers"], 2, "{}", carol.output());
+    for client in [&mut bob, &mut carol] {
+        assert_eq!(client.leave(), Some(0), "{}", client.output());
+    }
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait(), Some(0));
+    let log = server.program.output();
+    assert_eq!(log.matches(" joined from ").count(), 3, "{log}");
 }
 
 #[test]

@@ -161,6 +161,16 @@ fn nothing_follows_from_what_is_repeated() {
 }
 
 #[test]
+fn nobody_comes_in_by_what_another_connection_brought() {
+    for_every_seed("nobody_comes_in_by_what_another_connection_brought", attacks::recorded);
+}
+
+#[test]
+fn who_gave_up_before_it_was_let_in_holds_no_name() {
+    for_every_seed("who_gave_up_before_it_was_let_in_holds_no_name", transports::given_up);
+}
+
+#[test]
 fn unreliable_lines_arrive_once_or_are_counted_missing() {
     for_every_seed("unreliable_lines_arrive_once_or_are_counted_missing", |seed, verbose| {
         scenarios::delivery(Delivery::Unreliable, seed, verbose)

@@ -77,10 +77,17 @@ impl Hub {
             self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
             return;
         }
-        self.forget_nonces(now.mono);
-        if !self.is_repeated(&join, path) {
+        if !self.is_echo(&join, now) {
             self.admit(&join, path, Entrance::Datagrams, now);
+        } else {
+            self.follow_echo(&join, path);
         }
+    }
+
+    /// Whether this very join was let in before, so that it is a repetition or somebody else's copy.
+    pub(super) fn is_echo(&mut self, join: &Join<'_>, now: Now) -> bool {
+        self.forget_nonces(now.mono);
+        self.nonces.contains_key(&join.nonce)
     }
 
     /// A join of another version is told which version this is, in a datagram that both share.
@@ -100,19 +107,17 @@ impl Hub {
     }
 
     /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
-    /// arrives, also at another address that the client has by now; or its session is over already,
-    /// and this is an echo. Once the client has said anything in its session, joins do not move it: that
-    /// may be a copy of the one from where it was before.
-    fn is_repeated(&mut self, join: &Join<'_>, path: Path) -> bool {
-        let Some(peer) = self.nonces.get(&join.nonce).copied() else { return false };
-        if let Some(id) = peer
+    /// arrives, also at another address that the client has by now; or its session is over already.
+    /// Once the client has said anything in its session, joins do not move it: that may be a copy of
+    /// the one from where it was before.
+    fn follow_echo(&mut self, join: &Join<'_>, path: Path) {
+        if let Some(id) = self.nonces.get(&join.nonce).copied().flatten()
             && self.is_on_datagrams(id)
             && self.peers.get(&id).is_some_and(|peer| peer.link.stats().received == 0)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
         {
             self.relocate(id, path);
         }
-        true
     }
 
     /// Lets somebody in whose address has answered, or says why not.

@@ -185,8 +185,13 @@ impl Hub {
                 Ok(Some(Piece::Preface(preface)))
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
                 Ok(Some(Piece::Frame(ref frame))) if let Some(join) = Join::read(frame) => {
+                    if self.is_echo(&join, now) {
+                        return self.hang_up(id, None);
+                    }
                     self.admit(&join, waiting.path, Entrance::Stream(id), now);
-                    if let Some(peer) = self.streams.joined.get(&id).copied() {
+                    if let Some(peer) = self.streams.joined.get(&id).copied()
+                        && !bytes.is_empty()
+                    {
                         self.handle_peer_bytes(peer, bytes, now);
                     }
                     return;

@@ -4,6 +4,7 @@
 use crate::dice::Dice;
 use crate::network::{Impairment, Packet};
 use crate::scenarios::{MODES, NAMES, SECOND, everybody_comes, everybody_leaves, say, settle};
+use crate::wires::End;
 use crate::world::World;
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
@@ -142,6 +143,43 @@ pub(crate) fn replayed(seed: u64, verbose: bool) -> u64 {
     settle(&mut world);
     everybody_leaves(&mut world);
     world.network.trace
+}
+
+/// What came over connections comes again over others: while those who wrote it are here, and when they
+/// have left. Nobody is brought in.
+pub(crate) fn recorded(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.tcp = 1_000;
+    let count = 2 + dice.below(2);
+    for name in &NAMES[..count] {
+        world.start_client(name, MODES[dice.below(3)], &[]);
+    }
+    everybody_comes(&mut world);
+    talk(&mut world, &mut dice);
+    settle(&mut world);
+    connect_again(&mut world, &mut dice);
+    settle(&mut world);
+    everybody_leaves(&mut world);
+    connect_again(&mut world, &mut dice);
+    world.network.trace
+}
+
+/// All that anybody has written to the server, once more, in pieces or whole.
+fn connect_again(world: &mut World, dice: &mut Dice) {
+    let tapes: Vec<_> = world.written.values().cloned().collect();
+    let (events, sessions) = (world.events, world.server.hub.as_ref().map(Hub::sessions));
+    for tape in tapes {
+        let stranger = world.connect(None, world.server.address);
+        for piece in tape.chunks(1 + dice.below(tape.len())) {
+            world.write(stranger, End::Server, piece);
+            world.run_for(Duration::from_millis(dice.below(20) as u64));
+        }
+        world.written.remove(&stranger);
+    }
+    world.run_for(SECOND);
+    assert_eq!(world.events, events, "a recorded connection had consequences");
+    assert_eq!(world.server.hub.as_ref().map(Hub::sessions), sessions);
 }
 
 fn talk(world: &mut World, dice: &mut Dice) {

@@ -48,6 +48,9 @@ impl World {
             None => return false,
         };
         self.network.note(ends, bytes, self.now);
+        if to == End::Server {
+            self.written.entry(id).or_default().extend(bytes);
+        }
         let (wires, mut weather) = self.wires();
         wires.get(id).is_some_and(|wire| wire.write(to, bytes, &mut weather))
     }

@@ -6,9 +6,11 @@ use crate::scenarios::{
     MODES, NAMES, SECOND, converse, everybody_comes, everybody_leaves, say, settle,
 };
 use crate::wires::End;
-use crate::world::World;
-use chatagram::protocol::limits::MAX_QUEUE_BYTES;
+use crate::world::{EXPIRY, World};
+use chatagram::client::session::CloseReason;
+use chatagram::protocol::limits::{JOIN_TIMEOUT, MAX_QUEUE_BYTES};
 use chatagram::protocol::{Delivery, LeaveReason};
+use std::time::Duration;
 
 /// Every delivery and both transports in one room, and nothing but a bad network.
 pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
@@ -123,6 +125,33 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
     let sessions = world.server.hub.as_ref().unwrap().sessions();
     assert_eq!(sessions, held, "a session has outlived its connection");
     settle(&mut world);
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
+/// Somebody gives up joining and is let in after that, so slow is the network. Its name is free for the
+/// next one once the server knows that it is gone.
+pub(crate) fn given_up(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    // A third of the way there and back over TCP takes longer than a third of the patience, over UDP a
+    // quarter longer than a quarter.
+    let (tcp, least, range) = if dice.chance(500) { (1_000, 1_680, 300) } else { (0, 1_260, 380) };
+    world.tcp = tcp;
+    world.network.impairment.delay = Duration::from_millis((least + dice.below(range)) as u64);
+    world.start_client(NAMES[0], MODES[dice.below(3)], &[]);
+    world.run_until("it gives up", JOIN_TIMEOUT + SECOND / 10, |world| {
+        world.clients[0].record.closed == Some(CloseReason::Unreachable)
+    });
+    world.network.impairment = Impairment::NONE;
+    world.run_for(5 * SECOND);
+    let hub = world.server.hub.as_ref().unwrap();
+    assert_eq!(hub.counters().joins, 1, "it was let in");
+    world.run_until("the server knows", EXPIRY, |world| {
+        world.server.hub.as_ref().unwrap().sessions() == 0
+    });
+    world.start_client(NAMES[0], MODES[dice.below(3)], &[]);
+    world.run_until("the next one is in", SECOND, |world| world.clients[1].record.welcomes == 1);
     everybody_leaves(&mut world);
     world.network.trace
 }

@@ -15,6 +15,7 @@ use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct World {
     pub(crate) events: u64,
     /// The datagrams that have arrived, if somebody wants them.
     pub(crate) tape: Option<Vec<Packet>>,
+    /// What was written to the server over each connection.
+    pub(crate) written: BTreeMap<u64, Vec<u8>>,
     stalls: u32,
     next_port: u16,
     verbose: bool,
@@ -81,6 +84,7 @@ impl World {
             guard: Guard::default(),
             events: 0,
             tape: None,
+            written: BTreeMap::new(),
             stalls: 0,
             next_port: 1_000,
             verbose,

@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     /// What the server gave, who gave it, and when.
     cookie: Option<(Cookie, SocketAddr, Timestamp)>,
     since: Timestamp,
+    /// How long a first join may take.
+    pub(super) patience: Duration,
     tries: u32,
     send_at: Timestamp,
     resolve_at: Timestamp,
@@ -47,6 +49,7 @@ impl Attempt {
             first,
             cookie: None,
             since: now,
+            patience: JOIN_TIMEOUT,
             tries: 0,
             send_at: now,
             resolve_at: now + JOIN_TIMEOUT,
@@ -124,9 +127,11 @@ impl Attempt {
         turn
     }
 
-    /// The connection is there: the server has some time to answer.
-    pub(super) fn connected(&mut self, now: Timestamp) {
-        self.send_at = now + JOIN_TIMEOUT;
+    /// The connection is there: the server has some time to answer. It hangs up on a nonce that it has
+    /// let in, and a connection that broke may have brought it the last one.
+    pub(super) fn connected(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) {
+        self.nonce = rng.next_u64();
+        self.send_at = now + self.patience;
     }
 
     /// The connection came to nothing: the next one may be tried after a pause.
@@ -190,6 +195,6 @@ impl Attempt {
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {
-        self.since + if self.first { JOIN_TIMEOUT } else { give_up }
+        self.since + if self.first { self.patience } else { give_up }
     }
 }

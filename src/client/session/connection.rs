@@ -21,7 +21,7 @@ impl Session {
     /// The connection asked for by [`Event::Connect`] is there.
     pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
-        attempt.connected(now.mono);
+        attempt.connected(&mut self.rng, now.mono);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
         let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
@@ -147,5 +147,74 @@ impl Session {
     fn hang_up(&mut self, now: Now) {
         self.events.push_back(Event::Disconnect);
         self.handle_disconnected(now);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::client::session::Config;
+    use crate::protocol::Delivery;
+    use crate::time::{Timestamp, WallTime};
+    use std::time::Duration;
+
+    /// What the session writes to a connection that is there now: the nonce in its join.
+    fn nonce(session: &mut Session, now: Now) -> u64 {
+        let server = SERVER.into();
+        session.handle_timeout(now);
+        assert_eq!(session.poll_event(), Some(Event::Connect(server)));
+        session.handle_connected(server, now);
+        let mut bytes = Vec::new();
+        assert!(session.poll_stream_transmit(&mut bytes, now));
+        let (mut reader, mut bytes) = (StreamReader::default(), &bytes[..]);
+        loop {
+            if let Piece::Frame(Frame::Join { nonce, .. }) =
+                reader.next(&mut bytes).unwrap().unwrap()
+            {
+                return nonce;
+            }
+        }
+    }
+
+    const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 2428);
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Timestamp::from_micros(ms * 1_000), wall: WallTime(ms * 1_000) }
+    }
+
+    fn session() -> Session {
+        let config = Config {
+            nickname: "alice".to_owned(),
+            transport: Transport::Tcp,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::ZERO,
+            shown: Vec::new(),
+        };
+        Session::new(config, vec![SERVER.into()], [1; 32], at(0))
+    }
+
+    #[test]
+    fn each_connection_has_a_nonce_of_its_own() {
+        let mut session = session();
+        let first = nonce(&mut session, at(0));
+        session.handle_disconnected(at(100));
+        let second = nonce(&mut session, at(1_000));
+        assert!(first != second && first != 0 && second != 0);
+    }
+
+    #[test]
+    fn a_first_join_takes_as_long_as_its_patience_and_keeps_its_connection() {
+        for (patience, gives_up) in [(None, 5_000), (Some(30), 30_000)] {
+            let mut session = session();
+            if let Some(seconds) = patience {
+                session.be_patient(Duration::from_secs(seconds));
+            }
+            nonce(&mut session, at(0));
+            session.handle_timeout(at(gives_up - 1));
+            assert_eq!((session.poll_event(), session.is_closed()), (None, false));
+            session.handle_timeout(at(gives_up));
+            assert!(session.is_closed());
+        }
     }
 }

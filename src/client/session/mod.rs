@@ -135,6 +135,14 @@ impl Session {
         }
     }
 
+    /// A first join may take so long, for whoever knows that the server is there; a person is not kept
+    /// waiting longer than [`JOIN_TIMEOUT`](crate::protocol::limits::JOIN_TIMEOUT).
+    pub fn be_patient(&mut self, patience: Duration) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.patience = patience;
+        }
+    }
+
     /// The server's addresses were looked up again.
     pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
         if !addresses.is_empty() {

@@ -2,7 +2,8 @@
 //! repeating what they overheard. The hub afterwards is the hub before, field by field.
 
 use super::*;
-use crate::protocol::{Cookie, Token};
+use crate::hub::StreamId;
+use crate::protocol::{Cookie, Preface, Token, write_record};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -171,6 +172,75 @@ fn what_is_repeated_keeps_nobody_here() {
         }
     }
     assert_eq!(room.names(), ["bob"]);
+}
+
+/// What a client writes to a connection to come in.
+fn hello(nonce: u64, nickname: &str) -> Vec<u8> {
+    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    let delivery = Delivery::ReliableOrdered;
+    let (cookie, resume) = (&[][..], &[][..]);
+    write_record(
+        &Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 },
+        &mut bytes,
+    );
+    bytes
+}
+
+/// Somebody connects and writes this. The session that the answer is of, and whether the server hung up.
+fn connect(room: &mut Room, stream: u64, bytes: &[u8]) -> (u64, bool) {
+    let id = StreamId(stream);
+    room.hub.handle_stream_opened(id, path(9), room.now);
+    room.hub.handle_stream_bytes(id, bytes, room.now);
+    let (mut answer, mut buffer, mut closed) = (vec![], vec![], false);
+    while let Some(to) = room.hub.poll_transmit(&mut buffer, room.now) {
+        match to {
+            Destination::Stream(to) if to == id => answer.append(&mut buffer),
+            Destination::Close(to) if to == id => closed = true,
+            _ => {}
+        }
+    }
+    (u64::from_be_bytes(*answer[4..].first_chunk().unwrap()), closed)
+}
+
+#[test]
+fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
+    let mut room = Room::new(8);
+    let recorded = hello(7, "alice");
+    let (session, closed) = connect(&mut room, 1, &recorded);
+    assert!(session != 0 && !closed && room.names() == ["alice"]);
+    assert_eq!(connect(&mut room, 2, &recorded), (0, true), "while she is here");
+    assert_eq!(room.hub.counters().refused(), 0);
+    let mut leave = vec![];
+    let payload = encode_message(&ClientMessage::Leave { next: 0 });
+    write_record(&Frame::Once { payload: &payload }, &mut leave);
+    room.hub.handle_stream_bytes(StreamId(1), &leave, room.now);
+    room.hub.handle_stream_closed(StreamId(1), room.now);
+    assert_eq!(room.hub.sessions(), 0);
+    for stream in 3..10 {
+        room.run_for(2 * SECOND);
+        assert_eq!(connect(&mut room, stream, &recorded), (0, true), "when she has left");
+    }
+    assert_eq!(room.hub.sessions(), 0);
+    let (session, closed) = connect(&mut room, 10, &hello(8, "alice"));
+    assert!(session != 0 && !closed, "another nonce is another join");
+}
+
+/// Whoever had given up by then has no token, and nobody else has.
+#[test]
+fn no_name_is_held_for_who_was_never_heard() {
+    let mut room = Room::new(8);
+    let (session, _) = connect(&mut room, 1, &hello(7, "alice"));
+    assert!(session != 0);
+    room.hub.handle_stream_closed(StreamId(1), room.now);
+    let cookie = cookie(&mut room, 9, 8);
+    assert!(!room.inject(9, &join(8, &cookie, "bob", &[])).is_empty());
+    assert_eq!(room.names(), ["bob"]);
+    room.run_for(11 * SECOND);
+    assert_eq!(room.hub.sessions(), 0);
+    for (name, port) in [("alice", 2), ("bob", 3)] {
+        let peer = room.join(name, port);
+        assert_eq!((room.closed(peer), room.welcomes(peer)), (None, 1), "{name}");
+    }
 }
 
 #[test]

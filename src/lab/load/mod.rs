@@ -34,8 +34,10 @@ use std::time::Duration;
 /// How many may be joining, or leaving, at once: each is announced to all others, and a server is
 /// not to be flooded with that before the run has begun.
 const AT_ONCE: usize = 32;
-/// Everybody is in by then.
+/// Everybody is in by then: so long each of them is patient, for a network may be bad.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
+/// Where nobody is in by then, nobody is there.
+const ANYBODY_DEADLINE: Duration = Duration::from_secs(10);
 /// From the last welcome to the epoch.
 const BREATH: Duration = Duration::from_millis(200);
 /// What is missing has this long to come, or `PATIENCE_FACTOR` times the largest latency.
@@ -48,7 +50,7 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// A session that lost its server tries for this long to come back.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// How often to look whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What a run is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +177,8 @@ impl Load<'_> {
     /// Brings everybody in, and lets them hear all that was said before: nothing of it can be
     /// taken for this run's.
     fn join(&mut self, addresses: &[SocketAddr]) -> Result<(), Error> {
-        let deadline = self.fleet.now().mono + JOIN_DEADLINE;
+        let begun = self.fleet.now().mono;
+        let deadline = begun + JOIN_DEADLINE;
         let mut joining = BTreeSet::new();
         let mut complaint = String::new();
         loop {
@@ -191,6 +194,7 @@ impl Load<'_> {
                 };
                 let added = self.fleet.add(config, addresses);
                 added.map_err(|cause| Error::Network { peers: index, cause })?;
+                self.fleet.act(index, |session, _| session.be_patient(JOIN_DEADLINE));
                 joining.insert(index);
             }
             if joining.is_empty() {
@@ -210,8 +214,11 @@ impl Load<'_> {
             if self.is_stopped() {
                 return Err(Error::Stopped);
             }
-            if self.fleet.now().mono >= deadline {
-                let joined = self.fleet.len() - joining.len();
+            let (now, joined) = (self.fleet.now().mono, self.fleet.len() - joining.len());
+            if joined == 0 && now >= begun + ANYBODY_DEADLINE {
+                return Err(self.kept_out(0, CloseReason::Unreachable, complaint));
+            }
+            if now >= deadline {
                 return Err(Error::Slow { joined, peers: self.peers() });
             }
         }

@@ -21,7 +21,7 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let Some(address) = server.addresses().next() else { return Err(Error::Stopped) };
     let (driven, served) = thread::scope(|scope| {
         let serving = scope.spawn(move || server.run());
-        let driven = job.drive(|| drive(job, address, stop));
+        let driven = job.make_room().and_then(|()| drive(job, address, stop));
         stopper.stop();
         (driven, serving.join())
     });

@@ -31,8 +31,6 @@ use std::thread;
 
 /// The plan's file in a lab's directory.
 const PLAN: &str = "plan.toml";
-/// How often a load may try to get in.
-const JOIN_ATTEMPTS: u32 = 5;
 /// In the directory of a run that failed: why.
 const FAILED: &str = "failed.txt";
 
@@ -150,15 +148,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a load found nobody. A program that did ends with that exit code.
-    fn is_kept_out(&self) -> bool {
-        match self {
-            Self::Program { status, .. } => status.code() == Some(load::UNREACHABLE.into()),
-            Self::Load { cause, .. } => cause.exit_code() == load::UNREACHABLE,
-            _ => false,
-        }
-    }
-
     /// Whether it concerns one run, and another one may do better.
     fn is_of_one_run(&self) -> bool {
         matches!(self, Self::Program { .. } | Self::Load { .. } | Self::Server { .. })
@@ -306,23 +295,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Has the load driven, with an empty place for its files. A bad network may keep somebody out,
-    /// and then nothing was measured yet: once more.
-    fn drive(&self, mut load: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
-        let mut attempt = 1;
-        loop {
-            if self.part.exists() {
-                let part = &self.part;
-                fs::remove_dir_all(part).map_err(super::record::Error::io("remove", part))?;
-            }
-            match load() {
-                Err(error) if error.is_kept_out() && attempt < JOIN_ATTEMPTS => {
-                    attempt += 1;
-                    log::info!("{error}; once more");
-                }
-                outcome => return outcome,
-            }
+    /// An empty place for the load's files: there may be those of a run that was killed.
+    fn make_room(&self) -> Result<(), Error> {
+        if self.part.exists() {
+            let part = &self.part;
+            fs::remove_dir_all(part).map_err(super::record::Error::io("remove", part))?;
         }
+        Ok(())
     }
 
     /// Changes what the run says about itself.

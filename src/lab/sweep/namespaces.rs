@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How often to look whether a load has ended, or the lab is to.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 /// Every option has a twin with this beginning, and a run is to depend on its plan alone.
 const TWINS: &str = "CHATAGRAM_";
 /// What a program that failed had to say: the last bytes of it.
@@ -31,7 +31,8 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let mut server =
         Watched::start("server", &job.name, &network, Node::Server, serve(job.config))?;
     server.first_line()?;
-    job.drive(|| drive(job, &network, stop))?;
+    job.make_room()?;
+    drive(job, &network, stop)?;
     drop(server);
     let (up, down) = network.counts();
     let lost = network.overruns().map_err(system("ask the network what it lost"))?;
