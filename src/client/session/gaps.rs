@@ -8,6 +8,25 @@ use std::time::Duration;
 /// Skipped numbers remembered for each peer; a longer jump counts as missing at once.
 const REMEMBERED: usize = 1_024;
 
+/// Numbers in a row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    first: u16,
+    count: u16,
+    /// When to stop waiting for them.
+    until: Timestamp,
+}
+
+impl Run {
+    /// What is left of it before and after `number`, if that is in it.
+    fn without(self, number: u16) -> Option<[Self; 2]> {
+        let before = number.wrapping_sub(self.first);
+        let after = self.count.checked_sub(before.checked_add(1)?)?;
+        let rest = Self { first: number.wrapping_add(1), count: after, ..self };
+        Some([Self { count: before, ..self }, rest])
+    }
+}
+
 #[derive(Debug)]
 struct Sender {
     nickname: String,
@@ -17,10 +36,10 @@ struct Sender {
     introduced: bool,
     /// The number expected next.
     next: u16,
-    /// Skipped, and when to stop waiting.
-    skipped: VecDeque<(u16, Timestamp)>,
+    /// Skipped. A server that skips many at once takes no more memory than one that skips one.
+    skipped: VecDeque<Run>,
     /// Called missing, the latest last.
-    given_up: VecDeque<u16>,
+    given_up: VecDeque<Run>,
     gone: bool,
 }
 
@@ -90,8 +109,8 @@ impl Gaps {
         }
         let Some(sender) = self.senders.get_mut(&peer) else { return true };
         if (number.wrapping_sub(sender.next) as i16) < 0 {
-            sender.skipped.retain(|(skipped, _)| *skipped != number);
-            let awaited = !sender.given_up.contains(&number);
+            sender.fill(number);
+            let awaited = !sender.given_up.iter().any(|run| run.without(number).is_some());
             self.settle(peer);
             return awaited;
         }
@@ -142,7 +161,7 @@ impl Gaps {
     /// When to give up next.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
         let waiting = self.waiting.iter().filter_map(|peer| self.senders.get(peer));
-        waiting.filter_map(|sender| Some(sender.skipped.front()?.1)).min()
+        waiting.filter_map(|sender| Some(sender.skipped.front()?.until)).min()
     }
 
     /// Notes whether something of this peer is skipped; who is gone is kept only for that.
@@ -166,7 +185,7 @@ impl Gaps {
         if let Some(sender) = self.senders.remove(&peer)
             && !sender.skipped.is_empty()
         {
-            let missing = sender.skipped.len() as u64;
+            let missing = sum(&sender.skipped) as u64;
             self.found.push_back(Gap { from: sender.nickname, missing });
         }
     }
@@ -176,18 +195,29 @@ impl Sender {
     /// Moves what has been waited for long enough to what is called missing; says how many.
     fn give_up(&mut self, now: Option<Timestamp>) -> u64 {
         let mut missing = 0;
-        self.skipped.retain(|(number, until)| {
-            let awaited = now.is_some_and(|now| *until > now);
+        self.skipped.retain(|run| {
+            let awaited = now.is_some_and(|now| run.until > now);
             if !awaited {
-                self.given_up.push_back(*number);
-                missing += 1;
+                self.given_up.push_back(*run);
+                missing += u64::from(run.count);
             }
             awaited
         });
-        while self.given_up.len() > REMEMBERED {
+        while self.given_up.len() > 1 && sum(&self.given_up) > REMEMBERED {
             self.given_up.pop_front();
         }
         missing
+    }
+
+    /// A number that may have been skipped is here.
+    fn fill(&mut self, number: u16) {
+        let mut found = self.skipped.iter().enumerate();
+        let found = found.find_map(|(place, run)| Some((place, run.without(number)?)));
+        let Some((place, parts)) = found else { return };
+        self.skipped.remove(place);
+        for part in parts.into_iter().rev().filter(|part| part.count > 0) {
+            self.skipped.insert(place, part);
+        }
     }
 
     /// Remembers the numbers from `next` up to `number` as skipped.
@@ -197,13 +227,20 @@ impl Sender {
 
     /// Remembers the numbers from `from` to before `to` as skipped.
     fn skip(&mut self, from: u16, to: u16, until: Timestamp) -> Option<Gap> {
-        let count = usize::from(to.wrapping_sub(from));
-        if count + self.skipped.len() > REMEMBERED {
-            return Some(Gap { from: self.nickname.clone(), missing: count as u64 });
+        let count = to.wrapping_sub(from);
+        if usize::from(count) + sum(&self.skipped) > REMEMBERED {
+            return Some(Gap { from: self.nickname.clone(), missing: u64::from(count) });
         }
-        self.skipped.extend((0..count).map(|i| (from.wrapping_add(i as u16), until)));
+        if count > 0 {
+            self.skipped.push_back(Run { first: from, count, until });
+        }
         None
     }
+}
+
+/// How many numbers there are.
+fn sum(runs: &VecDeque<Run>) -> usize {
+    runs.iter().map(|run| usize::from(run.count)).sum()
 }
 
 #[cfg(test)]
@@ -231,6 +268,29 @@ mod tests {
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None)); // 0 and 2
         assert!(!gaps.line(1, "bob", 2, PATIENCE, now), "it was given up");
         assert_eq!(gaps.timeout(), None);
+    }
+
+    #[test]
+    fn late_numbers_are_taken_out_of_a_run_wherever_they_are() {
+        let now = Timestamp::ZERO;
+        for begin in [0, u16::MAX - 3] {
+            let at = |number: u16| begin.wrapping_add(number);
+            for late in [vec![0], vec![6], vec![3, 2, 4], vec![0, 6, 1, 5, 2, 4, 3], vec![1, 1]] {
+                let mut gaps = Gaps::default();
+                gaps.arrive(1, "bob", begin, PATIENCE, now);
+                gaps.line(1, "bob", at(7), PATIENCE, now);
+                for number in &late {
+                    assert!(gaps.line(1, "bob", at(*number), PATIENCE, now));
+                }
+                gaps.give_up(Some(now + PATIENCE));
+                let missing = 7 - late.iter().collect::<BTreeSet<_>>().len() as u64;
+                assert_eq!(gaps.poll(), gap(missing).filter(|_| missing > 0), "{late:?}");
+                for number in 0..7 {
+                    let given_up = !late.contains(&number);
+                    assert_eq!(gaps.line(1, "bob", at(number), PATIENCE, now), !given_up);
+                }
+            }
+        }
     }
 
     #[test]
