@@ -53,6 +53,8 @@ struct Stage {
     wants: bool,
     buffer: Vec<u8>,
     allowance: Allowance,
+    /// What it takes to say again all that was typed, which may be due after every return.
+    said_again: usize,
 }
 
 fn server() -> SocketAddr {
@@ -85,6 +87,7 @@ impl Stage {
             wants: false,
             buffer: Vec::new(),
             allowance: Allowance::default(),
+            said_again: 0,
         }
     }
 
@@ -142,6 +145,7 @@ impl Stage {
         let (kind, text) = (input.below(8), input.text());
         // It waits until it may be sent, in pieces, each of which is a message.
         self.allowance.received(1 + text.len() / 250);
+        self.said_again += 1_024 + 2 * text.len();
         match kind {
             0..=2 => {
                 let _ = self.session.say(&text, self.now);
@@ -242,14 +246,14 @@ impl Stage {
                 let ((), cost) = allocated(|| session.handle_stream_bytes(bytes, self.now));
                 // No record is shorter, and one was begun before.
                 self.allowance.received(bytes.len() / 4 + 1);
-                self.allowance.spend(cost);
+                self.allowance.spend(cost.saturating_sub(self.said_again));
             }
             return;
         }
         let ((), cost) = allocated(|| self.session.handle_datagram(server(), bytes, self.now));
         if let Some(messages) = messages(bytes) {
             self.allowance.received(messages);
-            self.allowance.spend(cost);
+            self.allowance.spend(cost.saturating_sub(self.said_again));
         }
     }
 
