@@ -61,8 +61,8 @@ pub struct Entry {
     heard: Timestamp,
     /// When `expiring` will look at it again.
     review: Timestamp,
-    /// Still owns its name.
-    named: bool,
+    /// That of its name, as long as it owns it.
+    key: Option<NameKey>,
     /// Its owner has the token: it came with it, or was heard since it was told.
     owned: bool,
 }
@@ -166,7 +166,7 @@ impl Registry {
         let peer = PeerId(self.next);
         self.next = self.next.wrapping_add(1);
         self.holds.retain(|hold| hold.key != key);
-        self.names.insert(key, peer);
+        self.names.insert(key.clone(), peer);
         *self.per_ip.entry(ip).or_default() += 1;
         let review = now + self.capacity.expiry;
         // The token stays the same for as long as the name has the same owner: a `Welcome` that
@@ -174,7 +174,7 @@ impl Registry {
         let owned = held.is_some();
         let token = held.unwrap_or(token);
         self.reviews.insert((review, peer));
-        let entry = Entry { nickname, token, path, heard: now, review, named: true, owned };
+        let entry = Entry { nickname, token, path, heard: now, review, key: Some(key), owned };
         self.entries.insert(peer, entry);
         Ok(peer)
     }
@@ -215,9 +215,9 @@ impl Registry {
     /// The peer has said goodbye: its name is free, its place not yet.
     pub fn retire(&mut self, peer: PeerId) {
         if let Some(entry) = self.entries.get_mut(&peer)
-            && std::mem::take(&mut entry.named)
+            && let Some(key) = entry.key.take()
         {
-            self.names.remove(&entry.nickname.key());
+            self.names.remove(&key);
         }
     }
 
@@ -228,10 +228,7 @@ impl Registry {
         self.reviews.remove(&(entry.review, peer));
         let ip = entry.path.remote.ip();
         self.forget_ip(ip);
-        if !entry.named {
-            return;
-        }
-        let key = entry.nickname.key();
+        let Some(key) = entry.key else { return };
         self.names.remove(&key);
         if hold && entry.owned {
             self.make_room_for_hold(ip);

@@ -6,7 +6,7 @@ use super::event::{CloseReason, Event};
 use super::{Session, Transport, lines::Unconfirmed};
 use crate::bucket::Limit;
 use crate::link::Channel;
-use crate::protocol::limits::{QUIET, SILENT};
+use crate::protocol::limits::{MAX_NAME, QUIET, ROOM_SIZE, SILENT};
 use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -103,23 +103,23 @@ impl Session {
         match message {
             ServerMessage::Welcome { .. } => self.welcome(&message, now),
             ServerMessage::Present { peer, nickname, next } => {
-                let nickname = clean(nickname).into_owned();
+                let nickname = cleaned(nickname, MAX_NAME);
                 self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
                 self.events.push_back(Event::Present { nickname });
             }
             ServerMessage::History { id, from, text } => self.history(WallTime(id), from, text),
             ServerMessage::Joined { peer, nickname, next, peers } => {
-                let nickname = clean(nickname).into_owned();
+                let nickname = cleaned(nickname, MAX_NAME);
                 self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
                 self.events.push_back(Event::Joined { nickname, peers });
             }
             ServerMessage::Left { peer, nickname, next, peers, reason } => {
                 self.gaps.depart(peer, next, self.patience(), now.mono);
-                let nickname = clean(nickname).into_owned();
+                let nickname = cleaned(nickname, MAX_NAME);
                 self.events.push_back(Event::Left { nickname, peers, reason });
             }
             ServerMessage::Line { id, upstream, peer, number, from, text } => {
-                let (id, from) = (WallTime(id), clean(from).into_owned());
+                let (id, from) = (WallTime(id), cleaned(from, MAX_NAME));
                 let awaited = self.gaps.line(peer, &from, number, self.patience(), now.mono);
                 self.reach(id);
                 // Where lines are sent once, one that was called missing stays missing.
@@ -139,7 +139,7 @@ impl Session {
                 }
             }
             ServerMessage::Whisper { id, upstream, from, text, .. } => {
-                let (id, from) = (WallTime(id), clean(from).into_owned());
+                let (id, from) = (WallTime(id), cleaned(from, MAX_NAME));
                 if self.seen.insert(id) {
                     let transit = transit(id, upstream, now);
                     let text = clean(text).into_owned();
@@ -154,7 +154,7 @@ impl Session {
                 self.show(Event::Message {
                     id,
                     from: self.nickname.clone().unwrap_or_default(),
-                    to: Some(clean(to).into_owned()),
+                    to: Some(cleaned(to, MAX_NAME)),
                     text: clean(text).into_owned(),
                     private: true,
                     held: Duration::ZERO,
@@ -215,9 +215,9 @@ impl Session {
         }
         let session = established.link.session();
         let again = self.token.replace(token).is_some();
-        let nickname = clean(nickname).into_owned();
+        let nickname = cleaned(nickname, MAX_NAME);
         self.nickname = Some(nickname.clone());
-        let room = clean(room).into_owned();
+        let room = cleaned(room, ROOM_SIZE);
         self.events.push_back(Event::Welcome { nickname, room, peers, session, again });
         if again && !complete {
             let text = "some of what was said meanwhile may be missing here".to_owned();
@@ -228,7 +228,7 @@ impl Session {
 
     fn history(&mut self, id: WallTime, from: &str, text: &str) {
         self.seen.advance(id); // the past is told in order
-        let (from, text) = (clean(from).into_owned(), clean(text).into_owned());
+        let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());
         let mine = self.nickname.as_ref() == Some(&from);
         let known = mine && self.own.found_in_log(&text);
         if self.seen.insert(id) && !known {
@@ -317,4 +317,9 @@ fn transit(id: WallTime, upstream: i32, now: Now) -> Option<i64> {
     let known = upstream != i32::MAX && upstream != i32::MIN;
     let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
     Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
+}
+
+/// A name as it may be shown, and no longer than names are.
+fn cleaned(name: &str, most: usize) -> String {
+    clean(&name[..name.floor_char_boundary(most)]).into_owned()
 }
