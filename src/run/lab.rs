@@ -1,7 +1,8 @@
 //! The commands of the lab.
 
 use super::{
-    COULD_NOT_START, INTERRUPTED, USAGE, announce, end_on_panic, fail, on_signal, start_logging,
+    COULD_NOT_START, INTERRUPTED, USAGE, announce, end_on_panic, fail, on_signal, print,
+    start_logging,
 };
 use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
 use crate::lab::load::{self, Outcome};
@@ -83,15 +84,11 @@ pub fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
         Err(error) => return named(error),
     };
     if args.print_plan {
-        announce(plan.unwrap_or_default().text().trim_end());
-        return ExitCode::SUCCESS;
+        return print(&plan.unwrap_or_default().text());
     }
     if args.print_runs {
         return match plan.unwrap_or_default().runs_text() {
-            Ok(text) => {
-                announce(text.trim_end());
-                ExitCode::SUCCESS
-            }
+            Ok(text) => print(&text), // with its tabs
             Err(error) => fail(USAGE, error),
         };
     }
