@@ -52,8 +52,9 @@ impl NameKey {
 
 /// One pass: case away, then every letter to what it looks like.
 fn settle(name: &str) -> String {
-    let looks: String = fold(name.nfd()).nfd().flat_map(look).nfd().collect();
-    without_hidden_dots(&fold(looks.chars()))
+    let mut looks = String::with_capacity(name.len());
+    fold(name.nfd()).nfd().for_each(|ch| look(ch, &mut looks));
+    without_hidden_dots(&fold(looks.nfd()))
 }
 
 /// Full case folding with what the standard library has: small, capital, small. Each step is
@@ -68,18 +69,25 @@ fn fold(text: impl Iterator<Item = char>) -> String {
         .collect()
 }
 
-/// What a small letter could be taken for.
-fn look(ch: char) -> Vec<char> {
-    let small = prototype(ch);
-    if small != [ch] && small.iter().all(char::is_ascii) {
-        return small;
+/// Adds what a small letter could be taken for. There are many letters, so none makes a list of its own.
+fn look(ch: char, looks: &mut String) {
+    let before = looks.len();
+    prototype(ch, looks);
+    let small = &looks[before..];
+    if small.is_ascii() && !small.chars().eq([ch]) {
+        return;
     }
-    let capital: Vec<char> = ch.to_uppercase().flat_map(prototype).collect();
-    if capital.iter().all(char::is_ascii) { capital } else { small }
+    let between = looks.len();
+    ch.to_uppercase().for_each(|capital| prototype(capital, looks));
+    if looks[between..].is_ascii() {
+        looks.replace_range(before..between, "");
+    } else {
+        looks.truncate(between);
+    }
 }
 
-fn prototype(ch: char) -> Vec<char> {
-    skeleton(ch.encode_utf8(&mut [0; 4])).collect()
+fn prototype(ch: char, looks: &mut String) {
+    looks.extend(skeleton(ch.encode_utf8(&mut [0; 4])));
 }
 
 /// Leaves out a dot above `i`, `j`, or the `l` that `i` becomes: it hides in the letter's own. So
