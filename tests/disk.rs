@@ -105,7 +105,12 @@ fn on_a_disk_that_becomes_read_only_the_chat_goes_on_and_everybody_is_told() {
 fn a_server_does_not_start_with_a_history_that_it_cannot_write() {
     let Some(disk) = Disk::mount(&["-t", "tmpfs", "chatagram-test"]) else { return };
     let file = disk.path().join("h.jsonl");
-    fs::write(&file, record(1)).unwrap();
+    // Not by this process: a child that another test begins just then would have the file open for a
+    // moment, and a disk is not made read-only while somebody writes.
+    let content = tempfile::NamedTempFile::new().unwrap();
+    fs::write(content.path(), record(1)).unwrap();
+    let copied = Command::new("cp").arg(content.path()).arg(&file).status().unwrap();
+    assert!(copied.success());
     disk.remount("ro");
     for path in [&file, &disk.path().join("new.jsonl")] {
         let args = ["server", "--bind", "127.0.0.1:0", "--history", path.to_str().unwrap()];
