@@ -61,6 +61,11 @@ impl Congestion {
         before + waiting.min(MAX_DATAGRAM) <= self.room()
     }
 
+    /// Whether half of the window is in use when so many bytes have left.
+    pub(super) fn is_half_used(&self, bytes: usize) -> bool {
+        2 * (self.in_flight + bytes as u64) > self.window
+    }
+
     /// Bytes that may leave now.
     pub(super) fn room(&self) -> usize {
         self.window.saturating_sub(self.in_flight) as usize

@@ -54,7 +54,11 @@ impl<P: AsRef<[u8]>> Link<P> {
         let more_fits = more && self.can_send_messages_after(writer.len());
         // What has to wait for room waits for the acknowledgment (for this QUIC has IMMEDIATE_ACK,
         // draft-ietf-quic-ack-frequency §5).
-        let ask = (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
+        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable { .. }));
+        // So does who would have to wait soon, if the acknowledgment may take its time.
+        let lazy = !writer.is_empty() && !reliable && !answer;
+        let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
+        let ask = crowded || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
         if ask {
             writer.push(&Frame::Heartbeat);
         }
@@ -64,7 +68,6 @@ impl<P: AsRef<[u8]>> Link<P> {
         } else if eliciting && self.role != Role::Server {
             writer.pad_to(PATH_CHALLENGE_LEN);
         }
-        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable { .. }));
         let asks = match eliciting {
             true if ask || answer || reliable => Asks::Soon,
             true => Asks::Lazily,
