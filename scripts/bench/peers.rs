@@ -153,6 +153,8 @@ impl Peer {
     pub(crate) fn receive(&mut self, now: Timestamp, counter: &mut Counter) -> io::Result<()> {
         match &mut self.wire {
             Wire::Chatagram { socket, link, .. } => INCOMING.with_borrow_mut(|incoming| {
+                // What came with the welcome: until it is taken it keeps the window closed.
+                while link.poll_received().is_some() {}
                 while let Some((_, bytes)) = socket.receive(incoming)? {
                     if let Ok(datagram) = Datagram::decode(bytes) {
                         let reset = datagram.frames().next() == Some(Frame::Reset);
