@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// Elements of one piece.
 const PIECE: usize = 8;
 /// Empty pieces that are kept for what comes next, until `tidy`.
-const SPARE: usize = 16;
+const SPARE: usize = 4;
 
 /// First in, first out; any element can be looked at by its place.
 #[derive(Debug)]

@@ -41,7 +41,10 @@ impl Content {
     pub(super) fn add_reliable(contents: &mut Vec<Self>, id: u64) {
         match contents.last_mut() {
             Some(Self::Reliable { last, .. }) if *last + 1 == id => *last = id,
-            _ => contents.push(Self::Reliable { first: id, last: id }),
+            _ => {
+                contents.reserve_exact(1); // nearly always the only one
+                contents.push(Self::Reliable { first: id, last: id });
+            }
         }
     }
 }
