@@ -77,7 +77,7 @@ impl Hub {
             self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
             return;
         }
-        if !self.is_echo(&join, now) {
+        if !self.is_echo(&join) {
             self.admit(&join, path, Entrance::Datagrams, now);
         } else {
             self.follow_echo(&join, path);
@@ -85,8 +85,7 @@ impl Hub {
     }
 
     /// Whether this very join was let in before, so that it is a repetition or somebody else's copy.
-    pub(super) fn is_echo(&mut self, join: &Join<'_>, now: Now) -> bool {
-        self.forget_nonces(now.mono);
+    pub(super) fn is_echo(&self, join: &Join<'_>) -> bool {
         self.nonces.contains_key(&join.nonce)
     }
 
@@ -163,7 +162,7 @@ impl Hub {
     /// The owner of a name is back while its old session still lives: nobody came or went.
     fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let used = self.peers.get(&id).map(|peer| peer.allowance);
-        self.end_session(id, now.mono);
+        self.end_session(id);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, path, entrance, now);

@@ -36,7 +36,7 @@ pub use tally::{Carried, Tally};
 
 use crate::bucket::Limit;
 use crate::link::{Link, Role};
-use crate::protocol::limits::{COOKIE_LIFE, LEAVE_TIMEOUT, MAX_TEXT};
+use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
 use crate::room::{Line, Past, Payload, Room};
@@ -54,7 +54,8 @@ use std::time::Duration;
 use streams::Streams;
 use timers::Timers;
 
-/// Nonces of ended sessions that are remembered at most.
+/// Nonces of ended sessions that are remembered: the last ones, however long ago. Over UDP two lives of a
+/// cookie would do; a recorded TCP connection never grows old.
 const MAX_SPENT_NONCES: usize = 4_096;
 
 /// What the server is told by whoever starts it.
@@ -188,10 +189,11 @@ pub struct Hub {
     fanout: Fanout,
     peers: BTreeMap<PeerId, Peer>,
     sessions: HashMap<u64, PeerId>,
-    /// Joins let in, by nonce: those of the sessions that exist, and for as long as a cookie
-    /// lives those of sessions that ended, so that a late copy of a join makes no ghost.
+    /// Joins let in, by nonce: those of the sessions that exist, and of the last that ended, so that
+    /// a copy of a join makes no ghost.
     nonces: HashMap<u64, Option<PeerId>>,
-    spent_nonces: VecDeque<(Timestamp, u64)>,
+    /// Those that ended, in that order.
+    spent_nonces: VecDeque<u64>,
     /// Peers whose link may have something to send.
     dirty: VecDeque<PeerId>,
     /// When each peer's link wants to be called.
@@ -226,8 +228,8 @@ impl Hub {
             rng,
             peers: BTreeMap::new(),
             sessions: HashMap::new(),
-            nonces: HashMap::new(),
-            spent_nonces: VecDeque::new(),
+            nonces: HashMap::with_capacity(MAX_SPENT_NONCES),
+            spent_nonces: VecDeque::with_capacity(MAX_SPENT_NONCES),
             dirty: VecDeque::new(),
             timers: Timers::default(),
             stateless: VecDeque::new(),
@@ -415,36 +417,30 @@ impl Hub {
 
     fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
         self.registry.remove(id, hold_name, now);
-        self.end_session(id, now);
+        self.end_session(id);
     }
 
     /// The session of a peer is over, whatever becomes of the peer.
-    fn end_session(&mut self, id: PeerId, now: Timestamp) {
+    fn end_session(&mut self, id: PeerId) {
         let Some(peer) = self.peers.remove(&id) else { return };
         self.pressure.forget(id);
         self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
-        self.spend_nonce(peer.nonce, now);
+        self.spend_nonce(peer.nonce);
         if let Some(stream) = peer.stream {
             self.streams.close(stream);
         }
     }
 
-    fn spend_nonce(&mut self, nonce: u64, now: Timestamp) {
-        self.nonces.insert(nonce, None);
-        self.spent_nonces.push_back((now, nonce));
-        self.forget_nonces(now);
-    }
-
-    fn forget_nonces(&mut self, now: Timestamp) {
-        while let Some((since, old)) = self.spent_nonces.front().copied()
-            && (since + COOKIE_LIFE + COOKIE_LIFE < now
-                || self.spent_nonces.len() > MAX_SPENT_NONCES)
+    fn spend_nonce(&mut self, nonce: u64) {
+        if self.spent_nonces.len() == MAX_SPENT_NONCES
+            && let Some(oldest) = self.spent_nonces.pop_front()
         {
-            self.spent_nonces.pop_front();
-            self.nonces.remove(&old);
+            self.nonces.remove(&oldest);
         }
+        self.nonces.insert(nonce, None);
+        self.spent_nonces.push_back(nonce);
     }
 
     /// See [`Peer::touch`].

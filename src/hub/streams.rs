@@ -185,7 +185,7 @@ impl Hub {
                 Ok(Some(Piece::Preface(preface)))
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
                 Ok(Some(Piece::Frame(ref frame))) if let Some(join) = Join::read(frame) => {
-                    if self.is_echo(&join, now) {
+                    if self.is_echo(&join) {
                         return self.hang_up(id, None);
                     }
                     self.admit(&join, waiting.path, Entrance::Stream(id), now);
