@@ -15,7 +15,8 @@ use std::time::Duration;
 const HIGH: usize = MAX_QUEUE_BYTES / 2;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
 /// Who does not take `STEP` bytes within `PATIENCE`, or three round trips, for what is lost takes its time, holds
-/// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`.
+/// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`. Over datagrams
+/// that time begins when the oldest that it has not taken left.
 const STEP: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(2);
@@ -49,14 +50,17 @@ impl Pressure {
         let queued = peer.link.queued_bytes();
         if self.unlimited && (queued >= HIGH || !self.long.is_empty()) {
             let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
-            let rtt = || peer.link.stats().rtt_smoothed.unwrap_or_default();
-            self.note(id, if reliable { queued } else { 0 }, rtt, now);
+            let until = || {
+                let rtt = peer.link.stats().rtt_smoothed.unwrap_or_default();
+                // Who has taken nothing for so long already stands still.
+                peer.link.waiting_since().unwrap_or(now) + (3 * rtt).clamp(PATIENCE, MOST)
+            };
+            self.note(id, if reliable { queued } else { 0 }, until, now);
         }
     }
 
-    /// The queue to a peer has this length now, and the way to it takes so long and back.
-    fn note(&mut self, id: PeerId, length: usize, rtt: impl Fn() -> Duration, now: Timestamp) {
-        let until = || now + (3 * rtt()).clamp(PATIENCE, MOST);
+    /// The queue to a peer has this length now; if that is pressure, it is until then.
+    fn note(&mut self, id: PeerId, length: usize, until: impl Fn() -> Timestamp, now: Timestamp) {
         match self.long.get_mut(&id) {
             None if length < HIGH => {}
             None => {

@@ -129,6 +129,14 @@ impl<P: AsRef<[u8]>> Channel<P> {
         }
     }
 
+    /// Since when something waits for an acknowledgment. Over a stream only the kernel knows.
+    pub fn waiting_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Datagrams(link) => link.waiting_since(),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// The counters so far.
     pub fn stats(&self) -> Stats {
         match self {

@@ -330,6 +330,11 @@ impl<P: AsRef<[u8]>> Link<P> {
         self.outbox.bytes()
     }
 
+    /// Since when something waits for an acknowledgment.
+    pub fn waiting_since(&self) -> Option<Timestamp> {
+        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
+    }
+
     /// The counters so far.
     pub fn stats(&self) -> Stats {
         let rtt = &self.recovery.rtt;
@@ -352,11 +357,6 @@ impl<P: AsRef<[u8]>> Link<P> {
         self.recovery.tidy();
         self.received.shrink_to_fit();
         self.fates.shrink_to_fit();
-    }
-
-    /// Since when something waits for an acknowledgment.
-    fn waiting_since(&self) -> Option<Timestamp> {
-        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
     }
 
     fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {

@@ -136,11 +136,16 @@ pub(crate) enum Beside {
     Standstill,
 }
 
-/// How long lines took between two people, while something goes on beside them.
-pub(crate) fn latencies(beside: Beside, tcp: bool, seed: u64, verbose: bool) -> Vec<i64> {
+/// How long lines took between two people, while something goes on beside them. Where nobody is `limited` they
+/// say so much that a queue that nobody takes anything from is full before its owner is given up.
+pub(crate) fn latencies(beside: Beside, limited: bool, tcp: bool, seed: u64) -> Vec<i64> {
     let impairment = Impairment { delay: 20 * MILLISECOND, ..Impairment::NONE };
-    let mut world = World::new(seed, impairment, verbose);
+    let mut world = World::new(seed, impairment, false);
     world.tcp = if tcp { 1_000 } else { 0 };
+    let (pause, length) = if limited { (4, 100) } else { (1, 900) };
+    if !limited {
+        world.limit(None);
+    }
     for name in &NAMES[..3] {
         world.start_client(name, Delivery::ReliableOrdered, &[]);
         let last = world.clients.len() - 1;
@@ -160,16 +165,17 @@ pub(crate) fn latencies(beside: Beside, tcp: bool, seed: u64, verbose: bool) -> 
             }
             _ => {}
         }
-        if turn % 4 == 0 {
+        if turn % pause == 0 {
             for index in 0..2 {
-                assert!(talk(&mut world, index, &"x".repeat(100)));
+                assert!(talk(&mut world, index, &"x".repeat(length)));
             }
         }
         world.run_for(25 * MILLISECOND);
     }
     world.run_for(SECOND);
     let [alice, bob] = [0, 1].map(|index| &world.clients[index].record);
-    assert_eq!((alice.account(bob), bob.account(alice)), ((300, 0), (300, 0)));
+    let all = (1_200 / pause, 0);
+    assert_eq!((alice.account(bob), bob.account(alice)), (all, all));
     let name = NAMES[third];
     let gone = alice.departed.get(name).copied();
     match beside {
