@@ -29,7 +29,7 @@ const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
 pub(super) struct Join<'a> {
-    nonce: u64,
+    pub(super) nonce: u64,
     cookie: &'a [u8],
     nickname: &'a str,
     delivery: Delivery,
@@ -77,16 +77,11 @@ impl Hub {
             self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
             return;
         }
-        if !self.is_echo(&join) {
+        if !self.nonces.is_echo(join.nonce, now.mono) {
             self.admit(&join, path, Entrance::Datagrams, now);
         } else {
             self.follow_echo(&join, path);
         }
-    }
-
-    /// Whether this very join was let in before, so that it is a repetition or somebody else's copy.
-    pub(super) fn is_echo(&self, join: &Join<'_>) -> bool {
-        self.nonces.contains_key(&join.nonce)
     }
 
     /// A join of another version is told which version this is, in a datagram that both share.
@@ -110,7 +105,7 @@ impl Hub {
     /// Once the client has said anything in its session, joins do not move it: that may be a copy of
     /// the one from where it was before.
     fn follow_echo(&mut self, join: &Join<'_>, path: Path) {
-        if let Some(id) = self.nonces.get(&join.nonce).copied().flatten()
+        if let Some(id) = self.nonces.peer(join.nonce)
             && self.is_on_datagrams(id)
             && self.peers.get(&id).is_some_and(|peer| peer.link.stats().received == 0)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
@@ -162,7 +157,7 @@ impl Hub {
     /// The owner of a name is back while its old session still lives: nobody came or went.
     fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let used = self.peers.get(&id).map(|peer| peer.allowance);
-        self.end_session(id);
+        self.end_session(id, now.mono);
         self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, path, entrance, now);
@@ -190,7 +185,7 @@ impl Hub {
         };
         self.counters.joins += 1;
         self.sessions.insert(link.session(), id);
-        self.nonces.insert(join.nonce, Some(id));
+        self.nonces.begin(join.nonce, id);
         let delivery = join.delivery;
         let nonce = join.nonce;
         let allowance = Allowance::new(self.config.limit, now.mono);

@@ -22,6 +22,7 @@ mod datagrams;
 mod discovery;
 mod fanout;
 mod handshake;
+mod nonces;
 mod peer;
 mod pressure;
 mod requests;
@@ -44,6 +45,7 @@ use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
 use fanout::Fanout;
+use nonces::Nonces;
 use peer::Peer;
 use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
@@ -53,10 +55,6 @@ use std::rc::Rc;
 use std::time::Duration;
 use streams::Streams;
 use timers::Timers;
-
-/// Nonces of ended sessions that are remembered: the last ones, however long ago. Over UDP two lives of a
-/// cookie would do; a recorded TCP connection never grows old.
-const MAX_SPENT_NONCES: usize = 4_096;
 
 /// What the server is told by whoever starts it.
 #[derive(Clone, Debug)]
@@ -189,11 +187,7 @@ pub struct Hub {
     fanout: Fanout,
     peers: BTreeMap<PeerId, Peer>,
     sessions: HashMap<u64, PeerId>,
-    /// Joins let in, by nonce: those of the sessions that exist, and of the last that ended, so that
-    /// a copy of a join makes no ghost.
-    nonces: HashMap<u64, Option<PeerId>>,
-    /// Those that ended, in that order.
-    spent_nonces: VecDeque<u64>,
+    nonces: Nonces,
     /// Peers whose link may have something to send.
     dirty: VecDeque<PeerId>,
     /// When each peer's link wants to be called.
@@ -228,8 +222,7 @@ impl Hub {
             rng,
             peers: BTreeMap::new(),
             sessions: HashMap::new(),
-            nonces: HashMap::with_capacity(MAX_SPENT_NONCES),
-            spent_nonces: VecDeque::with_capacity(MAX_SPENT_NONCES),
+            nonces: Nonces::new(),
             dirty: VecDeque::new(),
             timers: Timers::default(),
             stateless: VecDeque::new(),
@@ -417,30 +410,20 @@ impl Hub {
 
     fn forget(&mut self, id: PeerId, hold_name: bool, now: Timestamp) {
         self.registry.remove(id, hold_name, now);
-        self.end_session(id);
+        self.end_session(id, now);
     }
 
     /// The session of a peer is over, whatever becomes of the peer.
-    fn end_session(&mut self, id: PeerId) {
+    fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
         self.pressure.forget(id);
         self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());
-        self.spend_nonce(peer.nonce);
+        self.nonces.end(peer.nonce, now);
         if let Some(stream) = peer.stream {
             self.streams.close(stream);
         }
-    }
-
-    fn spend_nonce(&mut self, nonce: u64) {
-        if self.spent_nonces.len() == MAX_SPENT_NONCES
-            && let Some(oldest) = self.spent_nonces.pop_front()
-        {
-            self.nonces.remove(&oldest);
-        }
-        self.nonces.insert(nonce, None);
-        self.spent_nonces.push_back(nonce);
     }
 
     /// See [`Peer::touch`].

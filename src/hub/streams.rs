@@ -185,7 +185,8 @@ impl Hub {
                 Ok(Some(Piece::Preface(preface)))
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
                 Ok(Some(Piece::Frame(ref frame))) if let Some(join) = Join::read(frame) => {
-                    if self.is_echo(&join) {
+                    if self.nonces.is_known(join.nonce) {
+                        log::debug!("a join from {} has a nonce of before", waiting.path.remote);
                         return self.hang_up(id, None);
                     }
                     self.admit(&join, waiting.path, Entrance::Stream(id), now);

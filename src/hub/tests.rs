@@ -3,7 +3,8 @@
 
 mod attacks;
 
-use super::{Config, Counters, Destination, Event, Hub, MAX_SPENT_NONCES};
+use super::nonces::MAX_ENDED;
+use super::{Config, Counters, Destination, Event, Hub};
 use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};

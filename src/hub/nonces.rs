@@ -1,0 +1,97 @@
+//! Which joins were let in, by nonce: a copy of one makes no second session (`proto.md` §7.2).
+
+use crate::protocol::limits::COOKIE_LIFE;
+use crate::registry::PeerId;
+use crate::time::Timestamp;
+use std::collections::{HashMap, VecDeque};
+
+/// Ended sessions whose nonces are remembered: the last ones, however long ago.
+pub(super) const MAX_ENDED: usize = 4_096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Session {
+    Of(PeerId),
+    EndedAt(Timestamp),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Nonces {
+    sessions: HashMap<u64, Session>,
+    /// Those that ended, in that order.
+    ended: VecDeque<(Timestamp, u64)>,
+}
+
+impl Nonces {
+    /// With the room it will need, for an attacker is not to make it grow.
+    pub(super) fn new() -> Self {
+        let ended = VecDeque::with_capacity(MAX_ENDED);
+        Self { sessions: HashMap::with_capacity(MAX_ENDED), ended }
+    }
+
+    /// The join with this nonce was let in.
+    pub(super) fn begin(&mut self, nonce: u64, id: PeerId) {
+        self.sessions.insert(nonce, Session::Of(id));
+    }
+
+    /// The session that it began is over.
+    pub(super) fn end(&mut self, nonce: u64, now: Timestamp) {
+        if self.ended.len() == MAX_ENDED
+            && let Some((at, oldest)) = self.ended.pop_front()
+            && self.sessions.get(&oldest) == Some(&Session::EndedAt(at))
+        {
+            self.sessions.remove(&oldest);
+        }
+        self.sessions.insert(nonce, Session::EndedAt(now));
+        self.ended.push_back((now, nonce));
+    }
+
+    /// Whose session it began, if that exists.
+    pub(super) fn peer(&self, nonce: u64) -> Option<PeerId> {
+        match self.sessions.get(&nonce)? {
+            Session::Of(id) => Some(*id),
+            Session::EndedAt(_) => None,
+        }
+    }
+
+    /// Whether a join with a good cookie was let in before. After two lives of a cookie no copy has one, so
+    /// whoever sends this nonce then is a client that always takes the same.
+    pub(super) fn is_echo(&self, nonce: u64, now: Timestamp) -> bool {
+        self.sessions.get(&nonce).is_some_and(|session| match session {
+            Session::Of(_) => true,
+            Session::EndedAt(at) => *at + COOKIE_LIFE + COOKIE_LIFE >= now,
+        })
+    }
+
+    /// Whether any join was let in before, as far as is known: what was recorded from a connection has no
+    /// cookie that grows old.
+    pub(super) fn is_known(&self, nonce: u64) -> bool {
+        self.sessions.contains_key(&nonce)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_known_and_so_is_who_takes_the_same_nonce_again() {
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
+        let mut nonces = Nonces::new();
+        assert!(!nonces.is_known(7));
+        nonces.begin(7, PeerId(1));
+        assert!(nonces.is_echo(7, at(1_000)) && nonces.peer(7) == Some(PeerId(1)));
+        nonces.end(7, at(1_000));
+        assert!(nonces.is_echo(7, at(1_020)) && nonces.peer(7).is_none());
+        assert!(!nonces.is_echo(7, at(1_021)) && nonces.is_known(7));
+        // It is let in once more: what is remembered of the first time is not in its way.
+        nonces.begin(7, PeerId(2));
+        for nonce in 0..2 * MAX_ENDED as u64 {
+            nonces.end(100 + nonce, at(2_000));
+            assert_eq!(nonces.peer(7), Some(PeerId(2)));
+        }
+        assert!(nonces.sessions.len() <= 1 + MAX_ENDED && nonces.ended.len() == MAX_ENDED);
+        nonces.end(7, at(3_000));
+        assert!(nonces.is_echo(7, at(3_001)) && nonces.sessions.len() == MAX_ENDED);
+    }
+}
