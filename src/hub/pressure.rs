@@ -16,7 +16,7 @@ const HIGH: usize = MAX_QUEUE_BYTES / 2;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
 /// Who does not take `STEP` bytes within `PATIENCE`, or three round trips, for what is lost takes its time, holds
 /// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`. Over datagrams
-/// that time begins when the oldest that it has not taken left.
+/// that time begins when it took something last.
 const STEP: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ impl Pressure {
             let until = || {
                 let rtt = peer.link.stats().rtt_smoothed.unwrap_or_default();
                 // Who has taken nothing for so long already stands still.
-                peer.link.waiting_since().unwrap_or(now) + (3 * rtt).clamp(PATIENCE, MOST)
+                peer.link.stalled_since().unwrap_or(now) + (3 * rtt).clamp(PATIENCE, MOST)
             };
             self.note(id, if reliable { queued } else { 0 }, until, now);
         }

@@ -129,10 +129,11 @@ impl<P: AsRef<[u8]>> Channel<P> {
         }
     }
 
-    /// Since when something waits for an acknowledgment. Over a stream only the kernel knows.
-    pub fn waiting_since(&self) -> Option<Timestamp> {
+    /// Since when something has waited for an acknowledgment, and nothing was acknowledged. Over a stream only
+    /// the kernel knows.
+    pub fn stalled_since(&self) -> Option<Timestamp> {
         match self {
-            Self::Datagrams(link) => link.waiting_since(),
+            Self::Datagrams(link) => link.stalled_since(),
             Self::Stream(_) => None,
         }
     }

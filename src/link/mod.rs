@@ -330,9 +330,9 @@ impl<P: AsRef<[u8]>> Link<P> {
         self.outbox.bytes()
     }
 
-    /// Since when something waits for an acknowledgment.
-    pub fn waiting_since(&self) -> Option<Timestamp> {
-        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
+    /// Since when something has waited for an acknowledgment, and nothing was acknowledged.
+    pub fn stalled_since(&self) -> Option<Timestamp> {
+        Some(self.waiting_since()?.max(self.recovery.last_progress()))
     }
 
     /// The counters so far.
@@ -357,6 +357,11 @@ impl<P: AsRef<[u8]>> Link<P> {
         self.recovery.tidy();
         self.received.shrink_to_fit();
         self.fates.shrink_to_fit();
+    }
+
+    /// Since when something waits for an acknowledgment.
+    fn waiting_since(&self) -> Option<Timestamp> {
+        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
     }
 
     fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {

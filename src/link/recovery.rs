@@ -94,6 +94,8 @@ pub(super) struct Recovery {
     last_soon: Timestamp,
     loss_time: Option<Timestamp>,
     probes_in_a_row: u32,
+    /// When something was acknowledged last.
+    progress: Timestamp,
     pub(super) rtt: Rtt,
     pub(super) congestion: Congestion,
     pub(super) loss: Loss,
@@ -111,6 +113,7 @@ impl Recovery {
             last_soon: now,
             loss_time: None,
             probes_in_a_row: 0,
+            progress: now,
             rtt: Rtt::default(),
             congestion: Congestion::default(),
             loss: Loss::default(),
@@ -135,6 +138,11 @@ impl Recovery {
     /// When the oldest datagram left that asks for an acknowledgment and has none.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.sent.front().filter(|sent| sent.outstanding).map(|sent| sent.at)
+    }
+
+    /// When something was acknowledged last.
+    pub(super) fn last_progress(&self) -> Timestamp {
+        self.progress
     }
 
     /// When the last datagram that asked for an acknowledgment left.
@@ -200,6 +208,7 @@ impl Recovery {
         }
         if progress {
             self.probes_in_a_row = 0;
+            self.progress = now;
         }
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.detect_losses(now, outcome);
