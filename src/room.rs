@@ -2,15 +2,13 @@
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
 use crate::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_REPLAY_BYTES};
-use crate::protocol::{LeaveReason, ServerMessage, encode_message, encode_message_into};
+use crate::protocol::{
+    Batch, BatchWriter, LeaveReason, ServerMessage, encode_message, encode_message_into,
+};
 use crate::registry::PeerId;
 use crate::time::WallTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-
-/// An encoded message, shared by all the peers it goes to. The count of its owners is not atomic: that
-/// would cost more than all else that is done with a line for each of many peers.
-pub type Payload = Rc<[u8]>;
 
 /// Who is to get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub enum Kind {
     Briefing,
 }
 
-/// A message the room wants delivered.
+/// What the room wants delivered.
 #[derive(Clone, Debug)]
 pub struct Post {
     /// To whom.
@@ -44,7 +42,7 @@ pub struct Post {
     /// How.
     pub kind: Kind,
     /// What.
-    pub payload: Payload,
+    pub messages: Batch,
 }
 
 /// A line in the log.
@@ -73,19 +71,43 @@ struct Member {
     /// The number its next line will have.
     next: u16,
     /// What newcomers were last told of it, and with which number: most come while few talk.
-    present: Option<(u16, Payload)>,
+    present: Option<(u16, Box<[u8]>)>,
 }
 
 impl Member {
     /// What newcomers are told of it.
-    fn present(&mut self, peer: PeerId) -> Payload {
+    fn present(&mut self, peer: PeerId) -> &[u8] {
         let (nickname, next) = (&self.nickname, self.next);
         let known = self.present.take().filter(|(told, _)| *told == next);
-        let (_, payload) = self.present.insert(known.unwrap_or_else(|| {
+        let (_, message) = self.present.insert(known.unwrap_or_else(|| {
             let message = ServerMessage::Present { peer: peer.0, nickname, next };
             (next, encode_message(&message).into())
         }));
-        payload.clone()
+        message
+    }
+}
+
+/// Messages for a newcomer, of whom there may be as many as there are members, in batches.
+#[derive(Debug)]
+struct Briefing<'r> {
+    to: PeerId,
+    messages: BatchWriter,
+    posts: &'r mut VecDeque<Post>,
+}
+
+impl Briefing<'_> {
+    fn push(&mut self, message: &[u8]) {
+        self.messages.push(message);
+        if self.messages.bytes() >= MAX_DATAGRAM {
+            self.post();
+        }
+    }
+
+    fn post(&mut self) {
+        let messages = std::mem::take(&mut self.messages);
+        let (to, kind) = (Recipients::One(self.to), Kind::Briefing);
+        let batch = messages.part(0..messages.len());
+        self.posts.extend(batch.map(|messages| Post { to, kind, messages }));
     }
 }
 
@@ -181,18 +203,18 @@ impl Room {
 
     /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
     pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
-        let briefing = |payload| Post { to: Recipients::One(peer), kind: Kind::Briefing, payload };
+        let mut briefing =
+            Briefing { to: peer, messages: BatchWriter::default(), posts: &mut self.posts };
         for (other, member) in self.members.iter_mut().filter(|(other, _)| **other != peer) {
-            self.posts.push_back(briefing(member.present(*other)));
+            briefing.push(member.present(*other));
         }
         for Line { id, from, text } in lines.iter().map(|line| &**line) {
-            let message = encode_message(&ServerMessage::History { id: id.0, from, text });
-            self.posts.push_back(briefing(message.into()));
+            briefing.push(&encode_message(&ServerMessage::History { id: id.0, from, text }));
         }
         if let Some(text) = &self.warning {
-            let message = encode_message(&ServerMessage::Notice { text });
-            self.posts.push_back(briefing(message.into()));
+            briefing.push(&encode_message(&ServerMessage::Notice { text }));
         }
+        briefing.post();
     }
 
     /// The peer's next line will have this number (it came back under the same name).
@@ -317,7 +339,7 @@ impl Room {
 
     fn post(&mut self, to: Recipients, kind: Kind, message: &ServerMessage<'_>) {
         encode_message_into(message, &mut self.scratch);
-        self.posts.push_back(Post { to, kind, payload: self.scratch.as_slice().into() });
+        self.posts.extend(Batch::of(&self.scratch).map(|messages| Post { to, kind, messages }));
     }
 
     /// Unique and increasing, whatever the wall clock does.

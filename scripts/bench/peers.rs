@@ -104,7 +104,7 @@ impl Peer {
         };
         match &mut self.wire {
             Wire::Chatagram { link, delivery, .. } => {
-                self.broken |= link.send(say().into(), *delivery, None).is_err();
+                self.broken |= link.send(&say(), *delivery, None).is_err();
             }
             Wire::ChatagramTcp { out, .. } => {
                 write_record(&Frame::Once { payload: &say() }, out);

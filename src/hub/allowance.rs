@@ -5,9 +5,8 @@
 use super::Hub;
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::FLOOD_HOLD;
-use crate::protocol::{ClientMessage, LeaveReason, ServerMessage, encode_message};
+use crate::protocol::{ClientMessage, LeaveReason, ServerMessage};
 use crate::registry::PeerId;
-use crate::room::{Kind, Post, Recipients};
 use crate::time::{Timestamp, micros};
 use std::time::Duration;
 
@@ -109,8 +108,7 @@ impl Hub {
             self.counters.slowed += 1;
             // Rounded up: who waits so long owes nothing.
             let wait_ms = u16::try_from(micros(wait).div_ceil(1_000)).unwrap_or(u16::MAX);
-            let payload = encode_message(&ServerMessage::Slow { wait_ms }).into();
-            self.deliver(id, &Post { to: Recipients::One(id), kind: Kind::Control, payload });
+            self.tell(id, &ServerMessage::Slow { wait_ms });
         }
     }
 

@@ -1,12 +1,13 @@
 //! From the room's posts to the links of those they are for.
 //!
 //! What is for everybody is kept here first, and given to each link when that link is about to transmit:
-//! so a link's memory is visited once for many lines, and not once for each. What is for one peer goes
-//! to its link at once, after all that came before it.
+//! so a link's memory is visited once for many lines, and not once for each. All links that get the same lines then
+//! share one batch of them. What is for one peer goes to its link at once, after all that came before it.
 
 use super::{Hub, Peer};
+use crate::protocol::{Batch, BatchWriter, ServerMessage, encode_message};
 use crate::registry::PeerId;
-use crate::room::{Post, Recipients};
+use crate::room::{Kind, Post, Recipients};
 
 /// Bounds of what is kept back, so that queues which are felt as pressure are not felt too late.
 const MAX_POSTS: usize = 64;
@@ -15,27 +16,65 @@ const MAX_BYTES: usize = 32 * 1024;
 /// Posts to everybody that not all links may have yet.
 #[derive(Debug, Default)]
 pub(super) struct Fanout {
-    posts: Vec<Post>,
+    groups: Vec<Group>,
     bytes: usize,
-    /// The number of `posts[0]`, counted from the beginning.
+    /// The number of the first post, counted from the beginning.
     first: u64,
+    /// The number that the next post will have.
+    next: u64,
     /// Everybody is in the queue of those who may have something to send.
     announced: bool,
+}
+
+/// Posts of one kind in a row.
+#[derive(Debug)]
+struct Group {
+    /// The number of the first.
+    first: u64,
+    kind: Kind,
+    to: Vec<Recipients>,
+    messages: BatchWriter,
+}
+
+impl Group {
+    /// The batches of those for this peer, without the first `skip` posts.
+    fn meant_for(&self, id: PeerId, skip: usize) -> impl Iterator<Item = Batch> {
+        let mut from = skip;
+        let runs = self.to[skip..].split(move |to| *to == Recipients::AllBut(id));
+        runs.filter_map(move |run| {
+            let range = from..from + run.len();
+            from = range.end + 1;
+            self.messages.part(range)
+        })
+    }
 }
 
 impl Fanout {
     /// The number that the next post will have: what a newcomer has to begin with.
     pub(super) fn next(&self) -> u64 {
-        self.first + self.posts.len() as u64
+        self.next
     }
 
     /// Gives a peer's link all that it does not have. How many posts the link did not take.
     pub(super) fn give(&self, id: PeerId, peer: &mut Peer) -> u64 {
-        let known = peer.taken.saturating_sub(self.first) as usize;
-        peer.taken = self.next();
-        let posts = self.posts.iter().skip(known);
-        let meant = posts.filter(|post| post.to != Recipients::AllBut(id));
-        meant.map(|post| u64::from(!peer.take(post))).sum()
+        let from = std::mem::replace(&mut peer.taken, self.next);
+        let mut refused = 0;
+        for group in &self.groups {
+            let skip = from.saturating_sub(group.first) as usize;
+            if skip < group.to.len() {
+                for batch in group.meant_for(id, skip) {
+                    refused += peer.take(batch, group.kind);
+                }
+            }
+        }
+        refused
+    }
+
+    /// From now on all who are given something share it: for when most are given it.
+    pub(super) fn seal(&mut self) {
+        if let Some(group) = self.groups.last_mut() {
+            group.messages.seal();
+        }
     }
 
     /// Not everybody is in that queue any more.
@@ -45,14 +84,36 @@ impl Fanout {
 
     /// Everybody has all of it.
     pub(super) fn clear(&mut self) {
-        self.first = self.next();
-        self.posts.clear();
+        self.first = self.next;
+        self.groups.clear();
         self.bytes = 0;
         self.announced = false;
     }
 
+    fn push(&mut self, post: &Post) {
+        for message in post.messages.iter() {
+            let group = self.groups.last_mut().filter(|group| group.kind == post.kind);
+            let pushed = group.is_some_and(|group| {
+                let pushed = group.messages.push(message);
+                if pushed {
+                    group.to.push(post.to);
+                }
+                pushed
+            });
+            if !pushed {
+                self.seal();
+                let mut messages = BatchWriter::default();
+                messages.push(message);
+                let (first, kind, to) = (self.next, post.kind, vec![post.to]);
+                self.groups.push(Group { first, kind, to, messages });
+            }
+            self.next += 1;
+            self.bytes += message.len();
+        }
+    }
+
     fn is_full(&self) -> bool {
-        self.posts.len() >= MAX_POSTS || self.bytes >= MAX_BYTES
+        self.next - self.first >= MAX_POSTS as u64 || self.bytes >= MAX_BYTES
     }
 }
 
@@ -61,7 +122,7 @@ impl Hub {
     pub(super) fn deliver_posts(&mut self) {
         while let Some(post) = self.room.poll_post() {
             if let Recipients::One(id) = post.to {
-                self.deliver(id, &post);
+                self.deliver(id, post);
                 continue;
             }
             if !std::mem::replace(&mut self.fanout.announced, true) {
@@ -69,21 +130,27 @@ impl Hub {
                     peer.touch(*id, &mut self.dirty);
                 }
             }
-            self.fanout.bytes += post.payload.len();
-            self.fanout.posts.push(post);
+            self.fanout.push(&post);
             if self.fanout.is_full() {
                 self.distribute();
             }
         }
     }
 
-    /// Gives a post for one peer to its link.
-    pub(super) fn deliver(&mut self, id: PeerId, post: &Post) {
+    /// Gives what is for one peer to its link.
+    fn deliver(&mut self, id: PeerId, post: Post) {
         if let Some(peer) = self.peers.get_mut(&id) {
-            let refused = self.fanout.give(id, peer) + u64::from(!peer.take(post));
+            let refused = self.fanout.give(id, peer) + peer.take(post.messages, post.kind);
             self.counters.overflowed += refused;
             self.pressure.feel(id, peer, self.now);
             peer.touch(id, &mut self.dirty);
+        }
+    }
+
+    /// Tells one peer something that is no line of the chat.
+    pub(super) fn tell(&mut self, id: PeerId, message: &ServerMessage<'_>) {
+        if let Some(messages) = Batch::of(&encode_message(message)) {
+            self.deliver(id, Post { to: Recipients::One(id), kind: Kind::Control, messages });
         }
     }
 
@@ -96,6 +163,7 @@ impl Hub {
     }
 
     fn distribute(&mut self) {
+        self.fanout.seal();
         for (id, peer) in &mut self.peers {
             self.counters.overflowed += self.fanout.give(*id, peer);
             self.pressure.feel(*id, peer, self.now);

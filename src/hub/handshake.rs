@@ -15,7 +15,7 @@ use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
-    Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
+    Batch, Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
     encode_message,
 };
 use crate::registry::{Path, PeerId, Unavailable, same};
@@ -228,9 +228,10 @@ impl Hub {
             complete,
             latest: self.room.latest().0,
         };
-        let payload = encode_message(&message).into();
-        if let Some(peer) = self.peers.get_mut(&id) {
-            let _ = peer.link.send_regardless(payload);
+        if let Some(peer) = self.peers.get_mut(&id)
+            && let Some(message) = Batch::of(&encode_message(&message))
+        {
+            peer.link.send_regardless(message);
         }
         if new {
             self.room.join(id, nickname, join.next);

@@ -38,9 +38,9 @@ pub use tally::{Carried, Tally};
 use crate::bucket::Limit;
 use crate::link::{Link, Role};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT};
-use crate::protocol::{LeaveReason, Refusal, ServerMessage, clean, encode_message};
+use crate::protocol::{Batch, LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, Path, PeerId, Registry};
-use crate::room::{Line, Past, Payload, Room};
+use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;
 use cookie::Cookies;
@@ -299,6 +299,7 @@ impl Hub {
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
+        self.fanout.seal();
         while let Some(id) = self.dirty.front().copied() {
             let Some(peer) = self.peers.get_mut(&id) else {
                 self.dirty.pop_front();
@@ -386,7 +387,9 @@ impl Hub {
         };
         let message = encode_message(&ServerMessage::Closing { reason, detail });
         self.counters.overflowed += self.fanout.give(id, peer);
-        let _ = peer.link.send_regardless(message.into());
+        if let Some(message) = Batch::of(&message) {
+            peer.link.send_regardless(message);
+        }
         peer.closing = Some(now + LEAVE_TIMEOUT);
         self.settle(id, reason, now);
         self.registry.retire(id);
@@ -443,7 +446,7 @@ impl Hub {
         }
     }
 
-    fn open_datagram_link(&mut self, now: Timestamp) -> Link<Payload> {
+    fn open_datagram_link(&mut self, now: Timestamp) -> Link {
         Link::new(self.new_session(), Role::Server, 1, now)
     }
 }

@@ -4,15 +4,15 @@ use super::StreamId;
 use super::allowance::Allowance;
 use super::timers::Timer;
 use crate::link::Channel;
-use crate::protocol::{Delivery, Transport};
+use crate::protocol::{Batch, Delivery, Transport};
 use crate::registry::{Path, PeerId};
-use crate::room::{Kind, Payload, Post};
+use crate::room::Kind;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) link: Channel<Payload>,
+    pub(super) link: Channel,
     /// The connection, if it came over one.
     pub(super) stream: Option<StreamId>,
     /// Where it is; the registry knows it too, and is asked less often.
@@ -33,28 +33,35 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Queues a post for this peer, who may be about to go. False when the queue did not take it.
-    pub(super) fn take(&mut self, post: &Post) -> bool {
+    /// Queues messages for this peer, who may be about to go. How many the queue did not take.
+    pub(super) fn take(&mut self, batch: Batch, kind: Kind) -> u64 {
         if self.closing.is_some() {
-            return true;
+            return 0;
         }
-        let payload = post.payload.clone();
-        let outcome = match post.kind {
-            Kind::Line => self.link.send(payload, self.delivery, None),
-            Kind::Control => self.link.send(payload, Delivery::ReliableOrdered, None),
-            Kind::Probe => self.link.send(payload, Delivery::Unreliable, None),
-            Kind::Briefing => self.link.send_regardless(payload),
+        let count = batch.len();
+        let taken = match kind {
+            Kind::Line => self.link.send_batch(batch, self.delivery),
+            Kind::Control => self.link.send_batch(batch, Delivery::ReliableOrdered),
+            Kind::Probe => self.link.send_batch(batch, Delivery::Unreliable),
+            Kind::Briefing => {
+                self.link.send_regardless(batch);
+                count
+            }
         };
-        let Err(error) = outcome else { return true };
-        log::debug!("a message was not queued: {error}");
-        // What is promised to arrive cannot be left out: the session is over instead, and the peer
-        // told so by a `Reset` when it is heard again.
-        self.too_slow |= match post.kind {
-            Kind::Line => self.delivery != Delivery::Unreliable,
-            Kind::Probe => false,
-            Kind::Control | Kind::Briefing => true,
-        };
-        false
+        if taken < count {
+            log::debug!(
+                "{} messages were not queued: the queue to this peer is full",
+                count - taken
+            );
+            // What is promised to arrive cannot be left out: the session is over instead, and the peer
+            // told so by a `Reset` when it is heard again.
+            self.too_slow |= match kind {
+                Kind::Line => self.delivery != Delivery::Unreliable,
+                Kind::Probe => false,
+                Kind::Control | Kind::Briefing => true,
+            };
+        }
+        (count - taken) as u64
     }
 
     /// The link may have something to send, or another timeout.

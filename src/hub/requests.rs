@@ -7,7 +7,6 @@ use crate::protocol::{
     encode_message,
 };
 use crate::registry::PeerId;
-use crate::room::{Kind, Post, Recipients};
 use crate::time::{Now, Timestamp, WallTime, micros};
 use std::borrow::Cow;
 
@@ -103,9 +102,9 @@ impl Hub {
         };
         self.catch_up(id);
         if let Some(asker) = self.peers.get_mut(&id) {
-            let payload = encode_message(&message).into();
+            let message = encode_message(&message);
             // Where there is no room for it there is none for the others.
-            let _ = asker.link.send(payload, Delivery::ReliableOrdered, None);
+            let _ = asker.link.send(&message, Delivery::ReliableOrdered, None);
         }
         let here = self.peers.iter().filter(|(_, peer)| peer.closing.is_none());
         let here: Vec<_> = here.map(|(other, _)| *other).take(MAX_ABOUT).collect();
@@ -129,9 +128,9 @@ impl Hub {
                 received: stats.received,
                 missing: stats.received_missing,
             };
-            let payload = encode_message(&message).into();
+            let message = encode_message(&message);
             let Some(asker) = self.peers.get_mut(&id) else { return };
-            if asker.link.send(payload, Delivery::ReliableOrdered, None).is_err() {
+            if asker.link.send(&message, Delivery::ReliableOrdered, None).is_err() {
                 break;
             }
         }
@@ -149,8 +148,7 @@ impl Hub {
         let why = format!(
             "a line of yours was empty or longer than {MAX_TEXT} bytes: it was not passed on"
         );
-        let payload = encode_message(&ServerMessage::Notice { text: &why }).into();
-        self.deliver(id, &Post { to: Recipients::One(id), kind: Kind::Control, payload });
+        self.tell(id, &ServerMessage::Notice { text: &why });
         None
     }
 }

@@ -1,19 +1,19 @@
 //! Either kind of link behind one face, for those who do not care which.
 
 use super::{Fate, Link, Received, SendError, Stats, StreamLink};
-use crate::protocol::Delivery;
+use crate::protocol::{Batch, Delivery};
 use crate::time::Timestamp;
 
 /// A link over datagrams or over a stream.
 #[derive(Debug)]
-pub enum Channel<P = Box<[u8]>> {
+pub enum Channel {
     /// Over UDP.
-    Datagrams(Box<Link<P>>),
+    Datagrams(Box<Link>),
     /// Over TCP.
     Stream(Box<StreamLink>),
 }
 
-impl<P: AsRef<[u8]>> Channel<P> {
+impl Channel {
     /// The session the link belongs to.
     pub fn session(&self) -> u64 {
         match self {
@@ -28,24 +28,29 @@ impl<P: AsRef<[u8]>> Channel<P> {
     /// [`SendError`] says why it was not taken.
     pub fn send(
         &mut self,
-        payload: P,
+        message: &[u8],
         delivery: Delivery,
         tag: Option<u64>,
     ) -> Result<(), SendError> {
         match self {
-            Self::Datagrams(link) => link.send(payload, delivery, tag),
-            Self::Stream(link) => link.send(payload.as_ref()),
+            Self::Datagrams(link) => link.send(message, delivery, tag),
+            Self::Stream(link) => link.send(message),
         }
     }
 
-    /// Queues a message, reliable and in order, even when the queue is full.
-    ///
-    /// # Errors
-    /// [`SendError::TooLong`].
-    pub fn send_regardless(&mut self, payload: P) -> Result<(), SendError> {
+    /// Queues messages that others get as well, until the queue is full. How many it took.
+    pub fn send_batch(&mut self, batch: Batch, delivery: Delivery) -> usize {
         match self {
-            Self::Datagrams(link) => link.send_regardless(payload, Delivery::ReliableOrdered, None),
-            Self::Stream(link) => link.send_regardless(payload.as_ref()),
+            Self::Datagrams(link) => link.send_batch(batch, delivery),
+            Self::Stream(link) => link.send_batch(&batch),
+        }
+    }
+
+    /// Queues messages, reliable and in order, even when the queue is full.
+    pub fn send_regardless(&mut self, batch: Batch) {
+        match self {
+            Self::Datagrams(link) => link.send_regardless(batch),
+            Self::Stream(link) => link.send_regardless(&batch),
         }
     }
 
@@ -147,7 +152,7 @@ impl<P: AsRef<[u8]>> Channel<P> {
     }
 
     /// The link, if it is over datagrams.
-    pub fn as_datagrams(&mut self) -> Option<&mut Link<P>> {
+    pub fn as_datagrams(&mut self) -> Option<&mut Link> {
         match self {
             Self::Datagrams(link) => Some(link),
             Self::Stream(_) => None,

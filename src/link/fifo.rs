@@ -2,9 +2,10 @@
 //! would be as long as that takes, and leave a hole behind that nothing else is long enough to fill.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Elements of one piece.
-const PIECE: usize = 8;
+const PIECE: usize = 4;
 /// Empty pieces that are kept for what comes next, until `tidy`.
 const SPARE: usize = 4;
 
@@ -50,8 +51,12 @@ impl<T> Fifo<T> {
         self.get(0)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        (0..self.len).map_while(|place| self.get(place))
+    pub(super) fn front_mut(&mut self) -> Option<&mut T> {
+        self.get_mut(0)
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        (0..self.len).filter_map(|place| self.get(place))
     }
 
     pub(super) fn push_back(&mut self, element: T) {
@@ -63,6 +68,36 @@ impl<T> Fifo<T> {
             piece.push(Some(element));
             self.len += 1;
         }
+    }
+
+    /// The elements at these places.
+    pub(super) fn range_mut(&mut self, places: Range<usize>) -> impl Iterator<Item = &mut T> {
+        let at = self.taken + places.start;
+        let pieces = self.pieces.range_mut((at / PIECE).min(self.pieces.len())..);
+        pieces.flatten().skip(at % PIECE).take(places.len()).filter_map(Option::as_mut)
+    }
+
+    /// Puts an element before the one at this place. There are seldom many behind it.
+    pub(super) fn insert(&mut self, place: usize, mut element: T) {
+        for later in place..self.len {
+            if let Some(there) = self.get_mut(later) {
+                std::mem::swap(there, &mut element);
+            }
+        }
+        self.push_back(element);
+    }
+
+    /// The place of the first element that does not fulfil this; all before it have to.
+    pub(super) fn partition_point(&self, mut fulfils: impl FnMut(&T) -> bool) -> usize {
+        let (mut from, mut to) = (0, self.len);
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.get(middle) {
+                Some(element) if fulfils(element) => from = middle + 1,
+                _ => to = middle,
+            }
+        }
+        from
     }
 
     pub(super) fn pop_front(&mut self) -> Option<T> {
@@ -110,7 +145,22 @@ mod tests {
             }
             assert_eq!((fifo.len(), fifo.front()), (model.len(), model.front()));
             assert!(fifo.iter().eq(&model) && fifo.get(model.len()).is_none());
+            let (place, number) = (round % (model.len() + 1), 1_000 * round + round);
+            fifo.insert(place, number);
+            model.insert(place, number);
+            assert!(fifo.iter().eq(&model));
+            let (from, to) = (model.len() / 3, model.len());
+            assert!(fifo.range_mut(from..to).eq(model.range_mut(from..to)));
         }
+        let sorted: Vec<_> = model.drain(..).filter(|number| number % 2 == 0).collect();
+        while fifo.pop_front().is_some() {}
+        sorted.iter().for_each(|number| fifo.push_back(*number));
+        for number in 0..=sorted.len() {
+            let place = fifo
+                .partition_point(|other| sorted.iter().position(|it| it == other) < Some(number));
+            assert_eq!(place, number);
+        }
+        model.extend(sorted);
         while let Some(element) = model.pop_front() {
             *fifo.get_mut(0).unwrap() += 1;
             assert_eq!(fifo.pop_front(), Some(element + 1));

@@ -33,7 +33,7 @@ pub use stats::Stats;
 pub use stream::StreamLink;
 
 use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
-use crate::protocol::{Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
+use crate::protocol::{Batch, Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
 use crate::time::Timestamp;
 use arrivals::{Arrival, Arrivals, Urgency};
 use inbox::{Inbox, Placed};
@@ -108,14 +108,14 @@ pub enum SendError {
     TooLong(usize),
 }
 
-/// See the module. Messages on their way out are of type `P`, for who sends the same to many.
+/// See the module.
 #[derive(Debug)]
-pub struct Link<P = Box<[u8]>> {
+pub struct Link {
     session: u64,
     role: Role,
     arrivals: Arrivals,
     recovery: Recovery,
-    outbox: Outbox<P>,
+    outbox: Outbox,
     redundancy: Redundancy,
     inbox: Inbox,
     received: VecDeque<Received>,
@@ -129,7 +129,7 @@ pub struct Link<P = Box<[u8]>> {
     rtts: RecentRtts,
 }
 
-impl<P: AsRef<[u8]>> Link<P> {
+impl Link {
     /// A link for `session` whose first datagram will carry `sequence`.
     pub fn new(session: u64, role: Role, sequence: u32, now: Timestamp) -> Self {
         Self {
@@ -162,38 +162,41 @@ impl<P: AsRef<[u8]>> Link<P> {
     /// [`SendError`] says why the message was not taken.
     pub fn send(
         &mut self,
-        payload: P,
+        message: &[u8],
         delivery: Delivery,
         tag: Option<u64>,
     ) -> Result<(), SendError> {
         if self.outbox.is_full() {
             return Err(SendError::QueueFull);
         }
-        self.send_regardless(payload, delivery, tag)
+        let batch = Batch::of(message).ok_or(SendError::TooLong(message.len()))?;
+        self.queue(batch, delivery, tag);
+        Ok(())
     }
 
-    /// Queues a message even when the queue is full: for what a session cannot do without, in
-    /// amounts that are bounded otherwise.
-    ///
-    /// # Errors
-    /// [`SendError::TooLong`].
-    pub fn send_regardless(
-        &mut self,
-        payload: P,
-        delivery: Delivery,
-        tag: Option<u64>,
-    ) -> Result<(), SendError> {
-        let length = payload.as_ref().len();
-        if length > MAX_MESSAGE {
-            return Err(SendError::TooLong(length));
+    /// Queues messages that others get as well, until the queue is full. How many it took.
+    pub fn send_batch(&mut self, mut batch: Batch, delivery: Delivery) -> usize {
+        let taken = self.outbox.room_for(&batch);
+        if taken > 0 {
+            let taken = if taken < batch.len() { batch.split_to(taken) } else { batch };
+            self.queue(taken, delivery, None);
         }
-        self.stats.sent_message_bytes += length as u64;
+        taken
+    }
+
+    /// Queues messages even when the queue is full, reliable and in order: for what a session cannot do without,
+    /// in amounts that are bounded otherwise.
+    pub fn send_regardless(&mut self, batch: Batch) {
+        self.queue(batch, Delivery::ReliableOrdered, None);
+    }
+
+    fn queue(&mut self, batch: Batch, delivery: Delivery, tag: Option<u64>) {
+        self.stats.sent_message_bytes += batch.bytes() as u64;
         match delivery {
-            Delivery::Unreliable => self.outbox.push_once(payload, tag),
-            Delivery::ReliableUnordered => self.outbox.push_reliable(payload, false),
-            Delivery::ReliableOrdered => self.outbox.push_reliable(payload, true),
+            Delivery::Unreliable => self.outbox.push_once(batch, tag),
+            Delivery::ReliableUnordered => self.outbox.push_reliable(batch, false),
+            Delivery::ReliableOrdered => self.outbox.push_reliable(batch, true),
         }
-        Ok(())
     }
 
     /// Whether the queue has no room for another message.
@@ -378,16 +381,14 @@ impl<P: AsRef<[u8]>> Link<P> {
         self.stats.sent_lost += outcome.lost_datagrams;
         for content in outcome.acked {
             match content {
-                Content::Reliable { first, last } => self.outbox.acked(first..=last),
+                Content::Reliable { first, last } => self.outbox.acked(first..last + 1),
                 Content::Once(tag) => self.fates.push_back(Fate::Arrived(tag)),
             }
         }
         for content in outcome.lost {
             match content {
                 Content::Reliable { first, last } => {
-                    for bytes in (first..=last).filter_map(|id| self.outbox.lost(id)) {
-                        self.redundancy.on_lost(bytes);
-                    }
+                    self.redundancy.on_lost(self.outbox.lost(first..last + 1));
                 }
                 Content::Once(tag) => self.fates.push_back(Fate::Lost(tag)),
             }

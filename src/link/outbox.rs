@@ -1,35 +1,61 @@
 //! Messages on their way out: those sent until acknowledged, by id and within the other end's
 //! window, and those sent once. Both queues are bounded in bytes.
+//!
+//! They hold runs of messages rather than messages: what came together and left in one datagram is one entry,
+//! cut in two only where the network treats its parts differently.
 
 use super::fifo::Fifo;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
-use crate::protocol::{Frame, HEADER_LEN, unwrap16};
+use crate::protocol::{Batch, Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// What a message costs in the queue beyond its bytes, so that empty ones are not free.
 const OVERHEAD: usize = 32;
 /// What a frame adds to a message at most: its number, an id and a length.
 pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
-/// A message that has not left yet. There can be many for many peers, so it is small.
+/// Messages that have not left yet.
 #[derive(Debug)]
-struct Waiting<P> {
-    payload: P,
+struct Waiting {
+    batch: Batch,
     ordered: bool,
 }
 
-/// A message that has left.
+/// Messages that have left, with ids in a row.
 #[derive(Debug)]
-struct Outgoing<P> {
-    payload: P,
+struct Outgoing {
+    first: u64,
+    batch: Batch,
+    ordered: bool,
     first_sent: Timestamp,
     last_sent: Timestamp,
-    /// Datagrams with it that are neither acknowledged nor lost.
+    /// Datagrams with them that are neither acknowledged nor lost.
     copies: u32,
-    ordered: bool,
     acked: bool,
+}
+
+impl Outgoing {
+    fn ids(&self) -> Range<u64> {
+        self.first..self.first + self.batch.len() as u64
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Reliable<'_>> {
+        let ordered = self.ordered;
+        self.ids().zip(self.batch.iter()).map(move |(id, payload)| Reliable {
+            id,
+            ordered,
+            payload,
+        })
+    }
+}
+
+/// A message to be sent once.
+#[derive(Debug)]
+struct Once {
+    batch: Batch,
+    tag: Option<u64>,
 }
 
 /// A reliable message ready to be put into a frame.
@@ -47,35 +73,38 @@ impl<'a> Reliable<'a> {
     }
 }
 
-/// A message left in a datagram.
+/// Messages left in a datagram.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Departure {
-    /// Its length.
+    /// Their bytes.
     pub(super) bytes: usize,
-    /// Not for the first time.
-    pub(super) again: bool,
+    /// How many of them had left before.
+    pub(super) again: usize,
 }
 
 /// The queues of one direction.
 #[derive(Debug)]
-pub(super) struct Outbox<P> {
-    /// The id of `sent[0]`: all before are acknowledged.
+pub(super) struct Outbox {
+    /// The id of the first message in `sent`: all before are acknowledged.
     first: u64,
-    sent: Fifo<Outgoing<P>>,
-    /// Those after them, never sent.
-    waiting: Fifo<Waiting<P>>,
+    sent: Fifo<Outgoing>,
+    /// The first id never sent.
+    unsent: u64,
+    /// What has it, and what comes after.
+    waiting: Fifo<Waiting>,
     lost: BTreeSet<u64>,
     /// The largest id the other end is ready for.
     limit: u64,
-    once: Fifo<(P, Option<u64>)>,
+    once: Fifo<Once>,
     bytes: usize,
 }
 
-impl<P> Default for Outbox<P> {
+impl Default for Outbox {
     fn default() -> Self {
         Self {
             first: 0,
             sent: Fifo::default(),
+            unsent: 0,
             waiting: Fifo::default(),
             lost: BTreeSet::new(),
             limit: MESSAGE_WINDOW - 1,
@@ -85,10 +114,24 @@ impl<P> Default for Outbox<P> {
     }
 }
 
-impl<P: AsRef<[u8]>> Outbox<P> {
+impl Outbox {
     /// Whether the bounds leave no room for one more message.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= MAX_QUEUE_BYTES
+    }
+
+    /// How many messages of a batch can be queued before it is full.
+    pub(super) fn room_for(&self, batch: &Batch) -> usize {
+        if self.bytes + cost(batch) <= MAX_QUEUE_BYTES {
+            return batch.len();
+        }
+        let mut bytes = self.bytes;
+        let fitting = batch.iter().take_while(|message| {
+            let fits = bytes < MAX_QUEUE_BYTES;
+            bytes += message.len() + OVERHEAD;
+            fits
+        });
+        fitting.count()
     }
 
     /// Bytes waiting or unacknowledged.
@@ -101,16 +144,16 @@ impl<P: AsRef<[u8]>> Outbox<P> {
         !(self.lost.is_empty() && self.once.is_empty() && self.waiting.is_empty())
     }
 
-    /// Queues a message to be sent until acknowledged.
-    pub(super) fn push_reliable(&mut self, payload: P, ordered: bool) {
-        self.bytes += payload.as_ref().len() + OVERHEAD;
-        self.waiting.push_back(Waiting { payload, ordered });
+    /// Queues messages to be sent until acknowledged.
+    pub(super) fn push_reliable(&mut self, batch: Batch, ordered: bool) {
+        self.bytes += cost(&batch);
+        self.waiting.push_back(Waiting { batch, ordered });
     }
 
-    /// Queues a message to be sent once.
-    pub(super) fn push_once(&mut self, payload: P, tag: Option<u64>) {
-        self.bytes += payload.as_ref().len() + OVERHEAD;
-        self.once.push_back((payload, tag));
+    /// Queues messages to be sent once. If there is a tag, there is one message.
+    pub(super) fn push_once(&mut self, batch: Batch, tag: Option<u64>) {
+        self.bytes += cost(&batch);
+        self.once.push_back(Once { batch, tag });
     }
 
     /// The other end is ready for ids up to `window` (modulo 2^16). It never takes that back.
@@ -118,39 +161,33 @@ impl<P: AsRef<[u8]>> Outbox<P> {
         self.limit = self.limit.max(unwrap16(window, self.limit));
     }
 
-    /// The reliable message to send next: a lost one, else a new one inside the window.
-    pub(super) fn next_reliable(&self) -> Option<Reliable<'_>> {
-        self.sendable().next()
+    /// Whether a reliable message may be sent now.
+    pub(super) fn has_sendable(&self) -> bool {
+        let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
+        !self.lost.is_empty() || (self.unsent < end && !self.waiting.is_empty())
     }
 
     /// The reliable messages that may be sent now: lost ones, then new ones inside the window.
-    fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
+    pub(super) fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
         let lost = self.lost.iter().filter_map(|id| self.message(*id));
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
-        let new = (self.unsent()..end).zip(0..).map_while(|(id, place)| {
-            let Waiting { payload, ordered } = self.waiting.get(place)?;
-            Some(Reliable { id, ordered: *ordered, payload: payload.as_ref() })
-        });
-        lost.chain(new)
+        let waiting = self
+            .waiting
+            .iter()
+            .flat_map(|Waiting { batch, ordered }| batch.iter().map(|payload| (*ordered, payload)));
+        let new = (self.unsent..end).zip(waiting);
+        lost.chain(new.map(|(id, (ordered, payload))| Reliable { id, ordered, payload }))
     }
 
-    /// The first id never sent.
-    fn unsent(&self) -> u64 {
-        self.first + self.sent.len() as u64
-    }
-
-    /// The oldest unacknowledged messages that were sent before, for probes and for spare room.
-    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
-        (self.first..self.unsent()).filter_map(|id| {
-            let outgoing = self.sent.get((id - self.first) as usize)?;
-            if outgoing.acked { None } else { Some((self.message(id)?, outgoing.last_sent)) }
-        })
+    /// The oldest unacknowledged messages that were sent before, for probes.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = Reliable<'_>> {
+        self.sent.iter().filter(|outgoing| !outgoing.acked).flat_map(Outgoing::messages)
     }
 
     /// Bytes of the datagram that would carry all that may be sent now, as far as one can.
     pub(super) fn waiting_bytes(&self) -> usize {
         let reliable = self.sendable().map(|message| message.payload.len());
-        let once = self.once.iter().map(|(payload, _)| payload.as_ref().len());
+        let once = self.once.iter().flat_map(|once| once.batch.iter()).map(<[u8]>::len);
         let mut bytes = HEADER_LEN;
         for length in reliable.chain(once) {
             bytes += FRAME_OVERHEAD + length;
@@ -168,13 +205,13 @@ impl<P: AsRef<[u8]>> Outbox<P> {
         copies: u32,
         longest: usize,
     ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
-        let ids = if copies > 1 && !self.has_waiting() { self.first..self.unsent() } else { 0..0 };
-        ids.rev().filter_map(move |id| {
-            let outgoing = self.sent.get((id - self.first) as usize)?;
-            let wanted = !outgoing.acked
-                && outgoing.copies < copies
-                && outgoing.payload.as_ref().len() <= longest;
-            if wanted { Some((self.message(id)?, outgoing.last_sent)) } else { None }
+        let idle = copies > 1 && !self.has_waiting();
+        let sent = self.sent.iter().rev().take(if idle { self.sent.len() } else { 0 });
+        let wanting = sent.filter(move |outgoing| !outgoing.acked && outgoing.copies < copies);
+        wanting.flat_map(move |outgoing| {
+            let messages: Vec<_> = outgoing.messages().collect();
+            let short = messages.into_iter().rev().filter(move |it| it.payload.len() <= longest);
+            short.map(|message| (message, outgoing.last_sent))
         })
     }
 
@@ -183,69 +220,89 @@ impl<P: AsRef<[u8]>> Outbox<P> {
         !(self.sent.is_empty() && self.waiting.is_empty())
     }
 
-    /// The message sent once that is next.
-    pub(super) fn next_once(&self) -> Option<&[u8]> {
-        self.once.front().map(|(payload, _)| payload.as_ref())
+    /// Messages to be sent once that are next.
+    pub(super) fn next_once(&self) -> Option<&Batch> {
+        self.once.front().map(|once| &once.batch)
     }
 
-    /// That message left; this is its sender's tag.
-    pub(super) fn once_sent(&mut self) -> Option<u64> {
-        let (payload, tag) = self.once.pop_front()?;
-        self.bytes -= payload.as_ref().len() + OVERHEAD;
+    /// So many of those left, at least one; this is their sender's tag.
+    pub(super) fn once_sent(&mut self, count: usize) -> Option<u64> {
+        let once = self.once.front_mut()?;
+        let tag = once.tag;
+        if count < once.batch.len() {
+            self.bytes -= cost(&once.batch.split_to(count));
+        } else if let Some(once) = self.once.pop_front() {
+            self.bytes -= cost(&once.batch);
+        }
         tag
     }
 
-    /// Message `id`, the next one or one sent before, left in a datagram.
-    pub(super) fn reliable_sent(&mut self, id: u64, now: Timestamp) -> Departure {
-        let again = id < self.unsent();
-        if again {
-            self.lost.remove(&id);
-        } else if let Some(Waiting { payload, ordered }) = self.waiting.pop_front() {
-            let (first_sent, last_sent, copies, acked) = (now, now, 0, false);
+    /// These messages, sent before or next to be sent, left in a datagram.
+    pub(super) fn reliable_sent(&mut self, ids: Range<u64>, now: Timestamp) -> Departure {
+        let mut departure = Departure::default();
+        for outgoing in self.runs(ids.start..ids.end.min(self.unsent)) {
+            outgoing.last_sent = now;
+            outgoing.copies += 1;
+            departure.again += outgoing.batch.len();
+            departure.bytes += outgoing.batch.bytes();
+        }
+        self.forget_lost(&ids);
+        while self.unsent < ids.end
+            && let Some(front) = self.waiting.front_mut()
+        {
+            let (count, ordered) = ((ids.end - self.unsent) as usize, front.ordered);
+            let batch = if count < front.batch.len() {
+                front.batch.split_to(count)
+            } else if let Some(Waiting { batch, .. }) = self.waiting.pop_front() {
+                batch
+            } else {
+                break;
+            };
+            departure.bytes += batch.bytes();
+            let (first, first_sent, last_sent) = (self.unsent, now, now);
+            self.unsent += batch.len() as u64;
+            let (copies, acked) = (1, false);
             self.sent.push_back(Outgoing {
-                payload,
+                first,
+                batch,
+                ordered,
                 first_sent,
                 last_sent,
                 copies,
-                ordered,
                 acked,
             });
         }
-        let Some(outgoing) = self.slot(id) else { return Departure::default() };
-        outgoing.last_sent = now;
-        outgoing.copies += 1;
-        Departure { bytes: outgoing.payload.as_ref().len(), again }
+        departure
     }
 
     /// A datagram with these messages arrived.
-    pub(super) fn acked(&mut self, ids: RangeInclusive<u64>) {
-        for id in ids {
-            if !self.lost.is_empty() {
-                self.lost.remove(&id);
-            }
-            if let Some(outgoing) = self.slot(id) {
-                outgoing.acked = true;
-            }
+    pub(super) fn acked(&mut self, ids: Range<u64>) {
+        self.forget_lost(&ids);
+        for outgoing in self.runs(ids) {
+            outgoing.acked = true;
         }
-        while self.sent.front().is_some_and(|outgoing| outgoing.acked) {
-            if let Some(outgoing) = self.sent.pop_front() {
-                self.bytes -= outgoing.payload.as_ref().len() + OVERHEAD;
-            }
-            self.first += 1;
+        while self.sent.front().is_some_and(|outgoing| outgoing.acked)
+            && let Some(outgoing) = self.sent.pop_front()
+        {
+            self.bytes -= cost(&outgoing.batch);
+            self.first = outgoing.ids().end;
         }
     }
 
-    /// A datagram with message `id` was lost: with the last copy the message is.
-    /// The length of what may need another copy for that.
-    pub(super) fn lost(&mut self, id: u64) -> Option<usize> {
-        let outgoing = self.slot(id).filter(|outgoing| !outgoing.acked)?;
-        outgoing.copies = outgoing.copies.saturating_sub(1);
-        let bytes = outgoing.payload.as_ref().len();
-        if outgoing.copies > 0 {
-            return Some(bytes);
+    /// A datagram with these messages was lost: with its last copy a message is.
+    /// The bytes of those that may need another copy for that.
+    pub(super) fn lost(&mut self, ids: Range<u64>) -> usize {
+        let mut bytes = 0;
+        let mut lost = Vec::new();
+        for outgoing in self.runs(ids).filter(|outgoing| !outgoing.acked) {
+            outgoing.copies = outgoing.copies.saturating_sub(1);
+            bytes += outgoing.batch.bytes();
+            if outgoing.copies == 0 {
+                lost.push(outgoing.ids());
+            }
         }
-        self.lost.insert(id);
-        None
+        self.lost.extend(lost.into_iter().flatten());
+        bytes
     }
 
     /// Gives back what is not in use.
@@ -260,12 +317,46 @@ impl<P: AsRef<[u8]>> Outbox<P> {
         self.sent.front().map(|outgoing| outgoing.first_sent)
     }
 
-    fn message(&self, id: u64) -> Option<Reliable<'_>> {
-        let outgoing = self.sent.get(usize::try_from(id.checked_sub(self.first)?).ok()?)?;
-        Some(Reliable { id, ordered: outgoing.ordered, payload: outgoing.payload.as_ref() })
+    fn forget_lost(&mut self, ids: &Range<u64>) {
+        if !self.lost.is_empty() {
+            for id in ids.clone() {
+                self.lost.remove(&id);
+            }
+        }
     }
 
-    fn slot(&mut self, id: u64) -> Option<&mut Outgoing<P>> {
-        self.sent.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    fn message(&self, id: u64) -> Option<Reliable<'_>> {
+        let index = self.sent.partition_point(|outgoing| outgoing.ids().end <= id);
+        self.sent.get(index)?.messages().find(|message| message.id == id)
     }
+
+    /// The entries of exactly these messages.
+    fn runs(&mut self, ids: Range<u64>) -> impl Iterator<Item = &mut Outgoing> {
+        let from = self.cut(ids.start);
+        let to = self.cut(ids.end).max(from);
+        self.sent.range_mut(from..to)
+    }
+
+    /// The index of the entry that begins with this message, which is cut off if it does not yet.
+    fn cut(&mut self, id: u64) -> usize {
+        let index = match self.sent.front() {
+            Some(front) if front.first < id => {
+                self.sent.partition_point(|outgoing| outgoing.ids().end <= id)
+            }
+            _ => return 0,
+        };
+        let Some(outgoing) = self.sent.get_mut(index).filter(|it| it.first < id) else {
+            return index;
+        };
+        let batch = outgoing.batch.split_to((id - outgoing.first) as usize);
+        let before = Outgoing { batch, ..*outgoing };
+        outgoing.first = id;
+        self.sent.insert(index, before);
+        index + 1
+    }
+}
+
+/// What a batch counts for in a queue.
+fn cost(batch: &Batch) -> usize {
+    batch.bytes() + batch.len() * OVERHEAD
 }

@@ -113,14 +113,13 @@ impl Default for Redundancy {
 }
 
 impl Redundancy {
-    /// A message left, but not as a copy.
+    /// Messages left, but not as copies.
     pub(super) fn on_sent(&mut self, bytes: usize, copies: u32) {
         let earned = bytes as u64 * u64::from(copies - 1);
         self.credit = (self.credit + earned).min(MAX_CREDIT);
     }
 
-    /// A datagram with a message was lost, and the message is still wanted: another one is to take
-    /// its place.
+    /// A datagram with messages was lost, and they are still wanted: others are to take its place.
     pub(super) fn on_lost(&mut self, bytes: usize) {
         self.credit = (self.credit + bytes as u64).min(MAX_CREDIT);
     }

@@ -4,7 +4,9 @@
 
 use super::{Received, Role, SendError, Stats, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES};
-use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record};
+use crate::protocol::{
+    Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record,
+};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -88,20 +90,33 @@ impl StreamLink {
         if self.is_full() {
             return Err(SendError::QueueFull);
         }
-        self.send_regardless(payload)
-    }
-
-    /// Queues a message even when the queue is full.
-    ///
-    /// # Errors
-    /// [`SendError::TooLong`].
-    pub fn send_regardless(&mut self, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_MESSAGE {
             return Err(SendError::TooLong(payload.len()));
         }
-        self.stats.sent_message_bytes += payload.len() as u64;
-        self.write(&Frame::Once { payload });
+        self.queue(payload);
         Ok(())
+    }
+
+    /// Queues messages until the queue is full. How many it took.
+    pub fn send_batch(&mut self, batch: &Batch) -> usize {
+        let messages = batch.iter().take_while(|message| {
+            let room = !self.is_full();
+            if room {
+                self.queue(message);
+            }
+            room
+        });
+        messages.count()
+    }
+
+    /// Queues messages even when the queue is full.
+    pub fn send_regardless(&mut self, batch: &Batch) {
+        batch.iter().for_each(|message| self.queue(message));
+    }
+
+    fn queue(&mut self, message: &[u8]) {
+        self.stats.sent_message_bytes += message.len() as u64;
+        self.write(&Frame::Once { payload: message });
     }
 
     /// Takes in bytes of the stream.

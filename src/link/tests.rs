@@ -33,8 +33,8 @@ impl Pair {
     }
 
     fn send(&mut self, from: usize, number: usize, delivery: Delivery) {
-        let payload = number.to_be_bytes().as_slice().into();
-        self.links[from].send(payload, delivery, None).unwrap();
+        let payload = number.to_be_bytes();
+        self.links[from].send(&payload, delivery, None).unwrap();
     }
 
     fn flush(&mut self) {
@@ -147,8 +147,7 @@ fn what_is_sent_once_never_waits_for_a_lazy_acknowledgment_however_small_losses_
     let mut smallest = u64::MAX;
     for _ in 0..1_500 {
         smallest = smallest.min(pair.links[1].stats().congestion_window);
-        let payload: Box<[u8]> = [0; 100].as_slice().into();
-        pair.links[1].send(payload, Delivery::Unreliable, None).unwrap();
+        pair.links[1].send(&[0; 100], Delivery::Unreliable, None).unwrap();
         pair.flush();
         assert_eq!(pair.links[1].queued_bytes(), 0, "after {:?}", pair.links[1].stats());
         pair.run_for(Duration::from_millis(20));
@@ -160,8 +159,7 @@ fn what_is_sent_once_never_waits_for_a_lazy_acknowledgment_however_small_losses_
 fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_mode() {
     for delivery in [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered] {
         let mut pair = Pair::new(1, |from, _| from == 1);
-        let payload: Box<[u8]> = [0; 1_000].as_slice().into();
-        while pair.links[1].send(payload.clone(), delivery, None).is_ok() {}
+        while pair.links[1].send(&[0; 1_000], delivery, None).is_ok() {}
         assert!(pair.links[1].queued_bytes() <= MAX_QUEUE_BYTES + 2_000);
         pair.run_for(GIVE_UP - Duration::from_millis(1));
         assert!(!pair.links[1].has_failed(), "{delivery:?}");

@@ -11,7 +11,7 @@ use crate::time::{Timestamp, micros};
 /// for long behind another.
 const MAX_RUN: usize = 32;
 
-impl<P: AsRef<[u8]>> Link<P> {
+impl Link {
     /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
     /// bytes but the last, so that one system call can send them all.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
@@ -89,7 +89,7 @@ impl<P: AsRef<[u8]>> Link<P> {
 
     /// Whether more messages may leave when so many bytes have left before them.
     fn can_send_messages_after(&self, bytes: usize) -> bool {
-        if self.outbox.next_once().is_none() && self.outbox.next_reliable().is_none() {
+        if self.outbox.next_once().is_none() && !self.outbox.has_sendable() {
             return false;
         }
         let congestion = &self.recovery.congestion;
@@ -104,19 +104,21 @@ impl<P: AsRef<[u8]>> Link<P> {
         contents: &mut Vec<Content>,
         now: Timestamp,
     ) {
-        while let Some(message) = self.outbox.next_reliable() {
-            let id = message.id;
+        let mut full = false;
+        for message in self.outbox.sendable() {
             if !writer.push(&message.frame()) {
-                return;
+                full = true;
+                break;
             }
-            Content::add_reliable(contents, id);
-            self.message_sent(id, now);
+            Content::add_reliable(contents, message.id);
         }
-        while let Some(payload) = self.outbox.next_once() {
-            if !writer.push(&Frame::Once { payload }) {
-                return;
+        self.reliable_sent(contents, now);
+        while !full && let Some(batch) = self.outbox.next_once() {
+            let count = writer.push_batch(batch);
+            full = count < batch.len();
+            if count > 0 {
+                contents.extend(self.outbox.once_sent(count).map(Content::Once));
             }
-            contents.extend(self.outbox.once_sent().map(Content::Once));
         }
     }
 
@@ -127,24 +129,24 @@ impl<P: AsRef<[u8]>> Link<P> {
         contents: &mut Vec<Content>,
         now: Timestamp,
     ) {
-        for (message, _) in self.outbox.unacknowledged() {
+        for message in self.outbox.unacknowledged() {
             if !writer.push(&message.frame()) {
                 break;
             }
             Content::add_reliable(contents, message.id);
         }
-        for content in contents {
-            if let Content::Reliable { first, last } = content {
-                (*first..=*last).for_each(|id| self.message_sent(id, now));
-            }
-        }
+        self.reliable_sent(contents, now);
     }
 
-    /// A message leaves because it has to.
-    fn message_sent(&mut self, id: u64, now: Timestamp) {
-        let sent = self.outbox.reliable_sent(id, now);
-        self.redundancy.on_sent(sent.bytes, self.copies());
-        self.stats.retransmitted += u64::from(sent.again);
+    /// Messages leave because they have to.
+    fn reliable_sent(&mut self, contents: &[Content], now: Timestamp) {
+        for content in contents {
+            if let Content::Reliable { first, last } = *content {
+                let sent = self.outbox.reliable_sent(first..last + 1, now);
+                self.redundancy.on_sent(sent.bytes, self.copies());
+                self.stats.retransmitted += sent.again as u64;
+            }
+        }
     }
 
     /// Copies of what may need them, as the policy wants and as far as it allows.
@@ -167,7 +169,7 @@ impl<P: AsRef<[u8]>> Link<P> {
             }
         }
         for id in copied {
-            let copy = self.outbox.reliable_sent(id, now);
+            let copy = self.outbox.reliable_sent(id..id + 1, now);
             self.stats.redundant += 1;
             self.stats.redundant_bytes += copy.bytes as u64;
             Content::add_reliable(contents, id);

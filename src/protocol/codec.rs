@@ -5,6 +5,7 @@
 //! claimed length), and what it decoded must encode to the very same bytes, so there is exactly
 //! one way to write a datagram.
 
+use super::batch::Batch;
 use super::frame::Frame;
 use super::header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 use super::limits::MAX_DATAGRAM;
@@ -15,6 +16,14 @@ use serde::{Deserialize, Serialize};
 
 /// Room for most messages, so that few have to be moved while they are written.
 const USUAL_MESSAGE: usize = 128;
+/// The numbers of the frames that carry messages.
+const ONCE: u8 = 2;
+const UNORDERED: u8 = 3;
+const ORDERED: u8 = 4;
+/// What a frame adds at most to a message it carries once: its number and a length.
+pub(super) const ONCE_OVERHEAD: usize = 1 + 3;
+/// From this number on, bincode's varint is this byte and two more.
+const LONG: u8 = 251;
 const CHECKSUM: std::ops::Range<usize> = 4..8;
 const BINCODE: Configuration<BigEndian, Varint, Limit<MAX_DATAGRAM>> =
     bincode::config::standard().with_big_endian().with_limit();
@@ -224,6 +233,53 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.finalize()
 }
 
+/// What stands before a message in its frame: what bincode would write, which a test holds. Nearly all frames that
+/// a server sends are messages, and most of the work of writing them is to look at each of their fields.
+struct MessageHead {
+    bytes: [u8; 7],
+    used: usize,
+}
+
+impl MessageHead {
+    fn new(tag: u8, id: Option<u16>, length: usize) -> Self {
+        let mut head = Self { bytes: [tag; 7], used: 1 };
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        for number in id.into_iter().chain([length]) {
+            // One byte below LONG, otherwise LONG and two (bincode's varint).
+            if number < u16::from(LONG) {
+                head.bytes[head.used] = number as u8;
+                head.used += 1;
+            } else {
+                head.bytes[head.used] = LONG;
+                head.bytes[head.used + 1..head.used + 3].copy_from_slice(&number.to_be_bytes());
+                head.used += 3;
+            }
+        }
+        head
+    }
+
+    fn write(&self, message: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[..self.used]);
+        out.extend_from_slice(message);
+    }
+}
+
+/// Appends the frame that carries a message once.
+pub(super) fn write_once(message: &[u8], out: &mut Vec<u8>) {
+    MessageHead::new(ONCE, None, message.len()).write(message, out);
+}
+
+/// The message in the first of such frames, and what is behind it.
+pub(super) fn read_once(frames: &[u8]) -> Option<(&[u8], &[u8])> {
+    match frames {
+        [ONCE, LONG, high, low, rest @ ..] => {
+            rest.split_at_checked(u16::from_be_bytes([*high, *low]).into())
+        }
+        [ONCE, length, rest @ ..] => rest.split_at_checked((*length).into()),
+        _ => None,
+    }
+}
+
 /// Builds one datagram at the end of a buffer: frames first, the header when its fields are known.
 #[derive(Debug)]
 pub struct DatagramWriter<'b> {
@@ -248,34 +304,38 @@ impl<'b> DatagramWriter<'b> {
     /// Adds a frame if it fits; says whether it did.
     pub fn push(&mut self, frame: &Frame<'_>) -> bool {
         match *frame {
-            Frame::Once { payload } => self.push_message(2, None, payload),
-            Frame::Unordered { id, payload } => self.push_message(3, Some(id), payload),
-            Frame::Ordered { id, payload } => self.push_message(4, Some(id), payload),
+            Frame::Once { payload } => self.push_message(ONCE, None, payload),
+            Frame::Unordered { id, payload } => self.push_message(UNORDERED, Some(id), payload),
+            Frame::Ordered { id, payload } => self.push_message(ORDERED, Some(id), payload),
             _ => encode_into(frame, self.buffer, self.start + MAX_DATAGRAM),
         }
     }
 
-    /// What bincode would write, which a test holds. Nearly all frames that a server sends are messages,
-    /// and most of the work of writing them is to look at each of their fields.
-    fn push_message(&mut self, tag: u8, id: Option<u16>, message: &[u8]) -> bool {
-        let mut head = [tag; 7];
-        let mut used = 1;
-        let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
-        for number in id.into_iter().chain([length]) {
-            // One byte below 251, otherwise 251 and two (bincode's varint).
-            if number < 251 {
-                head[used] = number as u8;
-                used += 1;
-            } else {
-                head[used] = 251;
-                head[used + 1..used + 3].copy_from_slice(&number.to_be_bytes());
-                used += 3;
+    /// Adds as many messages of a batch as fit, in the frames they are in; says how many.
+    pub fn push_batch(&mut self, batch: &Batch) -> usize {
+        let room = MAX_DATAGRAM - self.len();
+        let (frames, mut count) = (batch.frames(), batch.len());
+        let mut rest = frames;
+        if frames.len() > room {
+            count = 0;
+            while let Some((_, after)) = read_once(rest)
+                && frames.len() - after.len() <= room
+            {
+                rest = after;
+                count += 1;
             }
+        } else {
+            rest = &[];
         }
-        let fits = self.len() + used + message.len() <= MAX_DATAGRAM;
+        self.buffer.extend_from_slice(&frames[..frames.len() - rest.len()]);
+        count
+    }
+
+    fn push_message(&mut self, tag: u8, id: Option<u16>, message: &[u8]) -> bool {
+        let head = MessageHead::new(tag, id, message.len());
+        let fits = self.len() + head.used + message.len() <= MAX_DATAGRAM;
         if fits {
-            self.buffer.extend_from_slice(&head[..used]);
-            self.buffer.extend_from_slice(message);
+            head.write(message, self.buffer);
         }
         fits
     }

@@ -10,6 +10,7 @@
 //! Invariant: `codec` is the only user of `bincode` in the crate, and of `crc32fast` in this module. A
 //! successor of either touches that one file, and the golden vectors in `tests/vectors` say whether it may.
 
+mod batch;
 mod codec;
 mod frame;
 mod header;
@@ -21,6 +22,7 @@ mod stream;
 mod text;
 mod trace;
 
+pub use batch::{Batch, BatchWriter};
 pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Head, Invariant, decode_message, encode_message,
     encode_message_into,

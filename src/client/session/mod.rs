@@ -214,7 +214,7 @@ impl Session {
             return self.close(CloseReason::Quit);
         };
         let message = encode_message(&ClientMessage::Leave { next: self.own.next_unsent() });
-        let _ = established.link.send(message.into(), Delivery::ReliableOrdered, None);
+        let _ = established.link.send(&message, Delivery::ReliableOrdered, None);
         self.leaving = Some(now.mono + LEAVE_TIMEOUT);
     }
 
@@ -329,7 +329,7 @@ impl Session {
         }
         if self.undeclared && self.pacing.may_ask(now) {
             let message = encode_message(&ClientMessage::Deliver(self.config.delivery));
-            let outcome = established.link.send(message.into(), Delivery::ReliableOrdered, None);
+            let outcome = established.link.send(&message, Delivery::ReliableOrdered, None);
             self.undeclared = outcome.is_err();
             self.pacing.said(now);
         }
@@ -343,7 +343,7 @@ impl Session {
                 None => (self.config.delivery, Some(u64::from(line.number))),
                 Some(_) => (Delivery::ReliableOrdered, None),
             };
-            let _ = established.link.send(message.into(), delivery, tag);
+            let _ = established.link.send(&message, delivery, tag);
         }
     }
 

@@ -134,8 +134,7 @@ impl Session {
     pub(super) fn pinged(&mut self, peer: u16, number: u16) {
         let answer = ClientMessage::Pong { peer, number };
         if let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) {
-            let _ =
-                established.link.send(encode_message(&answer).into(), Delivery::Unreliable, None);
+            let _ = established.link.send(&encode_message(&answer), Delivery::Unreliable, None);
         }
     }
 
@@ -254,7 +253,7 @@ impl Session {
         let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
             return false;
         };
-        let asked = established.link.send(encode_message(question).into(), delivery, None).is_ok();
+        let asked = established.link.send(&encode_message(question), delivery, None).is_ok();
         if asked {
             self.pacing.said(now.mono);
         }

@@ -72,7 +72,7 @@ impl Relay {
 
     fn say(&mut self, number: u32) {
         let payload = padded(number, SAY);
-        self.links[0].send(payload, self.delivery, None).unwrap();
+        self.links[0].send(&payload, self.delivery, None).unwrap();
         self.flush();
     }
 
@@ -97,8 +97,8 @@ impl Relay {
     fn pass_on(&mut self) {
         while let Some(received) = self.links[1].poll_received() {
             let number = number(&received.payload);
-            self.links[1].send(padded(number, ACCEPTED), Delivery::ReliableOrdered, None).unwrap();
-            self.links[2].send(padded(number, LINE), self.delivery, None).unwrap();
+            self.links[1].send(&padded(number, ACCEPTED), Delivery::ReliableOrdered, None).unwrap();
+            self.links[2].send(&padded(number, LINE), self.delivery, None).unwrap();
         }
         while self.links[0].poll_received().is_some() {}
         while let Some(received) = self.links[3].poll_received() {
@@ -163,7 +163,7 @@ fn run(percent: u64, rate: u32, delivery: Delivery, seed: u64) -> (Relay, Vec<Du
     let mut relay = Relay::new(10 * percent, seed, delivery);
     for way in [1, 2] {
         let welcome = padded(WELCOME, 100);
-        relay.links[way].send(welcome, Delivery::ReliableOrdered, None).unwrap();
+        relay.links[way].send(&welcome, Delivery::ReliableOrdered, None).unwrap();
     }
     relay.flush();
     let start = relay.now + Duration::from_secs(1);
@@ -258,7 +258,7 @@ fn copies_stay_within_their_budget() {
 fn a_bulk_sender_sends_no_copies() {
     let mut relay = Relay::new(50, 1, Delivery::ReliableUnordered);
     for line in 0..1_000 {
-        relay.links[0].send(padded(line, SAY), relay.delivery, None).unwrap();
+        relay.links[0].send(&padded(line, SAY), relay.delivery, None).unwrap();
     }
     relay.flush();
     while relay.links[0].queued_bytes() > 2 * MESSAGE_WINDOW as usize * (SAY + 32) {
