@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Elements of one piece.
 const PIECE: usize = 4;
 /// Empty pieces that are kept for what comes next, until `tidy`.
-const SPARE: usize = 4;
+const SPARE: usize = 2;
 
 /// First in, first out; any element can be looked at by its place.
 #[derive(Debug)]

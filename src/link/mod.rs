@@ -16,6 +16,7 @@
 mod arrivals;
 mod channel;
 mod congestion;
+mod contents;
 mod fifo;
 mod inbox;
 mod outbox;
@@ -36,9 +37,10 @@ use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{Batch, Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
 use crate::time::Timestamp;
 use arrivals::{Arrival, Arrivals, Urgency};
+use contents::Content;
 use inbox::{Inbox, Placed};
 use outbox::Outbox;
-use recovery::{Content, Outcome, Recovery};
+use recovery::{Outcome, Recovery};
 use redundancy::Redundancy;
 use stats::{Jitter, RecentRtts};
 use std::collections::VecDeque;
@@ -312,8 +314,8 @@ impl Link {
             (self.heartbeat_due(), Timer::Heartbeat),
             (waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp),
         ]
-        .into_iter()
-        .filter_map(|(at, timer)| Some((at?, timer)))
+        .iter()
+        .filter_map(|(at, timer)| Some(((*at)?, *timer)))
         .min_by_key(|(at, _)| *at)
     }
 
@@ -371,7 +373,8 @@ impl Link {
         let mut outcome = Outcome::default();
         let delay = Duration::from_micros(u64::from(header.ack_delay) * ACK_DELAY_UNIT);
         self.recovery.on_ack(header.acknowledgment, header.ack_bitmap, delay, now, &mut outcome);
-        if let Some(rtt) = outcome.rtt {
+        // A percentile is for who sits at the other end: a server has many links, and shows none.
+        if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
             self.rtts.add(rtt);
         }
         self.settle(outcome);
@@ -381,14 +384,17 @@ impl Link {
         self.stats.sent_lost += outcome.lost_datagrams;
         for content in outcome.acked {
             match content {
-                Content::Reliable { first, last } => self.outbox.acked(first..last + 1),
+                Content::Reliable { first, count } => {
+                    self.outbox.acked(first..first + u64::from(count));
+                }
                 Content::Once(tag) => self.fates.push_back(Fate::Arrived(tag)),
             }
         }
         for content in outcome.lost {
             match content {
-                Content::Reliable { first, last } => {
-                    self.redundancy.on_lost(self.outbox.lost(first..last + 1));
+                Content::Reliable { first, count } => {
+                    let lost = self.outbox.lost(first..first + u64::from(count));
+                    self.redundancy.on_lost(lost);
                 }
                 Content::Once(tag) => self.fates.push_back(Fate::Lost(tag)),
             }

@@ -2,6 +2,7 @@
 //! It deals in datagrams and knows their contents only as names to hand back.
 
 use super::congestion::Congestion;
+use super::contents::{Content, Contents};
 use super::fifo::Fifo;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
@@ -22,33 +23,6 @@ const MAX_SAMPLED_DELAY: Duration = MAX_ACK_DELAY.saturating_mul(2);
 /// RFC 9002 §7.6.1, kPersistentCongestionThreshold.
 const PERSISTENT_CONGESTION: u32 = 3;
 
-/// Something a datagram carried that somebody wants to hear about again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// Reliable messages with ids in a row.
-    Reliable {
-        /// The first of them.
-        first: u64,
-        /// The last of them.
-        last: u64,
-    },
-    /// A message sent once, by its sender's tag.
-    Once(u64),
-}
-
-impl Content {
-    /// Adds a reliable message to what a datagram carries.
-    pub(super) fn add_reliable(contents: &mut Vec<Self>, id: u64) {
-        match contents.last_mut() {
-            Some(Self::Reliable { last, .. }) if *last + 1 == id => *last = id,
-            _ => {
-                contents.reserve_exact(1); // nearly always the only one
-                contents.push(Self::Reliable { first: id, last: id });
-            }
-        }
-    }
-}
-
 /// Whether a datagram asks for an acknowledgment, and how long the other end may sit on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
@@ -63,8 +37,8 @@ pub(super) enum Asks {
 #[derive(Debug)]
 struct Sent {
     at: Timestamp,
-    bytes: u64,
-    contents: Vec<Content>,
+    contents: Contents,
+    bytes: u32,
     asks: Asks,
     /// Asks for an acknowledgment and has not been acknowledged or lost.
     outstanding: bool,
@@ -151,19 +125,12 @@ impl Recovery {
     }
 
     /// A datagram leaves. Only one that asks for an acknowledgment can be lost (§2).
-    pub(super) fn on_sent(
-        &mut self,
-        now: Timestamp,
-        bytes: usize,
-        asks: Asks,
-        contents: Vec<Content>,
-    ) {
-        let bytes = bytes as u64;
+    pub(super) fn on_sent(&mut self, now: Timestamp, bytes: usize, asks: Asks, contents: Contents) {
         let eliciting = asks != Asks::No;
         if eliciting {
             self.outstanding += 1;
             self.last_eliciting = now;
-            self.congestion.on_sent(bytes);
+            self.congestion.on_sent(bytes as u64);
         } else if self.sent.is_empty() {
             self.first += 1;
             return;
@@ -172,7 +139,8 @@ impl Recovery {
             self.outstanding_soon += 1;
             self.last_soon = now;
         }
-        self.sent.push_back(Sent { at: now, bytes, contents, asks, outstanding: eliciting });
+        let bytes = bytes as u32;
+        self.sent.push_back(Sent { at: now, contents, bytes, asks, outstanding: eliciting });
     }
 
     /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
@@ -250,6 +218,9 @@ impl Recovery {
 
     fn probe_interval(&self, ack_delay: Duration) -> Duration {
         let undoubled = self.rtt.probe_timeout(ack_delay);
+        if self.probes_in_a_row == 0 {
+            return undoubled;
+        }
         let doubled = undoubled * (1 << self.probes_in_a_row.min(10));
         doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
     }
@@ -264,10 +235,8 @@ impl Recovery {
         let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
         let sent = self.sent.get_mut(index).filter(|sent| sent.outstanding)?;
         sent.outstanding = false;
-        let (at, bytes) = (sent.at, sent.bytes);
-        if !sent.contents.is_empty() {
-            outcome.acked.append(&mut sent.contents);
-        }
+        let (at, bytes) = (sent.at, u64::from(sent.bytes));
+        outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
         self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
         self.outstanding -= 1;
         self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
@@ -301,8 +270,8 @@ impl Recovery {
             self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
             self.outstanding -= 1;
             outcome.lost_datagrams += 1;
-            outcome.lost.append(&mut sent.contents);
-            self.congestion.on_lost(sent.bytes, sent.at, now);
+            outcome.lost.extend(std::mem::take(&mut sent.contents).as_slice());
+            self.congestion.on_lost(sent.bytes.into(), sent.at, now);
             self.loss.on_lost();
             span = Some((span.map_or(sent.at, |(from, _)| from), sent.at));
         }
@@ -328,7 +297,7 @@ mod tests {
         for (delay, sampled) in [(50, true), (51, false)] {
             let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
             let mut recovery = Recovery::new(1, sent);
-            recovery.on_sent(sent, 100, Asks::Soon, Vec::new());
+            recovery.on_sent(sent, 100, Asks::Soon, Contents::default());
             let mut outcome = Outcome::default();
             recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
             assert_eq!(outcome.rtt.is_some(), sampled);

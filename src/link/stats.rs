@@ -46,7 +46,7 @@ pub struct Stats {
     pub rtt_min: Option<Duration>,
     /// The smoothed round-trip time (RFC 9002 §5.3).
     pub rtt_smoothed: Option<Duration>,
-    /// The 99th percentile (nearest rank) of the last 256 round-trip times.
+    /// The 99th percentile (nearest rank) of the last 256 round-trip times, at a client.
     pub rtt_p99: Option<Duration>,
     /// Interarrival jitter (RFC 3550 §6.4.1), from the first pair of datagrams on.
     pub jitter: Option<Duration>,

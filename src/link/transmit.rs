@@ -1,6 +1,7 @@
 //! What a datagram carries: whatever is due, in the order of its urgency, as much as fits.
 
-use super::recovery::{Asks, Content};
+use super::contents::{Content, Contents};
+use super::recovery::Asks;
 use super::redundancy::MAX_COPIED;
 use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
 use crate::protocol::limits::MAX_DATAGRAM;
@@ -39,7 +40,7 @@ impl Link {
             return false;
         }
         let mut writer = DatagramWriter::after(buffer);
-        let mut contents = Vec::new();
+        let mut contents = Contents::default();
         if let Some(cookie) = self.path_response.take() {
             writer.push(&Frame::PathResponse(cookie));
         }
@@ -54,7 +55,7 @@ impl Link {
         let more_fits = more && self.can_send_messages_after(writer.len());
         // What has to wait for room waits for the acknowledgment (for this QUIC has IMMEDIATE_ACK,
         // draft-ietf-quic-ack-frequency §5).
-        let reliable = contents.iter().any(|content| matches!(content, Content::Reliable { .. }));
+        let reliable = contents.has_reliable();
         // So does who would have to wait soon, if the acknowledgment may take its time.
         let lazy = !writer.is_empty() && !reliable && !answer;
         let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
@@ -101,7 +102,7 @@ impl Link {
     fn write_messages(
         &mut self,
         writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
+        contents: &mut Contents,
         now: Timestamp,
     ) {
         let mut full = false;
@@ -110,14 +111,15 @@ impl Link {
                 full = true;
                 break;
             }
-            Content::add_reliable(contents, message.id);
+            contents.push_reliable(message.id);
         }
         self.reliable_sent(contents, now);
         while !full && let Some(batch) = self.outbox.next_once() {
             let count = writer.push_batch(batch);
             full = count < batch.len();
             if count > 0 {
-                contents.extend(self.outbox.once_sent(count).map(Content::Once));
+                let tag = self.outbox.once_sent(count);
+                tag.into_iter().for_each(|tag| contents.push(Content::Once(tag)));
             }
         }
     }
@@ -126,23 +128,23 @@ impl Link {
     fn write_unacknowledged(
         &mut self,
         writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
+        contents: &mut Contents,
         now: Timestamp,
     ) {
         for message in self.outbox.unacknowledged() {
             if !writer.push(&message.frame()) {
                 break;
             }
-            Content::add_reliable(contents, message.id);
+            contents.push_reliable(message.id);
         }
         self.reliable_sent(contents, now);
     }
 
     /// Messages leave because they have to.
-    fn reliable_sent(&mut self, contents: &[Content], now: Timestamp) {
-        for content in contents {
-            if let Content::Reliable { first, last } = *content {
-                let sent = self.outbox.reliable_sent(first..last + 1, now);
+    fn reliable_sent(&mut self, contents: &Contents, now: Timestamp) {
+        for content in contents.as_slice() {
+            if let Content::Reliable { first, count } = *content {
+                let sent = self.outbox.reliable_sent(first..first + u64::from(count), now);
                 self.redundancy.on_sent(sent.bytes, self.copies());
                 self.stats.retransmitted += sent.again as u64;
             }
@@ -153,9 +155,12 @@ impl Link {
     fn write_copies(
         &mut self,
         writer: &mut DatagramWriter<'_>,
-        contents: &mut Vec<Content>,
+        contents: &mut Contents,
         now: Timestamp,
     ) {
+        if self.copies() == 1 {
+            return;
+        }
         let pause = redundancy::spacing(&self.recovery.rtt, self.copies()) / 2;
         let mut copied = Vec::new();
         for (message, last_sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
@@ -172,7 +177,7 @@ impl Link {
             let copy = self.outbox.reliable_sent(id..id + 1, now);
             self.stats.redundant += 1;
             self.stats.redundant_bytes += copy.bytes as u64;
-            Content::add_reliable(contents, id);
+            contents.push_reliable(id);
         }
     }
 
@@ -183,6 +188,9 @@ impl Link {
 
     /// When a copy has to leave alone, if nothing leaves before.
     pub(super) fn copy_due(&self) -> Option<Timestamp> {
+        if self.copies() == 1 {
+            return None;
+        }
         let congestion = &self.recovery.congestion;
         self.outbox
             .wanting_copies(self.copies(), MAX_COPIED)

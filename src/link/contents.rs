@@ -1,0 +1,84 @@
+//! What a datagram carried, as its sender remembers it.
+
+/// Something that somebody wants to hear about again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Reliable messages with ids in a row.
+    Reliable {
+        /// The first of them.
+        first: u64,
+        /// How many.
+        count: u32,
+    },
+    /// A message sent once, by its sender's tag.
+    Once(u64),
+}
+
+/// All of it. Nearly always that is one thing, for which no memory is asked for.
+#[derive(Debug, Default)]
+pub(super) enum Contents {
+    #[default]
+    Nothing,
+    One(Content),
+    Many(Box<[Content]>),
+}
+
+impl Contents {
+    pub(super) fn as_slice(&self) -> &[Content] {
+        match self {
+            Self::Nothing => &[],
+            Self::One(content) => std::slice::from_ref(content),
+            Self::Many(contents) => contents,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    pub(super) fn has_reliable(&self) -> bool {
+        self.as_slice().iter().any(|content| matches!(content, Content::Reliable { .. }))
+    }
+
+    /// Adds a reliable message.
+    pub(super) fn push_reliable(&mut self, id: u64) {
+        match self.last_mut() {
+            Some(Content::Reliable { first, count }) if *first + u64::from(*count) == id => {
+                *count += 1
+            }
+            _ => self.push(Content::Reliable { first: id, count: 1 }),
+        }
+    }
+
+    pub(super) fn push(&mut self, content: Content) {
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::One(content),
+            Self::One(before) => Self::Many([before, content].into()),
+            Self::Many(before) => Self::Many(before.into_iter().chain([content]).collect()),
+        };
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Content> {
+        match self {
+            Self::Nothing => None,
+            Self::One(content) => Some(content),
+            Self::Many(contents) => contents.last_mut(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_in_a_row_are_one_thing() {
+        let mut contents = Contents::default();
+        assert!(contents.is_empty() && contents.as_slice().is_empty());
+        [7, 8, 9, 4, 5].into_iter().for_each(|id| contents.push_reliable(id));
+        assert!(contents.has_reliable());
+        contents.push(Content::Once(1));
+        let reliable = |first, count| Content::Reliable { first, count };
+        assert_eq!(contents.as_slice(), [reliable(7, 3), reliable(4, 2), Content::Once(1)]);
+    }
+}
