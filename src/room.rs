@@ -2,13 +2,14 @@
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
 use crate::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_REPLAY_BYTES};
-use crate::protocol::{
-    Batch, BatchWriter, LeaveReason, ServerMessage, encode_message, encode_message_into,
-};
+use crate::protocol::{Batch, LeaveReason, ServerMessage, encode_message, encode_message_into};
 use crate::registry::PeerId;
 use crate::time::WallTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+
+/// Messages for a newcomer that are put into one batch.
+const BRIEFING: usize = 32;
 
 /// Who is to get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,43 +72,18 @@ struct Member {
     /// The number its next line will have.
     next: u16,
     /// What newcomers were last told of it, and with which number: most come while few talk.
-    present: Option<(u16, Box<[u8]>)>,
+    present: Option<(u16, Batch)>,
 }
 
 impl Member {
     /// What newcomers are told of it.
-    fn present(&mut self, peer: PeerId) -> &[u8] {
+    fn present(&mut self, peer: PeerId) -> Option<Batch> {
         let (nickname, next) = (&self.nickname, self.next);
-        let known = self.present.take().filter(|(told, _)| *told == next);
-        let (_, message) = self.present.insert(known.unwrap_or_else(|| {
+        if self.present.as_ref().is_none_or(|(told, _)| *told != next) {
             let message = ServerMessage::Present { peer: peer.0, nickname, next };
-            (next, encode_message(&message).into())
-        }));
-        message
-    }
-}
-
-/// Messages for a newcomer, of whom there may be as many as there are members, in batches.
-#[derive(Debug)]
-struct Briefing<'r> {
-    to: PeerId,
-    messages: BatchWriter,
-    posts: &'r mut VecDeque<Post>,
-}
-
-impl Briefing<'_> {
-    fn push(&mut self, message: &[u8]) {
-        self.messages.push(message);
-        if self.messages.bytes() >= MAX_DATAGRAM {
-            self.post();
+            self.present = Batch::of(&encode_message(&message)).map(|message| (next, message));
         }
-    }
-
-    fn post(&mut self) {
-        let messages = std::mem::take(&mut self.messages);
-        let (to, kind) = (Recipients::One(self.to), Kind::Briefing);
-        let batch = messages.part(0..messages.len());
-        self.posts.extend(batch.map(|messages| Post { to, kind, messages }));
+        self.present.as_ref().map(|(_, message)| message.clone())
     }
 }
 
@@ -203,18 +179,22 @@ impl Room {
 
     /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
     pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
-        let mut briefing =
-            Briefing { to: peer, messages: BatchWriter::default(), posts: &mut self.posts };
-        for (other, member) in self.members.iter_mut().filter(|(other, _)| **other != peer) {
-            briefing.push(member.present(*other));
-        }
+        let others = self.members.iter_mut().filter(|(other, _)| **other != peer);
+        let mut messages: Vec<_> =
+            others.filter_map(|(other, member)| member.present(*other)).collect();
         for Line { id, from, text } in lines.iter().map(|line| &**line) {
-            briefing.push(&encode_message(&ServerMessage::History { id: id.0, from, text }));
+            let message = ServerMessage::History { id: id.0, from, text };
+            messages.extend(Batch::of(&encode_message(&message)));
         }
         if let Some(text) = &self.warning {
-            briefing.push(&encode_message(&ServerMessage::Notice { text }));
+            messages.extend(Batch::of(&encode_message(&ServerMessage::Notice { text })));
         }
-        briefing.post();
+        // There can be as many as members: few and full batches take less room in a queue.
+        let (to, kind) = (Recipients::One(peer), Kind::Briefing);
+        self.posts.extend(messages.chunks(BRIEFING).map(|messages| {
+            let messages = Batch::join(messages);
+            Post { to, kind, messages }
+        }));
     }
 
     /// The peer's next line will have this number (it came back under the same name).

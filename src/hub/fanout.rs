@@ -5,7 +5,7 @@
 //! share one batch of them. What is for one peer goes to its link at once, after all that came before it.
 
 use super::{Hub, Peer};
-use crate::protocol::{Batch, BatchWriter, ServerMessage, encode_message};
+use crate::protocol::{Batch, ServerMessage, encode_message};
 use crate::registry::PeerId;
 use crate::room::{Kind, Post, Recipients};
 
@@ -33,19 +33,26 @@ struct Group {
     first: u64,
     kind: Kind,
     to: Vec<Recipients>,
-    messages: BatchWriter,
+    /// Each in a batch of its own.
+    messages: Vec<Batch>,
+    /// All of them in one, when there are to be no more.
+    joined: Option<Batch>,
 }
 
 impl Group {
-    /// The batches of those for this peer, without the first `skip` posts.
-    fn meant_for(&self, id: PeerId, skip: usize) -> impl Iterator<Item = Batch> {
+    /// Hands over those for this peer, without the first `skip` posts.
+    fn give(&self, skip: usize, id: PeerId, mut take: impl FnMut(Batch)) {
         let mut from = skip;
-        let runs = self.to[skip..].split(move |to| *to == Recipients::AllBut(id));
-        runs.filter_map(move |run| {
+        for run in self.to[skip..].split(|to| *to == Recipients::AllBut(id)) {
             let range = from..from + run.len();
             from = range.end + 1;
-            self.messages.part(range)
-        })
+            match &self.joined {
+                Some(all) if run.len() == self.to.len() => take(all.clone()),
+                // Who keeps few of many for long is not to keep all of them.
+                Some(all) if run.len() > self.to.len() / 4 => take(all.part(range)),
+                _ => self.messages[range].iter().cloned().for_each(&mut take),
+            }
+        }
     }
 }
 
@@ -62,9 +69,7 @@ impl Fanout {
         for group in &self.groups {
             let skip = from.saturating_sub(group.first) as usize;
             if skip < group.to.len() {
-                for batch in group.meant_for(id, skip) {
-                    refused += peer.take(batch, group.kind);
-                }
+                group.give(skip, id, |batch| refused += peer.take(batch, group.kind));
             }
         }
         refused
@@ -72,8 +77,10 @@ impl Fanout {
 
     /// From now on all who are given something share it: for when most are given it.
     pub(super) fn seal(&mut self) {
-        if let Some(group) = self.groups.last_mut() {
-            group.messages.seal();
+        if let Some(group) = self.groups.last_mut()
+            && group.joined.is_none()
+        {
+            group.joined = Some(Batch::join(&group.messages));
         }
     }
 
@@ -90,25 +97,19 @@ impl Fanout {
         self.announced = false;
     }
 
-    fn push(&mut self, post: &Post) {
-        for message in post.messages.iter() {
-            let group = self.groups.last_mut().filter(|group| group.kind == post.kind);
-            let pushed = group.is_some_and(|group| {
-                let pushed = group.messages.push(message);
-                if pushed {
-                    group.to.push(post.to);
-                }
-                pushed
-            });
-            if !pushed {
-                self.seal();
-                let mut messages = BatchWriter::default();
-                messages.push(message);
-                let (first, kind, to) = (self.next, post.kind, vec![post.to]);
-                self.groups.push(Group { first, kind, to, messages });
-            }
-            self.next += 1;
-            self.bytes += message.len();
+    fn push(&mut self, post: Post) {
+        let open = self.groups.last().is_some_and(|it| it.kind == post.kind && it.joined.is_none());
+        if !open {
+            self.seal();
+            let (first, kind) = (self.next, post.kind);
+            let (to, messages) = (Vec::new(), Vec::new());
+            self.groups.push(Group { first, kind, to, messages, joined: None });
+        }
+        self.next += 1;
+        self.bytes += post.messages.bytes();
+        if let Some(group) = self.groups.last_mut() {
+            group.to.push(post.to);
+            group.messages.push(post.messages);
         }
     }
 
@@ -130,7 +131,7 @@ impl Hub {
                     peer.touch(*id, &mut self.dirty);
                 }
             }
-            self.fanout.push(&post);
+            self.fanout.push(post);
             if self.fanout.is_full() {
                 self.distribute();
             }

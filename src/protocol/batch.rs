@@ -1,14 +1,11 @@
 //! Messages on their way out: encoded once, and shared by all the queues they are in.
 
-use super::codec::{ONCE_OVERHEAD, read_once, write_once};
+use super::codec::{once_head, read_once};
 use super::limits::MAX_MESSAGE;
-use std::ops::{Range, Sub};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// A part of a batch that is smaller than one of so many shares is copied rather than shared.
-const KEPT_WHOLE: usize = 4;
-
-/// Messages in a row, at least one, each in the frame that carries it once ([`Frame::Once`](super::Frame::Once)) and
+/// Messages in a row, each in the frame that carries it once ([`Frame::Once`](super::Frame::Once)) and
 /// none too long for a datagram. A copy, or a part, shares the bytes.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -33,17 +30,38 @@ impl Batch {
         if message.len() > MAX_MESSAGE {
             return None;
         }
-        let mut frames = Vec::with_capacity(message.len() + ONCE_OVERHEAD);
-        write_once(message, &mut frames);
-        let (end, bytes) = (frames.len() as u32, message.len() as u32);
-        let to = Place { frames: end, messages: bytes, count: 1 };
-        Some(Self { frames: frames.into(), from: Place::default(), to })
+        let head = once_head(message.len());
+        let frames: Arc<[u8]> = head.as_slice().iter().chain(message).copied().collect();
+        let (frame_bytes, messages) = (frames.len() as u32, message.len() as u32);
+        let to = Place { frames: frame_bytes, messages, count: 1 };
+        Some(Self { frames, from: Place::default(), to })
     }
 
-    /// How many messages. (There is no empty batch.)
-    #[allow(clippy::len_without_is_empty)]
+    /// The messages of all these batches, in one.
+    pub fn join(batches: &[Self]) -> Self {
+        if let [only] = batches {
+            return only.clone();
+        }
+        let mut to = Place::default();
+        batches.iter().for_each(|batch| to.advance(batch));
+        let mut frames: Arc<[u8]> = std::iter::repeat_n(0, to.frames as usize).collect();
+        let mut rest = Arc::get_mut(&mut frames).unwrap_or_default();
+        for batch in batches {
+            if let Some(place) = rest.split_off_mut(..batch.frames().len()) {
+                place.copy_from_slice(batch.frames());
+            }
+        }
+        Self { frames, from: Place::default(), to }
+    }
+
+    /// How many messages.
     pub fn len(&self) -> usize {
         (self.to.count - self.from.count) as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Bytes of the messages.
@@ -66,7 +84,7 @@ impl Batch {
         })
     }
 
-    /// Takes off the first `count` messages, which must leave some.
+    /// Takes off the first messages, `count` of them if there are so many.
     pub fn split_to(&mut self, count: usize) -> Self {
         let mut at = self.from;
         let mut rest = self.frames();
@@ -81,82 +99,22 @@ impl Batch {
         self.from = at;
         first
     }
-}
 
-/// Gathers messages for batches.
-#[derive(Debug, Default)]
-pub struct BatchWriter {
-    frames: Vec<u8>,
-    /// Where each message begins.
-    places: Vec<Place>,
-    end: Place,
-    /// All of it, for nothing comes after it.
-    sealed: Option<Arc<[u8]>>,
-}
-
-impl BatchWriter {
-    /// Adds a message. False if no datagram can carry it, or there are to be no more.
-    pub fn push(&mut self, message: &[u8]) -> bool {
-        if message.len() > MAX_MESSAGE || self.sealed.is_some() {
-            return false;
+    /// Some of the messages.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let mut rest = self.clone();
+        if range.start > 0 {
+            rest.split_to(range.start);
         }
-        write_once(message, &mut self.frames);
-        self.places.push(self.end);
-        self.end.frames = self.frames.len() as u32;
-        self.end.messages += message.len() as u32;
-        self.end.count += 1;
-        true
-    }
-
-    /// How many messages there are.
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    /// Bytes of the messages.
-    pub fn bytes(&self) -> usize {
-        self.end.messages as usize
-    }
-
-    /// No more messages will be added: from now on batches share their bytes.
-    pub fn seal(&mut self) {
-        if self.sealed.is_none() {
-            self.sealed = Some(self.frames.as_slice().into());
-        }
-    }
-
-    /// Some of the messages, none if there are none in this range.
-    pub fn part(&self, range: Range<usize>) -> Option<Batch> {
-        let from = *self.places.get(range.start)?;
-        let to = *self.places.get(range.end).unwrap_or(&self.end);
-        if range.is_empty() {
-            return None;
-        }
-        let bytes = from.frames as usize..to.frames as usize;
-        // Little of much is copied as well: who keeps it for long is not to keep all of it.
-        if let Some(all) = self.sealed.as_ref().filter(|all| bytes.len() >= all.len() / KEPT_WHOLE)
-        {
-            return Some(Batch { frames: all.clone(), from, to });
-        }
-        let frames = self.frames[bytes].into();
-        Some(Batch { frames, from: Place::default(), to: to - from })
+        if range.len() < rest.len() { rest.split_to(range.len()) } else { rest }
     }
 }
 
-impl Sub for Place {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self {
-            frames: self.frames - other.frames,
-            messages: self.messages - other.messages,
-            count: self.count - other.count,
-        }
+impl Place {
+    fn advance(&mut self, batch: &Batch) {
+        self.frames += batch.to.frames - batch.from.frames;
+        self.messages += batch.to.messages - batch.from.messages;
+        self.count += batch.to.count - batch.from.count;
     }
 }
 
@@ -183,32 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn any_part_can_be_taken_and_cut_before_and_after_the_seal() {
-        let mut writer = BatchWriter::default();
-        assert!(messages().iter().all(|message| writer.push(message)));
-        for sealed in [false, true] {
-            if sealed {
-                writer.seal();
-                assert!(!writer.push(b"one more"));
-            }
-            for (from, to) in (0..7).flat_map(|from| (from..=7).map(move |to| (from, to))) {
-                let Some(batch) = writer.part(from..to) else {
-                    assert_eq!(from, to);
-                    continue;
-                };
-                let expected = &messages()[from..to];
-                assert!(batch.iter().eq(expected));
-                for cut in 1..batch.len() {
-                    let (mut rest, whole) = (batch.clone(), batch.frames().to_vec());
-                    let first = rest.split_to(cut);
-                    assert!(first.iter().eq(&expected[..cut]) && rest.iter().eq(&expected[cut..]));
-                    assert_eq!([first.frames(), rest.frames()].concat(), whole);
-                    assert_eq!((first.len(), first.len() + rest.len()), (cut, batch.len()));
-                    assert_eq!(first.bytes() + rest.bytes(), expected.concat().len());
-                }
-                assert_eq!(batch.bytes(), expected.concat().len());
+    fn any_part_can_be_taken_and_joined_again() {
+        let single: Vec<_> = messages().iter().map(|message| Batch::of(message).unwrap()).collect();
+        let all = Batch::join(&single);
+        assert!(Batch::join(&[]).is_empty());
+        for (from, to) in (0..=7).flat_map(|from| (from..=7).map(move |to| (from, to))) {
+            let (batch, expected) = (all.part(from..to), &messages()[from..to]);
+            assert!(batch.iter().eq(expected));
+            assert_eq!((batch.len(), batch.bytes()), (to - from, expected.concat().len()));
+            assert_eq!(batch.frames(), Batch::join(&single[from..to]).frames());
+            for cut in 0..=batch.len() {
+                let mut rest = batch.clone();
+                let first = rest.split_to(cut);
+                assert!(first.iter().eq(&expected[..cut]) && rest.iter().eq(&expected[cut..]));
+                assert_eq!(Batch::join(&[first, rest]).frames(), batch.frames());
             }
         }
-        assert!(writer.part(7..8).is_none());
     }
 }

@@ -20,8 +20,6 @@ const USUAL_MESSAGE: usize = 128;
 const ONCE: u8 = 2;
 const UNORDERED: u8 = 3;
 const ORDERED: u8 = 4;
-/// What a frame adds at most to a message it carries once: its number and a length.
-pub(super) const ONCE_OVERHEAD: usize = 1 + 3;
 /// From this number on, bincode's varint is this byte and two more.
 const LONG: u8 = 251;
 const CHECKSUM: std::ops::Range<usize> = 4..8;
@@ -235,7 +233,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// What stands before a message in its frame: what bincode would write, which a test holds. Nearly all frames that
 /// a server sends are messages, and most of the work of writing them is to look at each of their fields.
-struct MessageHead {
+pub(super) struct MessageHead {
     bytes: [u8; 7],
     used: usize,
 }
@@ -258,15 +256,14 @@ impl MessageHead {
         head
     }
 
-    fn write(&self, message: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.bytes[..self.used]);
-        out.extend_from_slice(message);
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.used]
     }
 }
 
-/// Appends the frame that carries a message once.
-pub(super) fn write_once(message: &[u8], out: &mut Vec<u8>) {
-    MessageHead::new(ONCE, None, message.len()).write(message, out);
+/// What stands before a message of so many bytes in the frame that carries it once.
+pub(super) fn once_head(length: usize) -> MessageHead {
+    MessageHead::new(ONCE, None, length)
 }
 
 /// The message in the first of such frames, and what is behind it.
@@ -335,7 +332,8 @@ impl<'b> DatagramWriter<'b> {
         let head = MessageHead::new(tag, id, message.len());
         let fits = self.len() + head.used + message.len() <= MAX_DATAGRAM;
         if fits {
-            head.write(message, self.buffer);
+            self.buffer.extend_from_slice(head.as_slice());
+            self.buffer.extend_from_slice(message);
         }
         fits
     }

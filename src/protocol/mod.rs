@@ -22,7 +22,7 @@ mod stream;
 mod text;
 mod trace;
 
-pub use batch::{Batch, BatchWriter};
+pub use batch::Batch;
 pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Head, Invariant, decode_message, encode_message,
     encode_message_into,
