@@ -360,3 +360,6 @@ impl Outbox {
 fn cost(batch: &Batch) -> usize {
     batch.bytes() + batch.len() * OVERHEAD
 }
+
+#[cfg(test)]
+mod tests;

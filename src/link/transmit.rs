@@ -115,8 +115,9 @@ impl Link {
         }
         self.reliable_sent(contents, now);
         while !full && let Some(batch) = self.outbox.next_once() {
-            let count = writer.push_batch(batch);
-            full = count < batch.len();
+            let fitting = writer.push_frames(batch.frames());
+            let count = fitting.err().unwrap_or(batch.len());
+            full = fitting.is_err();
             if count > 0 {
                 let tag = self.outbox.once_sent(count);
                 tag.into_iter().for_each(|tag| contents.push(Content::Once(tag)));

@@ -5,7 +5,6 @@
 //! claimed length), and what it decoded must encode to the very same bytes, so there is exactly
 //! one way to write a datagram.
 
-use super::batch::Batch;
 use super::frame::Frame;
 use super::header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 use super::limits::MAX_DATAGRAM;
@@ -308,24 +307,24 @@ impl<'b> DatagramWriter<'b> {
         }
     }
 
-    /// Adds as many messages of a batch as fit, in the frames they are in; says how many.
-    pub fn push_batch(&mut self, batch: &Batch) -> usize {
+    /// Adds frames that carry messages once, as they are, or as many of them as fit.
+    ///
+    /// # Errors
+    /// How many did fit, when that was not all.
+    pub fn push_frames(&mut self, frames: &[u8]) -> Result<(), usize> {
         let room = MAX_DATAGRAM - self.len();
-        let (frames, mut count) = (batch.frames(), batch.len());
-        let mut rest = frames;
-        if frames.len() > room {
-            count = 0;
-            while let Some((_, after)) = read_once(rest)
-                && frames.len() - after.len() <= room
-            {
-                rest = after;
-                count += 1;
-            }
-        } else {
-            rest = &[];
+        if frames.len() <= room {
+            self.buffer.extend_from_slice(frames);
+            return Ok(());
+        }
+        let (mut rest, mut count) = (frames, 0);
+        while let Some((_, after)) = read_once(rest)
+            && frames.len() - after.len() <= room
+        {
+            (rest, count) = (after, count + 1);
         }
         self.buffer.extend_from_slice(&frames[..frames.len() - rest.len()]);
-        count
+        Err(count)
     }
 
     fn push_message(&mut self, tag: u8, id: Option<u16>, message: &[u8]) -> bool {
