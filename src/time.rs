@@ -7,36 +7,48 @@
 
 use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 use std::{fmt, str::FromStr};
 
-/// Microseconds since the driver's own epoch, monotonic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
+/// Microseconds since the driver's own epoch, monotonic. The last one there is cannot be told from the
+/// one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(
+    /// One more than the microseconds: an `Option` of a moment is then no larger than a moment, and a server
+    /// has many of them for each peer.
+    NonZeroU64,
+);
 
 impl Timestamp {
     /// The driver's epoch.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// A moment `micros` microseconds after the epoch.
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros)
+        Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the epoch.
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The low 32 bits of the microseconds, as the header carries them (they wrap after 71 min).
     pub const fn low_bits(self) -> u32 {
-        self.0 as u32
+        self.as_micros() as u32
     }
 
     /// Time since `earlier`, or zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -52,7 +64,7 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_sub(micros(rhs)))
+        Self::from_micros(self.as_micros().saturating_sub(micros(rhs)))
     }
 }
 
@@ -142,7 +154,7 @@ pub struct Now {
 
 /// A duration in whole microseconds, saturating after 584,000 years.
 pub fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
 }
 
 #[cfg(test)]

@@ -41,6 +41,12 @@ impl Written for u16 {
     }
 }
 
+impl Written for u32 {
+    fn written(self) -> u64 {
+        self.into()
+    }
+}
+
 impl Written for u64 {
     fn written(self) -> u64 {
         self

@@ -190,22 +190,20 @@ impl Hub {
         let nonce = join.nonce;
         let allowance = Allowance::new(self.config.limit, now.mono);
         // A peer that takes over may still stand in the queue; then it stands there twice.
-        self.peers.insert(
-            id,
-            Peer {
-                link,
-                stream,
-                path,
-                timer: Timer::default(),
-                delivery,
-                nonce,
-                taken: self.fanout.next(),
-                allowance,
-                closing: None,
-                too_slow: false,
-                dirty: false,
-            },
-        );
+        let peer = Peer {
+            link,
+            stream,
+            path,
+            timer: Timer::default(),
+            delivery,
+            nonce,
+            taken: self.fanout.next(),
+            allowance,
+            closing: None,
+            too_slow: false,
+            dirty: false,
+        };
+        self.peers.insert(id, Box::new(peer));
         self.touch(id);
     }
 

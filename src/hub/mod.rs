@@ -185,7 +185,8 @@ pub struct Hub {
     registry: Registry,
     room: Room,
     fanout: Fanout,
-    peers: BTreeMap<PeerId, Peer>,
+    /// Boxed, so that the nodes of this tree are few and soon at hand.
+    peers: BTreeMap<PeerId, Box<Peer>>,
     sessions: HashMap<u64, PeerId>,
     nonces: Nonces,
     /// Peers whose link may have something to send.

@@ -34,18 +34,21 @@ pub(super) enum Arrival {
 
 /// The state of one direction of reception.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Arrivals {
-    largest: Option<u64>,
-    first: u64,
-    unique: u64,
-    largest_at: Timestamp,
     /// Bit `sequence % REPLAY_WINDOW`; valid for the window that ends at `largest`.
     seen: [u64; WORDS],
+    first: u64,
+    unique: u64,
+    largest: Option<u64>,
+    /// Bit i says whether `largest - 1 - i` has arrived.
+    bitmap: u64,
+    largest_at: Timestamp,
     /// Datagrams that ask for an acknowledgment since the last one left, and their bytes.
-    unacknowledged: u64,
-    unacknowledged_bytes: u64,
+    unacknowledged: u32,
+    unacknowledged_bytes: u32,
     /// Of these, those that want it soon.
-    unacknowledged_soon: u64,
+    unacknowledged_soon: u32,
     /// When the last acknowledgment left.
     acknowledged_at: Option<Timestamp>,
     due: Option<Timestamp>,
@@ -70,6 +73,9 @@ impl Arrivals {
             if sequence - largest > REPLAY_WINDOW {
                 self.seen = [0; WORDS];
             }
+            let step = u32::try_from(sequence - largest).unwrap_or(u32::MAX);
+            let newest = 1_u64.checked_shl(step - 1).unwrap_or(0);
+            self.bitmap = self.bitmap.checked_shl(step).unwrap_or(0) | newest;
             self.largest = Some(sequence);
             self.accept(sequence, now);
             return Arrival::New { early: sequence != largest + 1, late: false };
@@ -81,6 +87,7 @@ impl Arrivals {
             return Arrival::Duplicate;
         }
         self.first = self.first.min(sequence);
+        self.bitmap |= 1_u64.checked_shl((largest - sequence - 1) as u32).unwrap_or(0);
         self.set(sequence, true);
         self.unique += 1;
         Arrival::New { early: false, late: true }
@@ -96,8 +103,8 @@ impl Arrivals {
     /// where nothing depends on it (RFC 9000 §13.2.2 leaves this to the receiver).
     pub(super) fn elicit(&mut self, urgency: Urgency, bytes: usize, now: Timestamp) {
         self.unacknowledged += 1;
-        self.unacknowledged_bytes += bytes as u64;
-        self.unacknowledged_soon += u64::from(urgency == Urgency::Soon);
+        self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_add(bytes as u32);
+        self.unacknowledged_soon += u32::from(urgency == Urgency::Soon);
         let many = self.unacknowledged >= ACK_DATAGRAMS || self.unacknowledged_bytes >= ACK_BYTES;
         let due = match urgency {
             _ if many => now,
@@ -121,28 +128,17 @@ impl Arrivals {
     /// The header fields: acknowledgment, bitmap, delay. They leave now, so nothing is due.
     pub(super) fn acknowledge(&mut self, now: Timestamp) -> Option<(u32, u64, Duration)> {
         let largest = self.largest?;
-        let bitmap = self.before(largest);
         let delay = now.since(self.largest_at);
         self.due = None;
         (self.unacknowledged, self.unacknowledged_bytes) = (0, 0);
         self.unacknowledged_soon = 0;
         self.acknowledged_at = Some(now);
-        Some((largest as u32, bitmap, delay))
+        Some((largest as u32, self.bitmap, delay))
     }
 
     /// Datagrams that were sent to this end, as far as their numbers tell, and did not arrive.
     pub(super) fn missing(&self) -> u64 {
         self.largest.map_or(0, |largest| (largest - self.first + 1).saturating_sub(self.unique))
-    }
-
-    /// Bit i says whether `sequence - 1 - i` has arrived.
-    fn before(&self, sequence: u64) -> u64 {
-        // The 64 numbers lie in two words, and the newest of them has to come first.
-        let end = sequence % REPLAY_WINDOW;
-        let (word, bits) = ((end / 64) as usize, end % 64);
-        let newer = self.seen[word].checked_shl(64 - bits as u32).unwrap_or(0);
-        let older = self.seen[(word + WORDS - 1) % WORDS] >> bits;
-        (newer | older).reverse_bits()
     }
 
     fn accept(&mut self, sequence: u64, now: Timestamp) {

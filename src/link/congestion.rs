@@ -18,14 +18,15 @@ const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
 /// The controller. Sizes are bytes of UDP payload.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Congestion {
-    window: u64,
-    threshold: u64,
-    in_flight: u64,
-    recovery_start: Option<Timestamp>,
+    epoch: Option<Epoch>,
     /// The window before the last decrease, bytes.
     w_max: f64,
-    epoch: Option<Epoch>,
+    recovery_start: Option<Timestamp>,
+    threshold: u64,
+    window: u64,
+    in_flight: u64,
 }
 
 /// Growth since the last decrease.
@@ -43,12 +44,12 @@ struct Epoch {
 impl Default for Congestion {
     fn default() -> Self {
         Self {
-            window: INITIAL_WINDOW,
-            threshold: u64::MAX,
-            in_flight: 0,
-            recovery_start: None,
-            w_max: 0.0,
             epoch: None,
+            w_max: 0.0,
+            recovery_start: None,
+            threshold: u64::MAX,
+            window: INITIAL_WINDOW,
+            in_flight: 0,
         }
     }
 }

@@ -20,7 +20,9 @@ pub(super) enum Contents {
     #[default]
     Nothing,
     One(Content),
-    Many(Box<[Content]>),
+    /// Behind two pointers: so all of this has the size of one thing.
+    #[allow(clippy::box_collection)]
+    Many(Box<Vec<Content>>),
 }
 
 impl Contents {
@@ -51,11 +53,11 @@ impl Contents {
     }
 
     pub(super) fn push(&mut self, content: Content) {
-        *self = match std::mem::take(self) {
-            Self::Nothing => Self::One(content),
-            Self::One(before) => Self::Many([before, content].into()),
-            Self::Many(before) => Self::Many(before.into_iter().chain([content]).collect()),
-        };
+        match self {
+            Self::Nothing => *self = Self::One(content),
+            Self::One(before) => *self = Self::Many(Box::new(vec![*before, content])),
+            Self::Many(contents) => contents.push(content),
+        }
     }
 
     fn last_mut(&mut self) -> Option<&mut Content> {

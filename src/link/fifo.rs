@@ -12,75 +12,88 @@ const SPARE: usize = 2;
 /// First in, first out; any element can be looked at by its place.
 #[derive(Debug)]
 pub(super) struct Fifo<T> {
-    /// Full ones, one that is not, and empty ones.
+    /// Most queues have one element for a moment, and no memory is asked for or looked at elsewhere for that.
+    first: Option<T>,
+    /// Those after it: full pieces, one that is not, and empty ones.
     pieces: VecDeque<Vec<Option<T>>>,
     /// How many were taken out of the first piece.
     taken: usize,
-    len: usize,
+    /// Elements in the pieces.
+    later: usize,
 }
 
 impl<T> Default for Fifo<T> {
     fn default() -> Self {
-        Self { pieces: VecDeque::new(), taken: 0, len: 0 }
+        Self { first: None, pieces: VecDeque::new(), taken: 0, later: 0 }
     }
 }
 
 impl<T> Fifo<T> {
     pub(super) fn len(&self) -> usize {
-        self.len
+        usize::from(self.first.is_some()) + self.later
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.first.is_none()
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&T> {
-        if place >= self.len {
-            return None; // known without a look at the pieces, which are elsewhere in memory
+        if place == 0 {
+            return self.first.as_ref();
         }
-        let at = self.taken + place;
+        let at = self.taken + place - 1;
         self.pieces.get(at / PIECE)?.get(at % PIECE)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
-        let at = self.taken + place;
+        if place == 0 {
+            return self.first.as_mut();
+        }
+        let at = self.taken + place - 1;
         self.pieces.get_mut(at / PIECE)?.get_mut(at % PIECE)?.as_mut()
     }
 
     pub(super) fn front(&self) -> Option<&T> {
-        self.get(0)
+        self.first.as_ref()
     }
 
     pub(super) fn front_mut(&mut self) -> Option<&mut T> {
-        self.get_mut(0)
+        self.first.as_mut()
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        (0..self.len).filter_map(|place| self.get(place))
+        (0..self.len()).filter_map(|place| self.get(place))
     }
 
     pub(super) fn push_back(&mut self, element: T) {
-        let at = (self.taken + self.len) / PIECE;
+        if self.first.is_none() {
+            self.first = Some(element);
+            return;
+        }
+        let at = (self.taken + self.later) / PIECE;
         if at == self.pieces.len() {
             self.pieces.push_back(Vec::with_capacity(PIECE));
         }
         if let Some(piece) = self.pieces.get_mut(at) {
             piece.push(Some(element));
-            self.len += 1;
+            self.later += 1;
         }
     }
 
     /// The elements at these places.
     pub(super) fn range_mut(&mut self, places: Range<usize>) -> impl Iterator<Item = &mut T> {
-        let at = self.taken + places.start;
+        let first = self.first.as_mut().filter(|_| places.contains(&0));
+        let (from, to) = (places.start.saturating_sub(1), places.end.saturating_sub(1));
+        let at = self.taken + from;
         let pieces = self.pieces.range_mut((at / PIECE).min(self.pieces.len())..);
-        pieces.flatten().skip(at % PIECE).take(places.len()).filter_map(Option::as_mut)
+        let later = pieces.flatten().skip(at % PIECE).take(to.saturating_sub(from));
+        first.into_iter().chain(later.filter_map(Option::as_mut))
     }
 
     /// Puts an element before the one at this place. There are seldom many behind it.
     pub(super) fn insert(&mut self, place: usize, mut element: T) {
-        for later in place..self.len {
-            if let Some(there) = self.get_mut(later) {
+        for behind in place..self.len() {
+            if let Some(there) = self.get_mut(behind) {
                 std::mem::swap(there, &mut element);
             }
         }
@@ -89,7 +102,7 @@ impl<T> Fifo<T> {
 
     /// The place of the first element that does not fulfil this; all before it have to.
     pub(super) fn partition_point(&self, mut fulfils: impl FnMut(&T) -> bool) -> usize {
-        let (mut from, mut to) = (0, self.len);
+        let (mut from, mut to) = (0, self.len());
         while from < to {
             let middle = from.midpoint(to);
             match self.get(middle) {
@@ -101,10 +114,15 @@ impl<T> Fifo<T> {
     }
 
     pub(super) fn pop_front(&mut self) -> Option<T> {
+        let next = if self.later > 0 { self.pop_later() } else { None };
+        std::mem::replace(&mut self.first, next)
+    }
+
+    fn pop_later(&mut self) -> Option<T> {
         let piece = self.pieces.front_mut()?;
         let element = piece.get_mut(self.taken)?.take()?;
-        (self.taken, self.len) = (self.taken + 1, self.len - 1);
-        if self.len == 0 || self.taken == PIECE {
+        (self.taken, self.later) = (self.taken + 1, self.later - 1);
+        if self.later == 0 || self.taken == PIECE {
             piece.clear();
             self.taken = 0;
             self.pieces.rotate_left(1);
@@ -121,7 +139,7 @@ impl<T> Fifo<T> {
 
     /// Pieces with elements.
     fn used(&self) -> usize {
-        (self.taken + self.len).div_ceil(PIECE)
+        (self.taken + self.later).div_ceil(PIECE)
     }
 }
 

@@ -84,32 +84,33 @@ pub(super) struct Departure {
 
 /// The queues of one direction.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Outbox {
+    sent: Fifo<Outgoing>,
     /// The id of the first message in `sent`: all before are acknowledged.
     first: u64,
-    sent: Fifo<Outgoing>,
     /// The first id never sent.
     unsent: u64,
-    /// What has it, and what comes after.
-    waiting: Fifo<Waiting>,
-    lost: BTreeSet<u64>,
     /// The largest id the other end is ready for.
     limit: u64,
-    once: Fifo<Once>,
+    lost: BTreeSet<u64>,
     bytes: usize,
+    /// What has the id `unsent`, and what comes after.
+    waiting: Fifo<Waiting>,
+    once: Fifo<Once>,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
         Self {
-            first: 0,
             sent: Fifo::default(),
+            first: 0,
             unsent: 0,
-            waiting: Fifo::default(),
-            lost: BTreeSet::new(),
             limit: MESSAGE_WINDOW - 1,
-            once: Fifo::default(),
+            lost: BTreeSet::new(),
             bytes: 0,
+            waiting: Fifo::default(),
+            once: Fifo::default(),
         }
     }
 }

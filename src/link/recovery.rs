@@ -38,7 +38,7 @@ pub(super) enum Asks {
 struct Sent {
     at: Timestamp,
     contents: Contents,
-    bytes: u32,
+    bytes: u16,
     asks: Asks,
     /// Asks for an acknowledgment and has not been acknowledged or lost.
     outstanding: bool,
@@ -55,42 +55,43 @@ pub(super) struct Outcome {
 
 /// The sending half of the sequence number.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Recovery {
+    largest_acked: Option<u64>,
+    /// When something was acknowledged last.
+    progress: Timestamp,
+    pub(super) congestion: Congestion,
+    pub(super) loss: Loss,
+    probes_in_a_row: u32,
+    outstanding: u32,
+    /// Of these, those that ask for it soon.
+    outstanding_soon: u32,
+    /// When the last one left that asks for it soon.
+    last_soon: Timestamp,
+    last_eliciting: Timestamp,
+    loss_time: Option<Timestamp>,
     /// The sequence number of `sent[0]`; those before are settled.
     first: u64,
     sent: Fifo<Sent>,
-    outstanding: usize,
-    /// Of these, those that ask for it soon.
-    outstanding_soon: usize,
-    largest_acked: Option<u64>,
-    last_eliciting: Timestamp,
-    /// When the last one left that asks for it soon.
-    last_soon: Timestamp,
-    loss_time: Option<Timestamp>,
-    probes_in_a_row: u32,
-    /// When something was acknowledged last.
-    progress: Timestamp,
     pub(super) rtt: Rtt,
-    pub(super) congestion: Congestion,
-    pub(super) loss: Loss,
 }
 
 impl Recovery {
     pub(super) fn new(first: u32, now: Timestamp) -> Self {
         Self {
-            first: u64::from(first),
-            sent: Fifo::default(),
-            outstanding: 0,
-            outstanding_soon: 0,
             largest_acked: None,
-            last_eliciting: now,
-            last_soon: now,
-            loss_time: None,
-            probes_in_a_row: 0,
             progress: now,
-            rtt: Rtt::default(),
             congestion: Congestion::default(),
             loss: Loss::default(),
+            probes_in_a_row: 0,
+            outstanding: 0,
+            outstanding_soon: 0,
+            last_soon: now,
+            last_eliciting: now,
+            loss_time: None,
+            first: u64::from(first),
+            sent: Fifo::default(),
+            rtt: Rtt::default(),
         }
     }
 
@@ -139,7 +140,7 @@ impl Recovery {
             self.outstanding_soon += 1;
             self.last_soon = now;
         }
-        let bytes = bytes as u32;
+        let bytes = bytes as u16;
         self.sent.push_back(Sent { at: now, contents, bytes, asks, outstanding: eliciting });
     }
 
@@ -237,7 +238,7 @@ impl Recovery {
         sent.outstanding = false;
         let (at, bytes) = (sent.at, u64::from(sent.bytes));
         outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
-        self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
+        self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
         self.outstanding -= 1;
         self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
         self.loss.on_acked();
@@ -267,7 +268,7 @@ impl Recovery {
                 continue;
             }
             sent.outstanding = false;
-            self.outstanding_soon -= usize::from(sent.asks == Asks::Soon);
+            self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
             self.outstanding -= 1;
             outcome.lost_datagrams += 1;
             outcome.lost.extend(std::mem::take(&mut sent.contents).as_slice());

@@ -9,6 +9,7 @@ const SAMPLES: usize = 256;
 
 /// Counters of one link since it was made. "Sent" is this end's direction, "received" the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Stats {
     /// Datagrams sent.
     pub sent: u64,

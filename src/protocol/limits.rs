@@ -47,9 +47,9 @@ pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 /// The same where nothing waits for it: all that came was sent once.
 pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
 /// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
-pub const ACK_DATAGRAMS: u64 = 32;
+pub const ACK_DATAGRAMS: u32 = 32;
 /// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
-pub const ACK_BYTES: u64 = 9_600;
+pub const ACK_BYTES: u32 = 9_600;
 /// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 /// A reliable message unacknowledged for this long ends the session.
