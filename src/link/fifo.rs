@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Elements of one piece.
-const PIECE: usize = 4;
+/// Bytes of one piece, about.
+const PIECE_LEN: usize = 256;
 /// Empty pieces that are kept for what comes next, until `tidy`.
 const SPARE: usize = 2;
 
@@ -29,6 +29,9 @@ impl<T> Default for Fifo<T> {
 }
 
 impl<T> Fifo<T> {
+    /// Elements of one piece.
+    const PIECE: usize = PIECE_LEN.div_ceil(size_of::<Option<T>>());
+
     pub(super) fn len(&self) -> usize {
         usize::from(self.first.is_some()) + self.later
     }
@@ -42,7 +45,7 @@ impl<T> Fifo<T> {
             return self.first.as_ref();
         }
         let at = self.taken + place - 1;
-        self.pieces.get(at / PIECE)?.get(at % PIECE)?.as_ref()
+        self.pieces.get(at / Self::PIECE)?.get(at % Self::PIECE)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
@@ -50,7 +53,7 @@ impl<T> Fifo<T> {
             return self.first.as_mut();
         }
         let at = self.taken + place - 1;
-        self.pieces.get_mut(at / PIECE)?.get_mut(at % PIECE)?.as_mut()
+        self.pieces.get_mut(at / Self::PIECE)?.get_mut(at % Self::PIECE)?.as_mut()
     }
 
     pub(super) fn front(&self) -> Option<&T> {
@@ -70,9 +73,9 @@ impl<T> Fifo<T> {
             self.first = Some(element);
             return;
         }
-        let at = (self.taken + self.later) / PIECE;
+        let at = (self.taken + self.later) / Self::PIECE;
         if at == self.pieces.len() {
-            self.pieces.push_back(Vec::with_capacity(PIECE));
+            self.pieces.push_back(Vec::with_capacity(Self::PIECE));
         }
         if let Some(piece) = self.pieces.get_mut(at) {
             piece.push(Some(element));
@@ -85,8 +88,8 @@ impl<T> Fifo<T> {
         let first = self.first.as_mut().filter(|_| places.contains(&0));
         let (from, to) = (places.start.saturating_sub(1), places.end.saturating_sub(1));
         let at = self.taken + from;
-        let pieces = self.pieces.range_mut((at / PIECE).min(self.pieces.len())..);
-        let later = pieces.flatten().skip(at % PIECE).take(to.saturating_sub(from));
+        let pieces = self.pieces.range_mut((at / Self::PIECE).min(self.pieces.len())..);
+        let later = pieces.flatten().skip(at % Self::PIECE).take(to.saturating_sub(from));
         first.into_iter().chain(later.filter_map(Option::as_mut))
     }
 
@@ -122,7 +125,7 @@ impl<T> Fifo<T> {
         let piece = self.pieces.front_mut()?;
         let element = piece.get_mut(self.taken)?.take()?;
         (self.taken, self.later) = (self.taken + 1, self.later - 1);
-        if self.later == 0 || self.taken == PIECE {
+        if self.later == 0 || self.taken == Self::PIECE {
             piece.clear();
             self.taken = 0;
             self.pieces.rotate_left(1);
@@ -139,7 +142,7 @@ impl<T> Fifo<T> {
 
     /// Pieces with elements.
     fn used(&self) -> usize {
-        (self.taken + self.later).div_ceil(PIECE)
+        (self.taken + self.later).div_ceil(Self::PIECE)
     }
 }
 

@@ -312,16 +312,18 @@ impl Link {
         // Nobody waits for long without probing.
         let probing = self.recovery.probes_in_a_row() > 0 && !self.failed;
         let waiting_since = if probing { self.waiting_since() } else { None };
-        [
-            (self.arrivals.due(), Timer::AckDelay),
-            (self.copy_due(), Timer::Redundancy),
-            (self.recovery.timeout(), Timer::LossDetection),
-            (self.heartbeat_due(), Timer::Heartbeat),
-            (waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp),
-        ]
-        .iter()
-        .filter_map(|(at, timer)| Some(((*at)?, *timer)))
-        .min_by_key(|(at, _)| *at)
+        let mut first = None;
+        let mut consider = |at: Option<Timestamp>, timer| {
+            if let Some(at) = at.filter(|at| first.is_none_or(|(first, _)| *at < first)) {
+                first = Some((at, timer));
+            }
+        };
+        consider(self.arrivals.due(), Timer::AckDelay);
+        consider(self.copy_due(), Timer::Redundancy);
+        consider(self.recovery.timeout(), Timer::LossDetection);
+        consider(self.heartbeat_due(), Timer::Heartbeat);
+        consider(waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp);
+        first
     }
 
     /// Whether a message went unacknowledged for so long that the session is over.

@@ -190,15 +190,15 @@ impl Recovery {
 
     /// When something has to be done if no acknowledgment comes first.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        self.loss_time.or_else(|| {
-            if self.outstanding_soon > 0 {
-                Some(self.last_soon + self.probe_interval(MAX_ACK_DELAY))
-            } else if self.outstanding > 0 {
-                Some(self.last_eliciting + self.probe_interval(LAZY_ACK_DELAY))
-            } else {
-                None
-            }
-        })
+        if self.loss_time.is_some() {
+            self.loss_time
+        } else if self.outstanding_soon > 0 {
+            Some(self.last_soon + self.probe_interval(MAX_ACK_DELAY))
+        } else if self.outstanding > 0 {
+            Some(self.last_eliciting + self.probe_interval(LAZY_ACK_DELAY))
+        } else {
+            None
+        }
     }
 
     /// The timeout has come. True when a probe has to be sent (§6.2.4).
@@ -248,6 +248,10 @@ impl Recovery {
     /// Declares lost what later datagrams overtook by too much (§6.1).
     fn detect_losses(&mut self, now: Timestamp, outcome: &mut Outcome) {
         self.loss_time = None;
+        self.forget_settled();
+        if self.outstanding == 0 {
+            return; // nearly always: nothing was overtaken
+        }
         let delay = self.rtt.loss_delay();
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
         let excess = self.sent.len().saturating_sub(MAX_REMEMBERED);
@@ -282,6 +286,10 @@ impl Recovery {
         {
             self.congestion.on_persistent_congestion();
         }
+        self.forget_settled();
+    }
+
+    fn forget_settled(&mut self) {
         while self.sent.front().is_some_and(|sent| !sent.outstanding) {
             self.sent.pop_front();
             self.first += 1;

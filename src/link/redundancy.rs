@@ -85,6 +85,9 @@ impl Loss {
 
 /// In how many datagrams each message is to be on its way.
 pub(super) fn copies(loss: Loss) -> u32 {
+    if loss.share < STEPS[0] {
+        return 1; // nearly always
+    }
     1 + STEPS.iter().filter(|step| loss.share >= **step).count() as u32
 }
 

@@ -106,14 +106,16 @@ impl Link {
         now: Timestamp,
     ) {
         let mut full = false;
-        for message in self.outbox.sendable() {
-            if !writer.push(&message.frame()) {
-                full = true;
-                break;
+        if self.outbox.has_sendable() {
+            for message in self.outbox.sendable() {
+                if !writer.push(&message.frame()) {
+                    full = true;
+                    break;
+                }
+                contents.push_reliable(message.id);
             }
-            contents.push_reliable(message.id);
+            self.reliable_sent(contents, now);
         }
-        self.reliable_sent(contents, now);
         while !full && let Some(batch) = self.outbox.next_once() {
             let fitting = writer.push_frames(batch.frames());
             let count = fitting.err().unwrap_or(batch.len());

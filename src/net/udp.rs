@@ -117,18 +117,23 @@ impl Socket {
     /// # Errors
     /// The kernel's.
     pub fn try_send(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<()> {
-        let address = match to {
+        match to {
             SocketAddr::V4(v4) if self.v6 => {
-                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+                let mapped = v4.ip().to_ipv6_mapped();
+                self.send_as_it_is(datagrams, &SocketAddr::new(mapped.into(), v4.port()))
             }
-            _ => to,
-        };
-        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, address)? {
+            _ => self.send_as_it_is(datagrams, &to),
+        }
+    }
+
+    fn send_as_it_is(&self, datagrams: &[u8], to: &SocketAddr) -> io::Result<()> {
+        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, *to)? {
             return Ok(());
         }
-        datagrams
-            .chunks(MAX_DATAGRAM)
-            .try_for_each(|datagram| self.inner.send_to(datagram, address).map(|_| ()))
+        let (first, rest) = datagrams.split_at(datagrams.len().min(MAX_DATAGRAM));
+        self.inner.send_to(first, *to)?;
+        rest.chunks(MAX_DATAGRAM)
+            .try_for_each(|datagram| self.inner.send_to(datagram, *to).map(|_| ()))
     }
 
     /// Sends several datagrams with one call. False where that cannot be.
