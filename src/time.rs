@@ -14,7 +14,7 @@ use std::{fmt, str::FromStr};
 
 /// Microseconds since the driver's own epoch, monotonic. The last one there is cannot be told from the
 /// one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(
     /// One more than the microseconds: an `Option` of a moment is then no larger than a moment, and a server
     /// has many of them for each peer.
@@ -43,6 +43,13 @@ impl Timestamp {
     /// Time since `earlier`, or zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+/// In microseconds.
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.as_micros()).finish()
     }
 }
 
@@ -166,6 +173,18 @@ mod tests {
         assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000Z");
         assert_eq!("1970-01-01T01:00:00.000001+01:00".parse(), Ok(WallTime(1)));
         assert_eq!("1970-01-01".parse::<WallTime>(), Err(NotAMoment));
+    }
+
+    #[test]
+    fn a_moment_is_its_microseconds_and_none_is_no_larger() {
+        for micros in [0, 1, 1 << 32, u64::MAX - 1] {
+            let moment = Timestamp::from_micros(micros);
+            assert_eq!((moment.as_micros(), moment.low_bits()), (micros, micros as u32));
+            assert_eq!(format!("{moment:?}"), format!("Timestamp({micros})"));
+            assert_eq!(moment - Duration::MAX, Timestamp::ZERO);
+        }
+        assert_eq!(Timestamp::default(), Timestamp::from_micros(0));
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
     }
 
     #[test]
