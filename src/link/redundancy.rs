@@ -85,10 +85,7 @@ impl Loss {
 
 /// In how many datagrams each message is to be on its way.
 pub(super) fn copies(loss: Loss) -> u32 {
-    if loss.share < STEPS[0] {
-        return 1; // nearly always
-    }
-    1 + STEPS.iter().filter(|step| loss.share >= **step).count() as u32
+    1 + STEPS.iter().take_while(|step| loss.share >= **step).count() as u32
 }
 
 /// Datagrams for a probe, the `in_a_row`th.
