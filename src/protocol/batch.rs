@@ -31,10 +31,10 @@ impl Batch {
             return None;
         }
         let head = once_head(message.len());
-        let frames: Arc<[u8]> = head.as_slice().iter().chain(message).copied().collect();
-        let (frame_bytes, messages) = (frames.len() as u32, message.len() as u32);
-        let to = Place { frames: frame_bytes, messages, count: 1 };
-        Some(Self { frames, from: Place::default(), to })
+        let head = head.as_slice();
+        let (length, messages) = (head.len() + message.len(), message.len() as u32);
+        let to = Place { frames: length as u32, messages, count: 1 };
+        Some(Self { frames: shared(length, [head, message]), from: Place::default(), to })
     }
 
     /// The messages of all these batches, in one.
@@ -44,13 +44,7 @@ impl Batch {
         }
         let mut to = Place::default();
         batches.iter().for_each(|batch| to.advance(batch));
-        let mut frames: Arc<[u8]> = std::iter::repeat_n(0, to.frames as usize).collect();
-        let mut rest = Arc::get_mut(&mut frames).unwrap_or_default();
-        for batch in batches {
-            if let Some(place) = rest.split_off_mut(..batch.frames().len()) {
-                place.copy_from_slice(batch.frames());
-            }
-        }
+        let frames = shared(to.frames as usize, batches.iter().map(Self::frames));
         Self { frames, from: Place::default(), to }
     }
 
@@ -116,6 +110,18 @@ impl Place {
         self.messages += batch.to.messages - batch.from.messages;
         self.count += batch.to.count - batch.from.count;
     }
+}
+
+/// These parts, of `length` bytes in all, one behind the other.
+fn shared<'a>(length: usize, parts: impl IntoIterator<Item = &'a [u8]>) -> Arc<[u8]> {
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    let mut rest = Arc::get_mut(&mut bytes).unwrap_or_default();
+    for part in parts {
+        if let Some(place) = rest.split_off_mut(..part.len()) {
+            place.copy_from_slice(part);
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]

@@ -95,11 +95,10 @@ impl<'a> Datagram<'a> {
         if header.flags.has_unknown() {
             return Err(DecodeError::Flags(header.flags.0));
         }
-        let mut offset = 0;
-        while offset < body.len() {
-            let (_, used) = decode_one::<Frame<'_>>(&body[offset..])
-                .map_err(|error| error.moved(HEADER_LEN + offset))?;
-            offset += used;
+        let mut rest = body;
+        while !rest.is_empty() {
+            let at = bytes.len() - rest.len();
+            rest = read_frame(rest).map_err(|error| error.moved(at))?.1;
         }
         Ok(Self { header, body })
     }
@@ -121,8 +120,8 @@ impl<'a> Iterator for Frames<'a> {
 
     fn next(&mut self) -> Option<Frame<'a>> {
         // `Datagram::decode` went through all of them, so an error is the end and nothing else.
-        let (frame, used) = bincode::serde::borrow_decode_from_slice(self.rest, BINCODE).ok()?;
-        self.rest = &self.rest[used..];
+        let (frame, behind) = read_frame(self.rest).ok()?;
+        self.rest = behind;
         Some(frame)
     }
 }
@@ -158,7 +157,10 @@ pub fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>) {
 
 /// Reads one frame that must fill `bytes`.
 pub(super) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
-    decode_message(bytes)
+    match read_frame(bytes)? {
+        (frame, []) => Ok(frame),
+        (_, behind) => Err(DecodeError::Malformed(bytes.len() - behind.len())),
+    }
 }
 
 /// Appends one frame unless `out` would grow past `limit`; says whether it did.
@@ -230,8 +232,8 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// What stands before a message in its frame: what bincode would write, which a test holds. Nearly all frames that
-/// a server sends are messages, and most of the work of writing them is to look at each of their fields.
+/// What stands before a message in its frame: what bincode would write, which a test holds. Nearly all frames are
+/// messages, and most of the work of writing or reading them is to look at each of their fields.
 pub(super) struct MessageHead {
     bytes: [u8; 7],
     used: usize,
@@ -267,13 +269,49 @@ pub(super) fn once_head(length: usize) -> MessageHead {
 
 /// The message in the first of such frames, and what is behind it.
 pub(super) fn read_once(frames: &[u8]) -> Option<(&[u8], &[u8])> {
-    match frames {
-        [ONCE, LONG, high, low, rest @ ..] => {
-            rest.split_at_checked(u16::from_be_bytes([*high, *low]).into())
-        }
-        [ONCE, length, rest @ ..] => rest.split_at_checked((*length).into()),
+    match read_message_frame(frames)? {
+        (Frame::Once { payload }, behind) => Some((payload, behind)),
         _ => None,
     }
+}
+
+/// The first frame and what is behind it.
+fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), DecodeError> {
+    if let Some(read) = read_message_frame(bytes) {
+        return Ok(read);
+    }
+    decode_one(bytes).map(|(frame, used)| (frame, &bytes[used..]))
+}
+
+/// The first frame, if it carries a message and is written as [`MessageHead`] writes it, and what is behind it. Of
+/// anything else bincode has to say what it is, or what is wrong with it.
+fn read_message_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (tag, mut rest) = bytes.split_first()?;
+    let id = match *tag {
+        ONCE => 0,
+        UNORDERED | ORDERED => read_number(&mut rest)?,
+        _ => return None,
+    };
+    let length = read_number(&mut rest)?;
+    let (payload, behind) = rest.split_at_checked(length.into())?;
+    let frame = match *tag {
+        ONCE => Frame::Once { payload },
+        UNORDERED => Frame::Unordered { id, payload },
+        _ => Frame::Ordered { id, payload },
+    };
+    Some((frame, behind))
+}
+
+/// A number in its one valid encoding.
+fn read_number(bytes: &mut &[u8]) -> Option<u16> {
+    let (number, rest) = match *bytes {
+        [LONG, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
+        [number, rest @ ..] if *number < LONG => (u16::from(*number), rest),
+        _ => return None,
+    };
+    let shortest = number >= u16::from(LONG) || bytes[0] < LONG;
+    *bytes = rest;
+    shortest.then_some(number)
 }
 
 /// Builds one datagram at the end of a buffer: frames first, the header when its fields are known.
@@ -433,6 +471,25 @@ impl Invariant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_read_as_bincode_reads_them_or_not_at_all() {
+        // Where a number may be one byte or three, wrongly three, or of a length that there is not.
+        const BYTES: [u8; 6] = [0, 1, LONG - 1, LONG, LONG + 1, 255];
+        for tag in ONCE..=ORDERED {
+            for case in 0..BYTES.len().pow(6) {
+                let head = (0..6).map(|at| BYTES[case / BYTES.len().pow(at) % BYTES.len()]);
+                let mut whole = vec![tag];
+                whole.extend(head.chain([7; 300]));
+                for length in [1, 3, 7, 257, whole.len()] {
+                    let bytes = &whole[..length];
+                    let read = read_message_frame(bytes)
+                        .map(|(frame, behind)| (frame, bytes.len() - behind.len()));
+                    assert_eq!(read, decode_one(bytes).ok(), "{bytes:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn messages_are_written_as_bincode_writes_them_and_as_long_as_they_fit() {

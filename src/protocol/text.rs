@@ -44,7 +44,9 @@ pub fn clean(raw: &str) -> Cow<'_, str> {
 
 /// Whether [`clean`] would leave `raw` as it is.
 pub fn is_clean(raw: &str) -> bool {
-    !raw.chars().any(is_unsafe)
+    // Most text is plain ASCII, of which all characters can be looked at together.
+    let plain = raw.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    plain || !raw.chars().any(is_unsafe)
 }
 
 /// Splits `line` into pieces of at most `max` bytes; put together again, they are `line`.
