@@ -6,7 +6,7 @@ use chatagram::net::{Clock, Incoming, Poller, Reading, Socket, Stream};
 use chatagram::protocol::limits::JOIN_SIZE;
 use chatagram::protocol::{
     ClientMessage, Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Piece,
-    Preface, StreamReader, encode_message, write_record,
+    Preface, ServerMessage, StreamReader, decode_message, encode_message, write_record,
 };
 use chatagram::time::Timestamp;
 use std::cell::RefCell;
@@ -317,8 +317,7 @@ fn join_chatagram(
                     Some(Frame::Refused { detail, .. }) => {
                         return Err(io::Error::other(detail.to_owned()));
                     }
-                    _ if datagram.header.session != 0 => {
-                        let heartbeat = Duration::from_secs(2);
+                    _ if let Some(heartbeat) = datagram.frames().find_map(heartbeat) => {
                         let role = Role::Client { heartbeat };
                         let session = datagram.header.session;
                         let link = link.insert(Box::new(Link::new(session, role, 1, now)));
@@ -333,6 +332,17 @@ fn join_chatagram(
             return Ok(Wire::Chatagram { socket, server, link, delivery });
         }
         std::thread::yield_now();
+    }
+}
+
+/// How often the server wants to hear of a peer, if this is its welcome.
+fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
+    let Frame::Ordered { payload, .. } = frame else { return None };
+    match decode_message(payload) {
+        Ok(ServerMessage::Welcome { heartbeat_ms, .. }) => {
+            Some(Duration::from_millis(heartbeat_ms.into()))
+        }
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@
 //! ```
 
 use super::timers::Timer;
-use super::{Allowance, Event, Hub, Peer, StreamId};
+use super::{Allowance, Config, Event, Hub, Peer, StreamId};
 use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
@@ -25,6 +25,11 @@ use std::time::Duration;
 
 /// Refusals that follow the last one told sooner than this are counted and not told.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// So much rarer is each one's heartbeat for each who is here: what they are together does not grow with the room.
+const HEARTBEAT_SHARE: Duration = Duration::from_millis(2);
+/// But no rarer than that.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
@@ -55,6 +60,15 @@ impl<'a> Join<'a> {
 pub(super) enum Entrance {
     Datagrams,
     Stream(StreamId),
+}
+
+impl Config {
+    /// How often a newcomer is to show a sign of life when so many are here, as participants of RTP report more rarely
+    /// the more they are (RFC 3550 §6.2). Half of the expiry leaves time to ask again.
+    fn heartbeat_among(&self, peers: u16) -> Duration {
+        let longest = LONGEST_HEARTBEAT.min(self.capacity.expiry / 2);
+        self.heartbeat.max(longest.min(HEARTBEAT_SHARE * u32::from(peers)))
+    }
 }
 
 impl Hub {
@@ -217,7 +231,7 @@ impl Hub {
             token,
             nickname,
             room: &self.config.room,
-            heartbeat_ms: millis(self.config.heartbeat),
+            heartbeat_ms: millis(self.config.heartbeat_among(self.room.count())),
             expiry_ms: millis(self.config.capacity.expiry),
             burst: self.config.limit.map_or(0, Limit::burst),
             rate: self.config.limit.map_or(0, Limit::rate),
@@ -295,4 +309,29 @@ fn bounded(raw: &str) -> &str {
 
 fn millis(duration: Duration) -> u32 {
     u32::try_from(micros(duration) / 1_000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Capacity;
+
+    #[test]
+    fn heartbeats_are_rarer_in_a_crowd_but_never_so_rare_that_one_lost_would_expire_somebody() {
+        let often = |heartbeat, expiry, peers| {
+            let seconds = Duration::from_secs;
+            let capacity = Capacity { peers: 20_000, peers_per_ip: 1, expiry: seconds(expiry) };
+            let (room, replay, limit, discovery) = (String::new(), 10, None, None);
+            let heartbeat = seconds(heartbeat);
+            let config = Config { room, heartbeat, capacity, replay, limit, discovery };
+            config.heartbeat_among(peers).as_millis()
+        };
+        assert_eq!(often(2, 10, 1), 2_000);
+        assert_eq!(often(2, 10, 1_000), 2_000);
+        assert_eq!(often(2, 10, 1_500), 3_000);
+        assert_eq!(often(2, 10, u16::MAX), 5_000);
+        assert_eq!(often(2, 6, u16::MAX), 3_000);
+        assert_eq!(often(2, 60, u16::MAX), 5_000);
+        assert_eq!(often(15, 60, u16::MAX), 15_000);
+    }
 }

@@ -191,10 +191,11 @@ impl Link {
         taken
     }
 
-    /// Queues messages even when the queue is full, reliable and in order: for what a session cannot do without,
-    /// in amounts that are bounded otherwise.
+    /// Queues messages even when the queue is full, reliable and in order, and leaves as much room for others: for what
+    /// a session begins and ends with, in amounts that are bounded otherwise.
     pub fn send_regardless(&mut self, batch: Batch) {
-        self.queue(batch, Delivery::ReliableOrdered, None);
+        self.stats.sent_message_bytes += batch.bytes() as u64;
+        self.outbox.push_regardless(batch);
     }
 
     fn queue(&mut self, batch: Batch, delivery: Delivery, tag: Option<u64>) {

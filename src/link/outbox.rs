@@ -95,6 +95,8 @@ pub(super) struct Outbox {
     limit: u64,
     lost: BTreeSet<u64>,
     bytes: usize,
+    /// Of these, what does not count towards the bound.
+    regardless: usize,
     /// What has the id `unsent`, and what comes after.
     waiting: Fifo<Waiting>,
     once: Fifo<Once>,
@@ -109,6 +111,7 @@ impl Default for Outbox {
             limit: MESSAGE_WINDOW - 1,
             lost: BTreeSet::new(),
             bytes: 0,
+            regardless: 0,
             waiting: Fifo::default(),
             once: Fifo::default(),
         }
@@ -118,15 +121,15 @@ impl Default for Outbox {
 impl Outbox {
     /// Whether the bounds leave no room for one more message.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= MAX_QUEUE_BYTES
+        self.bytes - self.regardless >= MAX_QUEUE_BYTES
     }
 
     /// How many messages of a batch can be queued before it is full.
     pub(super) fn room_for(&self, batch: &Batch) -> usize {
-        if self.bytes + cost(batch) <= MAX_QUEUE_BYTES {
+        let mut bytes = self.bytes - self.regardless;
+        if bytes + cost(batch) <= MAX_QUEUE_BYTES {
             return batch.len();
         }
-        let mut bytes = self.bytes;
         let fitting = batch.iter().take_while(|message| {
             let fits = bytes < MAX_QUEUE_BYTES;
             bytes += message.len() + OVERHEAD;
@@ -149,6 +152,12 @@ impl Outbox {
     pub(super) fn push_reliable(&mut self, batch: Batch, ordered: bool) {
         self.bytes += cost(&batch);
         self.waiting.push_back(Waiting { batch, ordered });
+    }
+
+    /// The same, ordered, of messages that are to leave no less room for others.
+    pub(super) fn push_regardless(&mut self, batch: Batch) {
+        self.regardless += cost(&batch);
+        self.push_reliable(batch, true);
     }
 
     /// Queues messages to be sent once. If there is a tag, there is one message.
@@ -286,6 +295,8 @@ impl Outbox {
             && let Some(outgoing) = self.sent.pop_front()
         {
             self.bytes -= cost(&outgoing.batch);
+            // Such messages are a session's first, so they are what is acknowledged first, and its last.
+            self.regardless = self.regardless.saturating_sub(cost(&outgoing.batch));
             self.first = outgoing.ids().end;
         }
     }

@@ -26,6 +26,8 @@ pub struct StreamLink {
     reader: StreamReader,
     received: VecDeque<Received>,
     outgoing: Vec<u8>,
+    /// Of these, what does not count towards the bound.
+    regardless: usize,
     /// The kernel took the last chunk whole.
     writable: bool,
     /// When bytes last left, while there were some.
@@ -49,6 +51,7 @@ impl StreamLink {
             reader,
             received: VecDeque::new(),
             outgoing: Vec::new(),
+            regardless: 0,
             writable: true,
             moved: now,
             last_sent: now,
@@ -109,9 +112,11 @@ impl StreamLink {
         messages.count()
     }
 
-    /// Queues messages even when the queue is full.
+    /// Queues messages even when the queue is full, and leaves as much room for others.
     pub fn send_regardless(&mut self, batch: &Batch) {
+        let before = self.outgoing.len();
         batch.iter().for_each(|message| self.queue(message));
+        self.regardless += self.outgoing.len() - before;
     }
 
     fn queue(&mut self, message: &[u8]) {
@@ -182,6 +187,8 @@ impl StreamLink {
         let size = self.outgoing.len().min(CHUNK);
         buffer.clear();
         buffer.extend(self.outgoing.drain(..size));
+        // Such messages are a session's first, so they are what leaves first, and its last.
+        self.regardless = self.regardless.saturating_sub(size);
         if self.outgoing.is_empty() && self.outgoing.capacity() > KEPT {
             self.outgoing = Vec::new();
         }
@@ -221,7 +228,7 @@ impl StreamLink {
 
     /// Whether the queue takes no more.
     pub fn is_full(&self) -> bool {
-        self.outgoing.len() >= MAX_QUEUE_BYTES
+        self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
 
     /// Whether everything was handed to the kernel.

@@ -1,8 +1,8 @@
 //! Two links and the path between them, in virtual time.
 
-use super::{Link, Received, Role};
+use super::{Channel, Link, Received, Role, StreamLink};
 use crate::protocol::limits::{GIVE_UP, MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
-use crate::protocol::{Datagram, Delivery};
+use crate::protocol::{Batch, Datagram, Delivery, StreamReader};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -168,6 +168,51 @@ fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_
         assert!(pair.links[1].has_failed(), "{delivery:?}");
         // A window, a probe a second, and an acknowledgment for each heartbeat.
         assert!(pair.sent[1] < 80, "{} datagrams", pair.sent[1]);
+    }
+}
+
+/// Messages that a queue takes until it is full.
+fn fill(queue: &mut Channel) -> usize {
+    let message = Batch::of(&[0; 1_000]).unwrap();
+    (0..).take_while(|_| queue.send_batch(message.clone(), Delivery::ReliableOrdered) == 1).count()
+}
+
+#[test]
+fn what_a_newcomer_is_told_leaves_as_much_room_for_what_happens_meanwhile() {
+    let now = Timestamp::from_micros(1_000_000);
+    let queues = || {
+        let stream = StreamLink::new(7, Role::Server, StreamReader::default(), now);
+        let datagrams = Channel::Datagrams(Box::new(Link::new(7, Role::Server, 1, now)));
+        [datagrams, Channel::Stream(Box::new(stream))]
+    };
+    let usual = queues().map(|mut queue| fill(&mut queue));
+    assert!(usual.iter().all(|count| *count <= MAX_QUEUE_BYTES / 1_000 + 1), "{usual:?}");
+    let all = vec![Batch::of(&[0; 30]).unwrap(); 10_000];
+    for (mut queue, usual) in queues().into_iter().zip(usual) {
+        queue.send_regardless(Batch::join(&all));
+        assert!(queue.queued_bytes() > MAX_QUEUE_BYTES && !queue.is_full());
+        assert_eq!(fill(&mut queue), usual);
+        assert!(queue.is_full());
+    }
+}
+
+#[test]
+fn what_a_newcomer_was_told_is_no_room_for_anything_else_when_it_has_it() {
+    let mut pair = Pair::new(1, |_, _| false);
+    let now = pair.now;
+    let mut stream = StreamLink::new(7, Role::Server, StreamReader::default(), now);
+    let (message, all) = ([0; 1_000], vec![Batch::of(&[0; 30]).unwrap(); 10_000]);
+    pair.links[1].send_regardless(Batch::join(&all));
+    stream.send_regardless(&Batch::join(&all));
+    pair.run_for(Duration::from_secs(5));
+    while stream.poll_transmit(&mut Vec::new(), now) {
+        stream.handle_writable(now);
+    }
+    assert_eq!((pair.received[0].len(), pair.links[1].queued_bytes()), (10_000, 0));
+    while pair.links[1].send(&message, Delivery::ReliableOrdered, None).is_ok() {}
+    while stream.send(&message).is_ok() {}
+    for bytes in [pair.links[1].queued_bytes(), stream.queued_bytes()] {
+        assert!(bytes <= MAX_QUEUE_BYTES + 2_000);
     }
 }
 
