@@ -42,8 +42,8 @@ pub struct ServerArgs {
         value_parser = clap::value_parser!(u16).range(0..=1024)
     )]
     pub replay: u16,
-    /// Clients show a sign of life at least this often, but every 5s at most who comes when more than a thousand are
-    /// here [default: 2s; with --nat 15s]
+    /// Clients show a sign of life at least this often; who comes when more than a thousand are here, as rarely as
+    /// every 5s [default: 2s; with --nat 15s]
     #[arg(
         long, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
         value_parser = positive_duration

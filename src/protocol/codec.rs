@@ -3,7 +3,8 @@
 //! bincode 2.0.1, serde, big-endian, variable-length integers. It is trusted with nothing: the
 //! datagram's length is checked before it runs, every type borrows (nothing is allocated for a
 //! claimed length), and what it decoded must encode to the very same bytes, so there is exactly
-//! one way to write a datagram.
+//! one way to write a datagram. Frames that carry messages are most of them, and are written and
+//! read without it; tests hold that it would do the same.
 
 use super::frame::Frame;
 use super::header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
@@ -473,7 +474,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_read_as_bincode_reads_them_or_not_at_all() {
+    fn messages_are_read_where_bincode_reads_them_and_as_it_does() {
         // Where a number may be one byte or three, wrongly three, or of a length that there is not.
         const BYTES: [u8; 6] = [0, 1, LONG - 1, LONG, LONG + 1, 255];
         for tag in ONCE..=ORDERED {
