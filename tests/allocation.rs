@@ -16,7 +16,7 @@ mod meter;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub, StreamId};
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_TEXT};
-use chatagram::protocol::{Datagram, Delivery};
+use chatagram::protocol::{Datagram, Delivery, Nickname};
 use chatagram::registry::{Capacity, Path};
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -193,6 +193,28 @@ fn a_datagram_full_of_lines_costs_4_kib_at_most_for_each() {
     let (messages, cost) = most;
     println!("{cost} bytes for {messages} messages in one datagram");
     assert!(messages > 40, "{messages}");
+}
+
+/// Whoever is asked for by name, whispered to or comes: names are compared by what they look like.
+#[test]
+fn a_name_of_any_letters_is_found_for_3_kib_at_most() {
+    let mut most = (0, '-');
+    let mut tried = 0;
+    for ch in ('\0'..=char::MAX).filter(|ch| ch.is_alphanumeric()) {
+        for length in (1..=32).rev() {
+            let raw = ch.to_string().repeat(length);
+            let (key, cost) = allocated(|| Nickname::parse(&raw).map(|name| name.key()));
+            most = most.max((cost, ch));
+            if key.is_ok() {
+                tried += 1;
+                break;
+            }
+        }
+    }
+    let (cost, ch) = most;
+    println!("{cost} bytes for {ch} ({:#x}), the most of {tried} letters", u32::from(ch));
+    assert!(tried > 100_000, "{tried}");
+    assert!(cost <= 3 * 1_024, "{cost} bytes for {ch}");
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

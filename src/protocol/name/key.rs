@@ -38,23 +38,28 @@ pub struct NameKey(Box<str>);
 
 impl NameKey {
     pub(super) fn new(name: &str) -> Self {
-        let mut key = settle(name);
-        for _ in 1..MAX_PASSES {
-            let next = settle(&key);
-            if next == key {
+        // Anybody can ask for a key, of a name that is as bad as it can be: so few lists serve all passes.
+        let [mut key, mut next, mut scratch] =
+            [(); 3].map(|()| String::with_capacity(2 * name.len()));
+        key.push_str(name);
+        for _ in 0..MAX_PASSES {
+            settle(&key, &mut scratch, &mut next);
+            std::mem::swap(&mut key, &mut next);
+            if key == next {
                 break;
             }
-            key = next;
         }
         Self(key.into())
     }
 }
 
-/// One pass: case away, then every letter to what it looks like.
-fn settle(name: &str) -> String {
-    let mut looks = String::with_capacity(name.len());
-    fold(name.nfd()).nfd().for_each(|ch| look(ch, &mut looks));
-    without_hidden_dots(&fold(looks.nfd()))
+/// One pass: case away, then every letter to what it looks like. What was in `scratch` and `settled` is gone.
+fn settle(name: &str, scratch: &mut String, settled: &mut String) {
+    fold(name.nfd(), scratch);
+    settled.clear();
+    scratch.nfd().for_each(|ch| look(ch, settled));
+    fold(settled.nfd(), scratch);
+    without_hidden_dots(scratch, settled);
 }
 
 /// Full case folding with what the standard library has: small, capital, small. Each step is
@@ -62,11 +67,11 @@ fn settle(name: &str) -> String {
 ///
 /// Give it the decomposed form (Unicode section 3.13, D145): the iota beneath a Greek letter becomes
 /// a letter of its own, which has to come after the other marks of its base.
-fn fold(text: impl Iterator<Item = char>) -> String {
-    text.flat_map(char::to_lowercase)
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect()
+fn fold(text: impl Iterator<Item = char>, folded: &mut String) {
+    folded.clear();
+    folded.extend(
+        text.flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase),
+    );
 }
 
 /// Adds what a small letter could be taken for. There are many letters, so none makes a list of its own.
@@ -92,7 +97,7 @@ fn prototype(ch: char, looks: &mut String) {
 
 /// Leaves out a dot above `i`, `j`, or the `l` that `i` becomes: it hides in the letter's own. So
 /// `İ`, `I` and an `i` with a second dot are one.
-fn without_hidden_dots(text: &str) -> String {
+fn without_hidden_dots(text: &str, rest: &mut String) {
     let mut base = None;
     let is_seen = |&ch: &char| {
         if !is_combining_mark(ch) {
@@ -100,5 +105,6 @@ fn without_hidden_dots(text: &str) -> String {
         }
         ch != DOT_ABOVE || !matches!(base, Some('i' | 'j' | 'l'))
     };
-    text.nfd().filter(is_seen).collect()
+    rest.clear();
+    rest.extend(text.nfd().filter(is_seen));
 }

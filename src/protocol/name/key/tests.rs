@@ -6,6 +6,18 @@ fn key(name: &str) -> NameKey {
     NameKey::new(name)
 }
 
+fn settle(name: &str) -> String {
+    let mut settled = String::new();
+    super::settle(name, &mut String::new(), &mut settled);
+    settled
+}
+
+fn fold(text: impl Iterator<Item = char>) -> String {
+    let mut folded = String::new();
+    super::fold(text, &mut folded);
+    folded
+}
+
 #[test]
 fn names_that_could_be_mistaken_for_each_other_share_a_key() {
     for (one, other) in [
