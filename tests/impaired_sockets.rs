@@ -114,6 +114,7 @@ fn without_a_bad_network_nothing_is_touched() {
     datagrams.add(socket);
     let (other, to) = peer();
     datagrams.send(0, &[5], to, Timestamp::from_micros(0));
+    datagrams.flush(Timestamp::from_micros(0));
     assert_eq!(read(&other), 5);
     other.send_to(&[6], address).unwrap();
     assert_eq!(come_in(&mut datagrams, 1, Timestamp::from_micros(0)), [6]);

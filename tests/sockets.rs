@@ -1,7 +1,7 @@
 //! Many datagrams with one system call, over the loopback interface: what comes out is what went in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use chatagram::net::{Incoming, Socket};
+use chatagram::net::{Incoming, Outgoing, Socket};
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -72,6 +72,37 @@ fn a_burst_of_several_senders_is_read_whole_and_each_in_order() {
         seen[sender].push(bytes[0]);
     }
     assert!(seen.iter().all(|numbers| numbers.iter().copied().eq(0..100)));
+}
+
+/// One that nothing can be sent to is among them, and more than a system call takes at once.
+#[test]
+fn what_waits_for_company_reaches_each_peer_in_order() {
+    let (plain, _) = socket();
+    let both_families = Socket::for_client().unwrap();
+    let nobody: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let receivers: Vec<_> = (0..50).map(|_| socket()).collect();
+    let runs = [(1, 5), (3, 700), (1, 0), (32, MAX_DATAGRAM), (2, 1)];
+    for sender in [plain, both_families] {
+        let mut outgoing = Outgoing::default();
+        for (count, last) in runs {
+            for (index, (_, to)) in receivers.iter().enumerate() {
+                sender.send_with(&mut outgoing, &run(count, last).concat(), *to);
+                if index % 20 == 7 {
+                    sender.send_with(&mut outgoing, b"lost", nobody);
+                }
+            }
+        }
+        sender.flush(&mut outgoing);
+        assert!(outgoing.is_empty());
+        for (receiver, _) in &receivers {
+            let mut incoming = Incoming::default();
+            let expected = runs.iter().flat_map(|(count, last)| run(*count, *last));
+            for datagram in expected {
+                assert_eq!(next(receiver, &mut incoming).1, datagram);
+            }
+            assert!(receiver.receive(&mut incoming).unwrap().is_none());
+        }
+    }
 }
 
 /// One reader serves many sockets: that one of them has nothing left says nothing about another.

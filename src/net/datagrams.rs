@@ -9,7 +9,7 @@
 //! Only datagrams can be treated so: a process that drops bytes of a TCP stream breaks the stream, and
 //! shows nothing of what TCP does when a packet is lost.
 
-use super::{Incoming, Socket};
+use super::{Incoming, Outgoing, Socket};
 use crate::impair::{Counts, Direction, Impairment, Spec};
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
@@ -39,6 +39,9 @@ pub enum End {
 #[derive(Debug)]
 pub struct Datagrams {
     sockets: Vec<Socket>,
+    /// What waits for company, and the socket it leaves through.
+    outgoing: Outgoing,
+    through: usize,
     bad: Option<Box<Bad>>,
 }
 
@@ -69,7 +72,8 @@ pub struct Done {
 impl Datagrams {
     /// No sockets yet.
     pub fn new(end: End, network: Option<&BadNetwork>) -> Self {
-        Self { sockets: Vec::new(), bad: network.map(|it| Box::new(Bad::new(it, end))) }
+        let bad = network.map(|it| Box::new(Bad::new(it, end)));
+        Self { sockets: Vec::new(), outgoing: Outgoing::default(), through: 0, bad }
     }
 
     /// Adds a socket, and says its index: they count from 0.
@@ -124,24 +128,39 @@ impl Datagrams {
         Some((local, remote, bytes))
     }
 
-    /// Sends datagrams from a socket, as [`Socket::send`]. What the network holds back leaves with
-    /// [`Self::flush`].
+    /// Sends datagrams from a socket, as [`Socket::send_with`]. What the network holds back, and what waits for
+    /// company, leaves with [`Self::flush`].
     pub fn send(&mut self, local: usize, datagrams: &[u8], to: SocketAddr, now: Timestamp) {
-        let Some(socket) = self.sockets.get(local) else { return };
-        let Some(bad) = &mut self.bad else { return socket.send(datagrams, to) };
+        let Some(bad) = &mut self.bad else {
+            if self.through != local {
+                self.send_waiting();
+                self.through = local;
+            }
+            if let Some(socket) = self.sockets.get(local) {
+                socket.send_with(&mut self.outgoing, datagrams, to);
+            }
+            return;
+        };
         for datagram in datagrams.chunks(MAX_DATAGRAM) {
             bad.going.push(Datagram { local, remote: to, bytes: datagram.to_vec() }, now);
         }
         self.flush(now);
     }
 
-    /// Sends what the network has held back and lets go by `now`.
+    /// Sends what waits for company, and what the network has held back and lets go by `now`.
     pub fn flush(&mut self, now: Timestamp) {
+        self.send_waiting();
         let Some(bad) = &mut self.bad else { return };
         while let Some(datagram) = bad.going.pop(now) {
             if let Some(socket) = self.sockets.get(datagram.local) {
                 socket.send(&datagram.bytes, datagram.remote);
             }
+        }
+    }
+
+    fn send_waiting(&mut self) {
+        if let Some(socket) = self.sockets.get(self.through).filter(|_| !self.outgoing.is_empty()) {
+            socket.flush(&mut self.outgoing);
         }
     }
 

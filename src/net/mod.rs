@@ -16,4 +16,4 @@ pub use clock::Clock;
 pub use datagrams::{BadNetwork, Datagrams, Done, End};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub use tcp::{Listener, Reading, Stream};
-pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Socket};
+pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket};

@@ -1,13 +1,15 @@
 //! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
-//! system can, one call reads several datagrams, and one sends several to the same peer.
+//! system can, one call reads several datagrams, and one sends several, to as many peers.
 
 #[cfg(target_os = "linux")]
 mod filter;
 mod incoming;
 #[cfg(target_os = "linux")]
 mod linux;
+mod outgoing;
 
 pub use incoming::Incoming;
+pub use outgoing::Outgoing;
 
 use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
@@ -117,29 +119,78 @@ impl Socket {
     /// # Errors
     /// The kernel's.
     pub fn try_send(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<()> {
-        match to {
-            SocketAddr::V4(v4) if self.v6 => {
-                let mapped = v4.ip().to_ipv6_mapped();
-                self.send_as_it_is(datagrams, &SocketAddr::new(mapped.into(), v4.port()))
-            }
-            _ => self.send_as_it_is(datagrams, &to),
-        }
-    }
-
-    fn send_as_it_is(&self, datagrams: &[u8], to: &SocketAddr) -> io::Result<()> {
-        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, *to)? {
+        let to = self.spelled(to);
+        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, to)? {
             return Ok(());
         }
         let (first, rest) = datagrams.split_at(datagrams.len().min(MAX_DATAGRAM));
-        self.inner.send_to(first, *to)?;
+        self.inner.send_to(first, to)?;
         rest.chunks(MAX_DATAGRAM)
-            .try_for_each(|datagram| self.inner.send_to(datagram, *to).map(|_| ()))
+            .try_for_each(|datagram| self.inner.send_to(datagram, to).map(|_| ()))
+    }
+
+    /// As [`Self::send`], but where one system call sends to several peers it leaves with what comes next, or
+    /// with [`Self::flush`]. `outgoing` has to be empty when it comes from another socket.
+    pub fn send_with(&self, outgoing: &mut Outgoing, datagrams: &[u8], to: SocketAddr) {
+        let one_by_one = datagrams.len() > MAX_DATAGRAM && !self.sends_segments();
+        if one_by_one || !outgoing.push(datagrams, self.spelled(to)) {
+            self.flush(outgoing);
+            if one_by_one || !outgoing.push(datagrams, self.spelled(to)) {
+                self.send(datagrams, to);
+            }
+        }
+    }
+
+    /// Sends what waits.
+    pub fn flush(&self, outgoing: &mut Outgoing) {
+        let (messages, bytes) = outgoing.messages();
+        let mut rest = messages;
+        while let Some((first, others)) = rest.split_first() {
+            let sent = if others.is_empty() { 0 } else { self.send_to_many(rest, bytes) };
+            if sent == 0 {
+                // Alone it may fare better; else this says why.
+                self.send(&bytes[first.place.clone()], first.to);
+            }
+            rest = rest.get(sent.max(1)..).unwrap_or_default();
+        }
+        outgoing.clear();
+    }
+
+    /// An address as this socket needs it.
+    fn spelled(&self, address: SocketAddr) -> SocketAddr {
+        match address {
+            SocketAddr::V4(v4) if self.v6 => {
+                SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+            }
+            _ => address,
+        }
+    }
+
+    /// Sends messages to several peers with one call. How many of them it took.
+    #[cfg(target_os = "linux")]
+    fn send_to_many(&self, messages: &[outgoing::Message], bytes: &[u8]) -> usize {
+        linux::send_messages(&self.inner, messages, bytes, MAX_DATAGRAM as u16).unwrap_or(0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send_to_many(&self, _: &[outgoing::Message], _: &[u8]) -> usize {
+        0
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sends_segments(&self) -> bool {
+        self.segments.load(Ordering::Relaxed)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sends_segments(&self) -> bool {
+        false
     }
 
     /// Sends several datagrams with one call. False where that cannot be.
     #[cfg(target_os = "linux")]
     fn send_at_once(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<bool> {
-        if !self.segments.load(Ordering::Relaxed) {
+        if !self.sends_segments() {
             return Ok(false);
         }
         let sent = linux::send_segments(&self.inner, datagrams, MAX_DATAGRAM as u16, to);

@@ -152,7 +152,7 @@ impl Doors {
         self.sockets.done()
     }
 
-    /// Sends what a bad network has held back until now, and looks after the beacon.
+    /// Sends what waits for company and what a bad network has held back until now, and looks after the beacon.
     pub(super) fn flush(&mut self, now: Timestamp) {
         if let Some(beacon) = &mut self.beacon {
             beacon.look(now);
@@ -160,7 +160,8 @@ impl Doors {
         self.sockets.flush(now);
     }
 
-    /// Sends what the hub handed out. A connection is named when it has taken all of it.
+    /// Sends what the hub handed out; some of it with [`Self::flush`]. A connection is named when it has taken all
+    /// of it.
     pub(super) fn send(
         &mut self,
         destination: Destination,

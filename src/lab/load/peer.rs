@@ -115,6 +115,7 @@ impl Peer {
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
             around.datagrams.send(index, &buffer, to, now.mono);
         }
+        around.datagrams.flush(now.mono);
         let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
             if open.stream.write(&buffer) {

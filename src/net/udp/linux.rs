@@ -3,6 +3,7 @@
 //! decided.
 //!
 //! - `recvmmsg` reads several messages at once (recvmmsg(2)).
+//! - `sendmmsg` sends several, to as many peers (sendmmsg(2)).
 //! - `UDP_SEGMENT`: one send is cut into datagrams of a given length by the device, or just before it
 //!   (GSO). As an option of the socket it would make each single datagram dearer by a page.
 //! - `UDP_GRO`: the reverse, for those who receive.
@@ -11,7 +12,9 @@
 #![allow(unsafe_code)]
 
 use super::incoming::{Message, SLOT_LEN, SLOTS};
+use super::outgoing::{Message as Outbound, SLOTS as OUTBOUND};
 use socket2::SockAddr;
+use std::array::from_fn;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -28,30 +31,80 @@ pub(super) fn send_segments(
     to: SocketAddr,
 ) -> io::Result<()> {
     let name = SockAddr::from(to);
-    let mut piece =
-        libc::iovec { iov_base: datagrams.as_ptr().cast_mut().cast(), iov_len: datagrams.len() };
+    let mut piece = piece(datagrams);
     let mut control = Control::default();
+    let mut header = header(&name, &mut piece);
+    cut(&mut header, &mut control, segment);
+    // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the call,
+    // which reads them only.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends the first of these messages, whose places are in `bytes`: each is one datagram, or several of `segment`
+/// bytes each but the last. How many it took, at least one.
+pub(super) fn send_messages(
+    socket: &impl AsRawFd,
+    messages: &[Outbound],
+    bytes: &[u8],
+    segment: u16,
+) -> io::Result<usize> {
+    let messages = &messages[..messages.len().min(OUTBOUND)];
+    let names: [_; OUTBOUND] = from_fn(|i| messages.get(i).map(|it| SockAddr::from(it.to)));
+    let mut controls = [Control::default(); OUTBOUND];
+    // SAFETY: both are plain numbers and pointers, for which all bits zero is a value.
+    let (mut headers, mut pieces) =
+        unsafe { (zeroed::<[libc::mmsghdr; OUTBOUND]>(), zeroed::<[libc::iovec; OUTBOUND]>()) };
+    for (i, name) in names.iter().flatten().enumerate() {
+        let datagrams = &bytes[messages[i].place.clone()];
+        pieces[i] = piece(datagrams);
+        headers[i].msg_hdr = header(name, &mut pieces[i]);
+        if datagrams.len() > usize::from(segment) {
+            cut(&mut headers[i].msg_hdr, &mut controls[i], segment);
+        }
+    }
+    // SAFETY: each of the first headers, one for each message, points to a name, a piece of `bytes` and, if it is to
+    // be cut, a control buffer of its own; all of them outlive the call, which reads them only.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            messages.len() as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Bytes that a call will read.
+fn piece(datagrams: &[u8]) -> libc::iovec {
+    libc::iovec { iov_base: datagrams.as_ptr().cast_mut().cast(), iov_len: datagrams.len() }
+}
+
+/// A message to this name, of this piece.
+fn header(name: &SockAddr, piece: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: `msghdr` is plain numbers and pointers, for which all bits zero is a value.
     let mut header: libc::msghdr = unsafe { zeroed() };
     header.msg_name = name.as_ptr().cast_mut().cast();
     header.msg_namelen = name.len();
-    header.msg_iov = &raw mut piece;
+    header.msg_iov = piece;
     header.msg_iovlen = 1;
-    header.msg_control = (&raw mut control).cast();
+    header
+}
+
+/// Has a message cut into datagrams of `segment` bytes.
+fn cut(header: &mut libc::msghdr, control: &mut Control, segment: u16) {
+    header.msg_control = (&raw mut *control).cast();
     // SAFETY: computes a length and touches nothing.
     header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as libc::c_uint) } as _;
     // SAFETY: the control buffer has room for one header and two bytes, and is aligned for both.
     unsafe {
-        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        let message = libc::CMSG_FIRSTHDR(&raw const *header);
         (*message).cmsg_level = libc::SOL_UDP;
         (*message).cmsg_type = libc::UDP_SEGMENT;
         (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as libc::c_uint) as _;
         libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
     }
-    // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the call,
-    // which reads them only.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Lets this socket have several datagrams of one sender as one message.

@@ -1,0 +1,56 @@
+//! Datagrams on their way to the kernel: as many as one system call takes, to as many peers.
+
+use super::MAX_DATAGRAM;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// Messages sent by one system call at most. Each is for one peer, and may be several datagrams. More would gain
+/// little, and the first of them would wait until the last is written.
+pub(super) const SLOTS: usize = if cfg!(target_os = "linux") { 8 } else { 1 };
+/// Bytes that wait at most: to copy what is longer costs more than it saves.
+const ROOM: usize = 8 * MAX_DATAGRAM;
+
+/// A writer's buffer, with what is to be sent. It belongs to one socket until it is empty.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    bytes: Vec<u8>,
+    messages: Vec<Message>,
+}
+
+/// One or more datagrams to one peer, one after another: each of [`MAX_DATAGRAM`] bytes but the last.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    /// As the socket spells it.
+    pub(super) to: SocketAddr,
+    /// Where its bytes are.
+    pub(super) place: Range<usize>,
+}
+
+impl Outgoing {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Adds a message if there is room; says whether there was.
+    pub(super) fn push(&mut self, datagrams: &[u8], to: SocketAddr) -> bool {
+        let start = self.bytes.len();
+        let fits = self.messages.len() < SLOTS && start + datagrams.len() <= ROOM;
+        if fits {
+            self.bytes.extend_from_slice(datagrams);
+            self.messages.push(Message { to, place: start..self.bytes.len() });
+        }
+        fits
+    }
+
+    /// What waits, and the bytes of it.
+    pub(super) fn messages(&self) -> (&[Message], &[u8]) {
+        (&self.messages, &self.bytes)
+    }
+
+    /// All of it was sent.
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes.clear();
+    }
+}
