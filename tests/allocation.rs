@@ -197,7 +197,7 @@ fn a_datagram_full_of_lines_costs_4_kib_at_most_for_each() {
 
 /// Whoever is asked for by name, whispered to or comes: names are compared by what they look like.
 #[test]
-fn a_name_of_any_letters_is_found_for_3_kib_at_most() {
+fn a_name_of_any_one_letter_is_found_for_3_kib_at_most() {
     let mut most = (0, '-');
     let mut tried = 0;
     for ch in ('\0'..=char::MAX).filter(|ch| ch.is_alphanumeric()) {
