@@ -34,6 +34,7 @@
 //! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
+//! | `prefetch` | asking for memory that is needed soon; nothing depends on it |
 //! | `sync` | the locks of code that is tried in every order in which its threads can run |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
 //!
@@ -63,6 +64,7 @@ pub mod link;
 pub mod logging;
 pub mod net;
 pub mod places;
+mod prefetch;
 pub mod protocol;
 pub mod registry;
 pub mod room;

@@ -22,18 +22,19 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("time.rs", &[]),
+    ("prefetch.rs", &[]),
     ("protocol", &["time"]),
     ("impair", &["time"]),
     ("decode.rs", &["time", "protocol"]),
     ("decode", &["time", "protocol"]),
     ("discovery", &["time", "protocol"]),
-    ("link", &["time", "protocol"]),
+    ("link", &["time", "prefetch", "protocol"]),
     ("bucket.rs", &["time", "protocol"]),
     ("registry.rs", &["time", "protocol"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),
-    ("hub", &["time", "protocol", "link", "bucket", "registry", "room"]),
+    ("hub", &["time", "prefetch", "protocol", "link", "bucket", "registry", "room"]),
     ("client/session", &["time", "protocol", "link", "bucket"]),
 ];
 

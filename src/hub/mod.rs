@@ -56,6 +56,9 @@ use std::time::Duration;
 use streams::Streams;
 use timers::Timers;
 
+/// So many places in the queue ahead of who transmits: time for a cache line to come from far.
+const FETCHED_AHEAD: [usize; 2] = [4, 2];
+
 /// What the server is told by whoever starts it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -302,6 +305,7 @@ impl Hub {
         }
         self.fanout.seal();
         while let Some(id) = self.dirty.front().copied() {
+            self.fetch_ahead();
             let Some(peer) = self.peers.get_mut(&id) else {
                 self.dirty.pop_front();
                 continue;
@@ -326,6 +330,15 @@ impl Hub {
         }
         self.fanout.clear();
         self.streams.poll_transmit(buffer)
+    }
+
+    /// Asks for the memory of those who transmit soon, while others do: for a link, and when that has come for what
+    /// it points to.
+    fn fetch_ahead(&self) {
+        let [link, queue] = FETCHED_AHEAD.map(|places| self.dirty.get(places));
+        let peer = |id: Option<&PeerId>| self.peers.get(id?);
+        peer(link).inspect(|peer| peer.link.prefetch());
+        peer(queue).inspect(|peer| peer.link.prefetch_queue());
     }
 
     /// When to call `handle_timeout` next. With output still queued that is at once.

@@ -1,6 +1,7 @@
 //! Either kind of link behind one face, for those who do not care which.
 
 use super::{Fate, Link, Received, SendError, Stats, StreamLink};
+use crate::prefetch::prefetch;
 use crate::protocol::{Batch, Delivery};
 use crate::time::Timestamp;
 
@@ -83,6 +84,21 @@ impl Channel {
         match self {
             Self::Datagrams(link) => link.poll_transmit(buffer, now),
             Self::Stream(link) => link.poll_transmit(buffer, now),
+        }
+    }
+
+    /// Soon it will transmit: asks for its memory.
+    pub fn prefetch(&self) {
+        match self {
+            Self::Datagrams(link) => prefetch(&**link),
+            Self::Stream(link) => prefetch(&**link),
+        }
+    }
+
+    /// The same for what that memory points to, when it has come.
+    pub fn prefetch_queue(&self) {
+        if let Self::Datagrams(link) = self {
+            link.prefetch_queue();
         }
     }
 

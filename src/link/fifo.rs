@@ -1,6 +1,7 @@
 //! A queue in small pieces. A newcomer to a full room is told of everybody at once: a queue in one piece
 //! would be as long as that takes, and leave a hole behind that nothing else is long enough to fill.
 
+use crate::prefetch::prefetch;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -80,6 +81,13 @@ impl<T> Fifo<T> {
         if let Some(piece) = self.pieces.get_mut(at) {
             piece.push(Some(element));
             self.later += 1;
+        }
+    }
+
+    /// Soon there will be another element: asks for the memory it takes.
+    pub(super) fn prefetch_end(&self) {
+        if let Some(piece) = self.pieces.get((self.taken + self.later) / Self::PIECE) {
+            prefetch(piece);
         }
     }
 

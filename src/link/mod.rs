@@ -348,6 +348,11 @@ impl Link {
         Some(self.waiting_since()?.max(self.recovery.last_progress()))
     }
 
+    /// Soon a datagram leaves: asks for where it will be remembered.
+    pub(super) fn prefetch_queue(&self) {
+        self.recovery.prefetch_queue();
+    }
+
     /// The counters so far.
     pub fn stats(&self) -> Stats {
         let rtt = &self.recovery.rtt;

@@ -125,6 +125,11 @@ impl Recovery {
         self.last_eliciting
     }
 
+    /// Asks for the memory of what leaves next.
+    pub(super) fn prefetch_queue(&self) {
+        self.sent.prefetch_end();
+    }
+
     /// A datagram leaves. Only one that asks for an acknowledgment can be lost (§2).
     pub(super) fn on_sent(&mut self, now: Timestamp, bytes: usize, asks: Asks, contents: Contents) {
         let eliciting = asks != Asks::No;
