@@ -8,6 +8,7 @@ this starts.
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import pathlib
@@ -173,7 +174,7 @@ def main():
     parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are here]")
     parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--csv", help="write each run to this file")
+    parser.add_argument("--csv", help="write each run to this file, as it ends")
     options = parser.parse_args()
     relays = wants(options.relays, RELAYS)
     for relay in list(relays):
@@ -190,20 +191,29 @@ def main():
             autogroup.write_text("-15")
     print(f"{platform.platform()}, {options.repetitions} repetitions")
     rows, failed = [], 0
-    for repetition in range(options.repetitions):
-        for setting in settings:
-            for relay in relays:
+    try:
+        file = open(options.csv or os.devnull, "w", newline="")
+    except OSError as error:
+        sys.exit(f"{options.csv}: {error.strerror}")
+    with file:
+        try:
+            for repetition, setting, relay in itertools.product(range(options.repetitions), settings, relays):
                 try:
-                    rows.append({"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting)})
+                    row = {"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting)}
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
                     failed += 1
                     print(f"{relay}, {setting}: {error}", file=sys.stderr)
-    if options.csv and rows:
-        with open(options.csv, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
-    report(rows, relays, settings)
+                    continue
+                writer = csv.DictWriter(file, row.keys())
+                if not rows:
+                    writer.writeheader()
+                writer.writerow(row)
+                file.flush()
+                rows.append(row)
+        except KeyboardInterrupt:
+            failed += 1
+            print(f"interrupted: {len(rows)} runs of {options.repetitions * len(settings) * len(relays)}", file=sys.stderr)
+    report(rows, relays, [setting for setting in settings if any(row["setting"] == setting for row in rows)])
     return failed > 0
 
 
