@@ -93,14 +93,16 @@ def free_port():
 
 
 def wait_until_up(process, port):
-    """A bound port is in /proc/net, whatever protocol it speaks."""
-    wanted = f":{port:04X} "
+    """A bound port is in /proc/net, whatever protocol it speaks. So are connections of earlier runs for a while."""
+    listening = {"tcp": "0A", "udp": "07", "udp6": "07"}
     for _ in range(500):
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}")
-        for table in ("tcp", "udp", "udp6"):
-            if wanted in pathlib.Path(f"/proc/net/{table}").read_text():
-                return
+        for table, state in listening.items():
+            for socket_line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                _, local, _, its_state, *_ = socket_line.split()
+                if local.endswith(f":{port:04X}") and its_state == state:
+                    return
         time.sleep(0.02)
     raise RuntimeError("it does not listen")
 
