@@ -59,7 +59,6 @@ impl Hub {
             }
             return;
         };
-        self.peers.get(&id).inspect(|peer| peer.link.prefetch()); // all of it is needed below
         if self.peers.get(&id).is_some_and(|peer| peer.path != path)
             && !self.follow(id, path, datagram, bytes, now)
         {

@@ -8,10 +8,16 @@ use super::{Hub, Peer};
 use crate::protocol::{Batch, ServerMessage, encode_message};
 use crate::registry::PeerId;
 use crate::room::{Kind, Post, Recipients};
+use crate::time::Timestamp;
+use std::time::Duration;
 
 /// Bounds of what is kept back, so that queues which are felt as pressure are not felt too late.
 const MAX_POSTS: usize = 64;
 const MAX_BYTES: usize = 32 * 1024;
+
+/// After so long the links' memory is likely to be in no cache any more, and that of so many never all is.
+const RARE: Duration = Duration::from_millis(1);
+const MANY: usize = 256;
 
 /// Posts to everybody that not all links may have yet.
 #[derive(Debug, Default)]
@@ -24,6 +30,9 @@ pub(super) struct Fanout {
     next: u64,
     /// Everybody is in the queue of those who may have something to send.
     announced: bool,
+    /// When they were put there, and whether their links' memory was likely to be in no cache then.
+    announced_at: Timestamp,
+    cold: bool,
 }
 
 /// Posts of one kind in a row.
@@ -89,6 +98,21 @@ impl Fanout {
         }
     }
 
+    /// Whether links are worth asking for before they transmit: where they are at hand that costs more than it saves.
+    pub(super) fn is_cold(&self) -> bool {
+        self.cold
+    }
+
+    /// So many are put in the queue of those who may have something to send, unless they are there already.
+    fn announce(&mut self, peers: usize, now: Timestamp) -> bool {
+        if std::mem::replace(&mut self.announced, true) {
+            return false;
+        }
+        self.cold = peers >= MANY || self.announced_at + RARE <= now;
+        self.announced_at = now;
+        true
+    }
+
     /// Not everybody is in that queue any more.
     pub(super) fn left_out(&mut self) {
         self.announced = false;
@@ -131,7 +155,7 @@ impl Hub {
                 self.deliver(id, post);
                 continue;
             }
-            if !std::mem::replace(&mut self.fanout.announced, true) {
+            if self.fanout.announce(self.peers.len(), self.now) {
                 for (id, peer) in &mut self.peers {
                     peer.touch(*id, &mut self.dirty);
                 }

@@ -305,7 +305,9 @@ impl Hub {
         }
         self.fanout.seal();
         while let Some(id) = self.dirty.front().copied() {
-            self.fetch_ahead();
+            if self.fanout.is_cold() {
+                self.fetch_ahead();
+            }
             let Some(peer) = self.peers.get_mut(&id) else {
                 self.dirty.pop_front();
                 continue;
