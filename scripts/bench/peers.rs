@@ -33,10 +33,29 @@ pub(crate) struct Peer {
 }
 
 enum Wire {
-    Chatagram { socket: Socket, server: SocketAddr, link: Box<Link>, delivery: Delivery },
-    ChatagramTcp { stream: Stream, reader: StreamReader, out: Vec<u8> },
-    Plain { socket: Socket, server: SocketAddr },
-    Text { stream: Stream, publish: Publish, out: Vec<u8>, carried: Vec<u8> },
+    Chatagram {
+        socket: Socket,
+        server: SocketAddr,
+        link: Box<Link>,
+        delivery: Delivery,
+    },
+    ChatagramTcp {
+        stream: Stream,
+        reader: StreamReader,
+        out: Vec<u8>,
+        heartbeat: Duration,
+        sent: Timestamp,
+    },
+    Plain {
+        socket: Socket,
+        server: SocketAddr,
+    },
+    Text {
+        stream: Stream,
+        publish: Publish,
+        out: Vec<u8>,
+        carried: Vec<u8>,
+    },
 }
 
 /// How a text is wrapped.
@@ -60,7 +79,7 @@ impl Peer {
     ) -> io::Result<Self> {
         let wire = match protocol {
             Protocol::Chatagram => join_chatagram(server, index, delivery, clock)?,
-            Protocol::ChatagramTcp => join_chatagram_tcp(server, index)?,
+            Protocol::ChatagramTcp => join_chatagram_tcp(server, index, clock)?,
             Protocol::Plain => join_plain(server, index)?,
             Protocol::Redis => {
                 let mut stream = connect(server)?;
@@ -139,7 +158,14 @@ impl Peer {
                     socket.send(bytes, *server);
                 }
             }),
-            Wire::ChatagramTcp { stream, out, .. } | Wire::Text { stream, out, .. } => {
+            Wire::ChatagramTcp { stream, out, sent, .. } => {
+                if !out.is_empty() {
+                    stream.write(out);
+                    out.clear();
+                    *sent = now;
+                }
+            }
+            Wire::Text { stream, out, .. } => {
                 if !out.is_empty() {
                     stream.write(out);
                     out.clear();
@@ -177,7 +203,15 @@ impl Peer {
             })?,
             Wire::ChatagramTcp { stream, reader, .. } => BYTES.with_borrow_mut(|bytes| {
                 stream.write(&[]);
-                while stream.read(bytes) == Reading::Bytes {
+                loop {
+                    match stream.read(bytes) {
+                        Reading::Bytes => {}
+                        Reading::Nothing => break,
+                        Reading::End => {
+                            self.broken = true;
+                            break;
+                        }
+                    }
                     let mut rest = &bytes[..];
                     while let Ok(Some(piece)) = reader.next(&mut rest) {
                         if let Piece::Frame(Frame::Once { payload }) = piece {
@@ -202,19 +236,36 @@ impl Peer {
         if self.noted == Some(noted) {
             self.noted = None;
         }
-        if let Wire::Chatagram { link, .. } = &mut self.wire
-            && link.poll_timeout().is_some_and(|(at, _)| at <= now)
-        {
-            link.handle_timeout(now);
-            self.broken |= link.has_failed();
-            self.flush(now);
+        if self.due().is_none_or(|at| at > now) {
+            return;
+        }
+        match &mut self.wire {
+            Wire::Chatagram { link, .. } => {
+                link.handle_timeout(now);
+                self.broken |= link.has_failed();
+            }
+            Wire::ChatagramTcp { out, .. } => {
+                write_record(&Frame::Heartbeat, out);
+            }
+            Wire::Plain { .. } | Wire::Text { .. } => {}
+        }
+        self.flush(now);
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        match &self.wire {
+            Wire::Chatagram { link, .. } => link.poll_timeout().map(|(at, _)| at),
+            // Who is broken is heard no more.
+            Wire::ChatagramTcp { heartbeat, sent, .. } => {
+                (!self.broken).then(|| *sent + *heartbeat)
+            }
+            Wire::Plain { .. } | Wire::Text { .. } => None,
         }
     }
 
     /// When this peer has something to do, if that is sooner than noted.
     pub(crate) fn earlier_timeout(&mut self) -> Option<Timestamp> {
-        let Wire::Chatagram { link, .. } = &self.wire else { return None };
-        let at = link.poll_timeout()?.0;
+        let at = self.due()?;
         if self.noted.is_some_and(|noted| noted <= at) {
             return None;
         }
@@ -337,7 +388,7 @@ fn join_chatagram(
 
 /// How often the server wants to hear of a peer, if this is its welcome.
 fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
-    let Frame::Ordered { payload, .. } = frame else { return None };
+    let (Frame::Ordered { payload, .. } | Frame::Once { payload }) = frame else { return None };
     match decode_message(payload) {
         Ok(ServerMessage::Welcome { heartbeat_ms, .. }) => {
             Some(Duration::from_millis(heartbeat_ms.into()))
@@ -346,7 +397,7 @@ fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
     }
 }
 
-fn join_chatagram_tcp(server: SocketAddr, index: usize) -> io::Result<Wire> {
+fn join_chatagram_tcp(server: SocketAddr, index: usize, clock: &Clock) -> io::Result<Wire> {
     let mut stream = connect(server)?;
     let mut hello = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     let join = Frame::Join {
@@ -366,8 +417,25 @@ fn join_chatagram_tcp(server: SocketAddr, index: usize) -> io::Result<Wire> {
     if preface[4..] == [0; 8] {
         return Err(ErrorKind::ConnectionRefused.into());
     }
-    let reader = StreamReader::past_preface();
-    Ok(Wire::ChatagramTcp { stream: Stream::from_std(stream)?, reader, out: Vec::new() })
+    let mut reader = StreamReader::past_preface();
+    let (mut interval, mut bytes) = (None, [0; 4_096]);
+    let heartbeat = loop {
+        if let Some(interval) = interval {
+            break interval;
+        }
+        let length = match stream.read(&mut bytes)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            length => length,
+        };
+        let mut rest = &bytes[..length];
+        while let Some(piece) = reader.next(&mut rest).map_err(io::Error::other)? {
+            if let Piece::Frame(frame) = piece {
+                interval = interval.or(heartbeat(frame));
+            }
+        }
+    };
+    let (stream, out, sent) = (Stream::from_std(stream)?, Vec::new(), clock.now().mono);
+    Ok(Wire::ChatagramTcp { stream, reader, out, heartbeat, sent })
 }
 
 fn join_plain(server: SocketAddr, index: usize) -> io::Result<Wire> {
