@@ -103,7 +103,8 @@ impl Fanout {
         self.cold
     }
 
-    /// So many are put in the queue of those who may have something to send, unless they are there already.
+    /// Whether everybody, that is so many, has to be put in the queue of those who may have something to send: not if
+    /// they are there already.
     fn announce(&mut self, peers: usize, now: Timestamp) -> bool {
         if std::mem::replace(&mut self.announced, true) {
             return false;
