@@ -159,17 +159,12 @@ impl Peer {
                 }
             }),
             Wire::ChatagramTcp { stream, out, sent, .. } => {
-                if !out.is_empty() {
-                    stream.write(out);
-                    out.clear();
+                if write_out(stream, out) {
                     *sent = now;
                 }
             }
             Wire::Text { stream, out, .. } => {
-                if !out.is_empty() {
-                    stream.write(out);
-                    out.clear();
-                }
+                write_out(stream, out);
             }
             Wire::Plain { .. } => {}
         }
@@ -286,6 +281,16 @@ impl Peer {
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
+}
+
+/// Hands over what is queued, if anything is.
+fn write_out(stream: &mut Stream, out: &mut Vec<u8>) -> bool {
+    let any = !out.is_empty();
+    if any {
+        stream.write(out);
+        out.clear();
+    }
+    any
 }
 
 /// A datagram or message that is one line, or is not one.
