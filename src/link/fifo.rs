@@ -84,7 +84,8 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// Soon there will be another element: asks for the memory it takes.
+    /// Soon there will be another element: asks for what says where it goes. Nobody waits for the place itself, which is
+    /// only written to.
     pub(super) fn prefetch_end(&self) {
         if let Some(piece) = self.pieces.get((self.taken + self.later) / Self::PIECE) {
             prefetch(piece);

@@ -348,7 +348,7 @@ impl Link {
         Some(self.waiting_since()?.max(self.recovery.last_progress()))
     }
 
-    /// Soon a datagram leaves: asks for where it will be remembered.
+    /// See [`Recovery::prefetch_queue`].
     pub(super) fn prefetch_queue(&self) {
         self.recovery.prefetch_queue();
     }

@@ -125,7 +125,7 @@ impl Recovery {
         self.last_eliciting
     }
 
-    /// Asks for the memory of what leaves next.
+    /// Soon a datagram leaves: asks for what says where it will be remembered.
     pub(super) fn prefetch_queue(&self) {
         self.sent.prefetch_end();
     }
