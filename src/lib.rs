@@ -34,6 +34,7 @@
 //! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
+//! | `named_file` | whether a path still names an open file, which may have been rotated |
 //! | `prefetch` | asking for memory that is needed soon; nothing depends on it |
 //! | `sync` | the locks of code that is tried in every order in which its threads can run |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
@@ -62,6 +63,7 @@ pub mod impair;
 pub mod lab;
 pub mod link;
 pub mod logging;
+mod named_file;
 pub mod net;
 pub mod places;
 mod prefetch;

@@ -1,18 +1,62 @@
 //! Messages about the program: to standard error, or to a file; always free of what could steer a
-//! terminal or forge a line, whoever's text is in them.
+//! terminal or forge a line, whoever's text is in them. They go through a bounded queue to a thread
+//! that writes: a reader that stopped reading stops nobody, and what it missed is counted.
 
 use crate::protocol::clean;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
+use spool::Spool;
 use std::fmt::Display;
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+use target::{LogFile, Standard};
 
-/// Says on standard error why the program cannot do what it was asked to.
+mod spool;
+mod target;
+
+/// How long the end of the program waits for its last messages to be written.
+const LAST_MESSAGES: Duration = Duration::from_secs(1);
+
+static STDOUT: LazyLock<Spool> = LazyLock::new(|| Spool::new(Standard(io::stdout())));
+static STDERR: LazyLock<Spool> = LazyLock::new(|| Spool::new(Standard(io::stderr())));
+/// The file of `--log-file`, if there is one.
+static FILE: OnceLock<Spool> = OnceLock::new();
+
+/// Says on standard error why the program cannot do what it was asked to. Neither blocks nor fails
+/// where nobody reads.
 pub fn complain(error: impl Display) {
-    eprintln!("chatagram: {}", printable(&error.to_string()));
+    STDERR.push(format!("chatagram: {}\n", printable(&error.to_string())).as_bytes());
+}
+
+/// Prints a line on standard output at once. Nobody there to read it is no reason to stop or wait.
+pub(crate) fn announce(line: &str) {
+    STDOUT.push(format!("{}\n", printable(line)).as_bytes());
+    STDOUT.finish(LAST_MESSAGES);
+}
+
+/// Says what the operator of a server has to know: in the log, and on standard error where that is
+/// not the log.
+pub(crate) fn tell_operator(text: &str) {
+    log::warn!("{text}");
+    if FILE.get().is_some() {
+        complain(text);
+    }
+}
+
+/// Opens the log file again, where there is one: it may have been rotated.
+pub(crate) fn reopen() {
+    if let Some(file) = FILE.get() {
+        file.reopen();
+    }
+}
+
+/// Gives the last messages a moment to be written. For the end of the program.
+pub fn finish() {
+    for spool in FILE.get().into_iter().chain([&*STDERR, &*STDOUT]) {
+        spool.finish(LAST_MESSAGES);
+    }
 }
 
 /// A complaint may quote what was typed, or what a file is called. Its lines are its own.
@@ -37,14 +81,15 @@ pub fn divert(sink: Option<Sink>) {
 /// # Errors
 /// What is wrong with the file, in words for the user.
 pub fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
-    let logger: Box<dyn Log> = match file {
-        None => logger(level, io::stderr(), io::stderr().is_terminal()),
+    let (spool, terminal) = match file {
+        None => (STDERR.clone(), io::stderr().is_terminal()),
         Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|e| format!("cannot log to {}: {e}", path.display()))?;
-            logger(level, file, false)
+            let file = LogFile::open(path)
+                .map_err(|error| format!("cannot log to {}: {error}", path.display()))?;
+            (FILE.get_or_init(|| Spool::new(file)).clone(), false)
         }
     };
+    let logger = logger(level, Lines { spool, line: Vec::new() }, terminal);
     log::set_boxed_logger(logger).map_err(|error| error.to_string())?;
     log::set_max_level(level);
     Ok(())
@@ -58,6 +103,27 @@ fn logger(level: LevelFilter, out: impl Write + Send + 'static, terminal: bool) 
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off);
     Box::new(Clean { log: WriteLogger::new(level, config.build(), out).as_log(), terminal })
+}
+
+/// Puts the pieces that simplelog writes together: a line is queued whole or not at all.
+struct Lines {
+    spool: Spool,
+    line: Vec<u8>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") {
+            self.spool.push(&self.line);
+            self.line.clear();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// simplelog writes messages as they are; this cleans them first.

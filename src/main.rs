@@ -1,32 +1,42 @@
 //! Parses the command line, starts logging, runs what was asked for, and says how it ended.
 
 use chatagram::cli::{Cli, Command};
-use chatagram::run;
+use chatagram::{logging, run};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    run::survive_file_size_limit();
+    let code = match Cli::try_parse() {
+        Ok(line) => carry_out(&line.command),
+        Err(answer) => run::usage(&answer),
+    };
+    logging::finish();
+    code
+}
+
+fn carry_out(command: &Command) -> ExitCode {
+    match command {
         Command::Server { server, network, impair, logging } => {
-            run::server(&server, &network, &impair, &logging)
+            run::server(server, network, impair, logging)
         }
         Command::Client { server, client, network, impair, logging } => {
-            run::client(server, &client, &network, &impair, &logging)
+            run::client(server.clone(), client, network, impair, logging)
         }
-        Command::Discover { discover, logging } => run::discover(&discover, &logging),
+        Command::Discover { discover, logging } => run::discover(discover, logging),
         Command::Host { client, server, network, impair, logging } => {
-            run::host(&client, &server, &network, &impair, &logging)
+            run::host(client, server, network, impair, logging)
         }
-        Command::Watch { server, watch, logging } => run::watch(server, &watch, &logging),
+        Command::Watch { server, watch, logging } => run::watch(server.clone(), watch, logging),
         Command::Load { server, load, network, logging } => {
-            run::load(server, &load, &network, &logging)
+            run::load(server.clone(), load, network, logging)
         }
-        Command::Lab { lab, logging } => run::lab(&lab, &logging),
-        Command::Replay { replay, logging } => run::replay(&replay, &logging),
-        Command::Report { dir, logging } => run::report(&dir, &logging),
-        Command::Decode { decode } => run::decode(&decode),
-        Command::Doctor { doctor } => run::doctor(&doctor),
-        Command::Completions { completions } => run::completions(&completions),
-        Command::Man { man } => run::man(&man),
+        Command::Lab { lab, logging } => run::lab(lab, logging),
+        Command::Replay { replay, logging } => run::replay(replay, logging),
+        Command::Report { dir, logging } => run::report(dir, logging),
+        Command::Decode { decode } => run::decode(decode),
+        Command::Doctor { doctor } => run::doctor(doctor),
+        Command::Completions { completions } => run::completions(completions),
+        Command::Man { man } => run::man(man),
     }
 }

@@ -5,6 +5,7 @@ use crate::cli::{
 };
 use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
+use crate::logging::announce;
 use crate::net::ServerName;
 use crate::protocol::limits::DEFAULT_PORT;
 use crate::server::Server;
@@ -13,7 +14,6 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 mod decode;
@@ -22,6 +22,7 @@ mod doctor;
 mod lab;
 mod manual;
 mod panics;
+mod signals;
 
 pub use decode::decode;
 pub use discover::discover;
@@ -29,6 +30,8 @@ pub use doctor::doctor;
 pub use lab::{lab, load, replay, report};
 pub use manual::{completions, man};
 pub use panics::end_on_panic;
+pub use signals::survive_file_size_limit;
+use signals::{Signal, Then, on_signal};
 
 const COULD_NOT_START: u8 = 1;
 const REJECTED: u8 = 1;
@@ -52,7 +55,16 @@ pub fn server(
         Err(code) => return code,
     };
     let stopper = server.stopper();
-    on_signal(move || stopper.stop());
+    on_signal(move |signal| match signal {
+        Signal::Interrupt | Signal::Terminate => {
+            stopper.stop();
+            Then::End
+        }
+        Signal::HangUp => {
+            crate::logging::reopen();
+            Then::GoOn
+        }
+    });
     for address in server.addresses() {
         announce(&format!("listening on {address}"));
     }
@@ -192,33 +204,13 @@ fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
 }
 
 /// Leaves in order; at once when there is nothing to leave yet.
-fn leave_with(leaver: Leaver) -> impl FnMut() + Send {
-    move || {
+fn leave_with(leaver: Leaver) -> impl FnMut(Signal) -> Then + Send {
+    move |_| {
         if !leaver.leave() {
             std::process::exit(INTERRUPTED.into());
         }
+        Then::End
     }
-}
-
-/// Acts on the first SIGINT or SIGTERM (Ctrl-C); a second one ends the process.
-fn on_signal(mut act: impl FnMut() + Send + 'static) {
-    let again = AtomicBool::new(false);
-    let handler = move || {
-        if again.swap(true, Ordering::Relaxed) {
-            client::restore_terminal();
-            std::process::exit(INTERRUPTED.into());
-        }
-        act();
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        log::warn!("Ctrl-C will end the program without a goodbye: {error}");
-    }
-}
-
-/// Prints a line on standard output at once. Nobody there to read it is no reason to stop.
-fn announce(line: &str) {
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{}", crate::logging::printable(line)).and_then(|()| out.flush());
 }
 
 /// Prints what was asked for, all of it. A reader that has seen enough (`| head`) is no failure.
@@ -270,4 +262,14 @@ fn lan_ip() -> Option<Ipv4Addr> {
             _ => None,
         })
         .next()
+}
+
+/// Prints what the parser of the command line has to say: help, the version, or what is wrong.
+pub fn usage(answer: &clap::Error) -> ExitCode {
+    match answer.print() {
+        Err(error) if answer.exit_code() == 0 && error.kind() != ErrorKind::BrokenPipe => {
+            fail(COULD_NOT_START, format!("cannot print: {error}"))
+        }
+        _ => ExitCode::from(answer.exit_code() as u8),
+    }
 }

@@ -1,7 +1,7 @@
 //! The commands of the lab.
 
 use super::{
-    COULD_NOT_START, INTERRUPTED, USAGE, announce, end_on_panic, fail, on_signal, print,
+    COULD_NOT_START, INTERRUPTED, Then, USAGE, announce, end_on_panic, fail, on_signal, print,
     start_logging,
 };
 use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
@@ -15,7 +15,7 @@ use crate::net::ServerName;
 use crate::net::emulated::Host;
 use log::LevelFilter;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -109,8 +109,8 @@ fn place() -> Place {
     #[cfg(not(target_os = "linux"))]
     let why = "only Linux has network namespaces: a virtual machine or WSL 2 has them too";
     crate::logging::complain(why);
-    eprintln!(
-        "chatagram: until then UDP only: datagrams are lost in this process, TCP is left out"
+    crate::logging::complain(
+        "until then UDP only: datagrams are lost in this process, TCP is left out",
     );
     Place::InProcess
 }
@@ -170,7 +170,10 @@ pub fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
 fn stop_on_signal() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = stop.clone();
-    on_signal(move || stopping.store(true, Ordering::Relaxed));
+    on_signal(move |_| {
+        stopping.store(true, Ordering::Relaxed);
+        Then::End
+    });
     stop
 }
 
@@ -211,7 +214,8 @@ impl Bar {
             }
             _ => String::new(),
         };
-        eprint!(
+        let _ = write!(
+            io::stderr(),
             "\r\x1b[K[{:<width$}] {}/{} loss {} % {left}",
             "#".repeat(full),
             progress.done,
@@ -223,7 +227,7 @@ impl Bar {
 
     fn end(&self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

@@ -8,7 +8,9 @@ pub(super) enum Screen {}
 
 impl Screen {
     pub(super) fn open() -> io::Result<Option<Self>> {
-        eprintln!("chatagram: this build has no screen (cargo feature `watch`): a table each time");
+        crate::logging::complain(
+            "this build has no screen (cargo feature `watch`): a table each time",
+        );
         Ok(None)
     }
 

@@ -1,0 +1,148 @@
+//! A bounded queue of lines, and the thread that writes them. A full pipe, a terminal under Ctrl-S or
+//! a slow disk holds up that thread and nobody else.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Bytes that wait at most. A line beyond is dropped and counted.
+const CAPACITY: usize = 1 << 20;
+
+/// Where lines go.
+pub(super) trait Target: Send {
+    /// Writes whole lines; may block.
+    fn write(&mut self, lines: &[u8]) -> io::Result<()>;
+
+    /// Looks after the file, before each write and once each [`Self::period`]. What is to be said
+    /// about it, if anything.
+    fn look(&mut self, reopen: bool) -> Option<String>;
+
+    /// How often to look when there is nothing to write; `None`: never.
+    fn period(&self) -> Option<Duration>;
+}
+
+/// A handle on the queue.
+#[derive(Clone)]
+pub(super) struct Spool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    target: Mutex<Box<dyn Target>>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Messages that were not written since that was last said.
+    dropped: u64,
+    /// The thread exists: from the first line on, for `lab` has to be alone when it starts.
+    started: bool,
+    writing: bool,
+    reopen: bool,
+}
+
+impl Spool {
+    pub(super) fn new(target: impl Target + 'static) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Self { shared: Arc::new(Shared { state, changed, target: Mutex::new(Box::new(target)) }) }
+    }
+
+    /// Queues a whole line. Never blocks.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.waiting.len() + line.len() > CAPACITY {
+            state.dropped += 1;
+            return;
+        }
+        state.waiting.extend_from_slice(line);
+        self.shared.changed.notify_all();
+        if std::mem::replace(&mut state.started, true) {
+            return;
+        }
+        drop(state);
+        let shared = self.shared.clone();
+        let write = move || loop {
+            shared.write_once();
+        };
+        if thread::Builder::new().name("log".to_owned()).spawn(write).is_err() {
+            self.shared.lock().started = false;
+            self.shared.write_once();
+        }
+    }
+
+    /// Opens the file again, where there is one.
+    pub(super) fn reopen(&self) {
+        self.shared.lock().reopen = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until all lines are written, for `patience` at most.
+    pub(super) fn finish(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        while state.started && (state.writing || !state.waiting.is_empty()) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines, or for the time to look, and writes what there is.
+    fn write_once(&self) {
+        let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, dropped, reopen) = self.take(target.period());
+        let news = target.look(reopen);
+        let outcome = if lines.is_empty() { Ok(()) } else { target.write(&lines) };
+        drop(target);
+        let written = outcome.is_ok() && !lines.is_empty();
+        let mut state = self.lock();
+        state.writing = false;
+        if outcome.is_err() {
+            state.dropped += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+        // Only where writing works again: else the word about it would be dropped as well.
+        if written {
+            state.dropped -= dropped;
+        }
+        drop(state);
+        if let Some(news) = news {
+            super::tell_operator(&news);
+        }
+        if written && dropped > 0 {
+            log::warn!("{dropped} messages were not written: nobody took them");
+        }
+        self.changed.notify_all();
+    }
+
+    fn take(&self, period: Option<Duration>) -> (Vec<u8>, u64, bool) {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && !state.reopen {
+            state = match period {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(period) => {
+                    let waited = self.changed.wait_timeout(state, period);
+                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if timeout.timed_out() {
+                        return (Vec::new(), 0, false);
+                    }
+                    state
+                }
+            };
+        }
+        state.writing = true;
+        (std::mem::take(&mut state.waiting), state.dropped, std::mem::take(&mut state.reopen))
+    }
+}

@@ -1,0 +1,202 @@
+//! The built program and what its parent gives it: signals that are ignored, standard streams that
+//! are full, closed or not read, limits of files. The room goes on, and exit codes stay as documented.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod program;
+
+use program::{Program, Server, free_port};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_chatagram");
+
+/// The program, started by a shell that does something first.
+fn after(setup: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), PROGRAM]);
+    shell
+}
+
+fn server_after(setup: &str, args: &[&str]) -> Server {
+    let dir = tempfile::tempdir().unwrap();
+    let usual = ["server", "--bind", "127.0.0.1:0", "--no-discovery"];
+    let mut program = Program::start_by(after(setup), dir.path(), &[&usual, args].concat());
+    let line = program.line("address", |line| line.starts_with("listening on "));
+    let address = line["listening on ".len()..].parse().unwrap();
+    Server { program, address, dir }
+}
+
+#[test]
+fn signals_that_the_parent_ignores_stay_ignored() {
+    let mut server = server_after("trap '' HUP INT", &["--no-history"]);
+    server.program.signal("HUP");
+    server.program.signal("INT");
+    let mut alice = server.join("alice");
+    alice.signal("INT");
+    assert_eq!(alice.wait(), Some(0), "its parent ignores nothing");
+    server.join("bob");
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait(), Some(0));
+}
+
+#[test]
+fn a_hang_up_opens_the_log_again_and_the_room_goes_on() {
+    let mut server = server_after(":", &["--no-history", "--log-file", "log"]);
+    let log = server.dir.path().join("log");
+    server.join("alice");
+    fs::rename(&log, server.dir.path().join("log.1")).unwrap();
+    server.program.signal("HUP");
+    let words = "the log log was moved away: what was written stays there";
+    server.program.line("the word to the operator", |line| line.contains(words));
+    server.join("bob");
+    server.program.signal("INT");
+    assert_eq!(server.program.wait(), Some(0));
+    let (old, new) = (read(&server.dir.path().join("log.1")), read(&log));
+    assert!(old.contains("alice joined") && !old.contains("bob joined"), "{old}");
+    assert!(new.contains(words) && new.contains("bob joined"), "{new}");
+}
+
+#[test]
+fn a_log_that_was_removed_is_begun_anew_and_both_are_for_their_owner_alone() {
+    let mut server = server_after("umask 022", &["--no-history", "--log-file", "log"]);
+    let log = server.dir.path().join("log");
+    let mode = || fs::metadata(&log).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    server.join("alice");
+    fs::remove_file(&log).unwrap();
+    let words = "the log log was removed with what was written to it";
+    server.program.line("the word to the operator", |line| line.contains(words));
+    server.join("bob");
+    server.program.signal("INT");
+    assert_eq!((server.program.wait(), mode()), (Some(0), 0o600));
+    assert!(read(&log).contains("bob joined"), "{}", read(&log));
+}
+
+#[test]
+fn a_pipe_without_a_reader_is_refused_as_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    let args = ["server", "--bind", "127.0.0.1:0", "--no-history", "--log-file", "pipe"];
+    let mut server = Program::start(dir.path(), &args);
+    assert_eq!(server.wait(), Some(1), "{}", server.output());
+    assert!(server.output().contains("cannot log to pipe"), "{}", server.output());
+}
+
+#[test]
+fn a_standard_stream_that_takes_nothing_changes_no_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    for (wanted, args) in [
+        (1, &["server", "--bind", "203.0.113.9:1", "--no-history"][..]),
+        (3, &["client", "nowhere.invalid", "--nick", "a", "--no-cache"]),
+        (1, &["report", "nowhere"]),
+        (2, &["decode", "zz"]),
+        (2, &["server", "--no-such-option"]),
+    ] {
+        for error in [closed(), full()] {
+            let mut command = Command::new(PROGRAM);
+            command.current_dir(dir.path()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+            let status = command.stderr(error).status().unwrap();
+            assert_eq!(status.code(), Some(wanted), "{args:?}");
+        }
+    }
+    for args in [&["--help"][..], &["man"], &["decode", "--help"]] {
+        let printed = |out| {
+            let mut command = Command::new(PROGRAM);
+            command.args(args).stderr(Stdio::null()).stdout(out).status().unwrap().code()
+        };
+        assert_eq!((printed(full()), printed(closed())), (Some(1), Some(0)), "{args:?}");
+    }
+}
+
+#[test]
+fn closed_standard_streams_go_to_no_socket_and_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let bind = format!("127.0.0.1:{}", free_port());
+    let mut command = after("exec <&- >&- 2>&-");
+    command.current_dir(dir.path()).env("HOME", dir.path());
+    command.args(["server", "--bind", &bind, "--history", "h.jsonl", "--log-file", "log"]);
+    let mut child = command.args(["--no-discovery"]).spawn().unwrap();
+    let args = ["client", &bind, "--nick", "a", "--no-cache", "--output", "json"];
+    let mut alice = Program::start(dir.path(), &args);
+    alice.next("welcome");
+    for number in 0..3 {
+        let descriptor = format!("/proc/{}/fd/{number}", child.id());
+        assert_eq!(fs::read_link(descriptor).unwrap(), Path::new("/dev/null"), "{number}");
+    }
+    assert_eq!(alice.leave(), Some(0));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Enough to fill a pipe, what is being written, and the queue behind it.
+#[test]
+fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut unread, error) = std::io::pipe().unwrap();
+    let bind = format!("127.0.0.1:{}", free_port());
+    let mut command = Command::new(PROGRAM);
+    command.args(["server", "--bind", &bind, "--no-history", "--rate-limit", "off"]);
+    command.args(["--no-discovery"]).env("HOME", dir.path()).stdout(Stdio::null()).stderr(error);
+    let mut server = command.spawn().unwrap();
+    drop(command);
+    let join = |name| {
+        let args = ["client", &bind, "--nick", name, "--no-cache", "--output", "json"];
+        let mut client = Program::start(dir.path(), &[&args[..], &["--stay", "forever"]].concat());
+        client.next("welcome");
+        client
+    };
+    let (mut alice, mut bob) = (join("alice"), join("bob"));
+    let long = "x".repeat(990);
+    (0..4_000).for_each(|_| alice.type_line(&long));
+    alice.type_line("the last");
+    bob.next_where("message", |event| event["text"] == "the last");
+    let mut said = Vec::new();
+    let mut piece = [0; 1 << 16];
+    while !String::from_utf8_lossy(&said).contains("messages were not written") {
+        let count = unread.read(&mut piece).unwrap();
+        assert!(count > 0, "nothing was dropped, or nobody says so");
+        said.extend_from_slice(&piece[..count]);
+    }
+    (0..200).for_each(|_| alice.type_line(&long));
+    alice.type_line("once more");
+    bob.next_where("message", |event| event["text"] == "once more");
+    // Nobody reads again: the goodbye does not wait for it.
+    terminate(server.id());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_file_that_reaches_its_size_limit_is_a_full_disk_and_ends_nobody() {
+    let args = ["--history", "h.jsonl", "--log-file", "log", "--rate-limit", "off"];
+    let mut server = server_after("ulimit -f 8", &args);
+    let mut alice = server.join("alice");
+    let long = "x".repeat(990);
+    (0..20).for_each(|_| alice.type_line(&long));
+    alice.next_where("status", |event| {
+        event["text"].as_str().unwrap().contains("the chat goes on, but the history does not")
+    });
+    assert_eq!(alice.leave(), Some(0));
+    let args = ["client", &server.address.to_string(), "--nick", "b", "--cache", "c.json"];
+    let dir = server.dir.path().to_owned();
+    let mut bob = Program::start_by(after("ulimit -f 0"), &dir, &args);
+    bob.type_line("hi");
+    bob.end_input();
+    assert_eq!(bob.wait(), Some(0), "{}", bob.output());
+    assert!(bob.output().contains("the last lines are not kept"), "{}", bob.output());
+    server.program.signal("INT");
+    assert_eq!(server.program.wait(), Some(0));
+}
+
+fn terminate(process: u32) {
+    assert!(Command::new("kill").arg(process.to_string()).status().unwrap().success());
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap()
+}
