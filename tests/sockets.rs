@@ -1,7 +1,7 @@
 //! Many datagrams with one system call, over the loopback interface: what comes out is what went in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use chatagram::net::{Incoming, Outgoing, Socket};
+use chatagram::net::{Incoming, Listen, Listener, Outgoing, Socket, listen};
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -118,4 +118,26 @@ fn sockets_that_share_a_reader_do_not_miss_what_came() {
     // The loopback interface has delivered it when the send returns.
     let (_, bytes) = other.receive(&mut incoming).unwrap().expect("a datagram");
     assert_eq!(bytes, b"other");
+}
+
+#[test]
+fn both_wildcards_listen_at_one_port() {
+    let orders = [["0.0.0.0", "[::]"], ["[::]", "0.0.0.0"]];
+    for [first, second] in orders {
+        let port = socket().1.port();
+        let addresses =
+            [first, second].map(|ip| format!("{ip}:{port}").parse::<SocketAddr>().unwrap());
+        let open = |one: &Listen| (Socket::listen(*one).unwrap(), Listener::listen(*one).unwrap());
+        let open: Vec<_> = listen(&addresses).iter().map(open).collect();
+        for (one, to) in open.iter().zip(addresses) {
+            let localhost = if to.is_ipv4() { "127.0.0.1" } else { "[::1]" };
+            let to: SocketAddr = format!("{localhost}:{port}").parse().unwrap();
+            let sender = UdpSocket::bind(format!("{localhost}:0")).unwrap();
+            sender.send_to(b"hello", to).unwrap();
+            let (from, bytes) = next(&one.0, &mut Incoming::default());
+            assert_eq!((from, &bytes[..]), (sender.local_addr().unwrap(), &b"hello"[..]));
+            std::net::TcpStream::connect(to).unwrap();
+            assert_eq!(one.1.local_addr().unwrap().is_ipv4(), to.is_ipv4());
+        }
+    }
 }

@@ -23,7 +23,8 @@ const METRICS: &str = "127.0.0.1:2430";
 /// Options of a server.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
-    /// Listen here; can be given several times, or several with commas between them
+    /// Listen here; can be given several times, or several with commas between them. '[::]' takes IPv4
+    /// too, unless an IPv4 address with the same port is given; '[fe80::1%eth0]:2428' is one link's
     #[arg(
         long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
         env = "CHATAGRAM_BIND", value_delimiter = ','

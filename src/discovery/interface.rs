@@ -57,6 +57,12 @@ impl Interface {
         self.networks.iter().any(|network| network.ip.is_ipv6() == v6)
     }
 
+    /// Whether all machines of one of its networks listen at `ip`.
+    pub fn broadcasts_to(&self, ip: IpAddr) -> bool {
+        let broadcast = |network: &Network| network.broadcast().map(IpAddr::V4);
+        !self.point_to_point && self.networks.iter().any(|network| broadcast(network) == Some(ip))
+    }
+
     /// Whether a machine that is at `remote` shares a network of this interface.
     pub fn is_near(&self, remote: SocketAddr) -> bool {
         match remote {

@@ -1,5 +1,6 @@
 //! Addresses as people type them, and what is wrong with them when something is.
 
+use super::{lan, zone};
 use crate::protocol::limits::DEFAULT_PORT;
 use std::fmt;
 use std::io;
@@ -24,6 +25,28 @@ pub enum AddressError {
     /// A socket is bound to an address of this machine, not to a name.
     #[error("{0:?} is not an IP address of this machine: write 0.0.0.0:2428, [::]:2428 or such")]
     NotAnIp(String),
+    /// A link-local address on a link that this machine does not have.
+    #[error("no network interface is called {zone:?}: this machine has {known}")]
+    Zone {
+        /// What was typed.
+        zone: String,
+        /// The interfaces there are.
+        known: String,
+    },
+    /// A link-local address is one of each link: without its interface it names no machine.
+    #[error("{ip} is an address on one link: name the interface, as in {ip}%eth0 (here: {known})")]
+    NoZone {
+        /// What was typed.
+        ip: Ipv6Addr,
+        /// The interfaces there are.
+        known: String,
+    },
+    /// Multicast or broadcast.
+    #[error(
+        "{0} stands for many machines: a server is at an address of its own, or, with --bind, at all \
+         of them: 0.0.0.0:2428 or [::]:2428"
+    )]
+    Many(IpAddr),
 }
 
 /// Where a server is: a name or an address, and a port.
@@ -39,6 +62,11 @@ impl ServerName {
     /// # Errors
     /// The resolver's, with the name in it.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let literal = zone::literal(&self.host, self.port)
+            .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+        if let Some(address) = literal {
+            return Ok(vec![address]);
+        }
         let found: Vec<_> = (self.host.as_str(), self.port)
             .to_socket_addrs()
             .map_err(|error| {
@@ -73,7 +101,8 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// `HOST`, `HOST:PORT`, `1.2.3.4`, `1.2.3.4:PORT`, `::1`, `[::1]` or `[::1]:PORT`.
+/// `HOST`, `HOST:PORT`, `1.2.3.4`, `1.2.3.4:PORT`, `::1`, `[::1]` or `[::1]:PORT`; a link-local address
+/// with its interface: `fe80::1%eth0`, `[fe80::1%eth0]:PORT`.
 impl FromStr for ServerName {
     type Err = AddressError;
 
@@ -83,11 +112,16 @@ impl FromStr for ServerName {
         if port == 0 {
             return Err(AddressError::PortZero);
         }
-        Ok(Self { host: host.to_owned(), port })
+        match zone::literal(host, port)? {
+            Some(address) if zone::stands_for_many(address.ip()) => {
+                Err(AddressError::Many(address.ip()))
+            }
+            _ => Ok(Self { host: host.to_owned(), port }),
+        }
     }
 }
 
-/// `ADDR:PORT`, `ADDR` or `:PORT`, of this machine.
+/// `ADDR:PORT`, `ADDR` or `:PORT`, of this machine; a link-local address with its interface.
 ///
 /// # Errors
 /// [`AddressError`] says what is wrong and what would be right.
@@ -97,19 +131,22 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
         return Ok(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), parse_port(port)?));
     }
     let (host, port) = split_port(text)?;
-    let ip: IpAddr = host.parse().map_err(|_| AddressError::NotAnIp(host.to_owned()))?;
-    Ok(SocketAddr::new(ip, port.unwrap_or(DEFAULT_PORT)))
+    let address = zone::literal(host, port.unwrap_or(DEFAULT_PORT))?
+        .ok_or_else(|| AddressError::NotAnIp(host.to_owned()))?;
+    if zone::stands_for_many(address.ip()) || lan::is_broadcast(address.ip()) {
+        return Err(AddressError::Many(address.ip()));
+    }
+    Ok(address)
 }
 
 fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
-    if text.parse::<Ipv6Addr>().is_ok() {
+    if zone::is_ipv6(text) {
         return Ok((text, None));
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, port) =
             rest.split_once(']').ok_or_else(|| AddressError::Brackets(text.to_owned()))?;
-        // A scope (fe80::1%eth0) is the resolver's to understand.
-        if host.split('%').next().is_none_or(|ip| ip.parse::<Ipv6Addr>().is_err()) {
+        if !zone::is_ipv6(host) {
             return Err(AddressError::Brackets(text.to_owned()));
         }
         return match port.strip_prefix(':') {
@@ -145,7 +182,8 @@ mod tests {
             ("10.0.0.1", "10.0.0.1:2428"),
             ("::1", "[::1]:2428"),
             ("[::1]", "[::1]:2428"),
-            (" [fe80::1%eth0]:7 ", "[fe80::1%eth0]:7"),
+            ("fe80::1%1", "[fe80::1%1]:2428"),
+            (" [fe80::1%1]:7 ", "[fe80::1%1]:7"),
         ] {
             let parsed: Result<ServerName, _> = typed.parse();
             assert_eq!(parsed.map(|name| name.to_string()), Ok(meant.to_owned()), "{typed}");
@@ -166,6 +204,8 @@ mod tests {
     fn what_is_wrong_with_an_address_is_said() {
         let wrong = |typed: &str| typed.parse::<ServerName>().unwrap_err();
         assert_eq!(wrong(""), AddressError::NoHost);
+        assert!(matches!(wrong("ff02::1"), AddressError::Many(_)));
+        assert!(matches!(wrong("fe80::1"), AddressError::NoZone { .. }));
         assert_eq!(wrong(":5"), AddressError::NoHost);
         assert_eq!(wrong("host:0"), AddressError::PortZero);
         assert_eq!(wrong("host:70000"), AddressError::Port("70000".to_owned()));
@@ -182,6 +222,13 @@ mod tests {
         assert_eq!(parse(":7"), Ok("[::]:7".to_owned()));
         assert_eq!(parse("127.0.0.1"), Ok("127.0.0.1:2428".to_owned()));
         assert_eq!(parse("[::1]:0"), Ok("[::1]:0".to_owned()));
+        assert_eq!(parse("[fe80::1%1]:7"), Ok("[fe80::1%1]:7".to_owned()));
+        assert_eq!(parse("[::ffff:127.0.0.1]:7"), Ok("127.0.0.1:7".to_owned()));
+        for many in ["224.0.0.1:7", "[ff02::1%1]:7", "255.255.255.255", "[::ffff:239.1.2.3]:7"] {
+            assert!(matches!(parse(many), Err(AddressError::Many(_))), "{many}");
+        }
+        assert!(matches!(parse("[fe80::1]:7"), Err(AddressError::NoZone { .. })));
+        assert!(matches!(parse("[fe80::1%no such]:7"), Err(AddressError::Zone { .. })));
         assert_eq!(parse("localhost:5"), Err(AddressError::NotAnIp("localhost".to_owned())));
         assert_eq!(parse("0.0.0.0:70000"), Err(AddressError::Port("70000".to_owned())));
     }

@@ -28,6 +28,11 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(found.into_values().collect())
 }
 
+/// Whether `ip` is the broadcast address of one of this machine's networks.
+pub(super) fn is_broadcast(ip: IpAddr) -> bool {
+    interfaces().is_ok_and(|found| found.iter().any(|interface| interface.broadcasts_to(ip)))
+}
+
 /// A socket to ask in this way with. What it sends to many stays on the link.
 ///
 /// # Errors

@@ -10,6 +10,8 @@ pub mod lan;
 mod poller;
 mod tcp;
 mod udp;
+mod wildcards;
+mod zone;
 
 pub use address::{AddressError, ServerName, parse_bind};
 pub use clock::Clock;
@@ -17,3 +19,4 @@ pub use datagrams::{BadNetwork, Datagrams, Done, End};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub use tcp::{Listener, Reading, Stream};
 pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket};
+pub use wildcards::{Listen, listen};

@@ -1,6 +1,7 @@
 //! TCP, non-blocking: a listener beside the UDP socket, and streams that keep what the kernel did not
 //! take.
 
+use super::Listen;
 use super::udp::{BindError, canonical};
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
@@ -26,11 +27,19 @@ impl Listener {
     /// # Errors
     /// [`BindError`] names the address.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        Self::listen(Listen { address, dual: true })
+    }
+
+    /// As [`Self::bind`], for one of several listeners.
+    ///
+    /// # Errors
+    /// As for `bind`.
+    pub fn listen(Listen { address, dual }: Listen) -> Result<Self, BindError> {
         let open = || {
             let domain = Domain::for_address(address);
             let raw = RawSocket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
             if address.is_ipv6() {
-                raw.set_only_v6(!address.ip().is_unspecified())?;
+                raw.set_only_v6(!(dual && address.ip().is_unspecified()))?;
             }
             // So that a restart need not wait for old connections to fade (RFC 9293 §3.6.1). On
             // Windows the option means something else.

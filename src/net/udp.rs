@@ -11,6 +11,7 @@ mod outgoing;
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
 
+use super::Listen;
 use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
@@ -63,11 +64,20 @@ impl Socket {
     /// # Errors
     /// [`BindError`] names the address, and the way out where there is one.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        Self::open(address)
+        Self::listen(Listen { address, dual: true })
+    }
+
+    /// As [`Self::bind`], for one of several sockets.
+    ///
+    /// # Errors
+    /// As for `bind`.
+    pub fn listen(Listen { address, dual }: Listen) -> Result<Self, BindError> {
+        Self::open(address, dual)
             .or_else(|cause| match cause.kind() {
                 ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(cause),
-                _ if address.ip() == Ipv6Addr::UNSPECIFIED => {
-                    Self::open(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+                _ if dual && address.ip() == Ipv6Addr::UNSPECIFIED => {
+                    let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+                    Self::open(any, dual)
                 }
                 _ => Err(cause),
             })
@@ -247,10 +257,10 @@ impl Socket {
         &mut self.inner
     }
 
-    fn open(address: SocketAddr) -> io::Result<Self> {
+    fn open(address: SocketAddr, dual: bool) -> io::Result<Self> {
         let raw = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
-            raw.set_only_v6(!address.ip().is_unspecified())?;
+            raw.set_only_v6(!(dual && address.ip().is_unspecified()))?;
         }
         // Less than asked for is no reason to stop.
         let _ = raw.set_recv_buffer_size(BUFFER);

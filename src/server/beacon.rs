@@ -51,10 +51,14 @@ impl Beacon {
         first: usize,
         now: Timestamp,
     ) -> Option<Self> {
+        let listens = rooms;
         let mut rooms = rooms.iter().filter(|room| !room.ip().is_loopback()).peekable();
         // An answer names one port. What is at others cannot be found.
         let port = rooms.peek()?.port();
         let rooms: Vec<_> = rooms.filter(|room| room.port() == port).map(SocketAddr::ip).collect();
+        // A room at [::] takes IPv4 too, unless it listens at an IPv4 address of its own.
+        let dual = rooms.contains(&Ipv6Addr::UNSPECIFIED.into())
+            && !listens.iter().any(|room| room.is_ipv4() && room.port() == port);
         let mut beacon = Self {
             port,
             first,
@@ -64,8 +68,7 @@ impl Beacon {
             next_look: now,
         };
         for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
-            // A room at [::] takes IPv4 too.
-            let everywhere = rooms.contains(&all) || rooms.contains(&Ipv6Addr::UNSPECIFIED.into());
+            let everywhere = rooms.contains(&all) || dual;
             let own = |ip: &IpAddr| !everywhere && ip.is_ipv4() == all.is_ipv4();
             let own: Vec<_> = rooms.iter().copied().filter(own).collect();
             if everywhere || !own.is_empty() {

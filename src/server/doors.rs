@@ -6,13 +6,14 @@ use super::beacon::Beacon;
 use super::{BATCH, Config, Error, PORT_TRIES};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
-    Clock, Datagrams, Done, End, Incoming, Listener, Poller, Reading, SOCKET_BUFFER, Socket,
-    Stream, Watch,
+    self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
+    Socket, Stream, Watch,
 };
 use crate::registry::Path;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// See the module.
 #[derive(Debug)]
@@ -53,17 +54,18 @@ impl Doors {
             starved: false,
             unread: BTreeSet::new(),
         };
-        for (index, address) in config.bind.iter().enumerate() {
-            let (mut socket, listener) = open_pair(*address, config.tcp)?;
+        let pairs = open_pairs(&config.bind, config.tcp)?;
+        let count = pairs.len();
+        for (index, (mut socket, listener)) in pairs.into_iter().enumerate() {
             poller.add(&mut socket, index).map_err(Error::Poll)?;
             doors.addresses.push(socket.local_addr().map_err(Error::Poll)?);
             doors.sockets.add(socket);
             if let Some(mut listener) = listener {
-                poller.add(&mut listener, config.bind.len() + index).map_err(Error::Poll)?;
+                poller.add(&mut listener, count + index).map_err(Error::Poll)?;
                 doors.listeners.push(listener);
             }
         }
-        let first = 2 * config.bind.len();
+        let first = 2 * count;
         if config.discovery {
             doors.beacon = Beacon::open(&doors.addresses, poller, first, now);
         }
@@ -268,11 +270,37 @@ impl Doors {
     }
 }
 
+/// A UDP socket, and a TCP listener where one is wanted.
+type Pair = (Socket, Option<Listener>);
+
+/// The sockets for all addresses. `[::]` beside an IPv4 address is left out on a machine without IPv6.
+fn open_pairs(addresses: &[SocketAddr], tcp: bool) -> Result<Vec<Pair>, Error> {
+    let wanted = net::listen(addresses);
+    let mut pairs = Vec::new();
+    for one in &wanted {
+        match open_pair(*one, tcp) {
+            Err(Error::Bind(error))
+                if wanted.len() > 1
+                    && one.address.ip() == Ipv6Addr::UNSPECIFIED
+                    && !matches!(
+                        error.kind(),
+                        ErrorKind::AddrInUse | ErrorKind::PermissionDenied
+                    ) =>
+            {
+                log::warn!("{error}; this machine has no IPv6");
+            }
+            pair => pairs.push(pair?),
+        }
+    }
+    Ok(pairs)
+}
+
 /// A UDP socket and a listener at the same port; when any port will do, one that is free for both.
-fn open_pair(address: SocketAddr, tcp: bool) -> Result<(Socket, Option<Listener>), Error> {
+fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
+    let Listen { address, dual } = one;
     let mut tries = 0;
     loop {
-        let socket = Socket::bind(address)?;
+        let socket = Socket::listen(one)?;
         #[cfg(target_os = "linux")]
         if let Err(error) = socket.ignore_what_went_to_many() {
             log::debug!("{address} hears broadcasts as well: {error}");
@@ -282,7 +310,7 @@ fn open_pair(address: SocketAddr, tcp: bool) -> Result<(Socket, Option<Listener>
         }
         let bound = socket.local_addr().map_err(Error::Poll)?;
         tries += 1;
-        match Listener::bind(bound) {
+        match Listener::listen(Listen { address: bound, dual }) {
             Ok(listener) => return Ok((socket, Some(listener))),
             Err(_) if address.port() == 0 && tries < PORT_TRIES => {}
             Err(error) => return Err(error.into()),

@@ -16,12 +16,13 @@ const GROUP_V4: &str = "ip daddr 239.255.67.71";
 const GROUP_V6: &str = "ip6 daddr ff12::4347";
 
 type Check = fn();
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("a server is found in each of the ways alone", each_way_alone),
     ("who finds nobody is told who was asked and why that may be", nobody),
     ("of several servers one has to be named", several),
     ("a server at one address answers from that one, to those near it", one_address),
     ("an interface that comes later is heard too", later_interface),
+    ("a server at a link-local address is joined through the named interface", link_local),
     ("no answer goes to many, and none is larger than the probe", forged),
     ("three talk, and one of them moves to another address meanwhile", roaming),
     ("no line is lost behind a router that forgets every five seconds", behind_nat),
@@ -154,6 +155,32 @@ fn later_interface() {
     // A broadcast needs no group.
     block(&server, [BROADCAST, GROUP_V6]);
     assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
+}
+
+/// And a server listens at no address that stands for many.
+fn link_local() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let mut keeper = serve(&lan, &server, &["--bind", "[fe80::1%eth0]:2428"]);
+    for (n, (address, transport)) in
+        [("fe80::1%eth0", "udp"), ("[fe80::1%eth0]:2428", "tcp"), ("fe80::1%2", "udp")]
+            .into_iter()
+            .enumerate()
+    {
+        let nick = format!("nick{n}");
+        let mut guest = join(&lan, &client, &nick, &[address, "--transport", transport]);
+        keeper.line("the join", |line| line.contains(&format!("{nick} joined from [fe80::2%")));
+        assert_eq!(guest.leave(), Some(0), "{}", guest.output());
+    }
+    for (bind, why) in [
+        ("10.7.0.255:2429", "stands for many"),
+        ("[ff02::1%eth0]:2429", "stands for many"),
+        ("[fe80::1%eth1]:2429", "eth0"),
+    ] {
+        let mut refused = lan.start(&server, &["server", "--no-history", "--bind", bind]);
+        assert_eq!(refused.wait(), Some(2), "{}", refused.output());
+        assert!(refused.output().contains(why), "{}", refused.output());
+    }
 }
 
 /// Linux drops what comes from many, and refuses to send there: what the server itself does about
