@@ -33,7 +33,7 @@ const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are
 const EXIT_CODES: &str = "\
 Exit codes:
   0  left in order
-  1  could not start or print: port in use, file not readable, ...
+  1  could not start, print or read: port in use, input not UTF-8, ...
   2  usage
   3  server unreachable, or none found
   4  refused: name taken, room full, name not allowed

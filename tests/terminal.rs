@@ -79,7 +79,7 @@ HH:MM:SS alice (to bob alone): psst
 HH:MM:SS alice (to bob alone): again
 > /hwo
 ! not sent: no command /hwo; did you mean /who? (// says a line that begins with
- /)
+ / or @)
 HH:MM:SS alice> /slashed
 -- ADDRESS | udp reliable-ordered | rtt N ms | loss 0 % | 2 here
 > draft"

@@ -1,15 +1,24 @@
 //! What a line of input means. One table of commands serves parsing, `/help`, Tab and the guess at what
 //! a mistyped one was.
 
-use super::output::delivery_name;
-use crate::protocol::Delivery;
+mod typed;
 
+use super::output::delivery_name;
+use crate::protocol::{Delivery, Nickname};
+use typed::Sigil;
+
+/// At the beginning of a file from Windows. It is no part of what is said.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+/// The only way to say a line that looks like a whisper or a command.
+const ESCAPE: &str = "// says a line that begins with / or @";
 /// What ends a conversation, whatever the case.
 const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
 /// What `/mode` understands.
 const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
 /// A mistyped command is at most so many edits from the one that was meant.
 const NEAR: usize = 2;
+/// Characters of a mistyped command that are shown.
+const MAX_NAME_SHOWN: usize = 32;
 
 /// A command as people see it.
 #[derive(Clone, Copy, Debug)]
@@ -51,22 +60,25 @@ pub(super) const COMMANDS: [Entry; 9] = [
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
 ];
 
-/// What a line of input means.
+/// What a line of input means. Parsed once, where the line comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Command<'a> {
+pub(super) enum Command {
     Nothing,
     Quit,
-    Say(&'a str),
-    Act(&'a str),
-    Whisper { to: &'a str, text: &'a str },
+    Say(String),
+    Act(String),
+    Whisper {
+        to: String,
+        text: String,
+    },
     Who,
-    Ping(&'a str),
+    Ping(String),
     Stats,
     Mode(Option<Delivery>),
     Clear,
     Help,
-    Wrong(&'static str),
-    Unknown(&'a str),
+    /// Was meant as a whisper or a command and is none: what is wrong with it.
+    Wrong(String),
 }
 
 /// An action has no message of its own in the protocol. With stars around it every client shows it well,
@@ -88,16 +100,102 @@ pub(super) fn help() -> impl Iterator<Item = String> {
         };
         (format!("/{}{arguments}", entry.name), entry.help)
     });
-    std::iter::once(whisper).chain(commands).map(|(usage, help)| format!("{usage:<15} {help}"))
+    let escape = ("//TEXT".to_owned(), "say a line that begins with / or @: //@home says @home");
+    std::iter::once(whisper)
+        .chain(commands)
+        .chain([escape])
+        .map(|(usage, help)| format!("{usage:<15} {help}"))
+}
+
+impl Command {
+    /// What `line` means; a line end on it is ignored.
+    ///
+    /// What looks like a whisper or a command never becomes [`Command::Say`], whatever stands before
+    /// its `@` or `/` unseen. Only `//` says a line that begins with either.
+    pub(super) fn parse(line: &str) -> Self {
+        let line = line.trim_end_matches(['\r', '\n']);
+        let seen = typed::visible(line);
+        if seen.is_empty() {
+            return Self::Nothing;
+        }
+        if FAREWELLS.contains(&typed::word(seen).to_lowercase().as_str()) {
+            return Self::Quit;
+        }
+        match Sigil::split(seen) {
+            Some((Sigil::At, rest)) => Self::whisper(rest, "to whisper, write: @name text"),
+            Some((Sigil::Slash, rest)) => Self::after_slash(rest),
+            None => Self::Say(line.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
+        }
+    }
+
+    /// What follows a slash.
+    fn after_slash(rest: &str) -> Self {
+        if let Some((Sigil::Slash, said)) = Sigil::split(rest) {
+            let said =
+                if Sigil::split(said).is_some_and(|it| it.0 == Sigil::At) { said } else { rest };
+            return Self::Say(said.to_owned());
+        }
+        let (typed, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let word = typed::word(typed);
+        match (&*word, rest.trim()) {
+            ("msg", rest) => Self::whisper(typed::visible(rest), "/msg takes a name and a text"),
+            ("me", "") => Self::wrong("/me takes what you do"),
+            ("me", action) => Self::Act(action.to_owned()),
+            ("who", _) => Self::Who,
+            ("ping", "") => Self::wrong("/ping takes a name"),
+            ("ping", name) => Self::Ping(bare_name(name)),
+            ("stats", _) => Self::Stats,
+            ("mode", rest) => Self::mode(&typed::word(rest)),
+            ("clear", _) => Self::Clear,
+            ("help", _) => Self::Help,
+            ("quit", _) => Self::wrong("/quit takes nothing, and leaves"),
+            _ => Self::wrong(&unknown(&word)),
+        }
+    }
+
+    /// `name text`. As people write, the name may end in a comma or a colon; no nickname has one.
+    fn whisper(rest: &str, usage: &str) -> Self {
+        let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let to = bare_name(to);
+        if to.is_empty() || typed::visible(text).is_empty() {
+            return Self::wrong(&format!("{usage} ({ESCAPE})"));
+        }
+        // The server would say so too; a text that may be private need not travel for that.
+        if let Err(error) = Nickname::parse(&to) {
+            return Self::wrong(&format!("nobody is called that: {error}; {usage} ({ESCAPE})"));
+        }
+        Self::Whisper { to, text: text.trim_start().to_owned() }
+    }
+
+    fn mode(name: &str) -> Self {
+        if name.is_empty() {
+            return Self::Mode(None);
+        }
+        let mode = Delivery::ALL.into_iter().find(|delivery| delivery_name(*delivery) == name);
+        mode.map_or_else(|| Self::wrong(MODES), |delivery| Self::Mode(Some(delivery)))
+    }
+
+    fn wrong(what: &str) -> Self {
+        Self::Wrong(format!("not sent: {what}"))
+    }
+}
+
+/// A name as it was typed after `@`, without what people put around it.
+fn bare_name(typed: &str) -> String {
+    let name = typed::word(typed);
+    let name = name.trim_end_matches([',', ':', ';', '\u{60C}', '\u{3001}']);
+    name.strip_prefix('@').unwrap_or(name).to_owned()
 }
 
 /// What to say about a command that does not exist.
-pub(super) fn unknown(word: &str) -> String {
-    let hint = match nearest(word) {
+fn unknown(word: &str) -> String {
+    // Longer ones are no typing errors, and would fill the screen.
+    let word: String = word.chars().take(MAX_NAME_SHOWN).collect();
+    let hint = match nearest(&word) {
         Some(name) => format!("did you mean /{name}?"),
         None => "see /help".to_owned(),
     };
-    format!("not sent: no command /{word}; {hint} (// says a line that begins with /)")
+    format!("no command /{word}; {hint} ({ESCAPE})")
 }
 
 fn nearest(word: &str) -> Option<&'static str> {
@@ -107,103 +205,129 @@ fn nearest(word: &str) -> Option<&'static str> {
     near.filter(|(far, name)| *far <= NEAR && *far < name.len()).min().map(|(_, name)| name)
 }
 
-/// What `line` means; a line end on it is ignored.
-pub(super) fn interpret(line: &str) -> Command<'_> {
-    let line = line.trim_end_matches(['\r', '\n']);
-    let trimmed = line.trim();
-    if trimmed.is_empty() {
-        return Command::Nothing;
-    }
-    if FAREWELLS.contains(&trimmed.to_lowercase().as_str()) {
-        return Command::Quit;
-    }
-    if let Some(rest) = line.strip_prefix('@') {
-        return whisper(rest, "not sent; to whisper, write: @name text");
-    }
-    let Some(command) = line.strip_prefix('/') else { return Command::Say(line) };
-    if command.starts_with('/') {
-        return Command::Say(command);
-    }
-    let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-    match (word, rest.trim()) {
-        ("msg", rest) => whisper(rest, "not sent; /msg takes a name and a text"),
-        ("me", "") => Command::Wrong("/me takes what you do"),
-        ("me", action) => Command::Act(action),
-        ("who", _) => Command::Who,
-        ("ping", "") => Command::Wrong("/ping takes a name"),
-        ("ping", name) => Command::Ping(name.strip_prefix('@').unwrap_or(name)),
-        ("stats", _) => Command::Stats,
-        ("mode", rest) => mode(rest),
-        ("clear", _) => Command::Clear,
-        ("help", _) => Command::Help,
-        ("quit", _) => Command::Wrong("not sent; /quit takes nothing, and leaves"),
-        _ => Command::Unknown(word),
-    }
-}
-
-/// `name text`. As people write, the name may end in a comma or a colon; no nickname has one.
-fn whisper<'a>(rest: &'a str, usage: &'static str) -> Command<'a> {
-    let Some((to, text)) = rest.split_once(char::is_whitespace) else {
-        return Command::Wrong(usage);
-    };
-    let to = to.trim_end_matches([',', ':']);
-    let to = to.strip_prefix('@').unwrap_or(to);
-    if to.is_empty() || text.trim().is_empty() {
-        return Command::Wrong(usage);
-    }
-    Command::Whisper { to, text: text.trim_start() }
-}
-
-fn mode(name: &str) -> Command<'_> {
-    if name.is_empty() {
-        return Command::Mode(None);
-    }
-    let mode = Delivery::ALL.into_iter().find(|delivery| delivery_name(*delivery) == name);
-    mode.map_or(Command::Wrong(MODES), |delivery| Command::Mode(Some(delivery)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn say(text: &str) -> Command {
+        Command::Say(text.to_owned())
+    }
+
+    fn whisper(to: &str, text: &str) -> Command {
+        Command::Whisper { to: to.to_owned(), text: text.to_owned() }
+    }
+
+    fn is_wrong(line: &str) -> bool {
+        matches!(Command::parse(line), Command::Wrong(_))
+    }
+
+    /// Characters that are not seen before what follows them.
+    const UNSEEN: [&str; 20] = [
+        "\u{feff}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{200e}", "\u{200f}", "\u{202e}",
+        "\u{2066}", "\u{2060}", "\u{a0}", "\u{2000}", "\u{200a}", "\u{202f}", "\u{3000}", "\t",
+        " ", "\u{ad}", "\u{3164}", "\0", "\u{fe0f}",
+    ];
+
     #[test]
     fn lines_mean_what_they_meant_in_the_chats_before() {
         for (line, meant) in [
-            ("hello there\r\n", Command::Say("hello there")),
-            ("  indented", Command::Say("  indented")),
+            ("hello there\r\n", say("hello there")),
+            ("  indented", say("  indented")),
+            ("mail bob@home", say("mail bob@home")),
+            ("either/or", say("either/or")),
             (" \n", Command::Nothing),
             ("exit\n", Command::Quit),
             ("Quit", Command::Quit),
             ("/quit", Command::Quit),
             ("ВЫХОД\n", Command::Quit),
-            ("exit now", Command::Say("exit now")),
-            ("@bob  hi you", Command::Whisper { to: "bob", text: "hi you" }),
-            ("@bob, hi", Command::Whisper { to: "bob", text: "hi" }),
-            ("@bob: hi: you", Command::Whisper { to: "bob", text: "hi: you" }),
-            ("/msg bob hi", Command::Whisper { to: "bob", text: "hi" }),
-            ("/msg @bob, hi", Command::Whisper { to: "bob", text: "hi" }),
-            ("/me waves ", Command::Act("waves")),
-            ("//quit", Command::Say("/quit")),
+            ("exit now", say("exit now")),
+            ("@bob  hi you", whisper("bob", "hi you")),
+            ("@bob, hi", whisper("bob", "hi")),
+            ("@bob: hi: you", whisper("bob", "hi: you")),
+            ("@@bob hi", whisper("bob", "hi")),
+            ("/msg bob hi", whisper("bob", "hi")),
+            ("/msg @bob, hi", whisper("bob", "hi")),
+            ("/me waves ", Command::Act("waves".to_owned())),
+            ("//quit", say("/quit")),
+            ("//@bob hi", say("@bob hi")),
+            ("///who", say("//who")),
             ("/stats", Command::Stats),
-            ("/ping @bob", Command::Ping("bob")),
+            ("/ping @bob", Command::Ping("bob".to_owned())),
             ("/mode", Command::Mode(None)),
             ("/mode unreliable\n", Command::Mode(Some(Delivery::Unreliable))),
             ("/clear", Command::Clear),
             ("/help", Command::Help),
         ] {
-            assert_eq!(interpret(line), meant, "{line:?}");
+            assert_eq!(Command::parse(line), meant, "{line:?}");
         }
     }
 
     #[test]
-    fn what_was_meant_as_a_command_is_not_said_to_the_room() {
-        for line in
-            ["@bob", "@ bob hi", "@", "@, hi", "@bob  ", "/mode fast", "/me", "/msg bob", "/quit x"]
-        {
-            assert!(matches!(interpret(line), Command::Wrong(_)), "{line:?}");
+    fn what_is_not_seen_changes_no_meaning() {
+        for unseen in UNSEEN {
+            for before in
+                [unseen.to_owned(), unseen.repeat(3), format!(" {unseen}"), format!("{unseen} ")]
+            {
+                for (line, meant) in [
+                    ("@bob secret", whisper("bob", "secret")),
+                    ("\u{ff20}bob secret", whisper("bob", "secret")),
+                    ("\u{fe6b}ｂｏｂ， secret", whisper("bob", "secret")),
+                    ("@\u{200b}b\u{200d}ob\u{3000}secret", whisper("bob", "secret")),
+                    ("/msg bob secret", whisper("bob", "secret")),
+                    ("\u{ff0f}ｍｓｇ\u{a0}bob secret", whisper("bob", "secret")),
+                    ("exit", Command::Quit),
+                    ("ＱＵＩＴ\u{200e}", Command::Quit),
+                    ("выход\u{feff}\r", Command::Quit),
+                    ("/quit", Command::Quit),
+                    ("\u{ff0f}who", Command::Who),
+                    ("//@bob hi", say("@bob hi")),
+                    ("", Command::Nothing),
+                ] {
+                    let line = format!("{before}{line}\n");
+                    assert_eq!(Command::parse(&line), meant, "{line:?}");
+                }
+                for line in ["@bob", "@ bob secret", "@bob:secret", "/mgs bob secret"] {
+                    assert!(is_wrong(&format!("{before}{line}")), "{before:?} {line}");
+                }
+            }
         }
-        for line in ["/exit", "/", "/home/alice", "/WHO"] {
-            assert!(matches!(interpret(line), Command::Unknown(_)), "{line:?}");
+        assert_eq!(Command::parse("\u{feff}hello"), say("hello"));
+    }
+
+    #[test]
+    fn what_was_meant_as_a_whisper_or_command_is_not_said_to_the_room() {
+        for line in [
+            "@",
+            "@bob",
+            "@ bob hi",
+            "@, hi",
+            "@bob  ",
+            "@bob \u{200b}",
+            "@bob:secret",
+            "@bob,secret text",
+            "@bob/eve secret",
+            "@!! secret",
+            "@bobя secret",
+            "＠",
+            "＠ bob secret",
+            "/mode fast",
+            "/me",
+            "/msg bob",
+            "/msg",
+            "/quit x",
+            "/exit",
+            "/",
+            "/ msg bob hi",
+            "/home/alice",
+            "/WHO",
+            "/mgs bob hi",
+        ] {
+            let meant = Command::parse(line);
+            let Command::Wrong(why) = &meant else { panic!("{line:?} is {meant:?}") };
+            assert!(why.starts_with("not sent: ") && crate::protocol::is_clean(why), "{why}");
+            if line.starts_with(['@', '＠']) {
+                assert!(why.contains("@name text") && why.contains("// says"), "{why}");
+            }
         }
     }
 
@@ -223,8 +347,10 @@ mod tests {
     fn every_command_of_the_table_is_understood() {
         for Entry { name, .. } in COMMANDS {
             let line = format!("/{name} bob text");
-            assert!(!matches!(interpret(&line), Command::Unknown(_)), "{line}");
+            let meant = Command::parse(&line);
+            let unknown = matches!(&meant, Command::Wrong(why) if why.contains("no command"));
+            assert!(!unknown, "{line}");
         }
-        assert_eq!(help().count(), COMMANDS.len() + 1);
+        assert_eq!(help().count(), COMMANDS.len() + 2);
     }
 }

@@ -1,49 +1,39 @@
 //! What the user types, carried out: a thread of its own that may wait for the network.
 
-use super::commands::{self, Command, interpret};
+mod encoding;
+mod pipe;
+mod waiting;
+
+pub(super) use pipe::Pipe;
+pub use pipe::Unreadable;
+
+use super::commands::{self, Command};
 use super::driver::Driver;
 use super::output::delivery_name;
 use super::session::{Event, Report, Session, Transport};
 use crate::protocol::Delivery;
 use crate::protocol::limits::ANSWER_TIMEOUT;
 use crate::time::Now;
-use std::io::{self, BufRead, Read};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
+use waiting::Waiting;
 
-/// The longest piece of input without a line end that is kept in memory, bytes.
-const MAX_INPUT: u64 = 64 * 1024;
 /// How long a client that wants to leave waits for the server to take what was typed, once it may be said.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// How long before it says that it waits.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// The lines of a pipe or a file, or of a terminal that edits them itself.
-pub(super) fn lines(input: impl Read, driver: &Driver) -> impl FnMut() -> Option<String> {
-    let mut input = io::BufReader::new(input);
-    let driver = driver.clone();
-    move || loop {
-        let mut line = Vec::new();
-        match (&mut input).take(MAX_INPUT).read_until(b'\n', &mut line) {
-            Ok(0) => return None,
-            Ok(_) => return Some(String::from_utf8_lossy(&line).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                driver.complain(format!("cannot read the input: {error}"));
-                return None;
-            }
-        }
-    }
-}
-
-/// Takes lines until there are no more, sends what is to be sent, waits until the server has it, stays
-/// for as long as was asked (`None`: until told to go), and leaves.
+/// Takes commands until there are no more, sends what is to be sent, waits until the server has it, stays
+/// for as long as was asked (`None`: until told to go), and leaves. Why some of the input was not
+/// sent is sent to `failure`.
 pub(super) fn converse(
-    lines: impl FnMut() -> Option<String>,
+    commands: impl Iterator<Item = Result<Command, Unreadable>>,
     driver: &Driver,
     stay: Option<Duration>,
+    failure: &Sender<Unreadable>,
 ) {
-    let stay = match carry_out(lines, driver) {
+    let stay = match carry_out(commands, driver, failure) {
         End::Quit => Some(Duration::ZERO),
         End::Eof => stay,
         End::Closed => return,
@@ -54,7 +44,7 @@ pub(super) fn converse(
     let settled =
         |session: &mut Session, _: Now| (session.is_closed() || session.is_settled()).then_some(());
     let soon = driver.wait_until(Some(Instant::now() + BREATH), settled);
-    if soon.is_none() {
+    if soon.is_none() && driver.turn(|session, _| session.has_unsettled()) {
         let seconds = patience.as_secs();
         let text = format!(
             "waiting up to {seconds} s for the server to take what was typed; Ctrl-C leaves at once"
@@ -80,16 +70,29 @@ enum End {
     Closed,
 }
 
-fn carry_out(mut lines: impl FnMut() -> Option<String>, driver: &Driver) -> End {
-    while let Some(line) = lines() {
-        let taken = match interpret(&line) {
+fn carry_out(
+    commands: impl Iterator<Item = Result<Command, Unreadable>>,
+    driver: &Driver,
+    failure: &Sender<Unreadable>,
+) -> End {
+    for command in commands {
+        let command = match command {
+            Ok(command) => command,
+            Err(unreadable) => {
+                driver.complain(unreadable.to_string());
+                // The main thread may be gone, and then nobody is interested.
+                let _ = failure.send(unreadable);
+                return End::Quit;
+            }
+        };
+        let taken = match command {
             Command::Nothing => true,
             Command::Quit => return End::Quit,
-            Command::Say(text) => deliver(driver, None, text),
-            Command::Act(text) => deliver(driver, None, &commands::action(text)),
-            Command::Whisper { to, text } => deliver(driver, Some(to), text),
+            Command::Say(text) => deliver(driver, None, &text),
+            Command::Act(text) => deliver(driver, None, &commands::action(&text)),
+            Command::Whisper { to, text } => deliver(driver, Some(&to), &text),
             Command::Who => ask(driver, Session::ask_who),
-            Command::Ping(name) => ask(driver, |session, now| session.ping(name, now)),
+            Command::Ping(name) => ask(driver, |session, now| session.ping(&name, now)),
             Command::Stats => show_stats(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
@@ -97,8 +100,7 @@ fn carry_out(mut lines: impl FnMut() -> Option<String>, driver: &Driver) -> End 
                 true
             }
             Command::Clear => complain(driver, "there is no screen to clear".to_owned()),
-            Command::Wrong(what) => complain(driver, what.to_owned()),
-            Command::Unknown(word) => complain(driver, commands::unknown(word)),
+            Command::Wrong(what) => complain(driver, what),
         };
         if !taken {
             return End::Closed;
@@ -113,19 +115,34 @@ fn complain(driver: &Driver, message: String) -> bool {
 }
 
 /// Hands a line to the session, and waits while it has too many: a pipe is read as fast as the
-/// network takes it. False when there is no session any more.
+/// network takes it. False when there is no session any more, or one that takes nothing.
 fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
-    let taken = driver.wait_until(None, |session, now| {
-        if session.is_closed() {
-            return Some(false);
+    let mut waiting = Waiting::for_room(LAST_WORDS);
+    loop {
+        let taken = driver.wait_until(Some(waiting.deadline()), |session, now| {
+            if session.is_closed() {
+                return Some(false);
+            }
+            let taken = match to {
+                None => session.say(text, now),
+                Some(to) => session.whisper(to, text, now),
+            };
+            waiting.look(session.condition(), session.is_paced(now.mono));
+            taken.ok().map(|()| true)
+        });
+        match taken {
+            Some(taken) => return taken,
+            None if !waiting.is_over() => {}
+            None => {
+                let seconds = LAST_WORDS.as_secs();
+                driver.complain(format!(
+                    "given up: the server is there and has taken no line for {seconds} s"
+                ));
+                driver.turn(|session, _| session.give_up());
+                return false;
+            }
         }
-        let taken = match to {
-            None => session.say(text, now),
-            Some(to) => session.whisper(to, text, now),
-        };
-        taken.ok().map(|()| true)
-    });
-    taken.unwrap_or(false)
+    }
 }
 
 /// Waits a little for the welcome: a pipe is quicker than any server.

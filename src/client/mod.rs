@@ -14,18 +14,21 @@ mod terminal;
 mod turnstile;
 pub mod watch;
 
+pub use input::Unreadable;
 pub use output::Format;
 
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
+use commands::Command;
 use driver::Driver;
+use input::Pipe;
 use memory::Memory;
 use screen::Screen;
 use session::{CloseReason, Event, Session, Transport};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +68,9 @@ pub enum Error {
     /// Standard output takes nothing.
     #[error("the output could not be written: {0}")]
     Output(io::Error),
+    /// Standard input was not read to its end.
+    #[error("not all of the input was sent: {0}")]
+    Input(Unreadable),
     /// The socket, or waiting for it, failed for good.
     #[error("the network failed: {0}")]
     Network(io::Error),
@@ -129,11 +135,16 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         Driver::start(config.server.clone(), config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     leaver.drive(&driver);
-    let lines = edited_lines(&config, &driver, &mut screen);
+    let typed = edited_lines(&config, &driver, &mut screen);
     let (reader, stay) = (driver.clone(), config.stay);
-    let read = move || match lines {
-        Some(lines) => input::converse(|| lines.recv().ok(), &reader, stay),
-        None => input::converse(input::lines(io::stdin(), &reader), &reader, stay),
+    let (failure, unreadable) = channel();
+    let read = move || match typed {
+        Some(typed) => input::converse(typed.into_iter().map(Ok), &reader, stay, &failure),
+        None => {
+            let stdin = io::stdin();
+            let pipe = Pipe::new(&stdin, stdin.is_terminal());
+            input::converse(pipe, &reader, stay, &failure);
+        }
     };
     // Not joined: a read from a pipe cannot be called off. It ends with the process.
     thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
@@ -145,11 +156,18 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         screen.status(&format!("the bad network: {done}"));
     }
     driver::join(receiver)?;
-    screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
+    if let Some(error) = screen.into_error() {
+        return Err(Error::Output(error));
+    }
+    unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
 }
 
-/// Where a person sits at a terminal, an editor for what they type; its lines come out of the receiver.
-fn edited_lines(config: &Config, driver: &Driver, screen: &mut Screen) -> Option<Receiver<String>> {
+/// Where a person sits at a terminal, an editor for what they type; its commands come out of the receiver.
+fn edited_lines(
+    config: &Config,
+    driver: &Driver,
+    screen: &mut Screen,
+) -> Option<Receiver<Command>> {
     if config.format != Format::Text || !terminal::is_possible() {
         return None;
     }

@@ -30,6 +30,7 @@ pub use codec::{
 pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use message::{ClientMessage, LeaveReason, ServerMessage};
+pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};
 pub use serial::{unwrap16, unwrap32};
 pub use stream::{Piece, Preface, StreamReader, write_record};

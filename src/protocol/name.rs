@@ -15,6 +15,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
 pub use key::NameKey;
+pub(crate) use rules::is_default_ignorable;
 
 /// The longest name, in characters of its normalised form.
 pub(super) const MAX_NAME_CHARS: usize = 32;

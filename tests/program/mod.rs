@@ -115,6 +115,11 @@ impl Program {
         stdin.flush().unwrap();
     }
 
+    /// Writes bytes into the input. A program that reads no further is no failure.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().unwrap().write_all(bytes);
+    }
+
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }

@@ -229,6 +229,11 @@ impl Session {
             && self.established.as_ref().is_some_and(|established| established.is_briefed())
     }
 
+    /// Whether there are lines that nobody has confirmed yet.
+    pub fn has_unsettled(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// Whether the session is over. Drain `poll_transmit` once more: the last word may be in it.
     pub fn is_closed(&self) -> bool {
         self.closed

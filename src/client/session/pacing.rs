@@ -74,6 +74,12 @@ impl Session {
         }
     }
 
+    /// Whether the next line waits for the server's limit, and not for an answer.
+    pub fn is_paced(&self, now: Timestamp) -> bool {
+        self.own.unsent() > 0
+            && self.pacing.ready(self.own.unanswered()).is_some_and(|ready| ready > now)
+    }
+
     /// The server asks for a pause.
     pub(super) fn slow_down(&mut self, wait_ms: u16, now: Timestamp) {
         self.pacing.pause(Duration::from_millis(wait_ms.into()), now);

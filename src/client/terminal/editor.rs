@@ -4,7 +4,7 @@ use super::completion::{Completion, complete};
 use super::desk::Desk;
 use super::layout::{TAB_STOP, after_resize, harmless, is_harmless, rows};
 use super::write;
-use crate::client::commands::{Command, action, interpret};
+use crate::client::commands::{Command, action};
 use crate::client::output;
 use crate::net::Clock;
 use crate::protocol::clean;
@@ -70,12 +70,12 @@ impl Desktop {
         Ok((Self { editor, desk, mode }, printer))
     }
 
-    /// Edits until there is a reason to stop. Each line goes to `lines`.
-    pub(super) fn run(mut self, lines: &SyncSender<String>) -> End {
+    /// Edits until there is a reason to stop. Each line goes to `typed` as what it means.
+    pub(super) fn run(mut self, typed: &SyncSender<Command>) -> End {
         while self.desk.begin() {
             match self.editor.readline(PROMPT) {
                 Ok(input) => {
-                    if !self.accept(&input, lines) {
+                    if !self.accept(&input, typed) {
                         return End::Done;
                     }
                 }
@@ -103,13 +103,14 @@ impl Desktop {
     }
 
     /// A draft of several lines, as a paste makes it, is several lines. False when there is no going on.
-    fn accept(&mut self, input: &str, lines: &SyncSender<String>) -> bool {
+    fn accept(&mut self, input: &str, typed: &SyncSender<Command>) -> bool {
         let style = self.desk.style();
         let (name, now) = (self.desk.nickname(), Clock::start().now().wall);
         let (mut said, mut go_on) = (String::new(), true);
         let mut meant = Vec::new();
         for line in input.split('\n') {
-            let shown = match interpret(line) {
+            let command = Command::parse(line);
+            let shown = match &command {
                 Command::Nothing => continue,
                 Command::Say(text) => output::own(now, &name, &clean(text), style),
                 Command::Act(text) => output::own(now, &name, &clean(&action(text)), style),
@@ -123,15 +124,15 @@ impl Desktop {
             said.push('\n');
             // Memory cannot fail.
             let _ = self.editor.history_mut().add(line);
-            meant.push(line.to_owned());
-            if interpret(line) == Command::Quit {
-                go_on = false;
+            go_on = command != Command::Quit;
+            meant.push(command);
+            if !go_on {
                 break;
             }
         }
         self.desk.pause(&self.erase(input), &said);
         // Nobody edits while this waits for the network: what comes is shown all the same.
-        go_on &= meant.into_iter().all(|line| lines.send(line).is_ok());
+        go_on &= meant.into_iter().all(|command| typed.send(command).is_ok());
         go_on
     }
 

@@ -16,6 +16,7 @@ mod keeper;
 mod layout;
 mod status;
 
+use super::commands::Command;
 use super::session::{Condition, Event, Report};
 use super::style::Style;
 use desk::Desk;
@@ -71,14 +72,14 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 impl Terminal {
-    /// Takes the terminal over. Typed lines come out of the receiver; `interrupt` is called when the
+    /// Takes the terminal over. What is typed comes out of the receiver; `interrupt` is called when the
     /// user wants out at once.
     pub(super) fn start(
         server: String,
         nickname: &str,
         style: Style,
         interrupt: impl FnOnce() + Send + 'static,
-    ) -> io::Result<(Self, Receiver<String>)> {
+    ) -> io::Result<(Self, Receiver<Command>)> {
         let desk = Arc::new(Desk::new(server, nickname, style.colour));
         let (desktop, printer) = Desktop::open(desk.clone())?;
         keep();

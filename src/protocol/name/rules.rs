@@ -87,6 +87,6 @@ fn is_mark(ch: char) -> bool {
 
 /// Some letters and marks are made not to be seen (Hangul fillers, variation selectors). Their
 /// table is not public, but a skeleton leaves out exactly these (UTS #39 section 4).
-fn is_default_ignorable(ch: char) -> bool {
+pub(crate) fn is_default_ignorable(ch: char) -> bool {
     skeleton(ch.encode_utf8(&mut [0; 4])).next().is_none()
 }
