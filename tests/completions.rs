@@ -1,7 +1,10 @@
 //! `chatagram completions` and `chatagram man`: the shells and `man` themselves take what is printed.
-//! Those that are not on this machine are said, and passed over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
+
+use needs::{needs, skip};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -42,18 +45,12 @@ fn script(shell: &str) -> String {
     printed(&chatagram(&["completions", shell]).output().unwrap())
 }
 
-/// The output of a program; `None`, and a word about it, where there is none.
-fn other(program: &str, args: &[&str]) -> Option<Output> {
-    match Command::new(program).args(args).stdin(Stdio::null()).output() {
-        Ok(output) => Some(output),
-        Err(error) => {
-            println!("skipped: {program}: {error}");
-            None
-        }
-    }
+/// The output of another program.
+fn other(program: &str, args: &[&str]) -> Output {
+    needs(&[program]);
+    Command::new(program).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-#[test]
 fn each_shell_gets_a_script_that_knows_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = script(shell);
@@ -66,20 +63,28 @@ fn each_shell_gets_a_script_that_knows_every_command() {
     assert_eq!(wrong.status.code(), Some(2));
 }
 
-#[test]
-fn the_shells_accept_their_scripts() {
+fn is_accepted_by(shell: &str) {
     let dir = TempDir::new().unwrap();
-    for shell in ["bash", "zsh", "fish"] {
-        let path = dir.path().join(shell);
-        fs::write(&path, script(shell)).unwrap();
-        if let Some(output) = other(shell, &["-n", path.to_str().unwrap()]) {
-            printed(&output);
-        }
-    }
+    let path = dir.path().join(shell);
+    fs::write(&path, script(shell)).unwrap();
+    printed(&other(shell, &["-n", path.to_str().unwrap()]));
+}
+
+fn bash_accepts_its_script() {
+    is_accepted_by("bash");
+}
+
+fn fish_accepts_its_script() {
+    is_accepted_by("fish");
+}
+
+fn zsh_accepts_its_script() {
+    is_accepted_by("zsh");
 }
 
 /// What bash offers after these words, the last of which is not finished.
-fn offered(words: &str) -> Option<Vec<String>> {
+fn offered(words: &str) -> Vec<String> {
+    needs(&["sed"]);
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("completions");
     fs::write(&path, script("bash")).unwrap();
@@ -91,24 +96,21 @@ fn offered(words: &str) -> Option<Vec<String>> {
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         path.display()
     );
-    let output = other("bash", &["--norc", "-c", &ask])?;
-    Some(printed(&output).lines().map(str::to_owned).collect())
+    let output = other("bash", &["--norc", "-c", &ask]);
+    printed(&output).lines().map(str::to_owned).collect()
 }
 
-#[test]
 fn bash_completes_commands_options_and_values() {
-    let Some(commands) = offered("chatagram cli") else { return };
-    assert_eq!(commands, ["client"]);
-    assert_eq!(offered("chatagram comp").unwrap(), ["completions"]);
-    assert_eq!(offered("chatagram client --nic").unwrap(), ["--nick"]);
-    assert_eq!(offered("chatagram client --transport t").unwrap(), ["tcp"]);
-    let modes = offered("chatagram client --delivery ''").unwrap();
+    assert_eq!(offered("chatagram cli"), ["client"]);
+    assert_eq!(offered("chatagram comp"), ["completions"]);
+    assert_eq!(offered("chatagram client --nic"), ["--nick"]);
+    assert_eq!(offered("chatagram client --transport t"), ["tcp"]);
+    let modes = offered("chatagram client --delivery ''");
     assert_eq!(modes, ["unreliable", "reliable-unordered", "reliable-ordered"]);
-    assert_eq!(offered("chatagram doctor --output j").unwrap(), ["json"]);
+    assert_eq!(offered("chatagram doctor --output j"), ["json"]);
 }
 
 #[cfg(unix)]
-#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     for args in [["completions", "bash"].as_slice(), &["man"]] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -124,24 +126,20 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 /// How `man` shows a page, which it must do without a word of warning.
-fn shown(page: &Path) -> Option<String> {
+fn shown(page: &Path) -> String {
+    needs(&["man", "cat"]);
     let mut man = Command::new("man");
     man.args(["--warnings", "-l"]).arg(page).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
     man.env("MANPAGER", "cat").env("GROFF_NO_SGR", "1").env_remove("MANOPT");
-    match man.stdin(Stdio::null()).output() {
-        // macOS has a man without these options.
-        Ok(output) if output.status.success() => {
-            assert!(output.stderr.is_empty(), "{}: {output:?}", page.display());
-            Some(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        other => {
-            println!("skipped: man --warnings -l: {other:?}");
-            None
-        }
+    let output = man.stdin(Stdio::null()).output().unwrap();
+    if !output.status.success() {
+        // As on macOS.
+        skip("man has no options --warnings -l");
     }
+    assert!(output.stderr.is_empty(), "{}: {output:?}", page.display());
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[test]
 fn every_command_has_a_page_that_man_shows_without_a_warning() {
     let dir = TempDir::new().unwrap();
     let pages = dir.path().join("share/man/man1");
@@ -158,7 +156,7 @@ fn every_command_has_a_page_that_man_shows_without_a_warning() {
     there.sort();
     assert_eq!(there, names);
     for name in &names {
-        let Some(text) = shown(&pages.join(name)) else { return };
+        let text = shown(&pages.join(name));
         let name = name.trim_end_matches(".1");
         assert!(text.contains("Exit codes") && text.contains(name), "{name}: {text}");
         // Exit codes stay one on a line.
@@ -170,7 +168,6 @@ fn every_command_has_a_page_that_man_shows_without_a_warning() {
     assert_eq!(printed(&twin), written);
 }
 
-#[test]
 fn earlier_pages_are_replaced_and_other_files_are_not() {
     let dir = TempDir::new().unwrap();
     let main = dir.path().join("chatagram.1");
@@ -191,4 +188,16 @@ fn earlier_pages_are_replaced_and_other_files_are_not() {
     assert!(complaint.contains("chatagram-server.1"), "{complaint}");
     assert_eq!(fs::read_to_string(&server).unwrap(), "somebody's own\n");
     assert!(!main.exists(), "nothing is written when one is refused");
+}
+
+tests! {
+    each_shell_gets_a_script_that_knows_every_command,
+    bash_accepts_its_script,
+    fish_accepts_its_script,
+    zsh_accepts_its_script,
+    bash_completes_commands_options_and_values,
+    #[cfg(unix)]
+    a_reader_that_has_seen_enough_is_no_failure,
+    every_command_has_a_page_that_man_shows_without_a_warning,
+    earlier_pages_are_replaced_and_other_files_are_not,
 }

@@ -1,8 +1,10 @@
 //! `scripts/chatagram.lua` in tshark: it reads the vectors as their files say, rejects what the crate
-//! rejects, for the same reason, and says of several packets what is true of them. Needs tshark; the
-//! last test captures a real chat and needs root. Where something is missing it says so and passes,
-//! unless `CI` is set.
+//! rejects, for the same reason, and says of several packets what is true of them. The last test
+//! captures a real chat and needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[macro_use]
+mod needs;
 
 #[path = "dissector/capture.rs"]
 mod capture;
@@ -26,6 +28,7 @@ use chatagram::protocol::{
     encode_message,
 };
 use format::{Golden, frame_line};
+use needs::needs;
 use pcap::Pcap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -54,11 +57,8 @@ fn streams() -> Vec<Golden> {
     format::read("streams")
 }
 
-#[test]
 fn every_vector_means_in_wireshark_what_its_file_says() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let vectors = datagrams();
     for port in [KNOWN, OTHER] {
@@ -80,11 +80,8 @@ fn every_vector_means_in_wireshark_what_its_file_says() {
     }
 }
 
-#[test]
 fn rejected_and_unreadable_are_experts_and_nothing_else_is() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap) = (datagrams(), Pcap::new());
     for (index, vector) in vectors.iter().enumerate() {
@@ -137,11 +134,8 @@ fn is_from_server(vector: &Golden) -> bool {
     vector.bytes.get(3) == Some(&1)
 }
 
-#[test]
 fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap, mut streams_of) = (streams(), Pcap::new(), Vec::new());
     for vector in vectors.iter().filter(|vector| !vector.bytes.is_empty()) {
@@ -171,11 +165,8 @@ fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
     }
 }
 
-#[test]
 fn a_stream_is_recognised_at_any_port() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap, mut segments) = (streams(), Pcap::new(), Vec::new());
     let valid = || vectors.iter().filter(|vector| vector.is_valid() && !vector.bytes.is_empty());
@@ -190,11 +181,8 @@ fn a_stream_is_recognised_at_any_port() {
     }
 }
 
-#[test]
 fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let vector = streams().into_iter().find(|vector| vector.name == "stream-server").unwrap();
     let (mut pcap, sizes) = (Pcap::new(), 20..60);
@@ -214,11 +202,8 @@ fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
     }
 }
 
-#[test]
 fn the_same_ports_again_are_a_new_connection_in_both_passes() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let streams = streams();
     let (mut pcap, mut sequence, mut wanted) = (Pcap::new(), 1, Vec::new());
@@ -292,11 +277,8 @@ fn verdict(bytes: &[u8]) -> (String, String) {
     }
 }
 
-#[test]
 fn damaged_datagrams_are_rejected_as_the_crate_rejects_them() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (mut dice, mut pcap, mut all) = (Dice(7), Pcap::new(), Vec::new());
     let vectors = datagrams();
@@ -320,11 +302,8 @@ fn damaged_datagrams_are_rejected_as_the_crate_rejects_them() {
     assert!(kinds.len() > 8, "{kinds:?}");
 }
 
-#[test]
 fn no_bytes_trouble_the_dissector() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (mut dice, mut pcap) = (Dice(8), Pcap::new());
     let vectors = streams();
@@ -415,11 +394,8 @@ fn say(number: u16) -> Vec<u8> {
     encode_message(&ClientMessage::Say { number, sent: 0, text: "hi" })
 }
 
-#[test]
 fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(1);
     let beat = [Frame::Heartbeat];
@@ -454,11 +430,8 @@ fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap(
     assert!(rows[8][3].contains("counts as a duplicate"), "{:?}", rows[8]);
 }
 
-#[test]
 fn acknowledgments_point_at_what_they_acknowledge_and_back() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(2);
     let beat = [Frame::Heartbeat];
@@ -478,11 +451,8 @@ fn acknowledgments_point_at_what_they_acknowledge_and_back() {
     assert_eq!(rows[4], ["2", "0.003000000", "", "1|0|4294967295"]);
 }
 
-#[test]
 fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(3);
     let (one, two) = (say(1), say(2));
@@ -509,11 +479,8 @@ fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
     assert_eq!(rows[2][0], "[duplicate] Say hi, Say hi | seq 2");
 }
 
-#[test]
 fn strings_are_cleaned_before_a_person_sees_them() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(4);
     let text = "a\tb\u{1b}[2J\0\u{202e}\u{2066}\u{200f}\u{61c}\u{9b}\u{2029}é👋🏽";
@@ -527,11 +494,8 @@ fn strings_are_cleaned_before_a_person_sees_them() {
     assert!(row[2].contains("§4.2"), "{row:?}");
 }
 
-#[test]
 fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(5);
     let payload = say(1);
@@ -557,11 +521,8 @@ fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
     assert_eq!(rows[7], ["", "1", ""]);
 }
 
-#[test]
 fn every_field_of_the_tables_in_proto_md_can_be_filtered_for() {
-    if !tshark::is_here() {
-        return;
-    }
+    needs(&["tshark"]);
     let known = tshark::run(&["-G", "fields"]);
     let known: Vec<_> = known.lines().filter_map(|line| line.split('\t').nth(2)).collect();
     let text =
@@ -591,4 +552,22 @@ fn every_field_of_the_tables_in_proto_md_can_be_filtered_for() {
         }
     }
     assert!(found > 75, "{found}");
+}
+
+tests! {
+    every_vector_means_in_wireshark_what_its_file_says,
+    rejected_and_unreadable_are_experts_and_nothing_else_is,
+    every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut,
+    a_stream_is_recognised_at_any_port,
+    segments_in_another_order_are_put_in_order_if_that_is_wanted,
+    the_same_ports_again_are_a_new_connection_in_both_passes,
+    damaged_datagrams_are_rejected_as_the_crate_rejects_them,
+    no_bytes_trouble_the_dissector,
+    gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap,
+    acknowledgments_point_at_what_they_acknowledge_and_back,
+    a_message_again_is_told_from_a_new_one_and_answers_find_their_question,
+    strings_are_cleaned_before_a_person_sees_them,
+    what_the_capture_cut_off_is_not_blamed_on_the_sender,
+    every_field_of_the_tables_in_proto_md_can_be_filtered_for,
+    capture::a_real_chat_is_shown_with_its_losses_copies_and_answers,
 }

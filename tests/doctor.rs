@@ -1,7 +1,11 @@
 //! `chatagram doctor`: what it prints is what the machine does when asked another way, and it leaves
-//! the machine as it was. What a system lacks for a test is said, and the test passes.
+//! the machine as it was.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
+
+use needs::{needs, skip};
 use serde_json::Value;
 use std::fs::File;
 use std::net::UdpSocket;
@@ -63,11 +67,6 @@ fn find<'a>(checks: &'a [Value], name: &str) -> &'a Value {
     checks.iter().find(|check| check["check"] == name).expect(name)
 }
 
-fn have(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-#[test]
 fn json_has_every_check_once_each_with_a_state_and_a_sentence() {
     let checks = checks(&mut doctor(&[], &["--output", "json"]));
     let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
@@ -83,7 +82,6 @@ fn json_has_every_check_once_each_with_a_state_and_a_sentence() {
     assert!(!checks.iter().any(|check| check["state"] == "ok" && !check["fix"].is_null()));
 }
 
-#[test]
 fn text_has_them_too_in_eighty_columns() {
     let text = text(&doctor(&[], &[]).output().unwrap());
     for name in NAMES {
@@ -96,12 +94,8 @@ fn text_has_them_too_in_eighty_columns() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
 fn namespaces_are_there_when_another_program_gets_them() {
-    if !have("unshare") {
-        println!("skipped: no unshare(1) to compare with");
-        return;
-    }
+    needs(&["unshare", "true"]);
     let kinds: &[&str] = if rustix::process::geteuid().is_root() {
         &["--net"]
     } else {
@@ -116,14 +110,13 @@ fn namespaces_are_there_when_another_program_gets_them() {
 
 /// Where the kernel gives no further network namespaces.
 #[cfg(target_os = "linux")]
-#[test]
 fn a_machine_that_gives_no_namespaces_is_told_what_to_set() {
     let forbid = "echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"";
     let wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"];
+    needs(&["unshare", "sh", "true"]);
     let tried = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output();
     if !tried.is_ok_and(|output| output.status.success()) {
-        println!("skipped: unshare(1) makes no user namespace here");
-        return;
+        skip("unshare makes no user namespace on this machine");
     }
     let checks = checks(&mut doctor(&wrapper, &["--output", "json"]));
     let found = find(&checks, "namespaces");
@@ -135,7 +128,6 @@ fn a_machine_that_gives_no_namespaces_is_told_what_to_set() {
 
 /// A firewall in a namespace of its own that lets UDP 2429 in and nothing else.
 #[cfg(target_os = "linux")]
-#[test]
 fn a_firewall_that_keeps_others_out_is_seen() {
     let build = "ip link set lo up && ip link add near type veth peer name far && \
         ip addr add 10.9.9.1/24 brd + dev near && ip link set near up && ip link set far up && \
@@ -143,10 +135,10 @@ fn a_firewall_that_keeps_others_out_is_seen() {
         nft 'add chain inet t in { type filter hook input priority 0; policy drop; }' && \
         nft add rule inet t in udp dport 2429 accept && exec \"$@\"";
     let wrapper = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", build, "sh"];
+    needs(&["unshare", "sh", "true", "ip", "nft"]);
     let tried = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output();
     if !tried.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no network namespace with a firewall can be made here");
-        return;
+        skip("no network namespace with a firewall can be made on this machine");
     }
     let checks = checks(&mut doctor(&wrapper, &["--output", "json"]));
     let found = find(&checks, "firewall");
@@ -156,7 +148,6 @@ fn a_firewall_that_keeps_others_out_is_seen() {
     assert!(broadcast["means"].as_str().unwrap().contains("by near"), "{broadcast}");
 }
 
-#[test]
 fn a_port_that_somebody_has_is_taken() {
     // Held by another program, it is as good for this.
     let _held = UdpSocket::bind("[::]:2428").or_else(|_| UdpSocket::bind("0.0.0.0:2428"));
@@ -166,12 +157,8 @@ fn a_port_that_somebody_has_is_taken() {
 
 /// `script` gives the program a terminal.
 #[cfg(target_os = "linux")]
-#[test]
 fn colours_are_for_terminals_that_want_them() {
-    if !have("script") {
-        println!("skipped: no script(1) to make a terminal with");
-        return;
-    }
+    needs(&["script", "sh", "env"]);
     let on_terminal = |settings: &str| {
         let command = format!("{settings} '{}' doctor", env!("CARGO_BIN_EXE_chatagram"));
         let mut script = Command::new("script");
@@ -186,7 +173,6 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[cfg(target_os = "linux")]
-#[test]
 fn nothing_is_left_behind() {
     use std::os::unix::process::CommandExt;
     let dir = TempDir::new().unwrap();
@@ -235,7 +221,6 @@ fn processes() -> Vec<(String, String)> {
 
 /// Every program it asks hangs; it does not.
 #[cfg(unix)]
-#[test]
 fn a_program_that_hangs_is_not_waited_for() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
@@ -256,7 +241,6 @@ fn a_program_that_hangs_is_not_waited_for() {
 }
 
 #[cfg(unix)]
-#[test]
 fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -270,10 +254,30 @@ fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is() {
     }
 }
 
-#[test]
 fn its_options_have_environment_twins() {
     let mut command = doctor(&[], &[]);
     assert_eq!(checks(command.env("CHATAGRAM_OUTPUT", "json")).len(), NAMES.len());
     let wrong = doctor(&[], &["--output", "xml"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
+}
+
+tests! {
+    json_has_every_check_once_each_with_a_state_and_a_sentence,
+    text_has_them_too_in_eighty_columns,
+    #[cfg(target_os = "linux")]
+    namespaces_are_there_when_another_program_gets_them,
+    #[cfg(target_os = "linux")]
+    a_machine_that_gives_no_namespaces_is_told_what_to_set,
+    #[cfg(target_os = "linux")]
+    a_firewall_that_keeps_others_out_is_seen,
+    a_port_that_somebody_has_is_taken,
+    #[cfg(target_os = "linux")]
+    colours_are_for_terminals_that_want_them,
+    #[cfg(target_os = "linux")]
+    nothing_is_left_behind,
+    #[cfg(unix)]
+    a_program_that_hangs_is_not_waited_for,
+    #[cfg(unix)]
+    a_reader_that_is_gone_is_no_failure_and_a_full_disk_is,
+    its_options_have_environment_twins,
 }

@@ -1,28 +1,28 @@
 //! The emulated network, with the kernel's own UDP and TCP at its ends. This test has a `main` of
 //! its own because a process enters a user namespace before its second thread starts. As root it
 //! runs a second time as nobody, which is how a student runs it.
-//!
-//! Where the machine refuses, it says so and passes, unless `CI` is set.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[cfg(not(target_os = "linux"))]
-fn main() {
-    println!("skipped: the emulated network is for Linux");
-}
+#[macro_use]
+#[allow(unused_macros)]
+mod needs;
 
-#[cfg(target_os = "linux")]
-fn main() {
-    linux::main();
+fn main() -> std::process::ExitCode {
+    #[cfg(target_os = "linux")]
+    return linux::main();
+    #[cfg(not(target_os = "linux"))]
+    needs::not_here("the emulated network is for Linux")
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::needs::{self, skip};
     use chatagram::net::emulated::{Error, Host, Network, Node, Wire};
     use std::collections::BTreeSet;
     use std::io::{ErrorKind, Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
     use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Child, Command, ExitCode, Stdio};
     use std::sync::mpsc;
     use std::time::{Duration, Instant};
     use std::{env, fs, thread};
@@ -34,6 +34,8 @@ mod linux {
     const AS_NOBODY: &str = "--as-nobody";
     const LAB: &str = "--lab";
     const CHILD: &str = "--child";
+    const NOTHING: &str = "--nothing";
+    const SLEEP: &str = "--sleep";
 
     type Check = fn(Wire);
     const CHECKS: [(&str, Check); 7] = [
@@ -46,50 +48,84 @@ mod linux {
         ("nothing is left", nothing_is_left),
     ];
 
-    pub(super) fn main() {
+    /// A test: its name, and what it does.
+    type Test = (String, Box<dyn Fn() + Send>);
+
+    pub(super) fn main() -> ExitCode {
         let role = env::args().nth(1).unwrap_or_default();
         match role.as_str() {
-            CHILD => return child(),
-            LAB => return lab(),
-            "--list" => return,
-            _ => {}
+            CHILD => child(),
+            LAB => lab(),
+            NOTHING => {}
+            SLEEP => thread::sleep(Duration::from_secs(600)),
+            _ => return tests(role != AS_NOBODY),
         }
-        let first = role != AS_NOBODY;
-        let must = env::var_os("CI").is_some();
+        ExitCode::SUCCESS
+    }
+
+    fn tests(first: bool) -> ExitCode {
         let root = rustix::process::geteuid().is_root();
-        if !root {
+        let mut args: Vec<_> = env::args_os().collect();
+        if !first {
+            args.remove(1);
+        }
+        // Not a test of the harness: it takes the process's first thread.
+        if !root && first {
             entering_takes_a_single_thread();
         }
-        if let Err(error) = Host::enter() {
-            assert!(!must, "{error}");
-            println!("skipped: {error}");
-            return;
-        }
+        let refused = Host::enter().err().map(|error| error.to_string());
+        let mut tests: Vec<Test> = Vec::new();
+        let mut add = |name: String, test: Box<dyn Fn() + Send>| {
+            let refused = refused.clone();
+            tests.push((
+                name,
+                Box::new(move || match &refused {
+                    Some(why) => skip(why),
+                    None => test(),
+                }),
+            ));
+        };
         for wire in [Wire::Tun, Wire::Veth] {
-            match Network::build_over(wire, &"none".parse().unwrap(), 1) {
-                Ok(_) => {}
-                Err(Error::Device { cause, .. }) if !must || (!first && wire == Wire::Tun) => {
-                    println!("skipped: {wire:?}: {cause}");
-                    continue;
-                }
-                Err(error) => panic!("{wire:?}: {error}"),
+            let missing = if refused.is_none() { missing(wire) } else { None };
+            // Nobody may open a machine's own tun device.
+            if !first && wire == Wire::Tun && missing.is_some() {
+                continue;
             }
             for (name, check) in CHECKS {
-                check(wire);
-                println!("ok: {wire:?}: {name}");
+                let missing = missing.clone();
+                let test = move || match &missing {
+                    Some(why) => skip(why),
+                    None => check(wire),
+                };
+                add(format!("{wire:?}: {name}"), Box::new(test));
             }
         }
-        either_wire_will_do();
-        children_die_with_a_killed_lab();
-        println!("ok: children die with a killed lab");
+        add("either wire will do".into(), Box::new(either_wire_will_do));
+        add("children die with a killed lab".into(), Box::new(children_die_with_a_killed_lab));
         if !root {
-            a_refusal_names_the_way_out();
+            add("a refusal names the way out".into(), Box::new(a_refusal_names_the_way_out));
+        } else if first {
+            add("all of it as nobody".into(), Box::new(as_nobody));
         }
-        if first && root {
-            println!("as nobody:");
-            let status =
-                itself(AS_NOBODY).uid(NOBODY).gid(NOBODY).current_dir("/").status().unwrap();
-            assert!(status.success(), "as nobody: {status}");
+        // One at a time, in this thread: they count the threads and files of the process.
+        needs::run_with(args, Some(1), tests)
+    }
+
+    /// Why there is none of these wires on this machine.
+    fn missing(wire: Wire) -> Option<String> {
+        match Network::build_over(wire, &"none".parse().unwrap(), 1) {
+            Ok(_) => None,
+            Err(Error::Device { cause, .. }) => Some(format!("no {wire:?}: {cause}")),
+            Err(error) => panic!("{wire:?}: {error}"),
+        }
+    }
+
+    fn as_nobody() {
+        let output = itself(AS_NOBODY).uid(NOBODY).gid(NOBODY).current_dir("/").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        if said.contains(" 0 passed") {
+            skip("nobody gets no user namespace, or no network in it, on this machine");
         }
     }
 
@@ -207,7 +243,7 @@ mod linux {
         let (devices, threads, files) = traces();
         assert_eq!(devices, before.0, "the machine's own devices");
         assert!(threads >= before.1 + 3 && files > before.2);
-        network.spawn(Node::Server, Command::new("true")).unwrap().wait().unwrap();
+        network.spawn(Node::Server, itself(NOTHING)).unwrap().wait().unwrap();
         drop(network);
         drop(socket);
         // The kernel takes a moment to clear away a thread that has been joined.
@@ -232,12 +268,10 @@ mod linux {
     /// The limit is set for this process's own user namespace alone.
     fn a_refusal_names_the_way_out() {
         if let Err(error) = fs::write("/proc/sys/user/max_net_namespaces", "0") {
-            println!("skipped: cannot limit namespaces: {error}");
-            return;
+            skip(format!("namespaces cannot be limited: {error}"));
         }
         let error = Host::enter().unwrap_err();
         assert!(error.to_string().contains("sysctl -w user.max_net_namespaces="), "{error}");
-        println!("ok: a refusal names the way out");
     }
 
     fn children_die_with_a_killed_lab() {
@@ -258,9 +292,7 @@ mod linux {
     fn lab() {
         Host::enter().unwrap();
         let network = Network::build(&"none".parse().unwrap(), 1).unwrap();
-        let mut sleep = Command::new("sleep");
-        sleep.arg("600");
-        let mut child = network.spawn(Node::Server, sleep).unwrap();
+        let mut child = network.spawn(Node::Server, itself(SLEEP)).unwrap();
         print!("ready");
         std::io::stdout().flush().unwrap();
         child.wait().unwrap();

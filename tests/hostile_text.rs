@@ -6,6 +6,8 @@
 // A test that cannot go on fails: that is what these are for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[macro_use]
+mod needs;
 #[cfg(target_os = "linux")]
 mod program;
 #[cfg(target_os = "linux")]
@@ -156,7 +158,6 @@ fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
     })
 }
 
-#[test]
 fn nothing_a_server_says_steers_a_terminal() {
     let (mut kinds, mut shown) = (std::collections::BTreeSet::new(), 0);
     for text in every_character() {
@@ -340,7 +341,6 @@ fn told(payload: &[u8]) {
     }
 }
 
-#[test]
 fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("history.jsonl");
@@ -376,7 +376,6 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
     assert_eq!(Verify::open(&file).unwrap().count(), 0);
 }
 
-#[test]
 fn neither_a_datagram_nor_a_machine_steers_a_terminal() {
     for text in every_character() {
         let header = Header { flags: Flags::FROM_SERVER, ..Header::default() };
@@ -390,4 +389,16 @@ fn neither_a_datagram_nor_a_machine_steers_a_terminal() {
         doctor::text(&checks, false).split('\n').for_each(assert_clean);
         doctor::json(&checks).split('\n').for_each(assert_clean);
     }
+}
+
+tests! {
+    nothing_a_server_says_steers_a_terminal,
+    nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal,
+    neither_a_datagram_nor_a_machine_steers_a_terminal,
+    #[cfg(target_os = "linux")]
+    terminal::a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste,
+    #[cfg(target_os = "linux")]
+    terminal::the_screen_of_watch_is_not_steered_by_a_server,
+    #[cfg(target_os = "linux")]
+    terminal::the_log_of_a_server_is_not_steered_by_what_is_said,
 }

@@ -1,14 +1,11 @@
 //! Finding a server, roaming and address translation, on a network of namespaces: machines with
 //! addresses of their own on a bridge, and a router with nftables. Runs as root, or as anybody whom
 //! the kernel lets have a user namespace; needs `ip`, `nft`, `unshare` and `nsenter`.
-//!
-//! Where the machine refuses, it says so and passes, unless `CI` is set.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[cfg(not(target_os = "linux"))]
-fn main() {
-    println!("skipped: only Linux has network namespaces");
-}
+#[macro_use]
+#[allow(unused_macros)]
+mod needs;
 
 #[cfg(target_os = "linux")]
 mod program;
@@ -23,14 +20,23 @@ mod machines;
 #[path = "lan/raw.rs"]
 mod raw;
 
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    #[cfg(not(target_os = "linux"))]
+    return needs::not_here("only Linux has network namespaces");
+    #[cfg(target_os = "linux")]
+    linux()
+}
+
 #[cfg(target_os = "linux")]
-fn main() {
+fn linux() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["--list", ..] => {}
-        [machines::INSIDE, ref names @ ..] => checks::run(names),
+        [machines::INSIDE, ..] => return checks::run(),
         [machines::FORGE, from, to] => machines::forge(from, to),
-        ref names => machines::enter(names),
+        _ => return machines::enter(checks::CHECKS),
     }
+    ExitCode::SUCCESS
 }

@@ -1,9 +1,12 @@
 //! `scripts/minimal_client.py`, written from `proto.md` alone, against the built program: what the
-//! text says is enough to talk to it. Needs python3; says so where it was skipped.
+//! text says is enough to talk to it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
 mod program;
 
+use needs::needs;
 use program::Server;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,18 +22,6 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/minimal_client.py")
 }
 
-/// False if python3 is missing, which in CI is a failure.
-fn python3_is_here() -> bool {
-    match Command::new("python3").arg("--version").output() {
-        Ok(output) if output.status.success() => true,
-        other if std::env::var_os("CI").is_some() => panic!("python3 is missing: {other:?}"),
-        other => {
-            eprintln!("skipped: python3 is missing: {other:?}");
-            false
-        }
-    }
-}
-
 /// The script as a child process. What it prints is read by a thread, so that no wait is endless.
 struct Minimal {
     child: Child,
@@ -41,6 +32,7 @@ struct Minimal {
 
 impl Minimal {
     fn start(server: SocketAddr, nick: &str) -> Self {
+        needs(&["python3"]);
         let mut command = Command::new("python3");
         command.arg(script()).args([&server.to_string(), nick]).env("PYTHONUTF8", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -91,8 +83,7 @@ impl Minimal {
     }
 
     fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        program::signal(self.child.id(), "INT");
     }
 
     /// The exit code, once all output is read.
@@ -116,11 +107,7 @@ impl Drop for Minimal {
     }
 }
 
-#[test]
 fn it_talks_with_the_real_client_and_leaves_in_order() {
-    if !python3_is_here() {
-        return;
-    }
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
     let mut alice = Minimal::join(server.address, "alice", 2);
@@ -145,11 +132,7 @@ fn it_talks_with_the_real_client_and_leaves_in_order() {
     assert_eq!((&left["peers"], &left["reason"]), (&json!(1), &json!("quit")));
 }
 
-#[test]
 fn it_stays_by_heartbeats_and_leaves_when_interrupted() {
-    if !python3_is_here() {
-        return;
-    }
     // The server lets go who is not heard for 3 s.
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
@@ -162,11 +145,7 @@ fn it_stays_by_heartbeats_and_leaves_when_interrupted() {
     assert_eq!(bob.next("left")["reason"], "quit");
 }
 
-#[test]
 fn a_name_that_is_taken_is_refused_with_exit_code_4() {
-    if !python3_is_here() {
-        return;
-    }
     let server = Server::start(&["--no-history"]);
     let _bob = server.join("bob");
     let mut second = Minimal::start(server.address, "BOB");
@@ -174,22 +153,14 @@ fn a_name_that_is_taken_is_refused_with_exit_code_4() {
     assert!(second.seen[0].starts_with("* refused: ") && second.seen[0].contains("in use"));
 }
 
-#[test]
 fn where_nobody_answers_it_gives_up_with_exit_code_3() {
-    if !python3_is_here() {
-        return;
-    }
     // Bound, so that nothing answers for the port either.
     let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut alice = Minimal::start(deaf.local_addr().unwrap(), "alice");
     assert_eq!(alice.wait(), Some(3), "{:#?}", alice.seen);
 }
 
-#[test]
 fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
-    if !python3_is_here() {
-        return;
-    }
     let server = Server::start(&["--no-history", "--rate-limit", "20/100"]);
     let mut bob = server.join("bob");
     let mut alice = Minimal::start(server.address, "alice");
@@ -207,7 +178,6 @@ fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
     assert!(pieces.iter().all(|piece| piece.len() <= 1_000), "{pieces:?}");
 }
 
-#[test]
 fn it_is_short_and_needs_only_the_standard_library() {
     const STANDARD: [&str; 11] = [
         "contextlib",
@@ -239,4 +209,13 @@ fn it_is_short_and_needs_only_the_standard_library() {
         assert!(STANDARD.contains(&name), "{name} is not known to be in the standard library");
     }
     assert!(!text.contains("__import__") && !text.contains("importlib"));
+}
+
+tests! {
+    it_talks_with_the_real_client_and_leaves_in_order,
+    it_stays_by_heartbeats_and_leaves_when_interrupted,
+    a_name_that_is_taken_is_refused_with_exit_code_4,
+    where_nobody_answers_it_gives_up_with_exit_code_3,
+    a_pipe_of_300_lines_is_delivered_whole_and_in_order,
+    it_is_short_and_needs_only_the_standard_library,
 }

@@ -2,10 +2,14 @@
 //! in a directory can break it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
+
 use chatagram::lab::record::{
     Condition, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
 };
 use chatagram::lab::report;
+use needs::needs;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::fs;
@@ -101,7 +105,6 @@ fn lab() -> tempfile::TempDir {
     dir
 }
 
-#[test]
 fn the_page_is_whole_and_needs_nothing_else() {
     let dir = lab();
     let unfinished = dir.path().join("runs").join("killed <i>");
@@ -157,7 +160,6 @@ fn the_page_is_whole_and_needs_nothing_else() {
     }
 }
 
-#[test]
 fn an_independent_script_agrees_and_would_say_if_it_did_not() {
     let dir = lab();
     let written = report::write(dir.path()).unwrap();
@@ -165,14 +167,8 @@ fn an_independent_script_agrees_and_would_say_if_it_did_not() {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
         Command::new("python3").arg(script).arg(dir.path()).output()
     };
-    let output = match verify() {
-        Ok(output) => output,
-        Err(e) if std::env::var_os("CI").is_none() => {
-            println!("skipped: no python3 ({e})");
-            return;
-        }
-        Err(e) => panic!("python3 is needed where CI is set: {e}"),
-    };
+    needs(&["python3"]);
+    let output = verify().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 
@@ -211,8 +207,8 @@ fn an_independent_script_agrees_and_would_say_if_it_did_not() {
     assert_eq!(verify().unwrap().status.code(), Some(1));
 }
 
-#[test]
 fn the_script_says_that_it_does_not_read_parquet() {
+    needs(&["python3"]);
     let dir = lab();
     report::write(dir.path()).unwrap();
     let run = dir.path().join("runs").join("tcp-0-1");
@@ -221,21 +217,13 @@ fn the_script_says_that_it_does_not_read_parquet() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
     for dir in [dir.path(), &run] {
         fs::write(dir.join("summary.csv"), "").unwrap();
-        let output = match Command::new("python3").arg(script).arg(dir).output() {
-            Ok(output) => output,
-            Err(e) if std::env::var_os("CI").is_none() => {
-                println!("skipped: no python3 ({e})");
-                return;
-            }
-            Err(e) => panic!("python3 is needed where CI is set: {e}"),
-        };
+        let output = Command::new("python3").arg(script).arg(dir).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("records.parquet: this script reads records.csv only"), "{said}");
     }
 }
 
-#[test]
 fn empty_and_partial_runs_make_a_page() {
     let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
     let row = |id, times: &str| format!("r,udp,unreliable,a,b,{id},{times}\n");
@@ -269,7 +257,6 @@ fn empty_and_partial_runs_make_a_page() {
 
 /// Somebody else's runs may have been given any name that a disk takes.
 #[cfg(target_os = "linux")]
-#[test]
 fn the_name_of_a_run_steers_no_terminal() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::Tcp, 0.0, 1);
@@ -286,7 +273,6 @@ fn the_name_of_a_run_steers_no_terminal() {
     assert!(said.split('\n').all(chatagram::protocol::is_clean), "{said:?}");
 }
 
-#[test]
 fn a_directory_without_runs_is_said_to_be_one() {
     let dir = tempfile::tempdir().unwrap();
     let error = report::write(dir.path()).unwrap_err().to_string();
@@ -298,7 +284,6 @@ fn a_directory_without_runs_is_said_to_be_one() {
     assert!(fs::read_to_string(written.page).unwrap().contains("No run has finished"));
 }
 
-#[test]
 fn a_run_is_read_back_as_written_also_when_its_end_is_torn() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::ReliableOrdered, 0.05, 1);
@@ -317,7 +302,6 @@ fn a_run_is_read_back_as_written_also_when_its_end_is_torn() {
     }
 }
 
-#[test]
 fn what_is_wrong_is_named_with_its_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.csv");
@@ -340,4 +324,16 @@ fn what_is_wrong_is_named_with_its_file_and_line() {
     fs::write(dir.path().join("run.json"), "{\n\"run\": 5}").unwrap();
     let error = read_run(dir.path()).unwrap_err().to_string();
     assert!(error.contains("run.json, line 2: "), "{error}");
+}
+
+tests! {
+    the_page_is_whole_and_needs_nothing_else,
+    an_independent_script_agrees_and_would_say_if_it_did_not,
+    the_script_says_that_it_does_not_read_parquet,
+    empty_and_partial_runs_make_a_page,
+    #[cfg(target_os = "linux")]
+    the_name_of_a_run_steers_no_terminal,
+    a_directory_without_runs_is_said_to_be_one,
+    a_run_is_read_back_as_written_also_when_its_end_is_torn,
+    what_is_wrong_is_named_with_its_file_and_line,
 }

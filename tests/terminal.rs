@@ -1,7 +1,8 @@
 //! The client in a terminal, driven as a person would: a real terminal (tmux), keys, and the screen read.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
 mod program;
 #[path = "terminal/tmux.rs"]
 mod tmux;
@@ -12,23 +13,19 @@ use std::time::{Duration, Instant};
 use tmux::{Tmux, assert_restored, normalised, observed};
 
 /// A server, and a client in a terminal of this size.
-fn alice(columns: u16, rows: u16, before: &str, args: &str) -> Option<(Server, Tmux)> {
-    if !tmux::is_there() {
-        return None;
-    }
+fn alice(columns: u16, rows: u16, before: &str, args: &str) -> (Server, Tmux) {
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
     let address = server.address;
     let client = format!("{before}{program} client {address} --nick alice --no-cache {args}");
     let tmux = Tmux::start(columns, rows, &observed(&client));
     tmux.see("* welcome to the room, alice");
-    Some((server, tmux))
+    (server, tmux)
 }
 
 /// Sends the client SIGTERM.
 fn terminate(tmux: &Tmux) {
-    let pid = tmux.file("pid");
-    assert!(Command::new("kill").args(["-TERM", pid.trim()]).status().unwrap().success());
+    program::signal(tmux.file("pid").trim().parse().unwrap(), "TERM");
 }
 
 /// The next line bob hears from alice.
@@ -36,9 +33,8 @@ fn heard(bob: &mut Program) -> String {
     bob.next("message")["text"].as_str().unwrap().to_owned()
 }
 
-#[test]
 fn a_conversation_looks_like_this() {
-    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let (server, tmux) = alice(80, 24, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     tmux.say("hello, 小明 and 🦀");
@@ -89,9 +85,8 @@ HH:MM:SS alice> /slashed
     assert!(coloured.contains("\u{1b}[1malice>"), "{coloured:?}");
 }
 
-#[test]
 fn what_comes_leaves_the_draft_alone() {
-    let Some((server, tmux)) = alice(60, 20, "", "") else { return };
+    let (server, tmux) = alice(60, 20, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     // As people talk: a line every 400 ms, a key in between.
@@ -146,9 +141,8 @@ fn what_comes_leaves_the_draft_alone() {
     assert_eq!(history.matches("dräft").count(), 3, "{history}");
 }
 
-#[test]
 fn a_pasted_page_arrives_whole_and_in_order() {
-    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let (server, tmux) = alice(80, 24, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     let page: Vec<_> = (0..200).map(|line| format!("line {line:03}\tof 小 a page")).collect();
@@ -172,9 +166,8 @@ fn a_pasted_page_arrives_whole_and_in_order() {
     assert_eq!([heard(&mut bob), heard(&mut bob), heard(&mut bob)], ["one", "two", "three"]);
 }
 
-#[test]
 fn forty_columns_are_enough() {
-    let Some((server, tmux)) = alice(40, 16, "", "") else { return };
+    let (server, tmux) = alice(40, 16, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     tmux.say("a line that is longer than forty columns are");
@@ -192,12 +185,11 @@ fn forty_columns_are_enough() {
     assert!(screen.contains("alice> a line that is longer th\nan forty columns are\n"), "{screen}");
 }
 
-#[test]
 fn a_resized_terminal_keeps_the_room_and_the_draft() {
     const WIDE: &str = "\n-- 127.0.0.1:";
     const NARROW: &str = "\n-- rtt N ms | loss 0 % | 2 here\n";
     const SLIM: &str = "\n-- rtt N ms | 2 here\n";
-    let Some((server, tmux)) = alice(100, 20, "", "") else { return };
+    let (server, tmux) = alice(100, 20, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     let draft = "0123456789".repeat(9);
@@ -239,9 +231,8 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     assert_eq!(heard(&mut bob), draft);
 }
 
-#[test]
 fn no_color_is_respected_and_a_dumb_terminal_gets_plain_lines() {
-    let Some((server, tmux)) = alice(80, 24, "env NO_COLOR=1 ", "") else { return };
+    let (server, tmux) = alice(80, 24, "env NO_COLOR=1 ", "");
     let mut bob = server.join("bob");
     tmux.see("bob joined");
     tmux.say("hello");
@@ -249,7 +240,7 @@ fn no_color_is_respected_and_a_dumb_terminal_gets_plain_lines() {
     tmux.draft("");
     assert!(!tmux.coloured().contains('\u{1b}'), "{:?}", tmux.coloured());
     drop(tmux);
-    let Some((server, tmux)) = alice(80, 24, "env TERM=dumb ", "") else { return };
+    let (server, tmux) = alice(80, 24, "env TERM=dumb ", "");
     let mut bob = server.join("bob");
     tmux.see("bob joined");
     tmux.say("hello");
@@ -260,9 +251,8 @@ fn no_color_is_respected_and_a_dumb_terminal_gets_plain_lines() {
     assert!(!tmux.coloured().contains('\u{1b}'), "{:?}", tmux.coloured());
 }
 
-#[test]
 fn tab_completes_names_and_commands_and_history_comes_back() {
-    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let (server, tmux) = alice(80, 24, "", "");
     let _here = ["alfred", "alberta"].map(|name| server.join(name));
     let mut bob = server.join("bob");
     tmux.see("4 here");
@@ -291,11 +281,7 @@ fn tab_completes_names_and_commands_and_history_comes_back() {
     tmux.draft("@bob hello");
 }
 
-#[test]
 fn stopped_and_continued_it_goes_on() {
-    if !tmux::is_there() {
-        return;
-    }
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
     let shell = "PS1='$ ' exec bash --norc --noprofile -i\n";
@@ -327,8 +313,9 @@ fn stopped_and_continued_it_goes_on() {
     assert_eq!(tmux.file("before"), tmux.file("after"));
 }
 
-#[test]
 fn every_way_out_leaves_the_terminal_as_it_was() {
+    // Here, because the terminals are opened by further threads.
+    needs::needs(&tmux::NEEDED);
     type Exit = fn(&Tmux, &mut Server);
     let ways: [(&str, &str, Exit); 6] = [
         ("/quit", "code 0", |tmux, _| tmux.say("/quit")),
@@ -359,7 +346,7 @@ fn every_way_out_leaves_the_terminal_as_it_was() {
     ];
     let ways = ways.map(|(name, code, leave)| {
         std::thread::spawn(move || {
-            let Some((mut server, tmux)) = alice(80, 24, "", "--give-up 1s") else { return };
+            let (mut server, tmux) = alice(80, 24, "", "--give-up 1s");
             leave(&tmux, &mut server);
             assert_restored(&tmux, code);
             let screen = tmux.screen();
@@ -374,9 +361,8 @@ fn every_way_out_leaves_the_terminal_as_it_was() {
     }
 }
 
-#[test]
 fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
-    let Some((server, tmux)) = alice(80, 24, "", "") else { return };
+    let (server, tmux) = alice(80, 24, "", "");
     let program = env!("CARGO_BIN_EXE_chatagram");
     let again = format!("{program} client {} --nick alice --no-cache", server.address);
     let refused = Tmux::start(80, 24, &observed(&again));
@@ -394,8 +380,6 @@ fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
 }
 
 /// Not a test: what the next one runs in a terminal.
-#[test]
-#[ignore = "panics"]
 fn panics() {
     chatagram::run::end_on_panic();
     chatagram::client::keep_terminal();
@@ -405,21 +389,16 @@ fn panics() {
     panic!("on purpose");
 }
 
-#[test]
 fn a_panic_leaves_the_terminal_as_it_was() {
-    if !tmux::is_there() {
-        return;
-    }
     let this = std::env::current_exe().unwrap();
-    let command = format!("{} panics --exact --ignored --nocapture", this.display());
+    let command = format!("{} --role panics", this.display());
     let tmux = Tmux::start(80, 24, &observed(&command));
     tmux.see("on purpose");
     assert_restored(&tmux, "code 101");
 }
 
-#[test]
 fn log_messages_stay_out_of_the_draft() {
-    let Some((server, tmux)) = alice(80, 24, "", "-vvv --transport tcp") else { return };
+    let (server, tmux) = alice(80, 24, "", "-vvv --transport tcp");
     tmux.write("draft");
     tmux.draft("draft");
     let mut bob = server.join("bob");
@@ -434,11 +413,7 @@ fn log_messages_stay_out_of_the_draft() {
     bob.end_input();
 }
 
-#[test]
 fn without_a_terminal_to_type_in_there_is_no_editor() {
-    if !tmux::is_there() {
-        return;
-    }
     for input in ["</dev/null", "< <(echo from a pipe)"] {
         let server = Server::start(&["--no-history"]);
         let mut bob = server.join("bob");
@@ -456,11 +431,7 @@ fn without_a_terminal_to_type_in_there_is_no_editor() {
     }
 }
 
-#[test]
 fn a_host_talks_in_a_terminal_too() {
-    if !tmux::is_there() {
-        return;
-    }
     let program = env!("CARGO_BIN_EXE_chatagram");
     let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
     let tmux = Tmux::start(80, 24, &observed(&host));
@@ -475,11 +446,7 @@ fn a_host_talks_in_a_terminal_too() {
     assert_restored(&tmux, "code 0");
 }
 
-#[test]
 fn json_is_never_edited() {
-    if !tmux::is_there() {
-        return;
-    }
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
     let client =
@@ -491,4 +458,23 @@ fn json_is_never_edited() {
     assert!(!screen.contains("\n-- "), "{screen}");
     tmux.press(&["Enter"]);
     assert_restored(&tmux, "code 0");
+}
+
+tests! {
+    a_conversation_looks_like_this,
+    what_comes_leaves_the_draft_alone,
+    a_pasted_page_arrives_whole_and_in_order,
+    forty_columns_are_enough,
+    a_resized_terminal_keeps_the_room_and_the_draft,
+    no_color_is_respected_and_a_dumb_terminal_gets_plain_lines,
+    tab_completes_names_and_commands_and_history_comes_back,
+    stopped_and_continued_it_goes_on,
+    every_way_out_leaves_the_terminal_as_it_was,
+    a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was,
+    a_panic_leaves_the_terminal_as_it_was,
+    log_messages_stay_out_of_the_draft,
+    without_a_terminal_to_type_in_there_is_no_editor,
+    a_host_talks_in_a_terminal_too,
+    json_is_never_edited,
+    @role panics,
 }

@@ -1,9 +1,11 @@
-//! `watch`: as programs use it, and as it looks on a terminal (in tmux; without it that is skipped,
-//! but not in CI).
+//! `watch`: as programs use it, and as it looks on a terminal (in tmux).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
 mod program;
 
+use needs::needs;
 use program::{Program, Server};
 use serde_json::Value;
 use std::process::Command;
@@ -23,7 +25,6 @@ fn names(event: &Value) -> Vec<&str> {
     peers.iter().map(|peer| peer["nickname"].as_str().unwrap()).collect()
 }
 
-#[test]
 fn each_answer_is_an_object_with_everybody_but_the_watcher() {
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &["--impair", "delay 20ms"]);
@@ -52,7 +53,6 @@ fn each_answer_is_an_object_with_everybody_but_the_watcher() {
     alice.next_where("left", |event| event["nickname"] == "watch" && event["reason"] == "quit");
 }
 
-#[test]
 fn without_a_terminal_it_is_a_table_and_without_a_server_an_error() {
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &[]);
@@ -79,6 +79,7 @@ struct Terminal {
 
 impl Terminal {
     fn open(name: &str, columns: u16, rows: u16, command: &str) -> Self {
+        needs(&["tmux", "sh", "stty", "cmp"]);
         let terminal = Self { socket: format!("chatagram-{name}-{}", std::process::id()) };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows, "sh"]);
@@ -110,14 +111,8 @@ impl Drop for Terminal {
     }
 }
 
-#[test]
 #[cfg(feature = "watch")]
 fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "tmux is missing");
-        eprintln!("skipped: tmux is missing");
-        return;
-    }
     let server = Server::start(&["--no-history", "--room", "class"]);
     let mut alice = server.client("alice", &["--impair", "loss 30%, delay 10ms"]);
     let mut bob = server.client("bob", &["--transport", "tcp"]);
@@ -153,14 +148,8 @@ fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back(
     terminal.until("the terminal as it was", |screen| screen.contains("same"));
 }
 
-#[test]
 #[cfg(feature = "watch")]
 fn a_terminal_that_is_closed_ends_it() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "tmux is missing");
-        eprintln!("skipped: tmux is missing");
-        return;
-    }
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &[]);
     alice.next("welcome");
@@ -172,4 +161,13 @@ fn a_terminal_that_is_closed_ends_it() {
     terminal.until("the screen", |screen| screen.contains("q leaves"));
     drop(terminal);
     alice.next_where("left", |event| event["nickname"] == "watch" && event["reason"] == "quit");
+}
+
+tests! {
+    each_answer_is_an_object_with_everybody_but_the_watcher,
+    without_a_terminal_it_is_a_table_and_without_a_server_an_error,
+    #[cfg(feature = "watch")]
+    the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back,
+    #[cfg(feature = "watch")]
+    a_terminal_that_is_closed_ends_it,
 }

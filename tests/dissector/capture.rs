@@ -1,6 +1,7 @@
 //! A real chat on the loopback interface, captured by dumpcap: three people over UDP and TCP, one of
 //! them behind a relay that loses one datagram and doubles another.
 
+use crate::needs::{needs, skip};
 use crate::program::{Program, Server};
 use crate::tshark;
 use chatagram::protocol::{ClientMessage, Datagram, Frame, decode_message};
@@ -232,23 +233,12 @@ impl Row {
     }
 }
 
-#[test]
-fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
-    let must = std::env::var_os("CI").is_some();
-    if !tshark::is_here() {
-        return;
-    }
+pub(crate) fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
+    needs(&["tshark", "dumpcap"]);
     let server = Server::start(&["--no-history"]);
     let (front, back) = relay(server.address);
     let port = server.address.port();
-    let sniffer = match Sniffer::start(&[port, front.port()]) {
-        Ok(sniffer) => sniffer,
-        Err(why) if must => panic!("{why}"),
-        Err(why) => {
-            eprintln!("skipped: {why}");
-            return;
-        }
-    };
+    let sniffer = Sniffer::start(&[port, front.port()]).unwrap_or_else(|why| skip(why));
     chat(server, front);
     let dir = tempfile::tempdir().unwrap();
     let file = sniffer.save(dir.path());

@@ -6,18 +6,6 @@ use std::process::{Command, Output};
 /// Between values of one field in a packet. In no text that is compared.
 const AGGREGATOR: char = '|';
 
-/// False if tshark is missing, which in CI is a failure.
-pub(crate) fn is_here() -> bool {
-    match Command::new("tshark").arg("--version").output() {
-        Ok(output) if output.status.success() => true,
-        other if std::env::var_os("CI").is_some() => panic!("tshark is missing: {other:?}"),
-        other => {
-            eprintln!("skipped: tshark is missing: {other:?}");
-            false
-        }
-    }
-}
-
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/chatagram.lua")
 }

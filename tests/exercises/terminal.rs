@@ -1,6 +1,6 @@
 //! A terminal as the exercises mean it: a shell that runs one block at a time, and what it printed.
 
-use crate::text::find;
+use super::text::find;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! a server that puts everything into everything, and a hand that pastes it.
 
 use super::{dangerous, every_character, server_messages, steers, welcome};
+use crate::needs::needs;
 use crate::program::Server;
 use chatagram::protocol::{
     ClientMessage, Delivery, Flags, Frame, LeaveReason, Piece, Preface, ServerMessage,
@@ -27,18 +28,14 @@ struct Screen {
 }
 
 impl Screen {
-    /// None where this test has to do without.
-    fn start(args: &str) -> Option<Self> {
+    fn start(args: &str) -> Self {
+        needs(&["script", "sh", "stty"]);
         let program = env!("CARGO_BIN_EXE_chatagram");
         let script = format!("stty cols 100 rows 50; exec '{program}' {args}");
         let mut command = Command::new("script");
         command.args(["-qec", &script, "/dev/null"]).env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let Ok(mut child) = command.spawn() else {
-            assert!(std::env::var_os("CI").is_none(), "script(1) is missing");
-            eprintln!("SKIPPED: script(1) is missing");
-            return None;
-        };
+        let mut child = command.spawn().unwrap();
         let (sender, output) = channel();
         let mut stdout = child.stdout.take().unwrap();
         std::thread::spawn(move || {
@@ -48,7 +45,7 @@ impl Screen {
             }
         });
         let keys = child.stdin.take().unwrap();
-        Some(Self { child, keys, output, seen: Vec::new() })
+        Self { child, keys, output, seen: Vec::new() }
     }
 
     fn press(&mut self, keys: &str) {
@@ -241,12 +238,11 @@ fn sequences() -> String {
     all + "\u{1b}]0;xyzzy\u{7}\u{1b}]52;c;eHl6enk=\u{1b}\\\u{9d}0;xyzzy\u{9c}\u{1b}P$qm\u{1b}\\\u{90}q\u{9c}\u{1b}c\u{1b}Z"
 }
 
-#[test]
-fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() {
+pub(crate) fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() {
     let listener = Liar::listen();
     let address = listener.local_addr().unwrap();
     let args = format!("client {address} --transport tcp --nick alice --no-cache");
-    let Some(mut screen) = Screen::start(&args) else { return };
+    let mut screen = Screen::start(&args);
     let mut liar = Liar::accept(&listener, &dangerous());
     for text in [dangerous(), sequences()] {
         let mut messages = server_messages(10, &text);
@@ -306,12 +302,11 @@ fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() {
     assert_own(&output);
 }
 
-#[test]
-fn the_screen_of_watch_is_not_steered_by_a_server() {
+pub(crate) fn the_screen_of_watch_is_not_steered_by_a_server() {
     let listener = Liar::listen();
     let address = listener.local_addr().unwrap();
     let args = format!("watch {address} --transport tcp --nick alice --interval 100ms");
-    let Some(mut screen) = Screen::start(&args) else { return };
+    let mut screen = Screen::start(&args);
     let mut liar = Liar::accept(&listener, &dangerous());
     // A name has 18 columns there.
     let bad: Vec<char> = dangerous().chars().filter(|ch| steers(*ch)).collect();
@@ -370,8 +365,7 @@ fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
 }
 
 /// The log of a server is read on a terminal too: what its members say is in it, and who was refused.
-#[test]
-fn the_log_of_a_server_is_not_steered_by_what_is_said() {
+pub(crate) fn the_log_of_a_server_is_not_steered_by_what_is_said() {
     let mut server = Server::start(&["--no-history", "--rate-limit", "off", "-v"]);
     let mut texts: Vec<String> = every_character().collect();
     texts.extend([sequences(), "that was all".to_owned()]);

@@ -1,9 +1,9 @@
 //! What has to hold on a network.
 
-use crate::machines::{Lan, Machine};
+use crate::machines::{Check, Lan, Machine, run_inside};
 use crate::program::Program;
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,7 @@ const BROADCAST: &str = "ip daddr 10.7.0.255";
 const GROUP_V4: &str = "ip daddr 239.255.67.71";
 const GROUP_V6: &str = "ip6 daddr ff12::4347";
 
-type Check = fn();
-const CHECKS: [(&str, Check); 12] = [
+pub(crate) const CHECKS: &[Check] = &[
     ("a server is found in each of the ways alone", each_way_alone),
     ("who finds nobody is told who was asked and why that may be", nobody),
     ("of several servers one has to be named", several),
@@ -31,18 +30,11 @@ const CHECKS: [(&str, Check); 12] = [
     ("long lines pass a narrow way", narrow_way),
 ];
 
-/// The checks whose name has one of these words in it; all without any.
-pub(crate) fn run(names: &[&str]) {
+/// In namespaces of its own.
+pub(crate) fn run() -> ExitCode {
     let status = Command::new("mount").args(["-t", "tmpfs", "run", "/run"]).status().unwrap();
     assert!(status.success());
-    let names: Vec<_> = names.iter().filter(|name| !name.starts_with('-')).collect();
-    for (name, check) in CHECKS {
-        if names.is_empty() || names.iter().any(|word| name.contains(*word)) {
-            let start = Instant::now();
-            check();
-            println!("ok: {name} ({:.1} s)", start.elapsed().as_secs_f64());
-        }
-    }
+    run_inside(CHECKS.iter().copied())
 }
 
 fn each_way_alone() {

@@ -1,6 +1,7 @@
 //! Machines on a bridge: namespaces within those that this test enters by `unshare`, so that nothing
 //! of it is seen or left outside.
 
+use crate::needs;
 use crate::program::Program;
 use crate::raw::Raw;
 use chatagram::protocol::limits::{DISCOVERY_PORT, PROBE_SIZE};
@@ -8,7 +9,7 @@ use chatagram::protocol::{DatagramWriter, Frame, Header};
 use std::io::Write;
 use std::net::SocketAddrV4;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs};
 use tempfile::TempDir;
@@ -17,34 +18,62 @@ use tempfile::TempDir;
 pub(crate) const INSIDE: &str = "--inside";
 pub(crate) const FORGE: &str = "--forge";
 
-/// Runs this program again in namespaces of its own, the checks of these names.
-pub(crate) fn enter(names: &[&str]) {
-    let refused = |why: &str| {
-        assert!(env::var_os("CI").is_none(), "{why}");
-        println!("skipped: {why}");
+const TOOLS: [&str; 6] = ["ip", "nft", "nsenter", "unshare", "sh", "mount"];
+
+/// A name, and what has to hold.
+pub(crate) type Check = (&'static str, fn());
+
+/// Runs these checks: this program again, in namespaces of its own.
+pub(crate) fn enter(checks: &[Check]) -> ExitCode {
+    // One that the machine refuses is skipped by each.
+    let Some(mut inside) = namespaces() else {
+        let skipped = checks.iter().map(|(name, _)| (*name, || refuse()));
+        return needs::run(skipped);
     };
-    for tool in ["ip", "nft", "nsenter", "unshare"] {
-        let version = if tool == "ip" { "-V" } else { "--version" };
-        if Command::new(tool).arg(version).stdout(Stdio::null()).status().is_err() {
-            return refused(&format!("{tool} is missing: iproute2, nftables, util-linux"));
-        }
+    let args: Vec<_> = env::args_os().skip(1).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        return needs::run(checks.iter().map(|(name, check)| (*name, *check)));
+    }
+    let status = inside.arg(itself()).arg(INSIDE).args(args).status().unwrap();
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Runs the checks here, one after another: they share the directory of namespaces.
+pub(crate) fn run_inside<F: Fn() + Send + 'static>(
+    checks: impl IntoIterator<Item = (&'static str, F)>,
+) -> ExitCode {
+    // Without the role.
+    let mut args: Vec<_> = env::args_os().collect();
+    args.remove(1);
+    needs::run_with(args, Some(1), checks)
+}
+
+fn refuse() {
+    needs::needs(&TOOLS);
+    needs::skip("this machine refuses namespaces, a bridge in them, or nftables' rules");
+}
+
+/// What becomes a program in namespaces of its own, if the machine has them to give.
+fn namespaces() -> Option<Command> {
+    if !TOOLS.into_iter().all(needs::is_here) {
+        return None;
     }
     let own = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
     let mapped = ["--user", "--map-root-user"];
     for options in [&own[..], &[&mapped[..], &own[..]].concat()] {
-        let unshare = |program: &str| {
+        let unshare = || {
             let mut command = Command::new("unshare");
-            command.args(options).arg("--").arg(program);
+            command.args(options).arg("--");
             command
         };
         let try_out = "mount -t tmpfs run /run && ip link add name b type bridge && \
                        nft add table ip t && echo 1 >/proc/sys/net/ipv4/ip_forward";
-        if unshare("sh").args(["-c", try_out]).output().is_ok_and(|it| it.status.success()) {
-            let status = unshare(&itself()).arg(INSIDE).args(names).status().unwrap();
-            std::process::exit(status.code().unwrap_or(1));
+        let tried = unshare().args(["sh", "-c", try_out]).output();
+        if tried.is_ok_and(|output| output.status.success()) {
+            return Some(unshare());
         }
     }
-    refused("this machine lets nobody make namespaces, a bridge in them, or nftables' rules");
+    None
 }
 
 /// A bridge, and machines on it. Gone when dropped.

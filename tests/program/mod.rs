@@ -129,13 +129,9 @@ impl Program {
         self.child.id()
     }
 
-    /// Sends a signal: INT, TERM or KILL.
+    /// Sends a signal, by its name without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        signal(self.child.id(), name);
     }
 
     /// The exit code, once all output is read.
@@ -173,6 +169,30 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process, without kill(1), which a machine may lack.
+#[cfg(unix)]
+pub(crate) fn signal(process: u32, name: &str) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        other => panic!("no signal {other}"),
+    };
+    kill_process(Pid::from_raw(process.cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[cfg(not(unix))]
+pub(crate) fn signal(process: u32, name: &str) {
+    let process = process.to_string();
+    let status = Command::new("kill").args([&format!("-{name}"), &process]).status().unwrap();
+    assert!(status.success());
 }
 
 /// A server on a port of its own, with quick timers.

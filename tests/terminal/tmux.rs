@@ -1,6 +1,7 @@
 //! A terminal with a person before it: a tmux server of its own, keys sent to it, its screen read.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+use crate::needs::needs;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the screen is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Whether there is a tmux. Where tests are a condition, its absence is a failure.
-pub(crate) fn is_there() -> bool {
-    let there = Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_ok();
-    assert!(there || std::env::var_os("CI").is_none(), "tmux is missing");
-    if !there {
-        eprintln!("SKIPPED: tmux is missing");
-    }
-    there
-}
+/// Programs without which there is no terminal here.
+pub(crate) const NEEDED: [&str; 5] = ["tmux", "bash", "sh", "stty", "cat"];
 
 pub(crate) struct Tmux {
     socket: String,
@@ -30,6 +24,7 @@ pub(crate) struct Tmux {
 impl Tmux {
     /// A terminal of this size in which a shell runs `script`, in a directory of its own.
     pub(crate) fn start(columns: u16, rows: u16, script: &str) -> Self {
+        needs(&NEEDED);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let socket = format!("chatagram-{}-{count}", std::process::id());

@@ -1,0 +1,255 @@
+//! The lab as a user runs it: a small plan over the emulated network, interrupted, resumed, and its
+//! report recomputed by the independent script.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use crate::needs::{needs, skip};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn lab(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.arg("lab").args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn needs_namespaces(output: &Output) {
+    let said = said(output);
+    if said.contains("refuses namespaces") {
+        skip(said.trim().replace('\n', "; "));
+    }
+}
+
+/// What the network did to the packets of one direction in a run.
+struct Fate {
+    packets: u64,
+    drops: Vec<u64>,
+}
+
+impl Fate {
+    fn of(run: &Path, direction: &str) -> Self {
+        let text = fs::read(run.join("run.json")).unwrap();
+        let info: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let counts = &info["network"][direction];
+        let list = counts["drops"].as_str().unwrap();
+        let ranges = list.split(',').filter(|range| !range.is_empty());
+        let drops = ranges.flat_map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            first.parse::<u64>().unwrap()..=last.parse().unwrap()
+        });
+        Self { packets: counts["packets"].as_u64().unwrap(), drops: drops.collect() }
+    }
+
+    /// The same packets are lost, as far as both runs sent so many.
+    fn agrees(&self, other: &Self) -> bool {
+        let common = self.packets.min(other.packets);
+        let within = |fate: &Self| -> Vec<u64> {
+            fate.drops.iter().copied().filter(|index| *index < common).collect()
+        };
+        within(self) == within(other)
+    }
+}
+
+fn both_ways_agree(one: &Path, other: &Path) -> bool {
+    ["up", "down"].iter().all(|way| Fate::of(one, way).agrees(&Fate::of(other, way)))
+}
+
+/// A shell that is root of its own user namespace runs the script, with the program as `$1`.
+fn unshared(what: &str, script: &str, dir: &Path) -> Output {
+    needs(&["unshare", "sh"]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user"]).args(what.split_whitespace());
+    command.args(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_chatagram")]);
+    command.current_dir(dir).output().unwrap()
+}
+
+fn a_lab_ends_with_a_true_report_and_can_be_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let out = out.to_str().unwrap();
+    let small = ["--loss", "20", "--delay-ms", "5", "--repetitions", "1", "--duration-s", "1"];
+    let modes = ["--modes", "unreliable,tcp", "--out", out];
+    let output = lab(&[&small[..], &modes[..]].concat());
+    needs_namespaces(&output);
+    assert!(output.status.success(), "{}", said(&output));
+    let page = fs::read_to_string(Path::new(out).join("report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http://"), "a page with pictures, offline");
+
+    let runs = Path::new(out).join("runs");
+    let raw = runs.join("loss20-delay5-jitter0-burst1-unreliable-1");
+    let tcp = runs.join("loss20-delay5-jitter0-burst1-tcp-1");
+    let before = Fate::of(&raw, "up");
+    assert!(!before.drops.is_empty(), "a fifth of fifty packets is lost");
+    assert!(both_ways_agree(&raw, &tcp), "the same packets are lost for every mode");
+
+    let again = lab(&["--out", out]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("--resume"), "{}", said(&again));
+
+    // A run that was killed leaves this; the other one is not run again.
+    fs::rename(&raw, raw.with_extension("part")).unwrap();
+    fs::remove_file(raw.with_extension("part").join("run.json")).unwrap();
+    let untouched = fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap();
+    let resumed = lab(&["--resume", "--out", out]);
+    assert!(resumed.status.success(), "{}", said(&resumed));
+    assert!(raw.join("run.json").exists() && !raw.with_extension("part").exists());
+    assert_eq!(fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap(), untouched);
+    assert!(before.agrees(&Fate::of(&raw, "up")), "the same seed: the same packets, twice");
+
+    let other = lab(&["--resume", "--loss", "1", "--out", out]);
+    assert!(said(&other).contains("another plan"), "{}", said(&other));
+
+    // All the rest has run.
+    needs(&["python3"]);
+    let verified = Command::new("python3").args(["scripts/verify_report.py", out]).output();
+    let verified = verified.unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+}
+
+fn the_runs_of_a_plan_are_lines_for_scripts() {
+    let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[1][..2], ["loss5-delay25-jitter0-burst1-tcp-2", "delay 25ms loss 5%"]);
+    assert!(lines[1][2].starts_with("--transport tcp "), "{text}");
+    assert_eq!(lab(&["--print-runs", "--loss", "120"]).status.code(), Some(2));
+    assert!(!Path::new("chatagram-lab").exists());
+}
+
+fn a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "seed = 3\nlos = [5]\n").unwrap();
+    let output = lab(&[plan.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = said(&output);
+    for part in ["plan.toml", "line 2", "did you mean `loss`?"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let output = lab(&["--loss", "120"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!Path::new("chatagram-lab").exists(), "nothing is left of a lab that never began");
+}
+
+fn another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let run = |dir: &str| Path::new(dir).join("runs/loss20-delay5-jitter0-burst1-unreliable-1");
+    let small = ["--loss", "20", "--delay-ms", "5", "--repetitions", "1", "--duration-s", "1"];
+    for (name, seed) in [("one", "7"), ("other", "8")] {
+        let rest = ["--modes", "unreliable", "--seed", seed, "--out", &out(name)];
+        let output = lab(&[&small[..], &rest].concat());
+        needs_namespaces(&output);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let (one, other) = (run(&out("one")), run(&out("other")));
+    assert!(!both_ways_agree(&one, &other), "another seed: other packets");
+
+    let again = |of: &Path, transport: &str, into: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        command.arg("replay").arg(of).args(["--transport", transport, "--out", into]);
+        command.output().unwrap()
+    };
+    // Other losses than the seed's: what is replayed is what the file says.
+    let file = one.join("run.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let drops = |text: &str| format!("\"drops\": \"{text}\"");
+    let up = text.split("\"drops\": \"").nth(1).unwrap().split('"').next().unwrap();
+    fs::write(&file, text.replace(&drops(up), &drops("3,9-10,31"))).unwrap();
+
+    let output = again(&one, "tcp", &out("replay"));
+    assert!(output.status.success(), "{}", said(&output));
+    let table = said(&output);
+    assert!(table.contains("UDP unreliable") && table.contains("TCP"), "side by side: {table}");
+    let runs = Path::new(&out("replay")).join("runs");
+    let name = format!("{}-replayed-tcp", one.file_name().unwrap().to_str().unwrap());
+    assert!(both_ways_agree(&one, &runs.join(&name)), "the recorded packets are lost");
+    assert_eq!(
+        Fate::of(&one, "up").drops,
+        Fate::of(&runs.join(one.file_name().unwrap()), "up").drops
+    );
+    // What is replayed lost the recorded packets and none beyond them, so it can be replayed too.
+    let most = Fate::of(&one, "up").drops.last().copied().unwrap();
+    assert!(Fate::of(&runs.join(&name), "up").drops.iter().all(|index| *index <= most));
+    let output = again(&runs.join(&name), "udp", &out("replay of a replay"));
+    assert!(output.status.success(), "{}", said(&output));
+
+    let lab = out("one");
+    let output = again(Path::new(&lab), "tcp", &out("nothing"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("name one of its runs"), "{}", said(&output));
+    assert!(!Path::new(&out("nothing")).exists());
+}
+
+fn without_namespaces_it_says_what_is_missing_and_measures_udp() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$1\" lab --loss 20 \
+                  --repetitions 1 --duration-s 1 --modes unreliable,tcp --out lab";
+    let output = unshared("", script, dir.path());
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["max_net_namespaces", "UDP only", "UDP unreliable"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let runs = dir.path().join("lab/runs");
+    assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "TCP is left out");
+    let raw = runs.join("loss20-delay25-jitter0-burst1-unreliable-1");
+    assert!(!Fate::of(&raw, "down").drops.is_empty());
+    let page = fs::read_to_string(dir.path().join("lab/report.html")).unwrap();
+    assert!(page.contains("in the clients&#39; process"), "the page says how it was made");
+}
+
+fn a_full_disk_fails_the_runs_with_a_reason_and_ends_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkdir disk && mount -t tmpfs -o size=100k none disk && \
+                  \"$1\" lab --loss 0 --rate 1000 --duration-s 5 --repetitions 1 --out disk/lab \
+                  --modes unreliable,reliable-ordered; code=$?; cat disk/lab/runs/*/failed.txt; exit $code";
+    let output = unshared("--mount", script, dir.path());
+    needs_namespaces(&output);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    for mode in ["unreliable", "reliable-ordered"] {
+        let run = format!("run loss0-delay25-jitter0-burst1-{mode}-1: the load failed");
+        assert!(said.contains(&run), "{said}");
+    }
+}
+
+fn a_lab_that_is_interrupted_keeps_what_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.args(["lab", "--loss", "0", "--delay-ms", "1", "--duration-s", "0.5"]);
+    command.args(["--modes", "unreliable", "--repetitions", "50", "--out"]).arg(&out);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let lab = command.spawn().unwrap();
+    let first = out.join("runs/loss0-delay1-jitter0-burst1-unreliable-1");
+    let started = Instant::now();
+    while !first.exists() && started.elapsed() < Duration::from_secs(60) {
+        std::thread::yield_now();
+    }
+    let process = rustix::process::Pid::from_child(&lab);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let output = lab.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("--resume"), "{}", said(&output));
+    let mut report = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    let output = report.arg("report").arg(&out).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("UDP unreliable"));
+}
+
+tests! {
+    a_lab_ends_with_a_true_report_and_can_be_resumed,
+    the_runs_of_a_plan_are_lines_for_scripts,
+    a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word,
+    another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones,
+    without_namespaces_it_says_what_is_missing_and_measures_udp,
+    a_full_disk_fails_the_runs_with_a_reason_and_ends_nothing_else,
+    a_lab_that_is_interrupted_keeps_what_is_finished,
+}
