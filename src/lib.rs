@@ -21,6 +21,7 @@
 //! | [`protocol`] | what is on the wire; the only user of bincode. `proto.md` is the law |
 //! | [`link`] | one peer's side of one conversation: loss, order, acknowledgment, round-trip time |
 //! | [`bucket`] | how fast a peer may speak; both ends count alike |
+//! | [`path`] | the local address and interface, and the remote address |
 //! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
 //! | [`room`] | what a chat is: join, say, whisper, leave, replay |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
@@ -41,7 +42,7 @@
 //!
 //! # Invariants
 //!
-//! - `protocol`, `link`, `impair`, `discovery`, `bucket`, `registry`, `room`, `hub` and `client::session` are sans-IO:
+//! - `protocol`, `link`, `impair`, `discovery`, `bucket`, `path`, `registry`, `room`, `hub` and `client::session` are sans-IO:
 //!   time and randomness are arguments, and the same calls give the same output. They name no socket, thread or
 //!   clock type; `tests/layering.rs` holds this.
 //! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub ◄ server`, and
@@ -65,6 +66,7 @@ pub mod link;
 pub mod logging;
 mod named_file;
 pub mod net;
+pub mod path;
 pub mod places;
 mod prefetch;
 pub mod protocol;

@@ -2,26 +2,18 @@
 //! frames and no rooms. Every operation costs O(log n) or less, and nothing iterates over a hash
 //! map, so that the order of things never depends on a hash.
 
+use crate::path::Path;
 use crate::protocol::limits::NAME_HOLD;
 use crate::protocol::{NameKey, Nickname, Token};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A peer's number in the room. Free again once the peer has gone, but used again as late as
 /// possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u16);
-
-/// Where a peer is: which of the server's own sockets, and the address at the other end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Path {
-    /// The index of the server's socket.
-    pub local: usize,
-    /// The peer's address.
-    pub remote: SocketAddr,
-}
 
 /// How many may be here, and how long the silent stay.
 #[derive(Clone, Copy, Debug)]
@@ -308,7 +300,7 @@ mod tests {
     }
 
     fn path(ip: u8) -> Path {
-        Path { local: 0, remote: ([10, 0, 0, ip], 1).into() }
+        Path::routed(0, ([10, 0, 0, ip], 1).into())
     }
 
     fn name(raw: &str) -> Nickname {

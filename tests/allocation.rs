@@ -15,9 +15,10 @@ mod meter;
 
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub, StreamId};
+use chatagram::path::Path;
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_TEXT};
 use chatagram::protocol::{Datagram, Delivery, Nickname};
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 use meter::allocated;
@@ -51,7 +52,7 @@ fn server() -> SocketAddr {
 }
 
 fn path(remote: SocketAddr) -> Path {
-    Path { local: 0, remote }
+    Path::routed(0, remote)
 }
 
 impl World {

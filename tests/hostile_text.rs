@@ -20,12 +20,13 @@ use chatagram::decode;
 use chatagram::doctor::{self, Check, Fix, State};
 use chatagram::history::{History, Record, Verify};
 use chatagram::hub::{self, Destination, Hub};
+use chatagram::path::Path;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, LeaveReason, Refusal,
     ServerMessage, decode_message, encode_message,
 };
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -319,7 +320,7 @@ impl Room {
 }
 
 fn path(port: u16) -> Path {
-    Path { local: 0, remote: ([10, 0, 1, 1], port).into() }
+    Path::routed(0, ([10, 0, 1, 1], port).into())
 }
 
 /// What others are told of what somebody says.

@@ -41,7 +41,7 @@ fn come_in(datagrams: &mut Datagrams, count: usize, now: Timestamp) -> Vec<u8> {
         while let Some((_, bytes)) = datagrams.receive(0, &mut incoming, now).unwrap() {
             seen.push(bytes[0]);
         }
-        while let Some((_, _, bytes)) = datagrams.receive_due(now) {
+        while let Some((_, bytes)) = datagrams.receive_due(now) {
             seen.push(bytes[0]);
         }
     }
@@ -53,7 +53,7 @@ fn a_client_loses_what_it_sends_up_and_receives_down() {
     let (mut client, address) = impaired("up: drop 0,2; down: drop 1", End::Client);
     let (server, to) = peer();
     for byte in 0..4 {
-        client.send(0, &[byte], to, Timestamp::from_micros(byte.into()));
+        client.send(&[byte], to.into(), Timestamp::from_micros(byte.into()));
     }
     assert_eq!([read(&server), read(&server)], [1, 3]);
     for byte in 0..3 {
@@ -73,7 +73,7 @@ fn a_server_sends_down_and_receives_up() {
     client.send_to(&[8], address).unwrap();
     assert_eq!(come_in(&mut server, 1, FAR), [8]);
     for byte in 0..3 {
-        server.send(0, &[byte], to, FAR);
+        server.send(&[byte], to.into(), FAR);
     }
     assert_eq!([read(&client), read(&client)], [0, 2]);
 }
@@ -83,8 +83,8 @@ fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
     let (mut client, address) = impaired("delay 50ms", End::Client);
     let (server, to) = peer();
     let at = |ms: u64| Timestamp::from_micros(ms * 1_000);
-    client.send(0, &[1], to, at(0));
-    client.send(0, &[2], to, at(10));
+    client.send(&[1], to.into(), at(0));
+    client.send(&[2], to.into(), at(10));
     server.set_nonblocking(true).unwrap();
     client.flush(at(49));
     assert!(server.recv(&mut [0; 16]).is_err(), "nothing leaves before its time");
@@ -100,7 +100,8 @@ fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
         assert_eq!(client.receive(0, &mut Incoming::default(), at(20)).unwrap(), None);
     }
     assert!(client.receive_due(at(69)).is_none());
-    assert_eq!(client.receive_due(at(70)), Some((0, to, vec![3])));
+    let (path, bytes) = client.receive_due(at(70)).unwrap();
+    assert_eq!((path.local.socket, path.remote, bytes), (0, to, vec![3]));
 
     drop(client);
     assert_eq!(read(&server), 2, "a goodbye on its way arrives though its sender is gone");
@@ -113,7 +114,7 @@ fn without_a_bad_network_nothing_is_touched() {
     let address = socket.local_addr().unwrap();
     datagrams.add(socket);
     let (other, to) = peer();
-    datagrams.send(0, &[5], to, Timestamp::from_micros(0));
+    datagrams.send(&[5], to.into(), Timestamp::from_micros(0));
     datagrams.flush(Timestamp::from_micros(0));
     assert_eq!(read(&other), 5);
     other.send_to(&[6], address).unwrap();

@@ -22,7 +22,7 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("time.rs", &[]),
     ("prefetch.rs", &[]),
     ("protocol", &["time"]),
@@ -32,9 +32,10 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("discovery", &["time", "protocol"]),
     ("link", &["time", "prefetch", "protocol"]),
     ("bucket.rs", &["time", "protocol"]),
-    ("registry.rs", &["time", "protocol"]),
+    ("path.rs", &[]),
+    ("registry.rs", &["time", "protocol", "path"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),
-    ("hub", &["time", "prefetch", "protocol", "link", "bucket", "registry", "room"]),
+    ("hub", &["time", "prefetch", "protocol", "link", "bucket", "path", "registry", "room"]),
     ("client/session", &["time", "protocol", "link", "bucket"]),
 ];
 

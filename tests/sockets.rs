@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chatagram::net::{Incoming, Listen, Listener, Outgoing, Socket, listen};
+use chatagram::path::Path;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -18,12 +19,18 @@ fn run(count: usize, last: usize) -> Vec<Vec<u8>> {
     (0..count).map(|i| vec![i as u8; length(i)]).collect()
 }
 
-/// The next datagram, once it is there.
+/// The next datagram and its origin, once it is there.
 fn next(socket: &Socket, incoming: &mut Incoming) -> (SocketAddr, Vec<u8>) {
+    let (path, bytes) = next_with_path(socket, incoming);
+    (path.remote, bytes)
+}
+
+/// The next datagram and its path, once it is there.
+fn next_with_path(socket: &Socket, incoming: &mut Incoming) -> (Path, Vec<u8>) {
     let begin = Instant::now();
     loop {
-        if let Some((from, bytes)) = socket.receive(incoming).unwrap() {
-            return (from, bytes.to_vec());
+        if let Some((path, bytes)) = socket.receive(incoming).unwrap() {
+            return (path, bytes.to_vec());
         }
         assert!(begin.elapsed() < Duration::from_secs(10), "nothing came");
         std::thread::yield_now();
@@ -138,6 +145,68 @@ fn both_wildcards_listen_at_one_port() {
             assert_eq!((from, &bytes[..]), (sender.local_addr().unwrap(), &b"hello"[..]));
             std::net::TcpStream::connect(to).unwrap();
             assert_eq!(one.1.local_addr().unwrap().is_ipv4(), to.is_ipv4());
+        }
+    }
+}
+
+/// A server's socket with several addresses, asked at each: an answer alone, answers in company, and a run
+/// of datagrams all leave from the address that was asked.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_answer_leaves_from_the_address_that_was_asked() {
+    let asked = ["127.0.0.1", "127.0.0.2", "127.9.9.9", "::1"];
+    for bound in ["0.0.0.0:0", "[::]:0"] {
+        let server = Socket::bind(bound.parse().unwrap()).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let mut incoming = Incoming::default();
+        for at in asked.map(|ip| SocketAddr::new(ip.parse().unwrap(), port)) {
+            if at.is_ipv6() && !bound.contains("::") {
+                continue;
+            }
+            let client = Socket::for_client().unwrap();
+            client.send(b"question", at);
+            let (path, _) = next_with_path(&server, &mut incoming);
+            assert_eq!(path.local.ip, Some(at.ip()), "{bound}");
+            let answers = [(1, 5), (1, 6), (7, 700)];
+            let mut outgoing = Outgoing::default();
+            for (count, last) in answers {
+                server.send(&run(count, last).concat(), path);
+                server.send_with(&mut outgoing, &run(count, last).concat(), path);
+            }
+            server.flush(&mut outgoing);
+            let mut answered = Incoming::default();
+            for _ in 0..2 * answers.iter().map(|(count, _)| count).sum::<usize>() {
+                assert_eq!(next(&client, &mut answered).0, at, "{bound}");
+            }
+        }
+    }
+}
+
+/// Better from another address than not at all: the peer can challenge it.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_to_leave_from_an_address_that_is_gone_leaves_all_the_same() {
+    use chatagram::path::Local;
+    for (bound, gone, interface) in
+        [("0.0.0.0:0", "192.0.2.1", 0), ("[::]:0", "192.0.2.1", 0), ("[::]:0", "fe80::77", 99_999)]
+    {
+        let server = Socket::bind(bound.parse().unwrap()).unwrap();
+        let client = Socket::for_client().unwrap();
+        let port = client.local_addr().unwrap().port();
+        let ip = if gone.contains(':') { "::1" } else { "127.0.0.1" };
+        let remote = SocketAddr::new(ip.parse().unwrap(), port);
+        let local = Local { ip: Some(gone.parse().unwrap()), interface, ..Local::default() };
+        let path = Path { local, remote };
+        let mut outgoing = Outgoing::default();
+        for (count, last) in [(1, 5), (3, 700)] {
+            server.send(&run(count, last).concat(), path);
+            server.send_with(&mut outgoing, &run(count, last).concat(), path);
+            server.send_with(&mut outgoing, &run(count, last).concat(), remote);
+        }
+        server.flush(&mut outgoing);
+        let mut incoming = Incoming::default();
+        for _ in 0..3 * (1 + 3) {
+            assert_eq!(next(&client, &mut incoming).0.ip(), remote.ip(), "{bound} {gone}");
         }
     }
 }

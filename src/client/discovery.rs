@@ -63,9 +63,9 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
         for index in &ready {
             let Some(socket) = sockets.get(*index).and_then(Option::as_ref) else { continue };
             // An interface that goes away meanwhile has no more answers.
-            while let Ok(Some((from, bytes))) = socket.receive(&mut incoming) {
+            while let Ok(Some((path, bytes))) = socket.receive(&mut incoming) {
                 let now = clock.now().mono;
-                search.handle_datagram(from, bytes, now);
+                search.handle_datagram(path.remote, bytes, now);
                 if search.is_over(now) {
                     continue 'searching;
                 }

@@ -15,6 +15,7 @@ use crate::net::{
     BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, ServerName, Socket,
     Stream, Watch,
 };
+use crate::path::Path;
 use crate::time::Now;
 use mio::Waker;
 use std::io;
@@ -193,11 +194,11 @@ impl Driver {
         buffer: &mut Vec<u8>,
     ) -> io::Result<()> {
         let now = self.shared.clock.now().mono;
-        while let Some((from, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
-            self.turn_in(turns, |s, now| s.handle_datagram(from, bytes, now));
+        while let Some((path, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
+            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
         }
-        while let Some((_, from, bytes)) = turns.datagrams.receive_due(now) {
-            self.turn_in(turns, |s, now| s.handle_datagram(from, &bytes, now));
+        while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
+            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
         }
         if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
             self.receive_stream(turns, buffer);
@@ -315,7 +316,7 @@ impl Turns {
     fn transmit(&mut self, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            self.datagrams.send(SOCKET, &buffer, to, now.mono);
+            self.datagrams.send(&buffer, Path::routed(SOCKET, to), now.mono);
         }
         self.datagrams.flush(now.mono);
         let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };

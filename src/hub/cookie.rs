@@ -2,9 +2,10 @@
 //! (the idea of RFC 4987 §3.6 and RFC 9000 §8.1). HMAC-SHA-256 over what must not change, under a
 //! secret that is replaced every two minutes.
 
+use crate::path::{Local, Path};
 use crate::protocol::limits::{COOKIE_LIFE, SECRET_LIFE};
 use crate::protocol::{Cookie, PathCookie};
-use crate::registry::{Path, same};
+use crate::registry::same;
 use crate::time::{Timestamp, micros};
 use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;
@@ -107,12 +108,16 @@ fn mac(secret: &Secret, purpose: &[u8; 4], path: &Path, id: u64, time: u64) -> [
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
         IpAddr::V6(ip) => ip,
     };
+    let Local { socket, interface, .. } = path.local;
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
         unreachable!("HMAC takes a key of any length (RFC 2104 §2)")
     };
     mac.update(purpose);
     mac.update(&ip.octets());
     mac.update(&path.remote.port().to_be_bytes());
+    mac.update(&path.local.ip_v6().octets());
+    mac.update(&interface.to_be_bytes());
+    mac.update(&(socket as u64).to_be_bytes());
     mac.update(&id.to_be_bytes());
     mac.update(&time.to_be_bytes());
     mac.finalize().into_bytes().into()
@@ -125,7 +130,7 @@ mod tests {
     use std::time::Duration;
 
     fn path(port: u16) -> Path {
-        Path { local: 0, remote: ([10, 0, 0, 1], port).into() }
+        Path::routed(0, ([10, 0, 0, 1], port).into())
     }
 
     #[test]

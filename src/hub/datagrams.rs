@@ -3,8 +3,9 @@
 
 use super::{Event, Hub};
 use crate::link::PATH_CHALLENGE_LEN;
+use crate::path::Path;
 use crate::protocol::{Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, Invariant};
-use crate::registry::{Path, PeerId};
+use crate::registry::PeerId;
 use crate::time::Now;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -2,9 +2,9 @@
 //! answer leaves for one probe, it is never larger, and never goes to many.
 
 use super::Hub;
+use crate::path::Path;
 use crate::protocol::limits::PROBE_SIZE;
 use crate::protocol::{Datagram, Flags, Frame};
-use crate::registry::Path;
 use crate::time::Now;
 
 impl Hub {

@@ -13,12 +13,13 @@ use super::timers::Timer;
 use super::{Allowance, Config, Event, Hub, Peer, StreamId};
 use crate::bucket::Limit;
 use crate::link::Channel;
+use crate::path::Path;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
     Batch, Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
     encode_message,
 };
-use crate::registry::{Path, PeerId, Unavailable, same};
+use crate::registry::{PeerId, Unavailable, same};
 use crate::time::{Now, WallTime, micros};
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;

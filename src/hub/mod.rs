@@ -37,9 +37,10 @@ pub use tally::{Carried, Tally};
 
 use crate::bucket::Limit;
 use crate::link::{Link, Role};
+use crate::path::Path;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT};
 use crate::protocol::{Batch, LeaveReason, Refusal, ServerMessage, clean, encode_message};
-use crate::registry::{Capacity, Path, PeerId, Registry};
+use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
 use allowance::Allowance;

@@ -4,9 +4,10 @@
 use super::handshake::{Entrance, Join};
 use super::{Destination, Hub};
 use crate::link::{Role, StreamLink};
+use crate::path::Path;
 use crate::protocol::limits::STREAM_JOIN_TIMEOUT;
 use crate::protocol::{Flags, Frame, LeaveReason, Piece, Preface, StreamReader, write_record};
-use crate::registry::{Path, PeerId};
+use crate::registry::PeerId;
 use crate::time::{Now, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 

@@ -7,12 +7,13 @@ use super::nonces::MAX_ENDED;
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
+use crate::path::Path;
 use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,
     LeaveReason, Refusal, encode_message,
 };
-use crate::registry::{Capacity, Path, PeerId};
+use crate::registry::{Capacity, PeerId};
 use crate::room::Past;
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ fn server() -> SocketAddr {
 }
 
 fn path(port: u16) -> Path {
-    Path { local: 0, remote: ([10, 0, 0, 9], port).into() }
+    Path::routed(0, ([10, 0, 0, 9], port).into())
 }
 
 /// A hub, and the sessions that talk to it, each with a port of its own.
@@ -465,7 +466,7 @@ fn a_probe_is_answered_once_with_less_and_only_where_it_came_from_one() {
     let again = Datagram::decode(again).unwrap().frames().next();
     assert!(matches!(again, Some(Frame::Found { server: it, .. }) if it == server));
 
-    let many = |ip: [u8; 4], port| Path { local: 0, remote: (ip, port).into() };
+    let many = |ip: [u8; 4], port| Path::routed(0, (ip, port).into());
     for (path, bytes) in [
         (path(9), answer.clone()),
         (path(9), probe(&asked, Flags::default(), 0, PROBE_SIZE - 1)),

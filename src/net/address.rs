@@ -1,10 +1,11 @@
 //! Addresses as people type them, and what is wrong with them when something is.
 
+use super::udp::canonical;
 use super::{lan, zone};
 use crate::protocol::limits::DEFAULT_PORT;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// What was typed is not an address.
@@ -57,7 +58,7 @@ pub struct ServerName {
 }
 
 impl ServerName {
-    /// Asks the resolver for all addresses. This can block for seconds.
+    /// Asks the resolver for all addresses, each as it can be sent to. This can block for seconds.
     ///
     /// # Errors
     /// The resolver's, with the name in it.
@@ -65,13 +66,14 @@ impl ServerName {
         let literal = zone::literal(&self.host, self.port)
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
         if let Some(address) = literal {
-            return Ok(vec![address]);
+            return Ok(reachable(address).collect());
         }
         let found: Vec<_> = (self.host.as_str(), self.port)
             .to_socket_addrs()
             .map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot find {}: {error}", self.host))
             })?
+            .flat_map(reachable)
             .collect();
         if found.is_empty() {
             let message = format!("{} has no address", self.host);
@@ -139,6 +141,20 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
     Ok(address)
 }
 
+/// Addresses that a datagram can be sent to, in the one spelling in which answers are compared. A server
+/// prints the unspecified address, "all of mine": here that is this machine, in both families for `::`
+/// (RFC 1122 §3.2.1.3), though not every system takes it for a destination.
+fn reachable(address: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    let address = canonical(address);
+    let (here, here_too) = (Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
+    let ips = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => [Some(here_too), None],
+        IpAddr::V6(ip) if ip.is_unspecified() => [Some(here), Some(here_too)],
+        _ => return [Some(address), None].into_iter().flatten(),
+    };
+    ips.map(|ip| ip.map(|ip| SocketAddr::new(ip, address.port()))).into_iter().flatten()
+}
+
 fn split_port(text: &str) -> Result<(&str, Option<u16>), AddressError> {
     if zone::is_ipv6(text) {
         return Ok((text, None));
@@ -197,6 +213,22 @@ mod tests {
             let name = ServerName::from(address);
             assert_eq!(name.to_string(), text);
             assert_eq!(name.resolve().unwrap(), [address]);
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_can_be_sent_to_in_one_spelling() {
+        for (typed, meant) in [
+            ("[::]:7", "[::1]:7 127.0.0.1:7"),
+            ("0.0.0.0:7", "127.0.0.1:7"),
+            ("[::ffff:0.0.0.0]:7", "127.0.0.1:7"),
+            ("[::ffff:10.0.0.1]:7", "10.0.0.1:7"),
+            ("127.0.1.1", "127.0.1.1:2428"),
+        ] {
+            let name: ServerName = typed.parse().unwrap();
+            let addresses =
+                name.resolve().unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+            assert_eq!(addresses.join(" "), meant, "{typed}");
         }
     }
 

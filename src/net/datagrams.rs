@@ -11,11 +11,11 @@
 
 use super::{Incoming, Outgoing, Socket};
 use crate::impair::{Counts, Direction, Impairment, Spec};
+use crate::path::{Local, Path};
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
 /// A bad network on request: what it does, and what chance is drawn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +52,10 @@ struct Bad {
     coming: Impairment<Datagram>,
 }
 
-/// Bytes, and between which socket and whom they travel, which the impairment does not damage.
+/// Bytes, and the path on which they travel, which the impairment does not damage.
 #[derive(Clone, Debug)]
 struct Datagram {
-    local: usize,
-    remote: SocketAddr,
+    path: Path,
     bytes: Vec<u8>,
 }
 
@@ -102,47 +101,49 @@ impl Datagrams {
         self.sockets().map(Socket::overflowed).sum()
     }
 
-    /// The next datagram there is to be had from a socket: whose it is and its bytes. With a bad network
+    /// The next datagram there is to be had from a socket: its path and its bytes. With a bad network
     /// there is none: what comes is held back, if for no time at all, for [`Self::receive_due`].
     ///
     /// # Errors
     /// As [`Socket::receive`].
     pub fn receive<'i>(
         &mut self,
-        local: usize,
+        index: usize,
         incoming: &'i mut Incoming,
         now: Timestamp,
-    ) -> io::Result<Option<(SocketAddr, &'i [u8])>> {
-        let Some(socket) = self.sockets.get(local) else { return Ok(None) };
-        let Some(bad) = &mut self.bad else { return socket.receive(incoming) };
-        while let Some((remote, bytes)) = socket.receive(incoming)? {
-            bad.coming.push(Datagram { local, remote, bytes: bytes.to_vec() }, now);
+    ) -> io::Result<Option<(Path, &'i [u8])>> {
+        let Some(socket) = self.sockets.get(index) else { return Ok(None) };
+        let at = |path: Path| Path { local: Local { socket: index, ..path.local }, ..path };
+        let Some(bad) = &mut self.bad else {
+            return Ok(socket.receive(incoming)?.map(|(path, bytes)| (at(path), bytes)));
+        };
+        while let Some((path, bytes)) = socket.receive(incoming)? {
+            bad.coming.push(Datagram { path: at(path), bytes: bytes.to_vec() }, now);
         }
         Ok(None)
     }
 
-    /// What the network has held back and lets come in by `now`: the socket it came to, who sent it, and
-    /// its bytes.
-    pub fn receive_due(&mut self, now: Timestamp) -> Option<(usize, SocketAddr, Vec<u8>)> {
-        let Datagram { local, remote, bytes } = self.bad.as_mut()?.coming.pop(now)?;
-        Some((local, remote, bytes))
+    /// What the network has held back and lets come in by `now`: its path and its bytes.
+    pub fn receive_due(&mut self, now: Timestamp) -> Option<(Path, Vec<u8>)> {
+        let Datagram { path, bytes } = self.bad.as_mut()?.coming.pop(now)?;
+        Some((path, bytes))
     }
 
-    /// Sends datagrams from a socket, as [`Socket::send_with`]. What the network holds back, and what waits for
+    /// Sends datagrams by a path, as [`Socket::send_with`]. What the network holds back, and what waits for
     /// company, leaves with [`Self::flush`].
-    pub fn send(&mut self, local: usize, datagrams: &[u8], to: SocketAddr, now: Timestamp) {
+    pub fn send(&mut self, datagrams: &[u8], path: Path, now: Timestamp) {
         let Some(bad) = &mut self.bad else {
-            if self.through != local {
+            if self.through != path.local.socket {
                 self.send_waiting();
-                self.through = local;
+                self.through = path.local.socket;
             }
-            if let Some(socket) = self.sockets.get(local) {
-                socket.send_with(&mut self.outgoing, datagrams, to);
+            if let Some(socket) = self.sockets.get(path.local.socket) {
+                socket.send_with(&mut self.outgoing, datagrams, path);
             }
             return;
         };
         for datagram in datagrams.chunks(MAX_DATAGRAM) {
-            bad.going.push(Datagram { local, remote: to, bytes: datagram.to_vec() }, now);
+            bad.going.push(Datagram { path, bytes: datagram.to_vec() }, now);
         }
         self.flush(now);
     }
@@ -152,8 +153,8 @@ impl Datagrams {
         self.send_waiting();
         let Some(bad) = &mut self.bad else { return };
         while let Some(datagram) = bad.going.pop(now) {
-            if let Some(socket) = self.sockets.get(datagram.local) {
-                socket.send(&datagram.bytes, datagram.remote);
+            if let Some(socket) = self.sockets.get(datagram.path.local.socket) {
+                socket.send(&datagram.bytes, datagram.path);
             }
         }
     }

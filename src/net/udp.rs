@@ -1,5 +1,6 @@
 //! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
-//! system can, one call reads several datagrams, and one sends several, to as many peers.
+//! system can, one call reads several datagrams, and one sends several, to as many peers; and each
+//! datagram tells at which of this machine's addresses it came in, and leaves from the one it is to.
 
 #[cfg(target_os = "linux")]
 mod filter;
@@ -12,6 +13,7 @@ pub use incoming::Incoming;
 pub use outgoing::Outgoing;
 
 use super::Listen;
+use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
@@ -100,15 +102,12 @@ impl Socket {
         self.inner.local_addr()
     }
 
-    /// The next datagram and its origin; `None` when there is none right now. `incoming` has to be
-    /// empty when it comes from another socket.
+    /// The next datagram and its path, with 0 for the socket; `None` when there is none right now.
+    /// `incoming` has to be empty when it comes from another socket.
     ///
     /// # Errors
     /// The kernel's, when the socket is of no more use.
-    pub fn receive<'i>(
-        &self,
-        incoming: &'i mut Incoming,
-    ) -> io::Result<Option<(SocketAddr, &'i [u8])>> {
+    pub fn receive<'i>(&self, incoming: &'i mut Incoming) -> io::Result<Option<(Path, &'i [u8])>> {
         let drained = incoming.is_empty() && self.drained.swap(false, Ordering::Relaxed);
         if drained || (incoming.is_empty() && !self.fill(incoming)?) {
             return Ok(None);
@@ -118,9 +117,10 @@ impl Socket {
 
     /// Sends one datagram, or several to the same peer: each of [`MAX_DATAGRAM`] bytes but the last.
     /// What the kernel does not take is lost like any other on the way; the reason goes to the log.
-    pub fn send(&self, datagrams: &[u8], to: SocketAddr) {
-        if let Err(error) = self.try_send(datagrams, to) {
-            log::debug!("{} bytes to {to} not sent: {error}", datagrams.len());
+    pub fn send(&self, datagrams: &[u8], path: impl Into<Path>) {
+        let path = path.into();
+        if let Err(error) = self.try_send(datagrams, path) {
+            log::debug!("{} bytes to {} not sent: {error}", datagrams.len(), path.remote);
         }
     }
 
@@ -128,25 +128,25 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn try_send(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<()> {
-        let to = self.spelled(to);
-        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, to)? {
+    pub fn try_send(&self, datagrams: &[u8], path: impl Into<Path>) -> io::Result<()> {
+        let path = self.spelled(path.into());
+        if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, &path)? {
             return Ok(());
         }
         let (first, rest) = datagrams.split_at(datagrams.len().min(MAX_DATAGRAM));
-        self.inner.send_to(first, to)?;
-        rest.chunks(MAX_DATAGRAM)
-            .try_for_each(|datagram| self.inner.send_to(datagram, to).map(|_| ()))
+        self.send_one(first, &path)?;
+        rest.chunks(MAX_DATAGRAM).try_for_each(|datagram| self.send_one(datagram, &path))
     }
 
     /// As [`Self::send`], but where one system call sends to several peers it leaves with what comes next, or
     /// with [`Self::flush`]. `outgoing` has to be empty when it comes from another socket.
-    pub fn send_with(&self, outgoing: &mut Outgoing, datagrams: &[u8], to: SocketAddr) {
+    pub fn send_with(&self, outgoing: &mut Outgoing, datagrams: &[u8], path: impl Into<Path>) {
+        let path = self.spelled(path.into());
         let one_by_one = datagrams.len() > MAX_DATAGRAM && !self.sends_segments();
-        if one_by_one || !outgoing.push(datagrams, self.spelled(to)) {
+        if one_by_one || !outgoing.push(datagrams, path) {
             self.flush(outgoing);
-            if one_by_one || !outgoing.push(datagrams, self.spelled(to)) {
-                self.send(datagrams, to);
+            if one_by_one || !outgoing.push(datagrams, path) {
+                self.send(datagrams, path);
             }
         }
     }
@@ -159,21 +159,43 @@ impl Socket {
             let sent = if others.is_empty() { 0 } else { self.send_to_many(rest, bytes) };
             if sent == 0 {
                 // Alone it may fare better; else this says why.
-                self.send(&bytes[first.place.clone()], first.to);
+                self.send(&bytes[first.place.clone()], first.path);
             }
             rest = rest.get(sent.max(1)..).unwrap_or_default();
         }
         outgoing.clear();
     }
 
-    /// An address as this socket needs it.
-    fn spelled(&self, address: SocketAddr) -> SocketAddr {
-        match address {
+    /// Sends one datagram. Where the local address or interface is gone, routing chooses: better that the peer
+    /// hears from a new address, and challenges it, than nothing.
+    fn send_one(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
+        let outcome = self.send_from(datagram, path);
+        if path.local.is_any() || !outcome.as_ref().is_err_and(lacks_local_end) {
+            return outcome;
+        }
+        log::debug!("not from {:?} any more: {outcome:?}", path.local);
+        self.send_from(datagram, &path.remote.into())
+    }
+
+    /// A path with the remote address spelled as this socket needs it.
+    fn spelled(&self, path: Path) -> Path {
+        let remote = match path.remote {
             SocketAddr::V4(v4) if self.v6 => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
             }
-            _ => address,
-        }
+            address => address,
+        };
+        Path { remote, ..path }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_from(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
+        linux::send(&self.inner, datagram, MAX_DATAGRAM as u16, path)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send_from(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
+        self.inner.send_to(datagram, path.remote).map(|_| ())
     }
 
     /// Sends messages to several peers with one call. How many of them it took.
@@ -199,11 +221,11 @@ impl Socket {
 
     /// Sends several datagrams with one call. False where that cannot be.
     #[cfg(target_os = "linux")]
-    fn send_at_once(&self, datagrams: &[u8], to: SocketAddr) -> io::Result<bool> {
+    fn send_at_once(&self, datagrams: &[u8], path: &Path) -> io::Result<bool> {
         if !self.sends_segments() {
             return Ok(false);
         }
-        let sent = linux::send_segments(&self.inner, datagrams, MAX_DATAGRAM as u16, to);
+        let sent = linux::send(&self.inner, datagrams, MAX_DATAGRAM as u16, path);
         match sent.as_ref().map_err(io::Error::raw_os_error) {
             // The device cannot checksum them (udp(7)), or this kernel knows nothing of it.
             Err(Some(error @ (libc::EIO | libc::ENOPROTOOPT))) => {
@@ -211,14 +233,16 @@ impl Socket {
                 log::debug!("datagrams are sent one by one: error {error}");
                 Ok(false)
             }
-            // The way to this peer is too narrow for one of them, which can be fragmented if it is alone.
+            // The way to this peer is too narrow for one of them, which can be fragmented if it is alone; or
+            // there is no such local address any more.
             Err(Some(libc::EINVAL | libc::EMSGSIZE)) => Ok(false),
+            Err(_) if sent.as_ref().is_err_and(lacks_local_end) => Ok(false),
             _ => sent.map(|()| true),
         }
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn send_at_once(&self, _: &[u8], _: SocketAddr) -> io::Result<bool> {
+    fn send_at_once(&self, _: &[u8], _: &Path) -> io::Result<bool> {
         Ok(false)
     }
 
@@ -237,7 +261,7 @@ impl Socket {
 
     /// A bound, non-blocking socket.
     pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
-        offer_batches(&raw);
+        offer_options(&raw, v6);
         let inner = UdpSocket::from_std(raw.into());
         Self {
             inner,
@@ -312,23 +336,38 @@ impl Socket {
     fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
         let (slots, messages) = incoming.room();
         let (length, from) = self.inner.recv_from(slots)?;
-        messages.push(incoming::Message { from, length, segment: length });
+        messages.push(incoming::Message {
+            local: Default::default(),
+            from,
+            length,
+            segment: length,
+        });
         Ok(())
     }
 }
 
-/// Asks for what makes many datagrams cheap; nothing depends on getting it.
+/// Asks for what makes many datagrams cheap, and for the local end of each; nothing depends on getting it.
 #[cfg(target_os = "linux")]
-fn offer_batches(raw: &RawSocket) {
-    for outcome in [linux::join_segments(raw), linux::count_overflows(raw)] {
-        if let Err(error) = outcome {
-            log::debug!("an option of the socket cannot be had: {error}");
-        }
+fn offer_options(raw: &RawSocket, v6: bool) {
+    let outcomes =
+        [linux::join_segments(raw), linux::count_overflows(raw), linux::tell_local_end(raw, v6)];
+    for error in outcomes.into_iter().filter_map(Result::err) {
+        log::debug!("an option of the socket cannot be had: {error}");
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn offer_batches(_: &RawSocket) {}
+fn offer_options(_: &RawSocket, _: bool) {}
+
+/// Whether a datagram may have been refused because of the address or interface it was to leave from. Linux
+/// says `EINVAL` or `ENODEV`, others `EADDRNOTAVAIL`.
+fn lacks_local_end(error: &io::Error) -> bool {
+    let no_device = cfg!(unix) && error.raw_os_error() == Some(19);
+    let kind = error.kind();
+    no_device
+        || matches!(kind, ErrorKind::InvalidInput | ErrorKind::AddrNotAvailable)
+        || matches!(kind, ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)
+}
 
 /// One spelling for each address: IPv4 as such, and a scope only where the address means nothing
 /// without it.

@@ -1,7 +1,7 @@
 //! Being found (`proto.md` §7.12): the sockets that hear probes, and the ones that answer them.
 //!
 //! Clients join where an answer comes from, so that has to be an address of the room. Where the room
-//! listens everywhere, the system answers from the address that suits who asked. Where it listens at
+//! listens everywhere, that is the address that was asked, or one of the interface on which all of them were. Where it listens at
 //! one address, an answer leaves from a socket bound to that one, and only those are answered who are
 //! on a network of its interface: nobody else is sure to reach it.
 
@@ -9,8 +9,8 @@ use super::BATCH;
 use crate::discovery::Interface;
 use crate::hub::Hub;
 use crate::net::{Clock, Incoming, Poller, Socket, lan};
+use crate::path::{Local, Path};
 use crate::protocol::limits::DISCOVERY_PORT;
-use crate::registry::Path;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -118,10 +118,9 @@ impl Beacon {
         let Some(heard) = self.sockets.get(index - self.first) else { return false };
         for received in 1.. {
             match heard.socket.receive(incoming) {
-                Ok(Some((remote, bytes))) => {
-                    if let Some(local) = self.answers_from(index - self.first, remote) {
-                        let path = Path { local: self.first + local, remote };
-                        hub.handle_probe(path, bytes, clock.now());
+                Ok(Some((path, bytes))) => {
+                    if let Some(local) = self.answers_from(index - self.first, path) {
+                        hub.handle_probe(Path { local, ..path }, bytes, clock.now());
                     }
                 }
                 Ok(None) => return false,
@@ -138,9 +137,10 @@ impl Beacon {
     }
 
     /// Sends an answer.
-    pub(super) fn send(&self, local: usize, bytes: &[u8], to: SocketAddr) {
-        if let Some(heard) = local.checked_sub(self.first).and_then(|it| self.sockets.get(it)) {
-            heard.socket.send(bytes, to);
+    pub(super) fn send(&self, bytes: &[u8], path: Path) {
+        let index = path.local.socket.checked_sub(self.first);
+        if let Some(heard) = index.and_then(|it| self.sockets.get(it)) {
+            heard.socket.send(bytes, path);
         }
     }
 
@@ -182,17 +182,20 @@ impl Beacon {
         self.joined = joined;
     }
 
-    /// Which socket answers what came to this one from there, if any does.
-    fn answers_from(&self, heard: usize, remote: SocketAddr) -> Option<usize> {
+    /// The local end that answers what came to this socket by this path, if any does: where the probe was
+    /// sent to, or if that was to many the interface it came in on, or the socket of one address.
+    fn answers_from(&self, heard: usize, path: Path) -> Option<Local> {
         if self.sockets.get(heard)?.answers {
-            return Some(heard);
+            return Some(Local { socket: self.first + heard, ..path.local });
         }
-        self.sockets.iter().position(|own| {
+        let remote = path.remote;
+        let socket = self.sockets.iter().position(|own| {
             let mut near = self.interfaces.iter().filter(|it| it.is_near(remote));
             own.answers
                 && own.ip.is_ipv4() == remote.is_ipv4()
                 && near.any(|it| it.networks.iter().any(|network| network.ip == own.ip))
-        })
+        })?;
+        Some(Local::socket(self.first + socket))
     }
 
     /// Whether the room is at an address of this interface.

@@ -9,7 +9,7 @@ use crate::net::{
     self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
     Socket, Stream, Watch,
 };
-use crate::registry::Path;
+use crate::path::Path;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -111,8 +111,8 @@ impl Doors {
             for received in 1.. {
                 let datagram = self.sockets.receive(index, &mut room.incoming, now.mono);
                 let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
-                let Some((remote, bytes)) = datagram else { return Ok(false) };
-                hub.handle_datagram(Path { local: index, remote }, bytes, now);
+                let Some((path, bytes)) = datagram else { return Ok(false) };
+                hub.handle_datagram(path, bytes, now);
                 if room.incoming.is_empty() {
                     if received >= BATCH {
                         return Ok(true);
@@ -133,8 +133,8 @@ impl Doors {
 
     /// Gives the hub what a bad network has held back until now.
     pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock) {
-        while let Some((local, remote, bytes)) = self.sockets.receive_due(clock.now().mono) {
-            hub.handle_datagram(Path { local, remote }, &bytes, clock.now());
+        while let Some((path, bytes)) = self.sockets.receive_due(clock.now().mono) {
+            hub.handle_datagram(path, &bytes, clock.now());
         }
     }
 
@@ -172,9 +172,9 @@ impl Doors {
     ) -> Option<StreamId> {
         match destination {
             Destination::Datagram(path) => {
-                match self.beacon.as_ref().filter(|beacon| beacon.owns(path.local)) {
-                    Some(beacon) => beacon.send(path.local, bytes, path.remote),
-                    None => self.sockets.send(path.local, bytes, path.remote, now),
+                match self.beacon.as_ref().filter(|beacon| beacon.owns(path.local.socket)) {
+                    Some(beacon) => beacon.send(bytes, path),
+                    None => self.sockets.send(bytes, path, now),
                 }
                 None
             }
@@ -214,7 +214,7 @@ impl Doors {
             match listener.accept() {
                 Ok(Some((stream, remote))) => {
                     self.starved = false;
-                    self.take_in(stream, Path { local, remote }, hub, clock);
+                    self.take_in(stream, Path::routed(local, remote), hub, clock);
                 }
                 Ok(None) => return false,
                 Err(error) => {

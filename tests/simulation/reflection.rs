@@ -5,8 +5,9 @@ use crate::dice::Dice;
 use crate::scenarios::SECOND;
 use crate::world::EXPIRY;
 use chatagram::hub::{self, Hub};
+use chatagram::path::Path;
 use chatagram::protocol::Header;
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 
@@ -27,7 +28,7 @@ pub(crate) fn two_servers(seed: u64) {
         };
         Hub::new(config, Past::default(), dice.seed(), now)
     });
-    let path = Path { local: 0, remote: ([10, 0, 0, 1], 2428).into() };
+    let path = Path::routed(0, ([10, 0, 0, 1], 2428).into());
     let mut answered = 0;
     for _ in 0..200 {
         let mut bytes = match dice.chance(200) {

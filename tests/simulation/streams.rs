@@ -3,7 +3,7 @@
 use crate::wires::{End, Signal, Weather, Wire};
 use crate::world::World;
 use chatagram::hub::{Destination, Hub, StreamId};
-use chatagram::registry::Path;
+use chatagram::path::Path;
 use chatagram::time::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -173,7 +173,7 @@ impl World {
 
     fn deliver_to_hub(&mut self, id: u64, signal: Signal) {
         let Some(wire) = self.wires.get(id) else { return };
-        let (stream, path) = (StreamId(id), Path { local: 0, remote: wire.address });
+        let (stream, path) = (StreamId(id), Path::routed(0, wire.address));
         if signal == Signal::Opened {
             wire.taken = Some(self.now);
         }

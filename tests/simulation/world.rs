@@ -10,9 +10,10 @@ use crate::wires::Wires;
 use chatagram::bucket::Limit;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
+use chatagram::path::Path;
 use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::MAX_DATAGRAM;
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -288,7 +289,7 @@ impl World {
         if packet.to == self.server.address {
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.received(packet.from, &packet.bytes);
-            let path = Path { local: 0, remote: packet.from };
+            let path = Path::routed(0, packet.from);
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
             return self.guard.done();
         }
@@ -305,7 +306,7 @@ impl World {
     /// Hands a datagram to the server's port for probes.
     pub(crate) fn probe(&mut self, packet: &Packet) {
         self.guard.received(packet.from, &packet.bytes);
-        let path = Path { local: 1, remote: packet.from };
+        let path = Path::routed(1, packet.from);
         self.with_hub(|hub, now| hub.handle_probe(path, &packet.bytes, now));
         self.guard.done();
     }

@@ -7,9 +7,10 @@ use crate::meter::{Part, on_account_of};
 use chatagram::bucket::Limit;
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub};
+use chatagram::path::Path;
 use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, REPLAY_WINDOW};
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -200,7 +201,7 @@ impl World {
 
     fn deliver(&mut self, packet: &Packet) {
         if packet.to == SERVER.into() {
-            let path = Path { local: 0, remote: packet.from };
+            let path = Path::routed(0, packet.from);
             self.serve(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
         } else if let Some(index) = self.by_address.get(&packet.to).copied() {
             self.with(index, |it, now| it.handle_datagram(packet.from, &packet.bytes, now));

@@ -51,7 +51,7 @@ fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
         cookie[..4].copy_from_slice(&ticks.to_be_bytes());
         let forged = join(rng.next_u64(), &cookie[..n as usize % 2 * 20], "eve", &[]);
         let remote: SocketAddr = ((0x0b00_0000 + n).to_be_bytes(), n as u16 | 1).into();
-        let path = Path { local: 0, remote };
+        let path = Path::routed(0, remote);
         room.hub.handle_datagram(path, &forged, now);
         assert_eq!(room.hub.poll_event(), None);
         let to = room.hub.poll_transmit(&mut answer, now);
@@ -270,7 +270,7 @@ fn what_comes_from_many_is_not_answered() {
     seal(&mut other, 0);
     for bytes in [join(7, &[], "eve", &[]), heartbeat(77, 1), other] {
         for remote in ["255.255.255.255:9", "239.255.67.71:9", "[ff12::4347]:9", "10.0.0.9:0"] {
-            let path = Path { local: 0, remote: remote.parse().unwrap() };
+            let path = Path::routed(0, remote.parse().unwrap());
             room.hub.handle_datagram(path, &bytes, room.now);
             assert_eq!(room.hub.poll_transmit(&mut Vec::new(), room.now), None, "{remote}");
         }

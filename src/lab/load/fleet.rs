@@ -138,8 +138,9 @@ impl Fleet {
         }
         let now = self.now().mono;
         self.around.datagrams.flush(now);
-        while let Some((index, from, bytes)) = self.around.datagrams.receive_due(now) {
-            self.act(index, |session, now| session.handle_datagram(from, &bytes, now));
+        while let Some((path, bytes)) = self.around.datagrams.receive_due(now) {
+            let from = path.remote;
+            self.act(path.local.socket, |session, now| session.handle_datagram(from, &bytes, now));
         }
         // Each once: one that is due again at once waits for the next turn.
         let due: Vec<_> = self.due.range(..=(self.now().mono, usize::MAX)).copied().collect();
@@ -154,9 +155,9 @@ impl Fleet {
         loop {
             let now = self.around.clock.now().mono;
             let received = self.around.datagrams.receive(index, &mut self.incoming, now)?;
-            let Some((from, bytes)) = received else { return Ok(()) };
+            let Some((path, bytes)) = received else { return Ok(()) };
             peer.turn(index, &mut self.around, &mut self.events, |session, now| {
-                session.handle_datagram(from, bytes, now);
+                session.handle_datagram(path.remote, bytes, now);
             });
         }
     }

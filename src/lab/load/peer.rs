@@ -3,6 +3,7 @@
 
 use crate::client::session::{Event, Session};
 use crate::net::{Clock, Datagrams, Reading, Stream, Watch};
+use crate::path::Path;
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
 
@@ -113,7 +114,7 @@ impl Peer {
     fn transmit(&mut self, index: usize, around: &mut Surroundings, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            around.datagrams.send(index, &buffer, to, now.mono);
+            around.datagrams.send(&buffer, Path::routed(index, to), now.mono);
         }
         around.datagrams.flush(now.mono);
         let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };

@@ -1,6 +1,7 @@
 //! Datagrams on their way from the kernel to whoever reads them: as many as one system call brings.
 
 use super::canonical;
+use crate::path::{Local, Path};
 use std::net::SocketAddr;
 
 /// Messages read by one system call at most. Each may be several datagrams of one sender.
@@ -23,6 +24,8 @@ pub struct Incoming {
 /// One or more datagrams of one sender, one after another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
+    /// What the system says about the end where it came in.
+    pub(super) local: Local,
     pub(super) from: SocketAddr,
     /// Bytes in all.
     pub(super) length: usize,
@@ -47,15 +50,15 @@ impl Incoming {
         self.next >= self.messages.len()
     }
 
-    /// The next datagram and its sender.
-    pub(super) fn next(&mut self) -> Option<(SocketAddr, &[u8])> {
-        let Message { from, length, segment } = *self.messages.get(self.next)?;
+    /// The next datagram and its path.
+    pub(super) fn next(&mut self) -> Option<(Path, &[u8])> {
+        let Message { local, from, length, segment } = *self.messages.get(self.next)?;
         let start = self.offset;
         let end = length.min(start + segment.max(1));
         let slot = self.next * SLOT_LEN;
         (self.next, self.offset) =
             if end >= length { (self.next + 1, 0) } else { (self.next, end) };
-        Some((canonical(from), &self.slots[slot + start..slot + end]))
+        Some((Path { local, remote: canonical(from) }, &self.slots[slot + start..slot + end]))
     }
 
     /// Room to read into, and a list for what came; what was there is gone.

@@ -9,10 +9,14 @@
 //! - `UDP_GRO`: the reverse, for those who receive.
 //! - `SO_RCVBUFFORCE`: a receive buffer for an administrator (socket(7)).
 //! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
+//! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7), RFC 3542
+//!   §6). `quinn-udp` has these too, but reads no count of overflows, sends to one peer with each call, and
+//!   cannot choose an interface: here it would replace nothing.
 #![allow(unsafe_code)]
 
 use super::incoming::{Message, SLOT_LEN, SLOTS};
 use super::outgoing::{Message as Outbound, SLOTS as OUTBOUND};
+use crate::path::{Local, Path};
 use socket2::SockAddr;
 use std::array::from_fn;
 use std::io;
@@ -20,21 +24,22 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
-/// Room for the two control messages there can be, each an integer; aligned as cmsg(3) asks.
-type Control = [u64; 8];
+/// Room for the control messages there can be: two integers and, for IPv4 on an IPv6 socket, the local
+/// address in both families. Aligned as cmsg(3) asks.
+type Control = [u64; 16];
 
-/// Sends datagrams of `segment` bytes each but the last, at once.
-pub(super) fn send_segments(
+/// Sends one datagram, or several of `segment` bytes each but the last, at once.
+pub(super) fn send(
     socket: &impl AsRawFd,
     datagrams: &[u8],
     segment: u16,
-    to: SocketAddr,
+    path: &Path,
 ) -> io::Result<()> {
-    let name = SockAddr::from(to);
+    let name = SockAddr::from(path.remote);
     let mut piece = piece(datagrams);
     let mut control = Control::default();
     let mut header = header(&name, &mut piece);
-    cut(&mut header, &mut control, segment);
+    prepare(&mut header, &mut control, datagrams.len(), segment, path);
     // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the call,
     // which reads them only.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
@@ -50,7 +55,8 @@ pub(super) fn send_messages(
     segment: u16,
 ) -> io::Result<usize> {
     let messages = &messages[..messages.len().min(OUTBOUND)];
-    let names: [_; OUTBOUND] = from_fn(|i| messages.get(i).map(|it| SockAddr::from(it.to)));
+    let names: [_; OUTBOUND] =
+        from_fn(|i| messages.get(i).map(|it| SockAddr::from(it.path.remote)));
     let mut controls = [Control::default(); OUTBOUND];
     // SAFETY: both are plain numbers and pointers, for which all bits zero is a value.
     let (mut headers, mut pieces) =
@@ -59,9 +65,8 @@ pub(super) fn send_messages(
         let datagrams = &bytes[messages[i].place.clone()];
         pieces[i] = piece(datagrams);
         headers[i].msg_hdr = header(name, &mut pieces[i]);
-        if datagrams.len() > usize::from(segment) {
-            cut(&mut headers[i].msg_hdr, &mut controls[i], segment);
-        }
+        let header = &mut headers[i].msg_hdr;
+        prepare(header, &mut controls[i], datagrams.len(), segment, &messages[i].path);
     }
     // SAFETY: each of the first headers, one for each message, points to a name, a piece of `bytes` and, if it is to
     // be cut, a control buffer of its own; all of them outlive the call, which reads them only.
@@ -92,19 +97,67 @@ fn header(name: &SockAddr, piece: &mut libc::iovec) -> libc::msghdr {
     header
 }
 
-/// Has a message cut into datagrams of `segment` bytes.
-fn cut(header: &mut libc::msghdr, control: &mut Control, segment: u16) {
-    header.msg_control = (&raw mut *control).cast();
-    // SAFETY: computes a length and touches nothing.
-    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<u16>() as libc::c_uint) } as _;
-    // SAFETY: the control buffer has room for one header and two bytes, and is aligned for both.
-    unsafe {
-        let message = libc::CMSG_FIRSTHDR(&raw const *header);
-        (*message).cmsg_level = libc::SOL_UDP;
-        (*message).cmsg_type = libc::UDP_SEGMENT;
-        (*message).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as libc::c_uint) as _;
-        libc::CMSG_DATA(message).cast::<u16>().write_unaligned(segment);
+/// Adds what a message needs beside its bytes: where to cut it, and the local end to send it from.
+fn prepare(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    length: usize,
+    segment: u16,
+    path: &Path,
+) {
+    if length > usize::from(segment) {
+        add(header, control, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
     }
+    let local = &path.local;
+    if local.is_any() {
+        return;
+    }
+    let v6 = local.ip_v6();
+    if path.remote.ip().to_canonical().is_ipv4() {
+        // On an IPv6 socket as well: the kernel hands what goes to IPv4 to IPv4 (udpv6_sendmsg).
+        let ip = v6.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let info = libc::in_pktinfo {
+            ipi_ifindex: local.interface as libc::c_int,
+            ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        add(header, control, libc::SOL_IP, libc::IP_PKTINFO, info);
+    } else {
+        let info = libc::in6_pktinfo {
+            ipi6_addr: libc::in6_addr { s6_addr: v6.octets() },
+            ipi6_ifindex: local.interface,
+        };
+        add(header, control, libc::SOL_IPV6, libc::IPV6_PKTINFO, info);
+    }
+}
+
+/// Adds a control message with this value, which is plain numbers, to those that `control` has.
+fn add<T>(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) {
+    #[allow(clippy::unnecessary_cast)] // musl's is shorter
+    let at = header.msg_controllen as usize;
+    // SAFETY: both compute a length and touch nothing.
+    let (length, space) = unsafe {
+        let size = size_of::<T>() as libc::c_uint;
+        (libc::CMSG_LEN(size), libc::CMSG_SPACE(size) as usize)
+    };
+    assert!(at + space <= size_of::<Control>());
+    header.msg_control = (&raw mut *control).cast();
+    // SAFETY: `space` bytes from `at` on are inside the control buffer, which is aligned for a header, as `at`
+    // is, a sum of such spaces; the value needs no alignment to be written.
+    unsafe {
+        let message = control.as_mut_ptr().cast::<u8>().add(at).cast::<libc::cmsghdr>();
+        (*message).cmsg_level = level;
+        (*message).cmsg_type = kind;
+        (*message).cmsg_len = length as _;
+        libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
+    }
+    header.msg_controllen = (at + space) as _;
 }
 
 /// Lets this socket have several datagrams of one sender as one message.
@@ -115,6 +168,14 @@ pub(super) fn join_segments(socket: &impl AsRawFd) -> io::Result<()> {
 /// Has each message say how many did not fit the receive buffer so far.
 pub(super) fn count_overflows(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
+}
+
+/// Has each message say to which local address it was sent, and on which interface it came in.
+pub(super) fn tell_local_end(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
+    // An IPv6 socket that takes IPv4 too needs both: IPV6_PKTINFO does not tell a broadcast from an address
+    // of this machine.
+    let v4 = set(socket, libc::SOL_IP, libc::IP_PKTINFO, 1);
+    if v6 { set(socket, libc::SOL_IPV6, libc::IPV6_RECVPKTINFO, 1) } else { v4 }
 }
 
 /// A receive buffer larger than the limit for everybody, for who may have it (`CAP_NET_ADMIN`).
@@ -164,33 +225,75 @@ pub(super) fn receive(
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     for (header, name) in headers.iter().zip(&names).take(count) {
         let length = header.msg_len as usize;
-        let mut segment = length;
-        for (level, kind, value) in integers(&header.msg_hdr) {
-            match (level, kind) {
-                (libc::SOL_UDP, libc::UDP_GRO) => segment = value as usize,
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => overflowed(value),
-                _ => {}
+        let mut message =
+            Message { local: Local::default(), from: address(name), length, segment: length };
+        for each in control_messages(&header.msg_hdr) {
+            match each {
+                FromKernel::Segment(bytes) => message.segment = bytes,
+                FromKernel::Overflowed(count) => overflowed(count),
+                FromKernel::V4(info) => message.local = local_v4(&info),
+                FromKernel::V6(ip, interface) if ip.to_ipv4_mapped().is_none() => {
+                    message.local = Local::receiving(ip.into(), interface);
+                }
+                FromKernel::V6(..) | FromKernel::Other => {}
             }
         }
-        messages.push(Message { from: address(name), length, segment });
+        messages.push(message);
     }
     Ok(())
 }
 
-/// The control messages, each as level, kind and the integer it begins with.
-fn integers(header: &libc::msghdr) -> impl Iterator<Item = (libc::c_int, libc::c_int, u32)> {
+/// A control message.
+enum FromKernel {
+    Segment(usize),
+    Overflowed(u32),
+    V4(libc::in_pktinfo),
+    V6(Ipv6Addr, u32),
+    Other,
+}
+
+/// What the kernel says about a message it received.
+fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = FromKernel> {
     // SAFETY: the kernel filled `header`, whose control buffer is alive and as long as it says.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     std::iter::from_fn(move || {
-        // SAFETY: null, or a control message inside the buffer of `header`; the kernel's messages asked
-        // for here carry at least four bytes, which need no alignment to be read.
+        // SAFETY: null, or a control message inside the buffer of `header`; the kernel writes the type that
+        // goes with each level and kind, whose bytes are all numbers and need no alignment to be read.
         unsafe {
             let message = next.as_ref()?;
-            let value = libc::CMSG_DATA(next).cast::<u32>().read_unaligned();
+            let data = libc::CMSG_DATA(next);
             next = libc::CMSG_NXTHDR(header, next);
-            Some((message.cmsg_level, message.cmsg_type, value))
+            Some(match (message.cmsg_level, message.cmsg_type) {
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    FromKernel::Segment(data.cast::<libc::c_int>().read_unaligned() as usize)
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    FromKernel::Overflowed(data.cast::<u32>().read_unaligned())
+                }
+                (libc::SOL_IP, libc::IP_PKTINFO) => {
+                    FromKernel::V4(data.cast::<libc::in_pktinfo>().read_unaligned())
+                }
+                (libc::SOL_IPV6, libc::IPV6_PKTINFO) => {
+                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
+                    FromKernel::V6(info.ipi6_addr.s6_addr.into(), info.ipi6_ifindex)
+                }
+                _ => FromKernel::Other,
+            })
         }
     })
+}
+
+/// The local end of an IPv4 datagram. The kernel names an address of this machine beside the one in the
+/// packet: where they differ, the latter stands for many, such as the broadcast address of a subnet.
+fn local_v4(info: &libc::in_pktinfo) -> Local {
+    let ip = |of: libc::in_addr| Ipv4Addr::from(u32::from_be(of.s_addr));
+    let (own, sent_to) = (ip(info.ipi_spec_dst), ip(info.ipi_addr));
+    let interface = info.ipi_ifindex as u32;
+    if own == sent_to || own.is_unspecified() {
+        Local::receiving(sent_to.into(), interface)
+    } else {
+        Local { ip: None, interface, ..Local::default() }
+    }
 }
 
 /// What the kernel wrote into a name: IPv4 or IPv6.

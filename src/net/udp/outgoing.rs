@@ -1,7 +1,7 @@
 //! Datagrams on their way to the kernel: as many as one system call takes, to as many peers.
 
 use super::MAX_DATAGRAM;
-use std::net::SocketAddr;
+use crate::path::Path;
 use std::ops::Range;
 
 /// Messages sent by one system call at most. Each is for one peer, and may be several datagrams. More would gain
@@ -20,8 +20,8 @@ pub struct Outgoing {
 /// One or more datagrams to one peer, one after another: each of [`MAX_DATAGRAM`] bytes but the last.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    /// As the socket spells it.
-    pub(super) to: SocketAddr,
+    /// The remote address is spelled as the socket needs it.
+    pub(super) path: Path,
     /// Where its bytes are.
     pub(super) place: Range<usize>,
 }
@@ -33,12 +33,12 @@ impl Outgoing {
     }
 
     /// Adds a message if there is room; says whether there was.
-    pub(super) fn push(&mut self, datagrams: &[u8], to: SocketAddr) -> bool {
+    pub(super) fn push(&mut self, datagrams: &[u8], path: Path) -> bool {
         let start = self.bytes.len();
         let fits = self.messages.len() < SLOTS && start + datagrams.len() <= ROOM;
         if fits {
             self.bytes.extend_from_slice(datagrams);
-            self.messages.push(Message { to, place: start..self.bytes.len() });
+            self.messages.push(Message { path, place: start..self.bytes.len() });
         }
         fits
     }

@@ -7,12 +7,13 @@ use super::meter::allocated;
 use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
 use chatagram::bucket::Limit;
 use chatagram::hub::{Config, Destination, Event, Hub, StreamId};
+use chatagram::path::Path;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{
     Datagram, DatagramWriter, Flags, Frame, Header, Piece, Preface, ServerMessage, StreamReader,
     decode_message, write_record,
 };
-use chatagram::registry::{Capacity, Path};
+use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -444,7 +445,7 @@ impl Stage {
 }
 
 fn path(port: u16) -> Path {
-    Path { local: 0, remote: ([10, 0, 0, (port / 1_000) as u8], port).into() }
+    Path::routed(0, ([10, 0, 0, (port / 1_000) as u8], port).into())
 }
 
 /// What goes to the log and to the history.

@@ -1,0 +1,97 @@
+//! The way between this end and the other: the local address and interface, and the remote address.
+//!
+//! A host with several addresses has several paths to each peer. An answer leaves by the path on which
+//! the question came: from any other address it would be a stranger's to whoever asked, and to the
+//! firewalls and NATs between (RFC 1122 §4.1.3.5). A session whose path changes at either end is not
+//! followed before the new path has answered a challenge (`proto.md` §7.7).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// This end of a path. The default is the first socket, and whatever address routing prefers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Local {
+    /// The index of the socket.
+    pub socket: usize,
+    /// The address the datagram was sent to. `None` where the system does not say, or where that address
+    /// stands for many: then routing chooses the source address.
+    pub ip: Option<IpAddr>,
+    /// The index of the interface, or 0: any. Only where an address means nothing without it (RFC 4007 §6).
+    pub interface: u32,
+}
+
+/// Both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// This end.
+    pub local: Local,
+    /// The other end's address.
+    pub remote: SocketAddr,
+}
+
+impl Local {
+    /// This socket, and whatever address routing prefers.
+    pub fn socket(socket: usize) -> Self {
+        Self { socket, ..Self::default() }
+    }
+
+    /// The end at which a datagram came in that was sent to `ip` and received on `interface`.
+    pub fn receiving(ip: IpAddr, interface: u32) -> Self {
+        let ip = ip.to_canonical();
+        let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        let many = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        let ip = (!many && !ip.is_unspecified()).then_some(ip);
+        Self { ip, interface: if many || link_local { interface } else { 0 }, ..Self::default() }
+    }
+
+    /// Whether routing chooses the source address, and the interface.
+    pub fn is_any(&self) -> bool {
+        self.ip.is_none() && self.interface == 0
+    }
+
+    /// The address as IPv6 writes it (RFC 4291 §2.5.5.2); unspecified where there is none.
+    pub fn ip_v6(&self) -> Ipv6Addr {
+        match self.ip {
+            Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped(),
+            Some(IpAddr::V6(ip)) => ip,
+            None => Ipv6Addr::UNSPECIFIED,
+        }
+    }
+}
+
+impl Path {
+    /// The path from a socket to `remote` that routing prefers.
+    pub fn routed(socket: usize, remote: SocketAddr) -> Self {
+        Self { local: Local::socket(socket), remote }
+    }
+}
+
+/// The path from the first socket that routing prefers.
+impl From<SocketAddr> for Path {
+    fn from(remote: SocketAddr) -> Self {
+        Self::routed(0, remote)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_counts_only_where_the_address_means_nothing_without_it() {
+        for (ip, kept, interface) in [
+            ("10.0.0.1", Some("10.0.0.1"), 0),
+            ("::ffff:10.0.0.1", Some("10.0.0.1"), 0),
+            ("fd00::1", Some("fd00::1"), 0),
+            ("fe80::1", Some("fe80::1"), 7),
+            ("239.255.67.71", None, 7),
+            ("255.255.255.255", None, 7),
+            ("ff12::4347", None, 7),
+            ("0.0.0.0", None, 0),
+        ] {
+            let local = Local::receiving(ip.parse().unwrap(), 7);
+            let kept = kept.map(|ip| ip.parse().unwrap());
+            assert_eq!((local.ip, local.interface), (kept, interface), "{ip}");
+        }
+    }
+}
