@@ -27,6 +27,8 @@ pub enum Recipients {
 pub enum Kind {
     /// A chat line: delivered as its receiver chose.
     Line,
+    /// Tells the author of a line that it is in the log: delivered as lines are, but never urgent.
+    Receipt,
     /// All else: always reliable and in order.
     Control,
     /// A measurement: sent once, for a repetition would measure something else.
@@ -230,7 +232,7 @@ impl Room {
         };
         self.post(Recipients::AllBut(peer), Kind::Line, &message);
         let accepted = ServerMessage::Accepted { number, id: id.0 };
-        self.post(Recipients::One(peer), Kind::Line, &accepted);
+        self.post(Recipients::One(peer), Kind::Receipt, &accepted);
         let line = Rc::new(Line { id, from, text: text.to_owned() });
         self.log.push_back(line.clone());
         self.trim();

@@ -3,7 +3,7 @@
 use super::StreamId;
 use super::allowance::Allowance;
 use super::timers::Timer;
-use crate::link::Channel;
+use crate::link::{Channel, Class};
 use crate::path::Path;
 use crate::protocol::{Batch, Delivery, Transport};
 use crate::registry::PeerId;
@@ -41,9 +41,10 @@ impl Peer {
         }
         let count = batch.len();
         let taken = match kind {
-            Kind::Line => self.link.send_batch(batch, self.delivery),
-            Kind::Control => self.link.send_batch(batch, Delivery::ReliableOrdered),
-            Kind::Probe => self.link.send_batch(batch, Delivery::Unreliable),
+            Kind::Line => self.link.send_batch(batch, self.delivery, Class::Content),
+            Kind::Receipt => self.link.send_batch(batch, self.delivery, Class::Receipt),
+            Kind::Control => self.link.send_batch(batch, Delivery::ReliableOrdered, Class::Content),
+            Kind::Probe => self.link.send_batch(batch, Delivery::Unreliable, Class::Content),
             Kind::Briefing => {
                 self.link.send_regardless(batch);
                 count
@@ -57,7 +58,7 @@ impl Peer {
             // What is promised to arrive cannot be left out: the session is over instead, and the peer
             // told so by a `Reset` when it is heard again.
             self.too_slow |= match kind {
-                Kind::Line => self.delivery != Delivery::Unreliable,
+                Kind::Line | Kind::Receipt => self.delivery != Delivery::Unreliable,
                 Kind::Probe => false,
                 Kind::Control | Kind::Briefing => true,
             };

@@ -2,13 +2,16 @@
 //! of the sequence number (RFC 9000 §13.2; the replay window as in RFC 4303 §3.4.3).
 
 use crate::protocol::limits::{
-    ACK_BYTES, ACK_DATAGRAMS, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW,
+    ACK_BYTES, ACK_DATAGRAMS, ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW,
 };
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 const WORDS: usize = (REPLAY_WINDOW / 64) as usize;
+
+/// After this many datagrams in order a stream counts as steady.
+const STEADY: u32 = 64;
 
 /// How long the other end should wait for an acknowledgment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +52,10 @@ pub(super) struct Arrivals {
     unacknowledged_bytes: u32,
     /// Of these, those that want it soon.
     unacknowledged_soon: u32,
+    /// Datagrams that came in order since the last that did not.
+    in_order: u32,
+    /// The same since the last that was late: others had overtaken it.
+    since_late: Option<u32>,
     /// When the last acknowledgment left.
     acknowledged_at: Option<Timestamp>,
     due: Option<Timestamp>,
@@ -78,6 +85,8 @@ impl Arrivals {
             self.bitmap = self.bitmap.checked_shl(step).unwrap_or(0) | newest;
             self.largest = Some(sequence);
             self.accept(sequence, now);
+            self.in_order = if step == 1 { self.in_order.saturating_add(1) } else { 0 };
+            self.since_late = self.since_late.map(|since| since.saturating_add(1));
             return Arrival::New { early: sequence != largest + 1, late: false };
         }
         if largest - sequence >= REPLAY_WINDOW {
@@ -90,7 +99,14 @@ impl Arrivals {
         self.bitmap |= 1_u64.checked_shl((largest - sequence - 1) as u32).unwrap_or(0);
         self.set(sequence, true);
         self.unique += 1;
+        self.in_order = 0;
+        self.since_late = Some(0);
         Arrival::New { early: false, late: true }
+    }
+
+    /// Whether datagrams have come late recently: then one that comes early says nothing of a loss.
+    pub(super) fn reorders(&self) -> bool {
+        self.since_late.is_some_and(|since| since < STEADY)
     }
 
     /// Whether a sequence number from the wire would be larger than all so far.
@@ -105,16 +121,21 @@ impl Arrivals {
         self.unacknowledged += 1;
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_add(bytes as u32);
         self.unacknowledged_soon += u32::from(urgency == Urgency::Soon);
+        // After a loss or reordering the sender needs to know sooner what arrived.
+        let interval = if self.in_order >= STEADY { ACK_INTERVAL } else { MAX_ACK_DELAY };
         let many = self.unacknowledged >= ACK_DATAGRAMS || self.unacknowledged_bytes >= ACK_BYTES;
         let due = match urgency {
             _ if many => now,
             Urgency::AtOnce => now,
-            // The second one leaves no doubt about the round trip (RFC 9000 §13.2.2), but one such
-            // acknowledgment in a while is enough for that.
+            // The second one leaves no doubt about the round trip (RFC 9000 §13.2.2), but in a steady
+            // stream one such acknowledgment in a while is enough for that.
             Urgency::Soon if self.unacknowledged_soon > 1 => {
-                self.acknowledged_at.map_or(now, |last| now.max(last + MAX_ACK_DELAY))
+                self.acknowledged_at.map_or(now, |last| now.max(last + interval))
             }
-            Urgency::Soon => now + MAX_ACK_DELAY,
+            Urgency::Soon => {
+                let due = now + MAX_ACK_DELAY;
+                self.acknowledged_at.map_or(due, |last| due.max(last + interval))
+            }
             Urgency::Lazy => now + LAZY_ACK_DELAY,
         };
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
@@ -244,5 +265,31 @@ mod tests {
             fresh.elicit(Soon, 100, at);
         }
         assert_eq!(fresh.due(), Some(at), "the second of all");
+    }
+
+    #[test]
+    fn a_steady_stream_is_acknowledged_less_often_until_something_is_missing() {
+        let mut arrivals = Arrivals::default();
+        let mut acknowledged = |from: u32, to: u32, missing: Option<u32>| {
+            let mut count = 0;
+            for sequence in from..to {
+                let at = Timestamp::from_micros(u64::from(sequence) * 20_000);
+                if arrivals.due().is_some_and(|due| due <= at) {
+                    arrivals.acknowledge(at);
+                    count += 1;
+                }
+                if Some(sequence) != missing {
+                    arrivals.register(sequence, at);
+                    arrivals.elicit(Urgency::Soon, 100, at);
+                }
+            }
+            count
+        };
+        let first = acknowledged(0, 60, None);
+        acknowledged(60, 100, None);
+        let steady = acknowledged(100, 160, None);
+        assert!(first > steady, "{first} > {steady}");
+        assert!(steady <= 60 / 3 + 1, "{steady}");
+        assert!(acknowledged(160, 220, Some(165)) >= 60 / 2 - 2);
     }
 }

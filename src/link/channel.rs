@@ -1,6 +1,6 @@
 //! Either kind of link behind one face, for those who do not care which.
 
-use super::{Fate, Link, Received, SendError, Stats, StreamLink};
+use super::{Class, Fate, Link, Received, SendError, Stats, StreamLink};
 use crate::prefetch::prefetch;
 use crate::protocol::{Batch, Delivery};
 use crate::time::Timestamp;
@@ -40,9 +40,9 @@ impl Channel {
     }
 
     /// Queues messages that others get as well, until the queue is full. How many it took.
-    pub fn send_batch(&mut self, batch: Batch, delivery: Delivery) -> usize {
+    pub fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
         match self {
-            Self::Datagrams(link) => link.send_batch(batch, delivery),
+            Self::Datagrams(link) => link.send_batch(batch, delivery, class),
             Self::Stream(link) => link.send_batch(&batch),
         }
     }

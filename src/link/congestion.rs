@@ -24,9 +24,21 @@ pub(super) struct Congestion {
     /// The window before the last decrease, bytes.
     w_max: f64,
     recovery_start: Option<Timestamp>,
+    /// What the last decrease took, until it is sure that the losses were real.
+    before: Option<Decrease>,
     threshold: u64,
     window: u64,
     in_flight: u64,
+}
+
+/// A decrease of the window that may have to be undone (RFC 9438 §4.9.2).
+#[derive(Clone, Copy, Debug)]
+struct Decrease {
+    window: u64,
+    threshold: u64,
+    w_max: f64,
+    /// Datagrams lost in this round trip that have not turned up since.
+    lost: u32,
 }
 
 /// Growth since the last decrease.
@@ -47,6 +59,7 @@ impl Default for Congestion {
             epoch: None,
             w_max: 0.0,
             recovery_start: None,
+            before: None,
             threshold: u64::MAX,
             window: INITIAL_WINDOW,
             in_flight: 0,
@@ -101,8 +114,11 @@ impl Congestion {
     pub(super) fn on_lost(&mut self, bytes: u64, sent: Timestamp, now: Timestamp) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if self.in_recovery(sent) {
+            self.before.iter_mut().for_each(|before| before.lost += 1);
             return;
         }
+        let (window, threshold, w_max) = (self.window, self.threshold, self.w_max);
+        self.before = Some(Decrease { window, threshold, w_max, lost: 1 });
         let window = self.window as f64;
         // Fast convergence: who shrinks twice running makes room for a newcomer.
         self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
@@ -115,6 +131,7 @@ impl Congestion {
     /// Everything sent over a long time was lost (RFC 9002 §7.6.2).
     pub(super) fn on_persistent_congestion(&mut self) {
         self.window = MINIMUM_WINDOW;
+        self.before = None;
         self.recovery_start = None;
         self.epoch = None;
     }
@@ -135,6 +152,33 @@ impl Congestion {
         epoch.w_est += alpha * SEGMENT * acked / window;
         let grown = window + (target - window) * acked / window;
         self.window = grown.max(epoch.w_est) as u64;
+    }
+
+    /// A datagram declared lost arrived after all: if all of that round trip did, the window shrank
+    /// for nothing (RFC 9438 §4.9.2).
+    pub(super) fn on_found(&mut self, sent: Timestamp) {
+        if !self.in_recovery(sent) {
+            return;
+        }
+        let Some(before) = &mut self.before else { return };
+        before.lost -= 1;
+        if before.lost == 0 {
+            self.window = self.window.max(before.window);
+            self.threshold = self.threshold.max(before.threshold);
+            self.w_max = before.w_max;
+            self.epoch = None;
+            self.before = None;
+        }
+    }
+
+    /// Nothing was on its way for longer than a probe timeout: what is sent next starts from no more
+    /// than the initial window, for the path may have changed (RFC 9002 §7.8, RFC 5681 §4.1).
+    pub(super) fn on_idle(&mut self) {
+        if self.window > INITIAL_WINDOW {
+            self.threshold = self.threshold.min(self.window).max(INITIAL_WINDOW);
+            self.window = INITIAL_WINDOW;
+            self.epoch = None;
+        }
     }
 
     fn in_recovery(&self, sent: Timestamp) -> bool {
@@ -217,5 +261,26 @@ mod tests {
         let before = congestion.window();
         let windows = run(&mut congestion, 2, 10);
         assert!(windows[9] >= before + 4 * 1_200, "{windows:?}");
+    }
+
+    #[test]
+    fn after_idle_time_no_more_leaves_at_once_than_at_first() {
+        let mut congestion = Congestion { window: 120_000, ..Congestion::default() };
+        congestion.on_idle();
+        assert_eq!((congestion.window(), congestion.threshold), (INITIAL_WINDOW, 120_000));
+        let mut small = Congestion { window: 5_000, ..Congestion::default() };
+        small.on_idle();
+        assert_eq!(small.window(), 5_000);
+    }
+
+    #[test]
+    fn a_window_that_shrank_for_nothing_comes_back_when_all_losses_are_taken_back() {
+        let mut congestion = Congestion::default();
+        congestion.on_lost(1_200, at(10), at(20));
+        congestion.on_lost(1_200, at(15), at(21));
+        congestion.on_found(at(10));
+        assert_eq!(congestion.window(), 8_400);
+        congestion.on_found(at(15));
+        assert_eq!(congestion.window(), INITIAL_WINDOW);
     }
 }

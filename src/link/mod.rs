@@ -30,6 +30,7 @@ mod tests;
 mod transmit;
 
 pub use channel::Channel;
+pub use outbox::Class;
 pub use stats::Stats;
 pub use stream::StreamLink;
 
@@ -78,7 +79,8 @@ pub struct Received {
 pub enum Fate {
     /// The datagram with it was acknowledged.
     Arrived(u64),
-    /// It was not, and later ones were.
+    /// It was not, later ones were, and it is too late for it to have been overtaken only. If it turns
+    /// up even later, `Arrived` follows.
     Lost(u64),
 }
 
@@ -95,6 +97,8 @@ pub enum Timer {
     LossDetection,
     /// Nothing was sent for the heartbeat interval.
     Heartbeat,
+    /// A message sent once was overtaken long enough ago to be called lost.
+    Verdict,
     /// A message has been unacknowledged for too long.
     GiveUp,
 }
@@ -121,6 +125,8 @@ pub struct Link {
     jitter: Jitter,
     rtts: RecentRtts,
     fates: VecDeque<Fate>,
+    /// Messages sent once whose datagram was declared lost, and when that is certain.
+    doubtful: VecDeque<(Timestamp, u64)>,
     redundancy: Redundancy,
     role: Role,
     session: u64,
@@ -143,6 +149,7 @@ impl Link {
             jitter: Jitter::default(),
             rtts: RecentRtts::default(),
             fates: VecDeque::new(),
+            doubtful: VecDeque::new(),
             redundancy: Redundancy::default(),
             role,
             session,
@@ -177,16 +184,16 @@ impl Link {
             return Err(SendError::QueueFull);
         }
         let batch = Batch::of(message).ok_or(SendError::TooLong(message.len()))?;
-        self.queue(batch, delivery, tag);
+        self.queue(batch, delivery, Class::Content, tag);
         Ok(())
     }
 
     /// Queues messages that others get as well, until the queue is full. How many it took.
-    pub fn send_batch(&mut self, mut batch: Batch, delivery: Delivery) -> usize {
+    pub fn send_batch(&mut self, mut batch: Batch, delivery: Delivery, class: Class) -> usize {
         let taken = self.outbox.room_for(&batch);
         if taken > 0 {
             let taken = if taken < batch.len() { batch.split_to(taken) } else { batch };
-            self.queue(taken, delivery, None);
+            self.queue(taken, delivery, class, None);
         }
         taken
     }
@@ -198,12 +205,12 @@ impl Link {
         self.outbox.push_regardless(batch);
     }
 
-    fn queue(&mut self, batch: Batch, delivery: Delivery, tag: Option<u64>) {
+    fn queue(&mut self, batch: Batch, delivery: Delivery, class: Class, tag: Option<u64>) {
         self.stats.sent_message_bytes += batch.bytes() as u64;
         match delivery {
-            Delivery::Unreliable => self.outbox.push_once(batch, tag),
-            Delivery::ReliableUnordered => self.outbox.push_reliable(batch, false),
-            Delivery::ReliableOrdered => self.outbox.push_reliable(batch, true),
+            Delivery::Unreliable => self.outbox.push_once(batch, tag, class),
+            Delivery::ReliableUnordered => self.outbox.push_reliable(batch, false, class),
+            Delivery::ReliableOrdered => self.outbox.push_reliable(batch, true, class),
         }
     }
 
@@ -232,10 +239,11 @@ impl Link {
     /// for anybody can repeat what was sent once.
     pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) -> bool {
         let header = &datagram.header;
+        let reorders = self.arrivals.reorders();
         let out_of_order = match self.arrivals.register(header.sequence, now) {
             Arrival::New { early, late } => {
                 self.stats.reordered += u64::from(late);
-                early || late
+                (early || late) && !reorders
             }
             Arrival::Duplicate | Arrival::TooOld => {
                 self.stats.duplicated += 1;
@@ -273,7 +281,8 @@ impl Link {
             }
         }
         if let Some(asked) = urgency(datagram) {
-            // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1).
+            // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1), unless
+            // it knows that this path reorders.
             let urgency = if out_of_order { Urgency::AtOnce } else { asked };
             self.arrivals.elicit(urgency, bytes, now);
         }
@@ -301,13 +310,16 @@ impl Link {
         if self.recovery.on_timeout(now, &mut outcome) {
             self.probes = redundancy::probes(self.recovery.loss, self.recovery.probes_in_a_row());
         }
-        self.settle(outcome);
+        self.settle(outcome, now);
+        while let Some((_, tag)) = self.doubtful.pop_front_if(|(at, _)| *at <= now) {
+            self.fates.push_back(Fate::Lost(tag));
+        }
         self.failed |= self.waiting_since().is_some_and(|since| since + GIVE_UP <= now);
     }
 
     /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
     pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
-        if self.probes > 0 || self.path_response.is_some() || self.can_send_messages() {
+        if self.probes > 0 || self.path_response.is_some() || self.can_send_messages(false) {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
         // Nobody waits for long without probing.
@@ -323,6 +335,7 @@ impl Link {
         consider(self.copy_due(), Timer::Redundancy);
         consider(self.recovery.timeout(), Timer::LossDetection);
         consider(self.heartbeat_due(), Timer::Heartbeat);
+        consider(self.doubtful.front().map(|(at, _)| *at), Timer::Verdict);
         consider(waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp);
         first
     }
@@ -390,17 +403,21 @@ impl Link {
         if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
             self.rtts.add(rtt);
         }
-        self.settle(outcome);
+        self.settle(outcome, now);
     }
 
-    fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: Outcome, now: Timestamp) {
         self.stats.sent_lost += outcome.lost_datagrams;
+        self.stats.sent_lost = self.stats.sent_lost.saturating_sub(outcome.found_datagrams);
         for content in outcome.acked {
             match content {
                 Content::Reliable { first, count } => {
                     self.outbox.acked(first..first + u64::from(count));
                 }
-                Content::Once(tag) => self.fates.push_back(Fate::Arrived(tag)),
+                Content::Once(tag) => {
+                    self.doubtful.retain(|(_, doubtful)| *doubtful != tag);
+                    self.fates.push_back(Fate::Arrived(tag));
+                }
             }
         }
         for content in outcome.lost {
@@ -409,7 +426,9 @@ impl Link {
                     let lost = self.outbox.lost(first..first + u64::from(count));
                     self.redundancy.on_lost(lost);
                 }
-                Content::Once(tag) => self.fates.push_back(Fate::Lost(tag)),
+                Content::Once(tag) => {
+                    self.doubtful.push_back((now + self.recovery.rtt.verdict_delay(), tag));
+                }
             }
         }
     }

@@ -16,11 +16,22 @@ const OVERHEAD: usize = 32;
 /// What a frame adds to a message at most: its number, an id and a length.
 pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
+/// What a message is to a link, however it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Content: leaves as soon as it may, and is copied where datagrams get lost.
+    Content,
+    /// Confirms what the other end sent. The other end has it on screen already, so a receipt leaves
+    /// with the acknowledgment that is due, or at once if none is, and is never copied ahead of a loss.
+    Receipt,
+}
+
 /// Messages that have not left yet.
 #[derive(Debug)]
 struct Waiting {
     batch: Batch,
     ordered: bool,
+    class: Class,
 }
 
 /// Messages that have left, with ids in a row.
@@ -29,6 +40,7 @@ struct Outgoing {
     first: u64,
     batch: Batch,
     ordered: bool,
+    class: Class,
     first_sent: Timestamp,
     last_sent: Timestamp,
     /// Datagrams with them that are neither acknowledged nor lost.
@@ -56,6 +68,7 @@ impl Outgoing {
 struct Once {
     batch: Batch,
     tag: Option<u64>,
+    class: Class,
 }
 
 /// A reliable message ready to be put into a frame.
@@ -78,8 +91,17 @@ impl<'a> Reliable<'a> {
 pub(super) struct Departure {
     /// Their bytes.
     pub(super) bytes: usize,
+    /// Bytes of those that may be copied.
+    pub(super) copyable: usize,
     /// How many of them had left before.
     pub(super) again: usize,
+}
+
+impl Departure {
+    fn add(&mut self, batch: &Batch, class: Class) {
+        self.bytes += batch.bytes();
+        self.copyable += if class == Class::Content { batch.bytes() } else { 0 };
+    }
 }
 
 /// The queues of one direction.
@@ -100,6 +122,8 @@ pub(super) struct Outbox {
     /// What has the id `unsent`, and what comes after.
     waiting: Fifo<Waiting>,
     once: Fifo<Once>,
+    /// Entries of `waiting` and `once` that are no receipts.
+    pressing: usize,
 }
 
 impl Default for Outbox {
@@ -114,6 +138,7 @@ impl Default for Outbox {
             regardless: 0,
             waiting: Fifo::default(),
             once: Fifo::default(),
+            pressing: 0,
         }
     }
 }
@@ -149,26 +174,33 @@ impl Outbox {
     }
 
     /// Queues messages to be sent until acknowledged.
-    pub(super) fn push_reliable(&mut self, batch: Batch, ordered: bool) {
+    pub(super) fn push_reliable(&mut self, batch: Batch, ordered: bool, class: Class) {
         self.bytes += cost(&batch);
-        self.waiting.push_back(Waiting { batch, ordered });
+        self.pressing += usize::from(class == Class::Content);
+        self.waiting.push_back(Waiting { batch, ordered, class });
     }
 
     /// The same, ordered, of messages that are to leave no less room for others.
     pub(super) fn push_regardless(&mut self, batch: Batch) {
         self.regardless += cost(&batch);
-        self.push_reliable(batch, true);
+        self.push_reliable(batch, true, Class::Content);
     }
 
     /// Queues messages to be sent once. If there is a tag, there is one message.
-    pub(super) fn push_once(&mut self, batch: Batch, tag: Option<u64>) {
+    pub(super) fn push_once(&mut self, batch: Batch, tag: Option<u64>, class: Class) {
         self.bytes += cost(&batch);
-        self.once.push_back(Once { batch, tag });
+        self.pressing += usize::from(class == Class::Content);
+        self.once.push_back(Once { batch, tag, class });
     }
 
     /// The other end is ready for ids up to `window` (modulo 2^16). It never takes that back.
     pub(super) fn raise_limit(&mut self, window: u16) {
         self.limit = self.limit.max(unwrap16(window, self.limit));
+    }
+
+    /// Whether nothing but receipts waits to be sent.
+    pub(super) fn has_only_receipts(&self) -> bool {
+        self.pressing == 0 && self.lost.is_empty()
     }
 
     /// Whether a reliable message may be sent now.
@@ -181,10 +213,9 @@ impl Outbox {
     pub(super) fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
         let lost = self.lost.iter().filter_map(|id| self.message(*id));
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
-        let waiting = self
-            .waiting
-            .iter()
-            .flat_map(|Waiting { batch, ordered }| batch.iter().map(|payload| (*ordered, payload)));
+        let waiting = self.waiting.iter().flat_map(|Waiting { batch, ordered, .. }| {
+            batch.iter().map(|payload| (*ordered, payload))
+        });
         let new = (self.unsent..end).zip(waiting);
         lost.chain(new.map(|(id, (ordered, payload))| Reliable { id, ordered, payload }))
     }
@@ -214,14 +245,16 @@ impl Outbox {
         &self,
         copies: u32,
         longest: usize,
-    ) -> impl Iterator<Item = (Reliable<'_>, Timestamp)> {
+    ) -> impl Iterator<Item = (Reliable<'_>, Timestamp, u32)> {
         let idle = copies > 1 && !self.has_waiting();
         let sent = self.sent.iter().rev().take(if idle { self.sent.len() } else { 0 });
-        let wanting = sent.filter(move |outgoing| !outgoing.acked && outgoing.copies < copies);
+        let wanting = sent.filter(move |outgoing| {
+            !outgoing.acked && outgoing.copies < copies && outgoing.class == Class::Content
+        });
         wanting.flat_map(move |outgoing| {
             let messages: Vec<_> = outgoing.messages().collect();
             let short = messages.into_iter().rev().filter(move |it| it.payload.len() <= longest);
-            short.map(|message| (message, outgoing.last_sent))
+            short.map(|message| (message, outgoing.last_sent, outgoing.copies))
         })
     }
 
@@ -243,6 +276,7 @@ impl Outbox {
             self.bytes -= cost(&once.batch.split_to(count));
         } else if let Some(once) = self.once.pop_front() {
             self.bytes -= cost(&once.batch);
+            self.pressing -= usize::from(once.class == Class::Content);
         }
         tag
     }
@@ -254,21 +288,23 @@ impl Outbox {
             outgoing.last_sent = now;
             outgoing.copies += 1;
             departure.again += outgoing.batch.len();
-            departure.bytes += outgoing.batch.bytes();
+            departure.add(&outgoing.batch, outgoing.class);
         }
         self.forget_lost(&ids);
         while self.unsent < ids.end
             && let Some(front) = self.waiting.front_mut()
         {
-            let (count, ordered) = ((ids.end - self.unsent) as usize, front.ordered);
+            let count = (ids.end - self.unsent) as usize;
+            let (ordered, class) = (front.ordered, front.class);
             let batch = if count < front.batch.len() {
                 front.batch.split_to(count)
             } else if let Some(Waiting { batch, .. }) = self.waiting.pop_front() {
+                self.pressing -= usize::from(class == Class::Content);
                 batch
             } else {
                 break;
             };
-            departure.bytes += batch.bytes();
+            departure.add(&batch, class);
             let (first, first_sent, last_sent) = (self.unsent, now, now);
             self.unsent += batch.len() as u64;
             let (copies, acked) = (1, false);
@@ -276,6 +312,7 @@ impl Outbox {
                 first,
                 batch,
                 ordered,
+                class,
                 first_sent,
                 last_sent,
                 copies,

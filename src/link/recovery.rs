@@ -6,20 +6,26 @@ use super::contents::{Content, Contents};
 use super::fifo::Fifo;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
-use crate::protocol::limits::{LAZY_ACK_DELAY, MAX_ACK_DELAY};
+use crate::protocol::limits::{ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// A datagram overtaken by this many is lost (RFC 9002 §6.1.1, kPacketThreshold).
+/// A datagram overtaken by this many is lost (RFC 9002 §6.1.1, kPacketThreshold), on a path that does
+/// not reorder.
 const PACKET_THRESHOLD: u64 = 3;
+/// A datagram overtaken by more than the bitmap names can no longer be acknowledged.
+const BITMAP: u64 = 64;
+/// A path that lost this many datagrams since it last reordered one does not reorder any more
+/// (RFC 8985 §6.2 persists for as many recoveries).
+const REORDERING_PERSISTS: u32 = 16;
 /// The longest pause between probes. RFC 9002 doubles for ever; a chat would rather know.
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Datagrams remembered at most; older ones count as lost.
 const MAX_REMEMBERED: usize = 1_024;
 /// An acknowledgment that was kept back longer is not the first one, which was lost: how long the
 /// round trip took it cannot say (Karn's rule, RFC 6298 §3).
-const MAX_SAMPLED_DELAY: Duration = MAX_ACK_DELAY.saturating_mul(2);
+const MAX_SAMPLED_DELAY: Duration = ACK_INTERVAL;
 /// RFC 9002 §7.6.1, kPersistentCongestionThreshold.
 const PERSISTENT_CONGESTION: u32 = 3;
 
@@ -40,8 +46,20 @@ struct Sent {
     contents: Contents,
     bytes: u16,
     asks: Asks,
-    /// Asks for an acknowledgment and has not been acknowledged or lost.
-    outstanding: bool,
+    state: State,
+}
+
+/// What is known of a datagram that left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It asks for no acknowledgment: nobody learns what became of it.
+    Unasked,
+    /// Neither acknowledged nor lost.
+    Outstanding,
+    /// Acknowledged.
+    Acked,
+    /// Declared lost. Its acknowledgment may come all the same, if it was only overtaken.
+    Lost,
 }
 
 /// What an acknowledgment or a timer brought to light.
@@ -50,6 +68,8 @@ pub(super) struct Outcome {
     pub(super) acked: Vec<Content>,
     pub(super) lost: Vec<Content>,
     pub(super) lost_datagrams: u64,
+    /// Datagrams that had been declared lost, and were not.
+    pub(super) found_datagrams: u64,
     pub(super) rtt: Option<Duration>,
 }
 
@@ -70,6 +90,10 @@ pub(super) struct Recovery {
     last_soon: Timestamp,
     last_eliciting: Timestamp,
     loss_time: Option<Timestamp>,
+    /// Datagrams lost for good since one was last reordered.
+    lost_in_order: u32,
+    /// When the round-trip time was last sampled.
+    sampled: Timestamp,
     /// The sequence number of `sent[0]`; those before are settled.
     first: u64,
     sent: Fifo<Sent>,
@@ -89,6 +113,8 @@ impl Recovery {
             last_soon: now,
             last_eliciting: now,
             loss_time: None,
+            lost_in_order: 0,
+            sampled: now,
             first: u64::from(first),
             sent: Fifo::default(),
             rtt: Rtt::default(),
@@ -112,7 +138,10 @@ impl Recovery {
 
     /// When the oldest datagram left that asks for an acknowledgment and has none.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
-        self.sent.front().filter(|sent| sent.outstanding).map(|sent| sent.at)
+        if self.outstanding == 0 {
+            return None;
+        }
+        self.sent.iter().find(|sent| sent.state == State::Outstanding).map(|sent| sent.at)
     }
 
     /// When something was acknowledged last.
@@ -134,6 +163,11 @@ impl Recovery {
     pub(super) fn on_sent(&mut self, now: Timestamp, bytes: usize, asks: Asks, contents: Contents) {
         let eliciting = asks != Asks::No;
         if eliciting {
+            if self.outstanding == 0
+                && now.since(self.last_eliciting) > self.rtt.probe_timeout(MAX_ACK_DELAY)
+            {
+                self.congestion.on_idle();
+            }
             self.outstanding += 1;
             self.last_eliciting = now;
             self.congestion.on_sent(bytes as u64);
@@ -146,7 +180,8 @@ impl Recovery {
             self.last_soon = now;
         }
         let bytes = bytes as u16;
-        self.sent.push_back(Sent { at: now, contents, bytes, asks, outstanding: eliciting });
+        let state = if eliciting { State::Outstanding } else { State::Unasked };
+        self.sent.push_back(Sent { at: now, contents, bytes, asks, state });
     }
 
     /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
@@ -167,6 +202,7 @@ impl Recovery {
         if let Some(at) = newly.filter(|_| delay <= MAX_SAMPLED_DELAY) {
             let sample = now.since(at);
             self.rtt.sample(sample, delay);
+            self.sampled = now;
             outcome.rtt = Some(sample);
         }
         let mut progress = newly.is_some();
@@ -186,6 +222,11 @@ impl Recovery {
         }
         self.largest_acked = self.largest_acked.max(Some(largest));
         self.detect_losses(now, outcome);
+    }
+
+    /// How old the newest sample of the round-trip time is, if there is one.
+    pub(super) fn sample_age(&self, now: Timestamp) -> Option<Duration> {
+        self.rtt.min.map(|_| now.since(self.sampled))
     }
 
     /// Gives back what is not in use.
@@ -239,18 +280,38 @@ impl Recovery {
         outcome: &mut Outcome,
     ) -> Option<Timestamp> {
         let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
-        let sent = self.sent.get_mut(index).filter(|sent| sent.outstanding)?;
-        sent.outstanding = false;
-        let (at, bytes) = (sent.at, u64::from(sent.bytes));
-        outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
-        self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
-        self.outstanding -= 1;
-        self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
-        self.loss.on_acked();
+        let sent = self.sent.get_mut(index)?;
+        let was = std::mem::replace(&mut sent.state, State::Acked);
+        let (at, bytes, asks) = (sent.at, u64::from(sent.bytes), sent.asks);
+        match was {
+            State::Outstanding => {
+                outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
+                self.outstanding_soon -= u32::from(asks == Asks::Soon);
+                self.outstanding -= 1;
+                self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
+                self.loss.on_acked();
+            }
+            State::Lost => {
+                outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
+                outcome.found_datagrams += 1;
+                self.congestion.on_found(at);
+                self.loss.on_found();
+            }
+            State::Unasked | State::Acked => {
+                sent.state = was;
+                return None;
+            }
+        }
+        // An earlier acknowledgment named later datagrams and not this one: the path reorders.
+        if self.largest_acked.is_some_and(|largest| sequence < largest) {
+            self.rtt.reordered(now.since(at));
+            self.lost_in_order = 0;
+        }
         Some(at)
     }
 
-    /// Declares lost what later datagrams overtook by too much (§6.1).
+    /// Declares lost what later datagrams overtook by too much (§6.1), with the thresholds of a path
+    /// that reorders where it does (RFC 8985 §6.2).
     fn detect_losses(&mut self, now: Timestamp, outcome: &mut Outcome) {
         self.loss_time = None;
         self.forget_settled();
@@ -258,44 +319,67 @@ impl Recovery {
             return; // nearly always: nothing was overtaken
         }
         let delay = self.rtt.loss_delay();
+        let threshold = if self.rtt.reorders() { BITMAP + 1 } else { PACKET_THRESHOLD };
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
         let excess = self.sent.len().saturating_sub(MAX_REMEMBERED);
-        let mut span: Option<(Timestamp, Timestamp)> = None;
+        let persistent = self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION;
+        // Since when all that asked for an acknowledgment was lost (RFC 9002 §7.6.2).
+        let mut lost_since: Option<Timestamp> = None;
         for index in 0.. {
             let index64 = index as u64;
             if index64 >= overtaken && index >= excess {
                 break;
             }
             let Some(sent) = self.sent.get_mut(index) else { break };
-            if !sent.outstanding {
-                continue;
+            match sent.state {
+                State::Unasked => continue,
+                State::Acked => {
+                    lost_since = None;
+                    continue;
+                }
+                State::Lost => {
+                    lost_since = lost_since.or(Some(sent.at));
+                    continue;
+                }
+                State::Outstanding => {}
             }
-            let by_count = index64 + PACKET_THRESHOLD <= overtaken || index < excess;
+            let by_count = index64 + threshold <= overtaken || index < excess;
             if !by_count && sent.at + delay > now {
                 let at = sent.at + delay;
                 self.loss_time = Some(self.loss_time.map_or(at, |earlier| earlier.min(at)));
+                lost_since = None;
                 continue;
             }
-            sent.outstanding = false;
+            sent.state = State::Lost;
             self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
             self.outstanding -= 1;
             outcome.lost_datagrams += 1;
-            outcome.lost.extend(std::mem::take(&mut sent.contents).as_slice());
+            outcome.lost.extend(sent.contents.as_slice());
             self.congestion.on_lost(sent.bytes.into(), sent.at, now);
             self.loss.on_lost();
-            span = Some((span.map_or(sent.at, |(from, _)| from), sent.at));
-        }
-        if let Some((from, to)) = span
-            && self.rtt.min.is_some()
-            && to.since(from) > self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION
-        {
-            self.congestion.on_persistent_congestion();
+            let since = *lost_since.get_or_insert(sent.at);
+            if self.rtt.min.is_some() && sent.at.since(since) > persistent {
+                self.congestion.on_persistent_congestion();
+            }
         }
         self.forget_settled();
     }
 
+    /// Forgets what no acknowledgment can change any more.
     fn forget_settled(&mut self) {
-        while self.sent.front().is_some_and(|sent| !sent.outstanding) {
+        let named = self.largest_acked.map_or(0, |largest| largest.saturating_sub(BITMAP));
+        while let Some(sent) = self.sent.front() {
+            match sent.state {
+                State::Unasked | State::Acked => {}
+                State::Lost if self.first < named || self.sent.len() > MAX_REMEMBERED => {
+                    self.lost_in_order += 1;
+                    self.rtt.not_reordered();
+                    if self.lost_in_order >= REORDERING_PERSISTS {
+                        self.rtt.forget_reordering();
+                    }
+                }
+                State::Lost | State::Outstanding => break,
+            }
             self.sent.pop_front();
             self.first += 1;
         }
@@ -308,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_repeated_acknowledgment_says_nothing_about_the_round_trip() {
-        for (delay, sampled) in [(50, true), (51, false)] {
+        for (delay, sampled) in [(60, true), (61, false)] {
             let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
             let mut recovery = Recovery::new(1, sent);
             recovery.on_sent(sent, 100, Asks::Soon, Contents::default());
@@ -316,6 +400,84 @@ mod tests {
             recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
             assert_eq!(outcome.rtt.is_some(), sampled);
             assert!(recovery.outstanding == 0);
+        }
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1_000)
+    }
+
+    /// A datagram left every ten milliseconds, and the first took a hundred.
+    fn sent(count: u64) -> Recovery {
+        let mut recovery = Recovery::new(0, at(0));
+        for n in 0..count {
+            recovery.on_sent(at(10 * n), 100, Asks::Soon, Contents::default());
+        }
+        acknowledge(&mut recovery, 0, 0, 100);
+        recovery
+    }
+
+    fn acknowledge(recovery: &mut Recovery, ack: u32, bitmap: u64, now: u64) -> Outcome {
+        let mut outcome = Outcome::default();
+        recovery.on_ack(ack, bitmap, Duration::ZERO, at(now), &mut outcome);
+        outcome
+    }
+
+    #[test]
+    fn a_late_acknowledgment_takes_the_loss_back() {
+        let mut recovery = sent(6);
+        let (window, share) = (recovery.congestion.window(), recovery.loss.per_mille());
+        let outcome = acknowledge(&mut recovery, 4, 0b11, 150); // 4, 3 and 2 overtook 1
+        assert_eq!((outcome.lost_datagrams, outcome.found_datagrams), (1, 0));
+        assert!(recovery.congestion.window() < window && recovery.loss.per_mille() > share);
+        let outcome = acknowledge(&mut recovery, 4, 0b111, 160);
+        assert_eq!((outcome.lost_datagrams, outcome.found_datagrams), (0, 1));
+        assert_eq!(recovery.congestion.window(), window);
+        assert!(recovery.loss.per_mille() <= share);
+        let outcome = acknowledge(&mut recovery, 4, 0b111, 170);
+        assert_eq!(outcome.found_datagrams, 0, "it is found once");
+    }
+
+    #[test]
+    fn a_path_that_reorders_is_given_as_much_time_as_it_took() {
+        let mut recovery = sent(20);
+        acknowledge(&mut recovery, 4, 0b11, 150);
+        acknowledge(&mut recovery, 4, 0b111, 210); // 1 took 200 ms
+        let outcome = acknowledge(&mut recovery, 10, 0b1111, 220); // 6 and more overtook 5
+        assert_eq!(outcome.lost_datagrams, 0);
+        let patience = Duration::from_millis(200) * 9 / 8;
+        assert_eq!(recovery.timeout(), Some(at(50) + patience));
+        let mut outcome = Outcome::default();
+        assert!(!recovery.on_timeout(at(50) + patience, &mut outcome));
+        assert_eq!(outcome.lost_datagrams, 1);
+    }
+
+    #[test]
+    fn a_path_that_loses_in_order_is_believed_again() {
+        let mut recovery = sent(4);
+        acknowledge(&mut recovery, 3, 0b01, 150);
+        acknowledge(&mut recovery, 3, 0b11, 160);
+        assert!(recovery.rtt.reorders());
+        for n in 4..600_u64 {
+            recovery.on_sent(at(100 * n), 100, Asks::Soon, Contents::default());
+            if n % 20 != 0 {
+                acknowledge(&mut recovery, n as u32, 0, 100 * n + 90);
+            }
+        }
+        assert!(!recovery.rtt.reorders());
+    }
+
+    #[test]
+    fn congestion_is_persistent_only_if_nothing_between_was_acknowledged() {
+        for (acked, smallest) in [(None, true), (Some(30), false)] {
+            let mut recovery = sent(100);
+            if let Some(sequence) = acked {
+                acknowledge(&mut recovery, sequence, 0, 400);
+            }
+            // 980 ms are more than three probe timeouts of 275 ms; what is left after 300 ms is not.
+            recovery.on_sent(at(1_050), 100, Asks::Soon, Contents::default());
+            acknowledge(&mut recovery, 100, 0, 1_150);
+            assert_eq!(recovery.congestion.window() == 2_400, smallest, "{acked:?}");
         }
     }
 }

@@ -1,10 +1,15 @@
 //! The round-trip time: RFC 9002 §5, and the probe timeout that follows from it (§6.2.1).
 
-use crate::protocol::limits::{INITIAL_RTT, MAX_ACK_DELAY};
+use crate::protocol::limits::{ACK_INTERVAL, INITIAL_RTT, LAZY_ACK_DELAY};
 use std::time::Duration;
 
 /// Timer granularity (RFC 9002 §6.1.2, kGranularity).
 pub(super) const GRANULARITY: Duration = Duration::from_millis(1);
+
+/// A datagram that is later than this is taken for lost, however much the path reorders.
+const MAX_REORDERING: Duration = Duration::from_secs(1);
+const MIN_VERDICT_DELAY: Duration = Duration::from_secs(1);
+const MAX_VERDICT_DELAY: Duration = Duration::from_secs(5);
 
 /// The estimator. All values are durations on this end's monotonic clock.
 #[derive(Clone, Debug)]
@@ -13,6 +18,9 @@ pub(super) struct Rtt {
     pub(super) smoothed: Duration,
     pub(super) variation: Duration,
     pub(super) min: Option<Duration>,
+    /// The longest that a datagram took to be acknowledged which others had overtaken; none while the
+    /// path keeps the order.
+    reordered: Option<Duration>,
 }
 
 impl Default for Rtt {
@@ -22,6 +30,7 @@ impl Default for Rtt {
             smoothed: INITIAL_RTT,
             variation: INITIAL_RTT / 2,
             min: None,
+            reordered: None,
         }
     }
 }
@@ -38,7 +47,7 @@ impl Rtt {
         };
         let min = min.min(latest);
         self.min = Some(min);
-        let ack_delay = ack_delay.min(MAX_ACK_DELAY);
+        let ack_delay = ack_delay.min(ACK_INTERVAL);
         let adjusted = if latest >= min + ack_delay { latest - ack_delay } else { latest };
         self.variation = (3 * self.variation + self.smoothed.abs_diff(adjusted)) / 4;
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
@@ -50,15 +59,46 @@ impl Rtt {
         self.smoothed + (4 * self.variation).max(GRANULARITY) + ack_delay
     }
 
-    /// A datagram overtaken by one acknowledged this long after it was sent is lost (§6.1.2).
+    /// How long after a datagram was declared lost its acknowledgment is not to be expected any more,
+    /// whatever the path does: the user is told then, and not before.
+    pub(super) fn verdict_delay(&self) -> Duration {
+        (self.probe_timeout(LAZY_ACK_DELAY) * 2).clamp(MIN_VERDICT_DELAY, MAX_VERDICT_DELAY)
+    }
+
+    /// A datagram that others had overtaken was acknowledged this long after it left.
+    pub(super) fn reordered(&mut self, after: Duration) {
+        self.reordered = self.reordered.max(Some(after));
+    }
+
+    /// A datagram that others had overtaken was lost indeed: one in eight less is supposed of the path.
+    pub(super) fn not_reordered(&mut self) {
+        self.reordered = self.reordered.map(|after| after * 7 / 8);
+    }
+
+    /// The path keeps the order, as far as is known.
+    pub(super) fn forget_reordering(&mut self) {
+        self.reordered = None;
+    }
+
+    /// Whether the path is known to reorder.
+    pub(super) fn reorders(&self) -> bool {
+        self.reordered.is_some()
+    }
+
+    /// A datagram overtaken by one acknowledged this long after it was sent is lost (§6.1.2). Where the
+    /// path reorders the delay grows to what was seen (RFC 8985 §6.2). It bounds that by the smoothed
+    /// round-trip time; but samples come from those that overtook the others, and are too small here.
     pub(super) fn loss_delay(&self) -> Duration {
-        (self.latest.max(self.smoothed) * 9 / 8).max(GRANULARITY)
+        let steady = self.latest.max(self.smoothed) * 9 / 8;
+        let seen = self.reordered.map_or(steady, |after| after * 9 / 8);
+        steady.max(seen.min(MAX_REORDERING)).max(GRANULARITY)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::limits::MAX_ACK_DELAY;
 
     const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)

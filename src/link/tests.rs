@@ -1,6 +1,6 @@
 //! Two links and the path between them, in virtual time.
 
-use super::{Channel, Link, Received, Role, StreamLink};
+use super::{Channel, Class, Link, Received, Role, StreamLink};
 use crate::protocol::limits::{GIVE_UP, MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Batch, Datagram, Delivery, StreamReader};
 use crate::time::Timestamp;
@@ -174,7 +174,11 @@ fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_
 /// Messages that a queue takes until it is full.
 fn fill(queue: &mut Channel) -> usize {
     let message = Batch::of(&[0; 1_000]).unwrap();
-    (0..).take_while(|_| queue.send_batch(message.clone(), Delivery::ReliableOrdered) == 1).count()
+    (0..)
+        .take_while(|_| {
+            queue.send_batch(message.clone(), Delivery::ReliableOrdered, Class::Content) == 1
+        })
+        .count()
 }
 
 #[test]

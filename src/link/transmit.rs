@@ -7,10 +7,14 @@ use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
+use std::time::Duration;
 
 /// Datagrams handed out at once at most. What the kernel gains by more is little, and no peer is to wait
 /// for long behind another.
 const MAX_RUN: usize = 32;
+
+/// How old the round-trip time may become while only messages that are sent once leave.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Link {
     /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
@@ -33,10 +37,11 @@ impl Link {
         let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
         let probe = self.probes > 0;
         self.probes = self.probes.saturating_sub(1);
-        let messages = self.can_send_messages();
         let copy = self.copy_due().is_some_and(|due| due <= now);
         let answer = self.path_response.is_some();
-        if !(heartbeat || acknowledge || probe || messages || copy || answer) {
+        let company = heartbeat || acknowledge || probe || answer;
+        let messages = self.can_send_messages(company || copy);
+        if !(company || copy || messages) {
             return false;
         }
         let mut writer = DatagramWriter::after(buffer);
@@ -50,7 +55,7 @@ impl Link {
         if probe && contents.is_empty() {
             self.write_unacknowledged(&mut writer, &mut contents, now);
         }
-        self.write_copies(&mut writer, &mut contents, now);
+        self.write_copies(&mut writer, &mut contents, company || messages, now);
         let more = messages && self.outbox.has_waiting();
         let more_fits = more && self.can_send_messages_after(writer.len());
         // What has to wait for room waits for the acknowledgment (for this QUIC has IMMEDIATE_ACK,
@@ -59,7 +64,10 @@ impl Link {
         // So does who would have to wait soon, if the acknowledgment may take its time.
         let lazy = !writer.is_empty() && !reliable && !answer;
         let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
-        let ask = crowded || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
+        // Where everything is acknowledged lazily the round-trip time would never be measured again.
+        let stale = lazy && self.recovery.sample_age(now).is_some_and(|age| age > SAMPLE_INTERVAL);
+        let ask =
+            crowded || stale || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
         if ask {
             writer.push(&Frame::Heartbeat);
         }
@@ -84,8 +92,11 @@ impl Link {
         true
     }
 
-    pub(super) fn can_send_messages(&self) -> bool {
-        self.can_send_messages_after(0)
+    /// Whether messages may leave now. Receipts wait for the acknowledgment that is due, unless a
+    /// datagram `leaves` for another reason.
+    pub(super) fn can_send_messages(&self, leaves: bool) -> bool {
+        let waits = self.outbox.has_only_receipts() && self.arrivals.due().is_some();
+        (leaves || !waits) && self.can_send_messages_after(0)
     }
 
     /// Whether more messages may leave when so many bytes have left before them.
@@ -148,17 +159,22 @@ impl Link {
         for content in contents.as_slice() {
             if let Content::Reliable { first, count } = *content {
                 let sent = self.outbox.reliable_sent(first..first + u64::from(count), now);
-                self.redundancy.on_sent(sent.bytes, self.copies());
+                if sent.copyable > 0 && sent.again == 0 {
+                    self.redundancy.on_departure(now);
+                }
+                self.redundancy.on_sent(sent.copyable, self.copies());
                 self.stats.retransmitted += sent.again as u64;
             }
         }
     }
 
-    /// Copies of what may need them, as the policy wants and as far as it allows.
+    /// Copies of what may need them, as the policy wants and as far as it allows: in a datagram that
+    /// leaves for another reason (`riding`), or in one of their own.
     fn write_copies(
         &mut self,
         writer: &mut DatagramWriter<'_>,
         contents: &mut Contents,
+        riding: bool,
         now: Timestamp,
     ) {
         if self.copies() == 1 {
@@ -166,9 +182,10 @@ impl Link {
         }
         let pause = redundancy::spacing(&self.recovery.rtt, self.copies()) / 2;
         let mut copied = Vec::new();
-        for (message, last_sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
+        for (message, last_sent, sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
             let bytes = message.payload.len();
-            if last_sent + pause <= now
+            let due = if riding { last_sent + pause } else { self.copy_leaves(last_sent, sent) };
+            if due <= now
                 && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
                 && writer.push(&message.frame())
             {
@@ -189,6 +206,11 @@ impl Link {
         redundancy::copies(self.recovery.loss)
     }
 
+    /// When the next copy of a message leaves alone that left `sent` times, if nothing leaves before.
+    fn copy_leaves(&self, last_sent: Timestamp, sent: u32) -> Timestamp {
+        self.redundancy.copy_leaves(last_sent, sent, &self.recovery.rtt, self.copies())
+    }
+
     /// When a copy has to leave alone, if nothing leaves before.
     pub(super) fn copy_due(&self) -> Option<Timestamp> {
         if self.copies() == 1 {
@@ -197,12 +219,10 @@ impl Link {
         let congestion = &self.recovery.congestion;
         self.outbox
             .wanting_copies(self.copies(), MAX_COPIED)
-            .filter(|(message, _)| {
+            .filter(|(message, ..)| {
                 self.redundancy.allows(message.payload.len(), HEADER_LEN, congestion)
             })
-            .map(|(_, last_sent)| {
-                last_sent + redundancy::spacing(&self.recovery.rtt, self.copies())
-            })
+            .map(|(_, last_sent, sent)| self.copy_leaves(last_sent, sent))
             .min()
     }
 

@@ -44,8 +44,10 @@ pub const NAME_HOLD: Duration = Duration::from_secs(30);
 
 /// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
-/// The same where nothing waits for it: all that came was sent once.
+/// How long an acknowledgment may wait where nothing waits for it: all that came was sent once.
 pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
+/// Shortest interval between two acknowledgments of a steady stream.
+pub const ACK_INTERVAL: Duration = Duration::from_millis(60);
 /// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
 pub const ACK_DATAGRAMS: u32 = 32;
 /// Bytes of datagrams that one acknowledgment may wait for: eight full ones.

@@ -67,7 +67,7 @@ fn runs_say_of_each_message_what_a_list_of_messages_would() {
                     let payloads: Vec<_> =
                         (0..=below(5)).map(|_| vec![below(256) as u8; below(300)]).collect();
                     let single: Vec<_> = payloads.iter().filter_map(|it| Batch::of(it)).collect();
-                    outbox.push_reliable(Batch::join(&single), ordered);
+                    outbox.push_reliable(Batch::join(&single), ordered, Class::Content);
                     model.messages.extend(payloads.into_iter().map(|payload| Message {
                         payload,
                         ordered,
@@ -143,7 +143,7 @@ fn runs_say_of_each_message_what_a_list_of_messages_would() {
                     || model.sendable().iter().any(|id| *id < model.unsent)
             );
             let wanting: Vec<_> =
-                outbox.wanting_copies(3, 200).map(|(it, last)| (it.id as usize, last)).collect();
+                outbox.wanting_copies(3, 200).map(|(it, last, _)| (it.id as usize, last)).collect();
             let few = |it: &Message| !it.acked && it.copies < 3 && it.payload.len() <= 200;
             let all =
                 model.messages[..if waits { 0 } else { model.unsent }].iter().enumerate().rev();

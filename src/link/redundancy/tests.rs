@@ -5,9 +5,9 @@
 //! ```
 
 use super::{Loss, copies};
-use crate::link::{Link, Role};
+use crate::link::{Class, Link, Role};
 use crate::protocol::limits::{MAX_DATAGRAM, MESSAGE_WINDOW};
-use crate::protocol::{Datagram, Delivery};
+use crate::protocol::{Batch, Datagram, Delivery};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +17,8 @@ const DELAY: Duration = Duration::from_millis(25);
 const HEADERS: u64 = 14 + 20 + 8;
 /// Encoded messages of the chat: a line of 64 bytes going up and down, and its acceptance.
 const SAY: usize = 76;
-const LINE: usize = 94;
-const ACCEPTED: usize = 12;
+const LINE: usize = 91;
+const ACCEPTED: usize = 7;
 /// Not a line's number.
 const WELCOME: u32 = u32::MAX;
 
@@ -31,8 +31,12 @@ struct Relay {
     links: [Link; 4],
     under_way: BTreeMap<(Timestamp, u64), (Way, Vec<u8>)>,
     datagrams: u64,
+    /// Those that were not lost, and their bytes.
+    passed: u64,
     bytes: u64,
     loss_per_mille: u64,
+    /// Added to the delay by chance.
+    jitter: Duration,
     chance: u64,
     delivery: Delivery,
     /// When each line arrived.
@@ -52,8 +56,10 @@ impl Relay {
             links: roles.map(|role| Link::new(7, role, 1, now)),
             under_way: BTreeMap::new(),
             datagrams: 0,
+            passed: 0,
             bytes: 0,
             loss_per_mille,
+            jitter: Duration::ZERO,
             chance: seed,
             delivery,
             arrived: BTreeMap::new(),
@@ -63,11 +69,20 @@ impl Relay {
     }
 
     /// SplitMix64 (Steele, Lea and Flood, 2014).
-    fn is_lost(&mut self) -> bool {
+    fn roll(&mut self) -> u64 {
         self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % 1_000 < self.loss_per_mille
+        z ^ (z >> 31)
+    }
+
+    fn is_lost(&mut self) -> bool {
+        self.roll() % 1_000 < self.loss_per_mille
+    }
+
+    fn delay(&mut self) -> Duration {
+        let jitter = self.jitter.as_micros() as u64;
+        DELAY + Duration::from_micros(if jitter == 0 { 0 } else { self.roll() % jitter })
     }
 
     fn say(&mut self, number: u32) {
@@ -84,8 +99,9 @@ impl Relay {
                 for datagram in bytes.chunks(MAX_DATAGRAM) {
                     self.datagrams += 1;
                     if !self.is_lost() {
+                        self.passed += 1;
                         self.bytes += datagram.len() as u64 + HEADERS;
-                        let key = (self.now + DELAY, self.datagrams);
+                        let key = (self.now + self.delay(), self.datagrams);
                         self.under_way.insert(key, (way ^ 1, datagram.to_vec()));
                     }
                 }
@@ -97,7 +113,8 @@ impl Relay {
     fn pass_on(&mut self) {
         while let Some(received) = self.links[1].poll_received() {
             let number = number(&received.payload);
-            self.links[1].send(&padded(number, ACCEPTED), Delivery::ReliableOrdered, None).unwrap();
+            let accepted = Batch::of(&padded(number, ACCEPTED)).unwrap();
+            self.links[1].send_batch(accepted, self.delivery, Class::Receipt);
             self.links[2].send(&padded(number, LINE), self.delivery, None).unwrap();
         }
         while self.links[0].poll_received().is_some() {}
@@ -151,6 +168,7 @@ struct Measured {
     /// Of each run: its 99th percentile.
     runs: Vec<Duration>,
     bytes_per_line: u64,
+    datagrams_per_line: f64,
 }
 
 /// By nearest rank.
@@ -160,7 +178,18 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
 
 /// As scripts/delay-under-loss.py does: a second after the welcome the lines begin.
 fn run(percent: u64, rate: u32, delivery: Delivery, seed: u64) -> (Relay, Vec<Duration>) {
+    run_with_jitter(percent, Duration::ZERO, rate, delivery, seed)
+}
+
+fn run_with_jitter(
+    percent: u64,
+    jitter: Duration,
+    rate: u32,
+    delivery: Delivery,
+    seed: u64,
+) -> (Relay, Vec<Duration>) {
     let mut relay = Relay::new(10 * percent, seed, delivery);
+    relay.jitter = jitter;
     for way in [1, 2] {
         let welcome = padded(WELCOME, 100);
         relay.links[way].send(&welcome, Delivery::ReliableOrdered, None).unwrap();
@@ -183,33 +212,36 @@ fn run(percent: u64, rate: u32, delivery: Delivery, seed: u64) -> (Relay, Vec<Du
 
 fn measure(percent: u64, rate: u32, delivery: Delivery) -> Measured {
     let seeds = if rate < 10 { 100 } else { 10 };
-    let (mut delays, mut runs, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let (mut delays, mut runs, mut bytes, mut datagrams) = (Vec::new(), Vec::new(), 0, 0);
     for seed in 0..seeds {
         let (relay, own) = run(percent, rate, delivery, seed);
         runs.push(percentile(&own, 99));
         delays.extend(own);
         bytes += relay.bytes;
+        datagrams += relay.passed;
     }
     delays.sort_unstable();
     runs.sort_unstable();
     let bytes_per_line = bytes / delays.len() as u64;
-    Measured { delays, runs, bytes_per_line }
+    let datagrams_per_line = datagrams as f64 / delays.len() as f64;
+    Measured { delays, runs, bytes_per_line, datagrams_per_line }
 }
 
 /// TCP on such a path, measured: 60, 121, 706, 1,775, 6,264 and (two lines a second) 996 ms at the
-/// 99th percentile, and about 400 bytes a line and more. The bounds here are tighter than the
-/// share of it that is asked for: 1.05, 0.7, 0.2, 0.1, 0.05, 0.3.
+/// 99th percentile, and about 400 bytes a line and more.
 #[test]
 fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
+    // Loss and lines a second; the 99th percentile at most, in microseconds, and that of the tenth
+    // unluckiest of a hundred runs, in milliseconds; bytes a line.
     let bounds = [
-        (0, 50, 51, 495),
-        (1, 50, 80, 700),
-        (5, 50, 80, 1_130),
-        (10, 50, 95, 1_090),
-        (20, 50, 170, 1_130),
-        (10, 2, 200, 1_750),
+        (0, 50, 50_000, 51, 420),
+        (1, 50, 70_000, 80, 610),
+        (5, 50, 75_500, 95, 770),
+        (10, 50, 90_000, 105, 755),
+        (20, 50, 120_000, 135, 960),
+        (10, 2, 77_000, 170, 1_560),
     ];
-    for (percent, rate, milliseconds, bytes) in bounds {
+    for (percent, rate, microseconds, unlucky, bytes) in bounds {
         let ordered = measure(percent, rate, Delivery::ReliableOrdered);
         let unordered = measure(percent, rate, Delivery::ReliableUnordered);
         for (name, measured) in [("ordered", &ordered), ("unordered", &unordered)] {
@@ -218,11 +250,13 @@ fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
             let typical = percentile(&measured.runs, 90);
             println!(
                 "{percent:2} % {rate:2}/s {name:9} p50 {p50:8.1?} p99 {p99:8.1?} max {max:8.1?}, \
-                 p99 of nine runs in ten {typical:8.1?}, {} bytes a line",
-                measured.bytes_per_line
+                 p99 of nine runs in ten {typical:8.1?}, {} bytes and {:.1} datagrams a line",
+                measured.bytes_per_line, measured.datagrams_per_line
             );
-            assert!(typical.max(p99) <= Duration::from_millis(milliseconds));
-            assert!(measured.bytes_per_line <= bytes);
+            assert!(p99 <= Duration::from_micros(microseconds), "{percent} % {name}: {p99:?}");
+            assert!(typical <= Duration::from_millis(unlucky), "{percent} % {name}: {typical:?}");
+            assert!(measured.bytes_per_line <= bytes, "{percent} % {name}");
+            assert!(rate < 10 || measured.datagrams_per_line <= 5.0, "{percent} % {name}");
         }
         for percent in [50, 90, 99] {
             let [first, second] = [&unordered, &ordered].map(|m| percentile(&m.delays, percent));
@@ -282,8 +316,28 @@ fn the_number_of_copies_follows_the_loss_and_forgets_it() {
     assert_eq!(loss.per_mille(), 0);
     loss.on_lost();
     assert_eq!((copies(loss), loss.per_mille()), (2, 8));
-    (0..1_000).for_each(|n| if n % 5 == 0 { loss.on_lost() } else { loss.on_acked() });
+    (0..1_000).for_each(|n| if n % 10 == 0 { loss.on_lost() } else { loss.on_acked() });
     assert_eq!(copies(loss), 3);
+    (0..1_000).for_each(|n| if n % 5 == 0 { loss.on_lost() } else { loss.on_acked() });
+    assert_eq!(copies(loss), 4);
     assert!((190..210).contains(&loss.per_mille()), "{}", loss.per_mille());
     assert!(until(&mut loss, 1).is_some_and(|acked| (500..700).contains(&acked)));
+}
+
+#[test]
+fn jitter_costs_hardly_more_than_a_steady_path() {
+    let run = |jitter| {
+        run_with_jitter(0, Duration::from_millis(jitter), 50, Delivery::ReliableOrdered, 3).0
+    };
+    let steady = run(0).bytes;
+    for jitter in [10, 50, 200] {
+        let relay = run(jitter);
+        let ratio = relay.bytes as f64 / steady as f64;
+        println!("jitter {jitter} ms: {ratio:.3} times the bytes");
+        assert!(ratio <= 1.15, "{jitter} ms: {ratio:.3}");
+        for link in &relay.links {
+            let stats = link.stats();
+            assert_eq!(stats.sent_lost, 0, "{jitter} ms: {stats:?}");
+        }
+    }
 }
