@@ -178,6 +178,24 @@ fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
     assert!(pieces.iter().all(|piece| piece.len() <= 1_000), "{pieces:?}");
 }
 
+/// The server may send as many messages ahead of a lost one as its window lets it (§7.4).
+fn a_replay_of_300_lines_comes_whole_and_in_order_though_datagrams_are_lost() {
+    // Those of the server to this client, from its Welcome on.
+    for impair in ["down: drop 2", "down: drop 3", "down: drop 2-4,6", "down: loss 10%"] {
+        let server = ["--no-history", "--rate-limit", "off", "--replay", "300", "--impair", impair];
+        let server = Server::start(&server);
+        let mut teller = server.client("teller", &["--transport", "tcp"]);
+        let lines: Vec<String> = (0..300).map(|i| format!("line {i}")).collect();
+        lines.iter().for_each(|line| teller.type_line(line));
+        teller.end_input();
+        assert_eq!(teller.wait(), Some(0));
+        let mut alice = Minimal::start(server.address, "alice");
+        alice.expect("teller: line 299");
+        let told = alice.seen.iter().filter_map(|line| line.strip_prefix("teller: "));
+        assert_eq!(told.collect::<Vec<_>>(), lines, "{impair}");
+    }
+}
+
 fn it_is_short_and_needs_only_the_standard_library() {
     const STANDARD: [&str; 11] = [
         "contextlib",
@@ -217,5 +235,6 @@ tests! {
     a_name_that_is_taken_is_refused_with_exit_code_4,
     where_nobody_answers_it_gives_up_with_exit_code_3,
     a_pipe_of_300_lines_is_delivered_whole_and_in_order,
+    a_replay_of_300_lines_comes_whole_and_in_order_though_datagrams_are_lost,
     it_is_short_and_needs_only_the_standard_library,
 }
