@@ -5,7 +5,7 @@
 //! cell rate algorithm, ITU-T I.371): a message moves it on by one interval, and the time that passes
 //! brings it nearer. Nothing is rounded, and nothing has to be refilled.
 
-use crate::protocol::limits::FLOOD_TOLERANCE;
+use crate::protocol::limits::{FLOOD_TOLERANCE, SLOW_DEBT};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Limit {
         self.rate
     }
 
-    /// The time in which `count` messages may be said.
+    /// The time in which `count` tokens come.
     pub fn time_for(self, count: usize) -> Duration {
         Duration::from_secs(1) / u32::from(self.rate) * u32::try_from(count).unwrap_or(u32::MAX)
     }
@@ -54,6 +54,16 @@ impl Bucket {
         Self { limit, full: now }
     }
 
+    /// One that will be full at `full`, and is full after that.
+    pub fn full_at(limit: Limit, full: Timestamp) -> Self {
+        Self { limit, full }
+    }
+
+    /// When it is full.
+    pub fn full(&self) -> Timestamp {
+        self.full
+    }
+
     /// The same bucket under another limit: what was taken stays taken.
     pub fn limited_to(self, limit: Limit) -> Self {
         Self { limit, ..self }
@@ -64,19 +74,29 @@ impl Bucket {
         self.limit
     }
 
-    /// Takes a token, whether there is one or not.
-    pub fn take(&mut self, now: Timestamp) {
-        self.full = self.full.max(now) + self.limit.time_for(1);
+    /// Takes tokens, whether they are there or not.
+    pub fn take(&mut self, tokens: usize, now: Timestamp) {
+        self.full = self.full.max(now) + self.limit.time_for(tokens);
     }
 
     /// When there is a token.
     pub fn ready(&self) -> Timestamp {
-        self.full - self.limit.time_for(usize::from(self.limit.burst) - 1)
+        self.ready_for(1)
+    }
+
+    /// When there are so many tokens, or all that the bucket holds.
+    pub fn ready_for(&self, tokens: usize) -> Timestamp {
+        self.full - self.limit.time_for(usize::from(self.limit.burst).saturating_sub(tokens))
     }
 
     /// How long it takes until all tokens are paid for that were taken without being there.
     pub fn debt(&self, now: Timestamp) -> Duration {
         self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
+    }
+
+    /// Whether the debt is more than jitter and a few questions explain: worth a word to the sender.
+    pub fn is_owing(&self, now: Timestamp) -> bool {
+        self.debt(now) > self.limit.time_for(SLOW_DEBT)
     }
 
     /// Whether more was taken than an end can that keeps to the limit, whatever the network does.
@@ -102,11 +122,11 @@ mod tests {
         let mut bucket = Bucket::new(Limit::USUAL, at(0));
         for _ in 0..20 {
             assert!(bucket.ready() <= at(0));
-            bucket.take(at(0));
+            bucket.take(1, at(0));
         }
         for turn in 1..50 {
             assert_eq!((bucket.ready(), bucket.debt(at(turn * 100))), (at(turn * 100), ms(0)));
-            bucket.take(at(turn * 100));
+            bucket.take(1, at(turn * 100));
         }
         assert_eq!(bucket.ready(), at(5_000));
     }
@@ -115,7 +135,7 @@ mod tests {
     fn no_more_than_a_burst_is_ever_saved_up() {
         let mut bucket = Bucket::new(Limit::USUAL, at(0));
         for _ in 0..20 {
-            bucket.take(at(3_600_000));
+            bucket.take(1, at(3_600_000));
         }
         assert_eq!(bucket.ready(), at(3_600_100));
     }
@@ -123,12 +143,12 @@ mod tests {
     #[test]
     fn debts_are_paid_with_time_and_end_in_a_break() {
         let mut bucket = Bucket::new(Limit::USUAL, at(0));
-        (0..25).for_each(|_| bucket.take(at(0)));
+        (0..25).for_each(|_| bucket.take(1, at(0)));
         assert_eq!((bucket.debt(at(0)), bucket.debt(at(400))), (ms(500), ms(100)));
         assert_eq!((bucket.debt(at(500)), bucket.ready()), (ms(0), at(600)));
-        (0..FLOOD_TOLERANCE - 5).for_each(|_| bucket.take(at(0)));
+        (0..FLOOD_TOLERANCE - 5).for_each(|_| bucket.take(1, at(0)));
         assert!(!bucket.is_broken(at(0)));
-        bucket.take(at(0));
+        bucket.take(1, at(0));
         assert!(bucket.is_broken(at(0)) && !bucket.is_broken(at(100)));
     }
 
@@ -136,7 +156,7 @@ mod tests {
     fn a_bucket_of_one_is_ready_one_interval_later() {
         let limit = Limit::new(1, 1).unwrap();
         let mut bucket = Bucket::new(limit, at(0));
-        bucket.take(at(0));
+        bucket.take(1, at(0));
         assert_eq!((bucket.ready(), bucket.debt(at(0))), (at(1_000), ms(0)));
         assert_eq!((Limit::new(0, 1), Limit::new(1, 0)), (None, None));
     }

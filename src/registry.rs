@@ -37,8 +37,6 @@ pub enum Unavailable {
     Full,
     /// No more peers from this IP address.
     TooManyFromAddress,
-    /// Nobody from this IP address for so long, for what somebody did there.
-    KeptOut(Duration),
 }
 
 /// One peer.
@@ -84,8 +82,6 @@ pub struct Registry {
     entries: BTreeMap<PeerId, Entry>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
-    /// Addresses that nobody may come from, and until when.
-    kept_out: Vec<(IpAddr, Timestamp)>,
     /// When to look whether a peer has fallen silent. Hearing from a peer does not touch it: the
     /// review finds out and comes again, so a datagram costs nothing here.
     reviews: BTreeSet<(Timestamp, PeerId)>,
@@ -101,7 +97,6 @@ impl Registry {
             entries: BTreeMap::new(),
             names: HashMap::new(),
             per_ip: HashMap::new(),
-            kept_out: Vec::new(),
             reviews: BTreeSet::new(),
             holds: VecDeque::new(),
             next: 0,
@@ -145,12 +140,8 @@ impl Registry {
             return Err(Unavailable::Full);
         }
         let ip = path.remote.ip();
-        if self.per_ip.get(&ip).is_some_and(|count| *count >= self.capacity.peers_per_ip) {
+        if self.is_crowded(ip) {
             return Err(Unavailable::TooManyFromAddress);
-        }
-        let left = |(kept, until): &(IpAddr, Timestamp)| (*kept == ip).then(|| until.since(now));
-        if let Some(left) = self.kept_out.iter().filter_map(left).max().filter(|it| !it.is_zero()) {
-            return Err(Unavailable::KeptOut(left));
         }
         while self.entries.contains_key(&PeerId(self.next)) {
             self.next = self.next.wrapping_add(1);
@@ -179,29 +170,29 @@ impl Registry {
         }
     }
 
-    /// The peer is somewhere else now.
-    pub fn relocate(&mut self, peer: PeerId, path: Path) {
-        let Some(entry) = self.entries.get_mut(&peer) else { return };
-        let old = std::mem::replace(&mut entry.path, path).remote.ip();
-        self.forget_ip(old);
-        *self.per_ip.entry(path.remote.ip()).or_default() += 1;
-    }
-
-    /// The peer's old session is replaced by a new one from `path`.
-    pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) {
-        self.relocate(peer, path);
-        self.heard(peer, now);
-    }
-
-    /// Nobody comes in from where this peer is for so long. The oldest such word is forgotten where there
-    /// are more of them than peers can be.
-    pub fn keep_out(&mut self, peer: PeerId, hold: Duration, now: Timestamp) {
-        let Some(entry) = self.entries.get(&peer) else { return };
-        self.kept_out.retain(|(_, until)| *until > now);
-        if self.kept_out.len() >= self.capacity.peers {
-            self.kept_out.remove(0);
+    /// The peer is somewhere else now. False if there is no room for it: an address has as many peers
+    /// as it may have, however they came there.
+    pub fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
+        let Some(entry) = self.entries.get(&peer) else { return false };
+        let (old, new) = (entry.path.remote.ip(), path.remote.ip());
+        if old != new && self.is_crowded(new) {
+            return false;
         }
-        self.kept_out.push((entry.path.remote.ip(), now + hold));
+        self.forget_ip(old);
+        *self.per_ip.entry(new).or_default() += 1;
+        if let Some(entry) = self.entries.get_mut(&peer) {
+            entry.path = path;
+        }
+        true
+    }
+
+    /// The peer's old session is replaced by a new one from `path`, unless there is no room for it.
+    pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) -> bool {
+        let relocated = self.relocate(peer, path);
+        if relocated {
+            self.heard(peer, now);
+        }
+        relocated
     }
 
     /// The peer has said goodbye: its name is free, its place not yet.
@@ -272,6 +263,11 @@ impl Registry {
         self.entries.is_empty()
     }
 
+    /// Whether an address has all the peers that it may have.
+    fn is_crowded(&self, ip: IpAddr) -> bool {
+        self.per_ip.get(&ip).is_some_and(|count| *count >= self.capacity.peers_per_ip)
+    }
+
     fn forget_ip(&mut self, ip: IpAddr) {
         if let Some(count) = self.per_ip.get_mut(&ip) {
             *count -= 1;
@@ -333,6 +329,22 @@ mod tests {
         assert_eq!(refused, Err(Unavailable::Full));
         registry.remove(b, false, now);
         assert_eq!(registry.insert(name("d"), [0; 16], path(3), &[], now), Ok(PeerId(3)));
+    }
+
+    #[test]
+    fn an_address_has_no_more_peers_however_they_came_there() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        let come = |registry: &mut Registry, raw, ip| {
+            registry.insert(name(raw), [0; 16], path(ip), &[], now).unwrap()
+        };
+        let (a, _) = (come(&mut registry, "a", 1), come(&mut registry, "b", 1));
+        let c = come(&mut registry, "c", 2);
+        assert!(!registry.relocate(c, path(1)) && !registry.renew(c, path(1), now));
+        assert_eq!(registry.entry(c).unwrap().path, path(2));
+        let port = Path::routed(0, ([10, 0, 0, 1], 7).into());
+        assert!(registry.relocate(a, port), "another port is no other address");
+        assert!(registry.relocate(a, path(3)) && registry.relocate(c, path(1)));
     }
 
     #[test]

@@ -42,13 +42,22 @@ impl Cookies {
         join_cookie(&self.current, path, nonce, ticks(now))
     }
 
-    /// Whether `cookie` was issued to `path` for this nonce not longer than its life ago.
-    pub(super) fn accepts(&self, cookie: &[u8], path: &Path, nonce: u64, now: Timestamp) -> bool {
+    /// Whether `cookie` was issued to `path` for this nonce not longer than its life ago, and after `floor`.
+    pub(super) fn accepts(
+        &self,
+        cookie: &[u8],
+        path: &Path,
+        nonce: u64,
+        floor: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
         let Some(issued) = cookie.first_chunk().copied().map(u32::from_be_bytes) else {
             return false;
         };
         let age = ticks(now).wrapping_sub(issued);
+        let old = floor.is_some_and(|floor| age >= ticks(now).wrapping_sub(ticks(floor)));
         u64::from(age) * TICK <= micros(COOKIE_LIFE)
+            && !old
             && [&self.current, &self.previous]
                 .iter()
                 .any(|secret| same(&join_cookie(secret, path, nonce, issued), cookie))
@@ -139,16 +148,19 @@ mod tests {
         let now = Timestamp::from_micros(5_000_000);
         let cookies = Cookies::new(&mut rng, now);
         let cookie = cookies.issue(&path(1), 7, now);
-        assert!(cookies.accepts(&cookie, &path(1), 7, now + Duration::from_secs(10)));
-        assert!(!cookies.accepts(&cookie, &path(1), 7, now + Duration::from_millis(10_100)));
-        assert!(!cookies.accepts(&cookie, &path(2), 7, now));
-        assert!(!cookies.accepts(&cookie, &path(1), 8, now));
-        assert!(!cookies.accepts(&cookie[..19], &path(1), 7, now));
-        assert!(!cookies.accepts(&[], &path(1), 7, now));
+        assert!(cookies.accepts(&cookie, &path(1), 7, None, now + Duration::from_secs(10)));
+        assert!(!cookies.accepts(&cookie, &path(1), 7, None, now + Duration::from_millis(10_100)));
+        assert!(!cookies.accepts(&cookie, &path(2), 7, None, now));
+        assert!(!cookies.accepts(&cookie, &path(1), 8, None, now));
+        assert!(!cookies.accepts(&cookie[..19], &path(1), 7, None, now));
+        assert!(!cookies.accepts(&[], &path(1), 7, None, now));
+        assert!(!cookies.accepts(&cookie, &path(1), 7, Some(now), now + Duration::from_secs(1)));
+        let older = Timestamp::from_micros(now.as_micros() - 100_000);
+        assert!(cookies.accepts(&cookie, &path(1), 7, Some(older), now + Duration::from_secs(1)));
         for bit in 0..cookie.len() * 8 {
             let mut forged = cookie;
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert!(!cookies.accepts(&forged, &path(1), 7, now), "bit {bit}");
+            assert!(!cookies.accepts(&forged, &path(1), 7, None, now), "bit {bit}");
         }
     }
 
@@ -161,7 +173,7 @@ mod tests {
         let roam = cookies.issue_path(&path(1), 9, before);
         let after = Timestamp::ZERO + SECRET_LIFE + Duration::from_secs(1);
         cookies.renew(&mut rng, after);
-        assert!(cookies.accepts(&join, &path(1), 7, after));
+        assert!(cookies.accepts(&join, &path(1), 7, None, after));
         assert!(cookies.accepts_path(&roam, &path(1), 9, after));
         assert!(!cookies.accepts_path(&roam, &path(2), 9, after));
         assert!(!cookies.accepts_path(&roam, &path(1), 9, after + 3 * COOKIE_LIFE));

@@ -9,6 +9,10 @@ use crate::registry::PeerId;
 use crate::time::Now;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// Frames without a message that one datagram has at most from a sender that means something by
+/// them: a heartbeat, the answer to a path challenge, padding.
+const USEFUL_IDLE: usize = 3;
+
 impl Hub {
     /// Takes in whatever a socket received. Nothing in it can make the hub fail.
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
@@ -65,8 +69,12 @@ impl Hub {
         {
             return;
         }
+        let carries = Carries::read(datagram);
+        if self.is_over_budget(id, bytes) {
+            return;
+        }
         // What is sent once counts as heard with its acknowledgment. So all of it is, or nothing.
-        let once = datagram.frames().any(|frame| matches!(frame, Frame::Once { .. }));
+        let once = carries.once;
         let closing = self.peers.get(&id).is_none_or(|peer| peer.closing.is_some());
         if once && (closing || self.holds_back(id, now.mono)) {
             return self.shed(id, now.mono);
@@ -76,6 +84,7 @@ impl Hub {
         };
         if link.receive(datagram, bytes, now.mono) {
             self.registry.heard(id, now.mono);
+            self.charge_idle(id, carries.idle_tokens(), now.mono);
             while once && self.handle_next(id, now) {}
             self.handle_messages(id, now);
         }
@@ -110,18 +119,21 @@ impl Hub {
             _ => false,
         });
         if answered {
-            self.relocate(id, path);
-        } else if bytes >= PATH_CHALLENGE_LEN {
+            return self.relocate(id, path);
+        }
+        if bytes >= PATH_CHALLENGE_LEN {
             let cookie = self.cookies.issue_path(&path, session, now.mono);
             self.counters.challenges += 1;
             self.send_stateless(path, session, &Frame::PathChallenge(cookie), now);
         }
-        answered
+        false
     }
 
-    /// The peer is at another address now, and has proven it.
-    pub(super) fn relocate(&mut self, id: PeerId, path: Path) {
-        self.registry.relocate(id, path);
+    /// The peer is at another address now, and has proven it. False if too many are there already.
+    pub(super) fn relocate(&mut self, id: PeerId, path: Path) -> bool {
+        if !self.registry.relocate(id, path) {
+            return false;
+        }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.path = path;
         }
@@ -129,6 +141,7 @@ impl Hub {
             let nickname = entry.nickname.to_string();
             self.events.push_back(Event::Moved { nickname, path });
         }
+        true
     }
 
     /// Answers who has no session: once, and never many at a time.
@@ -147,6 +160,38 @@ impl Hub {
             ..Header::default()
         });
         self.stateless.push_back((path, bytes));
+    }
+}
+
+/// What a datagram has in it.
+#[derive(Debug, Default)]
+struct Carries {
+    /// A message that is sent once.
+    once: bool,
+    /// Any message.
+    message: bool,
+    /// Frames without one.
+    idle: usize,
+}
+
+impl Carries {
+    fn read(datagram: &Datagram<'_>) -> Self {
+        let mut carries = Self::default();
+        for frame in datagram.frames() {
+            match frame {
+                Frame::Once { .. } => (carries.once, carries.message) = (true, true),
+                Frame::Unordered { .. } | Frame::Ordered { .. } => carries.message = true,
+                _ => carries.idle += 1,
+            }
+        }
+        carries
+    }
+
+    /// What it costs beside its messages: a sign of life is one, and no sender has a use for more
+    /// than three such frames in a datagram.
+    fn idle_tokens(&self) -> usize {
+        let sign_of_life = usize::from(self.idle > 0 && !self.message);
+        sign_of_life + self.idle.saturating_sub(USEFUL_IDLE)
     }
 }
 

@@ -9,6 +9,7 @@
 //!        ◄─────────────────── Welcome  first message of the session, reliable
 //! ```
 
+use super::accounts::Payer;
 use super::timers::Timer;
 use super::{Allowance, Config, Event, Hub, Peer, StreamId};
 use crate::bucket::Limit;
@@ -86,7 +87,8 @@ impl Hub {
             self.counters.malformed += 1;
             return;
         };
-        if !self.cookies.accepts(join.cookie, &path, join.nonce, now.mono) {
+        let floor = self.nonces.floor();
+        if !self.cookies.accepts(join.cookie, &path, join.nonce, floor, now.mono) {
             let cookie = self.cookies.issue(&path, join.nonce, now.mono);
             self.counters.challenges += 1;
             self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
@@ -136,6 +138,13 @@ impl Hub {
             let detail = "the server is closing";
             return self.refuse(path, entrance, nonce, Refusal::ShuttingDown, detail, now);
         }
+        let payer = Payer::at(path.remote.ip());
+        if let Some(left) = self.accounts.exhausted(payer, now.mono) {
+            let detail =
+                format!("too many joined from your address: try again in {} s", left.as_secs() + 1);
+            let reason = Refusal::TooManyFromAddress;
+            return self.refuse(path, entrance, nonce, reason, &detail, now);
+        }
         let nickname = match Nickname::parse(bounded(join.nickname)) {
             Ok(nickname) => nickname,
             Err(error) => {
@@ -152,6 +161,16 @@ impl Hub {
         });
         if let Some(owner) = owner {
             return self.take_over(owner, join, path, entrance, now);
+        }
+        let owner = Payer::owner(join.resume);
+        let barred = [Some(payer), owner].into_iter().flatten();
+        if let Some(left) = barred.filter_map(|it| self.accounts.barred(it, now.mono)).max() {
+            let detail = format!(
+                "too much was said from your address: try again in {} s",
+                left.as_secs() + 1
+            );
+            let reason = Refusal::TooManyFromAddress;
+            return self.refuse(path, entrance, nonce, reason, &detail, now);
         }
         let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
         match registered {
@@ -171,12 +190,14 @@ impl Hub {
 
     /// The owner of a name is back while its old session still lives: nobody came or went.
     fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
+        if !self.registry.renew(id, path, now.mono) {
+            let (reason, detail) = full_address();
+            return self.refuse(path, entrance, join.nonce, reason, &detail, now);
+        }
         let used = self.peers.get(&id).map(|peer| peer.allowance);
         self.end_session(id, now.mono);
-        self.registry.renew(id, path, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, path, entrance, now);
-        // A new session is no new allowance.
         if let (Some(peer), Some(used)) = (self.peers.get_mut(&id), used) {
             peer.allowance = used;
         }
@@ -203,7 +224,12 @@ impl Hub {
         self.nonces.begin(join.nonce, id);
         let delivery = join.delivery;
         let nonce = join.nonce;
-        let allowance = Allowance::new(self.config.limit, now.mono);
+        let payer = Payer::at(path.remote.ip());
+        self.accounts.join(payer, now.mono);
+        // A new session is no new allowance.
+        let full =
+            self.accounts.full([Some(payer), Payer::owner(join.resume)].into_iter().flatten());
+        let allowance = Allowance::new(self.config.limit, full, now.mono);
         // A peer that takes over may still stand in the queue; then it stands there twice.
         let peer = Peer {
             link,
@@ -214,8 +240,10 @@ impl Hub {
             nonce,
             taken: self.fanout.next(),
             allowance,
+            read: (0, 0),
             closing: None,
             too_slow: false,
+            held: false,
             dirty: false,
         };
         self.peers.insert(id, Box::new(peer));
@@ -293,14 +321,12 @@ fn explain(why: Unavailable, nickname: &Nickname) -> (Refusal, String) {
         Unavailable::Full => {
             (Refusal::RoomFull, "the room is full: try again when somebody has left".to_owned())
         }
-        Unavailable::TooManyFromAddress => {
-            (Refusal::TooManyFromAddress, "too many are here from your address already".to_owned())
-        }
-        Unavailable::KeptOut(left) => (
-            Refusal::TooManyFromAddress,
-            format!("too much was said from your address: try again in {} s", left.as_secs() + 1),
-        ),
+        Unavailable::TooManyFromAddress => full_address(),
     }
+}
+
+fn full_address() -> (Refusal, String) {
+    (Refusal::TooManyFromAddress, "too many are here from your address already".to_owned())
 }
 
 /// Names are short; what is not is cut before anything looks at it, and is refused as too long.

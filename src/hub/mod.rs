@@ -16,6 +16,7 @@
 //! `poll_transmit`, then sleep until `poll_timeout`. The hub never reads a clock, opens a socket,
 //! or spawns; the same calls with the same arguments give the same output.
 
+mod accounts;
 mod allowance;
 mod cookie;
 mod datagrams;
@@ -43,6 +44,7 @@ use crate::protocol::{Batch, LeaveReason, Refusal, ServerMessage, clean, encode_
 use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
+use accounts::Accounts;
 use allowance::Allowance;
 use cookie::Cookies;
 use fanout::Fanout;
@@ -200,9 +202,12 @@ pub struct Hub {
     /// Answers to those who have no session. At most one for each datagram that came in.
     stateless: VecDeque<(Path, Vec<u8>)>,
     streams: Streams,
+    accounts: Accounts,
     pressure: Pressure,
     /// The last moment it was told.
     now: Timestamp,
+    /// Counts how often all output was taken: what comes between is read in one turn.
+    turn: u64,
     events: VecDeque<Event>,
     /// When a refusal was told last.
     refusal_told: Option<Timestamp>,
@@ -221,7 +226,8 @@ impl Hub {
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, now.wall),
             fanout: Fanout::default(),
-            pressure: Pressure::new(config.limit.is_none()),
+            accounts: Accounts::new(config.limit, config.capacity.peers_per_ip),
+            pressure: Pressure::default(),
             config,
             id: rng.next_u64(),
             rng,
@@ -233,6 +239,7 @@ impl Hub {
             stateless: VecDeque::new(),
             streams: Streams::default(),
             now: now.mono,
+            turn: 1,
             events: VecDeque::new(),
             refusal_told: None,
             shutting_down: false,
@@ -332,6 +339,7 @@ impl Hub {
             }
         }
         self.fanout.clear();
+        self.turn += 1;
         self.streams.poll_transmit(buffer)
     }
 
@@ -349,7 +357,7 @@ impl Hub {
         if !(self.stateless.is_empty() && self.dirty.is_empty() && self.events.is_empty()) {
             return Some(Timestamp::ZERO);
         }
-        let (streams, held) = (self.streams.poll_timeout(), self.held_until());
+        let (streams, held) = (self.streams.poll_timeout(), self.held_until(self.now));
         let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held];
         timers.into_iter().flatten().min()
     }
@@ -436,7 +444,7 @@ impl Hub {
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
         let Some(peer) = self.peers.remove(&id) else { return };
-        self.pressure.forget(id);
+        self.pressure.forget(id, peer.held);
         self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
         self.sessions.remove(&peer.link.session());

@@ -20,13 +20,15 @@ pub(super) struct Nonces {
     sessions: HashMap<u64, Session>,
     /// Those that ended, in that order.
     ended: VecDeque<(Timestamp, u64)>,
+    /// When the last one ended that is not remembered any more.
+    floor: Option<Timestamp>,
 }
 
 impl Nonces {
     /// With the room it will need, for an attacker is not to make it grow.
     pub(super) fn new() -> Self {
         let ended = VecDeque::with_capacity(MAX_ENDED);
-        Self { sessions: HashMap::with_capacity(MAX_ENDED), ended }
+        Self { sessions: HashMap::with_capacity(MAX_ENDED), ended, floor: None }
     }
 
     /// The join with this nonce was let in.
@@ -38,12 +40,19 @@ impl Nonces {
     pub(super) fn end(&mut self, nonce: u64, now: Timestamp) {
         if self.ended.len() == MAX_ENDED
             && let Some((at, oldest)) = self.ended.pop_front()
-            && self.sessions.get(&oldest) == Some(&Session::EndedAt(at))
         {
-            self.sessions.remove(&oldest);
+            self.floor = Some(at);
+            if self.sessions.get(&oldest) == Some(&Session::EndedAt(at)) {
+                self.sessions.remove(&oldest);
+            }
         }
         self.sessions.insert(nonce, Session::EndedAt(now));
         self.ended.push_back((now, nonce));
+    }
+
+    /// A cookie that is not younger may be that of a join whose nonce is forgotten.
+    pub(super) fn floor(&self) -> Option<Timestamp> {
+        self.floor
     }
 
     /// Whose session it began, if that exists.

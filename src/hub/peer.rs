@@ -11,6 +11,9 @@ use crate::room::Kind;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
+/// Bytes in a queue behind which no probe is put.
+const MAX_BEFORE_PROBE: usize = 16 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) link: Channel,
@@ -25,10 +28,14 @@ pub(super) struct Peer {
     /// Number of the next post to everybody that its link does not have.
     pub(super) taken: u64,
     pub(super) allowance: Allowance,
+    /// The turn in which it was read last, and bytes read in it.
+    pub(super) read: (u64, usize),
     /// It has said goodbye, or was told to go: forgotten at this time at the latest.
     pub(super) closing: Option<Timestamp>,
     /// Something that must not be lost did not fit the queue: to be dropped.
     pub(super) too_slow: bool,
+    /// What it said waits to be read: it is in the queue of the pressure.
+    pub(super) held: bool,
     /// Queued in `dirty`.
     pub(super) dirty: bool,
 }
@@ -40,6 +47,10 @@ impl Peer {
             return 0;
         }
         let count = batch.len();
+        // A probe that waits measures the queue, and has no share in what lines may take of it.
+        if kind == Kind::Probe && self.link.queued_bytes() > MAX_BEFORE_PROBE {
+            return count as u64;
+        }
         let taken = match kind {
             Kind::Line => self.link.send_batch(batch, self.delivery, Class::Content),
             Kind::Receipt => self.link.send_batch(batch, self.delivery, Class::Receipt),

@@ -1,7 +1,7 @@
 //! What members ask for: each client message, and what the room makes of it.
 
 use super::{Event, Hub};
-use crate::protocol::limits::{MAX_ABOUT, MAX_NAME, MAX_TEXT};
+use crate::protocol::limits::{MAX_ABOUT, MAX_NAME, MAX_TEXT, tokens};
 use crate::protocol::{
     ClientMessage, Delivery, LeaveReason, Nickname, ServerMessage, clean, decode_message,
     encode_message,
@@ -17,7 +17,17 @@ impl Hub {
             return;
         }
         let message = decode_message(payload);
-        if !self.charge(id, message.as_ref().ok(), now.mono) {
+        let charged = match &message {
+            Ok(ClientMessage::Leave { .. }) => true,
+            // An answer is free, once. What answers nothing is passed on to nobody.
+            Ok(ClientMessage::Pong { peer, number })
+                if self.answers(id, *peer, *number, now.mono) =>
+            {
+                return self.room.pong(id, PeerId(*peer), *number);
+            }
+            _ => self.charge(id, tokens(payload.len()), now.mono),
+        };
+        if !charged {
             return;
         }
         match message {
@@ -40,14 +50,12 @@ impl Hub {
             Ok(ClientMessage::Who { number }) => self.tell_who(id, number, now.mono),
             Ok(ClientMessage::Ping { number, to }) => {
                 let to = self.peer_named(to);
-                if let Some(asked) = to.and_then(|to| self.peers.get_mut(&to)) {
-                    asked.allowance.asked();
+                if let (Some(to), Some(asker)) = (to, self.peers.get_mut(&id)) {
+                    asker.allowance.ask(to, number, now.mono);
                 }
                 self.room.ping(id, to, number);
             }
-            Ok(ClientMessage::Pong { peer, number }) => {
-                self.room.pong(id, PeerId(peer), number);
-            }
+            Ok(ClientMessage::Pong { .. }) => {}
             Err(error) => {
                 self.counters.malformed += 1;
                 log::debug!("ignored a message of peer {}: {error}", id.0);

@@ -93,7 +93,8 @@ impl Hub {
 
     /// Whether this connection is to be read. What is not read does not come: its sender's kernel waits.
     pub fn reads(&self, id: StreamId) -> bool {
-        self.streams.joined.get(&id).is_none_or(|peer| !self.pressure.holds(*peer))
+        let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(peer));
+        peer.is_none_or(|peer| !peer.held)
     }
 
     /// All that was handed out for this connection has been taken by the kernel.
@@ -160,6 +161,8 @@ impl Hub {
         self.registry.heard(peer, now.mono);
         let Some(link) = self.peers.get_mut(&peer).and_then(|p| p.link.as_stream()) else { return };
         let outcome = link.receive(bytes, now.mono);
+        let idle = link.take_idle();
+        self.charge_idle(peer, idle, now.mono);
         self.handle_messages(peer, now);
         if let Err(error) = outcome {
             self.counters.malformed += 1;

@@ -19,6 +19,7 @@ use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod fairness;
 mod floods;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -276,9 +276,9 @@ impl Link {
                 _ => Placed::New,
             };
             self.stats.malformed += u64::from(placed == Placed::OutsideWindow);
-            if frame == Frame::Heartbeat {
-                self.tidy();
-            }
+        }
+        if datagram.frames().next() == Some(Frame::Heartbeat) {
+            self.tidy();
         }
         if let Some(asked) = urgency(datagram) {
             // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1), unless

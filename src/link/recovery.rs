@@ -229,6 +229,21 @@ impl Recovery {
         self.rtt.min.map(|_| now.since(self.sampled))
     }
 
+    /// Makes room for one more datagram: the oldest one counts as lost if there is none. An end that is
+    /// never acknowledged remembers no more than one that is.
+    pub(super) fn make_room(&mut self, now: Timestamp) -> Option<Outcome> {
+        if self.sent.len() < MAX_REMEMBERED {
+            return None;
+        }
+        let mut outcome = Outcome::default();
+        if self.sent.front().is_some_and(|sent| sent.state == State::Outstanding) {
+            self.lose(0, now, &mut outcome);
+        }
+        self.sent.pop_front();
+        self.first += 1;
+        Some(outcome)
+    }
+
     /// Gives back what is not in use.
     pub(super) fn tidy(&mut self) {
         self.sent.tidy();
@@ -321,13 +336,12 @@ impl Recovery {
         let delay = self.rtt.loss_delay();
         let threshold = if self.rtt.reorders() { BITMAP + 1 } else { PACKET_THRESHOLD };
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
-        let excess = self.sent.len().saturating_sub(MAX_REMEMBERED);
         let persistent = self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION;
         // Since when all that asked for an acknowledgment was lost (RFC 9002 §7.6.2).
         let mut lost_since: Option<Timestamp> = None;
         for index in 0.. {
             let index64 = index as u64;
-            if index64 >= overtaken && index >= excess {
+            if index64 >= overtaken {
                 break;
             }
             let Some(sent) = self.sent.get_mut(index) else { break };
@@ -343,26 +357,33 @@ impl Recovery {
                 }
                 State::Outstanding => {}
             }
-            let by_count = index64 + threshold <= overtaken || index < excess;
+            let by_count = index64 + threshold <= overtaken;
             if !by_count && sent.at + delay > now {
                 let at = sent.at + delay;
                 self.loss_time = Some(self.loss_time.map_or(at, |earlier| earlier.min(at)));
                 lost_since = None;
                 continue;
             }
-            sent.state = State::Lost;
-            self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
-            self.outstanding -= 1;
-            outcome.lost_datagrams += 1;
-            outcome.lost.extend(sent.contents.as_slice());
-            self.congestion.on_lost(sent.bytes.into(), sent.at, now);
-            self.loss.on_lost();
-            let since = *lost_since.get_or_insert(sent.at);
-            if self.rtt.min.is_some() && sent.at.since(since) > persistent {
+            let at = sent.at;
+            self.lose(index, now, outcome);
+            let since = *lost_since.get_or_insert(at);
+            if self.rtt.min.is_some() && at.since(since) > persistent {
                 self.congestion.on_persistent_congestion();
             }
         }
         self.forget_settled();
+    }
+
+    /// A datagram that was outstanding counts as lost.
+    fn lose(&mut self, index: usize, now: Timestamp, outcome: &mut Outcome) {
+        let Some(sent) = self.sent.get_mut(index) else { return };
+        sent.state = State::Lost;
+        self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
+        self.outstanding -= 1;
+        outcome.lost_datagrams += 1;
+        outcome.lost.extend(sent.contents.as_slice());
+        self.congestion.on_lost(sent.bytes.into(), sent.at, now);
+        self.loss.on_lost();
     }
 
     /// Forgets what no acknowledgment can change any more.
@@ -371,7 +392,7 @@ impl Recovery {
         while let Some(sent) = self.sent.front() {
             match sent.state {
                 State::Unasked | State::Acked => {}
-                State::Lost if self.first < named || self.sent.len() > MAX_REMEMBERED => {
+                State::Lost if self.first < named => {
                     self.lost_in_order += 1;
                     self.rtt.not_reordered();
                     if self.lost_in_order >= REORDERING_PERSISTS {
@@ -389,6 +410,23 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_never_acknowledged_is_not_remembered_without_bound() {
+        let at = Timestamp::from_micros(1_000_000);
+        for asks in [Asks::No, Asks::Soon] {
+            let mut recovery = Recovery::new(1, at);
+            let mut lost = 0;
+            for _ in 0..10 * MAX_REMEMBERED {
+                lost += recovery.make_room(at).map_or(0, |outcome| outcome.lost_datagrams);
+                let asks = if recovery.has_sent_nothing() { Asks::Soon } else { asks };
+                recovery.on_sent(at, 100, asks, Contents::default());
+                assert!(recovery.sent.len() <= MAX_REMEMBERED);
+            }
+            assert_eq!(recovery.next_sequence(), 1 + 10 * MAX_REMEMBERED as u64);
+            assert!(lost > 0);
+        }
+    }
 
     #[test]
     fn a_repeated_acknowledgment_says_nothing_about_the_round_trip() {

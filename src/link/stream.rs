@@ -3,7 +3,7 @@
 //! whether anything arrived is known only when the other end says so.
 
 use super::{Received, Role, SendError, Stats, stats::RecentRtts};
-use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES};
+use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, tokens};
 use crate::protocol::{
     Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record,
 };
@@ -39,6 +39,8 @@ pub struct StreamLink {
     rtt_smoothed: Option<Duration>,
     rtts: RecentRtts,
     failed: bool,
+    /// What came in and carried no message, in tokens.
+    idle: usize,
     stats: Stats,
 }
 
@@ -60,6 +62,7 @@ impl StreamLink {
             rtt_smoothed: None,
             rtts: RecentRtts::default(),
             failed: false,
+            idle: 0,
             stats: Stats::default(),
         }
     }
@@ -141,7 +144,10 @@ impl StreamLink {
                     self.received
                         .push_back(Received { payload: payload.into(), held: Duration::ZERO });
                 }
-                Frame::Heartbeat if self.role == Role::Server => echo = true,
+                Frame::Heartbeat if self.role == Role::Server => {
+                    self.idle += 1;
+                    echo = true;
+                }
                 Frame::Heartbeat => {
                     if let Some(sent) = self.heartbeat_sent.take() {
                         let rtt = now.since(sent);
@@ -151,14 +157,22 @@ impl StreamLink {
                         self.rtt_smoothed = Some((7 * smoothed + rtt) / 8);
                     }
                 }
-                Frame::Padding(_) => {}
-                _ => self.stats.malformed += 1,
+                Frame::Padding(content) => self.idle += tokens(content.len()),
+                _ => {
+                    self.idle += 1;
+                    self.stats.malformed += 1;
+                }
             }
         }
         if echo && !self.is_full() {
             self.write(&Frame::Heartbeat);
         }
         Ok(())
+    }
+
+    /// What came in since this was last asked and carried no message, in tokens.
+    pub fn take_idle(&mut self) -> usize {
+        std::mem::take(&mut self.idle)
     }
 
     /// Whether there is a message from the other end.

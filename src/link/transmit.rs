@@ -44,6 +44,10 @@ impl Link {
         if !(company || copy || messages) {
             return false;
         }
+        // What is remembered of datagrams on their way is bounded at every step.
+        if let Some(outcome) = self.recovery.make_room(now) {
+            self.settle(outcome, now);
+        }
         let mut writer = DatagramWriter::after(buffer);
         let mut contents = Contents::default();
         if let Some(cookie) = self.path_response.take() {

@@ -76,13 +76,27 @@ pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
 
-/// Lines that a peer with a limit has on their way unsettled, at most.
+/// A message takes one token, and one more for each full so many bytes.
+pub const TOKEN_BYTES: usize = 256;
+/// Tokens that a message of this many bytes takes.
+pub fn tokens(bytes: usize) -> usize {
+    1 + bytes / TOKEN_BYTES
+}
+
+/// Tokens that the lines of a peer with a limit take which are on their way unsettled, at most.
 pub const MAX_UNSETTLED: usize = 64;
-/// Messages above its limit that a peer is forgiven. One that keeps to the limit, and to
+/// Tokens of debt that nobody is told of: jitter, and a few questions.
+pub const SLOW_DEBT: usize = 4;
+/// Tokens above its limit that a peer is forgiven. One that keeps to the limit, and to
 /// [`MAX_UNSETTLED`], cannot come so far, however the network bunches them.
 pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
 /// Who was dropped for flooding is not let in again from that IP address for this long.
 pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
+
+/// As many peers as one address may have come in from there in this time, after twice as many at once.
+pub const JOINS_PERIOD: Duration = Duration::from_secs(30);
+/// Joins from one address at once that are always allowed.
+pub const MIN_JOINS: u16 = 20;
 
 /// Lines replayed to whoever joins.
 pub const REPLAY_LINES: usize = 10;

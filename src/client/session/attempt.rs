@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     pub(super) first: bool,
     /// What the server gave, who gave it, and when.
     cookie: Option<(Cookie, SocketAddr, Timestamp)>,
+    /// A cookie has drawn a join at once. Another one waits for the next try, however many come.
+    hurried: bool,
     since: Timestamp,
     /// How long a first join may take.
     pub(super) patience: Duration,
@@ -48,6 +50,7 @@ impl Attempt {
             nonce: rng.next_u64(),
             first,
             cookie: None,
+            hurried: false,
             since: now,
             patience: JOIN_TIMEOUT,
             tries: 0,
@@ -67,8 +70,10 @@ impl Attempt {
     ) {
         if nonce == self.nonce && self.cookie.is_none_or(|(known, ..)| known != cookie) {
             self.cookie = Some((cookie, from, now));
-            self.tries = 0;
-            self.send_at = now;
+            if !std::mem::replace(&mut self.hurried, true) {
+                self.tries = 0;
+                self.send_at = now;
+            }
         }
     }
 
@@ -103,6 +108,7 @@ impl Attempt {
             self.resolve_at = now + JOIN_TIMEOUT;
             self.nonce = rng.next_u64();
             self.cookie = None;
+            self.hurried = false;
         }
         due
     }
@@ -196,5 +202,41 @@ impl Attempt {
 
     fn deadline(&self, give_up: Duration) -> Timestamp {
         self.since + if self.first { self.patience } else { give_up }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::session::Transport;
+    use crate::protocol::Delivery;
+    use rand_chacha::rand_core::SeedableRng;
+
+    /// How many joins a server draws in three seconds that answers each one, and more, with a new cookie.
+    #[test]
+    fn a_server_draws_one_join_at_once_from_an_attempt() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let start = Timestamp::from_micros(1_000_000);
+        let mut attempt = Attempt::first(&mut rng, start);
+        let config = Config {
+            nickname: "alice".to_owned(),
+            transport: Transport::Udp,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::from_secs(60),
+            shown: vec![],
+        };
+        let server: SocketAddr = ([10, 0, 0, 1], 2428).into();
+        let (mut joins, mut bytes) = (vec![], vec![]);
+        for millis in 0..3_000_u64 {
+            let mono = start + Duration::from_millis(millis);
+            let now = Now { mono, wall: WallTime(0) };
+            let seen = WallTime(0);
+            if attempt.poll_transmit(&mut bytes, &config, &[server], &[], seen, 0, now).is_some() {
+                joins.push(millis);
+            }
+            let cookie = std::array::from_fn(|i| millis.to_be_bytes()[i % 8]);
+            attempt.challenged(attempt.nonce, cookie, server, mono);
+        }
+        assert_eq!(joins, [0, 1, 251, 751, 1_751]);
     }
 }

@@ -1,5 +1,6 @@
 //! This client's own lines: waiting to be sent, sent, and known to be in the room.
 
+use crate::protocol::limits;
 use crate::protocol::{ClientMessage, encode_message};
 use crate::time::WallTime;
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ pub(super) struct Unconfirmed {
     pub(super) to: Option<String>,
     pub(super) text: String,
     typed: WallTime,
+    /// What it takes of the server's bucket.
+    tokens: usize,
     /// Was handed to some session's link.
     pub(super) sent: bool,
     /// Came back in a replay after the session it was sent in had ended.
@@ -44,9 +47,19 @@ impl OwnLines {
         self.waiting.iter().filter(|line| !line.sent).count()
     }
 
-    /// Lines sent that nothing is known of.
-    pub(super) fn unanswered(&self) -> usize {
-        self.waiting.len() - self.unsent()
+    /// Tokens that the next line takes which no session was given yet.
+    pub(super) fn next_tokens(&self) -> Option<usize> {
+        self.waiting.iter().find(|line| !line.sent).map(|line| line.tokens)
+    }
+
+    /// Tokens of the lines that no session was given yet.
+    pub(super) fn unsent_tokens(&self) -> usize {
+        self.waiting.iter().filter(|line| !line.sent).map(|line| line.tokens).sum()
+    }
+
+    /// Tokens of the lines sent that nothing is known of.
+    pub(super) fn unanswered_tokens(&self) -> usize {
+        self.waiting.iter().filter(|line| line.sent).map(|line| line.tokens).sum()
     }
 
     /// The number the next line for the room will have that no session was given yet.
@@ -60,7 +73,10 @@ impl OwnLines {
         let number = *counter;
         *counter = counter.wrapping_add(1);
         let (to, text) = (to.map(str::to_owned), text.to_owned());
-        self.waiting.push_back(Unconfirmed { number, to, text, typed, sent: false, in_log: false });
+        let (tokens, sent, in_log) = (0, false, false);
+        let mut line = Unconfirmed { number, to, text, typed, tokens, sent, in_log };
+        line.tokens = limits::tokens(line.message().len());
+        self.waiting.push_back(line);
     }
 
     /// The next line no session was given yet; from now on one was.

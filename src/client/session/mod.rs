@@ -336,13 +336,15 @@ impl Session {
             let message = encode_message(&ClientMessage::Deliver(self.config.delivery));
             let outcome = established.link.send(&message, Delivery::ReliableOrdered, None);
             self.undeclared = outcome.is_err();
-            self.pacing.said(now);
+            self.pacing.said(1, now);
         }
         while !established.link.is_full()
-            && self.pacing.ready(self.own.unanswered()).is_some_and(|ready| ready <= now)
+            && let Some(tokens) = self.own.next_tokens()
+            && let ready = self.pacing.ready(tokens, self.own.unanswered_tokens())
+            && ready.is_some_and(|ready| ready <= now)
             && let Some((line, message)) = self.own.send_next()
         {
-            self.pacing.said(now);
+            self.pacing.said(tokens, now);
             self.text_sent += line.text.len() as u64;
             let (delivery, tag) = match line.to {
                 None => (self.config.delivery, Some(u64::from(line.number))),

@@ -38,16 +38,18 @@ impl Pacing {
         self.quiet_until = self.quiet_until.max(now + wait);
     }
 
-    /// When the next line may be said, if `unanswered` are on their way. None: when one is answered.
-    pub(super) fn ready(&self, unanswered: usize) -> Option<Timestamp> {
+    /// When a line of so many tokens may be said, if others of `unanswered` are on their way. None:
+    /// when one of these is answered.
+    pub(super) fn ready(&self, tokens: usize, unanswered: usize) -> Option<Timestamp> {
         let Some(bucket) = &self.bucket else { return Some(self.quiet_until) };
-        (unanswered < MAX_UNSETTLED).then(|| bucket.ready().max(self.quiet_until))
+        let room = unanswered + tokens <= MAX_UNSETTLED;
+        room.then(|| bucket.ready_for(tokens).max(self.quiet_until))
     }
 
-    /// Something is said.
-    pub(super) fn said(&mut self, now: Timestamp) {
+    /// Something of so many tokens is said.
+    pub(super) fn said(&mut self, tokens: usize, now: Timestamp) {
         if let Some(bucket) = &mut self.bucket {
-            bucket.take(now);
+            bucket.take(tokens, now);
         }
     }
 
@@ -57,27 +59,28 @@ impl Pacing {
         bucket.debt(now) < bucket.limit().time_for(QUESTIONS_AHEAD)
     }
 
-    /// How long it takes until so many lines are said that wait.
-    fn wait_for(&self, lines: usize, now: Timestamp) -> Duration {
+    /// How long it takes until so many tokens' worth of lines is said, the first of which takes `first`.
+    fn wait_for(&self, tokens: usize, first: usize, now: Timestamp) -> Duration {
         let Some(bucket) = &self.bucket else { return self.quiet_until.since(now) };
-        let first = bucket.ready().max(self.quiet_until).since(now);
-        first + bucket.limit().time_for(lines.saturating_sub(1))
+        let begun = bucket.ready_for(first).max(self.quiet_until).since(now);
+        begun + bucket.limit().time_for(tokens.saturating_sub(first))
     }
 }
 
 impl Session {
     /// How long what was typed has to wait here before it may be sent.
     pub fn backlog(&self, now: Timestamp) -> Duration {
-        match self.own.unsent() {
-            0 => Duration::ZERO,
-            lines => self.pacing.wait_for(lines, now),
-        }
+        let next = self.own.next_tokens();
+        next.map_or(Duration::ZERO, |next| {
+            self.pacing.wait_for(self.own.unsent_tokens(), next, now)
+        })
     }
 
     /// Whether the next line waits for the server's limit, and not for an answer.
     pub fn is_paced(&self, now: Timestamp) -> bool {
-        self.own.unsent() > 0
-            && self.pacing.ready(self.own.unanswered()).is_some_and(|ready| ready > now)
+        let next = self.own.next_tokens();
+        let ready = next.and_then(|next| self.pacing.ready(next, self.own.unanswered_tokens()));
+        ready.is_some_and(|ready| ready > now)
     }
 
     /// The server asks for a pause.
@@ -87,9 +90,9 @@ impl Session {
 
     /// When a line that waits may be said.
     pub(super) fn line_due(&self) -> Option<Timestamp> {
-        let held = self.own.unsent() > 0 && self.leaving.is_none();
-        let link = self.established.as_ref().filter(|e| held && e.is_briefed());
-        link.filter(|e| !e.link.is_full()).and_then(|_| self.pacing.ready(self.own.unanswered()))
+        let next = self.own.next_tokens().filter(|_| self.leaving.is_none())?;
+        let link = self.established.as_ref().filter(|e| e.is_briefed() && !e.link.is_full());
+        link.and_then(|_| self.pacing.ready(next, self.own.unanswered_tokens()))
     }
 
     /// Says once that lines wait, if it is for long, and again only when none has waited in between.

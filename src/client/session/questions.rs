@@ -255,7 +255,7 @@ impl Session {
         };
         let asked = established.link.send(&encode_message(question), delivery, None).is_ok();
         if asked {
-            self.pacing.said(now.mono);
+            self.pacing.said(1, now.mono);
         }
         asked
     }

@@ -14,6 +14,7 @@ const FLOOD: u32 = 1_000_000;
 fn state(hub: &mut Hub) -> String {
     hub.counters = Counters::default();
     hub.refusal_told = None;
+    hub.turn = 0;
     format!("{hub:?}")
 }
 

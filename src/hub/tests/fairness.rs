@@ -1,0 +1,315 @@
+//! One takes from all, or tries to: by leaving and coming back, by bursts, by answers nobody asked for, by
+//! signs of life. The others stay, and hear what is said.
+
+use super::*;
+use crate::hub::StreamId;
+use crate::protocol::limits::{FLOOD_TOLERANCE, tokens};
+use crate::protocol::{Preface, ServerMessage, write_record};
+
+fn join(nonce: u64, cookie: &[u8], nickname: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    let (delivery, resume) = (Delivery::ReliableOrdered, &[][..]);
+    writer.push(&Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 });
+    writer.pad_to(JOIN_SIZE);
+    writer.finish(&Header::default());
+    bytes
+}
+
+/// A peer that keeps to no rule but that it acknowledges what it gets.
+struct Stranger {
+    port: u16,
+    session: u64,
+    sequence: u32,
+    largest: u32,
+    next_id: u16,
+}
+
+impl Stranger {
+    /// Comes in, or is refused; and the `Join` that was the last.
+    fn come(room: &mut Room, port: u16, nonce: u64, nickname: &str) -> (Option<Self>, Vec<u8>) {
+        let challenge = room.inject(port, &join(nonce, &[], nickname));
+        let Frame::Challenge { cookie, .. } = first_frame(&challenge[0].1) else {
+            panic!("{challenge:?}")
+        };
+        let bytes = join(nonce, &cookie, nickname);
+        let answers = room.inject(port, &bytes);
+        let mut stranger = Self { port, session: 0, sequence: 0, largest: 0, next_id: 0 };
+        stranger.take(&answers);
+        (Some(stranger).filter(|it| it.session != 0), bytes)
+    }
+
+    fn take(&mut self, answers: &[(u16, Vec<u8>)]) {
+        for (_, bytes) in answers.iter().filter(|(to, _)| *to == self.port) {
+            let header = Datagram::decode(bytes).unwrap().header;
+            if header.session != 0 {
+                self.session = header.session;
+                self.largest = self.largest.max(header.sequence);
+            }
+        }
+    }
+
+    fn send(&mut self, room: &mut Room, frames: &[Frame<'_>]) {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        assert!(frames.iter().all(|frame| writer.push(frame)));
+        self.sequence += 1;
+        writer.finish(&Header {
+            flags: Flags::ACK,
+            session: self.session,
+            sequence: self.sequence,
+            acknowledgment: self.largest,
+            ack_bitmap: u64::MAX,
+            window: self.next_id.wrapping_add(20_000),
+            ..Header::default()
+        });
+        let answers = room.inject(self.port, &bytes);
+        self.take(&answers);
+    }
+
+    fn say(&mut self, room: &mut Room, message: &ClientMessage<'_>) {
+        let payload = encode_message(message);
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        self.send(room, &[Frame::Ordered { id, payload: &payload }]);
+    }
+
+    fn leave(&mut self, room: &mut Room) {
+        self.say(room, &ClientMessage::Leave { next: 0 });
+        self.send(room, &[Frame::Heartbeat]);
+    }
+}
+
+fn line(text: &str) -> ClientMessage<'_> {
+    ClientMessage::Say { number: 0, sent: 0, text }
+}
+
+impl Room {
+    fn said(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
+    }
+
+    fn joined(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Joined { .. })).count()
+    }
+}
+
+#[test]
+fn an_allowance_survives_leaving_and_coming_back() {
+    let mut room = Room::limited(8, Some(Limit::USUAL));
+    let honest = room.join("honest", 1);
+    let begun = room.now.mono;
+    for nonce in 0..600 {
+        if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
+            for _ in 0..29 {
+                eve.say(&mut room, &line("x"));
+            }
+            eve.leave(&mut room);
+        }
+        room.run_for(SECOND / 100);
+    }
+    let seconds = room.now.mono.since(begun).as_secs() as usize;
+    let (said, most) = (room.said(), 20 + 10 * seconds + 2 * 29);
+    assert!(said <= most, "{said} lines in {seconds} s, {most} are allowed");
+    assert!(said >= 10 * seconds, "{said}: the address is not shut out for good either");
+    assert_eq!((room.welcomes(honest), room.closed(honest)), (1, None));
+}
+
+#[test]
+fn an_allowance_goes_with_the_token_to_another_address() {
+    let mut room = Room::limited(8, Some(Limit::USUAL));
+    let alice = room.join("alice", 1);
+    let token = room.hub.registry.entry(PeerId(0)).unwrap().token;
+    for _ in 0..100 {
+        room.hub.handle_message(PeerId(0), &encode_message(&line("x")), room.now);
+    }
+    room.cut_off = Some(1);
+    room.hub.drop_peer(PeerId(0), LeaveReason::Timeout, room.now.mono);
+    let elsewhere = Path::routed(0, ([10, 9, 9, 9], 7).into());
+    let frame = Frame::Join {
+        nonce: 77,
+        cookie: &[],
+        nickname: "alice",
+        delivery: Delivery::ReliableOrdered,
+        resume: &token,
+        seen: 0,
+        next: 0,
+    };
+    let read = crate::hub::handshake::Join::read(&frame).unwrap();
+    let entrance = crate::hub::handshake::Entrance::Datagrams;
+    let now = room.now;
+    room.hub.admit(&read, elsewhere, entrance, now);
+    assert_eq!((room.names().len(), room.hub.counters().refused()), (0, 1));
+    room.run_for(8 * SECOND);
+    let now = room.now;
+    room.hub.admit(&read, elsewhere, entrance, now);
+    assert_eq!((room.names(), room.welcomes(alice)), (vec!["alice"], 1), "eighty are paid for");
+}
+
+#[test]
+fn joins_are_limited_by_address() {
+    let mut room = Room::limited(512, Some(Limit::USUAL));
+    let begun = room.now.mono;
+    for nonce in 0..2_000 {
+        if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
+            eve.leave(&mut room);
+        }
+        room.now.mono = room.now.mono + SECOND / 200;
+    }
+    let seconds = room.now.mono.since(begun).as_secs() as usize;
+    assert!((140..=148).contains(&room.joined()), "{} joined in {seconds} s", room.joined());
+    room.run_for(2 * SECOND);
+    let bob = room.join("bob", 2);
+    assert_eq!(room.welcomes(bob), 1);
+}
+
+#[test]
+fn many_who_paste_at_once_throw_nobody_out() {
+    for limit in [None, Limit::new(1_000, 1_000)] {
+        let mut room = Room::limited(64, limit);
+        for port in 1..=40 {
+            room.join(&format!("peer{port}"), port);
+        }
+        room.run_for(SECOND);
+        let now = room.now;
+        for (_, peer) in &mut room.peers {
+            for number in 0..20 {
+                peer.say(&format!("{number:0950}"), now).unwrap();
+            }
+        }
+        let mut longest = 0;
+        for _ in 0..3_000 {
+            room.run_for(Duration::from_millis(1));
+            let queued = room.hub.peers.values().map(|peer| peer.link.queued_bytes()).max();
+            longest = longest.max(queued.unwrap());
+        }
+        assert!(longest <= MAX_QUEUE_BYTES, "{longest} bytes waited");
+        assert_eq!((room.said(), room.names().len()), (800, 40));
+        for (peer, told) in room.told.iter().enumerate() {
+            let heard = told.iter().filter(|e| matches!(e, session::Event::Message { .. })).count();
+            assert_eq!((room.welcomes(peer), heard), (1, 780), "{limit:?} {peer}");
+        }
+    }
+}
+
+#[test]
+fn long_lines_take_more_of_the_allowance() {
+    assert_eq!([0, 255, 256, 950, 1_153].map(tokens), [1, 1, 2, 4, 5]);
+    let mut room = Room::limited(8, Some(Limit::USUAL));
+    let honest = room.join("honest", 1);
+    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (mut eve, text) = (eve.unwrap(), "x".repeat(950));
+    for _ in 0..140 {
+        eve.say(&mut room, &line(&text));
+    }
+    assert_eq!(room.said(), (20 + FLOOD_TOLERANCE) / 4);
+    room.run_for(SECOND);
+    assert_eq!((room.names(), room.welcomes(honest)), (vec!["honest"], 1));
+}
+
+#[test]
+fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
+    let mut room = Room::new(8);
+    let victim = room.join("victim", 1);
+    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let mut eve = eve.unwrap();
+    room.run_for(SECOND);
+    let asker = room.hub.sessions[&room.session(victim)].0;
+    let pong = |number| encode_message(&ClientMessage::Pong { peer: asker, number });
+    let queued = |room: &Room| room.hub.peers[&PeerId(asker)].link.queued_bytes();
+    let ponged = ServerMessage::Ponged { number: 1, from: "eve" };
+    let (unasked, asked) = (pong(7), pong(1));
+    eve.send(&mut room, &[Frame::Once { payload: &unasked }]);
+    assert_eq!(queued(&room), 0);
+    let now = room.now;
+    room.peers[victim].1.ping("eve", now);
+    room.run_for(SECOND / 100);
+    let sent = |room: &Room| room.hub.peers[&PeerId(asker)].link.stats().sent_message_bytes;
+    let before = sent(&room);
+    eve.send(&mut room, &[Frame::Once { payload: &asked }; 20]);
+    assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);
+    // One that comes after the asker has given up goes nowhere.
+    let now = room.now;
+    room.peers[victim].1.ping("eve", now);
+    room.run_for(6 * SECOND);
+    let late = pong(2);
+    eve.send(&mut room, &[Frame::Once { payload: &late }]);
+    assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);
+}
+
+#[test]
+fn signs_of_life_are_charged() {
+    let mut room = Room::limited(8, Some(Limit::USUAL));
+    let honest = room.join("honest", 1);
+    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let mut eve = eve.unwrap();
+    eve.send(&mut room, &[Frame::Heartbeat; 1_150]);
+    assert_eq!((room.names(), room.hub.counters().flooders), (vec!["honest"], 1));
+
+    let mut room2 = Room::limited(8, Some(Limit::USUAL));
+    let id = StreamId(1);
+    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    let (delivery, cookie) = (Delivery::ReliableOrdered, &[][..]);
+    let frame =
+        Frame::Join { nonce: 5, cookie, nickname: "eve", delivery, resume: &[], seen: 0, next: 0 };
+    write_record(&frame, &mut bytes);
+    room2.hub.handle_stream_opened(id, path(9), room2.now);
+    room2.hub.handle_stream_bytes(id, &bytes, room2.now);
+    // Half a minute as a client does, then as fast as it can.
+    let mut beat = Vec::new();
+    write_record(&Frame::Heartbeat, &mut beat);
+    for _ in 0..300 {
+        room2.now.mono = room2.now.mono + SECOND / 10;
+        room2.hub.handle_stream_bytes(id, &beat, room2.now);
+    }
+    assert_eq!((room2.names(), room2.hub.counters().slowed), (vec!["eve"], 0));
+    room2.hub.handle_stream_bytes(id, &beat.repeat(1_000), room2.now);
+    assert_eq!((room2.names().len(), room2.hub.counters().flooders), (0, 1));
+    assert_eq!(room.welcomes(honest), 1);
+}
+
+#[test]
+fn nobody_is_told_to_wait_for_what_jitter_brought_early() {
+    let mut room = Room::limited(8, Some(Limit::USUAL));
+    room.join("alice", 1);
+    let say = encode_message(&line("x"));
+    for _ in 0..20 {
+        room.hub.handle_message(PeerId(0), &say, room.now);
+    }
+    // Ten a second, each up to 100 ms early or late.
+    for turn in 0..200 {
+        let step = if turn % 2 == 0 { 0 } else { 200 };
+        room.now.mono = room.now.mono + Duration::from_millis(step);
+        room.hub.handle_message(PeerId(0), &say, room.now);
+    }
+    assert_eq!(room.hub.counters().slowed, 0);
+}
+
+#[test]
+fn a_recorded_join_is_not_let_in_again_however_many_came_since() {
+    let mut room = Room::new(64);
+    let (alice, recorded) = Stranger::come(&mut room, 7, 0xabc, "alice");
+    alice.unwrap().leave(&mut room);
+    assert_eq!(room.hub.sessions(), 0);
+    let begun = room.now.mono;
+    for n in 0..=MAX_ENDED as u64 {
+        // From many addresses, for each may bring few.
+        let remote = ([11, 0, (n >> 8) as u8, n as u8], 5).into();
+        let nonce = 1_000_000 + n;
+        let challenged = join(nonce, &[], "eve");
+        room.hub.handle_datagram(Path::routed(0, remote), &challenged, room.now);
+        let mut answer = Vec::new();
+        room.hub.poll_transmit(&mut answer, room.now);
+        let Frame::Challenge { cookie, .. } = first_frame(&answer) else { panic!() };
+        room.hub.handle_datagram(Path::routed(0, remote), &join(nonce, &cookie, "eve"), room.now);
+        let id = room.hub.registry.named(&crate::protocol::Nickname::parse("eve").unwrap().key());
+        let now = room.now;
+        room.hub.drop_peer(id.unwrap(), LeaveReason::Quit, now.mono);
+        room.drain();
+        room.now.mono = room.now.mono + Duration::from_millis(2);
+    }
+    assert!(room.now.mono.since(begun) < crate::protocol::limits::COOKIE_LIFE);
+    let answers = room.inject(7, &recorded);
+    assert!(room.names().is_empty());
+    assert!(matches!(first_frame(&answers[0].1), Frame::Challenge { .. }), "it may ask anew");
+}
