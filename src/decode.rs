@@ -359,12 +359,12 @@ fn value(step: &Step<'_>) -> String {
     }
 }
 
-/// The fields that are microseconds since 1970 (§6); a frame's id is none, and has 16 bits.
+/// The fields that are microseconds since 1970 (§6); zero and the counters of the same name are none.
 fn is_moment(name: &str, number: i128) -> bool {
-    ["id", "sent", "seen", "latest"].contains(&name) && number > u16::MAX.into()
+    ["at", "sent"].contains(&name) && number > u32::MAX.into()
 }
 
 /// The byte strings that are values; the others are padding, or messages.
 fn is_opaque(name: &str) -> bool {
-    ["cookie", "resume", "token"].contains(&name)
+    ["cookie", "resume", "token", "taken"].contains(&name)
 }

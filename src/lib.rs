@@ -23,7 +23,7 @@
 //! | [`bucket`] | how fast a peer may speak; both ends count alike |
 //! | [`path`] | the local address and interface, and the remote address |
 //! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
-//! | [`room`] | what a chat is: join, say, whisper, leave, replay |
+//! | [`room`] | what a chat is: join, say, whisper, leave, replay; its one order is `room::log` |
 //! | [`hub`] | the server without sockets: registry + room + a link for each peer |
 //! | [`discovery`] | looking for servers near here: whom to ask, what to make of the answers |
 //! | [`history`] | the append-only log of lines, each with a checksum |

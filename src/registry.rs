@@ -6,6 +6,7 @@ use crate::path::Path;
 use crate::protocol::limits::NAME_HOLD;
 use crate::protocol::{NameKey, Nickname, Token};
 use crate::time::Timestamp;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,6 +15,19 @@ use std::time::Duration;
 /// possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u16);
+
+/// Whose lines are whose: a public hash of the token and the name that it opens. It stays the same for as
+/// long as the name has the same owner, over sessions and restarts of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(pub u64);
+
+impl Owner {
+    fn of(token: &Token, key: &NameKey) -> Self {
+        let hash = Sha256::new().chain_update(token).chain_update(key.as_str()).finalize();
+        let [first, ..] = hash.as_chunks().0 else { return Self(0) };
+        Self(u64::from_be_bytes(*first))
+    }
+}
 
 /// How many may be here, and how long the silent stay.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +60,8 @@ pub struct Entry {
     pub nickname: Nickname,
     /// Takes the name back.
     pub token: Token,
+    /// Whose lines its lines are.
+    pub owner: Owner,
     /// Where it is.
     pub path: Path,
     heard: Timestamp,
@@ -113,8 +129,9 @@ impl Registry {
         self.entries.get(&peer)
     }
 
-    /// Registers a peer. `resume` opens a name that is held for the owner of that token; then the
-    /// token stays, and `token` is not used.
+    /// Registers a peer. `resume` opens a name that is held for the owner of that token. A token that
+    /// is presented for a free name stays that of the name as well: this may be another run of the server
+    /// than the one that gave it, and the owner's lines are in the history. Then `token` is not used.
     ///
     /// # Errors
     /// [`Unavailable`] says why not; nothing has changed then.
@@ -135,7 +152,7 @@ impl Registry {
         if let Some(hold) = hold.filter(|hold| !same(&hold.token, resume)) {
             return Err(Unavailable::NameHeld(hold.until.since(now)));
         }
-        let held = hold.map(|hold| hold.token);
+        let known = hold.map(|hold| hold.token).or_else(|| Token::try_from(resume).ok());
         if self.entries.len() >= self.capacity.peers.min(usize::from(u16::MAX)) {
             return Err(Unavailable::Full);
         }
@@ -154,10 +171,12 @@ impl Registry {
         let review = now + self.capacity.expiry;
         // The token stays the same for as long as the name has the same owner: a `Welcome` that
         // never arrives must not lock the owner out.
-        let owned = held.is_some();
-        let token = held.unwrap_or(token);
+        let owned = known.is_some();
+        let token = known.unwrap_or(token);
+        let owner = Owner::of(&token, &key);
         self.reviews.insert((review, peer));
-        let entry = Entry { nickname, token, path, heard: now, review, key: Some(key), owned };
+        let entry =
+            Entry { nickname, token, owner, path, heard: now, review, key: Some(key), owned };
         self.entries.insert(peer, entry);
         Ok(peer)
     }

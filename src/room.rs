@@ -1,9 +1,17 @@
 //! What a chat is: who is in it, what was said, who is to be told. It knows no transport: what it
 //! wants said it hands out as [`Post`]s, encoded once however many they go to.
 
-use crate::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_REPLAY_BYTES};
-use crate::protocol::{Batch, LeaveReason, ServerMessage, encode_message, encode_message_into};
-use crate::registry::PeerId;
+mod log;
+mod numbers;
+
+pub use log::{Kept, Line, LineIdentity, Log, Outcome, Past, Proposal, Replay};
+pub use numbers::Taken;
+
+use crate::protocol::limits::MAX_DATAGRAM;
+use crate::protocol::{
+    Batch, LeaveReason, Mark, ServerMessage, encode_message, encode_message_into,
+};
+use crate::registry::{Owner, PeerId};
 use crate::time::WallTime;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -48,29 +56,11 @@ pub struct Post {
     pub messages: Batch,
 }
 
-/// A line in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Its name for good, and when it was said.
-    pub id: WallTime,
-    /// Whose it is.
-    pub from: String,
-    /// What was said.
-    pub text: String,
-}
-
-/// What was said earlier: the lines still in memory, and whether they are all there ever were.
-#[derive(Clone, Debug, Default)]
-pub struct Past {
-    /// Oldest first.
-    pub lines: Vec<Line>,
-    /// Whether older lines exist that are not among them.
-    pub truncated: bool,
-}
-
 #[derive(Debug)]
 struct Member {
     nickname: String,
+    /// Whose lines its lines are.
+    owner: Owner,
     /// The number its next line will have.
     next: u16,
     /// What newcomers were last told of it, and with which number: most come while few talk.
@@ -93,11 +83,7 @@ impl Member {
 #[derive(Debug)]
 pub struct Room {
     members: BTreeMap<PeerId, Member>,
-    log: VecDeque<Rc<Line>>,
-    /// Stands for what was before the first line of `log`: the last one that was dropped from it, or
-    /// else the moment the room was made.
-    before: WallTime,
-    last_id: WallTime,
+    log: Log,
     replay: usize,
     /// What is wrong at the moment: who comes is told.
     warning: Option<String>,
@@ -107,24 +93,17 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room with a past. Newcomers get at most `replay` lines of it.
-    pub fn new(past: Past, replay: usize, now: WallTime) -> Self {
-        let last_id = past.lines.iter().map(|line| line.id).max().unwrap_or_default();
-        // All the room it will need: a log that grows is copied, at the cost of whoever's line that is.
-        let mut log = VecDeque::with_capacity(past.lines.len().max(LOG_LINES + 1));
-        log.extend(past.lines.into_iter().map(Rc::new));
-        let mut room = Self {
+    /// An empty room with a past. Newcomers get at most `replay` lines of it. `epoch` is random and not
+    /// 0: it names the log, if that begins now.
+    pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
+        Self {
             members: BTreeMap::new(),
-            log,
-            before: now,
-            last_id,
+            log: Log::new(past, epoch),
             replay,
             warning: None,
             posts: VecDeque::new(),
             scratch: Vec::with_capacity(MAX_DATAGRAM),
-        };
-        room.trim();
-        room
+        }
     }
 
     /// What the room wants delivered next.
@@ -142,38 +121,25 @@ impl Room {
         self.members.is_empty()
     }
 
-    /// The lines for somebody who comes and last saw `seen` (zero: is new), and whether they are
-    /// all since then. Who comes back gets all that was missed and is still in memory.
-    pub fn replay(&self, seen: WallTime) -> (Vec<Rc<Line>>, bool) {
-        if seen == WallTime(0) {
-            let skip = self.log.len().saturating_sub(self.replay);
-            return (self.log.iter().skip(skip).cloned().collect(), false);
-        }
-        let mut room = MAX_REPLAY_BYTES;
-        // Only a line that is in this log says where to begin. Any other may be from another log, or
-        // from a day when the clock was wrong: comparing with it says nothing.
-        let known = self.log.iter().rposition(|line| line.id == seen).map(|position| position + 1);
-        let known = known.or_else(|| (seen == self.before).then_some(0));
-        let missed = self.log.iter().skip(known.unwrap_or(0)).rev();
-        let fitting = missed.clone().take_while(|line| {
-            let fits = line.text.len() <= room;
-            room = room.saturating_sub(line.text.len());
-            fits
-        });
-        let mut lines: Vec<_> = fitting.cloned().collect();
-        lines.reverse();
-        let all = lines.len() == missed.count();
-        (lines, all && known.is_some())
+    /// The lines for somebody who comes and has seen all up to `seen` (epoch 0: it is new), and whether
+    /// they are all since then. Who comes back gets all that was missed and is still in memory.
+    pub fn replay(&self, seen: Mark) -> Replay {
+        if seen.epoch == 0 { self.log.newest(self.replay) } else { self.log.after(seen) }
+    }
+
+    /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
+    pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
+        self.log.taken(owner, seen)
     }
 
     /// What whoever has been briefed has seen: the newest line, or that there is none.
-    pub fn latest(&self) -> WallTime {
-        self.log.back().map_or(self.before, |line| line.id)
+    pub fn latest(&self) -> Mark {
+        self.log.latest()
     }
 
     /// Somebody comes in; `next` is the number of its next line. Welcoming it is the caller's.
-    pub fn join(&mut self, peer: PeerId, nickname: &str, next: u16) {
-        let member = Member { nickname: nickname.to_owned(), next, present: None };
+    pub fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
+        let member = Member { nickname: nickname.to_owned(), owner, next, present: None };
         self.members.insert(peer, member);
         let message = ServerMessage::Joined { peer: peer.0, nickname, next, peers: self.count() };
         self.post(Recipients::AllBut(peer), Kind::Control, &message);
@@ -184,8 +150,17 @@ impl Room {
         let others = self.members.iter_mut().filter(|(other, _)| **other != peer);
         let mut messages: Vec<_> =
             others.filter_map(|(other, member)| member.present(*other)).collect();
-        for Line { id, from, text } in lines.iter().map(|line| &**line) {
-            let message = ServerMessage::History { id: id.0, from, text };
+        let owner = self.members.get(&peer).map(|member| member.owner);
+        for Line { mark, at, from, text, identity } in lines.iter().map(|line| &**line) {
+            let own = identity.filter(|identity| Some(identity.owner) == owner);
+            let message = ServerMessage::History {
+                position: mark.position,
+                at: at.0,
+                own: own.is_some(),
+                number: own.map_or(0, |identity| identity.number),
+                from,
+                text,
+            };
             messages.extend(Batch::of(&encode_message(&message)));
         }
         if let Some(text) = &self.warning {
@@ -206,7 +181,8 @@ impl Room {
         }
     }
 
-    /// A peer says a line. It is in the log with the id returned, and on its way to the others.
+    /// A peer says a line. The line that is new in the log and on its way to the others is returned: of
+    /// one that the log has already, its author is told again where.
     pub fn say(
         &mut self,
         peer: PeerId,
@@ -215,28 +191,44 @@ impl Room {
         text: &str,
         now: WallTime,
     ) -> Option<Rc<Line>> {
-        let id = self.new_id(now);
-        let member = self.members.get_mut(&peer)?;
+        let Member { nickname: from, owner, .. } = self.members.get(&peer)?;
+        let identity = LineIdentity { owner: *owner, number };
+        match self.log.propose(Proposal { identity, at: now, from, text }) {
+            Outcome::Committed(line) => {
+                self.committed(peer, number, sent, &line);
+                Some(line)
+            }
+            Outcome::Repeated(position) => {
+                let accepted = ServerMessage::Accepted { number, position };
+                self.post(Recipients::One(peer), Kind::Receipt, &accepted);
+                None
+            }
+        }
+    }
+
+    /// A line of this peer is in the log: everybody is told.
+    fn committed(&mut self, peer: PeerId, number: u16, sent: WallTime, line: &Line) {
         // A line that was overtaken, or is sent again, does not turn the counter back.
-        if (number.wrapping_sub(member.next) as i16) >= 0 {
+        if let Some(member) = self.members.get_mut(&peer)
+            && (number.wrapping_sub(member.next) as i16) >= 0
+        {
             member.next = number.wrapping_add(1);
         }
-        let from = member.nickname.clone();
+        let Line { mark: Mark { position, .. }, at, from, text, .. } = line;
+        let (position, upstream) = (*position, upstream(*at, sent));
+        let peer_number = peer.0;
         let message = ServerMessage::Line {
-            id: id.0,
-            upstream: upstream(now, sent),
-            peer: peer.0,
+            position,
+            at: at.0,
+            upstream,
+            peer: peer_number,
             number,
-            from: &from,
+            from,
             text,
         };
         self.post(Recipients::AllBut(peer), Kind::Line, &message);
-        let accepted = ServerMessage::Accepted { number, id: id.0 };
+        let accepted = ServerMessage::Accepted { number, position };
         self.post(Recipients::One(peer), Kind::Receipt, &accepted);
-        let line = Rc::new(Line { id, from, text: text.to_owned() });
-        self.log.push_back(line.clone());
-        self.trim();
-        Some(line)
     }
 
     /// A peer says a line to another one; `to` is who was meant, as far as anybody is.
@@ -258,16 +250,15 @@ impl Room {
                 return self.post(Recipients::One(peer), Kind::Control, &message);
             }
         };
-        let id = self.new_id(now);
         let Some(member) = self.members.get(&peer) else { return };
         let from = member.nickname.clone();
         if to != peer {
             let upstream = upstream(now, sent);
             let message =
-                ServerMessage::Whisper { id: id.0, upstream, peer: peer.0, from: &from, text };
+                ServerMessage::Whisper { at: now.0, upstream, peer: peer.0, from: &from, text };
             self.post(Recipients::One(to), Kind::Control, &message);
         }
-        let echo = ServerMessage::Whispered { number, id: id.0, to: &nickname, text };
+        let echo = ServerMessage::Whispered { number, at: now.0, to: &nickname, text };
         self.post(Recipients::One(peer), Kind::Control, &echo);
     }
 
@@ -323,20 +314,6 @@ impl Room {
         encode_message_into(message, &mut self.scratch);
         self.posts.extend(Batch::of(&self.scratch).map(|messages| Post { to, kind, messages }));
     }
-
-    /// Unique and increasing, whatever the wall clock does.
-    fn new_id(&mut self, now: WallTime) -> WallTime {
-        self.last_id = now.max(WallTime(self.last_id.0 + 1));
-        self.last_id
-    }
-
-    fn trim(&mut self) {
-        while self.log.len() > LOG_LINES {
-            if let Some(line) = self.log.pop_front() {
-                self.before = line.id;
-            }
-        }
-    }
 }
 
 /// How long a line was on its way up, as far as the two clocks agree, saturating at 35 minutes.
@@ -346,54 +323,8 @@ fn upstream(now: WallTime, sent: WallTime) -> i32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    const A: PeerId = PeerId(0);
-
-    fn room() -> Room {
-        let mut room = Room::new(Past::default(), 10, WallTime(1_000));
-        room.join(A, "alice", 0);
-        room
-    }
-
-    fn say(room: &mut Room, text: &str, now: u64) -> WallTime {
-        room.say(A, 0, WallTime(now), text, WallTime(now)).unwrap().id
-    }
-
-    #[test]
-    fn ids_increase_even_when_the_clock_steps_back() {
-        let mut room = room();
-        let first = say(&mut room, "one", 5_000);
-        let second = say(&mut room, "two", 4_000);
-        assert!(second > first);
-    }
-
-    #[test]
-    fn newcomers_get_the_last_ten_and_those_who_come_back_all_they_missed() {
-        let mut room = room();
-        let ids: Vec<_> = (0..40).map(|i| say(&mut room, "x", 2_000 + i)).collect();
-        let (new, complete) = room.replay(WallTime(0));
-        assert_eq!((new.len(), new[0].id, complete), (10, ids[30], false));
-        let (missed, complete) = room.replay(ids[4]);
-        assert_eq!((missed.len(), missed[0].id, complete), (35, ids[5], true));
-    }
-
-    #[test]
-    fn a_room_without_a_past_does_not_claim_to_know_it() {
-        let room = room();
-        assert_eq!(room.replay(WallTime(999)), (vec![], false));
-    }
-
-    #[test]
-    fn the_log_is_bounded_and_says_when_it_is_no_longer_complete() {
-        let mut room = room();
-        let ids: Vec<_> = (0..2_000).map(|i| say(&mut room, "x", 2_000 + i)).collect();
-        assert!(!room.replay(ids[0]).1);
-        assert_eq!(room.replay(ids[2_000 - 1_025]).0.len(), 1_024);
-        assert!(room.replay(ids[2_000 - 1_025]).1);
-    }
 
     #[test]
     fn clocks_that_disagree_wildly_saturate() {

@@ -87,7 +87,15 @@ pub struct WallTime(pub u64);
 #[error("not an RFC 3339 moment, such as 2026-01-31T12:00:00Z")]
 pub struct NotAMoment;
 
+/// Clocks of honest machines differ by less than this.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
 impl WallTime {
+    /// Whether nothing that was said by `now` can have this moment: a clock was wrong then, or is now.
+    pub fn is_ahead_of(self, now: Self) -> bool {
+        self.0 > now.0.saturating_add(micros(CLOCK_TOLERANCE))
+    }
+
     /// Signed microseconds from `earlier` to `self`: two machines' clocks need not agree.
     pub const fn micros_since(self, earlier: Self) -> i64 {
         self.0.wrapping_sub(earlier.0) as i64

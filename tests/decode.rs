@@ -197,7 +197,7 @@ fn what_was_read_before_a_failure_is_still_shown() {
     let wanted = "\
     41  00                           nonce          0
     42  00                           cookie         0 bytes
-    43  02 c3 28 02 00 00 00         (not decoded)
+    43  02 c3 28 02 00 00 00 00      (not decoded)
                                    ! byte 43: nickname is not UTF-8
 rejected, Malformed: what begins at byte 40 is not a frame or message of this protocol: nickname is not UTF-8 \
                   (proto.md §8.1, check 7)";
@@ -206,7 +206,7 @@ rejected, Malformed: what begins at byte 40 is not a frame or message of this pr
     assert!(text.contains("0x95a28f3f, wrong: these bytes give 0x17f711e2"), "{text}");
     assert!(text.contains("Reset (10)"), "{text}");
     let text = decode::stream(&vector("stream-frame-truncated")).text;
-    let wanted = "rejected at byte 35, Malformed: payload should have 5 bytes, 3 are left \
+    let wanted = "rejected at byte 36, Malformed: payload should have 5 bytes, 3 are left \
                   (proto.md §11.2: the receiver hangs up)";
     assert!(text.ends_with(wanted), "{text}");
 }

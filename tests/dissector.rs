@@ -456,7 +456,7 @@ fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(3);
     let (one, two) = (say(1), say(2));
-    let accepted = encode_message(&ServerMessage::Accepted { number: 1, id: 4 });
+    let accepted = encode_message(&ServerMessage::Accepted { number: 1, position: 4 });
     talk.client(1, None, &[Frame::Ordered { id: u16::MAX, payload: &one }]); // 1
     let both =
         [Frame::Ordered { id: u16::MAX, payload: &one }, Frame::Ordered { id: 0, payload: &two }];

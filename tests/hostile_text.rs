@@ -103,8 +103,9 @@ fn client(now: Now) -> (Session, u64) {
 }
 
 /// All that a server can put a text into, with the ids that count.
-fn server_messages(id: u64, text: &str) -> Vec<Vec<u8>> {
-    let (peer, number, next, peers, upstream, to) = (3, id as u16, id as u16, 2, 0, text);
+fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
+    let (peer, number, next, peers) = (3, position as u16, position as u16, 2);
+    let (at, own, upstream, to) = (1, false, 0, text);
     let (from, nickname, detail) = (text, text, text);
     let about = |nickname| ServerMessage::About {
         number: WHO,
@@ -123,12 +124,20 @@ fn server_messages(id: u64, text: &str) -> Vec<Vec<u8>> {
     let reason = LeaveReason::Quit;
     [
         ServerMessage::Present { peer, nickname, next },
-        ServerMessage::History { id, from, text },
+        ServerMessage::History { position, at, own, number, from, text },
         ServerMessage::Joined { peer, nickname, next, peers },
-        ServerMessage::Line { id: id + 1, upstream, peer, number: number + 7, from, text },
+        ServerMessage::Line {
+            position: position + 1,
+            at,
+            upstream,
+            peer,
+            number: number + 7,
+            from,
+            text,
+        },
         ServerMessage::Left { peer, nickname, next: next + 100, peers, reason },
-        ServerMessage::Whisper { id: id + 2, upstream, peer, from, text },
-        ServerMessage::Whispered { number, id: id + 3, to, text },
+        ServerMessage::Whisper { at, upstream, peer, from, text },
+        ServerMessage::Whispered { number, at, to, text },
         ServerMessage::NotHere { number, to },
         ServerMessage::Notice { text },
         about(text),
@@ -155,7 +164,11 @@ fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
         peers: 2,
         replay: 0,
         complete: true,
+        epoch: 1,
         latest: 0,
+        newest: 0,
+        taken: &[],
+        sure: true,
     })
 }
 
@@ -252,6 +265,7 @@ impl Room {
                 nickname,
                 delivery: Delivery::ReliableOrdered,
                 resume: &[],
+                epoch: 0,
                 seen: 0,
                 next: 0,
             };
@@ -365,7 +379,8 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
         room.hub.warn(&some.concat());
         room.drain();
         for line in room.lines {
-            let record = Record { at: line.id, from: line.from.clone(), text: line.text.clone() };
+            let (at, from, text) = (line.at, line.from.clone(), line.text.clone());
+            let record = Record { at, from, text, ..Record::default() };
             history.append(&record).unwrap();
             lines += 1;
         }

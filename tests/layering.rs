@@ -22,7 +22,7 @@ const SHELL_ONLY: [&str; 12] = [
 ];
 
 /// Part of the crate, and which other parts it may use.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("time.rs", &[]),
     ("prefetch.rs", &[]),
     ("protocol", &["time"]),
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("path.rs", &[]),
     ("registry.rs", &["time", "protocol", "path"]),
     ("room.rs", &["time", "protocol", "link", "registry"]),
+    ("room", &["time", "protocol", "registry"]),
     ("hub", &["time", "prefetch", "protocol", "link", "bucket", "path", "registry", "room"]),
     ("client/session", &["time", "protocol", "link", "bucket"]),
 ];

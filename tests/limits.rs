@@ -29,7 +29,7 @@ static NONCES: AtomicU64 = AtomicU64::new(2);
 
 fn join<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str) -> Frame<'a> {
     let delivery = Delivery::ReliableOrdered;
-    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], seen: 0, next: 0 }
+    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], epoch: 0, seen: 0, next: 0 }
 }
 
 fn say(number: usize) -> Vec<u8> {

@@ -236,6 +236,7 @@ impl Parts {
                 nickname: &self.name,
                 delivery: self.delivery(),
                 resume: self.text.as_bytes(),
+                epoch: self.a,
                 seen: u64::from(self.b),
                 next: self.e,
             },
@@ -262,6 +263,7 @@ impl Parts {
 
     fn server(&self) -> ServerMessage<'_> {
         let (id, upstream, peer, number) = (self.a, self.c, self.d, self.e);
+        let (at, own) = (u64::from(self.b), self.small.is_multiple_of(2));
         let (from, text) = (&*self.name, &*self.text);
         let (nickname, to, next, peers, reason) = (from, from, number, number, self.reason());
         match self.kind % 13 {
@@ -278,16 +280,20 @@ impl Parts {
                 peers,
                 replay: number,
                 complete: self.small % 2 == 1,
+                epoch: self.a,
                 latest: self.small.into(),
+                newest: number,
+                taken: &self.bytes,
+                sure: self.small % 3 == 1,
             },
             1 => ServerMessage::Present { peer, nickname, next },
-            2 => ServerMessage::History { id, from, text },
+            2 => ServerMessage::History { position: id, at, own, number, from, text },
             3 => ServerMessage::Joined { peer, nickname, next, peers },
             4 => ServerMessage::Left { peer, nickname, next, peers, reason },
-            5 => ServerMessage::Line { id, upstream, peer, number, from, text },
-            6 => ServerMessage::Accepted { number, id },
-            7 => ServerMessage::Whisper { id, upstream, peer, from, text },
-            8 => ServerMessage::Whispered { number, id, to, text },
+            5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
+            6 => ServerMessage::Accepted { number, position: id },
+            7 => ServerMessage::Whisper { at, upstream, peer, from, text },
+            8 => ServerMessage::Whispered { number, at, to, text },
             9 => ServerMessage::NotHere { number, to },
             10 => ServerMessage::Notice { text },
             11 => ServerMessage::Slow { wait_ms: number },

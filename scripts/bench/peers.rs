@@ -350,6 +350,7 @@ fn join_chatagram(
                 nickname: &nickname,
                 delivery,
                 resume: &[],
+                epoch: 0,
                 seen: 0,
                 next: 0,
             });
@@ -411,6 +412,7 @@ fn join_chatagram_tcp(server: SocketAddr, index: usize, clock: &Clock) -> io::Re
         nickname: &format!("u{index}"),
         delivery: Delivery::ReliableOrdered,
         resume: &[],
+        epoch: 0,
         seen: 0,
         next: 0,
     };

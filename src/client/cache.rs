@@ -23,6 +23,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::{Mark, hex};
 use crate::time::WallTime;
 pub use error::{CacheError, CacheWarning};
 use file::{Found, Servers};
@@ -40,7 +41,10 @@ pub const CACHE_BYTES: usize = 1024 * 1024;
 /// A line as it was shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedLine {
-    /// The number the server gave it, if it gave one.
+    /// The log that it is in, if that is known.
+    #[serde(default, with = "hex")]
+    pub epoch: Option<u64>,
+    /// Its position there.
     #[serde(default)]
     pub id: Option<u64>,
     /// When it was written.
@@ -49,6 +53,13 @@ pub struct CachedLine {
     pub from: String,
     /// What was written.
     pub text: String,
+}
+
+impl CachedLine {
+    /// Its name for good, if the file has one.
+    pub fn mark(&self) -> Option<Mark> {
+        self.epoch.zip(self.id).map(|(epoch, position)| Mark { epoch, position })
+    }
 }
 
 /// The remembered lines of all servers.

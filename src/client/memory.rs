@@ -5,6 +5,7 @@ use super::cache::{Cache, CachedLine};
 use super::screen::Screen;
 use super::session::Event;
 use crate::net::ServerName;
+use crate::protocol::Mark;
 use crate::time::WallTime;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
@@ -22,12 +23,17 @@ pub(super) struct Memory {
     /// ones, and then they come in its order.
     held: VecDeque<CachedLine>,
     /// Those that were shown.
-    shown: BTreeSet<WallTime>,
+    shown: BTreeSet<Mark>,
 }
 
 impl Memory {
     /// Opens the cache, if there is to be one.
-    pub(super) fn open(server: &ServerName, path: Option<&Path>, screen: &mut Screen) -> Self {
+    pub(super) fn open(
+        server: &ServerName,
+        path: Option<&Path>,
+        now: WallTime,
+        screen: &mut Screen,
+    ) -> Self {
         let server = server.to_string();
         let cache = path.map(|path| {
             let (cache, warning) = Cache::open(path);
@@ -46,6 +52,14 @@ impl Memory {
             shown: BTreeSet::new(),
         };
         memory.held = memory.lines().cloned().collect();
+        if let Some(latest) =
+            memory.held.iter().map(|line| line.at).max().filter(|at| at.is_ahead_of(now))
+        {
+            screen.status(&format!(
+                "the lines remembered of this server are dated as late as {latest}, and it is {now} now: \
+                 a clock was wrong then, or is wrong now"
+            ));
+        }
         memory
     }
 
@@ -54,14 +68,18 @@ impl Memory {
     pub(super) fn precede(&mut self, event: &Event, screen: &mut Screen) -> bool {
         match event {
             Event::Welcome { .. } | Event::Present { .. } => true,
-            Event::History { id, .. } => {
-                while let Some(line) = self.held.front().filter(|line| line.at <= *id).cloned() {
-                    self.held.pop_front();
-                    if line.at < *id {
+            Event::History { mark, .. } => {
+                // A line of another log is older than all that this one tells.
+                let earlier = |line: &CachedLine| {
+                    line.mark()
+                        .is_none_or(|it| it.epoch != mark.epoch || it.position <= mark.position)
+                };
+                while let Some(line) = self.held.pop_front_if(|line| earlier(line)) {
+                    if line.mark() != Some(*mark) {
                         self.show(&line, screen);
                     }
                 }
-                !self.shown.contains(id)
+                !self.shown.contains(mark)
             }
             _ => {
                 self.show_all(screen);
@@ -78,26 +96,33 @@ impl Memory {
     }
 
     fn show(&mut self, line: &CachedLine, screen: &mut Screen) {
-        self.shown.insert(line.at);
+        self.shown.extend(line.mark());
         screen.cached(line);
     }
 
     /// Takes in what the user sees, and what the user said. Whispers are not kept.
     pub(super) fn remember(&mut self, event: &Event) {
-        let (id, from, text) = match event {
+        let (mark, at, from, text) = match event {
             Event::Welcome { nickname, .. } => {
                 self.nickname.clone_from(nickname);
                 return;
             }
-            Event::Message { id, from, text, private: false, .. }
-            | Event::History { id, from, text } => (*id, from, text),
-            Event::Confirmed { id: Some(id), text } => (*id, &self.nickname, text),
+            Event::Message { mark: Some(mark), at, from, text, .. }
+            | Event::History { mark, at, from, text } => (*mark, *at, from, text),
+            Event::Confirmed { mark: Some(mark), at, text } => (*mark, *at, &self.nickname, text),
             _ => return,
         };
-        if self.lines().filter_map(|line| line.id).max() >= Some(id.0) {
+        let known = self.lines().filter_map(CachedLine::mark).filter(|it| it.epoch == mark.epoch);
+        if known.max() >= Some(mark) {
             return; // a replay tells older lines than the cache has
         }
-        let line = CachedLine { id: Some(id.0), at: id, from: from.clone(), text: text.clone() };
+        let line = CachedLine {
+            epoch: Some(mark.epoch),
+            id: Some(mark.position),
+            at,
+            from: from.clone(),
+            text: text.clone(),
+        };
         if let Some(cache) = &mut self.cache {
             cache.push(&self.server, line);
             self.changed = true;

@@ -17,6 +17,7 @@ pub mod watch;
 pub use input::Unreadable;
 pub use output::Format;
 
+use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
@@ -107,7 +108,8 @@ impl Leaver {
 /// [`Error`] when there is nothing to run with, or nothing to go on with.
 pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
-    let mut memory = Memory::open(&config.server, config.cache.as_deref(), &mut screen);
+    let now = Clock::start().now().wall;
+    let mut memory = Memory::open(&config.server, config.cache.as_deref(), now, &mut screen);
     if config.nickname.len() > MAX_RAW_NAME {
         memory.show_all(&mut screen);
         screen.error("the nickname is far too long: 32 characters at most");

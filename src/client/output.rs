@@ -53,7 +53,7 @@ impl Format {
         let (at, from, text) = (line.at, &*clean(&line.from), &*clean(&line.text));
         match self {
             Self::Text => text::earlier(at, from, text, style),
-            Self::Json => encode(&Object::History { from, text, at, cached: true }),
+            Self::Json => encode(&Object::History { from, text, id: None, at, cached: true }),
         }
     }
 }
@@ -82,12 +82,15 @@ enum Object<'a> {
         peers: u16,
         session: String,
         room: &'a str,
+        epoch: String,
     },
     Message {
         from: &'a str,
         text: &'a str,
         private: bool,
-        id: u64,
+        /// Its position in the log of the epoch; a whisper has none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
         at: WallTime,
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<&'a str>,
@@ -97,6 +100,8 @@ enum Object<'a> {
     History {
         from: &'a str,
         text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
         at: WallTime,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         cached: bool,
@@ -245,21 +250,27 @@ fn stats_json(report: &Report) -> StatsObject {
 
 fn json(event: &Event) -> Option<Object<'_>> {
     Some(match event {
-        Event::Welcome { nickname, room, peers, session, .. } => {
+        Event::Welcome { nickname, room, peers, session, latest, .. } => Object::Welcome {
+            nickname,
+            room,
+            peers: *peers,
             // 64 bits do not fit the numbers of many JSON readers.
-            Object::Welcome { nickname, room, peers: *peers, session: format!("{session:016x}") }
-        }
-        Event::Message { id, from, to, text, private, held, transit } => Object::Message {
+            session: format!("{session:016x}"),
+            epoch: latest.epoch_name(),
+        },
+        Event::Message { mark, at, from, to, text, private, held, transit } => Object::Message {
             from,
             text,
             private: *private,
-            id: id.0,
-            at: *id,
+            id: mark.map(|mark| mark.position),
+            at: *at,
             to: to.as_deref(),
             held_ms: held.as_micros() as f64 / 1e3,
             transit_ms: transit.map(|transit| transit as f64 / 1e3),
         },
-        Event::History { id, from, text } => Object::History { from, text, at: *id, cached: false },
+        Event::History { mark, at, from, text } => {
+            Object::History { from, text, id: Some(mark.position), at: *at, cached: false }
+        }
         Event::Joined { nickname, peers } => Object::Joined { nickname, peers: *peers },
         Event::Left { nickname, peers, reason } => {
             Object::Left { nickname, peers: *peers, reason: *reason }

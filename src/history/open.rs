@@ -25,6 +25,8 @@ pub struct Opened<S: Storage = File> {
     pub created: bool,
     /// The last whole records, oldest first.
     pub last: Vec<Record>,
+    /// How many of them have no damage between or behind them.
+    pub intact: usize,
     /// What became of an unfinished last line. A line that lacked nothing but
     /// its end is a record, and not reported.
     pub torn: Option<Torn>,
@@ -86,12 +88,14 @@ pub(super) fn recover<S: Storage>(
         .map_err(|cause| HistoryError::read(path, cause))?
         .map_err(|why| HistoryError::NotHistory { path: path.to_owned(), why })?;
     let mut records = end.tail.records;
+    let mut intact = end.tail.intact;
     let mut torn = None;
     // What can be neither completed nor cut off stays behind `whole`, where the
     // next append finds it and begins a new line.
     let mut whole = end.whole;
     if let Some(record) = end.unended {
         records.push(record);
+        intact += 1;
         if matches!(storage.append(b"\n"), Ok(1)) {
             whole = end.len + 1;
         }
@@ -112,7 +116,9 @@ pub(super) fn recover<S: Storage>(
         newline_due: false,
         remains: false,
     };
-    Ok(Opened { history, created: false, last: records, torn, skipped: end.tail.skipped })
+    let intact = intact.min(records.len());
+    let skipped = end.tail.skipped;
+    Ok(Opened { history, created: false, last: records, intact, torn, skipped })
 }
 
 /// What the end of a file looks like before anything is changed.

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
+use crate::protocol::hex;
 use crate::time::WallTime;
 
 /// The longest line a history holds, its line end included. A longer one is
@@ -16,19 +17,31 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const BEFORE_SUM: &[u8] = b",\"crc\":\"";
 const BEHIND_SUM: &[u8] = b"\"}";
 const SUM_DIGITS: usize = 8;
-/// How many fields a line has whose version knew no checksum.
+/// How many fields a line has that was written by hand, without a checksum.
 const FIELDS: usize = 3;
 
 /// One message as it is kept. The order of the fields is the order in the file,
 /// where a checksum of them follows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When the server took the message.
+    /// When the server took the message, by its clock then.
     pub at: WallTime,
     /// Who wrote it.
     pub from: String,
     /// What was written.
     pub text: String,
+    /// The log that the position is in. A line written by hand has neither.
+    #[serde(default, with = "hex", skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// The position in that log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pos: Option<u64>,
+    /// Whose line it is: a hash of the token of the name.
+    #[serde(default, with = "hex", skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u64>,
+    /// The number that its author gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u16>,
 }
 
 /// Why a line is not a record.
@@ -51,8 +64,7 @@ pub enum Reason {
     NotARecord,
     /// A record that is not what was written: it does not fit its checksum.
     Changed,
-    /// A record without a checksum, and with more in it than records had that were
-    /// written before there was one.
+    /// A record without a checksum, and with more in it than one that is written by hand.
     Unsummed,
     /// The file ends within the line.
     Unterminated,

@@ -31,6 +31,8 @@ pub struct Skipped {
 pub(super) struct Tail {
     pub(super) records: Vec<Record>,
     pub(super) skipped: Vec<Skipped>,
+    /// How many records stand behind the last damaged line.
+    pub(super) intact: usize,
 }
 
 /// The last `count` records before `end`, which must be the end of a line.
@@ -47,7 +49,10 @@ pub(super) fn tail<S: Storage>(storage: &S, end: u64, count: usize) -> io::Resul
             break;
         };
         match line {
-            Ok(record) => tail.records.push(record),
+            Ok(record) => {
+                tail.records.push(record);
+                tail.intact += usize::from(tail.skipped.is_empty());
+            }
             Err(reason) if tail.skipped.len() < MAX_SKIPPED => {
                 tail.skipped.push(Skipped { offset, reason });
             }

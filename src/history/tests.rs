@@ -23,6 +23,10 @@ fn record(number: u64) -> Record {
         at: WallTime(1_700_000_000_000_000 + number),
         from: format!("user{number}"),
         text: format!("message \"{number}\" \u{1f600}"),
+        epoch: Some(0x1234_5678_9abc_def0),
+        pos: Some(number + 1),
+        owner: Some(number << 32),
+        number: Some(number as u16),
     }
 }
 

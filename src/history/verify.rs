@@ -75,7 +75,7 @@ impl<S: Storage> Verify<S> {
         }
     }
 
-    /// How many records so far have no checksum, being of an older version. Damage
+    /// How many records so far have no checksum, being written by hand. Damage
     /// that leaves one readable is not found.
     pub fn unsummed(&self) -> u64 {
         self.unsummed

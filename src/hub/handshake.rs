@@ -17,11 +17,12 @@ use crate::link::Channel;
 use crate::path::Path;
 use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
 use crate::protocol::{
-    Batch, Datagram, Delivery, Frame, Invariant, Nickname, Refusal, ServerMessage, Token, VERSION,
-    encode_message,
+    Batch, Datagram, Delivery, Frame, Invariant, Mark, Nickname, Refusal, ServerMessage, Token,
+    VERSION, encode_message,
 };
 use crate::registry::{PeerId, Unavailable, same};
-use crate::time::{Now, WallTime, micros};
+use crate::room::Replay;
+use crate::time::{Now, micros};
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;
 
@@ -41,15 +42,15 @@ pub(super) struct Join<'a> {
     nickname: &'a str,
     delivery: Delivery,
     resume: &'a [u8],
-    seen: WallTime,
+    seen: Mark,
     next: u16,
 }
 
 impl<'a> Join<'a> {
     pub(super) fn read(frame: &Frame<'a>) -> Option<Self> {
         match *frame {
-            Frame::Join { nonce, cookie, nickname, delivery, resume, seen, next } => {
-                let seen = WallTime(seen);
+            Frame::Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next } => {
+                let seen = Mark { epoch, position: seen };
                 Some(Self { nonce, cookie, nickname, delivery, resume, seen, next })
             }
             _ => None,
@@ -251,9 +252,11 @@ impl Hub {
     }
 
     fn welcome(&mut self, id: PeerId, join: &Join<'_>, new: bool) {
-        let (lines, complete) = self.room.replay(join.seen);
+        let Replay { lines, complete } = self.room.replay(join.seen);
         let Some(entry) = self.registry.entry(id) else { return };
-        let (nickname, token) = (entry.nickname.as_str(), entry.token);
+        let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
+        let Mark { epoch, position: latest } = self.room.latest();
+        let taken = self.room.taken(owner, join.seen);
         let message = ServerMessage::Welcome {
             nonce: join.nonce,
             peer: id.0,
@@ -267,7 +270,11 @@ impl Hub {
             peers: self.room.count() + u16::from(new),
             replay: u16::try_from(lines.len()).unwrap_or(u16::MAX),
             complete,
-            latest: self.room.latest().0,
+            epoch,
+            latest,
+            newest: taken.newest,
+            taken: taken.bytes(),
+            sure: taken.sure,
         };
         if let Some(peer) = self.peers.get_mut(&id)
             && let Some(message) = Batch::of(&encode_message(&message))
@@ -275,7 +282,7 @@ impl Hub {
             peer.link.send_regardless(message);
         }
         if new {
-            self.room.join(id, nickname, join.next);
+            self.room.join(id, nickname, owner, join.next);
         }
         self.room.brief(id, &lines);
     }

@@ -224,7 +224,7 @@ impl Hub {
         Self {
             cookies: Cookies::new(&mut rng, now.mono),
             registry: Registry::new(config.capacity),
-            room: Room::new(past, config.replay, now.wall),
+            room: Room::new(past, config.replay, rng.next_u64().max(1)),
             fanout: Fanout::default(),
             accounts: Accounts::new(config.limit, config.capacity.peers_per_ip),
             pressure: Pressure::default(),

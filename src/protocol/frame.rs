@@ -100,7 +100,9 @@ pub enum Frame<'a> {
         /// Empty, or the token of an earlier `Welcome`, to take that name back.
         #[serde(serialize_with = "as_bytes")]
         resume: &'a [u8],
-        /// The id of the last line the client has, or 0.
+        /// The log of the client's last session; 0 if it was not here before.
+        epoch: u64,
+        /// The position in that log up to which it has all lines.
         seen: u64,
         /// The number its next line will have.
         next: u16,
@@ -148,6 +150,6 @@ pub enum Frame<'a> {
 }
 
 /// As serde's own way for slices, but not byte by byte: the bytes are the same.
-fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }

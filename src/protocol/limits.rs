@@ -13,8 +13,8 @@ pub const JOIN_SIZE: usize = 512;
 pub const MAX_TEXT: usize = super::text::MAX_TEXT_BYTES;
 /// A nickname as typed, before normalisation, is at most this many bytes.
 pub const MAX_RAW_NAME: usize = 256;
-/// A nickname is at most this many bytes: 32 characters of four.
-pub const MAX_NAME: usize = 128;
+/// A nickname is at most this many bytes: what a `Line` with the longest text leaves of a datagram.
+pub const MAX_NAME: usize = 119;
 /// The port nobody has to name.
 pub const DEFAULT_PORT: u16 = 2428;
 /// Where servers listen for probes, whatever their own port is.
@@ -76,6 +76,8 @@ pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
 
+/// Line numbers of one owner that the log tells apart, from the newest down; `Welcome` tells of as many.
+pub const NUMBER_WINDOW: u16 = 256;
 /// A message takes one token, and one more for each full so many bytes.
 pub const TOKEN_BYTES: usize = 256;
 /// Tokens that a message of this many bytes takes.

@@ -2,7 +2,7 @@
 //! server say different things, so there are two tables, told apart by `Flags::FROM_SERVER`; the
 //! order of the variants is their number on the wire. `proto.md` §6 is the same table.
 
-use super::frame::{Delivery, Token, Transport};
+use super::frame::{Delivery, Token, Transport, as_bytes};
 use serde::{Deserialize, Serialize};
 
 /// What a client says.
@@ -100,9 +100,20 @@ pub enum ServerMessage<'a> {
         replay: u16,
         /// Whether those are all the lines after the join's `seen`.
         complete: bool,
-        /// The id of the newest line, or a moment before which this server knows of none: what
-        /// the client has seen once the replay is over.
+        /// Names the log in which the positions are.
+        epoch: u64,
+        /// The position of the newest line, or one before the first: what the client has seen
+        /// once the replay is over.
         latest: u64,
+        /// The largest number of a line of this owner in the log; 0 if `taken` is empty.
+        newest: u16,
+        /// Which of its numbers the log has: bit `i` stands for `newest - i`, the lowest bit of the
+        /// first byte for `newest`. At most 32 bytes, the last of them not 0.
+        #[serde(serialize_with = "as_bytes")]
+        taken: &'a [u8],
+        /// Whether `taken` has every line of this owner after the join's `seen` that is not too old
+        /// for it.
+        sure: bool,
     },
     /// 1: somebody who was here before this client.
     Present {
@@ -116,7 +127,13 @@ pub enum ServerMessage<'a> {
     /// 2: a line said before this client came (or came back).
     History {
         /// As in `Line`.
-        id: u64,
+        position: u64,
+        /// As in `Line`.
+        at: u64,
+        /// Whether it is a line of this owner.
+        own: bool,
+        /// Then, which: the `number` of its `Say`; else 0.
+        number: u16,
         /// Whose line it was.
         from: &'a str,
         /// What was said.
@@ -148,10 +165,12 @@ pub enum ServerMessage<'a> {
     },
     /// 5: a line.
     Line {
-        /// Names the line for good: the server's wall clock when it took the line in,
-        /// microseconds since 1970, made unique and increasing.
-        id: u64,
-        /// `id` minus the `sent` of the `Say`, microseconds, saturating: the way up, as far as
+        /// Where it stands in the log of this epoch: its name for good.
+        position: u64,
+        /// The server's wall clock when it took the line in, microseconds since 1970. It may step:
+        /// it is to be shown, and says nothing about the order.
+        at: u64,
+        /// `at` minus the `sent` of the `Say`, microseconds, saturating: the way up, as far as
         /// the two clocks agree.
         upstream: i32,
         /// Whose line it is: the number in the room.
@@ -163,17 +182,17 @@ pub enum ServerMessage<'a> {
         /// What was said.
         text: &'a str,
     },
-    /// 6: the line `number` of this client is in the log, as `id`.
+    /// 6: the line `number` of this client is in the log, at `position`.
     Accepted {
         /// As in the `Say`.
         number: u16,
         /// As in `Line`.
-        id: u64,
+        position: u64,
     },
     /// 7: a line for this client alone.
     Whisper {
-        /// As in `Line`, but in no log.
-        id: u64,
+        /// As in `Line`.
+        at: u64,
         /// As in `Line`.
         upstream: i32,
         /// As in `Line`.
@@ -188,7 +207,7 @@ pub enum ServerMessage<'a> {
         /// As in the client's `Whisper`.
         number: u16,
         /// As in `Whisper`.
-        id: u64,
+        at: u64,
         /// Who got it.
         to: &'a str,
         /// What was said.

@@ -15,6 +15,7 @@ mod codec;
 mod frame;
 mod header;
 pub mod limits;
+mod mark;
 mod message;
 mod name;
 mod serial;
@@ -29,6 +30,7 @@ pub use codec::{
 };
 pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
+pub use mark::{Mark, hex};
 pub use message::{ClientMessage, LeaveReason, ServerMessage};
 pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};

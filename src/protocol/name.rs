@@ -11,6 +11,7 @@ mod tests;
 
 use std::fmt;
 
+use super::limits::MAX_NAME;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
@@ -49,6 +50,9 @@ impl Nickname {
         }
         let name: String = raw.nfkc().collect();
         check_length(&name, MAX_NAME_CHARS)?;
+        if name.len() > MAX_NAME {
+            return Err(NameError::TooManyBytes { bytes: name.len() });
+        }
         if !rules::has_letter_or_digit(&name) {
             return Err(NameError::NoLetter);
         }
@@ -89,6 +93,12 @@ pub enum NameError {
     TooLong {
         /// How many there are.
         chars: usize,
+    },
+    /// There are more than [`MAX_NAME`] bytes: only letters of four bytes bring it so far.
+    #[error("the name has {bytes} bytes: shorten it to {MAX_NAME}")]
+    TooManyBytes {
+        /// How many there are.
+        bytes: usize,
     },
     /// A character is no letter, mark, digit, `_`, `-` or `.`.
     #[error("{} cannot be in a name: use letters, digits and _ - . only", shown(*.ch))]

@@ -137,7 +137,7 @@ impl Server {
         let exporter =
             config.metrics.map(|address| Exporter::open(address, &poller)).transpose()?;
         config.hub.discovery = doors.found_at();
-        let (recorder, past) = Recorder::open(config.history.as_ref())?;
+        let (recorder, past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
         Ok(Self {

@@ -2,9 +2,11 @@
 
 use super::HistoryFile;
 use crate::history::{History, HistoryError, Opened, Record, Storage};
-use crate::protocol::clean;
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
-use crate::room::{Line, Past};
+use crate::protocol::{Mark, clean};
+use crate::registry::Owner;
+use crate::room::{Kept, Line, LineIdentity, Past};
+use crate::time::WallTime;
 use std::fs::File;
 use std::thread;
 
@@ -29,7 +31,10 @@ pub(super) enum News {
 
 impl Recorder {
     /// Opens the history and reads its end.
-    pub(super) fn open(file: Option<&HistoryFile>) -> Result<(Self, Past), HistoryError> {
+    pub(super) fn open(
+        file: Option<&HistoryFile>,
+        now: WallTime,
+    ) -> Result<(Self, Past), HistoryError> {
         let Some(HistoryFile { path, chosen }) = file else {
             return Ok((Self { history: None, missing: 0, taken: 0 }, Past::default()));
         };
@@ -37,20 +42,22 @@ impl Recorder {
             // When this fails, opening the file says so better.
             let _ = std::fs::create_dir_all(parent);
         }
-        let Opened { history, created, last, torn, skipped } = History::open(path, LOG_LINES)?;
+        let Opened { history, created, last, intact, torn, .. } = History::open(path, LOG_LINES)?;
         let new = if created { " (new)" } else { "" };
         log::info!("history in {}{new}", path.display());
         if let Some(torn) = torn {
             log::warn!("history {}: {torn}", path.display());
         }
-        let truncated = last.len() >= LOG_LINES || !skipped.is_empty();
-        // A file can hold what no peer could have sent.
-        let lines = last.into_iter().map(|Record { at, from, text }| Line {
-            id: at,
-            from: shortened(&from, MAX_NAME),
-            text: shortened(&text, MAX_TEXT),
-        });
-        let past = Past { lines: lines.collect(), truncated };
+        if let Some(latest) =
+            last.iter().map(|record| record.at).max().filter(|at| at.is_ahead_of(now))
+        {
+            log::warn!(
+                "history {}: its lines are dated as late as {latest}, and it is {now} now: the clock was \
+                 wrong then, or is wrong now. New lines get the time it is, and stand behind the old ones",
+                path.display()
+            );
+        }
+        let past = Past { lines: last.into_iter().map(kept).collect(), intact };
         verify_in_background(&history);
         Ok((Self { history: Some(history), missing: 0, taken: 0 }, past))
     }
@@ -70,7 +77,15 @@ impl<S: Storage> Recorder<S> {
     /// Writes a line down. There are news when that begins or ceases to fail.
     pub(super) fn record(&mut self, line: &Line) -> Option<News> {
         let history = self.history.as_mut()?;
-        let record = Record { at: line.id, from: line.from.clone(), text: line.text.clone() };
+        let record = Record {
+            at: line.at,
+            from: line.from.clone(),
+            text: line.text.clone(),
+            epoch: Some(line.mark.epoch),
+            pos: Some(line.mark.position),
+            owner: line.identity.map(|identity| identity.owner.0),
+            number: line.identity.map(|identity| identity.number),
+        };
         match history.append(&record) {
             Ok(()) => {
                 self.taken += 1;
@@ -87,6 +102,20 @@ impl<S: Storage> Recorder<S> {
                 (self.missing == 1).then(news).map(News::Failing)
             }
         }
+    }
+}
+
+/// A record as the log takes it. A file can hold what no peer could have sent.
+fn kept(record: Record) -> Kept {
+    let Record { at, from, text, epoch, pos, owner, number } = record;
+    Kept {
+        mark: epoch.zip(pos).map(|(epoch, position)| Mark { epoch, position }),
+        at,
+        from: shortened(&from, MAX_NAME),
+        text: shortened(&text, MAX_TEXT),
+        identity: owner
+            .zip(number)
+            .map(|(owner, number)| LineIdentity { owner: Owner(owner), number }),
     }
 }
 
@@ -116,7 +145,7 @@ fn verify_in_background(history: &History) {
         }
         if verify.unsummed() > 0 {
             log::info!(
-                "{} lines of the history have no checksum, as older versions wrote them: whether a \
+                "{} lines of the history have no checksum, so they were written by hand: whether a \
                  letter of theirs has changed cannot be told",
                 verify.unsummed()
             );
@@ -133,14 +162,19 @@ mod tests {
     use super::*;
     use crate::history::tests::{Disk, Fault};
     use crate::protocol::is_clean;
-    use crate::time::WallTime;
 
     /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
     fn kept(plan: &[Fault]) -> (Vec<News>, Vec<u64>) {
         let disk = Disk::new(b"");
         let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0, taken: 0 };
         disk.plan(plan);
-        let line = |id| Line { id: WallTime(id), from: "a".to_owned(), text: "b".to_owned() };
+        let line = |at| Line {
+            mark: Mark { epoch: 7, position: at },
+            at: WallTime(at),
+            from: "a".to_owned(),
+            text: "b".to_owned(),
+            identity: None,
+        };
         let news = (0..12).filter_map(|id| recorder.record(&line(id))).collect();
         let content = disk.content();
         let lines = content.split_inclusive(|byte| *byte == b'\n');
@@ -162,7 +196,7 @@ mod tests {
             let path = directory.path().join("h.jsonl");
             let record = |text: &String| {
                 let (from, text) = (text.clone(), text.clone());
-                Record { at: WallTime(1), from, text }
+                Record { at: WallTime(1), from, text, ..Record::default() }
             };
             let lines =
                 texts.iter().map(|text| serde_json::to_string(&record(text)).unwrap() + "\n");
@@ -171,7 +205,7 @@ mod tests {
             history.append(&record(&texts[0])).unwrap();
             drop(history);
             let file = HistoryFile { path, chosen: true };
-            let (_, past) = Recorder::open(Some(&file)).unwrap();
+            let (_, past) = Recorder::open(Some(&file), WallTime(1)).unwrap();
             assert_eq!(past.lines.len(), LOG_LINES.min(texts.len() + 1));
             for line in past.lines {
                 assert!(is_clean(&line.from) && is_clean(&line.text), "{line:?}");

@@ -60,7 +60,7 @@ pub(crate) fn kinds(port: u16, session: Option<u64>) -> Vec<Kind> {
 
 pub(crate) fn join(nonce: u64, cookie: &[u8]) -> Frame<'_> {
     let (nickname, delivery) = ("eve", Delivery::ReliableOrdered);
-    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], seen: 0, next: 0 }
+    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], epoch: 0, seen: 0, next: 0 }
 }
 
 pub(crate) fn datagram(session: u64, size: usize, frames: &[Frame<'_>]) -> Vec<u8> {

@@ -224,7 +224,15 @@ impl Liar {
 
 fn line(number: u16, from: &str, text: &str) -> Vec<u8> {
     let id = 1_800_000_000_000_000 + u64::from(number);
-    encode_message(&ServerMessage::Line { id, upstream: 0, peer: 3, number, from, text })
+    encode_message(&ServerMessage::Line {
+        position: id,
+        at: id,
+        upstream: 0,
+        peer: 3,
+        number,
+        from,
+        text,
+    })
 }
 
 /// What would show that it was heeded, between all that could do it.
@@ -351,8 +359,16 @@ pub(crate) fn the_screen_of_watch_is_not_steered_by_a_server() {
 fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
     let mut stream = TcpStream::connect(server).unwrap();
     let delivery = Delivery::ReliableOrdered;
-    let join =
-        Frame::Join { nonce: 1, cookie: &[], nickname, delivery, resume: &[], seen: 0, next: 0 };
+    let join = Frame::Join {
+        nonce: 1,
+        cookie: &[],
+        nickname,
+        delivery,
+        resume: &[],
+        epoch: 0,
+        seen: 0,
+        next: 0,
+    };
     let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     assert!(write_record(&join, &mut bytes));
     for (number, text) in (0..).zip(texts) {

@@ -4,7 +4,7 @@
 use crate::since;
 use chatagram::client::session::{self, CloseReason, Event, Transport};
 use chatagram::lab::load::Fleet;
-use chatagram::protocol::Delivery;
+use chatagram::protocol::{Delivery, Mark};
 use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ struct Person {
     here: bool,
     said: usize,
     doubtful: usize,
-    /// The lines it was shown, by id.
-    shown: HashSet<u64>,
+    /// The lines it was shown.
+    shown: HashSet<Mark>,
 }
 
 impl Room {
@@ -159,8 +159,8 @@ impl Room {
         let person = &mut self.people[which][index];
         match event {
             Event::Welcome { .. } => person.here = true,
-            Event::Message { id, text, .. } | Event::History { id, text, .. } => {
-                assert!(person.shown.insert(id.0), "{which} {index} was shown {text:?} twice");
+            Event::Message { mark: Some(mark), text, .. } | Event::History { mark, text, .. } => {
+                assert!(person.shown.insert(mark), "{which} {index} was shown {text:?} twice");
             }
             Event::Confirmed { text, .. } => {
                 assert!(!self.acknowledged.contains(&text), "{text:?} was acknowledged twice");

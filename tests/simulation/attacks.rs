@@ -65,6 +65,7 @@ pub(crate) fn forgery(overheard: Header, dice: &mut Dice) -> Vec<u8> {
         nickname: NAMES[dice.below(NAMES.len())],
         delivery: Delivery::ReliableOrdered,
         resume: &cookie[..16 * dice.below(2)],
+        epoch: 0,
         seen: 0,
         next: 0,
     };

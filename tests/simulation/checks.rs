@@ -2,45 +2,62 @@
 //! shown, said or sent; `at_rest` and `at_end` look once more when the network has calmed.
 
 use chatagram::client::session::{CloseReason, Event};
-use chatagram::protocol::{Delivery, LeaveReason};
-use chatagram::room::Line;
-use chatagram::time::WallTime;
+use chatagram::protocol::{Delivery, LeaveReason, Mark};
+use chatagram::room::{Line, LineIdentity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The lines that the server wrote down, in its order, whatever was forgotten since.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) lines: Vec<Line>,
-    positions: BTreeMap<String, usize>,
+    indices: BTreeMap<Mark, usize>,
+    /// How often each text was written down.
+    texts: BTreeMap<String, usize>,
+    identities: BTreeSet<LineIdentity>,
     /// Lines before this were forgotten by a server that started without a history.
     pub(crate) forgotten: usize,
 }
 
 impl Log {
     pub(crate) fn add(&mut self, line: Line) {
-        let before = self.positions.insert(line.text.clone(), self.lines.len());
-        assert_eq!(before, None, "{:?} is in the log twice", line.text);
-        let newer = self.lines[self.forgotten..].last().is_none_or(|last| last.id < line.id);
-        assert!(newer, "the id of {line:?} is not larger than the one before");
+        assert_eq!(self.indices.insert(line.mark, self.lines.len()), None, "{line:?}");
+        let identity = line.identity.expect("a line has an author");
+        assert!(self.identities.insert(identity), "{line:?} is in the log twice");
+        let last = self.lines[self.forgotten..].last();
+        let newer =
+            last.is_none_or(|last| last.mark < line.mark && last.mark.epoch == line.mark.epoch);
+        assert!(newer, "{line:?} does not stand behind the one before");
+        *self.texts.entry(line.text.clone()).or_default() += 1;
         self.lines.push(line);
     }
 
     /// Where a line that somebody saw is.
-    fn find(&self, id: WallTime, from: &str, text: &str) -> usize {
-        let position = self.positions.get(text).copied();
-        let position = position.unwrap_or_else(|| panic!("{text:?} was shown but never logged"));
-        let line = &self.lines[position];
-        assert_eq!((line.id, &*line.from), (id, from), "{text:?} was shown with another head");
-        position
+    fn find(&self, mark: Mark, from: &str, text: &str) -> usize {
+        let index = self.indices.get(&mark).copied();
+        let index = index.unwrap_or_else(|| panic!("{text:?} was shown but never logged"));
+        let line = &self.lines[index];
+        let told = (&*line.from, &*line.text);
+        assert_eq!(told, (from, text), "{mark:?} was shown as another line");
+        index
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.texts.get(text).copied().unwrap_or(0)
     }
 }
 
-/// What became of an own line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Own {
-    Pending,
-    Confirmed,
-    Reported,
+/// What became of the lines of one text that this process said: it says some of them more than once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    said: usize,
+    confirmed: usize,
+    reported: usize,
+}
+
+impl Own {
+    fn pending(self) -> Option<usize> {
+        self.said.checked_sub(self.confirmed + self.reported)
+    }
 }
 
 /// What one client process said and saw.
@@ -51,10 +68,10 @@ pub(crate) struct Record {
     nickname: String,
     pub(crate) delivery: Delivery,
     own: BTreeMap<String, Own>,
-    shown_ids: BTreeSet<WallTime>,
-    shown: BTreeSet<String>,
-    /// Ids of lines it has shown, oldest first, as the cache would keep them.
-    pub(crate) order: Vec<WallTime>,
+    shown: BTreeSet<Mark>,
+    whispers: BTreeSet<String>,
+    /// The lines it has shown, oldest first, as the cache would keep them.
+    pub(crate) order: Vec<Mark>,
     last_position: Option<usize>,
     pub(crate) welcomes: usize,
     /// How long the log was at its last welcome before it saw a line.
@@ -71,19 +88,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(
-        tag: String,
-        nickname: &str,
-        delivery: Delivery,
-        cached: &[WallTime],
-    ) -> Self {
+    pub(crate) fn new(tag: String, nickname: &str, delivery: Delivery, cached: &[Mark]) -> Self {
         Self {
             tag,
             nickname: nickname.to_owned(),
             delivery,
             own: BTreeMap::new(),
-            shown_ids: cached.iter().copied().collect(),
-            shown: BTreeSet::new(),
+            shown: cached.iter().copied().collect(),
+            whispers: BTreeSet::new(),
             order: cached.to_vec(),
             last_position: None,
             welcomes: 0,
@@ -100,18 +112,26 @@ impl Record {
     /// A line this process is about to say, unlike any other.
     pub(crate) fn compose(&mut self, kind: &str, filling: &str) -> String {
         let text = format!("{} {kind}{} {filling}", self.tag, self.own.len());
-        let text = text.trim_end().to_owned();
-        self.own.insert(text.clone(), Own::Pending);
-        text
+        self.compose_again(text.trim_end())
+    }
+
+    /// A line this process is about to say, and may have said before.
+    pub(crate) fn compose_again(&mut self, text: &str) -> String {
+        self.own.entry(text.to_owned()).or_default().said += 1;
+        text.to_owned()
     }
 
     /// The line was not taken in the first place.
     pub(crate) fn retract(&mut self, text: &str) {
-        self.own.remove(text);
+        let own = self.own.get_mut(text).unwrap();
+        own.said -= 1;
+        if own.said == 0 {
+            self.own.remove(text);
+        }
     }
 
     pub(crate) fn said(&self) -> u64 {
-        self.own.len() as u64
+        self.own.values().map(|own| own.said as u64).sum()
     }
 
     /// What this process saw and lost of everything the other one said.
@@ -143,10 +163,10 @@ impl Record {
                 self.peers = Some(*peers);
                 self.departed.insert(nickname.clone(), *reason);
             }
-            Event::Message { id, from, text, to, private: true, .. } => {
-                self.show_once(*id, text);
+            Event::Message { from, text, to, private: true, .. } => {
+                assert!(self.whispers.insert(text.clone()), "{} saw {text:?} twice", self.tag);
                 match to {
-                    Some(_) => self.settle(text, Own::Confirmed),
+                    Some(_) => self.confirm(text),
                     None => assert!(
                         text.contains(" whisper")
                             && text.contains(&format!("to={};", self.nickname)),
@@ -155,23 +175,27 @@ impl Record {
                     ),
                 }
             }
-            Event::Message { id, from, text, transit, .. } => {
+            Event::Message { mark, from, text, transit, .. } => {
                 assert!(!self.own.contains_key(text), "{} got its own {text:?}", self.tag);
-                self.show(log.find(*id, from, text), log);
+                self.show(log.find(mark.unwrap(), from, text), log);
                 let delivered = self.delivered.entry(tag_of(text).to_owned()).or_default();
                 delivered.push(transit.unwrap_or_default());
             }
-            Event::History { id, from, text } => self.show(log.find(*id, from, text), log),
+            Event::History { mark, from, text, .. } => self.show(log.find(*mark, from, text), log),
             Event::Gap { from, missing } => *self.gaps.entry(from.clone()).or_default() += missing,
-            Event::Confirmed { text, .. } => {
-                let logged = log.positions.contains_key(text);
-                assert!(logged, "{text:?} was confirmed and is in no log");
-                self.settle(text, Own::Confirmed);
+            Event::Confirmed { mark, text, .. } => {
+                self.confirm(text);
+                let (confirmed, logged) = (self.own[text].confirmed, log.count(text));
+                assert!(confirmed <= logged, "{text:?}: {confirmed} confirmed, {logged} in a log");
+                if let Some(mark) = mark {
+                    log.find(*mark, &self.nickname, text);
+                }
             }
             Event::Error { message } => {
                 let whose = self.own.keys().find(|text| message.ends_with(text.as_str()));
                 if let Some(text) = whose.cloned() {
-                    self.settle(&text, Own::Reported);
+                    self.own.get_mut(&text).unwrap().reported += 1;
+                    self.check(&text);
                 }
             }
             Event::Closed { reason } => {
@@ -192,27 +216,32 @@ impl Record {
         }
     }
 
-    /// Every line it ever said came to something.
+    /// Every line it ever said came to something, and none is in a log that it did not say.
     pub(crate) fn all_settled(&self) {
-        let pending: Vec<_> = self.own.iter().filter(|(_, fate)| **fate == Own::Pending).collect();
+        let pending = |own: &Own| own.pending() != Some(0);
+        let pending: Vec<_> = self.own.iter().filter(|(_, own)| pending(own)).collect();
         assert!(pending.is_empty(), "{}: nobody knows what became of {pending:?}", self.tag);
     }
 
-    fn settle(&mut self, text: &str, fate: Own) {
-        let before = self.own.insert(text.to_owned(), fate);
-        assert_eq!(before, Some(Own::Pending), "{text:?} is {fate:?} now");
+    fn confirm(&mut self, text: &str) {
+        self.own.get_mut(text).unwrap().confirmed += 1;
+        self.check(text);
     }
 
-    fn show_once(&mut self, id: WallTime, text: &str) {
-        assert!(self.shown_ids.insert(id), "{} saw {text:?} ({id}) twice", self.tag);
-        assert!(self.shown.insert(text.to_owned()), "{} saw {text:?} twice", self.tag);
-        self.order.push(id);
+    fn check(&self, text: &str) {
+        let own = self.own[text];
+        assert!(own.pending().is_some(), "{} settles {text:?} too often: {own:?}", self.tag);
+    }
+
+    fn show_once(&mut self, mark: Mark, text: &str) {
+        assert!(self.shown.insert(mark), "{} saw {text:?} ({mark:?}) twice", self.tag);
+        self.order.push(mark);
     }
 
     /// A line of the room is shown. Who receives in order misses none between two of them.
     fn show(&mut self, position: usize, log: &Log) {
-        let Line { id, text, .. } = &log.lines[position];
-        self.show_once(*id, text);
+        let Line { mark, text, .. } = &log.lines[position];
+        self.show_once(*mark, text);
         if self.delivery != Delivery::ReliableOrdered {
             return;
         }
@@ -224,7 +253,7 @@ impl Record {
 
     fn has_seen(&self, lines: &[Line]) {
         for line in lines {
-            let known = self.own.contains_key(&line.text) || self.shown_ids.contains(&line.id);
+            let known = self.own.contains_key(&line.text) || self.shown.contains(&line.mark);
             assert!(known, "{} missed {:?}", self.tag, line.text);
         }
     }
@@ -233,6 +262,9 @@ impl Record {
     pub(crate) fn at_rest(&self, log: &Log, peers: usize) {
         assert_eq!(self.peers.map(usize::from), Some(peers), "{} counts wrongly", self.tag);
         self.all_settled();
+        for (text, own) in &self.own {
+            assert!(log.count(text) <= own.said, "{text:?} is in the log more often than said");
+        }
         let from = match self.delivery {
             Delivery::Unreliable => return,
             Delivery::ReliableUnordered if self.welcomes > 1 => return,

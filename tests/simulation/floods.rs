@@ -46,8 +46,8 @@ pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
     let whole = reader.account(writer) == (PAGE, 0);
     assert!(whole || writer.welcomes + reader.welcomes > 2, "{:?}", reader.account(writer));
     assert!(!in_order || reader.order.is_sorted(), "not in order");
-    let last = world.log.lines.last().unwrap().id;
-    let first = world.log.lines.first().unwrap().id;
+    let last = world.log.lines.last().unwrap().at;
+    let first = world.log.lines.first().unwrap().at;
     let least = 1_000_000 * (PAGE - 1 - 20) / 10 - 1_000_000;
     // What a bad network bunches may pass faster, as much as the server forgives.
     assert!(bad || last.0 - first.0 >= least, "faster than allowed");

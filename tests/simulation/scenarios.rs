@@ -139,8 +139,13 @@ pub(crate) fn say(world: &mut World, dice: &mut Dice, index: usize) {
         return;
     }
     let filling = "ё".repeat(if dice.chance(100) { dice.below(450) } else { dice.below(20) });
+    // People say the same again.
+    let again = dice.chance(400);
     world.with_client(index, |session, record, now| {
-        let text = record.compose("line", &filling);
+        let text = match again {
+            true => record.compose_again(&format!("{} ok", record.tag.clone())),
+            false => record.compose("line", &filling),
+        };
         if session.say(&text, now).is_err() {
             record.retract(&text);
         }

@@ -11,11 +11,11 @@ use chatagram::bucket::Limit;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
 use chatagram::path::Path;
-use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::MAX_DATAGRAM;
+use chatagram::protocol::{Delivery, Mark};
 use chatagram::registry::Capacity;
 use chatagram::room::Past;
-use chatagram::time::{Now, Timestamp, WallTime};
+use chatagram::time::{Now, Timestamp};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl World {
 
     /// Starts the server with whatever its history has.
     pub(crate) fn start_server(&mut self) {
-        let past = Past { lines: self.server.history.clone(), truncated: false };
+        let past = Past::from(self.server.history.clone());
         let now = self.server.clock.now(self.now);
         self.server.hub = Some(Hub::new(self.server.config.clone(), past, self.dice.seed(), now));
         self.note_hub_wake();
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Starts a client process; `cached` are the lines it need not show.
-    pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[WallTime]) {
+    pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[Mark]) {
         let address = self.new_address();
         let tcp = self.tcp > 0 && self.dice.chance(self.tcp);
         let config = session::Config {

@@ -8,8 +8,8 @@ use chatagram::bucket::Limit;
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::hub::{self, Destination, Hub};
 use chatagram::path::Path;
-use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, REPLAY_WINDOW};
+use chatagram::protocol::{Delivery, Mark};
 use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -78,7 +78,13 @@ impl World {
             limit: Some(Limit::USUAL),
             discovery: None,
         };
-        let old = |id| Line { id: WallTime(id), from: "old".to_owned(), text: text(id) };
+        let old = |position| Line {
+            mark: Mark { epoch: 1, position },
+            at: WallTime(position),
+            from: "old".to_owned(),
+            text: text(position),
+            identity: None,
+        };
         let mut world = Self {
             now: Timestamp::from_micros(1_000_000),
             loss: 0,
@@ -104,8 +110,8 @@ impl World {
     pub(crate) fn start_server(&mut self) {
         let (now, seed) = (self.wall(), self.dice.seed());
         self.hub = Some(on_account_of(Part::Server, || {
-            let past = Past { lines: self.history.iter().cloned().collect(), truncated: true };
-            Hub::new(self.config.clone(), past, seed, now)
+            let lines: Vec<_> = self.history.iter().cloned().collect();
+            Hub::new(self.config.clone(), Past::from(lines), seed, now)
         }));
         self.serve(|_, _| {});
     }
@@ -136,7 +142,7 @@ impl World {
                 delivery: Delivery::ReliableOrdered,
                 give_up: GIVE_UP,
                 // It remembers as much as it ever will.
-                shown: (1..=SEEN).map(WallTime).collect(),
+                shown: (1..=SEEN).map(|position| Mark { epoch: 1, position }).collect(),
             };
             Session::new(config, vec![SERVER.into()], seed, now)
         });

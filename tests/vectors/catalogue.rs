@@ -15,8 +15,11 @@ const NONCE: u64 = 0x1122_3344_5566_7788;
 const NOON: u64 = 1_769_860_800_000_000;
 const COOKIE: [u8; 20] = *b"\x00\x00\x30\x39 sixteen of HMAC";
 const TOKEN: Token = *b"a resuming token";
-/// One letter of four bytes: Deseret capital long I.
+/// A log.
+const EPOCH: u64 = 0xfeed_0000_1234_5678;
+/// One letter of four bytes, and one of three: Deseret capital long I, Georgian letter Hae.
 const WIDE: &str = "\u{10400}";
+const THREE: &str = "\u{10f0}";
 
 /// Every vector there is.
 pub(crate) fn groups() -> Vec<Group> {
@@ -107,18 +110,19 @@ fn from_server() -> Header {
 }
 
 fn handshake() -> Vec<Vector> {
-    let join = |cookie, resume, seen, next| Frame::Join {
+    let join = |cookie, resume, epoch, seen, next| Frame::Join {
         nonce: NONCE,
         cookie,
         nickname: "alice",
         delivery: Delivery::ReliableOrdered,
         resume,
+        epoch,
         seen,
         next,
     };
-    let first = join(&[], &[], 0, 0);
-    let second = join(&COOKIE, &[], 0, 0);
-    let again = join(&COOKIE, &TOKEN, NOON, 300);
+    let first = join(&[], &[], 0, 0, 0);
+    let second = join(&COOKIE, &[], 0, 0, 0);
+    let again = join(&COOKIE, &TOKEN, EPOCH, 1_000_007, 300);
     let challenge = Frame::Challenge { nonce: NONCE, cookie: COOKIE };
     let refused = Frame::Refused {
         nonce: NONCE,
@@ -184,12 +188,13 @@ fn frames() -> Vec<Vector> {
     let say = encode_message(&ClientMessage::Say { number: 1, sent: NOON, text: "hello" });
     let whisper =
         encode_message(&ClientMessage::Whisper { number: 0, sent: NOON, to: "bob", text: "psst" });
-    let accepted = encode_message(&ServerMessage::Accepted { number: 1, id: NOON + 1 });
-    let line = |id, number, text| {
-        let (peer, from) = (1, "bob");
-        encode_message(&ServerMessage::Line { id, upstream: 1_500, peer, number, from, text })
+    let accepted = encode_message(&ServerMessage::Accepted { number: 1, position: 1_000_008 });
+    let line = |position, number, text| {
+        let (at, upstream, peer, from) = (NOON + position, 1_500, 1, "bob");
+        let message = ServerMessage::Line { position, at, upstream, peer, number, from, text };
+        encode_message(&message)
     };
-    let (one, two) = (line(NOON + 2, 8, "one"), line(NOON + 3, 9, "two"));
+    let (one, two) = (line(9, 8, "one"), line(10, 9, "two"));
     let unacknowledged = Header {
         flags: Flags::default(),
         acknowledgment: 0,
@@ -300,7 +305,7 @@ fn client_message(message: &ClientMessage<'_>) -> Vec<u8> {
 }
 
 fn client_messages() -> Vec<Vector> {
-    let wide_name = WIDE.repeat(32);
+    let wide_name = WIDE.repeat(29) + THREE;
     let longest = "x".repeat(1_000);
     let largest =
         ClientMessage::Whisper { number: u16::MAX, sent: NOON, to: &wide_name, text: &longest };
@@ -370,7 +375,7 @@ fn server_message(message: &ServerMessage<'_>) -> Vec<u8> {
 }
 
 fn server_messages() -> Vec<Vector> {
-    let wide_name = WIDE.repeat(32);
+    let wide_name = WIDE.repeat(29) + THREE;
     let longest = "x".repeat(1_000);
     let about = ServerMessage::About {
         number: 1,
@@ -387,7 +392,8 @@ fn server_messages() -> Vec<Vector> {
         missing: 1,
     };
     let largest = ServerMessage::Line {
-        id: u64::MAX,
+        position: u64::MAX,
+        at: u64::MAX,
         upstream: i32::MIN,
         peer: u16::MAX,
         number: u16::MAX,
@@ -407,7 +413,11 @@ fn server_messages() -> Vec<Vector> {
         peers: 2,
         replay: 1,
         complete: false,
-        latest: 1_795_000_000_000_000,
+        epoch: EPOCH,
+        latest: 7,
+        newest: 0,
+        taken: &[],
+        sure: false,
     };
     let limited = ServerMessage::Welcome {
         nonce: NONCE,
@@ -422,10 +432,15 @@ fn server_messages() -> Vec<Vector> {
         peers: 2,
         replay: 1,
         complete: false,
-        latest: 1_795_000_000_000_000,
+        epoch: EPOCH,
+        latest: 1_000_008,
+        newest: 299,
+        taken: &[0b1111_1011, 1],
+        sure: true,
     };
     let line = |upstream, text| ServerMessage::Line {
-        id: NOON + 2,
+        position: 1_000_009,
+        at: NOON + 2,
         upstream,
         peer: 1,
         number: 8,
@@ -445,7 +460,26 @@ fn server_messages() -> Vec<Vector> {
         vector(
             "history",
             "A line from before.",
-            server_message(&ServerMessage::History { id: NOON, from: bob, text }),
+            server_message(&ServerMessage::History {
+                position: 7,
+                at: NOON,
+                own: false,
+                number: 0,
+                from: bob,
+                text,
+            }),
+        ),
+        vector(
+            "history-own",
+            "A line from before, of the client itself.",
+            server_message(&ServerMessage::History {
+                position: 250,
+                at: NOON,
+                own: true,
+                number: 299,
+                from: "alice",
+                text,
+            }),
         ),
         vector(
             "joined",
@@ -472,7 +506,7 @@ fn server_messages() -> Vec<Vector> {
         ),
         vector(
             "line-largest",
-            "32 letters of four bytes and 1,000 bytes of text fit, with every number at its longest.",
+            "119 bytes of name and 1,000 of text fit, with every number at its longest.",
             datagram(
                 &Header { sequence: u32::MAX, ack_bitmap: u64::MAX, ..from_server() },
                 &[Frame::Ordered { id: u16::MAX, payload: &encode_message(&largest) }],
@@ -481,13 +515,13 @@ fn server_messages() -> Vec<Vector> {
         vector(
             "accepted",
             "Line 1 is in the log.",
-            server_message(&ServerMessage::Accepted { number: 1, id: NOON + 1 }),
+            server_message(&ServerMessage::Accepted { number: 1, position: 1_000_008 }),
         ),
         vector(
             "whisper-from-bob",
             "Bob whispers.",
             server_message(&ServerMessage::Whisper {
-                id: NOON + 4,
+                at: NOON + 4,
                 upstream: i32::MAX,
                 peer: 1,
                 from: bob,
@@ -499,7 +533,7 @@ fn server_messages() -> Vec<Vector> {
             "The echo of a whisper to bob.",
             server_message(&ServerMessage::Whispered {
                 number: 0,
-                id: NOON + 5,
+                at: NOON + 5,
                 to: bob,
                 text: "psst",
             }),
@@ -715,12 +749,12 @@ fn invalid() -> Vec<Vector> {
         vector(
             "join-delivery",
             "A Join that wants the delivery 3, which does not exist.",
-            raw(&outside(), b"\x05\x00\x00\x05alice\x03\x00\x00\x00"),
+            raw(&outside(), b"\x05\x00\x00\x05alice\x03\x00\x00\x00\x00"),
         ),
         vector(
             "join-utf8",
             "A Join whose nickname is not UTF-8.",
-            raw(&outside(), b"\x05\x00\x00\x02\xc3\x28\x02\x00\x00\x00"),
+            raw(&outside(), b"\x05\x00\x00\x02\xc3\x28\x02\x00\x00\x00\x00"),
         ),
     ]
 }

@@ -10,6 +10,8 @@ const SESSION: u64 = 0x0123_4567_89ab_cdef;
 const NONCE: u64 = 0x1122_3344_5566_7788;
 /// 2026-01-31T12:00:00Z in microseconds.
 const NOON: u64 = 1_769_860_800_000_000;
+/// A log.
+const EPOCH: u64 = 0xfeed_0000_1234_5678;
 const CLIENT: Preface = Preface { flags: Flags(0), session: 0 };
 const SERVER: Preface = Preface { flags: Flags::FROM_SERVER, session: SESSION };
 const NO_SESSION: Preface = Preface { flags: Flags::FROM_SERVER, session: 0 };
@@ -40,6 +42,7 @@ fn join() -> Frame<'static> {
         nickname: "alice",
         delivery: Delivery::ReliableOrdered,
         resume: &[],
+        epoch: 0,
         seen: 0,
         next: 0,
     }
@@ -59,12 +62,17 @@ fn welcome() -> Vec<u8> {
         peers: 2,
         replay: 0,
         complete: true,
-        latest: NOON,
+        epoch: EPOCH,
+        latest: 7,
+        newest: 0,
+        taken: &[],
+        sure: true,
     })
 }
 
-fn line(id: u64, upstream: i32, peer: u16, number: u16, from: &str, text: &str) -> Vec<u8> {
-    encode_message(&ServerMessage::Line { id, upstream, peer, number, from, text })
+fn line(position: u64, upstream: i32, peer: u16, number: u16, from: &str, text: &str) -> Vec<u8> {
+    let at = if position == u64::MAX { position } else { NOON + position };
+    encode_message(&ServerMessage::Line { position, at, upstream, peer, number, from, text })
 }
 
 fn valid() -> Vec<Vector> {
@@ -79,10 +87,9 @@ fn valid() -> Vec<Vector> {
     let leave = encode_message(&ClientMessage::Leave { next: 1 });
     let present =
         encode_message(&ServerMessage::Present { peer: 1, nickname: "bob", next: u16::MAX });
-    let accepted = encode_message(&ServerMessage::Accepted { number: 0, id: NOON + 1 });
-    let (one, two) =
-        (line(NOON + 2, 1_500, 1, u16::MAX, "bob", "one"), line(NOON + 3, 9, 1, 0, "bob", "two"));
-    let wide_name = "\u{10400}".repeat(32);
+    let accepted = encode_message(&ServerMessage::Accepted { number: 0, position: 8 });
+    let (one, two) = (line(9, 1_500, 1, u16::MAX, "bob", "one"), line(10, 9, 1, 0, "bob", "two"));
+    let wide_name = "\u{10400}".repeat(29) + "\u{10f0}";
     let largest = line(u64::MAX, i32::MIN, u16::MAX, u16::MAX, &wide_name, &"x".repeat(1_000));
     vec![
         vector("stream-nothing", "A preface of which no byte came yet.", vec![]),

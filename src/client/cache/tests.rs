@@ -9,6 +9,7 @@ use super::*;
 
 fn line(number: u64) -> CachedLine {
     CachedLine {
+        epoch: number.is_multiple_of(3).then_some(number << 40),
         id: number.is_multiple_of(2).then_some(u64::MAX - number),
         at: WallTime(1_700_000_000_000_000 + number),
         from: "ann".to_owned(),
@@ -73,7 +74,7 @@ fn the_file_has_the_documented_form() {
     save(&path, "chat.example:4000", 1);
     let content: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let line = serde_json::json!({
-        "id": null, "at": "2023-11-14T22:13:20.000001Z", "from": "ann", "text": line(1).text,
+        "epoch": null, "id": null, "at": "2023-11-14T22:13:20.000001Z", "from": "ann", "text": line(1).text,
     });
     let expected = serde_json::json!({"servers": {"chat.example:4000": [line]}});
     assert_eq!(content, expected);

@@ -17,7 +17,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             let back = if *again { " back" } else { "" };
             notice(format!("* welcome{back} to {room}, {nickname}: {peers} here"))
         }
-        Event::Message { id, from, to, text, private, held, .. } => {
+        Event::Message { at, from, to, text, private, held, .. } => {
             let private = match (private, to) {
                 (_, Some(to)) => format!(" (to {to} alone)"),
                 (true, None) => " (to you alone)".to_owned(),
@@ -28,9 +28,9 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
                 ms => format!(" {}", style.dim(&format!("(+{ms} ms held)"))),
             };
             let from = if to.is_some() { style.own(from) } else { style.name(from) };
-            format!("{} {from}{private}: {text}{held}", time(*id, style))
+            format!("{} {from}{private}: {text}{held}", time(*at, style))
         }
-        Event::History { id, from, text } => earlier(*id, from, text, style),
+        Event::History { at, from, text, .. } => earlier(*at, from, text, style),
         Event::Joined { nickname, peers } => notice(format!("* {nickname} joined, {peers} here")),
         Event::Left { nickname, peers, reason } => {
             let how = match reason {
@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn a_line_that_waited_says_how_long() {
         let message = |held| Event::Message {
-            id: WallTime(0),
+            mark: None,
+            at: WallTime(0),
             from: "bob".to_owned(),
             to: None,
             text: "hi".to_owned(),
@@ -225,8 +226,13 @@ mod tests {
         let characters: Vec<char> = ('\0'..=char::MAX).collect();
         for some in characters.chunks(250) {
             let text: String = some.iter().collect();
-            let line =
-                CachedLine { id: None, at: WallTime(0), from: text.clone(), text: text.clone() };
+            let line = CachedLine {
+                epoch: None,
+                id: None,
+                at: WallTime(0),
+                from: text.clone(),
+                text: text.clone(),
+            };
             for format in [Format::Text, Format::Json] {
                 let error = Event::Error { message: text.clone() };
                 let status = Event::Status { text: text.clone() };

@@ -3,9 +3,9 @@
 use super::Config;
 use crate::protocol::limits::{COOKIE_LIFE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT};
 use crate::protocol::{
-    Cookie, Datagram, DatagramWriter, Frame, Header, ServerMessage, decode_message,
+    Cookie, Datagram, DatagramWriter, Frame, Header, Mark, ServerMessage, decode_message,
 };
-use crate::time::{Now, Timestamp, WallTime};
+use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
@@ -82,13 +82,17 @@ impl Attempt {
         why != std::mem::replace(&mut self.last_refusal, why.to_owned())
     }
 
-    /// If the datagram begins a session for this attempt: its heartbeat interval.
-    pub(super) fn welcomed_by(&self, datagram: &Datagram<'_>) -> Option<Duration> {
+    /// If the datagram begins a session for this attempt: its heartbeat interval, and where the log stands.
+    pub(super) fn welcomed_by(&self, datagram: &Datagram<'_>) -> Option<(Duration, Mark)> {
         datagram.frames().find_map(|frame| {
             let Frame::Ordered { id: 0, payload } = frame else { return None };
             match decode_message(payload) {
-                Ok(ServerMessage::Welcome { nonce, heartbeat_ms, .. }) if nonce == self.nonce => {
-                    Some(Duration::from_millis(u64::from(heartbeat_ms)).max(SHORTEST_HEARTBEAT))
+                Ok(ServerMessage::Welcome { nonce, heartbeat_ms, epoch, latest, .. })
+                    if nonce == self.nonce =>
+                {
+                    let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
+                    let latest = Mark { epoch, position: latest };
+                    Some((heartbeat.max(SHORTEST_HEARTBEAT), latest))
                 }
                 _ => None,
             }
@@ -151,7 +155,7 @@ impl Attempt {
         config: &'a Config,
         cookie: &'a [u8],
         resume: &'a [u8],
-        seen: WallTime,
+        seen: Mark,
         next: u16,
     ) -> Frame<'a> {
         Frame::Join {
@@ -160,7 +164,8 @@ impl Attempt {
             nickname: &config.nickname,
             delivery: config.delivery,
             resume,
-            seen: seen.0,
+            epoch: seen.epoch,
+            seen: seen.position,
             next,
         }
     }
@@ -173,7 +178,7 @@ impl Attempt {
         config: &Config,
         addresses: &[SocketAddr],
         resume: &[u8],
-        seen: WallTime,
+        seen: Mark,
         next: u16,
         now: Now,
     ) -> Option<SocketAddr> {
@@ -229,8 +234,8 @@ mod tests {
         let (mut joins, mut bytes) = (vec![], vec![]);
         for millis in 0..3_000_u64 {
             let mono = start + Duration::from_millis(millis);
-            let now = Now { mono, wall: WallTime(0) };
-            let seen = WallTime(0);
+            let now = Now { mono, wall: crate::time::WallTime(0) };
+            let seen = Mark::default();
             if attempt.poll_transmit(&mut bytes, &config, &[server], &[], seen, 0, now).is_some() {
                 joins.push(millis);
             }

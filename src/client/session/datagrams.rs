@@ -26,7 +26,7 @@ impl Session {
         } else if self.established.as_ref().is_some_and(|e| e.is_from(from, session)) {
             self.handle_session(&datagram, bytes.len(), now);
         } else if let Some(attempt) = &self.attempt
-            && let Some(heartbeat) = attempt.welcomed_by(&datagram)
+            && let Some((heartbeat, latest)) = attempt.welcomed_by(&datagram)
             && self.addresses.contains(&from)
         {
             let link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
@@ -34,6 +34,8 @@ impl Session {
             self.attempt = None;
             let link = Channel::Datagrams(link.into());
             self.established = Some(Established::new(link, from, now.mono));
+            // Lines may stand before the `Welcome` in its own datagram.
+            self.begin_log(latest);
             self.handle_session(&datagram, bytes.len(), now);
         }
         self.send_waiting(now.mono);

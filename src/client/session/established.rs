@@ -3,11 +3,12 @@
 
 use super::attempt::SHORTEST_HEARTBEAT;
 use super::event::{CloseReason, Event};
-use super::{Session, Transport, lines::Unconfirmed};
+use super::lines::Taken;
+use super::{Session, Transport};
 use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{MAX_NAME, QUIET, ROOM_SIZE, SILENT};
-use crate::protocol::{Delivery, LeaveReason, ServerMessage, clean, decode_message};
+use crate::protocol::{Delivery, LeaveReason, Mark, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,9 +30,9 @@ pub(super) struct Established {
     silent_after: Duration,
     /// How many more lines of the past will come; `None` before the `Welcome`.
     replay: Option<u16>,
-    latest: WallTime,
+    latest: u64,
     /// The last line that came in its turn.
-    reached: WallTime,
+    reached: u64,
     kept_back: Vec<Event>,
 }
 
@@ -45,8 +46,8 @@ impl Established {
             quiet_after: QUIET,
             silent_after: SILENT,
             replay: None,
-            latest: WallTime(0),
-            reached: WallTime(0),
+            latest: 0,
+            reached: 0,
             kept_back: Vec::new(),
         }
     }
@@ -107,7 +108,7 @@ impl Session {
                 self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
                 self.events.push_back(Event::Present { nickname });
             }
-            ServerMessage::History { id, from, text } => self.history(WallTime(id), from, text),
+            ServerMessage::History { .. } => self.history(&message),
             ServerMessage::Joined { peer, nickname, next, peers } => {
                 let nickname = cleaned(nickname, MAX_NAME);
                 self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
@@ -118,41 +119,44 @@ impl Session {
                 let nickname = cleaned(nickname, MAX_NAME);
                 self.events.push_back(Event::Left { nickname, peers, reason });
             }
-            ServerMessage::Line { id, upstream, peer, number, from, text } => {
-                let (id, from) = (WallTime(id), cleaned(from, MAX_NAME));
+            ServerMessage::Line { position, at, upstream, peer, number, from, text } => {
+                let (at, from) = (WallTime(at), cleaned(from, MAX_NAME));
                 let awaited = self.gaps.line(peer, &from, number, self.patience(), now.mono);
-                self.reach(id);
+                self.reach(position);
                 // Where lines are sent once, one that was called missing stays missing.
-                if self.seen.insert(id) && (awaited || !self.is_unreliable()) {
-                    let transit = transit(id, upstream, now);
+                if self.seen.insert(position) && (awaited || !self.is_unreliable()) {
+                    let transit = transit(at, upstream, now);
                     let text = clean(text).into_owned();
-                    let (to, private) = (None, false);
-                    self.show(Event::Message { id, from, to, text, private, held, transit });
+                    let (mark, to, private) = (Some(self.seen.mark(position)), None, false);
+                    self.show(Event::Message { mark, at, from, to, text, private, held, transit });
                 }
             }
-            ServerMessage::Accepted { number, id } => {
-                let id = WallTime(id);
-                self.seen.insert(id);
-                self.reach(id);
+            ServerMessage::Accepted { number, position } => {
+                self.seen.insert(position);
+                self.reach(position);
                 if let Some(line) = self.own.settle(number, false) {
-                    self.events.push_back(Event::Confirmed { id: Some(id), text: line.text });
+                    let mark = Some(self.seen.mark(position));
+                    self.events.push_back(line.confirmed(mark));
                 }
             }
-            ServerMessage::Whisper { id, upstream, from, text, .. } => {
-                let (id, from) = (WallTime(id), cleaned(from, MAX_NAME));
-                if self.seen.insert(id) {
-                    let transit = transit(id, upstream, now);
-                    let text = clean(text).into_owned();
-                    let (to, private) = (None, true);
-                    self.show(Event::Message { id, from, to, text, private, held, transit });
-                }
-            }
-            ServerMessage::Whispered { number, id, to, text } => {
-                self.own.settle(number, true);
-                let id = WallTime(id);
-                self.seen.insert(id);
+            ServerMessage::Whisper { at, upstream, from, text, .. } => {
+                let at = WallTime(at);
                 self.show(Event::Message {
-                    id,
+                    mark: None,
+                    at,
+                    from: cleaned(from, MAX_NAME),
+                    to: None,
+                    text: clean(text).into_owned(),
+                    private: true,
+                    held,
+                    transit: transit(at, upstream, now),
+                });
+            }
+            ServerMessage::Whispered { number, at, to, text } => {
+                self.own.settle(number, true);
+                self.show(Event::Message {
+                    mark: None,
+                    at: WallTime(at),
                     from: self.nickname.clone().unwrap_or_default(),
                     to: Some(cleaned(to, MAX_NAME)),
                     text: clean(text).into_owned(),
@@ -192,7 +196,11 @@ impl Session {
             peers,
             replay,
             complete,
+            epoch,
             latest,
+            newest,
+            taken: bits,
+            sure,
             ..
         } = *message
         else {
@@ -206,33 +214,51 @@ impl Session {
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
         established.silent_after = SILENT.max(expiry * 3 / 2);
         established.replay = Some(replay);
-        established.latest = WallTime(latest);
-        self.incomplete |= !complete;
-        self.gaps.start_over(complete);
-        self.pacing.limit(Limit::new(burst, rate), now.mono);
+        established.latest = latest;
+        let latest = Mark { epoch, position: latest };
+        let session = established.link.session();
         if let Some(stream) = established.link.as_stream() {
             stream.set_heartbeat(heartbeat.max(SHORTEST_HEARTBEAT));
+            self.begin_log(latest);
         }
-        let session = established.link.session();
+        self.gaps.start_over(complete);
+        self.pacing.limit(Limit::new(burst, rate), now.mono);
         let again = self.token.replace(token).is_some();
         let nickname = cleaned(nickname, MAX_NAME);
         self.nickname = Some(nickname.clone());
         let room = cleaned(room, ROOM_SIZE);
-        self.events.push_back(Event::Welcome { nickname, room, peers, session, again });
+        self.events.push_back(Event::Welcome { nickname, room, peers, session, latest, again });
         if again && !complete {
             let text = "some of what was said meanwhile may be missing here".to_owned();
             self.events.push_back(Event::Status { text });
         }
+        for line in self.own.after_welcome(Taken { newest, bits, sure }) {
+            self.report_undelivered(&line, "was not confirmed and may not have arrived");
+        }
         self.end_replay_if_complete();
     }
 
-    fn history(&mut self, id: WallTime, from: &str, text: &str) {
-        self.seen.advance(id); // the past is told in order
+    /// The positions of this session are in the log of this epoch, which ends here.
+    pub(super) fn begin_log(&mut self, latest: Mark) {
+        if self.seen.begin(latest) {
+            for mark in self.config.shown.iter().filter(|mark| mark.epoch == latest.epoch) {
+                self.seen.insert(mark.position);
+            }
+        }
+    }
+
+    fn history(&mut self, message: &ServerMessage<'_>) {
+        let ServerMessage::History { position, at, own, number, from, text } = *message else {
+            return;
+        };
+        self.seen.advance(position); // the past is told in order
+        let (mark, at) = (self.seen.mark(position), WallTime(at));
         let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());
-        let mine = self.nickname.as_ref() == Some(&from);
-        let known = mine && self.own.found_in_log(&text);
-        if self.seen.insert(id) && !known {
-            self.events.push_back(Event::History { id, from, text });
+        let new = self.seen.insert(position);
+        if own && let Some(line) = self.own.settle(number, false) {
+            self.events.push_back(line.confirmed(Some(mark)));
+        } else if new && (!own || self.own.take_back(number)) {
+            self.events.push_back(Event::History { mark, at, from, text });
         }
         if let Some(left) = self.established.as_mut().and_then(|e| e.replay.as_mut()) {
             *left = left.saturating_sub(1);
@@ -240,34 +266,28 @@ impl Session {
         self.end_replay_if_complete();
     }
 
-    /// Once the past is told: settles what was typed in an earlier session, and shows what was
-    /// said meanwhile.
+    /// Once the past is told: confirms what was typed in an earlier session and is in the log, and shows
+    /// what was said meanwhile.
     fn end_replay_if_complete(&mut self) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
-        let complete = !std::mem::take(&mut self.incomplete);
-        let (found, doubtful) = self.own.after_replay(complete);
         let kept_back = std::mem::take(&mut established.kept_back);
         self.seen.advance(established.latest.max(established.reached));
-        for Unconfirmed { text, .. } in found {
-            self.events.push_back(Event::Confirmed { id: None, text });
-        }
-        for line in doubtful {
-            self.report_undelivered(&line, "was not confirmed and may not have arrived");
-        }
+        let found = self.own.after_replay();
+        self.events.extend(found.into_iter().map(|line| line.confirmed(None)));
         self.events.extend(kept_back);
     }
 
     /// A line of the log came. Where lines come in order, all before it have come; but not before
     /// the replay is over.
-    fn reach(&mut self, id: WallTime) {
+    fn reach(&mut self, position: u64) {
         let ordered = self.config.transport == Transport::Tcp
             || self.config.delivery == Delivery::ReliableOrdered;
         let Some(established) = self.established.as_mut().filter(|_| ordered) else { return };
-        established.reached = id;
+        established.reached = established.reached.max(position);
         if established.is_briefed() {
-            self.seen.advance(id);
+            self.seen.advance(position);
         }
     }
 
@@ -313,9 +333,9 @@ impl Session {
 
 /// From the author's keyboard to here. The ends of the range stand for clocks that have nothing to
 /// do with each other, or for an author who did not say when.
-fn transit(id: WallTime, upstream: i32, now: Now) -> Option<i64> {
+fn transit(at: WallTime, upstream: i32, now: Now) -> Option<i64> {
     let known = upstream != i32::MAX && upstream != i32::MIN;
-    let transit = now.wall.micros_since(id).saturating_add(i64::from(upstream));
+    let transit = now.wall.micros_since(at).saturating_add(i64::from(upstream));
     Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
 }
 

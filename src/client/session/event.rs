@@ -2,7 +2,7 @@
 
 use super::{PeerReport, ServerReport, Transport};
 use crate::link::Stats;
-use crate::protocol::{Delivery, LeaveReason};
+use crate::protocol::{Delivery, LeaveReason, Mark};
 use crate::time::WallTime;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,13 +20,17 @@ pub enum Event {
         peers: u16,
         /// The session's id.
         session: u64,
+        /// The newest line of the log when this client came.
+        latest: Mark,
         /// A session broke off before: this is a return.
         again: bool,
     },
     /// A line, or a whisper.
     Message {
-        /// Names the line, and when the server had it.
-        id: WallTime,
+        /// Names the line; a whisper has no name.
+        mark: Option<Mark>,
+        /// The server's wall clock when it was said.
+        at: WallTime,
         /// Whose line it is.
         from: String,
         /// The recipient of this client's own whisper, of which this is the echo.
@@ -43,8 +47,10 @@ pub enum Event {
     },
     /// A line said before this client came, or while it was away.
     History {
-        /// Names the line, and when the server had it.
-        id: WallTime,
+        /// Names the line.
+        mark: Mark,
+        /// The server's wall clock when it was said.
+        at: WallTime,
         /// Whose line it is.
         from: String,
         /// What was said.
@@ -80,8 +86,10 @@ pub enum Event {
     },
     /// This client's own line is in the room.
     Confirmed {
-        /// Its id, where the server's word for it arrived.
-        id: Option<WallTime>,
+        /// Its name, where the server's word for it arrived.
+        mark: Option<Mark>,
+        /// This machine's wall clock when it was typed.
+        at: WallTime,
         /// What was said.
         text: String,
     },

@@ -31,9 +31,9 @@ pub use questions::{PeerReport, ServerReport};
 use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
 use crate::protocol::{
-    ClientMessage, Delivery, MAX_TEXT_BYTES, Refusal, Token, clean, encode_message, split,
+    ClientMessage, Delivery, MAX_TEXT_BYTES, Mark, Refusal, Token, clean, encode_message, split,
 };
-use crate::time::{Now, Timestamp, WallTime};
+use crate::time::{Now, Timestamp};
 use attempt::Attempt;
 use connection::Connection;
 use established::Established;
@@ -60,7 +60,7 @@ pub struct Config {
     /// How long to go on trying to come back.
     pub give_up: Duration,
     /// Lines already shown, from the cache.
-    pub shown: Vec<WallTime>,
+    pub shown: Vec<Mark>,
 }
 
 /// Of a server's reason for a refusal, bytes that are looked at: it is one sentence with a name in it.
@@ -87,9 +87,6 @@ pub struct Session {
     pacing: Pacing,
     /// The server does not know yet how lines are to be delivered.
     undeclared: bool,
-    /// Since the last replay that was told to its end, the server once had not all that was said: a
-    /// replay that was cut off, though the next one may lack nothing of what came later.
-    incomplete: bool,
     seen: Seen,
     gaps: Gaps,
     questions: Questions,
@@ -105,11 +102,6 @@ impl Session {
     /// A session that joins the server at one of `addresses`, by turns.
     pub fn new(config: Config, addresses: Vec<SocketAddr>, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let mut seen = Seen::default();
-        for id in &config.shown {
-            seen.insert(*id);
-        }
-        // What the cache showed is not repeated, but a newcomer's replay is asked for all the same.
         Self {
             attempt: Some(Attempt::first(&mut rng, now.mono)),
             config,
@@ -122,8 +114,7 @@ impl Session {
             own: OwnLines::default(),
             pacing: Pacing::default(),
             undeclared: false,
-            incomplete: false,
-            seen,
+            seen: Seen::default(),
             gaps: Gaps::default(),
             questions: Questions::default(),
             leaving: None,
@@ -416,10 +407,10 @@ impl Session {
         }
     }
 
-    /// The id up to which this client needs no replay. The cache is no session: who comes anew wants
+    /// The line up to which this client needs no replay. The cache is no session: who comes anew wants
     /// what newcomers get.
-    fn last_seen(&self) -> WallTime {
-        if self.token.is_some() { self.seen.largest() } else { WallTime(0) }
+    fn last_seen(&self) -> Mark {
+        if self.token.is_some() { self.seen.reached() } else { Mark::default() }
     }
 
     fn begin_attempt(&mut self, now: Now) {
@@ -476,7 +467,7 @@ impl Session {
                 // Whatever was shown as `Accepted` in the same datagram is settled already.
                 Fate::Arrived(number) => {
                     if let Some(line) = self.own.settle(number as u16, false) {
-                        self.events.push_back(Event::Confirmed { id: None, text: line.text });
+                        self.events.push_back(line.confirmed(None));
                     }
                 }
                 Fate::Lost(number) => {
@@ -491,6 +482,7 @@ impl Session {
     fn report_undelivered(&mut self, line: &Unconfirmed, what: &str) {
         let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
         let message = format!("this line{to} {what}: {}", line.text);
+        self.own.report(line);
         self.events.push_back(Event::Error { message });
     }
 
@@ -512,6 +504,10 @@ impl Session {
         self.report_gaps();
         let left: Vec<_> = self.own.drain().collect();
         for line in left {
+            if line.in_log {
+                self.events.push_back(line.confirmed(None));
+                continue;
+            }
             let what = if line.sent {
                 "was not confirmed and may not have arrived"
             } else {

@@ -9,17 +9,24 @@ fn a_record_is_one_line_with_its_keys_in_order() {
         at: WallTime(1_700_000_000_000_001),
         from: "a\"b".into(),
         text: "one\ntwo\u{2028}\u{7}".into(),
+        epoch: Some(0xabc),
+        pos: Some(1_000_001),
+        owner: Some(u64::MAX),
+        number: Some(0),
     };
     assert_eq!(
         String::from_utf8(record.encode().unwrap()).unwrap(),
         "{\"at\":\"2023-11-14T22:13:20.000001Z\",\"from\":\"a\\\"b\",\
-         \"text\":\"one\\ntwo\u{2028}\\u0007\",\"crc\":\"c54da789\"}\n"
+         \"text\":\"one\\ntwo\u{2028}\\u0007\",\
+         \"epoch\":\"0000000000000abc\",\"pos\":1000001,\"owner\":\"ffffffffffffffff\",\"number\":0,\
+         \"crc\":\"a7affae5\"}\n"
     );
 }
 
 #[test]
 fn what_editors_and_later_versions_add_is_accepted() {
-    let expected = Record { at: WallTime(1_000_000), from: "a".into(), text: "b".into() };
+    let (at, from, text) = (WallTime(1_000_000), "a".into(), "b".into());
+    let expected = Record { at, from, text, ..Record::default() };
     for line in [
         "{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}\r",
         "\u{feff}{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}",
@@ -140,7 +147,7 @@ proptest! {
     fn any_text_comes_back_as_it_was(
         from in any_text(), text in any_text(), at in 0_u64..253_402_207_200_000_000,
     ) {
-        let record = Record { at: WallTime(at), from, text };
+        let record = Record { at: WallTime(at), from, text, ..Record::default() };
         let line = record.encode().unwrap();
         let (end, body) = line.split_last().unwrap();
         prop_assert_eq!(*end, b'\n');

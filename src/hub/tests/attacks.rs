@@ -22,7 +22,16 @@ fn join(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = DatagramWriter::new(&mut bytes);
     let delivery = Delivery::ReliableOrdered;
-    writer.push(&Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 });
+    writer.push(&Frame::Join {
+        nonce,
+        cookie,
+        nickname,
+        delivery,
+        resume,
+        epoch: 0,
+        seen: 0,
+        next: 0,
+    });
     writer.pad_to(JOIN_SIZE);
     writer.finish(&Header::default());
     bytes
@@ -180,7 +189,7 @@ fn hello(nonce: u64, nickname: &str) -> Vec<u8> {
     let delivery = Delivery::ReliableOrdered;
     let (cookie, resume) = (&[][..], &[][..]);
     write_record(
-        &Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 },
+        &Frame::Join { nonce, cookie, nickname, delivery, resume, epoch: 0, seen: 0, next: 0 },
         &mut bytes,
     );
     bytes

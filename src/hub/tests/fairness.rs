@@ -10,7 +10,16 @@ fn join(nonce: u64, cookie: &[u8], nickname: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = DatagramWriter::new(&mut bytes);
     let (delivery, resume) = (Delivery::ReliableOrdered, &[][..]);
-    writer.push(&Frame::Join { nonce, cookie, nickname, delivery, resume, seen: 0, next: 0 });
+    writer.push(&Frame::Join {
+        nonce,
+        cookie,
+        nickname,
+        delivery,
+        resume,
+        epoch: 0,
+        seen: 0,
+        next: 0,
+    });
     writer.pad_to(JOIN_SIZE);
     writer.finish(&Header::default());
     bytes
@@ -132,6 +141,7 @@ fn an_allowance_goes_with_the_token_to_another_address() {
         nickname: "alice",
         delivery: Delivery::ReliableOrdered,
         resume: &token,
+        epoch: 0,
         seen: 0,
         next: 0,
     };
@@ -250,8 +260,16 @@ fn signs_of_life_are_charged() {
     let id = StreamId(1);
     let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     let (delivery, cookie) = (Delivery::ReliableOrdered, &[][..]);
-    let frame =
-        Frame::Join { nonce: 5, cookie, nickname: "eve", delivery, resume: &[], seen: 0, next: 0 };
+    let frame = Frame::Join {
+        nonce: 5,
+        cookie,
+        nickname: "eve",
+        delivery,
+        resume: &[],
+        epoch: 0,
+        seen: 0,
+        next: 0,
+    };
     write_record(&frame, &mut bytes);
     room2.hub.handle_stream_opened(id, path(9), room2.now);
     room2.hub.handle_stream_bytes(id, &bytes, room2.now);

@@ -15,6 +15,14 @@ fn say(number: u16) -> Vec<u8> {
 }
 
 impl Room {
+    /// So many lines of one peer at the same moment, each with a number of its own.
+    fn talk(&mut self, peer: u16, count: usize) {
+        for _ in 0..count {
+            let number = 60_000 + self.hub.counters().lines as u16;
+            self.hub.handle_message(PeerId(peer), &say(number), self.now);
+        }
+    }
+
     /// So many messages of one peer at the same moment.
     fn flood(&mut self, peer: u16, count: usize, message: &[u8]) {
         for _ in 0..count {
@@ -47,10 +55,10 @@ impl Room {
 fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
     let mut room = room();
     let alice = room.join("alice", 1);
-    room.flood(0, 20, &say(0));
+    room.talk(0, 20);
     room.run_for(SECOND / 1000);
     assert_eq!(room.peers[alice].1.backlog(room.now.mono), Duration::ZERO);
-    room.flood(0, FLOOD_TOLERANCE, &say(0));
+    room.talk(0, FLOOD_TOLERANCE);
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![]));
     // For the first line too many, and again for each second that the rest took longer: 12.8 in all.
@@ -69,7 +77,7 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
 fn who_does_not_wait_is_dropped_and_everybody_told_why() {
     let mut room = room();
     let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
-    room.flood(0, MOST + 50, &say(0));
+    room.talk(0, MOST + 50);
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![LeaveReason::Flood]));
     assert_eq!(room.names(), ["bob"]);
@@ -88,7 +96,7 @@ fn who_does_not_wait_is_dropped_and_everybody_told_why() {
 fn who_was_dropped_for_flooding_is_kept_out_for_a_minute_and_others_of_its_address_stay() {
     let mut room = room();
     let (_, bob) = (room.join("alice", 1), room.join("bob", 2));
-    room.flood(0, MOST + 1, &say(0));
+    room.talk(0, MOST + 1);
     room.peers.remove(0);
     room.told.remove(0);
     room.run_for(FLOOD_HOLD - SECOND);
@@ -104,7 +112,7 @@ fn who_was_dropped_for_flooding_is_kept_out_for_a_minute_and_others_of_its_addre
 fn leaving_does_not_empty_a_bucket() {
     let mut room = room();
     let alice = room.join("alice", 1);
-    room.flood(0, 100, &say(0));
+    room.talk(0, 100);
     let now = room.now;
     room.peers[alice].1.leave(now);
     room.run_for(SECOND / 10);
@@ -119,7 +127,7 @@ fn leaving_does_not_empty_a_bucket() {
 fn neither_does_a_new_session_under_the_same_name() {
     let mut room = room();
     let alice = room.join("alice", 1);
-    room.flood(0, MOST, &say(0));
+    room.talk(0, MOST);
     let mut reset = Vec::new();
     let mut writer = DatagramWriter::new(&mut reset);
     writer.push(&Frame::Reset);
@@ -129,7 +137,7 @@ fn neither_does_a_new_session_under_the_same_name() {
     room.peers[alice].1.handle_datagram(server(), &reset, now);
     room.run_for(SECOND / 20);
     assert_eq!(room.welcomes(alice), 2);
-    room.flood(0, 2, &say(0));
+    room.talk(0, 2);
     assert_eq!(room.hub.nicknames().count(), 0);
 }
 
@@ -180,7 +188,7 @@ fn who_is_pinged_a_lot_answers_a_lot_and_stays() {
 fn a_room_without_a_limit_drops_nobody_for_talking() {
     let mut room = Room::new(8);
     room.join("alice", 1);
-    room.flood(0, 10 * MOST, &say(0));
+    room.talk(0, 10 * MOST);
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (10 * MOST, vec![]));
 }

@@ -37,6 +37,11 @@ const DOT_ABOVE: char = '\u{307}';
 pub struct NameKey(Box<str>);
 
 impl NameKey {
+    /// For hashing: it means nothing to people.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn new(name: &str) -> Self {
         // Anybody can ask for a key, of a name that is as bad as it can be: so few lists serve all passes.
         let [mut key, mut next, mut scratch] =

@@ -7,6 +7,7 @@ use super::meter::allocated;
 use super::{Allowance, assert_clean, is_message, messages, sealed};
 use chatagram::client::Format;
 use chatagram::client::session::{Config, Event, Session, Transport};
+use chatagram::protocol::Mark;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
     Datagram, DatagramWriter, Flags, Frame, Header, Piece, Preface, Refusal, StreamReader,
@@ -73,7 +74,7 @@ impl Stage {
             transport,
             delivery: delivery(input),
             give_up: Duration::from_secs(60),
-            shown: vec![WallTime(1), WallTime(2)],
+            shown: [1, 2].map(|position| Mark { epoch: 1, position }).to_vec(),
         };
         Self {
             session: Session::new(config, vec![server()], [7; 32], now),

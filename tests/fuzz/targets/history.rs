@@ -59,7 +59,12 @@ pub(crate) fn history(data: &[u8]) {
         let named = damage.iter().find(|(offset, _)| *offset == line.offset);
         assert_eq!(named, Some(&(line.offset, line.reason)), "the readers disagree");
     }
-    let record = Record { at: WallTime(1), from: "bob".to_owned(), text: "hello".to_owned() };
+    let record = Record {
+        at: WallTime(1),
+        from: "bob".to_owned(),
+        text: "hello".to_owned(),
+        ..Record::default()
+    };
     history.append(&record).unwrap();
     assert!(disk.0.borrow().ends_with(b"\n"));
     assert!(verify(&disk).len() <= damage.len() + 1, "a record is not damage");

@@ -8,13 +8,14 @@ use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
 use chatagram::bucket::Limit;
 use chatagram::hub::{Config, Destination, Event, Hub, StreamId};
 use chatagram::path::Path;
+use chatagram::protocol::Mark;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{
     Datagram, DatagramWriter, Flags, Frame, Header, Piece, Preface, ServerMessage, StreamReader,
     decode_message, write_record,
 };
-use chatagram::registry::Capacity;
-use chatagram::room::{Line, Past};
+use chatagram::registry::{Capacity, Owner};
+use chatagram::room::{Kept, LineIdentity, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -99,6 +100,20 @@ struct Stage {
     allowance: Allowance,
 }
 
+/// A line as a history may have it, whoever wrote that.
+fn kept(index: u64, input: &mut Input<'_>) -> Kept {
+    let choice = input.byte();
+    let position = if choice & 1 == 0 { index } else { input.number() };
+    let identity = LineIdentity { owner: Owner(input.number()), number: index as u16 };
+    Kept {
+        mark: (choice & 2 == 0).then_some(Mark { epoch: u64::from(choice & 4), position }),
+        at: WallTime(input.number()),
+        from: "old".into(),
+        text: format!("line {index}"),
+        identity: (choice & 8 == 0).then_some(identity),
+    }
+}
+
 impl Stage {
     fn new(input: &mut Input<'_>) -> Self {
         // The 32-bit timestamps wrap soon.
@@ -106,10 +121,10 @@ impl Stage {
             mono: Timestamp::from_micros((1 << 32) - 5_000_000),
             wall: WallTime(1_800_000_000_000_000),
         };
-        let line = |id| Line { id: WallTime(id), from: "old".into(), text: format!("line {id}") };
         let choice = input.byte();
-        let lines = (1..=u64::from(choice % 20)).map(line).collect();
-        let past = Past { lines, truncated: false };
+        let lines: Vec<_> = (1..=u64::from(choice % 20)).map(|index| kept(index, input)).collect();
+        let intact = lines.len().saturating_sub(usize::from(input.below(4)));
+        let past = Past { lines, intact };
         let config = Config {
             room: "lab".to_owned(),
             heartbeat: Duration::from_secs(2),
@@ -260,6 +275,7 @@ impl Stage {
             nickname: if name.is_empty() { &default } else { &name },
             delivery: delivery(input),
             resume: if input.below(2) == 0 { &peer.token } else { &[] },
+            epoch: input.number(),
             seen: input.number(),
             next: input.number() as u16,
         };
@@ -282,6 +298,7 @@ impl Stage {
             nickname: if name.is_empty() { &default } else { &name },
             delivery: delivery(input),
             resume: &[],
+            epoch: input.number(),
             seen: input.number(),
             next: 0,
         };
@@ -452,7 +469,7 @@ fn path(port: u16) -> Path {
 fn check_event(event: &Event) {
     match event {
         Event::Line(line) => {
-            let Line { from, text, .. } = &**line;
+            let (from, text) = (&line.from, &line.text);
             assert_clean(from);
             assert_clean(text);
             assert!(text.len() <= MAX_TEXT && !text.trim().is_empty());

@@ -37,6 +37,7 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
     let kind = input.below(18);
     let (id, number) = (input.number(), input.number() as u16);
     let peer = u16::from(input.byte());
+    let (at, own) = (id, number % 2 == 1);
     let (name, text) = (input.text(), input.text());
     let (from, nickname, to, upstream) = (&*name, &*name, &*name, number.into());
     let reason =
@@ -56,16 +57,20 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
             peers: input.number() as u16,
             replay: input.number() as u16,
             complete: input.below(2) == 0,
+            epoch: input.number(),
             latest: id,
+            newest: number,
+            taken: name.as_bytes(),
+            sure: input.below(2) == 0,
         },
         1 => ServerMessage::Present { peer, nickname, next },
-        2 => ServerMessage::History { id, from, text },
+        2 => ServerMessage::History { position: id, at, own, number, from, text },
         3 => ServerMessage::Joined { peer, nickname, next, peers },
         4 => ServerMessage::Left { peer, nickname, next, peers, reason },
-        5 => ServerMessage::Line { id, upstream, peer, number, from, text },
-        6 => ServerMessage::Accepted { number, id },
-        7 => ServerMessage::Whisper { id, upstream, peer, from, text },
-        8 => ServerMessage::Whispered { number, id, to, text },
+        5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
+        6 => ServerMessage::Accepted { number, position: id },
+        7 => ServerMessage::Whisper { at, upstream, peer, from, text },
+        8 => ServerMessage::Whispered { number, at, to, text },
         9 => ServerMessage::NotHere { number, to },
         10 => ServerMessage::Notice { text },
         11 => ServerMessage::Closing { reason, detail: text },

@@ -1,0 +1,270 @@
+//! The room's one order. A line is proposed to the log and acts when it comes back committed. This
+//! log is memory, restored from a history, and commits at once.
+//!
+//! A line is named by its *position* within the log's *epoch*, never by a clock: clocks step. It also
+//! keeps the *line identity* that its author gave it, so the log itself refuses a repeat.
+//!
+//! Positions of one run of a server have no holes. Each run begins behind a multiple of [`RUN`], so
+//! lines that were told and then lost with the end of a file (a power cut, a full disk) do not share
+//! their positions with later ones.
+
+use super::numbers::{Numbers, Taken};
+use crate::protocol::Mark;
+use crate::protocol::limits::{LOG_LINES, MAX_REPLAY_BYTES};
+use crate::registry::Owner;
+use crate::time::WallTime;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Positions that one run of a server has for itself, unless it says more.
+const RUN: u64 = 1_000_000;
+/// Larger positions in a history are not believed: they leave no room for later ones, and exceed
+/// what many JSON readers take for a number.
+const LARGEST: u64 = 1 << 52;
+
+/// Which line of its author a line is: the owner of the name, and the author's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineIdentity {
+    /// Whose line it is.
+    pub owner: Owner,
+    /// The number that its author gave it.
+    pub number: u16,
+}
+
+/// A line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its name for good.
+    pub mark: Mark,
+    /// The wall clock when it was said. It is only ever shown.
+    pub at: WallTime,
+    /// Whose line it is.
+    pub from: String,
+    /// What was said.
+    pub text: String,
+    /// Which line of its author it is, if that is known.
+    pub identity: Option<LineIdentity>,
+}
+
+/// A line of an earlier run, as a history has it: anybody may have written that file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name, if the history has one.
+    pub mark: Option<Mark>,
+    /// As in [`Line`].
+    pub at: WallTime,
+    /// As in [`Line`].
+    pub from: String,
+    /// As in [`Line`].
+    pub text: String,
+    /// As in [`Line`].
+    pub identity: Option<LineIdentity>,
+}
+
+impl From<Line> for Kept {
+    fn from(line: Line) -> Self {
+        let Line { mark, at, from, text, identity } = line;
+        Self { mark: Some(mark), at, from, text, identity }
+    }
+}
+
+/// The end of a history.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Oldest first.
+    pub lines: Vec<Kept>,
+    /// How many of the newest have no damage between or behind them.
+    pub intact: usize,
+}
+
+impl From<Vec<Line>> for Past {
+    fn from(lines: Vec<Line>) -> Self {
+        let intact = lines.len();
+        Self { lines: lines.into_iter().map(Kept::from).collect(), intact }
+    }
+}
+
+/// What somebody wants in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposal<'a> {
+    /// Which line of its author.
+    pub identity: LineIdentity,
+    /// When it was said.
+    pub at: WallTime,
+    /// Whose it is.
+    pub from: &'a str,
+    /// What was said.
+    pub text: &'a str,
+}
+
+/// What became of a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the log now, behind all others.
+    Committed(Rc<Line>),
+    /// The log has it already, at this position.
+    Repeated(u64),
+}
+
+/// What somebody who comes is told of the log.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Oldest first.
+    pub lines: Vec<Rc<Line>>,
+    /// Whether these are all lines after what it has seen.
+    pub complete: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Log {
+    epoch: u64,
+    lines: VecDeque<Rc<Line>>,
+    /// All lines after this position are in `lines`.
+    floor: u64,
+    /// The position of the next line.
+    next: u64,
+    numbers: Numbers,
+}
+
+impl Log {
+    /// A log with a past. It goes on in the epoch of the newest line, or if that has none in `epoch`.
+    pub fn new(past: Past, epoch: u64) -> Self {
+        let placed = Placed::all(&past.lines, epoch);
+        let next = placed.positions.last().map_or(0, |newest| newest.div_ceil(RUN) * RUN) + 1;
+        let mut log = Self {
+            epoch: placed.epoch,
+            // All the room it will need: a log that grows is copied, at the cost of whoever's line that is.
+            lines: VecDeque::with_capacity(past.lines.len().max(LOG_LINES + 1)),
+            floor: floor(&placed.positions, past.intact).unwrap_or(next - 1),
+            next,
+            numbers: Numbers::default(),
+        };
+        for (kept, position) in past.lines.into_iter().zip(placed.positions) {
+            let Kept { at, from, text, identity, .. } = kept;
+            let mark = Mark { epoch: log.epoch, position };
+            if let Some(identity) = identity {
+                log.numbers.note(identity, position);
+            }
+            log.lines.push_back(Rc::new(Line { mark, at, from, text, identity }));
+        }
+        log.numbers.forget_before(log.floor);
+        log.trim();
+        log
+    }
+
+    /// Takes a line, unless it has it.
+    pub fn propose(&mut self, proposal: Proposal<'_>) -> Outcome {
+        let Proposal { identity, at, from, text } = proposal;
+        if let Some(position) = self.numbers.find(identity) {
+            return Outcome::Repeated(position);
+        }
+        let mark = Mark { epoch: self.epoch, position: self.next };
+        self.next += 1;
+        self.numbers.note(identity, mark.position);
+        let (from, text, identity) = (from.to_owned(), text.to_owned(), Some(identity));
+        let line = Rc::new(Line { mark, at, from, text, identity });
+        self.lines.push_back(line.clone());
+        self.trim();
+        Outcome::Committed(line)
+    }
+
+    /// The newest line, or where the log stands without one.
+    pub fn latest(&self) -> Mark {
+        let newest = self.lines.back().map_or(0, |line| line.mark.position);
+        Mark { epoch: self.epoch, position: newest.max(self.floor) }
+    }
+
+    /// The last `most` lines, for who was never here.
+    pub fn newest(&self, most: usize) -> Replay {
+        let skip = self.lines.len().saturating_sub(most);
+        Replay { lines: self.lines.iter().skip(skip).cloned().collect(), complete: false }
+    }
+
+    /// All lines after `seen`, as far as they are in memory and no longer than fits.
+    pub fn after(&self, seen: Mark) -> Replay {
+        let here = seen.epoch == self.epoch;
+        // Positions of another log say nothing about this one: then all of it may be new.
+        let after = if here { seen.position } else { 0 };
+        let start = self.lines.partition_point(|line| line.mark.position <= after);
+        let known = after == self.floor
+            || start.checked_sub(1).is_some_and(|last| self.lines[last].mark.position == after);
+        let mut room = MAX_REPLAY_BYTES;
+        let missed = self.lines.range(start..);
+        let fitting = missed.rev().take_while(|line| {
+            let fits = line.text.len() <= room;
+            room = room.saturating_sub(line.text.len());
+            fits
+        });
+        let mut lines: Vec<_> = fitting.cloned().collect();
+        lines.reverse();
+        let all = lines.len() == self.lines.len() - start;
+        Replay { lines, complete: here && known && after >= self.floor && all }
+    }
+
+    /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
+    pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
+        let sure = seen.epoch == self.epoch && self.numbers.floor() <= seen.position;
+        Taken { sure, ..self.numbers.of(owner) }
+    }
+
+    fn trim(&mut self) {
+        while self.lines.len() > LOG_LINES {
+            if let Some(line) = self.lines.pop_front() {
+                self.floor = self.floor.max(line.mark.position);
+            }
+        }
+    }
+}
+
+/// The positions of the lines of a history.
+struct Placed {
+    epoch: u64,
+    positions: Vec<u64>,
+}
+
+impl Placed {
+    /// The newest line says where the log is, if it has a position; older ones keep theirs as long as
+    /// they lead up to it. All others (written by hand, or of another log) count down from there, the
+    /// same whenever that file is read. Where there is no room for that, a new epoch begins, and leaves some.
+    fn all(lines: &[Kept], fresh: u64) -> Self {
+        let believed = |mark: &Mark| mark.epoch != 0 && (1..LARGEST).contains(&mark.position);
+        let newest = lines.last().and_then(|line| line.mark).filter(believed);
+        if let Some(Mark { epoch, position }) = newest
+            && let Some(positions) = Self::leading_to(lines, epoch, position)
+        {
+            return Self { epoch, positions };
+        }
+        let first = RUN + 1 - lines.len().min(RUN as usize) as u64;
+        Self { epoch: fresh, positions: (first..).take(lines.len()).collect() }
+    }
+
+    fn leading_to(lines: &[Kept], epoch: u64, newest: u64) -> Option<Vec<u64>> {
+        let mut positions = Vec::with_capacity(lines.len());
+        let (mut bound, mut ours) = (newest + 1, true);
+        for line in lines.iter().rev() {
+            let own = line.mark.filter(|it| it.epoch == epoch && (1..bound).contains(&it.position));
+            bound = match own.filter(|_| ours) {
+                Some(mark) => mark.position,
+                None => {
+                    ours = false;
+                    bound.checked_sub(1).filter(|position| *position > 0)?
+                }
+            };
+            positions.push(bound);
+        }
+        positions.reverse();
+        Some(positions)
+    }
+}
+
+/// The position after which none is missing; `None` if the newest line already is.
+fn floor(positions: &[u64], intact: usize) -> Option<u64> {
+    let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] % RUN == 1;
+    let intact = positions.len().saturating_sub(intact);
+    let broken = positions.windows(2).rposition(|pair| !follows(pair)).map_or(0, |at| at + 1);
+    positions.get(intact.max(broken)).map(|first| first - 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Which of each owner's newest line numbers the log has, and where.
+
+use super::log::LineIdentity;
+use crate::protocol::limits::NUMBER_WINDOW as WINDOW;
+use crate::registry::Owner;
+use std::collections::BTreeMap;
+
+/// Owners that are remembered. Then the one whose last line is the oldest is forgotten.
+const OWNERS: usize = 4_096;
+
+/// Which of one owner's lines the log has: what `Welcome` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The largest number.
+    pub newest: u16,
+    /// Bit `i` of these, from the lowest bit of the first byte on: whether it has `newest - i`.
+    pub bits: [u8; WINDOW as usize / 8],
+    /// Whether it would have any other number in this window, and any larger one.
+    pub sure: bool,
+}
+
+impl Taken {
+    /// The bits, without the zeros behind the last one that is set.
+    pub fn bytes(&self) -> &[u8] {
+        let used = self.bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        &self.bits[..used]
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    owners: BTreeMap<Owner, Window>,
+    /// The numbers of all lines after this position are known.
+    floor: u64,
+}
+
+#[derive(Debug)]
+struct Window {
+    newest: u16,
+    /// The position of the last line.
+    last: u64,
+    /// The position of each number, by its remainder; 0 where the log does not have it.
+    positions: Box<[u64; WINDOW as usize]>,
+}
+
+impl Numbers {
+    /// A line is in the log.
+    pub(super) fn note(&mut self, identity: LineIdentity, position: u64) {
+        let LineIdentity { owner, number } = identity;
+        if self.owners.len() >= OWNERS && !self.owners.contains_key(&owner) {
+            self.forget_oldest();
+        }
+        let window = self.owners.entry(owner).or_insert_with(|| Window {
+            newest: number,
+            last: position,
+            positions: Box::new([0; WINDOW as usize]),
+        });
+        window.last = window.last.max(position);
+        window.note(number, position);
+    }
+
+    /// Where the log has a line.
+    pub(super) fn find(&self, identity: LineIdentity) -> Option<u64> {
+        self.owners.get(&identity.owner)?.find(identity.number)
+    }
+
+    /// What is known of an owner's numbers.
+    pub(super) fn of(&self, owner: Owner) -> Taken {
+        let Some(window) = self.owners.get(&owner) else { return Taken::default() };
+        let mut taken = Taken { newest: window.newest, ..Taken::default() };
+        for back in 0..WINDOW {
+            if window.find(window.newest.wrapping_sub(back)).is_some() {
+                taken.bits[usize::from(back / 8)] |= 1 << (back % 8);
+            }
+        }
+        taken
+    }
+
+    /// The numbers of all lines after this position are known.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// Lines at and before this position may have had numbers that nobody knows.
+    pub(super) fn forget_before(&mut self, position: u64) {
+        self.floor = self.floor.max(position);
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.owners.iter().min_by_key(|(_, window)| window.last);
+        let Some((owner, last)) = oldest.map(|(owner, window)| (*owner, window.last)) else {
+            return;
+        };
+        self.owners.remove(&owner);
+        self.forget_before(last);
+    }
+}
+
+impl Window {
+    fn note(&mut self, number: u16, position: u64) {
+        let ahead = number.wrapping_sub(self.newest);
+        if (ahead as i16) > 0 {
+            for skipped in 1..=ahead.min(WINDOW) {
+                let number = self.newest.wrapping_add(skipped);
+                self.positions[usize::from(number % WINDOW)] = 0;
+            }
+            self.newest = number;
+        }
+        // A number older than the window is one that nobody remembers.
+        if self.newest.wrapping_sub(number) < WINDOW {
+            self.positions[usize::from(number % WINDOW)] = position;
+        }
+    }
+
+    fn find(&self, number: u16) -> Option<u64> {
+        let near = self.newest.wrapping_sub(number) < WINDOW;
+        let position = self.positions[usize::from(number % WINDOW)];
+        (near && position > 0).then_some(position)
+    }
+}
