@@ -6,6 +6,7 @@ use crate::impair::Spec;
 use crate::net::{BadNetwork, ServerName};
 use crate::places;
 use crate::protocol::Delivery;
+use crate::quantity;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 mod decode;
 mod discover;
+mod environment;
 mod lab;
 mod machine;
 mod server;
@@ -21,6 +23,7 @@ mod watch;
 
 pub use decode::DecodeArgs;
 pub use discover::DiscoverArgs;
+pub use environment::origins;
 pub use lab::{LabArgs, LoadArgs, ReplayArgs};
 pub use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub use server::ServerArgs;
@@ -255,7 +258,7 @@ pub struct ClientArgs {
     /// How long to go on trying to come back to a lost server
     #[arg(
         long, value_name = "DURATION", default_value = "5m", env = "CHATAGRAM_GIVE_UP",
-        value_parser = positive_duration
+        value_parser = patience
     )]
     pub give_up: Duration,
 }
@@ -408,22 +411,17 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it as 500ms, 2s or 5m"))?;
-    if duration < Duration::from_millis(10) || duration > Duration::from_secs(30 * 24 * 3600) {
-        return Err("must be between 10ms and 30days".to_owned());
-    }
-    Ok(duration)
+/// How long a timer of patience may be.
+fn patience(text: &str) -> Result<Duration, String> {
+    quantity::duration(text, &quantity::PATIENCE)
 }
 
 fn stay_duration(text: &str) -> Result<Stay, String> {
-    if text == "forever" {
+    if text.trim() == "forever" {
         return Ok(Stay(None));
     }
-    humantime::parse_duration(text)
-        .map(|duration| Stay(Some(duration)))
-        .map_err(|error| format!("{error}; write it as 500ms, 5s or forever"))
+    let stay = quantity::any_duration(text).map_err(|error| format!("{error}, or forever"))?;
+    Ok(Stay(Some(stay)))
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub mod path;
 pub mod places;
 mod prefetch;
 pub mod protocol;
+mod quantity;
 pub mod registry;
 pub mod room;
 pub mod run;

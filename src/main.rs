@@ -2,12 +2,11 @@
 
 use chatagram::cli::{Cli, Command};
 use chatagram::{logging, run};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     run::survive_file_size_limit();
-    let code = match Cli::try_parse() {
+    let code = match Cli::read(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(line) => carry_out(&line.command),
         Err(answer) => run::usage(&answer),
     };

@@ -225,8 +225,17 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
+    let mut error = error.to_string();
+    if code == USAGE {
+        error = format!("{error}\n{}", origins(&error)).trim_end().to_owned();
+    }
     crate::logging::complain(error);
     ExitCode::from(code)
+}
+
+/// Which environment variables the values came from that an error is about.
+fn origins(error: &str) -> String {
+    crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>())
 }
 
 /// What others type to reach this machine.
@@ -266,7 +275,14 @@ fn lan_ip() -> Option<Ipv4Addr> {
 
 /// Prints what the parser of the command line has to say: help, the version, or what is wrong.
 pub fn usage(answer: &clap::Error) -> ExitCode {
-    match answer.print() {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        let origins = origins(&answer.to_string());
+        if !origins.is_empty() {
+            crate::logging::complain(origins.trim_end());
+        }
+    }
+    match printed {
         Err(error) if answer.exit_code() == 0 && error.kind() != ErrorKind::BrokenPipe => {
             fail(COULD_NOT_START, format!("cannot print: {error}"))
         }

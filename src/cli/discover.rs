@@ -1,6 +1,6 @@
 //! The options of a search for servers.
 
-use super::positive_duration;
+use super::patience;
 use crate::client::Format;
 use clap::Args;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub struct DiscoverArgs {
     /// How long to wait for answers
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_WAIT",
-        value_parser = positive_duration
+        value_parser = patience
     )]
     pub wait: Duration,
     /// How to print what was found

@@ -1,11 +1,12 @@
 //! The options of `load` and `lab`.
 
-use super::{DeliveryArg, NetworkArgs, Switch, TransportArg, positive_duration};
+use super::{DeliveryArg, NetworkArgs, Switch, TransportArg};
 use crate::impair::Spec;
 use crate::lab::load;
-use crate::lab::plan::Plan;
+use crate::lab::plan::{self, Plan};
 use crate::lab::record::{Condition, Destination, Mode};
 use crate::net::{BadNetwork, ServerName};
+use crate::quantity;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use std::path::PathBuf;
@@ -23,28 +24,29 @@ pub struct LoadArgs {
     /// How many clients speak
     #[arg(
         long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_SENDERS",
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
+        value_parser = peers
     )]
     pub senders: u32,
     /// How many clients listen
     #[arg(
         long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_RECEIVERS",
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
+        value_parser = peers
     )]
     pub receivers: u32,
     /// Messages a second for each sender, such as 50 or 0.5
-    #[arg(long, default_value = "50", env = "CHATAGRAM_RATE", value_parser = rate)]
+    #[arg(long, default_value = "50", env = "CHATAGRAM_RATE",
+        value_parser = quantity::message_rate)]
     pub rate: f64,
     /// Bytes of text in a message, 16 to 1000
     #[arg(
         long, value_name = "BYTES", default_value_t = 64, env = "CHATAGRAM_SIZE",
-        value_parser = clap::value_parser!(u32).range(16..=1_000)
+        value_parser = size
     )]
     pub size: u32,
     /// For how long the senders speak
     #[arg(
         long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_DURATION",
-        value_parser = positive_duration
+        value_parser = run_duration
     )]
     pub duration: Duration,
     /// What decides when each sender begins, and the chances of --impair
@@ -66,7 +68,7 @@ pub struct LoadArgs {
     pub impair: Option<Spec>,
     /// Note that the network does this to packets, in a run over one that does: the share lost,
     /// the delay and its variation in milliseconds, the mean length of a burst of losses, such as
-    /// 0.05:25:0:1
+    /// 5%:25:0:1
     #[arg(
         long, value_name = "LOSS:DELAY:JITTER:BURST", env = "CHATAGRAM_CONDITION",
         hide_short_help = true, value_parser = condition
@@ -75,7 +77,7 @@ pub struct LoadArgs {
     /// Note which repetition of the condition this is
     #[arg(
         long, value_name = "N", default_value_t = 1, env = "CHATAGRAM_REPETITION",
-        hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..)
+        hide_short_help = true, value_parser = repetitions
     )]
     pub repetition: u32,
 }
@@ -87,41 +89,60 @@ pub struct LabArgs {
     #[arg(value_name = "PLAN.toml", env = "CHATAGRAM_PLAN")]
     pub plan: Option<PathBuf>,
     /// Packets lost each way, in percent: 0,1,5,10
-    #[arg(long, value_name = "PERCENT,...", env = "CHATAGRAM_LOSS")]
-    pub loss: Option<String>,
+    #[arg(
+        long, value_name = "PERCENT,...", env = "CHATAGRAM_LOSS", value_delimiter = ',',
+        value_parser = quantity::percent
+    )]
+    pub loss: Option<Vec<f64>>,
     /// One-way delays in milliseconds: 25
-    #[arg(long, value_name = "MS,...", env = "CHATAGRAM_DELAY_MS")]
-    pub delay_ms: Option<String>,
+    #[arg(
+        long, value_name = "MS,...", env = "CHATAGRAM_DELAY_MS", value_delimiter = ',',
+        value_parser = plan::milliseconds
+    )]
+    pub delay_ms: Option<Vec<f64>>,
     /// How far the delay goes to either side, in milliseconds: 0,5
-    #[arg(long, value_name = "MS,...", env = "CHATAGRAM_JITTER_MS")]
-    pub jitter_ms: Option<String>,
+    #[arg(
+        long, value_name = "MS,...", env = "CHATAGRAM_JITTER_MS", value_delimiter = ',',
+        value_parser = plan::milliseconds
+    )]
+    pub jitter_ms: Option<Vec<f64>>,
     /// Mean lengths of a burst of losses, in packets; 1: each on its own
-    #[arg(long, value_name = "PACKETS,...", env = "CHATAGRAM_BURST")]
-    pub burst: Option<String>,
+    #[arg(
+        long, value_name = "PACKETS,...", env = "CHATAGRAM_BURST", value_delimiter = ',',
+        value_parser = plan::burst
+    )]
+    pub burst: Option<Vec<f64>>,
     /// What carries the messages: unreliable, reliable-ordered, reliable-unordered, tcp
-    #[arg(long, value_name = "MODE,...", env = "CHATAGRAM_MODES")]
-    pub modes: Option<String>,
+    #[arg(
+        long, value_name = "MODE,...", env = "CHATAGRAM_MODES", value_delimiter = ',',
+        value_parser = plan::mode
+    )]
+    pub modes: Option<Vec<Mode>>,
     /// How often to meet each network, each time with another seed
-    #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS")]
-    pub repetitions: Option<String>,
+    #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
+    pub repetitions: Option<u32>,
     /// How many clients speak
-    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS")]
-    pub senders: Option<String>,
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS", value_parser = peers)]
+    pub senders: Option<u32>,
     /// How many clients listen
-    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS")]
-    pub receivers: Option<String>,
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
+    pub receivers: Option<u32>,
     /// Messages a second for each sender
-    #[arg(long, value_name = "RATE", env = "CHATAGRAM_RATE")]
-    pub rate: Option<String>,
+    #[arg(
+        long, value_name = "RATE", env = "CHATAGRAM_RATE", value_parser = quantity::message_rate
+    )]
+    pub rate: Option<f64>,
     /// Bytes of text in a message
-    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE")]
-    pub size: Option<String>,
+    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
+    pub size: Option<u32>,
     /// For how many seconds the senders speak
-    #[arg(long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S")]
-    pub duration_s: Option<String>,
+    #[arg(
+        long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S", value_parser = plan::seconds
+    )]
+    pub duration_s: Option<f64>,
     /// Decides everything that is left to chance
     #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
-    pub seed: Option<String>,
+    pub seed: Option<u64>,
     /// Write to this directory
     #[arg(long, value_name = "DIR", default_value = "chatagram-lab", env = "CHATAGRAM_OUT")]
     pub out: PathBuf,
@@ -193,66 +214,72 @@ impl LoadArgs {
 
 impl LabArgs {
     /// The plan this describes, from the text of the plan's file if there is one; `None` if nothing
-    /// was asked for. Options are put into the plan as lines of it: one grammar, one set of limits.
+    /// was asked for.
     ///
     /// # Errors
-    /// The plan's, and those of an option, by name.
+    /// The plan's.
     pub fn plan(&self, file: Option<&str>) -> Result<Option<Plan>, String> {
-        let list = |text: &str| format!("[{text}]");
-        let words = |text: &str| {
-            let quoted: Vec<_> = text.split(',').map(|word| format!("{:?}", word.trim())).collect();
-            format!("[{}]", quoted.join(", "))
-        };
-        let itself = |text: &str| text.to_owned();
-        type Write<'a> = &'a dyn Fn(&str) -> String;
-        let options: [(&str, &Option<String>, Write<'_>); 12] = [
-            ("loss", &self.loss, &list),
-            ("delay_ms", &self.delay_ms, &list),
-            ("jitter_ms", &self.jitter_ms, &list),
-            ("burst", &self.burst, &list),
-            ("modes", &self.modes, &words),
-            ("repetitions", &self.repetitions, &itself),
-            ("senders", &self.senders, &itself),
-            ("receivers", &self.receivers, &itself),
-            ("rate", &self.rate, &itself),
-            ("size", &self.size, &itself),
-            ("duration_s", &self.duration_s, &itself),
-            ("seed", &self.seed, &itself),
+        let base = file.map(Plan::parse).transpose().map_err(|error| error.to_string())?;
+        let asked = base.is_some();
+        let mut plan = base.unwrap_or_default();
+        let set = [
+            put(&mut plan.loss, &self.loss),
+            put(&mut plan.delay_ms, &self.delay_ms),
+            put(&mut plan.jitter_ms, &self.jitter_ms),
+            put(&mut plan.burst, &self.burst),
+            put(&mut plan.modes, &self.modes),
+            put(&mut plan.repetitions, &self.repetitions),
+            put(&mut plan.senders, &self.senders),
+            put(&mut plan.receivers, &self.receivers),
+            put(&mut plan.rate, &self.rate),
+            put(&mut plan.size, &self.size),
+            put(&mut plan.duration_s, &self.duration_s),
+            put(&mut plan.seed, &self.seed),
         ];
-        let mut plan = file.map(Plan::parse).transpose().map_err(|error| error.to_string())?;
-        for (key, text, write) in options {
-            let Some(text) = text else { continue };
-            let line = format!("{key} = {}", write(text));
-            let base = plan.take().unwrap_or_default();
-            plan = Some(
-                base.with(&line)
-                    .map_err(|error| format!("--{} {text}: {error}", key.replace('_', "-")))?,
-            );
-        }
-        Ok(plan)
+        Ok((asked || set.contains(&true)).then_some(plan))
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| (0.01..=100_000.0).contains(rate));
-    rate.ok_or_else(|| "must be between 0.01 and 100000 messages a second".to_owned())
+/// Puts an option that was given into its field; says whether it was.
+fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
+    if let Some(value) = option {
+        field.clone_from(value);
+    }
+    option.is_some()
+}
+
+fn peers(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::PEERS, "peers")
+}
+
+fn size(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::SIZES, "bytes")
+}
+
+fn repetitions(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::REPETITIONS, "repetitions")
+}
+
+fn run_duration(text: &str) -> Result<Duration, String> {
+    quantity::duration(text, &quantity::RUN)
 }
 
 fn condition(text: &str) -> Result<Condition, String> {
-    let numbers: Vec<f64> = text.split(':').map_while(|number| number.parse().ok()).collect();
-    match (<[f64; 4]>::try_from(numbers), text.split(':').count()) {
-        (Ok([loss, delay_ms, jitter_ms, burst]), 4)
-            if (0.0..=1.0).contains(&loss)
-                && (0.0..f64::INFINITY).contains(&delay_ms)
-                && (0.0..f64::INFINITY).contains(&jitter_ms)
-                && (1.0..f64::INFINITY).contains(&burst) =>
-        {
-            Ok(Condition { loss, delay_ms, jitter_ms, burst })
-        }
-        _ => Err("write it as LOSS:DELAY:JITTER:BURST, such as 0.05:25:0:1: a share from 0 to 1, \
-                  two times in milliseconds, and packets, 1 at least"
-            .to_owned()),
-    }
+    let parts: Vec<&str> = text.split(':').collect();
+    let [loss, delay, jitter, burst] = parts[..] else {
+        return Err(
+            "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in \
+                    milliseconds, and packets, 1 at least"
+                .to_owned(),
+        );
+    };
+    Ok(Condition {
+        // Divided as a plan's is: the same share is the same number.
+        loss: quantity::percent(loss)? / 100.0,
+        delay_ms: plan::milliseconds(delay)?,
+        jitter_ms: plan::milliseconds(jitter)?,
+        burst: plan::burst(burst)?,
+    })
 }
 
 #[cfg(test)]
@@ -260,12 +287,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_is_four_numbers_that_make_sense() {
+    fn a_condition_is_four_quantities_that_make_sense() {
         let meant = Condition { loss: 0.05, delay_ms: 25.0, jitter_ms: 0.5, burst: 1.0 };
-        assert_eq!(condition("0.05:25:0.5:1"), Ok(meant));
-        for wrong in ["", "0.05", "0.05:25:0", "1.2:25:0:1", "0:-1:0:1", "0:1:0:0", "0:1:0:1:"] {
+        for text in ["5%:25:0.5:1", "5:25ms:500us:1", "5 %:25 ms:0.5:1.0"] {
+            assert_eq!(condition(text), Ok(meant), "{text}");
+        }
+        for wrong in ["", "5", "5:25:0", "120:25:0:1", "0:-1:0:1", "0:1:0:0", "0:1:0:1:"] {
             assert!(condition(wrong).is_err(), "{wrong}");
         }
-        assert!(rate("0").is_err() && rate("nan").is_err() && rate("0.5") == Ok(0.5));
     }
 }

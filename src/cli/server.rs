@@ -1,8 +1,9 @@
 //! The options of a server, and the server they describe.
 
-use super::{ImpairArgs, NetworkArgs, Switch, positive_duration};
+use super::{ImpairArgs, NetworkArgs, Switch, patience};
 use crate::bucket::Limit;
 use crate::net::parse_bind;
+use crate::quantity;
 use crate::registry::Capacity;
 use crate::{hub, places, server};
 use clap::Args;
@@ -47,13 +48,13 @@ pub struct ServerArgs {
     /// every 5s [default: 2s; with --nat 15s]
     #[arg(
         long, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
-        value_parser = positive_duration
+        value_parser = patience
     )]
     pub heartbeat: Option<Duration>,
     /// Who is not heard for this long is gone; more than the heartbeat [default: 10s; with --nat 60s]
     #[arg(
         long, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
-        value_parser = positive_duration
+        value_parser = patience
     )]
     pub expiry: Option<Duration>,
     /// For clients behind routers and on mobile networks: fewer signs of life, just enough for a
@@ -80,7 +81,7 @@ pub struct ServerArgs {
     pub rate_limit: RateLimit,
     /// After sending to the room wait this long before sending again, so that lines said meanwhile
     /// travel together: for full rooms that are busy, 2ms is a good value [default: no wait]
-    #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = positive_duration)]
+    #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = pace)]
     pub pace: Option<Duration>,
     /// Listen on UDP only
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
@@ -167,6 +168,10 @@ impl ServerArgs {
             }
         }
     }
+}
+
+fn pace(text: &str) -> Result<Duration, String> {
+    quantity::duration(text, &quantity::PACE)
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, String> {

@@ -1,6 +1,6 @@
 //! The options of `watch`.
 
-use super::{TransportArg, positive_duration};
+use super::{TransportArg, patience};
 use crate::client::Format;
 use crate::client::watch::Config;
 use crate::net::ServerName;
@@ -19,7 +19,7 @@ pub struct WatchArgs {
     /// How often to ask the server
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_INTERVAL",
-        value_parser = positive_duration
+        value_parser = patience
     )]
     pub interval: Duration,
     /// How to show it: a screen, or one object for each answer

@@ -54,7 +54,8 @@ pub(super) fn converse(
     if soon.or_else(|| driver.wait_until(Some(deadline), settled)).is_none() {
         return driver.turn(|session, _| session.give_up());
     }
-    let until = stay.map(|stay| Instant::now() + stay);
+    // Past what a clock can say is for ever.
+    let until = stay.and_then(|stay| Instant::now().checked_add(stay));
     driver.wait_until(until, |session, _| session.is_closed().then_some(()));
     driver.turn(Session::leave);
 }

@@ -21,6 +21,8 @@
 //! | `rate 2mbit` | bits of what is pushed, 1 mbit = 1,000,000 bit/s, as in tc |
 //! | `limit 100` | packets the queue before that line holds, the one being sent included |
 //!
+//! A share is the same with and without its `%`, and a space may stand before a unit.
+//!
 //! Losses of several kinds add up: any reason is enough. Without `burst` the mean burst is
 //! 1/(1 - loss), hardly above 1; `burst 1` is not the same, it means never two in a row.
 //!
@@ -28,14 +30,13 @@
 //! `Display` writes is what was asked, and reads back as the same.
 
 mod parse;
-mod units;
 
 use super::Ranges;
+use crate::quantity::{self, RATES, SHARES, write_amount, write_time};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::time::Duration;
-use units::{RATES, SHARES, write_amount, write_time};
 
 /// Packets that a `rate` without a `limit` lets wait.
 pub const DEFAULT_LIMIT: usize = 100;
@@ -255,7 +256,7 @@ impl fmt::Display for Loss {
             Self::Independent(share) => write!(f, "loss {share}"),
             Self::Burst { loss, mean } => {
                 write!(f, "loss {loss} burst ")?;
-                write_amount(f, u64::from(mean.0), &units::BURSTS[0])
+                write_amount(f, u64::from(mean.0), &quantity::BURSTS[0])
             }
             Self::Gilbert { p, r, bad, good } => {
                 write!(f, "gilbert {p} {r}")?;
@@ -281,6 +282,6 @@ struct Rate(u64);
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_amount(f, self.0, units::largest(self.0, &RATES))
+        write_amount(f, self.0, quantity::largest(self.0, &RATES))
     }
 }

@@ -1,11 +1,12 @@
 //! What a lab is to measure: every combination of some losses, delays, jitters and bursts, over
 //! several modes, several times. Written by hand as TOML, or as options of the command.
 
+mod written;
+
 use super::record::{Condition, Mode};
 use crate::impair::{Loss, Share, Spec, SpecError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fmt::Display;
-use std::ops::RangeInclusive;
+use crate::quantity;
+use serde::{Deserialize, Serialize};
 
 /// More runs than that are a slip of the pen.
 const MOST_RUNS: usize = 100_000;
@@ -15,37 +16,37 @@ const MOST_RUNS: usize = 100_000;
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
     /// Packets lost each way, percent.
-    #[serde(deserialize_with = "percents")]
+    #[serde(deserialize_with = "written::percents")]
     pub loss: Vec<f64>,
     /// One-way delays, milliseconds.
-    #[serde(deserialize_with = "times")]
+    #[serde(deserialize_with = "written::times")]
     pub delay_ms: Vec<f64>,
     /// How far the delay goes to either side, milliseconds.
-    #[serde(deserialize_with = "times")]
+    #[serde(deserialize_with = "written::times")]
     pub jitter_ms: Vec<f64>,
     /// Mean lengths of a burst of losses, packets. 1: each is lost on its own.
-    #[serde(deserialize_with = "bursts")]
+    #[serde(deserialize_with = "written::bursts")]
     pub burst: Vec<f64>,
     /// What carries the messages.
-    #[serde(serialize_with = "mode_names", deserialize_with = "modes")]
+    #[serde(serialize_with = "written::mode_names", deserialize_with = "written::modes")]
     pub modes: Vec<Mode>,
     /// How often each condition is met, each time with another seed.
-    #[serde(deserialize_with = "repetitions")]
+    #[serde(deserialize_with = "written::repetitions")]
     pub repetitions: u32,
     /// Peers that speak.
-    #[serde(deserialize_with = "peers")]
+    #[serde(deserialize_with = "written::peers")]
     pub senders: u32,
     /// Peers that listen.
-    #[serde(deserialize_with = "peers")]
+    #[serde(deserialize_with = "written::peers")]
     pub receivers: u32,
     /// Messages a second for each sender.
-    #[serde(deserialize_with = "rate")]
+    #[serde(deserialize_with = "written::rate")]
     pub rate: f64,
     /// Bytes of text in a message.
-    #[serde(deserialize_with = "size")]
+    #[serde(deserialize_with = "written::size")]
     pub size: u32,
     /// For how long the senders speak, seconds.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "written::duration")]
     pub duration_s: f64,
     /// Decides everything that is left to chance.
     pub seed: u64,
@@ -154,7 +155,7 @@ impl Plan {
             ("--duration", format!("{}ms", (self.duration_s * 1e3).round())),
             ("--seed", meeting.seed.to_string()),
             ("--repetition", meeting.repetition.to_string()),
-            ("--condition", format!("{loss}:{delay_ms}:{jitter_ms}:{burst}")),
+            ("--condition", format!("{}:{delay_ms}:{jitter_ms}:{burst}", tidy(loss * 100.0))),
         ];
         arguments.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
@@ -190,20 +191,6 @@ impl Plan {
             }
             Error::Text(message)
         })
-    }
-
-    /// This plan, but for what `line` says: `loss = [5]`.
-    ///
-    /// # Errors
-    /// As [`Self::parse`].
-    pub fn with(&self, line: &str) -> Result<Self, Error> {
-        let changed = toml::from_str::<toml::Table>(line)
-            .map_err(|error| Error::Text(error.message().to_owned()))?;
-        Self::parse(line)?; // the limits, before the two are put together
-        let mut table = toml::from_str::<toml::Table>(&self.text())
-            .map_err(|error| Error::Text(error.message().to_owned()))?;
-        table.extend(changed);
-        Self::parse(&table.to_string())
     }
 
     /// The plan as a file that says the same.
@@ -287,69 +274,24 @@ fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     near.filter(|(alike, _)| *alike > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, it)| it)
 }
 
-fn within<'de, D: Deserializer<'de>, T: PartialOrd + Display>(
-    value: T,
-    range: &RangeInclusive<T>,
-    unit: &str,
-) -> Result<T, D::Error> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(de::Error::custom(format!(
-        "{value} is out of range: {} to {} {unit}",
-        range.start(),
-        range.end()
-    )))
+/// A delay in milliseconds, as an option and in a plan.
+pub(crate) fn milliseconds(text: &str) -> Result<f64, String> {
+    quantity::milliseconds(text, &quantity::LAB_DELAY)
 }
 
-fn all_within<'de, D: Deserializer<'de>>(
-    from: D,
-    range: &RangeInclusive<f64>,
-    unit: &str,
-) -> Result<Vec<f64>, D::Error> {
-    let values = Vec::<f64>::deserialize(from)?;
-    values.into_iter().map(|value| within::<D, _>(value, range, unit)).collect()
+/// A duration in seconds, likewise.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    quantity::seconds(text, &quantity::RUN)
 }
 
-fn percents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-    all_within(from, &(0.0..=100.0), "percent")
+/// The mean length of a burst in packets, likewise.
+pub(crate) fn burst(text: &str) -> Result<f64, String> {
+    quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
 }
 
-fn times<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-    all_within(from, &(0.0..=60_000.0), "milliseconds")
-}
-
-fn bursts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
-    all_within(from, &(1.0..=1_000.0), "packets")
-}
-
-fn modes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mode>, D::Error> {
-    let names = Vec::<String>::deserialize(from)?;
-    names.iter().map(|name| name.parse().map_err(de::Error::custom)).collect()
-}
-
-fn mode_names<S: Serializer>(modes: &[Mode], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(modes.iter().map(|mode| mode.name()))
-}
-
-fn repetitions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    within::<D, _>(u32::deserialize(from)?, &(1..=1_000), "repetitions")
-}
-
-fn peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    within::<D, _>(u32::deserialize(from)?, &(1..=1_000), "peers")
-}
-
-fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    within::<D, _>(f64::deserialize(from)?, &(0.01..=100_000.0), "messages a second")
-}
-
-fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    within::<D, _>(u32::deserialize(from)?, &(16..=1_000), "bytes")
-}
-
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    within::<D, _>(f64::deserialize(from)?, &(0.1..=86_400.0), "seconds")
+/// A mode by its name, likewise.
+pub(crate) fn mode(text: &str) -> Result<Mode, String> {
+    text.trim().parse()
 }
 
 #[cfg(test)]
@@ -362,19 +304,24 @@ mod tests {
         assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
         assert_eq!(Plan::parse("").unwrap(), Plan::default());
         assert_eq!(Plan::parse("loss = [3]\n").unwrap().loss, [3.0], "whole numbers too");
-        let other = plan.with("loss = [3]").unwrap();
-        assert_eq!(other, Plan { loss: vec![3.0], ..plan });
+        for text in ["loss = 5", "loss = [\"5%\"]", "loss = \"5 %\"", "loss = [5.0]"] {
+            assert_eq!(Plan::parse(text).unwrap().loss, [5.0], "{text}");
+        }
+        let text = "loss = \"0, 5%\"\ndelay_ms = [\"25ms\", 0.5]\nduration_s = \"2s\"";
+        let parsed = Plan::parse(text).unwrap();
+        assert_eq!((parsed.loss, parsed.delay_ms), (vec![0.0, 5.0], vec![25.0, 0.5]));
+        assert_eq!(parsed.duration_s, 2.0);
     }
 
     #[test]
     fn errors_name_the_line_and_the_way_out() {
         for (text, wanted) in [
             ("seed = 1\nlos = [5]", ["line 2", "did you mean `loss`?"]),
-            ("seed = 1\nloss = [5, 120]", ["line 2", "120 is out of range: 0 to 100 percent"]),
+            ("seed = 1\nloss = [5, 120]", ["line 2", "a share is between 0% and 100%"]),
             ("modes = [\"udp\"]", ["line 1", "choose from unreliable"]),
-            ("duration_s = 0", ["line 1", "0.1 to 86400 seconds"]),
-            ("rate = \"fast\"", ["line 1", "expected f64"]),
-            ("loss = [nan]", ["line 1", "out of range"]),
+            ("duration_s = 0", ["line 1", "not between 10ms and 1day"]),
+            ("rate = \"fast\"", ["line 1", "fast is no amount"]),
+            ("loss = [nan]", ["line 1", "no amount"]),
         ] {
             let error = Plan::parse(text).unwrap_err().to_string();
             assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");

@@ -1,9 +1,9 @@
 //! The text of a [`Spec`], read. Every refusal names the item and the way out.
 
-use super::units::{BURSTS, RATES, SHARES, TIMES, amount};
 use super::{Burst, Loss, PRESETS, Profile, Share, Spec, SpecError};
 use crate::impair::Direction;
 use crate::impair::queue::MOST_HELD;
+use crate::quantity;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::str::FromStr;
@@ -24,8 +24,6 @@ const ITEMS: [(&str, &str); 11] = [
     ("limit", "limit 100"),
 ];
 const NONE: &str = "none";
-const DAY: u64 = 86_400_000_000;
-const MOST_RATE: u64 = 100_000_000_000;
 
 /// # Errors
 /// An item that is unknown, out of range or at odds with another; the text of the error says how to
@@ -75,7 +73,8 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
     let mut seen: Vec<&str> = Vec::new();
     for (place, item) in items(text)?.iter().enumerate() {
         let fail = |problem: String| SpecError::new(item, problem);
-        let mut words = item.split_whitespace();
+        let words = words(item);
+        let mut words = words.iter().map(String::as_str);
         let name = words.next().unwrap_or_default();
         if let Some(preset) = preset(name) {
             if place > 0 || words.next().is_some() {
@@ -87,11 +86,11 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
             *profile = if direction == Direction::Up { up } else { down };
             continue;
         }
-        let Some((_, usage)) = ITEMS.iter().find(|(known, _)| *known == name) else {
+        let Some(&(known, usage)) = ITEMS.iter().find(|(known, _)| *known == name) else {
             return Err(SpecError::new(name, unknown(name)));
         };
         // Both set the loss by chance.
-        let what = if name == "gilbert" { "loss" } else { name };
+        let what = if known == "gilbert" { "loss" } else { known };
         if seen.contains(&what) {
             return Err(fail(format!("the {what} is already set; keep one of the two")));
         }
@@ -133,6 +132,23 @@ fn items(text: &str) -> Result<Vec<String>, SpecError> {
     Ok(items)
 }
 
+/// The words of an item. A unit behind a number and a space belongs to the number.
+fn words(item: &str) -> Vec<String> {
+    let units = quantity::TIMES.iter().chain(&quantity::SHARES).chain(&quantity::RATES);
+    let units: Vec<&str> = units.map(|(name, _)| *name).collect();
+    let mut words: Vec<String> = Vec::new();
+    for word in item.split_whitespace() {
+        let unit = word.split(['-', ',']).next().unwrap_or_default();
+        match words.last_mut() {
+            Some(last) if units.contains(&unit) && last.ends_with(|c: char| c.is_ascii_digit()) => {
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// What a preset stands for, if `name` is one.
 fn preset(name: &str) -> Option<Result<Spec, SpecError>> {
     if name == NONE {
@@ -168,7 +184,7 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
         ("jitter", [jitter]) => profile.jitter = time(jitter)?,
         ("duplicate", [part]) => profile.duplicate = share(part)?,
         ("corrupt", [part]) => profile.corrupt = share(part)?,
-        ("rate", [rate]) => profile.rate = Some(bits_per_second(rate)?),
+        ("rate", [rate]) => profile.rate = Some(quantity::bit_rate(rate)?),
         ("limit", [limit]) => {
             let limit: Option<usize> = limit.parse().ok();
             let limit = limit.filter(|limit| (1..=MOST_HELD).contains(limit));
@@ -180,24 +196,11 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
 }
 
 fn share(text: &str) -> Result<Share, String> {
-    const RANGE: &str = "a share is between 0% and 100%";
-    if text.starts_with('-') {
-        return Err(RANGE.into());
-    }
-    let billionths = amount(text, &SHARES)?;
-    if billionths > Share::ALL.billionths().into() {
-        Err(RANGE.into())
-    } else {
-        Ok(Share(billionths as u32))
-    }
+    quantity::share(text).map(Share::from_billionths)
 }
 
 fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
-    let thousandths = amount(mean, &BURSTS)?;
-    if !(1_000..=1_000_000_000).contains(&thousandths) {
-        return Err("a burst is from 1 to 1000000 packets long".into());
-    }
-    let mean = Burst(thousandths as u32);
+    let mean = Burst::from_thousandths(quantity::burst(mean)?);
     if !mean.fits(loss) {
         let way_out = "a packet gets through between two bursts, so such short ones cannot lose so \
                        much; ask for less loss or longer bursts";
@@ -207,23 +210,13 @@ fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    match amount(text, &TIMES)? {
-        micros if micros <= DAY => Ok(Duration::from_micros(micros)),
-        _ => Err(format!("{text} is more than a day; write less")),
-    }
+    quantity::duration(text, &quantity::DELAY)
 }
 
 fn window(text: &str) -> Result<Range<Duration>, String> {
     let (start, end) = text.split_once('-').ok_or(format!("{text} has no end; write 2s-5s"))?;
     let (start, end) = (time(start)?, time(end)?);
     if start < end { Ok(start..end) } else { Err(format!("{text} ends before it begins")) }
-}
-
-fn bits_per_second(text: &str) -> Result<u64, String> {
-    match amount(text, &RATES)? {
-        rate if (1..=MOST_RATE).contains(&rate) => Ok(rate),
-        _ => Err("a rate is between 1bit and 100gbit, per second".into()),
-    }
 }
 
 /// What to say of a name nobody knows.

@@ -1,0 +1,124 @@
+//! The values of a plan's file: a number or a text, by the grammar that the options have; for a
+//! list also a single value, or a text with commas.
+
+use super::{burst, milliseconds, mode, seconds};
+use crate::lab::record::Mode;
+use crate::quantity;
+use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
+use serde::{Deserializer, Serializer};
+use std::fmt;
+
+/// Reads a value's text.
+type Read<T> = fn(&str) -> Result<T, String>;
+
+/// One value.
+#[derive(Clone, Copy)]
+struct One<T>(Read<T>);
+
+/// Some values.
+struct Many<T>(Read<T>);
+
+impl<'de, T> DeserializeSeed<'de> for One<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<T> Visitor<'_> for One<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, or a text with a number and a unit")
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+impl<'de, T> Visitor<'de> for Many<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of numbers, or one of them")
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<T>, E> {
+        One(self.0).visit_i64(value).map(|value| vec![value])
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<T>, E> {
+        One(self.0).visit_u64(value).map(|value| vec![value])
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Vec<T>, E> {
+        One(self.0).visit_f64(value).map(|value| vec![value])
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        text.split(',').map(|part| One(self.0).visit_str(part)).collect()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(One(self.0))? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+}
+
+pub(super) fn percents<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    from.deserialize_any(Many(quantity::percent))
+}
+
+pub(super) fn times<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    from.deserialize_any(Many(milliseconds))
+}
+
+pub(super) fn bursts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    from.deserialize_any(Many(burst))
+}
+
+pub(super) fn modes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mode>, D::Error> {
+    from.deserialize_any(Many(mode))
+}
+
+pub(super) fn mode_names<S: Serializer>(modes: &[Mode], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(modes.iter().map(|mode| mode.name()))
+}
+
+pub(super) fn repetitions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let read = |text: &str| quantity::count(text, &quantity::REPETITIONS, "repetitions");
+    from.deserialize_any(One(read))
+}
+
+pub(super) fn peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    from.deserialize_any(One(|text| quantity::count(text, &quantity::PEERS, "peers")))
+}
+
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    from.deserialize_any(One(quantity::message_rate))
+}
+
+pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    from.deserialize_any(One(|text| quantity::count(text, &quantity::SIZES, "bytes")))
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    from.deserialize_any(One(seconds))
+}

@@ -1,0 +1,238 @@
+//! Quantities as people write them: one grammar and one set of bounds for each, wherever it is
+//! written: options, the environment, `--impair`, a lab's plan.
+//!
+//! Decimal numbers are read exactly: no floating point before the value is known.
+
+use crate::time::micros;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A unit's name and how many of the smallest there are in one.
+pub(crate) type Unit = (&'static str, u64);
+
+/// Shares, in billionths.
+pub(crate) const SHARES: [Unit; 1] = [("%", 10_000_000)];
+/// Lengths of bursts, in thousandths of a packet.
+pub(crate) const BURSTS: [Unit; 1] = [("", 1_000)];
+/// Times, in microseconds.
+pub(crate) const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+/// Rates of bits, in bits per second, as tc names them.
+pub(crate) const RATES: [Unit; 4] =
+    [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
+
+/// The whole of a share, in billionths.
+const ALL: u64 = 1_000_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What a timer of a person's or a peer's patience may be set to.
+pub(crate) const PATIENCE: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=DAY.saturating_mul(30);
+/// How long a server may collect lines before it sends them.
+pub(crate) const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
+/// How long a run of the lab may take.
+pub(crate) const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+/// What a network may do to a packet's time.
+pub(crate) const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+/// The same in a plan of the lab: its runs have to end.
+pub(crate) const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+/// Peers in a run of the lab.
+pub(crate) const PEERS: RangeInclusive<u32> = 1..=10_000;
+/// Repetitions of a condition.
+pub(crate) const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
+/// Bytes of text: room for a message's number, and what a line may have (`proto.md` §9).
+pub(crate) const SIZES: RangeInclusive<u32> = 16..=1_000;
+
+/// A share or probability in billionths: `5%`, `5 %` and `5` are the same.
+pub(crate) fn share(text: &str) -> Result<u64, String> {
+    if text.trim_start().starts_with('-') {
+        return Err("a share is between 0% and 100%".into());
+    }
+    let billionths = amount(text, &SHARES, Some(SHARES[0].1))?;
+    within(billionths, &(0..=ALL)).map_err(|()| "a share is between 0% and 100%".into())
+}
+
+/// The same in percent.
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
+    share(text).map(|billionths| billionths as f64 / SHARES[0].1 as f64)
+}
+
+/// A time with its unit, such as 500ms, 2s, 5m or 1h 30m; to a microsecond.
+pub(crate) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = any_duration(text)?;
+    within(duration, range).map_err(|()| {
+        let [low, high] = [range.start(), range.end()].map(|end| humantime::format_duration(*end));
+        format!("{} is not between {low} and {high}", text.trim())
+    })
+}
+
+/// The same without bounds.
+pub(crate) fn any_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let duration = humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow if text.contains('.') => {
+            format!("{text} is too long, or has more decimals than can be kept")
+        }
+        humantime::DurationError::NumberOverflow => format!("{text} is too long"),
+        humantime::DurationError::UnknownUnit { unit, value, .. } if unit.is_empty() => {
+            format!(
+                "{value} without a unit is not understood; write {value}ms, {value}s or {value}m"
+            )
+        }
+        _ => format!("{text} is no time; write it as 500ms, 2s or 1h 30m"),
+    })?;
+    if duration.subsec_nanos() % 1_000 != 0 {
+        return Err(format!("{text} is finer than a microsecond"));
+    }
+    Ok(duration)
+}
+
+/// A time in milliseconds, for what is named after that unit: `25` and `25ms` are the same.
+pub(crate) fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+    duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
+}
+
+/// A time in seconds, likewise.
+pub(crate) fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+    duration(&with_unit(text, "s"), range).map(|time| micros(time) as f64 / 1e6)
+}
+
+fn with_unit(text: &str, unit: &str) -> String {
+    let bare = text.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    if bare { format!("{}{unit}", text.trim()) } else { text.to_owned() }
+}
+
+/// The mean length of a burst of losses, in thousandths of a packet.
+pub(crate) fn burst(text: &str) -> Result<u64, String> {
+    let thousandths = amount(text, &BURSTS, None)?;
+    within(thousandths, &(1_000..=1_000_000_000))
+        .map_err(|()| "a burst is from 1 to 1000000 packets long".into())
+}
+
+/// Bits per second, such as 2mbit.
+pub(crate) fn bit_rate(text: &str) -> Result<u64, String> {
+    within(amount(text, &RATES, None)?, &(1..=100_000_000_000))
+        .map_err(|()| "a rate is between 1bit and 100gbit, per second".into())
+}
+
+/// Messages a second, such as 50 or 0.5.
+pub(crate) fn message_rate(text: &str) -> Result<f64, String> {
+    const ONE: u64 = 1_000_000;
+    let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
+    within(rate, &(ONE / 100..=100_000 * ONE))
+        .map(|rate| rate as f64 / ONE as f64)
+        .map_err(|()| format!("{} is not between 0.01 and 100000 messages a second", text.trim()))
+}
+
+/// A whole number of `what`.
+pub(crate) fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
+    let text = text.trim();
+    let count = text.parse().map_err(|_| format!("{text} is no whole number of {what}"))?;
+    within(count, range)
+        .map_err(|()| format!("{text} is not between {} and {} {what}", range.start(), range.end()))
+}
+
+fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, ()> {
+    if range.contains(&value) { Ok(value) } else { Err(()) }
+}
+
+/// The value of `text`, a decimal number and one of `units`, or what is wrong with it. `bare` is
+/// what a number without a unit counts.
+fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let (number, unit) = (&text[..text.len() - digits.len()], digits.trim_start());
+    let names = || units.iter().map(|(name, _)| format!("{number}{name}")).collect::<Vec<_>>();
+    let instead = || format!("write {}", names().join(" or "));
+    if number.is_empty() {
+        let example: Vec<_> = units.iter().map(|(name, _)| format!("5{name}")).collect();
+        return Err(format!("{text} is no amount; write for example {}", example.join(" or ")));
+    }
+    let known = units.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
+    let Some(size) = known.or(bare.filter(|_| unit.is_empty())) else {
+        let problem = if unit.is_empty() { "without a unit".into() } else { format!("in {unit}") };
+        return Err(format!("{number} {problem} is not understood; {}", instead()));
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let (whole, value) = (whole.parse::<u64>(), fraction.trim_end_matches('0'));
+    let (Ok(whole), false) = (whole, fraction.is_empty() || fraction.contains('.')) else {
+        return Err(format!("{number} is no number, such as 2 or 0.5"));
+    };
+    let mut total = whole.checked_mul(size).ok_or(format!("{text} is too much"))?;
+    let mut place = size;
+    for digit in value.bytes() {
+        if place % 10 != 0 {
+            return Err(format!("{text} has more decimals than can be kept"));
+        }
+        place /= 10;
+        total = total.saturating_add(u64::from(digit - b'0') * place);
+    }
+    Ok(total)
+}
+
+/// The largest of `units`, which descend, of which `value` holds at least one; or the smallest.
+pub(crate) fn largest(value: u64, units: &[Unit]) -> &Unit {
+    let fallback = &units[units.len() - 1];
+    units.iter().find(|(_, size)| value >= *size).unwrap_or(fallback)
+}
+
+/// Writes `value` in `unit` with the decimals it needs.
+pub(crate) fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
+    let (name, size) = *unit;
+    let digits = size.ilog10() as usize;
+    let fraction = format!("{:0digits$}", value % size);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    write!(f, "{}{point}{fraction}{name}", value / size)
+}
+
+/// Writes a time in its largest unit; nothing is `0s`.
+pub(crate) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
+    let value = micros(time);
+    let unit = if value == 0 { &TIMES[0] } else { largest(value, &TIMES) };
+    write_amount(f, value, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_the_same_with_and_without_its_sign() {
+        for text in ["5", "5%", "5 %", " 5.0 % "] {
+            assert_eq!(share(text), Ok(50_000_000), "{text}");
+            assert_eq!(percent(text), Ok(5.0), "{text}");
+        }
+        assert_eq!((share("0"), share("100")), (Ok(0), Ok(ALL)));
+        for wrong in ["-1", "100.1%", "5 percent", "nan", "1e1", "", "%", "18446744073709551615"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit_and_bounds_and_does_not_overflow() {
+        let patience = |text| duration(text, &PATIENCE);
+        assert_eq!(patience("1h 30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(patience("0.5s"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2ms", &PACE), Ok(Duration::from_millis(2)));
+        for wrong in ["5", "2ms", "31days", "18446744073709551616s", "9999999999999y", "-1s", ""] {
+            assert!(patience(wrong).is_err(), "{wrong}");
+        }
+        assert!(patience("5").unwrap_err().contains("5ms"));
+        assert!(patience("31days").unwrap_err().contains("between 10ms and 30days"));
+        assert!(duration("0.5us", &DELAY).is_err(), "finer than a packet's time");
+        assert_eq!(milliseconds("25", &LAB_DELAY), milliseconds("25 ms", &LAB_DELAY));
+        assert_eq!((seconds("4", &RUN), seconds("0.5s", &RUN)), (Ok(4.0), Ok(0.5)));
+    }
+
+    #[test]
+    fn rates_and_counts_have_bounds() {
+        assert_eq!(message_rate("0.5"), Ok(0.5));
+        assert_eq!(message_rate("50/s"), Ok(50.0));
+        assert!(message_rate("0").is_err() && message_rate("nan").is_err());
+        assert_eq!(count(" 64 ", &SIZES, "bytes"), Ok(64));
+        assert!(count("4294967296", &SIZES, "bytes").is_err());
+        assert!(count("0", &PEERS, "peers").unwrap_err().contains("1 and 10000 peers"));
+        assert_eq!(bit_rate("2 mbit"), Ok(2_000_000));
+    }
+}
