@@ -1,6 +1,7 @@
 //! A datagram or a stream field by field, for people: where each field lies, what `proto.md` calls it,
 //! what it says, and why the whole is rejected, if it is. No I/O; `protocol` does the decoding.
 
+mod dump;
 pub mod hex;
 
 use crate::protocol::{

@@ -6,8 +6,9 @@ use clap::builder::FalseyValueParser;
 /// Options of `decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
-    /// The bytes in hexadecimal, with or without spaces, colons, line breaks and 0x; several are
-    /// joined. '-' reads them from standard input, there also as they are
+    /// The bytes in hexadecimal, with or without spaces, colons, commas, line breaks and 0x; several
+    /// are joined. '-' reads them from standard input: there also as they are, or as a dump by xxd,
+    /// hexdump -C or Wireshark
     #[arg(value_name = "HEX", required = true, env = "CHATAGRAM_HEX")]
     pub hex: Vec<String>,
     /// They are what one end sent over TCP, from its first byte

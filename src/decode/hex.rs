@@ -1,5 +1,8 @@
-//! Bytes as people write them: hexadecimal, with spaces, colons, line breaks and `0x` wherever.
+//! Bytes as people have them: hexadecimal, with spaces, colons, commas, line breaks and `0x`
+//! wherever; the rows of a dump; an array in C's words.
 
+use super::dump::{self, Dump};
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// What is not looked at any more, bytes of input.
@@ -20,12 +23,19 @@ pub enum HexError {
         /// How many there are, in all or after a `0x`.
         digits: usize,
     },
+    /// Pairs of bytes whose order is not known.
+    #[error(
+        "this is hexdump's own format, which swaps bytes on most machines: use hexdump -C or xxd"
+    )]
+    Words,
     /// More than [`MAX_INPUT`].
     #[error("more than {MAX_INPUT} bytes of input: a datagram has 1,200 at most")]
     TooLong,
 }
 
-/// Reads bytes in hexadecimal. White space and colons mean nothing; a `0x` begins whole bytes.
+/// Reads bytes in hexadecimal. White space, colons and commas mean nothing; a `0x` begins whole
+/// bytes. A byte order mark, a dump's offsets and characters, and what C writes around an array
+/// are left out.
 ///
 /// # Errors
 /// [`HexError`].
@@ -33,14 +43,23 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     if text.len() > MAX_INPUT {
         return Err(HexError::TooLong);
     }
+    let text = text.trim_start_matches('\u{feff}');
+    match dump::read(text) {
+        Some(Dump::Bytes(bytes)) => return Ok(bytes),
+        Some(Dump::Words) => return Err(HexError::Words),
+        None => {}
+    }
+    let text = array(text);
     let mut digits = Vec::new();
     // Where the last `0x` began, in digits: what follows it up to the next separator is whole bytes.
     let mut prefixed = None;
     let mut chars = text.chars().enumerate().peekable();
     while let Some((place, ch)) = chars.next() {
-        if ch.is_whitespace() || ch == ':' {
+        if ch.is_whitespace() || matches!(ch, ':' | ',' | ';' | '"') {
             whole_since(prefixed.take(), &digits)?;
-        } else if ch == '0' && chars.next_if(|(_, next)| matches!(next, 'x' | 'X')).is_some() {
+        } else if matches!(ch, '0' | '\\')
+            && chars.next_if(|(_, next)| matches!(next, 'x' | 'X')).is_some()
+        {
             whole_since(prefixed.take(), &digits)?;
             prefixed = Some(digits.len());
         } else if let Some(digit) = ch.to_digit(16) {
@@ -54,6 +73,34 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
+/// What stands within the braces of an array in C's words, or the whole text. Comments become
+/// spaces, so that places stay.
+fn array(text: &str) -> Cow<'_, str> {
+    if !text.contains(['{', '/']) {
+        return Cow::Borrowed(text);
+    }
+    let mut bare = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('/') {
+        let (before, comment) = rest.split_at(start);
+        let length = match comment.as_bytes().get(1) {
+            Some(b'*') => comment.find("*/").map_or(comment.len(), |end| end + 2),
+            Some(b'/') => comment.find('\n').unwrap_or(comment.len()),
+            _ => {
+                bare.push_str(&rest[..=start]);
+                rest = &rest[start + 1..];
+                continue;
+            }
+        };
+        bare.push_str(before);
+        bare.extend(comment[..length].chars().map(|_| ' '));
+        rest = &comment[length..];
+    }
+    bare.push_str(rest);
+    let inside = bare.split_once('{').map(|(_, rest)| rest.split('}').next().unwrap_or(rest));
+    Cow::Owned(inside.map_or(bare.clone(), str::to_owned))
+}
+
 fn whole_since(begin: Option<usize>, digits: &[u8]) -> Result<(), HexError> {
     match begin.map(|begin| digits.len() - begin) {
         Some(digits) if digits % 2 == 1 => Err(HexError::Odd { digits }),
@@ -61,18 +108,42 @@ fn whole_since(begin: Option<usize>, digits: &[u8]) -> Result<(), HexError> {
     }
 }
 
-/// What came on standard input: hexadecimal if it is nothing else, or else the bytes themselves.
+/// What came on standard input: text with bytes in hexadecimal, or else the bytes themselves.
+/// What is printable throughout is text, in UTF-8 or, with its mark, in UTF-16.
 ///
 /// # Errors
-/// [`HexError::TooLong`], and [`HexError::Odd`] where all are digits.
+/// [`HexError`], where it is text.
 pub fn parse_input(input: Vec<u8>) -> Result<Vec<u8>, HexError> {
     if input.len() > MAX_INPUT {
         return Err(HexError::TooLong);
     }
-    match str::from_utf8(&input).map(parse) {
-        Ok(Err(HexError::NotHex { .. })) | Err(_) => Ok(input),
-        Ok(parsed) => parsed,
+    let text = match utf16(&input) {
+        Some(text) => Cow::Owned(text),
+        None => match str::from_utf8(&input) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => return Ok(input),
+        },
+    };
+    match parse(&text) {
+        Err(HexError::NotHex { .. }) if !is_printable(&text) => Ok(input),
+        parsed => parsed,
     }
+}
+
+fn is_printable(text: &str) -> bool {
+    text.chars().all(|ch| ch.is_whitespace() || !ch.is_control())
+}
+
+/// Text in UTF-16, by its byte order mark: PowerShell writes it.
+fn utf16(input: &[u8]) -> Option<String> {
+    let (mark, rest) = input.split_at_checked(2)?;
+    let unit: fn([u8; 2]) -> u16 = match mark {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+    String::from_utf16(&units).ok()
 }
 
 #[cfg(test)]
@@ -93,6 +164,11 @@ mod tests {
             "0X434701:ff",
             "4 3 4 7 01 f f",
             "0x430x470x010xff",
+            "\u{feff}434701ff",
+            "0x43, 0x47, 0x01, 0xff",
+            "unsigned char a[] = {\n  0x43, 0x47, /* CG */\n  0x01, 0xff // end\n};\nint a_len = 4;",
+            "\"\\x43\\x47\\x01\\xff\"",
+            "0000   43 47 01 ff   CG..",
         ] {
             assert_eq!(parse(text), Ok(vec![0x43, 0x47, 1, 0xff]), "{text}");
         }
@@ -115,7 +191,13 @@ mod tests {
     fn input_that_is_not_hexadecimal_is_taken_as_it_is() {
         assert_eq!(parse_input(b"43 47\n".to_vec()), Ok(vec![0x43, 0x47]));
         assert_eq!(parse_input(b"CG\x01\x00".to_vec()), Ok(b"CG\x01\x00".to_vec()));
-        assert_eq!(parse_input(b"\xff\xfe".to_vec()), Ok(b"\xff\xfe".to_vec()));
+        assert_eq!(parse_input(b"\xff\xfd".to_vec()), Ok(b"\xff\xfd".to_vec()));
+        assert_eq!(parse_input(b"\xff\xfe4\x003\x00".to_vec()), Ok(b"C".to_vec()));
+        assert_eq!(parse_input(b"\xfe\xff\x004\x003".to_vec()), Ok(b"C".to_vec()));
+        let text = b"no bytes at all\n".to_vec();
+        assert_eq!(parse_input(text), Err(HexError::NotHex { place: 1 }), "text is not a datagram");
+        let words = b"0000000 4743 0201\n0000004\n".to_vec();
+        assert_eq!(parse_input(words), Err(HexError::Words));
         assert_eq!(parse_input(b"434\n".to_vec()), Err(HexError::Odd { digits: 3 }));
         assert_eq!(parse_input(vec![0xff; MAX_INPUT + 1]), Err(HexError::TooLong));
         assert_eq!(parse_input(Vec::new()), Ok(Vec::new()));
@@ -123,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "[0-9a-fxX: \\n]{0,40}|\\PC{0,40}") {
+        fn no_text_panics(text in "[0-9a-fxX:|*/{} \\n]{0,60}|\\PC{0,40}") {
             let _ = parse(&text);
         }
     }
