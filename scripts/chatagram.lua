@@ -1003,7 +1003,7 @@ local function dissect_datagram(tvb, pinfo, root)
       if captured > 0 then tree:add(F.data, tvb(0, captured)) end
       reject(tree, "TooShort", string.format("TooShort(%d)", length))
     end
-    say(pinfo, 0, cut and "[cut by the capture]" or "[rejected: TooShort]")
+    say(pinfo, tvb:offset(), cut and "[cut by the capture]" or "[rejected: TooShort]")
     return captured
   end
   if tvb(0, 2):uint() ~= MAGIC then
@@ -1011,7 +1011,7 @@ local function dissect_datagram(tvb, pinfo, root)
     tree:add(F.data, tvb(2, captured - 2))
     local name, detail = judge({ magic = tvb(0, 2):uint() }, length)
     reject(tree, name, detail)
-    say(pinfo, 0, "[rejected: " .. name .. "] not Chatagram")
+    say(pinfo, tvb:offset(), "[rejected: " .. name .. "] not Chatagram")
     return captured
   end
   local header = tree:add(tvb(0, HEADER), "Header")
@@ -1063,7 +1063,40 @@ local function dissect_datagram(tvb, pinfo, root)
   end
   local text = describe(h, frames, it, name)
   tree:append_text(", " .. text)
-  say(pinfo, 0, text)
+  say(pinfo, tvb:offset(), text)
+  return captured
+end
+
+-- The kernel takes several datagrams of one size, the last of which may be shorter, in one call, and a capture on the
+-- machine that sends them sees them as one packet (UDP_SEGMENT; the same on receiving, UDP_GRO). The size is nowhere in
+-- it: it is where the first datagram's checksum is right and another begins.
+local function segment_size(tvb)
+  local captured = tvb:len()
+  if captured <= HEADER or tvb(0, 2):uint() ~= MAGIC then return nil end
+  local bytes, wanted = raw(tvb, 0, captured), tvb(4, 4):uint()
+  local function is_right(size) return crc32(bytes:sub(1, 4) .. bytes:sub(9, size)) == wanted end
+  if tvb:reported_len() <= MAX_DATAGRAM and (captured < tvb:reported_len() or is_right(captured)) then return nil end
+  local at = bytes:find("CG", HEADER + 1, true)
+  while at and at - 1 <= MAX_DATAGRAM do
+    if is_right(at - 1) then return at - 1 end
+    at = bytes:find("CG", at + 1, true)
+  end
+  return nil
+end
+
+local function dissect_datagrams(tvb, pinfo, root)
+  local size = segment_size(tvb)
+  if not size then return dissect_datagram(tvb, pinfo, root) end
+  local captured, length, at = tvb:len(), tvb:reported_len(), 0
+  while at < captured do
+    local one = math.min(size, length - at)
+    if at + one > captured then
+      root:add(chatagram, tvb(at, captured - at)):add_proto_expert_info(E.Cut)
+      break
+    end
+    dissect_datagram(tvb(at, one):tvb(), pinfo, root)
+    at = at + one
+  end
   return captured
 end
 
@@ -1236,7 +1269,7 @@ local TCP_TYPE = 2 -- Wireshark's port type, where pinfo has no better name for 
 
 function chatagram.dissector(tvb, pinfo, root)
   if pinfo.port_type == TCP_TYPE then return dissect_stream(tvb, pinfo, root) end
-  return dissect_datagram(tvb, pinfo, root)
+  return dissect_datagrams(tvb, pinfo, root)
 end
 
 -- Another version is taken for this protocol if its checksum is right (§11.1), a damaged datagram if it names version 1.
@@ -1250,7 +1283,7 @@ end
 chatagram:register_heuristic("udp", function(tvb, pinfo, root)
   if not looks_like_datagram(tvb) then return false end
   if not is_quoted() then pinfo.conversation = chatagram end
-  dissect_datagram(tvb, pinfo, root)
+  dissect_datagrams(tvb, pinfo, root)
   return true
 end)
 

@@ -479,6 +479,35 @@ fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
     assert_eq!(rows[2][0], "[duplicate] Say hi, Say hi | seq 2");
 }
 
+fn a_run_of_datagrams_in_one_packet_is_cut_where_each_begins() {
+    needs(&["tshark"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(1);
+    let padding = vec![0; 700];
+    let long = |number| [Frame::Padding(&padding[..number])];
+    // All but the last have the size of the first, as UDP_SEGMENT has it; the last may too.
+    let datagrams: [Vec<u8>; 3] = [(1, 700), (2, 700), (3, 90)]
+        .map(|(sequence, size)| talk.datagram(Flags::FROM_SERVER, sequence, None, &long(size)));
+    let [first, second, last] = &datagrams;
+    assert!(first.len() == second.len() && last.len() < first.len());
+    let mut damaged = second.clone();
+    damaged[100] ^= 1;
+    let (server, client) = (talk.server, talk.client);
+    for run in [[&first[..], second, last], [first, &damaged, last], [last, last, last]] {
+        talk.pcap.udp(server, client, &run.concat());
+    }
+    let rows = talk.fields(
+        dir.path(),
+        &["chatagram.sequence", "chatagram.rejected", "udp.length", "_ws.col.Info"],
+    );
+    let [whole, broken, short] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((&*whole[0], &*whole[1]), ("1|2|3", ""), "{rows:?}");
+    assert!(whole[2].parse::<usize>().unwrap() > 1_208);
+    assert_eq!(whole[3].matches("; ").count(), 2, "{rows:?}");
+    assert!(broken[0] == "1|2|3" && broken[1].starts_with("Checksum {"), "{rows:?}");
+    assert_eq!((&*short[0], &*short[1]), ("3|3|3", ""), "{rows:?}");
+}
+
 fn strings_are_cleaned_before_a_person_sees_them() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
@@ -566,6 +595,7 @@ tests! {
     gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap,
     acknowledgments_point_at_what_they_acknowledge_and_back,
     a_message_again_is_told_from_a_new_one_and_answers_find_their_question,
+    a_run_of_datagrams_in_one_packet_is_cut_where_each_begins,
     strings_are_cleaned_before_a_person_sees_them,
     what_the_capture_cut_off_is_not_blamed_on_the_sender,
     every_field_of_the_tables_in_proto_md_can_be_filtered_for,
