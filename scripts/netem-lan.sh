@@ -8,11 +8,16 @@
 #
 # HOST is an IPv4 or IPv6 address. Only what leaves towards it is touched; for both directions run it on
 # both machines. NETEM is as in tc-netem(8). --dry-run before the verb prints the commands instead. Needs
-# root, iproute2 and a kernel with sch_netem and sch_prio. An interface whose queueing somebody has
-# configured already is left alone.
+# root, iproute2 and a kernel with sch_netem, sch_prio and sch_tbf. An interface whose queueing somebody
+# has configured already is left alone.
+#
+# TCP and UDP_SEGMENT hand the kernel many packets as one, which the interface or its driver cuts. netem
+# would lose and delay them as one, so a token bucket before it cuts them to the interface's MTU. Its rate
+# is beyond what netem passes on.
 set -euo pipefail
 
 handle=2428: # how this script knows its own
+rate=40gbit  # of the token bucket, which has to be fast: it is there to cut
 
 die() {
     echo "netem-lan.sh: $*" >&2
@@ -20,7 +25,7 @@ die() {
 }
 
 usage() {
-    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | sed '$d'
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"
 }
 
 run() {
@@ -40,7 +45,7 @@ ours() { # ours INTERFACE: is what is there this script's?
 }
 
 put() { # put INTERFACE HOST NETEM...
-    local interface=$1 host=$2 family match
+    local interface=$1 host=$2 family match mtu parent=${handle}4
     shift 2
     [ $# -gt 0 ] || die "put what? such as: delay 25ms loss 5%"
     case $host in
@@ -57,7 +62,15 @@ put() { # put INTERFACE HOST NETEM...
     # Band 4 is in nobody's priority map: only the filter leads there.
     run tc qdisc add dev "$interface" root handle $handle prio bands 4 ||
         die "the kernel did not take a prio queue on $interface: does it have sch_prio?"
-    run tc qdisc add dev "$interface" parent ${handle}4 handle 2429: netem limit 10000 "$@" || {
+    mtu=$(cat "/sys/class/net/$interface/mtu" 2>/dev/null || echo 1500)
+    # What is larger than the bucket is cut. It holds an Ethernet frame, with a VLAN's tags.
+    if run tc qdisc add dev "$interface" parent $parent handle 2430: tbf rate $rate burst $((mtu + 26)) limit 100000000; then
+        parent=2430:1
+    else
+        echo "netem-lan.sh: this kernel has no sch_tbf, so what TCP and UDP_SEGMENT hand over as one packet is" \
+            "lost and delayed as one: the loss will not be the one asked for" >&2
+    fi
+    run tc qdisc add dev "$interface" parent $parent handle 2429: netem limit 10000 "$@" || {
         off "$interface"
         die "the kernel did not take 'netem $*': is it right, does the kernel have sch_netem? ('seed' needs iproute2 6.6)"
     }
@@ -68,7 +81,21 @@ put() { # put INTERFACE HOST NETEM...
 }
 
 off() { # off INTERFACE
+    [ -n "$dry" ] || had "$1" >&2
     run tc qdisc del dev "$1" root handle $handle
+}
+
+had() { # had INTERFACE: what was asked of netem, and what its counters say came of it
+    local asked counts bytes packets dropped mtu
+    asked=$(tc qdisc show dev "$1" | sed -n 's/^qdisc netem 2429: parent [^ ]* limit 10000 *//p')
+    counts=$(tc -s qdisc show dev "$1" | sed -n '/^qdisc netem 2429:/,/Sent/s/.*Sent \([0-9]*\) bytes \([0-9]*\) pkts\{0,1\} (dropped \([0-9]*\),.*/\1 \2 \3/p')
+    read -r bytes packets dropped <<<"${counts:-0 0 0}"
+    [ $((packets + dropped)) -gt 0 ] || return 0
+    echo "netem-lan.sh: asked for '${asked% }'; $packets packets left and $dropped were lost," \
+        "$((1000 * dropped / (packets + dropped))) in a thousand"
+    mtu=$(cat "/sys/class/net/$1/mtu" 2>/dev/null || echo 1500)
+    [ "$packets" -eq 0 ] || [ $((bytes / packets)) -le $((mtu + 26)) ] ||
+        echo "netem-lan.sh: they were longer than the MTU: several packets were lost or delayed as one" >&2
 }
 
 dry=

@@ -6,8 +6,10 @@
 #   scripts/netem-sweep.sh --resume --out DIR        go on with what was stopped
 #
 # --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the one in
-# PATH. Needs root, iproute2 and a kernel with sch_netem; scripts/with-netem-kernel.sh lends one. netem draws
-# its losses anew each time, so modes and repetitions meet the same share of loss, not the same packets.
+# PATH. Needs root, iproute2 and a kernel with sch_netem; without one it runs under the kernel that
+# scripts/with-netem-kernel.sh lends, with a virtual clock, on which a busy machine makes nothing late.
+# netem draws its losses anew each time, so modes and repetitions meet the same share of loss, not the
+# same packets.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +22,7 @@ die() {
 }
 
 usage() {
-    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | sed '$d'
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"
 }
 
 net() {
@@ -49,8 +51,20 @@ check() {
     command -v ip >/dev/null || die "ip is missing: apt-get install iproute2"
     command -v tc >/dev/null || die "tc is missing: apt-get install iproute2"
     [ "$(id -u)" = 0 ] || die "only root can make network namespaces: sudo $0 ..."
-    unshare -n tc qdisc add dev lo root netem 2>/dev/null ||
-        die "this kernel has no sch_netem: try scripts/with-netem-kernel.sh $0 ..."
+    if unshare -n tc qdisc add dev lo root netem 2>/dev/null; then
+        # The lent kernel's processor says so.
+        ! grep -qi 'user mode linux' /proc/cpuinfo || [ "${UML_CLOCK:-}" = virtual ] ||
+            echo "this kernel's clock is the host's, on which a busy machine makes packets late:" \
+                "UML_CLOCK=virtual scripts/with-netem-kernel.sh $0 ..." >&2
+        return
+    fi
+    grep -qi 'user mode linux' /proc/cpuinfo && die "the lent kernel has no sch_netem: is its package whole?"
+    for tool in linux.uml insmod cc; do
+        command -v $tool >/dev/null ||
+            die "this kernel has no sch_netem, and $tool for another one is missing: apt-get install user-mode-linux kmod gcc libc6-dev"
+    done
+    echo "this kernel has no sch_netem: measuring under User-mode Linux, with a virtual clock" >&2
+    UML_CLOCK=${UML_CLOCK:-virtual} exec "$here/with-netem-kernel.sh" "$here/netem-sweep.sh" "${given[@]}"
 }
 
 prepare() { # makes the directory ready, and puts the plan there
@@ -166,7 +180,7 @@ annotate() { # annotate DIR NETEM UP DOWN: what the network was and did goes whe
     mv "$file.new" "$file"
 }
 
-dry='' resume='' out=chatagram-lab plan=()
+dry='' resume='' out=chatagram-lab plan=() given=("$@")
 network='' serving='' load='' work=''
 while [ $# -gt 0 ]; do
     case $1 in
@@ -207,7 +221,7 @@ total=$(wc -l <<<"$runs") done=0
 while IFS=$'\t' read -r -u 3 name netem arguments; do
     done=$((done + 1))
     [ ! -f "$out/runs/$name/run.json" ] || continue
-    [ ! -t 2 ] || echo "[$done/$total] $name" >&2
+    echo "[$done/$total] $name" >&2
     one "$name" "$netem" "$arguments"
 done 3<<<"$runs"
 run "$program" report "$out"

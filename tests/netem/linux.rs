@@ -122,6 +122,56 @@ fn the_emulated_network_does_what_netem_does() {
     is_verified(&netem.join("0"));
 }
 
+/// TCP and UDP_SEGMENT hand the kernel many packets as one: the script has netem see each.
+fn a_real_interface_loses_packets_and_not_runs_of_them() {
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "bash", "nice"]);
+    let script = "set -e
+        for node in s c; do ip netns add $node; ip -n $node link set lo up; done
+        ip link add eth0 netns s type veth peer name eth0 netns c
+        ip -n s addr add 10.77.0.1/24 dev eth0; ip -n c addr add 10.77.0.9/24 dev eth0
+        ip -n s link set eth0 up; ip -n c link set eth0 up
+        mkfifo /run/said
+        ip netns exec s \"$CHATAGRAM\" server --no-history --no-discovery --rate-limit off \
+            --bind 10.77.0.1:2428 >/run/said 2>/dev/null &
+        read -r line </run/said
+        for transport in tcp udp; do
+            ip netns exec s scripts/netem-lan.sh put eth0 10.77.0.9 loss 5%
+            ip netns exec c \"$CHATAGRAM\" load 10.77.0.1 --transport $transport --receivers 2 \
+                --rate 400 --size 1000 --duration 8s --out /run/$transport
+            ip netns exec s scripts/netem-lan.sh off eth0
+        done";
+    let output = in_a_kernel(script);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let told: Vec<_> = text.lines().filter(|line| line.contains("asked for 'loss 5%'")).collect();
+    assert_eq!(told.len(), 2, "{text}");
+    for line in told {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let before = |word: &str| -> u64 {
+            let at = words.iter().position(|it| *it == word).unwrap();
+            words[at - 1].parse().unwrap()
+        };
+        let (left, lost) = (before("packets"), before("were"));
+        let share = lost as f64 / (left + lost) as f64;
+        // More packets than messages: they were not seen as runs.
+        assert!(left > 3_000, "{text}");
+        assert!((share - 0.05).abs() <= SIGMAS * deviation(0.05, left + lost), "{text}");
+    }
+    assert!(!text.contains("longer than the MTU"), "{text}");
+}
+
+fn each_script_prints_all_of_its_usage() {
+    needs(&["bash", "sed", "dirname"]);
+    for name in ["netem-lan", "netem-net", "netem-sweep"] {
+        let file = format!("scripts/{name}.sh");
+        let output = Command::new("bash").args([&file, "--help"]).output().unwrap();
+        let script = std::fs::read_to_string(&file).unwrap();
+        let comment = script.lines().skip(1).take_while(|line| line.starts_with('#'));
+        let text: Vec<_> = comment.map(|line| line[1..].strip_prefix(' ').unwrap_or("")).collect();
+        assert_eq!(said(&output).lines().collect::<Vec<_>>(), text, "{name}");
+    }
+}
+
 /// Each case is a lab of its own: in one lab the modes would run side by side.
 fn script(measure: &str, out: &Path) -> String {
     let labs = CASES.iter().enumerate().map(|(index, case)| {
@@ -287,4 +337,6 @@ fn said(output: &Output) -> String {
 
 tests! {
     the_emulated_network_does_what_netem_does,
+    a_real_interface_loses_packets_and_not_runs_of_them,
+    each_script_prints_all_of_its_usage,
 }
