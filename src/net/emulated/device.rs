@@ -73,6 +73,7 @@ impl Device {
         // Less than asked for is no reason to stop: `overruns` tells.
         let _ = socket.set_recv_buffer_size(BUFFER);
         socket.set_nonblocking(true)?;
+        sys::bypass_queue(&socket)?;
         sys::bind_packet(&socket, FAR_END)?;
         Ok(Self::Veth(socket, AtomicU64::new(0)))
     }

@@ -64,6 +64,23 @@ pub(super) fn bind_packet(socket: &(impl AsRawFd + AsFd), name: &str) -> io::Res
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
 }
 
+/// Sends what this `AF_PACKET` socket sends past the device's queue. The kernel gives a device whose
+/// cable has just been plugged in a queue that drops everything, until a worker of it has seen the
+/// cable: on a busy machine that takes a while.
+pub(super) fn bypass_queue(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads one `c_int`, which `on` is and which outlives the call.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_QDISC_BYPASS,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })
+}
+
 /// Packets that an `AF_PACKET` socket had no room for since the last call.
 pub(super) fn packet_drops(socket: &impl AsRawFd) -> io::Result<u64> {
     // SAFETY: `tpacket_stats` is plain numbers, for which all bits zero is a value.
