@@ -359,6 +359,7 @@ impl ClientArgs {
         let cache = self.cache.clone().or_else(places::cache_file);
         Ok(client::Config {
             server,
+            room: None,
             nickname: self.nick.clone(),
             transport: self.transport.into(),
             no_delay: network.no_delay == Switch::On,

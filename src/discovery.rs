@@ -5,7 +5,11 @@
 //! them one. Nothing else could: two servers at the usual port, with the usual name, look the same.
 
 mod interface;
+mod known;
 mod search;
+mod standing;
 
-pub use interface::{GROUP_V4, GROUP_V6, Interface, Network, Way, ways};
+pub use interface::{GROUP_V4, GROUP_V6, Interface, MAX_WAYS, Network, Way, ways};
+pub use known::{Again, Known};
 pub use search::{Found, PATIENCE, Search};
+pub use standing::{Standing, Traits};

@@ -7,18 +7,17 @@ use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
 use crate::logging::announce;
 use crate::net::ServerName;
-use crate::protocol::limits::DEFAULT_PORT;
 use crate::server::Server;
 use log::LevelFilter;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
 
 mod decode;
 mod discover;
 mod doctor;
+mod invite;
 mod lab;
 mod manual;
 mod panics;
@@ -65,12 +64,15 @@ pub fn server(
             Then::GoOn
         }
     });
-    for address in server.addresses() {
+    let addresses: Vec<_> = server.addresses().collect();
+    for address in &addresses {
         announce(&format!("listening on {address}"));
     }
     if let Some(address) = server.metrics_address() {
         announce(&format!("metrics at http://{address}/metrics"));
     }
+    let lines = invite::invitations(&addresses, server.can_be_found());
+    lines.iter().for_each(|line| announce(line));
     finish_server(server.run())
 }
 
@@ -86,12 +88,13 @@ pub fn client(
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
-    let server = match server.map_or_else(|| discover::choose(args.output), Ok) {
+    let named = server.map(|server| (server, None));
+    let (server, room) = match named.map_or_else(|| discover::choose(args.output), Ok) {
         Ok(server) => server,
         Err(code) => return code,
     };
     let config = match args.config(server, network, Some(impair)) {
-        Ok(config) => config,
+        Ok(config) => client::Config { room, ..config },
         Err(error) => return fail(USAGE, error),
     };
     let leaver = Leaver::default();
@@ -134,10 +137,8 @@ pub fn host(
         if let Some(address) = server.metrics_address() {
             announce(&format!("metrics at http://{address}/metrics"));
         }
-        if server.can_be_found() {
-            announce("on this network, others join with: chatagram client --nick NAME");
-        }
-        announce(&format!("others join with: chatagram client {} --nick NAME", invitation(first)));
+        let lines = invite::invitations(&addresses, server.can_be_found());
+        lines.iter().for_each(|line| announce(line));
     }
     let config = match client.config(reachable(first).into(), network, None) {
         Ok(config) => config,
@@ -194,9 +195,8 @@ fn finish_server(outcome: Result<(), crate::server::Error>) -> ExitCode {
 fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
     match outcome {
         Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
-        Ok(CloseReason::Unreachable) => {
-            fail(UNREACHABLE, "no answer from the server: is it running, and is the address right?")
-        }
+        // The reason has been shown.
+        Ok(CloseReason::Unreachable) => ExitCode::from(UNREACHABLE),
         Ok(CloseReason::Refused) => ExitCode::from(REFUSED),
         Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
         Err(error) => fail(COULD_NOT_START, error),
@@ -236,41 +236,6 @@ fn fail(code: u8, error: impl Display) -> ExitCode {
 /// Which environment variables the values came from that an error is about.
 fn origins(error: &str) -> String {
     crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>())
-}
-
-/// What others type to reach this machine.
-fn invitation(bound: SocketAddr) -> String {
-    let ip = if bound.ip().is_unspecified() { outward_ip().into() } else { bound.ip() };
-    match (ip, bound.port()) {
-        (ip, DEFAULT_PORT) => ip.to_string(),
-        (ip, port) => SocketAddr::new(ip, port).to_string(),
-    }
-}
-
-/// The address this machine would send from. Connecting a UDP socket only asks the routing table;
-/// nothing is sent to the documentation address (RFC 5737).
-fn outward_ip() -> Ipv4Addr {
-    let ask = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), DEFAULT_PORT))?;
-        socket.local_addr()
-    };
-    match ask() {
-        Ok(SocketAddr::V4(address)) => *address.ip(),
-        // No way out of the network: others on it still reach this machine.
-        _ => lan_ip().unwrap_or(Ipv4Addr::LOCALHOST),
-    }
-}
-
-/// An address on a network without a way out of it.
-fn lan_ip() -> Option<Ipv4Addr> {
-    let networks = crate::net::lan::interfaces().ok()?.into_iter().flat_map(|it| it.networks);
-    networks
-        .filter_map(|network| match network.ip {
-            std::net::IpAddr::V4(ip) if !ip.is_loopback() => Some(ip),
-            _ => None,
-        })
-        .next()
 }
 
 /// Prints what the parser of the command line has to say: help, the version, or what is wrong.

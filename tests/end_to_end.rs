@@ -313,9 +313,10 @@ fn two_people_talk_with_one_command_each() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["host", "--nick", "alice", "--bind", "127.0.0.1:0", "--stay", "forever"];
     let mut host = Program::start(dir.path(), &args);
-    let invitation = host.line("invitation", |line| line.starts_with("others join with: "));
+    let invitation =
+        host.line("invitation", |line| line.starts_with("on this machine, join with: "));
     host.line("welcome", |line| line.contains("welcome"));
-    let mut words = invitation["others join with: chatagram ".len()..].split(' ');
+    let mut words = invitation["on this machine, join with: chatagram ".len()..].split(' ');
     let guest = [words.next().unwrap(), words.next().unwrap(), "--nick", "bob", "--no-cache"];
     let mut guest = Program::start(dir.path(), &guest);
     guest.type_line("hello host");

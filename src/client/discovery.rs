@@ -1,9 +1,12 @@
 //! Looking for servers near here: a [`Search`] and the sockets it asks through.
 
-use crate::discovery::{Found, Search, Way, ways};
+use crate::discovery::{Found, MAX_WAYS, Search, Way, ways};
 use crate::net::{Clock, Incoming, Poller, Ready, Socket, lan};
 use std::io;
 use std::time::Duration;
+
+/// How long a client that named no server looks for one.
+pub const WAIT: Duration = Duration::from_secs(1);
 
 /// What a search came to.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +15,8 @@ pub struct Outcome {
     pub found: Vec<Found>,
     /// Who was asked, and how.
     pub asked: Vec<Asked>,
+    /// The interfaces that were not, or not in all ways: there are too many.
+    pub left_out: Vec<String>,
 }
 
 /// A way to ask that was tried.
@@ -35,7 +40,11 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
     let mut asked = Vec::new();
     let mut sockets: Vec<Option<Socket>> = Vec::new();
-    for way in ways(&lan::interfaces()?) {
+    let mut ways = ways(&lan::interfaces()?);
+    let left_out = ways.split_off(ways.len().min(MAX_WAYS));
+    let mut left_out: Vec<_> = left_out.into_iter().map(|way| way.interface).collect();
+    left_out.dedup();
+    for way in ways {
         let opened = lan::asking(&way).and_then(|mut socket| {
             poller.add(&mut socket, sockets.len())?;
             Ok(socket)
@@ -50,7 +59,7 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
     'searching: loop {
         let now = clock.now().mono;
         if search.is_over(now) {
-            return Ok(Outcome { found: search.into_found(), asked });
+            return Ok(Outcome { found: search.into_found(), asked, left_out });
         }
         if let Some(probe) = search.poll_probe(now) {
             for (asked, socket) in asked.iter_mut().zip(&sockets) {

@@ -8,21 +8,23 @@
 //!   from the editor of a terminal, which has a thread of its own so that it never waits for the network.
 //! - the *main* thread takes from the queue and prints.
 
-use super::Error;
 use super::session::{self, Session};
 use super::turnstile::Turnstile;
+use super::whereabouts::Whereabouts;
+use super::{Error, reach};
 use crate::net::{
-    BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, ServerName, Socket,
-    Stream, Watch,
+    BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, Socket, Stream,
+    Watch,
 };
 use crate::path::Path;
+use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Now;
 use mio::Waker;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -44,7 +46,8 @@ struct Turns {
     session: Session,
     /// The one socket; its index at the poller is 0.
     datagrams: Datagrams,
-    connection: Option<Connection>,
+    /// One that is there, or several that are being made.
+    connections: Vec<Connection>,
     /// The index of the next connection.
     next: usize,
 }
@@ -60,7 +63,9 @@ struct Connection {
 #[derive(Debug)]
 struct Shared {
     turns: Turnstile<Turns>,
-    server: ServerName,
+    server: Whereabouts,
+    /// What was last said of where it is.
+    told: Mutex<String>,
     no_delay: bool,
     watch: Watch,
     clock: Clock,
@@ -73,7 +78,7 @@ struct Shared {
 impl Driver {
     /// Opens a socket and starts the receiver thread. `make` makes the session.
     pub(super) fn start(
-        server: ServerName,
+        server: Whereabouts,
         no_delay: bool,
         impair: Option<&BadNetwork>,
         make: impl FnOnce(Now) -> Session,
@@ -90,10 +95,11 @@ impl Driver {
                 turns: Turnstile::new(Turns {
                     session: make(clock.now()),
                     datagrams,
-                    connection: None,
+                    connections: Vec::new(),
                     next: SOCKET + 1,
                 }),
                 server,
+                told: Mutex::default(),
                 no_delay,
                 watch: poller.watch()?,
                 clock,
@@ -200,7 +206,12 @@ impl Driver {
         while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
             self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
         }
-        if turns.connection.as_ref().is_some_and(|open| ready.contains(&open.index)) {
+        while let Some((to, error)) = turns.datagrams.poll_error(SOCKET) {
+            let obstacle = reach::obstacle(&error, false);
+            self.turn_in(turns, |s, now| s.handle_obstacle(to, obstacle, now));
+        }
+        self.connect_further(turns, ready);
+        if turns.connections.first().is_some_and(|open| ready.contains(&open.index)) {
             self.receive_stream(turns, buffer);
         }
         self.turn_in(turns, Session::handle_timeout);
@@ -215,26 +226,44 @@ impl Driver {
         }
     }
 
-    /// The connection has something to say: that it is there, that there is room, bytes, its end.
-    fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) {
-        while let Some(open) = &mut turns.connection {
-            if !open.announced && open.stream.is_connected() {
-                open.announced = true;
-                let server = open.server;
-                self.turn_in(turns, |s, now| s.handle_connected(server, now));
-                continue;
+    /// Looks what became of connections that are being made: the first that is there is kept.
+    fn connect_further(&self, turns: &mut Turns, ready: &Ready) {
+        for index in ready {
+            let made = |it: &Connection| it.index == *index && !it.announced;
+            let Some(at) = turns.connections.iter().position(made) else { continue };
+            let server = turns.connections[at].server;
+            match turns.connections[at].stream.is_connected() {
+                Ok(false) => {}
+                Ok(true) => {
+                    let mut open = turns.connections.swap_remove(at);
+                    open.announced = true;
+                    turns.connections = vec![open];
+                    self.turn_in(turns, |s, now| s.handle_connected(server, now));
+                }
+                Err(error) => {
+                    log::debug!("cannot connect to {server}: {error}");
+                    turns.connections.swap_remove(at);
+                    let obstacle = reach::obstacle(&error, false);
+                    self.turn_in(turns, |s, now| s.handle_obstacle(server, obstacle, now));
+                }
             }
-            if open.announced && open.stream.write(&[]) {
+        }
+    }
+
+    /// The connection has something to say: that there is room, bytes, its end.
+    fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) {
+        while let Some(open) = turns.connection() {
+            if open.stream.write(&[]) {
                 self.turn_in(turns, Session::handle_stream_writable);
             }
-            let Some(open) = &mut turns.connection else { return };
+            let Some(open) = turns.connection() else { return };
             match open.stream.read(buffer) {
                 Reading::Bytes => {
                     self.turn_in(turns, |s, now| s.handle_stream_bytes(buffer, now));
                 }
                 Reading::Nothing => return,
                 Reading::End => {
-                    turns.connection = None;
+                    turns.connections.clear();
                     self.turn_in(turns, Session::handle_disconnected);
                 }
             }
@@ -250,16 +279,15 @@ impl Driver {
             match event {
                 session::Event::Resolve => self.resolve(),
                 session::Event::Connect(server) => self.connect(turns, server, now),
-                session::Event::Disconnect => turns.connection = None,
+                session::Event::Disconnect => turns.connections.clear(),
                 event => self.show(event),
             }
         }
         result
     }
 
-    /// Begins a connection in place of any other. The poller says when it is there.
+    /// Begins a connection. The poller says when it is there.
     fn connect(&self, turns: &mut Turns, server: SocketAddr, now: Now) {
-        turns.connection = None;
         let begun = Stream::connect(server).and_then(|mut stream| {
             stream.set_no_delay(self.shared.no_delay);
             self.shared.watch.add(&mut stream, turns.next)?;
@@ -269,11 +297,11 @@ impl Driver {
             Ok(stream) => {
                 let index = turns.next;
                 turns.next += 1;
-                turns.connection = Some(Connection { index, server, stream, announced: false });
+                turns.connections.push(Connection { index, server, stream, announced: false });
             }
             Err(error) => {
                 log::debug!("cannot connect to {server}: {error}");
-                turns.session.handle_disconnected(now);
+                turns.session.handle_obstacle(server, reach::obstacle(&error, true), now);
             }
         }
     }
@@ -285,14 +313,35 @@ impl Driver {
         }
         let driver = self.clone();
         let lookup = move || {
-            match driver.shared.server.resolve() {
-                Ok(addresses) => driver.turn(|s, _| s.set_addresses(addresses)),
-                Err(error) => log::debug!("{error}"),
+            match driver.shared.server.look_up() {
+                Ok((addresses, text)) => {
+                    driver.go_to(addresses);
+                    text.into_iter().for_each(|text| driver.tell_once(text));
+                }
+                Err(error) => log::debug!("cannot look the server up: {error}"),
             }
             driver.shared.resolving.store(false, Ordering::Release);
         };
         if let Err(error) = thread::Builder::new().name("resolver".to_owned()).spawn(lookup) {
             log::debug!("no thread to look the server up in: {error}");
+        }
+    }
+
+    /// The server was looked up again.
+    fn go_to(&self, addresses: Vec<SocketAddr>) {
+        let first = addresses.first().copied();
+        let others = self.turn(|session, now| session.set_addresses(addresses, now));
+        if let Some(first) = first.filter(|_| others) {
+            self.tell_once(format!("{} is at {first} now", self.shared.server.describe()));
+        }
+    }
+
+    /// Has something shown that is looked up again and again.
+    fn tell_once(&self, text: String) {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != text {
+            told.clone_from(&text);
+            self.tell(text);
         }
     }
 
@@ -312,14 +361,26 @@ pub(super) fn join(receiver: JoinHandle<io::Result<()>>) -> Result<(), Error> {
 }
 
 impl Turns {
+    /// The connection that is there.
+    fn connection(&mut self) -> Option<&mut Connection> {
+        self.connections.first_mut().filter(|open| open.announced)
+    }
+
     /// Sends all that the session wants sent.
     fn transmit(&mut self, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            self.datagrams.send(&buffer, Path::routed(SOCKET, to), now.mono);
+            let path = Path::routed(SOCKET, to);
+            if !self.session.is_joining() || buffer.len() > MAX_DATAGRAM {
+                self.datagrams.send(&buffer, path, now.mono);
+            } else if let Err(error) = self.datagrams.try_send(&buffer, path, now.mono) {
+                log::debug!("no join to {to}: {error}");
+                self.session.handle_obstacle(to, reach::refused_send(to, &error), now);
+            }
         }
         self.datagrams.flush(now.mono);
-        let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
+        let open = self.connections.first_mut().filter(|open| open.announced);
+        let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
             if open.stream.write(&buffer) {
                 self.session.handle_stream_writable(now);
@@ -348,7 +409,8 @@ mod tests {
             shown: Vec::new(),
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
-        let (driver, events, receiver) = Driver::start(address.into(), true, None, make).unwrap();
+        let server = Whereabouts::new(address.into(), None);
+        let (driver, events, receiver) = Driver::start(server, true, None, make).unwrap();
         drop(receiver);
         (driver, events)
     }

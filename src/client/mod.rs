@@ -7,16 +7,19 @@ mod driver;
 mod input;
 mod memory;
 mod output;
+pub(crate) mod reach;
 mod screen;
 pub mod session;
 mod style;
 mod terminal;
 mod turnstile;
 pub mod watch;
+mod whereabouts;
 
 pub use input::Unreadable;
 pub use output::Format;
 
+use crate::discovery::Known;
 use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::Delivery;
@@ -34,12 +37,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use terminal::Terminal;
+use whereabouts::Whereabouts;
 
 /// What a client is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the server is.
     pub server: ServerName,
+    /// The room, if the server was found near here: it is looked for again when it is lost.
+    pub room: Option<Known>,
     /// The name to ask for.
     pub nickname: String,
     /// What carries the chat.
@@ -115,7 +121,8 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         screen.error("the nickname is far too long: 32 characters at most");
         return Ok(screen.close(CloseReason::Refused));
     }
-    let addresses = match config.server.resolve() {
+    let addresses = config.room.as_ref().map(|room| room.addresses().to_vec());
+    let addresses = match addresses.map_or_else(|| config.server.resolve(), Ok) {
         Ok(addresses) => addresses,
         Err(error) => {
             memory.show_all(&mut screen);
@@ -132,9 +139,16 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         give_up: config.give_up,
         shown: Vec::new(),
     };
-    let make = |now| Session::new(session, addresses, seed, now);
+    let make = |now| {
+        let mut session = Session::new(session, addresses, seed, now);
+        if config.room.is_some() {
+            session.look_first();
+        }
+        session
+    };
+    let whereabouts = Whereabouts::new(config.server.clone(), config.room.clone());
     let (driver, events, receiver) =
-        Driver::start(config.server.clone(), config.no_delay, config.impair.as_ref(), make)
+        Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     leaver.drive(&driver);
     let typed = edited_lines(&config, &driver, &mut screen);

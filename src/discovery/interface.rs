@@ -1,5 +1,6 @@
 //! The machine's interfaces, and the ways to ask through them.
 
+use super::Standing;
 use crate::protocol::limits::DISCOVERY_PORT;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -8,8 +9,10 @@ pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 67, 71);
 /// Where servers listen on IPv6: transient, this link alone (RFC 4291 §2.7), and `CG` at its end.
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x4347);
 
-/// Ways asked at most: a machine full of containers has hundreds of interfaces.
-const MAX_WAYS: usize = 64;
+/// Ways asked at most, each with a socket of its own: a machine full of containers has hundreds.
+pub const MAX_WAYS: usize = 128;
+/// Ways of one interface that come before those of the next one.
+const MAX_WAYS_EACH: usize = 8;
 
 /// A network interface that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Interface {
     pub index: u32,
     /// Whether only one other machine is at its end: nothing to broadcast to.
     pub point_to_point: bool,
+    /// How likely others are at it.
+    pub standing: Standing,
     /// Its addresses.
     pub networks: Vec<Network>,
 }
@@ -93,11 +98,15 @@ impl Network {
     }
 }
 
-/// The ways to ask all that is near: through each interface, and on this machine. The system shows
-/// the loopback neither broadcasts nor, always, groups, so that one is asked by its address too.
+/// The ways to ask all that is near: through each interface, and on this machine, the likeliest first;
+/// at most [`MAX_WAYS`] are for asking. The system shows the loopback neither broadcasts nor, always,
+/// groups, so that one is asked by its address too.
 pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
-    let mut ways = Vec::new();
+    let mut interfaces: Vec<_> = interfaces.iter().collect();
+    interfaces.sort_by_key(|interface| (interface.standing, interface.index));
+    let (mut first, mut last) = (Vec::new(), Vec::new());
     for interface in interfaces {
+        let mut ways = Vec::new();
         let way =
             |from, to| Way { interface: interface.name.clone(), index: interface.index, from, to };
         let group = SocketAddr::from((GROUP_V4, DISCOVERY_PORT));
@@ -114,20 +123,25 @@ pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
             let group = SocketAddrV6::new(GROUP_V6, DISCOVERY_PORT, 0, interface.index);
             ways.push(way(Ipv6Addr::UNSPECIFIED.into(), vec![group.into()]));
         }
+        let rest = ways.split_off(ways.len().min(MAX_WAYS_EACH));
+        first.append(&mut ways);
+        last.extend(rest);
     }
-    ways.truncate(MAX_WAYS);
-    ways
+    first.append(&mut last);
+    first
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Traits;
     use super::*;
 
     fn interface(name: &str, index: u32, addresses: &[(&str, u8)]) -> Interface {
         let network =
             |(ip, prefix): &(&str, u8)| Network { ip: ip.parse().unwrap(), prefix: *prefix };
-        let networks = addresses.iter().map(network).collect();
-        Interface { name: name.to_owned(), index, point_to_point: false, networks }
+        let networks: Vec<_> = addresses.iter().map(network).collect();
+        let standing = Standing::of(name, &networks, Traits::default());
+        Interface { name: name.to_owned(), index, point_to_point: false, standing, networks }
     }
 
     fn asked(interfaces: &[Interface]) -> Vec<String> {
@@ -160,9 +174,25 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_of_interfaces_is_cut_short() {
-        let many: Vec<_> = (1..=200).map(|n| interface("veth", n, &[("10.0.0.1", 24)])).collect();
-        assert_eq!(ways(&many).len(), MAX_WAYS);
+    fn the_lan_is_asked_before_a_crowd_of_containers() {
+        let veth = |n| interface(&format!("veth{n}"), n, &[("fe80::1", 64)]);
+        let mut all: Vec<_> = (2..=200).map(veth).collect();
+        all.push(interface("br-0123456789ab", 201, &[("172.18.0.1", 16)]));
+        all.push(interface("wlan0", 202, &[("192.168.1.5", 24), ("fe80::1", 64)]));
+        all.push(interface("lo", 1, &[("127.0.0.1", 8)]));
+        let ways = ways(&all);
+        let names: Vec<_> = ways.iter().map(|way| way.interface.as_str()).collect();
+        assert_eq!(names[..5], ["lo", "wlan0", "wlan0", "br-0123456789ab", "veth2"]);
+        assert_eq!(names.len(), 199 + 4);
+    }
+
+    #[test]
+    fn an_interface_with_many_addresses_leaves_room_for_others() {
+        let mut addresses: Vec<_> = (0..200).map(|_| ("10.0.0.1", 24)).collect();
+        addresses.push(("fe80::1", 64));
+        let all = [interface("eth0", 2, &addresses), interface("eth1", 3, &[("10.1.0.1", 24)])];
+        let asked = ways(&all).into_iter().take(MAX_WAYS);
+        assert!(asked.into_iter().any(|way| way.interface == "eth1"));
     }
 
     #[test]

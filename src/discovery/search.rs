@@ -26,7 +26,8 @@ pub struct Found {
     pub peers: u16,
     /// Where it can be joined, the best first: on this machine, by IPv4, by IPv6, on this link.
     pub addresses: Vec<SocketAddr>,
-    server: u64,
+    /// The number its server drew when it started.
+    pub(super) server: u64,
 }
 
 /// See the module.

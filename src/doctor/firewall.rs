@@ -143,7 +143,7 @@ mod tests {
             groups: [discovery, Fate::None],
             talk,
         };
-        nearby::Facts { interfaces: vec![one], error: None }
+        nearby::Facts { interfaces: vec![one], ..nearby::Facts::default() }
     }
 
     fn facts(at_work: &[&'static str], all_known: bool) -> Facts {

@@ -7,6 +7,7 @@
 
 use super::{Check, State};
 use crate::discovery::{GROUP_V4, GROUP_V6};
+use crate::net::lan;
 use crate::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// How long what was sent may take to come back in.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// More interfaces than this are not tried.
+/// More interfaces than this are not tried: the likeliest are.
 const MOST: usize = 24;
 
 /// An interface that is up and leads to others.
@@ -48,6 +49,8 @@ pub(super) enum Fate {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub interfaces: Vec<Heard>,
+    /// How many more interfaces there are.
+    pub left_out: usize,
     /// Why the interfaces are not known.
     pub error: Option<String>,
 }
@@ -68,7 +71,7 @@ pub(super) struct Heard {
 pub(super) fn gather() -> Facts {
     let interfaces = match interfaces() {
         Ok(interfaces) => interfaces,
-        Err(error) => return Facts { interfaces: Vec::new(), error: Some(error.to_string()) },
+        Err(error) => return Facts { error: Some(error.to_string()), ..Facts::default() },
     };
     let mut trial = Trial::default();
     let sent: Vec<_> = interfaces.iter().take(MOST).map(|one| trial.send(one)).collect();
@@ -80,7 +83,8 @@ pub(super) fn gather() -> Facts {
         let [broadcast, group4, group6, talk] = fates.map(|fate| trial.fate(fate));
         Heard { name, broadcast, groups: [group4, group6], talk }
     });
-    Facts { interfaces: heard.collect(), error: None }
+    let left_out = interfaces.len().saturating_sub(MOST);
+    Facts { interfaces: heard.collect(), left_out, error: None }
 }
 
 /// The two checks.
@@ -119,6 +123,9 @@ fn judge_one(
                 _ => not.push(format!("{by}: sent, but it did not come in")),
             }
         }
+    }
+    if facts.left_out > 0 {
+        not.push(format!("{} less likely interfaces were not tried", facts.left_out));
     }
     let on = on.join(", ");
     let not = not.join("; ");
@@ -299,6 +306,9 @@ fn interfaces() -> io::Result<Vec<Interface>> {
     }
     // One without an address leads nowhere, such as a bridge's port.
     found.retain(|one| one.v4.is_some() || one.v6);
+    let likeliest = lan::interfaces()?;
+    let place = |one: &Interface| likeliest.iter().position(|it| it.index == one.index);
+    found.sort_by_key(|one| place(one).unwrap_or(usize::MAX));
     Ok(found)
 }
 
@@ -321,7 +331,7 @@ mod tests {
     }
 
     fn facts(interfaces: &[Heard]) -> Facts {
-        Facts { interfaces: interfaces.to_vec(), error: None }
+        Facts { interfaces: interfaces.to_vec(), ..Facts::default() }
     }
 
     #[test]
@@ -333,7 +343,11 @@ mod tests {
         assert!(broadcast.means.contains("by eth0"), "{broadcast:?}");
         assert!(broadcast.means.contains("wg0 has none"), "{broadcast:?}");
         assert!(multicast.means.contains("wg0 (IPv4): sent, but"), "{multicast:?}");
-        assert!(judge(&facts(&[eth0])).iter().all(|check| check.state == State::Ok));
+        assert!(
+            judge(&facts(std::slice::from_ref(&eth0))).iter().all(|check| check.state == State::Ok)
+        );
+        let crowd = Facts { left_out: 9, ..facts(&[eth0]) };
+        assert!(judge(&crowd).iter().all(|check| check.means.contains("9 less likely")));
     }
 
     #[test]

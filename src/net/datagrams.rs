@@ -16,6 +16,7 @@ use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 
 /// A bad network on request: what it does, and what chance is drawn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +147,26 @@ impl Datagrams {
             bad.going.push(Datagram { path, bytes: datagram.to_vec() }, now);
         }
         self.flush(now);
+    }
+
+    /// As [`Self::send`], but one datagram, at once, for those who want to know what the kernel says.
+    ///
+    /// # Errors
+    /// The kernel's. A bad network has none.
+    pub fn try_send(&mut self, datagram: &[u8], path: Path, now: Timestamp) -> io::Result<()> {
+        match self.sockets.get(path.local.socket).filter(|_| self.bad.is_none()) {
+            Some(socket) => socket.try_send(datagram, path),
+            None => {
+                self.send(datagram, path, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the kernel has heard of earlier datagrams from a socket (ICMP): where one was going, and what
+    /// became of it. Only Linux says.
+    pub fn poll_error(&self, local: usize) -> Option<(SocketAddr, io::Error)> {
+        self.sockets.get(local)?.poll_error()
     }
 
     /// Sends what waits for company, and what the network has held back and lets go by `now`.

@@ -1,16 +1,17 @@
 //! The machine's interfaces, and the sockets with which servers are looked for and found.
 
 use super::{BindError, Socket};
-use crate::discovery::{GROUP_V4, GROUP_V6, Interface, Network, Way};
+use crate::discovery::{GROUP_V4, GROUP_V6, Interface, Network, Standing, Traits, Way};
 use crate::protocol::limits::DISCOVERY_PORT;
 use socket2::{
     Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket as RawSocket, Type,
 };
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
-/// The interfaces that are up and have an address.
+/// The interfaces that are up and have an address, those where others are likeliest first.
 ///
 /// # Errors
 /// The system's.
@@ -22,10 +23,43 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
         | if_addrs::IfAddr::V6(if_addrs::Ifv6Addr { prefixlen: prefix, .. })) = one.addr;
         let network = Network { ip: one.ip(), prefix };
         let networks = Vec::new();
-        let interface = Interface { name: one.name, index, point_to_point: one.is_p2p, networks };
+        // For the moment: it depends on all the addresses.
+        let standing = Standing::Link;
+        let (name, point_to_point) = (one.name, one.is_p2p);
+        let interface = Interface { name, index, point_to_point, standing, networks };
         found.entry(index).or_insert(interface).networks.push(network);
     }
-    Ok(found.into_values().collect())
+    let mut found: Vec<_> = found.into_values().collect();
+    let outward = [outward(true), outward(false)];
+    for interface in &mut found {
+        let networks = &interface.networks;
+        let traits = Traits {
+            default_route: networks.iter().any(|network| outward.contains(&Some(network.ip))),
+            device: is_device(&interface.name),
+        };
+        interface.standing = Standing::of(&interface.name, networks, traits);
+    }
+    found.sort_by_key(|interface| (interface.standing, interface.index));
+    Ok(found)
+}
+
+/// The address from which this machine would send to everywhere else. Connecting a UDP socket only asks
+/// the routing table; nothing is sent to the documentation addresses (RFC 5737, RFC 3849).
+fn outward(v6: bool) -> Option<IpAddr> {
+    let (any, anywhere): (IpAddr, IpAddr) = match v6 {
+        false => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        true => {
+            (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
+        }
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((anywhere, DISCOVERY_PORT)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+/// Whether an interface is a device of its own, as far as the system says.
+fn is_device(name: &str) -> bool {
+    cfg!(target_os = "linux") && Path::new("/sys/class/net").join(name).join("device").exists()
 }
 
 /// Whether `ip` is the broadcast address of one of this machine's networks.

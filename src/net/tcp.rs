@@ -125,8 +125,14 @@ impl Stream {
     }
 
     /// Whether the connection begun by `connect` is there.
-    pub fn is_connected(&self) -> bool {
-        self.inner.peer_addr().is_ok()
+    ///
+    /// # Errors
+    /// The kernel's: it will never be.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        match self.inner.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(self.inner.peer_addr().is_ok()),
+        }
     }
 
     /// With `false` small writes wait until earlier ones are acknowledged (Nagle, RFC 896).

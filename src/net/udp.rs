@@ -3,6 +3,8 @@
 //! datagram tells at which of this machine's addresses it came in, and leaves from the one it is to.
 
 #[cfg(target_os = "linux")]
+mod errors;
+#[cfg(target_os = "linux")]
 mod filter;
 mod incoming;
 #[cfg(target_os = "linux")]
@@ -91,7 +93,10 @@ impl Socket {
     /// # Errors
     /// As for `bind`.
     pub fn for_client() -> Result<Self, BindError> {
-        Self::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0))
+        let socket = Self::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0))?;
+        #[cfg(target_os = "linux")]
+        socket.keep_errors();
+        Ok(socket)
     }
 
     /// Where the socket is bound.
@@ -169,7 +174,8 @@ impl Socket {
     /// Sends one datagram. Where the local address or interface is gone, routing chooses: better that the peer
     /// hears from a new address, and challenges it, than nothing.
     fn send_one(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
-        let outcome = self.send_from(datagram, path);
+        // The first error may be that of an earlier datagram (ICMP), and then nothing was sent.
+        let outcome = self.send_from(datagram, path).or_else(|_| self.send_from(datagram, path));
         if path.local.is_any() || !outcome.as_ref().is_err_and(lacks_local_end) {
             return outcome;
         }
@@ -271,6 +277,12 @@ impl Socket {
             drained: AtomicBool::new(false),
             overflowed: AtomicU64::new(0),
         }
+    }
+
+    /// What was heard of a datagram that was sent: nothing, here.
+    #[cfg(not(target_os = "linux"))]
+    pub fn poll_error(&self) -> Option<(SocketAddr, io::Error)> {
+        None
     }
 
     pub(super) fn inner(&self) -> &UdpSocket {

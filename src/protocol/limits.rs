@@ -59,6 +59,8 @@ pub const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// A client repeats an unanswered `Join` after this long, then after twice that, and so on.
 pub const JOIN_RETRY: Duration = Duration::from_millis(250);
+/// From one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
+pub const STAGGER: Duration = Duration::from_millis(250);
 /// The longest pause between two `Join`s.
 pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(2);
 /// A first join that nobody answered for this long has failed.

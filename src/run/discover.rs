@@ -3,19 +3,18 @@
 use super::{COULD_NOT_START, UNREACHABLE, USAGE, announce, fail, start_logging};
 use crate::cli::{DiscoverArgs, LoggingArgs};
 use crate::client::Format;
-use crate::client::discovery::{Asked, search};
-use crate::discovery::{Found, PATIENCE};
+use crate::client::discovery::{Asked, Outcome, WAIT, search};
+use crate::discovery::{Found, Known, PATIENCE};
 use crate::net::ServerName;
 use log::LevelFilter;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
-/// How long a client that named no server looks for one.
-const WAIT: Duration = Duration::from_secs(1);
+/// Interfaces that are listed each by itself.
+const SHOWN: usize = 16;
 
 /// Why nobody may have answered, and what to do.
 const WHY: &str = "\
@@ -36,7 +35,10 @@ pub fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
         Err(error) => return fail(COULD_NOT_START, format!("cannot look for servers: {error}")),
     };
     if outcome.found.is_empty() {
-        return fail(UNREACHABLE, nobody(&outcome.asked));
+        return fail(UNREACHABLE, nobody(&outcome));
+    }
+    if !outcome.left_out.is_empty() {
+        log::warn!("{}", left_out(&outcome.left_out));
     }
     match args.output {
         Format::Text => table(&outcome.found).iter().for_each(|line| announce(line)),
@@ -46,7 +48,7 @@ pub fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
 }
 
 /// The server to join: the one found, or the one of several that the user chooses.
-pub(super) fn choose(format: Format) -> Result<ServerName, ExitCode> {
+pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), ExitCode> {
     let outcome = search(WAIT, Some(PATIENCE)).map_err(|error| {
         fail(
             COULD_NOT_START,
@@ -54,7 +56,7 @@ pub(super) fn choose(format: Format) -> Result<ServerName, ExitCode> {
         )
     })?;
     let chosen = match &outcome.found[..] {
-        [] => return Err(fail(UNREACHABLE, nobody(&outcome.asked))),
+        [] => return Err(fail(UNREACHABLE, nobody(&outcome))),
         [one] => one,
         several => {
             let talking = format == Format::Text && io::stdout().is_terminal();
@@ -67,12 +69,12 @@ pub(super) fn choose(format: Format) -> Result<ServerName, ExitCode> {
         }
     };
     let Some(address) = chosen.addresses.first().copied() else {
-        return Err(fail(UNREACHABLE, nobody(&outcome.asked)));
+        return Err(fail(UNREACHABLE, nobody(&outcome)));
     };
     if format == Format::Text {
         announce(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
     }
-    Ok(address.into())
+    Ok((address.into(), Some(Known::new(chosen, &outcome.found))))
 }
 
 /// Asks until there is an answer; none when the input ends first.
@@ -135,13 +137,13 @@ fn undecided(found: &[Found]) -> String {
 }
 
 /// Who was asked in vain, and why that may be.
-fn nobody(asked: &[Asked]) -> String {
+fn nobody(outcome: &Outcome) -> String {
     let mut text = "no server answered.".to_owned();
-    match asked {
+    match outcome.asked[..] {
         [] => text.push_str(" There was nobody to ask: no network interface is up"),
         _ => text.push_str(" Asked:"),
     }
-    for Asked { way, failed } in asked {
+    for Asked { way, failed } in outcome.asked.iter().take(SHOWN) {
         let to: Vec<_> = way.to.iter().map(|to| to.ip().to_string()).collect();
         let _ = write!(text, "\n  {}: {}", way.interface, to.join(", "));
         if !way.from.is_unspecified() {
@@ -151,14 +153,39 @@ fn nobody(asked: &[Asked]) -> String {
             let _ = write!(text, ": {error}");
         }
     }
+    let more: Vec<_> = outcome.asked.iter().skip(SHOWN).map(|it| &it.way.interface).collect();
+    if !more.is_empty() {
+        let _ = write!(text, "\n  and in the same way: {}", listed(&more));
+    }
+    if !outcome.left_out.is_empty() {
+        let _ = write!(text, "\n{}", left_out(&outcome.left_out));
+    }
     text.push('\n');
     text + WHY
+}
+
+/// Which interfaces were not asked. They are the least likely.
+fn left_out(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().collect();
+    format!("Not asked, for there are too many interfaces: {}", listed(&names))
+}
+
+/// Names, or as many of them as one reads.
+fn listed(names: &[&String]) -> String {
+    let mut names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    match more {
+        0 => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Interface, Network, Search, ways};
+    use crate::discovery::{Interface, Network, Search, Standing, ways};
     use crate::protocol::{DatagramWriter, Flags, Frame, Header};
     use crate::time::Timestamp;
 
@@ -236,14 +263,17 @@ mod tests {
             .map(|ip| Network { ip: ip.parse().unwrap(), prefix: 24 })
             .to_vec();
         let name = "eth0".to_owned();
-        let lan = Interface { name, index: 2, point_to_point: false, networks };
+        let standing = Standing::Device;
+        let lan = Interface { name, index: 2, point_to_point: false, standing, networks };
         let mut asked: Vec<_> =
             ways(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
         asked[1].failed = Some("no route".to_owned());
-        let text = nobody(&asked);
+        let outcome = Outcome { asked, left_out: vec!["veth7".to_owned()], ..Outcome::default() };
+        let text = nobody(&outcome);
         for part in [
             "\n  eth0: 10.0.0.255, 239.255.67.71 from 10.0.0.5\n",
             "\n  eth0: ff12::4347: no route\n",
+            "\nNot asked, for there are too many interfaces: veth7\n",
             "isolation",
             "WSL",
             "firewall",
@@ -251,6 +281,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
-        assert!(nobody(&[]).contains("no network interface"));
+        assert!(nobody(&Outcome::default()).contains("no network interface"));
+        let many: Vec<_> = (0..99).map(|n| format!("veth{n}")).collect();
+        assert!(left_out(&many).ends_with(", veth15 and 83 more"));
     }
 }

@@ -21,6 +21,11 @@ pub(crate) const CHECKS: &[Check] = &[
     ("of several servers one has to be named", several),
     ("a server at one address answers from that one, to those near it", one_address),
     ("an interface that comes later is heard too", later_interface),
+    ("a room is joined whose name has dead addresses first", dead_addresses),
+    ("who cannot be reached, and why, is said", reasons),
+    ("others are told addresses that they can use", invitations),
+    ("a room that was found is found again where its server is now", moved),
+    ("the LAN is asked though there is a crowd of interfaces", crowd),
     ("a server at a link-local address is joined through the named interface", link_local),
     ("no answer goes to many, and none is larger than the probe", forged),
     ("three talk, and one of them moves to another address meanwhile", roaming),
@@ -147,6 +152,124 @@ fn later_interface() {
     // A broadcast needs no group.
     block(&server, [BROADCAST, GROUP_V6]);
     assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
+}
+
+/// The resolver prefers the dead ones, and nobody says that they are.
+fn dead_addresses() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    client.ip("addr add fd77::2/64 dev eth0 nodad");
+    let mut hosts = String::new();
+    for n in 1..=12 {
+        hosts += &format!("fd77::10{n} room.test\n");
+        client.ip(&format!("neigh add fd77::10{n} lladdr 02:00:00:00:00:01 dev eth0"));
+    }
+    hosts += "10.7.0.1 room.test\n";
+    let file = lan.dir.path().join("hosts");
+    std::fs::write(&file, hosts).unwrap();
+    let mount = |args: &[&str]| {
+        assert!(Command::new("mount").args(args).status().unwrap().success());
+    };
+    mount(&["--bind", file.to_str().unwrap(), "/etc/hosts"]);
+    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    for transport in ["udp", "tcp"] {
+        let mut guest = join(&lan, &client, transport, &["room.test", "--transport", transport]);
+        assert_eq!(guest.leave(), Some(0), "{}", guest.output());
+    }
+    assert!(Command::new("umount").arg("/etc/hosts").status().unwrap().success());
+}
+
+/// The kernel knows the first three at once, and hears the fourth from the other machine.
+fn reasons() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let silent = lan.machine("silent", 3);
+    client.ip("route add prohibit 10.9.0.1/32");
+    client.rules(
+        "table ip t { chain out { type filter hook output priority filter; ip daddr 10.7.0.9 drop; } }",
+    );
+    silent.rules("table ip t { chain in { type filter hook input priority filter; drop; } }");
+    let reasons = [
+        ("10.8.0.1", "udp", "has no route to it", false),
+        ("10.8.0.1", "tcp", "has no route to it", false),
+        ("10.9.0.1", "udp", "may not send to 10.9.0.1", false),
+        ("10.9.0.1", "tcp", "may not send to 10.9.0.1", false),
+        ("10.7.0.9", "udp", "may not send to 10.7.0.9", false),
+        ("10.7.0.1", "udp", "10.7.0.1 refuses", true),
+        ("10.7.0.1", "tcp", "10.7.0.1 refuses", true),
+        ("10.7.0.3", "udp", "no answer from the server at 10.7.0.3:2428", false),
+        ("10.7.0.3", "tcp", "no answer from the server at 10.7.0.3:2428", false),
+    ];
+    let started = reasons.map(|(address, transport, why, again)| {
+        let args = ["client", address, "--nick", "a", "--no-cache", "--transport", transport];
+        (lan.start(&client, &args), why, again)
+    });
+    for (mut program, why, again) in started {
+        assert_eq!(program.wait(), Some(3), "{}", program.output());
+        let output = program.output();
+        assert!(output.contains(why), "{why:?} is not in {output}");
+        // Others' words may be forged: the join goes on.
+        assert_eq!(output.contains("Trying again"), again, "{output}");
+    }
+    // So a server that is started meanwhile is joined.
+    let mut early = lan.start(&client, &["client", "10.7.0.1", "--nick", "early", "--no-cache"]);
+    early.line("the reason", |line| line.contains("10.7.0.1 refuses"));
+    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    early.line("welcome", |line| line.contains("welcome"));
+    assert_eq!(early.leave(), Some(0), "{}", early.output());
+}
+
+fn invitations() {
+    let lan = Lan::new();
+    let (server, alone) = (lan.machine("server", 1), lan.isolated("alone"));
+    for command in [&["server"][..], &["host", "--nick", "alice", "--stay", "forever"]] {
+        let args = [command, &["--no-history"]].concat();
+        let mut here = lan.start(&server, &args);
+        here.line("an address", |line| {
+            line.starts_with("others join with: chatagram client 10.7.0.1 ")
+        });
+        let mut alone = lan.start(&alone, &args);
+        alone.line("a reason", |line| line.starts_with("this machine has no network"));
+        alone.line("an address", |line| line.contains("join with: chatagram client 127.0.0.1 "));
+        assert!(!alone.output().contains("others join"), "{}", alone.output());
+    }
+}
+
+/// Its address changes, it is started anew, and at its old address is somebody else.
+fn moved() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let keeper = serve(&lan, &server, &["--room", "lab"]);
+    let mut guests =
+        ["udp", "tcp"].map(|transport| join(&lan, &client, transport, &["--transport", transport]));
+    keeper.kill();
+    server.ip("addr del 10.7.0.1/24 dev eth0");
+    server.ip("addr add 10.7.0.11/24 dev eth0");
+    let other = lan.machine("other", 1);
+    let _other = serve(&lan, &other, &["--room", "pub"]);
+    let mut keeper = serve(&lan, &server, &["--room", "lab"]);
+    for guest in &mut guests {
+        guest.next("welcome");
+        let there = "\\\"lab\\\" is at 10.7.0.11:2428 now";
+        guest.has_said("where it is", |line| line.contains(there));
+        guest.type_line("found again");
+        keeper.line("the line", |line| line.ends_with(": found again"));
+        assert_eq!(guest.leave(), Some(0), "{}", guest.output());
+    }
+}
+
+/// Two cables' ends each, with link-local addresses only, and the LAN comes last.
+fn crowd() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.isolated("client"));
+    let script = "for i in $(seq 80); do ip link add v$i type veth peer name w$i && \
+                  ip link set v$i up && ip link set w$i up; done";
+    assert!(client.command("sh").args(["-c", script]).status().unwrap().success());
+    lan.plug_in(&client, 2);
+    let _keeper = serve(&lan, &server, &[]);
+    assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
+    let mut search = lan.start(&client, &["discover", "--wait", "600ms"]);
+    search.line("what was left out", |line| line.contains("Not asked"));
 }
 
 /// And a server listens at no address that stands for many.

@@ -175,7 +175,7 @@ pub(in crate::client) fn farewell(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Quit => "you left",
         CloseReason::Shutdown => "the server has closed",
-        CloseReason::Unreachable => "the server did not answer",
+        CloseReason::Unreachable => "the server was not reached",
         CloseReason::Lost => "the server is lost, and was given up",
         CloseReason::Refused => "the server did not let you in",
     }

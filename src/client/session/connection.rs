@@ -17,11 +17,17 @@ pub(super) struct Connection {
     outgoing: Vec<u8>,
 }
 
+impl Connection {
+    pub(super) fn server(&self) -> SocketAddr {
+        self.server
+    }
+}
+
 impl Session {
-    /// The connection asked for by [`Event::Connect`] is there.
+    /// A connection asked for by [`Event::Connect`] is there, and all others were dropped.
     pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
-        attempt.connected(&mut self.rng, now.mono);
+        attempt.connected(&mut self.rng, self.addresses.len() > 1, now.mono);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
         let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
@@ -59,7 +65,7 @@ impl Session {
             self.events.push_back(Event::Status { text });
             self.rejoin(now);
         } else if let Some(attempt) = &mut self.attempt {
-            attempt.failed(now.mono);
+            attempt.failed(&self.addresses, now.mono);
         }
     }
 
@@ -84,11 +90,18 @@ impl Session {
 
     /// Asks for a connection when it is time to.
     pub(super) fn connect_if_due(&mut self, now: Now) {
-        if self.config.transport == Transport::Tcp
-            && let Some(attempt) = &mut self.attempt
-            && let Some(address) = attempt.connect_if_due(&self.addresses, now.mono)
-        {
-            self.connection = None;
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_due(now.mono)) else {
+            return;
+        };
+        if self.config.transport != Transport::Tcp {
+            return;
+        }
+        // A server that took the connection and says nothing, or one round of connections that never
+        // came to be.
+        if self.connection.take().is_some() || attempt.has_stale_connections(&self.addresses) {
+            self.events.push_back(Event::Disconnect);
+        }
+        if let Some(address) = attempt.connect(&self.addresses, now.mono) {
             self.events.push_back(Event::Connect(address));
         }
     }

@@ -121,9 +121,10 @@ pub enum Event {
     },
     /// The server's addresses should be looked up again.
     Resolve,
-    /// A TCP connection to this address is wanted, in place of any other.
+    /// A TCP connection to this address is wanted, beside those that are being made. The first one that
+    /// is there is kept and told of; the others are dropped.
     Connect(SocketAddr),
-    /// The TCP connection is of no more use.
+    /// All TCP connections, those being made too, are of no more use.
     Disconnect,
     /// The session is over for good.
     Closed {

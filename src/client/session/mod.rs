@@ -13,6 +13,7 @@
 //!                          └────────────────────────────────────────────────┘
 //! ```
 
+mod addresses;
 mod attempt;
 mod connection;
 mod datagrams;
@@ -20,12 +21,14 @@ mod established;
 mod event;
 mod gaps;
 mod lines;
+mod obstacle;
 mod pacing;
 mod questions;
 mod seen;
 
 pub use crate::protocol::Transport;
 pub use event::{CloseReason, Condition, Event, Report};
+pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::{PeerReport, ServerReport};
 
 use crate::link::Fate;
@@ -66,6 +69,9 @@ pub struct Config {
 /// Of a server's reason for a refusal, bytes that are looked at: it is one sentence with a name in it.
 const MAX_DETAIL: usize = 2 * MAX_NAME;
 
+/// How long a search for a lost server may take before its old addresses are tried.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// There are so many unconfirmed lines that the next one has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many lines are on their way: wait until the server has taken some")]
@@ -77,6 +83,7 @@ pub struct Session {
     config: Config,
     rng: ChaCha20Rng,
     addresses: Vec<SocketAddr>,
+    looks_first: bool,
     attempt: Option<Attempt>,
     connection: Option<Connection>,
     established: Option<Established>,
@@ -106,7 +113,8 @@ impl Session {
             attempt: Some(Attempt::first(&mut rng, now.mono)),
             config,
             rng,
-            addresses,
+            addresses: addresses::in_order(addresses),
+            looks_first: false,
             connection: None,
             established: None,
             nickname: None,
@@ -131,13 +139,6 @@ impl Session {
     pub fn be_patient(&mut self, patience: Duration) {
         if let Some(attempt) = &mut self.attempt {
             attempt.patience = patience;
-        }
-    }
-
-    /// The server's addresses were looked up again.
-    pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>) {
-        if !addresses.is_empty() {
-            self.addresses = addresses;
         }
     }
 
@@ -415,7 +416,11 @@ impl Session {
 
     fn begin_attempt(&mut self, now: Now) {
         if self.attempt.is_none() {
-            self.attempt = Some(Attempt::again(&mut self.rng, now.mono));
+            let mut attempt = Attempt::again(&mut self.rng, now.mono);
+            if self.looks_first {
+                attempt.hold(now.mono + LOOKUP_TIMEOUT);
+            }
+            self.attempt = Some(attempt);
             self.events.push_back(Event::Resolve);
         }
     }
@@ -451,12 +456,17 @@ impl Session {
         let Some(attempt) = &mut self.attempt else { return };
         if !attempt.is_over(self.config.give_up, now.mono) {
             if attempt.starts_over(&mut self.rng, now.mono) {
+                if self.looks_first && self.connection.is_none() {
+                    attempt.hold(now.mono + LOOKUP_TIMEOUT);
+                }
                 self.events.push_back(Event::Resolve);
             }
             return;
         }
-        let reason = if attempt.first { CloseReason::Unreachable } else { CloseReason::Lost };
-        self.close(reason);
+        match attempt.first {
+            true => self.give_up_joining(),
+            false => self.close(CloseReason::Lost),
+        }
     }
 
     fn take_fates(&mut self) {

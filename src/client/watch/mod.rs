@@ -12,6 +12,7 @@ use super::driver::{self, Driver};
 use super::output::Format;
 use super::session::{self, CloseReason, Event, ServerReport, Session, Transport};
 use super::style::Style;
+use super::whereabouts::Whereabouts;
 use super::{Error, Leaver};
 use crate::net::ServerName;
 use crate::protocol::Delivery;
@@ -89,7 +90,8 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             shown: Vec::new(),
         };
         let make = |now| Session::new(session, addresses.clone(), seed, now);
-        let started = Driver::start(config.server.clone(), true, None, make);
+        let whereabouts = Whereabouts::new(config.server.clone(), None);
+        let started = Driver::start(whereabouts, true, None, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (reason, complaint) = watch(config, &driver, &events)?;
@@ -122,7 +124,7 @@ fn watch(
                 drop(display);
                 let why = match reason {
                     CloseReason::Quit => None,
-                    CloseReason::Refused => complaint,
+                    CloseReason::Refused | CloseReason::Unreachable => complaint,
                     reason => Some(super::output::farewell(reason).to_owned()),
                 };
                 return Ok((reason, why));

@@ -89,7 +89,7 @@ impl Fleet {
             self.around.datagrams.add(socket);
         }
         let session = Session::new(config, addresses.to_vec(), seed, self.now());
-        self.peers.push(Peer { session, connection: None, due: None });
+        self.peers.push(Peer { session, connections: Vec::new(), due: None });
         self.act(index, Session::handle_timeout);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! One client of the many: this crate's own session, and the socket or connection that carries its
 //! bytes. What `client::driver` does with threads and a terminal, without either.
 
+use crate::client::reach;
 use crate::client::session::{Event, Session};
 use crate::net::{Clock, Datagrams, Reading, Stream, Watch};
 use crate::path::Path;
@@ -11,7 +12,8 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) session: Session,
-    pub(super) connection: Option<Connection>,
+    /// One that is there, or several that are being made.
+    pub(super) connections: Vec<Connection>,
     /// Under which moment the fleet has noted this peer.
     pub(super) due: Option<Timestamp>,
 }
@@ -52,7 +54,7 @@ impl Peer {
                 // A run is short, and its server does not move.
                 Event::Resolve => {}
                 Event::Connect(server) => self.connect(index, server, around, now),
-                Event::Disconnect => self.connection = None,
+                Event::Disconnect => self.connections.clear(),
                 event => events.extend([(index, event, now)]),
             }
         }
@@ -67,33 +69,64 @@ impl Peer {
         events: &mut impl Extend<(usize, Event, Now)>,
         buffer: &mut Vec<u8>,
     ) {
-        while let Some(open) = &mut self.connection {
-            if !open.announced && open.stream.is_connected() {
-                open.announced = true;
-                let server = open.server;
-                self.turn(index, around, events, |s, now| s.handle_connected(server, now));
-                continue;
-            }
-            if open.announced && open.stream.write(&[]) {
+        self.connect_further(index, around, events);
+        while let Some(open) = self.connection() {
+            if open.stream.write(&[]) {
                 self.turn(index, around, events, Session::handle_stream_writable);
             }
-            let Some(open) = &mut self.connection else { break };
+            let Some(open) = self.connection() else { break };
             match open.stream.read(buffer) {
                 Reading::Bytes => {
                     self.turn(index, around, events, |s, now| s.handle_stream_bytes(buffer, now));
                 }
                 Reading::Nothing => break,
                 Reading::End => {
-                    self.connection = None;
+                    self.connections.clear();
                     self.turn(index, around, events, Session::handle_disconnected);
                 }
             }
         }
     }
 
-    /// Begins a connection in place of any other. The poller says when it is there.
+    /// The connection that is there.
+    fn connection(&mut self) -> Option<&mut Connection> {
+        self.connections.first_mut().filter(|open| open.announced)
+    }
+
+    /// Looks what became of connections that are being made: the first that is there is kept.
+    fn connect_further(
+        &mut self,
+        index: usize,
+        around: &mut Surroundings,
+        events: &mut impl Extend<(usize, Event, Now)>,
+    ) {
+        let mut at = 0;
+        while let Some(open) = self.connections.get_mut(at).filter(|open| !open.announced) {
+            let server = open.server;
+            match open.stream.is_connected() {
+                Ok(false) => at += 1,
+                Ok(true) => {
+                    open.announced = true;
+                    self.connections.swap(0, at);
+                    self.connections.truncate(1);
+                    return self.turn(index, around, events, |s, now| {
+                        s.handle_connected(server, now);
+                    });
+                }
+                Err(error) => {
+                    log::debug!("cannot connect to {server}: {error}");
+                    self.connections.swap_remove(at);
+                    let obstacle = reach::obstacle(&error, false);
+                    self.turn(index, around, events, |s, now| {
+                        s.handle_obstacle(server, obstacle, now);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Begins a connection. The poller says when it is there.
     fn connect(&mut self, index: usize, server: SocketAddr, around: &mut Surroundings, now: Now) {
-        self.connection = None;
         let begun = Stream::connect(server).and_then(|mut stream| {
             stream.set_no_delay(around.no_delay);
             around.watch.add(&mut stream, index)?;
@@ -101,11 +134,11 @@ impl Peer {
         });
         match begun {
             Ok(stream) => {
-                self.connection = Some(Connection { server, stream, announced: false });
+                self.connections.push(Connection { server, stream, announced: false });
             }
             Err(error) => {
                 log::debug!("cannot connect to {server}: {error}");
-                self.session.handle_disconnected(now);
+                self.session.handle_obstacle(server, reach::obstacle(&error, true), now);
             }
         }
     }
@@ -117,7 +150,8 @@ impl Peer {
             around.datagrams.send(&buffer, Path::routed(index, to), now.mono);
         }
         around.datagrams.flush(now.mono);
-        let Some(open) = self.connection.as_mut().filter(|open| open.announced) else { return };
+        let open = self.connections.first_mut().filter(|open| open.announced);
+        let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
             if open.stream.write(&buffer) {
                 self.session.handle_stream_writable(now);

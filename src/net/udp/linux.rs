@@ -235,7 +235,7 @@ pub(super) fn receive(
                 FromKernel::V6(ip, interface) if ip.to_ipv4_mapped().is_none() => {
                     message.local = Local::receiving(ip.into(), interface);
                 }
-                FromKernel::V6(..) | FromKernel::Other => {}
+                FromKernel::V6(..) | FromKernel::Failed(_) | FromKernel::Other => {}
             }
         }
         messages.push(message);
@@ -244,8 +244,10 @@ pub(super) fn receive(
 }
 
 /// A control message.
-enum FromKernel {
+pub(super) enum FromKernel {
     Segment(usize),
+    /// What became of a datagram that was sent: the error's number.
+    Failed(i32),
     Overflowed(u32),
     V4(libc::in_pktinfo),
     V6(Ipv6Addr, u32),
@@ -253,7 +255,7 @@ enum FromKernel {
 }
 
 /// What the kernel says about a message it received.
-fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = FromKernel> {
+pub(super) fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = FromKernel> {
     // SAFETY: the kernel filled `header`, whose control buffer is alive and as long as it says.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     std::iter::from_fn(move || {
@@ -277,6 +279,10 @@ fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = FromKernel> {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     FromKernel::V6(info.ipi6_addr.s6_addr.into(), info.ipi6_ifindex)
                 }
+                (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
+                    // `sock_extended_err` begins with it.
+                    FromKernel::Failed(data.cast::<i32>().read_unaligned())
+                }
                 _ => FromKernel::Other,
             })
         }
@@ -297,7 +303,7 @@ fn local_v4(info: &libc::in_pktinfo) -> Local {
 }
 
 /// What the kernel wrote into a name: IPv4 or IPv6.
-fn address(name: &libc::sockaddr_in6) -> SocketAddr {
+pub(super) fn address(name: &libc::sockaddr_in6) -> SocketAddr {
     if libc::c_int::from(name.sin6_family) == libc::AF_INET {
         // SAFETY: `sockaddr_in` is shorter than `sockaddr_in6`, as aligned, and all plain numbers.
         let v4 = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
@@ -309,7 +315,7 @@ fn address(name: &libc::sockaddr_in6) -> SocketAddr {
     SocketAddrV6::new(ip, port, name.sin6_flowinfo, name.sin6_scope_id).into()
 }
 
-fn set(
+pub(super) fn set(
     socket: &impl AsRawFd,
     level: libc::c_int,
     name: libc::c_int,

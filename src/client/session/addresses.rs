@@ -1,0 +1,117 @@
+//! In which order a server's addresses are tried (RFC 8305 §4): as the resolver prefers them, but the
+//! families by turns, so that one whose network is broken costs one [`STAGGER`].
+//!
+//! [`STAGGER`]: crate::protocol::limits::STAGGER
+
+use super::{CloseReason, Event, Obstacle, Session, Transport};
+use crate::time::Now;
+use std::net::SocketAddr;
+
+/// Addresses of one server that are tried: a round ends before a first join gives up.
+const MAX_ADDRESSES: usize = 16;
+
+/// The addresses in the order in which they are tried, each once.
+pub(super) fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else { return addresses };
+    let (one, other): (Vec<_>, Vec<_>) =
+        addresses.iter().partition(|it| it.is_ipv4() == first.is_ipv4());
+    let mut order = Vec::new();
+    for index in 0..one.len().max(other.len()) {
+        for address in [one.get(index), other.get(index)].into_iter().flatten() {
+            if !order.contains(address) && order.len() < MAX_ADDRESSES {
+                order.push(*address);
+            }
+        }
+    }
+    order
+}
+
+impl Session {
+    /// The server's addresses were looked up again. Where there are others, they are tried at once. True
+    /// when there are.
+    pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>, now: Now) -> bool {
+        let addresses = in_order(addresses);
+        // Resolvers like to give them in another order each time.
+        let same = addresses.len() == self.addresses.len()
+            && addresses.iter().all(|it| self.addresses.contains(it));
+        if same {
+            if let Some(attempt) = &mut self.attempt {
+                attempt.release(now.mono);
+            }
+            return false;
+        }
+        self.addresses = addresses;
+        let answering =
+            self.connection.as_ref().is_some_and(|it| self.addresses.contains(&it.server()));
+        if let Some(attempt) = self.attempt.as_mut().filter(|_| !answering) {
+            attempt.try_anew(&self.addresses, now.mono);
+        }
+        true
+    }
+
+    /// The server was found by a search. When it is lost it is looked for before its old addresses are
+    /// tried: another room may be there by then.
+    pub fn look_first(&mut self) {
+        self.looks_first = true;
+    }
+
+    /// Whether the server is being joined. Then somebody wants to know what the kernel does not send.
+    pub fn is_joining(&self) -> bool {
+        self.attempt.is_some()
+    }
+
+    /// The kernel said what is in the way to an address that is being joined. Where it speaks of this
+    /// machine, and of all addresses, a first join need not wait for an answer.
+    pub fn handle_obstacle(&mut self, address: SocketAddr, obstacle: Obstacle, now: Now) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.obstructed(address, obstacle, &self.addresses, now.mono);
+        if attempt.first
+            && attempt.keeps_somebody_waiting()
+            && attempt.obstacles.forbid(&self.addresses)
+        {
+            self.give_up_joining();
+        } else if let Some(text) = attempt.obstacles.news(&self.addresses) {
+            self.events.push_back(Event::Status { text: format!("{text} Trying again") });
+        }
+    }
+
+    /// Nobody let this client in. The reason is worth more than the fact.
+    pub(super) fn give_up_joining(&mut self) {
+        if let Some(attempt) = &self.attempt {
+            let transport = match self.config.transport {
+                Transport::Udp => "UDP",
+                Transport::Tcp => "TCP",
+            };
+            let message = attempt.obstacles.explain(&self.addresses, transport);
+            self.events.push_back(Event::Error { message });
+        }
+        self.close(CloseReason::Unreachable);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn order(list: &[&str]) -> Vec<String> {
+        let addresses = list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 9)).collect();
+        in_order(addresses).into_iter().map(|it| it.ip().to_string()).collect()
+    }
+
+    #[test]
+    fn the_families_take_turns_from_the_preferred_one_on() {
+        let dead = ["fd77::1", "fd77::2", "fd77::3", "10.0.0.1"];
+        assert_eq!(order(&dead), ["fd77::1", "10.0.0.1", "fd77::2", "fd77::3"]);
+        assert_eq!(order(&["10.0.0.1", "10.0.0.2", "::1"]), ["10.0.0.1", "::1", "10.0.0.2"]);
+    }
+
+    #[test]
+    fn no_address_is_tried_twice_and_of_many_only_the_first() {
+        assert_eq!(order(&["10.0.0.1", "10.0.0.1"]), ["10.0.0.1"]);
+        assert!(order(&[]).is_empty());
+        let many: Vec<_> = (0..99).map(|n| format!("10.0.0.{n}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        assert_eq!(order(&many), many[..MAX_ADDRESSES]);
+    }
+}

@@ -1,0 +1,162 @@
+//! What stands between a client and a server's address, and what its user can do about it.
+//!
+//! The kernel says some of it about itself: it has no route, or its rules forbid one. That is certain. It
+//! repeats the rest from ICMP or a TCP reset, which anybody can forge: that is a hint, and ends nothing
+//! (RFC 8085 §5.2, `proto.md` §7.6).
+
+use std::net::SocketAddr;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What it is.
+    pub kind: Kind,
+    /// This machine says so of itself.
+    pub local: bool,
+}
+
+/// Kinds of obstacles, in the order in which a user would want to know of them: the further a datagram
+/// came, the more is right already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// No way leads there.
+    Unreachable,
+    /// Rules forbid it: a firewall's, or a route's.
+    Prohibited,
+    /// The machine is there, and nothing listens at the port.
+    Refused,
+}
+
+/// What is known of a server's addresses, for each of them the latest.
+#[derive(Debug, Default)]
+pub(super) struct Obstacles {
+    known: Vec<(SocketAddr, Obstacle)>,
+    told: bool,
+}
+
+impl Obstacles {
+    /// Notes an obstacle. True if nothing was known of this address.
+    pub(super) fn note(&mut self, address: SocketAddr, obstacle: Obstacle) -> bool {
+        match self.known.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, known)) => *known = obstacle,
+            None => {
+                self.known.push((address, obstacle));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether this machine says of all these addresses that it cannot send there.
+    pub(super) fn forbid(&self, addresses: &[SocketAddr]) -> bool {
+        let mut states = addresses.iter().map(|it| self.of(*it));
+        !addresses.is_empty() && states.all(|known| known.is_some_and(|it| it.local))
+    }
+
+    /// If there is an obstacle before each of these addresses, and nobody was told: what it is.
+    pub(super) fn news(&mut self, addresses: &[SocketAddr]) -> Option<String> {
+        if self.told || addresses.iter().any(|it| self.of(*it).is_none()) {
+            return None;
+        }
+        self.told = true;
+        self.nearest(addresses).map(|(address, obstacle)| describe(address, obstacle))
+    }
+
+    /// Why nobody let this client in, and what to do.
+    pub(super) fn explain(&self, addresses: &[SocketAddr], transport: &str) -> String {
+        let silent = addresses.iter().find(|it| self.of(**it).is_none());
+        match (self.nearest(addresses), silent) {
+            (Some((address, obstacle)), _) if obstacle.kind == Kind::Refused => {
+                describe(address, obstacle)
+            }
+            (Some((address, obstacle)), None) => describe(address, obstacle),
+            (_, Some(address)) => format!(
+                "no answer from the server at {address}: is it running, is the address right, and does \
+                 its firewall let {transport} port {} in?",
+                address.port()
+            ),
+            (None, None) => "the server has no address".to_owned(),
+        }
+    }
+
+    fn of(&self, address: SocketAddr) -> Option<Obstacle> {
+        self.known.iter().find(|(known, _)| *known == address).map(|(_, obstacle)| *obstacle)
+    }
+
+    fn nearest(&self, addresses: &[SocketAddr]) -> Option<(SocketAddr, Obstacle)> {
+        let known = addresses.iter().filter_map(|it| Some((*it, self.of(*it)?)));
+        known.max_by_key(|(_, obstacle)| obstacle.kind)
+    }
+}
+
+fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
+    let ip = address.ip();
+    match (kind, local) {
+        (Kind::Refused, _) => format!(
+            "{ip} refuses: nothing listens at port {} there. Is the server started, and is the port \
+             right?",
+            address.port()
+        ),
+        (Kind::Prohibited, true) => format!(
+            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow port {} \
+             to go out",
+            address.port()
+        ),
+        (Kind::Prohibited, false) => {
+            format!("a firewall on the way to {ip} prohibits it: allow port {}", address.port())
+        }
+        (Kind::Unreachable, true) => format!(
+            "{ip} is unreachable: this machine has no route to it. Is it connected to that network \
+             (Wi-Fi, cable, VPN), and is the address right?"
+        ),
+        (Kind::Unreachable, false) => format!(
+            "{ip} is unreachable: no machine on the way knows a route to it, or nobody has this \
+             address. Is that machine on, and is the address right?"
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LOCAL: Obstacle = Obstacle { kind: Kind::Unreachable, local: true };
+    const REFUSED: Obstacle = Obstacle { kind: Kind::Refused, local: false };
+
+    fn addresses() -> [SocketAddr; 2] {
+        ["[2001:db8::1]:2428".parse().unwrap(), "10.0.0.1:2428".parse().unwrap()]
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_address_that_was_almost_reached() {
+        let [v6, v4] = addresses();
+        let mut obstacles = Obstacles::default();
+        let silent = obstacles.explain(&addresses(), "UDP");
+        assert!(silent.contains("no answer") && silent.contains("UDP port 2428"), "{silent}");
+        assert!(obstacles.note(v6, LOCAL));
+        // No IPv6 here, which is usual, says nothing about a silent IPv4.
+        assert!(
+            obstacles.explain(&addresses(), "UDP").contains("no answer from the server at 10.")
+        );
+        assert_eq!(obstacles.news(&addresses()), None);
+        assert!(obstacles.note(v4, REFUSED) && !obstacles.note(v4, REFUSED));
+        assert!(obstacles.explain(&addresses(), "UDP").contains("10.0.0.1 refuses"));
+        assert!(obstacles.news(&addresses()).is_some());
+        assert_eq!(obstacles.news(&addresses()), None);
+    }
+
+    #[test]
+    fn only_what_this_machine_says_of_itself_is_certain() {
+        let [v6, v4] = addresses();
+        let mut obstacles = Obstacles::default();
+        obstacles.note(v6, LOCAL);
+        assert!(!obstacles.forbid(&addresses()));
+        obstacles.note(v4, REFUSED);
+        assert!(!obstacles.forbid(&addresses()));
+        obstacles.note(v4, Obstacle { kind: Kind::Prohibited, local: true });
+        assert!(obstacles.forbid(&addresses()));
+        let why = obstacles.explain(&addresses(), "TCP");
+        assert!(why.contains("may not send to 10.0.0.1"), "{why}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Where a server is, and where it is looked for when it is lost: by its name, or, if it was found near
+//! here, by its room (`proto.md` §7.12).
+
+use super::discovery::{WAIT, search};
+use crate::discovery::{Again, Known, PATIENCE};
+use crate::net::ServerName;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Whereabouts {
+    name: ServerName,
+    room: Option<Mutex<Known>>,
+}
+
+impl Whereabouts {
+    pub(super) fn new(name: ServerName, room: Option<Known>) -> Self {
+        Self { name, room: room.map(Mutex::new) }
+    }
+
+    /// Where it is now, and what its user has to know about that. This can block for seconds.
+    ///
+    /// # Errors
+    /// Why that is not known at the moment.
+    pub(super) fn look_up(&self) -> io::Result<(Vec<SocketAddr>, Option<String>)> {
+        let Some(room) = &self.room else { return Ok((self.name.resolve()?, None)) };
+        let outcome = search(WAIT, Some(PATIENCE))?;
+        let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match room.recognise(&outcome.found) {
+            Again::Here(addresses) | Again::Nowhere(addresses) => (addresses, None),
+            Again::Several(addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+                let text = format!(
+                    "several rooms called \"{}\" are here, at {}: join the right one with `chatagram \
+                     client ADDRESS`",
+                    room.name(),
+                    addresses.join(", ")
+                );
+                (Vec::new(), Some(text))
+            }
+        })
+    }
+
+    /// What is known by now under this name, for people.
+    pub(super) fn describe(&self) -> String {
+        match &self.room {
+            Some(room) => {
+                format!("\"{}\"", room.lock().unwrap_or_else(PoisonError::into_inner).name())
+            }
+            None => self.name.to_string(),
+        }
+    }
+}
