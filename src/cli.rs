@@ -231,9 +231,9 @@ pub enum Command {
 /// Options of a client.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
-    /// Your name in the room: 1 to 32 letters, digits and . _ -
-    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
-    pub nick: String,
+    /// Your name in the room: 1 to 32 letters, digits and . _ - [default: a terminal asks, otherwise $USER]
+    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK", value_parser = nickname)]
+    pub nick: Option<String>,
     /// What carries the chat
     #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
     pub transport: TransportArg,
@@ -311,7 +311,7 @@ pub enum TransportArg {
 }
 
 /// Where messages about the program go, and how many.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LoggingArgs {
     /// Append messages about the program to this file instead of printing them
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
@@ -349,6 +349,7 @@ impl ClientArgs {
     pub fn config(
         &self,
         server: ServerName,
+        nickname: String,
         network: &NetworkArgs,
         impair: Option<&ImpairArgs>,
     ) -> Result<client::Config, String> {
@@ -360,7 +361,7 @@ impl ClientArgs {
         Ok(client::Config {
             server,
             room: None,
-            nickname: self.nick.clone(),
+            nickname,
             transport: self.transport.into(),
             no_delay: network.no_delay == Switch::On,
             impair,
@@ -369,6 +370,7 @@ impl ClientArgs {
             format: self.output,
             stay: self.stay.0,
             give_up: self.give_up,
+            hosts: false,
         })
     }
 }
@@ -410,6 +412,14 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
         _ => address.ip(),
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// What a name may be is the server's to say, which may know more letters; nothing is none.
+fn nickname(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the name is empty: give 1 to 32 letters or digits".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// How long a timer of patience may be.

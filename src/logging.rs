@@ -27,7 +27,12 @@ static FILE: OnceLock<Spool> = OnceLock::new();
 /// Says on standard error why the program cannot do what it was asked to. Neither blocks nor fails
 /// where nobody reads.
 pub fn complain(error: impl Display) {
-    STDERR.push(format!("chatagram: {}\n", printable(&error.to_string())).as_bytes());
+    let error = printable(&error.to_string());
+    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sink) = sink.as_ref().filter(|_| io::stderr().is_terminal()) {
+        return sink(error);
+    }
+    STDERR.push(format!("chatagram: {error}\n").as_bytes());
 }
 
 /// Prints a line on standard output at once. Nobody there to read it is no reason to stop or wait.
@@ -74,6 +79,12 @@ static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 /// they would garble it. A file, or standard error sent elsewhere, gets them as before.
 pub fn divert(sink: Option<Sink>) {
     *SINK.write().unwrap_or_else(PoisonError::into_inner) = sink;
+}
+
+/// Makes the file for messages if it is not there; says why it cannot take them.
+pub(crate) fn try_file(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    LogFile::open(path).map(drop)
 }
 
 /// Starts logging at `level`, to `file` if there is one.

@@ -15,6 +15,12 @@ pub fn history_file(port: u16) -> Option<PathBuf> {
     Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join(name))
 }
 
+/// The messages of a server whose host talks in the same terminal. `None` when the environment names no
+/// place.
+pub fn host_log_file() -> Option<PathBuf> {
+    Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join("host.log"))
+}
+
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// `XDG_CACHE_HOME` goes before the customs of the system, on every system.

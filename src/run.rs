@@ -17,17 +17,21 @@ use std::thread;
 mod decode;
 mod discover;
 mod doctor;
+mod host_log;
 mod invite;
 mod lab;
 mod manual;
+mod nickname;
 mod panics;
 mod signals;
 
 pub use decode::decode;
 pub use discover::discover;
 pub use doctor::doctor;
+use host_log::host_log;
 pub use lab::{lab, load, replay, report};
 pub use manual::{completions, man};
+use nickname::nickname;
 pub use panics::end_on_panic;
 pub use signals::survive_file_size_limit;
 use signals::{Signal, Then, on_signal};
@@ -88,12 +92,16 @@ pub fn client(
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
+    let nickname = match nickname(args) {
+        Ok(nickname) => nickname,
+        Err(code) => return code,
+    };
     let named = server.map(|server| (server, None));
     let (server, room) = match named.map_or_else(|| discover::choose(args.output), Ok) {
         Ok(server) => server,
         Err(code) => return code,
     };
-    let config = match args.config(server, network, Some(impair)) {
+    let config = match args.config(server, nickname, network, Some(impair)) {
         Ok(config) => client::Config { room, ..config },
         Err(error) => return fail(USAGE, error),
     };
@@ -122,7 +130,12 @@ pub fn host(
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic();
-    let server = match start_server(server, network, impair, logging, LevelFilter::Warn) {
+    let nickname = match nickname(client) {
+        Ok(nickname) => nickname,
+        Err(code) => return code,
+    };
+    let log = host_log(client, logging);
+    let server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
         Ok(server) => server,
         Err(code) => return code,
     };
@@ -139,9 +152,12 @@ pub fn host(
         }
         let lines = invite::invitations(&addresses, server.can_be_found());
         lines.iter().for_each(|line| announce(line));
+        if let Some(notice) = &log.notice {
+            announce(notice);
+        }
     }
-    let config = match client.config(reachable(first).into(), network, None) {
-        Ok(config) => config,
+    let config = match client.config(reachable(first).into(), nickname, network, None) {
+        Ok(config) => client::Config { hosts: true, ..config },
         Err(error) => return fail(USAGE, error),
     };
     let leaver = Leaver::default();

@@ -96,7 +96,7 @@ fn a_whisper_reaches_its_addressee_alone_and_is_echoed() {
 fn a_name_is_refused_with_a_reason_and_exit_code_4() {
     let server = Server::start(&["--max-peers", "2"]);
     let _alice = server.join("alice");
-    for (name, reason) in [("ALICE", "in use"), ("", "empty"), ("a b", "space"), ("аlice", "")] {
+    for (name, reason) in [("ALICE", "in use"), ("a b", "space"), ("аlice", "")] {
         let mut refused = server.client(name, &["--no-cache"]);
         assert_eq!(refused.wait(), Some(4), "{name}: {}", refused.output());
         let message = refused.events("error")[0]["message"].as_str().unwrap().to_owned();
@@ -107,6 +107,68 @@ fn a_name_is_refused_with_a_reason_and_exit_code_4() {
     let mut third = server.client("carl", &["--no-cache"]);
     assert_eq!(third.wait(), Some(4));
     assert!(third.output().contains("full"), "{}", third.output());
+}
+
+#[test]
+fn a_pipe_without_a_name_takes_the_users_own() {
+    let server = Server::start(&["--no-history"]);
+    let address = server.address.to_string();
+    let arguments = ["client", &address, "--no-cache", "--output", "json"];
+    let start = |user: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        command.env_remove("USER").envs(user.map(|user| ("USER", user)));
+        let mut client = Program::start_by(command, server.dir.path(), &arguments);
+        client.end_input();
+        client
+    };
+    let mut client = start(Some("dora"));
+    assert_eq!(client.wait(), Some(0), "{}", client.output());
+    assert_eq!(client.events("welcome")[0]["nickname"], "dora");
+    for (user, words) in [(None, "is not set"), (Some(""), "is not set"), (Some("a b"), "a space")]
+    {
+        let mut client = start(user);
+        assert_eq!(client.wait(), Some(2), "{user:?}: {}", client.output());
+        let output = client.output();
+        assert!(output.contains("--nick NAME") && output.contains(words), "{user:?}: {output}");
+    }
+    let _dora = server.join("dora");
+    assert_eq!(start(Some("dora")).wait(), Some(4), "a name in use is refused as any");
+}
+
+#[test]
+fn a_line_of_another_day_has_its_date_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = [("2020-02-20", "old"), ("2020-02-20", "as old"), ("2020-02-21", "younger")];
+    let mut second = 0;
+    let lines = old.map(|(day, text)| {
+        second += 1;
+        format!(r#"{{"at":"{day}T12:00:{second:02}.000000Z","from":"al","text":"{text}"}}"#)
+    });
+    fs::write(dir.path().join("h.jsonl"), lines.join("\n") + "\n").unwrap();
+    let server = Server::start_at("127.0.0.1:0", dir, &["--history", "h.jsonl"]);
+    let mut bob = server.join("bob");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.env("TZ", "UTC");
+    let address = server.address.to_string();
+    let arguments = ["client", &address, "--nick", "alice", "--no-cache", "--stay", "forever"];
+    let mut alice = Program::start_by(command, server.dir.path(), &arguments);
+    alice.line("history", |line| line.contains("younger"));
+    bob.type_line("today");
+    alice.line("line", |line| line.contains("bob: today"));
+    let shown: Vec<String> = alice
+        .output()
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once(' ').unwrap().1.to_owned())
+        .collect();
+    let [first, one, two, second, three, third, four] = &shown[..] else { panic!("{shown:#?}") };
+    assert_eq!([&**first, &**second], ["2020-02-20, Thursday", "2020-02-21, Friday"]);
+    assert_eq!(
+        [&**one, &**two, &**three],
+        ["al: old (earlier)", "al: as old (earlier)", "al: younger (earlier)"]
+    );
+    assert!(third.starts_with("20") && third.ends_with("day"), "{third}");
+    assert_eq!(four, "bob: today");
 }
 
 #[test]
@@ -350,7 +412,8 @@ fn what_cannot_start_says_why() {
         (vec!["server", "--log-file", "no/where", "--bind", ":0"], 1, vec!["no/where"]),
         (vec!["client", "host:70000", "--nick", "a"], 2, vec!["70000", "65535"]),
         (vec!["client", "", "--nick", "a"], 2, vec!["host is missing"]),
-        (vec!["client", "127.0.0.1"], 2, vec!["--nick"]),
+        (vec!["client", "127.0.0.1", "--nick", ""], 2, vec!["--nick", "empty"]),
+        (vec!["host", "--bind", "127.0.0.1:0", "--nick", " "], 2, vec!["--nick", "empty"]),
         (vec!["client", "no.such.host.invalid", "--nick", "a"], 3, vec!["no.such.host.invalid"]),
     ] {
         let mut program = Program::start(dir.path(), &args);

@@ -74,8 +74,8 @@ HH:MM:SS alice (to bob alone): psst
 > /msg bob again
 HH:MM:SS alice (to bob alone): again
 > /hwo
-! not sent: no command /hwo; did you mean /who? (// says a line that begins with
- / or @)
+! not sent: no command /hwo; did you mean /who? (// says a line that begins
+  with / or @)
 HH:MM:SS alice> /slashed
 -- ADDRESS | udp reliable-ordered | rtt N ms | loss 0 % | 2 here
 > draft"
@@ -132,11 +132,18 @@ fn what_comes_leaves_the_draft_alone() {
     tmux.draft("");
     // Nothing was lost, doubled or mixed on the way up.
     let history = tmux.scrollback();
-    let fast: Vec<_> = history.lines().filter(|line| line.contains("fast ")).collect();
+    let mut said: Vec<String> = Vec::new();
+    for row in history.lines() {
+        match row.strip_prefix("         ") {
+            Some(more) => said.last_mut().unwrap().push_str(more.trim_end()),
+            None => said.push(row.trim_end().to_owned()),
+        }
+    }
+    let fast: Vec<_> = said.iter().filter(|line| line.contains("fast ")).collect();
     assert_eq!(fast.len(), 200, "{history}");
     for (count, line) in fast.iter().enumerate() {
         let long = if count % 10 == 0 { "長い".repeat(30) } else { String::new() };
-        assert_eq!(line[8..].trim_end(), format!(" bob: fast {count:03}{long}"));
+        assert_eq!(&line[8..], format!(" bob: fast {count:03}{long}"));
     }
     assert_eq!(history.matches("dräft").count(), 3, "{history}");
 }
@@ -182,7 +189,10 @@ fn forty_columns_are_enough() {
     assert_eq!(who.count(), 2, "{screen}");
     let status = normalised(screen.lines().rev().nth(1).unwrap());
     assert_eq!(status, "-- rtt N ms | loss 0 % | 2 here");
-    assert!(screen.contains("alice> a line that is longer th\nan forty columns are\n"), "{screen}");
+    assert!(
+        screen.contains("alice> a line that is longer\n         than forty columns are\n"),
+        "{screen}"
+    );
 }
 
 fn a_resized_terminal_keeps_the_room_and_the_draft() {
@@ -367,6 +377,8 @@ fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
     let again = format!("{program} client {} --nick alice --no-cache", server.address);
     let refused = Tmux::start(80, 24, &observed(&again));
     refused.see("in use");
+    refused.see("\nYour name:");
+    refused.press(&["C-d"]);
     assert_restored(&refused, "code 4");
     // A server that is stopped keeps the goodbye waiting: time for a second signal.
     server.program.signal("STOP");
@@ -446,6 +458,95 @@ fn a_host_talks_in_a_terminal_too() {
     assert_restored(&tmux, "code 0");
 }
 
+fn a_name_is_asked_for_and_asked_for_again_when_it_is_refused() {
+    let server = Server::start(&["--no-history"]);
+    let mut bob = server.join("bob");
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let client = format!("env USER=bob {program} client {} --no-cache", server.address);
+    let tmux = Tmux::start(80, 24, &observed(&client));
+    tmux.see("Your name [bob]:");
+    tmux.say("a b");
+    tmux.see("! a space cannot be in a name");
+    tmux.press(&["Enter"]);
+    let screen = tmux.wait("the reason, and the question", |screen| {
+        screen.contains("in use") && screen.ends_with("Your name:")
+    });
+    assert!(!screen.contains("did not let you in"), "{screen}");
+    tmux.say("carl");
+    tmux.see("* welcome to the room, carl: 2 here");
+    tmux.say("hello");
+    assert_eq!(heard(&mut bob), "hello");
+    bob.type_line("hi carl");
+    tmux.see("bob: hi carl");
+    tmux.press(&["C-d"]);
+    assert_restored(&tmux, "code 0");
+    // Ctrl-C at the question is a way out too.
+    let tmux = Tmux::start(80, 24, &observed(&client));
+    tmux.see("Your name [bob]:");
+    tmux.press(&["Enter"]);
+    tmux.see("in use");
+    tmux.press(&["C-c"]);
+    assert_restored(&tmux, "code 130");
+}
+
+fn a_host_is_asked_before_it_closes_the_room_on_others() {
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
+    for last in ["exit", "C-d"] {
+        let tmux = Tmux::start(80, 24, &observed(&host));
+        let screen = tmux.see("* welcome to the room, alice: 1 here");
+        assert!(screen.contains("messages of the server go to "), "{screen}");
+        let log = tmux.dir.path().join(".local/state/chatagram/host.log");
+        assert!(log.exists(), "{screen}");
+        let address = screen.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap();
+        let args = [
+            "client",
+            address,
+            "--nick",
+            "bob",
+            "--no-cache",
+            "--output",
+            "json",
+            "--stay",
+            "forever",
+        ];
+        let mut bob = Program::start(tmux.dir.path(), &args);
+        tmux.see("2 here");
+        tmux.say("Exit");
+        tmux.see("! 1 other is here: type exit again to close the room");
+        tmux.say("not yet");
+        assert_eq!(heard(&mut bob), "not yet");
+        // A page with the word in it is not said on after it.
+        tmux.paste("выход\nnot to be said");
+        tmux.press(&["Enter"]);
+        tmux.wait("two questions", |screen| screen.matches("1 other is here").count() == 2);
+        match last {
+            "exit" => tmux.say("exit"),
+            key => tmux.press(&[key]),
+        }
+        assert_restored(&tmux, "code 0");
+        assert_eq!(bob.next("closed")["reason"], "shutdown");
+        assert_eq!(bob.events("message").len(), 1);
+    }
+}
+
+fn words_stay_whole_and_a_pasted_page_of_whispers_stays_private() {
+    let (server, tmux) = alice(40, 24, "", "");
+    let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
+    tmux.see("3 here");
+    bob.type_line("the quick brown fox jumps over the lazy dog and runs");
+    tmux.see("bob: the quick brown fox jumps\n         over the lazy dog and runs\n");
+    tmux.paste(
+        "\u{feff}@bob secret\n\u{200b}＠bob secret\n @ bob secret\n@bob:secret\n//@bob hello",
+    );
+    tmux.press(&["Enter"]);
+    assert_eq!(heard(&mut eve), "the quick brown fox jumps over the lazy dog and runs");
+    assert_eq!(heard(&mut eve), "@bob hello");
+    assert_eq!([heard(&mut bob), heard(&mut bob)], ["secret", "secret"]);
+    tmux.draft("");
+    tmux.wait("two errors", |screen| screen.matches("! not sent: ").count() == 2);
+}
+
 fn json_is_never_edited() {
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
@@ -475,6 +576,9 @@ tests! {
     log_messages_stay_out_of_the_draft,
     without_a_terminal_to_type_in_there_is_no_editor,
     a_host_talks_in_a_terminal_too,
+    a_name_is_asked_for_and_asked_for_again_when_it_is_refused,
+    a_host_is_asked_before_it_closes_the_room_on_others,
+    words_stay_whole_and_a_pasted_page_of_whispers_stays_private,
     json_is_never_edited,
     @role panics,
 }

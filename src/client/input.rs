@@ -9,6 +9,7 @@ pub use pipe::Unreadable;
 
 use super::commands::{self, Command};
 use super::driver::Driver;
+use super::farewell::Farewell;
 use super::output::delivery_name;
 use super::session::{Event, Report, Session, Transport};
 use crate::protocol::Delivery;
@@ -31,9 +32,10 @@ pub(super) fn converse(
     commands: impl Iterator<Item = Result<Command, Unreadable>>,
     driver: &Driver,
     stay: Option<Duration>,
+    farewell: Farewell,
     failure: &Sender<Unreadable>,
 ) {
-    let stay = match carry_out(commands, driver, failure) {
+    let stay = match carry_out(commands, driver, farewell, failure) {
         End::Quit => Some(Duration::ZERO),
         End::Eof => stay,
         End::Closed => return,
@@ -74,6 +76,7 @@ enum End {
 fn carry_out(
     commands: impl Iterator<Item = Result<Command, Unreadable>>,
     driver: &Driver,
+    mut farewell: Farewell,
     failure: &Sender<Unreadable>,
 ) -> End {
     for command in commands {
@@ -86,9 +89,14 @@ fn carry_out(
                 return End::Quit;
             }
         };
+        if let Command::Quit = command {
+            let Some(question) = farewell.question() else { return End::Quit };
+            driver.complain(question);
+            continue;
+        }
+        farewell.withdraw();
         let taken = match command {
-            Command::Nothing => true,
-            Command::Quit => return End::Quit,
+            Command::Nothing | Command::Quit => true,
             Command::Say(text) => deliver(driver, None, &text),
             Command::Act(text) => deliver(driver, None, &commands::action(&text)),
             Command::Whisper { to, text } => deliver(driver, Some(&to), &text),

@@ -4,8 +4,10 @@ pub mod cache;
 mod commands;
 pub mod discovery;
 mod driver;
+mod farewell;
 mod input;
 mod memory;
+mod name;
 mod output;
 pub(crate) mod reach;
 mod screen;
@@ -17,6 +19,7 @@ pub mod watch;
 mod whereabouts;
 
 pub use input::Unreadable;
+pub use name::{ask_name, can_ask};
 pub use output::Format;
 
 use crate::discovery::Known;
@@ -26,15 +29,17 @@ use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
 use commands::Command;
 use driver::Driver;
+use farewell::Farewell;
 use input::Pipe;
 use memory::Memory;
 use screen::Screen;
 use session::{CloseReason, Event, Session, Transport};
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use terminal::Terminal;
 use whereabouts::Whereabouts;
@@ -64,6 +69,8 @@ pub struct Config {
     pub stay: Option<Duration>,
     /// How long to go on trying to come back to a lost server.
     pub give_up: Duration,
+    /// Whether the room closes when this client leaves.
+    pub hosts: bool,
 }
 
 /// The client could not start.
@@ -102,6 +109,11 @@ impl Leaver {
         true
     }
 
+    /// There is no client any more, and no other one yet.
+    fn forget(&self) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// From now on it is this one that leaves.
     fn drive(&self, driver: &Driver) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
@@ -112,7 +124,7 @@ impl Leaver {
 ///
 /// # Errors
 /// [`Error`] when there is nothing to run with, or nothing to go on with.
-pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
+pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let now = Clock::start().now().wall;
     let mut memory = Memory::open(&config.server, config.cache.as_deref(), now, &mut screen);
@@ -130,6 +142,45 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             return Ok(screen.close(CloseReason::Unreachable));
         }
     };
+    // A person is let in before the terminal is taken over, so that another name can be asked for.
+    let person = config.format == Format::Text && can_ask();
+    let mut talk = begin(&config, addresses.clone(), leaver)?;
+    let mut welcome = None;
+    while person && welcome.is_none() {
+        match talk.show(&mut screen, &mut memory, true) {
+            Shown::Welcome(event) => welcome = Some(event),
+            Shown::NameRefused => {
+                talk.end(leaver)?;
+                let Some(name) = ask_name(None) else { return Ok(CloseReason::Refused) };
+                config.nickname = name;
+                talk = begin(&config, addresses.clone(), leaver)?;
+            }
+            Shown::Closed(reason) => return talk.finish(reason, screen, &mut memory),
+        }
+    }
+    talk.go_on(&config, welcome.as_ref(), screen, memory)
+}
+
+/// A session under way, and what is to be shown of it.
+struct Talk {
+    driver: Driver,
+    events: Receiver<Event>,
+    receiver: JoinHandle<io::Result<()>>,
+    farewell: Farewell,
+}
+
+/// Why showing stopped.
+enum Shown {
+    /// The first welcome, which was shown.
+    Welcome(Event),
+    /// Another name is needed.
+    NameRefused,
+    /// The session is over.
+    Closed(CloseReason),
+}
+
+/// Starts to join.
+fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result<Talk, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
     let session = session::Config {
@@ -151,54 +202,146 @@ pub fn run(config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     leaver.drive(&driver);
-    let typed = edited_lines(&config, &driver, &mut screen);
-    let (reader, stay) = (driver.clone(), config.stay);
-    let (failure, unreadable) = channel();
-    let read = move || match typed {
-        Some(typed) => input::converse(typed.into_iter().map(Ok), &reader, stay, &failure),
-        None => {
-            let stdin = io::stdin();
-            let pipe = Pipe::new(&stdin, stdin.is_terminal());
-            input::converse(pipe, &reader, stay, &failure);
-        }
-    };
-    // Not joined: a read from a pipe cannot be called off. It ends with the process.
-    thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
-    let reason = show(&driver, &events, &mut screen, &mut memory);
-    crate::logging::divert(None);
-    screen.set_terminal(None);
-    memory.save(&mut screen);
-    if let Some(done) = driver.done() {
-        screen.status(&format!("the bad network: {done}"));
-    }
-    driver::join(receiver)?;
-    if let Some(error) = screen.into_error() {
-        return Err(Error::Output(error));
-    }
-    unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
+    // What is piped in is a program's, which knows what it does.
+    let farewell = Farewell::new(config.hosts && io::stdin().is_terminal());
+    Ok(Talk { driver, events, receiver, farewell })
 }
 
-/// Where a person sits at a terminal, an editor for what they type; its commands come out of the receiver.
-fn edited_lines(
-    config: &Config,
-    driver: &Driver,
-    screen: &mut Screen,
-) -> Option<Receiver<Command>> {
-    if config.format != Format::Text || !terminal::is_possible() {
-        return None;
-    }
-    let (server, leaver) = (config.server.to_string(), driver.clone());
-    let interrupt = move || leaver.turn(Session::leave);
-    match Terminal::start(server, &config.nickname, screen.style(), interrupt) {
-        Ok((terminal, lines)) => {
-            screen.set_terminal(Some(terminal));
-            let shown = driver.clone();
-            crate::logging::divert(Some(Box::new(move |line| shown.tell(line))));
-            Some(lines)
+impl Talk {
+    /// Takes what is typed, and shows what happens until it is over.
+    fn go_on(
+        self,
+        config: &Config,
+        welcome: Option<&Event>,
+        mut screen: Screen,
+        mut memory: Memory,
+    ) -> Result<CloseReason, Error> {
+        let typed = self.edited_lines(config, &mut screen);
+        if let Some(welcome) = welcome {
+            screen.note(welcome);
         }
-        Err(error) => {
-            log::warn!("no line editing here: {error}");
-            None
+        let (reader, stay, farewell) = (self.driver.clone(), config.stay, self.farewell.clone());
+        let (failure, unreadable) = channel();
+        let read = move || match typed {
+            Some(typed) => {
+                // The editor has asked already.
+                let farewell = Farewell::new(false);
+                input::converse(typed.into_iter().map(Ok), &reader, stay, farewell, &failure);
+            }
+            None => {
+                let stdin = io::stdin();
+                let pipe = Pipe::new(&stdin, stdin.is_terminal());
+                input::converse(pipe, &reader, stay, farewell, &failure);
+            }
+        };
+        // Not joined: a read from a pipe cannot be called off. It ends with the process.
+        thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
+        let reason = match self.show(&mut screen, &mut memory, false) {
+            Shown::Closed(reason) => reason,
+            Shown::Welcome(_) | Shown::NameRefused => CloseReason::Refused,
+        };
+        let reason = self.finish(reason, screen, &mut memory)?;
+        unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
+    }
+
+    /// Puts the terminal back and keeps what is to be kept.
+    fn finish(
+        self,
+        reason: CloseReason,
+        mut screen: Screen,
+        memory: &mut Memory,
+    ) -> Result<CloseReason, Error> {
+        crate::logging::divert(None);
+        screen.set_terminal(None);
+        memory.save(&mut screen);
+        if let Some(done) = self.driver.done() {
+            screen.status(&format!("the bad network: {done}"));
+        }
+        driver::join(self.receiver)?;
+        screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
+    }
+
+    /// There will be another session, and until then nobody to say goodbye for.
+    fn end(self, leaver: &Leaver) -> Result<(), Error> {
+        leaver.forget();
+        driver::join(self.receiver)
+    }
+
+    /// Where a person sits at a terminal, an editor for what they type; its commands come out of the
+    /// receiver.
+    fn edited_lines(&self, config: &Config, screen: &mut Screen) -> Option<Receiver<Command>> {
+        if config.format != Format::Text || !terminal::is_possible() {
+            return None;
+        }
+        let (server, leaver) = (config.server.to_string(), self.driver.clone());
+        let interrupt = move || leaver.turn(Session::leave);
+        let (style, days, farewell) = (screen.style(), screen.days(), self.farewell.clone());
+        match Terminal::start(server, &config.nickname, style, days, farewell, interrupt) {
+            Ok((terminal, typed)) => {
+                screen.set_terminal(Some(terminal));
+                let shown = self.driver.clone();
+                crate::logging::divert(Some(Box::new(move |line| shown.tell(line))));
+                Some(typed)
+            }
+            Err(error) => {
+                log::warn!("no line editing here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Shows what happens until the session is over; with `joining` until it is let in or a name is
+    /// refused.
+    fn show(&self, screen: &mut Screen, memory: &mut Memory, joining: bool) -> Shown {
+        let driver = &self.driver;
+        let (mut looked, mut patient) = (None, joining);
+        loop {
+            if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
+                looked = Some(Instant::now());
+                let (condition, report) = driver.turn(|s, _| (s.condition(), s.report()));
+                screen.set_status(condition, report);
+            }
+            match self.events.recv_timeout(IDLE) {
+                Ok(event) => {
+                    self.farewell.note(&event);
+                    let welcome = matches!(event, Event::Welcome { .. });
+                    if welcome {
+                        looked = None;
+                    }
+                    let news = memory.precede(&event, screen);
+                    memory.remember(&event);
+                    let closed = matches!(event, Event::Closed { .. });
+                    if joining && closed && driver.turn(|session, _| session.is_name_refused()) {
+                        return Shown::NameRefused;
+                    }
+                    if news {
+                        screen.show(&event);
+                    }
+                    match event {
+                        Event::Closed { reason } => return Shown::Closed(reason),
+                        event if joining && welcome => return Shown::Welcome(event),
+                        _ => {}
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    memory.show_all(screen);
+                    memory.save(screen);
+                    if std::mem::take(&mut patient) {
+                        screen.status("no answer yet");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Shown::Closed(screen.close(CloseReason::Lost));
+                }
+            }
+            let overflowed = driver.take_overflowed();
+            if overflowed > 0 {
+                screen
+                    .status(&format!("{overflowed} events were not shown: nobody read the output"));
+            }
+            if screen.is_broken() {
+                driver.turn(Session::leave);
+            }
         }
     }
 }
@@ -211,48 +354,4 @@ pub fn keep_terminal() {
 /// Puts the terminal back to how a client found it. For whoever ends the process at once.
 pub fn restore_terminal() {
     terminal::restore();
-}
-
-/// Shows what happens until the session is over.
-fn show(
-    driver: &Driver,
-    events: &Receiver<Event>,
-    screen: &mut Screen,
-    memory: &mut Memory,
-) -> CloseReason {
-    let mut looked = None;
-    loop {
-        if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
-            looked = Some(Instant::now());
-            let (condition, report) = driver.turn(|s, _| (s.condition(), s.report()));
-            screen.set_status(condition, report);
-        }
-        match events.recv_timeout(IDLE) {
-            Ok(event) => {
-                if matches!(event, Event::Welcome { .. }) {
-                    looked = None;
-                }
-                let news = memory.precede(&event, screen);
-                memory.remember(&event);
-                if news {
-                    screen.show(&event);
-                }
-                if let Event::Closed { reason } = event {
-                    return reason;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                memory.show_all(screen);
-                memory.save(screen);
-            }
-            Err(RecvTimeoutError::Disconnected) => return screen.close(CloseReason::Lost),
-        }
-        let overflowed = driver.take_overflowed();
-        if overflowed > 0 {
-            screen.status(&format!("{overflowed} events were not shown: nobody read the output"));
-        }
-        if screen.is_broken() {
-            driver.turn(Session::leave);
-        }
-    }
 }

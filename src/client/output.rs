@@ -1,6 +1,8 @@
 //! What the user sees: one line of text, or one JSON object, for each event. Pure.
 
+mod days;
 mod text;
+mod wrap;
 
 use super::cache::CachedLine;
 use super::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
@@ -10,6 +12,7 @@ use crate::time::WallTime;
 use serde::Serialize;
 use std::time::Duration;
 
+pub(super) use days::Days;
 pub(super) use text::{farewell, ms, own, server_text};
 
 /// How events are printed.
@@ -42,7 +45,7 @@ impl Format {
             event => event,
         };
         match self {
-            Self::Text => text::text(event, style),
+            Self::Text => text::text(event, style).map(|lines| text::fit(&lines, style)),
             Self::Json => json(event).map(|object| encode(&object)),
         }
     }
@@ -52,9 +55,17 @@ impl Format {
         // Anybody may have written that file.
         let (at, from, text) = (line.at, &*clean(&line.from), &*clean(&line.text));
         match self {
-            Self::Text => text::earlier(at, from, text, style),
+            Self::Text => text::fit(&text::earlier(at, from, text, style), style),
             Self::Json => encode(&Object::History { from, text, id: None, at, cached: true }),
         }
+    }
+}
+
+/// When the line that an event tells was said.
+pub(super) fn said_at(event: &Event) -> Option<WallTime> {
+    match event {
+        Event::Message { at, .. } | Event::History { at, .. } => Some(*at),
+        _ => None,
     }
 }
 

@@ -2,17 +2,21 @@
 //! thread alone.
 
 use super::cache::CachedLine;
-use super::output::Format;
+use super::output::{Days, Format, said_at};
 use super::session::{CloseReason, Condition, Event, Report};
 use super::style::Style;
 use super::terminal::{self, Terminal};
+use crate::net::Clock;
+use crate::time::WallTime;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Screen {
     format: Format,
     colour: bool,
+    days: Arc<Days>,
     terminal: Option<Terminal>,
     broken: Option<io::Error>,
 }
@@ -23,13 +27,19 @@ impl Screen {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
-        Self { format, colour, terminal: None, broken: None }
+        let days = Arc::new(Days::since(Clock::start().now().wall));
+        Self { format, colour, days, terminal: None, broken: None }
     }
 
     /// How lines are to look.
     pub(super) fn style(&self) -> Style {
         let width = io::stdout().is_terminal().then(terminal::columns);
         Style { colour: self.colour, width }
+    }
+
+    /// The days of the lines shown here.
+    pub(super) fn days(&self) -> Arc<Days> {
+        self.days.clone()
     }
 
     /// From now on there is an editor in the terminal; with `None`, no longer.
@@ -59,16 +69,23 @@ impl Screen {
         self.broken.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
-    pub(super) fn show(&mut self, event: &Event) {
+    /// Notes who comes and goes, where somebody can look at it.
+    pub(super) fn note(&self, event: &Event) {
         if let Some(terminal) = &self.terminal {
             terminal.note(event);
         }
+    }
+
+    pub(super) fn show(&mut self, event: &Event) {
+        self.note(event);
         if let Some(line) = self.format.event(event, self.style()) {
+            self.divide(said_at(event));
             self.print(&line);
         }
     }
 
     pub(super) fn cached(&mut self, line: &CachedLine) {
+        self.divide(Some(line.at));
         self.print(&self.format.cached(line, self.style()));
     }
 
@@ -84,6 +101,14 @@ impl Screen {
     pub(super) fn close(&mut self, reason: CloseReason) -> CloseReason {
         self.show(&Event::Closed { reason });
         reason
+    }
+
+    /// Says the day of the line that follows, where people read it and it is another one.
+    fn divide(&mut self, at: Option<WallTime>) {
+        let at = at.filter(|_| self.format == Format::Text);
+        if let Some(divider) = at.and_then(|at| self.days.divider(at, self.style())) {
+            self.print(&divider);
+        }
     }
 
     fn print(&mut self, line: &str) {

@@ -2,12 +2,35 @@
 //! an error with `!`: whatever somebody says, it cannot pass for a notice.
 
 use super::delivery_name;
+use super::wrap::wrap;
 use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
 use crate::client::style::Style;
 use crate::protocol::LeaveReason;
 use crate::time::WallTime;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
+
+/// Columns of a chat line's time and the space after it: its later rows begin below the author.
+const TIME: usize = 9;
+/// Columns of what marks a notice.
+const MARK: usize = 2;
+
+/// `lines` in rows that fit the terminal, where there is one.
+pub(super) fn fit(lines: &str, style: Style) -> String {
+    let Some(columns) = style.width else { return lines.to_owned() };
+    let indent = |line: &str| if is_notice(line) { MARK } else { TIME };
+    let rows = lines.split('\n').map(|line| wrap(line, indent(line), columns));
+    rows.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether the first character that is seen marks a notice or an error.
+fn is_notice(line: &str) -> bool {
+    let seen = match line.strip_prefix('\u{1b}') {
+        Some(colour) => colour.split_once('m').map_or("", |(_, seen)| seen),
+        None => line,
+    };
+    seen.starts_with(['*', '!'])
+}
 
 /// The lines for an event.
 pub(super) fn text(event: &Event, style: Style) -> Option<String> {
@@ -159,7 +182,8 @@ pub(in crate::client) fn ms(duration: Option<Duration>) -> String {
 
 /// A line that this client says now. The mark after the name tells it from others without colours too.
 pub(in crate::client) fn own(at: WallTime, name: &str, text: &str, style: Style) -> String {
-    format!("{} {} {text}", time(at, style), style.own(&format!("{name}>")))
+    let line = format!("{} {} {text}", time(at, style), style.own(&format!("{name}>")));
+    fit(&line, style)
 }
 
 /// A line from the past.
@@ -187,9 +211,13 @@ fn millis(duration: Duration) -> u128 {
 
 /// The time of day, here.
 fn clock(at: WallTime) -> String {
+    local(at).strftime("%H:%M:%S").to_string()
+}
+
+/// A moment by this machine's clock and calendar.
+pub(super) fn local(at: WallTime) -> jiff::Zoned {
     let moment = i64::try_from(at.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
-    let moment = moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system());
-    moment.strftime("%H:%M:%S").to_string()
+    moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system())
 }
 
 #[cfg(test)]

@@ -99,6 +99,8 @@ pub struct Session {
     questions: Questions,
     leaving: Option<Timestamp>,
     closed: bool,
+    /// The server did not let this client in under its name: another one may do.
+    name_refused: bool,
     events: VecDeque<Event>,
     corrupt: u64,
     text_sent: u64,
@@ -127,6 +129,7 @@ impl Session {
             questions: Questions::default(),
             leaving: None,
             closed: false,
+            name_refused: false,
             events: VecDeque::new(),
             corrupt: 0,
             text_sent: 0,
@@ -229,6 +232,11 @@ impl Session {
     /// Whether the session is over. Drain `poll_transmit` once more: the last word may be in it.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Whether the session is over because of the name it asked for.
+    pub fn is_name_refused(&self) -> bool {
+        self.name_refused
     }
 
     /// Does what is due by `now`.
@@ -366,6 +374,7 @@ impl Session {
         let message = clean(&detail[..detail.floor_char_boundary(MAX_DETAIL)]).into_owned();
         let passing = !attempt.first && reason != Refusal::NameNotAllowed;
         if !passing {
+            self.name_refused = matches!(reason, Refusal::NameTaken | Refusal::NameNotAllowed);
             self.events.push_back(Event::Error { message });
             self.close(CloseReason::Refused);
         } else if attempt.refused_again(&message) {

@@ -5,7 +5,8 @@ use super::desk::Desk;
 use super::layout::{TAB_STOP, after_resize, harmless, is_harmless, rows};
 use super::write;
 use crate::client::commands::{Command, action};
-use crate::client::output;
+use crate::client::farewell::Farewell;
+use crate::client::output::{self, Days};
 use crate::net::Clock;
 use crate::protocol::clean;
 use rustyline::completion::Completer;
@@ -39,6 +40,8 @@ const MOST_LISTED: usize = 40;
 pub(super) struct Desktop {
     editor: Editor<Assistant, DefaultHistory>,
     desk: Arc<Desk>,
+    days: Arc<Days>,
+    farewell: Farewell,
     mode: GraphemeClusterMode,
 }
 
@@ -53,7 +56,11 @@ pub(super) enum End {
 
 impl Desktop {
     /// The editor, and what nudges it.
-    pub(super) fn open(desk: Arc<Desk>) -> io::Result<(Self, impl ExternalPrinter + Send)> {
+    pub(super) fn open(
+        desk: Arc<Desk>,
+        days: Arc<Days>,
+        farewell: Farewell,
+    ) -> io::Result<(Self, impl ExternalPrinter + Send)> {
         let mode = GraphemeClusterMode::from_env();
         let config = Config::builder()
             .completion_type(CompletionType::List)
@@ -67,7 +74,7 @@ impl Desktop {
         editor.set_helper(Some(Assistant { desk: desk.clone(), mode }));
         editor.set_max_history_size(HISTORY).map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
-        Ok((Self { editor, desk, mode }, printer))
+        Ok((Self { editor, desk, days, farewell, mode }, printer))
     }
 
     /// Edits until there is a reason to stop. Each line goes to `typed` as what it means.
@@ -90,6 +97,13 @@ impl Desktop {
                     self.erase_draft();
                     let _ = self.desk.print(&self.desk.style().error("! that was not UTF-8"));
                 }
+                Err(ReadlineError::Eof)
+                    if !self.desk.is_closing()
+                        && let Some(question) = self.farewell.question() =>
+                {
+                    self.erase_draft();
+                    let _ = self.desk.print(&self.ask(&question));
+                }
                 Err(error) => {
                     self.erase_draft();
                     if !matches!(error, ReadlineError::Eof) && !self.desk.is_closing() {
@@ -110,8 +124,21 @@ impl Desktop {
         let mut meant = Vec::new();
         for line in input.split('\n') {
             let command = Command::parse(line);
-            let shown = match &command {
+            let question = match &command {
                 Command::Nothing => continue,
+                Command::Quit => self.farewell.question(),
+                _ => {
+                    self.farewell.withdraw();
+                    None
+                }
+            };
+            if matches!(command, Command::Say(_) | Command::Act(_))
+                && let Some(divider) = self.days.divider(now, style)
+            {
+                said.push_str(&divider);
+                said.push('\n');
+            }
+            let shown = match &command {
                 Command::Say(text) => output::own(now, &name, &clean(text), style),
                 Command::Act(text) => output::own(now, &name, &clean(&action(text)), style),
                 Command::Clear => {
@@ -124,6 +151,12 @@ impl Desktop {
             said.push('\n');
             // Memory cannot fail.
             let _ = self.editor.history_mut().add(line);
+            if let Some(question) = question {
+                // What was pasted after it is not said: a farewell was meant.
+                said.push_str(&self.ask(&question));
+                said.push('\n');
+                break;
+            }
             go_on = command != Command::Quit;
             meant.push(command);
             if !go_on {
@@ -134,6 +167,10 @@ impl Desktop {
         // Nobody edits while this waits for the network: what comes is shown all the same.
         go_on &= meant.into_iter().all(|command| typed.send(command).is_ok());
         go_on
+    }
+
+    fn ask(&self, question: &str) -> String {
+        self.desk.style().error(&format!("! {question}"))
     }
 
     /// What wipes the status and a draft away, with the cursor on the row after it.

@@ -17,6 +17,8 @@ mod layout;
 mod status;
 
 use super::commands::Command;
+use super::farewell::Farewell;
+use super::output::Days;
 use super::session::{Condition, Event, Report};
 use super::style::Style;
 use desk::Desk;
@@ -78,10 +80,12 @@ impl Terminal {
         server: String,
         nickname: &str,
         style: Style,
+        days: Arc<Days>,
+        farewell: Farewell,
         interrupt: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Receiver<Command>)> {
         let desk = Arc::new(Desk::new(server, nickname, style.colour));
-        let (desktop, printer) = Desktop::open(desk.clone())?;
+        let (desktop, printer) = Desktop::open(desk.clone(), days, farewell)?;
         keep();
         let (sender, lines) = sync_channel(LINES);
         let nudged = desk.clone();

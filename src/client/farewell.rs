@@ -1,0 +1,69 @@
+//! What a host is asked before it closes the room on others.
+
+use super::session::Event;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Whether others are here, and whether the question was asked. Clones see the same room.
+#[derive(Clone, Debug)]
+pub(super) struct Farewell {
+    /// A person whose leaving closes the room.
+    hosts: bool,
+    peers: Arc<AtomicU16>,
+    asked: bool,
+}
+
+impl Farewell {
+    pub(super) fn new(hosts: bool) -> Self {
+        Self { hosts, peers: Arc::default(), asked: false }
+    }
+
+    /// Notes how many are here.
+    pub(super) fn note(&self, event: &Event) {
+        if let Event::Welcome { peers, .. }
+        | Event::Joined { peers, .. }
+        | Event::Left { peers, .. } = event
+        {
+            self.peers.store(*peers, Ordering::Relaxed);
+        }
+    }
+
+    /// What to ask before leaving. `None`: leave; nobody else is here, or it was asked just now.
+    pub(super) fn question(&mut self) -> Option<String> {
+        let others = self.peers.load(Ordering::Relaxed).saturating_sub(1);
+        if !self.hosts || others == 0 || std::mem::replace(&mut self.asked, true) {
+            return None;
+        }
+        let here =
+            if others == 1 { "1 other is".to_owned() } else { format!("{others} others are") };
+        Some(format!("{here} here: type exit again to close the room"))
+    }
+
+    /// The user goes on talking: the next farewell is asked about again.
+    pub(super) fn withdraw(&mut self) {
+        self.asked = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_host_with_company_is_asked_and_only_once() {
+        let joined = |peers| Event::Joined { nickname: "bob".to_owned(), peers };
+        let mut host = Farewell::new(true);
+        let room = host.clone();
+        room.note(&joined(1));
+        assert_eq!(host.question(), None);
+        room.note(&joined(3));
+        assert!(host.question().is_some_and(|text| text.starts_with("2 others are here")));
+        assert_eq!(host.question(), None, "the second farewell counts");
+        host.withdraw();
+        room.note(&joined(2));
+        assert!(host.question().is_some_and(|text| text.starts_with("1 other is here")));
+        let mut guest = Farewell::new(false);
+        guest.note(&joined(3));
+        assert_eq!(guest.question(), None);
+    }
+}
