@@ -102,6 +102,8 @@ pub struct Registry {
     /// review finds out and comes again, so a datagram costs nothing here.
     reviews: BTreeSet<(Timestamp, PeerId)>,
     holds: VecDeque<Hold>,
+    /// Nobody could be heard before.
+    resumed: Timestamp,
     next: u16,
 }
 
@@ -115,6 +117,7 @@ impl Registry {
             per_ip: HashMap::new(),
             reviews: BTreeSet::new(),
             holds: VecDeque::new(),
+            resumed: Timestamp::ZERO,
             next: 0,
         }
     }
@@ -256,7 +259,7 @@ impl Registry {
     pub fn expired(&mut self, now: Timestamp) -> Option<PeerId> {
         while let Some((at, peer)) = self.reviews.first().copied().filter(|(at, _)| *at <= now) {
             let entry = self.entries.get_mut(&peer)?;
-            let deadline = entry.heard + self.capacity.expiry;
+            let deadline = entry.heard.max(self.resumed) + self.capacity.expiry;
             if deadline <= now {
                 return Some(peer);
             }
@@ -265,6 +268,11 @@ impl Registry {
             self.reviews.insert((deadline, peer));
         }
         None
+    }
+
+    /// Nobody could be heard for some time: none of that was silence.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.resumed = now;
     }
 
     /// When to call `expired` next.

@@ -101,6 +101,11 @@ fn who_slept_is_back_within_five_seconds() {
 }
 
 #[test]
+fn nobody_is_gone_when_the_server_stood_still() {
+    for_every_seed("nobody_is_gone_when_the_server_stood_still", machines::server_stands_still);
+}
+
+#[test]
 fn a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to() {
     for_every_seed(
         "a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to",

@@ -175,6 +175,8 @@ impl Driver {
         let mut incoming = Incoming::default();
         let mut buffer = Vec::new();
         loop {
+            // Nothing is overdue as of a moment before which something came that is not read yet.
+            let asked = self.shared.clock.now();
             let deadline = {
                 let turns = self.shared.turns.lock();
                 if turns.session.is_closed() {
@@ -187,7 +189,7 @@ impl Driver {
             poller.wait(timeout, &mut ready)?;
             self.shared
                 .turns
-                .turn(|turns| self.take_in(turns, &ready, &mut incoming, &mut buffer))?;
+                .turn(|turns| self.take_in(turns, &ready, &mut incoming, &mut buffer, asked))?;
         }
     }
 
@@ -198,6 +200,7 @@ impl Driver {
         ready: &Ready,
         incoming: &mut Incoming,
         buffer: &mut Vec<u8>,
+        asked: Now,
     ) -> io::Result<()> {
         let now = self.shared.clock.now().mono;
         while let Some((path, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
@@ -214,7 +217,7 @@ impl Driver {
         if turns.connections.first().is_some_and(|open| ready.contains(&open.index)) {
             self.receive_stream(turns, buffer);
         }
-        self.turn_in(turns, Session::handle_timeout);
+        self.turn_in(turns, |session, _| session.handle_timeout(asked));
         Ok(())
     }
 

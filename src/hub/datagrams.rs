@@ -16,7 +16,7 @@ const USEFUL_IDLE: usize = 3;
 impl Hub {
     /// Takes in whatever a socket received. Nothing in it can make the hub fail.
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
-        self.now = now.mono;
+        self.observe(now.mono);
         self.counters.received += 1;
         self.counters.received_bytes += bytes.len() as u64;
         self.cookies.renew(&mut self.rng, now.mono);

@@ -62,6 +62,10 @@ use timers::Timers;
 /// So many places in the queue ahead of who transmits: time for a cache line to come from far.
 const FETCHED_AHEAD: [usize; 2] = [4, 2];
 
+/// While somebody is here the hub looks at the clock this often, so that it notices a standstill.
+const LOOK: Duration = Duration::from_secs(1);
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 /// What the server is told by whoever starts it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -250,7 +254,7 @@ impl Hub {
 
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.now = now.mono;
+        self.observe(now.mono);
         while let Some(peer) = self.registry.expired(now.mono) {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
@@ -358,7 +362,8 @@ impl Hub {
             return Some(Timestamp::ZERO);
         }
         let (streams, held) = (self.streams.poll_timeout(), self.held_until(self.now));
-        let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held];
+        let look = (!self.peers.is_empty()).then(|| self.now + LOOK);
+        let timers = [self.timers.next(), self.registry.poll_timeout(), streams, held, look];
         timers.into_iter().flatten().min()
     }
 
@@ -389,6 +394,19 @@ impl Hub {
     /// Bytes of messages that wait for their peers to take them.
     pub fn queued_bytes(&self) -> usize {
         self.peers.values().map(|peer| peer.link.queued_bytes()).sum()
+    }
+
+    /// It is `now`. If nobody has said so for long, this process or its machine stood still: who could not be
+    /// heard meanwhile has all its time from here on.
+    fn observe(&mut self, now: Timestamp) {
+        if now.since(self.now) > STANDSTILL && !self.peers.is_empty() {
+            log::debug!("nothing happened here for {:?}", now.since(self.now));
+            self.registry.resume(now);
+            for peer in self.peers.values_mut() {
+                peer.link.resume(now);
+            }
+        }
+        self.now = self.now.max(now);
     }
 
     /// Ends a session whose time has come, whatever the reason. True when it did.

@@ -82,7 +82,7 @@ impl Hub {
 
     /// A connection brought bytes.
     pub fn handle_stream_bytes(&mut self, id: StreamId, bytes: &[u8], now: Now) {
-        self.now = now.mono;
+        self.observe(now.mono);
         if let Some(peer) = self.streams.joined.get(&id).copied() {
             self.handle_peer_bytes(peer, bytes, now);
         } else if let Some(waiting) = self.streams.waiting.remove(&id) {

@@ -150,6 +150,14 @@ impl Channel {
         }
     }
 
+    /// This end stood still until now.
+    pub fn resume(&mut self, now: Timestamp) {
+        match self {
+            Self::Datagrams(link) => link.resume(now),
+            Self::Stream(link) => link.resume(now),
+        }
+    }
+
     /// Since when something has waited for an acknowledgment, and nothing was acknowledged. Over a stream only
     /// the kernel knows.
     pub fn stalled_since(&self) -> Option<Timestamp> {

@@ -127,6 +127,8 @@ pub struct Link {
     fates: VecDeque<Fate>,
     /// Messages sent once whose datagram was declared lost, and when that is certain.
     doubtful: VecDeque<(Timestamp, u64)>,
+    /// Nothing could be acknowledged before, for this end stood still.
+    resumed: Timestamp,
     redundancy: Redundancy,
     role: Role,
     session: u64,
@@ -150,6 +152,7 @@ impl Link {
             rtts: RecentRtts::default(),
             fates: VecDeque::new(),
             doubtful: VecDeque::new(),
+            resumed: now,
             redundancy: Redundancy::default(),
             role,
             session,
@@ -356,6 +359,11 @@ impl Link {
         self.outbox.bytes()
     }
 
+    /// This end stood still until now: the other end may have been there all the time.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.resumed = now;
+    }
+
     /// Since when something has waited for an acknowledgment, and nothing was acknowledged.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         Some(self.waiting_since()?.max(self.recovery.last_progress()))
@@ -392,7 +400,8 @@ impl Link {
 
     /// Since when something waits for an acknowledgment.
     fn waiting_since(&self) -> Option<Timestamp> {
-        [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min()
+        let oldest = [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min();
+        oldest.map(|oldest| oldest.max(self.resumed))
     }
 
     fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {

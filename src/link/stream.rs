@@ -221,6 +221,11 @@ impl StreamLink {
         self.moved = now;
     }
 
+    /// This end stood still until now: the other one may have taken what waits all the time.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.moved = self.moved.max(now);
+    }
+
     /// When to look at this link again.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.writable && !self.outgoing.is_empty() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const WAKER: Token = Token(usize::MAX);
 /// Sockets reported by one call.
-const CAPACITY: usize = 64;
+const CAPACITY: usize = 1_024;
 
 /// Which sockets woke the sleeper, by the index they were added under.
 pub type Ready = Vec<usize>;
@@ -19,6 +19,8 @@ pub struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
+    /// The last call reported as many sockets as it can.
+    full: bool,
 }
 
 impl Poller {
@@ -29,7 +31,7 @@ impl Poller {
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        Ok(Self { poll, events: Events::with_capacity(CAPACITY), waker })
+        Ok(Self { poll, events: Events::with_capacity(CAPACITY), waker, full: false })
     }
 
     /// Waits for this socket too. It is reported once each time something new came, or there is
@@ -54,16 +56,25 @@ impl Poller {
         self.waker.clone()
     }
 
+    /// Whether there may be more sockets to report than the last call did.
+    pub fn has_more(&self) -> bool {
+        self.full
+    }
+
     /// Sleeps for `timeout` at most (`None`: for ever).
     ///
     /// # Errors
     /// The kernel's.
-    pub fn wait(&mut self, timeout: Option<Duration>, ready: &mut Ready) -> io::Result<()> {
+    pub fn wait(&mut self, mut timeout: Option<Duration>, ready: &mut Ready) -> io::Result<()> {
         ready.clear();
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other?,
+        // A signal (also SIGCONT, signal(7)) says nothing about the sockets: they are asked again.
+        while let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+            timeout = Some(Duration::ZERO);
         }
+        self.full = self.events.iter().count() >= CAPACITY;
         let tokens = self.events.iter().map(|event| event.token());
         ready.extend(tokens.filter(|token| *token != WAKER).map(|Token(index)| index));
         Ok(())

@@ -3,7 +3,7 @@
 //! the beacon come after them, and then the connections.
 
 use super::beacon::Beacon;
-use super::{BATCH, Config, Error, PORT_TRIES};
+use super::{BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
@@ -251,7 +251,7 @@ impl Doors {
         if stream.write(&[]) {
             hub.handle_stream_writable(id, clock.now());
         }
-        for _ in 0..BATCH {
+        for _ in 0..STREAM_READS {
             if !hub.reads(id) {
                 self.unread.insert(index);
                 return false;

@@ -32,6 +32,11 @@ use std::time::Duration;
 /// Datagrams or pieces of a stream read from one socket before the answers leave. Lines that are
 /// read together leave together: what one flush sends to a peer fills few datagrams.
 const BATCH: usize = 512;
+/// Bytes read from one connection before the others have their turn, in reads of 16 KiB.
+const STREAM_READS: usize = 4;
+/// Rounds of reading after which all is read that had come before the first of them, however much comes since:
+/// together they read more than a receive buffer holds.
+const ROUNDS: u32 = 32;
 /// How often a free port is looked for that is free for TCP as well.
 const PORT_TRIES: usize = 16;
 
@@ -188,8 +193,12 @@ impl Server {
         let mut room = Room::default();
         let mut buffer = Vec::new();
         let mut stopping = false;
+        // No deadline is judged as of a moment before which something came that is not read: after a standstill
+        // all of it waits.
+        let mut asked = self.clock.now();
+        let mut rounds = 0;
         while !hub.is_finished() {
-            let timeout = if backlog.is_empty() {
+            let timeout = if backlog.is_empty() && !self.poller.has_more() {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
                 let deadlines = [due, self.doors.poll_timeout(), exporter];
@@ -197,6 +206,9 @@ impl Server {
             } else {
                 Some(Duration::ZERO)
             };
+            if rounds == 0 {
+                asked = self.clock.now();
+            }
             self.poller.wait(timeout, &mut ready).map_err(Error::Poll)?;
             ready.append(&mut backlog);
             ready.sort_unstable();
@@ -222,7 +234,11 @@ impl Server {
                 log::info!("closing");
                 hub.shutdown(now);
             }
-            hub.handle_timeout(now);
+            rounds += 1;
+            if rounds >= ROUNDS || (backlog.is_empty() && !self.poller.has_more()) {
+                hub.handle_timeout(asked);
+                rounds = 0;
+            }
             self.flush(&mut hub, &mut buffer, now);
             backlog.extend(self.doors.readable(&hub));
             let closing = hub.is_finished();

@@ -1,6 +1,7 @@
 //! Who plays in a world: the server's machine, and the processes of the clients.
 
 use crate::checks::Record;
+use crate::network::Packet;
 use chatagram::client::session::Session;
 use chatagram::hub::{self, Hub};
 use chatagram::room::Line;
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) history: Vec<Line>,
     /// Kill it the next time it has written something down and sent nothing yet.
     pub(crate) doomed: bool,
+    /// It is there and does nothing; datagrams wait in its socket, which has room for so many.
+    pub(crate) stopped: Option<(Vec<Packet>, usize)>,
 }
 
 /// One process of a client.

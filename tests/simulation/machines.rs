@@ -84,6 +84,46 @@ pub(crate) fn sleep(seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
+/// The server's process is stopped, or its machine sleeps, for longer than it waits for anybody, and its socket
+/// is full when it goes on. Nobody is gone for that.
+pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let streams = dice.chance(500);
+    let mut world = match streams {
+        true => room(&mut dice, seed, verbose),
+        false => World::new(seed, Impairment::NONE, verbose),
+    };
+    if !streams {
+        for name in &NAMES[..3 + dice.below(3)] {
+            world.start_client(name, MODES[dice.below(3)], &[]);
+        }
+    }
+    everybody_comes(&mut world);
+    let count = world.clients.len();
+    // A connection that a client has given up for silence is closed when the server goes on.
+    let longest = if streams { 13 * SECOND } else { 45 * SECOND };
+    for _ in 0..3 {
+        world.stop_server(dice.below(40));
+        for _ in 0..dice.below(6) {
+            let speaker = dice.below(count);
+            say(&mut world, &mut dice, speaker);
+            let pause = dice.within(longest / 8);
+            world.run_for(pause);
+        }
+        let pause = dice.within(longest / 3);
+        world.run_for(pause);
+        world.wake_server();
+        let pause = SECOND + dice.within(EXPIRY);
+        world.run_for(pause);
+        for record in world.clients.iter().map(|client| &client.record) {
+            assert!(record.departed.is_empty(), "{} saw {:?}", record.tag, record.departed);
+        }
+    }
+    settle(&mut world);
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
 /// Joins, heartbeats and short lines pass, long ones do not. Who is behind that is dropped for not
 /// taking what was promised to arrive; nobody else has to wait.
 pub(crate) fn narrow(seed: u64, verbose: bool) -> u64 {

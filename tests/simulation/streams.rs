@@ -138,6 +138,9 @@ impl World {
         let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
         let hub = self.server.hub.as_ref();
         self.wires.next_arrival(|id, wire, end| {
+            if end == End::Server && self.server.stopped.is_some() {
+                return false;
+            }
             if end == End::Server && hub.is_some_and(|hub| !hub.reads(StreamId(id))) {
                 return false;
             }

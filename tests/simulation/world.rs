@@ -79,6 +79,7 @@ impl World {
                 },
                 history: Vec::new(),
                 doomed: false,
+                stopped: None,
             },
             clients: Vec::new(),
             log: Log::default(),
@@ -287,6 +288,12 @@ impl World {
     /// Hands a datagram to whoever is at its address.
     pub(crate) fn deliver(&mut self, packet: &Packet) {
         if packet.to == self.server.address {
+            if let Some((socket, room)) = &mut self.server.stopped {
+                if socket.len() < *room {
+                    socket.push(packet.clone());
+                }
+                return;
+            }
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.received(packet.from, &packet.bytes);
             let path = Path::routed(0, packet.from);
@@ -303,6 +310,18 @@ impl World {
         }
     }
 
+    /// The server stands still: what comes meanwhile waits in its socket, as far as that has room.
+    pub(crate) fn stop_server(&mut self, room: usize) {
+        self.server.stopped = Some((Vec::new(), room));
+    }
+
+    /// It goes on, and reads what waits before it looks at any deadline.
+    pub(crate) fn wake_server(&mut self) {
+        for packet in self.server.stopped.take().into_iter().flat_map(|(socket, _)| socket) {
+            self.deliver(&packet);
+        }
+    }
+
     /// Hands a datagram to the server's port for probes.
     pub(crate) fn probe(&mut self, packet: &Packet) {
         self.guard.received(packet.from, &packet.bytes);
@@ -314,7 +333,8 @@ impl World {
     /// When somebody wants to be called.
     fn wakes(&self) -> impl Iterator<Item = Timestamp> {
         let awake = self.clients.iter().filter(|client| client.running && !client.stopped);
-        awake.filter_map(|client| client.wake).chain(self.server.wake)
+        let server = self.server.wake.filter(|_| self.server.stopped.is_none());
+        awake.filter_map(|client| client.wake).chain(server)
     }
 
     /// Calls everybody whose time has come. Their next time must be another one.
@@ -323,7 +343,7 @@ impl World {
         let stalled = self.stalls > MAX_STALLS;
         let now = self.now;
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        if due(self.server.wake) {
+        if due(self.server.wake) && self.server.stopped.is_none() {
             assert!(!stalled, "the hub asks for the same moment again and again");
             self.with_hub(Hub::handle_timeout);
         }
