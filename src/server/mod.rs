@@ -9,11 +9,11 @@ mod doors;
 mod drops;
 mod exporter;
 mod metrics;
+mod presence;
 mod recorder;
 
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
-use crate::protocol::LeaveReason;
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use doors::{Doors, Room};
@@ -21,6 +21,7 @@ use drops::Drops;
 use exporter::Exporter;
 use metrics::Figures;
 use mio::Waker;
+use presence::Presence;
 use recorder::{News, Recorder};
 use std::io;
 use std::net::SocketAddr;
@@ -120,6 +121,7 @@ pub struct Server {
     seed: [u8; 32],
     recorder: Recorder,
     drops: Drops,
+    presence: Presence,
     poller: Poller,
     doors: Doors,
     exporter: Option<Exporter>,
@@ -152,6 +154,7 @@ impl Server {
             seed,
             recorder,
             drops: Drops::default(),
+            presence: Presence::new(clock.now().mono),
             poller,
             doors,
             exporter,
@@ -243,6 +246,9 @@ impl Server {
             backlog.extend(self.doors.readable(&hub));
             let closing = hub.is_finished();
             self.drops.report(&hub.counters(), now.mono, closing);
+            if let Some(text) = self.presence.summary(now.mono, closing) {
+                log::info!("{text}");
+            }
         }
         if let Some(done) = self.doors.done() {
             log::info!("the bad network: {done}");
@@ -272,7 +278,14 @@ impl Server {
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
     fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) {
         while let Some(event) = hub.poll_event() {
-            report(&event);
+            match &event {
+                Event::Line(line) => log::info!("{}: {}", line.from, line.text),
+                Event::Refused { path, detail } => log::info!("refused {}: {detail}", path.remote),
+                _ => {}
+            }
+            if let Some(text) = self.presence.note(&event, now.mono) {
+                log::info!("{text}");
+            }
             if let Event::Line(line) = event
                 && let Some(news) = self.recorder.record(&line)
             {
@@ -304,24 +317,4 @@ impl Server {
 /// What the metrics are, a line for each: for `--help`.
 pub fn list_of_metrics() -> String {
     metrics::list()
-}
-
-fn report(event: &Event) {
-    match event {
-        Event::Line(line) => log::info!("{}: {}", line.from, line.text),
-        Event::Joined { nickname, path, peers } => {
-            log::info!("{nickname} joined from {}, {peers} here", path.remote);
-        }
-        Event::Left { nickname, reason, peers } => {
-            let how = match reason {
-                LeaveReason::Quit => "",
-                LeaveReason::Timeout => " (timed out)",
-                LeaveReason::Shutdown => " (closing)",
-                LeaveReason::Flood => " (flooded the room)",
-            };
-            log::info!("{nickname} left{how}, {peers} here");
-        }
-        Event::Moved { nickname, path } => log::info!("{nickname} is at {} now", path.remote),
-        Event::Refused { path, detail } => log::info!("refused {}: {detail}", path.remote),
-    }
 }
