@@ -86,6 +86,13 @@ fn every_line_is_accounted_for_whatever_carries_it() {
 }
 
 #[test]
+fn reordering_alone_loses_no_line_and_calls_none_lost() {
+    for_every_fifth_seed("reordering_alone_loses_no_line_and_calls_none_lost", |seed, verbose| {
+        scenarios::reordering(scenarios::MODES[seed as usize % 3], seed, verbose)
+    });
+}
+
+#[test]
 fn a_stopped_peer_is_dropped_and_delays_nobody() {
     for_every_seed("a_stopped_peer_is_dropped_and_delays_nobody", transports::stopped);
 }

@@ -85,6 +85,8 @@ pub(crate) struct Record {
     gaps: BTreeMap<String, u64>,
     pub(crate) departed: BTreeMap<String, LeaveReason>,
     pub(crate) closed: Option<CloseReason>,
+    /// Lines that it called lost or doubtful.
+    pub(crate) reported: u64,
 }
 
 impl Record {
@@ -106,6 +108,7 @@ impl Record {
             gaps: BTreeMap::new(),
             departed: BTreeMap::new(),
             closed: None,
+            reported: 0,
         }
     }
 
@@ -195,6 +198,7 @@ impl Record {
                 let whose = self.own.keys().find(|text| message.ends_with(text.as_str()));
                 if let Some(text) = whose.cloned() {
                     self.own.get_mut(&text).unwrap().reported += 1;
+                    self.reported += 1;
                     self.check(&text);
                 }
             }

@@ -137,6 +137,8 @@ impl Session {
                 if let Some(line) = self.own.settle(number, false) {
                     let mark = Some(self.seen.mark(position));
                     self.events.push_back(line.confirmed(mark));
+                } else {
+                    self.take_back(number);
                 }
             }
             ServerMessage::Whisper { at, upstream, from, text, .. } => {
@@ -257,7 +259,7 @@ impl Session {
         let new = self.seen.insert(position);
         if own && let Some(line) = self.own.settle(number, false) {
             self.events.push_back(line.confirmed(Some(mark)));
-        } else if new && (!own || self.own.take_back(number)) {
+        } else if new && (!own || self.own.take_back(number).is_some()) {
             self.events.push_back(Event::History { mark, at, from, text });
         }
         if let Some(left) = self.established.as_mut().and_then(|e| e.replay.as_mut()) {

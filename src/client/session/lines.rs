@@ -61,8 +61,8 @@ pub(super) struct OwnLines {
     waiting: VecDeque<Unconfirmed>,
     next_line: u16,
     next_whisper: u16,
-    /// Of lines that the user was told may not have arrived.
-    reported: VecDeque<u16>,
+    /// Lines that the user was told may not have arrived, and their numbers.
+    reported: VecDeque<(u16, String)>,
 }
 
 impl OwnLines {
@@ -155,17 +155,17 @@ impl OwnLines {
     /// The user is told that this line may not have arrived.
     pub(super) fn report(&mut self, line: &Unconfirmed) {
         if line.to.is_none() {
-            self.reported.push_back(line.number);
+            self.reported.push_back((line.number, line.text.clone()));
             if self.reported.len() > REPORTED {
                 self.reported.pop_front();
             }
         }
     }
 
-    /// A line that was said to be doubtful is in the log after all. False of all others.
-    pub(super) fn take_back(&mut self, number: u16) -> bool {
-        let place = self.reported.iter().position(|reported| *reported == number);
-        place.and_then(|place| self.reported.remove(place)).is_some()
+    /// The text of a line that was said to be lost or doubtful, and is in the room after all.
+    pub(super) fn take_back(&mut self, number: u16) -> Option<String> {
+        let place = self.reported.iter().position(|(reported, _)| *reported == number)?;
+        self.reported.remove(place).map(|(_, text)| text)
     }
 
     /// All that is left, when nothing can be done any more.

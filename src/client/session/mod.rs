@@ -487,6 +487,8 @@ impl Session {
                 Fate::Arrived(number) => {
                     if let Some(line) = self.own.settle(number as u16, false) {
                         self.events.push_back(line.confirmed(None));
+                    } else {
+                        self.take_back(number as u16);
                     }
                 }
                 Fate::Lost(number) => {
@@ -495,6 +497,14 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// If the user was told that this line was lost, the user is told that it was not.
+    fn take_back(&mut self, number: u16) {
+        if let Some(text) = self.own.take_back(number) {
+            let text = format!("this line arrived after all: {text}");
+            self.events.push_back(Event::Status { text });
         }
     }
 
