@@ -75,6 +75,43 @@ fn whoever_joins_gets_the_last_ten_lines_also_after_a_restart() {
 }
 
 #[test]
+fn a_line_dated_in_the_future_spoils_no_later_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = "{\"at\":\"2131-01-01T00:00:00Z\",\"from\":\"al\",\"text\":\"said then\"}\n";
+    fs::write(dir.path().join("h.jsonl"), wrong).unwrap();
+    let port = free_port();
+    let bind = format!("127.0.0.1:{port}");
+    let mut ids = Vec::new();
+    let mut dir = Some(dir);
+    for run in 0..2 {
+        let mut server = Server::start_at(&bind, dir.take().unwrap(), &["--history", "h.jsonl"]);
+        let mut bob = server.join("bob");
+        let old = bob.next_where("history", |e| e["text"] == "said then");
+        assert!(old["at"].as_str().unwrap().starts_with("2131-01-01"), "{old}");
+        ids.extend(old["id"].as_u64().filter(|_| run == 0));
+        let mut alice = server.join("alice");
+        for line in ["one", "one"] {
+            alice.type_line(line);
+            let heard = bob.next("message");
+            let now = jiff::Timestamp::now();
+            let at: jiff::Timestamp = heard["at"].as_str().unwrap().parse().unwrap();
+            assert!((now - at).total(jiff::Unit::Hour).unwrap().abs() < 1.0, "{heard}");
+            ids.extend(heard["id"].as_u64());
+        }
+        server.program.signal("TERM");
+        assert_eq!(server.program.wait(), Some(0));
+        let warned = server.program.output().contains("the clock was wrong");
+        assert!(warned, "{}", server.program.output());
+        dir = Some(server.dir);
+    }
+    assert!(ids.len() == 5 && ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    let file = fs::read_to_string(dir.unwrap().path().join("h.jsonl")).unwrap();
+    let records: Vec<Value> = file.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let epochs: Vec<_> = records[1..].iter().map(|record| &record["epoch"]).collect();
+    assert!(epochs.len() == 4 && epochs.iter().all(|it| it.is_string() && *it == epochs[0]));
+}
+
+#[test]
 fn a_whisper_reaches_its_addressee_alone_and_is_echoed() {
     let server = Server::start(&["--history", "h.jsonl"]);
     let [mut alice, mut bob, mut carl] = ["alice", "bob", "carl"].map(|name| server.join(name));

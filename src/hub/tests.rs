@@ -21,6 +21,7 @@ use std::time::Duration;
 
 mod fairness;
 mod floods;
+mod log;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -5,6 +5,7 @@
 //! an old history once, for damage, and is never waited for.
 
 mod beacon;
+mod clock_steps;
 mod doors;
 mod drops;
 mod exporter;
@@ -16,6 +17,7 @@ use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
+use clock_steps::ClockSteps;
 use doors::{Doors, Room};
 use drops::Drops;
 use exporter::Exporter;
@@ -200,6 +202,7 @@ impl Server {
         // all of it waits.
         let mut asked = self.clock.now();
         let mut rounds = 0;
+        let mut steps = ClockSteps::default();
         while !hub.is_finished() {
             let timeout = if backlog.is_empty() && !self.poller.has_more() {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
@@ -230,6 +233,9 @@ impl Server {
             self.doors.retry(&mut hub, &self.clock);
             hub.set_unread(self.doors.unread());
             let now = self.clock.now();
+            if let Some(text) = steps.look(now) {
+                log::warn!("{text}");
+            }
             if let Some(exporter) = &mut self.exporter {
                 exporter.handle_timeout(now.mono);
             }
