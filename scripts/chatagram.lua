@@ -59,8 +59,8 @@ local FRAMES = {
     bytes("resume"), u64("epoch"), u64("seen"), u16("next") },
   { name = "Challenge", from = "S", session = false, u64("nonce"), bytes("cookie", 20) },
   { name = "Refused", from = "S", session = false, u64("nonce"), reason(REFUSAL), str("detail") },
-  { name = "PathChallenge", from = "S", session = true, bytes("cookie", 8) },
-  { name = "PathResponse", from = "C", session = true, bytes("cookie", 8) },
+  { name = "PathChallenge", from = "CS", session = true, bytes("cookie", 8) },
+  { name = "PathResponse", from = "CS", session = true, bytes("cookie", 8) },
   { name = "Reset", from = "S", session = true },
   { name = "Probe", from = "C", session = false, u64("nonce") },
   { name = "Found", from = "S", session = false, u64("nonce"), u64("server"), u16("port"), u16("peers"), str("room") },
@@ -911,7 +911,8 @@ end
 -- §3.1: what is outside of a session's state has no number in it.
 local function is_inside(h, frames)
   local first = frames[1] and frames[1].name
-  return not h.outside and first ~= "PathChallenge" and first ~= "Reset"
+  local answered = h.from_server and first == "PathResponse"
+  return not (h.outside or answered or first == "PathChallenge" or first == "Reset")
 end
 
 local function track(pinfo, h, frames, it)

@@ -11,6 +11,9 @@ mod needs;
 mod program;
 
 #[cfg(target_os = "linux")]
+#[path = "lan/addresses.rs"]
+mod addresses;
+#[cfg(target_os = "linux")]
 #[path = "lan/checks.rs"]
 mod checks;
 #[cfg(target_os = "linux")]

@@ -24,6 +24,8 @@ mod guard;
 mod machines;
 #[path = "simulation/network.rs"]
 mod network;
+#[path = "simulation/paths.rs"]
+mod paths;
 #[path = "simulation/reflection.rs"]
 mod reflection;
 #[path = "simulation/scenarios.rs"]
@@ -170,6 +172,22 @@ fn others_do_not_feel_a_flood_nor_a_standstill() {
 #[test]
 fn strangers_on_tcp_are_cut_off_and_keep_nobody_out() {
     for_every_seed("strangers_on_tcp_are_cut_off_and_keep_nobody_out", transports::crowd);
+}
+
+#[test]
+fn a_server_with_several_addresses_is_followed_from_one_to_another() {
+    for_every_fifth_seed(
+        "a_server_with_several_addresses_is_followed_from_one_to_another",
+        paths::addresses_change,
+    );
+}
+
+#[test]
+fn who_only_says_that_the_server_is_elsewhere_leads_nobody_there() {
+    for_every_fifth_seed(
+        "who_only_says_that_the_server_is_elsewhere_leads_nobody_there",
+        paths::impostors,
+    );
 }
 
 #[test]

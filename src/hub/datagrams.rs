@@ -64,6 +64,14 @@ impl Hub {
             }
             return;
         };
+        // Outside the sequence, alone in its datagram. The answer is as long, and goes where the question
+        // came from: nothing follows from it here.
+        if let Some(Frame::PathChallenge(cookie)) = datagram.frames().next() {
+            if !self.is_over_budget(id, bytes) {
+                self.send_stateless(path, session, &Frame::PathResponse(cookie), now);
+            }
+            return;
+        }
         if self.peers.get(&id).is_some_and(|peer| peer.path != path)
             && !self.follow(id, path, datagram, bytes, now)
         {
@@ -129,7 +137,8 @@ impl Hub {
         false
     }
 
-    /// The peer is at another address now, and has proven it. False if too many are there already.
+    /// The peer, or this server for it, is at another address now, and has proven it. False if too many
+    /// peers are there already.
     pub(super) fn relocate(&mut self, id: PeerId, path: Path) -> bool {
         if !self.registry.relocate(id, path) {
             return false;

@@ -47,8 +47,8 @@ use stats::{Jitter, RecentRtts};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A server may answer a datagram from a new address with a path challenge, but only if that is
-/// no larger than what came (RFC 9000 §8.2.1): what a client sends is padded to its size.
+/// Either end may answer a datagram from a new address with a path challenge, but only if that is no
+/// larger than what came (RFC 9000 §8.2.1): what asks for an acknowledgment is padded to its size.
 pub const PATH_CHALLENGE_LEN: usize = HEADER_LEN + 1 + size_of::<PathCookie>();
 /// Units of the header's ack delay.
 const ACK_DELAY_UNIT: u64 = 100;
@@ -230,6 +230,11 @@ impl Link {
     /// Answers a path challenge in the next datagram.
     pub fn answer_path(&mut self, cookie: PathCookie) {
         self.path_response = Some(cookie);
+    }
+
+    /// Has the next datagram ask for an acknowledgment, and leave now.
+    pub fn probe(&mut self) {
+        self.probes = self.probes.max(1);
     }
 
     /// Whether a datagram with this sequence number would be the newest so far. Only such a one

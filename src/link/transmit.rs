@@ -78,7 +78,7 @@ impl Link {
         let eliciting = !writer.is_empty();
         if more_fits {
             writer.pad_to(MAX_DATAGRAM);
-        } else if eliciting && self.role != Role::Server {
+        } else if eliciting {
             writer.pad_to(PATH_CHALLENGE_LEN);
         }
         let asks = match eliciting {

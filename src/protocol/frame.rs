@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Proof that an address answered: made by the server from its secret and the address, kept by
 /// nobody (RFC 4987 §3.6 for the idea). 4 bytes of time, 16 of HMAC-SHA-256.
 pub type Cookie = [u8; 20];
-/// Proof that a roaming peer's new address answered, small enough to answer a heartbeat with.
+/// Proof that the new address of a session's other end answered, small enough to answer a heartbeat with.
 pub type PathCookie = [u8; 8];
 /// Lets the owner of a nickname, and no one else, take it back.
 pub type Token = [u8; 16];
@@ -123,7 +123,7 @@ pub enum Frame<'a> {
         /// Why, and what to do, for people.
         detail: &'a str,
     },
-    /// 8: a known session came from a new address; is anybody there?
+    /// 8: a known session came by a new path; is the other end there?
     PathChallenge(PathCookie),
     /// 9: yes.
     PathResponse(PathCookie),

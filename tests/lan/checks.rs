@@ -1,5 +1,6 @@
 //! What has to hold on a network.
 
+use crate::addresses;
 use crate::machines::{Check, Lan, Machine, run_inside};
 use crate::program::Program;
 use serde_json::Value;
@@ -33,6 +34,10 @@ pub(crate) const CHECKS: &[Check] = &[
     ("what the kernel refuses to send is lost like anything else", refused_sends),
     ("a thousand datagrams to dead ports hurt nobody", dead_ports),
     ("long lines pass a narrow way", narrow_way),
+    ("each address of a server answers", addresses::each_address_answers),
+    ("a pasted page arrives from a further address of the server", addresses::pasted_page),
+    ("a better route comes up in the middle of a chat", addresses::better_route),
+    ("a server whose address goes is followed to another", addresses::address_goes),
 ];
 
 /// In namespaces of its own.
@@ -538,14 +543,14 @@ fn narrow_way() {
     }
 }
 
-fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {
+pub(crate) fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {
     let mut server = lan.start(machine, &[&["server", "--no-history"], args].concat());
     server.line("address", |line| line.starts_with("listening on "));
     server
 }
 
 /// A client that is in the room.
-fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> Program {
+pub(crate) fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> Program {
     let usual = ["--nick", nick, "--output", "json", "--no-cache", "--stay", "forever"];
     let mut client = lan.start(machine, &[&["client"], args, &usual].concat());
     client.next("welcome");
@@ -553,7 +558,7 @@ fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> Program {
 }
 
 /// All lines of one peer came, each once and in order.
-fn expect_lines(client: &mut Program, from: &str, count: usize) {
+pub(crate) fn expect_lines(client: &mut Program, from: &str, count: usize) {
     let last = format!("line {}", count - 1);
     let heard = |e: &Value| e["event"] == "message" && e["from"] == from;
     let seen = client.events("message").iter().any(|e| heard(e) && e["text"] == last.as_str());
@@ -569,7 +574,7 @@ fn expect_lines(client: &mut Program, from: &str, count: usize) {
 }
 
 /// It has moved, and not come back as a new one.
-fn still_in_its_session(client: &Program) {
+pub(crate) fn still_in_its_session(client: &Program) {
     assert_eq!(client.events("welcome").len(), 1, "{}", client.output());
 }
 

@@ -9,7 +9,7 @@ use crate::world::World;
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Frame, Header, encode_message,
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, encode_message,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -90,6 +90,17 @@ fn datagram(session: u64, sequence: u32, size: usize, frames: &[Frame<'_>]) -> V
     frames.iter().for_each(|frame| assert!(writer.push(frame)));
     writer.pad_to(size);
     writer.finish(&Header { session, sequence, ..Header::default() });
+    bytes
+}
+
+/// The same in the name of the server.
+pub(crate) fn of_server(session: u64, sequence: u32, size: usize, frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    frames.iter().for_each(|frame| assert!(writer.push(frame)));
+    writer.pad_to(size);
+    let flags = Flags::FROM_SERVER;
+    writer.finish(&Header { flags, session, sequence, ..Header::default() });
     bytes
 }
 

@@ -4,6 +4,7 @@ use crate::checks::Record;
 use crate::network::Packet;
 use chatagram::client::session::Session;
 use chatagram::hub::{self, Hub};
+use chatagram::path::Local;
 use chatagram::room::Line;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -22,7 +23,10 @@ impl WallClock {
 /// The machine that the server runs on.
 #[derive(Debug)]
 pub(crate) struct Server {
+    /// The address that routing prefers.
     pub(crate) address: SocketAddr,
+    /// Further addresses of the machine.
+    pub(crate) others: Vec<SocketAddr>,
     pub(crate) hub: Option<Hub>,
     /// When the hub wants to be called.
     pub(crate) wake: Option<Timestamp>,
@@ -34,6 +38,24 @@ pub(crate) struct Server {
     pub(crate) doomed: bool,
     /// It is there and does nothing; datagrams wait in its socket, which has room for so many.
     pub(crate) stopped: Option<(Vec<Packet>, usize)>,
+}
+
+impl Server {
+    /// Whether its machine has this address.
+    pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
+        self.address == address || self.others.contains(&address)
+    }
+
+    /// Where a datagram leaves from: as asked, if the machine has that address.
+    pub(crate) fn source(&self, local: Local) -> SocketAddr {
+        let wanted = local.ip.map(|ip| SocketAddr::new(ip, self.address.port()));
+        wanted.filter(|wanted| self.is_at(*wanted)).unwrap_or(self.address)
+    }
+
+    /// Another address is the one that routing prefers.
+    pub(crate) fn prefer(&mut self, index: usize) {
+        std::mem::swap(&mut self.address, &mut self.others[index]);
+    }
 }
 
 /// One process of a client.

@@ -110,7 +110,7 @@ pub(crate) fn everybody_comes(world: &mut World) {
 }
 
 /// What one said before it left, another one either saw or knows to be missing.
-fn balance(world: &World, sender: usize, receiver: usize) {
+pub(crate) fn balance(world: &World, sender: usize, receiver: usize) {
     let [sender, receiver] = [sender, receiver].map(|index| &world.clients[index].record);
     assert!(receiver.departed.values().all(|reason| *reason == LeaveReason::Quit));
     let (delivered, missing) = receiver.account(sender);

@@ -10,7 +10,7 @@ use crate::wires::Wires;
 use chatagram::bucket::Limit;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Hub};
-use chatagram::path::Path;
+use chatagram::path::{Local, Path};
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{Delivery, Mark};
 use chatagram::registry::Capacity;
@@ -66,6 +66,7 @@ impl World {
             tcp: 0,
             server: Server {
                 address: ([10, 0, 0, 1], 2428).into(),
+                others: Vec::new(),
                 hub: None,
                 wake: None,
                 clock: WallClock(1_800_000_000_000_000),
@@ -128,7 +129,8 @@ impl World {
             shown: cached.to_vec(),
         };
         let clock = WallClock(self.server.clock.0 + self.dice.below(10_000_000) as u64);
-        let mut addresses = vec![self.server.address];
+        let asked = self.dice.below(1 + self.server.others.len());
+        let mut addresses = vec![*self.server.others.get(asked).unwrap_or(&self.server.address)];
         if self.dice.chance(200) {
             addresses.insert(0, ([10, 0, 0, 2], 2428).into()); // nobody is there
         }
@@ -240,7 +242,8 @@ impl World {
             };
             for bytes in bytes.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
                 self.guard.sent(path.remote, &bytes);
-                let packet = Packet { from: self.server.address, to: path.remote, bytes };
+                let from = self.server.source(path.local);
+                let packet = Packet { from, to: path.remote, bytes };
                 self.network.send(packet, self.now, &mut self.dice);
             }
         }
@@ -287,7 +290,7 @@ impl World {
 
     /// Hands a datagram to whoever is at its address.
     pub(crate) fn deliver(&mut self, packet: &Packet) {
-        if packet.to == self.server.address {
+        if self.server.is_at(packet.to) {
             if let Some((socket, room)) = &mut self.server.stopped {
                 if socket.len() < *room {
                     socket.push(packet.clone());
@@ -296,7 +299,7 @@ impl World {
             }
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.received(packet.from, &packet.bytes);
-            let path = Path::routed(0, packet.from);
+            let path = Path { local: Local::receiving(packet.to.ip(), 1), remote: packet.from };
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
             return self.guard.done();
         }

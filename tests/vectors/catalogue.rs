@@ -83,6 +83,10 @@ fn stateless(session: u64) -> Header {
     Header { flags: Flags::FROM_SERVER, session, timestamp: 2_000_000, ..Header::default() }
 }
 
+fn of_moved_server(flags: Flags) -> Header {
+    Header { flags, ..stateless(SESSION) }
+}
+
 fn from_client() -> Header {
     Header {
         flags: Flags::ACK,
@@ -275,14 +279,25 @@ fn frames() -> Vec<Vector> {
         ),
         vector(
             "path-challenge",
-            "A known session came from a new address. Sequence zero, no ACK, like all that the\n\
-             server sends outside of a session's state.",
+            "A known session came by a new path. Sequence zero, no ACK, like all that is sent\n\
+             outside of a session's state.",
             datagram(&stateless(SESSION), &[Frame::PathChallenge(*b"pathpath")]),
         ),
         vector(
             "path-response",
-            "The answer from that address, an ordinary datagram of the session.",
+            "The client's answer from there, an ordinary datagram of the session.",
             datagram(&from_client(), &[Frame::PathResponse(*b"pathpath")]),
+        ),
+        vector(
+            "path-challenge-to-server",
+            "A known session came from another address of the server. Outside of the session's\n\
+             state too.",
+            datagram(&of_moved_server(Flags::default()), &[Frame::PathChallenge(*b"moved it")]),
+        ),
+        vector(
+            "path-response-from-server",
+            "The server's answer from there, as long as the question, and outside of the state.",
+            datagram(&of_moved_server(Flags::FROM_SERVER), &[Frame::PathResponse(*b"moved it")]),
         ),
         vector("reset", "No such session.", datagram(&stateless(SESSION), &[Frame::Reset])),
         vector(

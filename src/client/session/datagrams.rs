@@ -23,11 +23,12 @@ impl Session {
         let session = datagram.header.session;
         if session == 0 {
             self.handle_handshake(from, &datagram, now);
-        } else if self.established.as_ref().is_some_and(|e| e.is_from(from, session)) {
-            self.handle_session(&datagram, bytes.len(), now);
+        } else if self.established.as_ref().is_some_and(|e| e.link.session() == session) {
+            if self.is_at_server(from, &datagram, bytes.len(), now) {
+                self.handle_session(&datagram, bytes.len(), now);
+            }
         } else if let Some(attempt) = &self.attempt
             && let Some((heartbeat, latest)) = attempt.welcomed_by(&datagram)
-            && self.addresses.contains(&from)
         {
             let link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
             self.end_established();
@@ -53,9 +54,8 @@ impl Session {
     }
 
     fn handle_handshake(&mut self, from: SocketAddr, datagram: &Datagram<'_>, now: Now) {
-        let Some(attempt) = self.attempt.as_mut().filter(|_| self.addresses.contains(&from)) else {
-            return;
-        };
+        // Who has the nonce has read the join: where the answer comes from says less (`proto.md` §7.2).
+        let Some(attempt) = &mut self.attempt else { return };
         match datagram.frames().next() {
             Some(Frame::Challenge { nonce, cookie }) => {
                 attempt.challenged(nonce, cookie, from, now.mono);
@@ -68,9 +68,10 @@ impl Session {
     fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
         let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
         let Some(link) = link else { return };
-        // These two stand outside the sequence, alone in a datagram.
+        // These stand outside the sequence, alone in a datagram.
         match datagram.frames().next() {
             Some(Frame::PathChallenge(cookie)) => return link.answer_path(cookie),
+            Some(Frame::PathResponse(_)) => return,
             Some(Frame::Reset) => return self.reset(now),
             _ => {}
         }

@@ -4,6 +4,7 @@
 use super::attempt::SHORTEST_HEARTBEAT;
 use super::event::{CloseReason, Event};
 use super::lines::Taken;
+use super::roaming::Roaming;
 use super::{Session, Transport};
 use crate::bucket::Limit;
 use crate::link::Channel;
@@ -24,6 +25,7 @@ const KEPT_BACK: usize = 256;
 pub(super) struct Established {
     pub(super) link: Channel,
     pub(super) server: SocketAddr,
+    pub(super) roaming: Roaming,
     heard: Timestamp,
     quiet: bool,
     quiet_after: Duration,
@@ -41,6 +43,7 @@ impl Established {
         Self {
             link,
             server,
+            roaming: Roaming::default(),
             heard: now,
             quiet: false,
             quiet_after: QUIET,
@@ -50,10 +53,6 @@ impl Established {
             reached: 0,
             kept_back: Vec::new(),
         }
-    }
-
-    pub(super) fn is_from(&self, from: SocketAddr, session: u64) -> bool {
-        self.server == from && self.link.session() == session
     }
 
     /// Whether the server has told all about the room as it was.

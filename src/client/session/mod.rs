@@ -24,6 +24,7 @@ mod lines;
 mod obstacle;
 mod pacing;
 mod questions;
+mod roaming;
 mod seen;
 
 pub use crate::protocol::Transport;
@@ -266,10 +267,14 @@ impl Session {
         if self.config.transport == Transport::Tcp {
             return None;
         }
-        if let Some(established) = &mut self.established
-            && established.link.poll_transmit(buffer, now.mono)
-        {
-            return Some(established.server);
+        if let Some(established) = &mut self.established {
+            let session = established.link.session();
+            if let Some(to) = established.roaming.poll_transmit(session, buffer, now.mono) {
+                return Some(to);
+            }
+            if established.link.poll_transmit(buffer, now.mono) {
+                return Some(established.server);
+            }
         }
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
         let attempt = self.attempt.as_mut()?;
@@ -291,6 +296,7 @@ impl Session {
         [
             self.leaving,
             established.and_then(|e| e.link.poll_timeout()),
+            established.filter(|e| e.roaming.is_due()).map(|_| Timestamp::ZERO),
             established
                 .filter(|_| self.attempt.is_none() && self.leaving.is_none())
                 .map(Established::liveness_check),

@@ -115,7 +115,7 @@ impl Stage {
             11 => self.pass(Duration::from_secs(u64::from(input.below(20)))),
             12 => self.user(input),
             13 => {
-                let (kind, detail) = (input.below(6), input.text());
+                let (kind, detail) = (input.below(7), input.text());
                 let cookie = [kind; 20];
                 self.frames(&[match kind {
                     0 => Frame::Refused {
@@ -131,6 +131,7 @@ impl Stage {
                     2 => Frame::Reset,
                     3 => Frame::PathChallenge([7; 8]),
                     4 => Frame::Challenge { nonce: self.nonce, cookie },
+                    5 => Frame::PathResponse([7; 8]),
                     _ => Frame::Heartbeat,
                 }]);
             }

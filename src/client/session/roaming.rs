@@ -1,0 +1,147 @@
+//! Following a server whose address changes, once the new address has answered a challenge (`proto.md`
+//! §7.7). It is what the server does for a client that moves, with one difference: a client has one server,
+//! and can remember what it asked.
+
+use super::{Event, Session};
+use crate::link::PATH_CHALLENGE_LEN;
+use crate::protocol::limits::JOIN_RETRY;
+use crate::protocol::{Datagram, DatagramWriter, Frame, Header, PathCookie};
+use crate::time::{Now, Timestamp};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
+use std::net::SocketAddr;
+
+/// The one address that is being asked.
+#[derive(Debug)]
+struct Asked {
+    address: SocketAddr,
+    cookie: PathCookie,
+    at: Timestamp,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Roaming {
+    asked: Option<Asked>,
+    /// The challenge has not left.
+    unsent: bool,
+}
+
+impl Roaming {
+    /// Asks whether the server is at `address`, unless it asked anybody a moment ago: whoever writes many
+    /// addresses on copies of a datagram makes a client send no more than that.
+    fn challenge(&mut self, address: SocketAddr, rng: &mut ChaCha20Rng, now: Timestamp) {
+        if self.asked.as_ref().is_some_and(|asked| asked.at + JOIN_RETRY > now) {
+            return;
+        }
+        // The answer to an earlier question may still be on its way.
+        let again = self.asked.take().filter(|asked| asked.address == address);
+        let cookie = again.map_or_else(|| rng.next_u64().to_be_bytes(), |asked| asked.cookie);
+        self.asked = Some(Asked { address, cookie, at: now });
+        self.unsent = true;
+    }
+
+    /// Whether that is the answer of the address that was asked. It counts once.
+    fn is_answered(&mut self, from: SocketAddr, cookie: PathCookie) -> bool {
+        let answer = |asked: &mut Asked| asked.address == from && asked.cookie == cookie;
+        self.asked.take_if(answer).is_some()
+    }
+
+    /// Writes the challenge that is to leave, if one is, and says where it goes.
+    pub(super) fn poll_transmit(
+        &mut self,
+        session: u64,
+        buffer: &mut Vec<u8>,
+        now: Timestamp,
+    ) -> Option<SocketAddr> {
+        let asked = self.asked.as_ref().filter(|_| std::mem::take(&mut self.unsent))?;
+        let mut writer = DatagramWriter::new(buffer);
+        writer.push(&Frame::PathChallenge(asked.cookie));
+        writer.finish(&Header { session, timestamp: now.low_bits(), ..Header::default() });
+        Some(asked.address)
+    }
+
+    /// Whether there is something to transmit.
+    pub(super) fn is_due(&self) -> bool {
+        self.unsent
+    }
+}
+
+impl Session {
+    /// Whether a datagram of this session comes from where the server is. If not, nothing is done with it
+    /// but to ask that address, and to follow the server there when it answers.
+    pub(super) fn is_at_server(
+        &mut self,
+        from: SocketAddr,
+        datagram: &Datagram<'_>,
+        bytes: usize,
+        now: Now,
+    ) -> bool {
+        let Some(established) = &mut self.established else { return false };
+        if established.server == from {
+            return true;
+        }
+        let Some(link) = established.link.as_datagrams() else { return false };
+        match datagram.frames().next() {
+            Some(Frame::PathResponse(cookie)) if established.roaming.is_answered(from, cookie) => {
+                established.server = from;
+                // The server finds out by a datagram that it receives there, and challenges in turn.
+                link.probe();
+                let text = format!("the server is at {from} now");
+                self.events.push_back(Event::Status { text });
+            }
+            // Out of the sequence, so an old one cannot be told from a new one.
+            Some(Frame::PathResponse(_) | Frame::Reset) => {}
+            Some(Frame::PathChallenge(_)) => {
+                established.roaming.challenge(from, &mut self.rng, now.mono);
+            }
+            // The newest only, for a copy of an old one can come from anywhere (RFC 9000 §9.3); and no
+            // challenge is larger than what it answers.
+            _ if bytes >= PATH_CHALLENGE_LEN && link.is_newest(&datagram.header) => {
+                established.roaming.challenge(from, &mut self.rng, now.mono);
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+    use std::time::Duration;
+
+    #[test]
+    fn one_address_is_asked_at_a_time_and_its_answer_counts_once() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut roaming = Roaming::default();
+        let at = |ms: u64| Timestamp::from_micros(ms * 1_000);
+        let address = |n: u8| SocketAddr::from(([10, 0, 0, n], 2428));
+        let mut ask = |roaming: &mut Roaming, n, now| {
+            let mut bytes = Vec::new();
+            roaming.challenge(address(n), &mut rng, now);
+            let to = roaming.poll_transmit(7, &mut bytes, now)?;
+            assert_eq!(
+                (to, bytes.len(), roaming.is_due()),
+                (address(n), PATH_CHALLENGE_LEN, false)
+            );
+            bytes.last_chunk::<8>().copied()
+        };
+        let first = ask(&mut roaming, 2, at(0)).unwrap_or_default();
+        assert_eq!(ask(&mut roaming, 3, at(249)), None, "one was asked a moment ago");
+        let again = ask(&mut roaming, 2, at(250)).unwrap_or_default();
+        assert_eq!(first, again, "the answer to the first question is still good");
+        assert!(
+            !roaming.is_answered(address(3), first) && !roaming.is_answered(address(2), [0; 8])
+        );
+        assert!(roaming.is_answered(address(2), first) && !roaming.is_answered(address(2), first));
+        let other = ask(&mut roaming, 3, at(251)).unwrap_or_default();
+        assert!(other != first && other != [0; 8]);
+        let instead =
+            ask(&mut roaming, 4, at(251) + Duration::from_millis(250)).unwrap_or_default();
+        assert!(
+            !roaming.is_answered(address(3), other) && roaming.is_answered(address(4), instead)
+        );
+    }
+}
