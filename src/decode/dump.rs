@@ -75,7 +75,7 @@ fn row(rest: &str, size: Option<usize>) -> Option<Vec<u8>> {
     while !left.is_empty() {
         let end = left.find(char::is_whitespace).unwrap_or(left.len());
         let group = &left[..end];
-        if group.len() % 2 != 0 || !group.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        if !group.len().is_multiple_of(2) || !group.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             break;
         }
         bytes.extend(
