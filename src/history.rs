@@ -11,6 +11,7 @@
 //! end only, so that the start of a server does not depend on its past.
 
 mod error;
+mod lock;
 mod open;
 mod record;
 mod storage;
@@ -26,7 +27,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::files::{self, Named};
+
 pub use error::HistoryError;
+use lock::Lock;
 pub use open::Opened;
 pub use record::{MAX_LINE, Reason, Record};
 pub use storage::Storage;
@@ -47,6 +51,21 @@ pub struct History<S: Storage = File> {
     newline_due: bool,
     /// Behind `end` there may be remains of a failed write, which go.
     remains: bool,
+    /// Keeps other servers from the path, whichever file it names.
+    lock: Option<Lock>,
+}
+
+/// What became of the file while it was open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is where it was, and holds what it held.
+    Here,
+    /// So many bytes were cut off its end.
+    Cut(u64),
+    /// The path names another file, or none; this one has a name elsewhere.
+    Moved,
+    /// The path names another file, or none; this one has no name any more.
+    Removed,
 }
 
 impl History {
@@ -61,6 +80,33 @@ impl History {
     pub fn verify(&self) -> Result<Verify, HistoryError> {
         let reader = self.reader().map_err(|cause| HistoryError::read(&self.path, cause))?;
         Ok(Verify::over(reader, &self.path, self.opened))
+    }
+
+    /// Looks whether others moved, removed or emptied the file. What was cut off is told once.
+    pub fn look(&mut self) -> io::Result<Place> {
+        Ok(match files::compare(&self.storage, &self.path)? {
+            Named::Moved => Place::Moved,
+            Named::Removed => Place::Removed,
+            Named::Same => {
+                let (len, end) = (self.storage.size()?, self.end);
+                self.end = end.min(len);
+                if len < end { Place::Cut(end - len) } else { Place::Here }
+            }
+        })
+    }
+
+    /// Opens or creates the file that the path names now, in place of the one that it named.
+    pub fn reopen(&mut self) -> Result<Option<Torn>, HistoryError> {
+        let Opened { history, torn, .. } = open::open_unnamed(&self.path, 0)?;
+        let lock = self.lock.take();
+        *self = history;
+        self.lock = lock;
+        Ok(torn)
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A second opening of the file, which does not hold the lock.

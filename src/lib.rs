@@ -35,7 +35,7 @@
 //! | [`decode`] | a datagram or stream field by field, for people |
 //! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
-//! | `named_file` | whether a path still names an open file, which may have been rotated |
+//! | `files` | opening files that are written to for long, and noticing that they were rotated |
 //! | `prefetch` | asking for memory that is needed soon; nothing depends on it |
 //! | `sync` | the locks of code that is tried in every order in which its threads can run |
 //! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
@@ -58,13 +58,13 @@ pub mod client;
 pub mod decode;
 pub mod discovery;
 pub mod doctor;
+mod files;
 pub mod history;
 pub mod hub;
 pub mod impair;
 pub mod lab;
 pub mod link;
 pub mod logging;
-mod named_file;
 pub mod net;
 pub mod path;
 pub mod places;

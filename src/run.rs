@@ -65,6 +65,7 @@ pub fn server(
         }
         Signal::HangUp => {
             crate::logging::reopen();
+            stopper.look_after_files();
             Then::GoOn
         }
     });
@@ -193,6 +194,12 @@ fn start_server(
 ) -> Result<Server, ExitCode> {
     let config = args.config(network, impair).map_err(|error| fail(USAGE, error))?;
     start_logging(logging, level)?;
+    if args.lacks_a_place_for_history() {
+        crate::logging::tell_operator(
+            "no history is kept: neither HOME nor XDG_STATE_HOME names a place for it; name a file \
+             with --history, or say --no-history",
+        );
+    }
     Server::start(config).map_err(|error| fail(COULD_NOT_START, error))
 }
 
@@ -238,6 +245,11 @@ fn print(text: &str) -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Prints a result, however long it takes somebody to read it.
+fn tell(text: &str) {
+    let _ = print(&format!("{}\n", crate::logging::printable(text)));
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {

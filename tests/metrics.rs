@@ -99,7 +99,7 @@ impl Page {
     }
 
     fn scrape(from: SocketAddr) -> Self {
-        let (status, body) = ask(from, b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
+        let (status, body) = ask(from, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(status, 200, "{body}");
         Self::read(&body)
     }
@@ -264,14 +264,15 @@ fn hostile_requests_disturb_nobody() {
     talk("endless");
 
     // Requests one after another: the first is answered, and says that it is the last.
-    let get = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n";
+    let get = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (status, body) = ask(metrics, &get.repeat(20));
     assert_eq!(status, 200);
     Page::read(&body);
     for (request, wanted) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], 404),
-        (b"POST /metrics HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", 405),
-        (b"\r\n\r\n", 400),
+        (&b"GET / HTTP/1.0\r\n\r\n"[..], 404),
+        (b"POST /metrics HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 5\r\n\r\nhello", 405),
+        (b"\r\nx\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
     ] {
         assert_eq!(ask(metrics, request).0, wanted, "{request:?}");
@@ -289,6 +290,59 @@ fn hostile_requests_disturb_nobody() {
     talk("the end");
     assert_eq!(alice.leave(), Some(0));
     assert_eq!(bob.leave(), Some(0));
+}
+
+/// A page that a browser shows can have its own name lead here (DNS rebinding).
+#[test]
+fn metrics_are_for_who_names_this_server_in_any_form_of_a_request() {
+    let (_server, metrics) = start(&["--metrics-host", "chat.example,other.example"]);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let named = |name: &str| format!("GET /metrics HTTP/1.1\r\nHost: {name}\r\n\r\n");
+    for (request, wanted) in [
+        (named("rebind.evil.example"), 421),
+        (named("localhost.evil.example"), 421),
+        (named(&metrics.to_string()), 200),
+        (named("other.example:80"), 200),
+        (named(&host), 200),
+        (format!("GET http://{metrics}/metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 200),
+        (format!("GET http://evil.example/metrics HTTP/1.1\r\nHost: {metrics}\r\n\r\n"), 421),
+    ] {
+        assert_eq!(ask(metrics, request.as_bytes()).0, wanted, "{request:?}");
+    }
+    let mut stream = connect(metrics);
+    stream.write_all(b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+/// Nothing comes when the descriptors are there again: who waited is served all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_waited_for_want_of_descriptors_is_served_once_there_are_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shell = std::process::Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_chatagram");
+    shell.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\"", program]);
+    let args = ["server", "--bind", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--no-history"];
+    let mut server = Program::start_by(shell, dir.path(), &[&args[..], &["-q"]].concat());
+    let mut after = |start: &str| -> SocketAddr {
+        let line = server.line(start, |line| line.starts_with(start));
+        line[start.len()..].trim_end_matches("/metrics").parse().unwrap()
+    };
+    let (room, metrics) = (after("listening on "), after("metrics at http://"));
+    let taken: Vec<TcpStream> = (0..60).map(|_| connect(room)).collect();
+    server.line("the word about it", |line| line.contains("cannot take a connection"));
+    let mut waiting: Vec<TcpStream> = (0..5).map(|_| connect(metrics)).collect();
+    for stream in &mut waiting {
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    }
+    drop(taken);
+    for stream in &mut waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
 }
 
 #[test]

@@ -5,18 +5,21 @@
 
 mod program;
 
+use chatagram::cli::{Cli, Command};
+use clap::Parser;
 use program::{Program, Server, free_port};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{self, Stdio};
+use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chatagram");
 
 /// The program, started by a shell that does something first.
-fn after(setup: &str) -> Command {
-    let mut shell = Command::new("sh");
+fn after(setup: &str) -> process::Command {
+    let mut shell = process::Command::new("sh");
     shell.args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), PROGRAM]);
     shell
 }
@@ -79,7 +82,9 @@ fn a_log_that_was_removed_is_begun_anew_and_both_are_for_their_owner_alone() {
 #[test]
 fn a_pipe_without_a_reader_is_refused_as_a_log() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    assert!(
+        process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success()
+    );
     let args = ["server", "--bind", "127.0.0.1:0", "--no-history", "--log-file", "pipe"];
     let mut server = Program::start(dir.path(), &args);
     assert_eq!(server.wait(), Some(1), "{}", server.output());
@@ -99,7 +104,7 @@ fn a_standard_stream_that_takes_nothing_changes_no_exit_code() {
         (2, &["server", "--no-such-option"]),
     ] {
         for error in [closed(), full()] {
-            let mut command = Command::new(PROGRAM);
+            let mut command = process::Command::new(PROGRAM);
             command.current_dir(dir.path()).args(args).stdin(Stdio::null()).stdout(Stdio::null());
             let status = command.stderr(error).status().unwrap();
             assert_eq!(status.code(), Some(wanted), "{args:?}");
@@ -107,7 +112,7 @@ fn a_standard_stream_that_takes_nothing_changes_no_exit_code() {
     }
     for args in [&["--help"][..], &["man"], &["decode", "--help"]] {
         let printed = |out| {
-            let mut command = Command::new(PROGRAM);
+            let mut command = process::Command::new(PROGRAM);
             command.args(args).stderr(Stdio::null()).stdout(out).status().unwrap().code()
         };
         assert_eq!((printed(full()), printed(closed())), (Some(1), Some(0)), "{args:?}");
@@ -140,7 +145,7 @@ fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (mut unread, error) = std::io::pipe().unwrap();
     let bind = format!("127.0.0.1:{}", free_port());
-    let mut command = Command::new(PROGRAM);
+    let mut command = process::Command::new(PROGRAM);
     command.args(["server", "--bind", &bind, "--no-history", "--rate-limit", "off"]);
     command.args(["--no-discovery"]).env("HOME", dir.path()).stdout(Stdio::null()).stderr(error);
     let mut server = command.spawn().unwrap();
@@ -193,8 +198,30 @@ fn a_file_that_reaches_its_size_limit_is_a_full_disk_and_ends_nobody() {
     assert_eq!(server.program.wait(), Some(0));
 }
 
+/// The wait between two transmissions is the operator's; the end does not wait for it.
+#[test]
+fn a_server_that_paces_itself_for_an_hour_ends_as_soon_as_any() {
+    let line = ["chatagram", "server", "--bind", "127.0.0.1:0", "--no-history", "--no-discovery"];
+    let Command::Server { server, network, impair, .. } =
+        Cli::try_parse_from(line).unwrap().command
+    else {
+        panic!("not a server")
+    };
+    let mut config = server.config(&network, &impair).unwrap();
+    config.pace = Duration::from_secs(3_600);
+    let server = chatagram::server::Server::start(config).unwrap();
+    let (address, stopper) = (server.addresses().next().unwrap(), server.stopper());
+    let serving = std::thread::spawn(|| server.run());
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["client", &address.to_string(), "--nick", "a", "--no-cache", "--output", "json"];
+    let mut alice = Program::start(dir.path(), &args);
+    alice.next("closed");
+    stopper.stop();
+    serving.join().unwrap().unwrap();
+}
+
 fn terminate(process: u32) {
-    assert!(Command::new("kill").arg(process.to_string()).status().unwrap().success());
+    assert!(process::Command::new("kill").arg(process.to_string()).status().unwrap().success());
 }
 
 fn read(file: &Path) -> String {

@@ -96,6 +96,10 @@ pub struct ServerArgs {
         num_args = 0..=1, default_missing_value = METRICS, long_help = metrics_help()
     )]
     pub metrics: Option<SocketAddr>,
+    /// A name by which the metrics are read, besides this machine's name and addresses; can be given
+    /// several times, or several with commas between them
+    #[arg(long, value_name = "NAME", env = "CHATAGRAM_METRICS_HOST", value_delimiter = ',')]
+    pub metrics_host: Vec<String>,
     /// What the room is called
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
@@ -134,6 +138,7 @@ impl ServerArgs {
             impair: impair.network(),
             history: self.history(),
             metrics: self.metrics,
+            metrics_hosts: self.metrics_host.clone(),
             hub: hub::Config {
                 room: self.room.clone(),
                 heartbeat,
@@ -154,6 +159,12 @@ impl ServerArgs {
     fn signs_of_life(&self) -> (Duration, Duration) {
         let (heartbeat, expiry) = if self.nat { BEHIND_NAT } else { USUAL };
         (self.heartbeat.unwrap_or(heartbeat), self.expiry.unwrap_or(expiry))
+    }
+
+    /// A history would be kept if the environment said where.
+    pub fn lacks_a_place_for_history(&self) -> bool {
+        let lasting = self.bind.first().is_some_and(|address| address.port() != 0);
+        lasting && !self.no_history && self.history().is_none()
     }
 
     /// A room at port 0 is one for the moment: nobody will find it there again.

@@ -4,8 +4,9 @@
 //! servers, the least recently used going first. It must not know the network
 //! or the screen, and never reads a clock.
 //!
-//! A cache is a convenience, so nothing about it may stop a chat: what cannot
-//! be read is moved aside and becomes a warning. Two clients may share the
+//! A cache is a convenience, so nothing about it may stop a chat: what is
+//! damaged is moved aside and becomes a warning; what the system does not let
+//! be read is left alone. Two clients may share the
 //! file. [`Cache::save`] reads it again and replaces the entries of those
 //! servers alone to which this client added lines; every other entry is the
 //! file's. When both save in the same moment, or chat with the same server, the
@@ -82,6 +83,7 @@ impl Cache {
                 let warning = file::set_aside(path, cause);
                 (Servers::default(), Some(warning))
             }
+            Found::Unreadable(cause) => (Servers::default(), Some(CacheWarning::left(path, cause))),
         };
         let cache = Self { path: path.to_owned(), servers, touched: HashSet::new() };
         (cache, warning)
@@ -110,6 +112,9 @@ impl Cache {
             Found::Servers(servers) => servers,
             // Somebody erased it: what was only read from it is gone as well.
             Found::Nothing => Servers::default(),
+            Found::Unreadable(cause) => {
+                return Err(CacheError::Damaged(CacheWarning::left(&self.path, cause)));
+            }
             Found::Damage(cause) => match file::set_aside(&self.path, cause) {
                 warning if warning.moved_to.is_none() => return Err(CacheError::Damaged(warning)),
                 _ => self.servers.clone(),

@@ -1,17 +1,18 @@
 //! Opens a history: the lock, the repair of the end, the last records.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
-    History, HistoryError, Record, Skipped, Storage, Torn, TornFate,
+    History, HistoryError, Record, Skipped, Storage, Torn, TornFate, lock,
     record::begins_like_a_record,
     tail::{self, SLACK},
     torn,
 };
+use crate::files;
 
 /// How much of the beginning tells a history from another file.
 const HEAD: u64 = 16;
@@ -35,6 +36,14 @@ pub struct Opened<S: Storage = File> {
 }
 
 pub(super) fn open(path: &Path, last: usize) -> Result<Opened, HistoryError> {
+    let lock = lock::lock(path)?;
+    let mut opened = open_unnamed(path, last)?;
+    opened.history.lock = lock;
+    Ok(opened)
+}
+
+/// As `open`, for who has the path locked already.
+pub(super) fn open_unnamed(path: &Path, last: usize) -> Result<Opened, HistoryError> {
     let (file, created) = open_file(path)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -67,12 +76,9 @@ fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(HistoryError::open(path, error)),
     };
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    // What people said is for whoever keeps the room, and not for all on the machine.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(|cause| HistoryError::open(path, cause))?;
+    let mut options = files::private();
+    let file = options.read(true).write(true).create(true).truncate(false);
+    let file = file.open(path).map_err(|cause| HistoryError::open(path, cause))?;
     Ok((file, created))
 }
 
@@ -115,6 +121,7 @@ pub(super) fn recover<S: Storage>(
         end: whole,
         newline_due: false,
         remains: false,
+        lock: None,
     };
     let intact = intact.min(records.len());
     let skipped = end.tail.skipped;

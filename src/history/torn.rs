@@ -3,10 +3,11 @@
 use std::{
     ffi::OsString,
     fmt,
-    fs::OpenOptions,
     io::{self, Write},
     path::{Path, PathBuf},
 };
+
+use crate::files;
 
 /// The bytes of a last line that the server could not finish, as when it was
 /// killed or the disk was full.
@@ -46,7 +47,7 @@ pub(super) fn save(history: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = OsString::from(history);
     name.push(".torn");
     let path = PathBuf::from(name);
-    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+    let mut file = files::private().create(true).append(true).open(&path)?;
     file.write_all(&[bytes, b"\n"].concat())?;
     file.sync_all()?;
     Ok(path)

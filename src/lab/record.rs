@@ -40,8 +40,8 @@ mod parquet;
 mod parquet;
 
 pub use crate::impair::Counts;
-pub(crate) use files::write_whole;
 pub use files::{RecordWriter, Run, read_run};
+pub(crate) use files::{json_text, write_whole};
 pub use format::{Destination, Format};
 
 /// The name of the file of rows in a run's directory.
@@ -425,9 +425,7 @@ impl RunInfo {
     /// # Errors
     /// What the system refuses.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
-        let mut text = serde_json::to_string_pretty(self)
-            .map_err(|e| Error::io("write", &dir.join(RUN))(e.into()))?;
-        text.push('\n');
+        let text = json_text(self).map_err(Error::io("write", &dir.join(RUN)))?;
         write_whole(&dir.join(RUN), text.as_bytes())
     }
 }

@@ -1,8 +1,8 @@
 //! Where messages are written: a standard stream, or a file that may be rotated.
 
 use super::spool::Target;
-use crate::named_file::{self, Named};
-use std::fs::{File, OpenOptions};
+use crate::files::{self, Named};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl Target for LogFile {
             return None;
         }
         let path = self.path.display();
-        match named_file::compare(&self.file, &self.path) {
+        match files::compare(&self.file, &self.path) {
             Ok(Named::Same) if !reopen => None,
             Ok(Named::Same) => self.reopen(format!("the log {path} was opened again")),
             Ok(Named::Moved) => self.reopen(format!(
@@ -110,22 +110,10 @@ impl Target for LogFile {
     }
 }
 
-/// Opens without blocking: a pipe without a reader is an error. What people said may be in it, so it
-/// is for the owner alone.
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
-    }
-    let file = options.open(path)?;
+    let file = files::private().create(true).append(true).open(path)?;
     // Only opening must not block: writing has a thread of its own.
     #[cfg(unix)]
-    rustix::fs::fcntl_setfl(&file, OFlags::APPEND)?;
+    rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::APPEND)?;
     Ok(file)
 }
-
-#[cfg(unix)]
-use rustix::fs::OFlags;

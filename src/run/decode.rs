@@ -1,6 +1,6 @@
 //! `decode`.
 
-use super::{REJECTED, USAGE, announce, fail};
+use super::{REJECTED, USAGE, fail, tell};
 use crate::cli::DecodeArgs;
 use crate::decode::{self, hex};
 use std::io::{self, Read};
@@ -25,6 +25,6 @@ pub fn decode(args: &DecodeArgs) -> ExitCode {
         Err(error) => return fail(USAGE, error),
     };
     let decoded = if args.stream { decode::stream(&bytes) } else { decode::datagram(&bytes) };
-    announce(&decoded.text);
+    tell(&decoded.text);
     if decoded.accepted { ExitCode::SUCCESS } else { ExitCode::from(REJECTED) }
 }

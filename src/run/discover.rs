@@ -1,6 +1,6 @@
 //! Finding a server: the command that lists them, and the choice for a client that named none.
 
-use super::{COULD_NOT_START, UNREACHABLE, USAGE, announce, fail, start_logging};
+use super::{COULD_NOT_START, UNREACHABLE, USAGE, fail, start_logging, tell};
 use crate::cli::{DiscoverArgs, LoggingArgs};
 use crate::client::Format;
 use crate::client::discovery::{Asked, Outcome, WAIT, search};
@@ -41,8 +41,8 @@ pub fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
         log::warn!("{}", left_out(&outcome.left_out));
     }
     match args.output {
-        Format::Text => table(&outcome.found).iter().for_each(|line| announce(line)),
-        Format::Json => outcome.found.iter().map(object).for_each(|line| announce(&line)),
+        Format::Text => table(&outcome.found).iter().for_each(|line| tell(line)),
+        Format::Json => outcome.found.iter().map(object).for_each(|line| tell(&line)),
     }
     ExitCode::SUCCESS
 }
@@ -62,7 +62,7 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
             let talking = format == Format::Text && io::stdout().is_terminal();
             let mut input = io::stdin().lock();
             let chosen = match talking && input.is_terminal() {
-                true => ask(several, &mut input, announce),
+                true => ask(several, &mut input, tell),
                 false => None,
             };
             chosen.ok_or_else(|| fail(USAGE, undecided(several)))?
@@ -72,7 +72,7 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
         return Err(fail(UNREACHABLE, nobody(&outcome)));
     };
     if format == Format::Text {
-        announce(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
+        tell(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
     }
     Ok((address.into(), Some(Known::new(chosen, &outcome.found))))
 }

@@ -1,8 +1,8 @@
 //! The commands of the lab.
 
 use super::{
-    COULD_NOT_START, INTERRUPTED, Then, USAGE, announce, end_on_panic, fail, on_signal, print,
-    start_logging,
+    COULD_NOT_START, INTERRUPTED, Then, USAGE, end_on_panic, fail, on_signal, print, start_logging,
+    tell,
 };
 use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
 use crate::lab::load::{self, Outcome};
@@ -35,7 +35,7 @@ pub fn load(
     }
     match load::measure(&args.config(server, network), &stop_on_signal()) {
         Ok(outcome) => {
-            announce(&sum_up(&outcome));
+            tell(&sum_up(&outcome));
             ExitCode::SUCCESS
         }
         Err(error) => fail(error.exit_code(), error),
@@ -55,12 +55,12 @@ pub fn report(dir: &Path, logging: &LoggingArgs) -> ExitCode {
 
 fn show_report(dir: &Path) -> Result<(), record::Error> {
     let written = report::write(dir)?;
-    announce(report::terminal_table(&written.groups).trim_end());
+    tell(report::terminal_table(&written.groups).trim_end());
     for run in &written.incomplete {
-        announce(&format!("not in it, for it did not finish: {run}"));
+        tell(&format!("not in it, for it did not finish: {run}"));
     }
     let runs = if written.runs == 1 { "run" } else { "runs" };
-    announce(&format!("{} {runs}; open {}", written.runs, written.page.display()));
+    tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));
     Ok(())
 }
 

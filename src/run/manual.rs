@@ -1,6 +1,6 @@
 //! `completions` and `man`: what others make of the command line, made from the command line itself.
 
-use super::{COULD_NOT_START, announce, fail, print};
+use super::{COULD_NOT_START, fail, print, tell};
 use crate::cli::{Cli, CompletionsArgs, ManArgs, Shell};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell as Script;
@@ -38,7 +38,7 @@ pub fn man(args: &ManArgs) -> ExitCode {
     };
     match write_all(dir, &command) {
         Ok(number) => {
-            announce(&format!("{number} pages in {}", dir.display()));
+            tell(&format!("{number} pages in {}", dir.display()));
             ExitCode::SUCCESS
         }
         Err(error) => fail(COULD_NOT_START, error),

@@ -3,7 +3,7 @@
 //! the beacon come after them, and then the connections.
 
 use super::beacon::Beacon;
-use super::{BATCH, Config, Error, PORT_TRIES, STREAM_READS};
+use super::{ACCEPT_AGAIN, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
@@ -27,8 +27,10 @@ pub(super) struct Doors {
     next: u64,
     no_delay: bool,
     watch: Watch,
-    /// Connections wait that could not be taken.
-    starved: bool,
+    /// Connections wait that could not be taken: when to try again.
+    starved: Option<Timestamp>,
+    /// That was said.
+    starvation_told: bool,
     /// Connections that the hub does not want to be read at the moment.
     unread: BTreeSet<u64>,
 }
@@ -51,7 +53,8 @@ impl Doors {
             next: 0,
             no_delay: config.no_delay,
             watch: poller.watch().map_err(Error::Poll)?,
-            starved: false,
+            starved: None,
+            starvation_told: false,
             unread: BTreeSet::new(),
         };
         let pairs = open_pairs(&config.bind, config.tcp)?;
@@ -141,7 +144,7 @@ impl Doors {
     /// When there is something to receive, to flush or to look after.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let beacon = self.beacon.as_ref().map(Beacon::poll_timeout);
-        [self.sockets.poll_timeout(), beacon].into_iter().flatten().min()
+        [self.sockets.poll_timeout(), beacon, self.starved].into_iter().flatten().min()
     }
 
     /// How many datagrams the kernel dropped, for a receive buffer was full.
@@ -190,10 +193,11 @@ impl Doors {
 
     /// Takes the connections that could not be taken before, now that others may have gone.
     pub(super) fn retry(&mut self, hub: &mut Hub, clock: &Clock) {
-        if self.starved {
+        if self.starved.take().is_some() {
             for local in 0..self.listeners.len() {
                 self.accept(local, hub, clock);
             }
+            self.starvation_told &= self.starved.is_some();
         }
     }
 
@@ -213,12 +217,12 @@ impl Doors {
             let Some(listener) = self.listeners.get(local) else { return false };
             match listener.accept() {
                 Ok(Some((stream, remote))) => {
-                    self.starved = false;
                     self.take_in(stream, Path::routed(local, remote), hub, clock);
                 }
                 Ok(None) => return false,
                 Err(error) => {
-                    if !std::mem::replace(&mut self.starved, true) {
+                    self.starved = Some(clock.now().mono + ACCEPT_AGAIN);
+                    if !std::mem::replace(&mut self.starvation_told, true) {
                         log::warn!("cannot take a connection: {error}");
                     }
                     return false;

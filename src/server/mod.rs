@@ -9,12 +9,14 @@ mod clock_steps;
 mod doors;
 mod drops;
 mod exporter;
+mod http;
 mod metrics;
 mod presence;
 mod recorder;
 
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
+use crate::protocol::limits::LEAVE_TIMEOUT;
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
@@ -40,6 +42,11 @@ const STREAM_READS: usize = 4;
 /// Rounds of reading after which all is read that had come before the first of them, however much comes since:
 /// together they read more than a receive buffer holds.
 const ROUNDS: u32 = 32;
+/// How long until connections are taken again that could not be, such as for want of descriptors:
+/// nothing tells when there are some.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+/// How long closing may take beyond what the peers are given.
+const CLOSING: Duration = Duration::from_secs(1);
 /// How often a free port is looked for that is free for TCP as well.
 const PORT_TRIES: usize = 16;
 
@@ -63,6 +70,8 @@ pub struct Config {
     pub history: Option<HistoryFile>,
     /// Where what is counted can be read, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// What this server is called by those who read them, besides its addresses and its machine's name.
+    pub metrics_hosts: Vec<String>,
     /// The rules of the room.
     pub hub: crate::hub::Config,
 }
@@ -100,6 +109,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Stopper {
     flag: Arc<AtomicBool>,
+    look: Arc<AtomicBool>,
     waker: Arc<Waker>,
 }
 
@@ -107,6 +117,16 @@ impl Stopper {
     /// The server says goodbye to everybody and ends within a second.
     pub fn stop(&self) {
         self.flag.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The server looks at once whether its history was rotated.
+    pub fn look_after_files(&self) {
+        self.look.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             log::error!("cannot wake the server: {error}");
         }
@@ -131,6 +151,8 @@ pub struct Server {
     /// Nothing is sent before this.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
+    /// Somebody asks to look after the files.
+    look: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -143,8 +165,9 @@ impl Server {
         let poller = Poller::new().map_err(Error::Poll)?;
         let doors = Doors::open(&config, &poller, clock.now().mono)?;
         doors.report_buffer();
+        let names = std::mem::take(&mut config.metrics_hosts);
         let exporter =
-            config.metrics.map(|address| Exporter::open(address, &poller)).transpose()?;
+            config.metrics.map(|address| Exporter::open(address, names, &poller)).transpose()?;
         config.hub.discovery = doors.found_at();
         let (recorder, past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
         let mut seed = [0; 32];
@@ -163,6 +186,7 @@ impl Server {
             pace: config.pace,
             next_flush: Timestamp::ZERO,
             stop: Arc::default(),
+            look: Arc::default(),
         })
     }
 
@@ -183,7 +207,8 @@ impl Server {
 
     /// What stops this server.
     pub fn stopper(&self) -> Stopper {
-        Stopper { flag: self.stop.clone(), waker: self.poller.waker() }
+        let (flag, look) = (self.stop.clone(), self.look.clone());
+        Stopper { flag, look, waker: self.poller.waker() }
     }
 
     /// Serves until stopped.
@@ -197,17 +222,18 @@ impl Server {
         let mut backlog = Ready::new();
         let mut room = Room::default();
         let mut buffer = Vec::new();
-        let mut stopping = false;
+        let mut closing: Option<Timestamp> = None;
         // No deadline is judged as of a moment before which something came that is not read: after a standstill
         // all of it waits.
         let mut asked = self.clock.now();
         let mut rounds = 0;
         let mut steps = ClockSteps::default();
-        while !hub.is_finished() {
+        while !hub.is_finished() && closing.is_none_or(|until| until > self.clock.now().mono) {
             let timeout = if backlog.is_empty() && !self.poller.has_more() {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
-                let deadlines = [due, self.doors.poll_timeout(), exporter];
+                let history = self.recorder.poll_timeout();
+                let deadlines = [due, self.doors.poll_timeout(), exporter, history, closing];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -239,9 +265,16 @@ impl Server {
             if let Some(exporter) = &mut self.exporter {
                 exporter.handle_timeout(now.mono);
             }
-            if self.stop.load(Ordering::Acquire) && !std::mem::replace(&mut stopping, true) {
+            let look = self.look.swap(false, Ordering::AcqRel);
+            if look || self.recorder.poll_timeout().is_some_and(|at| at <= now.mono) {
+                self.recorder.look(now.mono);
+            }
+            if closing.is_none() && self.stop.load(Ordering::Acquire) {
                 log::info!("closing");
                 hub.shutdown(now);
+                closing = Some(now.mono + LEAVE_TIMEOUT + CLOSING);
+                // A goodbye does not wait for company.
+                (self.pace, self.next_flush) = (Duration::ZERO, now.mono);
             }
             rounds += 1;
             if rounds >= ROUNDS || (backlog.is_empty() && !self.poller.has_more()) {
@@ -250,9 +283,9 @@ impl Server {
             }
             self.flush(&mut hub, &mut buffer, now);
             backlog.extend(self.doors.readable(&hub));
-            let closing = hub.is_finished();
-            self.drops.report(&hub.counters(), now.mono, closing);
-            if let Some(text) = self.presence.summary(now.mono, closing) {
+            let over = hub.is_finished();
+            self.drops.report(&hub.counters(), now.mono, over);
+            if let Some(text) = self.presence.summary(now.mono, over) {
                 log::info!("{text}");
             }
         }
@@ -283,6 +316,7 @@ impl Server {
 
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
     fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) {
+        let mut looked = false;
         while let Some(event) = hub.poll_event() {
             match &event {
                 Event::Line(line) => log::info!("{}: {}", line.from, line.text),
@@ -291,6 +325,9 @@ impl Server {
             }
             if let Some(text) = self.presence.note(&event, now.mono) {
                 log::info!("{text}");
+            }
+            if matches!(event, Event::Line(_)) && !std::mem::replace(&mut looked, true) {
+                self.recorder.look(now.mono);
             }
             if let Event::Line(line) = event
                 && let Some(news) = self.recorder.record(&line)

@@ -1,14 +1,19 @@
 //! Keeps the history, and keeps the chat going when the history cannot be kept.
 
 use super::HistoryFile;
-use crate::history::{History, HistoryError, Opened, Record, Storage};
+use crate::history::{History, HistoryError, Opened, Place, Record, Storage};
+use crate::logging::tell_operator;
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::protocol::{Mark, clean};
 use crate::registry::Owner;
 use crate::room::{Kept, Line, LineIdentity, Past};
-use crate::time::WallTime;
+use crate::time::{Timestamp, WallTime};
 use std::fs::File;
 use std::thread;
+use std::time::Duration;
+
+/// How often it is looked whether the file is where it was, where no line asks for it.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The history file, if there is one, and whether it takes lines at the moment.
 #[derive(Debug)]
@@ -18,6 +23,13 @@ pub(super) struct Recorder<S: Storage = File> {
     missing: u64,
     /// Lines it took since the server began.
     taken: u64,
+    /// Those in the file that is open now.
+    in_file: u64,
+    /// The file has no name any more and cannot be begun anew, for this reason.
+    lost: Option<String>,
+    /// That the file cannot be begun anew was said.
+    said: bool,
+    next_look: Timestamp,
 }
 
 /// What everybody should know of the history, in words.
@@ -36,13 +48,21 @@ impl Recorder {
         now: WallTime,
     ) -> Result<(Self, Past), HistoryError> {
         let Some(HistoryFile { path, chosen }) = file else {
-            return Ok((Self { history: None, missing: 0, taken: 0 }, Past::default()));
+            return Ok((Self::of(None), Past::default()));
         };
         if !chosen && let Some(parent) = path.parent() {
             // When this fails, opening the file says so better.
             let _ = std::fs::create_dir_all(parent);
         }
-        let Opened { history, created, last, intact, torn, .. } = History::open(path, LOG_LINES)?;
+        let opened = match History::open(path, LOG_LINES) {
+            // Nobody asked for this one: it keeps nobody from the room.
+            Err(error) if !chosen => {
+                tell_operator(&format!("no history is kept: {error}; or say --no-history"));
+                return Ok((Self::of(None), Past::default()));
+            }
+            opened => opened?,
+        };
+        let Opened { history, created, last, intact, torn, .. } = opened;
         let new = if created { " (new)" } else { "" };
         log::info!("history in {}{new}", path.display());
         if let Some(torn) = torn {
@@ -59,11 +79,68 @@ impl Recorder {
         }
         let past = Past { lines: last.into_iter().map(kept).collect(), intact };
         verify_in_background(&history);
-        Ok((Self { history: Some(history), missing: 0, taken: 0 }, past))
+        Ok((Self::of(Some(history)), past))
+    }
+
+    /// Looks whether the file was rotated or removed, and begins a new one then. To be called before
+    /// lines are written as well: no line is to go where nobody looks for it.
+    pub(super) fn look(&mut self, now: Timestamp) {
+        let Some(history) = &mut self.history else { return };
+        self.next_look = now + LOOK;
+        let name = history.path().display().to_string();
+        let (place, lines) = (history.look(), self.in_file);
+        let (what, removed) = match place {
+            Ok(Place::Here) => {
+                (self.lost, self.said) = (None, false);
+                return;
+            }
+            Ok(Place::Cut(bytes)) => {
+                return tell_operator(&format!(
+                    "{bytes} bytes were cut off the history {name} by another program; later lines go \
+                     on into it"
+                ));
+            }
+            Ok(Place::Moved) => {
+                (format!("was moved away: {lines} lines of this server stay there"), false)
+            }
+            Ok(Place::Removed) => {
+                (format!("was removed, and {lines} lines of this server with it"), true)
+            }
+            Err(error) => (format!("cannot be found: {error}"), false),
+        };
+        match history.reopen() {
+            Ok(torn) => {
+                (self.lost, self.said, self.in_file) = (None, false, 0);
+                tell_operator(&format!("the history {name} {what}; later ones go to a new file"));
+                if let Some(torn) = torn {
+                    log::warn!("history {name}: {torn}");
+                }
+            }
+            Err(error) => {
+                self.lost = removed.then(|| error.to_string());
+                if !std::mem::replace(&mut self.said, true) {
+                    let later = if removed { "are in no file" } else { "go there as well" };
+                    tell_operator(&format!(
+                        "the history {name} {what}; later ones {later}: {error}"
+                    ));
+                }
+            }
+        }
     }
 }
 
 impl<S: Storage> Recorder<S> {
+    fn of(history: Option<History<S>>) -> Self {
+        let (missing, taken, in_file) = (0, 0, 0);
+        let (lost, said, next_look) = (None, false, Timestamp::ZERO);
+        Self { history, missing, taken, in_file, lost, said, next_look }
+    }
+
+    /// When to look after the file.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.history.as_ref().map(|_| self.next_look)
+    }
+
     /// Whether it does not take lines at the moment.
     pub(super) fn is_failing(&self) -> bool {
         self.missing > 0
@@ -86,9 +163,14 @@ impl<S: Storage> Recorder<S> {
             owner: line.identity.map(|identity| identity.owner.0),
             number: line.identity.map(|identity| identity.number),
         };
-        match history.append(&record) {
+        let outcome = match &self.lost {
+            None => history.append(&record).map_err(|error| error.to_string()),
+            Some(why) => Err(why.clone()),
+        };
+        match outcome {
             Ok(()) => {
                 self.taken += 1;
+                self.in_file += 1;
                 match std::mem::take(&mut self.missing) {
                     0 => None,
                     missing => Some(News::Recovered(format!(
@@ -166,7 +248,7 @@ mod tests {
     /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
     fn kept(plan: &[Fault]) -> (Vec<News>, Vec<u64>) {
         let disk = Disk::new(b"");
-        let mut recorder = Recorder { history: Some(disk.open(5).history), missing: 0, taken: 0 };
+        let mut recorder = Recorder::of(Some(disk.open(5).history));
         disk.plan(plan);
         let line = |at| Line {
             mark: Mark { epoch: 7, position: at },

@@ -19,6 +19,13 @@ pub struct CacheWarning {
     pub moved_to: Option<PathBuf>,
 }
 
+impl CacheWarning {
+    /// The file stays as it is.
+    pub(super) fn left(path: &Path, cause: io::Error) -> Self {
+        Self { path: path.to_owned(), cause, moved_to: None }
+    }
+}
+
 /// Lines that could not be saved. The text is whole: it holds the cause.
 #[derive(Debug, Error)]
 pub enum CacheError {
@@ -46,6 +53,9 @@ pub enum CacheError {
 fn aftermath(moved_to: Option<&Path>) -> String {
     match moved_to {
         Some(path) => format!("it was moved to {}, and a new one is begun", path.display()),
-        None => "it was left as it is: move it away to begin a new one".to_owned(),
+        None => {
+            "it was left as it is: move it away to begin a new one, or name another with --cache"
+                .to_owned()
+        }
     }
 }

@@ -14,13 +14,18 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
+use crate::files::behind_links;
+
 use super::{CACHE_BYTES, CACHE_LINES, CACHE_SERVERS, CacheError, CacheWarning, CachedLine};
 
 /// What is at the path of a cache.
 pub(super) enum Found {
     Nothing,
     Servers(Servers),
+    /// Something that is no cache.
     Damage(io::Error),
+    /// Nobody knows what it is: the system does not let it be read.
+    Unreadable(io::Error),
 }
 
 /// The lines of each server, the least recently used server first. The order
@@ -116,7 +121,8 @@ pub(super) fn read(path: &Path) -> Found {
     match content(path) {
         Ok(servers) => Found::Servers(servers),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-        Err(error) => Found::Damage(error),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Found::Damage(error),
+        Err(error) => Found::Unreadable(error),
     }
 }
 
@@ -142,6 +148,7 @@ fn invalid(why: String) -> io::Error {
 /// Moves the file to `<path>.damaged`, over an earlier one. What is not a file
 /// is not the cache's to move.
 pub(super) fn set_aside(path: &Path, cause: io::Error) -> CacheWarning {
+    let path = &behind_links(path);
     let mut name = OsString::from(path);
     name.push(".damaged");
     let aside = PathBuf::from(name);
@@ -153,8 +160,9 @@ pub(super) fn set_aside(path: &Path, cause: io::Error) -> CacheWarning {
     }
 }
 
-/// Writes a new file beside the old one and puts it in its place.
+/// Writes a new file beside the old one and puts it in its place. A symbolic link stays one.
 pub(super) fn write(path: &Path, servers: &Servers) -> Result<(), CacheError> {
+    let path = &behind_links(path);
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

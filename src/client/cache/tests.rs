@@ -268,3 +268,36 @@ fn a_place_that_cannot_be_made_is_an_error_that_names_it() {
     let error = cache.save().unwrap_err().to_string();
     assert!(error.contains("below"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_stays_one_and_what_it_leads_to_is_written() {
+    let (directory, path) = place();
+    let (link, far) = (directory.path().join("link"), directory.path().join("far"));
+    // A link to a link to a file that is not there yet.
+    std::os::unix::fs::symlink("below/lines.json", &far).unwrap();
+    std::os::unix::fs::symlink("far", &link).unwrap();
+    save(&link, "a:1", 1);
+    save(&link, "b:2", 2);
+    assert!(link.is_symlink() && far.is_symlink() && path.is_file() && !path.is_symlink());
+    assert_eq!(open(&path).lines("a:1"), [line(1)]);
+    write(&path, b"damaged");
+    let (_, warning) = Cache::open(&link);
+    assert_eq!(warning.unwrap().moved_to.unwrap().file_name(), aside(&path).file_name());
+    assert!(link.is_symlink() && !path.exists());
+}
+
+/// A loop of links stands for a file that the system does not open: the superuser opens all others.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_not_taken_for_damaged() {
+    let (_directory, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let (mut cache, warning) = Cache::open(&path);
+    assert_eq!(warning.expect("a warning").moved_to, None);
+    cache.push("a:1", line(1));
+    let error = cache.save().unwrap_err();
+    assert!(matches!(error, CacheError::Damaged(_)), "{error}");
+    assert_eq!(files_beside(&path), ["lines.json"]);
+}

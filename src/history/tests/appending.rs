@@ -140,6 +140,7 @@ fn a_full_disk_is_an_error_with_a_way_out() {
         end: 0,
         newline_due: false,
         remains: false,
+        lock: None,
     };
     for _ in 0..2 {
         let error = history.append(&record(0)).unwrap_err();

@@ -1,16 +1,36 @@
 //! Writing a run's files as it goes, and reading them back however it ended.
 
 use super::{Error, Format, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
+use crate::files::behind_links;
+use crate::protocol::is_clean;
+use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file through another one and a rename, so that nobody ever reads half of it.
+/// Writes a file through another one and a rename, so that nobody ever reads half of it. A symbolic
+/// link stays one: what it names is written.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let path = &behind_links(path);
     let temporary = path.with_extension("part");
     let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
     fs::rename(&temporary, path).map_err(Error::io("write", path))
+}
+
+/// JSON in which no character steers a terminal: such ones are escaped (RFC 8259 §7).
+pub(crate) fn json_text(value: &impl Serialize) -> io::Result<String> {
+    let json = serde_json::to_string_pretty(value)?;
+    let mut text = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c == '\n' || is_clean(c.encode_utf8(&mut [0; 4])) {
+            text.push(c);
+        } else {
+            text += &format!("\\u{:04x}", u32::from(c));
+        }
+    }
+    text.push('\n');
+    Ok(text)
 }
 
 /// Writes a run's rows as they come.

@@ -3,7 +3,8 @@
 use super::Lab;
 use super::words::{label, ms, or_dash, percent};
 use crate::lab::metrics::{Estimate, Group, Setting, Summary};
-use crate::lab::record::{Mode, RunInfo};
+use crate::lab::record::{Mode, RunInfo, json_text};
+use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
@@ -113,6 +114,8 @@ fn row(
         it.retransmitted.map(|it| it.to_string()).unwrap_or_default(),
         optional(it.wire_per_text),
     ];
+    // What a run's files hold was written by anybody; a spreadsheet or a terminal is to show it.
+    row.iter_mut().for_each(|cell| *cell = clean(cell).into_owned());
     for estimate in estimates {
         row.push(optional(estimate.map(|it| it.mean)));
         row.push(optional(estimate.and_then(|it| it.half)));
@@ -176,9 +179,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
         conditions: conditions.collect(),
         incomplete: &lab.incomplete,
     };
-    let mut out = serde_json::to_vec_pretty(&document)?;
-    out.push(b'\n');
-    Ok(out)
+    Ok(json_text(&document)?.into_bytes())
 }
 
 /// A short table for a terminal: 78 columns wide, one line per condition and mode.

@@ -1,6 +1,7 @@
 //! Numbers and names as people read them, and text as HTML takes it.
 
 use crate::lab::record::{Emulation, Mode};
+use crate::protocol::clean;
 
 /// Text that cannot become markup.
 pub(super) fn escape(text: &str) -> String {
@@ -12,9 +13,9 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Not allowed in a document, even by number.
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            c => out.push(c),
+            '\n' | '\t' => out.push(c),
+            // Controls are not allowed in a document, even by number.
+            c => out.push_str(&clean(c.encode_utf8(&mut [0; 4]))),
         }
     }
     out

@@ -49,6 +49,7 @@ fn room(job: &Job<'_>) -> server::Config {
         impair: None,
         history: None,
         metrics: None,
+        metrics_hosts: Vec::new(),
         hub: hub::Config {
             room: "the lab".to_owned(),
             heartbeat: Duration::from_secs(2),
