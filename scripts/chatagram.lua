@@ -35,7 +35,7 @@ local FROM_SERVER, ACK = 1, 2
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
 local TRANSPORT = { [0] = "Udp", "Tcp" }
-local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood" }
+local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart" }
 local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown" }
 
 local function delivery(name) return { name, "enum", DELIVERY } end

@@ -59,8 +59,13 @@ pub fn server(
     };
     let stopper = server.stopper();
     on_signal(move |signal| match signal {
-        Signal::Interrupt | Signal::Terminate => {
+        Signal::Interrupt => {
             stopper.stop();
+            Then::End
+        }
+        // What a service manager sends before it starts the server again.
+        Signal::Terminate => {
+            stopper.restart();
             Then::End
         }
         Signal::HangUp => {

@@ -210,14 +210,61 @@ fn a_line_of_another_day_has_its_date_before_it() {
 
 #[test]
 fn a_closing_server_tells_everybody() {
-    for signal in ["INT", "TERM"] {
-        let mut server = Server::start(&[]);
-        let mut alice = server.join("alice");
-        server.program.signal(signal);
-        assert_eq!(alice.next("closed")["reason"], "shutdown");
-        assert_eq!(alice.wait(), Some(0));
+    let mut server = Server::start(&[]);
+    let mut alice = server.join("alice");
+    server.program.signal("INT");
+    assert_eq!(alice.next("closed")["reason"], "shutdown");
+    assert_eq!(alice.wait(), Some(0));
+    assert_eq!(server.program.wait(), Some(0));
+}
+
+/// What a service manager does: SIGTERM, and then another server in the same place.
+#[test]
+fn a_server_that_is_restarted_has_everybody_back_with_what_was_typed_meanwhile() {
+    for transport in ["udp", "tcp"] {
+        let bind = format!("127.0.0.1:{}", free_port());
+        let history = ["--history", "h.jsonl"];
+        let mut server = Server::start_at(&bind, tempfile::tempdir().unwrap(), &history);
+        let join = |server: &Server, name: &str| {
+            let args = ["--no-cache", "--stay", "forever", "--transport", transport];
+            let mut client = server.client(name, &args);
+            client.next("welcome");
+            client
+        };
+        let (mut alice, mut bob) = (join(&server, "alice"), join(&server, "bob"));
+        alice.type_line("before");
+        bob.next_where("message", |event| event["text"] == "before");
+        server.program.signal("TERM");
+        for client in [&mut alice, &mut bob] {
+            client.next_where("status", |event| event["text"] == "the server is restarting");
+        }
         assert_eq!(server.program.wait(), Some(0));
+        alice.type_line("meanwhile");
+        let server = Server::start_at(&bind, server.dir, &history);
+        for client in [&mut alice, &mut bob] {
+            client.next("welcome");
+        }
+        alice.type_line("after");
+        bob.next_where("message", |event| event["text"] == "after");
+        let shown = [bob.events("history"), bob.events("message")].concat();
+        let mut texts: Vec<_> = shown.iter().map(|event| event["text"].as_str().unwrap()).collect();
+        texts.sort_unstable();
+        assert_eq!(texts, ["after", "before", "meanwhile"], "{transport}");
+        for client in [&mut alice, &mut bob] {
+            assert_eq!(client.leave(), Some(0), "{}", client.output());
+        }
+        drop(server);
     }
+}
+
+#[test]
+fn a_server_that_does_not_come_back_from_a_restart_is_given_up() {
+    let mut server = Server::start(&[]);
+    let mut alice = server.client("alice", &["--no-cache", "--give-up", "1s"]);
+    alice.next("welcome");
+    server.program.signal("TERM");
+    assert_eq!(alice.next("closed")["reason"], "lost");
+    assert_eq!((alice.wait(), server.program.wait()), (Some(5), Some(0)));
 }
 
 #[test]

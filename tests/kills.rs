@@ -75,7 +75,7 @@ fn nothing_acknowledged_is_lost_and_everybody_comes_back_however_often_the_serve
     }
     slowest = slowest.max(room.come_back(BACK, "the last kill"));
     room.settle(BACK);
-    server.signal("TERM");
+    server.signal("INT");
     assert_eq!(server.wait(), Some(0));
     room.take_in();
     keeper.check(&room, "the end");

@@ -265,7 +265,7 @@ fn a_server_that_closes_ends_the_run() {
     while !out.join("records.csv").exists() {
         std::thread::yield_now();
     }
-    server.program.signal("TERM");
+    server.program.signal("INT");
     assert_eq!(server.program.wait(), Some(0));
     assert_eq!(program.wait(), Some(5));
     assert!(program.output().contains("it closed"), "{}", program.output());

@@ -333,7 +333,8 @@ fn who_waited_for_want_of_descriptors_is_served_once_there_are_some() {
     let (room, metrics) = (after("listening on "), after("metrics at http://"));
     let taken: Vec<TcpStream> = (0..60).map(|_| connect(room)).collect();
     server.line("the word about it", |line| line.contains("cannot take a connection"));
-    let mut waiting: Vec<TcpStream> = (0..5).map(|_| connect(metrics)).collect();
+    // More than are served at once.
+    let mut waiting: Vec<TcpStream> = (0..20).map(|_| connect(metrics)).collect();
     for stream in &mut waiting {
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     }

@@ -273,6 +273,35 @@ fn the_name_of_a_run_steers_no_terminal() {
     assert!(said.split('\n').all(chatagram::protocol::is_clean), "{said:?}");
 }
 
+/// Anybody may have written a `run.json`, or a plan: what is made of them is read in terminals too.
+fn what_a_run_says_of_itself_steers_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    make_run(dir.path(), Mode::Tcp, 0.0, 1);
+    let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let steers = ('\u{1}'..='\u{1f}').chain('\u{7f}'..='\u{9f}').chain("\u{2028}\u{202e}".chars());
+    let steers: String = steers.collect();
+    let other = RunInfo {
+        run: steers.clone(),
+        impair: Some(steers.clone()),
+        kernel: steers.clone(),
+        congestion_control: Some(steers.clone()),
+        started: steers.clone(),
+        version: steers.clone(),
+        ..info("r", Mode::Tcp, 0.0, 1, 0)
+    };
+    other.write(&run).unwrap();
+    assert_eq!(read_run(&run).unwrap().info.unwrap().kernel, steers, "it is kept as it is");
+    let plan: String = steers.chars().filter(|c| *c != '\t').collect();
+    fs::write(dir.path().join("plan.toml"), plan).unwrap();
+    report::write(dir.path()).unwrap();
+    let written = ["report.html", "summary.csv", "summary.json"].map(|it| dir.path().join(it));
+    for file in written.iter().chain([&run.join("run.json")]) {
+        let text = fs::read_to_string(file).unwrap();
+        let bad = text.split('\n').find(|line| !chatagram::protocol::is_clean(line));
+        assert_eq!(bad, None, "{}", file.display());
+    }
+}
+
 fn a_directory_without_runs_is_said_to_be_one() {
     let dir = tempfile::tempdir().unwrap();
     let error = report::write(dir.path()).unwrap_err().to_string();
@@ -333,6 +362,7 @@ tests! {
     empty_and_partial_runs_make_a_page,
     #[cfg(target_os = "linux")]
     the_name_of_a_run_steers_no_terminal,
+    what_a_run_says_of_itself_steers_no_terminal,
     a_directory_without_runs_is_said_to_be_one,
     a_run_is_read_back_as_written_also_when_its_end_is_torn,
     what_is_wrong_is_named_with_its_file_and_line,

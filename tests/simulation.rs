@@ -115,6 +115,11 @@ fn nobody_is_gone_when_the_server_stood_still() {
 }
 
 #[test]
+fn a_restart_that_was_announced_is_waited_for_and_loses_nothing() {
+    for_every_seed("a_restart_that_was_announced", machines::restart);
+}
+
+#[test]
 fn a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to() {
     for_every_seed(
         "a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to",

@@ -82,9 +82,8 @@ fn a_log_that_was_removed_is_begun_anew_and_both_are_for_their_owner_alone() {
 #[test]
 fn a_pipe_without_a_reader_is_refused_as_a_log() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(
-        process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success()
-    );
+    let (pipe, mode) = (dir.path().join("pipe"), rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let args = ["server", "--bind", "127.0.0.1:0", "--no-history", "--log-file", "pipe"];
     let mut server = Program::start(dir.path(), &args);
     assert_eq!(server.wait(), Some(1), "{}", server.output());
@@ -158,7 +157,7 @@ fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
     };
     let (mut alice, mut bob) = (join("alice"), join("bob"));
     let long = "x".repeat(990);
-    (0..4_000).for_each(|_| alice.type_line(&long));
+    (0..6_000).for_each(|_| alice.type_line(&long));
     alice.type_line("the last");
     bob.next_where("message", |event| event["text"] == "the last");
     let mut said = Vec::new();
@@ -172,8 +171,41 @@ fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
     alice.type_line("once more");
     bob.next_where("message", |event| event["text"] == "once more");
     // Nobody reads again: the goodbye does not wait for it.
-    terminate(server.id());
+    send("-TERM", server.id());
     assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+/// `client | less`, and a terminal under Ctrl-S.
+#[test]
+fn a_client_whose_output_nobody_reads_ends_when_it_should() {
+    for (stay, end, code) in [("0s", "", 0), ("forever", "INT", 0), ("forever", "KILL", 5)] {
+        let mut server = Server::start(&["--no-history"]);
+        let (_unread, output) = full_pipe();
+        let mut command = process::Command::new(PROGRAM);
+        command.args(["client", &server.address.to_string(), "--nick", "ear", "--stay", stay]);
+        command.args(["--no-cache", "--transport", "tcp", "--give-up", "1s"]);
+        command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        let mut client = command.spawn().unwrap();
+        drop(command);
+        server.program.line("its arrival", |line| line.contains("ear joined"));
+        match end {
+            "INT" => send("-INT", client.id()),
+            "KILL" => server.program.signal("KILL"),
+            _ => {}
+        }
+        assert_eq!(client.wait().unwrap().code(), Some(code), "{stay} {end}");
+    }
+}
+
+/// A pipe that takes nothing more, and its other end.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use rustix::fs::{OFlags, fcntl_setfl};
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    while std::io::Write::write(&mut writer, &[b'x'; 4_096]).is_ok() {}
+    while std::io::Write::write(&mut writer, b"x").is_ok() {}
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
 }
 
 #[test]
@@ -220,8 +252,9 @@ fn a_server_that_paces_itself_for_an_hour_ends_as_soon_as_any() {
     serving.join().unwrap().unwrap();
 }
 
-fn terminate(process: u32) {
-    assert!(process::Command::new("kill").arg(process.to_string()).status().unwrap().success());
+fn send(signal: &str, process: u32) {
+    let process = process.to_string();
+    assert!(process::Command::new("kill").args([signal, &process]).status().unwrap().success());
 }
 
 fn read(file: &Path) -> String {

@@ -340,7 +340,7 @@ fn every_way_out_leaves_the_terminal_as_it_was() {
         ("the server closes", "code 0", |tmux, server| {
             tmux.write("draft");
             tmux.draft("draft");
-            server.program.signal("TERM");
+            server.program.signal("INT");
         }),
         ("the server is lost", "code 5", |tmux, server| {
             tmux.write("draft");

@@ -67,7 +67,7 @@ fn who_cannot_come_in_over_tcp_is_told_why() {
         assert_eq!(other.wait(), Some(4), "{}", other.output());
         assert!(other.output().contains("in use"), "{}", other.output());
     }
-    server.program.signal("TERM");
+    server.program.signal("INT");
     assert_eq!(alice.next("closed")["reason"], "shutdown");
     assert_eq!((alice.wait(), server.program.wait()), (Some(0), Some(0)));
     let mut late = server.client("late", &[&["--no-cache"], TCP].concat());

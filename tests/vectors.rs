@@ -206,8 +206,8 @@ impl Parts {
     }
 
     fn reason(&self) -> LeaveReason {
-        use LeaveReason::{Flood, Quit, Shutdown, Timeout};
-        [Quit, Timeout, Shutdown, Flood][usize::from(self.small) % 4]
+        use LeaveReason::{Flood, Quit, Restart, Shutdown, Timeout};
+        [Quit, Timeout, Shutdown, Flood, Restart][usize::from(self.small) % 5]
     }
 
     fn array<const N: usize>(&self) -> [u8; N] {

@@ -63,7 +63,7 @@ fn without_a_terminal_it_is_a_table_and_without_a_server_an_error() {
     let mut taken = self::watch(&server, &["--nick", "alice"]);
     assert_eq!(taken.wait(), Some(4), "{}", taken.output());
     assert!(taken.output().contains("is in use"), "{}", taken.output());
-    server.program.signal("TERM");
+    server.program.signal("INT");
     watch.line("a word about the end", |line| line.contains("the server has closed"));
 
     let dir = tempfile::tempdir().unwrap();

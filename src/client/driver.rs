@@ -1,14 +1,15 @@
 //! Carries bytes between the socket and the session, and the session's words to whoever shows them.
 //!
-//! Three threads share one session behind one lock, which none of them holds while it waits:
+//! These threads share one session behind one lock, which none of them holds while it waits:
 //!
 //! - the *receiver* sleeps on the socket and on the session's timers. It never prints and never
 //!   waits for the terminal: what is to be shown goes into a bounded queue.
 //! - the *input* thread takes lines, and sends them itself, beside the receiver. It reads them, or has them
 //!   from the editor of a terminal, which has a thread of its own so that it never waits for the network.
-//! - the *main* thread takes from the queue and prints.
+//! - the *screen* thread takes from the queue and prints. The main thread waits for it, but not when the
+//!   session is over and nobody reads what it prints.
 
-use super::session::{self, Session};
+use super::session::{self, CloseReason, Session};
 use super::turnstile::Turnstile;
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
@@ -24,7 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -72,6 +73,7 @@ struct Shared {
     waker: Arc<Waker>,
     queue: SyncSender<session::Event>,
     overflowed: AtomicU64,
+    ended: OnceLock<CloseReason>,
     resolving: AtomicBool,
 }
 
@@ -106,6 +108,7 @@ impl Driver {
                 waker: poller.waker(),
                 queue,
                 overflowed: AtomicU64::new(0),
+                ended: OnceLock::new(),
                 resolving: AtomicBool::new(false),
             }),
         };
@@ -159,9 +162,17 @@ impl Driver {
 
     /// For the main thread to show. When that cannot keep up, some are only counted.
     pub(super) fn show(&self, event: session::Event) {
+        if let session::Event::Closed { reason } = &event {
+            let _ = self.shared.ended.set(*reason);
+        }
         if self.shared.queue.try_send(event).is_err() {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// How the session ended, once it has: the event that says so may have found the queue full.
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.shared.ended.get().copied()
     }
 
     /// How many events found the queue full since this was last asked.
@@ -396,7 +407,7 @@ impl Turns {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::client::session::{CloseReason, Config, Event, Transport};
+    use crate::client::session::{Config, Event, Transport};
     use crate::protocol::Delivery;
     use std::net::Ipv4Addr;
     use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The client: a session (sans-IO), the threads that carry it, the user's side of it.
 
+mod attended;
 pub mod cache;
 mod commands;
 pub mod discovery;
@@ -27,6 +28,7 @@ use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
+use attended::{Progress, attend};
 use commands::Command;
 use driver::Driver;
 use farewell::Farewell;
@@ -37,7 +39,7 @@ use session::{CloseReason, Event, Session, Transport};
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -90,7 +92,7 @@ pub enum Error {
     Network(io::Error),
 }
 
-/// How long the main thread waits for something to show before it looks after the cache; and how old the
+/// How long the screen thread waits for something to show before it looks after the cache; and how old the
 /// status may be.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -147,7 +149,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut talk = begin(&config, addresses.clone(), leaver)?;
     let mut welcome = None;
     while person && welcome.is_none() {
-        match talk.show(&mut screen, &mut memory, true) {
+        match talk.show(&mut screen, &mut memory, true, &Progress::default()) {
             Shown::Welcome(event) => welcome = Some(event),
             Shown::NameRefused => {
                 talk.end(leaver)?;
@@ -158,7 +160,16 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             Shown::Closed(reason) => return talk.finish(reason, screen, &mut memory),
         }
     }
-    talk.go_on(&config, welcome.as_ref(), screen, memory)
+    let driver = talk.driver.clone();
+    let print =
+        move |progress: &Progress| talk.go_on(&config, welcome.as_ref(), screen, memory, progress);
+    match attend(&driver, print).map_err(Error::Start)? {
+        Ok(outcome) => outcome,
+        Err(reason) => {
+            restore_terminal();
+            Ok(reason)
+        }
+    }
 }
 
 /// A session under way, and what is to be shown of it.
@@ -215,6 +226,7 @@ impl Talk {
         welcome: Option<&Event>,
         mut screen: Screen,
         mut memory: Memory,
+        progress: &Progress,
     ) -> Result<CloseReason, Error> {
         let typed = self.edited_lines(config, &mut screen);
         if let Some(welcome) = welcome {
@@ -236,7 +248,7 @@ impl Talk {
         };
         // Not joined: a read from a pipe cannot be called off. It ends with the process.
         thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
-        let reason = match self.show(&mut screen, &mut memory, false) {
+        let reason = match self.show(&mut screen, &mut memory, false, progress) {
             Shown::Closed(reason) => reason,
             Shown::Welcome(_) | Shown::NameRefused => CloseReason::Refused,
         };
@@ -292,10 +304,17 @@ impl Talk {
 
     /// Shows what happens until the session is over; with `joining` until it is let in or a name is
     /// refused.
-    fn show(&self, screen: &mut Screen, memory: &mut Memory, joining: bool) -> Shown {
+    fn show(
+        &self,
+        screen: &mut Screen,
+        memory: &mut Memory,
+        joining: bool,
+        progress: &Progress,
+    ) -> Shown {
         let driver = &self.driver;
         let (mut looked, mut patient) = (None, joining);
         loop {
+            progress.advance();
             if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
                 looked = Some(Instant::now());
                 let (condition, report) = driver.turn(|s, _| (s.condition(), s.report()));
@@ -326,6 +345,10 @@ impl Talk {
                 Err(RecvTimeoutError::Timeout) => {
                     memory.show_all(screen);
                     memory.save(screen);
+                    // The event that says so found the queue full.
+                    if let Some(reason) = driver.ended() {
+                        return Shown::Closed(screen.close(reason));
+                    }
                     if std::mem::take(&mut patient) {
                         screen.status("no answer yet");
                     }
@@ -351,7 +374,15 @@ pub fn keep_terminal() {
     terminal::keep();
 }
 
-/// Puts the terminal back to how a client found it. For whoever ends the process at once.
+/// Puts the terminal back to how a client found it. For whoever ends the process at once: a terminal
+/// that takes nothing is not waited for.
 pub fn restore_terminal() {
-    terminal::restore();
+    let (done, restored) = sync_channel(1);
+    let restore = move || {
+        terminal::restore();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(restore).is_ok() {
+        let _ = restored.recv_timeout(IDLE);
+    }
 }

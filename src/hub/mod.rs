@@ -285,12 +285,17 @@ impl Hub {
         self.deliver_posts();
     }
 
-    /// Says goodbye to everybody. Go on driving the hub until `is_finished`.
-    pub fn shutdown(&mut self, now: Now) {
+    /// Says goodbye to everybody; with [`LeaveReason::Restart`] they are to come back. Go on driving the
+    /// hub until `is_finished`.
+    pub fn shutdown(&mut self, reason: LeaveReason, now: Now) {
+        let detail = match reason {
+            LeaveReason::Restart => "the server is restarting",
+            _ => "the server is closing",
+        };
         self.shutting_down = true;
         let peers: Vec<PeerId> = self.peers.keys().copied().collect();
         for peer in peers {
-            self.close(peer, LeaveReason::Shutdown, "the server is closing", now.mono);
+            self.close(peer, reason, detail, now.mono);
         }
         self.deliver_posts();
     }

@@ -352,7 +352,7 @@ fn everybody_is_told_when_the_server_closes_and_nobody_comes_in_any_more() {
     let mut room = Room::new(8);
     let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
     let now = room.now;
-    room.hub.shutdown(now);
+    room.hub.shutdown(LeaveReason::Shutdown, now);
     assert!(!room.hub.is_finished());
     room.turn();
     let late = room.join("carol", 3);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Bytes that wait at most. A line beyond is dropped and counted.
-const CAPACITY: usize = 1 << 20;
+const CAPACITY: usize = 4 << 20;
 
 /// Where lines go.
 pub(super) trait Target: Send {

@@ -34,28 +34,31 @@ pub(super) struct LogFile {
     file: File,
     /// The last write stopped within a line.
     torn: bool,
-    /// The last attempt to open or to write failed, and that was said.
+    /// It cannot be opened again, and that was said.
+    lost: bool,
+    /// The last write failed, and that was said.
     failing: bool,
 }
 
 impl LogFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
-        Ok(Self { path: path.to_owned(), file, torn: false, failing: false })
+        Ok(Self { path: path.to_owned(), file, torn: false, lost: false, failing: false })
     }
 
     fn reopen(&mut self, done: String) -> Option<String> {
         match open(&self.path) {
             Ok(file) => {
-                (self.file, self.torn, self.failing) = (file, false, false);
+                (self.file, self.torn, self.lost) = (file, false, false);
                 Some(done)
             }
-            Err(error) => self.fails(format!("cannot be opened again: {error}")),
+            Err(error) => self.loses(format!("cannot be opened again: {error}")),
         }
     }
 
-    fn fails(&mut self, what: String) -> Option<String> {
-        let news = !std::mem::replace(&mut self.failing, true);
+    /// What is to be said of it, the first time.
+    fn loses(&mut self, what: String) -> Option<String> {
+        let news = !std::mem::replace(&mut self.lost, true);
         news.then(|| format!("the log {} {what}", self.path.display()))
     }
 }
@@ -76,8 +79,9 @@ impl Target for LogFile {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    if let Some(news) = self.fails(format!("cannot be written: {error}")) {
-                        super::complain(news);
+                    if !std::mem::replace(&mut self.failing, true) {
+                        let path = self.path.display();
+                        super::complain(format!("the log {path} cannot be written: {error}"));
                     }
                     return Err(error);
                 }
@@ -93,7 +97,10 @@ impl Target for LogFile {
         }
         let path = self.path.display();
         match files::compare(&self.file, &self.path) {
-            Ok(Named::Same) if !reopen => None,
+            Ok(Named::Same) if !reopen => {
+                self.lost = false;
+                None
+            }
             Ok(Named::Same) => self.reopen(format!("the log {path} was opened again")),
             Ok(Named::Moved) => self.reopen(format!(
                 "the log {path} was moved away: what was written stays there, and this is a new file"
@@ -101,7 +108,7 @@ impl Target for LogFile {
             Ok(Named::Removed) => self.reopen(format!(
                 "the log {path} was removed with what was written to it; this is a new file"
             )),
-            Err(error) => self.fails(format!("cannot be found: {error}")),
+            Err(error) => self.loses(format!("cannot be found: {error}")),
         }
     }
 

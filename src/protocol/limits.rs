@@ -71,6 +71,8 @@ pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A farewell that nobody acknowledged for this long is over.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A client waits this long for a server that said it would restart.
+pub const RESTART_WAIT: Duration = Duration::from_secs(60);
 /// A question to the server or to a peer that nobody answered for this long is given up.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long says that the server is quiet.

@@ -68,6 +68,8 @@ pub enum LeaveReason {
     Shutdown,
     /// It said far more than it may, and did not wait when it was told to.
     Flood,
+    /// The server is about to be started again: clients come back by themselves.
+    Restart,
 }
 
 /// What the server says.

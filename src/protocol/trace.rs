@@ -251,6 +251,7 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
             "timeout" => "Timeout",
             "shutdown" => "Shutdown",
             "flood" => "Flood",
+            "restart" => "Restart",
             other => other,
         };
         self.step(from, Traced::Name(name, number), loose);

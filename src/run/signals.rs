@@ -55,22 +55,34 @@ pub fn survive_file_size_limit() {
 mod system {
     use super::Signal;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-    use signal_hook::iterator::Signals;
-    use std::io;
+    use signal_hook::{flag, low_level::pipe};
+    use std::io::{self, Read};
     use std::mem::zeroed;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
+    /// The handler sets a flag and writes to a pipe, which wakes the thread.
     pub(super) fn listen(mut handle: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
-        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
-        let mut signals = Signals::new(wanted)?;
+        let (mut wakes, wake) = io::pipe()?;
+        let mut raised = Vec::new();
+        for (number, signal) in
+            [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate), (SIGHUP, Signal::HangUp)]
+        {
+            if !is_ignored(number) {
+                let flag = Arc::new(AtomicBool::new(false));
+                flag::register(number, flag.clone())?;
+                pipe::register(number, wake.try_clone()?)?;
+                raised.push((flag, signal));
+            }
+        }
         let each = move || {
-            for signal in signals.forever() {
-                handle(match signal {
-                    SIGINT => Signal::Interrupt,
-                    SIGHUP => Signal::HangUp,
-                    _ => Signal::Terminate,
-                });
+            while wakes.read_exact(&mut [0]).is_ok() {
+                for (flag, signal) in &raised {
+                    if flag.swap(false, Ordering::AcqRel) {
+                        handle(*signal);
+                    }
+                }
             }
         };
         thread::Builder::new().name("signals".to_owned()).spawn(each).map(drop)
@@ -78,7 +90,7 @@ mod system {
 
     /// A handler and not SIG_IGN, which child processes would inherit.
     pub(super) fn catch_file_size_limit() -> io::Result<()> {
-        signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
+        flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
 
     fn is_ignored(signal: i32) -> bool {

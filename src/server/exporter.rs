@@ -84,15 +84,10 @@ impl Exporter {
         page: impl Fn() -> String,
     ) -> bool {
         if index == FIRST {
-            return self.accept(now);
+            return self.accept(now, &page);
         }
-        let Some(place) = self.connections.iter().position(|it| it.index == index) else {
-            return false;
-        };
-        if self.connections[place].serve(&mut self.buffer, &self.names, page)
-            && let Some(connection) = self.connections.remove(place)
-        {
-            connection.stream.close();
+        if let Some(place) = self.connections.iter().position(|it| it.index == index) {
+            self.serve(place, &page);
         }
         false
     }
@@ -104,22 +99,22 @@ impl Exporter {
     }
 
     /// Cuts off those who take too long, and takes connections that could not be taken before.
-    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+    pub(super) fn handle_timeout(&mut self, now: Timestamp, page: impl Fn() -> String) {
         while self.connections.front().is_some_and(|oldest| oldest.until <= now) {
             self.connections.pop_front();
         }
-        if self.starved.is_some() {
-            self.accept(now);
+        if self.starved.is_some() && self.accept(now, &page) {
+            self.starved = Some(now);
         }
     }
 
     /// Takes as many connections as there may be. True when there may be more.
-    fn accept(&mut self, now: Timestamp) -> bool {
+    fn accept(&mut self, now: Timestamp, page: &impl Fn() -> String) -> bool {
         for _ in 0..MAX_CONNECTIONS {
             match self.listener.accept() {
                 Ok(Some((stream, _))) => {
                     self.starved = None;
-                    self.take_in(stream, now);
+                    self.take_in(stream, now, page);
                 }
                 Ok(None) => {
                     self.starved = None;
@@ -136,7 +131,7 @@ impl Exporter {
         true
     }
 
-    fn take_in(&mut self, mut stream: Stream, now: Timestamp) {
+    fn take_in(&mut self, mut stream: Stream, now: Timestamp, page: &impl Fn() -> String) {
         let index = self.next;
         if let Err(error) = self.watch.add(&mut stream, index) {
             return log::debug!("cannot watch a connection for metrics: {error}");
@@ -148,12 +143,27 @@ impl Exporter {
         let until = now + PATIENCE;
         let (request, answered) = (Vec::new(), false);
         self.connections.push_back(Connection { index, stream, request, answered, until });
+        // Who has asked already need not give its place to those who come next.
+        self.serve(self.connections.len() - 1, page);
+    }
+
+    fn serve(&mut self, place: usize, page: &impl Fn() -> String) {
+        if self.connections[place].serve(&mut self.buffer, &self.names, page)
+            && let Some(connection) = self.connections.remove(place)
+        {
+            connection.stream.close();
+        }
     }
 }
 
 impl Connection {
     /// Reads and answers. True when the connection is of no more use.
-    fn serve(&mut self, buffer: &mut Vec<u8>, names: &[String], page: impl Fn() -> String) -> bool {
+    fn serve(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        names: &[String],
+        page: &impl Fn() -> String,
+    ) -> bool {
         while !self.answered {
             match self.stream.read(buffer) {
                 // One byte beyond the bound is enough to see that it is.
@@ -164,7 +174,7 @@ impl Connection {
                 Reading::Nothing => return false,
                 Reading::End => return true,
             }
-            if let Some(answer) = answer(&self.request, names, &page) {
+            if let Some(answer) = answer(&self.request, names, page) {
                 self.answered = true;
                 return self.stream.write(&answer);
             }

@@ -16,6 +16,7 @@ mod recorder;
 
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
+use crate::protocol::LeaveReason;
 use crate::protocol::limits::LEAVE_TIMEOUT;
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
@@ -109,6 +110,7 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub struct Stopper {
     flag: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     look: Arc<AtomicBool>,
     waker: Arc<Waker>,
 }
@@ -118,6 +120,12 @@ impl Stopper {
     pub fn stop(&self) {
         self.flag.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// As `stop`, but tells everybody to come back: another server is about to take this one's place.
+    pub fn restart(&self) {
+        self.restart.store(true, Ordering::Release);
+        self.stop();
     }
 
     /// The server looks at once whether its history was rotated.
@@ -151,6 +159,8 @@ pub struct Server {
     /// Nothing is sent before this.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
+    /// And to tell everybody that it comes back.
+    restart: Arc<AtomicBool>,
     /// Somebody asks to look after the files.
     look: Arc<AtomicBool>,
 }
@@ -186,6 +196,7 @@ impl Server {
             pace: config.pace,
             next_flush: Timestamp::ZERO,
             stop: Arc::default(),
+            restart: Arc::default(),
             look: Arc::default(),
         })
     }
@@ -207,8 +218,12 @@ impl Server {
 
     /// What stops this server.
     pub fn stopper(&self) -> Stopper {
-        let (flag, look) = (self.stop.clone(), self.look.clone());
-        Stopper { flag, look, waker: self.poller.waker() }
+        Stopper {
+            flag: self.stop.clone(),
+            restart: self.restart.clone(),
+            look: self.look.clone(),
+            waker: self.poller.waker(),
+        }
     }
 
     /// Serves until stopped.
@@ -247,7 +262,7 @@ impl Server {
             ready.dedup();
             for index in &ready {
                 let more = if Exporter::owns(*index) {
-                    self.export(&mut hub, *index)
+                    self.export(&mut hub, Some(*index))
                 } else {
                     self.doors.receive(*index, &mut hub, &self.clock, &mut room)?
                 };
@@ -262,16 +277,18 @@ impl Server {
             if let Some(text) = steps.look(now) {
                 log::warn!("{text}");
             }
-            if let Some(exporter) = &mut self.exporter {
-                exporter.handle_timeout(now.mono);
-            }
+            self.export(&mut hub, None);
             let look = self.look.swap(false, Ordering::AcqRel);
             if look || self.recorder.poll_timeout().is_some_and(|at| at <= now.mono) {
                 self.recorder.look(now.mono);
             }
             if closing.is_none() && self.stop.load(Ordering::Acquire) {
-                log::info!("closing");
-                hub.shutdown(now);
+                let restart = self.restart.load(Ordering::Acquire);
+                log::info!("{}", if restart { "closing, to be started again" } else { "closing" });
+                hub.shutdown(
+                    if restart { LeaveReason::Restart } else { LeaveReason::Shutdown },
+                    now,
+                );
                 closing = Some(now.mono + LEAVE_TIMEOUT + CLOSING);
                 // A goodbye does not wait for company.
                 (self.pace, self.next_flush) = (Duration::ZERO, now.mono);
@@ -295,8 +312,10 @@ impl Server {
         Ok(())
     }
 
-    /// Serves those who read the metrics. True when there may be more.
-    fn export(&mut self, hub: &mut Hub, index: usize) -> bool {
+    /// Serves those who read the metrics: who has this index, or whose time has come. True when there
+    /// may be more.
+    fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> bool {
+        let Some(exporter) = &mut self.exporter else { return false };
         let recorder = &self.recorder;
         hub.set_unread(self.doors.unread());
         let page = || {
@@ -311,7 +330,13 @@ impl Server {
             })
         };
         let now = self.clock.now().mono;
-        self.exporter.as_mut().is_some_and(|exporter| exporter.receive(index, now, page))
+        match index {
+            Some(index) => exporter.receive(index, now, page),
+            None => {
+                exporter.handle_timeout(now, page);
+                false
+            }
+        }
     }
 
     /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.

@@ -51,6 +51,7 @@ impl Presence {
                     LeaveReason::Timeout => " (timed out)",
                     LeaveReason::Shutdown => " (closing)",
                     LeaveReason::Flood => " (flooded the room)",
+                    LeaveReason::Restart => " (restarting)",
                 };
                 format!("{nickname} left{how}, {peers} here")
             }

@@ -189,7 +189,7 @@ fn chat(mut server: Server, relay: SocketAddr) {
     assert_eq!(bob.leave(), Some(0), "{}", bob.output());
     alice.next_where("left", |event| event["nickname"] == "bob");
     assert_eq!(carl.leave(), Some(0), "{}", carl.output());
-    server.program.signal("TERM");
+    server.program.signal("INT");
     assert_eq!((alice.wait(), server.program.wait()), (Some(0), Some(0)), "{}", alice.output());
 }
 

@@ -3,9 +3,13 @@
 
 use crate::dice::Dice;
 use crate::network::Impairment;
-use crate::scenarios::{DAY, MODES, NAMES, SECOND, everybody_comes, everybody_leaves, say, settle};
+use crate::scenarios::{
+    DAY, MODES, NAMES, SECOND, everybody_comes, everybody_leaves, say, say_restart, settle,
+};
 use crate::transports::{is_heard, room};
 use crate::world::{EXPIRY, World};
+use chatagram::client::session::CloseReason;
+use chatagram::protocol::limits::RESTART_WAIT;
 use chatagram::protocol::{Delivery, LeaveReason};
 
 /// Whoever's clock steps by a day to either side, nobody is gone for that, and the ids of lines go on
@@ -121,6 +125,44 @@ pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
     }
     settle(&mut world);
     everybody_leaves(&mut world);
+    world.network.trace
+}
+
+/// The server says that it restarts. Whoever is told waits for it, up to a minute, delivers what was said
+/// meanwhile, and shows nothing twice (which the records check).
+pub(crate) fn restart(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = room(&mut dice, seed, verbose);
+    world.network.impairment = Impairment::NONE;
+    everybody_comes(&mut world);
+    let everybody = 0..world.clients.len();
+    let talk = |world: &mut World, dice: &mut Dice| {
+        for index in everybody.clone() {
+            say(world, dice, index);
+        }
+    };
+    talk(&mut world, &mut dice);
+    if dice.chance(500) {
+        world.run_for(dice.within(SECOND));
+    }
+    say_restart(&mut world);
+    world.run_for(dice.within(10 * SECOND));
+    talk(&mut world, &mut dice);
+    world.run_for(dice.within(35 * SECOND));
+    world.start_server();
+    world.run_until("everybody is back", 10 * SECOND, |world| {
+        world.clients.iter().all(|client| client.record.welcomes == 2)
+    });
+    settle(&mut world);
+    // Now it does not come back.
+    talk(&mut world, &mut dice);
+    say_restart(&mut world);
+    let told = world.now;
+    world.run_until("all have given up", RESTART_WAIT + 2 * SECOND, |world| {
+        world.clients.iter().all(|client| !client.running)
+    });
+    assert!(world.now.since(told) >= RESTART_WAIT - 2 * SECOND, "given up too early");
+    assert!(world.clients.iter().all(|it| it.record.closed == Some(CloseReason::Lost)));
     world.network.trace
 }
 

@@ -203,10 +203,21 @@ fn ask(world: &mut World, dice: &mut Dice, index: usize) {
     });
 }
 
+/// The server tells everybody that it restarts, and is gone.
+pub(crate) fn say_restart(world: &mut World) {
+    world.with_hub(|hub, now| hub.shutdown(LeaveReason::Restart, now));
+    world.run_until("the server has closed", SECOND + SECOND / 10, |world| {
+        world.server.hub.as_ref().is_none_or(Hub::is_finished)
+    });
+    world.run_for(SECOND / 10); // what the kernel has taken arrives
+    world.kill_server();
+}
+
 /// The server is killed, or closed, and comes back sooner or later, perhaps without its history.
 fn restart(world: &mut World, dice: &mut Dice) {
-    match dice.below(3) {
+    match dice.below(4) {
         0 => world.kill_server(),
+        3 => say_restart(world),
         1 => world.server.doomed = true, // with the next line it writes down
         _ => {
             let speaker = dice.below(world.clients.len());
@@ -298,7 +309,7 @@ pub(crate) fn everybody_leaves(world: &mut World) {
 fn server_closes(world: &mut World) {
     let live: Vec<usize> =
         (0..world.clients.len()).filter(|index| world.clients[*index].running).collect();
-    world.with_hub(Hub::shutdown);
+    world.with_hub(|hub, now| hub.shutdown(LeaveReason::Shutdown, now));
     let limit = SECOND + SECOND / 10;
     world.run_until("the server has closed", limit, |world| {
         world.server.hub.as_ref().is_some_and(Hub::is_finished)

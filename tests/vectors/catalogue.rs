@@ -513,6 +513,11 @@ fn server_messages() -> Vec<Vector> {
             "Bob said too much too fast, and did not wait.",
             server_message(&left(1, LeaveReason::Flood)),
         ),
+        vector(
+            "left-restart",
+            "Bob is told to come back.",
+            server_message(&left(0, LeaveReason::Restart)),
+        ),
         vector("line", "A line, 1.5 ms after it was typed.", server_message(&line(1_500, text))),
         vector(
             "line-ahead",
@@ -582,6 +587,14 @@ fn server_messages() -> Vec<Vector> {
             server_message(&ServerMessage::Closing {
                 reason: LeaveReason::Flood,
                 detail: "dropped for flooding",
+            }),
+        ),
+        vector(
+            "closing-restart",
+            "The server is started again: the client comes back by itself.",
+            server_message(&ServerMessage::Closing {
+                reason: LeaveReason::Restart,
+                detail: "the server is restarting",
             }),
         ),
         vector(

@@ -59,6 +59,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             let how = match reason {
                 LeaveReason::Timeout => " (timed out)",
                 LeaveReason::Flood => " (flooded the room)",
+                LeaveReason::Restart => " (restarting)",
                 LeaveReason::Quit | LeaveReason::Shutdown => "",
             };
             notice(format!("* {nickname} left{how}, {peers} here"))

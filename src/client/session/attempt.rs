@@ -3,10 +3,10 @@
 use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
 use crate::protocol::limits::{
-    COOKIE_LIFE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT, STAGGER,
+    COOKIE_LIFE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT, RESTART_WAIT, STAGGER,
 };
 use crate::protocol::{
-    Cookie, Datagram, DatagramWriter, Frame, Header, Mark, ServerMessage, decode_message,
+    Cookie, Datagram, DatagramWriter, Frame, Header, Mark, Refusal, ServerMessage, decode_message,
 };
 use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
@@ -35,6 +35,8 @@ pub(super) struct Attempt {
     since: Timestamp,
     /// How long a first join may take.
     pub(super) patience: Duration,
+    /// The server said that it restarts.
+    restart: bool,
     /// Addresses tried so far: whose turn it is.
     turn: usize,
     /// Rounds through all addresses, or joins with the cookie.
@@ -64,6 +66,7 @@ impl Attempt {
             hurried: false,
             since: now,
             patience: JOIN_TIMEOUT,
+            restart: false,
             turn: 0,
             tries: 0,
             connecting: Vec::new(),
@@ -72,6 +75,19 @@ impl Attempt {
             resolve_at: now + JOIN_TIMEOUT,
             last_refusal: String::new(),
         }
+    }
+
+    /// The server restarts: it is not asked at once, and not waited for longer than it should need. How
+    /// long that is.
+    pub(super) fn await_restart(&mut self, give_up: Duration, now: Timestamp) -> Duration {
+        self.restart = true;
+        self.send_at = now + JOIN_RETRY;
+        give_up.min(RESTART_WAIT)
+    }
+
+    /// Whether the server said before that it would refuse for this reason.
+    pub(super) fn expects(&self, reason: Refusal) -> bool {
+        self.restart && reason == Refusal::ShuttingDown
     }
 
     /// Somebody lives at `from` and wants the cookie back. The first who says so is the one to join: an
@@ -310,7 +326,12 @@ impl Attempt {
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {
-        self.since + if self.first { self.patience } else { give_up }
+        self.since
+            + match (self.first, self.restart) {
+                (true, _) => self.patience,
+                (false, true) => give_up.min(RESTART_WAIT),
+                (false, false) => give_up,
+            }
     }
 }
 
@@ -323,6 +344,20 @@ mod tests {
     use crate::protocol::{Delivery, Flags};
     use crate::time::WallTime;
     use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn a_server_that_restarts_is_waited_for_for_a_minute_or_less() {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+        let begun = Timestamp::ZERO;
+        for (give_up, wait) in [(hour, RESTART_WAIT), (second, second)] {
+            let mut attempt = Attempt::again(&mut ChaCha20Rng::from_seed([1; 32]), begun);
+            assert!(!attempt.expects(Refusal::ShuttingDown));
+            assert_eq!(attempt.await_restart(give_up, begun), wait);
+            assert!(attempt.expects(Refusal::ShuttingDown) && !attempt.expects(Refusal::RoomFull));
+            assert!(!attempt.is_over(give_up, begun + wait - second / 10));
+            assert!(attempt.is_over(give_up, begun + wait));
+        }
+    }
 
     const SERVER: [([u8; 4], u16); 3] =
         [([10, 0, 0, 1], 2428), ([10, 0, 0, 2], 2428), ([10, 0, 0, 3], 2428)];

@@ -308,9 +308,14 @@ impl Session {
     }
 
     fn closing(&mut self, reason: LeaveReason, detail: &str, now: Now) {
-        let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
-        if let Some(link) = link {
+        if let Some(established) = &mut self.established
+            && let Some(link) = established.link.as_datagrams()
+        {
             link.acknowledge_now(now.mono);
+            let mut bytes = Vec::new();
+            if link.poll_transmit(&mut bytes, now.mono) {
+                self.last_word = Some((bytes, established.server));
+            }
         }
         let detail = clean(detail);
         if !detail.is_empty() {
@@ -319,8 +324,17 @@ impl Session {
         match reason {
             LeaveReason::Shutdown => self.close(CloseReason::Shutdown),
             _ if self.leaving.is_some() => self.close(CloseReason::Quit),
+            LeaveReason::Restart => self.await_restart(now),
             _ => self.rejoin(now),
         }
+    }
+
+    fn await_restart(&mut self, now: Now) {
+        self.rejoin(now);
+        let Some(attempt) = &mut self.attempt else { return };
+        let wait = attempt.await_restart(self.config.give_up, now.mono);
+        let text = format!("coming back by itself, if the server is there within {wait:?}");
+        self.events.push_back(Event::Status { text });
     }
 
     fn patience(&self) -> Duration {

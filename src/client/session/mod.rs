@@ -102,6 +102,8 @@ pub struct Session {
     closed: bool,
     /// The server did not let this client in under its name: another one may do.
     name_refused: bool,
+    /// Acknowledges the `Closing` of a session that is forgotten already.
+    last_word: Option<(Vec<u8>, SocketAddr)>,
     events: VecDeque<Event>,
     corrupt: u64,
     text_sent: u64,
@@ -131,6 +133,7 @@ impl Session {
             leaving: None,
             closed: false,
             name_refused: false,
+            last_word: None,
             events: VecDeque::new(),
             corrupt: 0,
             text_sent: 0,
@@ -267,6 +270,10 @@ impl Session {
         if self.config.transport == Transport::Tcp {
             return None;
         }
+        if let Some((bytes, server)) = self.last_word.take() {
+            *buffer = bytes;
+            return Some(server);
+        }
         if let Some(established) = &mut self.established {
             let session = established.link.session();
             if let Some(to) = established.roaming.poll_transmit(session, buffer, now.mono) {
@@ -383,7 +390,7 @@ impl Session {
             self.name_refused = matches!(reason, Refusal::NameTaken | Refusal::NameNotAllowed);
             self.events.push_back(Event::Error { message });
             self.close(CloseReason::Refused);
-        } else if attempt.refused_again(&message) {
+        } else if !attempt.expects(reason) && attempt.refused_again(&message) {
             let text = format!("not let in again yet: {message}");
             self.events.push_back(Event::Status { text });
         }

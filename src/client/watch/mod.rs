@@ -8,6 +8,7 @@ mod screen;
 #[path = "no_screen.rs"]
 mod screen;
 
+use super::attended::{Progress, attend};
 use super::driver::{self, Driver};
 use super::output::Format;
 use super::session::{self, CloseReason, Event, ServerReport, Session, Transport};
@@ -94,7 +95,12 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         let started = Driver::start(whereabouts, true, None, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
-        let (reason, complaint) = watch(config, &driver, &events)?;
+        let (shown, watched) = (config.clone(), driver.clone());
+        let print = move |progress: &Progress| watch(&shown, &watched, &events, progress);
+        let (reason, complaint) = match attend(&driver, print).map_err(Error::Start)? {
+            Ok(outcome) => outcome?,
+            Err(reason) => (reason, None),
+        };
         driver::join(receiver)?;
         outcome = reason;
         // Another name may do; if not, the last complaint is the one to read.
@@ -113,12 +119,14 @@ fn watch(
     config: &Config,
     driver: &Driver,
     events: &Receiver<Event>,
+    progress: &Progress,
 ) -> Result<(CloseReason, Option<String>), Error> {
     let mut view = View { server: config.server.to_string(), ..View::default() };
     let mut complaint = None;
     let mut display = Display::Waiting;
     let mut next = Instant::now();
     loop {
+        progress.advance();
         match events.recv_timeout(LOOK) {
             Ok(Event::Closed { reason }) => {
                 drop(display);
@@ -143,7 +151,11 @@ fn watch(
                     display.show(&view, config.format).map_err(Error::Output)?;
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(reason) = driver.ended() {
+                    return Ok((reason, complaint));
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => return Ok((CloseReason::Lost, complaint)),
         }
         if next <= Instant::now() && driver.turn(Session::ask_who) {

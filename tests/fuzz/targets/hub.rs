@@ -11,8 +11,8 @@ use chatagram::path::Path;
 use chatagram::protocol::Mark;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{
-    Datagram, DatagramWriter, Flags, Frame, Header, Piece, Preface, ServerMessage, StreamReader,
-    decode_message, write_record,
+    Datagram, DatagramWriter, Flags, Frame, Header, LeaveReason, Piece, Preface, ServerMessage,
+    StreamReader, decode_message, write_record,
 };
 use chatagram::registry::{Capacity, Owner};
 use chatagram::room::{Kept, LineIdentity, Past};
@@ -222,7 +222,7 @@ impl Stage {
                 2 => self.hub.warn(&input.text()),
                 _ => self.hub.all_clear(&input.text()),
             },
-            _ if input.byte() == 0xff => self.hub.shutdown(self.now),
+            _ if input.byte() == 0xff => self.hub.shutdown(LeaveReason::Restart, self.now),
             _ => {}
         }
     }

@@ -41,7 +41,8 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
     let (name, text) = (input.text(), input.text());
     let (from, nickname, to, upstream) = (&*name, &*name, &*name, number.into());
     let reason =
-        [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown][usize::from(peer) % 3];
+        [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown, LeaveReason::Restart]
+            [usize::from(peer) % 4];
     let (next, peers, text) = (number, peer, &*text);
     encode_message(&match kind {
         0 => ServerMessage::Welcome {

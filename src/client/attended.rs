@@ -1,0 +1,58 @@
+//! Printing on a thread of its own, so that an output that takes nothing (a full pipe, a terminal under
+//! Ctrl-S) does not keep a client from ending when its session has.
+
+use super::driver::Driver;
+use super::session::CloseReason;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long the output may take nothing once the session is over.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Counts what was printed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// Something was printed.
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `print` until it ends. If the session ends and `print` is stuck: why the session ended.
+///
+/// # Errors
+/// There is no thread to be had.
+pub(super) fn attend<R: Send + 'static>(
+    driver: &Driver,
+    print: impl FnOnce(&Progress) -> R + Send + 'static,
+) -> io::Result<Result<R, CloseReason>> {
+    let progress = Progress::default();
+    let (done, ended) = sync_channel(1);
+    let printed = progress.clone();
+    let run = move || {
+        let _ = done.send(print(&printed));
+    };
+    thread::Builder::new().name("screen".to_owned()).spawn(run)?;
+    let (mut over, mut last) = (false, 0);
+    loop {
+        match ended.recv_timeout(PATIENCE) {
+            Ok(result) => return Ok(Ok(result)),
+            // A panic has ended the process.
+            Err(RecvTimeoutError::Disconnected) => return Ok(Err(CloseReason::Lost)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = progress.0.load(Ordering::Relaxed);
+        let Some(reason) = driver.ended() else { continue };
+        if std::mem::replace(&mut over, true) && now == last {
+            log::warn!("not all was shown: nobody read the output");
+            return Ok(Err(reason));
+        }
+        last = now;
+    }
+}
