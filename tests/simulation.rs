@@ -141,6 +141,11 @@ fn who_waits_is_never_dropped_whatever_the_network_does() {
 }
 
 #[test]
+fn many_who_burst_at_once_throw_nobody_out() {
+    for_every_fifth_seed("many_who_burst_at_once_throw_nobody_out", floods::together);
+}
+
+#[test]
 fn bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it() {
     for_seeds(
         50,

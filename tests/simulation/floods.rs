@@ -255,6 +255,46 @@ pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
+/// Everybody says long lines at once, more than the queue to anybody holds. Nobody is gone for that, and all of it
+/// arrives, whether there is a limit or not.
+pub(crate) fn together(seed: u64, verbose: bool) -> u64 {
+    let mut dice = Dice::new(!seed);
+    let mut world = World::new(seed, Impairment::NONE, verbose);
+    world.tcp = 300;
+    let limited = dice.chance(300);
+    let lines = if limited { 10 } else { 60 };
+    if !limited {
+        world.limit(None);
+    }
+    for name in &NAMES {
+        world.start_client(name, MODES[1 + dice.below(2)], &[]);
+    }
+    everybody_comes(&mut world);
+    // A connection here can have buffers of any size; one that is too slow for a step exerts no pressure.
+    for index in 0..world.clients.len() {
+        if let Some((_, wire)) = world.wires.of(index) {
+            wire.widen(8_000);
+        }
+    }
+    for round in 1..=2 {
+        for index in 0..world.clients.len() {
+            while said(&world, index) < round * lines {
+                assert!(talk(&mut world, index, &"x".repeat(900)));
+            }
+        }
+        settle(&mut world);
+    }
+    let records: Vec<_> = world.clients.iter().map(|client| &client.record).collect();
+    for reader in &records {
+        assert!(reader.departed.is_empty() && reader.welcomes == 1, "{} lost somebody", reader.tag);
+        for writer in records.iter().filter(|writer| writer.tag != reader.tag) {
+            assert_eq!(reader.account(writer), (2 * lines, 0), "{} to {}", writer.tag, reader.tag);
+        }
+    }
+    everybody_leaves(&mut world);
+    world.network.trace
+}
+
 fn said(world: &World, index: usize) -> u64 {
     world.clients[index].record.said()
 }
