@@ -2,15 +2,18 @@
 //! it gets some time before it counts as missing.
 
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Skipped numbers remembered for each peer; a longer jump counts as missing at once.
-const REMEMBERED: usize = 1_024;
+/// Runs of numbers awaited, of all peers together, and as many that are called missing. A server chooses
+/// how many peers there are and which numbers it skips, so a bound for each peer would be none. Where
+/// there are more, the oldest count as missing at once.
+const REMEMBERED: usize = 8_192;
 
 /// Numbers in a row.
 #[derive(Clone, Copy, Debug)]
 struct Run {
+    peer: u16,
     first: u16,
     count: u16,
     /// When to stop waiting for them.
@@ -19,11 +22,11 @@ struct Run {
 
 impl Run {
     /// What is left of it before and after `number`, if that is in it.
-    fn without(self, number: u16) -> Option<[Self; 2]> {
+    fn without(self, peer: u16, number: u16) -> Option<[Self; 2]> {
         let before = number.wrapping_sub(self.first);
         let after = self.count.checked_sub(before.checked_add(1)?)?;
         let rest = Self { first: number.wrapping_add(1), count: after, ..self };
-        Some([Self { count: before, ..self }, rest])
+        (self.peer == peer).then_some([Self { count: before, ..self }, rest])
     }
 }
 
@@ -36,10 +39,6 @@ struct Sender {
     introduced: bool,
     /// The number expected next.
     next: u16,
-    /// Skipped. A server that skips many at once takes no more memory than one that skips one.
-    skipped: VecDeque<Run>,
-    /// Called missing, the latest last.
-    given_up: VecDeque<Run>,
     gone: bool,
 }
 
@@ -54,8 +53,10 @@ pub(super) struct Gap {
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     senders: BTreeMap<u16, Sender>,
-    /// Of whom something is skipped: few, in a room of thousands.
-    waiting: BTreeSet<u16>,
+    /// Skipped, the one to give up first in front.
+    skipped: VecDeque<Run>,
+    /// Called missing, the latest last.
+    given_up: VecDeque<Run>,
     found: VecDeque<Gap>,
 }
 
@@ -77,10 +78,9 @@ impl Gaps {
         });
         match known {
             Some(sender) => {
+                let first = std::mem::replace(&mut sender.first, next);
                 sender.introduced = true;
-                self.found.extend(sender.skip(next, sender.first, now + patience));
-                sender.first = next;
-                self.settle(peer);
+                self.skip(peer, next, first, now + patience);
             }
             None => self.begin(peer, nickname, next, true),
         }
@@ -88,11 +88,9 @@ impl Gaps {
 
     fn begin(&mut self, peer: u16, nickname: &str, next: u16, introduced: bool) {
         self.flush(peer);
-        let nickname = nickname.to_owned();
-        let (skipped, given_up) = (VecDeque::new(), VecDeque::new());
-        let (first, gone) = (next, false);
-        self.senders
-            .insert(peer, Sender { nickname, first, introduced, next, skipped, given_up, gone });
+        let sender =
+            Sender { nickname: nickname.to_owned(), first: next, introduced, next, gone: false };
+        self.senders.insert(peer, sender);
     }
 
     /// A line arrived. False when it was called missing already.
@@ -109,14 +107,12 @@ impl Gaps {
         }
         let Some(sender) = self.senders.get_mut(&peer) else { return true };
         if (number.wrapping_sub(sender.next) as i16) < 0 {
-            sender.fill(number);
-            let awaited = !sender.given_up.iter().any(|run| run.without(number).is_some());
-            self.settle(peer);
-            return awaited;
+            self.fill(peer, number);
+            self.forget_if_gone(peer);
+            return !self.given_up.iter().any(|run| run.without(peer, number).is_some());
         }
-        self.found.extend(sender.skip_to(number, now + patience));
-        sender.next = number.wrapping_add(1);
-        self.settle(peer);
+        let expected = std::mem::replace(&mut sender.next, number.wrapping_add(1));
+        self.skip(peer, expected, number, now + patience);
         true
     }
 
@@ -125,22 +121,16 @@ impl Gaps {
         let Some(sender) = self.senders.get_mut(&peer) else { return };
         sender.gone = true;
         if (next.wrapping_sub(sender.next) as i16) > 0 {
-            self.found.extend(sender.skip_to(next, now + patience));
-            sender.next = next;
+            let expected = std::mem::replace(&mut sender.next, next);
+            self.skip(peer, expected, next, now + patience);
         }
-        self.settle(peer);
+        self.forget_if_gone(peer);
     }
 
     /// Gives up on what has been waited for long enough; with `None`, on everything.
     pub(super) fn give_up(&mut self, now: Option<Timestamp>) {
-        for peer in self.waiting.clone() {
-            let Some(sender) = self.senders.get_mut(&peer) else { continue };
-            let missing = sender.give_up(now);
-            if missing > 0 {
-                self.found.push_back(Gap { from: sender.nickname.clone(), missing });
-                self.settle(peer);
-            }
-        }
+        let over = |run: &Run| now.is_none_or(|now| run.until <= now);
+        self.give_up_first(self.skipped.partition_point(over));
     }
 
     /// A new session begins: whoever is here will be introduced anew. What was skipped is missing,
@@ -150,7 +140,8 @@ impl Gaps {
             self.give_up(None);
         }
         self.senders.clear();
-        self.waiting.clear();
+        self.skipped.clear();
+        self.given_up.clear();
     }
 
     /// The next gap to tell the user about.
@@ -160,92 +151,78 @@ impl Gaps {
 
     /// When to give up next.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
-        let waiting = self.waiting.iter().filter_map(|peer| self.senders.get(peer));
-        waiting.filter_map(|sender| Some(sender.skipped.front()?.until)).min()
+        self.skipped.front().map(|run| run.until)
     }
 
-    /// Notes whether something of this peer is skipped; who is gone is kept only for that.
-    fn settle(&mut self, peer: u16) {
-        match self.senders.get(&peer) {
-            Some(sender) if !sender.skipped.is_empty() => {
-                self.waiting.insert(peer);
+    /// Moves the first `count` runs from what is awaited to what is called missing.
+    fn give_up_first(&mut self, count: usize) {
+        let mut missing = BTreeMap::<u16, u64>::new();
+        for run in self.skipped.drain(..count) {
+            *missing.entry(run.peer).or_default() += u64::from(run.count);
+            self.given_up.push_back(run);
+        }
+        let excess = self.given_up.len().saturating_sub(REMEMBERED);
+        self.given_up.drain(..excess);
+        for (peer, missing) in missing {
+            if let Some(sender) = self.senders.get(&peer) {
+                self.found.push_back(Gap { from: sender.nickname.clone(), missing });
             }
-            Some(sender) => {
-                self.waiting.remove(&peer);
-                if sender.gone {
-                    self.senders.remove(&peer);
-                }
-            }
-            None => {}
+            self.forget_if_gone(peer);
         }
     }
 
-    fn flush(&mut self, peer: u16) {
-        self.waiting.remove(&peer);
-        if let Some(sender) = self.senders.remove(&peer)
-            && !sender.skipped.is_empty()
-        {
-            let missing = sum(&sender.skipped) as u64;
-            self.found.push_back(Gap { from: sender.nickname, missing });
+    /// Remembers the numbers from `from` to before `to` as skipped.
+    fn skip(&mut self, peer: u16, from: u16, to: u16, until: Timestamp) {
+        let count = to.wrapping_sub(from);
+        if count == 0 {
+            return;
         }
-    }
-}
-
-impl Sender {
-    /// Moves what has been waited for long enough to what is called missing; says how many.
-    fn give_up(&mut self, now: Option<Timestamp>) -> u64 {
-        let mut missing = 0;
-        self.skipped.retain(|run| {
-            let awaited = now.is_some_and(|now| run.until > now);
-            if !awaited {
-                self.given_up.push_back(*run);
-                missing += u64::from(run.count);
-            }
-            awaited
-        });
-        while self.given_up.len() > 1 && sum(&self.given_up) > REMEMBERED {
-            self.given_up.pop_front();
-        }
-        missing
+        // Nearly always the last: patience changes only with the mode.
+        let place = self.skipped.partition_point(|run| run.until <= until);
+        self.skipped.insert(place, Run { peer, first: from, count, until });
+        self.give_up_first(self.skipped.len().saturating_sub(REMEMBERED));
     }
 
     /// A number that may have been skipped is here.
-    fn fill(&mut self, number: u16) {
+    fn fill(&mut self, peer: u16, number: u16) {
         let mut found = self.skipped.iter().enumerate();
-        let found = found.find_map(|(place, run)| Some((place, run.without(number)?)));
+        let found = found.find_map(|(place, run)| Some((place, run.without(peer, number)?)));
         let Some((place, parts)) = found else { return };
         self.skipped.remove(place);
         for part in parts.into_iter().rev().filter(|part| part.count > 0) {
             self.skipped.insert(place, part);
         }
+        self.give_up_first(self.skipped.len().saturating_sub(REMEMBERED));
     }
 
-    /// Remembers the numbers from `next` up to `number` as skipped.
-    fn skip_to(&mut self, number: u16, until: Timestamp) -> Option<Gap> {
-        self.skip(self.next, number, until)
-    }
-
-    /// Remembers the numbers from `from` to before `to` as skipped.
-    fn skip(&mut self, from: u16, to: u16, until: Timestamp) -> Option<Gap> {
-        let count = to.wrapping_sub(from);
-        if usize::from(count) + sum(&self.skipped) > REMEMBERED {
-            return Some(Gap { from: self.nickname.clone(), missing: u64::from(count) });
+    /// A peer that went is kept only for what may still come of it.
+    fn forget_if_gone(&mut self, peer: u16) {
+        if self.senders.get(&peer).is_some_and(|sender| sender.gone)
+            && !self.skipped.iter().any(|run| run.peer == peer)
+        {
+            self.senders.remove(&peer);
+            self.given_up.retain(|run| run.peer != peer);
         }
-        if count > 0 {
-            self.skipped.push_back(Run { first: from, count, until });
-        }
-        None
     }
-}
 
-/// How many numbers there are.
-fn sum(runs: &VecDeque<Run>) -> usize {
-    runs.iter().map(|run| usize::from(run.count)).sum()
+    /// What this number in the room stood for until now is over.
+    fn flush(&mut self, peer: u16) {
+        if let Some(sender) = self.senders.remove(&peer) {
+            let runs = self.skipped.iter().filter(|run| run.peer == peer);
+            let missing = runs.map(|run| u64::from(run.count)).sum();
+            if missing > 0 {
+                self.found.push_back(Gap { from: sender.nickname, missing });
+            }
+            self.skipped.retain(|run| run.peer != peer);
+            self.given_up.retain(|run| run.peer != peer);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -333,5 +310,23 @@ mod tests {
         assert!(gaps.line(1, "bob", 0, PATIENCE, now));
         gaps.give_up(None);
         assert_eq!(gaps.poll(), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_over_all_peers_together_and_all_is_counted() {
+        let mut gaps = Gaps::default();
+        let now = Timestamp::ZERO;
+        let mut missing = 0;
+        for peer in 0..200 {
+            gaps.arrive(peer, "bob", 0, PATIENCE, now);
+            for number in (1..400).step_by(2) {
+                assert!(gaps.line(peer, "bob", number, PATIENCE, now));
+                missing += gaps.poll().map_or(0, |gap| gap.missing);
+            }
+        }
+        assert!(gaps.skipped.len() <= REMEMBERED && gaps.given_up.len() <= REMEMBERED);
+        gaps.give_up(None);
+        missing += std::iter::from_fn(|| gaps.poll()).map(|gap| gap.missing).sum::<u64>();
+        assert_eq!(missing, 200 * 200);
     }
 }
