@@ -403,12 +403,14 @@ impl Session {
         }
     }
 
-    /// Carries out what the link received.
+    /// Carries out what the link received. The end is the last that is told: what came with it is not.
     fn handle_messages(&mut self, now: Now) {
-        while let Some(received) =
-            self.established.as_mut().and_then(|established| established.link.poll_received())
+        while let Some(received) = self.established.as_mut().and_then(|it| it.link.poll_received())
         {
             self.handle_message(&received.payload, received.held, now);
+            if self.closed {
+                return;
+            }
         }
         self.take_fates();
         self.report_gaps();
