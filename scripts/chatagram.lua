@@ -25,6 +25,7 @@ local chatagram = Proto("chatagram", "Chatagram")
 local HEADER, MAX_DATAGRAM, JOIN_SIZE, PROBE_SIZE = 40, 1200, 512, 256
 local PREFACE, MAX_RECORD = 12, 1160
 local REPLAY_WINDOW = 1024
+local PART_SIZE, MAX_MESSAGE = 496, 1153
 local DEFAULT_PORT = 2428
 local MAGIC, VERSION = 0x4347, 1
 local FROM_SERVER, ACK = 1, 2
@@ -64,6 +65,9 @@ local FRAMES = {
   { name = "Reset", from = "S", session = true },
   { name = "Probe", from = "C", session = false, u64("nonce") },
   { name = "Found", from = "S", session = false, u64("nonce"), u64("server"), u16("port"), u16("peers"), str("room") },
+  { name = "Part", from = "CS", session = true, u16("id"), { "ordered", "bool" }, u16("index"), u16("count"),
+    bytes("payload") },
+  { name = "OncePart", from = "CS", session = true, u16("number"), u16("index"), u16("count"), bytes("payload") },
 }
 
 local FROM_CLIENT = {
@@ -181,7 +185,7 @@ for _, specs in ipairs({ FRAMES, FROM_CLIENT, OF_SERVER }) do
     end
   end
 end
--- `payload` is one table in three frames, each with a field of its own.
+-- `payload` is one table in the three frames with a whole message, each with a field of its own.
 local PAYLOAD = {}
 for _, spec in pairs(FRAMES) do PAYLOAD[spec.name] = F[spec.name:lower() .. ".payload"] end
 
@@ -518,6 +522,7 @@ end
 -- What a column says of a frame or message: "Line alice: hello", "Say hello", "Left bob (Timeout)".
 local function summary(it)
   local words = { it.name }
+  if it.count and it.index then return string.format("%s %d/%d", it.name, it.index + 1, it.count) end
   local who = it.to or it.nickname or it.from
   if it.to and it.name ~= "NotHere" then words[2] = "to" end
   if it.name == "Accepted" then who = string.format("%d", it.number or 0) end
@@ -597,7 +602,9 @@ local function read_frame(r, tree, from_server)
   if r.err then return frame end
   sub:set_len(r.pos - at)
   local what = frame.message and summary(frame.message) or summary(frame)
-  if frame.id then
+  if frame.id and frame.count then
+    sub:set_text(string.format("Frame %s of message %d", what, frame.id))
+  elseif frame.id then
     sub:set_text(string.format("Frame %s %d: %s", spec.name, frame.id, what))
   elseif frame.message then
     sub:set_text(string.format("Frame %s: %s", spec.name, what))
@@ -647,7 +654,7 @@ local function sender(session, from_server, from, to)
   local key = joined({ session, from_server and "S" or "C", from, to }, "|")
   local it = senders[key]
   if not it then
-    it = { sent = {}, missing = {}, messages = {} }
+    it = { sent = {}, missing = {}, messages = {}, begun = {} }
     senders[key] = it
   end
   return it
@@ -696,18 +703,50 @@ local function acknowledge(other, it, numbers, now)
   end
 end
 
--- Reliable messages that were sent before (§7.4).
-local function message_again(me, it, index, id, now)
+-- Reliable messages, or parts of them, that were sent before (§7.4).
+local function message_again(me, it, index, frame, now)
+  local id = frame.id
   me.largest_id = me.largest_id or id
   local number = unwrap(id, me.largest_id, 65536)
   if number > me.largest_id then me.largest_id = number end
-  local first = me.messages[number]
+  local key = frame.count and number .. "/" .. frame.index or number
+  local first = me.messages[key]
   if first then
     first.count = first.count + 1
     it.again[index] = { frame = first.frame, count = first.count, time = now - first.time }
   else
-    me.messages[number] = { frame = it.frame, time = now, count = 1 }
+    me.messages[key] = { frame = it.frame, time = now, count = 1 }
   end
+end
+
+-- A part that a sender may send (§7.16).
+local function is_sound(part)
+  local most = part.index * PART_SIZE + #part.payload
+  if part.count < 2 or part.count > 3 or part.index >= part.count or most > MAX_MESSAGE then return false end
+  if part.index + 1 < part.count then return #part.payload == PART_SIZE end
+  return #part.payload > 0 and #part.payload <= PART_SIZE
+end
+
+-- The message of which this is a part, if it is the last one that was missing.
+local function join_parts(me, part)
+  local id = part.id and "id " .. unwrap(part.id, me.largest_id, 65536)
+  local key = (id or "number " .. part.number) .. "/" .. part.count
+  local parts = me.begun[key] or {}
+  me.begun[key] = parts
+  parts[part.index + 1] = part.payload
+  for index = 1, part.count do
+    if not parts[index] then return nil end
+  end
+  me.begun[key] = nil
+  return table.concat(parts)
+end
+
+-- The message in the last of its parts, in a view of its own.
+local function show_joined(frame, message, from_server)
+  local tvb = ByteArray.new(message, true):tvb("Joined message")
+  frame.message = read_message(tvb, 0, #message, frame.tree, from_server)
+  frame.tree:set_text(string.format("Frame %s %d/%d, the last to come: %s", frame.name, frame.index + 1, frame.count,
+    summary(frame.message)))
 end
 
 -- Questions by what their answers repeat: a nonce, a number, a cookie. The last one asked counts.
@@ -774,7 +813,7 @@ local function relate(frame, index, it, here, now)
 end
 
 local function new_entry(pinfo)
-  return { frame = pinfo.number, time = pinfo.rel_ts, again = {}, asked = {}, answers = {} }
+  return { frame = pinfo.number, time = pinfo.rel_ts, again = {}, asked = {}, answers = {}, joined = {} }
 end
 
 local function generated(tree, field_, value)
@@ -928,7 +967,11 @@ local function track(pinfo, h, frames, it)
     if h.ack then acknowledge(sender(h.session, not h.from_server, to, from), it, h.acknowledged, now) end
   end
   for index, frame in ipairs(frames) do
-    if inside and frame.id then message_again(me, it, index, frame.id, now) end
+    if inside and frame.id then message_again(me, it, index, frame, now) end
+    if inside and frame.count and is_sound(frame) and not it.again[index] then
+      it.joined[index] = join_parts(me, frame)
+      if it.joined[index] then show_joined(frame, it.joined[index], h.from_server) end
+    end
     -- Nonces are of no session: the Welcome is in one, the Join was not.
     local nonce = frame.nonce or (frame.message and frame.message.nonce)
     relate(frame, index, it, nonce and from < to and from .. to or nonce and to .. from or here, now)
@@ -1057,6 +1100,9 @@ local function dissect_datagram(tvb, pinfo, root)
       track(pinfo, h, frames, it)
     end
     it = found[key]
+    for index, frame in ipairs(it and pinfo.visited and frames or {}) do
+      if it.joined[index] then show_joined(frame, it.joined[index], h.from_server) end
+    end
   end
   if it then
     show_found(tree, h, it)

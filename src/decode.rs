@@ -237,10 +237,12 @@ impl<'a> Table<'a> {
     /// A frame of a datagram or of a record. Where it ends, or what is wrong with it.
     fn frame(&mut self, at: usize, end: usize, from_server: bool) -> Result<usize, String> {
         let trace = Trace::frame(&self.bytes[..end], at);
+        let part = trace.get("count").is_some();
         for step in &trace.steps {
             let depth = usize::from(step.name != "frame");
             self.step(step, depth);
-            if let (Traced::Bytes(payload), "payload") = (step.value, step.name) {
+            // A part of a message is none by itself.
+            if let (Traced::Bytes(payload), "payload", false) = (step.value, step.name, part) {
                 self.message(payload, step.at.end - payload.len()..step.at.end, from_server);
             }
         }

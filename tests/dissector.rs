@@ -23,6 +23,7 @@ mod reading;
 mod tshark;
 
 use catalogue::checksummed;
+use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, ServerMessage,
     encode_message,
@@ -508,6 +509,36 @@ fn a_run_of_datagrams_in_one_packet_is_cut_where_each_begins() {
     assert_eq!((&*short[0], &*short[1]), ("3|3|3", ""), "{rows:?}");
 }
 
+fn the_parts_of_a_message_are_joined_in_whatever_order_they_come() {
+    needs(&["tshark"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut talk = Talk::new(5);
+    let text = "x".repeat(1_000);
+    let message = encode_message(&ClientMessage::Say { number: 1, sent: 0, text: &text });
+    let parts: Vec<_> = message.chunks(PART_SIZE).collect();
+    let part = |id, index: u16| {
+        let (ordered, count, payload) = (true, 3, parts[usize::from(index)]);
+        Frame::Part { id, ordered, index, count, payload }
+    };
+    let once = |index: u16| {
+        let (number, count, payload) = (0, 3, parts[usize::from(index)]);
+        Frame::OncePart { number, index, count, payload }
+    };
+    talk.client(1, None, &[part(0, 0)]); // 1
+    talk.client(2, None, &[part(0, 2), part(1, 2)]); // 2
+    talk.client(3, None, &[part(0, 0)]); // 3: again
+    talk.client(4, None, &[part(0, 1), part(1, 1)]); // 4
+    talk.client(5, None, &[once(1), once(2)]); // 5
+    talk.client(6, None, &[once(0)]); // 6
+    let names = ["chatagram.say.text", "chatagram.again", "_ws.col.Info"];
+    let rows = talk.fields(dir.path(), &names);
+    let texts: Vec<_> = rows.iter().map(|row| row[0] == text).collect();
+    assert_eq!(texts, [false, false, false, true, false, true]);
+    assert_eq!(rows[2][1..], ["1", "Part 1/3 (again) | seq 3"]);
+    assert_eq!(rows[1][2], "Part 3/3, Part 3/3 | seq 2");
+    assert!(rows[3][2].starts_with("Say xxx"), "{}", rows[3][2]);
+}
+
 fn strings_are_cleaned_before_a_person_sees_them() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
@@ -596,6 +627,7 @@ tests! {
     acknowledgments_point_at_what_they_acknowledge_and_back,
     a_message_again_is_told_from_a_new_one_and_answers_find_their_question,
     a_run_of_datagrams_in_one_packet_is_cut_where_each_begins,
+    the_parts_of_a_message_are_joined_in_whatever_order_they_come,
     strings_are_cleaned_before_a_person_sees_them,
     what_the_capture_cut_off_is_not_blamed_on_the_sender,
     every_field_of_the_tables_in_proto_md_can_be_filtered_for,

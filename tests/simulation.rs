@@ -120,11 +120,8 @@ fn a_restart_that_was_announced_is_waited_for_and_loses_nothing() {
 }
 
 #[test]
-fn a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to() {
-    for_every_seed(
-        "a_way_that_swallows_what_is_long_harms_only_whom_it_leads_to",
-        machines::narrow,
-    );
+fn a_path_of_any_width_loses_no_reliable_line_and_no_session() {
+    for_every_seed("a_path_of_any_width_loses_no_reliable_line_and_no_session", machines::narrow);
 }
 
 #[test]

@@ -224,7 +224,10 @@ impl Parts {
             Refusal::ShuttingDown,
         ];
         let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
-        match self.kind % 11 {
+        let (index, count, ordered) = (self.e, self.d, self.small.is_multiple_of(2));
+        match self.kind % 13 {
+            11 => Frame::Part { id, ordered, index, count, payload },
+            12 => Frame::OncePart { number: id, index, count, payload },
             0 => Frame::Padding(payload),
             1 => Frame::Heartbeat,
             2 => Frame::Once { payload },

@@ -194,6 +194,8 @@ struct StatsObject {
 #[derive(Serialize)]
 struct SentObject {
     datagrams: u64,
+    /// The largest that is known to pass, over UDP.
+    datagram_size: Option<usize>,
     bytes: u64,
     text_bytes: u64,
     lost: u64,
@@ -231,6 +233,7 @@ fn stats_json(report: &Report) -> StatsObject {
         delivery: delivery_name(report.delivery),
         sent: SentObject {
             datagrams: link.sent,
+            datagram_size: Some(link.datagram_size).filter(|size| *size > 0),
             bytes: link.sent_bytes,
             text_bytes: report.text_sent,
             lost: link.sent_lost,

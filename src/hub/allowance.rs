@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// A wait that grew by less is not told again.
 const SMALL: Duration = Duration::from_secs(1);
+/// A client that searches for its path's datagram size waits longer between two probes.
+const PATH_PROBE_PAUSE: Duration = Duration::from_millis(200);
 /// Bytes of datagrams that are read of one peer in a turn: more than a window of full ones.
 const TURN_BYTES: usize = 2 * MAX_QUEUE_BYTES;
 /// Questions of one peer to others that may be open. A client has no more (`proto.md` §7.14).
@@ -36,6 +38,8 @@ pub(super) struct Allowance {
     told: Timestamp,
     /// A sign of life is free from then on.
     free_at: Timestamp,
+    /// The next probe of the path is free from then on.
+    path_probe_at: Timestamp,
     /// What it asked others, until they answer: nobody is answered who did not ask.
     pings: [Option<Ping>; MAX_PINGS],
 }
@@ -46,7 +50,8 @@ impl Allowance {
         let bucket = Bucket::full_at(limit.unwrap_or(Limit::USUAL), full.max(now));
         let pings = [None; MAX_PINGS];
         let (told, free_at) = (Timestamp::ZERO, Timestamp::ZERO);
-        Self { bucket, limited: limit.is_some(), told, free_at, pings }
+        let path_probe_at = Timestamp::ZERO;
+        Self { bucket, limited: limit.is_some(), told, free_at, path_probe_at, pings }
     }
 
     /// Whether its next message is within the limit; without one, within the usual one.
@@ -124,6 +129,17 @@ impl Hub {
         if tokens > 0 && peer.closing.is_none() {
             self.charge(id, tokens, now);
         }
+    }
+
+    /// Whether a probe of the path's datagram size (`proto.md` §7.16) comes no sooner than a client that searches
+    /// sends one. Such a one is free: nobody counts it who speaks.
+    pub(super) fn is_due_path_probe(&mut self, id: PeerId, now: Timestamp) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let due = peer.allowance.path_probe_at <= now;
+        if due {
+            peer.allowance.path_probe_at = now + PATH_PROBE_PAUSE;
+        }
+        due
     }
 
     /// Whether a peer has sent all that is read of one peer before the others have their turn. What is

@@ -4,6 +4,7 @@
 use super::{Event, Hub};
 use crate::link::PATH_CHALLENGE_LEN;
 use crate::path::Path;
+use crate::protocol::limits::{BASE_DATAGRAM, base_datagram};
 use crate::protocol::{Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, Invariant};
 use crate::registry::PeerId;
 use crate::time::Now;
@@ -32,6 +33,16 @@ impl Hub {
             self.handle_session(path, &datagram, bytes.len(), now);
         }
         self.deliver_posts();
+    }
+
+    /// This machine's kernel refuses to send datagrams as large as this on a path.
+    pub fn handle_refused_size(&mut self, path: Path, bytes: usize, now: Now) {
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.path == path) {
+            if let Some(link) = peer.link.as_datagrams() {
+                link.refuse_size(bytes, now.mono);
+                peer.touch(*id, &mut self.dirty);
+            }
+        }
     }
 
     fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
@@ -92,7 +103,11 @@ impl Hub {
         };
         if link.receive(datagram, bytes, now.mono) {
             self.registry.heard(id, now.mono);
-            self.charge_idle(id, carries.idle_tokens(), now.mono);
+            // A heartbeat and padding, larger than those need to be that have messages in them.
+            let path_probe = !carries.message && carries.idle <= 2 && bytes > BASE_DATAGRAM;
+            if !(path_probe && self.is_due_path_probe(id, now.mono)) {
+                self.charge_idle(id, carries.idle_tokens(), now.mono);
+            }
             while once && self.handle_next(id, now) {}
             self.handle_messages(id, now);
         }
@@ -145,6 +160,9 @@ impl Hub {
         }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.path = path;
+            if let Some(link) = peer.link.as_datagrams() {
+                link.set_path(base_datagram(path.remote.is_ipv6()), self.now);
+            }
         }
         if let Some(entry) = self.registry.entry(id) {
             let nickname = entry.nickname.to_string();
@@ -188,8 +206,12 @@ impl Carries {
         let mut carries = Self::default();
         for frame in datagram.frames() {
             match frame {
-                Frame::Once { .. } => (carries.once, carries.message) = (true, true),
-                Frame::Unordered { .. } | Frame::Ordered { .. } => carries.message = true,
+                Frame::Once { .. } | Frame::OncePart { .. } => {
+                    (carries.once, carries.message) = (true, true);
+                }
+                Frame::Unordered { .. } | Frame::Ordered { .. } | Frame::Part { .. } => {
+                    carries.message = true;
+                }
                 _ => carries.idle += 1,
             }
         }

@@ -213,7 +213,7 @@ impl Hub {
     fn enter(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
-                (Channel::Datagrams(self.open_datagram_link(now.mono).into()), None)
+                (Channel::Datagrams(self.open_datagram_link(path, now.mono).into()), None)
             }
             Entrance::Stream(stream) => {
                 let link = self.open_stream_link(stream, id, now.mono);
@@ -348,7 +348,48 @@ fn millis(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::DatagramWriter;
+    use crate::protocol::limits::{BASE_DATAGRAM, MAX_NAME, ROOM_SIZE};
     use crate::registry::Capacity;
+
+    #[test]
+    fn the_longest_join_and_welcome_fit_into_a_datagram_that_every_path_carries() {
+        let most = u64::MAX;
+        let name = "n".repeat(MAX_NAME);
+        let welcome = encode_message(&ServerMessage::Welcome {
+            nonce: most,
+            peer: u16::MAX,
+            token: [0; 16],
+            nickname: &name,
+            room: &"r".repeat(ROOM_SIZE),
+            heartbeat_ms: u32::MAX,
+            expiry_ms: u32::MAX,
+            burst: u16::MAX,
+            rate: u16::MAX,
+            peers: u16::MAX,
+            replay: u16::MAX,
+            complete: true,
+            epoch: most,
+            latest: most,
+            newest: u16::MAX,
+            taken: &[u8::MAX; 32],
+            sure: true,
+        });
+        let join = Frame::Join {
+            nonce: most,
+            cookie: &[0; 20],
+            nickname: &"n".repeat(MAX_RAW_NAME),
+            delivery: Delivery::ReliableOrdered,
+            resume: &[0; 16],
+            epoch: most,
+            seen: most,
+            next: u16::MAX,
+        };
+        for frame in [join, Frame::Ordered { id: 0, payload: &welcome }] {
+            let mut bytes = Vec::new();
+            assert!(DatagramWriter::limited(&mut bytes, BASE_DATAGRAM).push(&frame), "{frame:?}");
+        }
+    }
 
     #[test]
     fn heartbeats_are_rarer_in_a_crowd_but_never_so_rare_that_one_lost_would_expire_somebody() {

@@ -39,7 +39,7 @@ pub use tally::{Carried, Tally};
 use crate::bucket::Limit;
 use crate::link::{Link, Role};
 use crate::path::Path;
-use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT};
+use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT, base_datagram};
 use crate::protocol::{Batch, LeaveReason, Refusal, ServerMessage, clean, encode_message};
 use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
@@ -494,8 +494,10 @@ impl Hub {
         }
     }
 
-    fn open_datagram_link(&mut self, now: Timestamp) -> Link {
-        Link::new(self.new_session(), Role::Server, 1, now)
+    fn open_datagram_link(&mut self, path: Path, now: Timestamp) -> Link {
+        let mut link = Link::new(self.new_session(), Role::Server, 1, now);
+        link.set_path(base_datagram(path.remote.is_ipv6()), now);
+        link
     }
 }
 

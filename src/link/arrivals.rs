@@ -146,15 +146,19 @@ impl Arrivals {
         self.due
     }
 
-    /// The header fields: acknowledgment, bitmap, delay. They leave now, so nothing is due.
+    /// The header fields: acknowledgment, bitmap, delay.
+    pub(super) fn newest(&self, now: Timestamp) -> Option<(u32, u64, Duration)> {
+        Some((self.largest? as u32, self.bitmap, now.since(self.largest_at)))
+    }
+
+    /// The same when they leave now, so that nothing is due.
     pub(super) fn acknowledge(&mut self, now: Timestamp) -> Option<(u32, u64, Duration)> {
-        let largest = self.largest?;
-        let delay = now.since(self.largest_at);
+        let newest = self.newest(now)?;
         self.due = None;
         (self.unacknowledged, self.unacknowledged_bytes) = (0, 0);
         self.unacknowledged_soon = 0;
         self.acknowledged_at = Some(now);
-        Some((largest as u32, self.bitmap, delay))
+        Some(newest)
     }
 
     /// Datagrams that were sent to this end, as far as their numbers tell, and did not arrive.

@@ -1,5 +1,7 @@
 //! What a datagram carried, as its sender remembers it.
 
+use super::parts::Parts;
+
 /// Something that somebody wants to hear about again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -10,8 +12,14 @@ pub(super) enum Content {
         /// How many.
         count: u32,
     },
+    /// Parts of one.
+    Parts(u64, Parts),
     /// A message sent once, by its sender's tag.
     Once(u64),
+    /// A part of one.
+    OncePart(u64),
+    /// Nothing but a size: the probe of this number.
+    PathProbe(u64),
 }
 
 /// All of it. Nearly always that is one thing, for which no memory is asked for.
@@ -39,7 +47,9 @@ impl Contents {
     }
 
     pub(super) fn has_reliable(&self) -> bool {
-        self.as_slice().iter().any(|content| matches!(content, Content::Reliable { .. }))
+        self.as_slice()
+            .iter()
+            .any(|content| matches!(content, Content::Reliable { .. } | Content::Parts(..)))
     }
 
     /// Adds a reliable message.
@@ -52,12 +62,26 @@ impl Contents {
         }
     }
 
+    /// Adds a reliable message, or parts of it.
+    pub(super) fn push_parts(&mut self, id: u64, parts: Parts) {
+        match parts {
+            Parts::NONE => {}
+            Parts::WHOLE => self.push_reliable(id),
+            parts => self.push(Content::Parts(id, parts)),
+        }
+    }
+
     pub(super) fn push(&mut self, content: Content) {
         match self {
             Self::Nothing => *self = Self::One(content),
             Self::One(before) => *self = Self::Many(Box::new(vec![*before, content])),
             Self::Many(contents) => contents.push(content),
         }
+    }
+
+    /// Whether a datagram with this was there to see whether it passes.
+    pub(super) fn is_path_probe(&self) -> bool {
+        matches!(self, Self::One(Content::PathProbe(_)))
     }
 
     fn last_mut(&mut self) -> Option<&mut Content> {

@@ -2,6 +2,7 @@
 //! for the ones before them, which is head-of-line blocking; the wait is measured.
 
 use super::Received;
+use super::parts::{Assembly, Part};
 use crate::protocol::limits::MESSAGE_WINDOW;
 use crate::protocol::unwrap16;
 use crate::time::Timestamp;
@@ -21,6 +22,8 @@ pub(super) struct Inbox {
     next: u64,
     /// Those above that were received: with the message, if it waits for its turn.
     ahead: BTreeMap<u64, Option<Waiting>>,
+    /// Those of which some parts were received. The window bounds them.
+    begun: BTreeMap<u64, Assembly>,
     /// The largest window announced so far.
     announced: Option<u64>,
 }
@@ -30,8 +33,8 @@ pub(super) struct Inbox {
 pub(super) enum Placed {
     New,
     Duplicate,
-    /// Beyond the window that this end announced.
-    OutsideWindow,
+    /// Beyond the window that this end announced, or a part that is cut against the rules.
+    AgainstRules,
 }
 
 impl Inbox {
@@ -62,7 +65,10 @@ impl Inbox {
             return Placed::Duplicate;
         }
         if id > self.limit() {
-            return Placed::OutsideWindow;
+            return Placed::AgainstRules;
+        }
+        if !self.begun.is_empty() {
+            self.begun.remove(&id);
         }
         if ordered && id > self.next {
             let waiting = Waiting { payload: payload.into(), since: now };
@@ -83,6 +89,28 @@ impl Inbox {
             );
         }
         Placed::New
+    }
+
+    /// Takes in a part of a reliable message, and the message if that was the last one.
+    pub(super) fn receive_part(
+        &mut self,
+        wire: u16,
+        part: &Part<'_>,
+        ordered: bool,
+        now: Timestamp,
+        ready: &mut impl Extend<Received>,
+    ) -> Placed {
+        let id = unwrap16(wire, self.next);
+        if id < self.next || self.ahead.contains_key(&id) {
+            return Placed::Duplicate;
+        }
+        if id > self.limit() || !part.is_sound() {
+            return Placed::AgainstRules;
+        }
+        match self.begun.entry(id).or_insert_with(|| Assembly::new(part)).add(part) {
+            Some(message) => self.receive(wire, &message, ordered, now, ready),
+            None => Placed::New,
+        }
     }
 }
 
@@ -121,7 +149,7 @@ mod tests {
     fn nothing_beyond_the_window_is_kept() {
         let mut inbox = Inbox::default();
         assert_eq!(inbox.announce(0), 255);
-        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::AgainstRules, vec![]));
         assert_eq!(receive(&mut inbox, 255, true, 0), (Placed::New, vec![]));
     }
 
@@ -132,10 +160,10 @@ mod tests {
             receive(&mut inbox, id, true, 0);
         }
         assert_eq!(inbox.announce(10), 255);
-        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::AgainstRules, vec![]));
         assert_eq!((inbox.announce(7), inbox.announce(9)), (258, 258));
         assert_eq!(receive(&mut inbox, 258, true, 0), (Placed::New, vec![]));
-        assert_eq!(receive(&mut inbox, 259, true, 0), (Placed::OutsideWindow, vec![]));
+        assert_eq!(receive(&mut inbox, 259, true, 0), (Placed::AgainstRules, vec![]));
         assert_eq!(inbox.announce(0), 265);
     }
 }

@@ -12,6 +12,8 @@
 //!        └─► recovery (what did the other end get?) ─► outbox (send again?)
 //! send ────► outbox ─► poll_transmit ─► recovery (remember what left, and when)
 //! ```
+//!
+//! How large a datagram may be, `path_size` finds out; a message that does not fit is cut and joined as `parts` says.
 
 mod arrivals;
 mod channel;
@@ -20,9 +22,12 @@ mod contents;
 mod fifo;
 mod inbox;
 mod outbox;
+mod parts;
+mod path_size;
 mod recovery;
 mod redundancy;
 mod rtt;
+mod settle;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -34,17 +39,18 @@ pub use outbox::Class;
 pub use stats::Stats;
 pub use stream::StreamLink;
 
-use crate::protocol::limits::{GIVE_UP, MAX_MESSAGE};
+use crate::protocol::limits::{BASE_DATAGRAM, GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{Batch, Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
 use crate::time::Timestamp;
 use arrivals::{Arrival, Arrivals, Urgency};
-use contents::Content;
 use inbox::{Inbox, Placed};
 use outbox::Outbox;
+use parts::{Assemblies, Part};
+use path_size::PathSize;
 use recovery::{Outcome, Recovery};
 use redundancy::Redundancy;
 use stats::{Jitter, RecentRtts};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Either end may answer a datagram from a new address with a path challenge, but only if that is no
@@ -95,6 +101,8 @@ pub enum Timer {
     Redundancy,
     /// Something sent is to be declared lost, or probed for.
     LossDetection,
+    /// A larger datagram than those in use may pass, or one of their size not any more.
+    PathSize,
     /// Nothing was sent for the heartbeat interval.
     Heartbeat,
     /// A message sent once was overtaken long enough ago to be called lost.
@@ -136,12 +144,18 @@ pub struct Link {
     probes: u32,
     failed: bool,
     path_response: Option<PathCookie>,
+    /// The timestamp of the newest path challenge.
+    challenged: Option<u32>,
+    path_size: PathSize,
     outbox: Outbox,
     recovery: Recovery,
     received: VecDeque<Received>,
     inbox: Inbox,
     arrivals: Arrivals,
     stats: Stats,
+    assemblies: Assemblies,
+    /// Of messages sent once in parts, by tag: how many parts are not known to have arrived.
+    parted: BTreeMap<u64, u16>,
 }
 
 impl Link {
@@ -159,13 +173,27 @@ impl Link {
             probes: 0,
             failed: false,
             path_response: None,
+            challenged: None,
+            path_size: PathSize::new(BASE_DATAGRAM, now),
             outbox: Outbox::default(),
             recovery: Recovery::new(sequence, now),
             received: VecDeque::new(),
             inbox: Inbox::default(),
             arrivals: Arrivals::default(),
             stats: Stats::default(),
+            assemblies: Assemblies::default(),
+            parted: BTreeMap::new(),
         }
+    }
+
+    /// The session is on this path now, which carries datagrams of `base` bytes; how much more is to be found out.
+    pub fn set_path(&mut self, base: usize, now: Timestamp) {
+        self.path_size.start_over(base, now);
+    }
+
+    /// This end's kernel refuses to send a datagram of this size.
+    pub fn refuse_size(&mut self, bytes: usize, now: Timestamp) {
+        self.path_size.refused(bytes, now);
     }
 
     /// The session this link belongs to.
@@ -227,9 +255,14 @@ impl Link {
         self.arrivals.elicit(Urgency::AtOnce, 0, now);
     }
 
-    /// Answers a path challenge in the next datagram.
-    pub fn answer_path(&mut self, cookie: PathCookie) {
+    /// Answers a path challenge in the next datagram. What was known of the path was known of another one. `sent` is
+    /// the challenge's timestamp: one that is repeated, which anybody can do, brings no probes about.
+    pub fn answer_path(&mut self, cookie: PathCookie, sent: u32, now: Timestamp) {
         self.path_response = Some(cookie);
+        if self.challenged.is_none_or(|last| sent.wrapping_sub(last) as i32 > 0) {
+            self.challenged = Some(sent);
+            self.path_size.start_over(self.path_size.base(), now);
+        }
     }
 
     /// Has the next datagram ask for an acknowledgment, and leave now.
@@ -281,12 +314,20 @@ impl Link {
                 Frame::Ordered { id, payload } => {
                     self.inbox.receive(id, payload, true, now, &mut self.received)
                 }
+                Frame::Part { id, ordered, index, count, payload } => {
+                    let part = Part { index, count, payload };
+                    self.inbox.receive_part(id, &part, ordered, now, &mut self.received)
+                }
+                Frame::OncePart { number, index, count, payload } => {
+                    let part = Part { index, count, payload };
+                    self.receive_once_part(number, &part, now)
+                }
                 _ => Placed::New,
             };
-            self.stats.malformed += u64::from(placed == Placed::OutsideWindow);
+            self.stats.malformed += u64::from(placed == Placed::AgainstRules);
         }
         if datagram.frames().next() == Some(Frame::Heartbeat) {
-            self.tidy();
+            self.tidy(now);
         }
         if let Some(asked) = urgency(datagram) {
             // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1), unless
@@ -295,6 +336,17 @@ impl Link {
             self.arrivals.elicit(urgency, bytes, now);
         }
         true
+    }
+
+    fn receive_once_part(&mut self, number: u16, part: &Part<'_>, now: Timestamp) -> Placed {
+        if !part.is_sound() {
+            return Placed::AgainstRules;
+        }
+        if let Some(message) = self.assemblies.receive(number, part, now) {
+            let payload = message.into();
+            self.received.push_back(Received { payload, held: Duration::ZERO });
+        }
+        Placed::New
     }
 
     /// Whether there is a message from the other end.
@@ -320,6 +372,7 @@ impl Link {
         }
         self.settle(outcome, now);
         while let Some((_, tag)) = self.doubtful.pop_front_if(|(at, _)| *at <= now) {
+            self.parted.remove(&tag);
             self.fates.push_back(Fate::Lost(tag));
         }
         self.failed |= self.waiting_since().is_some_and(|since| since + GIVE_UP <= now);
@@ -342,6 +395,7 @@ impl Link {
         consider(self.arrivals.due(), Timer::AckDelay);
         consider(self.copy_due(), Timer::Redundancy);
         consider(self.recovery.timeout(), Timer::LossDetection);
+        consider(self.path_probe_due(), Timer::PathSize);
         consider(self.heartbeat_due(), Timer::Heartbeat);
         consider(self.doubtful.front().map(|(at, _)| *at), Timer::Verdict);
         consider(waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp);
@@ -391,12 +445,14 @@ impl Link {
             loss_per_mille: self.recovery.loss.per_mille(),
             redundancy: self.copies() - 1,
             congestion_window: self.recovery.congestion.window(),
+            datagram_size: self.path_size.usable(),
             ..self.stats
         }
     }
 
     /// Heartbeats come when there was nothing else to say: time to give back what bursts have taken.
-    fn tidy(&mut self) {
+    fn tidy(&mut self, now: Timestamp) {
+        self.assemblies.forget_old(now);
         self.outbox.tidy();
         self.recovery.tidy();
         self.received.shrink_to_fit();
@@ -407,44 +463,6 @@ impl Link {
     fn waiting_since(&self) -> Option<Timestamp> {
         let oldest = [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min();
         oldest.map(|oldest| oldest.max(self.resumed))
-    }
-
-    fn take_acknowledgment(&mut self, header: &Header, now: Timestamp) {
-        let mut outcome = Outcome::default();
-        let delay = Duration::from_micros(u64::from(header.ack_delay) * ACK_DELAY_UNIT);
-        self.recovery.on_ack(header.acknowledgment, header.ack_bitmap, delay, now, &mut outcome);
-        // A percentile is for who sits at the other end: a server has many links, and shows none.
-        if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
-            self.rtts.add(rtt);
-        }
-        self.settle(outcome, now);
-    }
-
-    fn settle(&mut self, outcome: Outcome, now: Timestamp) {
-        self.stats.sent_lost += outcome.lost_datagrams;
-        self.stats.sent_lost = self.stats.sent_lost.saturating_sub(outcome.found_datagrams);
-        for content in outcome.acked {
-            match content {
-                Content::Reliable { first, count } => {
-                    self.outbox.acked(first..first + u64::from(count));
-                }
-                Content::Once(tag) => {
-                    self.doubtful.retain(|(_, doubtful)| *doubtful != tag);
-                    self.fates.push_back(Fate::Arrived(tag));
-                }
-            }
-        }
-        for content in outcome.lost {
-            match content {
-                Content::Reliable { first, count } => {
-                    let lost = self.outbox.lost(first..first + u64::from(count));
-                    self.redundancy.on_lost(lost);
-                }
-                Content::Once(tag) => {
-                    self.doubtful.push_back((now + self.recovery.rtt.verdict_delay(), tag));
-                }
-            }
-        }
     }
 
     /// A client's first datagram is a heartbeat: without a round-trip time nothing is recovered
@@ -464,7 +482,7 @@ impl Link {
 fn urgency(datagram: &Datagram<'_>) -> Option<Urgency> {
     let urgencies = datagram.frames().filter_map(|frame| match frame {
         Frame::Padding(_) => None,
-        Frame::Once { .. } => Some(Urgency::Lazy),
+        Frame::Once { .. } | Frame::OncePart { .. } => Some(Urgency::Lazy),
         Frame::Heartbeat => Some(Urgency::AtOnce),
         _ => Some(Urgency::Soon),
     });

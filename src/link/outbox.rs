@@ -3,13 +3,23 @@
 //!
 //! They hold runs of messages rather than messages: what came together and left in one datagram is one entry,
 //! cut in two only where the network treats its parts differently.
+//!
+//! A message that is too long for the path leaves in parts, and then each of them is lost or acknowledged by itself.
+
+mod outgoing;
+#[cfg(test)]
+mod tests;
 
 use super::fifo::Fifo;
-use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use super::parts::{Parts, count, fits, part};
+use crate::protocol::limits::{MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{Batch, Frame, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+pub(super) use outgoing::Reliable;
+use outgoing::{Outgoing, Pieces};
 
 /// What a message costs in the queue beyond its bytes, so that empty ones are not free.
 const OVERHEAD: usize = 32;
@@ -34,35 +44,6 @@ struct Waiting {
     class: Class,
 }
 
-/// Messages that have left, with ids in a row.
-#[derive(Debug)]
-struct Outgoing {
-    first: u64,
-    batch: Batch,
-    ordered: bool,
-    class: Class,
-    first_sent: Timestamp,
-    last_sent: Timestamp,
-    /// Datagrams with them that are neither acknowledged nor lost.
-    copies: u32,
-    acked: bool,
-}
-
-impl Outgoing {
-    fn ids(&self) -> Range<u64> {
-        self.first..self.first + self.batch.len() as u64
-    }
-
-    fn messages(&self) -> impl Iterator<Item = Reliable<'_>> {
-        let ordered = self.ordered;
-        self.ids().zip(self.batch.iter()).map(move |(id, payload)| Reliable {
-            id,
-            ordered,
-            payload,
-        })
-    }
-}
-
 /// A message to be sent once.
 #[derive(Debug)]
 struct Once {
@@ -71,19 +52,15 @@ struct Once {
     class: Class,
 }
 
-/// A reliable message ready to be put into a frame.
-#[derive(Debug)]
-pub(super) struct Reliable<'a> {
-    pub(super) id: u64,
-    pub(super) ordered: bool,
-    pub(super) payload: &'a [u8],
-}
-
-impl<'a> Reliable<'a> {
-    pub(super) fn frame(&self) -> Frame<'a> {
-        let (id, payload) = (self.id as u16, self.payload);
-        if self.ordered { Frame::Ordered { id, payload } } else { Frame::Unordered { id, payload } }
-    }
+/// A part of a message with a tag left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OncePart {
+    /// The sender's.
+    pub(super) tag: u64,
+    /// Parts of the message.
+    pub(super) count: u16,
+    /// Whether it is the first to leave.
+    pub(super) is_first: bool,
 }
 
 /// Messages left in a datagram.
@@ -115,7 +92,8 @@ pub(super) struct Outbox {
     unsent: u64,
     /// The largest id the other end is ready for.
     limit: u64,
-    lost: BTreeSet<u64>,
+    /// What has to leave of messages in `sent`: what was lost, and parts that have not left yet.
+    lost: BTreeMap<u64, Parts>,
     bytes: usize,
     /// Of these, what does not count towards the bound.
     regardless: usize,
@@ -124,6 +102,9 @@ pub(super) struct Outbox {
     once: Fifo<Once>,
     /// Entries of `waiting` and `once` that are no receipts.
     pressing: usize,
+    /// Messages that were sent once in parts, and how many parts of the next one have left.
+    once_cut: u16,
+    once_parts: u16,
 }
 
 impl Default for Outbox {
@@ -133,12 +114,14 @@ impl Default for Outbox {
             first: 0,
             unsent: 0,
             limit: MESSAGE_WINDOW - 1,
-            lost: BTreeSet::new(),
+            lost: BTreeMap::new(),
             bytes: 0,
             regardless: 0,
             waiting: Fifo::default(),
             once: Fifo::default(),
             pressing: 0,
+            once_cut: 0,
+            once_parts: 0,
         }
     }
 }
@@ -211,13 +194,22 @@ impl Outbox {
 
     /// The reliable messages that may be sent now: lost ones, then new ones inside the window.
     pub(super) fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
-        let lost = self.lost.iter().filter_map(|id| self.message(*id));
+        let lost = self.lost.iter().filter_map(|(id, wanted)| {
+            let wanted = *wanted;
+            self.message(*id).map(|message| Reliable { wanted, ..message })
+        });
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
         let waiting = self.waiting.iter().flat_map(|Waiting { batch, ordered, .. }| {
             batch.iter().map(|payload| (*ordered, payload))
         });
         let new = (self.unsent..end).zip(waiting);
-        lost.chain(new.map(|(id, (ordered, payload))| Reliable { id, ordered, payload }))
+        let wanted = Parts::WHOLE;
+        lost.chain(new.map(move |(id, (ordered, payload))| Reliable {
+            id,
+            ordered,
+            payload,
+            wanted,
+        }))
     }
 
     /// The oldest unacknowledged messages that were sent before, for probes.
@@ -225,15 +217,15 @@ impl Outbox {
         self.sent.iter().filter(|outgoing| !outgoing.acked).flat_map(Outgoing::messages)
     }
 
-    /// Bytes of the datagram that would carry all that may be sent now, as far as one can.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        let reliable = self.sendable().map(|message| message.payload.len());
+    /// Bytes of the datagram that would carry all that may be sent now, as far as one of `limit` bytes can.
+    pub(super) fn waiting_bytes(&self, limit: usize) -> usize {
+        let reliable = self.sendable().map(|message| message.bytes());
         let once = self.once.iter().flat_map(|once| once.batch.iter()).map(<[u8]>::len);
         let mut bytes = HEADER_LEN;
         for length in reliable.chain(once) {
             bytes += FRAME_OVERHEAD + length;
-            if bytes >= MAX_DATAGRAM {
-                break;
+            if bytes >= limit {
+                return limit;
             }
         }
         bytes
@@ -266,6 +258,30 @@ impl Outbox {
     /// Messages to be sent once that are next.
     pub(super) fn next_once(&self) -> Option<&Batch> {
         self.once.front().map(|once| &once.batch)
+    }
+
+    /// The next part of the message to be sent once that is next, if that does not fit whole into a datagram of
+    /// `limit` bytes, or a part of it has left.
+    pub(super) fn next_once_part(&self, limit: usize) -> Option<Frame<'_>> {
+        let message = self.next_once()?.iter().next()?;
+        let (number, index, count) = (self.once_cut, self.once_parts, count(message.len()));
+        if index == 0 && fits(message.len(), limit) {
+            return None;
+        }
+        Some(Frame::OncePart { number, index, count, payload: part(message, index) })
+    }
+
+    /// That part left. What its sender wants to know of it, if anything.
+    pub(super) fn once_part_sent(&mut self) -> Option<OncePart> {
+        let once = self.once.front()?;
+        let (tag, count) = (once.tag, count(once.batch.iter().next()?.len()));
+        let is_first = self.once_parts == 0;
+        self.once_parts += 1;
+        if self.once_parts == count {
+            (self.once_cut, self.once_parts) = (self.once_cut.wrapping_add(1), 0);
+            self.once_sent(1);
+        }
+        tag.map(|tag| OncePart { tag, count, is_first })
     }
 
     /// So many of those left, at least one; this is their sender's tag.
@@ -307,7 +323,7 @@ impl Outbox {
             departure.add(&batch, class);
             let (first, first_sent, last_sent) = (self.unsent, now, now);
             self.unsent += batch.len() as u64;
-            let (copies, acked) = (1, false);
+            let (copies, acked, pieces) = (1, false, None);
             self.sent.push_back(Outgoing {
                 first,
                 batch,
@@ -317,9 +333,39 @@ impl Outbox {
                 last_sent,
                 copies,
                 acked,
+                pieces,
             });
         }
         departure
+    }
+
+    /// Parts of this message, sent before or next to be sent, left in a datagram.
+    pub(super) fn parts_sent(&mut self, id: u64, parts: Parts, now: Timestamp) -> Departure {
+        let new = id == self.unsent;
+        if new {
+            self.reliable_sent(id..id + 1, now);
+        }
+        let Some(outgoing) = self.runs(id..id + 1).next() else { return Departure::default() };
+        outgoing.last_sent = now;
+        let whole = if new { Parts::NONE } else { Parts::WHOLE };
+        let pieces = outgoing
+            .pieces
+            .get_or_insert_with(|| Box::new(Pieces { left: whole, ..Pieces::default() }));
+        let again = usize::from(!pieces.left.of(parts).is_empty());
+        pieces.left = pieces.left.with(parts);
+        let mut bytes = 0;
+        for index in parts.indices() {
+            pieces.copies[usize::from(index)] += 1;
+            bytes += outgoing.batch.iter().next().map_or(0, |message| part(message, index).len());
+        }
+        let all = Parts::all(outgoing.batch.bytes());
+        if new {
+            outgoing.copies = 0; // not as a whole
+            self.lost.insert(id, all);
+        }
+        self.forget_lost_parts(id, parts, all);
+        // What is long enough to be cut is not copied.
+        Departure { bytes, copyable: 0, again }
     }
 
     /// A datagram with these messages arrived.
@@ -338,6 +384,19 @@ impl Outbox {
         }
     }
 
+    /// A datagram with parts of this message arrived.
+    pub(super) fn parts_acked(&mut self, id: u64, parts: Parts) {
+        let Some(outgoing) = self.runs(id..id + 1).next() else { return };
+        let pieces = outgoing.pieces.get_or_insert_default();
+        pieces.acked = pieces.acked.with(parts);
+        let all = Parts::all(outgoing.batch.bytes());
+        if pieces.acked == all {
+            self.acked(id..id + 1);
+        } else {
+            self.forget_lost_parts(id, parts, all);
+        }
+    }
+
     /// A datagram with these messages was lost: with its last copy a message is.
     /// The bytes of those that may need another copy for that.
     pub(super) fn lost(&mut self, ids: Range<u64>) -> usize {
@@ -346,11 +405,29 @@ impl Outbox {
         for outgoing in self.runs(ids).filter(|outgoing| !outgoing.acked) {
             outgoing.copies = outgoing.copies.saturating_sub(1);
             bytes += outgoing.batch.bytes();
-            if outgoing.copies == 0 {
-                lost.push(outgoing.ids());
-            }
+            lost.push((outgoing.ids(), outgoing.lost()));
         }
-        self.lost.extend(lost.into_iter().flatten());
+        for (ids, parts) in lost.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+            self.lost.extend(ids.map(|id| (id, parts)));
+        }
+        bytes
+    }
+
+    /// A datagram with parts of this message was lost. The bytes of them that may need another copy.
+    pub(super) fn parts_lost(&mut self, id: u64, parts: Parts) -> usize {
+        let Some(outgoing) = self.runs(id..id + 1).next().filter(|it| !it.acked) else { return 0 };
+        let pieces = outgoing.pieces.get_or_insert_default();
+        for index in parts.indices() {
+            let copies = &mut pieces.copies[usize::from(index)];
+            *copies = copies.saturating_sub(1);
+        }
+        let wanted = parts.without(pieces.acked);
+        let lost = outgoing.lost();
+        let message = outgoing.batch.iter().next().unwrap_or_default();
+        let bytes = wanted.indices().map(|index| part(message, index).len()).sum();
+        if !lost.is_empty() {
+            self.lost.insert(id, lost);
+        }
         bytes
     }
 
@@ -369,6 +446,16 @@ impl Outbox {
     fn forget_lost(&mut self, ids: &Range<u64>) {
         if !self.lost.is_empty() {
             for id in ids.clone() {
+                self.lost.remove(&id);
+            }
+        }
+    }
+
+    /// Some of all the parts of a message do not have to leave any more.
+    fn forget_lost_parts(&mut self, id: u64, parts: Parts, all: Parts) {
+        if let Some(lost) = self.lost.get_mut(&id) {
+            *lost = lost.of(all).without(parts);
+            if lost.is_empty() {
                 self.lost.remove(&id);
             }
         }
@@ -398,7 +485,8 @@ impl Outbox {
             return index;
         };
         let batch = outgoing.batch.split_to((id - outgoing.first) as usize);
-        let before = Outgoing { batch, ..*outgoing };
+        // Only a single message has pieces, and is not cut any more.
+        let before = Outgoing { batch, pieces: None, ..*outgoing };
         outgoing.first = id;
         self.sent.insert(index, before);
         index + 1
@@ -409,6 +497,3 @@ impl Outbox {
 fn cost(batch: &Batch) -> usize {
     batch.bytes() + batch.len() * OVERHEAD
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,9 +4,10 @@
 use super::congestion::Congestion;
 use super::contents::{Content, Contents};
 use super::fifo::Fifo;
+use super::path_size::Large;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
-use crate::protocol::limits::{ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY};
+use crate::protocol::limits::{ACK_INTERVAL, BASE_DATAGRAM, LAZY_ACK_DELAY, MAX_ACK_DELAY};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -71,6 +72,9 @@ pub(super) struct Outcome {
     /// Datagrams that had been declared lost, and were not.
     pub(super) found_datagrams: u64,
     pub(super) rtt: Option<Duration>,
+    /// The last large datagrams of those that arrived and of those that were lost.
+    pub(super) large_arrived: Option<Large>,
+    pub(super) large_lost: Option<Large>,
 }
 
 /// The sending half of the sequence number.
@@ -182,6 +186,18 @@ impl Recovery {
         let bytes = bytes as u16;
         let state = if eliciting { State::Outstanding } else { State::Unasked };
         self.sent.push_back(Sent { at: now, contents, bytes, asks, state });
+    }
+
+    /// A probe of the path's datagram size leaves. It is no sign of life, and what becomes of it says nothing about
+    /// congestion (RFC 8899 §4.1): so it is counted nowhere.
+    pub(super) fn on_path_probe_sent(&mut self, now: Timestamp, number: u64) {
+        self.outstanding += 1;
+        self.outstanding_soon += 1;
+        self.last_soon = now;
+        let contents = Contents::One(Content::PathProbe(number));
+        let sent =
+            Sent { at: now, contents, bytes: 0, asks: Asks::Soon, state: State::Outstanding };
+        self.sent.push_back(sent);
     }
 
     /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
@@ -298,23 +314,25 @@ impl Recovery {
         let sent = self.sent.get_mut(index)?;
         let was = std::mem::replace(&mut sent.state, State::Acked);
         let (at, bytes, asks) = (sent.at, u64::from(sent.bytes), sent.asks);
-        match was {
-            State::Outstanding => {
-                outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
-                self.outstanding_soon -= u32::from(asks == Asks::Soon);
-                self.outstanding -= 1;
+        if matches!(was, State::Unasked | State::Acked) {
+            sent.state = was;
+            return None;
+        }
+        let contents = std::mem::take(&mut sent.contents);
+        outcome.acked.extend(contents.as_slice());
+        if was == State::Outstanding {
+            self.outstanding_soon -= u32::from(asks == Asks::Soon);
+            self.outstanding -= 1;
+        }
+        if !contents.is_path_probe() {
+            newer(&mut outcome.large_arrived, sent);
+            if was == State::Outstanding {
                 self.congestion.on_acked(bytes, at, now, self.rtt.smoothed);
                 self.loss.on_acked();
-            }
-            State::Lost => {
-                outcome.acked.extend(std::mem::take(&mut sent.contents).as_slice());
+            } else {
                 outcome.found_datagrams += 1;
                 self.congestion.on_found(at);
                 self.loss.on_found();
-            }
-            State::Unasked | State::Acked => {
-                sent.state = was;
-                return None;
             }
         }
         // An earlier acknowledgment named later datagrams and not this one: the path reorders.
@@ -351,6 +369,7 @@ impl Recovery {
                     lost_since = None;
                     continue;
                 }
+                State::Lost if sent.contents.is_path_probe() => continue,
                 State::Lost => {
                     lost_since = lost_since.or(Some(sent.at));
                     continue;
@@ -364,8 +383,11 @@ impl Recovery {
                 lost_since = None;
                 continue;
             }
-            let at = sent.at;
+            let (at, probe) = (sent.at, sent.contents.is_path_probe());
             self.lose(index, now, outcome);
+            if probe {
+                continue;
+            }
             let since = *lost_since.get_or_insert(at);
             if self.rtt.min.is_some() && at.since(since) > persistent {
                 self.congestion.on_persistent_congestion();
@@ -380,8 +402,12 @@ impl Recovery {
         sent.state = State::Lost;
         self.outstanding_soon -= u32::from(sent.asks == Asks::Soon);
         self.outstanding -= 1;
-        outcome.lost_datagrams += 1;
         outcome.lost.extend(sent.contents.as_slice());
+        if sent.contents.is_path_probe() {
+            return;
+        }
+        newer(&mut outcome.large_lost, sent);
+        outcome.lost_datagrams += 1;
         self.congestion.on_lost(sent.bytes.into(), sent.at, now);
         self.loss.on_lost();
     }
@@ -392,6 +418,7 @@ impl Recovery {
         while let Some(sent) = self.sent.front() {
             match sent.state {
                 State::Unasked | State::Acked => {}
+                State::Lost if sent.contents.is_path_probe() && self.first < named => {}
                 State::Lost if self.first < named => {
                     self.lost_in_order += 1;
                     self.rtt.not_reordered();
@@ -404,6 +431,14 @@ impl Recovery {
             self.sent.pop_front();
             self.first += 1;
         }
+    }
+}
+
+/// Keeps the datagram that left last, of those that not every path carries.
+fn newer(last: &mut Option<Large>, sent: &Sent) {
+    let large = Large { at: sent.at, bytes: sent.bytes.into() };
+    if large.bytes > BASE_DATAGRAM && last.is_none_or(|last| last.at <= large.at) {
+        *last = Some(large);
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Stats {
     pub jitter: Option<Duration>,
     /// Bytes the congestion controller lets be on their way.
     pub congestion_window: u64,
+    /// The largest datagram that this end sends now: what is known to pass.
+    pub datagram_size: usize,
 }
 
 /// Interarrival jitter on 32-bit microsecond timestamps.

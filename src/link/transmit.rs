@@ -1,6 +1,8 @@
 //! What a datagram carries: whatever is due, in the order of its urgency, as much as fits.
 
 use super::contents::{Content, Contents};
+use super::outbox::OncePart;
+use super::parts::Parts;
 use super::recovery::Asks;
 use super::redundancy::MAX_COPIED;
 use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
@@ -19,8 +21,14 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 impl Link {
     /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
     /// bytes but the last, so that one system call can send them all.
+    ///
+    /// Where the path carries less, and where it is not known to carry as much, there is one at a time.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         buffer.clear();
+        if self.path_probe_due().is_some_and(|due| due <= now) {
+            self.write_path_probe(buffer, now);
+            return true;
+        }
         let mut datagrams = 0;
         while datagrams < MAX_RUN
             && buffer.len() == datagrams * MAX_DATAGRAM
@@ -48,7 +56,9 @@ impl Link {
         if let Some(outcome) = self.recovery.make_room(now) {
             self.settle(outcome, now);
         }
-        let mut writer = DatagramWriter::after(buffer);
+        // What is sent to see whether anybody is there has the size that every path carries.
+        let limit = if probe { self.path_size.base() } else { self.datagram_limit() };
+        let mut writer = DatagramWriter::limited(buffer, limit);
         let mut contents = Contents::default();
         if let Some(cookie) = self.path_response.take() {
             writer.push(&Frame::PathResponse(cookie));
@@ -76,7 +86,7 @@ impl Link {
             writer.push(&Frame::Heartbeat);
         }
         let eliciting = !writer.is_empty();
-        if more_fits {
+        if more_fits && limit == MAX_DATAGRAM {
             writer.pad_to(MAX_DATAGRAM);
         } else if eliciting {
             writer.pad_to(PATH_CHALLENGE_LEN);
@@ -87,7 +97,8 @@ impl Link {
             false => Asks::No,
         };
         let bytes = writer.len();
-        let header = self.header(now);
+        let acknowledgment = self.arrivals.acknowledge(now);
+        let header = self.header(acknowledgment, now);
         writer.finish(&header);
         self.recovery.on_sent(now, bytes, asks, contents);
         self.stats.sent += 1;
@@ -109,8 +120,41 @@ impl Link {
             return false;
         }
         let congestion = &self.recovery.congestion;
-        congestion.has_room_for(bytes, MAX_DATAGRAM)
-            || congestion.has_room_for(bytes, self.outbox.waiting_bytes())
+        let full = self.datagram_limit();
+        congestion.has_room_for(bytes, full)
+            || congestion.has_room_for(bytes, self.outbox.waiting_bytes(full))
+    }
+
+    /// Bytes of a datagram at most. While nothing is acknowledged, what passed before may not pass any more.
+    fn datagram_limit(&self) -> usize {
+        match self.recovery.probes_in_a_row() {
+            0 => self.path_size.usable(),
+            _ => self.path_size.base(),
+        }
+    }
+
+    /// When to probe for a larger datagram: not before anything has arrived, nor while nothing does.
+    pub(super) fn path_probe_due(&self) -> Option<Timestamp> {
+        let heard = self.recovery.rtt.min.is_some() && self.recovery.probes_in_a_row() == 0;
+        self.path_size.due().filter(|_| heard && self.path_response.is_none())
+    }
+
+    /// A datagram whose acknowledgment says that its size passes, and with nothing in it that would be missed: the
+    /// acknowledgment that any datagram has counts as not given.
+    fn write_path_probe(&mut self, buffer: &mut Vec<u8>, now: Timestamp) {
+        if let Some(outcome) = self.recovery.make_room(now) {
+            self.settle(outcome, now);
+        }
+        let (number, size) = self.path_size.probe();
+        let mut writer = DatagramWriter::new(buffer);
+        writer.push(&Frame::Heartbeat);
+        writer.pad_to(size);
+        let bytes = writer.len();
+        let header = self.header(self.arrivals.newest(now), now);
+        writer.finish(&header);
+        self.recovery.on_path_probe_sent(now, number);
+        self.stats.sent += 1;
+        self.stats.sent_bytes += bytes as u64;
     }
 
     /// Lost messages first, then new ones, as many as fit.
@@ -123,15 +167,27 @@ impl Link {
         let mut full = false;
         if self.outbox.has_sendable() {
             for message in self.outbox.sendable() {
-                if !writer.push(&message.frame()) {
+                let written = message.write(writer);
+                contents.push_parts(message.id, written);
+                if !message.is_all(written) {
                     full = true;
                     break;
                 }
-                contents.push_reliable(message.id);
             }
             self.reliable_sent(contents, now);
         }
         while !full && let Some(batch) = self.outbox.next_once() {
+            if let Some(part) = self.outbox.next_once_part(writer.limit()) {
+                full = !writer.push(&part);
+                let sent = if full { None } else { self.outbox.once_part_sent() };
+                if let Some(OncePart { tag, count, is_first }) = sent {
+                    if is_first {
+                        self.parted.insert(tag, count);
+                    }
+                    contents.push(Content::OncePart(tag));
+                }
+                continue;
+            }
             let fitting = writer.push_frames(batch.frames());
             let count = fitting.err().unwrap_or(batch.len());
             full = fitting.is_err();
@@ -150,10 +206,11 @@ impl Link {
         now: Timestamp,
     ) {
         for message in self.outbox.unacknowledged() {
-            if !writer.push(&message.frame()) {
+            let written = message.write(writer);
+            contents.push_parts(message.id, written);
+            if !message.is_all(written) {
                 break;
             }
-            contents.push_reliable(message.id);
         }
         self.reliable_sent(contents, now);
     }
@@ -161,14 +218,18 @@ impl Link {
     /// Messages leave because they have to.
     fn reliable_sent(&mut self, contents: &Contents, now: Timestamp) {
         for content in contents.as_slice() {
-            if let Content::Reliable { first, count } = *content {
-                let sent = self.outbox.reliable_sent(first..first + u64::from(count), now);
-                if sent.copyable > 0 && sent.again == 0 {
-                    self.redundancy.on_departure(now);
+            let sent = match *content {
+                Content::Reliable { first, count } => {
+                    self.outbox.reliable_sent(first..first + u64::from(count), now)
                 }
-                self.redundancy.on_sent(sent.copyable, self.copies());
-                self.stats.retransmitted += sent.again as u64;
+                Content::Parts(id, parts) => self.outbox.parts_sent(id, parts, now),
+                _ => continue,
+            };
+            if sent.copyable > 0 && sent.again == 0 {
+                self.redundancy.on_departure(now);
             }
+            self.redundancy.on_sent(sent.copyable, self.copies());
+            self.stats.retransmitted += sent.again as u64;
         }
     }
 
@@ -191,7 +252,7 @@ impl Link {
             let due = if riding { last_sent + pause } else { self.copy_leaves(last_sent, sent) };
             if due <= now
                 && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
-                && writer.push(&message.frame())
+                && message.write(writer) == Parts::WHOLE
             {
                 self.redundancy.on_copied(bytes);
                 copied.push(message.id);
@@ -230,7 +291,7 @@ impl Link {
             .min()
     }
 
-    fn header(&mut self, now: Timestamp) -> Header {
+    fn header(&mut self, acknowledgment: Option<(u32, u64, Duration)>, now: Timestamp) -> Header {
         let mut flags = match self.role {
             Role::Server => Flags::FROM_SERVER,
             Role::Client { .. } => Flags::default(),
@@ -242,7 +303,7 @@ impl Link {
             window: self.inbox.announce(self.received.len()),
             ..Header::default()
         };
-        if let Some((ack, bitmap, delay)) = self.arrivals.acknowledge(now) {
+        if let Some((ack, bitmap, delay)) = acknowledgment {
             flags = flags.with(Flags::ACK);
             header.acknowledgment = ack;
             header.ack_bitmap = bitmap;

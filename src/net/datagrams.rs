@@ -186,6 +186,11 @@ impl Datagrams {
         }
     }
 
+    /// A path on which this machine's kernel refuses datagrams as large as this. Asked for after each flush.
+    pub fn poll_refused(&mut self) -> Option<(Path, usize)> {
+        self.outgoing.poll_refused()
+    }
+
     /// When [`Self::receive_due`] or [`Self::flush`] will have something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let bad = self.bad.as_ref()?;

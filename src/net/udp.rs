@@ -123,10 +123,14 @@ impl Socket {
     /// Sends one datagram, or several to the same peer: each of [`MAX_DATAGRAM`] bytes but the last.
     /// What the kernel does not take is lost like any other on the way; the reason goes to the log.
     pub fn send(&self, datagrams: &[u8], path: impl Into<Path>) {
-        let path = path.into();
-        if let Err(error) = self.try_send(datagrams, path) {
-            log::debug!("{} bytes to {} not sent: {error}", datagrams.len(), path.remote);
-        }
+        self.send_or_refuse(datagrams, path.into());
+    }
+
+    /// The same. Says whether one of the datagrams was too large for the interface it was to leave by.
+    fn send_or_refuse(&self, datagrams: &[u8], path: Path) -> bool {
+        let Err(error) = self.try_send(datagrams, path) else { return false };
+        log::debug!("{} bytes to {} not sent: {error}", datagrams.len(), path.remote);
+        is_too_long(&error)
     }
 
     /// As [`Self::send`], for those who want to know.
@@ -139,8 +143,12 @@ impl Socket {
             return Ok(());
         }
         let (first, rest) = datagrams.split_at(datagrams.len().min(MAX_DATAGRAM));
-        self.send_one(first, &path)?;
-        rest.chunks(MAX_DATAGRAM).try_for_each(|datagram| self.send_one(datagram, &path))
+        let mut outcome = self.send_one(first, &path);
+        for datagram in rest.chunks(MAX_DATAGRAM) {
+            // One that is too large for the interface says nothing of the next.
+            outcome = outcome.and(self.send_one(datagram, &path));
+        }
+        outcome
     }
 
     /// As [`Self::send`], but where one system call sends to several peers it leaves with what comes next, or
@@ -159,16 +167,23 @@ impl Socket {
     /// Sends what waits.
     pub fn flush(&self, outgoing: &mut Outgoing) {
         let (messages, bytes) = outgoing.messages();
+        let mut refused = Vec::new();
         let mut rest = messages;
         while let Some((first, others)) = rest.split_first() {
             let sent = if others.is_empty() { 0 } else { self.send_to_many(rest, bytes) };
             if sent == 0 {
                 // Alone it may fare better; else this says why.
-                self.send(&bytes[first.place.clone()], first.path);
+                let datagrams = &bytes[first.place.clone()];
+                if self.send_or_refuse(datagrams, first.path) {
+                    let remote = canonical(first.path.remote);
+                    let path = Path { remote, ..first.path };
+                    refused.push((path, datagrams.len().min(MAX_DATAGRAM)));
+                }
             }
             rest = rest.get(sent.max(1)..).unwrap_or_default();
         }
         outgoing.clear();
+        outgoing.note_refused(refused);
     }
 
     /// Sends one datagram. Where the local address or interface is gone, routing chooses: better that the peer
@@ -239,7 +254,7 @@ impl Socket {
                 log::debug!("datagrams are sent one by one: error {error}");
                 Ok(false)
             }
-            // The way to this peer is too narrow for one of them, which can be fragmented if it is alone; or
+            // The interface is too narrow for one of them, and those that are not may leave by themselves; or
             // there is no such local address any more.
             Err(Some(libc::EINVAL | libc::EMSGSIZE)) => Ok(false),
             Err(_) if sent.as_ref().is_err_and(lacks_local_end) => Ok(false),
@@ -361,8 +376,12 @@ impl Socket {
 /// Asks for what makes many datagrams cheap, and for the local end of each; nothing depends on getting it.
 #[cfg(target_os = "linux")]
 fn offer_options(raw: &RawSocket, v6: bool) {
-    let outcomes =
-        [linux::join_segments(raw), linux::count_overflows(raw), linux::tell_local_end(raw, v6)];
+    let outcomes = [
+        linux::join_segments(raw),
+        linux::count_overflows(raw),
+        linux::tell_local_end(raw, v6),
+        linux::forbid_fragments(raw, v6),
+    ];
     for error in outcomes.into_iter().filter_map(Result::err) {
         log::debug!("an option of the socket cannot be had: {error}");
     }
@@ -393,9 +412,14 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Windows reports a datagram longer than the buffer as an error (WSAEMSGSIZE).
+/// `EMSGSIZE`: a datagram is larger than the interface takes. Windows (WSAEMSGSIZE) says so of one that is longer
+/// than the buffer it was to be read into, too.
 fn is_too_long(error: &io::Error) -> bool {
-    cfg!(windows) && error.raw_os_error() == Some(10_040)
+    #[cfg(target_os = "linux")]
+    let code = libc::EMSGSIZE;
+    #[cfg(not(target_os = "linux"))]
+    let code = if cfg!(windows) { 10_040 } else { 40 };
+    error.raw_os_error() == Some(code)
 }
 
 fn explain(error: &io::Error) -> String {

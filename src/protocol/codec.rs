@@ -320,6 +320,7 @@ fn read_number(bytes: &mut &[u8]) -> Option<u16> {
 pub struct DatagramWriter<'b> {
     buffer: &'b mut Vec<u8>,
     start: usize,
+    limit: usize,
 }
 
 impl<'b> DatagramWriter<'b> {
@@ -331,9 +332,14 @@ impl<'b> DatagramWriter<'b> {
 
     /// Starts behind what is in `buffer`.
     pub fn after(buffer: &'b mut Vec<u8>) -> Self {
+        Self::limited(buffer, MAX_DATAGRAM)
+    }
+
+    /// The same for a datagram of at most `limit` bytes, which [`MAX_DATAGRAM`] bounds.
+    pub fn limited(buffer: &'b mut Vec<u8>, limit: usize) -> Self {
         let start = buffer.len();
         buffer.resize(start + HEADER_LEN, 0);
-        Self { buffer, start }
+        Self { buffer, start, limit: limit.min(MAX_DATAGRAM) }
     }
 
     /// Adds a frame if it fits; says whether it did.
@@ -342,7 +348,7 @@ impl<'b> DatagramWriter<'b> {
             Frame::Once { payload } => self.push_message(ONCE, None, payload),
             Frame::Unordered { id, payload } => self.push_message(UNORDERED, Some(id), payload),
             Frame::Ordered { id, payload } => self.push_message(ORDERED, Some(id), payload),
-            _ => encode_into(frame, self.buffer, self.start + MAX_DATAGRAM),
+            _ => encode_into(frame, self.buffer, self.start + self.limit),
         }
     }
 
@@ -351,7 +357,7 @@ impl<'b> DatagramWriter<'b> {
     /// # Errors
     /// How many did fit, when that was not all.
     pub fn push_frames(&mut self, frames: &[u8]) -> Result<(), usize> {
-        let room = MAX_DATAGRAM - self.len();
+        let room = self.limit.saturating_sub(self.len());
         if frames.len() <= room {
             self.buffer.extend_from_slice(frames);
             return Ok(());
@@ -368,7 +374,7 @@ impl<'b> DatagramWriter<'b> {
 
     fn push_message(&mut self, tag: u8, id: Option<u16>, message: &[u8]) -> bool {
         let head = MessageHead::new(tag, id, message.len());
-        let fits = self.len() + head.used + message.len() <= MAX_DATAGRAM;
+        let fits = self.len() + head.used + message.len() <= self.limit;
         if fits {
             self.buffer.extend_from_slice(head.as_slice());
             self.buffer.extend_from_slice(message);
@@ -379,6 +385,11 @@ impl<'b> DatagramWriter<'b> {
     /// Whether there is no frame yet.
     pub fn is_empty(&self) -> bool {
         self.len() == HEADER_LEN
+    }
+
+    /// Bytes that the datagram may have.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Bytes so far, the header included.

@@ -147,6 +147,32 @@ pub enum Frame<'a> {
         /// What the room is called.
         room: &'a str,
     },
+    /// 13: a piece of a reliable message that does not fit into one datagram of this path.
+    Part {
+        /// The id of the whole message, as in `Unordered` and `Ordered`.
+        id: u16,
+        /// Whether the whole is handed on as `Ordered` would be.
+        ordered: bool,
+        /// Which piece, from 0.
+        index: u16,
+        /// How many pieces there are.
+        count: u16,
+        /// `PART_SIZE` bytes of the message; in the last piece, what is left of it.
+        #[serde(serialize_with = "as_bytes")]
+        payload: &'a [u8],
+    },
+    /// 14: a piece of a message sent once.
+    OncePart {
+        /// Counts the messages of this direction that were sent once in pieces, modulo 2^16.
+        number: u16,
+        /// As in `Part`.
+        index: u16,
+        /// As in `Part`.
+        count: u16,
+        /// As in `Part`.
+        #[serde(serialize_with = "as_bytes")]
+        payload: &'a [u8],
+    },
 }
 
 /// As serde's own way for slices, but not byte by byte: the bytes are the same.

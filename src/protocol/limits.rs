@@ -5,6 +5,17 @@ use std::time::Duration;
 /// Largest UDP payload either end sends or accepts, bytes. It fits IPv6's minimum MTU of 1,280
 /// (RFC 8200 §5) with 32 bytes to spare for a tunnel, so it is never fragmented on the way.
 pub const MAX_DATAGRAM: usize = 1_200;
+/// The UDP payload that every path carries: IPv4's 576 bytes (RFC 791 §3.1, RFC 1122 §3.3.2) less the
+/// headers of IPv4 and UDP. RFC 8899 §5.1.2 calls it `BASE_PLPMTU`; what is larger has to be probed for.
+pub const BASE_DATAGRAM: usize = 576 - 20 - 8;
+/// The same for a path of either version: every IPv6 link carries 1,280 bytes (RFC 8200 §5).
+pub fn base_datagram(ipv6: bool) -> usize {
+    if ipv6 { MAX_DATAGRAM } else { BASE_DATAGRAM }
+}
+
+/// A message that does not fit into one datagram of a path is cut after every so many bytes: a piece
+/// fits into [`BASE_DATAGRAM`] with header and frame.
+pub const PART_SIZE: usize = 496;
 /// Largest message a frame can carry so that header, frame and message fit one datagram.
 pub const MAX_MESSAGE: usize = MAX_DATAGRAM - super::HEADER_LEN - 1 - 3 - 3;
 /// A `Join` is padded to this size, so that no answer to it can be larger (RFC 9000 §8.1).
@@ -52,6 +63,11 @@ pub const ACK_INTERVAL: Duration = Duration::from_millis(60);
 pub const ACK_DATAGRAMS: u32 = 32;
 /// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
 pub const ACK_BYTES: u32 = 9_600;
+/// How long after the search for a path's datagram size a larger one is probed for again. RFC 8899
+/// §5.1.1 has 600 s; a conversation is shorter than a connection, and a probe is one datagram.
+pub const PATH_RAISE: Duration = Duration::from_secs(60);
+/// Pieces of a message sent once wait this long for the others.
+pub const REASSEMBLY: Duration = Duration::from_secs(5);
 /// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
 pub const INITIAL_RTT: Duration = Duration::from_millis(333);
 /// A reliable message unacknowledged for this long ends the session.

@@ -165,6 +165,11 @@ impl Doors {
         self.sockets.flush(now);
     }
 
+    /// A path on which this machine's kernel refuses datagrams as large as this. Asked for after each flush.
+    pub(super) fn poll_refused(&mut self) -> Option<(Path, usize)> {
+        self.sockets.poll_refused()
+    }
+
     /// Sends what the hub handed out; some of it with [`Self::flush`]. A connection is named when it has taken all
     /// of it.
     pub(super) fn send(

@@ -379,6 +379,9 @@ impl Server {
             }
         }
         self.doors.flush(now.mono);
+        while let Some((path, bytes)) = self.doors.poll_refused() {
+            hub.handle_refused_size(path, bytes, now);
+        }
     }
 }
 

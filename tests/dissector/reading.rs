@@ -124,10 +124,10 @@ fn composed(name: &str, fields: &[&Field]) -> String {
 
 fn value(name: &str, field: &Field) -> String {
     match name {
-        "cookie" | "resume" | "token" | "taken" => format!("<{}>", hex(&field.show)),
+        "cookie" | "resume" | "token" | "taken" | "payload" => format!("<{}>", hex(&field.show)),
         "nickname" | "room" | "from" | "to" | "text" | "detail" => format!("{:?}", field.show),
         "delivery" | "reason" | "transport" => value_name(field),
-        "complete" | "own" | "sure" => is_true(&field.show).to_string(),
+        "complete" | "ordered" | "own" | "sure" => is_true(&field.show).to_string(),
         _ => field.show.clone(),
     }
 }

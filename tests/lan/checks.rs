@@ -34,6 +34,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ("what the kernel refuses to send is lost like anything else", refused_sends),
     ("a thousand datagrams to dead ports hurt nobody", dead_ports),
     ("long lines pass a narrow way", narrow_way),
+    ("long lines pass an interface that drops long packets, also after it changes", black_hole),
     ("each address of a server answers", addresses::each_address_answers),
     ("a pasted page arrives from a further address of the server", addresses::pasted_page),
     ("a better route comes up in the middle of a chat", addresses::better_route),
@@ -501,8 +502,44 @@ fn dead_ports() {
     assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
 }
 
-/// A link that takes 600 bytes at once: the kernels make fragments of what is longer, at the server
-/// because the router tells it to (RFC 1191), at the client because it sees for itself.
+/// The server's interface drops what is longer than it takes, and nobody is told but its own machine (veth does as a
+/// switch does). That changes while people talk.
+fn black_hole() {
+    let lan = Lan::new();
+    let server = lan.machine("server", 1);
+    let _keeper = serve(&lan, &server, &[]);
+    server.ip("link set eth0 mtu 1000");
+    let machines = [("one", 2), ("two", 3), ("three", 4)].map(|(name, n)| lan.machine(name, n));
+    let mut alice = join(&lan, &machines[0], "alice", &["10.7.0.1"]);
+    let mut bob = join(&lan, &machines[1], "bob", &["10.7.0.1"]);
+    let once = ["10.7.0.1", "--delivery", "unreliable"];
+    let mut carl = join(&lan, &machines[2], "carl", &once);
+    let line = |n: u32| format!("{n} {}", "x".repeat(990));
+    let hears = |client: &mut Program, from: &str, n| {
+        let text = line(n);
+        client.next_where("message", |e| e["from"] == from && e["text"] == text.as_str());
+    };
+    carl.type_line(&line(0));
+    hears(&mut alice, "carl", 0);
+    hears(&mut bob, "carl", 0);
+    for (n, mtu) in [1_000, 576, 1_500, 1_227, 700].into_iter().enumerate() {
+        server.ip(&format!("link set eth0 mtu {mtu}"));
+        for n in [2 * n as u32 + 1, 2 * n as u32 + 2] {
+            alice.type_line(&line(n));
+            hears(&mut bob, "alice", n);
+            bob.type_line(&line(n));
+            hears(&mut alice, "bob", n);
+        }
+    }
+    // What knows nothing of the path yet comes in, and is told all that was said.
+    let mut dave = join(&lan, &machines[2], "dave", &["10.7.0.1"]);
+    dave.next_where("history", |e| e["text"] == line(10).as_str());
+    for client in [&alice, &bob, &carl, &dave] {
+        still_in_its_session(client);
+    }
+}
+
+/// A link that takes 600 bytes at once, of which a router tells the server (RFC 1191). Nobody needs to believe it.
 fn narrow_way() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);

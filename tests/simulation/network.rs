@@ -2,6 +2,7 @@
 //! datagrams, as often as it was told to and whenever the dice say so.
 
 use crate::dice::Dice;
+use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -59,10 +60,10 @@ pub(crate) struct Network {
     pub(crate) cut_off: BTreeSet<SocketAddr>,
     /// Nothing arrives before: it is kept, and comes all at once.
     pub(crate) held_until: Timestamp,
-    /// Lines that take a while for each datagram, and when they will have taken the last one.
+    /// Lines that take a while for each full datagram, and when they will have taken the last one.
     pub(crate) bottlenecks: BTreeMap<SocketAddr, (Duration, Timestamp)>,
-    /// Nothing longer than this passes from or to these, and nobody is told (RFC 2923, 2.1).
-    pub(crate) narrow: BTreeMap<SocketAddr, usize>,
+    /// Nothing longer passes from these (the first) or to them, and nobody is told (RFC 2923, 2.1).
+    pub(crate) narrow: BTreeMap<SocketAddr, [usize; 2]>,
     /// By arrival, then by departure.
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     /// Of everything that was sent: FNV-1a, eight bytes at a time.
@@ -94,8 +95,8 @@ impl Network {
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
             let length = packet.bytes.len();
-            let too_long = |end| self.narrow.get(end).is_some_and(|most| length > *most);
-            let cut = cut || [&packet.from, &packet.to].into_iter().any(too_long);
+            let width = |end, way: usize| self.narrow.get(end).map_or(usize::MAX, |it| it[way]);
+            let cut = cut || length > width(&packet.from, 0).min(width(&packet.to, 1));
             if cut || dice.chance(self.impairment.loss) {
                 continue;
             }
@@ -107,7 +108,7 @@ impl Network {
                 if free.since(now) > *each * MAX_WAITING {
                     continue;
                 }
-                *free = now.max(*free) + *each;
+                *free = now.max(*free) + *each * length as u32 / MAX_DATAGRAM as u32;
             }
             let queued = self.bottlenecks.get(&packet.to).map_or(now, |(_, free)| *free);
             let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);

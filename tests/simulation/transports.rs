@@ -80,7 +80,7 @@ fn flood(world: &mut World, victim: usize) {
     assert!(queued <= MAX_QUEUE_BYTES + 2_000, "{queued} bytes are kept for one peer");
 }
 
-pub(crate) fn is_heard(world: &mut World, speaker: usize, victim: usize) {
+fn is_heard(world: &mut World, speaker: usize, victim: usize) {
     let count = world.clients.len();
     let before = world.clients[speaker].record.said();
     world.run_until("the others have heard it", 5 * SECOND, |world| {

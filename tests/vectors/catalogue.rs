@@ -2,7 +2,7 @@
 //! compares both, and writes the files anew when `CHATAGRAM_BLESS` is set.
 
 use crate::format::{Group, Vector, vector};
-use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PROBE_SIZE};
+use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PART_SIZE, PROBE_SIZE};
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
     Refusal, ServerMessage, Token, Transport, encode_message,
@@ -221,6 +221,15 @@ fn frames() -> Vec<Vector> {
         window: 62,
         ..from_server()
     };
+    let line = "x".repeat(1_000);
+    let long = encode_message(&ClientMessage::Say { number: 0, sent: NOON, text: &line });
+    let part = |index: u16| Frame::Part {
+        id: 2,
+        ordered: true,
+        index,
+        count: 3,
+        payload: long.chunks(PART_SIZE).nth(index.into()).unwrap_or_default(),
+    };
     vec![
         vector(
             "heartbeat",
@@ -311,6 +320,54 @@ fn frames() -> Vec<Vector> {
                     Frame::Ordered { id: 5, payload: &two },
                 ],
             ),
+        ),
+        vector(
+            "part-first",
+            "496 bytes of a line of 1,000 letters x: the first of its three parts. A datagram of 548 bytes has room\n\
+             for no more.",
+            datagram(&from_client(), &[part(0)]),
+        ),
+        vector(
+            "part-second",
+            "The second part, of as many bytes: they are those behind the first.",
+            datagram(&from_client(), &[part(1)]),
+        ),
+        vector(
+            "part-last",
+            "What is left of it, and the message that follows.",
+            datagram(&from_client(), &[part(2), Frame::Ordered { id: 3, payload: &say }]),
+        ),
+        vector(
+            "part-unordered",
+            "A part of a message for immediate use, with the largest id.",
+            datagram(
+                &from_client(),
+                &[Frame::Part {
+                    id: u16::MAX,
+                    ordered: false,
+                    index: 2,
+                    count: 3,
+                    payload: &long[2 * PART_SIZE..],
+                }],
+            ),
+        ),
+        vector(
+            "once-part",
+            "The last part of a line sent once, the third that was sent so.",
+            datagram(
+                &from_client(),
+                &[Frame::OncePart {
+                    number: 2,
+                    index: 2,
+                    count: 3,
+                    payload: &long[2 * PART_SIZE..],
+                }],
+            ),
+        ),
+        vector(
+            "path-probe",
+            "A Heartbeat, padded to the largest size, to see whether that passes.",
+            padded(&from_client(), &[Frame::Heartbeat], MAX_DATAGRAM),
         ),
     ]
 }
@@ -740,7 +797,7 @@ fn invalid() -> Vec<Vector> {
         vector("checksum", "A Heartbeat that became a Reset on the way.", damaged),
         vector("checksum-zero", "A sender that left the checksum out.", zero_crc),
         vector("flags", "The bit 0x04 is set.", changed(3, 0b110)),
-        vector("frame-unknown", "No frame has the number 11.", broken(b"\x0b")),
+        vector("frame-unknown", "No frame has the number 15.", broken(b"\x0f")),
         vector("frame-truncated", "A Challenge of six bytes.", broken(b"\x06\x00\x01\x02\x03\x04")),
         vector("trailing", "A Heartbeat, and a byte that begins no frame.", broken(b"\x01\xff")),
         vector(

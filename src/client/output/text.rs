@@ -6,6 +6,7 @@ use super::wrap::wrap;
 use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
 use crate::client::style::Style;
 use crate::protocol::LeaveReason;
+use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::WallTime;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
@@ -89,6 +90,11 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
 fn stats_text(report: &Report) -> String {
     let Report { link, corrupt, unread, text_sent, text_received, .. } = report;
     let carrier = match report.transport {
+        Transport::Udp if link.datagram_size < MAX_DATAGRAM => format!(
+            "udp, {}; the path is known to carry datagrams of {} bytes, no larger ones",
+            delivery_name(report.delivery),
+            link.datagram_size
+        ),
         Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
         Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
     };

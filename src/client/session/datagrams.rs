@@ -3,6 +3,7 @@
 use super::established::Established;
 use super::{CloseReason, Event, Session};
 use crate::link::{Channel, Link, Role};
+use crate::protocol::limits::base_datagram;
 use crate::protocol::{Datagram, DecodeError, Flags, Frame, Invariant};
 use crate::time::Now;
 use std::net::SocketAddr;
@@ -30,7 +31,8 @@ impl Session {
         } else if let Some(attempt) = &self.attempt
             && let Some((heartbeat, latest)) = attempt.welcomed_by(&datagram)
         {
-            let link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
+            let mut link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
+            link.set_path(base_datagram(from.is_ipv6()), now.mono);
             self.end_established();
             self.attempt = None;
             let link = Channel::Datagrams(link.into());
@@ -40,6 +42,14 @@ impl Session {
             self.handle_session(&datagram, bytes.len(), now);
         }
         self.send_waiting(now.mono);
+    }
+
+    /// This machine's kernel refuses to send datagrams as large as this to the server.
+    pub fn handle_refused_size(&mut self, to: SocketAddr, bytes: usize, now: Now) {
+        let established = self.established.as_mut().filter(|established| established.server == to);
+        if let Some(link) = established.and_then(|it| it.link.as_datagrams()) {
+            link.refuse_size(bytes, now.mono);
+        }
     }
 
     fn handle_undecodable(&mut self, from: SocketAddr, bytes: &[u8], error: DecodeError) {
@@ -70,7 +80,9 @@ impl Session {
         let Some(link) = link else { return };
         // These stand outside the sequence, alone in a datagram.
         match datagram.frames().next() {
-            Some(Frame::PathChallenge(cookie)) => return link.answer_path(cookie),
+            Some(Frame::PathChallenge(cookie)) => {
+                return link.answer_path(cookie, datagram.header.timestamp, now.mono);
+            }
             Some(Frame::PathResponse(_)) => return,
             Some(Frame::Reset) => return self.reset(now),
             _ => {}

@@ -5,6 +5,7 @@
 use super::{Event, Session};
 use crate::link::PATH_CHALLENGE_LEN;
 use crate::protocol::limits::JOIN_RETRY;
+use crate::protocol::limits::base_datagram;
 use crate::protocol::{Datagram, DatagramWriter, Frame, Header, PathCookie};
 use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
@@ -85,6 +86,7 @@ impl Session {
         match datagram.frames().next() {
             Some(Frame::PathResponse(cookie)) if established.roaming.is_answered(from, cookie) => {
                 established.server = from;
+                link.set_path(base_datagram(from.is_ipv6()), now.mono);
                 // The server finds out by a datagram that it receives there, and challenges in turn.
                 link.probe();
                 let text = format!("the server is at {from} now");

@@ -150,6 +150,9 @@ impl Peer {
             around.datagrams.send(&buffer, Path::routed(index, to), now.mono);
         }
         around.datagrams.flush(now.mono);
+        while let Some((path, bytes)) = around.datagrams.poll_refused() {
+            self.session.handle_refused_size(path.remote, bytes, now);
+        }
         let open = self.connections.first_mut().filter(|open| open.announced);
         let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {

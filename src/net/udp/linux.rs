@@ -8,6 +8,7 @@
 //!   (GSO). As an option of the socket it would make each single datagram dearer by a page.
 //! - `UDP_GRO`: the reverse, for those who receive.
 //! - `SO_RCVBUFFORCE`: a receive buffer for an administrator (socket(7)).
+//! - `IP_MTU_DISCOVER`: no datagram is fragmented.
 //! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
 //! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7), RFC 3542
 //!   §6). `quinn-udp` has these too, but reads no count of overflows, sends to one peer with each call, and
@@ -181,6 +182,17 @@ pub(super) fn tell_local_end(socket: &impl AsRawFd, v6: bool) -> io::Result<()> 
 /// A receive buffer larger than the limit for everybody, for who may have it (`CAP_NET_ADMIN`).
 pub(super) fn force_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes as libc::c_int)
+}
+
+/// Has datagrams never be fragmented: not here, where one that is too large for the interface is refused, and, over
+/// IPv4, not by a router (ip(7), ipv6(7)). What a path is said to carry by ICMP, which anybody can send, is not
+/// believed (RFC 8899 §4.6): what passes is found out by sending.
+pub(super) fn forbid_fragments(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
+    if v6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+    }
+    // An IPv6 socket sends to IPv4 peers too.
+    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
 }
 
 /// Reads as many messages as there are and `slots` have room for: the n-th begins at

@@ -409,6 +409,7 @@ impl Stage {
                     peer.cookie = cookie.to_vec();
                 }
                 Frame::Refused { detail, .. } => assert_clean(detail),
+                Frame::Part { .. } | Frame::OncePart { .. } => self.allowance.sent(1),
                 Frame::Once { payload }
                 | Frame::Unordered { payload, .. }
                 | Frame::Ordered { payload, .. } => {

@@ -1,6 +1,7 @@
 //! Messages and headers as an input chooses them.
 
 use super::input::Input;
+use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
     ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, ServerMessage, Transport,
     decode_message, encode_message,
@@ -117,7 +118,17 @@ pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u
     } else {
         next.wrapping_add(input.number() as u16)
     };
+    // A part of it, which may not be one that a sender sends.
+    let (index, count) = (u16::from(kind >> 2 & 3), u16::from(kind >> 4 & 3));
+    let part = payload.chunks(PART_SIZE).nth(index.into()).unwrap_or(payload);
     match kind & 3 {
+        0 if kind & 0x40 != 0 => {
+            *next = id;
+            Frame::OncePart { number: id, index, count, payload: part }
+        }
+        ordered @ 1..=2 if kind & 0x40 != 0 => {
+            Frame::Part { id, ordered: ordered == 2, index, count, payload: part }
+        }
         0 => {
             *next = id;
             Frame::Once { payload }

@@ -82,7 +82,7 @@ impl Allowance {
     }
 }
 
-/// The messages in a datagram; none in one that does not decode, and no number for a join that proves
+/// The messages, or parts of them, in a datagram; none in one that does not decode, and no number for a join that proves
 /// its sender's address: it is told who is here and what was said.
 pub(crate) fn messages(bytes: &[u8]) -> Option<usize> {
     let Ok(datagram) = Datagram::decode(bytes) else { return Some(0) };
@@ -91,7 +91,14 @@ pub(crate) fn messages(bytes: &[u8]) -> Option<usize> {
 }
 
 pub(crate) fn is_message(frame: &Frame<'_>) -> bool {
-    matches!(frame, Frame::Once { .. } | Frame::Unordered { .. } | Frame::Ordered { .. })
+    matches!(
+        frame,
+        Frame::Once { .. }
+            | Frame::Unordered { .. }
+            | Frame::Ordered { .. }
+            | Frame::Part { .. }
+            | Frame::OncePart { .. }
+    )
 }
 
 /// The checksum of `proto.md` §3, bit by bit.

@@ -1,0 +1,221 @@
+//! Messages that do not fit into one datagram of a path: where they are cut, and how they are joined.
+//!
+//! A message is cut after every [`PART_SIZE`] bytes, whatever the path carries. So the parts of two
+//! transmissions agree although the path changed in between, and no two parts overlap (RFC 8900 §3
+//! tells what overlapping IP fragments are good for).
+
+use super::outbox::FRAME_OVERHEAD;
+use crate::protocol::HEADER_LEN;
+use crate::protocol::limits::{MAX_MESSAGE, PART_SIZE, REASSEMBLY};
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+
+/// Parts of the longest message.
+pub(super) const MAX_PARTS: usize = MAX_MESSAGE.div_ceil(PART_SIZE);
+/// Messages sent once of which some parts are here, at most; then the oldest is given up.
+const MAX_ASSEMBLIES: usize = 8;
+
+/// Whether a message of this length fits whole into a datagram of `limit` bytes.
+pub(super) fn fits(length: usize, limit: usize) -> bool {
+    HEADER_LEN + FRAME_OVERHEAD + length <= limit
+}
+
+/// How many parts a message of this length has.
+pub(super) fn count(length: usize) -> u16 {
+    length.div_ceil(PART_SIZE) as u16
+}
+
+/// One part of a message.
+pub(super) fn part(message: &[u8], index: u16) -> &[u8] {
+    message.chunks(PART_SIZE).nth(index.into()).unwrap_or_default()
+}
+
+/// Some parts of a message, or all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts(u8);
+
+impl Parts {
+    pub(super) const NONE: Self = Self(0);
+    /// The whole, however many parts it would have.
+    pub(super) const WHOLE: Self = Self(u8::MAX);
+
+    /// Every part of a message of this length.
+    pub(super) fn all(length: usize) -> Self {
+        Self((1 << count(length)) - 1)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn has(self, index: u16) -> bool {
+        self.0 >> index & 1 == 1
+    }
+
+    pub(super) fn insert(&mut self, index: u16) {
+        self.0 |= 1 << index;
+    }
+
+    pub(super) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) fn of(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn indices(self) -> impl Iterator<Item = u16> {
+        (0..MAX_PARTS as u16).filter(move |index| self.has(*index))
+    }
+}
+
+/// A part as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) index: u16,
+    pub(super) count: u16,
+    pub(super) payload: &'a [u8],
+}
+
+impl Part<'_> {
+    /// Whether a sender that keeps to the rules can have cut this.
+    pub(super) fn is_sound(&self) -> bool {
+        let (index, count) = (usize::from(self.index), usize::from(self.count));
+        let length = self.payload.len();
+        if !(2..=MAX_PARTS).contains(&count) || index >= count {
+            return false;
+        }
+        if index + 1 < count {
+            return length == PART_SIZE;
+        }
+        (1..=PART_SIZE).contains(&length) && index * PART_SIZE + length <= MAX_MESSAGE
+    }
+}
+
+/// A message of which some parts are here.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    count: u16,
+    parts: [Option<Box<[u8]>>; MAX_PARTS],
+}
+
+impl Assembly {
+    /// For the message to which this part belongs.
+    pub(super) fn new(part: &Part<'_>) -> Self {
+        Self { count: part.count, parts: Default::default() }
+    }
+
+    /// Adds a sound part; the message, if that was the last one. One of another count belongs to no
+    /// message that could be made of these: it is left out.
+    pub(super) fn add(&mut self, part: &Part<'_>) -> Option<Vec<u8>> {
+        if part.count == self.count {
+            self.parts[usize::from(part.index)] = Some(part.payload.into());
+        }
+        let parts = &self.parts[..self.count.into()];
+        let complete = parts.iter().all(Option::is_some);
+        complete.then(|| parts.iter().flatten().flat_map(|part| part.iter().copied()).collect())
+    }
+}
+
+/// Messages sent once of which some parts are here: few, and not for long, for what is lost of
+/// them does not come again.
+#[derive(Debug, Default)]
+pub(super) struct Assemblies {
+    begun: VecDeque<(u16, Timestamp, Assembly)>,
+}
+
+impl Assemblies {
+    /// Takes in a sound part of a message; the message, if that was the last one.
+    pub(super) fn receive(
+        &mut self,
+        number: u16,
+        part: &Part<'_>,
+        now: Timestamp,
+    ) -> Option<Vec<u8>> {
+        self.forget_old(now);
+        let known = self.begun.iter().position(|(other, ..)| *other == number);
+        let index = known.unwrap_or_else(|| {
+            if self.begun.len() == MAX_ASSEMBLIES {
+                self.begun.pop_front();
+            }
+            self.begun.push_back((number, now, Assembly::new(part)));
+            self.begun.len() - 1
+        });
+        let message = self.begun.get_mut(index)?.2.add(part)?;
+        self.begun.remove(index);
+        Some(message)
+    }
+
+    /// Gives up what will not be complete any more.
+    pub(super) fn forget_old(&mut self, now: Timestamp) {
+        while self.begun.front().is_some_and(|(_, since, _)| *since + REASSEMBLY <= now) {
+            self.begun.pop_front();
+        }
+        if self.begun.is_empty() && self.begun.capacity() > 0 {
+            self.begun = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(message: &[u8]) -> Vec<Part<'_>> {
+        let count = count(message.len());
+        (0..count).map(|index| Part { index, count, payload: part(message, index) }).collect()
+    }
+
+    #[test]
+    fn what_is_cut_is_sound_and_joins_to_the_same_in_any_order() {
+        for length in [PART_SIZE + 1, 2 * PART_SIZE, 2 * PART_SIZE + 1, MAX_MESSAGE] {
+            let message: Vec<_> = (0..length).map(|at| (at % 251) as u8).collect();
+            let parts = parts(&message);
+            assert!(parts.len() <= MAX_PARTS && parts.iter().all(Part::is_sound));
+            for first in 0..parts.len() {
+                let mut assembly = Assembly::new(&parts[0]);
+                let turned = parts[first..].iter().chain(&parts[..first]);
+                // Each comes twice: what came before changes nothing.
+                let joined: Vec<_> =
+                    turned.flat_map(|it| [it, it]).filter_map(|it| assembly.add(it)).collect();
+                assert!(joined.iter().all(|it| *it == message) && !joined.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_sender_cuts_is_refused() {
+        let full = [7; PART_SIZE + 1];
+        let sound =
+            |index, count, length| Part { index, count, payload: &full[..length] }.is_sound();
+        assert!(sound(0, 2, PART_SIZE) && sound(1, 2, 1) && sound(1, 2, PART_SIZE));
+        assert!(!sound(0, 1, PART_SIZE) && !sound(0, 0, PART_SIZE), "not cut");
+        assert!(!sound(2, 2, 1) && !sound(u16::MAX, u16::MAX, 1), "no such part");
+        assert!(!sound(0, MAX_PARTS as u16 + 1, PART_SIZE), "too many");
+        assert!(!sound(0, 2, PART_SIZE - 1) && !sound(0, 2, PART_SIZE + 1), "cut elsewhere");
+        assert!(!sound(1, 2, 0) && !sound(1, 2, PART_SIZE + 1), "cut elsewhere");
+        let left = MAX_MESSAGE - 2 * PART_SIZE;
+        assert!(sound(2, 3, left) && !sound(2, 3, left + 1), "too long");
+    }
+
+    #[test]
+    fn what_is_never_completed_is_forgotten() {
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
+        let message = [7; PART_SIZE + 1];
+        let parts = parts(&message);
+        let mut assemblies = Assemblies::default();
+        for number in 0..1_000 {
+            assert_eq!(assemblies.receive(number, &parts[0], at(0)), None);
+            assert!(assemblies.begun.len() <= MAX_ASSEMBLIES);
+        }
+        assert_eq!(assemblies.receive(999, &parts[1], at(1)), Some(message.to_vec()));
+        assert_eq!(assemblies.receive(991, &parts[1], at(1)), None, "its beginning is gone");
+        assert_eq!(assemblies.receive(998, &parts[1], at(5)), None, "it is too old");
+        assemblies.forget_old(at(10));
+        assert!(assemblies.begun.is_empty());
+    }
+}
