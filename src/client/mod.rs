@@ -209,10 +209,14 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         session
     };
     let whereabouts = Whereabouts::new(config.server.clone(), config.room.clone());
+    // A signal that comes meanwhile waits for somebody to say goodbye: the server may know this client
+    // before this thread does.
+    let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
     let (driver, events, receiver) =
         Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
-    leaver.drive(&driver);
+    *leaving = Some(driver.clone());
+    drop(leaving);
     // What is piped in is a program's, which knows what it does.
     let farewell = Farewell::new(config.hosts && io::stdin().is_terminal());
     Ok(Talk { driver, events, receiver, farewell })
