@@ -51,6 +51,10 @@ fn a_hang_up_opens_the_log_again_and_the_room_goes_on() {
     let mut server = server_after(":", &["--no-history", "--log-file", "log"]);
     let log = server.dir.path().join("log");
     server.join("alice");
+    // Messages are written by a thread of their own.
+    while !read(&log).contains("alice joined") {
+        std::thread::yield_now();
+    }
     fs::rename(&log, server.dir.path().join("log.1")).unwrap();
     server.program.signal("HUP");
     let words = "the log log was moved away: what was written stays there";
