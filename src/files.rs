@@ -33,6 +33,7 @@ pub(crate) fn behind_links(path: &Path) -> PathBuf {
 
 /// What a path names, compared with an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
 pub(crate) enum Named {
     /// The open file.
     Same,

@@ -7,7 +7,6 @@
 
 use super::{Check, State};
 use crate::discovery::{GROUP_V4, GROUP_V6};
-use crate::net::lan;
 use crate::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -306,7 +305,7 @@ fn interfaces() -> io::Result<Vec<Interface>> {
     }
     // One without an address leads nowhere, such as a bridge's port.
     found.retain(|one| one.v4.is_some() || one.v6);
-    let likeliest = lan::interfaces()?;
+    let likeliest = crate::net::lan::interfaces()?;
     let place = |one: &Interface| likeliest.iter().position(|it| it.index == one.index);
     found.sort_by_key(|one| place(one).unwrap_or(usize::MAX));
     Ok(found)

@@ -10,6 +10,8 @@ mod incoming;
 #[cfg(target_os = "linux")]
 mod linux;
 mod outgoing;
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable;
 
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
@@ -52,6 +54,8 @@ impl BindError {
 pub struct Socket {
     inner: UdpSocket,
     v6: bool,
+    #[cfg(not(target_os = "linux"))]
+    local_ends: portable::LocalEnds,
     /// The kernel takes several datagrams at once, as far as is known.
     #[cfg(target_os = "linux")]
     segments: AtomicBool,
@@ -216,7 +220,7 @@ impl Socket {
 
     #[cfg(not(target_os = "linux"))]
     fn send_from(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
-        self.inner.send_to(datagram, path.remote).map(|_| ())
+        self.local_ends.send(&self.inner, datagram, path)
     }
 
     /// Sends messages to several peers with one call. How many of them it took.
@@ -282,10 +286,12 @@ impl Socket {
 
     /// A bound, non-blocking socket.
     pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
+        #[cfg(target_os = "linux")]
         offer_options(&raw, v6);
-        let inner = UdpSocket::from_std(raw.into());
         Self {
-            inner,
+            #[cfg(not(target_os = "linux"))]
+            local_ends: portable::LocalEnds::of(&raw),
+            inner: UdpSocket::from_std(raw.into()),
             v6,
             #[cfg(target_os = "linux")]
             segments: AtomicBool::new(true),
@@ -362,14 +368,7 @@ impl Socket {
     #[cfg(not(target_os = "linux"))]
     fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
         let (slots, messages) = incoming.room();
-        let (length, from) = self.inner.recv_from(slots)?;
-        messages.push(incoming::Message {
-            local: Default::default(),
-            from,
-            length,
-            segment: length,
-        });
-        Ok(())
+        self.local_ends.receive(&self.inner, slots, messages)
     }
 }
 
@@ -386,9 +385,6 @@ fn offer_options(raw: &RawSocket, v6: bool) {
         log::debug!("an option of the socket cannot be had: {error}");
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn offer_options(_: &RawSocket, _: bool) {}
 
 /// Whether a datagram may have been refused because of the address or interface it was to leave from. Linux
 /// says `EINVAL` or `ENODEV`, others `EADDRNOTAVAIL`.
@@ -416,10 +412,9 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 /// than the buffer it was to be read into, too.
 fn is_too_long(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]
-    let code = libc::EMSGSIZE;
+    return error.raw_os_error() == Some(libc::EMSGSIZE);
     #[cfg(not(target_os = "linux"))]
-    let code = if cfg!(windows) { 10_040 } else { 40 };
-    error.raw_os_error() == Some(code)
+    quinn_udp::is_msg_size_err(error)
 }
 
 fn explain(error: &io::Error) -> String {

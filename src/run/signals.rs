@@ -9,6 +9,7 @@ use crate::client;
 
 /// A signal that asks for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code))]
 pub(super) enum Signal {
     /// SIGINT: Ctrl-C.
     Interrupt,
