@@ -191,7 +191,13 @@ fn a_client_whose_output_nobody_reads_ends_when_it_should() {
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
         let mut client = command.spawn().unwrap();
         drop(command);
-        server.program.line("its arrival", |line| line.contains("ear joined"));
+        if !end.is_empty() {
+            // It is in the room, and knows it.
+            server.program.line("its arrival", |line| line.contains("ear joined"));
+            let mut alice = server.join("alice");
+            alice.type_line("/ping ear");
+            alice.next_where("pong", |event| event["from"] == "ear");
+        }
         match end {
             "INT" => send("-INT", client.id()),
             "KILL" => server.program.signal("KILL"),
