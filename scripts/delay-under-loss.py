@@ -1,22 +1,23 @@
 #!/usr/bin/env python3
 """One-way delay of chat lines under loss: TCP beside UDP, through the same server, in one run.
 
-Run it inside the network that netem-net.sh makes, and where the kernel has no sch_netem inside the one
-that with-netem-kernel.sh lends (both in one line):
+    scripts/delay-under-loss.py --program target/release/chatagram
 
-    scripts/with-netem-kernel.sh scripts/netem-net.sh with 'delay 25ms' \\
-        scripts/delay-under-loss.py --program target/release/chatagram
+It runs in the network that netem-net.sh makes, inside the kernel that with-netem-kernel.sh lends, whose
+clock is virtual: neither a slow nor a busy machine makes anything late, and a condition takes 25 s or so. With
+--real it runs on this kernel and its clock, which needs root and sch_netem.
 
 One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in cg-clients, the
 server is in cg-server. Delay counts from the moment a line was to be sent (its schedule), not from when
-it was, so a sender that is held up counts. Bytes are those the router passed on in both directions,
-Ethernet headers included. Percentiles are by nearest rank. A line that never came has no delay: it is
+it was, so a sender that is held up counts. Bytes and packets are those the router passed on in both directions,
+Ethernet headers included, over both hops. Percentiles are by nearest rank. A line that never came has no delay: it is
 counted as missing.
 """
 
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ MODES = {
     "reliable-ordered": ["--delivery", "reliable-ordered"],
 }
 SERVER = "10.77.2.2:2428"
+# Set where the network is made already.
+INSIDE = "DELAY_UNDER_LOSS_NET"
 
 
 def inside(namespace, *command, **options):
@@ -42,10 +45,12 @@ def set_loss(percent):
              "limit", "10000", "delay", "25ms", "loss", f"{percent}%"], check=True)
 
 
-def bytes_passed():
+def passed_on():
+    """Bytes and packets."""
     shown = subprocess.run(["ip", "-n", "cg-router", "-s", "-j", "link"],
                            check=True, capture_output=True, text=True).stdout
-    return sum(link["stats64"]["tx"]["bytes"] for link in json.loads(shown) if link["ifname"] != "lo")
+    sent = [link["stats64"]["tx"] for link in json.loads(shown) if link["ifname"] != "lo"]
+    return sum(counts["bytes"] for counts in sent), sum(counts["packets"] for counts in sent)
 
 
 def percentile(ordered, share):
@@ -60,7 +65,7 @@ def wait_for_welcome(client):
 
 
 def measure(program, mode, rate, count):
-    """Sends `count` lines at `rate` a second. The delays in ms, how many were missing, the bytes."""
+    """Sends `count` lines at `rate` a second. The delays in ms, how many were missing, the bytes, the packets."""
     client = [program, "client", SERVER, "--no-cache", "--output", "json", *MODES[mode]]
     receiver = inside("cg-clients", *client, "--nick", "ear", "--stay", "forever",
                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -82,7 +87,7 @@ def measure(program, mode, rate, count):
     wait_for_welcome(sender)
     threading.Thread(target=sender.stdout.read, daemon=True).start()
     time.sleep(1)
-    before = bytes_passed()
+    before = passed_on()
     start = time.time() + 0.1
     for number in range(count):
         due = start + number / rate
@@ -93,7 +98,7 @@ def measure(program, mode, rate, count):
     deadline = time.time() + 40
     while len(arrivals) < count and sender.poll() is None and time.time() < deadline:
         time.sleep(0.05)
-    passed = bytes_passed() - before
+    passed = [after - earlier for after, earlier in zip(passed_on(), before)]
     sender.wait()
     receiver.terminate()
     receiver.wait()
@@ -101,7 +106,7 @@ def measure(program, mode, rate, count):
     assert len(order) == len(arrivals), "a line came twice"
     if mode in ("tcp", "reliable-ordered"):
         assert order == sorted(order), "lines came out of order"
-    return delays, count - len(delays), passed
+    return delays, count - len(delays), *passed
 
 
 def main():
@@ -111,12 +116,20 @@ def main():
     parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
                         help="loss in percent : lines a second, ...")
     parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--real", action="store_true", help="this kernel and its clock")
     arguments = parser.parse_args()
+    if not os.environ.get(INSIDE):
+        here = os.path.dirname(os.path.realpath(__file__))
+        net = [f"{here}/netem-net.sh", "with", "delay 25ms", sys.executable, *sys.argv]
+        os.environ[INSIDE] = "1"
+        os.environ.setdefault("UML_CLOCK", "virtual")
+        command = net if arguments.real else [f"{here}/with-netem-kernel.sh", *net]
+        os.execv(command[0], command)
     server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--no-history",
                     "--rate-limit", "off", "--expiry", "60s", "-q", stdout=subprocess.PIPE)
     server.stdout.readline()
     print("loss  lines/s  mode                 lines missing      p50      p99      max ms    bytes/line"
-          "   p99 : TCP's  bytes : TCP's")
+          "  packets/line   p99 : TCP's  bytes : TCP's")
     try:
         for condition in arguments.conditions.split(","):
             loss, rate = (float(part) for part in condition.split(":"))
@@ -126,14 +139,15 @@ def main():
                 time.sleep(0.3)
                 set_loss(loss)
                 count = max(int(arguments.seconds * rate), 60)
-                delays, missing, passed = measure(arguments.program, mode, rate, count)
+                delays, missing, passed, packets = measure(arguments.program, mode, rate, count)
                 p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
                 if mode == "tcp":
                     reference = (p99, passed)
                 ratios = ("" if reference is None
                           else f"{p99 / reference[0]:12.3f} {passed / reference[1]:14.2f}")
                 print(f"{loss:3g} % {rate:8g}  {mode:20} {count:5} {missing:7} {p50:8.1f} {p99:8.1f} "
-                      f"{delays[-1] if delays else math.nan:8.1f} {passed / count:12.1f} {ratios}", flush=True)
+                      f"{delays[-1] if delays else math.nan:8.1f} {passed / count:12.1f} "
+                      f"{packets / count:12.1f} {ratios}", flush=True)
     finally:
         set_loss(0)
         server.terminate()
