@@ -371,6 +371,7 @@ impl ClientArgs {
             stay: self.stay.0,
             give_up: self.give_up,
             hosts: false,
+            claim: None,
         })
     }
 }

@@ -102,6 +102,8 @@ pub struct Registry {
     /// review finds out and comes again, so a datagram costs nothing here.
     reviews: BTreeSet<(Timestamp, PeerId)>,
     holds: VecDeque<Hold>,
+    /// A name that nobody gets without this token, for as long as the registry lives.
+    reserved: Option<(NameKey, Token)>,
     /// Nobody could be heard before.
     resumed: Timestamp,
     next: u16,
@@ -117,9 +119,15 @@ impl Registry {
             per_ip: HashMap::new(),
             reviews: BTreeSet::new(),
             holds: VecDeque::new(),
+            reserved: None,
             resumed: Timestamp::ZERO,
             next: 0,
         }
+    }
+
+    /// Keeps a name, and all that look like it, for whoever comes with this token.
+    pub fn reserve(&mut self, nickname: &Nickname, token: Token) {
+        self.reserved = Some((nickname.key(), token));
     }
 
     /// Who has this name, or one that looks like it.
@@ -149,6 +157,10 @@ impl Registry {
         self.holds.retain(|hold| hold.until > now);
         let key = nickname.key();
         if self.names.contains_key(&key) {
+            return Err(Unavailable::NameTaken);
+        }
+        let reserved = self.reserved.as_ref().filter(|(name, _)| *name == key);
+        if reserved.is_some_and(|(_, token)| !same(token, resume)) {
             return Err(Unavailable::NameTaken);
         }
         let hold = self.holds.iter().find(|hold| hold.key == key);
@@ -339,6 +351,27 @@ mod tests {
         for look_alike in ["ALICE", "a1ice"] {
             let refused = registry.insert(name(look_alike), [2; 16], path(2), &[], now);
             assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
+        }
+    }
+
+    #[test]
+    fn a_reserved_name_is_for_whoever_has_its_token_and_for_nobody_else_ever() {
+        let mut registry = registry();
+        let now = Timestamp::ZERO;
+        registry.reserve(&name("alice"), [7; 16]);
+        let come = |registry: &mut Registry, raw, resume: &[u8]| {
+            registry.insert(name(raw), [2; 16], path(1), resume, now)
+        };
+        for (look_alike, resume) in [("a1ice", &[][..]), ("ALICE", &[2; 16]), ("alice", &[7; 15])] {
+            let refused = come(&mut registry, look_alike, resume);
+            assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
+        }
+        for _ in 0..2 {
+            let host = come(&mut registry, "alice", &[7; 16]).unwrap();
+            assert_eq!(registry.entry(host).unwrap().token, [7; 16]);
+            registry.retire(host);
+            registry.remove(host, false, now);
+            assert_eq!(come(&mut registry, "a1ice", &[]), Err(Unavailable::NameTaken));
         }
     }
 

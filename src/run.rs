@@ -7,6 +7,7 @@ use crate::client::session::CloseReason;
 use crate::client::{self, Format, Leaver};
 use crate::logging::announce;
 use crate::net::ServerName;
+use crate::protocol::Nickname;
 use crate::server::Server;
 use log::LevelFilter;
 use std::fmt::Display;
@@ -141,9 +142,15 @@ pub fn host(
         Err(code) => return code,
     };
     let log = host_log(client, logging);
-    let server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
+    let mut server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
         Ok(server) => server,
         Err(code) => return code,
+    };
+    // A name that cannot be one is refused when the host joins.
+    let name = Nickname::parse(&nickname).ok();
+    let claim = match name.map(|name| server.reserve(name)).transpose() {
+        Ok(claim) => claim,
+        Err(error) => return fail(COULD_NOT_START, error),
     };
     let addresses: Vec<_> = server.addresses().collect();
     let Some(first) = addresses.first().copied() else {
@@ -163,7 +170,7 @@ pub fn host(
         }
     }
     let config = match client.config(reachable(first).into(), nickname, network, None) {
-        Ok(config) => client::Config { hosts: true, ..config },
+        Ok(config) => client::Config { hosts: true, claim, ..config },
         Err(error) => return fail(USAGE, error),
     };
     let leaver = Leaver::default();

@@ -26,8 +26,8 @@ pub use output::Format;
 use crate::discovery::Known;
 use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
-use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RAW_NAME;
+use crate::protocol::{Delivery, Token};
 use attended::{Progress, attend};
 use commands::Command;
 use driver::Driver;
@@ -73,6 +73,8 @@ pub struct Config {
     pub give_up: Duration,
     /// Whether the room closes when this client leaves.
     pub hosts: bool,
+    /// What opens the name, where the server of this process has reserved it.
+    pub claim: Option<Token>,
 }
 
 /// The client could not start.
@@ -201,10 +203,14 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         give_up: config.give_up,
         shown: Vec::new(),
     };
+    let claim = config.claim;
     let make = |now| {
         let mut session = Session::new(session, addresses, seed, now);
         if config.room.is_some() {
             session.look_first();
+        }
+        if let Some(token) = claim {
+            session.claim_name(token);
         }
         session
     };

@@ -40,7 +40,9 @@ use crate::bucket::Limit;
 use crate::link::{Link, Role};
 use crate::path::Path;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT, base_datagram};
-use crate::protocol::{Batch, LeaveReason, Refusal, ServerMessage, clean, encode_message};
+use crate::protocol::{
+    Batch, LeaveReason, Nickname, Refusal, ServerMessage, Token, clean, encode_message,
+};
 use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
@@ -250,6 +252,12 @@ impl Hub {
             counters: Counters::default(),
             ended: Tally::default(),
         }
+    }
+
+    /// Keeps a name, and all that look like it, for whoever joins with this token: of the one who keeps the
+    /// room, before anybody is answered.
+    pub fn reserve(&mut self, nickname: &Nickname, token: Token) {
+        self.registry.reserve(nickname, token);
     }
 
     /// Does what is due by `now`.

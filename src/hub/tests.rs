@@ -70,6 +70,13 @@ impl Room {
 
     /// Somebody comes, and is in or refused when this returns. The place among the peers.
     fn join(&mut self, nickname: &str, port: u16) -> usize {
+        let place = self.start(nickname, port);
+        self.run_for(SECOND / 10);
+        place
+    }
+
+    /// Somebody is about to come.
+    fn start(&mut self, nickname: &str, port: u16) -> usize {
         let nickname = nickname.to_owned();
         let (delivery, give_up, shown) = (Delivery::ReliableOrdered, 60 * SECOND, vec![]);
         let config =
@@ -77,7 +84,6 @@ impl Room {
         let seed = [port as u8; 32];
         self.peers.push((port, Session::new(config, vec![server()], seed, self.now)));
         self.told.push(Vec::new());
-        self.run_for(SECOND / 10);
         self.peers.len() - 1
     }
 

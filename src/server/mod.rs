@@ -16,8 +16,8 @@ mod recorder;
 
 use crate::hub::{Event, Hub};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
-use crate::protocol::LeaveReason;
 use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
@@ -148,6 +148,8 @@ pub struct Server {
     /// What the hub is made of, in the thread that will own it: it shares messages without locks.
     rules: crate::hub::Config,
     past: Past,
+    /// The name of who keeps the room, and what opens it.
+    reserved: Option<(Nickname, Token)>,
     seed: [u8; 32],
     recorder: Recorder,
     drops: Drops,
@@ -186,6 +188,7 @@ impl Server {
             clock,
             rules: config.hub,
             past,
+            reserved: None,
             seed,
             recorder,
             drops: Drops::default(),
@@ -199,6 +202,18 @@ impl Server {
             restart: Arc::default(),
             look: Arc::default(),
         })
+    }
+
+    /// Keeps this name for a client of the same process: the token that opens it. Sockets receive from
+    /// `start` on, so who tells others where to come does this before `run`.
+    ///
+    /// # Errors
+    /// [`Error::Random`].
+    pub fn reserve(&mut self, nickname: Nickname) -> Result<Token, Error> {
+        let mut token = Token::default();
+        getrandom::fill(&mut token).map_err(Error::Random)?;
+        self.reserved = Some((nickname, token));
+        Ok(token)
     }
 
     /// Where the server listens, the real ports in place of zeros.
@@ -233,6 +248,9 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let past = std::mem::take(&mut self.past);
         let mut hub = Hub::new(self.rules.clone(), past, self.seed, self.clock.now());
+        if let Some((nickname, token)) = &self.reserved {
+            hub.reserve(nickname, *token);
+        }
         let mut ready = Ready::new();
         let mut backlog = Ready::new();
         let mut room = Room::default();

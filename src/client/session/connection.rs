@@ -29,7 +29,8 @@ impl Session {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.connected(&mut self.rng, self.addresses.len() > 1, now.mono);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-        let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
+        let resume = self.token.or(self.claim);
+        let resume = resume.as_ref().map_or(&[][..], |token| &token[..]);
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
         let join = self.attempt.as_ref().map(|a| a.join(&self.config, &[], resume, seen, next));
         if let Some(join) = join {

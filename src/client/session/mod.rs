@@ -91,6 +91,8 @@ pub struct Session {
     /// Set by the first `Welcome`.
     nickname: Option<String>,
     token: Option<Token>,
+    /// Opens a name that the server has reserved, before the server gives a token.
+    claim: Option<Token>,
     own: OwnLines,
     pacing: Pacing,
     /// The server does not know yet how lines are to be delivered.
@@ -124,6 +126,7 @@ impl Session {
             established: None,
             nickname: None,
             token: None,
+            claim: None,
             own: OwnLines::default(),
             pacing: Pacing::default(),
             undeclared: false,
@@ -147,6 +150,11 @@ impl Session {
         if let Some(attempt) = &mut self.attempt {
             attempt.patience = patience;
         }
+    }
+
+    /// The server has reserved the name of this client for whoever has this token.
+    pub fn claim_name(&mut self, token: Token) {
+        self.claim = Some(token);
     }
 
     /// Says `line` to the room. A long one goes out in pieces.
@@ -284,8 +292,9 @@ impl Session {
             }
         }
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
+        let resume = self.token.or(self.claim);
         let attempt = self.attempt.as_mut()?;
-        let resume = self.token.as_ref().map_or(&[][..], |token| &token[..]);
+        let resume = resume.as_ref().map_or(&[][..], |token| &token[..]);
         attempt.poll_transmit(buffer, &self.config, &self.addresses, resume, seen, next, now)
     }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::hub::StreamId;
-use crate::protocol::{Cookie, Preface, Token, write_record};
+use crate::protocol::{Cookie, Nickname, Preface, Token, write_record};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -35,6 +35,23 @@ fn join(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {
     writer.pad_to(JOIN_SIZE);
     writer.finish(&Header::default());
     bytes
+}
+
+#[test]
+fn a_stranger_who_is_faster_does_not_get_the_name_of_who_keeps_the_room() {
+    let mut room = Room::new(8);
+    room.hub.reserve(&Nickname::parse("alice").unwrap(), [7; 16]);
+    for (look_alike, port) in [("alice", 1), ("a1ice", 2), ("ALICE", 3)] {
+        let stranger = room.join(look_alike, port);
+        assert_eq!(
+            (room.welcomes(stranger), room.closed(stranger)),
+            (0, Some(CloseReason::Refused))
+        );
+    }
+    let host = room.start("alice", 4);
+    room.peers[host].1.claim_name([7; 16]);
+    room.run_for(SECOND / 10);
+    assert_eq!((room.welcomes(host), room.names()), (1, vec!["alice"]));
 }
 
 /// What a guest at this port gets for its first join: its address is its own.
