@@ -20,6 +20,8 @@ mod dice;
 mod floods;
 #[path = "simulation/guard.rs"]
 mod guard;
+#[path = "simulation/joining.rs"]
+mod joining;
 #[path = "simulation/machines.rs"]
 mod machines;
 #[path = "simulation/network.rs"]
@@ -80,6 +82,11 @@ fn anything_may_happen_to_a_chat_over_both_transports() {
     for_every_seed("anything_may_happen_to_a_chat_over_both_transports", |seed, verbose| {
         scenarios::anything(600, seed, verbose)
     });
+}
+
+#[test]
+fn a_first_join_gets_through_where_three_of_ten_datagrams_are_lost_each_way() {
+    joining::hardly_any_fails();
 }
 
 #[test]

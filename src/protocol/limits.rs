@@ -78,9 +78,17 @@ pub const JOIN_RETRY: Duration = Duration::from_millis(250);
 /// From one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
 pub const STAGGER: Duration = Duration::from_millis(250);
 /// The longest pause between two `Join`s.
-pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(2);
+pub const JOIN_RETRY_MAX: Duration = Duration::from_millis(750);
 /// A first join that nobody answered for this long has failed.
-pub const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// A first join that was answered, but not let in for this long, has failed.
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(15);
+/// A rejoin begins anew this often, with the server's addresses as they are by then.
+pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
+/// A session has lasted when something was heard in it this long after it began.
+pub const LASTING: Duration = Duration::from_secs(5);
+/// The longest pause before the rejoin after a session that did not last.
+pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// What a client on TCP assumes of the heartbeat before its `Welcome` says.
 pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
 /// A connection that has not joined after this long is cut off.

@@ -8,7 +8,7 @@ use crate::scenarios::{
 use crate::wires::End;
 use crate::world::{EXPIRY, World};
 use chatagram::client::session::CloseReason;
-use chatagram::protocol::limits::{JOIN_TIMEOUT, MAX_QUEUE_BYTES};
+use chatagram::protocol::limits::{JOIN_DEADLINE, JOIN_TIMEOUT, MAX_QUEUE_BYTES};
 use chatagram::protocol::{Delivery, LeaveReason};
 use std::time::Duration;
 
@@ -134,13 +134,19 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
 pub(crate) fn given_up(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
-    // A third of the way there and back over TCP takes longer than a third of the patience, over UDP a
-    // quarter longer than a quarter.
-    let (tcp, least, range) = if dice.chance(500) { (1_000, 1_680, 300) } else { (0, 1_260, 380) };
-    world.tcp = tcp;
-    world.network.impairment.delay = Duration::from_millis((least + dice.below(range)) as u64);
+    // Over UDP the `Challenge` comes in time and the `Welcome` does not, a quarter of the way being longer than
+    // a quarter of the patience. Over TCP the network gets slow once the connection is there.
+    let tcp = dice.chance(500);
+    world.tcp = if tcp { 1_000 } else { 0 };
+    let (least, range) = if tcp { (600, 400) } else { (3_760, 100) };
+    let delay = Duration::from_millis((least + dice.below(range)) as u64);
+    world.network.impairment.delay = delay;
     world.start_client(NAMES[0], MODES[dice.below(3)], &[]);
-    world.run_until("it gives up", JOIN_TIMEOUT + SECOND / 10, |world| {
+    if tcp {
+        world.run_for(delay * 3 / 2);
+        world.network.impairment.delay = JOIN_TIMEOUT;
+    }
+    world.run_until("it gives up", JOIN_DEADLINE + SECOND / 10, |world| {
         world.clients[0].record.closed == Some(CloseReason::Unreachable)
     });
     world.network.impairment = Impairment::NONE;

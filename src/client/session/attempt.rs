@@ -6,7 +6,8 @@ mod tests;
 use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
 use crate::protocol::limits::{
-    COOKIE_LIFE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT, RESTART_WAIT, STAGGER,
+    COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT,
+    LOOKUP_INTERVAL, RESTART_WAIT, STAGGER,
 };
 use crate::protocol::{
     Cookie, Datagram, DatagramWriter, Frame, Header, Mark, Refusal, ServerMessage, decode_message,
@@ -36,10 +37,12 @@ pub(super) struct Attempt {
     /// A cookie has drawn a join at once. Another one waits for the next try, however many come.
     hurried: bool,
     since: Timestamp,
-    /// How long a first join may take.
-    pub(super) patience: Duration,
-    /// The server said that it restarts.
-    restart: bool,
+    /// Somebody has answered who speaks this protocol.
+    answered: bool,
+    /// How long a first join may take, where it is not as long as a person is kept waiting.
+    pub(super) patience: Option<Duration>,
+    /// When the server said that it restarts.
+    restart: Option<Timestamp>,
     /// Addresses tried so far: whose turn it is.
     turn: usize,
     /// Rounds through all addresses, or joins with the cookie.
@@ -48,6 +51,8 @@ pub(super) struct Attempt {
     connecting: Vec<SocketAddr>,
     pub(super) obstacles: Obstacles,
     send_at: Timestamp,
+    /// Nothing is sent before, whoever would have it sent at once.
+    not_before: Timestamp,
     resolve_at: Timestamp,
     last_refusal: String,
 }
@@ -57,8 +62,14 @@ impl Attempt {
         Self::new(rng, true, now)
     }
 
-    pub(super) fn again(rng: &mut ChaCha20Rng, now: Timestamp) -> Self {
-        Self::new(rng, false, now)
+    /// An attempt to come back: the last session that lasted ended at `since`.
+    pub(super) fn again(
+        rng: &mut ChaCha20Rng,
+        since: Timestamp,
+        pause: Duration,
+        now: Timestamp,
+    ) -> Self {
+        Self { since, not_before: now + pause, ..Self::new(rng, false, now) }
     }
 
     fn new(rng: &mut ChaCha20Rng, first: bool, now: Timestamp) -> Self {
@@ -68,14 +79,16 @@ impl Attempt {
             cookie: None,
             hurried: false,
             since: now,
-            patience: JOIN_TIMEOUT,
-            restart: false,
+            answered: false,
+            patience: None,
+            restart: None,
             turn: 0,
             tries: 0,
             connecting: Vec::new(),
             obstacles: Obstacles::default(),
             send_at: now,
-            resolve_at: now + JOIN_TIMEOUT,
+            not_before: now,
+            resolve_at: now + LOOKUP_INTERVAL,
             last_refusal: String::new(),
         }
     }
@@ -83,14 +96,14 @@ impl Attempt {
     /// The server restarts: it is not asked at once, and not waited for longer than it should need. How
     /// long that is.
     pub(super) fn await_restart(&mut self, give_up: Duration, now: Timestamp) -> Duration {
-        self.restart = true;
+        self.restart = Some(now);
         self.send_at = now + JOIN_RETRY;
-        give_up.min(RESTART_WAIT)
+        self.deadline(give_up).since(now)
     }
 
     /// Whether the server said before that it would refuse for this reason.
     pub(super) fn expects(&self, reason: Refusal) -> bool {
-        self.restart && reason == Refusal::ShuttingDown
+        self.restart.is_some() && reason == Refusal::ShuttingDown
     }
 
     /// Somebody lives at `from` and wants the cookie back. The first who says so is the one to join: an
@@ -104,12 +117,18 @@ impl Attempt {
     ) {
         let first = |(known, by, _)| by == from && known != cookie;
         if nonce == self.nonce && self.cookie.is_none_or(first) {
+            self.answered = true;
             self.cookie = Some((cookie, from, now));
             if !std::mem::replace(&mut self.hurried, true) {
                 self.tries = 0;
                 self.send_at = now;
             }
         }
+    }
+
+    /// A server has taken the connection. It still has to let this client in.
+    pub(super) fn greeted(&mut self) {
+        self.answered = true;
     }
 
     /// The server refused a return for a reason that may pass. True when that is news.
@@ -136,7 +155,7 @@ impl Attempt {
 
     /// Whether somebody waits for it to end.
     pub(super) fn keeps_somebody_waiting(&self) -> bool {
-        self.patience <= JOIN_TIMEOUT
+        self.patience.is_none()
     }
 
     /// Whether it is no use to go on.
@@ -144,12 +163,12 @@ impl Attempt {
         self.deadline(give_up) <= now
     }
 
-    /// Begins anew every five seconds, for the server may have moved, or have ended the session of
+    /// Begins anew now and then, for the server may have moved, or have ended the session of
     /// this join before its `Welcome` came through. True when it did.
     pub(super) fn starts_over(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) -> bool {
         let due = !self.first && self.resolve_at <= now;
         if due {
-            self.resolve_at = now + JOIN_TIMEOUT;
+            self.resolve_at = now + LOOKUP_INTERVAL;
             self.nonce = rng.next_u64();
             self.cookie = None;
             self.hurried = false;
@@ -159,7 +178,11 @@ impl Attempt {
 
     /// When something is due next.
     pub(super) fn timeout(&self, give_up: Duration) -> Timestamp {
-        self.send_at.min(self.deadline(give_up))
+        self.due().min(self.deadline(give_up))
+    }
+
+    fn due(&self) -> Timestamp {
+        self.send_at.max(self.not_before)
     }
 
     /// No address is tried before `until`, or before [`Self::release`].
@@ -183,7 +206,7 @@ impl Attempt {
 
     /// Whether it is time to connect.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.send_at <= now
+        self.due() <= now
     }
 
     /// Whether connections of an earlier round are still being made as the next round begins.
@@ -210,8 +233,9 @@ impl Attempt {
     pub(super) fn connected(&mut self, rng: &mut ChaCha20Rng, others: bool, now: Timestamp) {
         self.nonce = rng.next_u64();
         self.connecting.clear();
-        let patience = if others { self.patience.min(ANSWER_TIMEOUT) } else { self.patience };
-        self.send_at = now + patience;
+        let usual = if self.first { JOIN_DEADLINE } else { JOIN_TIMEOUT };
+        let patience = self.patience.unwrap_or(usual);
+        self.send_at = now + if others { patience.min(ANSWER_TIMEOUT) } else { patience };
     }
 
     /// The connection came to nothing: the next address is tried at once, the first one again after a
@@ -303,7 +327,7 @@ impl Attempt {
         next: u16,
         now: Now,
     ) -> Option<SocketAddr> {
-        if self.send_at > now.mono {
+        if !self.is_due(now.mono) {
             return None;
         }
         self.cookie = self.cookie.filter(|(.., at)| *at + COOKIE_LIFE > now.mono);
@@ -329,11 +353,11 @@ impl Attempt {
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {
-        self.since
-            + match (self.first, self.restart) {
-                (true, _) => self.patience,
-                (false, true) => give_up.min(RESTART_WAIT),
-                (false, false) => give_up,
-            }
+        if self.first {
+            let usual = if self.answered { JOIN_DEADLINE } else { JOIN_TIMEOUT };
+            return self.since + self.patience.unwrap_or(usual);
+        }
+        let restarted = self.restart.map(|at| at + RESTART_WAIT);
+        restarted.into_iter().fold(self.since + give_up, Timestamp::min)
     }
 }

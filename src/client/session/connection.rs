@@ -61,9 +61,11 @@ impl Session {
         if self.leaving.is_some() {
             return self.close(CloseReason::Quit);
         }
-        if self.established.is_some() {
-            let text = "the connection is lost: trying again".to_owned();
-            self.events.push_back(Event::Status { text });
+        if let Some(established) = &self.established {
+            if established.pending.is_none() {
+                let text = "the connection is lost: trying again".to_owned();
+                self.events.push_back(Event::Status { text });
+            }
             self.rejoin(now);
         } else if let Some(attempt) = &mut self.attempt {
             attempt.failed(&self.addresses, now.mono);
@@ -137,11 +139,15 @@ impl Session {
     }
 
     fn establish(&mut self, session: u64, server: SocketAddr, now: Now) {
-        self.attempt = None;
         let role = Role::Client { heartbeat: INITIAL_HEARTBEAT };
         let link = StreamLink::new(session, role, StreamReader::past_preface(), now.mono);
         let link = Channel::Stream(link.into());
-        self.established = Some(Established::new(link, server, now.mono));
+        let mut established = Established::new(link, server, now.mono);
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.greeted();
+            established.pending = Some(attempt.into());
+        }
+        self.established = Some(established);
     }
 
     fn handle_link_bytes(&mut self, bytes: &[u8], now: Now) {
@@ -219,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_first_join_takes_as_long_as_its_patience_and_keeps_its_connection() {
-        for (patience, gives_up) in [(None, 5_000), (Some(30), 30_000)] {
+        for (patience, gives_up) in [(None, 8_000), (Some(30), 30_000)] {
             let mut session = session();
             if let Some(seconds) = patience {
                 session.be_patient(Duration::from_secs(seconds));
@@ -230,5 +236,42 @@ mod tests {
             session.handle_timeout(at(gives_up));
             assert!(session.is_closed());
         }
+    }
+
+    #[test]
+    fn a_preface_with_a_session_lets_nobody_in() {
+        let greeting = Preface { flags: Flags::FROM_SERVER, session: 7 }.encode();
+        let mut stays = session();
+        nonce(&mut stays, at(0));
+        stays.handle_stream_bytes(&greeting, at(10));
+        for second in 1..=14 {
+            stays.handle_timeout(at(second * 1_000));
+            stays.handle_stream_bytes(&[], at(second * 1_000));
+        }
+        assert!(!stays.is_closed() && stays.poll_timeout() <= Some(at(15_000).mono));
+        stays.handle_timeout(at(15_000));
+        let told: Vec<_> = std::iter::from_fn(|| stays.poll_event()).collect();
+        let closed = Event::Closed { reason: CloseReason::Unreachable };
+        assert!(told.ends_with(&[closed]) && matches!(told[..], [_, Event::Error { .. }, _]));
+    }
+
+    #[test]
+    fn a_server_that_greets_and_hangs_up_draws_few_connections() {
+        let greeting = Preface { flags: Flags::FROM_SERVER, session: 7 }.encode();
+        let mut session = session();
+        let (mut connections, mut ms) = (0, 0);
+        while !session.is_closed() {
+            session.handle_timeout(at(ms));
+            while let Some(event) = session.poll_event() {
+                if event == Event::Connect(SERVER.into()) {
+                    connections += 1;
+                    session.handle_connected(SERVER.into(), at(ms));
+                    session.handle_stream_bytes(&greeting, at(ms));
+                    session.handle_disconnected(at(ms));
+                }
+            }
+            ms += 1;
+        }
+        assert!((15_000..15_010).contains(&ms) && (15..30).contains(&connections), "{connections}");
     }
 }

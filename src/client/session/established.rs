@@ -1,14 +1,14 @@
 //! The session that talks: the link, what the server said about the room, and whether the server
 //! still lives. The messages of the server are understood here.
 
-use super::attempt::SHORTEST_HEARTBEAT;
+use super::attempt::{Attempt, SHORTEST_HEARTBEAT};
 use super::event::{CloseReason, Event};
 use super::lines::Taken;
 use super::roaming::Roaming;
 use super::{Session, Transport};
 use crate::bucket::Limit;
 use crate::link::Channel;
-use crate::protocol::limits::{MAX_NAME, QUIET, ROOM_SIZE, SILENT};
+use crate::protocol::limits::{LASTING, MAX_NAME, QUIET, ROOM_SIZE, SILENT};
 use crate::protocol::{Delivery, LeaveReason, Mark, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -26,6 +26,9 @@ pub(super) struct Established {
     pub(super) link: Channel,
     pub(super) server: SocketAddr,
     pub(super) roaming: Roaming,
+    /// Over TCP, until the `Welcome`: the attempt goes on if there is none.
+    pub(super) pending: Option<Box<Attempt>>,
+    began: Timestamp,
     heard: Timestamp,
     quiet: bool,
     quiet_after: Duration,
@@ -44,6 +47,8 @@ impl Established {
             link,
             server,
             roaming: Roaming::default(),
+            pending: None,
+            began: now,
             heard: now,
             quiet: false,
             quiet_after: QUIET,
@@ -69,6 +74,11 @@ impl Established {
     pub(super) fn heard(&mut self, now: Timestamp) -> bool {
         self.heard = now;
         std::mem::take(&mut self.quiet)
+    }
+
+    /// Whether the server has kept it up: it was heard some time after the session began.
+    pub(super) fn has_lasted(&self) -> bool {
+        self.heard.since(self.began) >= LASTING
     }
 
     /// Whether the server has been called quiet.
@@ -210,6 +220,7 @@ impl Session {
         if established.replay.is_some() {
             return; // there is one to a session
         }
+        established.pending = None;
         let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
         let expiry = Duration::from_millis(u64::from(expiry_ms));
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
@@ -333,7 +344,8 @@ impl Session {
         self.rejoin(now);
         let Some(attempt) = &mut self.attempt else { return };
         let wait = attempt.await_restart(self.config.give_up, now.mono);
-        let text = format!("coming back by itself, if the server is there within {wait:?}");
+        let text =
+            format!("coming back by itself, if the server is there within {} s", wait.as_secs());
         self.events.push_back(Event::Status { text });
     }
 

@@ -8,7 +8,7 @@
 //! ```text
 //!            first join       Welcome             Leave          Closing, or 1 s
 //! attempt ─────────────► attempt ──► established ──────► leaving ───────► closed
-//!    ▲                     │ 5 s       │ Reset, silence                     ▲
+//!    ▲                     │ 8-15 s    │ Reset, silence                     ▲
 //!    └─────────────────────┼───────────┘ (attempt again)    given up: ──────┤
 //!                          └────────────────────────────────────────────────┘
 //! ```
@@ -24,6 +24,7 @@ mod lines;
 mod obstacle;
 mod pacing;
 mod questions;
+mod rejoin;
 mod roaming;
 mod seen;
 
@@ -47,6 +48,7 @@ use pacing::Pacing;
 use questions::Questions;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use rejoin::Ended;
 use seen::Seen;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -88,6 +90,7 @@ pub struct Session {
     attempt: Option<Attempt>,
     connection: Option<Connection>,
     established: Option<Established>,
+    ended: Ended,
     /// Set by the first `Welcome`.
     nickname: Option<String>,
     token: Option<Token>,
@@ -124,6 +127,7 @@ impl Session {
             looks_first: false,
             connection: None,
             established: None,
+            ended: Ended::default(),
             nickname: None,
             token: None,
             claim: None,
@@ -145,10 +149,10 @@ impl Session {
     }
 
     /// A first join may take so long, for whoever knows that the server is there; a person is not kept
-    /// waiting longer than [`JOIN_TIMEOUT`](crate::protocol::limits::JOIN_TIMEOUT).
+    /// waiting longer than [`JOIN_DEADLINE`](crate::protocol::limits::JOIN_DEADLINE).
     pub fn be_patient(&mut self, patience: Duration) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.patience = patience;
+            attempt.patience = Some(patience);
         }
     }
 
@@ -205,6 +209,7 @@ impl Session {
             None if self.token.is_none() => Condition::Joining,
             None => Condition::Lost,
             Some(_) if self.token.is_none() => Condition::Joining,
+            Some(established) if established.pending.is_some() => Condition::Lost,
             Some(established) if !established.is_quiet() => Condition::Here,
             Some(_) if self.attempt.is_some() => Condition::Lost,
             Some(_) => Condition::Quiet,
@@ -220,6 +225,7 @@ impl Session {
         let Some(established) = &mut self.established else {
             return self.close(CloseReason::Quit);
         };
+        established.pending = None;
         let message = encode_message(&ClientMessage::Leave { next: self.own.next_unsent() });
         let _ = established.link.send(&message, Delivery::ReliableOrdered, None);
         self.leaving = Some(now.mono + LEAVE_TIMEOUT);
@@ -267,6 +273,7 @@ impl Session {
         self.gaps.give_up(Some(now.mono));
         self.report_gaps();
         self.check_questions(now);
+        self.check_pending(now);
         self.check_attempt(now);
         self.connect_if_due(now);
         self.send_waiting(now.mono);
@@ -316,7 +323,10 @@ impl Session {
             established
                 .filter(|_| self.attempt.is_none() && self.leaving.is_none())
                 .map(Established::liveness_check),
-            self.attempt.as_ref().map(|attempt| attempt.timeout(self.config.give_up)),
+            established
+                .and_then(|e| e.pending.as_deref())
+                .or(self.attempt.as_ref())
+                .map(|attempt| attempt.timeout(self.config.give_up)),
             self.line_due(),
             self.gaps.timeout(),
             self.questions.timeout(),
@@ -425,37 +435,10 @@ impl Session {
         self.report_gaps();
     }
 
-    /// Starts over with a new session.
-    fn rejoin(&mut self, now: Now) {
-        self.end_established();
-        if self.config.transport == Transport::Tcp {
-            self.events.push_back(Event::Disconnect);
-        }
-        self.begin_attempt(now);
-    }
-
-    /// The session is no more. Lines kept back for its replay are shown now: they count as seen.
-    fn end_established(&mut self) {
-        if let Some(mut established) = self.established.take() {
-            self.events.extend(established.take_kept_back());
-        }
-    }
-
     /// The line up to which this client needs no replay. The cache is no session: who comes anew wants
     /// what newcomers get.
     fn last_seen(&self) -> Mark {
         if self.token.is_some() { self.seen.reached() } else { Mark::default() }
-    }
-
-    fn begin_attempt(&mut self, now: Now) {
-        if self.attempt.is_none() {
-            let mut attempt = Attempt::again(&mut self.rng, now.mono);
-            if self.looks_first {
-                attempt.hold(now.mono + LOOKUP_TIMEOUT);
-            }
-            self.attempt = Some(attempt);
-            self.events.push_back(Event::Resolve);
-        }
     }
 
     fn check_liveness(&mut self, now: Now) {

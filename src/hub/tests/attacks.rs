@@ -54,6 +54,27 @@ fn a_stranger_who_is_faster_does_not_get_the_name_of_who_keeps_the_room() {
     assert_eq!((room.welcomes(host), room.names()), (1, vec!["alice"]));
 }
 
+/// Joins that are let in at once, and answered with `Reset` ever after.
+#[test]
+fn a_server_that_lets_nobody_stay_draws_few_joins_and_is_given_up() {
+    let mut room = Room::new(8);
+    let alice = room.start("alice", 1);
+    let (mut welcomes, mut joins) = (0, 0);
+    let begun = room.now.mono;
+    while room.closed(alice).is_none() {
+        room.run_for(Duration::from_millis(1));
+        joins += room.up.iter().filter(|(_, bytes)| bytes.len() == JOIN_SIZE).count();
+        if room.welcomes(alice) > welcomes {
+            welcomes = room.welcomes(alice);
+            room.hub = Room::new(8).hub;
+        }
+    }
+    assert_eq!(room.closed(alice), Some(CloseReason::Lost));
+    let took = room.now.mono.since(begun).as_secs();
+    assert!((60..62).contains(&took), "{took} s, and 60 s were asked for");
+    assert!((8..20).contains(&welcomes) && joins <= 3 * welcomes, "{welcomes}, {joins} joins");
+}
+
 /// What a guest at this port gets for its first join: its address is its own.
 fn cookie(room: &mut Room, port: u16, nonce: u64) -> Cookie {
     let answers = room.inject(port, &join(nonce, &[], "x", &[]));
