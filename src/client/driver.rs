@@ -9,14 +9,13 @@
 //! - the *screen* thread takes from the queue and prints. The main thread waits for it, but not when the
 //!   session is over and nobody reads what it prints.
 
+mod receiver;
+
 use super::session::{self, CloseReason, Session};
 use super::turnstile::Turnstile;
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
-use crate::net::{
-    BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Reading, Ready, Socket, Stream,
-    Watch,
-};
+use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Poller, Socket, Stream, Watch};
 use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Now;
@@ -85,6 +84,22 @@ impl Driver {
         impair: Option<&BadNetwork>,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
+        let (driver, events, poller) = Self::open(server, no_delay, impair, make)?;
+        let receiver = driver.clone();
+        let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
+            let outcome = receiver.receive(poller);
+            receiver.end(outcome.is_err());
+            outcome
+        })?;
+        Ok((driver, events, thread))
+    }
+
+    fn open(
+        server: Whereabouts,
+        no_delay: bool,
+        impair: Option<&BadNetwork>,
+        make: impl FnOnce(Now) -> Session,
+    ) -> io::Result<(Self, Receiver<session::Event>, Poller)> {
         let mut socket = Socket::for_client().map_err(io::Error::other)?;
         let poller = Poller::new()?;
         poller.add(&mut socket, SOCKET)?;
@@ -112,13 +127,7 @@ impl Driver {
                 resolving: AtomicBool::new(false),
             }),
         };
-        let receiver = driver.clone();
-        let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
-            let outcome = receiver.receive(poller);
-            receiver.end(outcome.is_err());
-            outcome
-        })?;
-        Ok((driver, events, thread))
+        Ok((driver, events, poller))
     }
 
     /// Does something with the session, and then sends and queues whatever follows from it.
@@ -180,107 +189,11 @@ impl Driver {
         self.shared.overflowed.swap(0, Ordering::Relaxed)
     }
 
-    /// The receiver thread.
-    fn receive(&self, mut poller: Poller) -> io::Result<()> {
-        let mut ready = Ready::new();
-        let mut incoming = Incoming::default();
-        let mut buffer = Vec::new();
-        loop {
-            // Nothing is overdue as of a moment before which something came that is not read yet.
-            let asked = self.shared.clock.now();
-            let deadline = {
-                let turns = self.shared.turns.lock();
-                if turns.session.is_closed() {
-                    return Ok(());
-                }
-                let deadlines = [turns.session.poll_timeout(), turns.datagrams.poll_timeout()];
-                deadlines.into_iter().flatten().min()
-            };
-            let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
-            poller.wait(timeout, &mut ready)?;
-            self.shared
-                .turns
-                .turn(|turns| self.take_in(turns, &ready, &mut incoming, &mut buffer, asked))?;
-        }
-    }
-
-    /// Takes in all that has come, and does what is due.
-    fn take_in(
-        &self,
-        turns: &mut Turns,
-        ready: &Ready,
-        incoming: &mut Incoming,
-        buffer: &mut Vec<u8>,
-        asked: Now,
-    ) -> io::Result<()> {
-        let now = self.shared.clock.now().mono;
-        while let Some((path, bytes)) = turns.datagrams.receive(SOCKET, incoming, now)? {
-            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
-        }
-        while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
-            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
-        }
-        while let Some((to, error)) = turns.datagrams.poll_error(SOCKET) {
-            let obstacle = reach::obstacle(&error, false);
-            self.turn_in(turns, |s, now| s.handle_obstacle(to, obstacle, now));
-        }
-        self.connect_further(turns, ready);
-        if turns.connections.first().is_some_and(|open| ready.contains(&open.index)) {
-            self.receive_stream(turns, buffer);
-        }
-        self.turn_in(turns, |session, _| session.handle_timeout(asked));
-        Ok(())
-    }
-
     /// There is no receiver any more. Where that is because the network failed, the session is over, and
     /// whoever waits for it hears so.
     fn end(&self, failed: bool) {
         if failed {
             self.turn(|session, _| session.give_up());
-        }
-    }
-
-    /// Looks what became of connections that are being made: the first that is there is kept.
-    fn connect_further(&self, turns: &mut Turns, ready: &Ready) {
-        for index in ready {
-            let made = |it: &Connection| it.index == *index && !it.announced;
-            let Some(at) = turns.connections.iter().position(made) else { continue };
-            let server = turns.connections[at].server;
-            match turns.connections[at].stream.is_connected() {
-                Ok(false) => {}
-                Ok(true) => {
-                    let mut open = turns.connections.swap_remove(at);
-                    open.announced = true;
-                    turns.connections = vec![open];
-                    self.turn_in(turns, |s, now| s.handle_connected(server, now));
-                }
-                Err(error) => {
-                    log::debug!("cannot connect to {server}: {error}");
-                    turns.connections.swap_remove(at);
-                    let obstacle = reach::obstacle(&error, false);
-                    self.turn_in(turns, |s, now| s.handle_obstacle(server, obstacle, now));
-                }
-            }
-        }
-    }
-
-    /// The connection has something to say: that there is room, bytes, its end.
-    fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) {
-        while let Some(open) = turns.connection() {
-            if open.stream.write(&[]) {
-                self.turn_in(turns, Session::handle_stream_writable);
-            }
-            let Some(open) = turns.connection() else { return };
-            match open.stream.read(buffer) {
-                Reading::Bytes => {
-                    self.turn_in(turns, |s, now| s.handle_stream_bytes(buffer, now));
-                }
-                Reading::Nothing => return,
-                Reading::End => {
-                    turns.connections.clear();
-                    self.turn_in(turns, Session::handle_disconnected);
-                }
-            }
         }
     }
 
@@ -415,8 +328,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    /// A driver whose server is a socket that never answers.
-    fn driver(silent: &std::net::UdpSocket) -> (Driver, Receiver<Event>) {
+    /// A driver without its thread, whose server is a socket that never answers.
+    pub(super) fn open(silent: &std::net::UdpSocket) -> (Driver, Receiver<Event>, Poller) {
         let address = silent.local_addr().unwrap();
         let config = Config {
             nickname: "alice".to_owned(),
@@ -427,15 +340,13 @@ mod tests {
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
         let server = Whereabouts::new(address.into(), None);
-        let (driver, events, receiver) = Driver::start(server, true, None, make).unwrap();
-        drop(receiver);
-        (driver, events)
+        Driver::open(server, true, None, make).unwrap()
     }
 
     #[test]
     fn a_receiver_that_fails_ends_the_session_for_all_who_wait() {
         let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (driver, events) = driver(&silent);
+        let (driver, events, _poller) = open(&silent);
         let waiting = driver.clone();
         let input = thread::spawn(move || {
             waiting.wait_until(None, |session, _| session.is_closed().then_some(()))

@@ -33,7 +33,7 @@ mod tally;
 mod tests;
 mod timers;
 
-pub use streams::StreamId;
+pub use streams::{MAX_WAITING, StreamId};
 pub use tally::{Carried, Tally};
 
 use crate::bucket::Limit;

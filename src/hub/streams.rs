@@ -12,7 +12,7 @@ use crate::time::{Now, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Connections that may be open without having joined. Who comes then takes the oldest one's place.
-const MAX_WAITING: usize = 64;
+pub const MAX_WAITING: usize = 64;
 
 /// A connection, named by whoever accepted it. Names are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

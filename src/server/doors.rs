@@ -3,7 +3,7 @@
 //! the beacon come after them, and then the connections.
 
 use super::beacon::Beacon;
-use super::{ACCEPT_AGAIN, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
+use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
@@ -218,7 +218,7 @@ impl Doors {
 
     /// Takes a batch of connections. True when there may be more.
     fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
-        for _ in 0..BATCH {
+        for _ in 0..(ACCEPTS / self.listeners.len().max(1)).max(1) {
             let Some(listener) = self.listeners.get(local) else { return false };
             match listener.accept() {
                 Ok(Some((stream, remote))) => {
@@ -324,5 +324,64 @@ fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
             Err(_) if address.port() == 0 && tries < PORT_TRIES => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::hub;
+    use crate::protocol::{Delivery, Flags, Frame, Preface, write_record};
+    use crate::registry::Capacity;
+    use crate::server::{Config, Server};
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn many_who_connect_at_once_do_not_take_the_place_of_one_who_joins() {
+        let capacity = Capacity { peers: 8, peers_per_ip: 8, expiry: Duration::from_secs(10) };
+        let server = Server::start(Config {
+            bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+            tcp: true,
+            no_delay: true,
+            discovery: false,
+            pace: Duration::ZERO,
+            impair: None,
+            history: None,
+            metrics: None,
+            metrics_hosts: Vec::new(),
+            hub: hub::Config {
+                room: "room".to_owned(),
+                heartbeat: Duration::from_secs(2),
+                capacity,
+                replay: 0,
+                limit: None,
+                discovery: None,
+            },
+        })
+        .unwrap();
+        let address = server.addresses().next().unwrap();
+        let mut join = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+        let delivery = Delivery::ReliableOrdered;
+        let (nickname, cookie, resume) = ("alice", &[][..], &[][..]);
+        let (nonce, epoch, seen, next) = (1, 0, 0, 0);
+        write_record(
+            &Frame::Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next },
+            &mut join,
+        );
+        // All of them wait when the server begins to look.
+        let mut alice = TcpStream::connect(address).unwrap();
+        alice.write_all(&join).unwrap();
+        let _others: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let stopper = server.stopper();
+        let serving = thread::spawn(move || server.run());
+        let mut preface = [0; 12];
+        let answer = alice.read_exact(&mut preface);
+        stopper.stop();
+        serving.join().unwrap().unwrap();
+        answer.unwrap();
+        assert!(preface[4..] != [0; 8], "refused: {preface:?}");
     }
 }

@@ -14,7 +14,7 @@ mod metrics;
 mod presence;
 mod recorder;
 
-use crate::hub::{Event, Hub};
+use crate::hub::{Event, Hub, MAX_WAITING};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
 use crate::protocol::limits::LEAVE_TIMEOUT;
 use crate::protocol::{LeaveReason, Nickname, Token};
@@ -40,6 +40,9 @@ use std::time::Duration;
 const BATCH: usize = 512;
 /// Bytes read from one connection before the others have their turn, in reads of 16 KiB.
 const STREAM_READS: usize = 4;
+/// Connections taken before those that are there are read. The hub has places for twice as many that have not
+/// joined: the `Join` of one that is not faster than others is read before others take its place.
+const ACCEPTS: usize = MAX_WAITING / 2;
 /// Rounds of reading after which all is read that had come before the first of them, however much comes since:
 /// together they read more than a receive buffer holds.
 const ROUNDS: u32 = 32;

@@ -1,0 +1,177 @@
+//! The receiver thread: sleeps until something comes or is due, takes it in, and does what is due.
+
+use super::{Connection, Driver, SOCKET, Turns};
+use crate::client::reach;
+use crate::client::session::Session;
+use crate::net::{Incoming, Poller, Reading, Ready};
+use crate::time::Now;
+use std::io;
+use std::time::Duration;
+
+/// Datagrams taken in during one turn. Then others have theirs: who types, and what is due.
+const BATCH: usize = 128;
+/// Reads from a connection during one turn, of 16 KiB each.
+const STREAM_READS: usize = 8;
+/// Turns of reading after which all is read that had come before the first of them, however much comes since:
+/// together they read more than a receive buffer holds. Then what is due by that first moment is done: nobody
+/// who floods this port keeps a heartbeat from leaving.
+const ROUNDS: u32 = 64;
+
+/// What one turn leaves for the next.
+#[derive(Debug)]
+pub(super) struct Reader {
+    incoming: Incoming,
+    buffer: Vec<u8>,
+    /// There may be more to read.
+    more: bool,
+    rounds: u32,
+    /// Nothing is overdue as of a moment before which something came that is not read yet.
+    asked: Now,
+}
+
+impl Reader {
+    pub(super) fn new(now: Now) -> Self {
+        let (incoming, buffer) = Default::default();
+        Self { incoming, buffer, more: false, rounds: 0, asked: now }
+    }
+}
+
+impl Driver {
+    /// The thread, until the session is over.
+    pub(super) fn receive(&self, mut poller: Poller) -> io::Result<()> {
+        let mut ready = Ready::new();
+        let mut reader = Reader::new(self.shared.clock.now());
+        loop {
+            if reader.rounds == 0 {
+                reader.asked = self.shared.clock.now();
+            }
+            let deadline = {
+                let turns = self.shared.turns.lock();
+                if turns.session.is_closed() {
+                    return Ok(());
+                }
+                let deadlines = [turns.session.poll_timeout(), turns.datagrams.poll_timeout()];
+                deadlines.into_iter().flatten().min()
+            };
+            let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
+            let timeout = if reader.more { Some(Duration::ZERO) } else { timeout };
+            poller.wait(timeout, &mut ready)?;
+            self.shared.turns.turn(|turns| self.take_in(turns, &ready, &mut reader))?;
+        }
+    }
+
+    /// Takes in what has come, as far as one turn goes, and once all is read, or enough, does what is due.
+    fn take_in(&self, turns: &mut Turns, ready: &Ready, reader: &mut Reader) -> io::Result<()> {
+        let now = self.shared.clock.now().mono;
+        let read_on = std::mem::replace(&mut reader.more, true);
+        for _ in 0..BATCH {
+            let Some((path, bytes)) = turns.datagrams.receive(SOCKET, &mut reader.incoming, now)?
+            else {
+                reader.more = false;
+                break;
+            };
+            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
+        }
+        while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
+            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
+        }
+        while let Some((to, error)) = turns.datagrams.poll_error(SOCKET) {
+            let obstacle = reach::obstacle(&error, false);
+            self.turn_in(turns, |s, now| s.handle_obstacle(to, obstacle, now));
+        }
+        self.connect_further(turns, ready);
+        if turns.connections.first().is_some_and(|it| read_on || ready.contains(&it.index)) {
+            reader.more |= self.receive_stream(turns, &mut reader.buffer);
+        }
+        reader.rounds += 1;
+        if !reader.more || reader.rounds >= ROUNDS {
+            reader.rounds = 0;
+            let asked = reader.asked;
+            self.turn_in(turns, |session, _| session.handle_timeout(asked));
+        }
+        Ok(())
+    }
+
+    /// Looks what became of connections that are being made: the first that is there is kept.
+    fn connect_further(&self, turns: &mut Turns, ready: &Ready) {
+        for index in ready {
+            let made = |it: &Connection| it.index == *index && !it.announced;
+            let Some(at) = turns.connections.iter().position(made) else { continue };
+            let server = turns.connections[at].server;
+            match turns.connections[at].stream.is_connected() {
+                Ok(false) => {}
+                Ok(true) => {
+                    let mut open = turns.connections.swap_remove(at);
+                    open.announced = true;
+                    turns.connections = vec![open];
+                    self.turn_in(turns, |s, now| s.handle_connected(server, now));
+                }
+                Err(error) => {
+                    log::debug!("cannot connect to {server}: {error}");
+                    turns.connections.swap_remove(at);
+                    let obstacle = reach::obstacle(&error, false);
+                    self.turn_in(turns, |s, now| s.handle_obstacle(server, obstacle, now));
+                }
+            }
+        }
+    }
+
+    /// The connection has something to say: that there is room, bytes, its end. True when there may be more.
+    fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) -> bool {
+        for _ in 0..STREAM_READS {
+            let Some(open) = turns.connection() else { return false };
+            if open.stream.write(&[]) {
+                self.turn_in(turns, Session::handle_stream_writable);
+            }
+            let Some(open) = turns.connection() else { return false };
+            match open.stream.read(buffer) {
+                Reading::Bytes => {
+                    self.turn_in(turns, |s, now| s.handle_stream_bytes(buffer, now));
+                }
+                Reading::Nothing => return false,
+                Reading::End => {
+                    turns.connections.clear();
+                    self.turn_in(turns, Session::handle_disconnected);
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::client::driver::tests::open;
+    use crate::protocol::limits::JOIN_DEADLINE;
+    use std::net::{Ipv4Addr, UdpSocket};
+
+    #[test]
+    fn a_flood_leaves_others_their_turns_and_what_is_due_is_done() {
+        let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (driver, _events, _poller) = open(&stranger);
+        let mut turns = driver.shared.turns.lock();
+        let port = turns.datagrams.sockets().next().unwrap().local_addr().unwrap().port();
+        let mut reader = Reader::new(driver.shared.clock.now());
+        let flood = |count| {
+            for _ in 0..count {
+                stranger.send_to(b"?", (Ipv4Addr::LOCALHOST, port)).unwrap();
+            }
+        };
+        flood(2 * BATCH - 1);
+        for (more, rounds) in [(true, 1), (false, 0)] {
+            driver.take_in(&mut turns, &Ready::new(), &mut reader).unwrap();
+            assert_eq!((reader.more, reader.rounds), (more, rounds));
+        }
+        // As fast as it is read, for ever: after some rounds what is due is done.
+        let late = reader.asked.mono + JOIN_DEADLINE;
+        for rounds in (1..ROUNDS).chain([0]) {
+            flood(BATCH);
+            reader.asked.mono = late;
+            driver.take_in(&mut turns, &Ready::new(), &mut reader).unwrap();
+            assert_eq!((reader.more, reader.rounds), (true, rounds));
+            assert_eq!(turns.session.is_closed(), rounds == 0);
+        }
+    }
+}
