@@ -13,7 +13,9 @@ use serde::Serialize;
 use std::time::Duration;
 
 pub(super) use days::Days;
-pub(super) use text::{farewell, ms, own, server_text};
+pub(super) use text::{farewell, own};
+#[cfg(feature = "watch")]
+pub(super) use text::{ms, server_text};
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -39,6 +39,7 @@ impl Board {
     }
 
     /// Those in trouble first: silent ones, then those that lose most, then the far ones.
+    #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn by_trouble(&self) -> Vec<&Track> {
         let mut tracks: Vec<_> = self.tracks.values().collect();
         tracks.sort_by_key(|track| {
@@ -57,6 +58,7 @@ impl Board {
     }
 
     /// How many there are.
+    #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn len(&self) -> usize {
         self.tracks.len()
     }
@@ -74,6 +76,7 @@ impl Track {
     }
 
     /// The mean of the last ten samples that there are.
+    #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn recent_loss(&self) -> Option<f64> {
         let known: Vec<f64> = self.losses.iter().rev().take(10).flatten().copied().collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
