@@ -2,7 +2,8 @@
 //!
 //! | statistic | method |
 //! |---|---|
-//! | sent | messages × receivers: the rows that are not duplicates |
+//! | sent | messages × receivers: the rows that are not duplicates, without those unsaid |
+//! | unsaid | lost and without `sent_us`: the sender's session had no room for the message before the run ended, so no network lost it |
 //! | delivered, lost | of those; a share is always of *sent* |
 //! | latency | `delivered_us - intended_us`, so a sender that stalls cannot hide it; percentiles by nearest rank: the value at rank ⌈p·n⌉ of the n delivered |
 //! | reordered | type-P-reordered (RFC 4737 §3): in the order of delivery, a number below the next expected |
@@ -31,6 +32,8 @@ pub const HELD_FROM_US: u64 = 1_000;
 pub struct Summary {
     /// Messages × receivers.
     pub sent: u64,
+    /// The same, of those that the sender's session did not take before the run ended.
+    pub unsaid: u64,
     /// Of those, shown to the receiver's user.
     pub delivered: u64,
     /// Of those, never shown.
@@ -124,6 +127,9 @@ impl Measured {
 
     fn add_flow(&mut self, mut flow: Vec<&Record>) {
         let counts = &mut self.counts;
+        let rows = flow.len();
+        flow.retain(|it| !it.is_unsaid());
+        counts.unsaid += (rows - flow.len()) as u64;
         counts.sent += flow.len() as u64;
         flow.sort_by_key(|it| it.id);
         for run in flow.chunk_by(|a, b| a.verdict == b.verdict && b.id - a.id <= 1) {
@@ -175,6 +181,7 @@ impl Measured {
     pub fn merge(&mut self, other: &Self) {
         let (mine, its) = (&mut self.counts, &other.counts);
         mine.sent += its.sent;
+        mine.unsaid += its.unsaid;
         mine.delivered += its.delivered;
         mine.lost += its.lost;
         mine.duplicated += its.duplicated;

@@ -306,6 +306,13 @@ pub struct Record {
     pub verdict: Verdict,
 }
 
+impl Record {
+    /// Whether the sender's session did not take the message before the run ended: no network lost it.
+    pub fn is_unsaid(&self) -> bool {
+        self.verdict == Verdict::Lost && self.sent_us.is_none()
+    }
+}
+
 /// The network a run was made to meet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Condition {

@@ -91,6 +91,14 @@ fn what_is_lost_or_shown_twice_is_counted_against_what_was_sent() {
 }
 
 #[test]
+fn what_was_never_said_is_not_lost() {
+    let unsaid = |id| Record { sent_us: None, ..lost(id) };
+    let it = summary(&[row(0, 0, 5_000, 5_000), lost(1), unsaid(2), unsaid(3)]);
+    assert_eq!((it.sent, it.delivered, it.lost, it.unsaid), (2, 1, 1, 2));
+    assert_eq!((it.loss_runs, it.loss_run_max, it.delivery()), (1, 1, Some(0.5)));
+}
+
+#[test]
 fn reordering_is_rfc_4737_in_the_order_of_delivery() {
     // RFC 4737 §3: 1 2 4 5 3 6 has one reordered packet, the 3.
     let order = [1, 2, 4, 5, 3, 6];

@@ -5,7 +5,7 @@ use super::Finished;
 use super::svg::{Plot, Svg, WIDTH, step};
 use super::words::{class, count, label, ms};
 use crate::lab::metrics::nearest_rank;
-use crate::lab::record::{Mode, Verdict};
+use crate::lab::record::{Mode, Record, Verdict};
 use std::fmt::Write;
 
 /// How much of a run is shown, in microseconds, and how many messages of it at most.
@@ -26,7 +26,8 @@ struct Flow {
 
 impl Flow {
     fn new(run: &Finished) -> Option<Self> {
-        let rows = || run.records.iter().filter(|it| it.verdict != Verdict::Duplicate);
+        let said = |it: &&Record| it.verdict != Verdict::Duplicate && !it.is_unsaid();
+        let rows = || run.records.iter().filter(said);
         let start = rows().map(|it| it.intended_us).min()?;
         let (sender, receiver) = rows().map(|it| (&it.sender, &it.receiver)).min()?;
         let mut messages: Vec<_> = rows()

@@ -185,7 +185,10 @@ fn table(groups: &[Group]) -> String {
         out +=
             &format!("<tr><th scope=\"row\" class=\"{}\">{}</th>", class(it.mode), label(it.mode));
         let cells = [
-            s.sent.to_string(),
+            match s.unsaid {
+                0 => s.sent.to_string(),
+                unsaid => format!("{}\n{unsaid} unsaid", s.sent),
+            },
             or_dash(s.delivery(), percent)
                 + &interval(it.delivery, |half| format!("{:.2} %", half * 100.0)),
             s.lost.to_string(),

@@ -8,7 +8,7 @@ use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 36] = [
+const COLUMNS: [&str; 37] = [
     "level",
     "name",
     "transport",
@@ -26,6 +26,7 @@ const COLUMNS: [&str; 36] = [
     "sent",
     "delivered",
     "lost",
+    "unsaid",
     "duplicated",
     "reordered",
     "delivery",
@@ -98,6 +99,7 @@ fn row(
         it.sent.to_string(),
         it.delivered.to_string(),
         it.lost.to_string(),
+        it.unsaid.to_string(),
         it.duplicated.to_string(),
         it.reordered.to_string(),
         optional(it.delivery()),
