@@ -113,11 +113,15 @@ struct Usage {
 
 impl Usage {
     fn of(process: u32) -> Self {
-        let count = |what: &str| fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
+        let list = |what: &str| fs::read_dir(format!("/proc/{process}/{what}")).unwrap();
+        // The thread that writes the log begins with the first message, and that may come at any time.
+        let name = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm"));
+        let tasks = list("task").flatten();
+        let threads = tasks.filter(|task| name(task).is_ok_and(|name| name != "log\n")).count();
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let resident = resident.trim().trim_end_matches(" kB").parse().unwrap();
-        Self { threads: count("task"), descriptors: count("fd"), resident }
+        Self { threads, descriptors: list("fd").count(), resident }
     }
 }
 

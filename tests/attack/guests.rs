@@ -30,8 +30,8 @@ pub(crate) fn run(to: &str) {
             Some(took) => println!("{}", took.as_millis()),
             None => println!("never"),
         }
-        // Few enough that what they leave behind for a while is nothing beside the flood.
-        thread::sleep(Duration::from_millis(50));
+        // No more than may join from one address for long (`proto.md` §7.14).
+        thread::sleep(Duration::from_millis(250));
     }
 }
 

@@ -11,6 +11,12 @@ use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// After it followed the server a client stays for this long. The server may be moving the session at
+/// the same time, to the address that it was asked at: if both followed at once, each would go on
+/// following where the other was a round trip ago.
+const DWELL: Duration = Duration::from_secs(2);
 
 /// The one address that is being asked.
 #[derive(Debug)]
@@ -26,13 +32,16 @@ pub(super) struct Roaming {
     asked: Option<Asked>,
     /// The challenge has not left.
     unsent: bool,
+    /// When it followed the server last.
+    followed: Option<Timestamp>,
 }
 
 impl Roaming {
     /// Asks whether the server is at `address`, unless it asked anybody a moment ago: whoever writes many
     /// addresses on copies of a datagram makes a client send no more than that.
     fn challenge(&mut self, address: SocketAddr, rng: &mut ChaCha20Rng, now: Timestamp) {
-        if self.asked.as_ref().is_some_and(|asked| asked.at + JOIN_RETRY > now) {
+        let asked_lately = self.asked.as_ref().is_some_and(|asked| asked.at + JOIN_RETRY > now);
+        if asked_lately || self.followed.is_some_and(|at| at + DWELL > now) {
             return;
         }
         // The answer to an earlier question may still be on its way.
@@ -42,10 +51,14 @@ impl Roaming {
         self.unsent = true;
     }
 
-    /// Whether that is the answer of the address that was asked. It counts once.
-    fn is_answered(&mut self, from: SocketAddr, cookie: PathCookie) -> bool {
+    /// Whether that is the answer of the address that was asked. It counts once: the client follows.
+    fn is_answered(&mut self, from: SocketAddr, cookie: PathCookie, now: Timestamp) -> bool {
         let answer = |asked: &mut Asked| asked.address == from && asked.cookie == cookie;
-        self.asked.take_if(answer).is_some()
+        let answered = self.asked.take_if(answer).is_some();
+        if answered {
+            self.followed = Some(now);
+        }
+        answered
     }
 
     /// Writes the challenge that is to leave, if one is, and says where it goes.
@@ -84,7 +97,9 @@ impl Session {
         }
         let Some(link) = established.link.as_datagrams() else { return false };
         match datagram.frames().next() {
-            Some(Frame::PathResponse(cookie)) if established.roaming.is_answered(from, cookie) => {
+            Some(Frame::PathResponse(cookie))
+                if established.roaming.is_answered(from, cookie, now.mono) =>
+            {
                 established.server = from;
                 link.set_path(base_datagram(from.is_ipv6()), now.mono);
                 // The server finds out by a datagram that it receives there, and challenges in turn.
@@ -112,7 +127,6 @@ impl Session {
 mod tests {
     use super::*;
     use rand_chacha::rand_core::SeedableRng;
-    use std::time::Duration;
 
     #[test]
     fn one_address_is_asked_at_a_time_and_its_answer_counts_once() {
@@ -134,16 +148,15 @@ mod tests {
         assert_eq!(ask(&mut roaming, 3, at(249)), None, "one was asked a moment ago");
         let again = ask(&mut roaming, 2, at(250)).unwrap_or_default();
         assert_eq!(first, again, "the answer to the first question is still good");
-        assert!(
-            !roaming.is_answered(address(3), first) && !roaming.is_answered(address(2), [0; 8])
-        );
-        assert!(roaming.is_answered(address(2), first) && !roaming.is_answered(address(2), first));
-        let other = ask(&mut roaming, 3, at(251)).unwrap_or_default();
+        assert!(!roaming.is_answered(address(3), first, at(251)));
+        assert!(!roaming.is_answered(address(2), [0; 8], at(251)));
+        assert!(roaming.is_answered(address(2), first, at(251)));
+        assert!(!roaming.is_answered(address(2), first, at(251)));
+        assert_eq!(ask(&mut roaming, 3, at(2_250)), None, "it followed a moment ago");
+        let other = ask(&mut roaming, 3, at(2_251)).unwrap_or_default();
         assert!(other != first && other != [0; 8]);
-        let instead =
-            ask(&mut roaming, 4, at(251) + Duration::from_millis(250)).unwrap_or_default();
-        assert!(
-            !roaming.is_answered(address(3), other) && roaming.is_answered(address(4), instead)
-        );
+        let instead = ask(&mut roaming, 4, at(2_501)).unwrap_or_default();
+        assert!(!roaming.is_answered(address(3), other, at(2_502)));
+        assert!(roaming.is_answered(address(4), instead, at(2_502)));
     }
 }

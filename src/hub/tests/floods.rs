@@ -127,6 +127,8 @@ fn leaving_does_not_empty_a_bucket() {
 fn neither_does_a_new_session_under_the_same_name() {
     let mut room = room();
     let alice = room.join("alice", 1);
+    // A session that lasted: the next one is joined at once.
+    room.run_for(10 * SECOND);
     room.talk(0, MOST);
     let mut reset = Vec::new();
     let mut writer = DatagramWriter::new(&mut reset);

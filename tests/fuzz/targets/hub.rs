@@ -38,8 +38,9 @@ pub(crate) fn hub(data: &[u8]) {
         stage.settle();
     }
     // Whoever is left falls silent, and nothing stays behind.
-    for _ in 0..12 {
-        stage.pass(Duration::from_secs(5));
+    // In steps that are no standstill, after which all would have their whole time again.
+    for _ in 0..60 {
+        stage.pass(Duration::from_secs(1));
         stage.settle();
     }
     assert_eq!((stage.hub.sessions(), stage.hub.queued_bytes()), (0, 0));
