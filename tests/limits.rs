@@ -103,7 +103,7 @@ fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
 fn scraped(line: &str, series: &str) -> u64 {
     let address = line.trim_start_matches("metrics at http://").trim_end_matches("/metrics");
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     let name = format!("chatagram_{series} ");
