@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-/// See the module.
+/// The name of a server, and its room if it was found by discovery.
 #[derive(Debug)]
 pub(super) struct Whereabouts {
     name: ServerName,

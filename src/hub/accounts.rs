@@ -57,7 +57,7 @@ impl Account {
     }
 }
 
-/// See the module.
+/// The buckets of those who were here, by address and by owner, and the joins of each address.
 #[derive(Debug)]
 pub(super) struct Accounts {
     limit: Option<Limit>,

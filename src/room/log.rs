@@ -115,7 +115,7 @@ pub struct Replay {
     pub complete: bool,
 }
 
-/// See the module.
+/// The lines in memory, in the order of their positions, and the numbers of their owners.
 #[derive(Debug)]
 pub struct Log {
     epoch: u64,

@@ -27,7 +27,7 @@ impl Taken {
     }
 }
 
-/// See the module.
+/// The newest line numbers of each owner that the log has, bounded in owners and numbers.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     owners: BTreeMap<Owner, Window>,

@@ -14,7 +14,7 @@ const RATE: u16 = 10;
 /// The numbers are told this often.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// Limits how many arrivals, departures and moves the server's log names one by one.
 #[derive(Debug)]
 pub(super) struct Presence {
     bucket: Option<Bucket>,

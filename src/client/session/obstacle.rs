@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-/// See the module.
+/// What stands in the way to one address of a server, and how certain that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// What it is.

@@ -26,7 +26,7 @@ struct Asked {
     at: Timestamp,
 }
 
-/// See the module.
+/// The address that the client asks whether the server is there, and when it last followed the server.
 #[derive(Debug, Default)]
 pub(super) struct Roaming {
     asked: Option<Asked>,
