@@ -86,7 +86,8 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
         world.unreachable,
     );
     for (whose, early, late) in [("server", early[0], late[0]), ("clients", early[1], late[1])] {
-        assert!(late * 100 <= early * 102, "the {whose} had {early} bytes, later {late}");
+        // Each newcomer that spoke leaves its numbers in the log, until 4,096 owners are remembered.
+        assert!(late * 100 <= early * 106, "the {whose} had {early} bytes, later {late}");
     }
     let away = world.peers.iter().filter(|peer| !peer.here).count();
     assert!(away <= 3, "{away} have not come back");

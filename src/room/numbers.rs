@@ -3,7 +3,7 @@
 use super::log::LineIdentity;
 use crate::protocol::limits::NUMBER_WINDOW as WINDOW;
 use crate::registry::Owner;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Owners that are remembered. Then the one whose last line is the oldest is forgotten.
 const OWNERS: usize = 4_096;
@@ -40,8 +40,9 @@ struct Window {
     newest: u16,
     /// The position of the last line.
     last: u64,
-    /// The position of each number, by its remainder; 0 where the log does not have it.
-    positions: Box<[u64; WINDOW as usize]>,
+    /// The numbers of the last lines and their positions, in the order in which they came: most owners say
+    /// little.
+    lines: VecDeque<(u16, u64)>,
 }
 
 impl Numbers {
@@ -54,7 +55,7 @@ impl Numbers {
         let window = self.owners.entry(owner).or_insert_with(|| Window {
             newest: number,
             last: position,
-            positions: Box::new([0; WINDOW as usize]),
+            lines: VecDeque::new(),
         });
         window.last = window.last.max(position);
         window.note(number, position);
@@ -69,8 +70,9 @@ impl Numbers {
     pub(super) fn of(&self, owner: Owner) -> Taken {
         let Some(window) = self.owners.get(&owner) else { return Taken::default() };
         let mut taken = Taken { newest: window.newest, ..Taken::default() };
-        for back in 0..WINDOW {
-            if window.find(window.newest.wrapping_sub(back)).is_some() {
+        for (number, _) in &window.lines {
+            let back = window.newest.wrapping_sub(*number);
+            if back < WINDOW {
                 taken.bits[usize::from(back / 8)] |= 1 << (back % 8);
             }
         }
@@ -99,23 +101,26 @@ impl Numbers {
 
 impl Window {
     fn note(&mut self, number: u16, position: u64) {
-        let ahead = number.wrapping_sub(self.newest);
-        if (ahead as i16) > 0 {
-            for skipped in 1..=ahead.min(WINDOW) {
-                let number = self.newest.wrapping_add(skipped);
-                self.positions[usize::from(number % WINDOW)] = 0;
-            }
+        if (number.wrapping_sub(self.newest) as i16) > 0 {
             self.newest = number;
         }
         // A number older than the window is one that nobody remembers.
-        if self.newest.wrapping_sub(number) < WINDOW {
-            self.positions[usize::from(number % WINDOW)] = position;
+        if self.newest.wrapping_sub(number) >= WINDOW {
+            return;
+        }
+        self.lines.push_back((number, position));
+        while self.lines.len() > usize::from(WINDOW)
+            || self.lines.front().is_some_and(|(it, _)| self.newest.wrapping_sub(*it) >= WINDOW)
+        {
+            self.lines.pop_front();
         }
     }
 
     fn find(&self, number: u16) -> Option<u64> {
-        let near = self.newest.wrapping_sub(number) < WINDOW;
-        let position = self.positions[usize::from(number % WINDOW)];
-        (near && position > 0).then_some(position)
+        if self.newest.wrapping_sub(number) >= WINDOW {
+            return None; // nearly always: it is new
+        }
+        let line = self.lines.iter().rev().find(|(it, _)| *it == number);
+        line.map(|(_, position)| *position)
     }
 }
