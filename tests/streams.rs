@@ -175,7 +175,7 @@ fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
     alice.type_line("once more");
     bob.next_where("message", |event| event["text"] == "once more");
     // Nobody reads again: the goodbye does not wait for it.
-    send("-TERM", server.id());
+    program::signal(server.id(), "TERM");
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
@@ -199,7 +199,7 @@ fn a_client_whose_output_nobody_reads_ends_when_it_should() {
             alice.next_where("pong", |event| event["from"] == "ear");
         }
         match end {
-            "INT" => send("-INT", client.id()),
+            "INT" => program::signal(client.id(), "INT"),
             "KILL" => server.program.signal("KILL"),
             _ => {}
         }
@@ -260,11 +260,6 @@ fn a_server_that_paces_itself_for_an_hour_ends_as_soon_as_any() {
     alice.next("closed");
     stopper.stop();
     serving.join().unwrap().unwrap();
-}
-
-fn send(signal: &str, process: u32) {
-    let process = process.to_string();
-    assert!(process::Command::new("kill").args([signal, &process]).status().unwrap().success());
 }
 
 fn read(file: &Path) -> String {
