@@ -415,7 +415,7 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// What a name may be is the server's to say, which may know more letters; nothing is none.
+/// Refuses an empty name. The server judges all others: it may know more letters.
 fn nickname(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("the name is empty: give 1 to 32 letters or digits".to_owned()),

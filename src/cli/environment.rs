@@ -10,7 +10,7 @@ impl Cli {
     /// Reads a command line, the program's name first, and the environment.
     ///
     /// # Errors
-    /// What clap has to say: an error, or help that was asked for.
+    /// An error of clap, or help that the user asked for.
     pub fn read(args: &[OsString]) -> Result<Self, clap::Error> {
         let command = Self::command().mut_subcommands(|sub| sub.mut_args(without_empty_twin));
         let mut matches = command.try_get_matches_from(args)?;
@@ -25,7 +25,7 @@ fn without_empty_twin(arg: Arg) -> Arg {
     }
 }
 
-/// What the environment says in the place of an argument.
+/// The value of an argument's environment variable.
 fn value(arg: &Arg) -> Option<OsString> {
     arg.get_env().and_then(std::env::var_os)
 }
@@ -38,7 +38,7 @@ pub fn origins(error: &str, args: &[OsString]) -> String {
     command.build();
     let named = args.iter().skip(1).filter_map(|arg| command.find_subcommand(arg));
     let Some(sub) = named.map(Command::get_arguments).next() else { return String::new() };
-    // What follows are hints, which name options that nobody has given.
+    // The rest are hints: they name options that the user did not give.
     let error = error.split("\n\n").next().unwrap_or_default();
     let set = sub.filter(|arg| value(arg).is_some_and(|value| !value.is_empty()));
     let meant = set.filter(|arg| names(error, arg) && !is_given(args, arg));

@@ -60,7 +60,7 @@ pub(super) const COMMANDS: [Entry; 9] = [
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
 ];
 
-/// What a line of input means. Parsed once, where the line comes in.
+/// The meaning of a line of input, parsed once, where the line comes in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Nothing,
@@ -128,7 +128,7 @@ impl Command {
         }
     }
 
-    /// What follows a slash.
+    /// Parses the text behind a slash.
     fn after_slash(rest: &str) -> Self {
         if let Some((Sigil::Slash, said)) = Sigil::split(rest) {
             let said =
