@@ -5,7 +5,7 @@ mod board;
 #[cfg(feature = "watch")]
 mod screen;
 #[cfg(not(feature = "watch"))]
-#[path = "no_screen.rs"]
+#[path = "watch/no_screen.rs"]
 mod screen;
 
 use super::attended::{Progress, attend};
