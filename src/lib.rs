@@ -33,6 +33,7 @@
 //! | [`client`] | session (without sockets), its threads, commands, terminal, output, cache |
 //! | [`lab`] | experiments: plans, load, runs on disk, their statistics, the report |
 //! | [`decode`] | a datagram or stream field by field, for people |
+//! | [`docs`] | the pages of documentation for users |
 //! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
 //! | [`places`] | where files lie when nobody says where |
 //! | `files` | opening files that are written to for long, and noticing that they were rotated |
@@ -57,6 +58,7 @@ pub mod cli;
 pub mod client;
 pub mod decode;
 pub mod discovery;
+pub mod docs;
 pub mod doctor;
 mod files;
 pub mod history;

@@ -5,6 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "layering/pages.rs"]
+mod pages;
+
 /// What only the shells may name.
 const SHELL_ONLY: [&str; 12] = [
     "std::thread",

@@ -1,21 +1,21 @@
-//! What a server has counted, as Prometheus reads it (text exposition format 0.0.4). Pure.
+//! The server's counters in Prometheus' text exposition format 0.0.4. No I/O.
 
 use crate::hub::{Counters, Tally};
 use crate::protocol::Refusal;
 use std::fmt::Write;
 
-/// All that is told of.
+/// The values behind the page, read at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) counters: Counters,
     pub(super) tally: Tally,
     pub(super) sessions: usize,
     pub(super) queued_bytes: usize,
-    /// Whether the history does not take lines at the moment.
+    /// Whether the history cannot be written at the moment.
     pub(super) history_failing: bool,
-    /// Lines it has taken since the server began.
+    /// Lines written to the history since the start.
     pub(super) history_lines: u64,
-    /// Bytes of memory in use, where the system says.
+    /// Resident memory in bytes; `None` where the system does not say.
     pub(super) resident: Option<u64>,
 }
 
@@ -29,40 +29,46 @@ type Row = (&'static str, &'static str, fn(&Figures) -> Samples);
 const UDP: &str = "transport=\"udp\"";
 const TCP: &str = "transport=\"tcp\"";
 
-/// Everything there is. One line here makes one more.
+/// All metrics, in the order of the page. `src/docs/operations.md` has the same table.
 const ROWS: &[Row] = &[
-    ("chatagram_build_info", "The version that runs; always 1.", |_| {
+    ("chatagram_build_info", "Version of the server; the value is always 1.", |_| {
         vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
     }),
-    ("chatagram_peers", "Peers in the room.", |f| {
+    ("chatagram_peers", "Peers in the room, by transport.", |f| {
         vec![(UDP, f.tally.udp.peers), (TCP, f.tally.tcp.peers)]
     }),
-    ("chatagram_sessions", "Sessions, those about to close included.", |f| one(f.sessions as u64)),
-    ("chatagram_joins_total", "Sessions begun, by who came and who came back.", |f| {
+    ("chatagram_sessions", "Sessions, including those that are closing.", |f| {
+        one(f.sessions as u64)
+    }),
+    ("chatagram_joins_total", "Sessions begun, including those of returning peers.", |f| {
         one(f.counters.joins)
     }),
-    ("chatagram_challenges_total", "Addresses asked to show that they are real.", |f| {
-        one(f.counters.challenges)
-    }),
-    ("chatagram_refusals_total", "Joins refused.", |f| {
+    (
+        "chatagram_challenges_total",
+        "Challenges sent to addresses that had not answered yet.",
+        |f| one(f.counters.challenges),
+    ),
+    ("chatagram_refusals_total", "Joins refused, by reason.", |f| {
         let reasons = f.counters.refusals.iter().zip(REFUSALS);
         reasons.map(|(count, (_, label))| (label, *count)).collect()
     }),
-    ("chatagram_datagrams_received_total", "Datagrams received, of any kind.", |f| {
+    ("chatagram_datagrams_received_total", "UDP datagrams received, valid or not.", |f| {
         one(f.counters.received)
     }),
-    ("chatagram_datagrams_sent_total", "Datagrams sent.", |f| {
+    ("chatagram_datagrams_sent_total", "UDP datagrams sent.", |f| {
         one(f.tally.udp.sent + f.counters.answers)
     }),
-    ("chatagram_received_bytes_total", "Bytes received in datagrams, and in frames of TCP.", |f| {
-        vec![(UDP, f.counters.received_bytes), (TCP, f.tally.tcp.received_bytes)]
-    }),
-    ("chatagram_sent_bytes_total", "Bytes sent in datagrams, and in frames of TCP.", |f| {
+    (
+        "chatagram_received_bytes_total",
+        "Bytes received in datagrams and in records over TCP.",
+        |f| vec![(UDP, f.counters.received_bytes), (TCP, f.tally.tcp.received_bytes)],
+    ),
+    ("chatagram_sent_bytes_total", "Bytes sent in datagrams and in records over TCP.", |f| {
         vec![(UDP, f.tally.udp.sent_bytes + f.counters.answer_bytes), (TCP, f.tally.tcp.sent_bytes)]
     }),
     (
         "chatagram_dropped_total",
-        "What came and was of no use; receive_buffer: what this machine's kernel had no room for.",
+        "Datagrams dropped, by reason; receive_buffer: by the kernel, whose buffer was full.",
         |f| {
             vec![
                 ("reason=\"alien\"", f.counters.alien),
@@ -74,53 +80,53 @@ const ROWS: &[Row] = &[
             ]
         },
     ),
-    ("chatagram_datagrams_lost_total", "Datagrams sent and found lost by the network.", |f| {
+    ("chatagram_datagrams_lost_total", "Datagrams sent that the network lost.", |f| {
         one(f.tally.udp.lost)
     }),
-    ("chatagram_datagrams_missing", "Datagrams that peers here sent and that did not come.", |f| {
+    ("chatagram_datagrams_missing", "Datagrams from the present peers that did not arrive.", |f| {
         one(f.tally.udp.missing)
     }),
-    ("chatagram_datagrams_duplicated_total", "Datagrams received again.", |f| {
+    ("chatagram_datagrams_duplicated_total", "Datagrams received more than once.", |f| {
         one(f.tally.udp.duplicated)
     }),
-    ("chatagram_datagrams_reordered_total", "Datagrams that came after later ones.", |f| {
+    ("chatagram_datagrams_reordered_total", "Datagrams received after a later one.", |f| {
         one(f.tally.udp.reordered)
     }),
-    ("chatagram_retransmissions_total", "Messages sent again, for no word came of them.", |f| {
+    ("chatagram_retransmissions_total", "Messages sent again after a loss or a timeout.", |f| {
         one(f.tally.udp.retransmitted)
     }),
-    ("chatagram_redundant_total", "Messages sent again before anything was known lost.", |f| {
+    ("chatagram_redundant_total", "Copies of messages sent before a loss was known.", |f| {
         one(f.tally.udp.redundant)
     }),
     ("chatagram_lines_total", "Lines said to the room.", |f| one(f.counters.lines)),
     (
         "chatagram_lines_left_out_total",
-        "Messages to one peer that a full queue did not take: it does not keep up.",
+        "Messages left out because the queue of their peer was full.",
         |f| one(f.counters.overflowed),
     ),
-    (
-        "chatagram_slowed_total",
-        "Times a peer was asked to wait: it said more than it may, or more than others could take.",
-        |f| one(f.counters.slowed),
-    ),
-    ("chatagram_flooders_dropped_total", "Peers dropped, for they did not wait when asked.", |f| {
-        one(f.counters.flooders)
+    ("chatagram_slowed_total", "Times a peer was told to wait before it says more.", |f| {
+        one(f.counters.slowed)
     }),
-    ("chatagram_queued_bytes", "Bytes of messages that wait for their peers.", |f| {
+    (
+        "chatagram_flooders_dropped_total",
+        "Peers dropped because they did not wait when told to.",
+        |f| one(f.counters.flooders),
+    ),
+    ("chatagram_queued_bytes", "Bytes of messages that wait to be sent.", |f| {
         one(f.queued_bytes as u64)
     }),
-    ("chatagram_history_failing", "1 while the history does not take lines.", |f| {
+    ("chatagram_history_failing", "1 while the history cannot be written, else 0.", |f| {
         one(f.history_failing.into())
     }),
     ("chatagram_history_lines_total", "Lines written to the history since the start.", |f| {
         one(f.history_lines)
     }),
-    ("chatagram_resident_memory_bytes", "Memory in use.", |f| {
+    ("chatagram_resident_memory_bytes", "Resident memory of the process (Linux).", |f| {
         f.resident.map(one).unwrap_or_default()
     }),
 ];
 
-/// The reasons for a refusal, in the order of their numbers.
+/// Labels of the reasons for a refusal, in the order of their numbers.
 const REFUSALS: [(Refusal, &str); Counters::REASONS] = [
     (Refusal::Version, "reason=\"version\""),
     (Refusal::NameNotAllowed, "reason=\"name_not_allowed\""),
@@ -134,7 +140,7 @@ fn one(value: u64) -> Samples {
     vec![("", value)]
 }
 
-/// The page that is scraped.
+/// The page that Prometheus reads.
 pub(super) fn page(figures: &Figures) -> String {
     let mut page = String::new();
     for (name, help, samples) in ROWS {
@@ -164,7 +170,7 @@ pub(super) fn list() -> String {
     list
 }
 
-/// Bytes of memory in use, as the kernel counts them.
+/// Resident memory in bytes, from `/proc/self/status`.
 pub(super) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -174,6 +180,14 @@ pub(super) fn resident() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_md_lists_every_metric_with_its_help() {
+        let page = include_str!("../docs/operations.md");
+        let rows = page.lines().filter(|row| row.starts_with("| `chatagram_"));
+        let code = ROWS.iter().map(|(name, help, _)| format!("| `{name}` | {help} |"));
+        assert_eq!(rows.map(str::to_owned).collect::<Vec<_>>(), code.collect::<Vec<_>>());
+    }
 
     #[test]
     fn every_reason_for_a_refusal_has_its_label_and_place() {

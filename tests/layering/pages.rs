@@ -1,0 +1,101 @@
+//! The pages for people: the README is short, lines fit a screen, and links lead somewhere.
+
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
+
+/// Bytes of the README: a reader who has ten minutes reads all of it.
+const README: usize = 12 * 1_024;
+const COLUMNS: usize = 100;
+/// Pages with longer lines.
+const WIDE: [&str; 2] = ["proto.md", "scripts/exercises.md"];
+
+/// The pages, as paths from the root of the repository.
+fn pages() -> Vec<String> {
+    let docs = std::fs::read_dir(root().join("src/docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let docs = docs.map(|name| format!("src/docs/{name}"));
+    let others = ["README.md", "proto.md", "scripts/exercises.md"].map(str::to_owned);
+    others.into_iter().chain(docs).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap()
+}
+
+/// The lines outside of code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n```").step_by(2).flat_map(str::lines)
+}
+
+/// The targets of a page's links and images, without those that leave the repository.
+fn links(text: &str) -> Vec<&str> {
+    let inline = prose(text).flat_map(|line| line.split("](").skip(1));
+    let inline = inline.filter_map(|rest| Some(rest.split_once(')')?.0));
+    let definitions = prose(text).filter(|line| line.starts_with('['));
+    let definitions = definitions.filter_map(|line| Some(line.split_once("]: ")?.1));
+    inline.chain(definitions).filter(|target| !target.contains("://")).collect()
+}
+
+/// The anchors that GitHub gives a page's headings: lower case, hyphens for spaces, no punctuation.
+fn anchors(text: &str) -> HashSet<String> {
+    let mut anchors = HashSet::new();
+    for heading in prose(text).filter(|line| line.starts_with('#')) {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|ch| ch.is_alphanumeric() || " -_".contains(*ch));
+        let anchor = kept.collect::<String>().replace(' ', "-");
+        let again = (1..).map(|nth| format!("{anchor}-{nth}"));
+        let free = std::iter::once(anchor.clone()).chain(again).find(|it| !anchors.contains(it));
+        anchors.extend(free);
+    }
+    anchors
+}
+
+/// The path of a link in this page, from the root of the repository.
+fn resolve(page: &str, target: &str) -> String {
+    let mut path = PathBuf::new();
+    for part in Path::new(page).parent().unwrap().join(target).components() {
+        match part {
+            Component::ParentDir => assert!(path.pop(), "{page}: {target} leaves the repository"),
+            other => path.push(other),
+        }
+    }
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_is_short() {
+    let length = read("README.md").len();
+    assert!(length <= README, "README.md has {length} bytes: move the long parts to src/docs");
+}
+
+#[test]
+fn lines_fit_a_screen_except_in_tables_and_with_addresses() {
+    for page in pages().iter().filter(|page| !WIDE.contains(&page.as_str())) {
+        for (line, nth) in read(page).lines().zip(1..) {
+            let columns = line.chars().count();
+            let free = line.starts_with('|') || line.contains("://");
+            assert!(free || columns <= COLUMNS, "{page}:{nth} has {columns} columns: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_relative_link_and_anchor_resolves() {
+    let mut count = 0;
+    for page in pages() {
+        for link in links(&read(&page)) {
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if target.is_empty() { page.clone() } else { resolve(&page, target) };
+            let exists = root().join(&file).exists();
+            assert!(exists, "{page}: no file for {link}");
+            let known = anchor.is_empty() || anchors(&read(&file)).contains(anchor);
+            assert!(known, "{page}: no heading for {link}");
+            count += 1;
+        }
+    }
+    assert!(count >= 40, "{count} links");
+}
