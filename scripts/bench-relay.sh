@@ -1,11 +1,22 @@
 #!/usr/bin/env bash
-# Compares what a line to everybody costs: this server, a plain UDP relay, and those of ENet, Redis and NATS
-# that are here. Builds what it needs, then runs scripts/bench/run.py; its options are passed on.
+# Compares the cost of a line to everybody: this server, a plain UDP relay, and ENet, Redis and
+# NATS where they are installed. Builds the programs and runs scripts/bench/run.py with the given
+# options.
 #
-# Needs: two processors, python3, taskset. For the others: redis-server, nats-server, libenet-dev and cc
-# (Debian's names). As root it asks for precedence, so that other programs disturb it less.
+#   scripts/bench-relay.sh --repetitions 5 --settings '20 out,320 out,200 l,50 l'
+#
+# Needs two processors, python3 and taskset. For the other relays: redis-server, nats-server,
+# libenet-dev and cc (Debian's names). As root it raises its priority, so that other programs
+# disturb it less.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case " $* " in
+*" -h "* | *" --help "*)
+    sed -n '2,/^set -/s/^# \{0,1\}//p' scripts/bench-relay.sh
+    echo
+    exec python3 scripts/bench/run.py --help
+    ;;
+esac
 for tool in cargo python3 taskset; do
     command -v "$tool" >/dev/null || { echo "bench-relay: $tool is needed" >&2; exit 2; }
 done

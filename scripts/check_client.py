@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Tries a client of your own, first on a clean network, then where a fifth of the datagrams is lost.
+"""Tests a client of your own: first on a clean network, then on one that loses 20 % of the datagrams.
 
 usage: check_client.py COMMAND...      such as: check_client.py python3 my_client.py
 
-COMMAND is started with two more arguments, HOST:PORT and a name. It says each line it reads from its
-input, prints what others say, and leaves when it reads `exit`: as scripts/minimal_client.py does.
-Starts a server of its own; needs `chatagram` on the PATH. Exit code 0 if all is well, 1 if not.
+The script starts COMMAND with two more arguments, HOST:PORT and a nickname. The client has to say
+each line that it reads from its input, print the lines of others, and leave when it reads `exit`,
+as scripts/minimal_client.py does. The script starts its own server and needs `chatagram` on the
+PATH. Exit codes: 0 all checks passed, 1 a check failed, 2 usage.
 """
 import json
 import queue
@@ -118,8 +119,9 @@ def check(network, impairment, command):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(print(__doc__) or 2)
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        sys.exit(0 if len(sys.argv) > 1 else 2)
     bad = ["--impair", "loss 20%", "--seed", "7"]
     networks = [("a clean network", []), ("a network that loses 20 %", bad)]
     sys.exit(0 if all(check(*network, sys.argv[1:]) for network in networks) else 1)

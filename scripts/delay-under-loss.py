@@ -3,15 +3,15 @@
 
     scripts/delay-under-loss.py --program target/release/chatagram
 
-It runs in the network that netem-net.sh makes, inside the kernel that with-netem-kernel.sh lends, whose
-clock is virtual: neither a slow nor a busy machine makes anything late, and a condition takes 25 s or so. With
---real it runs on this kernel and its clock, which needs root and sch_netem.
+The network is that of netem-net.sh, inside the kernel that with-netem-kernel.sh lends. The clock
+of that kernel is virtual, so a slow or busy machine delays nothing; a condition takes about 25 s.
+--real uses this machine's kernel and clock, which needs root and sch_netem.
 
-One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in cg-clients, the
-server is in cg-server. Delay counts from the moment a line was to be sent (its schedule), not from when
-it was, so a sender that is held up counts. Bytes and packets are those the router passed on in both directions,
-Ethernet headers included, over both hops. Percentiles are by nearest rank. A line that never came has no delay: it is
-counted as missing.
+One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in
+cg-clients, the server is in cg-server. The delay counts from the moment at which a line was due,
+so time that the sender waits counts too. Bytes and packets are those that the router forwarded in
+both directions over both hops, Ethernet headers included. Percentiles are by nearest rank. A line
+that did not arrive has no delay and counts as missing.
 """
 
 import argparse

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Two bulk senders on one bottleneck, one over UDP and one over TCP: who gets how much?
+"""Measures how one bulk sender over UDP and one over TCP share a bottleneck.
 
-Run it inside the network that netem-net.sh makes (see there), for instance:
+Run it inside the network of netem-net.sh:
 
     scripts/with-netem-kernel.sh scripts/netem-net.sh with 'delay 25ms' \\
         scripts/fair-share.py --program target/release/chatagram
 
-The way up to the server is the bottleneck; the way down is not, so that what each of them is sent of the
-other's lines is in nobody's way. Both send lines of 1,000 bytes as fast as their transport takes them; what counts is what the server wrote
-into its history meanwhile. Exit code 1 when a share is not between 1/3 and 2/3.
+The path to the server is the bottleneck. The path back is not, so the lines that each sender
+receives from the other delay nothing. Both send lines of 1,000 bytes as fast as their transport
+accepts them. The result counts the lines in the server's history. Exit code 1 if a share is
+outside 1/3 to 2/3.
 """
 
 import argparse

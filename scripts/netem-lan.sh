@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# netem on a real interface, towards one host only: everything else this machine sends stays as it is.
+# Puts netem on a real interface, towards one host. Packets to other hosts are left alone.
 #
-#   scripts/netem-lan.sh put INTERFACE HOST NETEM...   such as: put eth0 192.168.1.7 delay 25ms loss 5%
-#   scripts/netem-lan.sh show INTERFACE                what it does, and what it did
-#   scripts/netem-lan.sh off INTERFACE                 take it off
-#   scripts/netem-lan.sh with INTERFACE HOST 'NETEM' COMMAND...   put, run, off: also on failure and Ctrl-C
+#   scripts/netem-lan.sh put INTERFACE HOST NETEM...   such as: put eth0 192.168.1.7 loss 5%
+#   scripts/netem-lan.sh show INTERFACE                print the settings and the counters
+#   scripts/netem-lan.sh off INTERFACE                 remove netem
+#   scripts/netem-lan.sh with INTERFACE HOST 'NETEM' COMMAND...
+#                                                      put, run the command, off (always)
 #
-# HOST is an IPv4 or IPv6 address. Only what leaves towards it is touched; for both directions run it on
-# both machines. NETEM is as in tc-netem(8). --dry-run before the verb prints the commands instead. Needs
-# root, iproute2 and a kernel with sch_netem, sch_prio and sch_tbf. An interface whose queueing somebody
-# has configured already is left alone.
+# HOST is an IPv4 or IPv6 address. netem treats packets that leave towards HOST; for both
+# directions, run the script on both machines. NETEM is as in tc-netem(8). --dry-run before the
+# verb prints the commands instead. Needs root, iproute2 and a kernel with sch_netem, sch_prio and
+# sch_tbf. The script refuses an interface whose queueing is configured already.
 #
-# TCP and UDP_SEGMENT hand the kernel many packets as one, which the interface or its driver cuts. netem
-# would lose and delay them as one, so a token bucket before it cuts them to the interface's MTU. Its rate
-# is beyond what netem passes on.
+# TCP and UDP_SEGMENT hand the kernel many packets as one, which the interface or its driver cuts.
+# netem would lose and delay them as one. So a token bucket in front of netem cuts them to the MTU
+# of the interface; its rate is above that of netem.
 set -euo pipefail
 
 handle=2428: # how this script knows its own
@@ -132,6 +133,9 @@ with)
     trap 'off "$interface"' EXIT
     trap 'exit 130' INT TERM
     run "$@"
+    ;;
+-h | --help)
+    usage
     ;;
 *)
     usage >&2

@@ -3,14 +3,15 @@
 #
 #   cg-clients 10.77.1.2 ── 10.77.1.1 cg-router 10.77.2.1 ── 10.77.2.2 cg-server
 #
-# netem sits on the router's two interfaces, so that a loss is not reported to the sender's own stack. It
-# sees packets as they are on a wire, each once, and none but those of the conversation.
+# netem is on the router's two interfaces, so the kernel of the sender does not learn of a loss.
+# netem sees single packets, each once, and only those of the conversation.
 #
-#   scripts/netem-net.sh up [NETEM...]     make it; NETEM as in tc-netem(8), for each direction
-#   scripts/netem-net.sh set NETEM...      change what the router does, such as: delay 25ms loss 5%
-#   scripts/netem-net.sh show              what it does, and what it did
-#   scripts/netem-net.sh down              take it away
-#   scripts/netem-net.sh with 'NETEM' COMMAND...   up, run the command, down: also on failure and Ctrl-C
+#   scripts/netem-net.sh up [NETEM...]     make the network; NETEM as in tc-netem(8), per direction
+#   scripts/netem-net.sh set NETEM...      change netem, such as: delay 25ms loss 5%
+#   scripts/netem-net.sh show              print the settings and the counters
+#   scripts/netem-net.sh down              remove the network
+#   scripts/netem-net.sh with 'NETEM' COMMAND...
+#                                          up, run the command, down (always)
 #
 # --dry-run before the verb prints the commands instead. Needs root, iproute2 and a kernel with
 # sch_netem; scripts/with-netem-kernel.sh lends one.
@@ -153,6 +154,9 @@ show)
 down)
     check
     down
+    ;;
+-h | --help)
+    usage
     ;;
 *)
     usage >&2

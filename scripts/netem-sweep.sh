@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The lab on real netem: what `chatagram lab` measures over its own emulated network, over tc/netem in the
-# namespaces of netem-net.sh. The same plans, the same files, the same report.
+# Runs the plans of `chatagram lab` over tc/netem, in the namespaces of netem-net.sh. The files and
+# the report are those of the lab.
 #
-#   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options as of 'chatagram lab', such as --loss 0,5 --out DIR
-#   scripts/netem-sweep.sh --resume --out DIR        go on with what was stopped
+#   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options of 'chatagram lab', such as --loss 0,5
+#   scripts/netem-sweep.sh --resume --out DIR        continue a stopped sweep
 #
-# --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the one in
-# PATH. Needs root, iproute2 and a kernel with sch_netem; without one it runs under the kernel that
-# scripts/with-netem-kernel.sh lends, with a virtual clock, on which a busy machine makes nothing late.
-# netem draws its losses anew each time, so modes and repetitions meet the same share of loss, not the
-# same packets.
+# --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the
+# chatagram in PATH. Needs root, iproute2 and a kernel with sch_netem. Without such a kernel the
+# sweep runs under the one that scripts/with-netem-kernel.sh lends, in virtual time, so a busy
+# machine delays nothing. netem draws its losses anew each time: modes and repetitions meet the
+# same share of losses, not the same lost packets.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A middlebox to look through: passes a chat on between clients and a server, and prints every datagram.
+"""A relay between clients and a server that prints every datagram.
 
 usage: relay.py [--port PORT] [--forget SECONDS] [--log FILE] SERVER[:PORT]
 
-Clients take it for the server, at 127.0.0.1 and PORT (2500). Like a NAT it talks to the server from
-a port of its own for each client. --forget: so long after the first datagram it forgets these ports,
-once, as a NAT does: datagrams go on from new ports, TCP connections are reset. --log: the same lines
-go to a file, each datagram with its bytes at the end, for `chatagram decode`. Needs only Python 3.
+Clients connect to the relay as to a server, at 127.0.0.1 and PORT (2500). Like a NAT, the relay
+has its own port towards the server for each client. --forget: once, SECONDS after the first
+datagram, the relay forgets these ports as a NAT does: datagrams continue from new ports, TCP
+connections are reset. --log: write the printed lines to FILE too, each with the bytes of its
+datagram at the end, for `chatagram decode`. Needs only Python 3.
 """
 import argparse
 import selectors

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Recompute every statistic of summary.csv from the raw records, and compare.
+"""Recomputes every statistic of summary.csv from the raw records, and compares.
 
-Reads DIR/runs/*/{records.csv,run.json} (or DIR/{records.csv,run.json} of a single run) and
-DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exits 0 when
-all agree, 1 and names each difference when they do not, 2 when there is nothing to compare, or when
-a run has its rows in Parquet, which needs more than the standard library.
+Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, and
+DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exit codes:
+0 all statistics agree; 1 some differ, and each difference is printed; 2 there is nothing to
+compare, or a run has its rows in Parquet, which needs more than Python's standard library.
 """
 
 import argparse

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Runs a command under a kernel that has sch_netem, for machines whose own kernel lacks it: Debian's
-# User-mode Linux, which boots in two seconds and sees the same files. Needs no privileges of its own
-# beyond those that the command's files need.
+# Runs a command under a kernel with sch_netem, for machines whose kernel lacks it: Debian's
+# User-mode Linux, which boots in two seconds and sees the same files. It needs no privileges,
+# except those that the files of the command need.
 #
 #   scripts/with-netem-kernel.sh COMMAND [ARGUMENT...]
 #
-# The command runs as root of that kernel, in this directory, with this environment, and its output
-# and exit code are passed on. It has one slow processor, 1 GB of memory (UML_MEMORY), and no network
-# but the namespaces it makes. Needs the Debian packages user-mode-linux and kmod.
+# The command runs as root of that kernel, in this directory and with this environment. The script
+# passes on its output and exit code. The kernel has one slow processor, 1 GB of memory
+# (UML_MEMORY), and no network except namespaces that the command makes. Needs the Debian packages
+# user-mode-linux and kmod.
 #
-# UML_CLOCK=virtual gives it a clock of its own. Where nothing runs, the clock leaps to the next timer, so that
-# waiting takes no time; where something runs it almost stands still, so that it costs no time either. `sleep 100`
-# ends at once, and 100 s have passed; a delay of 100 ms is 100 ms, however slow or busy the machine. A reading of
-# the clock costs 1 us of it, and a process that yields, having nothing to do but wait, 0.5 ms. Needs cc.
+# UML_CLOCK=virtual gives the kernel a virtual clock. While all processes wait, the clock jumps to
+# the next timer, so waiting takes no real time. While a process runs, the clock almost stops, so a
+# slow or busy machine makes nothing late: `sleep 100` ends at once, and 100 s have passed. Each
+# reading of the clock advances it by 1 us, and a process that yields while it waits advances it by
+# 0.5 ms. Needs cc.
 set -euo pipefail
 
 die() {
@@ -21,6 +23,12 @@ die() {
 }
 
 [ $# -gt 0 ] || die "no command given; usage: $0 COMMAND [ARGUMENT...]"
+case $1 in
+-h | --help)
+    sed -n '2,/^set -/s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+esac
 command -v linux.uml >/dev/null || die "linux.uml is missing: apt-get install user-mode-linux"
 command -v insmod >/dev/null || die "insmod is missing: apt-get install kmod"
 

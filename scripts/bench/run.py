@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs relays beside each other under the same load and compares what a delivery costs them.
+"""Runs several relays under the same load and compares the cost of a delivery.
 
-Server on core 0, load on core 1, loopback, lines of 64 bytes, 10 senders. Relays take turns, so that what
-disturbs one disturbs all; medians over the repetitions. Standard library only; bench-relay.sh builds what
-this starts.
+Server on core 0, load on core 1, loopback, lines of 64 bytes, 10 senders. The relays take turns,
+so a disturbance affects all of them. Results are medians over the repetitions. Needs only the
+standard library; bench-relay.sh builds the programs that this script starts.
 """
 
 import argparse
@@ -173,10 +173,10 @@ def report(rows, relays, settings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are here]")
+    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are installed]")
     parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--csv", help="write each run to this file, as it ends")
+    parser.add_argument("--csv", help="write each run to this file when it ends")
     options = parser.parse_args()
     relays = wants(options.relays, RELAYS)
     for relay in list(relays):
