@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Options with which a new file is for its owner alone, for what people said may be in it, and no
 /// open blocks: a pipe without a reader is an error (open(2), O_NONBLOCK).
-pub(crate) fn private() -> OpenOptions {
+pub fn private() -> OpenOptions {
     #[allow(unused_mut)]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -21,7 +21,7 @@ pub(crate) fn private() -> OpenOptions {
 
 /// The path of the file that `path` leads to, which need not exist: a file that is replaced as a whole
 /// must not take the place of a symbolic link to it.
-pub(crate) fn behind_links(path: &Path) -> PathBuf {
+pub fn behind_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     // As many as the kernel follows (path_resolution(7)).
     for _ in 0..40 {
@@ -34,7 +34,7 @@ pub(crate) fn behind_links(path: &Path) -> PathBuf {
 /// What a path names, compared with an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(unix), allow(dead_code))]
-pub(crate) enum Named {
+pub enum Named {
     /// The open file.
     Same,
     /// Another file, or none; the open file has a name elsewhere.
@@ -45,7 +45,7 @@ pub(crate) enum Named {
 
 /// Compares device and inode. Other systems than Unix do not let an open file be renamed.
 #[cfg(unix)]
-pub(crate) fn compare(file: &File, path: &Path) -> io::Result<Named> {
+pub fn compare(file: &File, path: &Path) -> io::Result<Named> {
     use std::os::unix::fs::MetadataExt;
     let open = file.metadata()?;
     match fs::metadata(path) {
@@ -62,6 +62,6 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn compare(_: &File, _: &Path) -> io::Result<Named> {
+pub fn compare(_: &File, _: &Path) -> io::Result<Named> {
     Ok(Named::Same)
 }

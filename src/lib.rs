@@ -1,81 +1,89 @@
-//! Chatagram: a chat whose transport is the subject.
+//! Chatagram: a chat whose transport is the subject. Raw UDP, reliable UDP and TCP meet in one room.
 //!
 //! # Where a datagram goes
 //!
 //! ```text
 //!   server                                          client
-//!   net::Socket     (bytes from the kernel)         net::Socket
-//!   server          (a loop, no decisions)          client::driver   (threads, no decisions)
-//!   hub             (who is it from?)               client::session  (is it from the server?)
-//!   link            (new? in order? acknowledge)    link             (the same)
-//!   room            (what does it mean?)            client::session  (what does it mean?)
-//!   link            (queue, retransmit)             client::screen, output
+//!   net::Socket     bytes from the kernel           net::Socket
+//!   server          a loop, no decisions            client::driver   threads, no decisions
+//!   hub             which peer sent it?             client::session  did the server send it?
+//!   link            new? in order? acknowledge      link             the same
+//!   room            what does it mean?              client::session  what does it mean?
+//!   link            queue, retransmit               client::screen   what the user sees
 //!   server ► net::Socket                            your terminal
 //! ```
 //!
-//! # The house
+//! # Modules
 //!
-//! | module | owns |
+//! The core is sans-IO: time and randomness are arguments, and the same calls give the same output.
+//! It builds without any cargo feature and without a crate that opens a socket, a file or a thread.
+//!
+//! | core module | owns |
 //! |---|---|
-//! | [`time`] | moments as values; nothing here or below the shells reads a clock |
-//! | [`protocol`] | what is on the wire; the only user of bincode. `proto.md` is the law |
-//! | [`link`] | one peer's side of one conversation: loss, order, acknowledgment, round-trip time |
-//! | [`bucket`] | how fast a peer may speak; both ends count alike |
+//! | [`time`] | moments as values: monotonic for timers, wall clock for people |
+//! | [`protocol`] | headers, frames and messages as bytes; specified by `proto.md` |
+//! | [`link`] | one side of one conversation: loss, order, acknowledgment, congestion, path size |
+//! | [`bucket`] | how fast a client may speak; both sides count alike |
 //! | [`path`] | the local address and interface, and the remote address |
-//! | [`registry`] | nickname ↔ peer ↔ address, and who has fallen silent |
-//! | [`room`] | what a chat is: join, say, whisper, leave, replay; its one order is `room::log` |
-//! | [`hub`] | the server without sockets: registry + room + a link for each peer |
-//! | [`discovery`] | looking for servers near here: whom to ask, what to make of the answers |
-//! | [`history`] | the append-only log of lines, each with a checksum |
-//! | [`impair`] | a bad network on purpose: seeded loss, delay, jitter, duplicates, damage, rate. Bytes only |
-//! | [`net`] | the shells: clock, UDP and TCP sockets, waiting for them, a bad network before or between them |
-//! | [`server`] | the thread that carries bytes between net, hub and history |
-//! | [`client`] | session (without sockets), its threads, commands, terminal, output, cache |
-//! | [`lab`] | experiments: plans, load, runs on disk, their statistics, the report |
-//! | [`decode`] | a datagram or stream field by field, for people |
+//! | [`registry`] | nickname, peer and address, and which peers are silent too long |
+//! | [`room`] | join, say, whisper, leave, replay; the order of lines is `room::log` |
+//! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
+//! | [`client::session`] | the client without sockets |
+//! | [`discovery`] | which networks to search for servers, and how to read the answers |
+//! | [`impair`] | an emulated bad network: seeded loss, delay, jitter, duplicates, damage, rate |
+//! | [`decode`] | a datagram or stream as text, field by field |
+//! | [`quantity`] | durations, shares and rates as people write them |
 //! | [`docs`] | the pages of documentation for users |
-//! | [`doctor`] | what this machine can do, and what would help: facts, and what they mean |
-//! | [`places`] | where files lie when nobody says where |
-//! | `files` | opening files that are written to for long, and noticing that they were rotated |
-//! | `prefetch` | asking for memory that is needed soon; nothing depends on it |
-//! | `sync` | the locks of code that is tried in every order in which its threads can run |
-//! | [`logging`], [`cli`], [`run`] | messages, options, and the commands put together |
+//!
+//! | module | feature | owns |
+//! |---|---|---|
+//! | `net` | `net` | clock, UDP and TCP sockets, the poller, emulated networks |
+//! | `server` | `net` | the thread that carries bytes between `net`, `hub` and `history` |
+//! | `history` | `net` | the append-only file of lines, each with a checksum |
+//! | `files` | `net` | opening files that stay open for long, and noticing log rotation |
+//! | `lab` | `lab` | experiments: plans, load, records, statistics, the report |
+//! | `client` | `cli` | the threads around a session, the terminal, the output, the cache |
+//!
+//! The program (options, commands, logging, `doctor`) is `src/bin/chatagram`.
 //!
 //! # Invariants
 //!
-//! - `protocol`, `link`, `impair`, `discovery`, `bucket`, `path`, `registry`, `room`, `hub` and `client::session` are sans-IO:
-//!   time and randomness are arguments, and the same calls give the same output. They name no socket, thread or
-//!   clock type; `tests/layering.rs` holds this.
+//! - Features keep sockets and their crates out of the core. The standard library has threads, files
+//!   and clocks too; `tests/layering.rs` checks that the core names none of them.
 //! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub ◄ server`, and
-//!   `link ◄ client::session ◄ client`. `net` decides nothing; `server` and `client::driver` only carry.
-//! - Threads share little: `server` has one that owns all of it, those of `client` share one session behind one
-//!   lock. One that fails ends the process.
-//! - Nothing from the network or a file can panic, block, grow without bound, or reach a terminal
-//!   unescaped.
+//!   `link ◄ client::session ◄ client`. `tests/layering.rs` checks this as well.
+//! - `net` decides nothing; `server` and `client::driver` only carry.
+//! - One thread owns the server's state. The client's threads share one session behind one lock. A
+//!   thread that panics ends the process.
+//! - Input from the network or a file never panics, blocks, makes memory grow without bound, or reaches
+//!   a terminal unescaped.
 
 pub mod bucket;
-pub mod cli;
 pub mod client;
 pub mod decode;
 pub mod discovery;
 pub mod docs;
-pub mod doctor;
-mod files;
-pub mod history;
 pub mod hub;
 pub mod impair;
-pub mod lab;
 pub mod link;
-pub mod logging;
-pub mod net;
 pub mod path;
-pub mod places;
-mod prefetch;
 pub mod protocol;
-mod quantity;
+pub mod quantity;
 pub mod registry;
 pub mod room;
-pub mod run;
-pub mod server;
-mod sync;
 pub mod time;
+
+#[cfg(feature = "net")]
+pub mod files;
+#[cfg(feature = "net")]
+pub mod history;
+#[cfg(feature = "lab")]
+pub mod lab;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "net")]
+pub mod server;
+
+mod prefetch;
+#[cfg(feature = "cli")]
+mod sync;

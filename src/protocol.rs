@@ -32,9 +32,10 @@ pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use mark::{Mark, hex};
 pub use message::{ClientMessage, LeaveReason, ServerMessage};
+#[cfg(feature = "cli")]
 pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};
 pub use serial::{unwrap16, unwrap32};
 pub use stream::{Piece, Preface, StreamReader, write_record};
-pub use text::{MAX_TEXT_BYTES, clean, is_clean, split};
+pub use text::{MAX_TEXT_BYTES, clean, clean_lines, is_clean, split};
 pub use trace::{Step, Trace, Traced};

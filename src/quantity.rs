@@ -9,16 +9,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A unit's name and how many of the smallest there are in one.
-pub(crate) type Unit = (&'static str, u64);
+pub type Unit = (&'static str, u64);
 
 /// Shares, in billionths.
-pub(crate) const SHARES: [Unit; 1] = [("%", 10_000_000)];
+pub const SHARES: [Unit; 1] = [("%", 10_000_000)];
 /// Lengths of bursts, in thousandths of a packet.
-pub(crate) const BURSTS: [Unit; 1] = [("", 1_000)];
+pub const BURSTS: [Unit; 1] = [("", 1_000)];
 /// Times, in microseconds.
-pub(crate) const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+pub const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 /// Rates of bits, in bits per second, as tc names them.
-pub(crate) const RATES: [Unit; 4] =
+pub const RATES: [Unit; 4] =
     [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
 /// The whole of a share, in billionths.
@@ -26,25 +26,24 @@ const ALL: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a timer of a person's or a peer's patience may be set to.
-pub(crate) const PATIENCE: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=DAY.saturating_mul(30);
+pub const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY.saturating_mul(30);
 /// How long a server may collect lines before it sends them.
-pub(crate) const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
+pub const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 /// How long a run of the lab may take.
-pub(crate) const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+pub const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 /// What a network may do to a packet's time.
-pub(crate) const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+pub const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// The same in a plan of the lab: its runs have to end.
-pub(crate) const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 /// Peers in a run of the lab.
-pub(crate) const PEERS: RangeInclusive<u32> = 1..=10_000;
+pub const PEERS: RangeInclusive<u32> = 1..=10_000;
 /// Repetitions of a condition.
-pub(crate) const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
+pub const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
 /// Bytes of text: room for a message's number, and what a line may have (`proto.md` §9).
-pub(crate) const SIZES: RangeInclusive<u32> = 16..=1_000;
+pub const SIZES: RangeInclusive<u32> = 16..=1_000;
 
 /// A share or probability in billionths: `5%`, `5 %` and `5` are the same.
-pub(crate) fn share(text: &str) -> Result<u64, String> {
+pub fn share(text: &str) -> Result<u64, String> {
     if text.trim_start().starts_with('-') {
         return Err("a share is between 0% and 100%".into());
     }
@@ -53,12 +52,12 @@ pub(crate) fn share(text: &str) -> Result<u64, String> {
 }
 
 /// The same in percent.
-pub(crate) fn percent(text: &str) -> Result<f64, String> {
+pub fn percent(text: &str) -> Result<f64, String> {
     share(text).map(|billionths| billionths as f64 / SHARES[0].1 as f64)
 }
 
 /// A time with its unit, such as 500ms, 2s, 5m or 1h 30m; to a microsecond.
-pub(crate) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = any_duration(text)?;
     within(duration, range).map_err(|()| {
         let [low, high] = [range.start(), range.end()].map(|end| humantime::format_duration(*end));
@@ -67,7 +66,7 @@ pub(crate) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
 }
 
 /// The same without bounds.
-pub(crate) fn any_duration(text: &str) -> Result<Duration, String> {
+pub fn any_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let duration = humantime::parse_duration(text).map_err(|error| match error {
         humantime::DurationError::NumberOverflow if text.contains('.') => {
@@ -88,12 +87,12 @@ pub(crate) fn any_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A time in milliseconds, for what is named after that unit: `25` and `25ms` are the same.
-pub(crate) fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
 }
 
 /// A time in seconds, likewise.
-pub(crate) fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+pub fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "s"), range).map(|time| micros(time) as f64 / 1e6)
 }
 
@@ -103,20 +102,20 @@ fn with_unit(text: &str, unit: &str) -> String {
 }
 
 /// The mean length of a burst of losses, in thousandths of a packet.
-pub(crate) fn burst(text: &str) -> Result<u64, String> {
+pub fn burst(text: &str) -> Result<u64, String> {
     let thousandths = amount(text, &BURSTS, None)?;
     within(thousandths, &(1_000..=1_000_000_000))
         .map_err(|()| "a burst is from 1 to 1000000 packets long".into())
 }
 
 /// Bits per second, such as 2mbit.
-pub(crate) fn bit_rate(text: &str) -> Result<u64, String> {
+pub fn bit_rate(text: &str) -> Result<u64, String> {
     within(amount(text, &RATES, None)?, &(1..=100_000_000_000))
         .map_err(|()| "a rate is between 1bit and 100gbit, per second".into())
 }
 
 /// Messages a second, such as 50 or 0.5.
-pub(crate) fn message_rate(text: &str) -> Result<f64, String> {
+pub fn message_rate(text: &str) -> Result<f64, String> {
     const ONE: u64 = 1_000_000;
     let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
     within(rate, &(ONE / 100..=100_000 * ONE))
@@ -125,7 +124,7 @@ pub(crate) fn message_rate(text: &str) -> Result<f64, String> {
 }
 
 /// A whole number of `what`.
-pub(crate) fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
+pub fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
     let text = text.trim();
     let count = text.parse().map_err(|_| format!("{text} is no whole number of {what}"))?;
     within(count, range)
@@ -171,13 +170,13 @@ fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> 
 }
 
 /// The largest of `units`, which descend, of which `value` holds at least one; or the smallest.
-pub(crate) fn largest(value: u64, units: &[Unit]) -> &Unit {
+pub fn largest(value: u64, units: &[Unit]) -> &Unit {
     let fallback = &units[units.len() - 1];
     units.iter().find(|(_, size)| value >= *size).unwrap_or(fallback)
 }
 
 /// Writes `value` in `unit` with the decimals it needs.
-pub(crate) fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
+pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
     let (name, size) = *unit;
     let digits = size.ilog10() as usize;
     let fraction = format!("{:0digits$}", value % size);
@@ -187,7 +186,7 @@ pub(crate) fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) 
 }
 
 /// Writes a time in its largest unit; nothing is `0s`.
-pub(crate) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
+pub fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     let value = micros(time);
     let unit = if value == 0 { &TIMES[0] } else { largest(value, &TIMES) };
     write_amount(f, value, unit)

@@ -80,6 +80,10 @@ pub struct Config {
     pub hub: crate::hub::Config,
 }
 
+/// The log target of messages that an operator has to see. The program prints them on standard error
+/// also when its log goes to a file.
+pub const OPERATOR: &str = "chatagram::operator";
+
 /// Where the history goes.
 #[derive(Clone, Debug)]
 pub struct HistoryFile {

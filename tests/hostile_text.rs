@@ -17,7 +17,6 @@ mod terminal;
 use chatagram::client::Format;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::decode;
-use chatagram::doctor::{self, Check, Fix, State};
 use chatagram::history::{History, Record, Verify};
 use chatagram::hub::{self, Destination, Hub};
 use chatagram::path::Path;
@@ -392,25 +391,20 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
     assert_eq!(Verify::open(&file).unwrap().count(), 0);
 }
 
-fn neither_a_datagram_nor_a_machine_steers_a_terminal() {
+fn a_decoded_datagram_does_not_steer_a_terminal() {
     for text in every_character() {
         let header = Header { flags: Flags::FROM_SERVER, ..Header::default() };
         for payload in server_messages(1, &text) {
             let bytes = datagram(&header, &Frame::Once { payload: &payload }, 0);
             decode::datagram(&bytes).text.split('\n').for_each(assert_clean);
         }
-        let fix = [Some(Fix::Say(text.clone())), Some(Fix::Run(text.clone())), None];
-        let checks =
-            fix.map(|fix| Check { name: "udp", state: State::Ok, means: text.clone(), fix });
-        doctor::text(&checks, false).split('\n').for_each(assert_clean);
-        doctor::json(&checks).split('\n').for_each(assert_clean);
     }
 }
 
 tests! {
     nothing_a_server_says_steers_a_terminal,
     nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal,
-    neither_a_datagram_nor_a_machine_steers_a_terminal,
+    a_decoded_datagram_does_not_steer_a_terminal,
     #[cfg(target_os = "linux")]
     terminal::a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste,
     #[cfg(target_os = "linux")]

@@ -5,8 +5,8 @@
 
 mod program;
 
-use chatagram::cli::{Cli, Command};
-use clap::Parser;
+use chatagram::hub;
+use chatagram::registry::Capacity;
 use program::{Program, Server, free_port};
 use std::fs::{self, File};
 use std::io::Read;
@@ -243,14 +243,25 @@ fn a_file_that_reaches_its_size_limit_is_a_full_disk_and_ends_nobody() {
 /// The wait between two transmissions is the operator's; the end does not wait for it.
 #[test]
 fn a_server_that_paces_itself_for_an_hour_ends_as_soon_as_any() {
-    let line = ["chatagram", "server", "--bind", "127.0.0.1:0", "--no-history", "--no-discovery"];
-    let Command::Server { server, network, impair, .. } =
-        Cli::try_parse_from(line).unwrap().command
-    else {
-        panic!("not a server")
+    let config = chatagram::server::Config {
+        bind: vec![([127, 0, 0, 1], 0).into()],
+        tcp: false,
+        no_delay: true,
+        discovery: false,
+        pace: Duration::from_secs(3_600),
+        impair: None,
+        history: None,
+        metrics: None,
+        metrics_hosts: Vec::new(),
+        hub: hub::Config {
+            room: "room".to_owned(),
+            heartbeat: Duration::from_secs(2),
+            capacity: Capacity { peers: 8, peers_per_ip: 8, expiry: Duration::from_secs(10) },
+            replay: 10,
+            limit: None,
+            discovery: None,
+        },
     };
-    let mut config = server.config(&network, &impair).unwrap();
-    config.pace = Duration::from_secs(3_600);
     let server = chatagram::server::Server::start(config).unwrap();
     let (address, stopper) = (server.addresses().next().unwrap(), server.stopper());
     let serving = std::thread::spawn(|| server.run());

@@ -393,7 +393,7 @@ fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
 
 /// Not a test: what the next one runs in a terminal.
 fn panics() {
-    chatagram::run::end_on_panic();
+    chatagram::client::end_on_panic(|| ());
     chatagram::client::keep_terminal();
     assert!(Command::new("stty").args(["raw", "-echo"]).status().unwrap().success());
     print!("\u{1b}[?2004h\u{1b}[?25l");

@@ -61,15 +61,15 @@ struct View {
     lines: VecDeque<String>,
 }
 
-/// Watches until told to stop, and says how it ended.
+/// Watches until told to stop, and says how it ended. `complain` gets the reason when there is one.
 ///
 /// # Errors
 /// [`Error`] when there is nothing to watch with, or nowhere to show it.
-pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
+pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<CloseReason, Error> {
     let addresses = match config.server.resolve() {
         Ok(addresses) => addresses,
         Err(error) => {
-            crate::logging::complain(error);
+            complain(&error.to_string());
             return Ok(CloseReason::Unreachable);
         }
     };
@@ -106,7 +106,7 @@ pub fn run(config: &Config, leaver: &Leaver) -> Result<CloseReason, Error> {
         // Another name may do; if not, the last complaint is the one to read.
         if reason != CloseReason::Refused || attempt + 1 == names.len() {
             if let Some(complaint) = complaint {
-                crate::logging::complain(complaint);
+                complain(&complaint);
             }
             break;
         }

@@ -275,22 +275,22 @@ fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// A delay in milliseconds, as an option and in a plan.
-pub(crate) fn milliseconds(text: &str) -> Result<f64, String> {
+pub fn milliseconds(text: &str) -> Result<f64, String> {
     quantity::milliseconds(text, &quantity::LAB_DELAY)
 }
 
 /// A duration in seconds, likewise.
-pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+pub fn seconds(text: &str) -> Result<f64, String> {
     quantity::seconds(text, &quantity::RUN)
 }
 
 /// The mean length of a burst in packets, likewise.
-pub(crate) fn burst(text: &str) -> Result<f64, String> {
+pub fn burst(text: &str) -> Result<f64, String> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
 }
 
 /// A mode by its name, likewise.
-pub(crate) fn mode(text: &str) -> Result<Mode, String> {
+pub fn mode(text: &str) -> Result<Mode, String> {
     text.trim().parse()
 }
 

@@ -19,9 +19,9 @@ use super::plan::{Meeting, Plan};
 use super::record::{Mode, RUN, write_whole};
 #[cfg(target_os = "linux")]
 use super::record::{RunInfo, read_run};
-use crate::logging::printable;
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
+use crate::protocol::clean_lines;
 use crate::server;
 use std::fs;
 use std::io;
@@ -289,7 +289,7 @@ impl<'a> Job<'a> {
             Err(error) => {
                 if error.is_of_one_run() {
                     let _ = fs::create_dir_all(&self.part);
-                    let _ = fs::write(self.part.join(FAILED), printable(&format!("{error}\n")));
+                    let _ = fs::write(self.part.join(FAILED), clean_lines(&format!("{error}\n")));
                 }
                 Err(error)
             }

@@ -16,6 +16,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
 pub use key::NameKey;
+#[cfg(feature = "cli")]
 pub(crate) use rules::is_default_ignorable;
 
 /// The longest name, in characters of its normalised form.

@@ -42,6 +42,12 @@ pub fn clean(raw: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// The same for a text of several lines: line feeds stay.
+pub fn clean_lines(raw: &str) -> String {
+    let lines: Vec<_> = raw.split('\n').map(clean).collect();
+    lines.join("\n")
+}
+
 /// Whether [`clean`] would leave `raw` as it is.
 pub fn is_clean(raw: &str) -> bool {
     // Most text is plain ASCII, of which all characters can be looked at together.

@@ -1,8 +1,7 @@
 //! Keeps the history, and keeps the chat going when the history cannot be kept.
 
-use super::HistoryFile;
+use super::{HistoryFile, OPERATOR};
 use crate::history::{History, HistoryError, Opened, Place, Record, Storage};
-use crate::logging::tell_operator;
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::protocol::{Mark, clean};
 use crate::registry::Owner;
@@ -236,6 +235,10 @@ fn verify_in_background(history: &History) {
     if let Err(error) = thread::Builder::new().name("verify".to_owned()).spawn(check) {
         log::warn!("the history is not checked for damage: {error}");
     }
+}
+
+fn tell_operator(text: &str) {
+    log::warn!(target: OPERATOR, "{text}");
 }
 
 #[cfg(test)]

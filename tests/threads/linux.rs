@@ -133,7 +133,7 @@ fn a_host_whose_server_fails_ends_and_says_why() {
 
 /// Not a test: what the next one runs in a process of its own.
 fn one_of_two_threads_panics() {
-    chatagram::run::end_on_panic();
+    chatagram::client::end_on_panic(|| ());
     let thread = std::thread::Builder::new().name("worker".to_owned());
     thread.spawn(|| panic!("on purpose")).unwrap();
     // As a thread that waits for the other one, which will not come.

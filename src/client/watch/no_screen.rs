@@ -1,16 +1,14 @@
-//! In place of the screen in a build without it: everything goes out line by line.
+//! In place of the screen in a build without the feature `watch`: every answer is printed as lines.
 
 use super::View;
 use std::io;
 
-/// Never made.
+/// Has no value.
 pub(super) enum Screen {}
 
 impl Screen {
     pub(super) fn open() -> io::Result<Option<Self>> {
-        crate::logging::complain(
-            "this build has no screen (cargo feature `watch`): a table each time",
-        );
+        log::error!("this build has no screen (cargo feature `watch`): it prints tables");
         Ok(None)
     }
 

@@ -1,0 +1,20 @@
+//! The options of a search for servers.
+
+use super::patience;
+use chatagram::client::Format;
+use clap::Args;
+use std::time::Duration;
+
+/// Options of `discover`.
+#[derive(Debug, Args)]
+pub(crate) struct DiscoverArgs {
+    /// How long to wait for answers
+    #[arg(
+        long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_WAIT",
+        value_parser = patience
+    )]
+    pub(crate) wait: Duration,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    pub(crate) output: Format,
+}

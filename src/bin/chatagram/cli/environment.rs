@@ -1,0 +1,74 @@
+//! The environment twins of options. A variable that is empty is one that is not set, and what is
+//! wrong with a value is said of the variable that it came from.
+
+use super::Cli;
+use clap::builder::Resettable;
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use std::ffi::{OsStr, OsString};
+
+impl Cli {
+    /// Reads a command line, the program's name first, and the environment.
+    ///
+    /// # Errors
+    /// An error of clap, or help that the user asked for.
+    pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
+        let command = Self::command().mut_subcommands(|sub| sub.mut_args(without_empty_twin));
+        let mut matches = command.try_get_matches_from(args)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Self::command()))
+    }
+}
+
+fn without_empty_twin(arg: Arg) -> Arg {
+    match value(&arg) {
+        Some(value) if value.is_empty() => arg.env(Resettable::<clap::builder::OsStr>::Reset),
+        _ => arg,
+    }
+}
+
+/// The value of an argument's environment variable.
+fn value(arg: &Arg) -> Option<OsString> {
+    arg.get_env().and_then(std::env::var_os)
+}
+
+/// Where the values came from that an error names, as a line for each, if not from the command
+/// line.
+pub(crate) fn origins(error: &str, args: &[OsString]) -> String {
+    let mut command = Cli::command();
+    // Without this, arguments have no names to show.
+    command.build();
+    let named = args.iter().skip(1).filter_map(|arg| command.find_subcommand(arg));
+    let Some(sub) = named.map(Command::get_arguments).next() else { return String::new() };
+    // The rest are hints: they name options that the user did not give.
+    let error = error.split("\n\n").next().unwrap_or_default();
+    let set = sub.filter(|arg| value(arg).is_some_and(|value| !value.is_empty()));
+    let meant = set.filter(|arg| names(error, arg) && !is_given(args, arg));
+    let line = |arg: &Arg| {
+        let variable = arg.get_env().map(OsStr::to_string_lossy).unwrap_or_default();
+        format!("{arg} has its value from the environment variable {variable}\n")
+    };
+    meant.map(line).collect()
+}
+
+fn names(error: &str, arg: &Arg) -> bool {
+    match arg.get_long() {
+        Some(long) => {
+            let option = format!("--{long}");
+            error
+                .split(&option)
+                .skip(1)
+                .any(|rest| !rest.starts_with(|ch: char| ch.is_alphanumeric() || ch == '-'))
+        }
+        None => error.contains(&arg.to_string()),
+    }
+}
+
+fn is_given(args: &[OsString], arg: &Arg) -> bool {
+    let Some(long) = arg.get_long() else {
+        // Whatever its value is, it is one of the words.
+        return value(arg).is_none_or(|value| args.contains(&value));
+    };
+    let option = format!("--{long}");
+    args.iter().map(|word| word.to_string_lossy()).any(|word| {
+        word.strip_prefix(&option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
+}

@@ -1,0 +1,202 @@
+//! Every value that the documents and the help recommend is one that the parser accepts.
+
+use super::Cli;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, CommandFactory, Parser};
+use std::path::Path;
+
+/// The README and the other pages, as paths from the root of the repository.
+fn documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("src/docs")).unwrap();
+    let pages = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+    let pages = pages.map(|name| format!("src/docs/{name}"));
+    let others = ["README.md", "proto.md", "scripts/exercises.md"].map(str::to_owned);
+    others.into_iter().chain(pages).collect()
+}
+
+fn read(document: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap()
+}
+
+/// Why this command line is refused, if it is.
+fn refusal(words: &[String]) -> Option<String> {
+    match Cli::try_parse_from(words) {
+        Err(error) if error.exit_code() != 0 => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// The words of a line as a shell splits it, up to the first operator.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None);
+    for ch in line.chars() {
+        match (ch, quote) {
+            (ch, Some(open)) if ch == open => quote = None,
+            (ch, Some(_)) => word.get_or_insert_default().push(ch),
+            ('\'' | '"', None) => {
+                quote = Some(ch);
+                word.get_or_insert_default();
+            }
+            ('|' | '&' | ';' | '<' | '>' | ')' | '#', None) if word.is_none() => break,
+            (';' | '&' | ')', None) => break,
+            (ch, None) if ch.is_whitespace() => words.extend(word.take()),
+            (ch, None) => word.get_or_insert_default().push(ch),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The command lines of this program in a document's blocks and phrases of code.
+fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    let joined = blocks.map(|block| block.replace("\\\n", " ")).collect::<Vec<_>>().join("\n");
+    let phrases =
+        text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    let lines: Vec<String> =
+        joined.lines().map(str::to_owned).chain(phrases.map(|it| it.replace('\n', " "))).collect();
+    let mut found = Vec::new();
+    for line in &lines {
+        let line = line
+            .split_once("cargo run --release -- ")
+            .map_or_else(|| line.clone(), |(before, rest)| format!("{before}chatagram {rest}"));
+        let words = words(&line);
+        let Some(at) = words.iter().position(|word| word == "chatagram") else { continue };
+        // Behind settings of the environment, or nothing: elsewhere it is part of another command.
+        if words[..at].iter().all(|word| word.contains('=')) && words.len() > at + 1 {
+            found.push(words[at..].to_vec());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_line_in_the_documents_is_taken() {
+    let mut count = 0;
+    for document in documents() {
+        for line in command_lines(&read(&document)) {
+            // A mention of a command without what it needs.
+            let Err(error) = Cli::try_parse_from(&line) else {
+                count += 1;
+                continue;
+            };
+            let known =
+                Cli::command().find_subcommand(&line[1]).is_some() || line[1].starts_with('-');
+            let partial = [ErrorKind::MissingRequiredArgument, ErrorKind::MissingSubcommand];
+            let fine = error.exit_code() == 0 || partial.contains(&error.kind());
+            assert!(fine && known, "{document}: {line:?}: {error}");
+        }
+    }
+    assert!(count >= 20, "{count} command lines");
+}
+
+/// A command line with this option or positional argument, and with all that the command needs.
+fn with(command: &Command, arg: &Arg, value: &str) -> Vec<String> {
+    let mut words = vec!["chatagram".to_owned(), command.get_name().to_owned()];
+    for needed in command.get_arguments().filter(|it| it.is_required_set()) {
+        if needed.get_id() == arg.get_id() {
+            continue;
+        }
+        words.extend(needed.get_long().map(|long| format!("--{long}")));
+        words.push(match needed.get_id().as_str() {
+            "shell" => "bash".to_owned(),
+            _ => "a-value".to_owned(),
+        });
+    }
+    match arg.get_long() {
+        Some(long) => words.push(format!("--{long}={value}")),
+        None => words.push(value.to_owned()),
+    }
+    words
+}
+
+/// All commands with all their arguments.
+fn arguments() -> Vec<(Command, Arg)> {
+    let mut whole = Cli::command();
+    whole.build();
+    let commands = whole.get_subcommands().filter(|command| command.get_name() != "help");
+    let all = commands.flat_map(|command| {
+        command.get_arguments().map(|arg| (command.clone(), arg.clone())).collect::<Vec<_>>()
+    });
+    all.filter(|(_, arg)| arg.get_id() != "help" && arg.get_action().takes_values()).collect()
+}
+
+#[test]
+fn every_option_with_a_value_in_the_documents_is_taken() {
+    let arguments = arguments();
+    let mut count = 0;
+    for document in documents() {
+        let text = read(&document);
+        let phrases = text.split("```").step_by(2).flat_map(|it| it.split('`').skip(1).step_by(2));
+        for phrase in phrases.filter(|phrase| phrase.starts_with("--")) {
+            let words = words(&phrase.replace('\n', " "));
+            let joined = words[0]
+                .split_once('=')
+                .map(|(option, value)| (option.to_owned(), value.to_owned()));
+            let pair = joined.or_else(|| Some((words[0].clone(), words.get(1)?.clone())));
+            let Some((option, value)) = pair else { continue };
+            // A placeholder, or the next option.
+            let placeholder = value.starts_with(|ch: char| ch.is_ascii_uppercase() || ch == '-');
+            if placeholder || value.contains('…') {
+                continue;
+            }
+            let known = arguments.iter().filter(|(_, arg)| {
+                arg.get_long().is_some_and(|long| option == format!("--{long}"))
+            });
+            let refusals: Vec<_> =
+                known.clone().map(|(command, arg)| refusal(&with(command, arg, &value))).collect();
+            // Several commands may have an option of this name, with other values.
+            let taken = refusals.is_empty() || refusals.iter().any(Option::is_none);
+            assert!(taken, "{document}: {phrase}: {refusals:?}");
+            count += usize::from(!refusals.is_empty());
+        }
+    }
+    assert!(count >= 10, "{count} values");
+}
+
+/// The examples in an argument's help: what is quoted, and what begins with a digit or looks like
+/// a part of an address.
+fn examples(help: &str) -> Vec<String> {
+    let mut examples: Vec<String> = Vec::new();
+    let mut bare = String::new();
+    // A quote opens behind a space; else it is an apostrophe.
+    let mut rest = help;
+    while let Some(at) = rest.find(" '") {
+        let (before, quoted) = rest.split_at(at);
+        bare += before;
+        let Some((inner, after)) = quoted[2..].split_once('\'') else { break };
+        examples.push(inner.split_whitespace().collect::<Vec<_>>().join(" "));
+        rest = after;
+    }
+    bare += rest;
+    let words =
+        bare.split_whitespace().map(|word| word.trim_matches([',', ';', '.', '(', ')', ']']));
+    let is_value = |word: &&str| word.starts_with(|ch: char| ch.is_ascii_digit());
+    examples.extend(words.filter(is_value).map(|word| word.trim_end_matches(':').to_owned()));
+    examples
+}
+
+#[test]
+fn every_value_in_the_help_is_taken() {
+    let mut count = 0;
+    for (command, arg) in arguments() {
+        let help = [arg.get_help(), arg.get_long_help()];
+        let help: Vec<_> = help.into_iter().flatten().map(ToString::to_string).collect();
+        // Of a long help the list of metrics is not meant.
+        let help = help.iter().map(|help| help.split("\n\n").next().unwrap_or_default());
+        let values: Vec<_> = help.flat_map(|help| examples(&format!(" {help}"))).collect();
+        for value in values {
+            // The numbers of the last lines that a cache keeps are no value of a path, but one.
+            let line = with(&command, &arg, &value);
+            assert_eq!(refusal(&line), None, "{line:?}");
+            count += 1;
+        }
+        for default in arg.get_default_values() {
+            let line = with(&command, &arg, &default.to_string_lossy());
+            assert_eq!(refusal(&line), None, "{line:?}");
+        }
+    }
+    assert!(count >= 40, "{count} values");
+}

@@ -1,0 +1,299 @@
+//! The options of `load` and `lab`.
+
+use super::{DeliveryArg, NetworkArgs, Switch, TransportArg};
+use chatagram::impair::Spec;
+use chatagram::lab::load;
+use chatagram::lab::plan::{self, Plan};
+use chatagram::lab::record::{Condition, Destination, Mode};
+use chatagram::net::{BadNetwork, ServerName};
+use chatagram::quantity;
+use clap::Args;
+use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of a run of the lab.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// What carries the chat
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub(crate) transport: TransportArg,
+    /// How chat lines travel over UDP
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    pub(crate) delivery: DeliveryArg,
+    /// How many clients speak
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_SENDERS",
+        value_parser = peers
+    )]
+    pub(crate) senders: u32,
+    /// How many clients listen
+    #[arg(
+        long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_RECEIVERS",
+        value_parser = peers
+    )]
+    pub(crate) receivers: u32,
+    /// Messages a second for each sender, such as 50 or 0.5
+    #[arg(long, default_value = "50", env = "CHATAGRAM_RATE",
+        value_parser = quantity::message_rate)]
+    pub(crate) rate: f64,
+    /// Bytes of text in a message, 16 to 1000
+    #[arg(
+        long, value_name = "BYTES", default_value_t = 64, env = "CHATAGRAM_SIZE",
+        value_parser = size
+    )]
+    pub(crate) size: u32,
+    /// For how long the senders speak
+    #[arg(
+        long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_DURATION",
+        value_parser = run_duration
+    )]
+    pub(crate) duration: Duration,
+    /// What decides when each sender begins, and the chances of --impair
+    #[arg(long, default_value_t = 1, env = "CHATAGRAM_SEED")]
+    pub(crate) seed: u64,
+    /// Write records.csv and run.json to this directory, which must be empty or absent;
+    /// DIR/records.parquet: the rows as Parquet
+    #[arg(
+        long, value_name = "DIR", env = "CHATAGRAM_OUT",
+        value_parser = PathBufValueParser::new().try_map(Destination::new)
+    )]
+    pub(crate) out: Destination,
+    /// What to call the run [default: as the directory]
+    #[arg(long, value_name = "RUN", env = "CHATAGRAM_NAME")]
+    pub(crate) name: Option<String>,
+    /// Treat the UDP datagrams of all these clients as a bad network would: 'loss 5%, delay 25ms',
+    /// 'wifi' (see README)
+    #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
+    pub(crate) impair: Option<Spec>,
+    /// Note that the network does this to packets, in a run over one that does: the share lost,
+    /// the delay and its variation in milliseconds, the mean length of a burst of losses, such as
+    /// 5%:25:0:1
+    #[arg(
+        long, value_name = "LOSS:DELAY:JITTER:BURST", env = "CHATAGRAM_CONDITION",
+        hide_short_help = true, value_parser = condition
+    )]
+    pub(crate) condition: Option<Condition>,
+    /// Note which repetition of the condition this is
+    #[arg(
+        long, value_name = "N", default_value_t = 1, env = "CHATAGRAM_REPETITION",
+        hide_short_help = true, value_parser = repetitions
+    )]
+    pub(crate) repetition: u32,
+}
+
+/// Options of `lab`. What is given goes before the plan's.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    /// A plan in TOML, see --print-plan [default: a plan of less than two minutes]
+    #[arg(value_name = "PLAN.toml", env = "CHATAGRAM_PLAN")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Packets lost each way, in percent: 0,1,5,10
+    #[arg(
+        long, value_name = "PERCENT,...", env = "CHATAGRAM_LOSS", value_delimiter = ',',
+        value_parser = quantity::percent
+    )]
+    pub(crate) loss: Option<Vec<f64>>,
+    /// One-way delays in milliseconds: 25
+    #[arg(
+        long, value_name = "MS,...", env = "CHATAGRAM_DELAY_MS", value_delimiter = ',',
+        value_parser = plan::milliseconds
+    )]
+    pub(crate) delay_ms: Option<Vec<f64>>,
+    /// How far the delay goes to either side, in milliseconds: 0,5
+    #[arg(
+        long, value_name = "MS,...", env = "CHATAGRAM_JITTER_MS", value_delimiter = ',',
+        value_parser = plan::milliseconds
+    )]
+    pub(crate) jitter_ms: Option<Vec<f64>>,
+    /// Mean lengths of a burst of losses, in packets; 1: each on its own
+    #[arg(
+        long, value_name = "PACKETS,...", env = "CHATAGRAM_BURST", value_delimiter = ',',
+        value_parser = plan::burst
+    )]
+    pub(crate) burst: Option<Vec<f64>>,
+    /// What carries the messages: unreliable, reliable-ordered, reliable-unordered, tcp
+    #[arg(
+        long, value_name = "MODE,...", env = "CHATAGRAM_MODES", value_delimiter = ',',
+        value_parser = plan::mode
+    )]
+    pub(crate) modes: Option<Vec<Mode>>,
+    /// How often to meet each network, each time with another seed
+    #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
+    pub(crate) repetitions: Option<u32>,
+    /// How many clients speak
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS", value_parser = peers)]
+    pub(crate) senders: Option<u32>,
+    /// How many clients listen
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
+    pub(crate) receivers: Option<u32>,
+    /// Messages a second for each sender
+    #[arg(
+        long, value_name = "RATE", env = "CHATAGRAM_RATE", value_parser = quantity::message_rate
+    )]
+    pub(crate) rate: Option<f64>,
+    /// Bytes of text in a message
+    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
+    pub(crate) size: Option<u32>,
+    /// For how many seconds the senders speak
+    #[arg(
+        long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S", value_parser = plan::seconds
+    )]
+    pub(crate) duration_s: Option<f64>,
+    /// Decides everything that is left to chance
+    #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
+    pub(crate) seed: Option<u64>,
+    /// Write to this directory
+    #[arg(long, value_name = "DIR", default_value = "chatagram-lab", env = "CHATAGRAM_OUT")]
+    pub(crate) out: PathBuf,
+    /// Go on with the lab that is in the directory
+    #[arg(long, env = "CHATAGRAM_RESUME", value_parser = FalseyValueParser::new())]
+    pub(crate) resume: bool,
+    /// Print the plan instead of running it
+    #[arg(long, env = "CHATAGRAM_PRINT_PLAN", value_parser = FalseyValueParser::new())]
+    pub(crate) print_plan: bool,
+    /// Print the runs instead, for scripts: tabs between the name, the network in the words of
+    /// tc-netem, and the arguments of `load`
+    #[arg(
+        long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) print_runs: bool,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A run's directory, such as chatagram-lab/runs/NAME
+    #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
+    pub(crate) dir: PathBuf,
+    /// What carries the chat this time
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub(crate) transport: TransportArg,
+    /// How chat lines travel over UDP
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    pub(crate) delivery: DeliveryArg,
+    /// Write both runs and the report to this directory, which must be empty or absent
+    #[arg(long, value_name = "DIR", default_value = "chatagram-replay", env = "CHATAGRAM_OUT")]
+    pub(crate) out: PathBuf,
+}
+
+impl ReplayArgs {
+    /// What carries the messages.
+    pub(crate) fn mode(&self) -> Mode {
+        Mode::new(self.transport.into(), self.delivery.into())
+    }
+}
+
+impl LoadArgs {
+    /// The run this describes, against that server.
+    pub(crate) fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
+        load::Config {
+            server,
+            mode: Mode::new(self.transport.into(), self.delivery.into()),
+            no_delay: network.no_delay == Switch::On,
+            senders: self.senders,
+            receivers: self.receivers,
+            rate: self.rate,
+            size: self.size,
+            duration: self.duration,
+            seed: self.seed,
+            out: self.out.dir.clone(),
+            format: self.out.format,
+            name: self
+                .name
+                .clone()
+                .or_else(|| self.out.name())
+                .unwrap_or_else(|| "load".to_owned()),
+            condition: self.condition,
+            impair: self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed }),
+            repetition: self.repetition,
+        }
+    }
+}
+
+impl LabArgs {
+    /// The plan this describes, from the text of the plan's file if there is one; `None` if nothing
+    /// was asked for.
+    ///
+    /// # Errors
+    /// The plan's.
+    pub(crate) fn plan(&self, file: Option<&str>) -> Result<Option<Plan>, String> {
+        let base = file.map(Plan::parse).transpose().map_err(|error| error.to_string())?;
+        let asked = base.is_some();
+        let mut plan = base.unwrap_or_default();
+        let set = [
+            put(&mut plan.loss, &self.loss),
+            put(&mut plan.delay_ms, &self.delay_ms),
+            put(&mut plan.jitter_ms, &self.jitter_ms),
+            put(&mut plan.burst, &self.burst),
+            put(&mut plan.modes, &self.modes),
+            put(&mut plan.repetitions, &self.repetitions),
+            put(&mut plan.senders, &self.senders),
+            put(&mut plan.receivers, &self.receivers),
+            put(&mut plan.rate, &self.rate),
+            put(&mut plan.size, &self.size),
+            put(&mut plan.duration_s, &self.duration_s),
+            put(&mut plan.seed, &self.seed),
+        ];
+        Ok((asked || set.contains(&true)).then_some(plan))
+    }
+}
+
+/// Puts an option that was given into its field; says whether it was.
+fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
+    if let Some(value) = option {
+        field.clone_from(value);
+    }
+    option.is_some()
+}
+
+fn peers(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::PEERS, "peers")
+}
+
+fn size(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::SIZES, "bytes")
+}
+
+fn repetitions(text: &str) -> Result<u32, String> {
+    quantity::count(text, &quantity::REPETITIONS, "repetitions")
+}
+
+fn run_duration(text: &str) -> Result<Duration, String> {
+    quantity::duration(text, &quantity::RUN)
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [loss, delay, jitter, burst] = parts[..] else {
+        return Err(
+            "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in \
+                    milliseconds, and packets, 1 at least"
+                .to_owned(),
+        );
+    };
+    Ok(Condition {
+        // Divided as a plan's is: the same share is the same number.
+        loss: quantity::percent(loss)? / 100.0,
+        delay_ms: plan::milliseconds(delay)?,
+        jitter_ms: plan::milliseconds(jitter)?,
+        burst: plan::burst(burst)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_four_quantities_that_make_sense() {
+        let meant = Condition { loss: 0.05, delay_ms: 25.0, jitter_ms: 0.5, burst: 1.0 };
+        for text in ["5%:25:0.5:1", "5:25ms:500us:1", "5 %:25 ms:0.5:1.0"] {
+            assert_eq!(condition(text), Ok(meant), "{text}");
+        }
+        for wrong in ["", "5", "5:25:0", "120:25:0:1", "0:-1:0:1", "0:1:0:0", "0:1:0:1:"] {
+            assert!(condition(wrong).is_err(), "{wrong}");
+        }
+    }
+}

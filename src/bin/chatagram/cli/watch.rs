@@ -1,0 +1,41 @@
+//! The options of `watch`.
+
+use super::{TransportArg, patience};
+use chatagram::client::Format;
+use chatagram::client::watch::Config;
+use chatagram::net::ServerName;
+use clap::Args;
+use std::time::Duration;
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The name to watch under [default: watch, or watch-2 if that is taken, ...]
+    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
+    pub(crate) nick: Option<String>,
+    /// What carries the session
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub(crate) transport: TransportArg,
+    /// How often to ask the server
+    #[arg(
+        long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_INTERVAL",
+        value_parser = patience
+    )]
+    pub(crate) interval: Duration,
+    /// How to show it: a screen, or one object for each answer
+    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    pub(crate) output: Format,
+}
+
+impl WatchArgs {
+    /// What to watch.
+    pub(crate) fn config(&self, server: ServerName) -> Config {
+        Config {
+            server,
+            nickname: self.nick.clone(),
+            transport: self.transport.into(),
+            interval: self.interval,
+            format: self.output,
+        }
+    }
+}

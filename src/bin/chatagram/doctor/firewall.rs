@@ -1,0 +1,182 @@
+//! Whether a firewall keeps others from the ports of a server, as far as one can tell from inside and
+//! without root: what [`nearby`](super::nearby) sends comes in through a real interface.
+
+use super::nearby::{self, Fate};
+use super::remedy::{Fix, Remedy};
+use super::{Check, State, ask};
+
+/// What was found out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    /// Firewalls that are at work.
+    pub(crate) at_work: Vec<&'static str>,
+    /// Whether it is known that there are no others.
+    pub(crate) all_known: bool,
+}
+
+impl Facts {
+    pub(super) fn gather(remedy: &Remedy) -> Self {
+        if !cfg!(target_os = "linux") {
+            return Self::default();
+        }
+        let mut at_work = Vec::new();
+        // Its own status is for root, its settings are not.
+        if ask::read("/etc/ufw/ufw.conf").is_some_and(|text| ufw_enabled(&text)) {
+            at_work.push("ufw");
+        }
+        if ask::run("firewall-cmd", &["--state"]).is_some_and(|text| text.trim() == "running") {
+            at_work.push("firewalld");
+        }
+        // Asking for rules makes the kernel load what keeps them: only where it is there already.
+        let nft = is_loaded("nf_tables");
+        let rules = (nft && remedy.root).then(|| ask::run("nft", &["list", "ruleset"])).flatten();
+        let legacy = is_loaded("ip_tables").then(|| ask::read("/proc/net/ip_tables_names"));
+        match &rules {
+            Some(rules) if rules.contains("hook input") => at_work.push("nftables"),
+            _ => {}
+        }
+        match &legacy {
+            Some(Some(tables)) if tables.lines().any(|table| table == "filter") => {
+                at_work.push("iptables");
+            }
+            _ => {}
+        }
+        let known = |there: bool, answered: bool| !there || answered;
+        let all_known =
+            known(nft, rules.is_some()) && known(legacy.is_some(), legacy != Some(None));
+        Self { at_work, all_known }
+    }
+}
+
+/// Loaded or built in; the second shows only where it has settings.
+fn is_loaded(module: &str) -> bool {
+    let modules = ask::read("/proc/modules").unwrap_or_default();
+    modules.lines().any(|line| line.split(' ').next() == Some(module))
+        || std::path::Path::new("/sys/module").join(module).exists()
+        // Built in, nothing tells whether it is in use.
+        || modules.is_empty()
+}
+
+fn ufw_enabled(settings: &str) -> bool {
+    settings.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
+}
+
+/// The check, from what is known of firewalls and what came in.
+pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Check {
+    let check = |state, means: String| Check::new("firewall", state, means);
+    let talk = come_in(heard, |one| &one.talk);
+    let discovery = come_in(heard, |one| &one.groups[0]);
+    let by = match facts.at_work.as_slice() {
+        [] => "a firewall".to_owned(),
+        names => names.join(" and "),
+    };
+    let closed: Vec<_> = [("2428", talk), ("2429", discovery)]
+        .iter()
+        .filter(|(_, come_in)| *come_in == Some(false))
+        .map(|(port, _)| *port)
+        .collect();
+    if !closed.is_empty() {
+        return check(
+            State::Limited,
+            format!(
+                "datagrams to UDP {} do not come in through a real interface: {by} seems to keep \
+                 others out; TCP cannot be tried from here",
+                closed.join(" and ")
+            ),
+        )
+        .with(open(facts, remedy));
+    }
+    let udp = match (talk, discovery) {
+        (Some(_), Some(_)) => "UDP 2428 and 2429 come in",
+        (Some(_), None) => "UDP 2428 comes in, UDP 2429 could not be tried",
+        (None, Some(_)) => "UDP 2429 comes in, UDP 2428 could not be tried",
+        _ => "no datagram could be tried",
+    };
+    match (facts.at_work.is_empty(), facts.all_known) {
+        (true, true) => check(State::Ok, format!("none is at work on this machine; {udp}")),
+        (true, false) => check(
+            State::Unknown,
+            format!("{udp}; whether a firewall lets TCP 2428 in cannot be told without root"),
+        ),
+        (false, _) => check(
+            State::Unknown,
+            format!("{udp}; whether {by} lets TCP 2428 in cannot be told from here"),
+        )
+        .with(open(facts, remedy)),
+    }
+}
+
+/// Whether datagrams come in on every interface that was tried; `None`: none was.
+fn come_in(heard: &nearby::Facts, fate: impl Fn(&nearby::Heard) -> &Fate) -> Option<bool> {
+    let tried = heard.interfaces.iter().map(fate);
+    let mut tried = tried.filter(|fate| matches!(fate, Fate::Heard | Fate::Silent)).peekable();
+    tried.peek()?;
+    Some(tried.all(|fate| *fate == Fate::Heard))
+}
+
+/// The command that lets others in.
+fn open(facts: &Facts, remedy: &Remedy) -> Fix {
+    match facts.at_work.first() {
+        Some(&"ufw") => {
+            let sudo = if remedy.root { "" } else { "sudo " };
+            Fix::Run(format!("{sudo}ufw allow 2428 && {sudo}ufw allow 2429/udp"))
+        }
+        Some(&"firewalld") => remedy
+            .as_root("firewall-cmd --add-port=2428/udp --add-port=2428/tcp --add-port=2429/udp"),
+        Some(&"nftables") => Fix::Say(
+            "let UDP 2428 and 2429 and TCP 2428 in; `nft list ruleset` shows, as root, the rules"
+                .to_owned(),
+        ),
+        Some(&"iptables") => remedy.as_root("iptables -I INPUT -p udp --dport 2428:2429 -j ACCEPT"),
+        _ => Fix::Say("let UDP 2428 and 2429 and TCP 2428 in".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(talk: Fate, discovery: Fate) -> nearby::Facts {
+        let one = nearby::Heard {
+            name: "eth0".to_owned(),
+            broadcast: Fate::Heard,
+            groups: [discovery, Fate::None],
+            talk,
+        };
+        nearby::Facts { interfaces: vec![one], ..nearby::Facts::default() }
+    }
+
+    fn facts(at_work: &[&'static str], all_known: bool) -> Facts {
+        Facts { at_work: at_work.to_vec(), all_known }
+    }
+
+    #[test]
+    fn what_does_not_come_in_is_blocked_and_the_firewall_s_own_command_opens_it() {
+        let blocked = heard(Fate::Silent, Fate::Heard);
+        let check = judge(&facts(&["ufw"], false), &blocked, &Remedy::default());
+        assert_eq!(check.state, State::Limited);
+        assert!(check.means.contains("UDP 2428 do") && check.means.contains("ufw"), "{check:?}");
+        let fix = check.fix.unwrap();
+        assert_eq!(fix.text(), "sudo ufw allow 2428 && sudo ufw allow 2429/udp");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_called_open() {
+        let state =
+            |facts: &Facts, heard: &nearby::Facts| judge(facts, heard, &Remedy::default()).state;
+        let open = heard(Fate::Heard, Fate::Heard);
+        assert_eq!(state(&facts(&[], true), &open), State::Ok);
+        assert_eq!(state(&facts(&[], false), &open), State::Unknown);
+        assert_eq!(state(&facts(&["nftables"], true), &open), State::Unknown);
+        assert_eq!(state(&facts(&[], false), &nearby::Facts::default()), State::Unknown);
+        let taken = heard(Fate::Refused("in use".into()), Fate::Heard);
+        let check = judge(&facts(&[], true), &taken, &Remedy::default());
+        assert!(check.means.contains("2428 could not be tried"), "{check:?}");
+    }
+
+    #[test]
+    fn ufw_is_at_work_when_its_settings_say_so() {
+        assert!(ufw_enabled("# x\nENABLED=yes\n"));
+        assert!(!ufw_enabled("ENABLED=no\n#ENABLED=yes\n"));
+    }
+}

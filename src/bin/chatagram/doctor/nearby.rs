@@ -1,0 +1,367 @@
+//! Whether servers can be found nearby (`proto.md` §7.12): what is sent to many on each interface, and
+//! whether it comes back in there.
+//!
+//! What goes to a group has hop limit 0 and stays in this machine. A broadcast cannot be kept in: a
+//! server that hears this one ignores it, for it is no probe. Both come in through the interface they
+//! went out by, so that a firewall treats them as it would a neighbour's.
+
+use super::{Check, State};
+use chatagram::discovery::{GROUP_V4, GROUP_V6};
+use chatagram::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long what was sent may take to come back in.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// More interfaces than this are not tried: the likeliest are.
+const MOST: usize = 24;
+
+/// An interface that is up and leads to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interface {
+    pub(crate) name: String,
+    pub(crate) index: u32,
+    pub(crate) v4: Option<Ipv4Addr>,
+    pub(crate) broadcast: Option<Ipv4Addr>,
+    /// It carries what goes to a group.
+    pub(crate) multicast: bool,
+    pub(crate) v6: bool,
+}
+
+/// What became of one datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It came in.
+    Heard,
+    /// It left and did not come in.
+    Silent,
+    /// It could not be sent or listened for.
+    Refused(String),
+    /// The interface has no such thing.
+    None,
+}
+
+/// What became of all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(crate) interfaces: Vec<Heard>,
+    /// How many more interfaces there are.
+    pub(crate) left_out: usize,
+    /// Why the interfaces are not known.
+    pub(crate) error: Option<String>,
+}
+
+/// What became of those sent by one interface.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(crate) name: String,
+    /// The broadcast address, port 2429.
+    pub(crate) broadcast: Fate,
+    /// The two groups, port 2429.
+    pub(crate) groups: [Fate; 2],
+    /// A group, port 2428: what a firewall does to a server's port.
+    pub(crate) talk: Fate,
+}
+
+/// Sends and listens.
+pub(super) fn gather() -> Facts {
+    let interfaces = match interfaces() {
+        Ok(interfaces) => interfaces,
+        Err(error) => return Facts { error: Some(error.to_string()), ..Facts::default() },
+    };
+    let mut trial = Trial::default();
+    let sent: Vec<_> = interfaces.iter().take(MOST).map(|one| trial.send(one)).collect();
+    let deadline = Instant::now() + PATIENCE;
+    while !trial.listen() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let heard = sent.into_iter().map(|(name, fates)| {
+        let [broadcast, group4, group6, talk] = fates.map(|fate| trial.fate(fate));
+        Heard { name, broadcast, groups: [group4, group6], talk }
+    });
+    let left_out = interfaces.len().saturating_sub(MOST);
+    Facts { interfaces: heard.collect(), left_out, error: None }
+}
+
+/// The two checks.
+pub(super) fn judge(facts: &Facts) -> Vec<Check> {
+    let broadcast = |one: &Heard| vec![(one.name.clone(), one.broadcast.clone())];
+    let groups = |one: &Heard| {
+        let [v4, v6] = one.groups.clone();
+        vec![(format!("{} (IPv4)", one.name), v4), (format!("{} (IPv6)", one.name), v6)]
+    };
+    vec![
+        judge_one("broadcast", facts, broadcast, "a broadcast leaves and comes in"),
+        judge_one("multicast", facts, groups, "what is sent to the groups leaves and comes in"),
+    ]
+}
+
+fn judge_one(
+    name: &'static str,
+    facts: &Facts,
+    fates: impl Fn(&Heard) -> Vec<(String, Fate)>,
+    good: &str,
+) -> Check {
+    if let Some(error) = &facts.error {
+        return Check::new(name, State::Unknown, format!("cannot list the interfaces: {error}"));
+    }
+    let (mut on, mut not) = (Vec::new(), Vec::new());
+    for one in &facts.interfaces {
+        let mut fates = fates(one);
+        fates.retain(|(_, fate)| *fate != Fate::None);
+        if fates.is_empty() {
+            not.push(format!("{} has none", one.name));
+        }
+        for (by, fate) in fates {
+            match fate {
+                Fate::Heard => on.push(by),
+                Fate::Refused(why) => not.push(format!("{by}: {why}")),
+                _ => not.push(format!("{by}: sent, but it did not come in")),
+            }
+        }
+    }
+    if facts.left_out > 0 {
+        not.push(format!("{} less likely interfaces were not tried", facts.left_out));
+    }
+    let on = on.join(", ");
+    let not = not.join("; ");
+    match (on.is_empty(), not.is_empty()) {
+        (true, true) => Check::new(
+            name,
+            State::Missing,
+            "no interface but the loopback is up: nobody else can be found or find this machine",
+        ),
+        (false, true) => Check::new(name, State::Ok, format!("{good} by {on}")),
+        (false, false) => {
+            Check::new(name, State::Limited, format!("{good} by {on}, not otherwise ({not})"))
+        }
+        (true, false) => Check::new(
+            name,
+            State::Missing,
+            format!("not by any interface ({not}): join by address, `chatagram client ADDRESS`"),
+        ),
+    }
+}
+
+/// What is on its way: where it is to come in, or why it never will.
+type Sent = Result<usize, Fate>;
+
+/// The sockets that listen, and what was sent.
+struct Trial {
+    sockets: [io::Result<UdpSocket>; 3],
+    nonce: u64,
+    heard: Vec<bool>,
+}
+
+impl Default for Trial {
+    fn default() -> Self {
+        // Tells what was sent here from what another doctor sends.
+        let nonce = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+        Self {
+            sockets: [
+                listener(Domain::IPV4, DISCOVERY_PORT, true),
+                listener(Domain::IPV6, DISCOVERY_PORT, true),
+                listener(Domain::IPV4, DEFAULT_PORT, false),
+            ],
+            nonce,
+            heard: Vec::new(),
+        }
+    }
+}
+
+impl Trial {
+    /// Sends by an interface: broadcast, both groups, and the group at the server's port.
+    fn send(&mut self, one: &Interface) -> (String, [Sent; 4]) {
+        let v4 = one.v4.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let has = |there: bool| if there { Ok(()) } else { Err(Fate::None) };
+        let group4 = has(one.multicast && one.v4.is_some());
+        let sent = [
+            has(one.broadcast.is_some()).and_then(|()| {
+                let to = one.broadcast.unwrap_or(Ipv4Addr::BROADCAST);
+                self.one(0, SocketAddr::from((to, DISCOVERY_PORT)), |socket, _| {
+                    socket.set_broadcast(true)?;
+                    socket.bind(&SockAddr::from(SocketAddr::from((v4, 0))))
+                })
+            }),
+            group4.clone().and_then(|()| self.by_group4(0, v4, DISCOVERY_PORT)),
+            has(one.multicast && one.v6).and_then(|()| {
+                let to = SocketAddrV6::new(GROUP_V6, DISCOVERY_PORT, 0, one.index);
+                self.one(1, to.into(), |socket, listener| {
+                    listener.join_multicast_v6(&GROUP_V6, one.index)?;
+                    socket.set_multicast_if_v6(one.index)?;
+                    socket.set_multicast_hops_v6(0)
+                })
+            }),
+            group4.and_then(|()| self.by_group4(2, v4, DEFAULT_PORT)),
+        ];
+        (one.name.clone(), sent)
+    }
+
+    fn by_group4(&mut self, listener: usize, by: Ipv4Addr, port: u16) -> Sent {
+        self.one(listener, SocketAddr::from((GROUP_V4, port)), |socket, listener| {
+            listener.join_multicast_v4(&GROUP_V4, &by)?;
+            socket.set_multicast_if_v4(&by)?;
+            socket.set_multicast_ttl_v4(0)
+        })
+    }
+
+    /// Sends one datagram that a listener is to hear.
+    fn one(
+        &mut self,
+        listener: usize,
+        to: SocketAddr,
+        prepare: impl Fn(&Socket, &UdpSocket) -> io::Result<()>,
+    ) -> Sent {
+        let refused = |error: &io::Error| Fate::Refused(error.to_string());
+        let listener = self.sockets[listener].as_ref().map_err(refused)?;
+        let number = self.heard.len();
+        let payload = payload(self.nonce, number);
+        let send = || {
+            let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_nonblocking(true)?;
+            prepare(&socket, listener)?;
+            socket.send_to(&payload, &SockAddr::from(to))
+        };
+        send().map_err(|error| refused(&error))?;
+        self.heard.push(false);
+        Ok(number)
+    }
+
+    /// Takes in what has come. Whether that was all.
+    fn listen(&mut self) -> bool {
+        let mut buffer = [0; 64];
+        for socket in self.sockets.iter().flatten() {
+            // A bound, for others may be sending without an end.
+            for _ in 0..1_000 {
+                let Ok((length, _)) = socket.recv_from(&mut buffer) else { break };
+                let expected = |number: &usize| payload(self.nonce, *number) == buffer[..length];
+                if let Some(number) = (0..self.heard.len()).find(expected) {
+                    self.heard[number] = true;
+                }
+            }
+        }
+        self.heard.iter().all(|heard| *heard)
+    }
+
+    fn fate(&self, sent: Sent) -> Fate {
+        match sent {
+            Ok(number) if self.heard.get(number) == Some(&true) => Fate::Heard,
+            Ok(_) => Fate::Silent,
+            Err(fate) => fate,
+        }
+    }
+}
+
+/// What one datagram says: no frame of the protocol.
+fn payload(nonce: u64, number: usize) -> Vec<u8> {
+    format!("chatagram doctor {nonce:016x} {number}").into_bytes()
+}
+
+/// Hears what comes to a port by any interface.
+fn listener(domain: Domain, port: u16, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    let any = if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+    } else {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+    };
+    // On Windows the option takes a port from its owner.
+    socket.set_reuse_address(shared && cfg!(not(windows)))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(any))?;
+    Ok(socket.into())
+}
+
+#[cfg(target_os = "linux")]
+fn interfaces() -> io::Result<Vec<Interface>> {
+    const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+    let asking = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    let mut found: Vec<Interface> = Vec::new();
+    for address in super::sys::addresses()? {
+        let has = |flag: i32| address.flags & flag as u32 != 0;
+        if address.flags & UP != UP || has(libc::IFF_LOOPBACK) {
+            continue;
+        }
+        let at = found.iter().position(|one| one.name == address.name).unwrap_or_else(|| {
+            found.push(Interface {
+                index: rustix::net::netdevice::name_to_index(&asking, &address.name).unwrap_or(0),
+                name: address.name.clone(),
+                v4: None,
+                broadcast: None,
+                multicast: has(libc::IFF_MULTICAST),
+                v6: false,
+            });
+            found.len() - 1
+        });
+        let one = &mut found[at];
+        if let (None, Some((own, broadcast))) = (one.v4, address.v4) {
+            (one.v4, one.broadcast) = (Some(own), broadcast);
+        }
+        one.v6 |= address.v6;
+    }
+    // One without an address leads nowhere, such as a bridge's port.
+    found.retain(|one| one.v4.is_some() || one.v6);
+    let likeliest = chatagram::net::lan::interfaces()?;
+    let place = |one: &Interface| likeliest.iter().position(|it| it.index == one.index);
+    found.sort_by_key(|one| place(one).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+/// The one that the system chooses.
+#[cfg(not(target_os = "linux"))]
+fn interfaces() -> io::Result<Vec<Interface>> {
+    let name = "the system's own choice".to_owned();
+    let broadcast = Some(Ipv4Addr::BROADCAST);
+    let v4 = Some(Ipv4Addr::UNSPECIFIED);
+    Ok(vec![Interface { name, index: 0, v4, broadcast, multicast: true, v6: true }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(name: &str, broadcast: Fate, group: Fate) -> Heard {
+        let groups = [group.clone(), Fate::None];
+        Heard { name: name.to_owned(), broadcast, groups, talk: group }
+    }
+
+    fn facts(interfaces: &[Heard]) -> Facts {
+        Facts { interfaces: interfaces.to_vec(), ..Facts::default() }
+    }
+
+    #[test]
+    fn an_interface_without_broadcast_is_named() {
+        let eth0 = heard("eth0", Fate::Heard, Fate::Heard);
+        let wg0 = heard("wg0", Fate::None, Fate::Silent);
+        let [broadcast, multicast] = judge(&facts(&[eth0.clone(), wg0])).try_into().unwrap();
+        assert_eq!((broadcast.state, multicast.state), (State::Limited, State::Limited));
+        assert!(broadcast.means.contains("by eth0"), "{broadcast:?}");
+        assert!(broadcast.means.contains("wg0 has none"), "{broadcast:?}");
+        assert!(multicast.means.contains("wg0 (IPv4): sent, but"), "{multicast:?}");
+        assert!(
+            judge(&facts(std::slice::from_ref(&eth0))).iter().all(|check| check.state == State::Ok)
+        );
+        let crowd = Facts { left_out: 9, ..facts(&[eth0]) };
+        assert!(judge(&crowd).iter().all(|check| check.means.contains("9 less likely")));
+    }
+
+    #[test]
+    fn without_an_interface_nobody_is_found() {
+        for check in judge(&facts(&[])) {
+            assert!(check.state == State::Missing && check.means.contains("loopback"), "{check:?}");
+        }
+        let none = facts(&[heard("tun0", Fate::Refused("no route".into()), Fate::None)]);
+        assert!(judge(&none).iter().all(|check| check.state == State::Missing));
+    }
+
+    #[test]
+    fn what_is_sent_is_no_datagram_of_the_protocol() {
+        let sent = payload(7, 1);
+        assert!(sent.len() < 64 && chatagram::protocol::Datagram::decode(&sent).is_err());
+        assert_ne!(sent, payload(8, 1));
+    }
+}

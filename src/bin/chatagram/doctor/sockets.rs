@@ -1,0 +1,248 @@
+//! What sockets can do here: buffers, ports, address families. Each is tried with one that is closed
+//! again; none listens.
+
+use super::remedy::{Fix, Remedy};
+use super::{Check, State};
+use chatagram::net::SOCKET_BUFFER;
+use chatagram::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+/// What was found out. Errors are the kernel's words.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// Bytes of receive buffer that were granted.
+    pub(crate) buffer: Result<usize, String>,
+    /// UDP 2428, TCP 2428 and UDP 2429.
+    pub(crate) ports: [Port; 3],
+    /// Whether `[::1]` can be bound.
+    pub(crate) ipv6: Result<(), String>,
+    /// Whether a socket for both families hears IPv4.
+    pub(crate) dual: Result<(), String>,
+}
+
+/// A port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// It can be bound.
+    Free,
+    /// Somebody has it.
+    Taken,
+    /// Something else is in the way.
+    Refused(String),
+}
+
+pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
+    judge(&Facts::gather(), remedy)
+}
+
+impl Facts {
+    fn gather() -> Self {
+        let words = |error: io::Error| error.to_string();
+        Self {
+            buffer: buffer().map_err(words),
+            ports: [
+                port(Type::DGRAM, DEFAULT_PORT, false),
+                port(Type::STREAM, DEFAULT_PORT, true),
+                port(Type::DGRAM, DISCOVERY_PORT, true),
+            ],
+            ipv6: UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).map(drop).map_err(words),
+            dual: dual().map_err(words),
+        }
+    }
+}
+
+fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
+    let [udp, tcp, discovery] = &facts.ports;
+    let other = "another program has it, perhaps a server of this chat: a second one needs --bind";
+    vec![
+        receive_buffer(&facts.buffer, remedy),
+        port_check("udp-2428", udp, "a server can have it", other),
+        port_check("tcp-2428", tcp, "a server can have it", other),
+        port_check(
+            "udp-2429",
+            discovery,
+            "a server can be found through it",
+            "another program has it for itself: a server here cannot be found by looking for one",
+        ),
+        family("ipv6", &facts.ipv6, "there is IPv6", "no IPv6: the chat uses IPv4 alone"),
+        family(
+            "dual-stack",
+            &facts.dual,
+            "one socket serves IPv6 and IPv4",
+            "no socket for both families: `--bind 0.0.0.0:2428` serves IPv4",
+        ),
+    ]
+}
+
+fn receive_buffer(granted: &Result<usize, String>, remedy: &Remedy) -> Check {
+    let check = |state, means| Check::new("udp-buffer", state, means);
+    let sysctl = if cfg!(target_os = "macos") {
+        format!("sysctl -w kern.ipc.maxsockbuf={}", 2 * SOCKET_BUFFER)
+    } else {
+        format!("sysctl -w net.core.rmem_max={SOCKET_BUFFER}")
+    };
+    match granted {
+        Ok(bytes) if *bytes >= SOCKET_BUFFER => check(
+            State::Ok,
+            format!("{} of receive buffer are granted, as asked for", size(*bytes)),
+        ),
+        Ok(bytes) => check(
+            State::Limited,
+            format!(
+                "{} of receive buffer are granted, {} asked for: a burst of a full room may be lost",
+                size(*bytes),
+                size(SOCKET_BUFFER)
+            ),
+        )
+        .with((!cfg!(windows)).then(|| remedy.as_root(&sysctl))),
+        Err(error) => check(State::Unknown, format!("no UDP socket to ask: {error}")),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => {
+            format!("{} MiB", bytes >> 20)
+        }
+        bytes => format!("{} KiB", bytes >> 10),
+    }
+}
+
+fn port_check(name: &'static str, port: &Port, free: &str, taken: &str) -> Check {
+    match port {
+        Port::Free => Check::new(name, State::Ok, format!("the port is free: {free}")),
+        Port::Taken => Check::new(name, State::Limited, taken).with(whose(name)),
+        Port::Refused(error) => {
+            Check::new(name, State::Unknown, format!("the port cannot be tried: {error}"))
+        }
+    }
+}
+
+/// The command that shows who has a port.
+fn whose(name: &str) -> Option<Fix> {
+    let (transport, number) = name.split_once('-')?;
+    let command = match std::env::consts::OS {
+        "linux" => format!("ss -l{}np 'sport = :{number}'", &transport[..1]),
+        "macos" => format!("lsof -n -i {transport}:{number}"),
+        "windows" => format!("netstat -ano -p {transport}"),
+        _ => return None,
+    };
+    Some(Fix::Run(command))
+}
+
+fn family(name: &'static str, fact: &Result<(), String>, there: &str, not: &str) -> Check {
+    match fact {
+        Ok(()) => Check::new(name, State::Ok, there),
+        Err(error) => Check::new(name, State::Limited, format!("{not} ({error})")),
+    }
+}
+
+fn buffer() -> io::Result<usize> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    // Some kernels grant less, others nothing then: what counts is what there is afterwards.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let bytes = socket.recv_buffer_size()?;
+    // Linux counts its own bookkeeping in (socket(7), SO_RCVBUF).
+    Ok(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
+}
+
+/// Binds as the server does, without listening. `shared`: others may have it the same way.
+fn port(kind: Type, number: u16, shared: bool) -> Port {
+    let bind = |address: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(address), kind, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        // On Windows the option takes a port from its owner.
+        socket.set_reuse_address(shared && cfg!(not(windows)))?;
+        socket.bind(&SockAddr::from(address))
+    };
+    let v6 = bind((Ipv6Addr::UNSPECIFIED, number).into());
+    let outcome = match &v6 {
+        Err(error) if error.kind() != ErrorKind::AddrInUse => {
+            bind((Ipv4Addr::UNSPECIFIED, number).into())
+        }
+        _ => v6,
+    };
+    match outcome {
+        Ok(()) => Port::Free,
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Port::Taken,
+        Err(error) => Port::Refused(error.to_string()),
+    }
+}
+
+fn dual() -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_only_v6(false)?;
+    socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))))?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let socket = UdpSocket::from(socket);
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    sender.send_to(b"doctor", (Ipv4Addr::LOCALHOST, socket.local_addr()?.port()))?;
+    let mut buffer = [0; 16];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        if buffer.get(..length) == Some(b"doctor".as_slice())
+            && from.port() == sender.local_addr()?.port()
+        {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let free = || Port::Free;
+        Facts { buffer: Ok(4 << 20), ports: [free(), free(), free()], ipv6: Ok(()), dual: Ok(()) }
+    }
+
+    fn find(facts: &Facts, name: &str) -> Check {
+        let mut all = judge(facts, &Remedy::default()).into_iter();
+        all.find(|check| check.name == name).unwrap()
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_needs_no_fix() {
+        for check in judge(&facts(), &Remedy::default()) {
+            assert_eq!((check.state, check.fix), (State::Ok, None), "{}", check.name);
+        }
+    }
+
+    #[test]
+    fn a_small_buffer_is_named_with_what_raises_it() {
+        let check = find(&Facts { buffer: Ok(212_992), ..facts() }, "udp-buffer");
+        assert_eq!(check.state, State::Limited);
+        assert!(check.means.contains("208 KiB") && check.means.contains("4 MiB"), "{check:?}");
+        #[cfg(target_os = "linux")]
+        assert_eq!(check.fix.unwrap().text(), "sudo sysctl -w net.core.rmem_max=4194304");
+    }
+
+    #[test]
+    fn a_taken_port_is_found_and_who_has_it_can_be_asked() {
+        let own = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))
+            .or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+            .unwrap();
+        let number = own.local_addr().unwrap().port();
+        assert_eq!(port(Type::DGRAM, number, false), Port::Taken);
+        let ports = [Port::Taken, Port::Free, Port::Taken];
+        let check = find(&Facts { ports, ..facts() }, "udp-2428");
+        assert_eq!(check.state, State::Limited);
+        #[cfg(target_os = "linux")]
+        assert_eq!(check.fix.unwrap().text(), "ss -lunp 'sport = :2428'");
+    }
+
+    #[test]
+    fn without_ipv6_the_chat_is_limited_to_ipv4() {
+        let without = Facts { ipv6: Err("no".into()), dual: Err("no".into()), ..facts() };
+        for name in ["ipv6", "dual-stack"] {
+            let check = find(&without, name);
+            assert!(check.state == State::Limited && check.means.contains("IPv4"), "{check:?}");
+        }
+    }
+}

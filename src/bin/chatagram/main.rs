@@ -1,0 +1,54 @@
+//! The program: parses the command line, starts logging, runs the command and returns its exit code.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `cli` | options, their environment variables and their help |
+//! | `run` | the commands: each puts parts of the library together |
+//! | `doctor` | what this machine can do for the program, and what would help |
+//! | `logging` | messages about the program: standard error, a file, the line editor |
+//! | `paths` | default locations of files |
+
+mod cli;
+mod doctor;
+mod logging;
+mod paths;
+mod run;
+
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::survive_file_size_limit();
+    let code = match Cli::read(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(line) => carry_out(&line.command),
+        Err(answer) => run::usage(&answer),
+    };
+    logging::finish();
+    code
+}
+
+fn carry_out(command: &Command) -> ExitCode {
+    match command {
+        Command::Server { server, network, impair, logging } => {
+            run::server(server, network, impair, logging)
+        }
+        Command::Client { server, client, network, impair, logging } => {
+            run::client(server.clone(), client, network, impair, logging)
+        }
+        Command::Discover { discover, logging } => run::discover(discover, logging),
+        Command::Host { client, server, network, impair, logging } => {
+            run::host(client, server, network, impair, logging)
+        }
+        Command::Watch { server, watch, logging } => run::watch(server.clone(), watch, logging),
+        Command::Load { server, load, network, logging } => {
+            run::load(server.clone(), load, network, logging)
+        }
+        Command::Lab { lab, logging } => run::lab(lab, logging),
+        Command::Replay { replay, logging } => run::replay(replay, logging),
+        Command::Report { dir, logging } => run::report(dir, logging),
+        Command::Decode { decode } => run::decode(decode),
+        Command::Doctor { doctor } => run::doctor(doctor),
+        Command::Completions { completions } => run::completions(completions),
+        Command::Man { man } => run::man(man),
+    }
+}

@@ -1,0 +1,69 @@
+//! Where a user's files lie when nobody says where, by the customs of the system.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The client's cache of last lines. `None` when the environment names no place.
+pub(crate) fn cache_file() -> Option<PathBuf> {
+    Some(cache_dir(&|name| env::var_os(name))?.join(Path::new("chatagram").join("lines.json")))
+}
+
+/// The history of the server at `port`. `None` when the environment names no place.
+pub(crate) fn history_file(port: u16) -> Option<PathBuf> {
+    let name = format!("history-{port}.jsonl");
+    Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join(name))
+}
+
+/// The messages of a server whose host talks in the same terminal. `None` when the environment names no
+/// place.
+pub(crate) fn host_log_file() -> Option<PathBuf> {
+    Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join("host.log"))
+}
+
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// `XDG_CACHE_HOME` goes before the customs of the system, on every system.
+fn cache_dir(variables: Variables<'_>) -> Option<PathBuf> {
+    place(variables, "XDG_CACHE_HOME").or_else(|| match () {
+        () if cfg!(windows) => place(variables, "LOCALAPPDATA"),
+        () if cfg!(target_os = "macos") => Some(place(variables, "HOME")?.join("Library/Caches")),
+        () => Some(place(variables, "HOME")?.join(".cache")),
+    })
+}
+
+/// What is to survive a restart and is not the user's to edit.
+fn state_dir(variables: Variables<'_>) -> Option<PathBuf> {
+    place(variables, "XDG_STATE_HOME").or_else(|| match () {
+        () if cfg!(windows) => place(variables, "LOCALAPPDATA"),
+        () if cfg!(target_os = "macos") => {
+            Some(place(variables, "HOME")?.join("Library/Application Support"))
+        }
+        () => Some(place(variables, "HOME")?.join(".local/state")),
+    })
+}
+
+/// A place that is not absolute is passed over, as the XDG specification asks.
+fn place(variables: Variables<'_>, name: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(variables(name)?)).filter(|path| path.is_absolute())
+}
+
+#[cfg(all(test, unix, not(target_os = "macos")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_where_files_go() {
+        let home = |name: &str| (name == "HOME").then(|| "/home/a".into());
+        assert_eq!(cache_dir(&home), Some("/home/a/.cache".into()));
+        assert_eq!(state_dir(&home), Some("/home/a/.local/state".into()));
+        let xdg = |name: &str| match name {
+            "XDG_CACHE_HOME" => Some("/c".into()),
+            "XDG_STATE_HOME" => Some("relative".into()),
+            _ => home(name),
+        };
+        assert_eq!(cache_dir(&xdg), Some("/c".into()));
+        assert_eq!(state_dir(&xdg), Some("/home/a/.local/state".into()));
+        assert_eq!(cache_dir(&|_| None), None);
+    }
+}

@@ -1,0 +1,302 @@
+//! The commands: each puts its parts together, runs them, and turns the end into an exit code.
+
+use crate::cli::{
+    ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, ServerArgs, WatchArgs, reachable,
+};
+use crate::logging::announce;
+use chatagram::client::session::CloseReason;
+use chatagram::client::{self, Format, Leaver, end_on_panic};
+use chatagram::net::ServerName;
+use chatagram::protocol::{Nickname, clean_lines};
+use chatagram::server::Server;
+use log::LevelFilter;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::thread;
+
+mod decode;
+mod discover;
+mod doctor;
+mod host_log;
+mod invite;
+mod lab;
+mod manual;
+mod nickname;
+mod signals;
+
+pub(crate) use decode::decode;
+pub(crate) use discover::discover;
+pub(crate) use doctor::doctor;
+use host_log::host_log;
+pub(crate) use lab::{lab, load, replay, report};
+pub(crate) use manual::{completions, man};
+use nickname::nickname;
+pub(crate) use signals::survive_file_size_limit;
+use signals::{Signal, Then, on_signal};
+
+const COULD_NOT_START: u8 = 1;
+const REJECTED: u8 = 1;
+const USAGE: u8 = 2;
+const UNREACHABLE: u8 = 3;
+const REFUSED: u8 = 4;
+const LOST: u8 = 5;
+/// What a shell reports for a program that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// Keeps a room.
+pub(crate) fn server(
+    args: &ServerArgs,
+    network: &NetworkArgs,
+    impair: &ImpairArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
+    end_on_panic(report_fault);
+    let server = match start_server(args, network, impair, logging, LevelFilter::Info) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    let stopper = server.stopper();
+    on_signal(move |signal| match signal {
+        Signal::Interrupt => {
+            stopper.stop();
+            Then::End
+        }
+        // What a service manager sends before it starts the server again.
+        Signal::Terminate => {
+            stopper.restart();
+            Then::End
+        }
+        Signal::HangUp => {
+            crate::logging::reopen();
+            stopper.look_after_files();
+            Then::GoOn
+        }
+    });
+    let addresses: Vec<_> = server.addresses().collect();
+    for address in &addresses {
+        announce(&format!("listening on {address}"));
+    }
+    if let Some(address) = server.metrics_address() {
+        announce(&format!("metrics at http://{address}/metrics"));
+    }
+    let lines = invite::invitations(&addresses, server.can_be_found());
+    lines.iter().for_each(|line| announce(line));
+    finish_server(server.run())
+}
+
+/// Joins a room; without a name, the one that is near here.
+pub(crate) fn client(
+    server: Option<ServerName>,
+    args: &ClientArgs,
+    network: &NetworkArgs,
+    impair: &ImpairArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
+    end_on_panic(report_fault);
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    let nickname = match nickname(args) {
+        Ok(nickname) => nickname,
+        Err(code) => return code,
+    };
+    let named = server.map(|server| (server, None));
+    let (server, room) = match named.map_or_else(|| discover::choose(args.output), Ok) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    let config = match args.config(server, nickname, network, Some(impair)) {
+        Ok(config) => client::Config { room, ..config },
+        Err(error) => return fail(USAGE, error),
+    };
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    finish_client(client::run(config, &leaver))
+}
+
+/// Shows everybody in a room.
+pub(crate) fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+    end_on_panic(report_fault);
+    if let Err(code) = start_logging(logging, LevelFilter::Error) {
+        return code;
+    }
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    finish_client(client::watch::run(&args.config(server), &leaver, |error| {
+        crate::logging::complain(error);
+    }))
+}
+
+/// Keeps a room and talks in it.
+pub(crate) fn host(
+    client: &ClientArgs,
+    server: &ServerArgs,
+    network: &NetworkArgs,
+    impair: &ImpairArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
+    end_on_panic(report_fault);
+    let nickname = match nickname(client) {
+        Ok(nickname) => nickname,
+        Err(code) => return code,
+    };
+    let log = host_log(client, logging);
+    let mut server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
+        Ok(server) => server,
+        Err(code) => return code,
+    };
+    // A name that cannot be one is refused when the host joins.
+    let name = Nickname::parse(&nickname).ok();
+    let claim = match name.map(|name| server.reserve(name)).transpose() {
+        Ok(claim) => claim,
+        Err(error) => return fail(COULD_NOT_START, error),
+    };
+    let addresses: Vec<_> = server.addresses().collect();
+    let Some(first) = addresses.first().copied() else {
+        return fail(USAGE, "no address to listen on");
+    };
+    if client.output == Format::Text {
+        for address in &addresses {
+            announce(&format!("listening on {address}"));
+        }
+        if let Some(address) = server.metrics_address() {
+            announce(&format!("metrics at http://{address}/metrics"));
+        }
+        let lines = invite::invitations(&addresses, server.can_be_found());
+        lines.iter().for_each(|line| announce(line));
+        if let Some(notice) = &log.notice {
+            announce(notice);
+        }
+    }
+    let config = match client.config(reachable(first).into(), nickname, network, None) {
+        Ok(config) => client::Config { hosts: true, claim, ..config },
+        Err(error) => return fail(USAGE, error),
+    };
+    let leaver = Leaver::default();
+    on_signal(leave_with(leaver.clone()));
+    let stopper = server.stopper();
+    let served = leaver.clone();
+    let serving = thread::Builder::new().name("server".to_owned()).spawn(move || {
+        let outcome = server.run();
+        // Without its server the host has nothing to talk in.
+        served.leave();
+        outcome
+    });
+    let serving = match serving {
+        Ok(serving) => serving,
+        Err(error) => return fail(COULD_NOT_START, error),
+    };
+    let code = finish_client(client::run(config, &leaver));
+    stopper.stop();
+    match serving.join() {
+        Ok(Ok(())) => code,
+        Ok(Err(error)) => fail(COULD_NOT_START, error),
+        // A panic has ended the process; where it has not, it goes on here.
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Says that a panic is a fault of the program.
+fn report_fault() {
+    crate::logging::complain("this is a fault of the program: please report it");
+    crate::logging::finish();
+}
+
+fn start_server(
+    args: &ServerArgs,
+    network: &NetworkArgs,
+    impair: &ImpairArgs,
+    logging: &LoggingArgs,
+    level: LevelFilter,
+) -> Result<Server, ExitCode> {
+    let config = args.config(network, impair).map_err(|error| fail(USAGE, error))?;
+    start_logging(logging, level)?;
+    if args.lacks_a_place_for_history() {
+        crate::logging::tell_operator(
+            "no history is kept: neither HOME nor XDG_STATE_HOME names a place for it; name a file \
+             with --history, or say --no-history",
+        );
+    }
+    Server::start(config).map_err(|error| fail(COULD_NOT_START, error))
+}
+
+fn start_logging(args: &LoggingArgs, usual: LevelFilter) -> Result<(), ExitCode> {
+    crate::logging::start(args.level(usual), args.log_file.as_deref())
+        .map_err(|error| fail(COULD_NOT_START, error))
+}
+
+fn finish_server(outcome: Result<(), chatagram::server::Error>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
+    match outcome {
+        Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
+        // The reason has been shown.
+        Ok(CloseReason::Unreachable) => ExitCode::from(UNREACHABLE),
+        Ok(CloseReason::Refused) => ExitCode::from(REFUSED),
+        Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+/// Leaves in order; at once when there is nothing to leave yet.
+fn leave_with(leaver: Leaver) -> impl FnMut(Signal) -> Then + Send {
+    move |_| {
+        if !leaver.leave() {
+            std::process::exit(INTERRUPTED.into());
+        }
+        Then::End
+    }
+}
+
+/// Prints what was asked for, all of it. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(COULD_NOT_START, format!("cannot print: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints a result, however long it takes somebody to read it.
+fn tell(text: &str) {
+    let _ = print(&format!("{}\n", clean_lines(text)));
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    let mut error = error.to_string();
+    if code == USAGE {
+        error = format!("{error}\n{}", origins(&error)).trim_end().to_owned();
+    }
+    crate::logging::complain(error);
+    ExitCode::from(code)
+}
+
+/// Which environment variables the values came from that an error is about.
+fn origins(error: &str) -> String {
+    crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>())
+}
+
+/// Prints what the parser of the command line has to say: help, the version, or what is wrong.
+pub(crate) fn usage(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        let origins = origins(&answer.to_string());
+        if !origins.is_empty() {
+            crate::logging::complain(origins.trim_end());
+        }
+    }
+    match printed {
+        Err(error) if answer.exit_code() == 0 && error.kind() != ErrorKind::BrokenPipe => {
+            fail(COULD_NOT_START, format!("cannot print: {error}"))
+        }
+        _ => ExitCode::from(answer.exit_code() as u8),
+    }
+}

@@ -1,0 +1,288 @@
+//! Finding a server: the command that lists them, and the choice for a client that named none.
+
+use super::{COULD_NOT_START, UNREACHABLE, USAGE, fail, start_logging, tell};
+use crate::cli::{DiscoverArgs, LoggingArgs};
+use chatagram::client::Format;
+use chatagram::client::discovery::{Asked, Outcome, WAIT, search};
+use chatagram::discovery::{Found, Known, PATIENCE};
+use chatagram::net::ServerName;
+use log::LevelFilter;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, IsTerminal};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use unicode_width::UnicodeWidthStr;
+
+/// Interfaces that are listed each by itself.
+const SHOWN: usize = 16;
+
+/// Why nobody may have answered, and what to do.
+const WHY: &str = "\
+It may be that
+  - no server runs on this network, or it was started with --no-discovery or on 127.0.0.1 alone
+  - the Wi-Fi keeps its devices apart (\"AP isolation\", \"client isolation\", guest networks)
+  - this machine or the server's is WSL, a container or a virtual machine with a network of its own
+  - a firewall on the server's machine does not let UDP port 2429 in, or one here not the answer
+What always works where the server can be reached: chatagram client HOST";
+
+/// Lists the rooms near here.
+pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    let outcome = match search(args.wait, None) {
+        Ok(outcome) => outcome,
+        Err(error) => return fail(COULD_NOT_START, format!("cannot look for servers: {error}")),
+    };
+    if outcome.found.is_empty() {
+        return fail(UNREACHABLE, nobody(&outcome));
+    }
+    if !outcome.left_out.is_empty() {
+        log::warn!("{}", left_out(&outcome.left_out));
+    }
+    match args.output {
+        Format::Text => table(&outcome.found).iter().for_each(|line| tell(line)),
+        Format::Json => outcome.found.iter().map(object).for_each(|line| tell(&line)),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The server to join: the one found, or the one of several that the user chooses.
+pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), ExitCode> {
+    let outcome = search(WAIT, Some(PATIENCE)).map_err(|error| {
+        fail(
+            COULD_NOT_START,
+            format!("cannot look for servers: {error}; name one: chatagram client HOST"),
+        )
+    })?;
+    let chosen = match &outcome.found[..] {
+        [] => return Err(fail(UNREACHABLE, nobody(&outcome))),
+        [one] => one,
+        several => {
+            let talking = format == Format::Text && io::stdout().is_terminal();
+            let mut input = io::stdin().lock();
+            let chosen = match talking && input.is_terminal() {
+                true => ask(several, &mut input, tell),
+                false => None,
+            };
+            chosen.ok_or_else(|| fail(USAGE, undecided(several)))?
+        }
+    };
+    let Some(address) = chosen.addresses.first().copied() else {
+        return Err(fail(UNREACHABLE, nobody(&outcome)));
+    };
+    if format == Format::Text {
+        tell(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
+    }
+    Ok((address.into(), Some(Known::new(chosen, &outcome.found))))
+}
+
+/// Asks until there is an answer; none when the input ends first.
+fn ask<'a>(
+    found: &'a [Found],
+    input: &mut impl BufRead,
+    mut say: impl FnMut(&str),
+) -> Option<&'a Found> {
+    for (number, line) in (0..).zip(table(found)) {
+        match number {
+            0 => say(&format!("    {line}")),
+            _ => say(&format!("{number:>3} {line}")),
+        }
+    }
+    loop {
+        say(&format!("Which one? 1 to {}, then Enter", found.len()));
+        let mut line = String::new();
+        match input.read_line(&mut line) {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
+        let number = line.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        if let Some(chosen) = number.and_then(|index| found.get(index)) {
+            return Some(chosen);
+        }
+    }
+}
+
+/// A heading, and a line for each server.
+fn table(found: &[Found]) -> Vec<String> {
+    let width = found.iter().map(|one| one.room.width()).max().unwrap_or(0).max("ROOM".len());
+    let mut lines = vec![format!("ROOM{}  HERE  ADDRESS", " ".repeat(width - 4))];
+    for one in found {
+        let addresses: Vec<_> = one.addresses.iter().map(SocketAddr::to_string).collect();
+        let pad = " ".repeat(width - one.room.width());
+        lines.push(format!("{}{pad}  {:>4}  {}", one.room, one.peers, addresses.join(", ")));
+    }
+    lines
+}
+
+fn object(found: &Found) -> String {
+    let address = found.addresses.first();
+    serde_json::json!({
+        "event": "found",
+        "room": found.room,
+        "peers": found.peers,
+        "address": address,
+        "addresses": found.addresses,
+    })
+    .to_string()
+}
+
+/// Several were found, and there is nobody to ask.
+fn undecided(found: &[Found]) -> String {
+    let mut text = "several servers are here, name one: chatagram client ADDRESS".to_owned();
+    for line in table(found) {
+        let _ = write!(text, "\n  {line}");
+    }
+    text
+}
+
+/// Who was asked in vain, and why that may be.
+fn nobody(outcome: &Outcome) -> String {
+    let mut text = "no server answered.".to_owned();
+    match outcome.asked[..] {
+        [] => text.push_str(" There was nobody to ask: no network interface is up"),
+        _ => text.push_str(" Asked:"),
+    }
+    for Asked { way, failed } in outcome.asked.iter().take(SHOWN) {
+        let to: Vec<_> = way.to.iter().map(|to| to.ip().to_string()).collect();
+        let _ = write!(text, "\n  {}: {}", way.interface, to.join(", "));
+        if !way.from.is_unspecified() {
+            let _ = write!(text, " from {}", way.from);
+        }
+        if let Some(error) = failed {
+            let _ = write!(text, ": {error}");
+        }
+    }
+    let more: Vec<_> = outcome.asked.iter().skip(SHOWN).map(|it| &it.way.interface).collect();
+    if !more.is_empty() {
+        let _ = write!(text, "\n  and in the same way: {}", listed(&more));
+    }
+    if !outcome.left_out.is_empty() {
+        let _ = write!(text, "\n{}", left_out(&outcome.left_out));
+    }
+    text.push('\n');
+    text + WHY
+}
+
+/// Which interfaces were not asked. They are the least likely.
+fn left_out(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().collect();
+    format!("Not asked, for there are too many interfaces: {}", listed(&names))
+}
+
+/// Names, or as many of them as one reads.
+fn listed(names: &[&String]) -> String {
+    let mut names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    names.dedup();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    match more {
+        0 => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatagram::discovery::{Interface, Network, Search, Standing, ways};
+    use chatagram::protocol::{DatagramWriter, Flags, Frame, Header};
+    use chatagram::time::Timestamp;
+
+    fn found() -> Vec<Found> {
+        let now = Timestamp::ZERO;
+        let mut search = Search::new(1, WAIT, None, now);
+        for (server, room, from) in
+            [(1, "lab", "10.0.0.1:9"), (1, "lab", "[fe80::1%2]:9"), (2, "小屋", "10.0.0.2:9")]
+        {
+            let mut bytes = Vec::new();
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&Frame::Found { nonce: 1, server, port: 2428, peers: 3, room });
+            writer.finish(&Header { flags: Flags::FROM_SERVER, ..Header::default() });
+            search.handle_datagram(from.parse().unwrap(), &bytes, now);
+        }
+        search.into_found()
+    }
+
+    #[test]
+    fn what_was_found_is_a_table_or_objects() {
+        assert_eq!(
+            table(&found()),
+            [
+                "ROOM  HERE  ADDRESS",
+                "lab      3  10.0.0.1:2428, [fe80::1%2]:2428",
+                "小屋     3  10.0.0.2:2428",
+            ]
+        );
+        let value: serde_json::Value = serde_json::from_str(&object(&found()[0])).unwrap();
+        assert_eq!(value["address"], "10.0.0.1:2428");
+        assert_eq!(value["addresses"][1], "[fe80::1%2]:2428");
+        assert_eq!((&value["room"], &value["peers"]), (&"lab".into(), &3.into()));
+    }
+
+    /// Every character there is, in the name of a room; `Search` cleans it, and nothing here unsays that.
+    #[test]
+    fn no_name_of_a_room_steers_a_terminal() {
+        let every: Vec<char> = ('\0'..=char::MAX).collect();
+        // As many of the longest as a name of a room may have.
+        for some in every.chunks(32) {
+            let (now, room) = (Timestamp::ZERO, String::from_iter(some));
+            let mut search = Search::new(1, WAIT, None, now);
+            let mut bytes = Vec::new();
+            let mut writer = DatagramWriter::new(&mut bytes);
+            writer.push(&Frame::Found { nonce: 1, server: 1, port: 2428, peers: 3, room: &room });
+            writer.finish(&Header { flags: Flags::FROM_SERVER, ..Header::default() });
+            search.handle_datagram("10.0.0.1:9".parse().unwrap(), &bytes, now);
+            let found = search.into_found();
+            assert_eq!(found.len(), 1);
+            let mut said = table(&found);
+            ask(&found, &mut &b"1\n"[..], |line| said.push(line.to_owned()));
+            said.push(object(&found[0]));
+            said.extend(undecided(&found).split('\n').map(str::to_owned));
+            assert_eq!(said.len(), 2 + 3 + 1 + 3, "{said:?}");
+            assert!(said.iter().all(|line| chatagram::protocol::is_clean(line)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn the_question_is_asked_until_it_is_answered() {
+        let found = found();
+        let mut said = Vec::new();
+        let mut input = &b"\n0\n3\nx\n 2 \n1\n"[..];
+        let chosen = ask(&found, &mut input, |line| said.push(line.to_owned())).unwrap();
+        assert_eq!((chosen.room.as_str(), input), ("小屋", &b"1\n"[..]));
+        assert_eq!(said[2], "  2 小屋     3  10.0.0.2:2428");
+        assert_eq!(said.len(), 3 + 5);
+        assert_eq!(ask(&found, &mut &b"9"[..], |_| {}), None);
+        assert!(undecided(&found).contains("name one: chatagram client ADDRESS\n  ROOM"));
+    }
+
+    #[test]
+    fn a_search_in_vain_says_who_was_asked_and_what_always_works() {
+        let networks = ["10.0.0.5", "fe80::1"]
+            .map(|ip| Network { ip: ip.parse().unwrap(), prefix: 24 })
+            .to_vec();
+        let name = "eth0".to_owned();
+        let standing = Standing::Device;
+        let lan = Interface { name, index: 2, point_to_point: false, standing, networks };
+        let mut asked: Vec<_> =
+            ways(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
+        asked[1].failed = Some("no route".to_owned());
+        let outcome = Outcome { asked, left_out: vec!["veth7".to_owned()], ..Outcome::default() };
+        let text = nobody(&outcome);
+        for part in [
+            "\n  eth0: 10.0.0.255, 239.255.67.71 from 10.0.0.5\n",
+            "\n  eth0: ff12::4347: no route\n",
+            "\nNot asked, for there are too many interfaces: veth7\n",
+            "isolation",
+            "WSL",
+            "firewall",
+            "chatagram client HOST",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+        assert!(nobody(&Outcome::default()).contains("no network interface"));
+        let many: Vec<_> = (0..99).map(|n| format!("veth{n}")).collect();
+        assert!(left_out(&many).ends_with(", veth15 and 83 more"));
+    }
+}

@@ -1,0 +1,137 @@
+//! What others type to join a room on this machine: only addresses that they can use.
+
+use chatagram::discovery::Interface;
+use chatagram::net::lan;
+use chatagram::protocol::limits::DEFAULT_PORT;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// Addresses of one room that are shown: the likeliest.
+const SHOWN: usize = 4;
+
+/// The lines for those who may join a room that listens here. `found`: it can be found without an address.
+pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> {
+    let interfaces = lan::interfaces().unwrap_or_else(|error| {
+        log::debug!("cannot list the network interfaces: {error}");
+        Vec::new()
+    });
+    lines(listening, found, &interfaces)
+}
+
+fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec<String> {
+    let others: Vec<_> = interfaces.iter().filter(|it| it.standing.leads_to_others()).collect();
+    let mut lines = Vec::new();
+    if found && !others.is_empty() {
+        lines.push("on this network, others join with: chatagram client --nick NAME".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    let addresses = listening.iter().flat_map(|bound| usable(*bound, listening, &others));
+    for address in addresses.filter(|it| seen.insert(*it)).take(SHOWN) {
+        lines.push(format!("others join with: chatagram client {} --nick NAME", spelled(address)));
+    }
+    if !lines.is_empty() {
+        return lines;
+    }
+    let Some(own) = listening.first().copied().map(crate::cli::reachable) else { return lines };
+    let why = match listening.iter().all(|bound| bound.ip().is_loopback()) {
+        true => "this room listens at this machine's own address: nobody else can join",
+        false => {
+            "this machine has no network that others could reach: nobody else can join until it has one"
+        }
+    };
+    vec![
+        why.to_owned(),
+        format!("on this machine, join with: chatagram client {} --nick NAME", spelled(own)),
+    ]
+}
+
+/// Where others reach a socket that is bound here, the likeliest address first.
+fn usable(bound: SocketAddr, all: &[SocketAddr], others: &[&Interface]) -> Vec<SocketAddr> {
+    if bound.ip().is_loopback() {
+        return Vec::new();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    // A socket at [::] takes IPv4 too, unless another one does.
+    let v4 = bound.is_ipv4() || !all.iter().any(|it| it.is_ipv4() && it.port() == bound.port());
+    let networks = || others.iter().flat_map(|it| &it.networks).map(|network| network.ip);
+    // An address on one link has another name on each machine of it.
+    let of = |wanted: fn(&IpAddr) -> bool| {
+        networks().filter(wanted).map(|ip| SocketAddr::new(ip, bound.port())).collect::<Vec<_>>()
+    };
+    let routed_v4 = of(|ip| matches!(ip, IpAddr::V4(ip) if !ip.is_link_local()));
+    let link_v4 = of(|ip| matches!(ip, IpAddr::V4(ip) if ip.is_link_local()));
+    let routed_v6 = of(|ip| matches!(ip, IpAddr::V6(ip) if !ip.is_unicast_link_local()));
+    match bound.is_ipv4() {
+        true => [routed_v4, link_v4].concat(),
+        // An IPv4 address is easier to read out; IPv6 is for who has no other.
+        false if v4 && !routed_v4.is_empty() => routed_v4,
+        false if v4 => [routed_v6, link_v4].concat(),
+        false => routed_v6,
+    }
+}
+
+/// As one types it.
+fn spelled(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+            format!("'[{}%INTERFACE]:{}'", v6.ip(), v6.port())
+        }
+        _ if address.port() == DEFAULT_PORT => address.ip().to_string(),
+        _ => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chatagram::discovery::{Network, Standing, Traits};
+
+    fn interface(name: &str, index: u32, ips: &[&str]) -> Interface {
+        let network = |ip: &&str| Network { ip: ip.parse().unwrap(), prefix: 24 };
+        let networks: Vec<_> = ips.iter().map(network).collect();
+        let standing = Standing::of(name, &networks, Traits::default());
+        Interface { name: name.to_owned(), index, point_to_point: false, standing, networks }
+    }
+
+    fn invited(listening: &str, interfaces: &[Interface]) -> Vec<String> {
+        let listening: Vec<_> = listening.split(',').map(|it| it.parse().unwrap()).collect();
+        let lines = lines(&listening, false, interfaces);
+        let command = |line: &String| {
+            line.strip_prefix("others join with: chatagram client ")
+                .map(|rest| rest.strip_suffix(" --nick NAME").unwrap().to_owned())
+        };
+        lines.iter().filter_map(command).collect()
+    }
+
+    #[test]
+    fn others_are_told_addresses_that_they_can_use() {
+        let lan = interface("eth0", 2, &["192.168.1.5", "2001:db8::5", "fe80::5"]);
+        let wifi = interface("wlan0", 3, &["10.0.0.5"]);
+        let docker = interface("docker0", 4, &["172.17.0.1"]);
+        let lo = interface("lo", 1, &["127.0.0.1", "::1"]);
+        let all = [lo, lan, wifi, docker];
+        assert_eq!(invited("[::]:2428", &all), ["192.168.1.5", "10.0.0.5"]);
+        assert_eq!(invited("0.0.0.0:99", &all), ["192.168.1.5:99", "10.0.0.5:99"]);
+        let both = ["192.168.1.5", "10.0.0.5", "2001:db8::5"];
+        assert_eq!(invited("0.0.0.0:2428,[::]:2428", &all), both);
+        assert_eq!(invited("10.0.0.5:2428,127.0.0.1:2428", &all), ["10.0.0.5"]);
+        let six = [interface("eth0", 2, &["2001:db8::5", "fe80::5"])];
+        assert_eq!(invited("[::]:99", &six), ["[2001:db8::5]:99"]);
+    }
+
+    #[test]
+    fn without_a_network_nobody_is_invited() {
+        let lo = interface("lo", 1, &["127.0.0.1", "::1"]);
+        let docker = interface("docker0", 4, &["172.17.0.1"]);
+        let told = lines(&["[::]:2428".parse().unwrap()], true, &[lo.clone(), docker]);
+        assert!(
+            told[0].contains("no network") && told[1].starts_with("on this machine"),
+            "{told:?}"
+        );
+        let told = lines(&["127.0.0.1:99".parse().unwrap()], true, &[lo]);
+        assert!(told[0].contains("nobody else") && told[1].contains("127.0.0.1:99"), "{told:?}");
+    }
+}

@@ -1,0 +1,247 @@
+//! The commands of the lab.
+
+use super::{
+    COULD_NOT_START, INTERRUPTED, Then, USAGE, fail, on_signal, print, report_fault, start_logging,
+    tell,
+};
+use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
+use chatagram::lab::load::{self, Outcome};
+use chatagram::lab::plan::Plan;
+use chatagram::lab::record;
+use chatagram::lab::report;
+use chatagram::lab::sweep::{self, Place};
+use chatagram::net::ServerName;
+#[cfg(target_os = "linux")]
+use chatagram::net::emulated::Host;
+use log::LevelFilter;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Drives a running server with many clients.
+pub(crate) fn load(
+    server: ServerName,
+    args: &LoadArgs,
+    network: &NetworkArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
+    chatagram::client::end_on_panic(report_fault);
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    match load::measure(&args.config(server, network), &stop_on_signal()) {
+        Ok(outcome) => {
+            tell(&sum_up(&outcome));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(error.exit_code(), error),
+    }
+}
+
+/// Makes the page, the tables and the pictures of what was recorded.
+pub(crate) fn report(dir: &Path, logging: &LoggingArgs) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    match show_report(dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+fn show_report(dir: &Path) -> Result<(), record::Error> {
+    let written = report::write(dir)?;
+    tell(report::terminal_table(&written.groups).trim_end());
+    for run in &written.incomplete {
+        tell(&format!("not in it, for it did not finish: {run}"));
+    }
+    let runs = if written.runs == 1 { "run" } else { "runs" };
+    tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));
+    Ok(())
+}
+
+/// Measures, and makes the report.
+pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
+    let text = args.plan.as_ref().map(|path| {
+        fs::read_to_string(path).map_err(|error| {
+            fail(COULD_NOT_START, format!("cannot read {}: {error}", path.display()))
+        })
+    });
+    let text = match text.transpose() {
+        Ok(text) => text,
+        Err(code) => return code,
+    };
+    let named = |error: String| match &args.plan {
+        Some(path) => fail(USAGE, format!("{}: {error}", path.display())),
+        None => fail(USAGE, error),
+    };
+    let plan = match args.plan(text.as_deref()) {
+        Ok(plan) => plan,
+        Err(error) => return named(error),
+    };
+    if args.print_plan {
+        return print(&plan.unwrap_or_default().text());
+    }
+    if args.print_runs {
+        return match plan.unwrap_or_default().runs_text() {
+            Ok(text) => print(&text), // with its tabs
+            Err(error) => fail(USAGE, error),
+        };
+    }
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    measure(plan, args)
+}
+
+/// Where a lab or a replay takes place. To be asked before there is a second thread: the kernel wants
+/// it so.
+fn place() -> Place {
+    #[cfg(target_os = "linux")]
+    let why = match Host::enter() {
+        Ok(_) => return Place::Namespaces,
+        Err(error) => error.to_string(),
+    };
+    #[cfg(not(target_os = "linux"))]
+    let why = "only Linux has network namespaces: a virtual machine or WSL 2 has them too";
+    crate::logging::complain(why);
+    crate::logging::complain(
+        "until then UDP only: datagrams are lost in this process, TCP is left out",
+    );
+    Place::InProcess
+}
+
+fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
+    let place = place();
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return fail(COULD_NOT_START, error),
+    };
+    let out = args.out.clone();
+    let config = match sweep::Config::prepare(plan, out, args.resume, program, place) {
+        Ok(config) => config,
+        Err(error) => return fail(lab_failure(&error), error),
+    };
+    let bar = Bar::start();
+    let outcome = sweep::run(&config, &stop_on_signal(), |progress| bar.show(&progress));
+    bar.end();
+    let failed = match outcome {
+        Ok(failed) => failed,
+        Err(error) => return fail(lab_failure(&error), error),
+    };
+    for error in &failed {
+        crate::logging::complain(error);
+    }
+    match show_report(&config.out) {
+        Ok(()) if failed.is_empty() => ExitCode::SUCCESS,
+        Ok(()) => fail(
+            COULD_NOT_START,
+            format!("runs that failed: {}; `lab --resume` tries them again", failed.len()),
+        ),
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+/// Runs a recorded run again over another transport, with the same packets lost.
+pub(crate) fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+        return code;
+    }
+    let place = place();
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return fail(COULD_NOT_START, error),
+    };
+    let out = args.out.clone();
+    match sweep::replay(&args.dir, args.mode(), out, program, place, &stop_on_signal()) {
+        Ok(()) => match show_report(&args.out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(COULD_NOT_START, error),
+        },
+        Err(error) => fail(lab_failure(&error), error),
+    }
+}
+
+/// Set by the first Ctrl-C.
+fn stop_on_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = stop.clone();
+    on_signal(move |_| {
+        stopping.store(true, Ordering::Relaxed);
+        Then::End
+    });
+    stop
+}
+
+fn lab_failure(error: &sweep::Error) -> u8 {
+    match error {
+        sweep::Error::Plan(_)
+        | sweep::Error::NotEmpty(_)
+        | sweep::Error::Taken(_)
+        | sweep::Error::OtherPlan(_)
+        | sweep::Error::NothingToResume(_)
+        | sweep::Error::OnlyTcp
+        | sweep::Error::NoPattern { .. } => USAGE,
+        sweep::Error::Stopped => INTERRUPTED,
+        _ => COULD_NOT_START,
+    }
+}
+
+/// How far the lab is, on one line of the terminal; silent where there is none.
+struct Bar {
+    shown: bool,
+    start: Instant,
+}
+
+impl Bar {
+    const WIDTH: usize = 24;
+
+    fn start() -> Self {
+        Self { shown: io::stderr().is_terminal(), start: Instant::now() }
+    }
+
+    fn show(&self, progress: &sweep::Progress<'_>) {
+        let Some(meeting) = progress.now.filter(|_| self.shown) else { return };
+        let full = Self::WIDTH * progress.done / progress.total.max(1);
+        let left = match u32::try_from(progress.done) {
+            Ok(done @ 1..) => {
+                let rest = (progress.total - progress.done) as u32;
+                format!("about {} s left", (self.start.elapsed() * rest / done).as_secs())
+            }
+            _ => String::new(),
+        };
+        let _ = write!(
+            io::stderr(),
+            "\r\x1b[K[{:<width$}] {}/{} loss {} % {left}",
+            "#".repeat(full),
+            progress.done,
+            progress.total,
+            meeting.condition.loss * 100.0,
+            width = Self::WIDTH
+        );
+    }
+
+    fn end(&self) {
+        if self.shown {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn sum_up(outcome: &Outcome) -> String {
+    let share = 100.0 * outcome.delivered as f64 / outcome.expected.max(1) as f64;
+    let time = |time: Option<Duration>| {
+        time.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
+    };
+    format!(
+        "{}: {} sent, {share:.2} % delivered, p50 {}, p99 {} after the intended time",
+        outcome.info.run,
+        outcome.info.sent,
+        time(outcome.p50),
+        time(outcome.p99)
+    )
+}

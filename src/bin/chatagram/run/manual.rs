@@ -1,0 +1,148 @@
+//! `completions` and `man`: what others make of the command line, made from the command line itself.
+
+use super::{COULD_NOT_START, fail, print, tell};
+use crate::cli::{Cli, CompletionsArgs, ManArgs, Shell};
+use clap::{Command, CommandFactory};
+use clap_complete::Shell as Script;
+use clap_mangen::Man;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The first line of each page: by it `man` knows a file as its own.
+const MARK: &str = ".\\\" Made by: chatagram man\n";
+
+/// Prints a shell's completions.
+pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
+    let shell = match args.shell {
+        Shell::Bash => Script::Bash,
+        Shell::Zsh => Script::Zsh,
+        Shell::Fish => Script::Fish,
+    };
+    let mut command = Cli::command();
+    let mut script = Vec::new();
+    // Into memory, for it panics where it cannot write.
+    clap_complete::generate(shell, &mut command, "chatagram", &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// Prints the main page, or writes all of them.
+pub(crate) fn man(args: &ManArgs) -> ExitCode {
+    let command = command();
+    let Some(dir) = &args.dir else {
+        return match page(&command) {
+            Ok(page) => print(&page),
+            Err(error) => fail(COULD_NOT_START, error),
+        };
+    };
+    match write_all(dir, &command) {
+        Ok(number) => {
+            tell(&format!("{number} pages in {}", dir.display()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(COULD_NOT_START, error),
+    }
+}
+
+/// The command line with all that is derived, and without `help`, which needs no page.
+fn command() -> Command {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+fn write_all(dir: &Path, command: &Command) -> Result<usize, String> {
+    let at = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
+    let mut pages: Vec<(PathBuf, String)> = Vec::new();
+    for command in std::iter::once(command).chain(command.get_subcommands()) {
+        let path = dir.join(format!("{}.1", full_name(command)));
+        let page = page(command).map_err(|error| at(&path, error))?;
+        pages.push((path, page));
+    }
+    // All are looked at before one is written.
+    for (path, _) in &pages {
+        match fs::read(path) {
+            Ok(old) if !old.starts_with(MARK.as_bytes()) => {
+                return Err(format!(
+                    "{} is there and was not made by `chatagram man`: move it away",
+                    path.display()
+                ));
+            }
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound) => {
+                return Err(format!("cannot read {}: {error}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
+    for (path, page) in &pages {
+        fs::write(path, page).map_err(|error| at(path, error))?;
+    }
+    Ok(pages.len())
+}
+
+fn full_name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+/// One page. What follows the options is laid out in lines, which clap_mangen would join.
+fn page(command: &Command) -> io::Result<String> {
+    let source = concat!("chatagram ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone());
+    // clap_mangen leaves an empty date out, and what follows it is then taken for the date.
+    let title = format!(".TH {} 1 \"\" \"{source}\" \"Chatagram\"\n", full_name(command));
+    let mut page = [MARK, &title].concat().into_bytes();
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut page = String::from_utf8_lossy(&page).into_owned();
+    if let Some(end) = command.get_after_long_help().or(command.get_after_help()) {
+        page.push_str(&lines(&end.to_string()));
+    }
+    Ok(page)
+}
+
+/// A section of lines that stay as they are; the first line is its heading, and an empty one begins
+/// a paragraph.
+fn lines(text: &str) -> String {
+    let mut section = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        match number {
+            0 => section.push_str(&format!(".SH \"{}\"\n.nf\n", line.trim_end_matches(':'))),
+            _ if line.is_empty() => section.push_str(".fi\n.PP\n"),
+            // A line that begins with a dot or an apostrophe would be a request.
+            _ => section.push_str(&format!("\\&{line}\n")),
+        }
+    }
+    section + ".fi\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_text_is_taken_for_a_request() {
+        let section = lines("Exit codes:\n.so /etc/passwd\n  1  a\\b\n");
+        assert_eq!(section, ".SH \"Exit codes\"\n.nf\n\\&.so /etc/passwd\n\\&  1  a\\eb\n.fi\n");
+    }
+
+    #[test]
+    fn every_command_has_a_page_that_names_it() {
+        let command = command();
+        let subs: Vec<_> = command.get_subcommands().collect();
+        assert!(subs.len() >= 11 && subs.iter().all(|sub| sub.get_name() != "help"));
+        for sub in subs {
+            let page = page(sub).unwrap();
+            let title = format!(".TH {} 1", full_name(sub));
+            assert!(page.starts_with(MARK) && page.contains(&title), "{page}");
+            assert!(page.contains("Exit codes"), "{title}");
+        }
+    }
+}

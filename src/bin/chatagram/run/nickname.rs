@@ -1,0 +1,33 @@
+//! The name to join under: the one given, the one a person types, or the user's own.
+
+use super::{USAGE, fail};
+use crate::cli::ClientArgs;
+use chatagram::client::{self, Format};
+use chatagram::protocol::Nickname;
+use std::process::ExitCode;
+
+/// Where the system says who the user is.
+const USER: &str = if cfg!(windows) { "USERNAME" } else { "USER" };
+
+/// The name for a client; before anything is sent.
+pub(super) fn nickname(args: &ClientArgs) -> Result<String, ExitCode> {
+    if let Some(nick) = &args.nick {
+        return Ok(nick.clone());
+    }
+    let user = std::env::var(USER).unwrap_or_default();
+    let own = Nickname::parse(&user);
+    if args.output == Format::Text && client::can_ask() {
+        let offer = own.as_ref().ok().map(Nickname::as_str);
+        return client::ask_name(offer)
+            .ok_or_else(|| fail(USAGE, "no name given: use --nick NAME"));
+    }
+    match own {
+        Ok(own) => Ok(own.to_string()),
+        Err(_) if user.is_empty() => {
+            Err(fail(USAGE, format!("no name given, and ${USER} is not set: use --nick NAME")))
+        }
+        Err(error) => {
+            Err(fail(USAGE, format!("${USER} cannot be your name: {error}: use --nick NAME")))
+        }
+    }
+}

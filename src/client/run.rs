@@ -1,0 +1,384 @@
+//! A client on standard input and output, from its first join to its end.
+
+use super::attended::{Progress, attend};
+use super::commands::Command;
+use super::driver::{self, Driver};
+use super::farewell::Farewell;
+use super::input::{self, Pipe, Unreadable};
+use super::memory::Memory;
+use super::name::{ask_name, can_ask};
+use super::output::Format;
+use super::screen::Screen;
+use super::session::{self, CloseReason, Event, Session, Transport};
+use super::terminal::{self, Terminal};
+use super::whereabouts::Whereabouts;
+use crate::discovery::Known;
+use crate::net::Clock;
+use crate::net::{BadNetwork, ServerName};
+use crate::protocol::limits::MAX_RAW_NAME;
+use crate::protocol::{Delivery, Token};
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What a client is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server is.
+    pub server: ServerName,
+    /// The room, if the server was found near here: it is looked for again when it is lost.
+    pub room: Option<Known>,
+    /// The name to ask for.
+    pub nickname: String,
+    /// What carries the chat.
+    pub transport: Transport,
+    /// Whether small TCP segments leave at once.
+    pub no_delay: bool,
+    /// A bad network before the UDP socket, if one is asked for.
+    pub impair: Option<BadNetwork>,
+    /// How chat lines travel.
+    pub delivery: Delivery,
+    /// Where the last lines are kept, if anywhere.
+    pub cache: Option<PathBuf>,
+    /// How to print.
+    pub format: Format,
+    /// How long to stay after the input has ended; `None`: until told to go.
+    pub stay: Option<Duration>,
+    /// How long to go on trying to come back to a lost server.
+    pub give_up: Duration,
+    /// Whether the room closes when this client leaves.
+    pub hosts: bool,
+    /// What opens the name, where the server of this process has reserved it.
+    pub claim: Option<Token>,
+    /// Called with a sink when the line editor takes the terminal over, and with `None` when it
+    /// gives it back: messages about the program that are meant for the terminal go to the sink.
+    pub divert: fn(Option<Sink>),
+}
+
+/// Takes a message in place of standard error.
+pub type Sink = Box<dyn Fn(String) + Send + Sync>;
+
+/// The client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No socket, no thread, no randomness.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// Standard output takes nothing.
+    #[error("the output could not be written: {0}")]
+    Output(io::Error),
+    /// Standard input was not read to its end.
+    #[error("not all of the input was sent: {0}")]
+    Input(Unreadable),
+    /// The socket, or waiting for it, failed for good.
+    #[error("the network failed: {0}")]
+    Network(io::Error),
+}
+
+/// How long the screen thread waits for something to show before it looks after the cache; and how old the
+/// status may be.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A way to make a running client leave, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Leaver {
+    driver: Arc<Mutex<Option<Driver>>>,
+}
+
+impl Leaver {
+    /// Says goodbye. False when there is no client to do it.
+    pub fn leave(&self) -> bool {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(driver) = driver else { return false };
+        driver.turn(Session::leave);
+        true
+    }
+
+    /// There is no client any more, and no other one yet.
+    pub(super) fn forget(&self) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// From now on it is this one that leaves.
+    pub(super) fn drive(&self, driver: &Driver) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
+    }
+}
+
+/// Runs a client on standard input and output until it is over, and says how it ended.
+///
+/// # Errors
+/// [`Error`] when there is nothing to run with, or nothing to go on with.
+pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
+    let mut screen = Screen::new(config.format);
+    let now = Clock::start().now().wall;
+    let mut memory = Memory::open(&config.server, config.cache.as_deref(), now, &mut screen);
+    if config.nickname.len() > MAX_RAW_NAME {
+        memory.show_all(&mut screen);
+        screen.error("the nickname is far too long: 32 characters at most");
+        return Ok(screen.close(CloseReason::Refused));
+    }
+    let addresses = config.room.as_ref().map(|room| room.addresses().to_vec());
+    let addresses = match addresses.map_or_else(|| config.server.resolve(), Ok) {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            memory.show_all(&mut screen);
+            screen.error(&error.to_string());
+            return Ok(screen.close(CloseReason::Unreachable));
+        }
+    };
+    // A person is let in before the terminal is taken over, so that another name can be asked for.
+    let person = config.format == Format::Text && can_ask();
+    let mut talk = begin(&config, addresses.clone(), leaver)?;
+    let mut welcome = None;
+    while person && welcome.is_none() {
+        match talk.show(&mut screen, &mut memory, true, &Progress::default()) {
+            Shown::Welcome(event) => welcome = Some(event),
+            Shown::NameRefused => {
+                talk.end(leaver)?;
+                let Some(name) = ask_name(None) else { return Ok(CloseReason::Refused) };
+                config.nickname = name;
+                talk = begin(&config, addresses.clone(), leaver)?;
+            }
+            Shown::Closed(reason) => return talk.finish(reason, screen, &mut memory),
+        }
+    }
+    let driver = talk.driver.clone();
+    let print =
+        move |progress: &Progress| talk.go_on(&config, welcome.as_ref(), screen, memory, progress);
+    match attend(&driver, print).map_err(Error::Start)? {
+        Ok(outcome) => outcome,
+        Err(reason) => {
+            restore_terminal();
+            Ok(reason)
+        }
+    }
+}
+
+/// A session under way, and what is to be shown of it.
+struct Talk {
+    driver: Driver,
+    events: Receiver<Event>,
+    receiver: JoinHandle<io::Result<()>>,
+    farewell: Farewell,
+    divert: fn(Option<Sink>),
+}
+
+/// Why showing stopped.
+enum Shown {
+    /// The first welcome, which was shown.
+    Welcome(Event),
+    /// Another name is needed.
+    NameRefused,
+    /// The session is over.
+    Closed(CloseReason),
+}
+
+/// Starts to join.
+fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result<Talk, Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
+    let session = session::Config {
+        nickname: config.nickname.clone(),
+        transport: config.transport,
+        delivery: config.delivery,
+        give_up: config.give_up,
+        shown: Vec::new(),
+    };
+    let claim = config.claim;
+    let make = |now| {
+        let mut session = Session::new(session, addresses, seed, now);
+        if config.room.is_some() {
+            session.look_first();
+        }
+        if let Some(token) = claim {
+            session.claim_name(token);
+        }
+        session
+    };
+    let whereabouts = Whereabouts::new(config.server.clone(), config.room.clone());
+    // A signal that comes meanwhile waits for somebody to say goodbye: the server may know this client
+    // before this thread does.
+    let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
+    let (driver, events, receiver) =
+        Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
+            .map_err(Error::Start)?;
+    *leaving = Some(driver.clone());
+    drop(leaving);
+    // What is piped in is a program's, which knows what it does.
+    let farewell = Farewell::new(config.hosts && io::stdin().is_terminal());
+    Ok(Talk { driver, events, receiver, farewell, divert: config.divert })
+}
+
+impl Talk {
+    /// Takes what is typed, and shows what happens until it is over.
+    fn go_on(
+        self,
+        config: &Config,
+        welcome: Option<&Event>,
+        mut screen: Screen,
+        mut memory: Memory,
+        progress: &Progress,
+    ) -> Result<CloseReason, Error> {
+        let typed = self.edited_lines(config, &mut screen);
+        if let Some(welcome) = welcome {
+            screen.note(welcome);
+        }
+        let (reader, stay, farewell) = (self.driver.clone(), config.stay, self.farewell.clone());
+        let (failure, unreadable) = channel();
+        let read = move || match typed {
+            Some(typed) => {
+                // The editor has asked already.
+                let farewell = Farewell::new(false);
+                input::converse(typed.into_iter().map(Ok), &reader, stay, farewell, &failure);
+            }
+            None => {
+                let stdin = io::stdin();
+                let pipe = Pipe::new(&stdin, stdin.is_terminal());
+                input::converse(pipe, &reader, stay, farewell, &failure);
+            }
+        };
+        // Not joined: a read from a pipe cannot be called off. It ends with the process.
+        thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
+        let reason = match self.show(&mut screen, &mut memory, false, progress) {
+            Shown::Closed(reason) => reason,
+            Shown::Welcome(_) | Shown::NameRefused => CloseReason::Refused,
+        };
+        let reason = self.finish(reason, screen, &mut memory)?;
+        unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
+    }
+
+    /// Puts the terminal back and keeps what is to be kept.
+    fn finish(
+        self,
+        reason: CloseReason,
+        mut screen: Screen,
+        memory: &mut Memory,
+    ) -> Result<CloseReason, Error> {
+        (self.divert)(None);
+        screen.set_terminal(None);
+        memory.save(&mut screen);
+        if let Some(done) = self.driver.done() {
+            screen.status(&format!("the bad network: {done}"));
+        }
+        driver::join(self.receiver)?;
+        screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
+    }
+
+    /// There will be another session, and until then nobody to say goodbye for.
+    fn end(self, leaver: &Leaver) -> Result<(), Error> {
+        leaver.forget();
+        driver::join(self.receiver)
+    }
+
+    /// Where a person sits at a terminal, an editor for what they type; its commands come out of the
+    /// receiver.
+    fn edited_lines(&self, config: &Config, screen: &mut Screen) -> Option<Receiver<Command>> {
+        if config.format != Format::Text || !terminal::is_possible() {
+            return None;
+        }
+        let (server, leaver) = (config.server.to_string(), self.driver.clone());
+        let interrupt = move || leaver.turn(Session::leave);
+        let (style, days, farewell) = (screen.style(), screen.days(), self.farewell.clone());
+        match Terminal::start(server, &config.nickname, style, days, farewell, interrupt) {
+            Ok((terminal, typed)) => {
+                screen.set_terminal(Some(terminal));
+                let shown = self.driver.clone();
+                (self.divert)(Some(Box::new(move |line| shown.tell(line))));
+                Some(typed)
+            }
+            Err(error) => {
+                log::warn!("no line editing here: {error}");
+                None
+            }
+        }
+    }
+
+    /// Shows what happens until the session is over; with `joining` until it is let in or a name is
+    /// refused.
+    fn show(
+        &self,
+        screen: &mut Screen,
+        memory: &mut Memory,
+        joining: bool,
+        progress: &Progress,
+    ) -> Shown {
+        let driver = &self.driver;
+        let (mut looked, mut patient) = (None, joining);
+        loop {
+            progress.advance();
+            if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
+                looked = Some(Instant::now());
+                let (condition, report) = driver.turn(|s, _| (s.condition(), s.report()));
+                screen.set_status(condition, report);
+            }
+            match self.events.recv_timeout(IDLE) {
+                Ok(event) => {
+                    self.farewell.note(&event);
+                    let welcome = matches!(event, Event::Welcome { .. });
+                    if welcome {
+                        looked = None;
+                    }
+                    let news = memory.precede(&event, screen);
+                    memory.remember(&event);
+                    let closed = matches!(event, Event::Closed { .. });
+                    if joining && closed && driver.turn(|session, _| session.is_name_refused()) {
+                        return Shown::NameRefused;
+                    }
+                    if news {
+                        screen.show(&event);
+                    }
+                    match event {
+                        Event::Closed { reason } => return Shown::Closed(reason),
+                        event if joining && welcome => return Shown::Welcome(event),
+                        _ => {}
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    memory.show_all(screen);
+                    memory.save(screen);
+                    // The event that says so found the queue full.
+                    if let Some(reason) = driver.ended() {
+                        return Shown::Closed(screen.close(reason));
+                    }
+                    if std::mem::take(&mut patient) {
+                        screen.status("no answer yet");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Shown::Closed(screen.close(CloseReason::Lost));
+                }
+            }
+            let overflowed = driver.take_overflowed();
+            if overflowed > 0 {
+                screen
+                    .status(&format!("{overflowed} events were not shown: nobody read the output"));
+            }
+            if screen.is_broken() {
+                driver.turn(Session::leave);
+            }
+        }
+    }
+}
+
+/// Remembers how the terminal is now, so that `restore_terminal` puts it back.
+pub fn keep_terminal() {
+    terminal::keep();
+}
+
+/// Puts the terminal back to how a client found it. For whoever ends the process at once: a terminal
+/// that takes nothing is not waited for.
+pub fn restore_terminal() {
+    let (done, restored) = sync_channel(1);
+    let restore = move || {
+        terminal::restore();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(restore).is_ok() {
+        let _ = restored.recv_timeout(IDLE);
+    }
+}
