@@ -415,6 +415,7 @@ impl Hub {
         if now.since(self.now) > STANDSTILL && !self.peers.is_empty() {
             log::debug!("nothing happened here for {:?}", now.since(self.now));
             self.registry.resume(now);
+            self.pressure.resume(self.now, now);
             for peer in self.peers.values_mut() {
                 peer.link.resume(now);
             }

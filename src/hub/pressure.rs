@@ -1,7 +1,8 @@
-//! The slowest reader sets the pace of those who say a lot (`proto.md` §7.15). Half a queue full to a reader
-//! that takes it is pressure: then what a sender says above its allowance is not read any further, so that
-//! its window, or its kernel's, does not open. At three quarters nobody is read, so no queue of a reader
-//! that makes progress overflows, however many speak at once. A reader that makes none exerts no pressure.
+//! The slowest reader sets the pace of the members that say a lot (`proto.md` §7.15). A long queue to a
+//! reader is pressure: the hub then stops reading members that are above their allowance, so their
+//! windows, or their kernels', close. With a longer one it reads nobody, so no queue of a reader that
+//! makes progress overflows, however many members speak at once. A reader that has made no progress
+//! for `MOST` exerts no pressure: its queue fills, and it is dropped.
 
 use super::{Hub, Peer};
 use crate::protocol::Delivery;
@@ -11,61 +12,55 @@ use crate::time::{Now, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// A queue this long is pressure, until it is no longer than `LOW`.
-const HIGH: usize = MAX_QUEUE_BYTES / 2;
+/// A queue of this length is pressure, until it is no longer than `LOW`. A room that says less than
+/// `HIGH` bytes in `MOST` never waits for a reader that stands still.
+const HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
-/// A queue this long is pressure on everybody. What is on its way through the hub still fits.
+/// A queue of this length is pressure on everybody. What is on its way through the hub still fits.
 const FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
-/// Who does not take `STEP` bytes within `PATIENCE`, or three round trips, for what is lost takes its time, holds
-/// up nobody any more: it stands still, or is too slow. Nor does anybody for longer than `MOST`. Over datagrams
-/// that time begins when it took something last.
+/// Progress is `STEP` bytes within `MOST`, counted from the moment when the reader took something last.
 const STEP: usize = 8 * 1024;
-const PATIENCE: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(2);
 
-/// A long queue.
+/// A queue that is pressure, or was when its reader still made progress.
 #[derive(Clone, Copy, Debug)]
 struct Long {
     length: usize,
-    /// Its length when the next step was begun.
+    /// Its length when the present step began.
     from: usize,
-    /// It is pressure until then, unless the step is done before.
+    /// The pressure ends then, unless the reader completes the step before.
     until: Timestamp,
 }
 
-/// Who is not read at the moment.
+/// Which members the hub does not read at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Nobody,
-    /// Those who say more than they may.
+    /// Those above their allowance.
     Immodest,
     Everybody,
 }
 
-/// See the module.
+/// The queues that are long, and the members that are held back because of them.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     long: BTreeMap<PeerId, Long>,
-    /// Whose messages wait, in the order in which they will be read.
+    /// Members whose messages wait, in the order in which the hub will read them.
     held: VecDeque<PeerId>,
 }
 
 impl Pressure {
-    /// The queue to a peer is longer or shorter now. One whose lines may be left out exerts no pressure.
+    /// The length of the queue to a peer changed. One whose lines may be left out exerts no pressure.
     pub(super) fn feel(&mut self, id: PeerId, peer: &Peer, now: Timestamp) {
         let queued = peer.link.queued_bytes();
         if queued >= HIGH || !self.long.is_empty() {
             let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
-            let until = || {
-                let rtt = peer.link.stats().rtt_smoothed.unwrap_or_default();
-                // Who has taken nothing for so long already stands still.
-                peer.link.stalled_since().unwrap_or(now) + (3 * rtt).clamp(PATIENCE, MOST)
-            };
+            let until = || peer.link.stalled_since().unwrap_or(now) + MOST;
             self.note(id, if reliable { queued } else { 0 }, until, now);
         }
     }
 
-    /// The queue to a peer has this length now; if that is pressure, it is until then.
+    /// The queue to a peer has this length now; if that is pressure, it ends at `until`.
     fn note(&mut self, id: PeerId, length: usize, until: impl Fn() -> Timestamp, now: Timestamp) {
         let Some(long) = self.long.get_mut(&id) else {
             if length >= HIGH {
@@ -80,10 +75,17 @@ impl Pressure {
             long.from = length;
         } else if length + STEP <= long.from {
             long.from = length;
-            // Who stood still has to catch up first.
+            // A reader that stood still for `MOST` has to catch up before it exerts pressure again.
             if now < long.until {
                 long.until = until();
             }
+        }
+    }
+
+    /// This server stood still from `before` until `now`, and saw no progress that readers made.
+    pub(super) fn resume(&mut self, before: Timestamp, now: Timestamp) {
+        for long in self.long.values_mut().filter(|long| before < long.until) {
+            long.until = long.until.max(now + MOST);
         }
     }
 
@@ -109,7 +111,7 @@ impl Pressure {
         level
     }
 
-    /// When it is over at the latest; the pressure on everybody, while there is some.
+    /// When the pressure of this level ends at the latest.
     fn over(&self, level: Level) -> Timestamp {
         let least = if level == Level::Everybody { FULL } else { 0 };
         let long = self.long.values().filter(|long| long.length >= least);
@@ -118,7 +120,7 @@ impl Pressure {
 }
 
 impl Hub {
-    /// Whether what this peer says next is not to be read now, but in its turn.
+    /// Whether the hub leaves this peer's next message unread for now. If so, it reads it in its turn.
     pub(super) fn holds_back(&mut self, id: PeerId, now: Timestamp) -> bool {
         let level = self.pressure.level(now);
         if level == Level::Nobody {
@@ -132,19 +134,19 @@ impl Hub {
         held
     }
 
-    /// What this peer said was not even received: it should wait, and lose no more.
+    /// A datagram of this peer was dropped because of the pressure: tells the peer to wait.
     pub(super) fn shed(&mut self, id: PeerId, now: Timestamp) {
         let wait = self.pressure.over(self.pressure.level(now)).since(now);
         self.slow_down(id, wait, now);
     }
 
-    /// Carries out what a peer's link received, as far as it may go on.
+    /// Carries out the messages that a peer's link received, until the pressure holds it back.
     pub(super) fn handle_messages(&mut self, id: PeerId, now: Now) {
         let is_next = |hub: &Self| hub.peers.get(&id).is_some_and(|it| it.link.has_received());
         while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
     }
 
-    /// Carries out the next message that a peer's link received, if there is one.
+    /// Carries out the next message that a peer's link received. False if there is none.
     pub(super) fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
         let received = self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received());
         received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
@@ -152,7 +154,7 @@ impl Hub {
         received.is_some()
     }
 
-    /// Reads on what was held back, as far as that is possible now: of each a message in turn.
+    /// Reads on the members that were held back, a message of each in turn, while the pressure allows it.
     pub(super) fn read_on(&mut self, now: Now) {
         let mut left = self.pressure.held.len();
         while left > 0
@@ -169,7 +171,7 @@ impl Hub {
             self.handle_next(id, now);
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             if let Some(link) = peer.link.as_datagrams() {
-                link.acknowledge_now(now.mono); // its window is larger
+                link.acknowledge_now(now.mono); // The window grew.
             }
             if peer.link.has_received() {
                 peer.held = true;
@@ -180,7 +182,7 @@ impl Hub {
         }
     }
 
-    /// When to `read_on`.
+    /// When to call `read_on` next.
     pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.pressure.held.front()?;
         let level = self.pressure.level(now);

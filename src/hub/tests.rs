@@ -22,6 +22,7 @@ use std::time::Duration;
 mod fairness;
 mod floods;
 mod log;
+mod pressure;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -129,7 +130,8 @@ impl Room {
         self.events.extend(std::iter::from_fn(|| self.hub.poll_event()));
         let mut sent = Vec::new();
         let mut bytes = Vec::new();
-        while let Some(Destination::Datagram(to)) = self.hub.poll_transmit(&mut bytes, self.now) {
+        while let Some(to) = self.hub.poll_transmit(&mut bytes, self.now) {
+            let Destination::Datagram(to) = to else { continue };
             sent.extend(bytes.chunks(MAX_DATAGRAM).map(|it| (to.remote.port(), it.to_vec())));
         }
         sent

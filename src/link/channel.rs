@@ -158,12 +158,12 @@ impl Channel {
         }
     }
 
-    /// Since when something has waited for an acknowledgment, and nothing was acknowledged. Over a stream only
-    /// the kernel knows.
+    /// Since when messages have waited and the other end has acknowledged nothing. Over a stream: since
+    /// when the kernel, which alone sees the acknowledgments, has taken nothing.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.stalled_since(),
-            Self::Stream(_) => None,
+            Self::Stream(link) => link.stalled_since(),
         }
     }
 

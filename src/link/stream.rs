@@ -226,6 +226,11 @@ impl StreamLink {
         self.moved = self.moved.max(now);
     }
 
+    /// Since when the kernel has had a chunk that it has not taken whole.
+    pub fn stalled_since(&self) -> Option<Timestamp> {
+        (!self.writable).then_some(self.moved)
+    }
+
     /// When to look at this link again.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.writable && !self.outgoing.is_empty() {
