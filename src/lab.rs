@@ -1,13 +1,13 @@
-//! The lab: the same chat over every transport, measured message by message.
+//! The lab: the same chat over every transport, measured for each message.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`plan`] | which networks to meet with which modes |
-//! | [`sweep`] | running a plan, in emulated networks or, without them, in this process; replaying a run |
-//! | [`load`] | many real clients against a running server, and what became of every message |
-//! | [`record`] | what a run leaves on disk: one row per message and receiver, as CSV or Parquet, and `run.json` |
+//! | [`plan`] | the conditions to measure and the modes to measure them with |
+//! | [`sweep`] | running a plan in emulated networks or in this process; replaying a run |
+//! | [`load`] | many real clients against a running server, and the outcome of every message |
+//! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
-//! | [`report`] | the page, the tables and the pictures made of them |
+//! | [`report`] | the page, tables and plots made of those statistics |
 
 pub mod load;
 pub mod metrics;

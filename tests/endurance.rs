@@ -201,7 +201,7 @@ impl Crowd {
             let fleet = &mut self.cohorts[self.said % COHORTS];
             let text = format!("line {} of the crowd", self.said);
             let index = self.said / COHORTS % fleet.len();
-            let _ = fleet.act(index, |session, now| session.say(&text, now));
+            let _ = fleet.with_session(index, |session, now| session.say(&text, now));
             self.said += 1;
         }
         if self.replace_at <= now {
@@ -209,7 +209,7 @@ impl Crowd {
             // Half of them say goodbye; those of the others who came over UDP just fall silent.
             let fleet = &mut self.cohorts[self.oldest];
             for index in 0..fleet.len() / 2 {
-                fleet.act(index, Session::leave);
+                fleet.with_session(index, Session::leave);
             }
             let newcomers = self.cohort();
             self.cohorts[self.oldest] = newcomers;

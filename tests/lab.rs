@@ -1,4 +1,4 @@
-//! The lab as a user runs it.
+//! The `lab` and `replay` commands.
 
 #[macro_use]
 mod needs;
@@ -11,5 +11,5 @@ fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
     #[cfg(not(target_os = "linux"))]
-    needs::not_here("the lab's emulated network is for Linux")
+    needs::not_here("the lab's emulated network needs Linux")
 }

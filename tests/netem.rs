@@ -11,5 +11,5 @@ fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
     #[cfg(not(target_os = "linux"))]
-    needs::not_here("netem is Linux's")
+    needs::not_here("netem needs Linux")
 }

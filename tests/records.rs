@@ -1,5 +1,5 @@
-//! Rows on the disk in both forms: what is written is read back, a run that ends early keeps what
-//! it had, and what is damaged is named.
+//! Rows as CSV and Parquet: they are read back as written, a killed run keeps its rows, and damage
+//! is reported with the file.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use chatagram::lab::record::{Format, RecordWriter, read_run};
@@ -12,7 +12,7 @@ mod with_parquet {
     use std::path::Path;
     use std::time::{Duration, Instant};
 
-    /// Rows of all kinds, the last ones with the largest numbers that both forms can hold.
+    /// Rows with every verdict and mode; the last ones have the largest numbers of both formats.
     fn rows(count: u64) -> Vec<Record> {
         let row = |id: u64| {
             let verdict = [Verdict::Delivered, Verdict::Lost, Verdict::Duplicate][id as usize % 3];
@@ -60,7 +60,7 @@ mod with_parquet {
     }
 
     #[test]
-    fn both_forms_hold_the_same_rows() {
+    fn csv_and_parquet_hold_the_same_rows() {
         for count in [0, 1, 1_000, 65_536, 150_000] {
             let (rows, csv) = (rows(count), tempfile::tempdir().unwrap());
             write(csv.path(), Format::Csv, &rows);
@@ -75,7 +75,7 @@ mod with_parquet {
     }
 
     #[test]
-    fn a_run_that_was_killed_keeps_the_parts_it_had() {
+    fn a_killed_run_keeps_its_finished_parts() {
         let (dir, rows) = (tempfile::tempdir().unwrap(), rows(5));
         let mut writer = RecordWriter::create(dir.path(), Format::Parquet).unwrap();
         let read = || read_run(dir.path()).unwrap();
@@ -87,14 +87,14 @@ mod with_parquet {
         drop(writer);
         let Run { info, records, torn, .. } = read();
         assert!(info.is_none() && !torn && records == rows[..3], "{records:?}");
-        // One that died while it wrote a part left this; other programs skip the name.
+        // A process killed while it wrote a part leaves this file.
         let parts = dir.path().join("records.parquet");
         fs::write(parts.join(".00001.parquet.part"), "PAR1").unwrap();
         assert!(read().torn && read().records == rows[..3]);
     }
 
     #[test]
-    fn rows_wait_for_seconds_and_not_for_the_end() {
+    fn a_part_ends_after_five_seconds() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = RecordWriter::create(dir.path(), Format::Parquet).unwrap();
         let began = Instant::now();
@@ -108,14 +108,14 @@ mod with_parquet {
     }
 
     #[test]
-    fn a_disk_that_refuses_is_said_at_the_next_flush() {
+    fn a_write_error_is_reported_by_the_next_flush() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = RecordWriter::create(dir.path(), Format::Parquet).unwrap();
         fs::remove_dir(dir.path().join("records.parquet")).unwrap();
         writer.write(&rows(1)[0]).unwrap();
         let error = writer.flush().unwrap_err().to_string();
         assert!(error.contains("cannot create") && error.contains("00000.parquet"), "{error}");
-        // What no column can hold is an error too, and the next part takes the number.
+        // A value out of the column's range is an error too, and the next part takes the number.
         fs::create_dir(dir.path().join("records.parquet")).unwrap();
         writer.write(&Record { id: u64::MAX, ..rows(1)[0].clone() }).unwrap();
         let error = writer.flush().unwrap_err().to_string();
@@ -123,16 +123,16 @@ mod with_parquet {
         writer.write(&rows(1)[0]).unwrap();
         writer.finish().unwrap();
         assert_eq!(names(dir.path()), ["00000.parquet"]);
-        assert!(RecordWriter::create(dir.path(), Format::Parquet).is_err(), "it is there already");
+        assert!(RecordWriter::create(dir.path(), Format::Parquet).is_err(), "it exists already");
     }
 
     #[test]
-    fn parts_that_are_missing_or_nobodys_are_named() {
+    fn missing_and_unknown_parts_are_named() {
         let dir = written(&rows(70_000));
         let parts = dir.path().join("records.parquet");
         fs::write(parts.join("notes.parquet"), "").unwrap();
         assert!(
-            error(dir.path()).contains("notes.parquet: it is no part"),
+            error(dir.path()).contains("notes.parquet: it is not a part"),
             "{}",
             error(dir.path())
         );
@@ -147,7 +147,7 @@ mod with_parquet {
     }
 
     #[test]
-    fn what_is_not_parquet_is_said_with_its_file() {
+    fn malformed_parts_are_reported_with_their_file() {
         let dir = written(&rows(10));
         let part = dir.path().join("records.parquet").join("00000.parquet");
         let whole = fs::read(&part).unwrap();
@@ -156,11 +156,15 @@ mod with_parquet {
             assert!(error(dir.path()).contains("00000.parquet: "), "{}", error(dir.path()));
         }
         fs::File::create(&part).unwrap().set_len(1 << 40).unwrap();
-        assert!(error(dir.path()).contains("more than a part has"), "{}", error(dir.path()));
+        assert!(error(dir.path()).contains("exceed the limit of a part"), "{}", error(dir.path()));
         let tail = [&(1_u32 << 20).to_le_bytes(), &b"PAR1"[..]].concat();
         fs::write(&part, [&vec![0; 2 << 20], &tail[..]].concat()).unwrap();
-        assert!(error(dir.path()).contains("its footer is larger"), "{}", error(dir.path()));
-        // A row is whole or it is not one.
+        assert!(
+            error(dir.path()).contains("its footer exceeds the limit"),
+            "{}",
+            error(dir.path())
+        );
+        // A damaged value makes the whole row invalid.
         let bytes = |from: &str, to: &str| {
             let at = whole.windows(from.len()).position(|it| it == from.as_bytes()).unwrap();
             [&whole[..at], to.as_bytes(), &whole[at + to.len()..]].concat()
@@ -169,8 +173,8 @@ mod with_parquet {
         assert!(error(dir.path()).contains("verdict \"belivered\""), "{}", error(dir.path()));
     }
 
-    /// Every bit of a small part and many of a large one, one at a time: rows or an error with the
-    /// file's name, and nothing else. The seed of the places is the place itself.
+    /// Flips every bit pattern in a small part and many in a large one, one byte at a time: the
+    /// result is rows or an error with the file's name, never a panic.
     #[test]
     fn no_damage_makes_the_reader_panic() {
         for (count, step) in [(6, 1), (3_000, 101)] {
@@ -191,13 +195,13 @@ mod with_parquet {
                     }
                 }
             }
-            assert!(errors > 50, "{errors}: what was damaged?");
+            assert!(errors > 50, "only {errors} errors");
         }
     }
 }
 
 #[test]
-fn rows_in_both_forms_are_refused() {
+fn rows_in_both_formats_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     RecordWriter::create(dir.path(), Format::Csv).unwrap().finish().unwrap();
     fs::create_dir(dir.path().join("records.parquet")).unwrap();
@@ -207,16 +211,16 @@ fn rows_in_both_forms_are_refused() {
 
 #[cfg(not(feature = "parquet"))]
 #[test]
-fn a_build_without_parquet_says_how_to_get_one_that_has_it() {
+fn a_build_without_parquet_names_the_feature() {
     let dir = tempfile::tempdir().unwrap();
-    let said = |error: chatagram::lab::record::Error| {
+    let check = |error: chatagram::lab::record::Error| {
         let error = error.to_string();
         assert!(error.contains("records.parquet is Parquet"), "{error}");
         assert!(error.contains("--features parquet"), "{error}");
     };
-    said(RecordWriter::create(dir.path(), Format::Parquet).unwrap_err());
+    check(RecordWriter::create(dir.path(), Format::Parquet).unwrap_err());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     fs::create_dir(dir.path().join("records.parquet")).unwrap();
-    said(read_run(dir.path()).unwrap_err());
-    said(chatagram::lab::report::write(dir.path()).unwrap_err());
+    check(read_run(dir.path()).unwrap_err());
+    check(chatagram::lab::report::write(dir.path()).unwrap_err());
 }

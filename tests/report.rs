@@ -1,5 +1,5 @@
-//! The report on made-up runs: what it says, that an independent script agrees, and that nothing
-//! in a directory can break it.
+//! The report on synthetic runs: its content, its agreement with an independent script, and its
+//! handling of malformed or hostile directories.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -16,9 +16,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A network and transports so simple that they can be read: a message takes 20 to 24 ms and is
-/// lost with `loss`; what is reliable takes 60 ms more for each loss (TCP 200 ms); what is ordered
-/// is not shown before what was said before it.
+/// Writes a run of a model network: delays of 20 to 24 ms and loss with probability `loss`. A
+/// reliable mode takes 60 ms (TCP 200 ms) longer per loss; an ordered one delivers in order.
 fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
     let name = format!("{mode}-{loss}-{repetition}");
     let dir = dir.join("runs").join(&name);
@@ -105,7 +104,7 @@ fn lab() -> tempfile::TempDir {
     dir
 }
 
-fn the_page_is_whole_and_needs_nothing_else() {
+fn the_page_is_complete_and_self_contained() {
     let dir = lab();
     let unfinished = dir.path().join("runs").join("killed <i>");
     fs::create_dir(&unfinished).unwrap();
@@ -143,7 +142,8 @@ fn the_page_is_whole_and_needs_nothing_else() {
     ] {
         assert!(page.contains(needed), "{needed}");
     }
-    // Three pictures of loss 0, 1 and 5 % and of both measures against loss; a cross for what is lost.
+    // One ladder and one curve for each of 3 losses, and two statistics against loss. Losses have a
+    // cross.
     assert_eq!(page.matches("<figure>").count(), 2 + 3 * 2);
     assert!(page.contains("class=\"x\""));
     for tag in ["section", "figure", "svg", "table", "tr", "td", "text", "details"] {
@@ -160,7 +160,7 @@ fn the_page_is_whole_and_needs_nothing_else() {
     }
 }
 
-fn an_independent_script_agrees_and_would_say_if_it_did_not() {
+fn an_independent_script_agrees_and_detects_changed_numbers() {
     let dir = lab();
     let written = report::write(dir.path()).unwrap();
     let verify = || {
@@ -172,7 +172,7 @@ fn an_independent_script_agrees_and_would_say_if_it_did_not() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
 
-    // Each column of numbers, tampered with in one row at a time, is found.
+    // The script detects a changed number in each column.
     let right = fs::read_to_string(&written.csv).unwrap();
     let header: Vec<&str> = right.lines().next().unwrap().split(',').collect();
     for column in [
@@ -201,7 +201,7 @@ fn an_independent_script_agrees_and_would_say_if_it_did_not() {
         assert_eq!(output.status.code(), Some(1), "{column}: {said}");
         assert!(said.contains(&format!(": {column} is ")) && said.contains("1 differ"), "{said}");
     }
-    // So is a row that is missing.
+    // It also detects a missing row.
     let shorter = right.trim_end().rsplit_once('\n').unwrap().0;
     fs::write(&written.csv, format!("{shorter}\n")).unwrap();
     assert_eq!(verify().unwrap().status.code(), Some(1));
@@ -224,7 +224,7 @@ fn the_script_says_that_it_does_not_read_parquet() {
     }
 }
 
-fn empty_and_partial_runs_make_a_page() {
+fn empty_and_partial_runs_have_a_page() {
     let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
     let row = |id, times: &str| format!("r,udp,unreliable,a,b,{id},{times}\n");
     let bodies = [
@@ -255,9 +255,9 @@ fn empty_and_partial_runs_make_a_page() {
     }
 }
 
-/// Somebody else's runs may have been given any name that a disk takes.
+/// A run's directory may have any name that the file system allows.
 #[cfg(target_os = "linux")]
-fn the_name_of_a_run_steers_no_terminal() {
+fn control_characters_in_a_run_name_do_not_reach_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::Tcp, 0.0, 1);
     let steers = ('\u{1}'..='\u{1f}').chain('\u{7f}'..='\u{9f}').chain("\u{2028}\u{202e}".chars());
@@ -269,12 +269,12 @@ fn the_name_of_a_run_steers_no_terminal() {
     let output = command.arg("report").arg(dir.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("not in it, for it did not finish: \u{fffd}"), "{said}");
+    assert!(said.contains("left out, because it did not finish: \u{fffd}"), "{said}");
     assert!(said.split('\n').all(chatagram::protocol::is_clean), "{said:?}");
 }
 
-/// Anybody may have written a `run.json`, or a plan: what is made of them is read in terminals too.
-fn what_a_run_says_of_itself_steers_no_terminal() {
+/// `run.json` and `plan.toml` are untrusted, and their contents are shown in terminals too.
+fn control_characters_in_run_json_do_not_reach_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::Tcp, 0.0, 1);
     let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
@@ -290,32 +290,32 @@ fn what_a_run_says_of_itself_steers_no_terminal() {
         ..info("r", Mode::Tcp, 0.0, 1, 0)
     };
     other.write(&run).unwrap();
-    assert_eq!(read_run(&run).unwrap().info.unwrap().kernel, steers, "it is kept as it is");
+    assert_eq!(read_run(&run).unwrap().info.unwrap().kernel, steers, "stored unchanged");
     let plan: String = steers.chars().filter(|c| *c != '\t').collect();
     fs::write(dir.path().join("plan.toml"), plan).unwrap();
     report::write(dir.path()).unwrap();
     let written = ["report.html", "summary.csv", "summary.json"].map(|it| dir.path().join(it));
     for file in written.iter().chain([&run.join("run.json")]) {
         let text = fs::read_to_string(file).unwrap();
-        // A tab moves the cursor and steers nothing: plans are indented with it.
+        // A tab is harmless, and plans may be indented with it.
         let text = text.replace('\t', " ");
         let bad = text.split('\n').find(|line| !chatagram::protocol::is_clean(line));
         assert_eq!(bad, None, "{}", file.display());
     }
 }
 
-fn a_directory_without_runs_is_said_to_be_one() {
+fn a_directory_without_runs_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let error = report::write(dir.path()).unwrap_err().to_string();
     assert!(error.contains("holds no runs"), "{error}");
-    // One that was killed at once is a run, though no number can be made of it.
+    // A run killed at once still counts as a run, without numbers.
     fs::write(dir.path().join("records.csv"), "run,tra").unwrap();
     let written = report::write(dir.path()).unwrap();
     assert_eq!((written.runs, written.incomplete.len()), (0, 1));
     assert!(fs::read_to_string(written.page).unwrap().contains("No run has finished"));
 }
 
-fn a_run_is_read_back_as_written_also_when_its_end_is_torn() {
+fn a_run_is_read_back_up_to_a_torn_last_row() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::ReliableOrdered, 0.05, 1);
     let dir = dir.path().join("runs").join("reliable-ordered-0.05-1");
@@ -333,7 +333,7 @@ fn a_run_is_read_back_as_written_also_when_its_end_is_torn() {
     }
 }
 
-fn what_is_wrong_is_named_with_its_file_and_line() {
+fn errors_name_the_file_and_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.csv");
     let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
@@ -358,14 +358,14 @@ fn what_is_wrong_is_named_with_its_file_and_line() {
 }
 
 tests! {
-    the_page_is_whole_and_needs_nothing_else,
-    an_independent_script_agrees_and_would_say_if_it_did_not,
+    the_page_is_complete_and_self_contained,
+    an_independent_script_agrees_and_detects_changed_numbers,
     the_script_says_that_it_does_not_read_parquet,
-    empty_and_partial_runs_make_a_page,
+    empty_and_partial_runs_have_a_page,
     #[cfg(target_os = "linux")]
-    the_name_of_a_run_steers_no_terminal,
-    what_a_run_says_of_itself_steers_no_terminal,
-    a_directory_without_runs_is_said_to_be_one,
-    a_run_is_read_back_as_written_also_when_its_end_is_torn,
-    what_is_wrong_is_named_with_its_file_and_line,
+    control_characters_in_a_run_name_do_not_reach_the_terminal,
+    control_characters_in_run_json_do_not_reach_the_terminal,
+    a_directory_without_runs_is_an_error,
+    a_run_is_read_back_up_to_a_torn_last_row,
+    errors_name_the_file_and_the_line,
 }

@@ -1,10 +1,10 @@
-//! Many real clients against a running server, and what became of every message.
+//! Drives a running server with many real clients and records the outcome of every message.
 //!
-//! The clients are this crate's own sessions, all in one thread and on one clock: a message's delay
-//! is a difference of two readings of that clock. Senders follow a [`schedule`](Schedule) and wait for
-//! nobody. What a session cannot take yet is offered again whenever it got on, and its latency still
-//! counts from when it should have been said; otherwise a network that stalls the sender would look
-//! better than one that does not (coordinated omission).
+//! The clients are this crate's own sessions, all in one thread and on one clock, so a delay is the
+//! difference of two readings of the same clock. Senders follow an open-loop
+//! [`schedule`](Schedule). A message that a session cannot take yet is offered again after the
+//! session makes progress, and its latency still counts from its intended time. Otherwise a network
+//! that stalls the sender would look better than one that does not (coordinated omission).
 
 mod error;
 mod fleet;
@@ -31,97 +31,98 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How many may be joining, or leaving, at once: each is announced to all others, and a server is
-/// not to be flooded with that before the run has begun.
-const AT_ONCE: usize = 32;
-/// Everybody is in by then: so long each of them is patient, for a network may be bad.
+/// Concurrent joins, or departures. Each is announced to all other peers, so a burst of them would
+/// flood the server before the run has begun.
+const MAX_CONCURRENT: usize = 32;
+/// Deadline for the last join. It is long because the network under test may be bad.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
-/// Where nobody is in by then, nobody is there.
-const ANYBODY_DEADLINE: Duration = Duration::from_secs(10);
-/// From the last welcome to the epoch.
-const BREATH: Duration = Duration::from_millis(200);
-/// What is missing has this long to come, or `PATIENCE_FACTOR` times the largest latency.
-const PATIENCE: Duration = Duration::from_secs(3);
-const PATIENCE_FACTOR: u32 = 4;
-/// The last of the patience, whatever is still under way.
+/// Deadline for the first join. Without one by then, the server counts as unreachable.
+const FIRST_JOIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause between the last join and the run's epoch.
+const START_DELAY: Duration = Duration::from_millis(200);
+/// The run ends after this long without a new delivery, or after `QUIET_FACTOR` times the largest
+/// latency if that is longer.
+const QUIET_TIME: Duration = Duration::from_secs(3);
+const QUIET_FACTOR: u32 = 4;
+/// Limit on the time after the last intended message, even if messages are still in flight.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
-/// A session that lost its server tries for this long to come back.
-const GIVE_UP: Duration = Duration::from_secs(60);
-/// How often to look whether to stop.
-const LOOK: Duration = Duration::from_millis(250);
+/// A session that loses its server tries to rejoin for this long.
+const REJOIN_LIMIT: Duration = Duration::from_secs(60);
+/// Interval at which the stop flag is checked.
+const STOP_CHECK: Duration = Duration::from_millis(250);
 
-/// What a run is made of.
+/// The configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where the server is.
+    /// The server's name or address.
     pub server: ServerName,
-    /// What carries the messages.
+    /// The transport and delivery mode of all peers.
     pub mode: Mode,
-    /// Whether small TCP segments leave at once.
+    /// Sets `TCP_NODELAY`: small segments leave at once.
     pub no_delay: bool,
-    /// How many peers speak; they are called `s1`, `s2` and so on.
+    /// Number of sending peers; they are named `s1`, `s2` and so on.
     pub senders: u32,
-    /// How many peers listen; they are called `r1`, `r2` and so on.
+    /// Number of receiving peers; they are named `r1`, `r2` and so on.
     pub receivers: u32,
-    /// Messages a second for each sender; more than 0.
+    /// Messages per second and sender; more than 0.
     pub rate: f64,
     /// Bytes of text in a message, 16 to 1,000.
     pub size: u32,
-    /// For how long the senders speak.
+    /// How long the senders send.
     pub duration: Duration,
-    /// Decides when in its interval each sender begins.
+    /// Seed of each sender's phase within its first interval.
     pub seed: u64,
-    /// The directory to write to; it must be empty or absent.
+    /// The output directory; it must be empty or absent.
     pub out: PathBuf,
-    /// The form of the rows in it.
+    /// The file format of the rows.
     pub format: Format,
-    /// What the run is called.
+    /// The run's name.
     pub name: String,
-    /// The network the run is made to meet. A label: `load` meets what there is.
+    /// The condition that the run is labelled with. `load` itself does not create it.
     pub condition: Option<Condition>,
-    /// A bad network in this process, before the UDP sockets of all peers together.
+    /// An emulated network in this process, in front of the UDP sockets of all peers.
     pub impair: Option<BadNetwork>,
-    /// Which repetition of the condition this is, from 1.
+    /// The repetition of the condition, from 1.
     pub repetition: u32,
 }
 
-/// A run that finished, in numbers for one line.
+/// The summary of a finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// As written to `run.json`.
+    /// The contents of `run.json`.
     pub info: RunInfo,
-    /// Messages times receivers.
+    /// Messages × receivers.
     pub expected: u64,
-    /// How many of them came, each counted once.
+    /// Messages delivered, without duplicates.
     pub delivered: u64,
-    /// The median of their latencies from the intended moment (nearest rank); `None` when none came.
+    /// The median latency from the intended time (nearest rank); `None` without a delivery.
     pub p50: Option<Duration>,
-    /// The 99th percentile of them.
+    /// The 99th percentile of latency, likewise.
     pub p99: Option<Duration>,
 }
 
-/// Drives the server, and writes the directory.
+/// Runs the load against the server and writes the rows and `run.json` to the output directory.
 ///
-/// Stops soon after `stop` is set.
+/// Stops within 250 ms after `stop` is set.
 ///
 /// # Errors
-/// See [`Error`].
+/// Every [`Error`]. Rows recorded so far are kept; `run.json` is missing.
 pub fn run(config: &Config, stop: &AtomicBool) -> Result<RunInfo, Error> {
     measure(config, stop).map(|outcome| outcome.info)
 }
 
-/// As [`run`], and sums it up.
+/// Like [`run`], and also returns the summary.
 ///
 /// # Errors
-/// See [`Error`].
+/// Every [`Error`].
 pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     if config.impair.is_some() && config.mode == Mode::Tcp {
         return Err(Error::OnlyDatagrams);
     }
     config.format.available(&config.out)?;
-    claim(&config.out)?;
+    create_empty_dir(&config.out)?;
     let addresses = config.server.resolve().map_err(Error::NotFound)?;
     let fleet = Fleet::new(config.no_delay, config.impair.as_ref())
         .map_err(|cause| Error::Network { peers: 0, cause })?;
@@ -129,15 +130,15 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());
     let mut load = Load { config, stop, fleet, senders, receivers };
-    let outcome = load.join(&addresses).and_then(|()| load.talk());
+    let outcome = load.join(&addresses).and_then(|()| load.send_and_record());
     load.leave()?;
     let outcome = outcome?;
     outcome.info.write(&config.out)?;
     Ok(outcome)
 }
 
-/// Makes the directory, which must have nothing in it.
-fn claim(out: &Path) -> Result<(), Error> {
+/// Creates the output directory, which must be empty if it exists.
+fn create_empty_dir(out: &Path) -> Result<(), Error> {
     fs::create_dir_all(out).map_err(record::Error::io("create", out))?;
     let mut entries = fs::read_dir(out).map_err(record::Error::io("read", out))?;
     if entries.next().is_some() {
@@ -146,7 +147,7 @@ fn claim(out: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A run under way. Senders come first in the fleet, then receivers.
+/// A run in progress. Senders have the first indices in the fleet, receivers the next.
 struct Load<'a> {
     config: &'a Config,
     stop: &'a AtomicBool,
@@ -170,31 +171,31 @@ impl Load<'_> {
 
     fn wait(&mut self, until: Timestamp) -> Result<(), Error> {
         let peers = self.fleet.len();
-        let until = until.min(self.fleet.now().mono + LOOK);
+        let until = until.min(self.fleet.now().mono + STOP_CHECK);
         self.fleet.wait(until).map_err(|cause| Error::Network { peers, cause })
     }
 
-    /// Brings everybody in, and lets them hear all that was said before: nothing of it can be
+    /// Joins all peers and waits until each has received the replay, so that none of its lines is
     /// taken for this run's.
     fn join(&mut self, addresses: &[SocketAddr]) -> Result<(), Error> {
         let begun = self.fleet.now().mono;
         let deadline = begun + JOIN_DEADLINE;
         let mut joining = BTreeSet::new();
-        let mut complaint = String::new();
+        let mut refusal = String::new();
         loop {
-            while joining.len() < AT_ONCE && self.fleet.len() < self.peers() {
+            while joining.len() < MAX_CONCURRENT && self.fleet.len() < self.peers() {
                 let index = self.fleet.len();
                 let (transport, delivery) = self.config.mode.settings();
                 let config = session::Config {
                     nickname: self.name(index).to_string(),
                     transport,
                     delivery,
-                    give_up: GIVE_UP,
+                    give_up: REJOIN_LIMIT,
                     shown: Vec::new(),
                 };
                 let added = self.fleet.add(config, addresses);
                 added.map_err(|cause| Error::Network { peers: index, cause })?;
-                self.fleet.act(index, |session, _| session.be_patient(JOIN_DEADLINE));
+                self.fleet.with_session(index, |session, _| session.be_patient(JOIN_DEADLINE));
                 joining.insert(index);
             }
             if joining.is_empty() {
@@ -203,9 +204,9 @@ impl Load<'_> {
             self.wait(deadline)?;
             while let Some((index, event, _)) = self.fleet.poll_event() {
                 match event {
-                    Event::Error { message } => complaint = message,
+                    Event::Error { message } => refusal = message,
                     Event::Closed { reason } => {
-                        return Err(self.kept_out(index, reason, complaint));
+                        return Err(self.join_error(index, reason, refusal));
                     }
                     _ => {}
                 }
@@ -215,8 +216,8 @@ impl Load<'_> {
                 return Err(Error::Stopped);
             }
             let (now, joined) = (self.fleet.now().mono, self.fleet.len() - joining.len());
-            if joined == 0 && now >= begun + ANYBODY_DEADLINE {
-                return Err(self.kept_out(0, CloseReason::Unreachable, complaint));
+            if joined == 0 && now >= begun + FIRST_JOIN_DEADLINE {
+                return Err(self.join_error(0, CloseReason::Unreachable, refusal));
             }
             if now >= deadline {
                 return Err(Error::Slow { joined, peers: self.peers() });
@@ -224,7 +225,7 @@ impl Load<'_> {
         }
     }
 
-    fn kept_out(&self, index: usize, reason: CloseReason, why: String) -> Error {
+    fn join_error(&self, index: usize, reason: CloseReason, why: String) -> Error {
         let peer = self.name(index).to_string();
         match reason {
             CloseReason::Unreachable => {
@@ -236,23 +237,23 @@ impl Load<'_> {
         }
     }
 
-    /// The run itself.
-    fn talk(&mut self) -> Result<Outcome, Error> {
+    /// Sends the scheduled messages and records their outcome.
+    fn send_and_record(&mut self) -> Result<Outcome, Error> {
         let config = self.config;
         let schedule = Schedule::new(self.senders.len(), config.rate, config.duration, config.seed);
         let writer = RecordWriter::create(&config.out, config.format)?;
         let now = self.fleet.now();
-        let epoch = now.mono + BREATH;
-        let started = WallTime(now.wall.0 + crate::time::micros(BREATH));
+        let epoch = now.mono + START_DELAY;
+        let started = WallTime(now.wall.0 + crate::time::micros(START_DELAY));
         let names = (self.senders.clone(), self.receivers.clone());
         let mut ledger = Ledger::new(writer, &config.name, config.mode, schedule, names, epoch);
-        let talked = self.talk_until_done(&mut ledger);
-        // Whatever happened, what is known is kept.
+        let result = self.run_until_done(&mut ledger);
+        // Rows recorded before a failure are kept.
         ledger.flush()?;
-        talked?;
-        let info = self.describe(&ledger, started);
-        let expected = ledger.to_come();
-        let latencies = ledger.close()?;
+        result?;
+        let info = self.info(&ledger, started);
+        let expected = ledger.expected();
+        let latencies = ledger.finish()?;
         Ok(Outcome {
             info,
             expected,
@@ -262,12 +263,12 @@ impl Load<'_> {
         })
     }
 
-    fn talk_until_done(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+    fn run_until_done(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
         loop {
-            // Rows may come seldom, and a kill is not to cost more of them than it must.
+            // Rows may be rare: flush by time as well, which bounds what a kill can lose.
             ledger.flush_due()?;
-            let next = self.speak(ledger);
-            self.listen(ledger)?;
+            let next = self.send_due(ledger);
+            self.record_events(ledger)?;
             if self.is_stopped() {
                 return Err(Error::Stopped);
             }
@@ -278,9 +279,8 @@ impl Load<'_> {
         }
     }
 
-    /// Says what is to be said by now, as far as the sessions take it, and tells when there will
-    /// be more.
-    fn speak(&mut self, ledger: &mut Ledger) -> Option<Timestamp> {
+    /// Offers the sessions all messages that are due. Returns the time of the next message.
+    fn send_due(&mut self, ledger: &mut Ledger) -> Option<Timestamp> {
         let mut soonest: Option<Timestamp> = None;
         for sender in 0..self.senders.len() {
             while let Some((id, at)) = ledger.next(sender) {
@@ -290,23 +290,24 @@ impl Load<'_> {
                     break;
                 }
                 let text = schedule::text(id, self.config.size);
-                if self.fleet.act(sender, |session, now| session.say(&text, now)).is_err() {
-                    // It is tried again on the next turn, and there is one when this session got on.
+                if self.fleet.with_session(sender, |session, now| session.say(&text, now)).is_err()
+                {
+                    // The session's queue is full: offer the message again on a later turn.
                     break;
                 }
-                ledger.said(sender, now);
+                ledger.note_sent(sender, now);
             }
         }
         soonest
     }
 
-    /// Writes down what came.
-    fn listen(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+    /// Records the deliveries among the pending events.
+    fn record_events(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
         while let Some((index, event, now)) = self.fleet.poll_event() {
             let receiver = index.checked_sub(self.senders.len());
             let shown = match event {
                 Event::Message { from, text, held, .. } => Some((from, text, held)),
-                // Said while this receiver was away.
+                // A line said while this receiver was away.
                 Event::History { from, text, .. } => Some((from, text, Duration::ZERO)),
                 Event::Closed { reason } => {
                     let why = match reason {
@@ -323,29 +324,29 @@ impl Load<'_> {
                 }
             };
             if let (Some((from, text, held)), Some(receiver)) = (shown, receiver) {
-                ledger.shown(receiver, &from, &text, held, now.mono)?;
+                ledger.note_shown(receiver, &from, &text, held, now.mono)?;
             }
         }
         Ok(())
     }
 
-    /// Whether what has not come by now will not come.
+    /// Returns true when the messages still missing count as lost.
     fn is_over(&self, ledger: &Ledger) -> bool {
         let now = self.fleet.now().mono;
         let end = ledger.end();
         if now < end {
             return false;
         }
-        let patience = PATIENCE.max(ledger.largest() * PATIENCE_FACTOR);
-        let quiet = now.since(ledger.newest().max(end)) >= patience;
-        // Datagrams sent once are not waited for: their senders know no more than the receivers.
+        let limit = QUIET_TIME.max(ledger.max_latency() * QUIET_FACTOR);
+        let quiet = now.since(ledger.last_delivery().max(end)) >= limit;
+        // An unreliable sender has no acknowledgment to wait for.
         let unconfirmed = self.config.mode != Mode::Unreliable
-            && (ledger.said_so_far() < ledger.to_say()
+            && (ledger.sent() < ledger.scheduled()
                 || (0..self.senders.len()).any(|sender| !self.fleet.session(sender).is_settled()));
         (quiet && !unconfirmed) || now.since(end) >= DRAIN_DEADLINE
     }
 
-    fn describe(&self, ledger: &Ledger, started: WallTime) -> RunInfo {
+    fn info(&self, ledger: &Ledger, started: WallTime) -> RunInfo {
         let config = self.config;
         let proc = |path| fs::read_to_string(path).map(|text: String| text.trim().to_owned()).ok();
         let release = proc("/proc/sys/kernel/osrelease");
@@ -364,21 +365,21 @@ impl Load<'_> {
             rate: config.rate,
             size: config.size,
             duration_s: config.duration.as_secs_f64(),
-            sent: ledger.to_say(),
+            sent: ledger.scheduled(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: release
                 .map_or_else(|| std::env::consts::OS.to_owned(), |it| format!("Linux {it}")),
             congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
             started: started.to_string(),
             links: self.fleet.sessions().fold(Links::default(), add),
-            text_bytes: ledger.said_so_far() * u64::from(config.size),
+            text_bytes: ledger.sent() * u64::from(config.size),
             network: self.fleet.done().map(|Done { up, down }| Network { up, down }),
         }
     }
 
-    /// Waits for the answers to joins under way. Who gave up on one now might be let in all the
-    /// same, and then nobody would say goodbye: the name would be taken until it expires.
-    fn await_answers(&mut self) -> Result<(), Error> {
+    /// Waits until pending joins are answered. A join abandoned now could still be admitted by the
+    /// server, and its name would stay taken until it expires.
+    fn await_join_answers(&mut self) -> Result<(), Error> {
         let deadline = self.fleet.now().mono + ANSWER_DEADLINE;
         let mut joining: Vec<_> = (0..self.fleet.len()).collect();
         loop {
@@ -394,25 +395,25 @@ impl Load<'_> {
         }
     }
 
-    /// Says goodbye for everybody who is in. A second Ctrl-C ends the program all the same.
+    /// Leaves with all peers that have joined. A second Ctrl-C ends the program at once.
     fn leave(&mut self) -> Result<(), Error> {
-        self.await_answers()?;
+        self.await_join_answers()?;
         let deadline = self.fleet.now().mono + LEAVE_DEADLINE;
         let mut leaving = BTreeSet::new();
         let mut staying = 0..self.fleet.len();
         loop {
-            while leaving.len() < AT_ONCE
+            while leaving.len() < MAX_CONCURRENT
                 && let Some(index) = staying.next()
             {
-                self.fleet.act(index, Session::leave);
+                self.fleet.with_session(index, Session::leave);
                 leaving.insert(index);
             }
             leaving.retain(|index| !self.fleet.session(*index).is_closed());
             while self.fleet.poll_event().is_some() {}
             let late = self.fleet.now().mono >= deadline;
             if late || (leaving.is_empty() && staying.is_empty()) {
-                // One word each, even if nobody waits for the answer.
-                staying.for_each(|index| self.fleet.act(index, Session::leave));
+                // Past the deadline: send each `Leave` once, without waiting for the answer.
+                staying.for_each(|index| self.fleet.with_session(index, Session::leave));
                 return Ok(());
             }
             self.wait(deadline)?;
@@ -420,7 +421,7 @@ impl Load<'_> {
     }
 }
 
-/// Adds what one session's link has counted, in both directions.
+/// Adds one session's link counters, both directions.
 fn add(sum: Links, session: &Session) -> Links {
     let Some(report) = session.report() else { return sum };
     let link = report.link;

@@ -1,20 +1,21 @@
-//! The statistics of a run and of a condition: rows in, numbers out, no files and no clock.
+//! The statistics of a run and of a condition. Pure: rows in, numbers out, no files and no clock.
 //!
 //! | statistic | method |
 //! |---|---|
-//! | sent | messages × receivers: the rows that are not duplicates, without those unsaid |
-//! | unsaid | lost and without `sent_us`: the sender's session had no room for the message before the run ended, so no network lost it |
-//! | delivered, lost | of those; a share is always of *sent* |
-//! | latency | `delivered_us - intended_us`, so a sender that stalls cannot hide it; percentiles by nearest rank: the value at rank ⌈p·n⌉ of the n delivered |
-//! | reordered | type-P-reordered (RFC 4737 §3): in the order of delivery, a number below the next expected |
-//! | jitter | RFC 3550 §6.4.1 from the first *pair* of arrivals of each flow; the mean of the estimates after each pair |
-//! | held | delivered ≥ 1 ms after arrival: what head-of-line blocking in the receiver's session cost; the 99th percentile is of those held |
+//! | sent | messages × receivers: all rows that are neither duplicates nor unsaid |
+//! | unsaid | verdict `lost` without `sent_us`: the session had no room before the run ended |
+//! | delivered, lost | rows of *sent* with that verdict; shares are always of *sent* |
+//! | latency | `delivered_us - intended_us`: a stalled sender cannot hide its stall |
+//! | percentiles | nearest rank: the value at rank ⌈p·n⌉ of the n delivered |
+//! | reordered | type-P-reordered (RFC 4737 §3), in the order of delivery |
+//! | jitter | RFC 3550 §6.4.1 from the first *pair* of arrivals of a flow; mean of all estimates |
+//! | held | delivered ≥ 1 ms after arrival, by ordering in the session (head-of-line blocking) |
 //! | loss runs | consecutive lost numbers of a flow: the loss periods of RFC 3357 §5 |
-//! | bytes on the wire | what entered the emulated network, both ways; without one, what all peers' links sent and received |
+//! | bytes on the wire | into the emulated network, both ways; without one, through the links |
 //! | confidence | 95 %, Student t, over repetitions; none with one repetition |
 //!
-//! A flow is a sender and a receiver. All times of a run are on one monotonic clock, so a step of
-//! the wall clock touches none of this.
+//! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
+//! the wall clock changes no statistic.
 
 use super::record::{Condition, Mode, Record, RunInfo, Verdict};
 use serde::Serialize;
@@ -23,56 +24,56 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 mod tests;
 
-/// A message counts as held from this delay between its arrival and its delivery on: less is the
-/// time that a loop takes, not ordering.
+/// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
+/// event loop, not ordering.
 pub const HELD_FROM_US: u64 = 1_000;
 
 /// The statistics of a run, or of all runs of a condition together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// Messages × receivers.
+    /// Messages × receivers, without those unsaid.
     pub sent: u64,
-    /// The same, of those that the sender's session did not take before the run ended.
+    /// Messages × receivers that the sender's session did not take before the run ended.
     pub unsaid: u64,
-    /// Of those, shown to the receiver's user.
+    /// Sent messages shown to the receiver's user.
     pub delivered: u64,
-    /// Of those, never shown.
+    /// Sent messages never shown.
     pub lost: u64,
-    /// Times a message was shown again.
+    /// Repeated deliveries.
     pub duplicated: u64,
-    /// Messages shown after a later one (RFC 4737).
+    /// Messages delivered after a later one (RFC 4737).
     pub reordered: u64,
-    /// The median latency in milliseconds, by nearest rank; none when nothing was delivered.
+    /// The median latency in milliseconds, by nearest rank; `None` without a delivery.
     pub p50_ms: Option<f64>,
-    /// The 95th percentile.
+    /// The 95th percentile of latency, likewise.
     pub p95_ms: Option<f64>,
-    /// The 99th percentile.
+    /// The 99th percentile of latency, likewise.
     pub p99_ms: Option<f64>,
-    /// The largest latency.
+    /// The largest latency, likewise.
     pub max_ms: Option<f64>,
-    /// The mean of RFC 3550's estimates, in milliseconds; none without a pair.
+    /// The mean of RFC 3550's jitter estimates, in milliseconds; `None` without a pair.
     pub jitter_ms: Option<f64>,
-    /// Messages that ordering held back for 1 ms or more.
+    /// Messages that ordering held for 1 ms or more.
     pub held: u64,
-    /// The 99th percentile of how long, in milliseconds.
+    /// The 99th percentile of their hold times, in milliseconds.
     pub hold_p99_ms: Option<f64>,
-    /// Runs of consecutive lost messages (RFC 3357).
+    /// Loss runs: consecutive lost messages (RFC 3357).
     pub loss_runs: u64,
-    /// The length of the longest, in messages.
+    /// The length of the longest loss run, in messages.
     pub loss_run_max: u64,
-    /// Messages sent again by the peers' links; none over TCP, where the kernel does that.
+    /// Messages retransmitted by the peers' links; `None` over TCP, where the kernel retransmits.
     pub retransmitted: Option<u64>,
-    /// Bytes on the wire for each byte of text; none when either was not counted.
+    /// Bytes on the wire per byte of text; `None` if either was not counted.
     pub wire_per_text: Option<f64>,
 }
 
 impl Summary {
-    /// The share of messages delivered, 0 to 1; none when nothing was sent.
+    /// Share of sent messages delivered, 0 to 1; `None` if nothing was sent.
     pub fn delivery(&self) -> Option<f64> {
         share(self.delivered, self.sent)
     }
 
-    /// The share of *delivered* messages that were held back, 0 to 1.
+    /// Share of *delivered* messages that were held, 0 to 1.
     pub fn held_share(&self) -> Option<f64> {
         share(self.held, self.delivered)
     }
@@ -83,16 +84,16 @@ impl Summary {
     }
 }
 
-/// A part of a whole; none of nothing.
+/// `part / whole`; `None` if `whole` is 0.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// What a run measured, before it is summed up: several of them make a condition.
+/// The measurements of a run, which can be merged into those of a condition.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     counts: Summary,
-    /// Sorted, in microseconds.
+    /// Ascending, in microseconds.
     latencies: Vec<u64>,
     holds: Vec<u64>,
     jitter_sum: f64,
@@ -149,8 +150,8 @@ impl Measured {
                 self.holds.push(held);
             }
         }
-        // Messages shown in the same microsecond are taken in the order of their numbers, whatever
-        // the order of the rows.
+        // Deliveries in the same microsecond count in the order of their numbers, not of their
+        // rows.
         flow.sort_by_key(|it| (it.delivered_us, it.id));
         let mut next = 0;
         for record in &flow {
@@ -177,7 +178,7 @@ impl Measured {
         }
     }
 
-    /// Adds another run of the same condition.
+    /// Merges the measurements of another run of the same condition.
     pub fn merge(&mut self, other: &Self) {
         let (mine, its) = (&mut self.counts, &other.counts);
         mine.sent += its.sent;
@@ -202,7 +203,7 @@ impl Measured {
         self.text_bytes = self.text_bytes.saturating_add(other.text_bytes);
     }
 
-    /// The numbers.
+    /// The statistics.
     pub fn summary(&self) -> Summary {
         let ms = |percent| nearest_rank(&self.latencies, percent).map(to_ms);
         Summary {
@@ -219,13 +220,13 @@ impl Measured {
         }
     }
 
-    /// All latencies in microseconds, ascending.
+    /// All latencies, in microseconds, ascending.
     pub fn latencies(&self) -> &[u64] {
         &self.latencies
     }
 
-    /// After how many milliseconds this percentage of what was *sent* was there: never, if more
-    /// than the rest was lost.
+    /// The time in milliseconds within which this percentage of the *sent* messages was delivered;
+    /// `None` if too many were lost.
     pub fn within(&self, percent: u64) -> Option<f64> {
         let rank = usize::try_from((self.counts.sent * percent).div_ceil(100)).ok()?;
         self.latencies.get(rank.checked_sub(1)?).copied().map(to_ms)
@@ -236,23 +237,23 @@ fn to_ms(micros: u64) -> f64 {
     micros as f64 / 1e3
 }
 
-/// The percentile of ascending values by nearest rank: the value at rank ⌈p·n/100⌉. It is always a
-/// value that occurred.
+/// The percentile of ascending values by nearest rank: the value at rank ⌈p·n/100⌉, which is one of
+/// them.
 pub fn nearest_rank(sorted: &[u64], percent: usize) -> Option<u64> {
     sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 
-/// A mean over repetitions, and how sure it is.
+/// A mean over repetitions with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
-    /// Half the width of the 95 % confidence interval; none with one repetition.
+    /// Half the width of the 95 % confidence interval; `None` with one repetition.
     pub half: Option<f64>,
 }
 
 impl Estimate {
-    /// The estimate from one value of each repetition; none without any.
+    /// The estimate from one value per repetition; `None` without values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len() as f64;
         if values.is_empty() {
@@ -267,7 +268,7 @@ impl Estimate {
     }
 }
 
-/// The 97.5 % quantile of Student's t, which a two-sided 95 % interval takes.
+/// The 97.5 % quantile of Student's t, for a two-sided 95 % interval.
 pub fn student_t(degrees: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004,
@@ -279,7 +280,7 @@ pub fn student_t(degrees: usize) -> f64 {
         None => f64::INFINITY,
         Some(at) if at < TABLE.len() => TABLE[at],
         Some(_) => {
-            // Abramowitz and Stegun 26.7.5, good to six digits from 30 degrees on.
+            // Abramowitz and Stegun 26.7.5: exact to six digits from 30 degrees of freedom on.
             let (z, n) = (1.959_963_985_f64, degrees as f64);
             let [z3, z5, z7] = [3, 5, 7].map(|power| z.powi(power));
             z + (z3 + z) / (4.0 * n)
@@ -289,18 +290,18 @@ pub fn student_t(degrees: usize) -> f64 {
     }
 }
 
-/// What the repetitions of a condition have in common.
+/// The parameters that all repetitions of a condition share.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting {
-    /// The network; none when `load` met whatever there was.
+    /// The condition; `None` for a run of `load` without `--condition`.
     pub condition: Option<Condition>,
-    /// The text of the impairment, where the condition does not say it.
+    /// The impairment's text, for a run without a condition.
     pub impair: Option<String>,
-    /// How many peers spoke.
+    /// Number of sending peers.
     pub senders: u32,
-    /// How many listened.
+    /// Number of receiving peers.
     pub receivers: u32,
-    /// Messages a second for each sender.
+    /// Messages per second and sender.
     pub rate: f64,
     /// Bytes of text in a message.
     pub size: u32,
@@ -319,10 +320,13 @@ impl Setting {
         }
     }
 
-    /// The condition in words.
+    /// The condition as a heading.
     pub fn title(&self) -> String {
         let Some(it) = self.condition else {
-            return self.impair.as_ref().map_or("as it was".into(), |it| format!("impaired: {it}"));
+            return self
+                .impair
+                .as_ref()
+                .map_or("unimpaired".into(), |it| format!("impaired: {it}"));
         };
         let mut title = format!("{} % loss, {} ms delay", percent(it.loss), it.delay_ms);
         if it.jitter_ms != 0.0 {
@@ -335,31 +339,31 @@ impl Setting {
     }
 }
 
-/// A share as a percentage without the noise of binary fractions: 0.07 is 7, not 7.000000000000001.
+/// A share as a percentage, rounded to 4 decimals: 0.07 is 7, not 7.000000000000001.
 pub fn percent(share: f64) -> f64 {
     (share * 1e6).round() / 1e4
 }
 
-/// One mode under one setting, over its repetitions.
+/// All repetitions of one mode under one setting.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// What they have in common.
+    /// The shared parameters.
     pub setting: Setting,
-    /// What carried the messages.
+    /// The transport and delivery mode.
     pub mode: Mode,
-    /// The indices of its runs in the list that was grouped, by repetition.
+    /// Indices into the grouped list of runs, by repetition.
     pub runs: Vec<usize>,
-    /// All repetitions together.
+    /// The merged measurements of all repetitions.
     pub measured: Measured,
-    /// The same as numbers.
+    /// Their statistics.
     pub summary: Summary,
-    /// The share delivered, by repetition.
+    /// The share delivered: mean over repetitions.
     pub delivery: Option<Estimate>,
-    /// The 99th percentile of latency in milliseconds, by repetition.
+    /// The 99th percentile of latency in milliseconds: mean over repetitions.
     pub p99_ms: Option<Estimate>,
 }
 
-/// Groups the runs of each setting and mode, ordered by setting and then by mode.
+/// Groups runs by setting and mode, in the order of both.
 pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
     let mut keys: Vec<(Setting, Mode, Vec<usize>)> = vec![];
     for (at, (info, _)) in runs.iter().enumerate() {
@@ -391,7 +395,7 @@ fn place(mode: Mode) -> usize {
     Mode::ALL.iter().position(|it| *it == mode).unwrap_or(0)
 }
 
-/// Any order will do, as long as it is one, and losses ascend.
+/// A total order in which the losses of otherwise equal settings ascend.
 fn compare(a: &Setting, b: &Setting) -> std::cmp::Ordering {
     let key = |it: &Setting| {
         let c = it.condition.unwrap_or_default();

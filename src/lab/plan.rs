@@ -1,54 +1,54 @@
-//! What a lab is to measure: every combination of some losses, delays, jitters and bursts, over
-//! several modes, several times. Written by hand as TOML, or as options of the command.
+//! The plan of a lab: every combination of its losses, delays, jitters and bursts, measured with
+//! several modes and repetitions. It is a TOML file or the options of the command.
 
-mod written;
+mod values;
 
 use super::record::{Condition, Mode};
 use crate::impair::{Loss, Share, Spec, SpecError};
 use crate::quantity;
 use serde::{Deserialize, Serialize};
 
-/// More runs than that are a slip of the pen.
-const MOST_RUNS: usize = 100_000;
+/// Limit on the runs of a plan; more are taken for a typing error.
+const MAX_RUNS: usize = 100_000;
 
-/// See the module. The default shows the lesson in less than two minutes.
+/// The conditions, the modes and the load. The default plan takes less than two minutes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
-    /// Packets lost each way, percent.
-    #[serde(deserialize_with = "written::percents")]
+    /// Packet loss each way, percent.
+    #[serde(deserialize_with = "values::percents")]
     pub loss: Vec<f64>,
     /// One-way delays, milliseconds.
-    #[serde(deserialize_with = "written::times")]
+    #[serde(deserialize_with = "values::times")]
     pub delay_ms: Vec<f64>,
-    /// How far the delay goes to either side, milliseconds.
-    #[serde(deserialize_with = "written::times")]
+    /// Delay variation to either side, milliseconds.
+    #[serde(deserialize_with = "values::times")]
     pub jitter_ms: Vec<f64>,
-    /// Mean lengths of a burst of losses, packets. 1: each is lost on its own.
-    #[serde(deserialize_with = "written::bursts")]
+    /// Mean lengths of a loss burst, packets; 1 is independent loss.
+    #[serde(deserialize_with = "values::bursts")]
     pub burst: Vec<f64>,
-    /// What carries the messages.
-    #[serde(serialize_with = "written::mode_names", deserialize_with = "written::modes")]
+    /// The modes to measure.
+    #[serde(serialize_with = "values::mode_names", deserialize_with = "values::modes")]
     pub modes: Vec<Mode>,
-    /// How often each condition is met, each time with another seed.
-    #[serde(deserialize_with = "written::repetitions")]
+    /// Runs per condition and mode, each with another seed.
+    #[serde(deserialize_with = "values::repetitions")]
     pub repetitions: u32,
-    /// Peers that speak.
-    #[serde(deserialize_with = "written::peers")]
+    /// Number of sending peers.
+    #[serde(deserialize_with = "values::peers")]
     pub senders: u32,
-    /// Peers that listen.
-    #[serde(deserialize_with = "written::peers")]
+    /// Number of receiving peers.
+    #[serde(deserialize_with = "values::peers")]
     pub receivers: u32,
-    /// Messages a second for each sender.
-    #[serde(deserialize_with = "written::rate")]
+    /// Messages per second and sender.
+    #[serde(deserialize_with = "values::rate")]
     pub rate: f64,
     /// Bytes of text in a message.
-    #[serde(deserialize_with = "written::size")]
+    #[serde(deserialize_with = "values::size")]
     pub size: u32,
-    /// For how long the senders speak, seconds.
-    #[serde(deserialize_with = "written::duration")]
+    /// How long the senders send, seconds.
+    #[serde(deserialize_with = "values::duration")]
     pub duration_s: f64,
-    /// Decides everything that is left to chance.
+    /// Seed of all randomness.
     pub seed: u64,
 }
 
@@ -74,50 +74,50 @@ impl Default for Plan {
 /// A plan that cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not TOML, not a plan, or out of range. Names the line.
+    /// The text is not TOML, has an unknown key, or a value out of range. Names the line.
     #[error("{0}")]
     Text(String),
-    /// A list is empty, or there are too many runs.
+    /// A list is empty, or the plan has too many runs.
     #[error("{0}")]
     Runs(String),
-    /// A condition no network can meet.
+    /// A combination that no network can have.
     #[error("loss {}%, burst {}: {cause}", .condition.loss * 100.0, .condition.burst)]
     Condition {
-        /// Which one.
+        /// The combination.
         condition: Condition,
-        /// Why not.
+        /// The reason.
         cause: SpecError,
     },
 }
 
-/// One network, to be met by every mode side by side: all of them see the same packets lost.
+/// One condition and repetition, in which all modes run side by side and lose the same packets.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Meeting {
-    /// What the network does.
+pub struct Trial {
+    /// The condition.
     pub condition: Condition,
-    /// The same as the router takes it.
+    /// The condition as the emulated network's configuration.
     pub spec: Spec,
-    /// From 1.
+    /// The repetition, from 1.
     pub repetition: u32,
-    /// Of the network and of the load.
+    /// Seed of the network and of the load.
     pub seed: u64,
 }
 
-impl Meeting {
-    /// What this mode's run is called, and its directory.
+impl Trial {
+    /// The name of this mode's run, which is also its directory.
     pub fn run(&self, mode: Mode) -> String {
         let Condition { loss, delay_ms, jitter_ms, burst } = self.condition;
-        let loss = tidy(loss * 100.0);
+        let loss = round(loss * 100.0);
         format!(
             "loss{loss}-delay{delay_ms}-jitter{jitter_ms}-burst{burst}-{mode}-{}",
             self.repetition
         )
     }
 
-    /// The same network in the words of tc-netem(8).
+    /// The condition as arguments of tc-netem(8).
     ///
-    /// Without a distribution netem's jitter is uniform, as here. Its chain of losses is the same
-    /// but for its beginning: netem's begins in the good state, so its first packet gets through.
+    /// Without a distribution netem's jitter is uniform, as it is here. Its loss chain differs only
+    /// in its start: netem starts in the good state, so its first packet gets through.
     pub fn netem(&self) -> String {
         let Condition { delay_ms, jitter_ms, .. } = self.condition;
         let mut words = format!("delay {delay_ms}ms");
@@ -140,10 +140,10 @@ impl Meeting {
 }
 
 impl Plan {
-    /// What `chatagram load` is to do in this mode's run: its arguments after the server, but for
-    /// where to write. None of them has a space in it.
-    pub fn load_arguments(&self, meeting: &Meeting, mode: Mode, name: &str) -> Vec<String> {
-        let Condition { loss, delay_ms, jitter_ms, burst } = meeting.condition;
+    /// The arguments of `chatagram load` for this mode's run, after the server's address and
+    /// without `--out`. None of them contains a space.
+    pub fn load_arguments(&self, trial: &Trial, mode: Mode, name: &str) -> Vec<String> {
+        let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
         let arguments = [
             ("--transport", mode.transport().to_owned()),
             ("--delivery", mode.column().to_owned()),
@@ -153,38 +153,38 @@ impl Plan {
             ("--rate", self.rate.to_string()),
             ("--size", self.size.to_string()),
             ("--duration", format!("{}ms", (self.duration_s * 1e3).round())),
-            ("--seed", meeting.seed.to_string()),
-            ("--repetition", meeting.repetition.to_string()),
-            ("--condition", format!("{}:{delay_ms}:{jitter_ms}:{burst}", tidy(loss * 100.0))),
+            ("--seed", trial.seed.to_string()),
+            ("--repetition", trial.repetition.to_string()),
+            ("--condition", format!("{}:{delay_ms}:{jitter_ms}:{burst}", round(loss * 100.0))),
         ];
         arguments.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
 
-    /// All runs as lines for scripts, with tabs between the run's name, the network in netem's words
-    /// and the arguments of `load`. A shell may split the last two at their spaces.
+    /// All runs for scripts, one per line. Tabs separate the run's name, the arguments for netem
+    /// and the arguments for `load`; a shell may split the last two at their spaces.
     ///
     /// # Errors
-    /// As [`Self::meetings`].
+    /// Those of [`Self::meetings`].
     pub fn runs_text(&self) -> Result<String, Error> {
         let mut text = String::new();
-        for meeting in self.meetings()? {
+        for trial in self.trials()? {
             for &mode in &self.modes {
-                let name = meeting.run(mode);
-                let arguments = self.load_arguments(&meeting, mode, &name).join(" ");
-                text.push_str(&format!("{name}\t{}\t{arguments}\n", meeting.netem()));
+                let name = trial.run(mode);
+                let arguments = self.load_arguments(&trial, mode, &name).join(" ");
+                text.push_str(&format!("{name}\t{}\t{arguments}\n", trial.netem()));
             }
         }
         Ok(text)
     }
 
-    /// Reads a plan.
+    /// Parses a plan.
     ///
     /// # Errors
-    /// [`Error::Text`], with the line, and with the right word where one was misspelt.
+    /// [`Error::Text`] with the line, and with a suggestion for a misspelt key.
     pub fn parse(text: &str) -> Result<Self, Error> {
         toml::from_str(text).map_err(|error| {
             let mut message = error.to_string().trim_end().to_owned();
-            if let Some((wrong, expected)) = misspelt(error.message())
+            if let Some((wrong, expected)) = unknown_key(error.message())
                 && let Some(near) = nearest(wrong, &expected)
             {
                 message.push_str(&format!("\ndid you mean `{near}`?"));
@@ -193,17 +193,17 @@ impl Plan {
         })
     }
 
-    /// The plan as a file that says the same.
+    /// The plan as TOML.
     pub fn text(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// All networks to be met, in order: the conditions, then again for each repetition, so that a
-    /// lab that is cut short has some of everything.
+    /// All conditions in order, once for each repetition, so that an interrupted lab has measured
+    /// each condition equally often.
     ///
     /// # Errors
     /// [`Error::Runs`] and [`Error::Condition`].
-    pub fn meetings(&self) -> Result<Vec<Meeting>, Error> {
+    pub fn trials(&self) -> Result<Vec<Trial>, Error> {
         let lists = [
             ("loss", self.loss.len()),
             ("delay_ms", self.delay_ms.len()),
@@ -212,22 +212,24 @@ impl Plan {
             ("modes", self.modes.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
-            return Err(Error::Runs(format!("{name} names nothing: give it one value at least")));
+            return Err(Error::Runs(format!("{name} is empty: give it at least one value")));
         }
         let runs = lists.iter().fold(self.repetitions as usize, |n, (_, l)| n.saturating_mul(*l));
-        if runs > MOST_RUNS {
-            return Err(Error::Runs(format!("{runs} runs are too many: {MOST_RUNS} at most")));
+        if runs > MAX_RUNS {
+            return Err(Error::Runs(format!(
+                "{runs} runs are too many: reduce them to at most {MAX_RUNS}"
+            )));
         }
-        let mut meetings = Vec::new();
+        let mut trials = Vec::new();
         for repetition in 1..=self.repetitions {
             for condition in self.conditions() {
                 let spec =
                     spec(&condition).map_err(|cause| Error::Condition { condition, cause })?;
-                let seed = self.seed.wrapping_add(meetings.len() as u64);
-                meetings.push(Meeting { condition, spec, repetition, seed });
+                let seed = self.seed.wrapping_add(trials.len() as u64);
+                trials.push(Trial { condition, spec, repetition, seed });
             }
         }
-        Ok(meetings)
+        Ok(trials)
     }
 
     fn conditions(&self) -> Vec<Condition> {
@@ -246,10 +248,10 @@ impl Plan {
     }
 }
 
-/// The condition as the router takes it, the same in both directions.
+/// The condition as the emulated network's configuration, the same in both directions.
 fn spec(condition: &Condition) -> Result<Spec, SpecError> {
     let Condition { loss, delay_ms, jitter_ms, burst } = condition;
-    let mut text = format!("loss {}%", tidy(loss * 100.0));
+    let mut text = format!("loss {}%", round(loss * 100.0));
     if *burst > 1.0 && *loss > 0.0 {
         text.push_str(&format!(" burst {burst}"));
     }
@@ -257,13 +259,13 @@ fn spec(condition: &Condition) -> Result<Spec, SpecError> {
     text.parse()
 }
 
-/// Without the last digits of 0.07 × 100.
-fn tidy(percent: f64) -> f64 {
+/// Removes the rounding error of 0.07 × 100.
+fn round(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e6
 }
 
-/// The word that serde does not know, and those it does: both stand in backquotes.
-fn misspelt(message: &str) -> Option<(&str, Vec<&str>)> {
+/// The unknown key of serde's message and the known ones; all are in backquotes.
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     message.starts_with("unknown field").then_some(())?;
     Some((quoted.next()?, quoted.collect()))
@@ -274,22 +276,34 @@ fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     near.filter(|(alike, _)| *alike > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, it)| it)
 }
 
-/// A delay in milliseconds, as an option and in a plan.
+/// Parses a delay in milliseconds, as an option or in a plan.
+///
+/// # Errors
+/// A message that names the value and the way out.
 pub fn milliseconds(text: &str) -> Result<f64, String> {
     quantity::milliseconds(text, &quantity::LAB_DELAY)
 }
 
-/// A duration in seconds, likewise.
+/// Parses a duration in seconds, likewise.
+///
+/// # Errors
+/// A message that names the value and the way out.
 pub fn seconds(text: &str) -> Result<f64, String> {
     quantity::seconds(text, &quantity::RUN)
 }
 
-/// The mean length of a burst in packets, likewise.
+/// Parses the mean length of a loss burst in packets, likewise.
+///
+/// # Errors
+/// A message that names the value and the way out.
 pub fn burst(text: &str) -> Result<f64, String> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
 }
 
-/// A mode by its name, likewise.
+/// Parses the name of a mode, likewise.
+///
+/// # Errors
+/// A message that names the value and the way out.
 pub fn mode(text: &str) -> Result<Mode, String> {
     text.trim().parse()
 }
@@ -299,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_reads_back_as_it_was_written() {
+    fn a_plan_survives_writing_and_parsing() {
         let plan = Plan { loss: vec![0.5, 7.0], modes: Mode::ALL.to_vec(), ..Plan::default() };
         assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
         assert_eq!(Plan::parse("").unwrap(), Plan::default());
@@ -314,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_and_the_way_out() {
+    fn errors_name_the_line_and_the_remedy() {
         for (text, wanted) in [
             ("seed = 1\nlos = [5]", ["line 2", "did you mean `loss`?"]),
             ("seed = 1\nloss = [5, 120]", ["line 2", "a share is between 0% and 100%"]),
@@ -327,28 +341,28 @@ mod tests {
             assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");
         }
         let empty = Plan { modes: vec![], ..Plan::default() };
-        assert!(empty.meetings().unwrap_err().to_string().contains("modes names nothing"));
+        assert!(empty.trials().unwrap_err().to_string().contains("modes is empty"));
         let huge = Plan { loss: vec![1.0; 1_000], repetitions: 1_000, ..Plan::default() };
-        assert!(huge.meetings().unwrap_err().to_string().contains("too many"));
+        assert!(huge.trials().unwrap_err().to_string().contains("too many"));
         let absurd = Plan { loss: vec![99.0], burst: vec![2.0], ..Plan::default() };
-        assert!(absurd.meetings().is_err());
+        assert!(absurd.trials().is_err());
     }
 
     #[test]
-    fn each_meeting_has_a_name_and_a_seed_of_its_own() {
-        let meetings = Plan::default().meetings().unwrap();
-        assert_eq!(meetings.len(), 12);
+    fn names_and_seeds_of_runs_are_unique() {
+        let trials = Plan::default().trials().unwrap();
+        assert_eq!(trials.len(), 12);
         let names: std::collections::BTreeSet<_> =
-            meetings.iter().map(|meeting| (meeting.run(Mode::Tcp), meeting.seed)).collect();
+            trials.iter().map(|trial| (trial.run(Mode::Tcp), trial.seed)).collect();
         assert_eq!(names.len(), 12);
-        assert_eq!(meetings[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
-        assert_eq!(meetings[2].spec, "loss 5%, delay 25ms".parse().unwrap());
+        assert_eq!(trials[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
+        assert_eq!(trials[2].spec, "loss 5%, delay 25ms".parse().unwrap());
         let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
-        assert_eq!(odd.meetings().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
+        assert_eq!(odd.trials().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
     }
 
     #[test]
-    fn a_network_is_the_same_in_netems_words() {
+    fn conditions_translate_to_netem_arguments() {
         for (loss, jitter_ms, burst, words) in [
             (0.0, 0.0, 1.0, "delay 25ms"),
             (0.0, 0.0, 3.0, "delay 25ms"),
@@ -358,12 +372,12 @@ mod tests {
         ] {
             let (loss, jitter_ms, burst) = (vec![loss], vec![jitter_ms], vec![burst]);
             let plan = Plan { loss, jitter_ms, burst, ..Plan::default() };
-            assert_eq!(plan.meetings().unwrap()[0].netem(), words);
+            assert_eq!(plan.trials().unwrap()[0].netem(), words);
         }
     }
 
     #[test]
-    fn runs_are_lines_a_shell_can_split() {
+    fn a_shell_can_split_the_lines_of_runs() {
         let plan = Plan { loss: vec![0.1, 7.0], burst: vec![1.0, 1.3], ..Plan::default() };
         let text = plan.runs_text().unwrap();
         assert_eq!(text.lines().count(), 2 * 2 * 3 * 3);
@@ -371,7 +385,7 @@ mod tests {
             let columns: Vec<_> = line.split('\t').collect();
             let [name, netem, load] = columns[..] else { panic!("{line}") };
             assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
-            // Nothing that a shell would expand, and no space at an end or after another.
+            // No character that a shell expands, no leading, trailing or double space.
             let plain = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
             assert!(line.replace('\t', "").chars().all(plain), "{line}");
             assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");

@@ -1,13 +1,12 @@
-//! What a run leaves on disk: `records.csv` or `records.parquet`, one row per message and receiver,
+//! The files of a run: `records.csv` or `records.parquet`, with one row per message and receiver,
 //! and `run.json`.
 //!
-//! Rows are written as they come, so a run that is killed keeps what it had. `run.json` is written
-//! whole, at the end, through another file and a rename: where it is absent, the run did not
-//! finish, and the run is left out of statistics.
+//! Rows are written during the run, so a killed run keeps the rows it had. `run.json` is written
+//! atomically at the end: a run without it did not finish and is left out of the statistics.
 //!
 //! `records.parquet` is a directory of parts `00000.parquet`, `00001.parquet` and so on, which
-//! readers of data sets take for one table; a part under way has another name, which they skip. The
-//! columns are those of the CSV, and a time that is empty there is null here:
+//! readers of data sets treat as one table. An unfinished part has another name, which they skip.
+//! The columns are those of the CSV; an empty time there is null here:
 //!
 //! | column | type |
 //! |---|---|
@@ -15,11 +14,11 @@
 //! | `id`, `intended_us` | INT64 |
 //! | `sent_us`, `arrived_us`, `delivered_us` | INT64 or null |
 //!
-//! INT64 and not its unsigned brother, though nothing is negative: who subtracts two columns wants
-//! a difference with a sign.
+//! INT64 rather than UINT64, although no value is negative: the difference of two columns then has
+//! a sign.
 //!
-//! All times of a run are microseconds since one epoch on one monotonic clock, for all its peers:
-//! one process holds them, so one-way delays need no clocks to agree.
+//! All times are microseconds since one epoch on one monotonic clock. All peers are in one process,
+//! so one-way delays need no clock synchronisation.
 
 use crate::client::session::Transport;
 use crate::protocol::Delivery;
@@ -41,16 +40,16 @@ mod parquet;
 
 pub use crate::impair::Counts;
 pub use files::{RecordWriter, Run, read_run};
-pub(crate) use files::{json_text, write_whole};
+pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
 
-/// The name of the file of rows in a run's directory.
+/// The file of rows in a run's directory.
 pub const RECORDS: &str = "records.csv";
-/// The name of the directory of parts of rows in a run's directory, where they are Parquet.
+/// The directory of Parquet parts in a run's directory.
 pub const PARQUET: &str = "records.parquet";
-/// The name of the file about the run in a run's directory.
+/// The file that describes the run, in its directory.
 pub const RUN: &str = "run.json";
-/// The first line of a file of rows, and the columns of a part.
+/// The columns, which are also the header of the CSV.
 pub const HEADER: [&str; 11] = [
     "run",
     "transport",
@@ -65,65 +64,71 @@ pub const HEADER: [&str; 11] = [
     "verdict",
 ];
 
-/// A run's files that cannot be read or written.
+/// An error in reading or writing a run's files.
 ///
-/// The text is whole: it holds the cause, so there is no chain to print.
+/// Its text includes the cause, so there is no source chain to print.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused.
+    /// An error of the file system.
     #[error("cannot {what} {path}: {cause}", path = .path.display())]
     Io {
-        /// What was tried: a verb.
+        /// The failed operation: a verb.
         what: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A line is not what it should be.
+    /// A line is malformed.
     #[error("{path}, line {line}: {problem}", path = .path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A part of rows is not what it should be.
+    /// A Parquet part is malformed.
     #[error("{path}: {problem}", path = .path.display())]
     Part {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A run has rows in two forms, and nothing says which are its own.
-    #[error("{dir} holds both records.csv and records.parquet: move one of them away", dir = .dir.display())]
+    /// The run has rows in both formats.
+    #[error(
+        "{dir} holds both records.csv and records.parquet: move one of them to another directory",
+        dir = .dir.display()
+    )]
     Both {
         /// The run's directory.
         dir: PathBuf,
     },
-    /// This build has no Parquet.
+    /// This build lacks Parquet.
     #[error(
         "{path} is Parquet, which this build neither writes nor reads: \
-         `cargo build --release --features parquet` makes one that does", path = .path.display()
+         build with `cargo build --release --features parquet`", path = .path.display()
     )]
     NoParquet {
-        /// The rows.
+        /// The file of rows.
         path: PathBuf,
     },
-    /// A name ends like that of rows, and is not one.
+    /// The name has the suffix of a file of rows but is none of the two names.
     #[error(
-        "{path} is no name for a run: name the rows records.csv or records.parquet, or name a \
-         directory", path = .path.display()
+        "{path} is not a valid name for a run: name the rows records.csv or records.parquet, or \
+         name a directory", path = .path.display()
     )]
     Name {
-        /// The name.
+        /// The path.
         path: PathBuf,
     },
-    /// There is nothing to read where there should be.
-    #[error("{path} holds no runs: name a directory that `lab` or `load` has written", path = .path.display())]
+    /// The directory has no runs.
+    #[error(
+        "{path} holds no runs: name a directory written by `lab` or `load`",
+        path = .path.display()
+    )]
     NoRuns {
         /// The directory.
         path: PathBuf,
@@ -131,27 +136,27 @@ pub enum Error {
 }
 
 impl Error {
-    /// For `map_err`: the system refused to do `what` with `path`.
+    /// For `map_err`: the system error of `what` on `path`.
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Io { what, path: path.to_owned(), cause }
     }
 }
 
-/// What carried the messages: a transport and, over datagrams, a delivery mode.
+/// A transport and, over UDP, a delivery mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
 pub enum Mode {
-    /// Raw UDP: each message once.
+    /// UDP; each message is sent once.
     Unreliable,
-    /// UDP, repeated until acknowledged, shown as it arrives.
+    /// UDP with retransmission, delivered on arrival.
     ReliableUnordered,
-    /// UDP, repeated until acknowledged, shown in order.
+    /// UDP with retransmission, delivered in order.
     ReliableOrdered,
     /// The kernel's TCP.
     Tcp,
 }
 
-/// How a [`Mode`] stands in `run.json`: the same two columns as in the rows.
+/// A [`Mode`] in `run.json`: the two columns of the rows.
 #[derive(Serialize, Deserialize)]
 struct Columns {
     transport: String,
@@ -159,11 +164,11 @@ struct Columns {
 }
 
 impl Mode {
-    /// All of them, in the order in which reports show them.
+    /// All modes, in the order of reports.
     pub const ALL: [Self; 4] =
         [Self::Unreliable, Self::ReliableOrdered, Self::ReliableUnordered, Self::Tcp];
 
-    /// What a client with these settings is.
+    /// The mode of a client with these settings.
     pub const fn new(transport: Transport, delivery: Delivery) -> Self {
         match (transport, delivery) {
             (Transport::Tcp, _) => Self::Tcp,
@@ -173,7 +178,7 @@ impl Mode {
         }
     }
 
-    /// The settings of a client for it.
+    /// The settings of a client for this mode.
     pub const fn settings(self) -> (Transport, Delivery) {
         match self {
             Self::Unreliable => (Transport::Udp, Delivery::Unreliable),
@@ -183,7 +188,7 @@ impl Mode {
         }
     }
 
-    /// The name in lists and plans: `unreliable`, ..., `tcp`.
+    /// The name in lists and plans: `unreliable`, …, `tcp`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -199,7 +204,7 @@ impl Mode {
         }
     }
 
-    /// The column `mode`: the name of the delivery mode, which TCP has too.
+    /// The column `mode`: the delivery mode, also for TCP.
     pub const fn column(self) -> &'static str {
         match self {
             Self::Unreliable => "unreliable",
@@ -208,7 +213,7 @@ impl Mode {
         }
     }
 
-    /// The other way round.
+    /// The inverse of [`Self::transport`] and [`Self::column`].
     fn from_columns(transport: &str, mode: &str) -> Result<Self, String> {
         Self::ALL
             .into_iter()
@@ -248,14 +253,14 @@ impl From<Mode> for Columns {
     }
 }
 
-/// What became of a message.
+/// The outcome of a message at a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It was shown to the receiver's user.
+    /// Shown to the receiver's user.
     Delivered,
-    /// It had not been shown when the run ended.
+    /// Not shown by the end of the run.
     Lost,
-    /// It was shown again: this row is about the further time.
+    /// Shown again: this row is the repetition.
     Duplicate,
 }
 
@@ -269,7 +274,7 @@ impl Verdict {
         }
     }
 
-    /// The other way round, in a row with that `delivered_us`.
+    /// The inverse of [`Self::name`]; rejects a delivery without `delivered_us`.
     fn from_column(name: &str, delivered_us: Option<u64>) -> Result<Self, String> {
         let verdict = [Self::Delivered, Self::Lost, Self::Duplicate];
         let verdict = verdict.into_iter().find(|it| it.name() == name);
@@ -285,48 +290,49 @@ impl Verdict {
 pub struct Record {
     /// The run's name.
     pub run: Arc<str>,
-    /// What carried it.
+    /// The transport and delivery mode.
     pub mode: Mode,
-    /// The nickname of the peer that said it.
+    /// The sender's nickname.
     pub sender: Arc<str>,
-    /// The nickname of the peer that should see it.
+    /// The receiver's nickname.
     pub receiver: Arc<str>,
-    /// The number of the message, from 0 for each sender.
+    /// The message's number, from 0 for each sender.
     pub id: u64,
-    /// When it should have been said. Latency counts from here, so that a stalled sender cannot
-    /// hide the stall (coordinated omission).
+    /// The scheduled send time. Latency counts from here, so that a stalled sender cannot hide its
+    /// stall (coordinated omission).
     pub intended_us: u64,
-    /// When it was said.
+    /// When the sender's session took it.
     pub sent_us: Option<u64>,
     /// When the first copy reached the receiver's session.
     pub arrived_us: Option<u64>,
-    /// When the receiver's user was shown it: arrival, and what ordering held it back for.
+    /// When it was shown to the receiver's user: arrival plus the time held by ordering.
     pub delivered_us: Option<u64>,
-    /// What became of it.
+    /// The outcome.
     pub verdict: Verdict,
 }
 
 impl Record {
-    /// Whether the sender's session did not take the message before the run ended: no network lost it.
+    /// Returns true if the sender's session did not take the message before the run ended, so no
+    /// network lost it.
     pub fn is_unsaid(&self) -> bool {
         self.verdict == Verdict::Lost && self.sent_us.is_none()
     }
 }
 
-/// The network a run was made to meet.
+/// The network condition of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Condition {
-    /// The share of packets lost, each way, 0 to 1.
+    /// Share of packets lost, each way, 0 to 1.
     pub loss: f64,
     /// The one-way delay, in milliseconds.
     pub delay_ms: f64,
-    /// By how much the delay varies, in milliseconds.
+    /// The delay variation, in milliseconds.
     pub jitter_ms: f64,
-    /// The mean length of a burst of losses, in packets; 1 is independent loss.
+    /// The mean length of a loss burst, in packets; 1 is independent loss.
     pub burst: f64,
 }
 
-/// What all peers' own links counted, summed.
+/// The link counters of all clients, summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Links {
@@ -338,35 +344,35 @@ pub struct Links {
     pub received: u64,
     /// Bytes of payload received.
     pub received_bytes: u64,
-    /// Datagrams found lost, both ways.
+    /// Datagrams declared lost, both ways.
     pub lost: u64,
-    /// Those of them that the peers did not get.
+    /// Datagrams declared lost on the way to the clients.
     pub missing: u64,
-    /// Datagrams received again.
+    /// Duplicate datagrams received.
     pub duplicated: u64,
-    /// Datagrams that came late (RFC 4737).
+    /// Datagrams received out of order (RFC 4737).
     pub reordered: u64,
-    /// Messages sent again after a loss.
+    /// Messages retransmitted after a loss.
     pub retransmitted: u64,
-    /// Messages sent again before one.
+    /// Redundant copies sent before a loss was known.
     pub redundant: u64,
-    /// Datagrams that were damaged.
+    /// Datagrams received with a wrong checksum.
     pub corrupt: u64,
 }
 
-/// What made the network bad, where that was done on purpose.
+/// The mechanism that impaired the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Emulation {
-    /// [`impair`](crate::impair) between two namespaces, so between two kernels' stacks.
+    /// [`impair`](crate::impair) between two network namespaces: between two kernel stacks.
     Namespaces,
-    /// [`impair`](crate::impair) in the process of the clients; datagrams only.
+    /// [`impair`](crate::impair) in the clients' process; datagrams only.
     InProcess,
     /// The kernel's tc-netem.
     Netem,
 }
 
-/// What the emulated network did.
+/// The emulated network's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// From clients to the server.
@@ -375,64 +381,63 @@ pub struct Network {
     pub down: Counts,
 }
 
-/// About a run that finished: `run.json`.
+/// The description of a finished run: `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// The run's name.
     pub run: String,
-    /// The network it was made to meet; none when `load` met whatever there was.
+    /// The network condition; `None` for a run of `load` without `--condition`.
     pub condition: Option<Condition>,
-    /// What made the network so; none when `load` met whatever there was.
+    /// The mechanism of the impairment; `None` if nothing impaired the network.
     #[serde(default)]
     pub emulation: Option<Emulation>,
-    /// The run whose losses were repeated here, if any: then those take the place of the losses in
-    /// `impair`.
+    /// The run whose losses were replayed. They replace the losses in `impair`.
     #[serde(default)]
     pub replayed: Option<String>,
-    /// The text of the impairment.
+    /// The impairment's text.
     pub impair: Option<String>,
-    /// What carried the messages.
+    /// The transport and delivery mode.
     #[serde(flatten)]
     pub mode: Mode,
-    /// Which repetition of the condition, from 1.
+    /// The repetition of the condition, from 1.
     pub repetition: u32,
-    /// What all randomness came from.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// How many peers spoke.
+    /// Number of sending peers.
     pub senders: u32,
-    /// How many peers listened.
+    /// Number of receiving peers.
     pub receivers: u32,
-    /// Messages a second for each sender.
+    /// Messages per second and sender.
     pub rate: f64,
     /// Bytes of text in a message.
     pub size: u32,
-    /// For how long the senders spoke, in seconds.
+    /// How long the senders sent, in seconds.
     pub duration_s: f64,
-    /// Messages said, by all senders together.
+    /// Messages scheduled, of all senders.
     pub sent: u64,
-    /// The version of the program.
+    /// The program's version.
     pub version: String,
     /// The kernel, such as `Linux 6.1.0`.
     pub kernel: String,
-    /// TCP's congestion control in that kernel, where it could be read.
+    /// TCP's congestion control, where the kernel tells it.
     pub congestion_control: Option<String>,
-    /// When it started, RFC 3339.
+    /// The start time, RFC 3339.
     pub started: String,
-    /// What the peers' own links counted.
+    /// The link counters of the clients.
     pub links: Links,
-    /// Bytes of text said.
+    /// Bytes of text sent.
     pub text_bytes: u64,
-    /// What the emulated network did, where there was one.
+    /// The emulated network's counters, if there was one.
     pub network: Option<Network>,
 }
 
 impl RunInfo {
-    /// Writes `run.json` into `dir`, whole or not at all.
+    /// Writes `run.json` into `dir` atomically.
     ///
     /// # Errors
-    /// What the system refuses.
+    /// An error of the file system.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         let text = json_text(self).map_err(Error::io("write", &dir.join(RUN)))?;
-        write_whole(&dir.join(RUN), text.as_bytes())
+        write_atomically(&dir.join(RUN), text.as_bytes())
     }
 }

@@ -1,13 +1,13 @@
-//! The page, the tables and the pictures made of a directory of runs.
+//! The report on a directory of runs: the page, the tables and the plots.
 //!
 //! | file | for |
 //! |---|---|
 //! | `report.html` | people: one file, offline, without scripts |
 //! | `summary.csv` | spreadsheets: one row per run and one per condition and mode |
-//! | `summary.json` | programs: the same, and all about each run |
+//! | `summary.json` | programs: the same numbers and the description of each run |
 
 use super::metrics::{Group, Measured, group};
-use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_whole};
+use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_atomically};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ mod ladder;
 mod page;
 mod svg;
 mod tables;
-mod words;
+mod text;
 
 pub use tables::terminal_table;
 
@@ -29,7 +29,7 @@ struct Finished {
     measured: Measured,
 }
 
-/// All that a report is made of.
+/// The runs of a lab and their statistics.
 #[derive(Debug)]
 struct Lab {
     plan: Option<String>,
@@ -38,34 +38,34 @@ struct Lab {
     groups: Vec<Group>,
 }
 
-/// What [`write()`] wrote.
+/// The files written by [`write()`].
 #[derive(Debug)]
 pub struct Written {
     /// The page.
     pub page: PathBuf,
-    /// The table of numbers.
+    /// `summary.csv`.
     pub csv: PathBuf,
-    /// The same and more, for programs.
+    /// `summary.json`.
     pub json: PathBuf,
-    /// How many runs are in them.
+    /// Number of runs in them.
     pub runs: usize,
-    /// The runs that did not finish and are not in the statistics.
+    /// Runs that did not finish and are left out of the statistics.
     pub incomplete: Vec<String>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,
 }
 
-/// Reads all runs in a lab's directory (or the one in a run's own) and writes the report there.
+/// Reads all runs in a lab's directory (or one run in its own) and writes the report there.
 ///
 /// # Errors
-/// A directory without runs, rows that are not rows (with file and, in CSV, line), and what the system
-/// refuses.
+/// A directory without runs, malformed rows (with the file and, in CSV, the line), or an error of
+/// the file system.
 pub fn write(dir: &Path) -> Result<Written, Error> {
     let lab = read(dir)?;
     let [page, csv, json] = ["report.html", "summary.csv", "summary.json"].map(|it| dir.join(it));
-    write_whole(&csv, &tables::csv(&lab).map_err(Error::io("write", &csv))?)?;
-    write_whole(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
-    write_whole(&page, page::html(&lab).as_bytes())?;
+    write_atomically(&csv, &tables::csv(&lab).map_err(Error::io("write", &csv))?)?;
+    write_atomically(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
+    write_atomically(&page, page::html(&lab).as_bytes())?;
     let Lab { runs, incomplete, groups, .. } = lab;
     Ok(Written { page, csv, json, runs: runs.len(), incomplete, groups })
 }
@@ -87,7 +87,7 @@ fn read(dir: &Path) -> Result<Lab, Error> {
     Ok(Lab { plan: fs::read_to_string(dir.join("plan.toml")).ok(), runs, incomplete, groups })
 }
 
-/// A run's own directory, or those of all runs of a lab, by name.
+/// The run's directory itself, or those of all runs of a lab, by name.
 fn run_directories(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let holds_a_run = |dir: &Path| [RECORDS, PARQUET, RUN].iter().any(|it| dir.join(it).exists());
     if holds_a_run(dir) {

@@ -1,10 +1,10 @@
-//! Runs a plan: for each network and mode a server and a load, in a [`Place`] that has the network.
+//! Runs a plan: one server and one load for each condition and mode, at a [`Place`].
 //!
 //! ```text
-//! DIR/plan.toml                       what was asked for
-//! DIR/runs/loss5-...-tcp-1/           records.csv, run.json: what a run leaves
-//! DIR/runs/loss5-...-tcp-1.part/      a run under way, one that was killed, or one that failed
-//!                        failed.txt   why, if it failed
+//! DIR/plan.toml                       the plan
+//! DIR/runs/loss5-...-tcp-1/           a finished run: records.csv, run.json
+//! DIR/runs/loss5-...-tcp-1.part/      a run in progress, killed, or failed
+//!                        failed.txt   the reason, if it failed
 //! ```
 
 mod in_process;
@@ -15,8 +15,8 @@ mod replay;
 pub use replay::replay;
 
 use super::load;
-use super::plan::{Meeting, Plan};
-use super::record::{Mode, RUN, write_whole};
+use super::plan::{Plan, Trial};
+use super::record::{Mode, RUN, write_atomically};
 #[cfg(target_os = "linux")]
 use super::record::{RunInfo, read_run};
 #[cfg(target_os = "linux")]
@@ -32,143 +32,146 @@ use std::thread;
 
 /// The plan's file in a lab's directory.
 const PLAN: &str = "plan.toml";
-/// In the directory of a run that failed: why.
+/// The reason, in the directory of a failed run.
 const FAILED: &str = "failed.txt";
 
-/// Where the runs take place.
+/// Where the networks of the runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Between two network namespaces, so that packets are lost between two kernels' stacks:
-    /// datagrams and TCP. [`emulated::Host::enter`] comes first.
+    /// Between two network namespaces, so packets are lost between two kernel stacks: datagrams and
+    /// TCP. [`emulated::Host::enter`] must have been called.
     #[cfg(target_os = "linux")]
     Namespaces,
     /// In this process, which loses datagrams before they reach its sockets: no TCP.
     InProcess,
 }
 
-/// What to run, and where to leave it.
+/// A plan and its output directory.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to measure.
+    /// The plan.
     pub plan: Plan,
-    /// The directory to write to.
+    /// The output directory.
     pub out: PathBuf,
-    /// Go on with what is in it.
+    /// Continue the lab in `out`.
     pub resume: bool,
-    /// This program.
+    /// The path of this program, for the processes of a run.
     pub program: PathBuf,
-    /// Where.
+    /// Where the networks of the runs are.
     pub place: Place,
 }
 
-/// A lab that did not get to its end.
+/// An error that ends the lab, or one run of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The plan cannot be run.
     #[error("{0}")]
     Plan(#[from] super::plan::Error),
-    /// The directory holds something.
+    /// The output directory is not empty.
     #[error(
-        "{} is not empty: add --resume to go on with the lab in it, or choose another --out",
+        "{} is not empty: add --resume to continue the lab in it, or choose another --out",
         .0.display()
     )]
     NotEmpty(PathBuf),
-    /// The directory of a replay holds something.
-    #[error("{} is not empty: choose another --out, or remove it first", .0.display())]
+    /// The output directory of a replay is not empty.
+    #[error("{} is not empty: choose another --out, or remove the directory first", .0.display())]
     Taken(PathBuf),
-    /// The directory holds the results of another plan.
+    /// The output directory holds a lab with another plan.
     #[error(
-        "the lab in {} has another plan: leave the options out to go on with it, or choose another --out",
+        "the lab in {} has another plan: leave the options out to continue it, \
+         or choose another --out",
         .0.display()
     )]
     OtherPlan(PathBuf),
-    /// There is nothing to go on with.
-    #[error("there is no lab in {} to go on with: leave --resume out", .0.display())]
+    /// `--resume` without a lab.
+    #[error("there is no lab in {} to resume: leave --resume out", .0.display())]
     NothingToResume(PathBuf),
     /// A file could not be read or written.
     #[error("{0}")]
     Files(#[from] super::record::Error),
-    /// The plan wants TCP alone, and this place has none.
+    /// The plan has no mode but TCP, which [`Place::InProcess`] lacks.
     #[error(
-        "without namespaces there is nothing to measure TCP with: add a mode of UDP, or mend that first"
+        "TCP cannot be measured without network namespaces: add a UDP mode, or run \
+         `chatagram doctor`"
     )]
     OnlyTcp,
-    /// The network could not be built.
+    /// The emulated network could not be built.
     #[cfg(target_os = "linux")]
     #[error("{0}")]
     Network(#[from] emulated::Error),
-    /// The system refused something else.
+    /// Another system call failed.
     #[error("cannot {what}: {cause}")]
     System {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// One of the programs failed.
-    #[error("run {run}: the {who} failed ({status}): {words}")]
+    /// The server or the load of a run failed.
+    #[error("run {run}: the {role} failed ({status}): {output}")]
     Program {
-        /// Which run.
+        /// The run.
         run: String,
         /// `server` or `load`.
-        who: &'static str,
-        /// How it ended.
+        role: &'static str,
+        /// Its exit status.
         status: ExitStatus,
-        /// The last it said.
-        words: String,
+        /// The end of its error output.
+        output: String,
     },
-    /// The clients in this process failed.
+    /// The load in this process failed.
     #[error("run {run}: the load failed: {cause}")]
     Load {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Why.
+        /// The reason.
         cause: load::Error,
     },
     /// The server in this process failed.
     #[error("run {run}: the server failed: {cause}")]
     Server {
-        /// Which run.
+        /// The run.
         run: String,
-        /// Why.
+        /// The reason.
         cause: server::Error,
     },
-    /// There is no drop pattern to replay.
+    /// The run recorded no losses to replay.
     #[error("{path} cannot be replayed: {why}", path = .path.display())]
     NoPattern {
         /// The run's directory.
         path: PathBuf,
-        /// What is missing, and the way out.
+        /// The reason and the way out.
         why: String,
     },
-    /// Ctrl-C.
+    /// The stop flag was set.
     #[error(
-        "stopped; what is finished is kept: `chatagram lab --resume` goes on, `chatagram report` shows it"
+        "stopped; finished runs are kept: continue with `chatagram lab --resume`, or \
+         show them with `chatagram report`"
     )]
     Stopped,
 }
 
 impl Error {
-    /// Whether it concerns one run, and another one may do better.
-    fn is_of_one_run(&self) -> bool {
+    /// Returns true for an error of one run, after which the others continue.
+    fn concerns_one_run(&self) -> bool {
         matches!(self, Self::Program { .. } | Self::Load { .. } | Self::Server { .. })
     }
 }
 
-/// How far the lab is.
+/// The progress of a lab.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// Networks met, of `total`.
+    /// Conditions measured so far, counting repetitions.
     pub done: usize,
-    /// All networks.
+    /// All conditions, counting repetitions.
     pub total: usize,
-    /// The one that is met now; none at the end.
-    pub now: Option<&'a Meeting>,
+    /// The one being measured; `None` at the end.
+    pub now: Option<&'a Trial>,
 }
 
 impl Config {
-    /// Makes the directory ready, and says which plan is to be run: with `resume` and no plan of
-    /// one's own (`asked` is none) the one in the directory.
+    /// Prepares the output directory. With `resume`, the plan is the one in the directory, and
+    /// `asked` must be `None` or equal to it.
     ///
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::OtherPlan`], [`Error::NothingToResume`], [`Error::Files`].
@@ -190,15 +193,15 @@ impl Config {
             return Ok(Self { plan, out, resume, program, place });
         }
         let plan = asked.unwrap_or_default();
-        plan.meetings()?;
+        plan.trials()?;
         let config = Self { plan, out, resume, program, place };
-        config.claim()?;
-        write_whole(&file, config.plan.text().as_bytes())?;
+        config.create_empty_dir()?;
+        write_atomically(&file, config.plan.text().as_bytes())?;
         Ok(config)
     }
 
-    /// Makes the directory, which must hold nothing.
-    fn claim(&self) -> Result<(), Error> {
+    /// Creates the output directory, which must be empty if it exists.
+    fn create_empty_dir(&self) -> Result<(), Error> {
         if self.modes().next().is_none() {
             return Err(Error::OnlyTcp);
         }
@@ -209,38 +212,38 @@ impl Config {
         Ok(fs::create_dir_all(&runs).map_err(super::record::Error::io("make", &runs))?)
     }
 
-    /// The modes of the plan that this place has.
+    /// The plan's modes that the place supports.
     fn modes(&self) -> impl Iterator<Item = Mode> {
         let datagrams_only = self.place == Place::InProcess;
         self.plan.modes.iter().copied().filter(move |mode| !datagrams_only || *mode != Mode::Tcp)
     }
 }
 
-/// Runs what is left of the plan, and says what failed: such a run is left behind with its reason,
-/// and the others go on.
+/// Runs the unfinished part of the plan. A failed run is kept with its reason, and the others
+/// continue.
 ///
-/// Stops soon after `stop` is set: the runs under way are lost, their networks are gone.
+/// Stops soon after `stop` is set. The runs in progress are discarded.
 ///
 /// # Errors
-/// See [`Error`]: what concerns all runs. What is finished is kept.
+/// An [`Error`] that concerns all runs. Finished runs are kept.
 pub fn run(
     config: &Config,
     stop: &AtomicBool,
     mut report: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Error>, Error> {
     let mut failed = Vec::new();
-    let meetings = config.plan.meetings()?;
-    let total = meetings.len();
-    for (done, meeting) in meetings.iter().enumerate() {
-        report(Progress { done, total, now: Some(meeting) });
+    let trials = config.plan.trials()?;
+    let total = trials.len();
+    for (done, trial) in trials.iter().enumerate() {
+        report(Progress { done, total, now: Some(trial) });
         let left: Vec<Mode> =
-            config.modes().filter(|mode| !is_done(config, &meeting.run(*mode))).collect();
-        // Side by side: each has a network of its own, and all of them the same minute of the machine.
+            config.modes().filter(|mode| !is_done(config, &trial.run(*mode))).collect();
+        // Modes run side by side, so all of them share the same load of the machine.
         let outcomes: Vec<_> = thread::scope(|scope| {
             let runs: Vec<_> = left
                 .into_iter()
                 .map(|mode| {
-                    let job = Job::new(config, meeting, mode, meeting.run(mode));
+                    let job = Job::new(config, trial, mode, trial.run(mode));
                     scope.spawn(move || job.run(stop))
                 })
                 .collect();
@@ -248,7 +251,7 @@ pub fn run(
         });
         for outcome in outcomes {
             match outcome.unwrap_or(Err(Error::Stopped)) {
-                Err(error) if error.is_of_one_run() => failed.push(error),
+                Err(error) if error.concerns_one_run() => failed.push(error),
                 outcome => outcome?,
             }
         }
@@ -261,20 +264,20 @@ fn is_done(config: &Config, name: &str) -> bool {
     config.out.join("runs").join(name).join(RUN).exists()
 }
 
-/// One mode in one network.
+/// The run of one mode under one condition.
 struct Job<'a> {
     config: &'a Config,
-    meeting: &'a Meeting,
+    trial: &'a Trial,
     mode: Mode,
     name: String,
-    /// The run's directory until it is complete.
+    /// The run's directory until the run is complete.
     part: PathBuf,
 }
 
 impl<'a> Job<'a> {
-    fn new(config: &'a Config, meeting: &'a Meeting, mode: Mode, name: String) -> Self {
+    fn new(config: &'a Config, trial: &'a Trial, mode: Mode, name: String) -> Self {
         let part = config.out.join("runs").join(format!("{name}.part"));
-        Self { config, meeting, mode, name, part }
+        Self { config, trial, mode, name, part }
     }
 
     fn run(&self, stop: &AtomicBool) -> Result<(), Error> {
@@ -287,7 +290,7 @@ impl<'a> Job<'a> {
             Ok(()) => Ok(fs::rename(&self.part, self.part.with_file_name(&self.name))
                 .map_err(super::record::Error::io("rename", &self.part))?),
             Err(error) => {
-                if error.is_of_one_run() {
+                if error.concerns_one_run() {
                     let _ = fs::create_dir_all(&self.part);
                     let _ = fs::write(self.part.join(FAILED), clean_lines(&format!("{error}\n")));
                 }
@@ -296,8 +299,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// An empty place for the load's files: there may be those of a run that was killed.
-    fn make_room(&self) -> Result<(), Error> {
+    /// Removes the directory of an earlier attempt that was killed.
+    fn remove_old(&self) -> Result<(), Error> {
         if self.part.exists() {
             let part = &self.part;
             fs::remove_dir_all(part).map_err(super::record::Error::io("remove", part))?;
@@ -305,9 +308,9 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Changes what the run says about itself.
+    /// Edits the run's `run.json`.
     #[cfg(target_os = "linux")]
-    fn annotate(&self, change: impl FnOnce(&mut RunInfo)) -> Result<(), Error> {
+    fn edit_info(&self, change: impl FnOnce(&mut RunInfo)) -> Result<(), Error> {
         let Some(mut info) = read_run(&self.part)?.info else { return Err(Error::Stopped) };
         change(&mut info);
         Ok(info.write(&self.part)?)

@@ -150,7 +150,7 @@ impl Room {
         let person = &mut self.people[which][index];
         let text = format!("{which} {index} {}", person.said);
         self.said += 1;
-        if self.fleets[which].act(index, |session, now| session.say(&text, now)).is_ok() {
+        if self.fleets[which].with_session(index, |session, now| session.say(&text, now)).is_ok() {
             person.said += 1;
         }
     }

@@ -1,5 +1,5 @@
-//! The lab as a user runs it: a small plan over the emulated network, interrupted, resumed, and its
-//! report recomputed by the independent script.
+//! The `lab` and `replay` commands over the emulated network: interrupted, resumed, and verified by
+//! an independent script.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::{needs, skip};
@@ -24,13 +24,13 @@ fn needs_namespaces(output: &Output) {
     }
 }
 
-/// What the network did to the packets of one direction in a run.
-struct Fate {
+/// The packets of one direction of a run, and the indices of those lost.
+struct Losses {
     packets: u64,
     drops: Vec<u64>,
 }
 
-impl Fate {
+impl Losses {
     fn of(run: &Path, direction: &str) -> Self {
         let text = fs::read(run.join("run.json")).unwrap();
         let info: serde_json::Value = serde_json::from_slice(&text).unwrap();
@@ -44,7 +44,7 @@ impl Fate {
         Self { packets: counts["packets"].as_u64().unwrap(), drops: drops.collect() }
     }
 
-    /// The same packets are lost, as far as both runs sent so many.
+    /// Returns true if the same packets were lost, among those that both runs sent.
     fn agrees(&self, other: &Self) -> bool {
         let common = self.packets.min(other.packets);
         let within = |fate: &Self| -> Vec<u64> {
@@ -55,24 +55,24 @@ impl Fate {
 }
 
 fn both_ways_agree(one: &Path, other: &Path) -> bool {
-    ["up", "down"].iter().all(|way| Fate::of(one, way).agrees(&Fate::of(other, way)))
+    ["up", "down"].iter().all(|way| Losses::of(one, way).agrees(&Losses::of(other, way)))
 }
 
-/// A shell that is root of its own user namespace runs the script, with the program as `$1`.
+/// Runs the script as root of a new user namespace, with the program as `$1`.
 fn unshared(what: &str, script: &str, dir: &Path) -> Output {
     needs(&["unshare", "sh"]);
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user"]).args(what.split_whitespace());
     command.args(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_chatagram")]);
     let output = command.current_dir(dir).output().unwrap();
-    // Containers and chroots often may not.
+    // Many containers and chroots forbid this.
     if String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
         skip("this machine refuses user namespaces (unshare --user)");
     }
     output
 }
 
-fn a_lab_ends_with_a_true_report_and_can_be_resumed() {
+fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
     let out = out.to_str().unwrap();
@@ -82,20 +82,20 @@ fn a_lab_ends_with_a_true_report_and_can_be_resumed() {
     needs_namespaces(&output);
     assert!(output.status.success(), "{}", said(&output));
     let page = fs::read_to_string(Path::new(out).join("report.html")).unwrap();
-    assert!(page.contains("<svg") && !page.contains("http://"), "a page with pictures, offline");
+    assert!(page.contains("<svg") && !page.contains("http://"), "a self-contained page with plots");
 
     let runs = Path::new(out).join("runs");
     let raw = runs.join("loss20-delay5-jitter0-burst1-unreliable-1");
     let tcp = runs.join("loss20-delay5-jitter0-burst1-tcp-1");
-    let before = Fate::of(&raw, "up");
-    assert!(!before.drops.is_empty(), "a fifth of fifty packets is lost");
+    let before = Losses::of(&raw, "up");
+    assert!(!before.drops.is_empty(), "20 % of about 50 packets are lost");
     assert!(both_ways_agree(&raw, &tcp), "the same packets are lost for every mode");
 
     let again = lab(&["--out", out]);
     assert_eq!(again.status.code(), Some(2));
     assert!(said(&again).contains("--resume"), "{}", said(&again));
 
-    // A run that was killed leaves this; the other one is not run again.
+    // A killed run leaves this. Only that run is run again.
     fs::rename(&raw, raw.with_extension("part")).unwrap();
     fs::remove_file(raw.with_extension("part").join("run.json")).unwrap();
     let untouched = fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap();
@@ -103,19 +103,19 @@ fn a_lab_ends_with_a_true_report_and_can_be_resumed() {
     assert!(resumed.status.success(), "{}", said(&resumed));
     assert!(raw.join("run.json").exists() && !raw.with_extension("part").exists());
     assert_eq!(fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap(), untouched);
-    assert!(before.agrees(&Fate::of(&raw, "up")), "the same seed: the same packets, twice");
+    assert!(before.agrees(&Losses::of(&raw, "up")), "the same seed loses the same packets");
 
     let other = lab(&["--resume", "--loss", "1", "--out", out]);
     assert!(said(&other).contains("another plan"), "{}", said(&other));
 
-    // All the rest has run.
+    // Everything above works without python3.
     needs(&["python3"]);
     let verified = Command::new("python3").args(["scripts/verify_report.py", out]).output();
     let verified = verified.unwrap();
     assert!(verified.status.success(), "{}", said(&verified));
 }
 
-fn the_runs_of_a_plan_are_lines_for_scripts() {
+fn print_runs_writes_one_line_per_run() {
     let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
     assert!(output.status.success(), "{}", said(&output));
     let text = said(&output);
@@ -127,7 +127,7 @@ fn the_runs_of_a_plan_are_lines_for_scripts() {
     assert!(!Path::new("chatagram-lab").exists());
 }
 
-fn a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word() {
+fn a_plan_error_names_the_line_and_suggests_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.toml");
     fs::write(&plan, "seed = 3\nlos = [5]\n").unwrap();
@@ -139,10 +139,10 @@ fn a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word() {
     }
     let output = lab(&["--loss", "120"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(!Path::new("chatagram-lab").exists(), "nothing is left of a lab that never began");
+    assert!(!Path::new("chatagram-lab").exists(), "a rejected plan creates nothing");
 }
 
-fn another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones() {
+fn a_replay_loses_the_recorded_packets() {
     let dir = tempfile::tempdir().unwrap();
     let out = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let run = |dir: &str| Path::new(dir).join("runs/loss20-delay5-jitter0-burst1-unreliable-1");
@@ -154,14 +154,14 @@ fn another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones() {
         assert!(output.status.success(), "{}", said(&output));
     }
     let (one, other) = (run(&out("one")), run(&out("other")));
-    assert!(!both_ways_agree(&one, &other), "another seed: other packets");
+    assert!(!both_ways_agree(&one, &other), "another seed loses other packets");
 
     let again = |of: &Path, transport: &str, into: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
         command.arg("replay").arg(of).args(["--transport", transport, "--out", into]);
         command.output().unwrap()
     };
-    // Other losses than the seed's: what is replayed is what the file says.
+    // Edit the recorded losses: the replay must follow the file, not the seed.
     let file = one.join("run.json");
     let text = fs::read_to_string(&file).unwrap();
     let drops = |text: &str| format!("\"drops\": \"{text}\"");
@@ -176,12 +176,12 @@ fn another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones() {
     let name = format!("{}-replayed-tcp", one.file_name().unwrap().to_str().unwrap());
     assert!(both_ways_agree(&one, &runs.join(&name)), "the recorded packets are lost");
     assert_eq!(
-        Fate::of(&one, "up").drops,
-        Fate::of(&runs.join(one.file_name().unwrap()), "up").drops
+        Losses::of(&one, "up").drops,
+        Losses::of(&runs.join(one.file_name().unwrap()), "up").drops
     );
-    // What is replayed lost the recorded packets and none beyond them, so it can be replayed too.
-    let most = Fate::of(&one, "up").drops.last().copied().unwrap();
-    assert!(Fate::of(&runs.join(&name), "up").drops.iter().all(|index| *index <= most));
+    // A replay records its own losses, so it can be replayed too.
+    let most = Losses::of(&one, "up").drops.last().copied().unwrap();
+    assert!(Losses::of(&runs.join(&name), "up").drops.iter().all(|index| *index <= most));
     let output = again(&runs.join(&name), "udp", &out("replay of a replay"));
     assert!(output.status.success(), "{}", said(&output));
 
@@ -192,7 +192,7 @@ fn another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones() {
     assert!(!Path::new(&out("nothing")).exists());
 }
 
-fn without_namespaces_it_says_what_is_missing_and_measures_udp() {
+fn without_namespaces_the_lab_names_the_cause_and_measures_udp() {
     let dir = tempfile::tempdir().unwrap();
     let script = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$1\" lab --loss 20 \
                   --repetitions 1 --duration-s 1 --modes unreliable,tcp --out lab";
@@ -205,12 +205,12 @@ fn without_namespaces_it_says_what_is_missing_and_measures_udp() {
     let runs = dir.path().join("lab/runs");
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "TCP is left out");
     let raw = runs.join("loss20-delay25-jitter0-burst1-unreliable-1");
-    assert!(!Fate::of(&raw, "down").drops.is_empty());
+    assert!(!Losses::of(&raw, "down").drops.is_empty());
     let page = fs::read_to_string(dir.path().join("lab/report.html")).unwrap();
-    assert!(page.contains("in the clients&#39; process"), "the page says how it was made");
+    assert!(page.contains("in the clients&#39; process"), "the page names the emulation");
 }
 
-fn a_full_disk_fails_the_runs_with_a_reason_and_ends_nothing_else() {
+fn a_full_disk_fails_each_run_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let script = "mkdir disk && mount -t tmpfs -o size=100k none disk && \
                   \"$1\" lab --loss 0 --rate 1000 --duration-s 5 --repetitions 1 --out disk/lab \
@@ -226,7 +226,7 @@ fn a_full_disk_fails_the_runs_with_a_reason_and_ends_nothing_else() {
     }
 }
 
-fn a_lab_that_is_interrupted_keeps_what_is_finished() {
+fn an_interrupted_lab_keeps_finished_runs() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
@@ -250,11 +250,11 @@ fn a_lab_that_is_interrupted_keeps_what_is_finished() {
 }
 
 tests! {
-    a_lab_ends_with_a_true_report_and_can_be_resumed,
-    the_runs_of_a_plan_are_lines_for_scripts,
-    a_plan_with_a_slip_is_refused_with_its_line_and_the_right_word,
-    another_seed_loses_other_packets_and_a_replay_loses_the_recorded_ones,
-    without_namespaces_it_says_what_is_missing_and_measures_udp,
-    a_full_disk_fails_the_runs_with_a_reason_and_ends_nothing_else,
-    a_lab_that_is_interrupted_keeps_what_is_finished,
+    a_lab_writes_a_correct_report_and_can_be_resumed,
+    print_runs_writes_one_line_per_run,
+    a_plan_error_names_the_line_and_suggests_the_key,
+    a_replay_loses_the_recorded_packets,
+    without_namespaces_the_lab_names_the_cause_and_measures_udp,
+    a_full_disk_fails_each_run_with_a_reason,
+    an_interrupted_lab_keeps_finished_runs,
 }

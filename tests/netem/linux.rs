@@ -1,14 +1,14 @@
-//! The lab's emulated network against the kernel's netem: the same plan over both, and the same
-//! figures. Both run in User-mode Linux, for those whose own kernel has no netem: one kernel, one TCP with
-//! one congestion control. Its clock is virtual, so neither a slow nor a busy machine makes anything late.
+//! The lab's emulated network against the kernel's netem: the same plan over both must give the
+//! same results. Both run in User-mode Linux, so the host's kernel needs no netem, and both use one
+//! kernel and one TCP. Its clock is virtual, so a busy machine delays nothing.
 //!
-//! The two draw their losses apart from each other, so what agrees is what chance leaves of them:
+//! The two draw their losses independently, so each comparison allows for chance:
 //!
-//! - shares: 5 standard errors, so by chance alone not one run in a thousand fails;
-//! - p50 and p99: 10 % or 3 ms. The plans are such that chance moves them by less, but for the p99 of TCP
-//!   at 5 % loss and more, which hangs on few messages that were lost twice and those behind them: what
-//!   chance does to it comes on top, see [`chance`];
-//! - counters: exactly, but for the datagrams that no sequence number stands for.
+//! - shares: 5 standard errors, which chance exceeds in fewer than one run in a thousand;
+//! - p50 and p99: 10 % or 3 ms, which chance rarely exceeds in these plans. The exception is the
+//! p99 of TCP at 5 % loss and more: it depends on the few messages lost twice and those behind
+//! them, so the standard error from [`standard_error_of_p99`] is added;
+//! - counters: exact, except for datagrams outside the sequence numbers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::needs;
@@ -21,23 +21,23 @@ use std::thread;
 const SIGMAS: f64 = 5.0;
 const PERCENTS: [usize; 2] = [50, 99];
 
-/// What is measured: one who speaks, so that what was lost is mostly made good before the next one comes.
+/// One workload. With one sender at a low rate, most losses are repaired before the next message.
 struct Case {
     mode: Mode,
     losses: &'static [f64],
-    /// One way, milliseconds.
+    /// One-way delay, milliseconds.
     delay_ms: u32,
-    /// Messages a second.
+    /// Messages per second.
     rate: u32,
     seconds: u32,
-    /// Each with connections of its own: what befell one stays with it for a while.
+    /// Each repetition has new connections: a loss affects its connection for a while.
     repetitions: u32,
 }
 
 const SENDERS: u64 = 1;
 const RECEIVERS: u64 = 2;
 
-/// A datagram's copies come 25 ms apart: with 150 ms one more or less is within a tenth.
+/// A datagram's redundant copies are 25 ms apart: at 150 ms, one more or less is within 10 %.
 const CASES: [Case; 6] = [
     Case {
         mode: Mode::Unreliable,
@@ -61,16 +61,16 @@ const CASES: [Case; 6] = [
     Case { mode: Mode::Tcp, losses: &[10.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 6 },
 ];
 
-/// The runs of one network, in numbers.
+/// The results of all runs of a case over one network.
 struct Figures {
     rows: u64,
     delivered: u64,
-    /// Of each run, milliseconds.
+    /// Latencies of each run, milliseconds.
     latencies: Vec<Vec<f64>>,
     infos: Vec<RunInfo>,
 }
 
-fn the_emulated_network_does_what_netem_does() {
+fn the_emulated_network_matches_netem() {
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "sysctl", "bash", "nice", "python3"]);
     let dir = tempfile::tempdir().unwrap();
     let [netem, emulated] = ["netem", "emulated"].map(|name| dir.path().join(name));
@@ -119,11 +119,11 @@ fn the_emulated_network_does_what_netem_does() {
     }
     println!("netem / emulated\n{table}");
     assert!(wrong.is_empty(), "{table}\n{}", wrong.join("\n"));
-    is_verified(&netem.join("0"));
+    verify_report(&netem.join("0"));
 }
 
-/// TCP and UDP_SEGMENT hand the kernel many packets as one: the script has netem see each.
-fn a_real_interface_loses_packets_and_not_runs_of_them() {
+/// TCP and UDP_SEGMENT hand the kernel many packets as one; the script makes netem see each.
+fn a_real_interface_loses_single_packets() {
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "bash", "nice"]);
     let script = "set -e
         for node in s c; do ip netns add $node; ip -n $node link set lo up; done
@@ -153,14 +153,14 @@ fn a_real_interface_loses_packets_and_not_runs_of_them() {
         };
         let (left, lost) = (before("packets"), before("were"));
         let share = lost as f64 / (left + lost) as f64;
-        // More packets than messages: they were not seen as runs.
+        // Packets outnumber messages: netem did not see them as one.
         assert!(left > 3_000, "{text}");
         assert!((share - 0.05).abs() <= SIGMAS * deviation(0.05, left + lost), "{text}");
     }
     assert!(!text.contains("longer than the MTU"), "{text}");
 }
 
-fn each_script_prints_all_of_its_usage() {
+fn each_script_prints_its_header_comment_as_usage() {
     needs(&["bash", "sed", "dirname"]);
     for name in ["netem-lan", "netem-net", "netem-sweep"] {
         let file = format!("scripts/{name}.sh");
@@ -172,7 +172,7 @@ fn each_script_prints_all_of_its_usage() {
     }
 }
 
-/// Each case is a lab of its own: in one lab the modes would run side by side.
+/// Each case is a separate lab: within one lab the modes would run side by side.
 fn script(measure: &str, out: &Path) -> String {
     let labs = CASES.iter().enumerate().map(|(index, case)| {
         let losses: Vec<_> = case.losses.iter().map(f64::to_string).collect();
@@ -188,7 +188,7 @@ fn script(measure: &str, out: &Path) -> String {
     "set -e\n".to_owned() + &labs.collect::<String>()
 }
 
-/// What the network counted fits what was asked of it, and what the peers saw.
+/// Checks the network's counters against the condition and against the peers' counters.
 fn counters(figures: &Figures, mode: Mode, asked: f64, check: &mut impl FnMut(bool, String)) {
     for info in &figures.infos {
         counters_of_one(info, mode, check);
@@ -206,21 +206,21 @@ fn counters(figures: &Figures, mode: Mode, asked: f64, check: &mut impl FnMut(bo
 fn counters_of_one(info: &RunInfo, mode: Mode, check: &mut impl FnMut(bool, String)) {
     let network = info.network.as_ref().unwrap();
     for counts in [&network.up, &network.down] {
-        // What is still on its way when the run ends was neither lost nor delivered.
+        // A packet in flight at the end of the run is neither lost nor delivered.
         check(counts.lost + counts.delivered <= counts.packets, format!("{counts:?}"));
         check(counts.delivered_bytes <= counts.bytes, format!("{counts:?}"));
     }
     if mode == Mode::Tcp {
         return;
     }
-    // Every datagram that a peer's link has sent has entered, none was received that has not left,
-    // and of those lost on the way down the peers miss all but the ones without a successor: the last
-    // of a session, and those outside of it (joining).
+    // The peers sent no more datagrams than entered the network, and received no more than left it.
+    // They miss each datagram lost on the way down, except those without a successor: the last of a
+    // session, and those of the join.
     let links = info.links;
     check(links.sent <= network.up.packets, format!("{links:?}, up {:?}", network.up));
     check(links.received <= network.down.delivered, format!("{links:?}, down {:?}", network.down));
     let unseen = network.down.lost.checked_sub(links.missing);
-    // The peers were asked before they left, and a goodbye can be lost several times.
+    // The counters are read before the peers leave, and a goodbye can be lost several times.
     let most = 3 * (SENDERS + RECEIVERS);
     check(
         unseen.is_some_and(|unseen| unseen <= most),
@@ -231,7 +231,7 @@ fn counters_of_one(info: &RunInfo, mode: Mode, check: &mut impl FnMut(bool, Stri
     );
 }
 
-/// Reliable is all of it. Raw UDP: a message is one datagram up, and one down for each receiver.
+/// Reliable modes deliver everything. Raw UDP: one datagram up, and one down per receiver.
 fn delivery(both: &[Figures; 2], mode: Mode, loss: f64, check: &mut impl FnMut(bool, String)) {
     let shares = both.each_ref().map(|it| it.delivered as f64 / it.rows as f64);
     if mode != Mode::Unreliable {
@@ -257,7 +257,7 @@ fn percentiles(both: &[Figures; 2], by_chance: bool, check: &mut impl FnMut(bool
         let [a, b] = both.each_ref().map(|it| it.percentile(percent));
         let mut allowed = (a.min(b) * 0.1).max(3.0);
         if by_chance && percent == 99 {
-            let [one, other] = both.each_ref().map(chance);
+            let [one, other] = both.each_ref().map(standard_error_of_p99);
             allowed += SIGMAS * one.hypot(other);
         }
         check(
@@ -269,8 +269,8 @@ fn percentiles(both: &[Figures; 2], by_chance: bool, check: &mut impl FnMut(bool
     }
 }
 
-/// The standard error of the p99 of all runs, from that of each: they are independent.
-fn chance(figures: &Figures) -> f64 {
+/// The standard error of the p99 over all runs, from the p99 of each.
+fn standard_error_of_p99(figures: &Figures) -> f64 {
     let count = figures.latencies.len() as f64;
     let each: Vec<_> = figures.latencies.iter().map(|run| percentile(run, 99)).collect();
     let mean = each.iter().sum::<f64>() / count;
@@ -279,7 +279,7 @@ fn chance(figures: &Figures) -> f64 {
 }
 
 impl Figures {
-    /// Of all runs.
+    /// Over all runs.
     fn percentile(&self, percent: usize) -> f64 {
         let mut all = self.latencies.concat();
         all.sort_by(f64::total_cmp);
@@ -287,7 +287,7 @@ impl Figures {
     }
 }
 
-/// By nearest rank.
+/// Nearest rank.
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }
@@ -317,7 +317,7 @@ fn figures(lab: &Path, case: &Case, loss: f64) -> Figures {
 }
 
 fn in_a_kernel(script: &str) -> Output {
-    // Ahead of the machine's other work, where that may be asked for.
+    // Raise the priority, where the user may.
     Command::new("nice")
         .args(["-n", "-10", "scripts/with-netem-kernel.sh", "bash", "-c", script])
         .env("UML_CLOCK", "virtual")
@@ -326,7 +326,7 @@ fn in_a_kernel(script: &str) -> Output {
         .unwrap()
 }
 
-fn is_verified(lab: &Path) {
+fn verify_report(lab: &Path) {
     let output = Command::new("python3").arg("scripts/verify_report.py").arg(lab).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
 }
@@ -336,7 +336,7 @@ fn said(output: &Output) -> String {
 }
 
 tests! {
-    the_emulated_network_does_what_netem_does,
-    a_real_interface_loses_packets_and_not_runs_of_them,
-    each_script_prints_all_of_its_usage,
+    the_emulated_network_matches_netem,
+    a_real_interface_loses_single_packets,
+    each_script_prints_its_header_comment_as_usage,
 }

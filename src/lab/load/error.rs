@@ -1,77 +1,89 @@
-//! Why a run did not finish, and what to do about it.
+//! Errors of a run, each with the way out.
 
 use crate::lab::record;
 use crate::net::ServerName;
 use std::io;
 use std::path::PathBuf;
 
-/// [`Error::exit_code`] when nobody answered.
+/// [`Error::exit_code`] when the server does not answer.
 pub const UNREACHABLE: u8 = 3;
 
-/// A run that did not finish. Where it had begun, its rows are on the disk, and `run.json` is not.
+/// A run that did not finish. The rows recorded so far are kept; `run.json` is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is something in the directory already.
-    #[error("{path} is not empty: name another --out, or remove it first", path = .0.display())]
+    /// The output directory is not empty.
+    #[error(
+        "{path} is not empty: name another --out, or remove the directory first",
+        path = .0.display()
+    )]
     NotEmpty(PathBuf),
-    /// A file cannot be written.
+    /// A file could not be read or written.
     #[error(transparent)]
     Files(#[from] record::Error),
-    /// The server's name is nobody's.
+    /// The server's name could not be resolved.
     #[error("{0}")]
     NotFound(io::Error),
-    /// The kernel gives no more sockets, or fails with those it gave.
-    #[error("the network failed with {peers} peers: {cause}{}", way_out(.cause))]
+    /// The kernel refused another socket, or a socket failed.
+    #[error("the network failed with {peers} peers: {cause}{}", open_files_hint(.cause))]
     Network {
-        /// How many peers there were.
+        /// Number of peers at that time.
         peers: usize,
-        /// What the kernel said.
+        /// The kernel's error.
         cause: io::Error,
     },
-    /// Nobody answered a join.
-    #[error("{peer} got no answer from {server}: is it running, and is the address right?")]
+    /// No answer to a join.
+    #[error(
+        "{peer} got no answer from {server}: check that the server runs and that the address is \
+         right"
+    )]
     Unreachable {
-        /// Who joined.
+        /// The joining peer's nickname.
         peer: String,
-        /// Whom.
+        /// The server's address.
         server: ServerName,
     },
-    /// The server did not let somebody in.
-    #[error("{peer} was refused: {why}{}", raise(.why))]
+    /// The server refused a join.
+    #[error("{peer} was refused: {why}{}", limit_hint(.why))]
     Refused {
-        /// Who.
+        /// The refused peer's nickname.
         peer: String,
-        /// What the server said.
+        /// The server's reason.
         why: String,
     },
     /// Joining took too long.
-    #[error("only {joined} of {peers} peers were in after 30 s: is the server too busy?")]
+    #[error(
+        "only {joined} of {peers} peers had joined after 30 s: the server may be overloaded, try \
+         fewer peers"
+    )]
     Slow {
-        /// How many were in.
+        /// Peers that have joined.
         joined: usize,
-        /// Of how many.
+        /// All peers.
         peers: usize,
     },
-    /// Somebody was thrown out, or the server is gone.
-    #[error("the run is incomplete: {peer} lost the server ({why}); the rows so far are kept")]
+    /// A peer lost its session with the server.
+    #[error(
+        "the run is incomplete: {peer} lost the server ({why}); the rows recorded so far are kept"
+    )]
     Gone {
-        /// Who was the first to notice.
+        /// The first such peer.
         peer: String,
-        /// What happened.
+        /// The reason.
         why: String,
     },
-    /// TCP, and a bad network in this process.
+    /// An emulated network in this process was asked for with TCP.
     #[error(
-        "--impair works on datagrams, and TCP's packets are the kernel's: `chatagram lab` measures TCP"
+        "--impair works on UDP datagrams only, because TCP's packets are the kernel's: measure TCP \
+         with `chatagram lab`"
     )]
     OnlyDatagrams,
-    /// The run was told to stop.
-    #[error("the run is incomplete: it was stopped")]
+    /// The stop flag was set.
+    #[error("the run is incomplete: interrupted")]
     Stopped,
 }
 
 impl Error {
-    /// The exit code that tells this kind of failure from others, see `chatagram --help`.
+    /// The process exit code for this kind of failure; `chatagram --help` lists the codes.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotEmpty(_) | Self::OnlyDatagrams => 2,
@@ -84,13 +96,13 @@ impl Error {
     }
 }
 
-/// What to do about an error of the kernel.
-fn way_out(cause: &io::Error) -> &'static str {
+/// The way out of a kernel error.
+fn open_files_hint(cause: &io::Error) -> &'static str {
     if cause.to_string().contains("open files") { "; `ulimit -n 8192` allows more" } else { "" }
 }
 
-/// What to do about a refusal. The words are those of this crate's server (`hub::handshake`).
-fn raise(why: &str) -> &'static str {
+/// The way out of a refusal. The texts are those of this crate's server (`hub::handshake`).
+fn limit_hint(why: &str) -> &'static str {
     if why.contains("from your address") {
         "; --max-peers-per-ip on the server raises the limit"
     } else if why.contains("room is full") {

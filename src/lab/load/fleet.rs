@@ -1,7 +1,7 @@
-//! Many clients in one thread, all over the same transport. Only those are touched that have something to
-//! read or something due, so that a thousand idle ones cost next to nothing.
+//! Many clients in one thread over one transport. Only peers with input or a due timer are visited,
+//! so that a thousand idle ones cost next to nothing.
 
-use super::peer::{Peer, Surroundings};
+use super::peer::{Peer, Shared};
 use crate::client::session::{self, Event, Session, Transport};
 use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Ready, Socket};
 use crate::time::{Now, Timestamp, micros};
@@ -10,17 +10,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What the poller counts in.
+/// The poller's resolution.
 const TICK: Duration = Duration::from_millis(1);
 
-/// See the module. A peer is named by its index.
+/// Peers and their shared poller, clock and timers. A peer is identified by its index.
 #[derive(Debug)]
 pub struct Fleet {
     peers: Vec<Peer>,
-    around: Surroundings,
+    shared: Shared,
     poller: Poller,
     ready: Ready,
-    /// When which peer wants to be called, one entry for each at most.
+    /// Due timers; at most one entry per peer.
     due: BTreeSet<(Timestamp, usize)>,
     events: VecDeque<(usize, Event, Now)>,
     incoming: Incoming,
@@ -28,7 +28,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Nobody yet.
+    /// An empty fleet.
     ///
     /// # Errors
     /// The kernel's, such as too many open files.
@@ -36,10 +36,10 @@ impl Fleet {
         let poller = Poller::new()?;
         let datagrams = Datagrams::new(End::Client, impair);
         let watch = poller.watch()?;
-        let around = Surroundings { clock: Clock::start(), watch, datagrams, no_delay };
+        let shared = Shared { clock: Clock::start(), watch, datagrams, no_delay };
         Ok(Self {
             peers: Vec::new(),
-            around,
+            shared,
             poller,
             ready: Ready::new(),
             due: BTreeSet::new(),
@@ -49,33 +49,33 @@ impl Fleet {
         })
     }
 
-    /// One clock for all: their times can be subtracted from each other.
+    /// The clock shared by all peers, so their times can be subtracted.
     pub fn now(&self) -> Now {
-        self.around.clock.now()
+        self.shared.clock.now()
     }
 
-    /// How many there are.
+    /// Number of peers.
     pub fn len(&self) -> usize {
         self.peers.len()
     }
 
-    /// Whether there is nobody.
+    /// Returns true without peers.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
 
-    /// One of them.
+    /// The session of one peer.
     pub fn session(&self, index: usize) -> &Session {
         &self.peers[index].session
     }
 
-    /// All of them, by index.
+    /// All sessions, by index.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         self.peers.iter().map(|peer| &peer.session)
     }
 
-    /// Adds a peer, which begins to join. It is not seeded by the run: a server takes a join that
-    /// repeats an earlier one for an echo of it.
+    /// Adds a peer, which begins to join. Its randomness does not come from the run's seed: the
+    /// server rejects a repeated join as an echo.
     ///
     /// # Errors
     /// The kernel's, such as too many open files.
@@ -85,42 +85,43 @@ impl Fleet {
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         if config.transport == Transport::Udp {
             let mut socket = Socket::for_client().map_err(io::Error::other)?;
-            self.around.watch.add(&mut socket, index)?;
-            self.around.datagrams.add(socket);
+            self.shared.watch.add(&mut socket, index)?;
+            self.shared.datagrams.add(socket);
         }
         let session = Session::new(config, addresses.to_vec(), seed, self.now());
         self.peers.push(Peer { session, connections: Vec::new(), due: None });
-        self.act(index, Session::handle_timeout);
+        self.with_session(index, Session::handle_timeout);
         Ok(())
     }
 
-    /// Does something with one session, and sends what follows from it.
-    pub fn act<R>(&mut self, index: usize, act: impl FnOnce(&mut Session, Now) -> R) -> R {
-        let result = self.peers[index].turn(index, &mut self.around, &mut self.events, act);
+    /// Calls `act` with one session, then transmits and reschedules its timer.
+    pub fn with_session<R>(&mut self, index: usize, act: impl FnOnce(&mut Session, Now) -> R) -> R {
+        let result = self.peers[index].with_session(index, &mut self.shared, &mut self.events, act);
         self.note_due(index);
         result
     }
 
-    /// What the bad network did, where there is one.
+    /// The counters of the emulated network, if there is one.
     pub fn done(&self) -> Option<Done> {
-        self.around.datagrams.done()
+        self.shared.datagrams.done()
     }
 
-    /// What happened next, to whom, and when.
+    /// The next event, with its peer and its time.
     pub fn poll_event(&mut self) -> Option<(usize, Event, Now)> {
         self.events.pop_front()
     }
 
-    /// Serves the network and the timers, once there is something to do or `until` is near.
+    /// Waits until input, a timer or `until` is near, then serves the sockets and timers.
     ///
-    /// The poller counts in milliseconds. Peers' timers may be that late, as any client's are; who
-    /// measures must not be, so within the last millisecond this returns at once, to be called again.
+    /// The poller's resolution is a millisecond. A peer's timers may be that late, like any
+    /// client's, but a measurement may not: within the last millisecond this returns at once, to be
+    /// called again.
     ///
     /// # Errors
-    /// The kernel's, when the network is of no more use.
+    /// The kernel's, when the sockets can no longer be used.
     pub fn wait(&mut self, until: Timestamp) -> io::Result<()> {
         let now = self.now().mono;
-        let held = self.around.datagrams.poll_timeout();
+        let held = self.shared.datagrams.poll_timeout();
         let left = held.map_or(until, |held| held.min(until)).since(now);
         let whole = Duration::from_millis(micros(left) / micros(TICK));
         let timer = self.due.first().map_or(left, |(at, _)| at.since(now));
@@ -133,19 +134,21 @@ impl Fleet {
         for index in std::mem::take(&mut self.ready) {
             self.receive_datagrams(index)?;
             let Some(peer) = self.peers.get_mut(index) else { continue };
-            peer.receive_stream(index, &mut self.around, &mut self.events, &mut self.buffer);
+            peer.receive_stream(index, &mut self.shared, &mut self.events, &mut self.buffer);
             self.note_due(index);
         }
         let now = self.now().mono;
-        self.around.datagrams.flush(now);
-        while let Some((path, bytes)) = self.around.datagrams.receive_due(now) {
+        self.shared.datagrams.flush(now);
+        while let Some((path, bytes)) = self.shared.datagrams.receive_due(now) {
             let from = path.remote;
-            self.act(path.local.socket, |session, now| session.handle_datagram(from, &bytes, now));
+            self.with_session(path.local.socket, |session, now| {
+                session.handle_datagram(from, &bytes, now)
+            });
         }
-        // Each once: one that is due again at once waits for the next turn.
+        // One call per peer: a peer that is due again at once waits for the next turn.
         let due: Vec<_> = self.due.range(..=(self.now().mono, usize::MAX)).copied().collect();
         for (_, index) in due {
-            self.act(index, Session::handle_timeout);
+            self.with_session(index, Session::handle_timeout);
         }
         Ok(())
     }
@@ -153,10 +156,10 @@ impl Fleet {
     fn receive_datagrams(&mut self, index: usize) -> io::Result<()> {
         let Some(peer) = self.peers.get_mut(index) else { return Ok(()) };
         loop {
-            let now = self.around.clock.now().mono;
-            let received = self.around.datagrams.receive(index, &mut self.incoming, now)?;
+            let now = self.shared.clock.now().mono;
+            let received = self.shared.datagrams.receive(index, &mut self.incoming, now)?;
             let Some((path, bytes)) = received else { return Ok(()) };
-            peer.turn(index, &mut self.around, &mut self.events, |session, now| {
+            peer.with_session(index, &mut self.shared, &mut self.events, |session, now| {
                 session.handle_datagram(path.remote, bytes, now);
             });
         }

@@ -1,12 +1,12 @@
-//! What was said, and what of it came to whom, written down as it happens.
+//! Which messages were sent and delivered, recorded as they happen.
 
-use super::schedule::{Schedule, number};
+use super::schedule::{Schedule, message_id};
 use crate::lab::record::{self, Mode, Record, RecordWriter, Verdict};
 use crate::time::{Timestamp, micros};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// See the module.
+/// The outcome of each message at each receiver, written as rows.
 #[derive(Debug)]
 pub(super) struct Ledger {
     writer: RecordWriter,
@@ -16,14 +16,14 @@ pub(super) struct Ledger {
     schedule: Schedule,
     senders: Vec<Arc<str>>,
     receivers: Vec<Arc<str>>,
-    /// For each sender, when its messages were said, in order.
+    /// For each sender, the send times of its messages in microseconds since the epoch.
     sent: Vec<Vec<u64>>,
-    /// For each receiver and sender, one bit for each message that came.
-    came: Vec<Vec<u64>>,
-    /// Latencies of what came, in microseconds.
+    /// For each receiver and sender, one bit per delivered message.
+    delivered: Vec<Vec<u64>>,
+    /// Latencies of delivered messages, microseconds.
     latencies: Vec<u32>,
-    largest: u32,
-    newest: Timestamp,
+    max_latency: u32,
+    last_delivery: Timestamp,
 }
 
 impl Ledger {
@@ -42,30 +42,30 @@ impl Ledger {
             mode,
             epoch,
             sent: vec![Vec::new(); senders.len()],
-            came: vec![vec![0; words]; senders.len() * receivers.len()],
+            delivered: vec![vec![0; words]; senders.len() * receivers.len()],
             schedule,
             senders,
             receivers,
             latencies: Vec::new(),
-            largest: 0,
-            newest: epoch,
+            max_latency: 0,
+            last_delivery: epoch,
         }
     }
 
-    /// What a sender has to say next, and when.
+    /// A sender's next message and its intended time.
     pub(super) fn next(&self, sender: usize) -> Option<(u64, Timestamp)> {
         let id = self.sent[sender].len() as u64;
         let intended = self.schedule.intended(sender, id)?;
         Some((id, self.epoch + Duration::from_micros(intended)))
     }
 
-    /// The next message of a sender was said.
-    pub(super) fn said(&mut self, sender: usize, now: Timestamp) {
+    /// Records that a sender's next message was sent.
+    pub(super) fn note_sent(&mut self, sender: usize, now: Timestamp) {
         self.sent[sender].push(micros(now.since(self.epoch)));
     }
 
-    /// A receiver was shown a line, which may be anybody's.
-    pub(super) fn shown(
+    /// Records a line shown to a receiver. Lines of peers outside this run are ignored.
+    pub(super) fn note_shown(
         &mut self,
         receiver: usize,
         from: &str,
@@ -76,8 +76,8 @@ impl Ledger {
         let Some(sender) = self.senders.iter().position(|name| &**name == from) else {
             return Ok(());
         };
-        // What was not said yet is an echo of some other run.
-        let Some(id) = number(text).filter(|id| *id < self.sent[sender].len() as u64) else {
+        // A number not yet sent comes from another run.
+        let Some(id) = message_id(text).filter(|id| *id < self.sent[sender].len() as u64) else {
             return Ok(());
         };
         let delivered = micros(now.since(self.epoch));
@@ -86,8 +86,8 @@ impl Ledger {
             let intended = self.schedule.intended(sender, id).unwrap_or(delivered);
             let latency = u32::try_from(delivered.saturating_sub(intended)).unwrap_or(u32::MAX);
             self.latencies.push(latency);
-            self.largest = self.largest.max(latency);
-            self.newest = now;
+            self.max_latency = self.max_latency.max(latency);
+            self.last_delivery = now;
             Verdict::Delivered
         } else {
             Verdict::Duplicate
@@ -95,8 +95,8 @@ impl Ledger {
         self.write(receiver, sender, id, Some((arrived, delivered)), verdict)
     }
 
-    /// Writes down what did not come, and gives the latencies of what did, in microseconds, sorted.
-    pub(super) fn close(mut self) -> Result<Vec<u32>, record::Error> {
+    /// Writes a row for each message not delivered. Returns the latencies, microseconds, ascending.
+    pub(super) fn finish(mut self) -> Result<Vec<u32>, record::Error> {
         for sender in 0..self.senders.len() {
             for id in 0..self.schedule.each() {
                 for receiver in 0..self.receivers.len() {
@@ -111,54 +111,54 @@ impl Ledger {
         Ok(self.latencies)
     }
 
-    /// Puts on the disk what was written.
+    /// Writes buffered rows to the file.
     pub(super) fn flush(&mut self) -> Result<(), record::Error> {
         self.writer.flush()
     }
 
-    /// As `flush`, but only what has waited long enough.
+    /// Like `flush`, but only when rows have waited long enough.
     pub(super) fn flush_due(&mut self) -> Result<(), record::Error> {
         self.writer.flush_due()
     }
 
-    /// How many messages were said so far.
-    pub(super) fn said_so_far(&self) -> u64 {
+    /// Messages sent so far.
+    pub(super) fn sent(&self) -> u64 {
         self.sent.iter().map(|sent| sent.len() as u64).sum()
     }
 
-    /// How many messages there are to be said in all.
-    pub(super) fn to_say(&self) -> u64 {
+    /// Messages scheduled in total.
+    pub(super) fn scheduled(&self) -> u64 {
         self.schedule.total()
     }
 
-    /// When the last message is to be said.
+    /// The intended time of the last message.
     pub(super) fn end(&self) -> Timestamp {
         self.epoch + Duration::from_micros(self.schedule.end())
     }
 
-    /// When something new came last; the epoch when nothing did.
-    pub(super) fn newest(&self) -> Timestamp {
-        self.newest
+    /// The time of the latest delivery; the epoch without one.
+    pub(super) fn last_delivery(&self) -> Timestamp {
+        self.last_delivery
     }
 
-    /// The largest latency of all.
-    pub(super) fn largest(&self) -> Duration {
-        Duration::from_micros(self.largest.into())
+    /// The largest latency.
+    pub(super) fn max_latency(&self) -> Duration {
+        Duration::from_micros(self.max_latency.into())
     }
 
-    /// Whether everything came to everybody.
+    /// Returns true when every message was delivered to every receiver.
     pub(super) fn is_complete(&self) -> bool {
-        self.latencies.len() as u64 == self.to_come()
+        self.latencies.len() as u64 == self.expected()
     }
 
-    /// Messages times receivers.
-    pub(super) fn to_come(&self) -> u64 {
+    /// Messages × receivers.
+    pub(super) fn expected(&self) -> u64 {
         self.schedule.total() * self.receivers.len() as u64
     }
 
-    /// Notes that a message came. False when it had before.
+    /// Marks a message as delivered. Returns false if it was marked before.
     fn mark(&mut self, receiver: usize, sender: usize, id: u64) -> bool {
-        let words = &mut self.came[receiver * self.senders.len() + sender];
+        let words = &mut self.delivered[receiver * self.senders.len() + sender];
         let (word, bit) = (&mut words[(id / 64) as usize], 1 << (id % 64));
         let new = *word & bit == 0;
         *word |= bit;

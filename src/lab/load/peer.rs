@@ -1,5 +1,5 @@
-//! One client of the many: this crate's own session, and the socket or connection that carries its
-//! bytes. What `client::driver` does with threads and a terminal, without either.
+//! One client of a load: this crate's session with the socket or connection that carries its bytes.
+//! The counterpart of `client::driver`, without its threads and terminal.
 
 use crate::client::reach;
 use crate::client::session::{Event, Session};
@@ -8,52 +8,52 @@ use crate::path::Path;
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
 
-/// See the module.
+/// A session and its connections.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) session: Session,
-    /// One that is there, or several that are being made.
+    /// The established connection, or several that are being established.
     pub(super) connections: Vec<Connection>,
-    /// Under which moment the fleet has noted this peer.
+    /// The time under which the fleet has scheduled this peer.
     pub(super) due: Option<Timestamp>,
 }
 
-/// A connection, begun or there.
+/// A TCP connection, established or in progress.
 #[derive(Debug)]
 pub(super) struct Connection {
     server: SocketAddr,
     stream: Stream,
-    announced: bool,
+    established: bool,
 }
 
 /// What all peers share.
 #[derive(Debug)]
-pub(super) struct Surroundings {
+pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) watch: Watch,
-    /// One socket for each peer, at its index; none over TCP.
+    /// One socket per peer, at its index; none over TCP.
     pub(super) datagrams: Datagrams,
     pub(super) no_delay: bool,
 }
 
 impl Peer {
-    /// Does something with the session, sends what follows from it, and adds to `events` what the
-    /// fleet has to know. `index` is this peer's at the poller.
-    pub(super) fn turn<R>(
+    /// Calls `act` with the session, transmits, and appends to `events` what the fleet must handle.
+    /// `index` is this peer's token at the poller.
+    pub(super) fn with_session<R>(
         &mut self,
         index: usize,
-        around: &mut Surroundings,
+        shared: &mut Shared,
         events: &mut impl Extend<(usize, Event, Now)>,
         act: impl FnOnce(&mut Session, Now) -> R,
     ) -> R {
-        let now = around.clock.now();
+        let now = shared.clock.now();
         let result = act(&mut self.session, now);
-        self.transmit(index, around, now);
+        self.transmit(index, shared, now);
         while let Some(event) = self.session.poll_event() {
             match event {
-                // A run is short, and its server does not move.
+                // A run is short and its server does not move: no new lookup.
                 Event::Resolve => {}
-                Event::Connect(server) => self.connect(index, server, around, now),
+                Event::Connect(server) => self.connect(index, server, shared, now),
                 Event::Disconnect => self.connections.clear(),
                 event => events.extend([(index, event, now)]),
             }
@@ -61,55 +61,57 @@ impl Peer {
         result
     }
 
-    /// Takes in all that the connection has for this peer.
+    /// Reads all that the connection has received.
     pub(super) fn receive_stream(
         &mut self,
         index: usize,
-        around: &mut Surroundings,
+        shared: &mut Shared,
         events: &mut impl Extend<(usize, Event, Now)>,
         buffer: &mut Vec<u8>,
     ) {
-        self.connect_further(index, around, events);
+        self.poll_connecting(index, shared, events);
         while let Some(open) = self.connection() {
             if open.stream.write(&[]) {
-                self.turn(index, around, events, Session::handle_stream_writable);
+                self.with_session(index, shared, events, Session::handle_stream_writable);
             }
             let Some(open) = self.connection() else { break };
             match open.stream.read(buffer) {
                 Reading::Bytes => {
-                    self.turn(index, around, events, |s, now| s.handle_stream_bytes(buffer, now));
+                    self.with_session(index, shared, events, |s, now| {
+                        s.handle_stream_bytes(buffer, now)
+                    });
                 }
                 Reading::Nothing => break,
                 Reading::End => {
                     self.connections.clear();
-                    self.turn(index, around, events, Session::handle_disconnected);
+                    self.with_session(index, shared, events, Session::handle_disconnected);
                 }
             }
         }
     }
 
-    /// The connection that is there.
+    /// The established connection.
     fn connection(&mut self) -> Option<&mut Connection> {
-        self.connections.first_mut().filter(|open| open.announced)
+        self.connections.first_mut().filter(|open| open.established)
     }
 
-    /// Looks what became of connections that are being made: the first that is there is kept.
-    fn connect_further(
+    /// Checks the connections in progress; the first that is established is kept.
+    fn poll_connecting(
         &mut self,
         index: usize,
-        around: &mut Surroundings,
+        shared: &mut Shared,
         events: &mut impl Extend<(usize, Event, Now)>,
     ) {
         let mut at = 0;
-        while let Some(open) = self.connections.get_mut(at).filter(|open| !open.announced) {
+        while let Some(open) = self.connections.get_mut(at).filter(|open| !open.established) {
             let server = open.server;
             match open.stream.is_connected() {
                 Ok(false) => at += 1,
                 Ok(true) => {
-                    open.announced = true;
+                    open.established = true;
                     self.connections.swap(0, at);
                     self.connections.truncate(1);
-                    return self.turn(index, around, events, |s, now| {
+                    return self.with_session(index, shared, events, |s, now| {
                         s.handle_connected(server, now);
                     });
                 }
@@ -117,7 +119,7 @@ impl Peer {
                     log::debug!("cannot connect to {server}: {error}");
                     self.connections.swap_remove(at);
                     let obstacle = reach::obstacle(&error, false);
-                    self.turn(index, around, events, |s, now| {
+                    self.with_session(index, shared, events, |s, now| {
                         s.handle_obstacle(server, obstacle, now);
                     });
                 }
@@ -125,16 +127,16 @@ impl Peer {
         }
     }
 
-    /// Begins a connection. The poller says when it is there.
-    fn connect(&mut self, index: usize, server: SocketAddr, around: &mut Surroundings, now: Now) {
+    /// Begins a connection. The poller reports when it is established.
+    fn connect(&mut self, index: usize, server: SocketAddr, shared: &mut Shared, now: Now) {
         let begun = Stream::connect(server).and_then(|mut stream| {
-            stream.set_no_delay(around.no_delay);
-            around.watch.add(&mut stream, index)?;
+            stream.set_no_delay(shared.no_delay);
+            shared.watch.add(&mut stream, index)?;
             Ok(stream)
         });
         match begun {
             Ok(stream) => {
-                self.connections.push(Connection { server, stream, announced: false });
+                self.connections.push(Connection { server, stream, established: false });
             }
             Err(error) => {
                 log::debug!("cannot connect to {server}: {error}");
@@ -143,17 +145,17 @@ impl Peer {
         }
     }
 
-    /// Sends all that the session wants sent.
-    fn transmit(&mut self, index: usize, around: &mut Surroundings, now: Now) {
+    /// Sends all that the session has queued.
+    fn transmit(&mut self, index: usize, shared: &mut Shared, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            around.datagrams.send(&buffer, Path::routed(index, to), now.mono);
+            shared.datagrams.send(&buffer, Path::routed(index, to), now.mono);
         }
-        around.datagrams.flush(now.mono);
-        while let Some((path, bytes)) = around.datagrams.poll_refused() {
+        shared.datagrams.flush(now.mono);
+        while let Some((path, bytes)) = shared.datagrams.poll_refused() {
             self.session.handle_refused_size(path.remote, bytes, now);
         }
-        let open = self.connections.first_mut().filter(|open| open.announced);
+        let open = self.connections.first_mut().filter(|open| open.established);
         let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
             if open.stream.write(&buffer) {

@@ -1,32 +1,32 @@
-//! Who says what when. Fixed before the run begins, and by the seed alone: an open loop, in which no
-//! answer, and no wait for one, moves what comes next.
+//! The send schedule. It is fixed by the seed before the run begins: an open loop, in which neither
+//! an answer nor a wait for one moves a later message.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::time::Duration;
 
-/// See the module. Times are microseconds since the run's epoch.
+/// Intended send times, in microseconds since the run's epoch.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// When each sender begins: somewhere in its first interval, so that they do not speak in chorus.
+    /// Each sender's offset within its first interval, so that senders are not synchronised.
     phases: Vec<u64>,
     rate: f64,
     each: u64,
 }
 
 impl Schedule {
-    /// For `senders`, `rate` messages a second each, for as long as `duration`; one at least.
+    /// `rate` messages per second for each of `senders`, for `duration`; at least one message each.
     pub(super) fn new(senders: usize, rate: f64, duration: Duration, seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let interval = 1e6 / rate;
         let mut phase = || ((rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * interval) as u64;
         let phases = (0..senders).map(|_| phase()).collect();
-        // 0.1 s at 30 a second is 3 messages, although the product is a little more than 3.
+        // 0.1 s at 30 per second is 3 messages, although the floating-point product exceeds 3.
         let each = (duration.as_secs_f64() * rate - 1e-6).ceil().max(1.0) as u64;
         Self { phases, rate, each }
     }
 
-    /// Messages of each sender.
+    /// Messages per sender.
     pub(super) fn each(&self) -> u64 {
         self.each
     }
@@ -36,21 +36,21 @@ impl Schedule {
         self.each * self.phases.len() as u64
     }
 
-    /// When this message is to be said. `None` when there is no such message.
+    /// The intended time of a message; `None` if there is no such message.
     pub(super) fn intended(&self, sender: usize, id: u64) -> Option<u64> {
         let phase = self.phases.get(sender).filter(|_| id < self.each)?;
-        // Not a sum of intervals: rounding must not add up.
+        // Not a sum of intervals: rounding errors must not accumulate.
         Some(phase + (id as f64 * 1e6 / self.rate) as u64)
     }
 
-    /// When the last message of all is to be said.
+    /// The intended time of the last message.
     pub(super) fn end(&self) -> u64 {
         let last = |sender| self.intended(sender, self.each - 1);
         (0..self.phases.len()).filter_map(last).max().unwrap_or(0)
     }
 }
 
-/// The text of a message: its number, and `x` up to `size` bytes.
+/// A message's text: its number, padded with `x` to `size` bytes.
 pub(super) fn text(id: u64, size: u32) -> String {
     let size = size as usize;
     let mut text = format!("{id} ");
@@ -58,8 +58,8 @@ pub(super) fn text(id: u64, size: u32) -> String {
     text
 }
 
-/// The number in a text.
-pub(super) fn number(text: &str) -> Option<u64> {
+/// The number at the beginning of a text.
+pub(super) fn message_id(text: &str) -> Option<u64> {
     text.split_once(' ')?.0.parse().ok()
 }
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_and_nothing_else() {
+    fn only_the_seed_decides_the_phases() {
         let phase = |seed| Schedule::new(1, 1.0, Duration::from_secs(1), seed).intended(0, 0);
         assert_eq!(phase(1), phase(1));
         assert_ne!(phase(1), phase(2));
@@ -89,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_its_size_and_its_number() {
+    fn a_text_carries_its_number_in_the_given_size() {
         assert_eq!(text(7, 16), "7 xxxxxxxxxxxxxx");
-        assert_eq!(number(&text(123_456, 1_000)), Some(123_456));
-        assert_eq!((number("hello there"), number("7")), (None, None));
+        assert_eq!(message_id(&text(123_456, 1_000)), Some(123_456));
+        assert_eq!((message_id("hello there"), message_id("7")), (None, None));
     }
 }

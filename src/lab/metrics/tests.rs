@@ -1,4 +1,4 @@
-//! Traces made by hand, and what they come to.
+//! Statistics of handmade traces.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -56,7 +56,7 @@ fn summary(records: &[Record]) -> Summary {
 }
 
 #[test]
-fn nothing_comes_to_nothing() {
+fn no_rows_give_no_statistics() {
     let it = summary(&[]);
     assert_eq!(it, Summary { retransmitted: Some(0), ..Summary::default() });
     assert_eq!((it.delivery(), it.held_share(), it.loss_run_mean()), (None, None, None));
@@ -64,7 +64,7 @@ fn nothing_comes_to_nothing() {
 
 #[test]
 fn percentiles_are_by_nearest_rank_and_are_values_that_occurred() {
-    // The worked example of the method: 15, 20, 35, 40, 50.
+    // The textbook example of nearest rank: 15, 20, 35, 40, 50.
     let five = [15, 20, 35, 40, 50];
     let at = |percent| nearest_rank(&five, percent).unwrap();
     assert_eq!((at(5), at(30), at(40), at(50), at(100)), (15, 20, 20, 35, 50));
@@ -82,7 +82,7 @@ fn latency_counts_from_the_intended_time() {
 }
 
 #[test]
-fn what_is_lost_or_shown_twice_is_counted_against_what_was_sent() {
+fn losses_and_duplicates_are_counted_against_messages_sent() {
     let again = Record { verdict: Verdict::Duplicate, ..row(0, 0, 9_000, 9_000) };
     let it = summary(&[row(0, 0, 5_000, 5_000), again, lost(1), lost(2), row(3, 60, 70, 70)]);
     assert_eq!((it.sent, it.delivered, it.lost, it.duplicated), (4, 2, 2, 1));
@@ -91,7 +91,7 @@ fn what_is_lost_or_shown_twice_is_counted_against_what_was_sent() {
 }
 
 #[test]
-fn what_was_never_said_is_not_lost() {
+fn unsaid_messages_are_not_lost() {
     let unsaid = |id| Record { sent_us: None, ..lost(id) };
     let it = summary(&[row(0, 0, 5_000, 5_000), lost(1), unsaid(2), unsaid(3)]);
     assert_eq!((it.sent, it.delivered, it.lost, it.unsaid), (2, 1, 1, 2));
@@ -104,11 +104,11 @@ fn reordering_is_rfc_4737_in_the_order_of_delivery() {
     let order = [1, 2, 4, 5, 3, 6];
     let rows: Vec<_> = (0..).zip(order).map(|(at, id)| row(id, 0, 0, 100 * at)).collect();
     assert_eq!(summary(&rows).reordered, 1);
-    // Two late ones are two, and a gap is none.
+    // Two late messages count twice; a gap counts none.
     let order = [0, 9, 1, 2];
     let rows: Vec<_> = (0..).zip(order).map(|(at, id)| row(id, 0, 0, 100 * at)).collect();
     assert_eq!(summary(&rows).reordered, 2);
-    // Flows do not disturb one another, nor does the order of rows.
+    // Flows are independent of each other and of the order of rows.
     let other = Record { receiver: "c".into(), ..row(0, 0, 0, 900) };
     assert_eq!(summary(&[row(2, 0, 0, 300), other, row(1, 0, 0, 200)]).reordered, 0);
 }
@@ -136,7 +136,7 @@ fn a_shift_of_the_epoch_changes_nothing() {
 }
 
 #[test]
-fn held_is_from_arrival_to_delivery() {
+fn hold_time_is_from_arrival_to_delivery() {
     let rows = [row(0, 0, 20_000, 20_000), row(1, 0, 20_000, 20_999), row(2, 0, 20_000, 95_000)];
     let it = summary(&rows);
     assert_eq!((it.held, it.hold_p99_ms), (1, Some(75.0)));
@@ -153,7 +153,7 @@ fn loss_runs_are_rfc_3357_loss_periods() {
 }
 
 #[test]
-fn bytes_on_the_wire_are_the_networks_and_else_the_links() {
+fn wire_bytes_come_from_the_network_or_else_from_the_links() {
     let mut info = info();
     info.text_bytes = 1_000;
     info.links = Links { sent_bytes: 1_500, received_bytes: 500, retransmitted: 7, ..info.links };
@@ -167,7 +167,7 @@ fn bytes_on_the_wire_are_the_networks_and_else_the_links() {
 }
 
 #[test]
-fn confidence_is_students_t_over_repetitions() {
+fn confidence_intervals_use_students_t_over_repetitions() {
     assert_eq!(Estimate::of(&[]), None);
     assert_eq!(Estimate::of(&[5.0]), Some(Estimate { mean: 5.0, half: None }));
     // Mean 3, standard deviation 1, three values: 4.303 / sqrt 3.
@@ -178,7 +178,7 @@ fn confidence_is_students_t_over_repetitions() {
 }
 
 #[test]
-fn repetitions_make_a_group_and_groups_are_ordered() {
+fn repetitions_are_grouped_and_groups_are_ordered() {
     let run = |loss, mode, repetition| RunInfo {
         condition: Some(Condition { loss, ..Condition::default() }),
         mode,

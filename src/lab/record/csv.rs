@@ -1,4 +1,4 @@
-//! Rows as CSV: one file, a line for each row.
+//! Rows as CSV.
 
 use super::names::Names;
 use super::{Error, HEADER, Mode, RECORDS, Record, Verdict};
@@ -7,11 +7,11 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Rows that may wait in memory, and for how long: what a kill can cost.
+/// Limits on buffered rows by number and age: a kill loses at most these.
 const FLUSH_ROWS: u32 = 256;
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// Writes `records.csv` as the rows come.
+/// Writes `records.csv` during the run.
 #[derive(Debug)]
 pub(super) struct Writer {
     csv: csv::Writer<BufWriter<File>>,
@@ -71,12 +71,11 @@ impl Writer {
     }
 }
 
-/// The rows in a run's directory, and whether the last one was cut off.
+/// The rows in a run's directory; true if the last one was incomplete.
 pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
     let path = dir.join(RECORDS);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    // A row is whole when its line ends: half a number is still a number, so what follows the last
-    // line break cannot be trusted.
+    // Only a line break completes a row: half a number is still a number.
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     let records = parse_rows(&bytes[..whole]).map_err(|(line, problem)| Error::Line {
         path,
@@ -86,7 +85,7 @@ pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
     Ok((records, whole < bytes.len()))
 }
 
-/// The rows under a header, or a line and what is wrong with it.
+/// Parses the rows under the header. An error names its line.
 fn parse_rows(bytes: &[u8]) -> Result<Vec<Record>, (u64, String)> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let (mut row, mut names, mut records) = (csv::StringRecord::new(), Names::default(), vec![]);

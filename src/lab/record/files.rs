@@ -1,4 +1,4 @@
-//! Writing a run's files as it goes, and reading them back however it ended.
+//! Writing a run's files during the run, and reading them back.
 
 use super::{Error, Format, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
 use crate::files::behind_links;
@@ -8,9 +8,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file through another one and a rename, so that nobody ever reads half of it. A symbolic
-/// link stays one: what it names is written.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// Writes a file atomically, through a temporary file and a rename. A symbolic link is kept and its
+/// target written.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let path = &behind_links(path);
     let temporary = path.with_extension("part");
     let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
@@ -18,7 +18,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::rename(&temporary, path).map_err(Error::io("write", path))
 }
 
-/// JSON in which no character steers a terminal: such ones are escaped (RFC 8259 §7).
+/// JSON with control characters and other unsafe characters escaped (RFC 8259 §7).
 pub(crate) fn json_text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string_pretty(value)?;
     let mut text = String::with_capacity(json.len() + 1);
@@ -33,7 +33,7 @@ pub(crate) fn json_text(value: &impl Serialize) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes a run's rows as they come.
+/// Writes a run's rows.
 #[derive(Debug)]
 pub struct RecordWriter(Rows);
 
@@ -47,7 +47,7 @@ impl RecordWriter {
     /// Creates `records.csv` or `records.parquet` in `dir`, which must exist.
     ///
     /// # Errors
-    /// What the system refuses, rows that are there already, and a form this build does not have.
+    /// An error of the file system, existing rows, or a format that this build lacks.
     pub fn create(dir: &Path, format: Format) -> Result<Self, Error> {
         Ok(Self(match format {
             Format::Csv => Rows::Csv(Box::new(csv::Writer::create(dir)?)),
@@ -55,11 +55,11 @@ impl RecordWriter {
         }))
     }
 
-    /// Takes a row. CSV goes to the disk every 256 rows, and with the first row after a second; a
-    /// part of Parquet is written every 65,536 rows, and with the first row after 5 s.
+    /// Writes a row. CSV is flushed every 256 rows, or 1 s after the previous flush. A Parquet part
+    /// ends after 65,536 rows, or 5 s after its first row.
     ///
     /// # Errors
-    /// What the system refuses: a full disk.
+    /// An error of the file system, such as a full disk.
     pub fn write(&mut self, record: &Record) -> Result<(), Error> {
         match &mut self.0 {
             Rows::Csv(rows) => rows.write(record),
@@ -67,11 +67,10 @@ impl RecordWriter {
         }
     }
 
-    /// Hands rows to the system that have waited long enough. Call it about every second when rows
-    /// come seldom.
+    /// Flushes rows that have waited long enough. Call it about every second when rows are rare.
     ///
     /// # Errors
-    /// What the system refuses: a full disk.
+    /// An error of the file system, such as a full disk.
     pub fn flush_due(&mut self) -> Result<(), Error> {
         match &mut self.0 {
             Rows::Csv(rows) => rows.flush_due(),
@@ -79,10 +78,10 @@ impl RecordWriter {
         }
     }
 
-    /// Hands all rows to the system; Parquet ends its part for that.
+    /// Flushes all rows to the kernel; Parquet ends its part.
     ///
     /// # Errors
-    /// What the system refuses: a full disk.
+    /// An error of the file system, such as a full disk.
     pub fn flush(&mut self) -> Result<(), Error> {
         match &mut self.0 {
             Rows::Csv(rows) => rows.flush(),
@@ -90,10 +89,10 @@ impl RecordWriter {
         }
     }
 
-    /// Hands all rows to the disk and ends.
+    /// Syncs all rows to the disk and closes the files.
     ///
     /// # Errors
-    /// What the system refuses: a full disk.
+    /// An error of the file system, such as a full disk.
     pub fn finish(self) -> Result<(), Error> {
         match self.0 {
             Rows::Csv(rows) => rows.finish(),
@@ -102,25 +101,25 @@ impl RecordWriter {
     }
 }
 
-/// What a run left.
+/// The files of a run, read back.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The name of its directory.
+    /// The name of the run's directory.
     pub name: String,
-    /// About it; none when it did not finish.
+    /// The contents of `run.json`; `None` for a run that did not finish.
     pub info: Option<RunInfo>,
-    /// Its rows, in the order written.
+    /// The rows, in the order written.
     pub records: Vec<Record>,
-    /// The last row, or part, was cut off and left out.
+    /// True if the last row or part was incomplete and is left out.
     pub torn: bool,
 }
 
-/// Reads a run's directory. A last row or part that was cut off is left out, and a missing
-/// `run.json` makes a run that did not finish; anything else that is wrong is an error.
+/// Reads a run's directory. An incomplete last row or part is left out, and `info` is `None`
+/// without `run.json`. Anything else that is wrong is an error.
 ///
 /// # Errors
-/// What the system refuses, a line or a part that is not what it should be, by name, rows in both
-/// forms, and Parquet in a build without it.
+/// An error of the file system, a malformed line or part, rows in both formats, or a format that
+/// this build lacks.
 pub fn read_run(dir: &Path) -> Result<Run, Error> {
     let path = dir.join(RUN);
     let info = match fs::read(&path) {

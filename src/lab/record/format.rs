@@ -1,23 +1,23 @@
-//! The form of a run's rows, and how `--out` chooses it.
+//! The file format of a run's rows, and how `--out` selects it.
 
 use super::{Error, PARQUET, RECORDS};
 use std::path::{Path, PathBuf};
 
-/// The form of a run's rows.
+/// The file format of a run's rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// `records.csv`.
     #[default]
     Csv,
-    /// `records.parquet`, where the program is built with the feature `parquet`.
+    /// `records.parquet`, in a build with the feature `parquet`.
     Parquet,
 }
 
 impl Format {
-    /// Whether this build has it, for rows in `dir`.
+    /// Checks that this build has the format, for rows in `dir`.
     ///
     /// # Errors
-    /// It has not: how to get one that has.
+    /// [`Error::NoParquet`], which names the feature.
     pub fn available(self, dir: &Path) -> Result<(), Error> {
         if self == Self::Csv || cfg!(feature = "parquet") {
             return Ok(());
@@ -26,26 +26,26 @@ impl Format {
     }
 }
 
-/// Where a run goes.
+/// A run's directory and the format of its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The run's directory.
     pub dir: PathBuf,
-    /// The form of its rows.
+    /// The file format of its rows.
     pub format: Format,
 }
 
 impl Destination {
-    /// What somebody names who names a directory (rows are CSV then) or the rows in it.
+    /// Parses `--out`: a directory (CSV), or the file of rows in one.
     ///
     /// # Errors
-    /// A name that looks like that of rows and is not, and a form this build does not have.
+    /// A name that has the suffix of a file of rows but is none, or a format that this build lacks.
     pub fn new(path: PathBuf) -> Result<Self, Error> {
         let ends_in = |end: &str| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(end));
         let format = match path.file_name() {
             Some(name) if name == RECORDS => Format::Csv,
             Some(name) if name == PARQUET => Format::Parquet,
-            // Who means a file is not to find a directory.
+            // `--out x.csv` means a file: do not create a directory of that name.
             _ if ends_in("csv") || ends_in("parquet") => return Err(Error::Name { path }),
             _ => return Ok(Self { dir: path, format: Format::default() }),
         };
@@ -55,7 +55,7 @@ impl Destination {
         Ok(Self { dir, format })
     }
 
-    /// The name of the directory, none of a root.
+    /// The directory's name; `None` for the root.
     pub fn name(&self) -> Option<String> {
         let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
         dir.file_name().map(|name| name.to_string_lossy().into_owned())
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_named_or_their_directory_is() {
+    fn out_names_the_rows_or_their_directory() {
         let new = |path: &str| Destination::new(path.into()).map_err(|error| error.to_string());
         let csv = |dir: &str| Ok(Destination { dir: dir.into(), format: Format::Csv });
         assert_eq!(new("a/b"), csv("a/b"));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_called_as_its_directory_however_that_is_named() {
+    fn a_run_is_named_after_its_directory() {
         let name = |path: &str| Destination::new(path.into()).ok().and_then(|it| it.name());
         let here = std::env::current_dir().unwrap();
         let here = here.file_name().map(|it| it.to_string_lossy().into_owned());

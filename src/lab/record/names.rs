@@ -1,9 +1,9 @@
-//! Names that occur in many rows.
+//! Interned names.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Each name once in memory: a thousand peers share a few thousand strings, not millions.
+/// Stores each name once: a thousand peers share a few thousand strings, not millions.
 #[derive(Debug, Default)]
 pub(super) struct Names(HashSet<Arc<str>>);
 

@@ -1,9 +1,10 @@
-//! Stands in for Parquet in a build without it: nobody gets a writer, and who reads is told why not.
+//! Replaces Parquet in a build without it: writing and reading return an error that names the
+//! feature.
 
 use super::{Error, PARQUET, Record};
 use std::path::Path;
 
-/// There is none.
+/// Cannot be constructed.
 #[derive(Debug)]
 pub(super) enum Writer {}
 

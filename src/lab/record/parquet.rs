@@ -1,7 +1,7 @@
-//! Rows as Parquet: a directory of parts, each a file of its own.
+//! Rows as Parquet: a directory of parts.
 //!
-//! A Parquet file can be read only once its end is written, so one file would lose a killed run all
-//! its rows. A part is small, and has its name from the moment when it is whole.
+//! A Parquet file is readable only once its footer is written, so a killed run would lose all rows
+//! of a single file. A part is small, and is renamed to its final name when it is complete.
 
 use super::{Error, HEADER, PARQUET};
 use parquet::errors::ParquetError;
@@ -18,7 +18,7 @@ mod write;
 pub(super) use read::read;
 pub(super) use write::Writer;
 
-/// Rows in a part at most, and how long the first of them waits for its end: what a kill can cost.
+/// Limits on a part by rows and age: a kill loses at most one part.
 const PART_ROWS: usize = 65_536;
 const PART_AFTER: Duration = Duration::from_secs(5);
 
@@ -41,28 +41,28 @@ fn schema() -> Result<TypePtr, ParquetError> {
     parse_message_type(SCHEMA).map(Arc::new)
 }
 
-/// What a part is called.
+/// The file name of a part.
 fn part_name(number: usize) -> String {
     format!("{number:05}.parquet")
 }
 
-/// What it is called until it is whole: readers of data sets skip names with a dot before them.
+/// The temporary name of a part: readers of data sets skip names that start with a dot.
 fn unfinished_name(number: usize) -> String {
     format!(".{}{UNFINISHED}", part_name(number))
 }
 
 const UNFINISHED: &str = ".part";
 
-/// What is wrong with a part, or with writing it.
+/// The error for a part that is malformed or could not be written.
 fn problem(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(cause) => Error::io("write", path)(std::io::Error::other(cause)),
-        other => Error::Part { path: path.to_owned(), problem: words(other) },
+        other => Error::Part { path: path.to_owned(), problem: message(other) },
     }
 }
 
-/// The library begins what it says with its name; the file's name is there already.
-fn words(error: ParquetError) -> String {
+/// The library's message without the prefix "Parquet error: ".
+fn message(error: ParquetError) -> String {
     match error {
         ParquetError::General(text) | ParquetError::EOF(text) => text,
         other => other.to_string(),

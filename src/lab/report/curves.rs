@@ -1,21 +1,21 @@
-//! The share of messages delivered within a time, and what loss does to it.
+//! Plots of delivery over time and of a statistic against loss.
 
 use super::svg::{Plot, Svg, WIDTH, floor, step};
-use super::words::{class, label, list, ms, percent};
+use super::text::{class, label, list, ms, percent};
 use crate::lab::metrics::{self, Estimate, Group};
 use std::fmt::Write;
 
-/// Room for labels at the right of a plot.
+/// The right edge of a plot, which leaves space for labels.
 const RIGHT: f64 = WIDTH - 186.0;
 
-/// The share of what was *sent* that had been delivered within t.
+/// The share of *sent* messages delivered within t.
 pub(super) fn within(groups: &[&Group]) -> String {
     let sent: Vec<_> = groups.iter().filter(|it| it.summary.sent > 0).collect();
     let latencies = || sent.iter().flat_map(|it| it.measured.latencies().iter().copied());
     let (Some(least), Some(most)) = (latencies().min(), latencies().max()) else {
         return "<p>No message was delivered, so there is no latency to draw.</p>\n".into();
     };
-    // A logarithmic axis has no 0: what took less than 0.1 ms stands at 0.1 ms.
+    // A logarithmic axis has no 0: draw less than 0.1 ms at 0.1 ms.
     let log = |micros: f64| micros.max(100.0).log10();
     let ceilings = sent.iter().filter_map(|it| it.summary.delivery());
     let bottom = floor(ceilings.fold(1.0, f64::min));
@@ -25,7 +25,7 @@ pub(super) fn within(groups: &[&Group]) -> String {
         right: RIGHT,
         top: 36.0,
         bottom: 256.0,
-        // A decade at least, so that a few microseconds do not look like much.
+        // Show at least about a decade, so that a few microseconds do not look large.
         x: (log(least as f64 * 0.8), log((most as f64 * 1.25).max(least as f64 * 8.0))),
         y: (bottom, 1.0),
     };
@@ -48,7 +48,7 @@ pub(super) fn within(groups: &[&Group]) -> String {
             if path.is_empty() {
                 let _ = write!(path, "M{x:.1} {:.1}", plot.bottom);
             }
-            // One step for each half pixel: more cannot be seen.
+            // One step per half pixel: more would not be visible.
             if x - last >= 0.5 || rank as usize == all.len() {
                 end = plot.at_y(share);
                 let _ = write!(path, "H{x:.1}V{end:.1}");
@@ -94,18 +94,18 @@ fn within_sentence(groups: &[&&Group]) -> String {
     }
     let mut text = String::new();
     if !reached.is_empty() {
-        text = format!("99 % of what was sent had been shown after {}.", list(&reached));
+        text = format!("99 % of what was sent was delivered within {}.", list(&reached));
     }
     if !stopped.is_empty() {
         if !text.is_empty() {
             text.push(' ');
         }
-        text += &format!("{}: the rest never came.", list(&stopped));
+        text += &format!("{}: the rest was lost.", list(&stopped));
     }
     text
 }
 
-/// What an estimate over repetitions is of.
+/// A statistic with a confidence interval over repetitions.
 pub(super) enum Measure {
     /// The share delivered.
     Delivery,
@@ -129,7 +129,7 @@ impl Measure {
     }
 }
 
-/// A measure against loss, for groups that differ in loss and mode alone.
+/// Plots a statistic against loss, for groups that differ only in loss and mode.
 pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     let points: Vec<(f64, &Group, Estimate)> = groups
         .iter()
@@ -216,7 +216,8 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     };
     let bars = match points.iter().any(|it| it.2.half.is_some()) {
         true => {
-            "Points are means of the repetitions, bars their 95 % confidence intervals; the tables below count all messages together."
+            "Points are means of the repetitions, bars their 95 % confidence intervals; the tables \
+             below count all messages together."
         }
         false => "There is one repetition, so there are no confidence intervals.",
     };

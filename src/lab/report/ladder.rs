@@ -1,27 +1,27 @@
-//! The ladder: each message a line from when it was to be said to when it was shown. What was
-//! lost is a short stub with a cross; what waited for another is a line of a fan.
+//! The ladder diagram: each message is a line from its intended time (top) to its delivery
+//! (bottom). A lost message is a short stub with a cross. Messages held behind another form a fan.
 
 use super::Finished;
 use super::svg::{Plot, Svg, WIDTH, step};
-use super::words::{class, count, label, ms};
+use super::text::{class, count, label, ms};
 use crate::lab::metrics::nearest_rank;
 use crate::lab::record::{Mode, Record, Verdict};
 use std::fmt::Write;
 
-/// How much of a run is shown, in microseconds, and how many messages of it at most.
+/// Limits on the part of a run that is drawn: microseconds and messages.
 const WINDOW_US: u64 = 1_500_000;
-const MOST: f64 = 150.0;
-/// Where windows may start, in microseconds.
+const MAX_MESSAGES: f64 = 150.0;
+/// Windows start at multiples of this, microseconds.
 const GRID_US: u64 = 50_000;
-/// Messages shown within this time of one another were shown at one moment.
-const MOMENT_US: u64 = 2_000;
+/// Deliveries at most this far apart count as one burst, microseconds.
+const BURST_US: u64 = 2_000;
 
 /// One flow of a run.
 struct Flow {
     mode: Mode,
-    /// Intended and delivered, since the run's first message, by the first.
+    /// Intended and delivered time since the run's first message, ordered.
     messages: Vec<(u64, Option<u64>)>,
-    typical_us: u64,
+    median_us: u64,
 }
 
 impl Flow {
@@ -38,14 +38,14 @@ impl Flow {
         let mut latencies: Vec<_> =
             messages.iter().filter_map(|it| Some(it.1?.saturating_sub(it.0))).collect();
         latencies.sort_unstable();
-        let typical_us = nearest_rank(&latencies, 50).unwrap_or(0);
-        Some(Self { mode: run.info.mode, messages, typical_us })
+        let median_us = nearest_rank(&latencies, 50).unwrap_or(0);
+        Some(Self { mode: run.info.mode, messages, median_us })
     }
 
-    /// Lost, or so long under way that it is no longer the usual delay.
-    fn is_remarkable(&self, (said, shown): (u64, Option<u64>)) -> bool {
-        let usual = self.typical_us.saturating_add(self.typical_us / 2 + 5_000);
-        shown.is_none_or(|shown| shown.saturating_sub(said) > usual)
+    /// Returns true for a message that is lost or much later than the median.
+    fn is_lost_or_late(&self, (said, shown): (u64, Option<u64>)) -> bool {
+        let on_time = self.median_us.saturating_add(self.median_us / 2 + 5_000);
+        shown.is_none_or(|shown| shown.saturating_sub(said) > on_time)
     }
 
     fn within(&self, (from, to): (u64, u64)) -> &[(u64, Option<u64>)] {
@@ -57,10 +57,11 @@ impl Flow {
         let messages = self.within(window);
         let name = label(self.mode);
         if messages.is_empty() {
-            return format!("{name} said nothing.");
+            return format!("{name} sent nothing.");
         }
         let lost = messages.iter().filter(|it| it.1.is_none()).count();
-        let late = messages.iter().filter(|it| it.1.is_some() && self.is_remarkable(**it)).count();
+        let late =
+            messages.iter().filter(|it| it.1.is_some() && self.is_lost_or_late(**it)).count();
         let latest = messages.iter().filter_map(|it| Some(it.1?.saturating_sub(it.0))).max();
         let Some(latest) = latest.map(|it| ms(it as f64 / 1e3)) else {
             return format!("{name} lost all {}.", messages.len());
@@ -72,31 +73,31 @@ impl Flow {
         if late == 0 {
             return text
                 + &format!(
-                    " and showed {} within {latest}.",
+                    " and delivered {} within {latest}.",
                     if lost == 0 { "all" } else { "the rest" }
                 );
         }
-        text += &format!(" and showed {late} late, the slowest after {latest}");
-        let fan = self.fan(messages);
-        if fan >= 3 {
-            text += &format!("; {fan} of them came at one moment");
+        text += &format!(" and delivered {late} late, the slowest after {latest}");
+        let largest_burst = self.largest_burst(messages);
+        if largest_burst >= 3 {
+            text += &format!("; {largest_burst} of them came at one moment");
             if matches!(self.mode, Mode::ReliableOrdered | Mode::Tcp) {
-                text += ", having waited in line for one before them (head-of-line blocking)";
+                text += ", held behind a lost message (head-of-line blocking)";
             }
         }
         text + "."
     }
 
-    /// The most late messages that were shown at one moment.
-    fn fan(&self, messages: &[(u64, Option<u64>)]) -> usize {
-        let late = messages.iter().filter(|it| self.is_remarkable(**it));
+    /// The largest number of late messages delivered in one burst.
+    fn largest_burst(&self, messages: &[(u64, Option<u64>)]) -> usize {
+        let late = messages.iter().filter(|it| self.is_lost_or_late(**it));
         let mut shown: Vec<u64> = late.filter_map(|it| it.1).collect();
         shown.sort_unstable();
-        shown.chunk_by(|a, b| b - a <= MOMENT_US).map(<[u64]>::len).max().unwrap_or(0)
+        shown.chunk_by(|a, b| b - a <= BURST_US).map(<[u64]>::len).max().unwrap_or(0)
     }
 
     fn draw(&self, svg: &mut Svg, plot: &Plot, window: (u64, u64)) {
-        let (mut usual, mut late, mut lost, mut crosses) =
+        let (mut on_time, mut late, mut lost, mut crosses) =
             (String::new(), String::new(), String::new(), String::new());
         let height = plot.bottom - plot.top;
         for &message in self.within(window) {
@@ -104,27 +105,27 @@ impl Flow {
             let x1 = plot.at_x(from);
             let Some(shown) = message.1 else {
                 let (x, y) =
-                    (plot.at_x(from + self.typical_us as f64 * 0.3), plot.top + height * 0.3);
+                    (plot.at_x(from + self.median_us as f64 * 0.3), plot.top + height * 0.3);
                 let _ = write!(lost, "M{x1:.1} {:.1}L{x:.1} {y:.1}", plot.top);
                 let _ = write!(crosses, "M{:.1} {:.1}l8 8m0 -8l-8 8", x - 4.0, y - 4.0);
                 continue;
             };
-            // A line that leaves the picture is cut at its edge, not bent.
+            // Clip a line at the plot's edge without changing its slope.
             let to = shown.saturating_sub(window.0) as f64;
             let part = if to > plot.x.1 { (plot.x.1 - from) / (to - from) } else { 1.0 };
-            let path = if self.is_remarkable(message) { &mut late } else { &mut usual };
+            let path = if self.is_lost_or_late(message) { &mut late } else { &mut on_time };
             let (x2, y2) = (plot.at_x(to), plot.top + height * part);
             let _ = write!(path, "M{x1:.1} {:.1}L{x2:.1} {y2:.1}", plot.top);
         }
         let colour = class(self.mode);
-        svg.path(&format!("l faint {colour}"), &usual);
+        svg.path(&format!("l faint {colour}"), &on_time);
         svg.path(&format!("l {colour}"), &lost);
         svg.path(&format!("l {colour}"), &late);
         svg.path("x", &crosses);
     }
 }
 
-/// The ladder of these runs, one for each mode; empty when none of them has a message.
+/// The ladder of these runs, one per mode; empty if none of them has a message.
 pub(super) fn figure(runs: &[&Finished]) -> String {
     const ROW: f64 = 72.0;
     const GAP: f64 = 30.0;
@@ -133,8 +134,9 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
         return String::new();
     }
     let rate = runs.iter().map(|it| it.info.rate).fold(0.0, f64::max);
-    let length = if rate > 0.0 { WINDOW_US.min((MOST / rate * 1e6) as u64) } else { WINDOW_US };
-    let window = most_remarkable(&flows, length.max(1_000));
+    let length =
+        if rate > 0.0 { WINDOW_US.min((MAX_MESSAGES / rate * 1e6) as u64) } else { WINDOW_US };
+    let window = worst_window(&flows, length.max(1_000));
     let length = (window.1 - window.0) as f64;
     let overhang = flows.iter().flat_map(|it| it.within(window)).filter_map(|it| it.1);
     let end = overhang.map(|it| it.saturating_sub(window.0) as f64).fold(length, f64::max);
@@ -142,7 +144,8 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
     let seconds = |micros: f64| format!("{} s", (micros / 1e4).round() / 100.0);
     let repetition = runs.first().map_or(1, |it| it.info.repetition);
     let title = format!(
-        "{} of repetition {repetition}, from {} on: each line a message, said (top) to shown (bottom)",
+        "{} of repetition {repetition}, from {} on: each line a message, intended (top) to \
+         delivered (bottom)",
         seconds(length),
         seconds(window.0 as f64)
     );
@@ -174,18 +177,18 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
     svg.figure(&format!("Here {}", sentences.join(" ")))
 }
 
-/// The window of this length in which most is lost or late, over all flows; the first of them.
-fn most_remarkable(flows: &[Flow], length: u64) -> (u64, u64) {
+/// The first window of this length with the most lost or late messages over all flows.
+fn worst_window(flows: &[Flow], length: u64) -> (u64, u64) {
     let mut moments: Vec<u64> = flows
         .iter()
-        .flat_map(|flow| flow.messages.iter().filter(|it| flow.is_remarkable(**it)))
+        .flat_map(|flow| flow.messages.iter().filter(|it| flow.is_lost_or_late(**it)))
         .map(|it| it.0)
         .collect();
     moments.sort_unstable();
     let before = |moment| moments.partition_point(|it| *it < moment);
     let last = flows.iter().filter_map(|it| it.messages.last()).map(|it| it.0).max().unwrap_or(0);
-    // It starts on a grid, a little before something remarkable, and not so late that it would
-    // show less than a whole window of messages.
+    // Start on the grid, a little before a lost or late message, and early enough to fill the
+    // window.
     let latest = last.saturating_sub(length).div_ceil(GRID_US).saturating_mul(GRID_US);
     let starts =
         moments.iter().map(|it| (it.saturating_sub(length / 8) / GRID_US * GRID_US).min(latest));

@@ -1,40 +1,41 @@
-//! `report.html`: one file that needs nothing else.
+//! `report.html`: one self-contained file.
 
-use super::words::{class, count, emulation, escape, label, list, ms, or_dash, percent};
+use super::text::{class, count, emulation, escape, label, list, ms, or_dash, percent};
 use super::{Finished, Lab, curves, ladder};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
 use std::collections::BTreeSet;
 
-/// Conditions that get pictures: a page of hundreds would be read by nobody. All get a table.
-const MOST_PICTURES: usize = 16;
+/// Number of conditions with plots, which bounds the page's size. Every condition has a table.
+const MAX_PLOTS: usize = 16;
 
 pub(super) fn html(lab: &Lab) -> String {
     let title = escape(&title(lab));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{}</style></head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
+         <title>{title}</title>\n<style>\n{}</style></head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n<p>{}</p>\n",
         include_str!("style.css"),
         escape(&workload(lab))
     );
     if !lab.incomplete.is_empty() {
         let names: Vec<_> = lab.incomplete.iter().map(|it| escape(it)).collect();
         page += &format!(
-            "<p><strong>Not finished, and in no number below:</strong> {}.</p>\n",
+            "<p><strong>Unfinished runs, left out of all numbers:</strong> {}.</p>\n",
             list(&names)
         );
     }
     page += &overview(&lab.groups);
     for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
-        page += &section(lab, groups, at < MOST_PICTURES);
+        page += &section(lab, groups, at < MAX_PLOTS);
     }
-    page += &colophon(lab);
+    page += &provenance(lab);
     page += "</main>\n</body>\n</html>\n";
     page
 }
 
-/// What was compared, and over which losses.
+/// The compared modes and the range of losses.
 fn title(lab: &Lab) -> String {
     let modes = Mode::ALL.into_iter().filter(|it| lab.groups.iter().any(|g| g.mode == *it));
     let modes: Vec<_> = modes.map(|it| label(it).to_owned()).collect();
@@ -52,7 +53,7 @@ fn title(lab: &Lab) -> String {
 /// The workload in one sentence.
 fn workload(lab: &Lab) -> String {
     let Some(it) = lab.runs.first().map(|it| &it.info) else {
-        return "There are no numbers to show.".into();
+        return "There is no data to show.".into();
     };
     let same = |what: fn(&RunInfo) -> f64| lab.runs.iter().all(|run| what(&run.info) == what(it));
     let rate = if same(|it| it.rate) {
@@ -76,7 +77,7 @@ fn workload(lab: &Lab) -> String {
     )
 }
 
-/// The seeds, each once; a lab's are consecutive.
+/// The distinct seeds; those of a lab are consecutive.
 fn seeds(runs: &[Finished]) -> String {
     let seeds: BTreeSet<u64> = runs.iter().map(|it| it.info.seed).collect();
     match (seeds.first(), seeds.last()) {
@@ -87,7 +88,7 @@ fn seeds(runs: &[Finished]) -> String {
     }
 }
 
-/// Each value that occurs, once.
+/// The distinct values, as a list.
 fn distinct(runs: &[Finished], what: impl Fn(&RunInfo) -> Option<String>) -> String {
     let values: BTreeSet<_> = runs.iter().filter_map(|it| what(&it.info)).collect();
     let more = values.len().saturating_sub(6);
@@ -98,7 +99,7 @@ fn distinct(runs: &[Finished], what: impl Fn(&RunInfo) -> Option<String>) -> Str
     if values.is_empty() { "unknown".into() } else { list(&values) }
 }
 
-/// What loss does, where everything but the loss is the same.
+/// Plots against loss, one for each group of conditions that differ only in loss.
 fn overview(groups: &[Group]) -> String {
     let mut families: Vec<(Setting, Vec<&Group>)> = vec![];
     for group in groups {
@@ -113,11 +114,11 @@ fn overview(groups: &[Group]) -> String {
     families.retain(|it| it.1.iter().any(|g| g.setting.condition != it.1[0].setting.condition));
     let several = families.len() > 1;
     let mut out = String::new();
-    for (rest, members) in families.into_iter().take(MOST_PICTURES) {
+    for (rest, members) in families.into_iter().take(MAX_PLOTS) {
         let title = rest.title();
         let rest = title.split_once(", ").map_or("", |it| it.1);
         let name =
-            if several { format!("What loss does: {rest}") } else { "What loss does".into() };
+            if several { format!("Effect of loss: {rest}") } else { "Effect of loss".into() };
         out += &format!("<section>\n<h2>{}</h2>\n", escape(&name));
         out += &curves::against_loss(&members, &curves::Measure::P99);
         out += &curves::against_loss(&members, &curves::Measure::Delivery);
@@ -126,13 +127,13 @@ fn overview(groups: &[Group]) -> String {
     out
 }
 
-/// One condition: the table and its pictures.
-fn section(lab: &Lab, groups: &[Group], pictures: bool) -> String {
+/// One condition: its table and plots.
+fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
     let Some(first) = groups.first() else { return String::new() };
     let mut out =
         format!("<section>\n<h2>{}</h2>\n{}", escape(&first.setting.title()), table(groups));
-    if pictures {
-        // The same repetition of every mode, where there is one.
+    if plots {
+        // Plot the same repetition of every mode, if there is one.
         let all = |n: u32| {
             groups.iter().all(|g| g.runs.iter().any(|&at| lab.runs[at].info.repetition == n))
         };
@@ -145,9 +146,8 @@ fn section(lab: &Lab, groups: &[Group], pictures: bool) -> String {
         out += &ladder::figure(&shown);
         out += &curves::within(&groups.iter().collect::<Vec<_>>());
     } else {
-        out += &format!(
-            "<p class=\"note\">Pictures are drawn for the first {MOST_PICTURES} conditions.</p>\n"
-        );
+        out +=
+            &format!("<p class=\"note\">Only the first {MAX_PLOTS} conditions have plots.</p>\n");
     }
     out + "</section>\n"
 }
@@ -166,8 +166,8 @@ fn table(groups: &[Group]) -> String {
         "p99",
         "max",
         "jitter",
-        "held back",
-        "sent again",
+        "held",
+        "retransmitted",
         "wire bytes per byte of text",
     ];
     let mut out = "<div class=\"wide\"><table>\n<thead><tr>".to_owned();
@@ -205,7 +205,8 @@ fn table(groups: &[Group]) -> String {
             or_dash(s.wire_per_text, |it| format!("{it:.2}")),
         ];
         for cell in cells {
-            // The break is markup of this file; all else in a cell is numbers and words of it.
+            // Cells contain only numbers and words of this file, and `
+            // ` for `<br>`.
             out += &format!("<td>{}</td>", escape(&cell).replace('\n', "<br>"));
         }
         out += "</tr>\n";
@@ -213,15 +214,15 @@ fn table(groups: &[Group]) -> String {
     out + "</tbody></table></div>\n"
 }
 
-/// Half the confidence interval on a line of its own.
+/// Half the confidence interval, on a new line.
 fn interval(estimate: Option<Estimate>, show: impl Fn(f64) -> String) -> String {
     let half = estimate.and_then(|it| it.half).filter(|it| *it > 0.0);
     half.map(|it| format!("\n± {}", show(it))).unwrap_or_default()
 }
 
-/// With what it was made, how to make it again, and how to read it.
-fn colophon(lab: &Lab) -> String {
-    let mut out = "<section>\n<h2>Made with</h2>\n<dl>".to_owned();
+/// The run's parameters, the command that repeats it, and the definitions of the numbers.
+fn provenance(lab: &Lab) -> String {
+    let mut out = "<section>\n<h2>Parameters</h2>\n<dl>".to_owned();
     let facts = [
         ("Seed", seeds(&lab.runs)),
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
@@ -243,7 +244,7 @@ fn colophon(lab: &Lab) -> String {
         out += &format!("<dt>{name}</dt><dd>{}</dd>", escape(&value));
     }
     out += &format!(
-        "</dl>\n<p>To repeat it:</p>\n<pre><code>{}</code></pre>\n",
+        "</dl>\n<p>To repeat the runs:</p>\n<pre><code>{}</code></pre>\n",
         escape(&command(lab))
     );
     if let Some(plan) = &lab.plan {
@@ -252,19 +253,10 @@ fn colophon(lab: &Lab) -> String {
             escape(plan)
         );
     }
-    out + "<details><summary>How each number is made</summary>\n<ul>\n\
-        <li><b>sent</b>: messages × receivers. Shares are of sent.</li>\n\
-        <li><b>p50, p95, p99, max</b>: one-way delay from the moment the message was to be said until it was shown, of the messages delivered; percentiles by nearest rank, all repetitions together. A stalled sender cannot hide its stall.</li>\n\
-        <li><b>±</b>: half the 95 % confidence interval of the mean over repetitions (Student t).</li>\n\
-        <li><b>reordered</b>: shown after a later one (RFC 4737). <b>Loss run</b>: consecutive messages lost (RFC 3357).</li>\n\
-        <li><b>jitter</b>: the mean of the estimates of RFC 3550, from the first pair of arrivals of each flow.</li>\n\
-        <li><b>held back</b>: the share of delivered messages that had arrived at the receiver and waited 1 ms or more for one before them, and the 99th percentile of that wait. TCP waits inside the kernel, where it cannot be told from the network's delay: it is in the latency.</li>\n\
-        <li><b>sent again</b>: messages that the peers' links repeated after a loss.</li>\n\
-        <li><b>wire bytes per text byte</b>: bytes that entered the emulated network, both ways, for each byte of text said; without such a network, bytes that the peers' links sent and received.</li>\n\
-        </ul></details>\n</section>\n"
+    out + include_str!("definitions.html")
 }
 
-/// The command that makes the runs again.
+/// The command that repeats the runs.
 fn command(lab: &Lab) -> String {
     let Some(it) = lab.runs.first().map(|it| &it.info) else {
         return "chatagram lab --out DIRECTORY".into();
@@ -283,7 +275,8 @@ fn command(lab: &Lab) -> String {
         let how = options(group.mode);
         let info = group.runs.first().map_or(it, |&at| &lab.runs[at].info);
         format!(
-            "chatagram load SERVER {how} --senders {} --receivers {} --rate {} --size {} --duration {}s --seed {} --out DIRECTORY",
+            "chatagram load SERVER {how} --senders {} --receivers {} --rate {} --size {} \
+             --duration {}s --seed {} --out DIRECTORY",
             info.senders, info.receivers, info.rate, info.size, info.duration_s, info.seed
         )
     });

@@ -1,12 +1,12 @@
-//! Lines and text as SVG, and axes.
+//! SVG: lines, text and axes.
 
-use super::words::escape;
+use super::text::escape;
 use std::fmt::Write;
 
-/// All pictures are this wide, in their own units.
+/// The width of every plot, in SVG units.
 pub(super) const WIDTH: f64 = 720.0;
 
-/// A picture being drawn.
+/// An SVG document in progress.
 pub(super) struct Svg {
     height: f64,
     title: String,
@@ -26,7 +26,7 @@ impl Svg {
         self.body.push_str(&line);
     }
 
-    /// One path out of many lines: what is said about each once is said once.
+    /// Draws many lines as one path, which repeats no attributes.
     pub(super) fn path(&mut self, class: &str, points: &str) {
         if !points.is_empty() {
             let _ = write!(self.body, "<path class=\"{class}\" d=\"{points}\"/>");
@@ -47,7 +47,7 @@ impl Svg {
             write!(self.body, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>");
     }
 
-    /// The picture with the sentence under it.
+    /// The `<figure>` with its caption.
     pub(super) fn figure(self, caption: &str) -> String {
         let Self { height, title, body } = self;
         format!(
@@ -59,7 +59,7 @@ impl Svg {
     }
 }
 
-/// An area with axes: maps values to places.
+/// The area inside the axes: maps values to coordinates.
 pub(super) struct Plot {
     pub(super) left: f64,
     pub(super) right: f64,
@@ -95,7 +95,7 @@ impl Plot {
         svg.text((middle, self.bottom + 38.0), "q", "middle", text);
     }
 
-    /// Labels at the right edge, each at its line's height, and none on top of another.
+    /// Places labels at the right edge, each near the end of its line and without overlap.
     pub(super) fn labels(&self, svg: &mut Svg, mut labels: Vec<(f64, &str, String)>) {
         const APART: f64 = 17.0;
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -115,7 +115,7 @@ impl Plot {
     }
 }
 
-/// Maps `value` from one range to another; a range without width maps to the middle.
+/// Maps `value` linearly from one range to another; an empty range maps to the middle.
 fn scale(value: f64, from: (f64, f64), to: (f64, f64)) -> f64 {
     let part = (value - from.0) / (from.1 - from.0);
     let part = if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.5 };
@@ -133,8 +133,7 @@ pub(super) fn step(span: f64, parts: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// The least share at the bottom of an axis so that `lowest` is well above it: a picture of 95 %
-/// against 100 % needs no 0 %.
+/// The lower end of an axis of shares, well below `lowest`: comparing 95 % with 100 % needs no 0 %.
 pub(super) fn floor(lowest: f64) -> f64 {
     [(0.96, 0.9), (0.9, 0.8), (0.7, 0.5)]
         .into_iter()

@@ -1,7 +1,7 @@
 //! `summary.csv`, `summary.json` and the table for the terminal.
 
 use super::Lab;
-use super::words::{label, ms, or_dash, percent};
+use super::text::{label, ms, or_dash, percent};
 use crate::lab::metrics::{Estimate, Group, Setting, Summary};
 use crate::lab::record::{Mode, RunInfo, json_text};
 use crate::protocol::clean;
@@ -48,8 +48,8 @@ const COLUMNS: [&str; 37] = [
     "p99_ci95_ms",
 ];
 
-/// A row for each run and one for each condition and mode. Shares are 0 to 1; what there is none
-/// of is empty.
+/// One row per run, and one per condition and mode. Shares are 0 to 1; a missing value is an empty
+/// cell.
 pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(vec![]);
     out.write_record(COLUMNS)?;
@@ -116,7 +116,7 @@ fn row(
         it.retransmitted.map(|it| it.to_string()).unwrap_or_default(),
         optional(it.wire_per_text),
     ];
-    // What a run's files hold was written by anybody; a spreadsheet or a terminal is to show it.
+    // A run's files are untrusted: a spreadsheet or terminal must show them safely.
     row.iter_mut().for_each(|cell| *cell = clean(cell).into_owned());
     for estimate in estimates {
         row.push(optional(estimate.map(|it| it.mean)));
@@ -129,7 +129,7 @@ fn optional(value: Option<f64>) -> String {
     value.map(number).unwrap_or_default()
 }
 
-/// Nine decimals, without the zeros at the end.
+/// Up to nine decimals, without trailing zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.9}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -184,7 +184,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     Ok(json_text(&document)?.into_bytes())
 }
 
-/// A short table for a terminal: 78 columns wide, one line per condition and mode.
+/// A table for the terminal: 78 columns wide, one line per condition and mode.
 pub fn terminal_table(groups: &[Group]) -> String {
     let mut out = String::new();
     let mut last = None;

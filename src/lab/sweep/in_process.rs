@@ -1,5 +1,5 @@
-//! Runs in this process, for machines without namespaces to give: the server is a thread, the clients
-//! are another, and datagrams are lost before they reach the clients' sockets.
+//! Runs in this process, for machines without network namespaces: the server and the clients are
+//! threads, and datagrams are lost before they reach the clients' sockets.
 
 use super::{Error, Job};
 use crate::hub;
@@ -13,15 +13,15 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-/// The whole run.
+/// Runs the server and the load.
 pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let failed = |cause| Error::Server { run: job.name.clone(), cause };
-    let server = Server::start(room(job)).map_err(failed)?;
+    let server = Server::start(server_config(job)).map_err(failed)?;
     let stopper = server.stopper();
     let Some(address) = server.addresses().next() else { return Err(Error::Stopped) };
     let (driven, served) = thread::scope(|scope| {
         let serving = scope.spawn(move || server.run());
-        let driven = job.make_room().and_then(|()| drive(job, address, stop));
+        let driven = job.remove_old().and_then(|()| run_load(job, address, stop));
         stopper.stop();
         (driven, serving.join())
     });
@@ -29,16 +29,16 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     served.unwrap_or(Ok(())).map_err(failed)
 }
 
-fn drive(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), Error> {
-    match load::run(&clients(job, server), stop) {
+fn run_load(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), Error> {
+    match load::run(&load_config(job, server), stop) {
         Ok(_) => Ok(()),
         Err(load::Error::Stopped) => Err(Error::Stopped),
         Err(cause) => Err(Error::Load { run: job.name.clone(), cause }),
     }
 }
 
-/// As `chatagram server` with the options it has in a namespace.
-fn room(job: &Job<'_>) -> server::Config {
+/// The configuration of `chatagram server` in [`super::namespaces`].
+fn server_config(job: &Job<'_>) -> server::Config {
     let peers = (job.config.plan.senders + job.config.plan.receivers) as usize;
     server::Config {
         bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
@@ -61,8 +61,8 @@ fn room(job: &Job<'_>) -> server::Config {
     }
 }
 
-fn clients(job: &Job<'_>, server: SocketAddr) -> load::Config {
-    let (plan, meeting) = (&job.config.plan, job.meeting);
+fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
+    let (plan, trial) = (&job.config.plan, job.trial);
     load::Config {
         server: server.into(),
         mode: job.mode,
@@ -72,12 +72,12 @@ fn clients(job: &Job<'_>, server: SocketAddr) -> load::Config {
         rate: plan.rate,
         size: plan.size,
         duration: Duration::from_secs_f64(plan.duration_s),
-        seed: meeting.seed,
+        seed: trial.seed,
         out: job.part.clone(),
         format: Format::Csv,
         name: job.name.clone(),
-        condition: Some(meeting.condition),
-        impair: Some(BadNetwork { spec: meeting.spec.clone(), seed: meeting.seed }),
-        repetition: meeting.repetition,
+        condition: Some(trial.condition),
+        impair: Some(BadNetwork { spec: trial.spec.clone(), seed: trial.seed }),
+        repetition: trial.repetition,
     }
 }

@@ -1,5 +1,5 @@
-//! Runs in the emulated network's two namespaces: the server and the load are processes of their own,
-//! and packets are lost between their kernels' stacks.
+//! Runs in the emulated network's two namespaces: the server and the load are processes, and
+//! packets are lost between their kernel stacks.
 
 use super::{Config, Error, Job};
 use crate::lab::record::{Emulation, Network as Counted};
@@ -11,63 +11,63 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often to look whether a load has ended, or the lab is to.
-const LOOK: Duration = Duration::from_millis(100);
-/// Every option has a twin with this beginning, and a run is to depend on its plan alone.
-const TWINS: &str = "CHATAGRAM_";
-/// What a program that failed had to say: the last bytes of it.
-const LAST_WORDS: usize = 2_000;
+/// Interval at which the load's end and the stop flag are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Prefix of the environment variables that set options: a run depends only on its plan.
+const VARIABLE_PREFIX: &str = "CHATAGRAM_";
+/// Limit on the error output quoted from a failed program, bytes.
+const MAX_ERROR_OUTPUT: usize = 2_000;
 
-/// The whole run.
+/// Runs the server and the load, then adds the network's counters to `run.json`.
 pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
-    let network = Network::build(&job.meeting.spec, job.meeting.seed)?;
-    // What the course compares with; the machine's own default may be another one.
+    let network = Network::build(&job.trial.spec, job.trial.seed)?;
+    // CUBIC for comparable results; the machine's default may differ.
     if let Err(error) = network.set_congestion_control("cubic") {
         log::info!(
-            "{}: TCP keeps the machine's congestion control, for cubic cannot be had: {error}",
+            "{}: cubic is not available, so TCP keeps the machine's congestion control: {error}",
             job.name
         );
     }
     let mut server =
-        Watched::start("server", &job.name, &network, Node::Server, serve(job.config))?;
+        Process::start("server", &job.name, &network, Node::Server, server_command(job.config))?;
     server.first_line()?;
-    job.make_room()?;
-    drive(job, &network, stop)?;
+    job.remove_old()?;
+    run_load(job, &network, stop)?;
     drop(server);
     let (up, down) = network.counts();
-    let lost = network.overruns().map_err(system("ask the network what it lost"))?;
+    let lost = network.overruns().map_err(system("read the network's drop counters"))?;
     drop(network);
     if lost > 0 {
         log::warn!(
-            "{}: the machine was too busy, {lost} packets were lost that the network was not to lose",
+            "{}: the machine was too busy: {lost} packets were lost beyond those of the condition",
             job.name
         );
     }
-    job.annotate(|info| {
+    job.edit_info(|info| {
         info.emulation = Some(Emulation::Namespaces);
-        info.impair = Some(job.meeting.spec.to_string());
+        info.impair = Some(job.trial.spec.to_string());
         info.network = Some(Counted { up, down });
     })
 }
 
-/// The load of a run, from its start to its end.
-fn drive(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
-    let mut load = Watched::start("load", &job.name, network, Node::Clients, load(job))?;
+/// Runs the load to its end.
+fn run_load(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
+    let mut load = Process::start("load", &job.name, network, Node::Clients, load_command(job))?;
     while !load.has_ended()? {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-fn serve(config: &Config) -> Command {
+fn server_command(config: &Config) -> Command {
     let plan = &config.plan;
     let peers = (plan.senders + plan.receivers).to_string();
-    let mut command = program(config);
+    let mut command = command(config);
     command.arg("server").arg("--bind").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    // The groups a server is found by would be packets among those that are counted.
+    // Discovery's multicast would be among the packets counted.
     command.args(["--no-history", "--no-discovery"]);
     command.args([
         "-q",
@@ -81,18 +81,18 @@ fn serve(config: &Config) -> Command {
     command
 }
 
-fn load(job: &Job<'_>) -> Command {
-    let Job { config, meeting, mode, name, .. } = job;
-    let mut command = program(config);
+fn load_command(job: &Job<'_>) -> Command {
+    let Job { config, trial, mode, name, .. } = job;
+    let mut command = command(config);
     command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    command.args(config.plan.load_arguments(meeting, *mode, name)).arg("--out").arg(&job.part);
+    command.args(config.plan.load_arguments(trial, *mode, name)).arg("--out").arg(&job.part);
     command
 }
 
-fn program(config: &Config) -> Command {
+fn command(config: &Config) -> Command {
     let mut command = Command::new(&config.program);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(TWINS) {
+        if name.to_string_lossy().starts_with(VARIABLE_PREFIX) {
             command.env_remove(name);
         }
     }
@@ -104,30 +104,30 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |cause| Error::System { what, cause }
 }
 
-/// A program on a node, killed when it is no longer watched.
-struct Watched {
-    who: &'static str,
+/// A program on a node, killed on drop.
+struct Process {
+    role: &'static str,
     run: String,
     child: Child,
 }
 
-impl Watched {
+impl Process {
     fn start(
-        who: &'static str,
+        role: &'static str,
         run: &str,
         network: &Network,
         node: Node,
         command: Command,
     ) -> Result<Self, Error> {
-        let child = network.spawn(node, command).map_err(system("start this program again"))?;
-        Ok(Self { who, run: run.to_owned(), child })
+        let child = network.spawn(node, command).map_err(system("start the program"))?;
+        Ok(Self { role, run: run.to_owned(), child })
     }
 
-    /// Waits until it has said a line: a server does once it listens.
+    /// Waits for the first line of output, which a server prints once it listens.
     fn first_line(&mut self) -> Result<(), Error> {
         let mut line = String::new();
         if let Some(out) = self.child.stdout.as_mut() {
-            BufReader::new(out).read_line(&mut line).map_err(system("hear the server"))?;
+            BufReader::new(out).read_line(&mut line).map_err(system("read the server's output"))?;
         }
         if line.is_empty() {
             let status = self.child.wait().map_err(system("wait for the server"))?;
@@ -136,7 +136,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Whether it has ended, and well.
+    /// Returns true if it has ended successfully.
     fn has_ended(&mut self) -> Result<bool, Error> {
         match self.child.try_wait().map_err(system("wait for the load"))? {
             None => Ok(false),
@@ -146,23 +146,23 @@ impl Watched {
     }
 
     fn failed(&mut self, status: ExitStatus) -> Error {
-        let words = self.child.stderr.take().map(last_words).unwrap_or_default();
-        Error::Program { run: self.run.clone(), who: self.who, status, words }
+        let output = self.child.stderr.take().map(error_output).unwrap_or_default();
+        Error::Program { run: self.run.clone(), role: self.role, status, output }
     }
 }
 
-impl Drop for Watched {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A program's complaint is a line or two; nobody reads a flood of them.
-fn last_words(mut stderr: ChildStderr) -> String {
+/// The end of a program's error output.
+fn error_output(mut stderr: ChildStderr) -> String {
     let mut bytes = Vec::new();
     let _ = stderr.read_to_end(&mut bytes);
-    let from = bytes.len().saturating_sub(LAST_WORDS);
+    let from = bytes.len().saturating_sub(MAX_ERROR_OUTPUT);
     let text = String::from_utf8_lossy(&bytes[from..]);
     crate::protocol::clean(text.trim()).into_owned()
 }

@@ -57,7 +57,7 @@ fn show_report(dir: &Path) -> Result<(), record::Error> {
     let written = report::write(dir)?;
     tell(report::terminal_table(&written.groups).trim_end());
     for run in &written.incomplete {
-        tell(&format!("not in it, for it did not finish: {run}"));
+        tell(&format!("left out, because it did not finish: {run}"));
     }
     let runs = if written.runs == 1 { "run" } else { "runs" };
     tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));
@@ -140,7 +140,7 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         Ok(()) if failed.is_empty() => ExitCode::SUCCESS,
         Ok(()) => fail(
             COULD_NOT_START,
-            format!("runs that failed: {}; `lab --resume` tries them again", failed.len()),
+            format!("failed runs: {}; try them again with `chatagram lab --resume`", failed.len()),
         ),
         Err(error) => fail(COULD_NOT_START, error),
     }
@@ -205,7 +205,7 @@ impl Bar {
     }
 
     fn show(&self, progress: &sweep::Progress<'_>) {
-        let Some(meeting) = progress.now.filter(|_| self.shown) else { return };
+        let Some(trial) = progress.now.filter(|_| self.shown) else { return };
         let full = Self::WIDTH * progress.done / progress.total.max(1);
         let left = match u32::try_from(progress.done) {
             Ok(done @ 1..) => {
@@ -220,7 +220,7 @@ impl Bar {
             "#".repeat(full),
             progress.done,
             progress.total,
-            meeting.condition.loss * 100.0,
+            trial.condition.loss * 100.0,
             width = Self::WIDTH
         );
     }

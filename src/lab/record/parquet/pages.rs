@@ -1,12 +1,12 @@
-//! The pages of a column, checked before their values are decoded: a page that claims a billion
-//! values would get the memory for them.
+//! Checks a column's pages before their values are decoded: a page that claims a billion values
+//! would otherwise get the memory for them.
 
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 
-/// Lets through what the writer writes.
-pub(super) struct Checked {
+/// Passes on only pages of the kind that the writer produces.
+pub(super) struct CheckedPages {
     pages: Box<dyn PageReader>,
     is_text: bool,
     rows: usize,
@@ -14,8 +14,8 @@ pub(super) struct Checked {
     has_dictionary: bool,
 }
 
-impl Checked {
-    /// The pages of a column of so many rows.
+impl CheckedPages {
+    /// The pages of a column with `rows` rows.
     pub(super) fn new(pages: Box<dyn PageReader>, is_text: bool, rows: usize) -> Self {
         Self { pages, is_text, rows, left: rows, has_dictionary: false }
     }
@@ -25,8 +25,8 @@ impl Checked {
             Page::DictionaryPage { buf, num_values, .. } => {
                 let is_first = !self.has_dictionary && self.left == self.rows;
                 let values = *num_values as usize;
-                if !is_first || values > self.rows || !self.holds(buf, values) {
-                    return Err("a dictionary that is not one");
+                if !is_first || values > self.rows || !self.holds_strings(buf, values) {
+                    return Err("a malformed dictionary");
                 }
                 self.has_dictionary = true;
             }
@@ -34,23 +34,23 @@ impl Checked {
                 let values = self.left.checked_sub(*num_values as usize);
                 self.left = values.ok_or("more values than rows")?;
                 let is_known = match encoding {
-                    Encoding::PLAIN => self.holds(buf, *num_values as usize),
+                    Encoding::PLAIN => self.holds_strings(buf, *num_values as usize),
                     Encoding::DELTA_BINARY_PACKED => true,
                     Encoding::RLE_DICTIONARY => self.has_dictionary,
                     _ => false,
                 };
                 if !is_known || *def_level_encoding != Encoding::RLE {
-                    return Err("values in a form that is not used here");
+                    return Err("an unexpected encoding of values");
                 }
             }
-            Page::DataPageV2 { .. } => return Err("a page in a form that is not used here"),
+            Page::DataPageV2 { .. } => return Err("an unexpected kind of page"),
         }
         Ok(())
     }
 
-    /// Whether there are so many texts, each after its length. The library asserts it of a length
-    /// that is cut off. No text is null, so there is nothing before them.
-    fn holds(&self, mut bytes: &[u8], values: usize) -> bool {
+    /// Checks that `values` length-prefixed strings fit into `bytes`. The library asserts this and
+    /// would panic. No string is null, so no definition levels precede them.
+    fn holds_strings(&self, mut bytes: &[u8], values: usize) -> bool {
         let mut next = || {
             let (length, rest) = bytes.split_first_chunk()?;
             bytes = rest.get(usize::try_from(u32::from_le_bytes(*length)).ok()?..)?;
@@ -60,7 +60,7 @@ impl Checked {
     }
 }
 
-impl PageReader for Checked {
+impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(page) = self.pages.get_next_page()? else { return Ok(None) };
         match self.check(&page) {
@@ -78,7 +78,7 @@ impl PageReader for Checked {
     }
 }
 
-impl Iterator for Checked {
+impl Iterator for CheckedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {

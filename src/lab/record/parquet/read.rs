@@ -1,12 +1,12 @@
 //! Reading the parts back.
 //!
-//! A part can claim anything. What its claims cost is bounded before they are believed: the sizes of
-//! the file and its footer, its rows, where its columns lie, and, page by page, [how many values
-//! they hold](super::pages). A part of rows that are all alike can be a thousand times smaller than what
-//! it stands for, some 10 MB; that is the most a small file can ask for.
+//! A part is untrusted input. Its claims are bounded before they cost memory: the sizes of the file
+//! and the footer, the number of rows, the ranges of the columns, and the [number of
+//! values](super::pages) of each page. A part of equal rows can be a thousand times smaller than
+//! its contents, about 10 MB; a small file cannot make the reader allocate more.
 
-use super::pages::Checked;
-use super::{HEADER, PARQUET, PART_ROWS, UNFINISHED, part_name, schema, words};
+use super::pages::CheckedPages;
+use super::{HEADER, PARQUET, PART_ROWS, UNFINISHED, message, part_name, schema};
 use crate::lab::record::names::Names;
 use crate::lab::record::{Error, Mode, Record, Verdict};
 use parquet::basic::Type;
@@ -22,23 +22,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// No part is larger: its rows with names as long as names get.
+/// Limit on a part's size: all its rows with the longest names.
 const PART_BYTES: u64 = 64 << 20;
 
-/// No footer is larger, by far. What it lists takes a hundred times its size in memory.
+/// Limit on a footer's size. Decoded, it takes a hundred times its size in memory.
 const FOOTER_BYTES: u32 = 64 << 10;
-/// At the end of a file: the size of the footer before it, and four letters.
+/// The end of a file: the footer's length and the magic number `PAR1`.
 const TAIL_BYTES: u64 = 8;
 
-/// The rows in a run's directory, and whether a part was cut off.
+/// The rows in a run's directory; true if a part was incomplete.
 pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Error> {
     let (parts, torn) = parts(&run.join(PARQUET))?;
     let (mut names, mut records) = (Names::default(), vec![]);
     for path in parts {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
         let size = file.metadata().map_err(Error::io("read", &path))?.len();
-        // The library asserts things of what it reads. Those we know of are checked before; another
-        // one is not to end a report without a word on the file.
+        // The library asserts properties of its input. The known ones are checked before; an
+        // unknown one must not end the report without naming the file.
         let read = || read_part(file, size, &mut names);
         let rows = catch_unwind(AssertUnwindSafe(read))
             .unwrap_or_else(|_| Err("it is damaged".to_owned()));
@@ -47,7 +47,7 @@ pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Er
     Ok((records, torn))
 }
 
-/// The files of all parts in order, and whether there is one that was cut off.
+/// The paths of all parts in order; true if there is an unfinished one.
 fn parts(dir: &Path) -> Result<(Vec<PathBuf>, bool), Error> {
     let (mut numbers, mut torn) = (vec![], false);
     for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
@@ -59,7 +59,7 @@ fn parts(dir: &Path) -> Result<(Vec<PathBuf>, bool), Error> {
         }
         let number = name.strip_suffix(".parquet").and_then(|digits| digits.parse().ok());
         let Some(number) = number.filter(|number| part_name(*number) == name) else {
-            let problem = "it is no part of a run, and other programs would take it for one";
+            let problem = "it is not a part of a run; other programs would read it as one";
             return Err(Error::Part { path, problem: problem.to_owned() });
         };
         numbers.push(number);
@@ -74,28 +74,28 @@ fn parts(dir: &Path) -> Result<(Vec<PathBuf>, bool), Error> {
 
 fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, String> {
     if size > PART_BYTES {
-        return Err(format!("{size} bytes are more than a part has"));
+        return Err(format!("its {size} bytes exceed the limit of a part"));
     }
     if footer(&file, size).map_err(|error| error.to_string())? > FOOTER_BYTES {
-        return Err("its footer is larger than a part's".to_owned());
+        return Err("its footer exceeds the limit of a part".to_owned());
     }
-    let reader = SerializedFileReader::new(file).map_err(words)?;
+    let reader = SerializedFileReader::new(file).map_err(message)?;
     let metadata = reader.metadata();
-    check_columns(metadata.file_metadata().schema()).map_err(words)?;
+    check_columns(metadata.file_metadata().schema()).map_err(message)?;
     let mut records = vec![];
     for at in 0..metadata.num_row_groups() {
         let left = PART_ROWS - records.len();
         let group = metadata.row_group(at);
-        check_places(group, size)?;
+        check_ranges(group, size)?;
         let rows = usize::try_from(group.num_rows()).ok().filter(|rows| *rows <= left);
         let rows = rows.ok_or_else(|| format!("it has more than {PART_ROWS} rows"))?;
-        let columns = Columns { group: &*reader.get_row_group(at).map_err(words)?, rows, names };
+        let columns = Columns { group: &*reader.get_row_group(at).map_err(message)?, rows, names };
         records.append(&mut columns.read()?);
     }
     Ok(records)
 }
 
-/// The size of the footer, 0 of what is too short for one.
+/// The footer's length; 0 for a file that is too short to have one.
 fn footer(mut file: &File, size: u64) -> io::Result<u32> {
     let Some(tail) = size.checked_sub(TAIL_BYTES) else { return Ok(0) };
     let mut length = [0; 4];
@@ -104,7 +104,7 @@ fn footer(mut file: &File, size: u64) -> io::Result<u32> {
     Ok(u32::from_le_bytes(length))
 }
 
-/// Names and types have to be those that are written; how they are annotated does not matter.
+/// Compares names and types with those written; annotations may differ.
 fn check_columns(found: &types::Type) -> Result<(), ParquetError> {
     let kind = |column: &types::Type| {
         let basic = column.get_basic_info();
@@ -120,8 +120,8 @@ fn check_columns(found: &types::Type) -> Result<(), ParquetError> {
     Err(ParquetError::General(format!("the columns must be {columns}, with their types")))
 }
 
-/// Every column is there, and lies within the file.
-fn check_places(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
+/// Checks that every column exists and lies within the file.
+fn check_ranges(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
     if group.num_columns() != HEADER.len() {
         return Err("columns are missing".to_owned());
     }
@@ -137,7 +137,7 @@ fn check_places(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The columns of one group of rows.
+/// The columns of one row group.
 struct Columns<'a> {
     group: &'a dyn RowGroupReader,
     rows: usize,
@@ -172,7 +172,7 @@ impl Columns<'_> {
 
     fn text(&mut self, column: usize) -> Result<Vec<Arc<str>>, String> {
         let (_, values) = self.column::<ByteArrayType>(column, false)?;
-        values.iter().map(|it| it.as_utf8().map(|it| self.names.get(it)).map_err(words)).collect()
+        values.iter().map(|it| it.as_utf8().map(|it| self.names.get(it)).map_err(message)).collect()
     }
 
     fn numbers(&self, column: usize) -> Result<Vec<u64>, String> {
@@ -190,17 +190,17 @@ impl Columns<'_> {
         times.collect()
     }
 
-    /// For each row whether it has a value (where it may have none), and the values.
+    /// A column's definition levels (if it is optional) and its values.
     fn column<T: DataType>(
         &self,
         at: usize,
         is_optional: bool,
     ) -> Result<(Vec<i16>, Vec<T::T>), String> {
         let (mut present, mut values) = (vec![], vec![]);
-        let named = |error| format!("column {}: {}", HEADER[at], words(error));
+        let named = |error| format!("column {}: {}", HEADER[at], message(error));
         let is_text = T::get_physical_type() == Type::BYTE_ARRAY;
         let pages = self.group.get_column_page_reader(at).map_err(named)?;
-        let pages = Checked::new(pages, is_text, self.rows);
+        let pages = CheckedPages::new(pages, is_text, self.rows);
         let column = self.group.metadata().schema_descr().column(at);
         let mut reader = ColumnReaderImpl::<T>::new(column, Box::new(pages));
         let levels = is_optional.then_some(&mut present);

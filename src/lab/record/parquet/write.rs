@@ -1,4 +1,4 @@
-//! Writing the parts, in a thread of its own: who measures delays is not to wait for the disk.
+//! Writes the parts in a separate thread, so that the disk does not delay the measurement.
 
 use super::{HEADER, PARQUET, PART_AFTER, PART_ROWS, part_name, problem, schema, unfinished_name};
 use crate::lab::record::{Error, Record};
@@ -16,17 +16,17 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::thread;
 use std::time::Instant;
 
-/// Collects rows, and hands them to the thread part by part.
+/// Collects rows and hands complete parts to the writing thread.
 #[derive(Debug)]
 pub(in crate::lab::record) struct Writer {
     dir: PathBuf,
     rows: Vec<Record>,
-    /// When the first of them came.
+    /// When the part's first row was added.
     since: Instant,
-    /// Room for one part: who is two parts ahead of the disk waits for it.
+    /// Capacity of one part: a producer two parts ahead of the disk waits.
     parts: SyncSender<Vec<Record>>,
     done: Receiver<Result<(), Error>>,
-    under_way: usize,
+    pending: usize,
     is_empty: bool,
 }
 
@@ -42,7 +42,7 @@ impl Writer {
             .spawn(move || write_parts(&place, &to_write, &report))
             .map_err(Error::io("start the thread for", &dir))?;
         let since = Instant::now();
-        Ok(Self { dir, rows: vec![], since, parts, done, under_way: 0, is_empty: true })
+        Ok(Self { dir, rows: vec![], since, parts, done, pending: 0, is_empty: true })
     }
 
     pub(in crate::lab::record) fn write(&mut self, record: &Record) -> Result<(), Error> {
@@ -54,8 +54,8 @@ impl Writer {
     }
 
     pub(in crate::lab::record) fn flush_due(&mut self) -> Result<(), Error> {
-        // What failed is said soon, not with the next part.
-        self.settle(false)?;
+        // Report an error at once, not with the next part.
+        self.collect_results(false)?;
         let is_late = !self.rows.is_empty() && self.since.elapsed() >= PART_AFTER;
         if is_late || self.rows.len() >= PART_ROWS { self.end_part() } else { Ok(()) }
     }
@@ -64,12 +64,12 @@ impl Writer {
         if !self.rows.is_empty() {
             self.end_part()?;
         }
-        self.settle(true)
+        self.collect_results(true)
     }
 
     pub(in crate::lab::record) fn finish(mut self) -> Result<(), Error> {
         if self.is_empty {
-            // No rows have columns all the same.
+            // A run without rows still has a part with its columns.
             self.end_part()?;
         }
         self.flush()
@@ -79,20 +79,20 @@ impl Writer {
         let rows = mem::take(&mut self.rows);
         self.is_empty = false;
         self.parts.send(rows).map_err(|_| self.gone())?;
-        self.under_way += 1;
+        self.pending += 1;
         Ok(())
     }
 
-    /// Takes note of the parts that are written, and waits for them if asked to.
-    fn settle(&mut self, wait: bool) -> Result<(), Error> {
-        while self.under_way > 0 {
+    /// Collects the results of the writing thread; with `wait`, those of all parts.
+    fn collect_results(&mut self, wait: bool) -> Result<(), Error> {
+        while self.pending > 0 {
             let result = match self.done.try_recv() {
                 Err(TryRecvError::Empty) if !wait => return Ok(()),
                 Err(TryRecvError::Empty) => self.done.recv().map_err(|_| self.gone())?,
                 Err(TryRecvError::Disconnected) => return Err(self.gone()),
                 Ok(result) => result,
             };
-            self.under_way -= 1;
+            self.pending -= 1;
             result?;
         }
         Ok(())
@@ -103,13 +103,13 @@ impl Writer {
     }
 }
 
-/// The thread. A part that failed leaves its number to the next one: the numbers have no holes.
+/// The writing thread. A failed part's number is used again: the numbers have no gaps.
 fn write_parts(dir: &Path, parts: &Receiver<Vec<Record>>, report: &Sender<Result<(), Error>>) {
     let mut number = 0;
     for rows in parts {
         let result = write_part(dir, number, &rows);
         number += usize::from(result.is_ok());
-        // Where nobody listens any more, what they handed over is written all the same.
+        // A part is written even if its producer no longer listens for the result.
         let _ = report.send(result);
     }
 }
@@ -129,7 +129,7 @@ fn encode(file: File, rows: &[Record]) -> Result<File, ParquetError> {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true);
     for (name, column) in HEADER.into_iter().zip(schema.get_fields()) {
-        // Numbers and times differ little from those before them; names are few.
+        // Numbers and times differ little between rows; there are few distinct names.
         if column.get_physical_type() == Type::INT64 {
             properties = properties
                 .set_column_dictionary_enabled(name.into(), false)

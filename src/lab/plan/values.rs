@@ -1,5 +1,5 @@
-//! The values of a plan's file: a number or a text, by the grammar that the options have; for a
-//! list also a single value, or a text with commas.
+//! Values in a plan's file: a number or a string in the syntax of the options; for a list also a
+//! single value, or a string with commas.
 
 use super::{burst, milliseconds, mode, seconds};
 use crate::lab::record::Mode;
@@ -8,14 +8,14 @@ use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use std::fmt;
 
-/// Reads a value's text.
+/// Parses a value's text.
 type Read<T> = fn(&str) -> Result<T, String>;
 
-/// One value.
+/// Deserializes one value.
 #[derive(Clone, Copy)]
 struct One<T>(Read<T>);
 
-/// Some values.
+/// Deserializes a list of values.
 struct Many<T>(Read<T>);
 
 impl<'de, T> DeserializeSeed<'de> for One<T> {

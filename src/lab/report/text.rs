@@ -1,9 +1,9 @@
-//! Numbers and names as people read them, and text as HTML takes it.
+//! Formats numbers, names and lists for people, and escapes text for HTML.
 
 use crate::lab::record::{Emulation, Mode};
 use crate::protocol::clean;
 
-/// Text that cannot become markup.
+/// Escapes text for HTML.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -14,14 +14,14 @@ pub(super) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
-            // Controls are not allowed in a document, even by number.
+            // HTML forbids control characters, even as references.
             c => out.push_str(&clean(c.encode_utf8(&mut [0; 4]))),
         }
     }
     out
 }
 
-/// What a mode is called in pictures and sentences.
+/// The name of a mode in plots and sentences.
 pub(super) const fn label(mode: Mode) -> &'static str {
     match mode {
         Mode::Unreliable => "UDP unreliable",
@@ -31,18 +31,19 @@ pub(super) const fn label(mode: Mode) -> &'static str {
     }
 }
 
-/// What made the network bad.
+/// The mechanism of the impairment, as a phrase.
 pub(super) const fn emulation(emulation: Emulation) -> &'static str {
     match emulation {
         Emulation::Namespaces => {
-            "emulated by chatagram between two network namespaces: packets are lost between the kernels' stacks"
+            "emulated by chatagram between two network namespaces: packets are lost between two \
+             kernel stacks"
         }
         Emulation::InProcess => "emulated by chatagram in the clients' process: UDP datagrams only",
         Emulation::Netem => "the kernel's tc-netem",
     }
 }
 
-/// The class that gives a mode its colour.
+/// The CSS class with a mode's colour.
 pub(super) const fn class(mode: Mode) -> &'static str {
     match mode {
         Mode::Unreliable => "m0",
@@ -61,13 +62,14 @@ pub(super) fn ms(value: f64) -> String {
     }
 }
 
-/// `95.38 %`. Rounded down, so that only all of it is 100 %; and some of it is never 0 %.
+/// `95.38 %`. Rounded down, so that only a complete share is 100 %; a share above 0 is never 0 %.
 pub(super) fn percent(share: f64) -> String {
     match share {
         s if s >= 1.0 => "100 %".into(),
         s if s <= 0.0 => "0 %".into(),
         s if s < 1e-4 => "< 0.01 %".into(),
-        // The share is a ratio of counts: what is added is far below one count.
+        // The share is a ratio of counts; the addend, against rounding error, is far below one
+        // count.
         s => format!("{:.2} %", (s * 1e4 + 1e-6).floor() / 100.0),
     }
 }
@@ -96,12 +98,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_is_text() {
+    fn markup_is_escaped() {
         assert_eq!(escape("<b a='\"'>&\u{7}"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}");
     }
 
     #[test]
-    fn only_all_of_it_is_100_percent() {
+    fn only_a_complete_share_is_100_percent() {
         assert_eq!(percent(1.0), "100 %");
         assert_eq!(percent(0.999_999), "99.99 %");
         assert_eq!(percent(0.953_8), "95.38 %");
