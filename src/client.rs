@@ -10,6 +10,8 @@ mod attended;
 #[cfg(feature = "cli")]
 pub mod cache;
 #[cfg(feature = "cli")]
+mod cached_history;
+#[cfg(feature = "cli")]
 mod commands;
 #[cfg(feature = "cli")]
 pub mod discovery;
@@ -20,7 +22,7 @@ mod farewell;
 #[cfg(feature = "cli")]
 mod input;
 #[cfg(feature = "cli")]
-mod memory;
+mod monitor;
 #[cfg(feature = "cli")]
 mod name;
 #[cfg(feature = "cli")]
@@ -35,8 +37,6 @@ mod screen;
 mod style;
 #[cfg(feature = "cli")]
 mod terminal;
-#[cfg(feature = "cli")]
-mod turnstile;
 #[cfg(feature = "cli")]
 pub mod watch;
 #[cfg(feature = "cli")]

@@ -11,5 +11,5 @@ mod standing;
 
 pub use interface::{GROUP_V4, GROUP_V6, Interface, MAX_WAYS, Network, Way, ways};
 pub use known::{Again, Known};
-pub use search::{Found, PATIENCE, Search};
+pub use search::{Found, SEARCH_WINDOW, Search};
 pub use standing::{Standing, Traits};

@@ -149,7 +149,7 @@ impl<S: Storage> History<S> {
     }
 
     fn write_line(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
-        let len = self.settle()?;
+        let len = self.cut_remains()?;
         let newline = match len == self.end {
             true => self.newline_due,
             false => !self.ends_a_line(len),
@@ -178,7 +178,7 @@ impl<S: Storage> History<S> {
     /// Clears away what an earlier write left, if it can, and tells where the
     /// file ends. That is asked each time because others may have touched the
     /// file: an operator who empties it must not get a gap of NULs.
-    fn settle(&mut self) -> io::Result<u64> {
+    fn cut_remains(&mut self) -> io::Result<u64> {
         let mut len = self.storage.size()?;
         self.remains &= len > self.end;
         if self.remains && self.storage.set_len(self.end).is_ok() {

@@ -22,12 +22,12 @@ mod contents;
 mod fifo;
 mod inbox;
 mod outbox;
+mod outcome;
 mod parts;
 mod path_size;
 mod recovery;
 mod redundancy;
 mod rtt;
-mod settle;
 mod stats;
 mod stream;
 #[cfg(test)]
@@ -370,7 +370,7 @@ impl Link {
         if self.recovery.on_timeout(now, &mut outcome) {
             self.probes = redundancy::probes(self.recovery.loss, self.recovery.probes_in_a_row());
         }
-        self.settle(outcome, now);
+        self.apply(outcome, now);
         while let Some((_, tag)) = self.doubtful.pop_front_if(|(at, _)| *at <= now) {
             self.parted.remove(&tag);
             self.fates.push_back(Fate::Lost(tag));

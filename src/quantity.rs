@@ -26,7 +26,7 @@ const ALL: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What a timer of a person's or a peer's patience may be set to.
-pub const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY.saturating_mul(30);
+pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY.saturating_mul(30);
 /// How long a server may collect lines before it sends them.
 pub const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 /// How long a run of the lab may take.
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_time_has_a_unit_and_bounds_and_does_not_overflow() {
-        let patience = |text| duration(text, &PATIENCE);
+        let patience = |text| duration(text, &TIMEOUT);
         assert_eq!(patience("1h 30m"), Ok(Duration::from_secs(5_400)));
         assert_eq!(patience("0.5s"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2ms", &PACE), Ok(Duration::from_millis(2)));

@@ -4,15 +4,15 @@
 //! One thread owns the hub, so there is no lock anywhere in the server; a second one reads through
 //! an old history once, for damage, and is never waited for.
 
-mod beacon;
 mod clock_steps;
-mod doors;
+mod discovery_responder;
 mod drops;
 mod exporter;
 mod http;
 mod metrics;
 mod presence;
 mod recorder;
+mod sockets;
 
 use crate::hub::{Event, Hub, MAX_WAITING};
 use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
@@ -21,13 +21,13 @@ use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
-use doors::{Doors, Room};
 use drops::Drops;
 use exporter::Exporter;
 use metrics::Figures;
 use mio::Waker;
 use presence::Presence;
 use recorder::{News, Recorder};
+use sockets::{ReceiveBuffer, Sockets};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -162,7 +162,7 @@ pub struct Server {
     drops: Drops,
     presence: Presence,
     poller: Poller,
-    doors: Doors,
+    sockets: Sockets,
     exporter: Option<Exporter>,
     pace: Duration,
     /// Nothing is sent before this.
@@ -182,12 +182,12 @@ impl Server {
     pub fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::start();
         let poller = Poller::new().map_err(Error::Poll)?;
-        let doors = Doors::open(&config, &poller, clock.now().mono)?;
-        doors.report_buffer();
+        let sockets = Sockets::open(&config, &poller, clock.now().mono)?;
+        sockets.report_buffer();
         let names = std::mem::take(&mut config.metrics_hosts);
         let exporter =
             config.metrics.map(|address| Exporter::open(address, names, &poller)).transpose()?;
-        config.hub.discovery = doors.found_at();
+        config.hub.discovery = sockets.found_at();
         let (recorder, past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
@@ -201,7 +201,7 @@ impl Server {
             drops: Drops::default(),
             presence: Presence::new(clock.now().mono),
             poller,
-            doors,
+            sockets,
             exporter,
             pace: config.pace,
             next_flush: Timestamp::ZERO,
@@ -225,12 +225,12 @@ impl Server {
 
     /// Where the server listens, the real ports in place of zeros.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.doors.addresses()
+        self.sockets.addresses()
     }
 
     /// Whether those who look for servers near them get an answer.
     pub fn can_be_found(&self) -> bool {
-        self.doors.found_at().is_some()
+        self.sockets.found_at().is_some()
     }
 
     /// Where what is counted can be read, the real port in place of a zero.
@@ -260,7 +260,7 @@ impl Server {
         }
         let mut ready = Ready::new();
         let mut backlog = Ready::new();
-        let mut room = Room::default();
+        let mut receive_buffer = ReceiveBuffer::default();
         let mut buffer = Vec::new();
         let mut closing: Option<Timestamp> = None;
         // No deadline is judged as of a moment before which something came that is not read: after a standstill
@@ -273,7 +273,7 @@ impl Server {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
                 let history = self.recorder.poll_timeout();
-                let deadlines = [due, self.doors.poll_timeout(), exporter, history, closing];
+                let deadlines = [due, self.sockets.poll_timeout(), exporter, history, closing];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -289,15 +289,15 @@ impl Server {
                 let more = if Exporter::owns(*index) {
                     self.export(&mut hub, Some(*index))
                 } else {
-                    self.doors.receive(*index, &mut hub, &self.clock, &mut room)?
+                    self.sockets.receive(*index, &mut hub, &self.clock, &mut receive_buffer)?
                 };
                 if more {
                     backlog.push(*index);
                 }
             }
-            self.doors.receive_due(&mut hub, &self.clock);
-            self.doors.retry(&mut hub, &self.clock);
-            hub.set_unread(self.doors.unread());
+            self.sockets.receive_due(&mut hub, &self.clock);
+            self.sockets.retry(&mut hub, &self.clock);
+            hub.set_unread(self.sockets.unread());
             let now = self.clock.now();
             if let Some(text) = steps.look(now) {
                 log::warn!("{text}");
@@ -324,14 +324,14 @@ impl Server {
                 rounds = 0;
             }
             self.flush(&mut hub, &mut buffer, now);
-            backlog.extend(self.doors.readable(&hub));
+            backlog.extend(self.sockets.readable(&hub));
             let over = hub.is_finished();
             self.drops.report(&hub.counters(), now.mono, over);
             if let Some(text) = self.presence.summary(now.mono, over) {
                 log::info!("{text}");
             }
         }
-        if let Some(done) = self.doors.done() {
+        if let Some(done) = self.sockets.done() {
             log::info!("the bad network: {done}");
         }
         Ok(())
@@ -342,7 +342,7 @@ impl Server {
     fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> bool {
         let Some(exporter) = &mut self.exporter else { return false };
         let recorder = &self.recorder;
-        hub.set_unread(self.doors.unread());
+        hub.set_unread(self.sockets.unread());
         let page = || {
             metrics::page(&Figures {
                 counters: hub.counters(),
@@ -399,12 +399,12 @@ impl Server {
         }
         while let Some(destination) = hub.poll_transmit(buffer, now) {
             self.next_flush = now.mono + self.pace;
-            if let Some(stream) = self.doors.send(destination, buffer, now.mono) {
+            if let Some(stream) = self.sockets.send(destination, buffer, now.mono) {
                 hub.handle_stream_writable(stream, now);
             }
         }
-        self.doors.flush(now.mono);
-        while let Some((path, bytes)) = self.doors.poll_refused() {
+        self.sockets.flush(now.mono);
+        while let Some((path, bytes)) = self.sockets.poll_refused() {
             hub.handle_refused_size(path, bytes, now);
         }
     }

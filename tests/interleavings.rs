@@ -4,7 +4,7 @@
 //!
 //! There are not many such places. The server has one thread that owns all of it, a flag that others set
 //! to stop it, and a check of the history that shares nothing. The client's threads share one session,
-//! behind one lock; and at a terminal a desk, where lines wait for the editor.
+//! behind one lock; and at a terminal a prompt, where lines wait for the editor.
 #![allow(clippy::unwrap_used)]
 
 /// In place of `src/sync.rs`. In loom no time passes: who waits with a limit has to be woken too.
@@ -62,23 +62,23 @@ mod sync {
     }
 }
 
-#[path = "../src/client/terminal/desk.rs"]
+#[path = "../src/client/monitor.rs"]
+mod monitor;
+#[path = "../src/client/terminal/prompt_state.rs"]
 #[allow(dead_code)]
-mod desk;
+mod prompt_state;
 #[path = "../src/client/terminal/status.rs"]
 mod status;
 #[path = "../src/client/style.rs"]
 #[allow(dead_code)]
 mod style;
-#[path = "../src/client/turnstile.rs"]
-mod turnstile;
 
 /// Where those files look for the rest of the crate, which has nothing to do with threads.
 mod client {
     pub(crate) use crate::style;
     pub(crate) use chatagram::client::session;
 }
-mod keeper {
+mod termios_guard {
     pub(crate) fn take_back() {}
 }
 use chatagram::{link, protocol};
@@ -97,10 +97,10 @@ fn write(text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-use desk::Desk;
 use loom::sync::Arc;
 use loom::thread;
-use turnstile::Turnstile;
+use monitor::Monitor;
+use prompt_state::PromptState;
 
 /// What a session is to those who wait for it: how many lines it has room for, and whether it is over.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ struct Session {
 #[test]
 fn who_waits_for_room_gets_it_or_hears_of_the_end() {
     loom::model(|| {
-        let session = Arc::new(Turnstile::new(Session::default()));
+        let session = Arc::new(Monitor::new(Session::default()));
         let receiver = thread::spawn({
             let session = session.clone();
             move || {
@@ -137,7 +137,7 @@ fn who_waits_for_room_gets_it_or_hears_of_the_end() {
 #[test]
 fn two_who_wait_do_not_wake_each_other_for_ever_and_both_hear_of_the_end() {
     loom::model(|| {
-        let session = Arc::new(Turnstile::new(Session::default()));
+        let session = Arc::new(Monitor::new(Session::default()));
         let waiting = [(); 2].map(|()| {
             let session = session.clone();
             thread::spawn(move || session.wait_until(None, |it| it.over.then_some(())))
@@ -152,7 +152,7 @@ fn two_who_wait_do_not_wake_each_other_for_ever_and_both_hear_of_the_end() {
 #[test]
 fn the_result_of_who_waited_is_a_turn_for_the_next_who_waits() {
     loom::model(|| {
-        let session = Arc::new(Turnstile::new(Session::default()));
+        let session = Arc::new(Monitor::new(Session::default()));
         let first = thread::spawn({
             let session = session.clone();
             move || {
@@ -173,7 +173,7 @@ fn the_result_of_who_waited_is_a_turn_for_the_next_who_waits() {
 #[test]
 fn the_receiver_never_sleeps_past_a_deadline_that_was_moved() {
     loom::model(|| {
-        let session = Arc::new(Turnstile::new(Session::default()));
+        let session = Arc::new(Monitor::new(Session::default()));
         let bell = Arc::new(Bell::default());
         let receiver = thread::spawn({
             let (session, bell) = (session.clone(), bell.clone());
@@ -190,25 +190,25 @@ fn the_receiver_never_sleeps_past_a_deadline_that_was_moved() {
 }
 
 /// An editor that takes one line, as its thread does it.
-fn edit(desk: &Desk) {
-    if desk.begin() {
-        let (waiting, _) = desk.draw();
+fn edit(prompt: &PromptState) {
+    if prompt.begin() {
+        let (waiting, _) = prompt.draw();
         write(&waiting).unwrap();
-        desk.pause("", "");
+        prompt.pause("", "");
     }
-    desk.end();
+    prompt.end();
 }
 
 #[test]
 fn whatever_the_editor_does_every_line_is_shown_once_and_in_order() {
     loom::model(|| {
-        let desk = Arc::new(Desk::new(String::new(), "alice", false));
+        let prompt = Arc::new(PromptState::new(String::new(), "alice", false));
         let editor = thread::spawn({
-            let desk = desk.clone();
-            move || edit(&desk)
+            let prompt = prompt.clone();
+            move || edit(&prompt)
         });
         for line in ["one", "two"] {
-            desk.print(line).unwrap();
+            prompt.print(line).unwrap();
         }
         editor.join().unwrap();
         assert_eq!(*SHOWN.lock().unwrap(), "one\ntwo\n");
@@ -221,17 +221,17 @@ fn the_editor_can_be_ended_at_any_moment_and_who_nudges_it_ends_too() {
     let mut some = loom::model::Builder::new();
     some.preemption_bound = Some(2);
     some.check(|| {
-        let desk = Arc::new(Desk::new(String::new(), "alice", false));
+        let prompt = Arc::new(PromptState::new(String::new(), "alice", false));
         let editor = thread::spawn({
-            let desk = desk.clone();
-            move || edit(&desk)
+            let prompt = prompt.clone();
+            move || edit(&prompt)
         });
         let nudger = thread::spawn({
-            let desk = desk.clone();
-            move || while desk.wait_for_nudge() {}
+            let prompt = prompt.clone();
+            move || while prompt.wait_for_nudge() {}
         });
-        desk.close();
-        assert!(desk.wait_for_end());
+        prompt.close();
+        assert!(prompt.wait_for_end());
         editor.join().unwrap();
         nudger.join().unwrap();
     });

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long the output may take nothing once the session is over.
-const PATIENCE: Duration = Duration::from_secs(1);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Counts what was printed.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) fn attend<R: Send + 'static>(
     thread::Builder::new().name("screen".to_owned()).spawn(run)?;
     let (mut over, mut last) = (false, 0);
     loop {
-        match ended.recv_timeout(PATIENCE) {
+        match ended.recv_timeout(OUTPUT_TIMEOUT) {
             Ok(result) => return Ok(Ok(result)),
             // A panic has ended the process.
             Err(RecvTimeoutError::Disconnected) => return Ok(Err(CloseReason::Lost)),

@@ -11,8 +11,8 @@
 
 mod receiver;
 
+use super::monitor::Monitor;
 use super::session::{self, CloseReason, Session};
-use super::turnstile::Turnstile;
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
 use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Poller, Socket, Stream, Watch};
@@ -62,7 +62,7 @@ struct Connection {
 
 #[derive(Debug)]
 struct Shared {
-    turns: Turnstile<Turns>,
+    turns: Monitor<Turns>,
     server: Whereabouts,
     /// What was last said of where it is.
     told: Mutex<String>,
@@ -109,7 +109,7 @@ impl Driver {
         let (queue, events) = sync_channel(QUEUE);
         let driver = Self {
             shared: Arc::new(Shared {
-                turns: Turnstile::new(Turns {
+                turns: Monitor::new(Turns {
                     session: make(clock.now()),
                     datagrams,
                     connections: Vec::new(),

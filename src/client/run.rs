@@ -1,11 +1,11 @@
 //! A client on standard input and output, from its first join to its end.
 
 use super::attended::{Progress, attend};
+use super::cached_history::CachedHistory;
 use super::commands::Command;
 use super::driver::{self, Driver};
 use super::farewell::Farewell;
 use super::input::{self, Pipe, Unreadable};
-use super::memory::Memory;
 use super::name::{ask_name, can_ask};
 use super::output::Format;
 use super::screen::Screen;
@@ -116,9 +116,9 @@ impl Leaver {
 pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let now = Clock::start().now().wall;
-    let mut memory = Memory::open(&config.server, config.cache.as_deref(), now, &mut screen);
+    let mut cached = CachedHistory::open(&config.server, config.cache.as_deref(), now, &mut screen);
     if config.nickname.len() > MAX_RAW_NAME {
-        memory.show_all(&mut screen);
+        cached.show_all(&mut screen);
         screen.error("the nickname is far too long: 32 characters at most");
         return Ok(screen.close(CloseReason::Refused));
     }
@@ -126,7 +126,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let addresses = match addresses.map_or_else(|| config.server.resolve(), Ok) {
         Ok(addresses) => addresses,
         Err(error) => {
-            memory.show_all(&mut screen);
+            cached.show_all(&mut screen);
             screen.error(&error.to_string());
             return Ok(screen.close(CloseReason::Unreachable));
         }
@@ -136,7 +136,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut talk = begin(&config, addresses.clone(), leaver)?;
     let mut welcome = None;
     while person && welcome.is_none() {
-        match talk.show(&mut screen, &mut memory, true, &Progress::default()) {
+        match talk.show(&mut screen, &mut cached, true, &Progress::default()) {
             Shown::Welcome(event) => welcome = Some(event),
             Shown::NameRefused => {
                 talk.end(leaver)?;
@@ -144,12 +144,12 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
                 config.nickname = name;
                 talk = begin(&config, addresses.clone(), leaver)?;
             }
-            Shown::Closed(reason) => return talk.finish(reason, screen, &mut memory),
+            Shown::Closed(reason) => return talk.finish(reason, screen, &mut cached),
         }
     }
     let driver = talk.driver.clone();
     let print =
-        move |progress: &Progress| talk.go_on(&config, welcome.as_ref(), screen, memory, progress);
+        move |progress: &Progress| talk.go_on(&config, welcome.as_ref(), screen, cached, progress);
     match attend(&driver, print).map_err(Error::Start)? {
         Ok(outcome) => outcome,
         Err(reason) => {
@@ -221,7 +221,7 @@ impl Talk {
         config: &Config,
         welcome: Option<&Event>,
         mut screen: Screen,
-        mut memory: Memory,
+        mut cached: CachedHistory,
         progress: &Progress,
     ) -> Result<CloseReason, Error> {
         let typed = self.edited_lines(config, &mut screen);
@@ -244,11 +244,11 @@ impl Talk {
         };
         // Not joined: a read from a pipe cannot be called off. It ends with the process.
         thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
-        let reason = match self.show(&mut screen, &mut memory, false, progress) {
+        let reason = match self.show(&mut screen, &mut cached, false, progress) {
             Shown::Closed(reason) => reason,
             Shown::Welcome(_) | Shown::NameRefused => CloseReason::Refused,
         };
-        let reason = self.finish(reason, screen, &mut memory)?;
+        let reason = self.finish(reason, screen, &mut cached)?;
         unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
     }
 
@@ -257,11 +257,11 @@ impl Talk {
         self,
         reason: CloseReason,
         mut screen: Screen,
-        memory: &mut Memory,
+        cached: &mut CachedHistory,
     ) -> Result<CloseReason, Error> {
         (self.divert)(None);
         screen.set_terminal(None);
-        memory.save(&mut screen);
+        cached.save(&mut screen);
         if let Some(done) = self.driver.done() {
             screen.status(&format!("the bad network: {done}"));
         }
@@ -303,7 +303,7 @@ impl Talk {
     fn show(
         &self,
         screen: &mut Screen,
-        memory: &mut Memory,
+        cached: &mut CachedHistory,
         joining: bool,
         progress: &Progress,
     ) -> Shown {
@@ -323,8 +323,8 @@ impl Talk {
                     if welcome {
                         looked = None;
                     }
-                    let news = memory.precede(&event, screen);
-                    memory.remember(&event);
+                    let news = cached.precede(&event, screen);
+                    cached.remember(&event);
                     let closed = matches!(event, Event::Closed { .. });
                     if joining && closed && driver.turn(|session, _| session.is_name_refused()) {
                         return Shown::NameRefused;
@@ -339,8 +339,8 @@ impl Talk {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    memory.show_all(screen);
-                    memory.save(screen);
+                    cached.show_all(screen);
+                    cached.save(screen);
                     // The event that says so found the queue full.
                     if let Some(reason) = driver.ended() {
                         return Shown::Closed(screen.close(reason));

@@ -492,14 +492,14 @@ impl Session {
             match fate {
                 // Whatever was shown as `Accepted` in the same datagram is settled already.
                 Fate::Arrived(number) => {
-                    if let Some(line) = self.own.settle(number as u16, false) {
+                    if let Some(line) = self.own.remove(number as u16, false) {
                         self.events.push_back(line.confirmed(None));
                     } else {
                         self.take_back(number as u16);
                     }
                 }
                 Fate::Lost(number) => {
-                    if let Some(line) = self.own.settle(number as u16, false) {
+                    if let Some(line) = self.own.remove(number as u16, false) {
                         self.report_undelivered(&line, "was lost on the way");
                     }
                 }

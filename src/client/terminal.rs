@@ -4,25 +4,25 @@
 //! keys ──► editor thread ──► lines ──► input thread ──► session
 //!            ▲      │ draws
 //!      nudge │      ▼
-//!           desk  screen
+//!           prompt  screen
 //!            ▲
 //!            └── main thread: what is to be shown
 //! ```
 
 mod completion;
-mod desk;
 mod editor;
-mod keeper;
 mod layout;
+mod prompt_state;
 mod status;
+mod termios_guard;
 
 use super::commands::Command;
 use super::farewell::Farewell;
 use super::output::Days;
 use super::session::{Condition, Event, Report};
 use super::style::Style;
-use desk::Desk;
-use editor::{Desktop, End};
+use editor::{End, PromptEditor};
+use prompt_state::PromptState;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -36,7 +36,7 @@ const USUAL_COLUMNS: usize = 80;
 /// A terminal with an editor in it. Dropping it puts the terminal back.
 #[derive(Debug)]
 pub(super) struct Terminal {
-    desk: Arc<Desk>,
+    prompt: Arc<PromptState>,
 }
 
 /// Whether there is a terminal on both sides that can move its cursor.
@@ -48,12 +48,12 @@ pub(super) fn is_possible() -> bool {
 
 /// Remembers how the terminal is now.
 pub(super) fn keep() {
-    keeper::keep();
+    termios_guard::keep();
 }
 
 /// Puts the terminal back to how it was before a client took it over, if one did.
 pub(super) fn restore() {
-    keeper::restore(false);
+    termios_guard::restore(false);
 }
 
 /// How wide standard output's terminal is now.
@@ -84,41 +84,41 @@ impl Terminal {
         farewell: Farewell,
         interrupt: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Receiver<Command>)> {
-        let desk = Arc::new(Desk::new(server, nickname, style.colour));
-        let (desktop, printer) = Desktop::open(desk.clone(), days, farewell)?;
+        let prompt = Arc::new(PromptState::new(server, nickname, style.colour));
+        let (prompt_editor, printer) = PromptEditor::open(prompt.clone(), days, farewell)?;
         keep();
         let (sender, lines) = sync_channel(LINES);
-        let nudged = desk.clone();
+        let nudged = prompt.clone();
         // Neither is joined: a nudge may never return, and the editor is waited for with a limit.
         thread::Builder::new()
             .name("nudge".to_owned())
             .spawn(move || editor::nudge(&nudged, printer))?;
-        let edited = desk.clone();
+        let edited = prompt.clone();
         let edit = move || {
-            keeper::hold();
-            let end = desktop.run(&sender);
-            keeper::restore(true);
+            termios_guard::hold();
+            let end = prompt_editor.run(&sender);
+            termios_guard::restore(true);
             if end == End::Interrupted {
                 interrupt();
             }
             edited.end();
         };
         thread::Builder::new().name("editor".to_owned()).spawn(edit)?;
-        Ok((Self { desk }, lines))
+        Ok((Self { prompt }, lines))
     }
 
     pub(super) fn print(&self, lines: &str) -> io::Result<()> {
-        self.desk.print(lines)
+        self.prompt.print(lines)
     }
 
     /// Notes who comes and goes.
     pub(super) fn note(&self, event: &Event) {
-        self.desk.note(event);
+        self.prompt.note(event);
     }
 
     /// Shows how things are.
     pub(super) fn set_status(&self, condition: Condition, report: Option<Report>) {
-        self.desk.set_status(|status| {
+        self.prompt.set_status(|status| {
             status.condition = condition;
             status.report = report;
         });
@@ -127,11 +127,11 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.desk.close();
+        self.prompt.close();
         end_input();
-        let ended = self.desk.wait_for_end();
-        keeper::restore(ended);
-        keeper::release();
+        let ended = self.prompt.wait_for_end();
+        termios_guard::restore(ended);
+        termios_guard::release();
     }
 }
 

@@ -2,7 +2,7 @@
 //! here, by its room (`proto.md` §7.12).
 
 use super::discovery::{WAIT, search};
-use crate::discovery::{Again, Known, PATIENCE};
+use crate::discovery::{Again, Known, SEARCH_WINDOW};
 use crate::net::ServerName;
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ impl Whereabouts {
     /// Why that is not known at the moment.
     pub(super) fn look_up(&self) -> io::Result<(Vec<SocketAddr>, Option<String>)> {
         let Some(room) = &self.room else { return Ok((self.name.resolve()?, None)) };
-        let outcome = search(WAIT, Some(PATIENCE))?;
+        let outcome = search(WAIT, Some(SEARCH_WINDOW))?;
         let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match room.recognise(&outcome.found) {
             Again::Here(addresses) | Again::Nowhere(addresses) => (addresses, None),

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Who has an answer waits this long for others: a probe may be lost, so long enough for the next.
-pub const PATIENCE: Duration = Duration::from_millis(300);
+pub const SEARCH_WINDOW: Duration = Duration::from_millis(300);
 /// Probes in one search: datagrams are lost, multicast on Wi-Fi more than others.
 const PROBES: u8 = 3;
 /// Time from one to the next.
@@ -194,13 +194,13 @@ mod tests {
 
     #[test]
     fn an_answer_ends_the_wait_soon_for_who_is_in_a_hurry() {
-        let mut hurried = search(Some(PATIENCE));
+        let mut hurried = search(Some(SEARCH_WINDOW));
         hear(&mut hurried, "10.0.0.1:2429", b"nonsense", 5);
         assert!(!hurried.is_over(at(999)));
         hear(&mut hurried, "10.0.0.1:2429", &answer(1, "a"), 10);
         hear(&mut hurried, "10.0.0.2:2429", &answer(2, "b"), 250);
         assert!(!hurried.is_over(at(309)) && hurried.is_over(at(310)));
-        let mut late = search(Some(PATIENCE));
+        let mut late = search(Some(SEARCH_WINDOW));
         hear(&mut late, "10.0.0.1:2429", &answer(1, "a"), 900);
         assert!(late.is_over(at(1_000)));
         let mut patient = search(None);

@@ -214,7 +214,7 @@ impl Recovery {
         if largest >= next {
             return; // acknowledges what was never sent
         }
-        let newly = self.settle(largest, now, outcome);
+        let newly = self.mark_arrived(largest, now, outcome);
         if let Some(at) = newly.filter(|_| delay <= MAX_SAMPLED_DELAY) {
             let sample = now.since(at);
             self.rtt.sample(sample, delay);
@@ -230,7 +230,7 @@ impl Recovery {
             let Some(sequence) = largest.checked_sub(1 + i).filter(|it| *it >= self.first) else {
                 break;
             };
-            progress |= self.settle(sequence, now, outcome).is_some();
+            progress |= self.mark_arrived(sequence, now, outcome).is_some();
         }
         if progress {
             self.probes_in_a_row = 0;
@@ -304,7 +304,7 @@ impl Recovery {
     }
 
     /// Marks a datagram as arrived; says when it left, if that is news.
-    fn settle(
+    fn mark_arrived(
         &mut self,
         sequence: u64,
         now: Timestamp,

@@ -54,7 +54,7 @@ impl Link {
         }
         // What is remembered of datagrams on their way is bounded at every step.
         if let Some(outcome) = self.recovery.make_room(now) {
-            self.settle(outcome, now);
+            self.apply(outcome, now);
         }
         // What is sent to see whether anybody is there has the size that every path carries.
         let limit = if probe { self.path_size.base() } else { self.datagram_limit() };
@@ -143,7 +143,7 @@ impl Link {
     /// acknowledgment that any datagram has counts as not given.
     fn write_path_probe(&mut self, buffer: &mut Vec<u8>, now: Timestamp) {
         if let Some(outcome) = self.recovery.make_room(now) {
-            self.settle(outcome, now);
+            self.apply(outcome, now);
         }
         let (number, size) = self.path_size.probe();
         let mut writer = DatagramWriter::new(buffer);

@@ -14,7 +14,7 @@ const FIRST: usize = usize::MAX / 2;
 /// Connections at once. Who comes then takes the oldest one's place.
 const MAX_CONNECTIONS: usize = 8;
 /// How long a connection may take for all of it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Exporter {
         if self.connections.len() >= MAX_CONNECTIONS {
             self.connections.pop_front();
         }
-        let until = now + PATIENCE;
+        let until = now + REQUEST_TIMEOUT;
         let (request, answered) = (Vec::new(), false);
         self.connections.push_back(Connection { index, stream, request, answered, until });
         // Who has asked already need not give its place to those who come next.

@@ -426,7 +426,7 @@ fn nickname(text: &str) -> Result<String, String> {
 
 /// How long a timer of patience may be.
 fn patience(text: &str) -> Result<Duration, String> {
-    quantity::duration(text, &quantity::PATIENCE)
+    quantity::duration(text, &quantity::TIMEOUT)
 }
 
 fn stay_duration(text: &str) -> Result<Stay, String> {

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// How long a skipped line may still come: until it counts as missing, where the network may have
 /// reordered it, and where it may still be retransmitted, on this side of the server or the other.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_RELIABLE: Duration = Duration::from_secs(5);
+const MISSING_AFTER: Duration = Duration::from_secs(1);
+const MISSING_AFTER_RELIABLE: Duration = Duration::from_secs(5);
 /// Live lines kept back until the replay is complete, so that old ones come before new ones.
 const KEPT_BACK: usize = 256;
 
@@ -143,7 +143,7 @@ impl Session {
             ServerMessage::Accepted { number, position } => {
                 self.seen.insert(position);
                 self.reach(position);
-                if let Some(line) = self.own.settle(number, false) {
+                if let Some(line) = self.own.remove(number, false) {
                     let mark = Some(self.seen.mark(position));
                     self.events.push_back(line.confirmed(mark));
                 } else {
@@ -164,7 +164,7 @@ impl Session {
                 });
             }
             ServerMessage::Whispered { number, at, to, text } => {
-                self.own.settle(number, true);
+                self.own.remove(number, true);
                 self.show(Event::Message {
                     mark: None,
                     at: WallTime(at),
@@ -178,7 +178,7 @@ impl Session {
             }
             ServerMessage::NotHere { number, to } => {
                 let to = clean(to);
-                let text = self.own.settle(number, true).map_or_else(String::new, |l| l.text);
+                let text = self.own.remove(number, true).map_or_else(String::new, |l| l.text);
                 let message = format!("nobody called {to} is here; not sent: {text}");
                 self.events.push_back(Event::Error { message });
             }
@@ -267,7 +267,7 @@ impl Session {
         let (mark, at) = (self.seen.mark(position), WallTime(at));
         let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());
         let new = self.seen.insert(position);
-        if own && let Some(line) = self.own.settle(number, false) {
+        if own && let Some(line) = self.own.remove(number, false) {
             self.events.push_back(line.confirmed(Some(mark)));
         } else if new && (!own || self.own.take_back(number).is_some()) {
             self.events.push_back(Event::History { mark, at, from, text });
@@ -350,7 +350,7 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_unreliable() { PATIENCE } else { PATIENCE_RELIABLE }
+        if self.is_unreliable() { MISSING_AFTER } else { MISSING_AFTER_RELIABLE }
     }
 
     fn is_unreliable(&self) -> bool {

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const MISSING_AFTER: Duration = Duration::from_secs(1);
 
     fn gap(missing: u64) -> Option<Gap> {
         Some(Gap { from: "bob".to_owned(), missing })
@@ -234,16 +234,16 @@ mod tests {
     fn what_was_only_overtaken_is_no_gap() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", u16::MAX, PATIENCE, now);
+        gaps.arrive(1, "bob", u16::MAX, MISSING_AFTER, now);
         for number in [u16::MAX, 3, 1] {
-            assert!(gaps.line(1, "bob", number, PATIENCE, now));
+            assert!(gaps.line(1, "bob", number, MISSING_AFTER, now));
         }
-        assert_eq!(gaps.timeout(), Some(now + PATIENCE));
-        gaps.give_up(Some(now + PATIENCE / 2));
+        assert_eq!(gaps.timeout(), Some(now + MISSING_AFTER));
+        gaps.give_up(Some(now + MISSING_AFTER / 2));
         assert_eq!(gaps.poll(), None);
-        gaps.give_up(Some(now + PATIENCE));
+        gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None)); // 0 and 2
-        assert!(!gaps.line(1, "bob", 2, PATIENCE, now), "it was given up");
+        assert!(!gaps.line(1, "bob", 2, MISSING_AFTER, now), "it was given up");
         assert_eq!(gaps.timeout(), None);
     }
 
@@ -254,17 +254,17 @@ mod tests {
             let at = |number: u16| begin.wrapping_add(number);
             for late in [vec![0], vec![6], vec![3, 2, 4], vec![0, 6, 1, 5, 2, 4, 3], vec![1, 1]] {
                 let mut gaps = Gaps::default();
-                gaps.arrive(1, "bob", begin, PATIENCE, now);
-                gaps.line(1, "bob", at(7), PATIENCE, now);
+                gaps.arrive(1, "bob", begin, MISSING_AFTER, now);
+                gaps.line(1, "bob", at(7), MISSING_AFTER, now);
                 for number in &late {
-                    assert!(gaps.line(1, "bob", at(*number), PATIENCE, now));
+                    assert!(gaps.line(1, "bob", at(*number), MISSING_AFTER, now));
                 }
-                gaps.give_up(Some(now + PATIENCE));
+                gaps.give_up(Some(now + MISSING_AFTER));
                 let missing = 7 - late.iter().collect::<BTreeSet<_>>().len() as u64;
                 assert_eq!(gaps.poll(), gap(missing).filter(|_| missing > 0), "{late:?}");
                 for number in 0..7 {
                     let given_up = !late.contains(&number);
-                    assert_eq!(gaps.line(1, "bob", at(number), PATIENCE, now), !given_up);
+                    assert_eq!(gaps.line(1, "bob", at(number), MISSING_AFTER, now), !given_up);
                 }
             }
         }
@@ -274,11 +274,11 @@ mod tests {
     fn the_last_lines_of_somebody_who_left_are_missed_too() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", 0, PATIENCE, now);
-        gaps.line(1, "bob", 0, PATIENCE, now);
-        gaps.depart(1, 4, PATIENCE, now);
-        gaps.line(1, "bob", 2, PATIENCE, now); // was still on its way
-        gaps.give_up(Some(now + PATIENCE));
+        gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
+        gaps.line(1, "bob", 0, MISSING_AFTER, now);
+        gaps.depart(1, 4, MISSING_AFTER, now);
+        gaps.line(1, "bob", 2, MISSING_AFTER, now); // was still on its way
+        gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None));
     }
 
@@ -286,10 +286,10 @@ mod tests {
     fn a_new_peer_under_an_old_number_starts_afresh() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
-        gaps.arrive(1, "bob", 0, PATIENCE, now);
-        gaps.line(1, "bob", 3, PATIENCE, now);
-        gaps.arrive(1, "eve", 900, PATIENCE, now);
-        gaps.line(1, "eve", 900, PATIENCE, now);
+        gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
+        gaps.line(1, "bob", 3, MISSING_AFTER, now);
+        gaps.arrive(1, "eve", 900, MISSING_AFTER, now);
+        gaps.line(1, "eve", 900, MISSING_AFTER, now);
         gaps.give_up(None);
         assert_eq!((gaps.poll(), gaps.poll()), (gap(3), None));
     }
@@ -299,15 +299,15 @@ mod tests {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         for number in [3, 4] {
-            assert!(gaps.line(1, "bob", number, PATIENCE, now));
+            assert!(gaps.line(1, "bob", number, MISSING_AFTER, now));
         }
-        gaps.arrive(1, "bob", 1, PATIENCE, now);
-        assert!(gaps.line(1, "bob", 2, PATIENCE, now), "late, and not yet missing");
-        gaps.give_up(Some(now + PATIENCE));
+        gaps.arrive(1, "bob", 1, MISSING_AFTER, now);
+        assert!(gaps.line(1, "bob", 2, MISSING_AFTER, now), "late, and not yet missing");
+        gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(1), None), "number 1");
         // The same name again, after it was introduced: another one, who begins afresh.
-        gaps.arrive(1, "bob", 0, PATIENCE, now);
-        assert!(gaps.line(1, "bob", 0, PATIENCE, now));
+        gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
+        assert!(gaps.line(1, "bob", 0, MISSING_AFTER, now));
         gaps.give_up(None);
         assert_eq!(gaps.poll(), None);
     }
@@ -318,9 +318,9 @@ mod tests {
         let now = Timestamp::ZERO;
         let mut missing = 0;
         for peer in 0..200 {
-            gaps.arrive(peer, "bob", 0, PATIENCE, now);
+            gaps.arrive(peer, "bob", 0, MISSING_AFTER, now);
             for number in (1..400).step_by(2) {
-                assert!(gaps.line(peer, "bob", number, PATIENCE, now));
+                assert!(gaps.line(peer, "bob", number, MISSING_AFTER, now));
                 missing += gaps.poll().map_or(0, |gap| gap.missing);
             }
         }

@@ -119,7 +119,7 @@ impl OwnLines {
     }
 
     /// The line or whisper with this number is in the room, or went nowhere for good.
-    pub(super) fn settle(&mut self, number: u16, whisper: bool) -> Option<Unconfirmed> {
+    pub(super) fn remove(&mut self, number: u16, whisper: bool) -> Option<Unconfirmed> {
         let mine = |line: &Unconfirmed| line.number == number && line.to.is_some() == whisper;
         let index = self.waiting.iter().position(mine)?;
         self.waiting.remove(index)

@@ -1,8 +1,8 @@
 //! The thread that edits: reads a line, shows it as said, hands it on.
 
 use super::completion::{Completion, complete};
-use super::desk::Desk;
 use super::layout::{TAB_STOP, after_resize, harmless, is_harmless, rows};
+use super::prompt_state::PromptState;
 use super::write;
 use crate::client::commands::{Command, action};
 use crate::client::farewell::Farewell;
@@ -37,9 +37,9 @@ const NUDGE: &str = "\u{1b}[A\n";
 const MOST_LISTED: usize = 40;
 
 /// An editor on standard input and output, not yet started.
-pub(super) struct Desktop {
+pub(super) struct PromptEditor {
     editor: Editor<Assistant, DefaultHistory>,
-    desk: Arc<Desk>,
+    prompt: Arc<PromptState>,
     days: Arc<Days>,
     farewell: Farewell,
     mode: GraphemeClusterMode,
@@ -54,10 +54,10 @@ pub(super) enum End {
     Interrupted,
 }
 
-impl Desktop {
+impl PromptEditor {
     /// The editor, and what nudges it.
     pub(super) fn open(
-        desk: Arc<Desk>,
+        prompt: Arc<PromptState>,
         days: Arc<Days>,
         farewell: Farewell,
     ) -> io::Result<(Self, impl ExternalPrinter + Send)> {
@@ -71,15 +71,15 @@ impl Desktop {
             .tab_stop(TAB_STOP)
             .build();
         let mut editor = Editor::with_config(config).map_err(io::Error::other)?;
-        editor.set_helper(Some(Assistant { desk: desk.clone(), mode }));
+        editor.set_helper(Some(Assistant { prompt: prompt.clone(), mode }));
         editor.set_max_history_size(HISTORY).map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
-        Ok((Self { editor, desk, days, farewell, mode }, printer))
+        Ok((Self { editor, prompt, days, farewell, mode }, printer))
     }
 
     /// Edits until there is a reason to stop. Each line goes to `typed` as what it means.
     pub(super) fn run(mut self, typed: &SyncSender<Command>) -> End {
-        while self.desk.begin() {
+        while self.prompt.begin() {
             match self.editor.readline(PROMPT) {
                 Ok(input) => {
                     if !self.accept(&input, typed) {
@@ -87,26 +87,26 @@ impl Desktop {
                     }
                 }
                 Err(ReadlineError::Interrupted) => {
-                    let draft = std::mem::take(&mut self.desk.lock().draft);
-                    self.desk.pause(&self.erase(&draft), "");
+                    let draft = std::mem::take(&mut self.prompt.lock().draft);
+                    self.prompt.pause(&self.erase(&draft), "");
                     if draft.is_empty() {
                         return End::Interrupted;
                     }
                 }
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     self.erase_draft();
-                    let _ = self.desk.print(&self.desk.style().error("! that was not UTF-8"));
+                    let _ = self.prompt.print(&self.prompt.style().error("! that was not UTF-8"));
                 }
                 Err(ReadlineError::Eof)
-                    if !self.desk.is_closing()
+                    if !self.prompt.is_closing()
                         && let Some(question) = self.farewell.question() =>
                 {
                     self.erase_draft();
-                    let _ = self.desk.print(&self.ask(&question));
+                    let _ = self.prompt.print(&self.ask(&question));
                 }
                 Err(error) => {
                     self.erase_draft();
-                    if !matches!(error, ReadlineError::Eof) && !self.desk.is_closing() {
+                    if !matches!(error, ReadlineError::Eof) && !self.prompt.is_closing() {
                         log::warn!("cannot read the terminal: {error}");
                     }
                     return End::Done;
@@ -118,8 +118,8 @@ impl Desktop {
 
     /// A draft of several lines, as a paste makes it, is several lines. False when there is no going on.
     fn accept(&mut self, input: &str, typed: &SyncSender<Command>) -> bool {
-        let style = self.desk.style();
-        let (name, now) = (self.desk.nickname(), Clock::start().now().wall);
+        let style = self.prompt.style();
+        let (name, now) = (self.prompt.nickname(), Clock::start().now().wall);
         let (mut said, mut go_on) = (String::new(), true);
         let mut meant = Vec::new();
         for line in input.split('\n') {
@@ -163,14 +163,14 @@ impl Desktop {
                 break;
             }
         }
-        self.desk.pause(&self.erase(input), &said);
+        self.prompt.pause(&self.erase(input), &said);
         // Nobody edits while this waits for the network: what comes is shown all the same.
         go_on &= meant.into_iter().all(|command| typed.send(command).is_ok());
         go_on
     }
 
     fn ask(&self, question: &str) -> String {
-        self.desk.style().error(&format!("! {question}"))
+        self.prompt.style().error(&format!("! {question}"))
     }
 
     /// What wipes the status and a draft away, with the cursor on the row after it.
@@ -182,18 +182,18 @@ impl Desktop {
     /// The same for a draft left with the cursor somewhere in it.
     fn erase_draft(&self) {
         let (draft, pos) = {
-            let state = self.desk.lock();
+            let state = self.prompt.lock();
             (state.draft.clone(), state.pos)
         };
         let head = &draft[..draft.floor_char_boundary(pos)];
-        self.desk.pause(&self.erase(head), "");
+        self.prompt.pause(&self.erase(head), "");
     }
 }
 
 /// Has the editor draw whenever something waits to be shown. A nudge can block while nobody edits, so it
 /// has a thread of its own, for which nobody waits.
-pub(super) fn nudge(desk: &Desk, mut printer: impl ExternalPrinter) {
-    while desk.wait_for_nudge() {
+pub(super) fn nudge(prompt: &PromptState, mut printer: impl ExternalPrinter) {
+    while prompt.wait_for_nudge() {
         if printer.print(NUDGE.to_owned()).is_err() {
             return;
         }
@@ -202,13 +202,13 @@ pub(super) fn nudge(desk: &Desk, mut printer: impl ExternalPrinter) {
 
 /// What the editor asks while it edits.
 struct Assistant {
-    desk: Arc<Desk>,
+    prompt: Arc<PromptState>,
     mode: GraphemeClusterMode,
 }
 
 impl Assistant {
     fn remember(&self, line: &str, pos: usize) {
-        let state = &mut *self.desk.lock();
+        let state = &mut *self.prompt.lock();
         line.clone_into(&mut state.draft);
         state.pos = pos;
     }
@@ -224,7 +224,7 @@ impl Hinter for Assistant {
     /// Not for hints: the editor asks here right before it draws again. When the terminal was resized its
     /// rows are no longer where the editor believes them, and it would wipe lines of the room away.
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
-        if let Some(drawn) = self.desk.resized(line, pos) {
+        if let Some(drawn) = self.prompt.resized(line, pos) {
             let head = &line[..line.floor_char_boundary(pos)];
             let now = super::columns();
             // The next write would fail as well, and is heeded.
@@ -238,7 +238,7 @@ impl Hinter for Assistant {
 impl Highlighter for Assistant {
     /// Draws what waits above the status. Its row never wraps, so the editor need not know its width.
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, own: bool) -> Cow<'b, str> {
-        let (waiting, status) = self.desk.draw();
+        let (waiting, status) = self.prompt.draw();
         Cow::Owned(if own { format!("{waiting}{status}{prompt}") } else { waiting + prompt })
     }
 
@@ -268,7 +268,7 @@ impl Completer for Assistant {
         let names = |present: &std::collections::BTreeSet<String>| {
             complete(line, pos, present.iter().map(String::as_str))
         };
-        match self.desk.with_present(names) {
+        match self.prompt.with_present(names) {
             Completion::Nothing => Ok((0, Vec::new())),
             Completion::Replace(start, text) => Ok((start, vec![text])),
             Completion::Ambiguous(mut all) => {
@@ -277,7 +277,8 @@ impl Completer for Assistant {
                 if more > 0 {
                     all.push(format!("and {more} more"));
                 }
-                let _ = self.desk.print(&self.desk.style().dim(&format!("* {}", all.join("  "))));
+                let _ =
+                    self.prompt.print(&self.prompt.style().dim(&format!("* {}", all.join("  "))));
                 Ok((0, Vec::new()))
             }
         }

@@ -1,7 +1,7 @@
 //! Where the cursor is when the editor has drawn a line: the same arithmetic as the editor's own, for what
 //! it does not tell. And what it may draw. Pure.
 
-use super::desk::Drawn;
+use super::prompt_state::Drawn;
 use crate::protocol::is_clean;
 use rustyline::GraphemeClusterMode;
 use std::borrow::Cow;

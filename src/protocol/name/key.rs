@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
-/// How often a name is passed through [`settle`] at most. Three passes settle every character
+/// How often a name is passed through [`skeleton_pass`] at most. Three passes settle every character
 /// there is (a test tries them all); the bound is there for the tables of a later Unicode.
 const MAX_PASSES: usize = 6;
 
@@ -48,7 +48,7 @@ impl NameKey {
             [(); 3].map(|()| String::with_capacity(2 * name.len()));
         key.push_str(name);
         for _ in 0..MAX_PASSES {
-            settle(&key, &mut scratch, &mut next);
+            skeleton_pass(&key, &mut scratch, &mut next);
             std::mem::swap(&mut key, &mut next);
             if key == next {
                 break;
@@ -58,13 +58,13 @@ impl NameKey {
     }
 }
 
-/// One pass: case away, then every letter to what it looks like. What was in `scratch` and `settled` is gone.
-fn settle(name: &str, scratch: &mut String, settled: &mut String) {
+/// One pass: case away, then every letter to what it looks like. What was in `scratch` and `skeleton` is gone.
+fn skeleton_pass(name: &str, scratch: &mut String, skeleton: &mut String) {
     fold(name.nfd(), scratch);
-    settled.clear();
-    scratch.nfd().for_each(|ch| look(ch, settled));
-    fold(settled.nfd(), scratch);
-    without_hidden_dots(scratch, settled);
+    skeleton.clear();
+    scratch.nfd().for_each(|ch| look(ch, skeleton));
+    fold(skeleton.nfd(), scratch);
+    without_hidden_dots(scratch, skeleton);
 }
 
 /// Full case folding with what the standard library has: small, capital, small. Each step is

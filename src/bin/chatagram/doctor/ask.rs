@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a program may take. Few are asked, and the whole is to end within three seconds.
-const PATIENCE: Duration = Duration::from_millis(400);
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(400);
 /// Bytes read of a file or of what a program prints, at most.
 const MOST: u64 = 4 << 20;
 /// Where a user's PATH need not lead, and administrators' tools are.
@@ -33,7 +33,7 @@ pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
 
 /// What a program prints; `None` where there is none, it fails, or it does not end in time.
 pub(super) fn run(name: &str, args: &[&str]) -> Option<String> {
-    run_within(PATIENCE, name, args)
+    run_within(COMMAND_TIMEOUT, name, args)
 }
 
 fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {

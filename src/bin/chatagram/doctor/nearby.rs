@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long what was sent may take to come back in.
-const PATIENCE: Duration = Duration::from_millis(250);
+const LOOPBACK_TIMEOUT: Duration = Duration::from_millis(250);
 /// More interfaces than this are not tried: the likeliest are.
 const MOST: usize = 24;
 
@@ -74,7 +74,7 @@ pub(super) fn gather() -> Facts {
     };
     let mut trial = Trial::default();
     let sent: Vec<_> = interfaces.iter().take(MOST).map(|one| trial.send(one)).collect();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOOPBACK_TIMEOUT;
     while !trial.listen() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }

@@ -4,7 +4,7 @@ use super::{COULD_NOT_START, UNREACHABLE, USAGE, fail, start_logging, tell};
 use crate::cli::{DiscoverArgs, LoggingArgs};
 use chatagram::client::Format;
 use chatagram::client::discovery::{Asked, Outcome, WAIT, search};
-use chatagram::discovery::{Found, Known, PATIENCE};
+use chatagram::discovery::{Found, Known, SEARCH_WINDOW};
 use chatagram::net::ServerName;
 use log::LevelFilter;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
 
 /// The server to join: the one found, or the one of several that the user chooses.
 pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), ExitCode> {
-    let outcome = search(WAIT, Some(PATIENCE)).map_err(|error| {
+    let outcome = search(WAIT, Some(SEARCH_WINDOW)).map_err(|error| {
         fail(
             COULD_NOT_START,
             format!("cannot look for servers: {error}; name one: chatagram client HOST"),

@@ -17,10 +17,10 @@ impl Link {
         if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
             self.rtts.add(rtt);
         }
-        self.settle(outcome, now);
+        self.apply(outcome, now);
     }
 
-    pub(super) fn settle(&mut self, outcome: Outcome, now: Timestamp) {
+    pub(super) fn apply(&mut self, outcome: Outcome, now: Timestamp) {
         self.stats.sent_lost += outcome.lost_datagrams;
         self.stats.sent_lost = self.stats.sent_lost.saturating_sub(outcome.found_datagrams);
         if let Some(large) = outcome.large_arrived {

@@ -1,29 +1,29 @@
-//! Something that threads use one after the other, and that they can wait for to get on.
+//! A monitor: a value behind one lock, with one condition variable that every change signals.
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// See the module.
+/// A value that threads change one at a time, and can wait on.
 #[derive(Debug)]
-pub(crate) struct Turnstile<T> {
+pub(crate) struct Monitor<T> {
     inside: Mutex<T>,
     /// Signalled after every turn.
     moved: Condvar,
 }
 
-impl<T> Turnstile<T> {
+impl<T> Monitor<T> {
     pub(crate) fn new(inside: T) -> Self {
         Self { inside: Mutex::new(inside), moved: Condvar::new() }
     }
 
-    /// For who only looks.
+    /// Locks the value for reading; changes made through it wake no waiter.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        // Who panicked has ended the process.
+        // A panic in another thread ends the process.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a turn. Whoever waits looks again after it.
+    /// Changes the value and wakes all waiters.
     pub(crate) fn turn<R>(&self, act: impl FnOnce(&mut T) -> R) -> R {
         let mut inside = self.lock();
         let result = act(&mut inside);
@@ -31,8 +31,8 @@ impl<T> Turnstile<T> {
         result
     }
 
-    /// Tries `act` after every turn of others until it has a result: then that was a turn. `None` when
-    /// the deadline came first.
+    /// Tries `act` now and after every [`Self::turn`] until it has a result, and then wakes all waiters.
+    /// `None` when the deadline came first.
     pub(crate) fn wait_until<R>(
         &self,
         deadline: Option<Instant>,
@@ -43,7 +43,7 @@ impl<T> Turnstile<T> {
             let result = act(&mut inside);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if result.is_some() || left == Some(Duration::ZERO) {
-                // A try without a result is no turn: two who wait would wake each other for ever.
+                // A try without a result wakes nobody: two waiters would wake each other for ever.
                 self.moved.notify_all();
                 return result;
             }

@@ -1,30 +1,30 @@
-//! The terminal as it was before, and the way back to it from anywhere: the end of a session that the
-//! editor does not hear of, a second signal, a panic.
+//! Saves the terminal's modes (termios(3)) and restores them from anywhere: at the end of a session that
+//! the editor does not notice, at a second signal, in a panic.
 
-/// Remembers how the terminal is now, for `restore`.
+/// Saves the modes for `restore`.
 pub(super) fn keep() {
     saved::keep();
 }
 
-/// Between two lines the editor gives the terminal back as it found it. What it is to find is a terminal
-/// that neither echoes nor collects lines: a key pressed just then is nobody's loss.
+/// Turns echo and line mode off. The editor restores the modes that it found between two lines: with
+/// these, a key pressed at that moment is neither echoed nor held back.
 pub(super) fn hold() {
     saved::hold();
 }
 
-/// Takes the terminal back from the shell that had it while this program was stopped. The editor does so
-/// too, but in a program of several threads it can come to that a moment before it is stopped.
+/// Sets the editor's modes again after a shell changed them while this program was stopped. The editor
+/// does so too, but with several threads it may do so a moment before the program stops.
 pub(super) fn take_back() {
     saved::take_back();
 }
 
-/// Puts the terminal back to how it was at `keep`, if it is not. `in_order` when the editor has ended and
-/// left nothing on the screen. False when nothing was kept.
+/// Restores the modes saved by `keep`. `in_order`: the editor has ended and left nothing on the screen.
+/// False when nothing was saved.
 pub(super) fn restore(in_order: bool) -> bool {
     saved::restore(in_order)
 }
 
-/// Nothing is restored any more.
+/// Drops the saved modes: `restore` does nothing from now on.
 pub(super) fn release() {
     saved::release();
 }
@@ -42,7 +42,7 @@ mod saved {
     const UNDO: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
     /// Bracketed paste on: a shell turns it off before it continues a program.
     const MARK_PASTES: &[u8] = b"\x1b[?2004h";
-    /// A row of its own for whatever comes next: the cursor was in somebody's draft.
+    /// Starts a new row and clears below: the cursor was in the draft.
     const FRESH: &[u8] = b"\r\n\x1b[J";
 
     struct Saved {
@@ -63,7 +63,7 @@ mod saved {
         }
     }
 
-    /// Signals stay: Ctrl-C must work while nobody reads.
+    /// Signals stay on: Ctrl-C must work while no thread reads.
     pub(super) fn hold() {
         let Ok(slot) = SAVED.lock() else { return };
         let Some(Saved { terminal, modes }) = slot.as_ref() else { return };
@@ -101,7 +101,7 @@ mod saved {
     }
 
     pub(super) fn restore(in_order: bool) -> bool {
-        // Where the lock is taken somebody else is at it: a panic must not wait for that.
+        // A thread that holds the lock is restoring: a panic must not wait for it.
         let slot = match SAVED.try_lock() {
             Ok(slot) => slot,
             Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
@@ -111,7 +111,7 @@ mod saved {
         let raw = tcgetattr(terminal).is_ok_and(|now| now.local_modes != modes.local_modes);
         if raw {
             let _ = tcsetattr(terminal, OptionalActions::Now, modes);
-            // Not through `stdout`: whoever panicked may hold its lock.
+            // Not through `stdout`: the thread that panicked may hold its lock.
             let out = rustix::stdio::stdout();
             let _ = rustix::io::write(out, UNDO);
             if !in_order {
@@ -128,7 +128,7 @@ mod saved {
     }
 }
 
-/// Elsewhere the editor restores the terminal itself where it is let to.
+/// On other systems only the editor restores the terminal.
 #[cfg(not(unix))]
 mod saved {
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! The cache as the client uses it: shows what it has, takes in what passes, saves now and then.
-//! Nothing that goes wrong with it stops a chat.
+//! The last lines of a server from the cache file: shown before newer lines, updated as lines arrive,
+//! saved from time to time. An error of the cache is shown once and does not stop the chat.
 
 use super::cache::{Cache, CachedLine};
 use super::screen::Screen;
@@ -10,24 +10,24 @@ use crate::time::WallTime;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
-/// See the module.
+/// The cached lines of one server.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct CachedHistory {
     cache: Option<Cache>,
     server: String,
-    /// Under which name this client's own lines are remembered.
+    /// The name under which this client's own lines are kept.
     nickname: String,
     changed: bool,
     failing: bool,
-    /// Lines of the cache that are to be shown yet, oldest first: the server may tell them, and older
-    /// ones, and then they come in its order.
+    /// Cached lines that are not shown yet, oldest first. The server's replay may contain them and
+    /// older ones; then they are shown in the server's order.
     held: VecDeque<CachedLine>,
-    /// Those that were shown.
+    /// Marks of cached lines that were shown.
     shown: BTreeSet<Mark>,
 }
 
-impl Memory {
-    /// Opens the cache, if there is to be one.
+impl CachedHistory {
+    /// Opens the cache; without a path there is none.
     pub(super) fn open(
         server: &ServerName,
         path: Option<&Path>,
@@ -42,7 +42,7 @@ impl Memory {
             }
             cache
         });
-        let mut memory = Self {
+        let mut cached = Self {
             cache,
             server,
             nickname: String::new(),
@@ -51,20 +51,20 @@ impl Memory {
             held: VecDeque::new(),
             shown: BTreeSet::new(),
         };
-        memory.held = memory.lines().cloned().collect();
+        cached.held = cached.lines().cloned().collect();
         if let Some(latest) =
-            memory.held.iter().map(|line| line.at).max().filter(|at| at.is_ahead_of(now))
+            cached.held.iter().map(|line| line.at).max().filter(|at| at.is_ahead_of(now))
         {
             screen.status(&format!(
                 "the lines remembered of this server are dated as late as {latest}, and it is {now} now: \
                  a clock was wrong then, or is wrong now"
             ));
         }
-        memory
+        cached
     }
 
-    /// Shows the lines of the cache that come before this event, and says whether the event itself is
-    /// to be shown: not if it tells a line that was.
+    /// Shows the cached lines that come before this event. True when the event itself is to be shown,
+    /// false when it repeats a cached line that was shown.
     pub(super) fn precede(&mut self, event: &Event, screen: &mut Screen) -> bool {
         match event {
             Event::Welcome { .. } | Event::Present { .. } => true,
@@ -88,7 +88,7 @@ impl Memory {
         }
     }
 
-    /// Nobody tells anything: shows what there is.
+    /// Shows all cached lines that are left: no replay contains them.
     pub(super) fn show_all(&mut self, screen: &mut Screen) {
         while let Some(line) = self.held.pop_front() {
             self.show(&line, screen);
@@ -100,7 +100,7 @@ impl Memory {
         screen.cached(line);
     }
 
-    /// Takes in what the user sees, and what the user said. Whispers are not kept.
+    /// Adds a line that the user saw or said to the cache. Whispers are not kept.
     pub(super) fn remember(&mut self, event: &Event) {
         let (mark, at, from, text) = match event {
             Event::Welcome { nickname, .. } => {
@@ -129,7 +129,7 @@ impl Memory {
         }
     }
 
-    /// Saves what is new. A failure is said once.
+    /// Saves changes. A failure is shown once.
     pub(super) fn save(&mut self, screen: &mut Screen) {
         let Some(cache) = self.cache.as_mut().filter(|_| std::mem::take(&mut self.changed)) else {
             return;

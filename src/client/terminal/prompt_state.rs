@@ -6,7 +6,7 @@
 //! nobody edits, lines go to standard output directly. Nobody ever waits for the editor to read.
 
 use super::status::Status;
-use super::{keeper, write};
+use super::{termios_guard, write};
 use crate::client::session::{Condition, Event};
 use crate::client::style::Style;
 use crate::protocol::clean;
@@ -20,14 +20,14 @@ use unicode_width::UnicodeWidthStr;
 /// Bytes of lines that wait for the editor before whoever prints waits with them.
 const MOST_WAITING: usize = 256 * 1024;
 /// How long that is before a line is given up. An editor takes this long only when it is not let write.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FULL_FOR: Duration = Duration::from_secs(1);
 /// From so many rows on, a draft is drawn again only for the user: it would push itself off the screen
 /// again and again.
 const TALL: usize = 10;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct PromptState {
     state: Mutex<State>,
     changed: Condvar,
     colour: bool,
@@ -63,7 +63,7 @@ pub(super) struct Drawn {
     pub(super) status: usize,
 }
 
-impl Desk {
+impl PromptState {
     pub(super) fn new(server: String, nickname: &str, colour: bool) -> Self {
         let status = Status { server, peers: 0, condition: Condition::Joining, report: None };
         let state = State {
@@ -97,7 +97,7 @@ impl Desk {
         if state.editing && state.waiting.len() > MOST_WAITING {
             self.nudge(&mut state);
             let full = |state: &mut State| state.editing && state.waiting.len() > MOST_WAITING;
-            let waited = self.changed.wait_timeout_while(state, PATIENCE, full);
+            let waited = self.changed.wait_timeout_while(state, FULL_FOR, full);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if !state.editing {
@@ -150,7 +150,7 @@ impl Desk {
     pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         let mut state = self.lock();
         if state.editing {
-            keeper::take_back();
+            termios_guard::take_back();
         }
         let before = state.status.line(usize::MAX);
         change(&mut state.status);
@@ -200,7 +200,7 @@ impl Desk {
 
     /// Waits until the editor's thread is over. False when it does not end.
     pub(super) fn wait_for_end(&self) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |state| !state.ended);
+        let waited = self.changed.wait_timeout_while(self.lock(), FULL_FOR, |state| !state.ended);
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
@@ -217,7 +217,7 @@ impl Desk {
     pub(super) fn draw(&self) -> (String, String) {
         let mut state = self.lock();
         if state.editing {
-            keeper::take_back();
+            termios_guard::take_back();
         }
         let columns = super::columns();
         // One column less: a full row would make some terminals begin another.

@@ -1,9 +1,10 @@
-//! Being found (`proto.md` §7.12): the sockets that hear probes, and the ones that answer them.
+//! Answers discovery probes (`proto.md` §7.12).
 //!
-//! Clients join where an answer comes from, so that has to be an address of the room. Where the room
-//! listens everywhere, that is the address that was asked, or one of the interface on which all of them were. Where it listens at
-//! one address, an answer leaves from a socket bound to that one, and only those are answered who are
-//! on a network of its interface: nobody else is sure to reach it.
+//! A client joins at the source address of an answer, so that must be an address of the room. A room
+//! bound to all addresses answers from the address that the probe was sent to; after a multicast or
+//! broadcast probe, from an address of the interface that received it. A room bound to one address
+//! answers from a socket bound to that address, and only to clients on a network of its interface,
+//! because others may not reach it.
 
 use super::BATCH;
 use crate::discovery::Interface;
@@ -17,19 +18,19 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// How often interfaces are looked for that came later, such as a Wi-Fi: two system calls.
+/// Interval between looks for new interfaces, such as Wi-Fi. A look costs two system calls.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The sockets for probes and answers.
 #[derive(Debug)]
-pub(super) struct Beacon {
+pub(super) struct DiscoveryResponder {
     port: u16,
-    /// The index of the first socket, among all that the server has.
+    /// The index of the first socket among all of the server.
     first: usize,
     sockets: Vec<Heard>,
-    /// The interfaces when last looked at.
+    /// The interfaces at the last look.
     interfaces: Vec<Interface>,
-    /// Which socket is in its group on which interface.
+    /// Sockets and the interfaces on which they have joined their group.
     joined: BTreeSet<(usize, u32)>,
     next_look: Timestamp,
 }
@@ -38,13 +39,13 @@ pub(super) struct Beacon {
 struct Heard {
     socket: Socket,
     ip: IpAddr,
-    /// What is heard here is answered from here. If not, from the socket of one address.
+    /// Answers leave from this socket. If false, from the socket of one address.
     answers: bool,
 }
 
-impl Beacon {
-    /// For a room at these addresses, with sockets from index `first` on. None where nobody else
-    /// could join, or where the port for probes is not to be had: a room can do without.
+impl DiscoveryResponder {
+    /// For a room at these addresses, with sockets from index `first` on. `None` when the room listens
+    /// on loopback only, or when the discovery port is taken: a room works without.
     pub(super) fn open(
         rooms: &[SocketAddr],
         poller: &Poller,
@@ -53,13 +54,13 @@ impl Beacon {
     ) -> Option<Self> {
         let listens = rooms;
         let mut rooms = rooms.iter().filter(|room| !room.ip().is_loopback()).peekable();
-        // An answer names one port. What is at others cannot be found.
+        // An answer names one port; rooms at others cannot be found.
         let port = rooms.peek()?.port();
         let rooms: Vec<_> = rooms.filter(|room| room.port() == port).map(SocketAddr::ip).collect();
         // A room at [::] takes IPv4 too, unless it listens at an IPv4 address of its own.
         let dual = rooms.contains(&Ipv6Addr::UNSPECIFIED.into())
             && !listens.iter().any(|room| room.is_ipv4() && room.port() == port);
-        let mut beacon = Self {
+        let mut responder = Self {
             port,
             first,
             sockets: Vec::new(),
@@ -72,19 +73,19 @@ impl Beacon {
             let own = |ip: &IpAddr| !everywhere && ip.is_ipv4() == all.is_ipv4();
             let own: Vec<_> = rooms.iter().copied().filter(own).collect();
             if everywhere || !own.is_empty() {
-                beacon.add(all, everywhere, poller);
+                responder.add(all, everywhere, poller);
             }
             for ip in own {
-                beacon.add(ip, true, poller);
+                responder.add(ip, true, poller);
             }
         }
-        if !beacon.sockets.iter().any(|heard| heard.answers) {
+        if !responder.sockets.iter().any(|heard| heard.answers) {
             log::warn!("this room cannot be found: others have to be told its address");
             return None;
         }
         log::info!("to be found by those who look for servers near here, at port {DISCOVERY_PORT}");
-        beacon.look(now);
-        Some(beacon)
+        responder.look(now);
+        Some(responder)
     }
 
     /// The port of the room.
@@ -97,17 +98,17 @@ impl Beacon {
         self.sockets.len()
     }
 
-    /// How many probes found a receive buffer full.
+    /// Probes that the kernel dropped because a receive buffer was full.
     pub(super) fn unread(&self) -> u64 {
         self.sockets.iter().map(|heard| heard.socket.overflowed()).sum()
     }
 
-    /// Whether the socket with this index is one of these.
+    /// True when the socket with this index belongs to the responder.
     pub(super) fn owns(&self, index: usize) -> bool {
         (self.first..self.first + self.len()).contains(&index)
     }
 
-    /// Gives the hub a batch of probes. True when there may be more.
+    /// Passes a batch of probes to the hub. True when there may be more.
     pub(super) fn receive(
         &self,
         index: usize,
@@ -149,7 +150,7 @@ impl Beacon {
         self.next_look
     }
 
-    /// Looks for interfaces that came or went since, and joins the groups there.
+    /// Lists the interfaces and joins the groups on new ones.
     pub(super) fn look(&mut self, now: Timestamp) {
         if now < self.next_look {
             return;
@@ -182,8 +183,8 @@ impl Beacon {
         self.joined = joined;
     }
 
-    /// The local end that answers what came to this socket by this path, if any does: where the probe was
-    /// sent to, or if that was to many the interface it came in on, or the socket of one address.
+    /// The local address that answers a probe which this socket received: the probe's destination, the
+    /// interface it came in on when the destination was a group, or the socket of one address.
     fn answers_from(&self, heard: usize, path: Path) -> Option<Local> {
         if self.sockets.get(heard)?.answers {
             return Some(Local { socket: self.first + heard, ..path.local });
@@ -198,14 +199,14 @@ impl Beacon {
         Some(Local::socket(self.first + socket))
     }
 
-    /// Whether the room is at an address of this interface.
+    /// True when the room is bound to an address of this interface.
     fn has_room(&self, interface: &Interface, v6: bool) -> bool {
         interface.networks.iter().any(|network| {
             network.ip.is_ipv6() == v6 && self.sockets.iter().any(|own| own.ip == network.ip)
         })
     }
 
-    /// Adds a socket, if it can be had.
+    /// Adds a socket for this address; logs why when it cannot be opened.
     fn add(&mut self, ip: IpAddr, answers: bool, poller: &Poller) {
         let mut socket = match lan::answering(ip) {
             Ok(socket) => socket,

@@ -1,8 +1,8 @@
-//! The server's sockets: what comes in through them goes to the hub, and what the hub hands out goes
-//! out through them. Indices tell them apart: each address has a UDP socket and a listener; those of
-//! the beacon come after them, and then the connections.
+//! The server's sockets carry bytes between the network and the hub. An index identifies each socket:
+//! first the UDP sockets, one for each address, then the TCP listeners, then the sockets of the
+//! discovery responder, then the connections.
 
-use super::beacon::Beacon;
+use super::discovery_responder::DiscoveryResponder;
 use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
@@ -15,40 +15,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr};
 
-/// See the module.
+/// All sockets of a server.
 #[derive(Debug)]
-pub(super) struct Doors {
-    sockets: Datagrams,
+pub(super) struct Sockets {
+    udp: Datagrams,
     addresses: Vec<SocketAddr>,
     listeners: Vec<Listener>,
-    beacon: Option<Beacon>,
+    responder: Option<DiscoveryResponder>,
     streams: BTreeMap<u64, Stream>,
-    /// The index of the next connection. Never used twice, so it is the hub's name for it too.
+    /// The index of the next connection. No index is used twice, so the hub uses it as the stream id.
     next: u64,
     no_delay: bool,
     watch: Watch,
-    /// Connections wait that could not be taken: when to try again.
+    /// When to call `accept` again after it failed, for example for want of descriptors.
     starved: Option<Timestamp>,
-    /// That was said.
+    /// The failure was logged.
     starvation_told: bool,
-    /// Connections that the hub does not want to be read at the moment.
+    /// Connections with unread bytes that the hub does not want yet.
     unread: BTreeSet<u64>,
 }
 
-/// Room for what comes in.
+/// Memory that received bytes are read into, used again for each read.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct ReceiveBuffer {
     incoming: Incoming,
     bytes: Vec<u8>,
 }
 
-impl Doors {
+impl Sockets {
     pub(super) fn open(config: &Config, poller: &Poller, now: Timestamp) -> Result<Self, Error> {
-        let mut doors = Self {
-            sockets: Datagrams::new(End::Server, config.impair.as_ref()),
+        let mut all = Self {
+            udp: Datagrams::new(End::Server, config.impair.as_ref()),
             addresses: Vec::new(),
             listeners: Vec::new(),
-            beacon: None,
+            responder: None,
             streams: BTreeMap::new(),
             next: 0,
             no_delay: config.no_delay,
@@ -61,24 +61,24 @@ impl Doors {
         let count = pairs.len();
         for (index, (mut socket, listener)) in pairs.into_iter().enumerate() {
             poller.add(&mut socket, index).map_err(Error::Poll)?;
-            doors.addresses.push(socket.local_addr().map_err(Error::Poll)?);
-            doors.sockets.add(socket);
+            all.addresses.push(socket.local_addr().map_err(Error::Poll)?);
+            all.udp.add(socket);
             if let Some(mut listener) = listener {
                 poller.add(&mut listener, count + index).map_err(Error::Poll)?;
-                doors.listeners.push(listener);
+                all.listeners.push(listener);
             }
         }
         let first = 2 * count;
         if config.discovery {
-            doors.beacon = Beacon::open(&doors.addresses, poller, first, now);
+            all.responder = DiscoveryResponder::open(&all.addresses, poller, first, now);
         }
-        doors.next = (first + doors.beacon.as_ref().map_or(0, Beacon::len)) as u64;
-        Ok(doors)
+        all.next = (first + all.responder.as_ref().map_or(0, DiscoveryResponder::len)) as u64;
+        Ok(all)
     }
 
-    /// Says how many datagrams can wait for the server, for what does not fit is lost.
+    /// Logs the size of the receive buffer: the kernel drops datagrams that do not fit.
     pub(super) fn report_buffer(&self) {
-        let Some(granted) = self.sockets.sockets().find_map(Socket::receive_buffer) else { return };
+        let Some(granted) = self.udp.sockets().find_map(Socket::receive_buffer) else { return };
         let kib = |bytes| bytes / 1_024;
         if granted >= SOCKET_BUFFER {
             log::info!("receive buffer of {} KiB", kib(granted));
@@ -92,31 +92,31 @@ impl Doors {
         }
     }
 
-    /// The port that those are told who look for servers; none: they get no answer.
+    /// The port in answers to discovery probes; `None` when probes get no answer.
     pub(super) fn found_at(&self) -> Option<u16> {
-        self.beacon.as_ref().map(Beacon::port)
+        self.responder.as_ref().map(DiscoveryResponder::port)
     }
 
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.addresses.iter().copied()
     }
 
-    /// Gives the hub a batch of what has come. True when there may be more.
+    /// Passes a batch of datagrams or stream bytes to the hub. True when the socket may have more.
     pub(super) fn receive(
         &mut self,
         index: usize,
         hub: &mut Hub,
         clock: &Clock,
-        room: &mut Room,
+        buffer: &mut ReceiveBuffer,
     ) -> Result<bool, Error> {
         if let Some(address) = self.addresses.get(index) {
             let mut now = clock.now();
             for received in 1.. {
-                let datagram = self.sockets.receive(index, &mut room.incoming, now.mono);
+                let datagram = self.udp.receive(index, &mut buffer.incoming, now.mono);
                 let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
                 let Some((path, bytes)) = datagram else { return Ok(false) };
                 hub.handle_datagram(path, bytes, now);
-                if room.incoming.is_empty() {
+                if buffer.incoming.is_empty() {
                     if received >= BATCH {
                         return Ok(true);
                     }
@@ -124,54 +124,56 @@ impl Doors {
                 }
             }
         }
-        let local = index - self.sockets.len();
+        let local = index - self.udp.len();
         if local < self.listeners.len() {
             return Ok(self.accept(local, hub, clock));
         }
-        if let Some(beacon) = self.beacon.as_ref().filter(|beacon| beacon.owns(index)) {
-            return Ok(beacon.receive(index, hub, clock, &mut room.incoming));
+        if let Some(responder) = self.responder.as_ref().filter(|responder| responder.owns(index)) {
+            return Ok(responder.receive(index, hub, clock, &mut buffer.incoming));
         }
-        Ok(self.receive_stream(index as u64, hub, clock, &mut room.bytes))
+        Ok(self.receive_stream(index as u64, hub, clock, &mut buffer.bytes))
     }
 
-    /// Gives the hub what a bad network has held back until now.
+    /// Passes datagrams to the hub whose emulated delay is over.
     pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock) {
-        while let Some((path, bytes)) = self.sockets.receive_due(clock.now().mono) {
+        while let Some((path, bytes)) = self.udp.receive_due(clock.now().mono) {
             hub.handle_datagram(path, &bytes, clock.now());
         }
     }
 
-    /// When there is something to receive, to flush or to look after.
+    /// When [`Self::receive_due`], [`Self::flush`] or [`Self::retry`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let beacon = self.beacon.as_ref().map(Beacon::poll_timeout);
-        [self.sockets.poll_timeout(), beacon, self.starved].into_iter().flatten().min()
+        let responder = self.responder.as_ref().map(DiscoveryResponder::poll_timeout);
+        [self.udp.poll_timeout(), responder, self.starved].into_iter().flatten().min()
     }
 
-    /// How many datagrams the kernel dropped, for a receive buffer was full.
+    /// Datagrams that the kernel dropped because a receive buffer was full.
     pub(super) fn unread(&self) -> u64 {
-        self.sockets.unread() + self.beacon.as_ref().map_or(0, Beacon::unread)
+        self.udp.unread() + self.responder.as_ref().map_or(0, DiscoveryResponder::unread)
     }
 
-    /// What a bad network did.
+    /// What the emulated network did.
     pub(super) fn done(&self) -> Option<Done> {
-        self.sockets.done()
+        self.udp.done()
     }
 
-    /// Sends what waits for company and what a bad network has held back until now, and looks after the beacon.
+    /// Sends datagrams that were collected for one system call and those whose emulated delay is over,
+    /// and lets the responder look for new interfaces.
     pub(super) fn flush(&mut self, now: Timestamp) {
-        if let Some(beacon) = &mut self.beacon {
-            beacon.look(now);
+        if let Some(responder) = &mut self.responder {
+            responder.look(now);
         }
-        self.sockets.flush(now);
+        self.udp.flush(now);
     }
 
-    /// A path on which this machine's kernel refuses datagrams as large as this. Asked for after each flush.
+    /// A path, and the size of a datagram that the kernel refused to send on it. To be called after
+    /// each flush.
     pub(super) fn poll_refused(&mut self) -> Option<(Path, usize)> {
-        self.sockets.poll_refused()
+        self.udp.poll_refused()
     }
 
-    /// Sends what the hub handed out; some of it with [`Self::flush`]. A connection is named when it has taken all
-    /// of it.
+    /// Sends bytes of the hub; datagrams may wait for [`Self::flush`]. Returns a connection that has
+    /// taken all bytes.
     pub(super) fn send(
         &mut self,
         destination: Destination,
@@ -180,9 +182,10 @@ impl Doors {
     ) -> Option<StreamId> {
         match destination {
             Destination::Datagram(path) => {
-                match self.beacon.as_ref().filter(|beacon| beacon.owns(path.local.socket)) {
-                    Some(beacon) => beacon.send(bytes, path),
-                    None => self.sockets.send(bytes, path, now),
+                match self.responder.as_ref().filter(|responder| responder.owns(path.local.socket))
+                {
+                    Some(responder) => responder.send(bytes, path),
+                    None => self.udp.send(bytes, path, now),
                 }
                 None
             }
@@ -196,7 +199,7 @@ impl Doors {
         }
     }
 
-    /// Takes the connections that could not be taken before, now that others may have gone.
+    /// Accepts connections after a failure: others may have closed meanwhile.
     pub(super) fn retry(&mut self, hub: &mut Hub, clock: &Clock) {
         if self.starved.take().is_some() {
             for local in 0..self.listeners.len() {
@@ -206,7 +209,8 @@ impl Doors {
         }
     }
 
-    /// The connections that the hub wants to be read again. Nobody else says so: what is there was there.
+    /// The connections that the hub wants to read again. The poller does not report them, because
+    /// their bytes were there before.
     pub(super) fn readable(&mut self, hub: &Hub) -> impl Iterator<Item = usize> {
         let again: Vec<_> =
             self.unread.iter().copied().filter(|index| hub.reads(StreamId(*index))).collect();
@@ -216,7 +220,7 @@ impl Doors {
         again.into_iter().map(|index| index as usize)
     }
 
-    /// Takes a batch of connections. True when there may be more.
+    /// Accepts a batch of connections. True when there may be more.
     fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
         for _ in 0..(ACCEPTS / self.listeners.len().max(1)).max(1) {
             let Some(listener) = self.listeners.get(local) else { return false };
@@ -279,10 +283,11 @@ impl Doors {
     }
 }
 
-/// A UDP socket, and a TCP listener where one is wanted.
+/// A UDP socket, and a TCP listener unless TCP is off.
 type Pair = (Socket, Option<Listener>);
 
-/// The sockets for all addresses. `[::]` beside an IPv4 address is left out on a machine without IPv6.
+/// The sockets for all addresses. Without IPv6 on this machine, `[::]` beside an IPv4 address is left
+/// out.
 fn open_pairs(addresses: &[SocketAddr], tcp: bool) -> Result<Vec<Pair>, Error> {
     let wanted = net::listen(addresses);
     let mut pairs = Vec::new();
@@ -304,7 +309,7 @@ fn open_pairs(addresses: &[SocketAddr], tcp: bool) -> Result<Vec<Pair>, Error> {
     Ok(pairs)
 }
 
-/// A UDP socket and a listener at the same port; when any port will do, one that is free for both.
+/// A UDP socket and a listener at the same port. For port 0, a port that is free for both.
 fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
     let Listen { address, dual } = one;
     let mut tries = 0;
@@ -340,7 +345,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn many_who_connect_at_once_do_not_take_the_place_of_one_who_joins() {
+    fn idle_connections_do_not_keep_a_client_from_joining() {
         let capacity = Capacity { peers: 8, peers_per_ip: 8, expiry: Duration::from_secs(10) };
         let server = Server::start(Config {
             bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
@@ -371,7 +376,7 @@ mod tests {
             &Frame::Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next },
             &mut join,
         );
-        // All of them wait when the server begins to look.
+        // All connections wait in the backlog when the server starts to accept.
         let mut alice = TcpStream::connect(address).unwrap();
         alice.write_all(&join).unwrap();
         let _others: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
