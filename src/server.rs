@@ -409,8 +409,3 @@ impl Server {
         }
     }
 }
-
-/// What the metrics are, a line for each: for `--help`.
-pub fn list_of_metrics() -> String {
-    metrics::list()
-}

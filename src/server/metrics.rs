@@ -161,15 +161,6 @@ pub(super) fn page(figures: &Figures) -> String {
     page
 }
 
-/// The list for `--help`.
-pub(super) fn list() -> String {
-    let mut list = String::new();
-    for (name, help, _) in ROWS {
-        let _ = writeln!(list, "{name}: {help}");
-    }
-    list
-}
-
 /// Resident memory in bytes, from `/proc/self/status`.
 pub(super) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -1,4 +1,4 @@
-//! The command line: what may be written, and what it means as typed configurations. No I/O.
+//! The command line: its options, and the typed configurations that they describe. No I/O.
 
 use crate::paths;
 use chatagram::client::session::Transport;
@@ -16,6 +16,7 @@ use std::time::Duration;
 mod decode;
 mod discover;
 mod environment;
+mod help;
 mod lab;
 mod machine;
 mod server;
@@ -33,39 +34,11 @@ pub(crate) use watch::WatchArgs;
 const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are the kernel's: leave \
      it out, or see `chatagram lab`, where the kernel's TCP meets a bad network";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  left in order
-  1  could not start, print or read: port in use, input not UTF-8, ...
-  2  usage
-  3  server unreachable, or none found
-  4  refused: name taken, room full, name not allowed
-  5  lost and given up
-130  interrupted
-
-Every option can also be given as an environment variable: CHATAGRAM_ and its name in capitals.";
-
-const DECODE_EXIT_CODES: &str = "\
-Exit codes:
-  0  accepted: a receiver takes it
-  1  rejected
-  2  usage, or no bytes to read";
-
-const DOCTOR_EXIT_CODES: &str = "\
-Exit codes:
-  0  reported, whatever was found
-  1  could not print
-  2  usage";
-
-const PRINTING_EXIT_CODES: &str = "\
-Exit codes:
-  0  printed or written
-  1  could not print or write
-  2  usage";
-
-/// A chat whose transport is the subject: talk over UDP, and see what the network does to it.
+/// A chat whose transport is the subject: raw UDP, reliable UDP and TCP in one room
 #[derive(Debug, Parser)]
-#[command(name = "chatagram", version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+#[command(
+    name = "chatagram", version, after_help = help::ALL.short(), after_long_help = help::ALL.long()
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -75,53 +48,53 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Keep a room that others can join
-    #[command(after_help = EXIT_CODES)]
+    /// Run a server: a room that clients join
+    #[command(after_help = help::SERVER.short(), after_long_help = help::SERVER.long())]
     Server {
         /// The server's options.
         #[command(flatten)]
         server: ServerArgs,
-        /// What both ends do alike.
+        /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// A bad network on purpose.
+        /// The bad network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
     /// Join a room
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::CLIENT.short(), after_long_help = help::CLIENT.long())]
     Client {
-        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428 [default: the one found near here]
+        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428 [default: the room found here]
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
         server: Option<ServerName>,
         /// The client's options.
         #[command(flatten)]
         client: ClientArgs,
-        /// What both ends do alike.
+        /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// A bad network on purpose.
+        /// The bad network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// List the rooms that can be found near here
-    #[command(after_help = EXIT_CODES)]
+    /// List the rooms on this network
+    #[command(after_help = help::DISCOVER.short(), after_long_help = help::DISCOVER.long())]
     Discover {
         /// The search's options.
         #[command(flatten)]
         discover: DiscoverArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Keep a room and talk in it, in one process
-    #[command(after_help = EXIT_CODES)]
+    /// Run a server and a client in one process
+    #[command(after_help = help::HOST.short(), after_long_help = help::HOST.long())]
     Host {
         /// The client's options.
         #[command(flatten)]
@@ -129,98 +102,98 @@ pub(crate) enum Command {
         /// The server's options.
         #[command(flatten)]
         server: ServerArgs,
-        /// What both ends do alike.
+        /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// A bad network on purpose.
+        /// The bad network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Show everybody in a room on one screen: round-trip times and losses, as they change
-    #[command(after_help = EXIT_CODES)]
+    /// Show every peer on one screen: round-trip time and loss
+    #[command(after_help = help::WATCH.short(), after_long_help = help::WATCH.long())]
     Watch {
-        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
         server: ServerName,
         /// The options.
         #[command(flatten)]
         watch: WatchArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Drive a running server with many clients, and record what became of every message
-    #[command(after_help = EXIT_CODES)]
+    /// Drive a running server with many clients, and record every message
+    #[command(after_help = help::LOAD.short(), after_long_help = help::LOAD.long())]
     Load {
-        /// The server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
         server: ServerName,
         /// The run's options.
         #[command(flatten)]
         load: LoadArgs,
-        /// What both ends do alike.
+        /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Measure what loss does to UDP, reliable UDP and TCP, in a network made for it
-    #[command(after_help = EXIT_CODES)]
+    /// Measure what loss does to UDP, reliable UDP and TCP
+    #[command(after_help = help::LAB.short(), after_long_help = help::LAB.long())]
     Lab {
         /// The lab's options.
         #[command(flatten)]
         lab: LabArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Run a recorded run again over another transport, with the same packets lost
-    #[command(after_help = EXIT_CODES)]
+    /// Repeat a run over another transport, with the same packets lost
+    #[command(after_help = help::REPLAY.short(), after_long_help = help::REPLAY.long())]
     Replay {
         /// The replay's options.
         #[command(flatten)]
         replay: ReplayArgs,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Make the page, the tables and the pictures of what `lab` or `load` has recorded
-    #[command(after_help = EXIT_CODES)]
+    /// Make the report of a `lab` or a `load`: tables and pictures
+    #[command(after_help = help::REPORT.short(), after_long_help = help::REPORT.long())]
     Report {
-        /// A lab's directory, or a run's
+        /// Directory of a lab or of a run
         #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
         dir: PathBuf,
-        /// Where messages about the program go.
+        /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
     },
-    /// Read the bytes of a datagram field by field, and say why it is rejected if it is
-    #[command(after_help = DECODE_EXIT_CODES)]
+    /// Show the fields of a datagram, and the check that rejects it
+    #[command(after_help = help::DECODE.short(), after_long_help = help::DECODE.long())]
     Decode {
         /// What to decode.
         #[command(flatten)]
         decode: DecodeArgs,
     },
-    /// Say what this machine can do, what it cannot, and what would help; changes nothing
-    #[command(after_help = DOCTOR_EXIT_CODES)]
+    /// Say what this machine lacks, and the command that helps
+    #[command(after_help = help::DOCTOR.short(), after_long_help = help::DOCTOR.long())]
     Doctor {
         /// How to print it.
         #[command(flatten)]
         doctor: DoctorArgs,
     },
-    /// Print what makes a shell complete this program's commands and options
-    #[command(after_help = PRINTING_EXIT_CODES)]
+    /// Print a script that makes a shell complete commands and options
+    #[command(after_help = help::COMPLETIONS.short(), after_long_help = help::COMPLETIONS.long())]
     Completions {
         /// Which shell.
         #[command(flatten)]
         completions: CompletionsArgs,
     },
-    /// Print the manual page, or write those of all commands to a directory
-    #[command(after_help = PRINTING_EXIT_CODES)]
+    /// Print the manual page, or write the pages of all commands
+    #[command(after_help = help::MAN.short(), after_long_help = help::MAN.long())]
     Man {
         /// Where to.
         #[command(flatten)]
@@ -231,31 +204,42 @@ pub(crate) enum Command {
 /// Options of a client.
 #[derive(Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// Your name in the room: 1 to 32 letters, digits and . _ - [default: a terminal asks, otherwise $USER]
+    /// Your nickname [default: a terminal asks, a pipe takes $USER]
+    ///
+    /// It has up to 32 letters, digits and the characters . _ -
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK", value_parser = nickname)]
     pub(crate) nick: Option<String>,
-    /// What carries the chat
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    /// Transport of the chat
+    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
     pub(crate) transport: TransportArg,
-    /// How chat lines travel over UDP, to you and from you
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
+    ///
+    /// The mode holds for lines to you and from you; `/mode` changes it while you chat.
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        env = "CHATAGRAM_DELIVERY"
+    )]
     pub(crate) delivery: DeliveryArg,
-    /// Keep the last 5 lines of each server in this file [default: in your cache directory]
-    #[arg(long, value_name = "FILE", env = "CHATAGRAM_CACHE")]
+    /// Keep the last lines of each server in this file [default: in your cache directory]
+    #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_CACHE")]
     pub(crate) cache: Option<PathBuf>,
-    /// Keep no lines, whatever --cache says
+    /// Keep no lines for the next start
     #[arg(long, env = "CHATAGRAM_NO_CACHE", value_parser = FalseyValueParser::new())]
     pub(crate) no_cache: bool,
-    /// How to print what happens
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    /// Output format; json: one object for each event
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
     pub(crate) output: Format,
-    /// Stay this long after the input has ended, or 'forever'
+    /// Stay after the end of the input, or 'forever'
     #[arg(
         long, value_name = "DURATION", default_value = "0s", env = "CHATAGRAM_STAY",
         value_parser = stay_duration
     )]
     pub(crate) stay: Stay,
-    /// How long to go on trying to come back to a lost server
+    /// Try to reconnect to a lost server for this long
     #[arg(
         long, value_name = "DURATION", default_value = "5m", env = "CHATAGRAM_GIVE_UP",
         value_parser = patience
@@ -267,19 +251,34 @@ pub(crate) struct ClientArgs {
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
     /// Send small TCP segments at once; 'off' lets Nagle's algorithm collect them
-    #[arg(long, value_enum, default_value_t, value_name = "ON|OFF", env = "CHATAGRAM_NO_DELAY")]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "on|off",
+        env = "CHATAGRAM_NO_DELAY",
+        hide_short_help = true
+    )]
     pub(crate) no_delay: Switch,
 }
 
 /// A bad network in this process, for machines that have no other.
 #[derive(Debug, Args)]
 pub(crate) struct ImpairArgs {
-    /// Treat this end's UDP datagrams, in and out, as a bad network would: 'loss 5%, delay 25ms,
-    /// jitter 5ms', 'wifi', 'up: drop 3,7-9' (see README)
+    /// Emulate a bad network on UDP: 'loss 5%, delay 25ms'
+    ///
+    /// The program treats its own datagrams, in and out. Other values: 'wifi', 'up: drop 3,7-9'.
+    /// The page src/docs/lab.md lists all items.
     #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
     pub(crate) impair: Option<Spec>,
-    /// What the chances of --impair are drawn from: the same seed does the same again
-    #[arg(long, value_name = "SEED", default_value_t = 1, env = "CHATAGRAM_SEED")]
+    /// Seed of --impair: the same seed does the same to the same datagrams
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "SEED",
+        default_value_t = 1,
+        env = "CHATAGRAM_SEED"
+    )]
     pub(crate) seed: u64,
 }
 
@@ -303,24 +302,24 @@ pub(crate) enum Switch {
 /// `--transport`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportArg {
-    /// Datagrams, and what this protocol makes of them
+    /// Datagrams, which this protocol numbers, acknowledges and repeats
     #[default]
     Udp,
-    /// A connection, and what the kernel makes of it
+    /// A connection, whose losses the kernel repairs unseen
     Tcp,
 }
 
-/// Where messages about the program go, and how many.
+/// The log: its file and its level.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoggingArgs {
-    /// Append messages about the program to this file instead of printing them
+    /// Append the log to this file instead of printing it
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
     pub(crate) log_file: Option<PathBuf>,
-    /// Say more; twice: still more
-    #[arg(short, long, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE")]
+    /// Log more; twice: still more
+    #[arg(short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE")]
     pub(crate) verbose: u8,
-    /// Say less; twice: nothing
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose",
+    /// Log less; twice: nothing
+    #[arg(short, long, hide_short_help = true, action = ArgAction::Count, conflicts_with = "verbose",
         env = "CHATAGRAM_QUIET")]
     pub(crate) quiet: u8,
 }
@@ -328,11 +327,11 @@ pub(crate) struct LoggingArgs {
 /// `--delivery`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeliveryArg {
-    /// Each line is sent once; what is lost is counted and shown
+    /// Each line is sent once; the client shows how many are missing
     Unreliable,
-    /// Lines are repeated until they arrive, and shown as they arrive
+    /// Lost lines are sent again; lines are shown as they arrive
     ReliableUnordered,
-    /// Lines are repeated until they arrive, and shown in order
+    /// Lost lines are sent again; lines are shown in order
     #[default]
     ReliableOrdered,
 }

@@ -6,12 +6,14 @@ use clap::builder::FalseyValueParser;
 /// Options of `decode`.
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// The bytes in hexadecimal, with or without spaces, colons, commas, line breaks and 0x; several
-    /// are joined. '-' reads them from standard input: there also as they are, or as a dump by xxd,
-    /// hexdump -C or Wireshark
+    /// Bytes in hexadecimal; '-' reads them from standard input
+    ///
+    /// Spaces, colons, commas, line breaks and 0x are ignored; several arguments are
+    /// joined. Standard input may also be the bytes themselves, or a dump by xxd, hexdump -C or
+    /// Wireshark.
     #[arg(value_name = "HEX", required = true, env = "CHATAGRAM_HEX")]
     pub(crate) hex: Vec<String>,
-    /// They are what one end sent over TCP, from its first byte
+    /// The bytes are those that one end sent over TCP, from the first byte
     #[arg(long, env = "CHATAGRAM_STREAM", value_parser = FalseyValueParser::new())]
     pub(crate) stream: bool,
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 /// Options of `discover`.
 #[derive(Debug, Args)]
 pub(crate) struct DiscoverArgs {
-    /// How long to wait for answers
+    /// Wait this long for answers
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_WAIT",
         value_parser = patience
     )]
     pub(crate) wait: Duration,
-    /// How to print what was found
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    /// Output format; json: one object for each room
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
     pub(crate) output: Format,
 }

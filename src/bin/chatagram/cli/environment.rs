@@ -12,7 +12,15 @@ impl Cli {
     /// # Errors
     /// An error of clap, or help that the user asked for.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
-        let command = Self::command().mut_subcommands(|sub| sub.mut_args(without_empty_twin));
+        // `-h` fits a screen; `--help` has each variable and the meaning of each value.
+        let is_short = args.iter().any(|arg| arg == "-h");
+        let shorten = |arg: Arg| match arg.get_action().takes_values() {
+            true if is_short => arg.hide_env(true).hide_possible_values(true),
+            false if is_short => arg.hide_env(true),
+            _ => arg,
+        };
+        let shape = |arg| shorten(without_empty_twin(arg));
+        let command = Self::command().mut_subcommands(|sub| sub.mut_args(shape));
         let mut matches = command.try_get_matches_from(args)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Self::command()))
     }

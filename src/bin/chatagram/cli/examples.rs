@@ -183,12 +183,9 @@ fn every_value_in_the_help_is_taken() {
     let mut count = 0;
     for (command, arg) in arguments() {
         let help = [arg.get_help(), arg.get_long_help()];
-        let help: Vec<_> = help.into_iter().flatten().map(ToString::to_string).collect();
-        // Of a long help the list of metrics is not meant.
-        let help = help.iter().map(|help| help.split("\n\n").next().unwrap_or_default());
+        let help = help.into_iter().flatten().map(ToString::to_string);
         let values: Vec<_> = help.flat_map(|help| examples(&format!(" {help}"))).collect();
         for value in values {
-            // The numbers of the last lines that a cache keeps are no value of a path, but one.
             let line = with(&command, &arg, &value);
             assert_eq!(refusal(&line), None, "{line:?}");
             count += 1;
@@ -199,4 +196,49 @@ fn every_value_in_the_help_is_taken() {
         }
     }
     assert!(count >= 40, "{count} values");
+}
+
+/// The program and its commands.
+fn commands() -> Vec<Command> {
+    let whole = Cli::command();
+    let parts: Vec<_> = whole.get_subcommands().cloned().collect();
+    std::iter::once(whole).chain(parts).collect()
+}
+
+#[test]
+fn every_example_in_the_help_is_accepted() {
+    for command in commands() {
+        let name = command.get_name();
+        for tail in [command.get_after_help(), command.get_after_long_help()] {
+            let tail = tail.unwrap_or_else(|| panic!("{name} has no examples")).to_string();
+            let examples = command_lines(&format!("```\n{tail}\n```"));
+            assert!(!examples.is_empty(), "{name}: {tail}");
+            for line in examples {
+                let refusal = refusal(&line);
+                assert_eq!(refusal, None, "{line:?}");
+            }
+        }
+        let tail = command.get_after_long_help().unwrap().to_string();
+        let page = tail.split_once("More: ").unwrap().1.split(' ').next().unwrap();
+        assert!(documents().contains(&page.to_owned()), "{name}: no page {page}");
+    }
+}
+
+#[test]
+fn short_help_fits_a_screen() {
+    const LINES: usize = 40;
+    const COLUMNS: usize = 100;
+    for command in commands() {
+        let name = Some(command.get_name()).filter(|name| *name != "chatagram");
+        let line: Vec<_> = ["chatagram"].into_iter().chain(name).chain(["-h"]).collect();
+        let line: Vec<_> = line.into_iter().map(Into::into).collect();
+        let help = Cli::read(&line).unwrap_err();
+        assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+        let help = help.to_string();
+        assert!(help.lines().count() <= LINES, "{help}");
+        for line in help.lines() {
+            let columns = line.chars().count();
+            assert!(columns <= COLUMNS, "{columns} columns: {line}");
+        }
+    }
 }

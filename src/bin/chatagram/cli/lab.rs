@@ -15,19 +15,26 @@ use std::time::Duration;
 /// Options of a run of the lab.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// What carries the chat
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    /// Transport of the chat
+    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
     pub(crate) transport: TransportArg,
-    /// How chat lines travel over UDP
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        env = "CHATAGRAM_DELIVERY"
+    )]
     pub(crate) delivery: DeliveryArg,
-    /// How many clients speak
+    /// Clients that speak
     #[arg(
         long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_SENDERS",
         value_parser = peers
     )]
     pub(crate) senders: u32,
-    /// How many clients listen
+    /// Clients that listen
     #[arg(
         long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_RECEIVERS",
         value_parser = peers
@@ -43,38 +50,42 @@ pub(crate) struct LoadArgs {
         value_parser = size
     )]
     pub(crate) size: u32,
-    /// For how long the senders speak
+    /// Duration of the run
     #[arg(
         long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_DURATION",
         value_parser = run_duration
     )]
     pub(crate) duration: Duration,
-    /// What decides when each sender begins, and the chances of --impair
+    /// Seed of the start times and of --impair
     #[arg(long, default_value_t = 1, env = "CHATAGRAM_SEED")]
     pub(crate) seed: u64,
-    /// Write records.csv and run.json to this directory, which must be empty or absent;
-    /// DIR/records.parquet: the rows as Parquet
+    /// Write records.csv and run.json to this directory, empty or new
+    ///
+    /// DIR/records.parquet writes the rows as Parquet, in a build with that feature.
     #[arg(
         long, value_name = "DIR", env = "CHATAGRAM_OUT",
         value_parser = PathBufValueParser::new().try_map(Destination::new)
     )]
     pub(crate) out: Destination,
-    /// What to call the run [default: as the directory]
-    #[arg(long, value_name = "RUN", env = "CHATAGRAM_NAME")]
+    /// Name of the run [default: the directory's]
+    #[arg(long, hide_short_help = true, value_name = "RUN", env = "CHATAGRAM_NAME")]
     pub(crate) name: Option<String>,
-    /// Treat the UDP datagrams of all these clients as a bad network would: 'loss 5%, delay 25ms',
-    /// 'wifi' (see README)
+    /// Emulate a bad network on UDP: 'loss 5%, delay 25ms'
+    ///
+    /// The network treats the datagrams of all these clients. Another value: 'wifi'. The page
+    /// src/docs/lab.md lists all items.
     #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
     pub(crate) impair: Option<Spec>,
-    /// Note that the network does this to packets, in a run over one that does: the share lost,
-    /// the delay and its variation in milliseconds, the mean length of a burst of losses, such as
-    /// 5%:25:0:1
+    /// Record that the network between here and the server does this, such as 5%:25:0:1
+    ///
+    /// The parts are the share of lost packets, delay and jitter in milliseconds, and the mean
+    /// length of a burst of losses.
     #[arg(
         long, value_name = "LOSS:DELAY:JITTER:BURST", env = "CHATAGRAM_CONDITION",
         hide_short_help = true, value_parser = condition
     )]
     pub(crate) condition: Option<Condition>,
-    /// Note which repetition of the condition this is
+    /// Record that this is repetition N of the condition
     #[arg(
         long, value_name = "N", default_value_t = 1, env = "CHATAGRAM_REPETITION",
         hide_short_help = true, value_parser = repetitions
@@ -82,10 +93,10 @@ pub(crate) struct LoadArgs {
     pub(crate) repetition: u32,
 }
 
-/// Options of `lab`. What is given goes before the plan's.
+/// Options of `lab`. An option replaces the plan's value.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
-    /// A plan in TOML, see --print-plan [default: a plan of less than two minutes]
+    /// Plan in TOML, see --print-plan [default: a plan of less than two minutes]
     #[arg(value_name = "PLAN.toml", env = "CHATAGRAM_PLAN")]
     pub(crate) plan: Option<PathBuf>,
     /// Packets lost each way, in percent: 0,1,5,10
@@ -100,31 +111,31 @@ pub(crate) struct LabArgs {
         value_parser = plan::milliseconds
     )]
     pub(crate) delay_ms: Option<Vec<f64>>,
-    /// How far the delay goes to either side, in milliseconds: 0,5
+    /// Jitter to either side of the delay, in milliseconds: 0,5
     #[arg(
         long, value_name = "MS,...", env = "CHATAGRAM_JITTER_MS", value_delimiter = ',',
         value_parser = plan::milliseconds
     )]
     pub(crate) jitter_ms: Option<Vec<f64>>,
-    /// Mean lengths of a burst of losses, in packets; 1: each on its own
+    /// Mean lengths of a burst of losses, in packets: 1,5
     #[arg(
         long, value_name = "PACKETS,...", env = "CHATAGRAM_BURST", value_delimiter = ',',
         value_parser = plan::burst
     )]
     pub(crate) burst: Option<Vec<f64>>,
-    /// What carries the messages: unreliable, reliable-ordered, reliable-unordered, tcp
+    /// Modes: unreliable, reliable-unordered, reliable-ordered, tcp
     #[arg(
         long, value_name = "MODE,...", env = "CHATAGRAM_MODES", value_delimiter = ',',
         value_parser = plan::mode
     )]
     pub(crate) modes: Option<Vec<Mode>>,
-    /// How often to meet each network, each time with another seed
+    /// Repetitions of each condition, each with another seed
     #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
     pub(crate) repetitions: Option<u32>,
-    /// How many clients speak
+    /// Clients that speak
     #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS", value_parser = peers)]
     pub(crate) senders: Option<u32>,
-    /// How many clients listen
+    /// Clients that listen
     #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
     pub(crate) receivers: Option<u32>,
     /// Messages a second for each sender
@@ -135,25 +146,26 @@ pub(crate) struct LabArgs {
     /// Bytes of text in a message
     #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
     pub(crate) size: Option<u32>,
-    /// For how many seconds the senders speak
+    /// Duration of each run in seconds
     #[arg(
         long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S", value_parser = plan::seconds
     )]
     pub(crate) duration_s: Option<f64>,
-    /// Decides everything that is left to chance
+    /// Seed of everything that is random
     #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
     pub(crate) seed: Option<u64>,
     /// Write to this directory
     #[arg(long, value_name = "DIR", default_value = "chatagram-lab", env = "CHATAGRAM_OUT")]
     pub(crate) out: PathBuf,
-    /// Go on with the lab that is in the directory
+    /// Continue the lab that is in the directory
     #[arg(long, env = "CHATAGRAM_RESUME", value_parser = FalseyValueParser::new())]
     pub(crate) resume: bool,
     /// Print the plan instead of running it
     #[arg(long, env = "CHATAGRAM_PRINT_PLAN", value_parser = FalseyValueParser::new())]
     pub(crate) print_plan: bool,
-    /// Print the runs instead, for scripts: tabs between the name, the network in the words of
-    /// tc-netem, and the arguments of `load`
+    /// Print the runs instead of running them, for scripts
+    ///
+    /// Tabs separate the name, the network in the words of tc-netem, and the arguments of `load`.
     #[arg(
         long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
         value_parser = FalseyValueParser::new()
@@ -164,16 +176,25 @@ pub(crate) struct LabArgs {
 /// Options of `replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// A run's directory, such as chatagram-lab/runs/NAME
+    /// Directory of a run, such as chatagram-lab/runs/NAME
     #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
     pub(crate) dir: PathBuf,
-    /// What carries the chat this time
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    /// Transport of the chat
+    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
     pub(crate) transport: TransportArg,
-    /// How chat lines travel over UDP
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_DELIVERY")]
+    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        env = "CHATAGRAM_DELIVERY"
+    )]
     pub(crate) delivery: DeliveryArg,
-    /// Write both runs and the report to this directory, which must be empty or absent
+    /// Directory for both runs and the report
+    ///
+    /// It is empty or new.
     #[arg(long, value_name = "DIR", default_value = "chatagram-replay", env = "CHATAGRAM_OUT")]
     pub(crate) out: PathBuf,
 }

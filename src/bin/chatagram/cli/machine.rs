@@ -7,15 +7,15 @@ use std::path::PathBuf;
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// How to print what was found
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    /// Output format; json: one object for each finding
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
     pub(crate) output: Format,
 }
 
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell that is to complete
+    /// The shell
     #[arg(value_enum, env = "CHATAGRAM_SHELL")]
     pub(crate) shell: Shell,
 }
@@ -34,8 +34,10 @@ pub(crate) enum Shell {
 /// Options of `man`.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write chatagram.1 and a page for each command there, such as ~/.local/share/man/man1; made
-    /// if it is not there. Pages from earlier are replaced, other files are not
+    /// Write the pages of all commands to this directory
+    ///
+    /// The directory is made if it is missing. Pages of an earlier version are replaced, other
+    /// files are left alone.
     #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
     pub(crate) dir: Option<PathBuf>,
 }

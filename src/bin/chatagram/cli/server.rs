@@ -13,95 +13,114 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Heartbeat and expiry: those who fall silent are gone soon.
+/// Heartbeat and expiry on a LAN, where a silent client should be gone soon.
 const USUAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
-/// The same where clients sit behind address translation: routers forget a UDP flow after 30 s of
-/// silence, the strictest ones, so half of that.
+/// Heartbeat and expiry behind address translation. The strictest routers forget a UDP flow after
+/// 30 s of silence; the heartbeat is half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
-/// Where metrics are read when nobody says where: on this machine only.
+/// Default address of the metrics: only this machine reaches it.
 const METRICS: &str = "127.0.0.1:2430";
 
 /// Options of a server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Listen here; can be given several times, or several with commas between them. '[::]' takes IPv4
-    /// too, unless an IPv4 address with the same port is given; '[fe80::1%eth0]:2428' is one link's
+    /// Listen here; several with commas between them
+    ///
+    /// '[::]' takes IPv4 too, unless an IPv4 address with the same port is given.
+    /// '[fe80::1%eth0]:2428' is an address of one link. The option can be repeated.
     #[arg(
         long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
         env = "CHATAGRAM_BIND", value_delimiter = ','
     )]
     pub(crate) bind: Vec<SocketAddr>,
-    /// Append every line to this file, and replay its end to whoever joins [default: in your state
-    /// directory, one for each port; none for port 0]
+    /// History file [default: one for each port, in your state directory]
+    ///
+    /// The server appends every line, and replays the last ones to new clients. Port 0 has no
+    /// default file.
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_HISTORY")]
     pub(crate) history: Option<PathBuf>,
-    /// Keep no history file, whatever --history says
+    /// Keep no history file
     #[arg(long, env = "CHATAGRAM_NO_HISTORY", value_parser = FalseyValueParser::new())]
     pub(crate) no_history: bool,
-    /// How many lines to replay to whoever joins, 1024 at most
+    /// Replay this many lines to a new client, at most 1024
     #[arg(
         long, value_name = "LINES", default_value_t = 10, env = "CHATAGRAM_REPLAY",
         value_parser = clap::value_parser!(u16).range(0..=1024)
     )]
     pub(crate) replay: u16,
-    /// Clients show a sign of life at least this often; who comes when more than a thousand are here, as rarely as
-    /// every 5s [default: 2s; with --nat 15s]
+    /// Clients send a heartbeat at least this often [default: 2s; with --nat 15s]
+    ///
+    /// In a room of more than a thousand peers new clients send one every 5s.
     #[arg(
-        long, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
+        long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
         value_parser = patience
     )]
     pub(crate) heartbeat: Option<Duration>,
-    /// Who is not heard for this long is gone; more than the heartbeat [default: 10s; with --nat 60s]
+    /// Remove a client after this long without traffic [default: 10s; with --nat 60s]
     #[arg(
-        long, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
+        long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
         value_parser = patience
     )]
     pub(crate) expiry: Option<Duration>,
-    /// For clients behind routers and on mobile networks: fewer signs of life, just enough for a
-    /// router to remember them, and more patience
+    /// Heartbeat and expiry for clients behind routers
+    ///
+    /// Both are longer: rare enough for a battery, often enough for a router.
     #[arg(long, env = "CHATAGRAM_NAT", value_parser = FalseyValueParser::new())]
     pub(crate) nat: bool,
-    /// How many may be here at once
+    /// Peers in the room at most
     #[arg(
         long, value_name = "PEERS", default_value_t = 256, env = "CHATAGRAM_MAX_PEERS",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) max_peers: u16,
-    /// How many may be here at once from one IP address
+    /// Peers from one IP address at most
     #[arg(
-        long, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
+        long, hide_short_help = true, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) max_peers_per_ip: u16,
-    /// How fast each may speak: so many lines at once, then so many a second; or 'off'
+    /// BURST lines at once, then RATE a second, or 'off'
     #[arg(
         long, value_name = "BURST/RATE", default_value = "20/10", env = "CHATAGRAM_RATE_LIMIT",
         value_parser = rate_limit
     )]
     pub(crate) rate_limit: RateLimit,
-    /// After sending to the room wait this long before sending again, so that lines said meanwhile
-    /// travel together: for full rooms that are busy, 2ms is a good value [default: no wait]
-    #[arg(long, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = pace)]
+    /// Minimum interval between sends to the room [default: none]
+    ///
+    /// Lines said within the interval travel together. In a room that is full and busy, 2ms is a
+    /// good value.
+    #[arg(long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = pace)]
     pub(crate) pace: Option<Duration>,
     /// Listen on UDP only
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
     pub(crate) no_tcp: bool,
-    /// Do not answer those who look for servers near them
+    /// Do not answer clients that search for a server
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub(crate) no_discovery: bool,
-    /// Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody;
-    /// without a value 127.0.0.1:2430]
+    /// Serve counters to Prometheus at ADDR:PORT/metrics [default: off]
+    ///
+    /// Without a value the address is 127.0.0.1:2430, which programs on this machine reach. Every
+    /// program that reaches another address can read there. src/docs/operations.md lists the
+    /// metrics.
     #[arg(
         long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
-        num_args = 0..=1, default_missing_value = METRICS, long_help = metrics_help()
+        num_args = 0..=1, default_missing_value = METRICS
     )]
     pub(crate) metrics: Option<SocketAddr>,
-    /// A name by which the metrics are read, besides this machine's name and addresses; can be given
-    /// several times, or several with commas between them
-    #[arg(long, value_name = "NAME", env = "CHATAGRAM_METRICS_HOST", value_delimiter = ',')]
+    /// Accept requests for the metrics under this name too; several with commas between them
+    ///
+    /// The machine's addresses, its name and `localhost` are always accepted. The option can be
+    /// repeated.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "NAME",
+        env = "CHATAGRAM_METRICS_HOST",
+        value_delimiter = ','
+    )]
     pub(crate) metrics_host: Vec<String>,
-    /// What the room is called
+    /// Name of the room
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
     pub(crate) room: String,
@@ -212,15 +231,6 @@ fn metrics_address(text: &str) -> Result<SocketAddr, String> {
             .parse()
             .map_err(|_| format!("not an address and a port, such as {METRICS}: {text}")),
     }
-}
-
-fn metrics_help() -> String {
-    format!(
-        "Let Prometheus read what the server counts, at http://ADDR:PORT/metrics [default: nobody; \
-         without a value {METRICS}, which programs on this machine reach]. Everybody who reaches \
-         another address can read there:\n\n{}",
-        server::list_of_metrics().trim_end()
-    )
 }
 
 fn room_name(text: &str) -> Result<String, String> {

@@ -10,20 +10,20 @@ use std::time::Duration;
 /// Options of `watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// The name to watch under [default: watch, or watch-2 if that is taken, ...]
+    /// Nickname of the watcher [default: watch, then watch-2, ...]
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
     pub(crate) nick: Option<String>,
-    /// What carries the session
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    /// Transport of the session
+    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
     pub(crate) transport: TransportArg,
-    /// How often to ask the server
+    /// Ask the server this often
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_INTERVAL",
         value_parser = patience
     )]
     pub(crate) interval: Duration,
-    /// How to show it: a screen, or one object for each answer
-    #[arg(long, value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
+    /// A screen, or one JSON object for each answer
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
     pub(crate) output: Format,
 }
 
