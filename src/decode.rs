@@ -1,5 +1,5 @@
-//! A datagram or a stream field by field, for people: where each field lies, what `proto.md` calls it,
-//! what it says, and why the whole is rejected, if it is. No I/O; `protocol` does the decoding.
+//! A datagram or stream as text, field by field: offset, name as in `proto.md`, value, and the
+//! reason if it is rejected. No I/O; `protocol` does the decoding.
 
 mod dump;
 pub mod hex;
@@ -12,21 +12,21 @@ use crate::time::WallTime;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// Bytes of a field that are shown beside it.
+/// Limit on the bytes shown beside a field.
 const SHOWN: usize = 8;
-/// Byte strings up to this long are shown whole as a value: cookies and tokens are.
+/// Limit on byte strings shown in full as a value, such as cookies and tokens.
 const SHORT: usize = 20;
 
-/// What was decoded, and the verdict.
+/// The decoded text and the verdict.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// Lines for people; the last one is the verdict. Safe to print.
+    /// Lines for people, safe to print; the last one is the verdict.
     pub text: String,
-    /// Whether a receiver accepts it.
+    /// True if a receiver accepts the input.
     pub accepted: bool,
 }
 
-/// A datagram.
+/// Decodes a datagram.
 pub fn datagram(bytes: &[u8]) -> Decoded {
     let mut table = Table::new(bytes);
     let trouble = table.datagram();
@@ -52,7 +52,7 @@ pub fn datagram(bytes: &[u8]) -> Decoded {
     table.finish(&text, verdict.is_ok())
 }
 
-/// What one end sends over TCP, from its first byte, as far as it goes.
+/// Decodes one direction of a TCP stream, from its first byte, up to the first incomplete record.
 pub fn stream(bytes: &[u8]) -> Decoded {
     let mut table = Table::new(bytes);
     let (mut reader, mut input, mut at) = (StreamReader::default(), bytes, 0);
@@ -90,7 +90,7 @@ pub fn stream(bytes: &[u8]) -> Decoded {
     table.finish(&text, true)
 }
 
-/// The check of `proto.md` that this error is the failure of.
+/// The check in `proto.md` that failed.
 pub fn clause(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::TooShort(_) => "§8.1, check 1",
@@ -104,7 +104,7 @@ pub fn clause(error: &DecodeError) -> &'static str {
     }
 }
 
-/// As the vectors and §8.1 call it.
+/// The error's name in `proto.md` §8.1 and in the test vectors.
 fn name(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::TooShort(_) => "TooShort",
@@ -132,7 +132,7 @@ fn flag_names(flags: Flags) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-/// The numbers that a header acknowledges, from the largest down.
+/// The acknowledged sequence numbers below the largest, descending.
 fn acknowledged(acknowledgment: u32, bitmap: u64) -> String {
     let below = (0..64).filter(|bit| bitmap >> bit & 1 == 1);
     let numbers = below.map(|bit| acknowledgment.wrapping_sub(bit + 1).to_string());
@@ -140,7 +140,7 @@ fn acknowledged(acknowledgment: u32, bitmap: u64) -> String {
     if numbers.is_empty() { "no others".to_owned() } else { format!("also {}", numbers.join(" ")) }
 }
 
-/// A line for each field.
+/// The text, one line per field.
 struct Table<'a> {
     bytes: &'a [u8],
     text: String,
@@ -156,7 +156,7 @@ impl<'a> Table<'a> {
         Decoded { text: self.text, accepted }
     }
 
-    /// One line. A field that is not all there is left out.
+    /// Adds one line. A field that is cut off is left out.
     fn row(&mut self, at: Range<usize>, depth: usize, name: &str, value: &str) {
         let Some(bytes) = self.bytes.get(at.clone()) else { return };
         let mut shown = String::new();
@@ -178,10 +178,11 @@ impl<'a> Table<'a> {
         let _ = writeln!(self.text, "{:>6}  {:<25}  ! {text}", "", "");
     }
 
-    /// All that can be read, also of what is rejected. Says what is wrong with the frames.
+    /// Adds all fields that can be read, also of a rejected datagram. Returns what is wrong with
+    /// the frames.
     fn datagram(&mut self) -> Option<String> {
         let bytes = self.bytes;
-        // A short one is read as if zeros followed; fields that are not there are not shown.
+        // Pad a short datagram to a full header; `row` omits fields that are cut off.
         let mut padded = bytes.to_vec();
         padded.resize(bytes.len().max(HEADER_LEN), 0);
         let head = Head::read(&padded)?;
@@ -199,7 +200,7 @@ impl<'a> Table<'a> {
         };
         self.row(4..8, 0, "checksum", &sum);
         if head.version != VERSION {
-            // What follows is that version's affair (§11.1).
+            // The format after these fields is not defined for other versions (§11.1).
             self.row(8..bytes.len(), 0, "(not decoded)", "");
             return None;
         }
@@ -234,14 +235,14 @@ impl<'a> Table<'a> {
         self.row(38..40, 0, "window", &header.window.to_string());
     }
 
-    /// A frame of a datagram or of a record. Where it ends, or what is wrong with it.
+    /// Adds a frame of a datagram or record. Returns its end, or what is wrong with it.
     fn frame(&mut self, at: usize, end: usize, from_server: bool) -> Result<usize, String> {
         let trace = Trace::frame(&self.bytes[..end], at);
         let part = trace.get("count").is_some();
         for step in &trace.steps {
             let depth = usize::from(step.name != "frame");
             self.step(step, depth);
-            // A part of a message is none by itself.
+            // A part of a message cannot be decoded alone.
             if let (Traced::Bytes(payload), "payload", false) = (step.value, step.name, part) {
                 self.message(payload, step.at.end - payload.len()..step.at.end, from_server);
             }
@@ -313,7 +314,7 @@ impl<'a> Table<'a> {
         let _ = self.frame(at + 2, end, from_server);
     }
 
-    /// The piece on which a receiver hangs up. Says why.
+    /// Adds the piece on which a receiver closes the connection. Returns the reason.
     fn broken_piece(
         &mut self,
         at: usize,
@@ -362,12 +363,12 @@ fn value(step: &Step<'_>) -> String {
     }
 }
 
-/// The fields that are microseconds since 1970 (§6); zero and the counters of the same name are none.
+/// Returns true for microseconds since 1970 (§6); zero, and counters of the same name, are not.
 fn is_moment(name: &str, number: i128) -> bool {
     ["at", "sent"].contains(&name) && number > u32::MAX.into()
 }
 
-/// The byte strings that are values; the others are padding, or messages.
+/// Returns true for byte strings that are values; others are padding or messages.
 fn is_opaque(name: &str) -> bool {
     ["cookie", "resume", "token", "taken"].contains(&name)
 }

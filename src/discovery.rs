@@ -1,8 +1,9 @@
-//! Looking for servers near here (`proto.md` §7.12), without sockets: whom to ask, when, and what to
-//! make of the answers.
+//! Searching for servers on the local networks (`proto.md` §7.12), without sockets: the
+//! destinations of probes, their times, and the answers.
 //!
-//! A server with several addresses answers from each of them; the number it drew when it started makes
-//! them one. Nothing else could: two servers at the usual port, with the usual name, look the same.
+//! A server with several addresses answers from each of them. The random number drawn at its start
+//! groups its answers: two servers at the default port with the default name differ in nothing
+//! else.
 
 mod interface;
 mod known;

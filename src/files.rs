@@ -1,12 +1,12 @@
-//! Files that are written to for as long as the program runs: how they are opened, and whether a path
-//! still names them, for log rotation renames or removes them meanwhile.
+//! Long-lived files: how they are opened, and whether their path still names them, since log
+//! rotation renames or removes them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Options with which a new file is for its owner alone, for what people said may be in it, and no
-/// open blocks: a pipe without a reader is an error (open(2), O_NONBLOCK).
+/// Options for a file that only its owner can access, since it may contain messages. Opening never
+/// blocks: a pipe without a reader is an error (open(2), O_NONBLOCK).
 pub fn private() -> OpenOptions {
     #[allow(unused_mut)]
     let mut options = OpenOptions::new();
@@ -19,11 +19,11 @@ pub fn private() -> OpenOptions {
     options
 }
 
-/// The path of the file that `path` leads to, which need not exist: a file that is replaced as a whole
-/// must not take the place of a symbolic link to it.
+/// Resolves symbolic links; the target need not exist. A file that is replaced by a rename must
+/// replace the target, not the link.
 pub fn behind_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
-    // As many as the kernel follows (path_resolution(7)).
+    // The kernel's limit (path_resolution(7)).
     for _ in 0..40 {
         let Ok(target) = fs::read_link(&path) else { break };
         path = path.parent().unwrap_or(Path::new("")).join(target);
@@ -31,19 +31,19 @@ pub fn behind_links(path: &Path) -> PathBuf {
     path
 }
 
-/// What a path names, compared with an open file.
+/// The result of comparing a path with an open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(unix), allow(dead_code))]
 pub enum Named {
-    /// The open file.
+    /// The path names the open file.
     Same,
-    /// Another file, or none; the open file has a name elsewhere.
+    /// The path names another file or none; the open file has another name.
     Moved,
-    /// Another file, or none; the open file has no name any more.
+    /// The path names another file or none; the open file has no name.
     Removed,
 }
 
-/// Compares device and inode. Other systems than Unix do not let an open file be renamed.
+/// Compares device and inode. Systems other than Unix do not let an open file be renamed.
 #[cfg(unix)]
 pub fn compare(file: &File, path: &Path) -> io::Result<Named> {
     use std::os::unix::fs::MetadataExt;

@@ -1,14 +1,12 @@
-//! The append-only log of messages: one JSON object per line.
+//! The history: an append-only file of messages, one JSON object per line.
 //!
-//! This module owns the history file: its lock, its lines, and what is done
-//! about damage. Three promises shape it. Nothing is lost: bytes that are no
-//! record are kept, in place or beside the file. Damage stays small: a failed
-//! write never spoils a line but its own. And it is seen: each line has a
+//! This module owns the file, its lock, and the recovery from damage. It keeps three promises.
+//! Nothing is lost: bytes that are not a record are kept, in place or in a file beside it. Damage
+//! stays local: a failed write affects only its own line. Damage is detected: each line has a
 //! checksum.
 //!
-//! It must not know the network, the clients or a clock: a record comes with
-//! its moment. It must not read the file whole either: opening looks at the
-//! end only, so that the start of a server does not depend on its past.
+//! It knows neither network nor clock: a record has its time. It never reads the whole file at
+//! once: opening reads only the end, so that a server starts in the same time with any history.
 
 mod error;
 mod lock;
@@ -38,64 +36,64 @@ pub use tail::Skipped;
 pub use torn::{Torn, TornFate};
 pub use verify::{Damage, Verify};
 
-/// An open history, ready to take records.
+/// An open history that can be appended to.
 #[derive(Debug)]
 pub struct History<S: Storage = File> {
     storage: S,
     path: PathBuf,
-    /// How long the whole lines were when the file was opened.
+    /// The length of the complete lines when the file was opened.
     opened: u64,
-    /// Everything before this offset is to be kept.
+    /// Everything before this offset is kept.
     end: u64,
-    /// The bytes before `end` do not end a line.
+    /// The bytes before `end` do not end with a line break.
     newline_due: bool,
-    /// Behind `end` there may be remains of a failed write, which go.
+    /// The remains of a failed write may follow `end`; they are to be truncated.
     remains: bool,
-    /// Keeps other servers from the path, whichever file it names.
+    /// Keeps other servers from the path, even after log rotation.
     lock: Option<Lock>,
 }
 
-/// What became of the file while it was open.
+/// The state of the file behind the path, compared with the open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// It is where it was, and holds what it held.
-    Here,
-    /// So many bytes were cut off its end.
-    Cut(u64),
-    /// The path names another file, or none; this one has a name elsewhere.
+pub enum FileState {
+    /// The path names the open file, and the file is as long as before.
+    Unchanged,
+    /// The file was truncated by this many bytes.
+    Truncated(u64),
+    /// The path names another file or none; the open file has another name.
     Moved,
-    /// The path names another file, or none; this one has no name any more.
+    /// The path names another file or none; the open file has no name.
     Removed,
 }
 
 impl History {
-    /// Opens or creates the history at `path`, locks it against other servers,
-    /// repairs a torn last line, and reads the `last` records.
+    /// Opens or creates the history at `path`, locks it against other servers, repairs a torn last
+    /// line, and reads the `last` records.
     pub fn open(path: &Path, last: usize) -> Result<Opened, HistoryError> {
         open::open(path, last)
     }
 
-    /// A check of all lines the file had when it was opened, to be run in
-    /// another thread. It has a read handle of its own.
+    /// Returns a check of all lines that the file had when it was opened. It has its own read
+    /// handle and can run in another thread.
     pub fn verify(&self) -> Result<Verify, HistoryError> {
         let reader = self.reader().map_err(|cause| HistoryError::read(&self.path, cause))?;
         Ok(Verify::over(reader, &self.path, self.opened))
     }
 
-    /// Looks whether others moved, removed or emptied the file. What was cut off is told once.
-    pub fn look(&mut self) -> io::Result<Place> {
+    /// Detects whether the file was moved, removed or truncated. A truncation is reported once.
+    pub fn file_state(&mut self) -> io::Result<FileState> {
         Ok(match files::compare(&self.storage, &self.path)? {
-            Named::Moved => Place::Moved,
-            Named::Removed => Place::Removed,
+            Named::Moved => FileState::Moved,
+            Named::Removed => FileState::Removed,
             Named::Same => {
                 let (len, end) = (self.storage.size()?, self.end);
                 self.end = end.min(len);
-                if len < end { Place::Cut(end - len) } else { Place::Here }
+                if len < end { FileState::Truncated(end - len) } else { FileState::Unchanged }
             }
         })
     }
 
-    /// Opens or creates the file that the path names now, in place of the one that it named.
+    /// Opens or creates the file that the path names now, and writes to it from then on.
     pub fn reopen(&mut self) -> Result<Option<Torn>, HistoryError> {
         let Opened { history, torn, .. } = open::open_unnamed(&self.path, 0)?;
         let lock = self.lock.take();
@@ -104,19 +102,19 @@ impl History {
         Ok(torn)
     }
 
-    /// The path it was opened by.
+    /// The path of the history.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A second opening of the file, which does not hold the lock.
+    /// Opens the file a second time, without the lock.
     #[cfg(not(windows))]
     fn reader(&self) -> io::Result<File> {
         File::open(&self.path)
     }
 
-    /// There, the lock keeps out every other opening, even one of this
-    /// process, but not a duplicate of this one.
+    /// Windows' lock keeps out every other opening, even of this process, but not a duplicated
+    /// handle.
     #[cfg(windows)]
     fn reader(&self) -> io::Result<File> {
         self.storage.try_clone()
@@ -124,8 +122,8 @@ impl History {
 }
 
 impl<S: Storage> History<S> {
-    /// Makes a history of what `storage` holds, as [`History::open`] does of a file. `save` puts the
-    /// bytes of a torn line somewhere safe before they are cut off; `path` is for errors.
+    /// Recovers a history from `storage`, like [`History::open`] from a file. `save` stores the
+    /// bytes of a torn line before they are truncated; `path` is for error messages.
     pub fn recover(
         storage: S,
         path: &Path,
@@ -135,10 +133,10 @@ impl<S: Storage> History<S> {
         open::recover(storage, path, last, save)
     }
 
-    /// Adds one line, in one write.
+    /// Appends one line, in one write.
     ///
-    /// After an error the file holds what it held before, or, when even that
-    /// cannot be restored, one damaged line more. The next call tries again.
+    /// After an error the file is as before or, if it could not be truncated, has one more damaged
+    /// line. The next call tries again.
     pub fn append(&mut self, record: &Record) -> Result<(), HistoryError> {
         let mut line =
             record.encode().map_err(|error| HistoryError::append(&self.path, error.into()))?;
@@ -175,9 +173,9 @@ impl<S: Storage> History<S> {
         outcome
     }
 
-    /// Clears away what an earlier write left, if it can, and tells where the
-    /// file ends. That is asked each time because others may have touched the
-    /// file: an operator who empties it must not get a gap of NULs.
+    /// Truncates the remains of an earlier write, if possible, and returns the file's length. The
+    /// length is read each time because an operator may have truncated the file: writing at the old
+    /// offset would leave a gap of NULs.
     fn cut_remains(&mut self) -> io::Result<u64> {
         let mut len = self.storage.size()?;
         self.remains &= len > self.end;
@@ -188,7 +186,7 @@ impl<S: Storage> History<S> {
         Ok(len)
     }
 
-    /// When that cannot be read, a line end too many does less harm.
+    /// Returns false if the byte cannot be read: a superfluous line break does less harm.
     fn ends_a_line(&self, len: u64) -> bool {
         let mut byte = [0];
         match len.checked_sub(1) {

@@ -1,24 +1,24 @@
-//! A bad network, on purpose and on demand: loss, delay, jitter, duplicates, damage, a slow line.
+//! An emulated bad network: loss, delay, jitter, duplicates, bit errors, limited rate.
 //!
-//! [`Spec`] says what is wanted in each direction, [`Impairment`] does it to the packets of one, and
-//! [`Counts`] says what was done. Sans-IO: packets are bytes, time is an argument, and no protocol is
-//! known here; whoever owns the sockets pushes what comes in and pops what is due.
+//! [`Spec`] configures both directions, [`Impairment`] impairs the packets of one, and [`Counts`]
+//! reports the result. Sans-IO: packets are bytes, time is an argument, and no protocol is known
+//! here. The owner of the sockets pushes incoming packets and pops those that are due.
 //!
-//! # What a packet goes through
+//! # The path of a packet
 //!
 //! ```text
-//! lost? ─no─► slow line (rate, limit) ─► damaged? ─► duplicated? ─► delay ± jitter ─► out
-//!   │            │ queue full                           └ copy: slow line ─► delay ± its own jitter ─► out
-//!   └► gone      └► gone
+//! lost? ─no─► bottleneck (rate, limit) ─► bit error? ─► duplicate? ─► delay ± jitter ─► out
+//!   │             │ queue full                            └ copy: bottleneck, delay ± own jitter
+//!   └► dropped    └► dropped
 //! ```
 //!
-//! # What it depends on
+//! # Determinism
 //!
-//! Whether a packet is lost by chance, list or every nth, its jitter, its copy and its damage depend
-//! on the seed, the direction and the packet's index alone (see [`prng`]). Every packet that enters
-//! takes the next index, from 0, also if it is lost; no decision moves another. Two things depend on
-//! time by their nature: blackhole windows (counted from the first packet) and the overflow of a full
-//! queue.
+//! Loss (random, listed or every nth), jitter, duplication and bit errors depend only on the seed,
+//! the direction and the packet's index (see [`prng`]). Each packet that enters takes the next
+//! index, from 0, even if it is lost, so no decision affects a later one. Two effects depend on
+//! time by their nature: blackhole windows, which count from the first packet, and the overflow of
+//! a full queue.
 
 mod counts;
 mod loss;
@@ -27,8 +27,8 @@ mod queue;
 mod ranges;
 mod spec;
 
-pub use counts::{CUT, Counts, MOST_DROPS};
-pub use queue::MOST_HELD;
+pub use counts::{Counts, MAX_DROP_RANGES, TRUNCATED};
+pub use queue::MAX_HELD;
 pub use ranges::Ranges;
 pub use spec::{Burst, DEFAULT_LIMIT, Loss, PRESETS, Profile, Share, Spec, SpecError};
 
@@ -39,7 +39,7 @@ use prng::{Purpose, Stream};
 use queue::{Bottleneck, DelayLine, Held};
 use std::time::Duration;
 
-/// Which way a packet travels.
+/// The direction of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client to the server.
@@ -48,27 +48,27 @@ pub enum Direction {
     Down = 1,
 }
 
-/// The network in one direction. A packet is anything that has bytes.
+/// The emulated network in one direction. A packet is any byte container.
 #[derive(Clone, Debug)]
 pub struct Impairment<P = Vec<u8>> {
     losses: Losses,
     bottleneck: Option<Bottleneck>,
-    line: DelayLine<P>,
+    delay_line: DelayLine<P>,
     delay: Duration,
     jitter: Duration,
     duplicate: Share,
     corrupt: Share,
-    dice: Dice,
+    streams: Streams,
     first: Option<Timestamp>,
     /// The largest index delivered so far.
-    furthest: u64,
+    max_delivered: u64,
     counts: Counts,
     drops: Drops,
 }
 
-/// One stream of draws for each purpose but loss.
+/// One stream of random draws for each purpose except loss.
 #[derive(Clone, Copy, Debug)]
-struct Dice {
+struct Streams {
     jitter: Stream,
     copy_jitter: Stream,
     duplicate: Stream,
@@ -77,7 +77,7 @@ struct Dice {
 }
 
 impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
-    /// A network that has carried nothing yet.
+    /// A network that has carried no packet yet.
     pub fn new(profile: &Profile, seed: u64, direction: Direction) -> Self {
         let stream = |purpose| Stream::new(seed, direction, purpose);
         Self {
@@ -85,12 +85,12 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
             bottleneck: profile
                 .rate
                 .map(|rate| Bottleneck::new(rate, profile.limit.unwrap_or(DEFAULT_LIMIT))),
-            line: DelayLine::default(),
+            delay_line: DelayLine::default(),
             delay: profile.delay,
             jitter: profile.jitter,
             duplicate: profile.duplicate,
             corrupt: profile.corrupt,
-            dice: Dice {
+            streams: Streams {
                 jitter: stream(Purpose::Jitter),
                 copy_jitter: stream(Purpose::CopyJitter),
                 duplicate: stream(Purpose::Duplicate),
@@ -98,64 +98,65 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
                 bit: stream(Purpose::Bit),
             },
             first: None,
-            furthest: 0,
+            max_delivered: 0,
             counts: Counts::default(),
             drops: Drops::default(),
         }
     }
 
-    /// The next packet enters and takes the next index. It, and a copy, may be due at once: pop then.
+    /// Enters the next packet. It, or its copy, may be due at once: call [`Self::pop`] afterwards.
     pub fn push(&mut self, mut packet: P, now: Timestamp) {
         let index = self.counts.packets;
         let elapsed = now.since(*self.first.get_or_insert(now));
         self.counts.packets += 1;
         let length = packet.as_ref().len();
         self.counts.bytes += length as u64;
-        if self.losses.takes(index, elapsed) {
+        if self.losses.is_lost(index, elapsed) {
             self.counts.lost += 1;
             self.drops.note(index);
             return;
         }
-        let Some(sent) = self.send(length, now) else { return };
-        self.damage(index, packet.as_mut());
-        let copy = self.dice.duplicate.happens(index, self.duplicate).then(|| packet.clone());
-        let due = sent + self.wait(self.dice.jitter, index);
-        self.line.insert(due, false, Held { index, entered: now, packet });
+        let Some(sent) = self.transmit(length, now) else { return };
+        self.flip_bit(index, packet.as_mut());
+        let copy = self.streams.duplicate.happens(index, self.duplicate).then(|| packet.clone());
+        let due = sent + self.draw_delay(self.streams.jitter, index);
+        self.delay_line.insert(due, false, Held { index, entered: now, packet });
         if let Some(packet) = copy {
             self.counts.duplicated += 1;
-            let Some(sent) = self.send(length, now) else { return };
-            let due = sent + self.wait(self.dice.copy_jitter, index);
-            self.line.insert(due, true, Held { index, entered: now, packet });
+            let Some(sent) = self.transmit(length, now) else { return };
+            let due = sent + self.draw_delay(self.streams.copy_jitter, index);
+            self.delay_line.insert(due, true, Held { index, entered: now, packet });
         }
     }
 
-    /// The first of the packets that are due by now, if any. To be called until there is none.
+    /// Removes the earliest packet that is due by `now`. Call it until it returns `None`.
     pub fn pop(&mut self, now: Timestamp) -> Option<P> {
-        let Held { index, entered, packet } = self.line.pop(now)?;
+        let Held { index, entered, packet } = self.delay_line.pop(now)?;
         self.counts.delivered += 1;
         self.counts.delivered_bytes += packet.as_ref().len() as u64;
         let delay = micros(now.since(entered));
         self.counts.delay_sum_us = self.counts.delay_sum_us.saturating_add(delay);
-        self.counts.reordered += u64::from(index < self.furthest);
-        self.furthest = self.furthest.max(index);
+        self.counts.reordered += u64::from(index < self.max_delivered);
+        self.max_delivered = self.max_delivered.max(index);
         Some(packet)
     }
 
-    /// When the next packet is due; nothing is held if there is none. It may have passed.
+    /// The time at which the next packet is due; `None` if no packet is held. It may be in the
+    /// past.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.line.next_due()
+        self.delay_line.next_due()
     }
 
-    /// What was done so far. Writes the list of drops each time, so not for every packet.
+    /// The counters so far. This formats the list of drops, so do not call it for every packet.
     pub fn counts(&self) -> Counts {
         Counts { drops: self.drops.text(), ..self.counts.clone() }
     }
 
-    /// When a packet will have left the slow line; without one, at once. Counts it if there is no
-    /// room for it.
-    fn send(&mut self, bytes: usize, now: Timestamp) -> Option<Timestamp> {
+    /// The time at which the packet leaves the bottleneck. Returns `None`, and counts an overflow,
+    /// if the queue is full.
+    fn transmit(&mut self, bytes: usize, now: Timestamp) -> Option<Timestamp> {
         let sent = match &mut self.bottleneck {
-            _ if self.line.is_full() => None,
+            _ if self.delay_line.is_full() => None,
             Some(bottleneck) => bottleneck.send(bytes, now),
             None => Some(now),
         };
@@ -163,20 +164,20 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         sent
     }
 
-    /// Delay and jitter: uniform over the whole microseconds of [delay - jitter, delay + jitter],
-    /// and what would be below zero is zero.
-    fn wait(&self, stream: Stream, index: u64) -> Duration {
+    /// Draws a delay, uniform over the whole microseconds of [delay - jitter, delay + jitter] and
+    /// clamped to 0.
+    fn draw_delay(&self, stream: Stream, index: u64) -> Duration {
         let width = micros(self.jitter).saturating_mul(2).saturating_add(1);
         let place = Duration::from_micros(stream.below(index, width));
         self.delay.saturating_add(place).saturating_sub(self.jitter)
     }
 
-    /// Flips one bit, drawn from all; bit 0 is the least significant of the first byte.
-    fn damage(&mut self, index: u64, packet: &mut [u8]) {
-        if !self.dice.corrupt.happens(index, self.corrupt) {
+    /// Flips one random bit; bit 0 is the least significant bit of the first byte.
+    fn flip_bit(&mut self, index: u64, packet: &mut [u8]) {
+        if !self.streams.corrupt.happens(index, self.corrupt) {
             return;
         }
-        let bit = self.dice.bit.below(index, packet.len() as u64 * 8);
+        let bit = self.streams.bit.below(index, packet.len() as u64 * 8);
         if let Some(byte) = packet.get_mut((bit / 8) as usize) {
             *byte ^= 1 << (bit % 8);
             self.counts.corrupted += 1;

@@ -1,40 +1,41 @@
-//! The way between this end and the other: the local address and interface, and the remote address.
+//! A path between two hosts: the local address and interface, and the remote address.
 //!
-//! A host with several addresses has several paths to each peer. An answer leaves by the path on which
-//! the question came: from any other address it would be a stranger's to whoever asked, and to the
-//! firewalls and NATs between (RFC 1122 §4.1.3.5). A session whose path changes at either end is not
-//! followed before the new path has answered a challenge (`proto.md` §7.7).
+//! A host with several addresses has several paths to each peer. An answer leaves on the path of
+//! the request: the peer, and firewalls and NATs in between, would not accept it from another
+//! address (RFC 1122 §4.1.3.5). A session moves to a new path only after that path has answered a
+//! challenge (`proto.md` §7.7).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// This end of a path. The default is the first socket, and whatever address routing prefers.
+/// The local end of a path. The default is the first socket with the source address chosen by
+/// routing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Local {
-    /// The index of the socket.
+    /// Index of the socket.
     pub socket: usize,
-    /// The address the datagram was sent to. `None` where the system does not say, or where that address
-    /// stands for many: then routing chooses the source address.
+    /// The address the datagram was sent to. `None` if it is unknown or a multicast or broadcast
+    /// address: then routing chooses the source address.
     pub ip: Option<IpAddr>,
-    /// The index of the interface, or 0: any. Only where an address means nothing without it (RFC 4007 §6).
+    /// Index of the interface; 0 is any. Set only for addresses that need it (RFC 4007 §6).
     pub interface: u32,
 }
 
-/// Both ends.
+/// A local end and a remote address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// This end.
+    /// The local end.
     pub local: Local,
-    /// The other end's address.
+    /// The remote address.
     pub remote: SocketAddr,
 }
 
 impl Local {
-    /// This socket, and whatever address routing prefers.
+    /// A socket, with the source address chosen by routing.
     pub fn socket(socket: usize) -> Self {
         Self { socket, ..Self::default() }
     }
 
-    /// The end at which a datagram came in that was sent to `ip` and received on `interface`.
+    /// The local end of a datagram that was sent to `ip` and received on `interface`.
     pub fn receiving(ip: IpAddr, interface: u32) -> Self {
         let ip = ip.to_canonical();
         let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
@@ -43,12 +44,12 @@ impl Local {
         Self { ip, interface: if many || link_local { interface } else { 0 }, ..Self::default() }
     }
 
-    /// Whether routing chooses the source address, and the interface.
+    /// Returns true if routing chooses the source address and the interface.
     pub fn is_any(&self) -> bool {
         self.ip.is_none() && self.interface == 0
     }
 
-    /// The address as IPv6 writes it (RFC 4291 §2.5.5.2); unspecified where there is none.
+    /// The address as IPv6, mapped if necessary (RFC 4291 §2.5.5.2); unspecified if there is none.
     pub fn ip_v6(&self) -> Ipv6Addr {
         match self.ip {
             Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped(),
@@ -59,13 +60,13 @@ impl Local {
 }
 
 impl Path {
-    /// The path from a socket to `remote` that routing prefers.
+    /// The path from a socket to `remote`, with the source address chosen by routing.
     pub fn routed(socket: usize, remote: SocketAddr) -> Self {
         Self { local: Local::socket(socket), remote }
     }
 }
 
-/// The path from the first socket that routing prefers.
+/// The path from the first socket, with the source address chosen by routing.
 impl From<SocketAddr> for Path {
     fn from(remote: SocketAddr) -> Self {
         Self::routed(0, remote)
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_counts_only_where_the_address_means_nothing_without_it() {
+    fn the_interface_is_kept_only_for_addresses_that_need_it() {
         for (ip, kept, interface) in [
             ("10.0.0.1", Some("10.0.0.1"), 0),
             ("::ffff:10.0.0.1", Some("10.0.0.1"), 0),

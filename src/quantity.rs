@@ -1,48 +1,48 @@
-//! Quantities as people write them: one grammar and one set of bounds for each, wherever it is
-//! written: options, the environment, `--impair`, a lab's plan.
+//! Parses quantities: one syntax and one set of bounds for each, in options, the environment,
+//! `--impair` and a lab's plan.
 //!
-//! Decimal numbers are read exactly: no floating point before the value is known.
+//! Decimal numbers are parsed exactly, without floating point.
 
 use crate::time::micros;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A unit's name and how many of the smallest there are in one.
+/// A unit's name and its value in the smallest unit.
 pub type Unit = (&'static str, u64);
 
-/// Shares, in billionths.
+/// Units of shares, in billionths.
 pub const SHARES: [Unit; 1] = [("%", 10_000_000)];
-/// Lengths of bursts, in thousandths of a packet.
+/// Units of burst lengths, in thousandths of a packet.
 pub const BURSTS: [Unit; 1] = [("", 1_000)];
-/// Times, in microseconds.
+/// Units of times, in microseconds.
 pub const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
-/// Rates of bits, in bits per second, as tc names them.
+/// Units of bit rates, in bits per second, named as in tc.
 pub const RATES: [Unit; 4] =
     [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
-/// The whole of a share, in billionths.
+/// A share of 100 %, in billionths.
 const ALL: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What a timer of a person's or a peer's patience may be set to.
+/// Bounds of timeouts.
 pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY.saturating_mul(30);
-/// How long a server may collect lines before it sends them.
+/// Bounds of the server's flush interval.
 pub const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
-/// How long a run of the lab may take.
+/// Bounds of a lab run's duration.
 pub const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
-/// What a network may do to a packet's time.
+/// Bounds of an emulated delay.
 pub const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
-/// The same in a plan of the lab: its runs have to end.
+/// Bounds of an emulated delay in a plan, whose runs have to end.
 pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
-/// Peers in a run of the lab.
+/// Bounds of the number of peers in a lab run.
 pub const PEERS: RangeInclusive<u32> = 1..=10_000;
-/// Repetitions of a condition.
+/// Bounds of the repetitions of a condition.
 pub const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
-/// Bytes of text: room for a message's number, and what a line may have (`proto.md` §9).
+/// Bounds of a lab message's text, bytes: its number, and the limit of a line (`proto.md` §9).
 pub const SIZES: RangeInclusive<u32> = 16..=1_000;
 
-/// A share or probability in billionths: `5%`, `5 %` and `5` are the same.
+/// Parses a share or probability, in billionths; `5%`, `5 %` and `5` are the same.
 pub fn share(text: &str) -> Result<u64, String> {
     if text.trim_start().starts_with('-') {
         return Err("a share is between 0% and 100%".into());
@@ -51,12 +51,12 @@ pub fn share(text: &str) -> Result<u64, String> {
     within(billionths, &(0..=ALL)).map_err(|()| "a share is between 0% and 100%".into())
 }
 
-/// The same in percent.
+/// Parses a share, in percent.
 pub fn percent(text: &str) -> Result<f64, String> {
     share(text).map(|billionths| billionths as f64 / SHARES[0].1 as f64)
 }
 
-/// A time with its unit, such as 500ms, 2s, 5m or 1h 30m; to a microsecond.
+/// Parses a time with its unit, such as 500ms, 2s, 5m or 1h 30m, to a microsecond.
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = any_duration(text)?;
     within(duration, range).map_err(|()| {
@@ -65,33 +65,32 @@ pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration
     })
 }
 
-/// The same without bounds.
+/// Like [`duration`], without bounds.
 pub fn any_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let duration = humantime::parse_duration(text).map_err(|error| match error {
         humantime::DurationError::NumberOverflow if text.contains('.') => {
-            format!("{text} is too long, or has more decimals than can be kept")
+            format!("{text} is too long or has too many decimals")
         }
         humantime::DurationError::NumberOverflow => format!("{text} is too long"),
         humantime::DurationError::UnknownUnit { unit, value, .. } if unit.is_empty() => {
-            format!(
-                "{value} without a unit is not understood; write {value}ms, {value}s or {value}m"
-            )
+            format!("{value} has no unit; write {value}ms, {value}s or {value}m")
         }
-        _ => format!("{text} is no time; write it as 500ms, 2s or 1h 30m"),
+        _ => format!("{text} is not a time; write it as 500ms, 2s or 1h 30m"),
     })?;
     if duration.subsec_nanos() % 1_000 != 0 {
-        return Err(format!("{text} is finer than a microsecond"));
+        return Err(format!("{text} is not a whole number of microseconds"));
     }
     Ok(duration)
 }
 
-/// A time in milliseconds, for what is named after that unit: `25` and `25ms` are the same.
+/// Parses a time in milliseconds for an option with that unit in its name; `25` and `25ms` are the
+/// same.
 pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
 }
 
-/// A time in seconds, likewise.
+/// Parses a time in seconds, likewise.
 pub fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "s"), range).map(|time| micros(time) as f64 / 1e6)
 }
@@ -101,20 +100,20 @@ fn with_unit(text: &str, unit: &str) -> String {
     if bare { format!("{}{unit}", text.trim()) } else { text.to_owned() }
 }
 
-/// The mean length of a burst of losses, in thousandths of a packet.
+/// Parses the mean length of a loss burst, in thousandths of a packet.
 pub fn burst(text: &str) -> Result<u64, String> {
     let thousandths = amount(text, &BURSTS, None)?;
     within(thousandths, &(1_000..=1_000_000_000))
         .map_err(|()| "a burst is from 1 to 1000000 packets long".into())
 }
 
-/// Bits per second, such as 2mbit.
+/// Parses a bit rate such as 2mbit, in bits per second.
 pub fn bit_rate(text: &str) -> Result<u64, String> {
     within(amount(text, &RATES, None)?, &(1..=100_000_000_000))
         .map_err(|()| "a rate is between 1bit and 100gbit, per second".into())
 }
 
-/// Messages a second, such as 50 or 0.5.
+/// Parses messages per second, such as 50 or 0.5.
 pub fn message_rate(text: &str) -> Result<f64, String> {
     const ONE: u64 = 1_000_000;
     let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
@@ -123,10 +122,10 @@ pub fn message_rate(text: &str) -> Result<f64, String> {
         .map_err(|()| format!("{} is not between 0.01 and 100000 messages a second", text.trim()))
 }
 
-/// A whole number of `what`.
+/// Parses a whole number of `what`.
 pub fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
     let text = text.trim();
-    let count = text.parse().map_err(|_| format!("{text} is no whole number of {what}"))?;
+    let count = text.parse().map_err(|_| format!("{text} is not a whole number of {what}"))?;
     within(count, range)
         .map_err(|()| format!("{text} is not between {} and {} {what}", range.start(), range.end()))
 }
@@ -135,8 +134,7 @@ fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, ()> {
     if range.contains(&value) { Ok(value) } else { Err(()) }
 }
 
-/// The value of `text`, a decimal number and one of `units`, or what is wrong with it. `bare` is
-/// what a number without a unit counts.
+/// Parses a decimal number with one of `units`. `bare` is the value of a number without a unit.
 fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -145,23 +143,26 @@ fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> 
     let instead = || format!("write {}", names().join(" or "));
     if number.is_empty() {
         let example: Vec<_> = units.iter().map(|(name, _)| format!("5{name}")).collect();
-        return Err(format!("{text} is no amount; write for example {}", example.join(" or ")));
+        return Err(format!("{text} is not a number; write for example {}", example.join(" or ")));
     }
     let known = units.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
     let Some(size) = known.or(bare.filter(|_| unit.is_empty())) else {
-        let problem = if unit.is_empty() { "without a unit".into() } else { format!("in {unit}") };
-        return Err(format!("{number} {problem} is not understood; {}", instead()));
+        let problem = match unit {
+            "" => format!("{number} has no unit"),
+            unit => format!("unknown unit {unit}"),
+        };
+        return Err(format!("{problem}; {}", instead()));
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let (whole, value) = (whole.parse::<u64>(), fraction.trim_end_matches('0'));
     let (Ok(whole), false) = (whole, fraction.is_empty() || fraction.contains('.')) else {
-        return Err(format!("{number} is no number, such as 2 or 0.5"));
+        return Err(format!("{number} is not a number; write for example 2 or 0.5"));
     };
-    let mut total = whole.checked_mul(size).ok_or(format!("{text} is too much"))?;
+    let mut total = whole.checked_mul(size).ok_or(format!("{text} is too large"))?;
     let mut place = size;
     for digit in value.bytes() {
         if place % 10 != 0 {
-            return Err(format!("{text} has more decimals than can be kept"));
+            return Err(format!("{text} has too many decimals"));
         }
         place /= 10;
         total = total.saturating_add(u64::from(digit - b'0') * place);
@@ -169,13 +170,13 @@ fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> 
     Ok(total)
 }
 
-/// The largest of `units`, which descend, of which `value` holds at least one; or the smallest.
+/// The largest of the descending `units` that is at most `value`; the smallest if there is none.
 pub fn largest(value: u64, units: &[Unit]) -> &Unit {
     let fallback = &units[units.len() - 1];
     units.iter().find(|(_, size)| value >= *size).unwrap_or(fallback)
 }
 
-/// Writes `value` in `unit` with the decimals it needs.
+/// Writes `value` in `unit`, with the decimals it needs.
 pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
     let (name, size) = *unit;
     let digits = size.ilog10() as usize;
@@ -185,7 +186,7 @@ pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt:
     write!(f, "{}{point}{fraction}{name}", value / size)
 }
 
-/// Writes a time in its largest unit; nothing is `0s`.
+/// Writes a time in its largest unit; zero is `0s`.
 pub fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     let value = micros(time);
     let unit = if value == 0 { &TIMES[0] } else { largest(value, &TIMES) };

@@ -1,9 +1,9 @@
-//! Time as a value. Nothing here or below it reads a clock: the driver does (`net::clock`) and
-//! passes what it read, so that a test can pass whatever it likes.
+//! Time as a value. The core reads no clock: the driver does (`net::clock`) and passes the reading,
+//! so that tests control time.
 //!
-//! Two clocks, because they fail differently. [`Timestamp`] is monotonic and runs every timer; it
-//! never steps, so a user who corrects the date expires nobody. [`WallTime`] names moments to
-//! people and to other machines; nothing waits for it.
+//! There are two clocks. [`Timestamp`] is monotonic and drives every timer, so a change of the
+//! system's date affects no timeout. [`WallTime`] is shown to people and sent to other machines; no
+//! timer uses it.
 
 use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -12,12 +12,11 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 use std::{fmt, str::FromStr};
 
-/// Microseconds since the driver's own epoch, monotonic. The last one there is cannot be told from the
-/// one before.
+/// Microseconds since the driver's epoch, monotonic. `u64::MAX` saturates to the value before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(
-    /// One more than the microseconds: an `Option` of a moment is then no larger than a moment, and a server
-    /// has many of them for each peer.
+    /// The microseconds plus 1: this makes `Option<Timestamp>` as small as `Timestamp`, of which a
+    /// server has many per peer.
     NonZeroU64,
 );
 
@@ -25,7 +24,7 @@ impl Timestamp {
     /// The driver's epoch.
     pub const ZERO: Self = Self(NonZeroU64::MIN);
 
-    /// A moment `micros` microseconds after the epoch.
+    /// The time `micros` microseconds after the epoch.
     pub const fn from_micros(micros: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(micros))
     }
@@ -35,18 +34,18 @@ impl Timestamp {
         self.0.get() - 1
     }
 
-    /// The low 32 bits of the microseconds, as the header carries them (they wrap after 71 min).
+    /// The low 32 bits of the microseconds, as in the header; they wrap after 71 min.
     pub const fn low_bits(self) -> u32 {
         self.as_micros() as u32
     }
 
-    /// Time since `earlier`, or zero when `earlier` is later.
+    /// Time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
-/// In microseconds.
+/// Shows microseconds.
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Timestamp").field(&self.as_micros()).finish()
@@ -75,34 +74,35 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// Microseconds since the Unix epoch, UTC, leap seconds not counted. It may step either way.
+/// Microseconds since the Unix epoch, UTC, without leap seconds. It may step either way.
 ///
-/// Its text form is RFC 3339 in UTC with exactly six fractional digits, so that two moments compare
-/// as text the way they compare in time.
+/// The text form is RFC 3339 in UTC with exactly six fractional digits, so that the order of texts
+/// is the order of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub u64);
 
-/// A text that is not an RFC 3339 moment.
+/// A text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 moment, such as 2026-01-31T12:00:00Z")]
 pub struct NotAMoment;
 
-/// Clocks of honest machines differ by less than this.
+/// Tolerated difference between the clocks of two machines.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 impl WallTime {
-    /// Whether nothing that was said by `now` can have this moment: a clock was wrong then, or is now.
+    /// Returns true if this time is later than any message sent by `now` can have: one of the
+    /// clocks is or was wrong.
     pub fn is_ahead_of(self, now: Self) -> bool {
         self.0 > now.0.saturating_add(micros(CLOCK_TOLERANCE))
     }
 
-    /// Signed microseconds from `earlier` to `self`: two machines' clocks need not agree.
+    /// Signed microseconds from `earlier` to `self`; the clocks of two machines may disagree.
     pub const fn micros_since(self, earlier: Self) -> i64 {
         self.0.wrapping_sub(earlier.0) as i64
     }
 }
 
-/// Saturates at the last moment that has a four-digit year.
+/// Saturates at the last time with a four-digit year.
 impl fmt::Display for WallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment = i64::try_from(self.0)
@@ -113,8 +113,8 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// Takes any offset and any number of fractional digits. Less than a
-/// microsecond is dropped, before 1970 is 1970, past the end is the end.
+/// Accepts any offset and any number of fractional digits. Fractions of a microsecond are dropped;
+/// times before 1970 become 1970, times too late become the last one.
 impl FromStr for WallTime {
     type Err = NotAMoment;
 
@@ -161,9 +161,9 @@ impl de::Visitor<'_> for MomentVisitor {
 /// One reading of both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// What timers run on.
+    /// For timers.
     pub mono: Timestamp,
-    /// What people and other machines are told.
+    /// For people and other machines.
     pub wall: WallTime,
 }
 
@@ -177,14 +177,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_time_prints_six_digits_and_reads_any_offset() {
+    fn wall_times_have_six_digits_and_any_offset_is_read() {
         assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000Z");
         assert_eq!("1970-01-01T01:00:00.000001+01:00".parse(), Ok(WallTime(1)));
         assert_eq!("1970-01-01".parse::<WallTime>(), Err(NotAMoment));
     }
 
     #[test]
-    fn a_moment_is_its_microseconds_and_none_is_no_larger() {
+    fn an_optional_timestamp_is_no_larger() {
         for micros in [0, 1, 1 << 32, u64::MAX - 1] {
             let moment = Timestamp::from_micros(micros);
             assert_eq!((moment.as_micros(), moment.low_bits()), (micros, micros as u32));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_saturate() {
+    fn times_out_of_range_saturate() {
         assert!(WallTime(u64::MAX).to_string().starts_with("9999-12-30"));
         assert_eq!(Timestamp::from_micros(3).since(Timestamp::from_micros(5)), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(1) + Duration::MAX, Timestamp::from_micros(u64::MAX));

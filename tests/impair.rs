@@ -1,8 +1,8 @@
-//! The emulated network does what was asked of it, over a million packets, and the same again for
-//! the same seed.
+//! The emulated network over a million packets: its rates match the configuration, and the same
+//! seed gives the same result.
 //!
-//! Bounds are five standard deviations of what is counted (one sound run in 1.7 million would miss
-//! such a bound; the seed is fixed, so this one does not), and the deviation is stated at each.
+//! Bounds are five standard deviations of the count, stated at each; one correct run in 1.7 million
+//! would exceed such a bound. The seed is fixed, so these runs do not.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use chatagram::impair::{Counts, Direction, Impairment, Ranges, Spec};
@@ -30,14 +30,15 @@ fn at(micros: u64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-/// Takes what is due by `now`, each packet at the moment it is due.
+/// Pops the packets due by `now`, each at its due time.
 fn take(network: &mut Impairment, now: Timestamp, mut seen: impl FnMut(Timestamp, Vec<u8>)) {
     while let Some(due) = network.poll_timeout().filter(|&due| due <= now) {
         seen(due, network.pop(due).unwrap());
     }
 }
 
-/// What is counted after `PACKETS` packets, `every` microseconds apart, each holding its index.
+/// Sends `PACKETS` packets, `every` microseconds apart, each with its index, and returns the
+/// counters.
 fn run(text: &str, every: u64, mut seen: impl FnMut(u64, Timestamp, Vec<u8>)) -> Counts {
     let mut network = network(text, SEED);
     for index in 0..PACKETS {
@@ -57,8 +58,8 @@ fn number(packet: &[u8]) -> u64 {
     u64::from_be_bytes(packet.try_into().unwrap())
 }
 
-/// Holds if `count` of `n` is within five deviations of `n * p`; the variance of the binomial
-/// distribution is multiplied by `spread` where events are not independent.
+/// Asserts that `count` of `n` is within five deviations of `n * p`. `spread` scales the variance
+/// of the binomial distribution where events are not independent.
 #[track_caller]
 fn assert_share(count: u64, n: u64, p: f64, spread: f64) {
     let (count, n) = (count as f64, n as f64);
@@ -67,7 +68,7 @@ fn assert_share(count: u64, n: u64, p: f64, spread: f64) {
     assert!(off.abs() < 5.0, "{count} of {n} is {off:.1} deviations from {p}");
 }
 
-/// The lengths of the runs of lost packets.
+/// The lengths of the loss bursts.
 fn bursts(counts: &Counts) -> Vec<u64> {
     let drops: Ranges = counts.drops.parse().unwrap();
     drops.iter().map(|(first, last)| last - first + 1).collect()

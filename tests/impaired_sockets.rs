@@ -1,5 +1,4 @@
-//! `--impair` over real sockets: what is asked for happens to the datagrams of this process, and no
-//! others.
+//! `--impair` over real sockets: it affects the datagrams of this process and no others.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use chatagram::net::{BadNetwork, Clock, Datagrams, End, Incoming, Socket};
@@ -32,7 +31,7 @@ fn read(socket: &UdpSocket) -> u8 {
     buffer[0]
 }
 
-/// All that comes in until nothing has come for as long as the kernel may take.
+/// Receives until `count` datagrams have arrived, or for 10 s.
 fn come_in(datagrams: &mut Datagrams, count: usize, now: Timestamp) -> Vec<u8> {
     let mut incoming = Incoming::default();
     let mut seen = Vec::new();
@@ -49,7 +48,7 @@ fn come_in(datagrams: &mut Datagrams, count: usize, now: Timestamp) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_loses_what_it_sends_up_and_receives_down() {
+fn a_client_impairs_sending_up_and_receiving_down() {
     let (mut client, address) = impaired("up: drop 0,2; down: drop 1", End::Client);
     let (server, to) = peer();
     for byte in 0..4 {
@@ -66,7 +65,7 @@ fn a_client_loses_what_it_sends_up_and_receives_down() {
 }
 
 #[test]
-fn a_server_sends_down_and_receives_up() {
+fn a_server_impairs_sending_down_and_receiving_up() {
     let (mut server, address) = impaired("up: drop 0; down: drop 1", End::Server);
     let (client, to) = peer();
     client.send_to(&[7], address).unwrap();
@@ -79,7 +78,7 @@ fn a_server_sends_down_and_receives_up() {
 }
 
 #[test]
-fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
+fn delayed_datagrams_are_sent_when_due_or_on_drop() {
     let (mut client, address) = impaired("delay 50ms", End::Client);
     let (server, to) = peer();
     let at = |ms: u64| Timestamp::from_micros(ms * 1_000);
@@ -95,7 +94,7 @@ fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
     assert_eq!(client.poll_timeout(), Some(at(60)));
 
     server.send_to(&[3], address).unwrap();
-    // Taken in at 20 ms, so due at 70 ms.
+    // Received at 20 ms, so due at 70 ms.
     while client.poll_timeout() == Some(at(60)) && client.done().unwrap().down.packets == 0 {
         assert_eq!(client.receive(0, &mut Incoming::default(), at(20)).unwrap(), None);
     }
@@ -104,11 +103,11 @@ fn what_is_delayed_waits_for_its_time_and_not_longer_than_its_socket_lives() {
     assert_eq!((path.local.socket, path.remote, bytes), (0, to, vec![3]));
 
     drop(client);
-    assert_eq!(read(&server), 2, "a goodbye on its way arrives though its sender is gone");
+    assert_eq!(read(&server), 2, "dropping the sender sends delayed datagrams");
 }
 
 #[test]
-fn without_a_bad_network_nothing_is_touched() {
+fn without_impairment_nothing_changes() {
     let mut datagrams = Datagrams::new(End::Client, None);
     let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,25 +1,26 @@
-//! Rows of a dump: an offset, bytes, and often the same bytes as characters. xxd, hexdump -C,
-//! tcpdump -x and Wireshark write such rows.
+//! Reads hex dumps: rows with an offset, bytes, and often the same bytes as characters, as written
+//! by xxd, hexdump -C, tcpdump -x and Wireshark.
 
-/// Fewer digits than this are no offset.
+/// Minimum digits of an offset.
 const SHORTEST_OFFSET: usize = 4;
-/// Bytes that repeated rows may stand for: more is not a datagram's dump.
+/// Limit on the offset, which bounds what repeated rows (`*`) expand to.
 const LONGEST: usize = 64 * 1024;
 
-/// What a text turned out to be.
+/// The kind of a dump.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Dump {
-    /// Rows with these bytes.
+    /// A dump of these bytes.
     Bytes(Vec<u8>),
-    /// `hexdump` or `od -x`: two bytes in a group, in the order of the machine that wrote them.
+    /// A dump of 16-bit words in the byte order of the machine, as written by `hexdump` and `od
+    /// -x`.
     Words,
 }
 
-/// Reads a dump. `None` if the text is none: its offsets must count its bytes.
+/// Parses a dump. Returns `None` for other text: the offsets must match the bytes.
 pub(super) fn read(text: &str) -> Option<Dump> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let (first, rest) = offset(lines.first()?)?;
-    // A single row is one by its beginning: bytes may begin with zeros too.
+    // A single row needs a typical beginning: plain hex may start with zeros too.
     let stands_apart = rest.starts_with("  ") || lines[0].contains(':');
     if lines.len() < 2 && !(first == 0 && stands_apart) {
         return None;
@@ -41,7 +42,7 @@ pub(super) fn read(text: &str) -> Option<Dump> {
         if bytes.len() != at {
             return None;
         }
-        // Of the last row the size is not known, and the last line may have none.
+        // The last row's size is unknown without a final offset.
         let next = lines.get(index + 1).and_then(|next| offset(next)).map(|(next, _)| next);
         let size = next.and_then(|next| next.checked_sub(first)?.checked_sub(at));
         last_row = row(rest, size)?;
@@ -53,7 +54,7 @@ pub(super) fn read(text: &str) -> Option<Dump> {
     Some(if lines.iter().any(|line| has_words(line)) { Dump::Words } else { Dump::Bytes(bytes) })
 }
 
-/// The offset that a line begins with, and what follows it.
+/// A line's offset and the rest.
 fn offset(line: &str) -> Option<(usize, &str)> {
     let line = line.strip_prefix("0x").unwrap_or(line);
     let digits = line.find(|ch: char| !ch.is_ascii_hexdigit()).unwrap_or(line.len());
@@ -68,7 +69,7 @@ fn offset(line: &str) -> Option<(usize, &str)> {
     Some((usize::from_str_radix(&line[..digits], 16).ok()?, rest))
 }
 
-/// The bytes of a row, which are `size` in number where that is known.
+/// The bytes of a row; `size` is their number, where known.
 fn row(rest: &str, size: Option<usize>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut left = rest.trim_start();
@@ -86,7 +87,7 @@ fn row(rest: &str, size: Option<usize>) -> Option<Vec<u8>> {
         let after = left[end..].trim_start();
         let gap = left.len() - end - after.len();
         left = after;
-        // The characters stand apart.
+        // Two spaces separate the character column.
         let apart = gap >= 2 && !left.is_empty();
         if apart && size.map_or_else(|| shows(left, &bytes), |size| size == bytes.len()) {
             return Some(bytes);
@@ -95,8 +96,8 @@ fn row(rest: &str, size: Option<usize>) -> Option<Vec<u8>> {
     (left.is_empty() && size.is_none_or(|size| size == bytes.len())).then_some(bytes)
 }
 
-/// Whether these are the characters of these bytes, one for each. hexdump -C fences them in; spaces
-/// at an end may be gone.
+/// Returns true if `characters` is the character column of `bytes`. hexdump -C encloses it in bars;
+/// trailing spaces may be missing.
 fn shows(characters: &str, bytes: &[u8]) -> bool {
     let fence = |text| str::strip_suffix(str::strip_prefix(text, '|')?, '|');
     let count = |text: &str| text.chars().count() == bytes.len();
@@ -105,13 +106,13 @@ fn shows(characters: &str, bytes: &[u8]) -> bool {
         || characters.trim() == printable(bytes).trim()
 }
 
-/// What dumps show of bytes.
+/// The character column of a dump.
 fn printable(bytes: &[u8]) -> String {
     let shown = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' };
     bytes.iter().map(shown).collect()
 }
 
-/// Seven digits of offset and groups of four digits: `hexdump` and `od -x` write that.
+/// Returns true for a 7-digit offset and 4-digit groups, as written by `hexdump` and `od -x`.
 fn has_words(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let is_hex = |word: &str| word.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_usual_tools_write_is_read() {
+    fn dumps_of_common_tools_are_read() {
         type Write = fn(usize, &[u8]) -> String;
         let tools: [(&str, Write); 7] = [
             ("xxd", |at, row| format!("{at:08x}: {:<39}  {}", groups(row), printable(row))),
@@ -168,7 +169,7 @@ mod tests {
             for (tool, write) in tools {
                 let rows = wanted.chunks(16).enumerate();
                 let text: Vec<_> = rows.map(|(index, row)| write(index * 16, row)).collect();
-                // One row of od could be bytes throughout.
+                // A single row of od is ambiguous.
                 if text.len() > 1 || !tool.starts_with("od") {
                     assert_eq!(bytes(&text.join("\n")), wanted, "{tool}:\n{}", text.join("\n"));
                 }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_rows_come_back_and_the_middle_of_a_dump_is_one() {
+    fn repeated_rows_and_partial_dumps_are_read() {
         let text = "00000000  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n\
                     *\n00000030  43 47                                             |CG|\n00000032\n";
         assert_eq!(bytes(text), [&[0; 48][..], b"CG"].concat());
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dump_is_told_from_one() {
+    fn other_text_is_not_read_as_a_dump() {
         for text in [
             "43470102 d618a994 01234567",
             "4347 0102\n4347 0102",

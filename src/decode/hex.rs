@@ -1,44 +1,43 @@
-//! Bytes as people have them: hexadecimal, with spaces, colons, commas, line breaks and `0x`
-//! wherever; the rows of a dump; an array in C's words.
+//! Parses bytes from text: hexadecimal with spaces, colons, commas, line breaks and `0x`; rows of a
+//! dump; an array in C.
 
 use super::dump::{self, Dump};
 use std::borrow::Cow;
 use thiserror::Error;
 
-/// What is not looked at any more, bytes of input.
+/// Limit on the input, bytes.
 pub const MAX_INPUT: usize = 64 * 1024;
 
-/// Why a text is not bytes in hexadecimal.
+/// An error in hexadecimal text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HexError {
-    /// Some character is no digit and nothing that may stand between digits.
+    /// A character that is neither a digit nor a separator.
     #[error("character {place} is not hexadecimal; write bytes as 43 47, 43:47, 0x43 0x47 or 4347")]
     NotHex {
-        /// Which one, from 1.
+        /// Its position, from 1.
         place: usize,
     },
-    /// Half a byte is left.
-    #[error("{digits} digits are not whole bytes: one is missing or too many")]
+    /// An odd number of digits.
+    #[error("{digits} digits are an odd number: two make a byte, so add or remove one")]
     Odd {
-        /// How many there are, in all or after a `0x`.
+        /// The number of digits, in all or after a `0x`.
         digits: usize,
     },
-    /// Pairs of bytes whose order is not known.
+    /// A dump of 16-bit words, whose byte order is unknown.
     #[error(
         "this is hexdump's own format, which swaps bytes on most machines: use hexdump -C or xxd"
     )]
     Words,
-    /// More than [`MAX_INPUT`].
+    /// The input exceeds [`MAX_INPUT`].
     #[error("more than {MAX_INPUT} bytes of input: a datagram has 1,200 at most")]
     TooLong,
 }
 
-/// Reads bytes in hexadecimal. White space, colons and commas mean nothing; a `0x` begins whole
-/// bytes. A byte order mark, a dump's offsets and characters, and what C writes around an array
-/// are left out.
+/// Parses hexadecimal text. White space, colons and commas are ignored; `0x` starts a whole byte. A
+/// byte order mark, a dump's offsets and characters, and C syntax around an array are skipped.
 ///
 /// # Errors
-/// [`HexError`].
+/// Any [`HexError`].
 pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     if text.len() > MAX_INPUT {
         return Err(HexError::TooLong);
@@ -51,7 +50,7 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     }
     let text = array(text);
     let mut digits = Vec::new();
-    // Where the last `0x` began, in digits: what follows it up to the next separator is whole bytes.
+    // Digit index after the last `0x`: the digits up to the next separator must be whole bytes.
     let mut prefixed = None;
     let mut chars = text.chars().enumerate().peekable();
     while let Some((place, ch)) = chars.next() {
@@ -73,8 +72,8 @@ pub fn parse(text: &str) -> Result<Vec<u8>, HexError> {
     Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-/// What stands within the braces of an array in C's words, or the whole text. Comments become
-/// spaces, so that places stay.
+/// The contents of the braces of an array in C, or the whole text. Comments become spaces, which
+/// keeps the positions in error messages right.
 fn array(text: &str) -> Cow<'_, str> {
     if !text.contains(['{', '/']) {
         return Cow::Borrowed(text);
@@ -108,11 +107,11 @@ fn whole_since(begin: Option<usize>, digits: &[u8]) -> Result<(), HexError> {
     }
 }
 
-/// What came on standard input: text with bytes in hexadecimal, or else the bytes themselves.
-/// What is printable throughout is text, in UTF-8 or, with its mark, in UTF-16.
+/// Parses standard input: hexadecimal text (UTF-8, or UTF-16 with a byte order mark), or else raw
+/// bytes. Input that is printable throughout is text.
 ///
 /// # Errors
-/// [`HexError`], where it is text.
+/// A [`HexError`] for text that is not hexadecimal.
 pub fn parse_input(input: Vec<u8>) -> Result<Vec<u8>, HexError> {
     if input.len() > MAX_INPUT {
         return Err(HexError::TooLong);
@@ -134,7 +133,7 @@ fn is_printable(text: &str) -> bool {
     text.chars().all(|ch| ch.is_whitespace() || !ch.is_control())
 }
 
-/// Text in UTF-16, by its byte order mark: PowerShell writes it.
+/// Decodes UTF-16 with a byte order mark, as PowerShell writes it.
 fn utf16(input: &[u8]) -> Option<String> {
     let (mark, rest) = input.split_at_checked(2)?;
     let unit: fn([u8; 2]) -> u16 = match mark {
@@ -152,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn bytes_are_read_however_people_write_them() {
+    fn common_notations_of_bytes_are_read() {
         for text in [
             "434701ff",
             "43 47 01 FF",
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_bytes_is_said_and_where() {
+    fn errors_name_the_position() {
         assert_eq!(parse("434"), Err(HexError::Odd { digits: 3 }));
         assert_eq!(parse("0x4 0x3"), Err(HexError::Odd { digits: 1 }));
         assert_eq!(parse("43 4g"), Err(HexError::NotHex { place: 5 }));
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_is_not_hexadecimal_is_taken_as_it_is() {
+    fn binary_input_is_taken_as_raw_bytes() {
         assert_eq!(parse_input(b"43 47\n".to_vec()), Ok(vec![0x43, 0x47]));
         assert_eq!(parse_input(b"CG\x01\x00".to_vec()), Ok(b"CG\x01\x00".to_vec()));
         assert_eq!(parse_input(b"\xff\xfd".to_vec()), Ok(b"\xff\xfd".to_vec()));

@@ -1,74 +1,74 @@
-//! The machine's interfaces, and the ways to ask through them.
+//! The machine's network interfaces, and the destinations of probes through them.
 
 use super::Standing;
 use crate::protocol::limits::DISCOVERY_PORT;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// Where servers listen on IPv4: administratively scoped (RFC 2365), and `CG` at its end.
+/// The servers' IPv4 group: administratively scoped (RFC 2365), ending in `CG`.
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 67, 71);
-/// Where servers listen on IPv6: transient, this link alone (RFC 4291 §2.7), and `CG` at its end.
+/// The servers' IPv6 group: transient, link-local scope (RFC 4291 §2.7), ending in `CG`.
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x4347);
 
-/// Ways asked at most, each with a socket of its own: a machine full of containers has hundreds.
+/// Limit on the sockets of a search; a machine with many containers has hundreds of interfaces.
 pub const MAX_WAYS: usize = 128;
-/// Ways of one interface that come before those of the next one.
+/// Limit on an interface's probe routes that precede those of the next interface.
 const MAX_WAYS_EACH: usize = 8;
 
 /// A network interface that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// What the system calls it.
+    /// The system's name.
     pub name: String,
-    /// Its number there, which is also the scope of its IPv6 link-local addresses.
+    /// The system's index, which is also the scope of its IPv6 link-local addresses.
     pub index: u32,
-    /// Whether only one other machine is at its end: nothing to broadcast to.
+    /// True for a point-to-point link, which has no broadcast.
     pub point_to_point: bool,
-    /// How likely others are at it.
+    /// Its kind, ordered by the likelihood of other machines.
     pub standing: Standing,
     /// Its addresses.
     pub networks: Vec<Network>,
 }
 
-/// An address of an interface, and how much of it is the network's.
+/// An interface's address with its prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// The address.
     pub ip: IpAddr,
-    /// The bits that all machines of the network have in common.
+    /// The prefix length in bits.
     pub prefix: u8,
 }
 
-/// A way to ask.
+/// The destinations of probes from one address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The name of the interface.
+    /// The interface's name.
     pub interface: String,
-    /// Its number.
+    /// The interface's index.
     pub index: u32,
-    /// The address to ask from. On IPv6 the system chooses.
+    /// The source address; unspecified for IPv6, where the system chooses.
     pub from: IpAddr,
-    /// Whom to ask.
+    /// The destinations.
     pub to: Vec<SocketAddr>,
 }
 
 impl Interface {
-    /// Whether it leads nowhere but to this machine.
+    /// Returns true for the loopback interface.
     pub fn is_loopback(&self) -> bool {
         self.networks.iter().any(|network| network.ip.is_loopback())
     }
 
-    /// Whether it speaks IPv4, or IPv6.
+    /// Returns true if the interface has an IPv6 (or IPv4) address.
     pub fn speaks(&self, v6: bool) -> bool {
         self.networks.iter().any(|network| network.ip.is_ipv6() == v6)
     }
 
-    /// Whether all machines of one of its networks listen at `ip`.
+    /// Returns true if `ip` is the broadcast address of one of its networks.
     pub fn broadcasts_to(&self, ip: IpAddr) -> bool {
         let broadcast = |network: &Network| network.broadcast().map(IpAddr::V4);
         !self.point_to_point && self.networks.iter().any(|network| broadcast(network) == Some(ip))
     }
 
-    /// Whether a machine that is at `remote` shares a network of this interface.
+    /// Returns true if `remote` is on one of its networks.
     pub fn is_near(&self, remote: SocketAddr) -> bool {
         match remote {
             SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id() == self.index,
@@ -87,7 +87,7 @@ impl Network {
         differ.leading_zeros() >= self.prefix.into()
     }
 
-    /// Where all machines of the network listen. One of two machines or fewer has no such address.
+    /// The broadcast address; `None` for IPv6 and for networks of at most two addresses.
     fn broadcast(self) -> Option<Ipv4Addr> {
         match self.ip {
             IpAddr::V4(ip) if self.prefix < 31 => {
@@ -98,9 +98,9 @@ impl Network {
     }
 }
 
-/// The ways to ask all that is near: through each interface, and on this machine, the likeliest first;
-/// at most [`MAX_WAYS`] are for asking. The system shows the loopback neither broadcasts nor, always,
-/// groups, so that one is asked by its address too.
+/// The probe routes of all interfaces, the likeliest first; a search uses at most [`MAX_WAYS`]. The
+/// loopback interface has no broadcast and, on some systems, no multicast, so its own address is a
+/// destination too.
 pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
     let mut interfaces: Vec<_> = interfaces.iter().collect();
     interfaces.sort_by_key(|interface| (interface.standing, interface.index));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_network_is_asked_in_each_way_it_has() {
+    fn each_network_is_probed_by_broadcast_and_multicast() {
         let lo = interface("lo", 1, &[("127.0.0.1", 8), ("::1", 128)]);
         let lan = interface("eth0", 2, &[("10.1.2.3", 20), ("192.168.7.1", 24), ("fe80::1", 64)]);
         let mut vpn = interface("tun0", 3, &[("10.9.0.1", 24)]);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lan_is_asked_before_a_crowd_of_containers() {
+    fn the_lan_is_probed_before_containers() {
         let veth = |n| interface(&format!("veth{n}"), n, &[("fe80::1", 64)]);
         let mut all: Vec<_> = (2..=200).map(veth).collect();
         all.push(interface("br-0123456789ab", 201, &[("172.18.0.1", 16)]));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_with_many_addresses_leaves_room_for_others() {
+    fn an_interface_with_many_addresses_does_not_displace_others() {
         let mut addresses: Vec<_> = (0..200).map(|_| ("10.0.0.1", 24)).collect();
         addresses.push(("fe80::1", 64));
         let all = [interface("eth0", 2, &addresses), interface("eth1", 3, &[("10.1.0.1", 24)])];
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn near_is_who_shares_a_network_or_the_link() {
+    fn addresses_of_the_same_network_or_link_are_near() {
         let lan = interface("eth0", 2, &[("10.1.2.3", 24), ("fd00::1", 64), ("fe80::1", 64)]);
         let near = |remote: &str| lan.is_near(remote.parse().unwrap());
         for remote in ["10.1.2.255:9", "10.1.2.3:9", "[fd00::9]:9", "[fe80::9%2]:9"] {

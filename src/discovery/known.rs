@@ -1,46 +1,47 @@
-//! Recognising a room that was found before. Its addresses change (DHCP, another network), and the number of
-//! its server changes when the server is started anew; the name of the room stays.
+//! Recognising a room that was found before. Its addresses change (DHCP, another network), and its
+//! server's number changes with each start; the room's name stays.
 
 use super::Found;
 use std::net::SocketAddr;
 
-/// A room that was found, and is looked for again when it is lost.
+/// A room that was found, to be recognised in a later search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     room: Found,
-    /// Servers of other rooms with the same name, seen beside it.
+    /// Servers of other rooms with the same name, found in the same search.
     others: Vec<u64>,
 }
 
-/// What a new search makes of it.
+/// The result of a later search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// It is there.
+    /// The room was found at these addresses.
     Here(Vec<SocketAddr>),
-    /// Nobody answered who may be it: where it was, unless another room is there now.
+    /// The room was not found. Its earlier addresses, except those that another room has now.
     Nowhere(Vec<SocketAddr>),
-    /// Several may be it: where each of them is.
+    /// Several rooms match; the first address of each.
     Several(Vec<SocketAddr>),
 }
 
 impl Known {
-    /// The room to remember, of those that were found.
+    /// Remembers `room`, given all rooms found with it.
     pub fn new(room: &Found, found: &[Found]) -> Self {
         let others = found.iter().filter(|it| it.room == room.room && it.server != room.server);
         Self { room: room.clone(), others: others.map(|it| it.server).collect() }
     }
 
-    /// What the room is called.
+    /// The room's name.
     pub fn name(&self) -> &str {
         &self.room.room
     }
 
-    /// Where it was last seen, the best address first.
+    /// The addresses at which it was last seen, best first.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.room.addresses
     }
 
-    /// Looks for it in what a new search found: the same server, or else the only one that can be it.
+    /// Looks for the room in the results of a new search: the same server or, failing that, the
+    /// only one that matches.
     pub fn recognise(&mut self, found: &[Found]) -> Again {
         let same = found.iter().find(|it| it.server == self.room.server);
         let named = found
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_moved_is_known_by_its_number() {
+    fn a_moved_server_is_recognised_by_its_number() {
         let before = found(1, "lab", "10.0.0.1:2428");
         let mut known = Known::new(&before, std::slice::from_ref(&before));
         let after = [found(1, "lab", "10.0.0.9:2428"), found(2, "lab", "10.0.0.1:2428")];
@@ -92,25 +93,25 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_started_anew_is_known_by_its_room() {
+    fn a_restarted_server_is_recognised_by_its_room() {
         let before = found(1, "lab", "10.0.0.1:2428");
         let mut known = Known::new(&before, std::slice::from_ref(&before));
         let there = vec!["10.0.0.1:2428".parse().unwrap()];
         assert_eq!(known.recognise(&[]), Again::Nowhere(there));
-        // Another room is at its address.
+        // Another room has its address.
         let other = [found(5, "pub", "10.0.0.1:2428")];
         assert_eq!(known.recognise(&other), Again::Nowhere(Vec::new()));
         assert_eq!(known.recognise(&[found(6, "lab", "10.0.0.2:2428")]), here("10.0.0.2:2428"));
-        // Its new number is known now.
+        // Its new number is remembered.
         let two = [found(7, "lab", "10.0.0.3:2428"), found(6, "lab", "10.0.0.4:2428")];
         assert_eq!(known.recognise(&two), here("10.0.0.4:2428"));
     }
 
     #[test]
-    fn of_several_that_may_be_it_none_is_joined() {
+    fn several_matches_are_ambiguous() {
         let before = [found(1, "lab", "10.0.0.1:2428"), found(2, "lab", "10.0.0.2:2428")];
         let mut known = Known::new(&before[0], &before);
-        // The other one of that name is not it, though it is alone now.
+        // The other room of that name is remembered as another one.
         assert!(matches!(known.recognise(&before[1..]), Again::Nowhere(_)));
         let after = [found(3, "lab", "10.0.0.3:2428"), found(4, "lab", "10.0.0.4:2428")];
         let Again::Several(addresses) = known.recognise(&after) else { panic!() };

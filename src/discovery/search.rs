@@ -1,4 +1,4 @@
-//! One search: a few probes, and the answers that come until it is over.
+//! One search: a few probes, and the answers until its end.
 
 use crate::protocol::limits::{PROBE_SIZE, ROOM_SIZE};
 use crate::protocol::{Datagram, DatagramWriter, Flags, Frame, Header, clean};
@@ -6,31 +6,32 @@ use crate::time::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Who has an answer waits this long for others: a probe may be lost, so long enough for the next.
+/// How long a search waits for further answers after the first: long enough for the next probe,
+/// since one may be lost.
 pub const SEARCH_WINDOW: Duration = Duration::from_millis(300);
-/// Probes in one search: datagrams are lost, multicast on Wi-Fi more than others.
+/// Probes in a search. Datagrams are lost, and multicast on Wi-Fi more often.
 const PROBES: u8 = 3;
-/// Time from one to the next.
+/// Interval between probes.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Servers kept at most.
+/// Limit on the servers remembered.
 const MAX_SERVERS: usize = 64;
-/// Addresses of one server kept at most.
+/// Limit on the addresses remembered for a server.
 const MAX_ADDRESSES: usize = 8;
 
-/// A server that answered. What it says may be forged; the join will show.
+/// A server that answered. The answer may be forged; only a join proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What its room is called, safe to print.
+    /// The room's name, safe to print.
     pub room: String,
-    /// How many are there.
+    /// The number of peers in the room.
     pub peers: u16,
-    /// Where it can be joined, the best first: on this machine, by IPv4, by IPv6, on this link.
+    /// Addresses to join at, best first: loopback, IPv4, IPv6, link-local.
     pub addresses: Vec<SocketAddr>,
-    /// The number its server drew when it started.
+    /// The random number drawn at the server's start.
     pub(super) server: u64,
 }
 
-/// See the module.
+/// The state of a search.
 #[derive(Debug)]
 pub struct Search {
     nonce: u64,
@@ -42,14 +43,14 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search for `wait`; with `patience`, for as long at most after the first answer. The nonce
-    /// is to be random.
+    /// A search that lasts `wait`, and at most `patience` after the first answer. The nonce must be
+    /// random.
     pub fn new(nonce: u64, wait: Duration, patience: Option<Duration>, now: Timestamp) -> Self {
         let (end, found) = (now + wait, Vec::new());
         Self { nonce, next_probe: now, probes: PROBES, end, patience, found }
     }
 
-    /// The datagram to send in all ways now, if one is due.
+    /// The probe to send to all destinations now, if one is due.
     pub fn poll_probe(&mut self, now: Timestamp) -> Option<Vec<u8>> {
         if self.probes == 0 || now < self.next_probe {
             return None;
@@ -64,7 +65,7 @@ impl Search {
         Some(bytes)
     }
 
-    /// Takes in what came back. Anything but an answer to this search is ignored.
+    /// Handles a received datagram. Anything but an answer to this search is ignored.
     pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Timestamp) {
         let Ok(datagram) = Datagram::decode(bytes) else { return };
         let header = &datagram.header;
@@ -87,17 +88,17 @@ impl Search {
         }
     }
 
-    /// When there is a probe to send, or the search is over.
+    /// When the next probe is due, or the search ends.
     pub fn poll_timeout(&self) -> Timestamp {
         if self.probes == 0 { self.end } else { self.end.min(self.next_probe) }
     }
 
-    /// Whether it is over.
+    /// Returns true after the end of the search.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.end
     }
 
-    /// The servers, in an order that does not depend on who was quickest.
+    /// The servers, in an order that does not depend on the order of answers.
     pub fn into_found(mut self) -> Vec<Found> {
         for server in &mut self.found {
             server.addresses.sort_by_key(|address| (rank(address.ip()), *address));
@@ -121,8 +122,8 @@ impl Search {
     }
 }
 
-/// How good an address is for joining: an IPv4 address can be read out to others, and one that only
-/// means something on this link is the last resort.
+/// The preference among addresses: IPv4 can be told to others, and a link-local address works only
+/// on its link.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
         _ if ip.is_loopback() => 0,
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn three_probes_of_full_size_and_one_nonce_leave_in_time() {
+    fn three_padded_probes_with_one_nonce_are_sent() {
         let mut search = search(None);
         let mut sent = Vec::new();
         let mut now = at(0);
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_the_wait_soon_for_who_is_in_a_hurry() {
+    fn the_first_answer_shortens_the_search() {
         let mut hurried = search(Some(SEARCH_WINDOW));
         hear(&mut hurried, "10.0.0.1:2429", b"nonsense", 5);
         assert!(!hurried.is_over(at(999)));
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_is_one_whatever_its_addresses_and_two_that_look_alike_are_two() {
+    fn answers_are_grouped_by_server_number() {
         let mut search = search(None);
         for from in ["[fe80::1%2]:2429", "10.0.0.1:2429", "[fd00::1]:2429", "169.254.0.1:2429"] {
             hear(&mut search, from, &answer(1, "the room"), 1);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_ignored() {
+    fn other_datagrams_are_ignored() {
         let found = |nonce, port, room| Frame::Found { nonce, server: 1, port, peers: 0, room };
         let long = "x".repeat(ROOM_SIZE + 1);
         let good = found(NONCE, 2428, "room");
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_cleaned_and_a_flood_is_bounded() {
+    fn room_names_are_cleaned_and_results_are_bounded() {
         let mut flooded = search(None);
         for n in 0..1_000 {
             let from = format!("10.0.{}.{}:2429", n / 250, n % 250);

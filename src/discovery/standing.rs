@@ -1,39 +1,39 @@
-//! Which interfaces others are likely to be at. A machine full of containers has hundreds, and the one
-//! network that people share is not the first among them.
+//! Orders interfaces by the likelihood of other machines behind them. A machine with containers has
+//! hundreds, and the network that people share is not the first.
 
 use super::Network;
 use std::net::IpAddr;
 
-/// How likely others are at an interface, the likeliest first.
+/// The kind of an interface, the likeliest to have other machines first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// This machine.
+    /// Loopback: this machine.
     Loopback,
-    /// The way to everywhere else.
+    /// The interface of the default route.
     DefaultRoute,
-    /// A device, in a network.
+    /// A hardware device with a routable address.
     Device,
-    /// Something else, in a network: a bridge, a VPN.
+    /// Another interface with a routable address, such as a bridge or a VPN.
     Network,
-    /// Link-local addresses only.
+    /// An interface with link-local addresses only.
     Link,
-    /// A network between this machine and its own containers and virtual machines.
+    /// A network of this machine's containers or virtual machines.
     Internal,
-    /// One container's or virtual machine's end of a cable.
+    /// The link to one container or virtual machine.
     InternalLink,
 }
 
-/// What is known of an interface, beside its addresses.
+/// Properties of an interface besides its addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Traits {
-    /// The default route leaves by it.
+    /// The default route uses it.
     pub default_route: bool,
-    /// It is a device of its own: Ethernet, Wi-Fi.
+    /// It is a hardware device, such as Ethernet or Wi-Fi.
     pub device: bool,
 }
 
 impl Standing {
-    /// What these things make of an interface.
+    /// The kind of an interface with these properties.
     pub fn of(name: &str, networks: &[Network], traits: Traits) -> Self {
         let routed = networks.iter().any(|network| !is_link_local(network.ip));
         match () {
@@ -47,7 +47,7 @@ impl Standing {
         }
     }
 
-    /// Whether other machines may be there.
+    /// Returns true if other machines may be on this interface.
     pub fn leads_to_others(self) -> bool {
         !matches!(self, Self::Loopback | Self::Internal | Self::InternalLink)
     }
@@ -60,7 +60,7 @@ fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Names that containers and virtual machines give to their side of a machine.
+/// Returns true for the names that container and virtual machine software uses.
 fn is_internal(name: &str) -> bool {
     const BEGINNINGS: [&str; 14] = [
         "veth",
@@ -78,7 +78,7 @@ fn is_internal(name: &str) -> bool {
         "tap",
         "vEthernet",
     ];
-    // Docker's networks: `br-` and the first half of an id. `br-lan` is a router's LAN.
+    // Docker names its bridges `br-` and the first half of an id; `br-lan` is the LAN of a router.
     let docker = name.strip_prefix("br-");
     let docker = docker
         .is_some_and(|id| id.len() == 12 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_of_people_comes_before_that_of_containers() {
+    fn shared_networks_precede_those_of_containers() {
         let plain = Traits::default();
         let device = Traits { device: true, ..plain };
         let route = Traits { default_route: true, ..plain };
@@ -112,7 +112,7 @@ mod tests {
         assert!(order.is_sorted(), "{order:?}");
         let lead = order.map(Standing::leads_to_others);
         assert_eq!(lead, [false, true, true, true, true, false, false]);
-        // A container's own way out is called as its host's inner one would be.
+        // Inside a container, the default route may use an interface with such a name.
         assert_eq!(standing("veth0", &["10.0.0.2"], route), Standing::DefaultRoute);
         assert_eq!(standing("br-lan", &["10.0.0.2"], plain), Standing::Network);
         assert_eq!(standing("br-0123456789ab", &["172.18.0.1"], plain), Standing::Internal);

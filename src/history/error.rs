@@ -1,4 +1,4 @@
-//! What can go wrong with a history, in the words a user needs.
+//! Errors of the history, each with the way out.
 
 use std::{
     io,
@@ -9,93 +9,124 @@ use thiserror::Error;
 
 use super::MAX_LINE;
 
-/// A history that cannot be opened, read or written.
+/// An error in opening, reading or writing a history.
 ///
-/// The text is whole: it holds the cause, so there is no chain to print.
+/// Its text includes the cause, so there is no source chain to print.
 #[derive(Debug, Error)]
 pub enum HistoryError {
     /// The directory of the file does not exist.
-    #[error("cannot create the history {path}: there is no directory {directory}; create it or name another file", path = .path.display(), directory = .directory.display())]
+    #[error(
+        "cannot create the history {path}: there is no directory {directory}; create it or name \
+         another file",
+        path = .path.display(), directory = .directory.display()
+    )]
     NoDirectory {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What is missing.
+        /// The missing directory.
         directory: PathBuf,
     },
-    /// The path names something that is not a file.
-    #[error("cannot open the history {path}: it is {what}, not a file; name a file, which need not exist", path = .path.display())]
+    /// The path does not name a regular file.
+    #[error(
+        "cannot open the history {path}: it is {what}, not a file; name a file, which need not \
+         exist",
+        path = .path.display()
+    )]
     NotAFile {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file.
         what: &'static str,
     },
-    /// The system does not permit it.
-    #[error("cannot open the history {path}: {cause}; the server must be allowed to read and write the file: change its permissions or name another file", path = .path.display())]
+    /// Permission denied, or a read-only file system.
+    #[error(
+        "cannot open the history {path}: {cause}; the server must be allowed to read and write \
+         the file: change its permissions or name another file",
+        path = .path.display()
+    )]
     Denied {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The file cannot be opened for another reason.
     #[error("cannot open the history {path}: {cause}; name another file", path = .path.display())]
     Open {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Another process holds the lock.
-    #[error("cannot open the history {path}: another server is using it; stop that server or name another file", path = .path.display())]
+    /// Another server has locked the history.
+    #[error(
+        "cannot open the history {path}: another server is using it; stop that server or name \
+         another file",
+        path = .path.display()
+    )]
     InUse {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
     },
-    /// The file system has no locks.
-    #[error("cannot lock the history {path}: {cause}; name a file on a local disk", path = .path.display())]
+    /// The file system does not support locks.
+    #[error(
+        "cannot lock the history {path}: {cause}; name a file on a local disk",
+        path = .path.display()
+    )]
     Lock {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The content is something else, and stays as it is.
-    #[error("{path} is not a history file: {why}; nothing was changed; name another file, or move this one away to begin anew", path = .path.display())]
+    /// The file has other contents, which are kept.
+    #[error(
+        "{path} is not a history file: {why}; the file was not changed; name another \
+         file, or move this one away",
+        path = .path.display()
+    )]
     NotHistory {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// How that shows.
+        /// The evidence.
         why: String,
     },
-    /// The disk does not give the content.
+    /// The file cannot be read.
     #[error("cannot read the history {path}: {cause}; check the disk", path = .path.display())]
     Read {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The disk does not take a record. The next one is tried again.
-    #[error("cannot write to the history {path}: {cause}; this message is not recorded, the next one is tried again: check that the disk has room and can be written", path = .path.display())]
+    /// A record could not be written. The next one is written again.
+    #[error(
+        "cannot write to the history {path}: {cause}; this message is not recorded, the next \
+         one is tried again: check that the disk has room and can be written",
+        path = .path.display()
+    )]
     Append {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The record would not be found again.
-    #[error("cannot write to the history {path}: a record of {bytes} bytes is longer than {MAX_LINE}; this message is not recorded: write shorter ones", path = .path.display())]
+    /// The record's line exceeds the limit, so it would read as damage.
+    #[error(
+        "cannot write to the history {path}: a record of {bytes} bytes is longer than \
+         {MAX_LINE}; this message is not recorded: write shorter ones",
+        path = .path.display()
+    )]
     TooLong {
-        /// The history.
+        /// The history's path.
         path: PathBuf,
-        /// The length of its line.
+        /// The length of its line, bytes.
         bytes: usize,
     },
 }
 
 impl HistoryError {
-    /// Tells apart the reasons for which a file does not open.
+    /// The error for a file that could not be opened, by the system's error.
     pub(super) fn open(path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         match cause.kind() {

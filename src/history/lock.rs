@@ -1,5 +1,5 @@
-//! Keeps a second server from a path. The lock on the history file itself goes with the file when that
-//! is renamed; this one, on a file beside it, stays with the name.
+//! Locks the history's path against a second server. A lock on the history file itself moves with a
+//! rename; this one, on a file beside it, stays with the path.
 
 use std::{
     ffi::OsString,
@@ -10,14 +10,15 @@ use std::{
 use super::HistoryError;
 use crate::files::{self, Named};
 
-/// Held for as long as the history is open; then the file goes.
+/// Held while the history is open; dropping it removes the lock file.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
     _file: File,
 }
 
-/// `None` where the directory takes no new file: the lock on the history itself has to do.
+/// Locks the path. Returns `None` if the directory allows no new file: the lock on the history
+/// itself must suffice.
 pub(super) fn lock(history: &Path) -> Result<Option<Lock>, HistoryError> {
     if cfg!(not(unix)) {
         return Ok(None);
@@ -43,7 +44,7 @@ pub(super) fn lock(history: &Path) -> Result<Option<Lock>, HistoryError> {
                 return Ok(None);
             }
         }
-        // Its last owner may have removed it between the two calls.
+        // The previous owner may have removed the file between opening and locking it.
         if matches!(files::compare(&file, &path), Ok(Named::Same)) {
             return Ok(Some(Lock { path, _file: file }));
         }

@@ -1,4 +1,4 @@
-//! Opens a history: the lock, the repair of the end, the last records.
+//! Opening a history: the lock, the repair of a torn end, the last records.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -14,24 +14,24 @@ use super::{
 };
 use crate::files;
 
-/// How much of the beginning tells a history from another file.
+/// Bytes at the beginning of a file that distinguish a history from another file.
 const HEAD: u64 = 16;
 
-/// A history that was opened, and what was found in it.
+/// An opened history and its last records.
 #[derive(Debug)]
 pub struct Opened<S: Storage = File> {
     /// The history.
     pub history: History<S>,
-    /// Whether the file is new.
+    /// True if the file was created.
     pub created: bool,
-    /// The last whole records, oldest first.
+    /// The last records, oldest first.
     pub last: Vec<Record>,
-    /// How many of them have no damage between or behind them.
+    /// Number of records at the end of `last` that follow the last damaged line.
     pub intact: usize,
-    /// What became of an unfinished last line. A line that lacked nothing but
-    /// its end is a record, and not reported.
+    /// The unfinished last line, if there was one. A line that lacked only its line break is a
+    /// record and not reported.
     pub torn: Option<Torn>,
-    /// Damaged lines among the last ones, oldest first; not more than 64.
+    /// Damaged lines near the end, oldest first; at most 64.
     pub skipped: Vec<Skipped>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path, last: usize) -> Result<Opened, HistoryError> {
     Ok(opened)
 }
 
-/// As `open`, for who has the path locked already.
+/// Like `open`, for a path that is already locked.
 pub(super) fn open_unnamed(path: &Path, last: usize) -> Result<Opened, HistoryError> {
     let (file, created) = open_file(path)?;
     match file.try_lock() {
@@ -60,7 +60,7 @@ pub(super) fn open_unnamed(path: &Path, last: usize) -> Result<Opened, HistoryEr
     Ok(Opened { created, ..opened })
 }
 
-/// Opens regular files only: a pipe would wait, and a device has no length.
+/// Opens regular files only: a pipe would block, and a device has no length.
 fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
     let created = match fs::metadata(path) {
         Ok(found) if found.is_file() => false,
@@ -82,8 +82,8 @@ fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
     Ok((file, created))
 }
 
-/// Makes a history of what `storage` holds. `save` puts the bytes of a torn
-/// line somewhere safe before they are cut off.
+/// Recovers a history from `storage`. `save` stores the bytes of a torn line before they are
+/// truncated.
 pub(super) fn recover<S: Storage>(
     mut storage: S,
     path: &Path,
@@ -96,8 +96,8 @@ pub(super) fn recover<S: Storage>(
     let mut records = end.tail.records;
     let mut intact = end.tail.intact;
     let mut torn = None;
-    // What can be neither completed nor cut off stays behind `whole`, where the
-    // next append finds it and begins a new line.
+    // Bytes that can be neither completed nor truncated stay after `whole`, where the next append
+    // finds them and starts a new line.
     let mut whole = end.whole;
     if let Some(record) = end.unended {
         records.push(record);
@@ -128,19 +128,19 @@ pub(super) fn recover<S: Storage>(
     Ok(Opened { history, created: false, last: records, intact, torn, skipped })
 }
 
-/// What the end of a file looks like before anything is changed.
+/// The end of a file, before any change.
 struct End {
     len: u64,
-    /// Where the last whole line ends.
+    /// The end of the last complete line.
     whole: u64,
-    /// What follows it.
+    /// The bytes after it.
     rest: Vec<u8>,
-    /// The record that `rest` is, when it lacks nothing but its line end.
+    /// The record in `rest`, if only the line break is missing.
     unended: Option<Record>,
     tail: tail::Tail,
 }
 
-/// The inner error tells why this is not a history.
+/// Reads the end of the file. The inner error is the evidence that the file is not a history.
 fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, String>> {
     let len = storage.size()?;
     let Some(whole) = tail::last_line_end(storage, len)? else {
@@ -148,7 +148,7 @@ fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, S
     };
     let rest = tail::read_range(storage, whole, len)?;
     let unended = Record::decode(&rest).ok();
-    // One record at least, to see that this is a history.
+    // Read at least one record, to recognise a history.
     let tail = tail::tail(storage, whole, last.max(1))?;
     if unended.is_none() && tail.records.is_empty() {
         let head = tail::read_range(storage, 0, len.min(HEAD))?;

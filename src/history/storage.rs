@@ -1,29 +1,26 @@
-//! What the history needs from a disk, and the disk itself.
+//! The storage interface of the history, and its implementation for files.
 
 use std::{fs::File, io};
 
-/// A growing run of bytes.
+/// An append-only sequence of bytes.
 ///
-/// It knows no lines and no records. It exists so that the history can be tried
-/// against a disk that fails at any moment, which a real one will not do on
-/// request.
+/// The tests implement it with a disk that fails on request.
 pub trait Storage {
-    /// How many bytes there are.
+    /// The length in bytes.
     fn size(&self) -> io::Result<u64>;
 
-    /// Reads at most `buf.len()` bytes from `offset` on; 0 means the end.
+    /// Reads at most `buf.len()` bytes at `offset`; 0 is the end.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes `bytes` at the end in one write, and tells how many of them went
-    /// in. After an error any number of them may have.
+    /// Appends `bytes` in one write and returns how many were written. After an error the number
+    /// written is unknown.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Cuts off everything from `len` on.
+    /// Truncates to `len` bytes.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 }
 
-/// Reads and writes name their offset and never use the file's cursor, which a
-/// duplicated handle would share.
+/// All reads and writes name their offset: a duplicated handle shares the file's cursor.
 impl Storage for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
@@ -43,7 +40,7 @@ impl Storage for File {
     }
 }
 
-/// Fills `buf` from `offset` on, or fails when the file ends before.
+/// Fills `buf` from `offset` on, or fails if the file ends before.
 pub(super) fn read_full<S: Storage>(
     storage: &S,
     mut offset: u64,

@@ -1,4 +1,4 @@
-//! Finds the last lines without reading the ones before.
+//! Finds the last lines without reading the earlier ones.
 
 use std::io;
 
@@ -8,30 +8,30 @@ use super::{
     storage::read_full,
 };
 
-/// How far back the end of the last whole line is looked for, and how many
-/// bytes of damage the search for the last records may cross.
+/// Limit on the distance to the last line break, and on the bytes of damage that the search for the
+/// last records crosses.
 pub(super) const SLACK: u64 = 1024 * 1024;
 
-/// How many damaged lines [`tail`] names; a check of the whole file names all.
+/// Limit on the damaged lines that [`tail`] reports; [`super::Verify`] reports all.
 const MAX_SKIPPED: usize = 64;
 
 const BLOCK: u64 = 16 * 1024;
 
-/// A line near the end that is not a record. It stays in the file.
+/// A damaged line near the end. It stays in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Where it begins, in bytes.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// Why it is not a record.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// The end of a file: both oldest first.
+/// The end of a file; both lists are oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     pub(super) records: Vec<Record>,
     pub(super) skipped: Vec<Skipped>,
-    /// How many records stand behind the last damaged line.
+    /// Number of records after the last damaged line.
     pub(super) intact: usize,
 }
 
@@ -64,12 +64,12 @@ pub(super) fn tail<S: Storage>(storage: &S, end: u64, count: usize) -> io::Resul
     Ok(tail)
 }
 
-/// Where the last whole line ends: behind the last `\n` before `len`, or at 0
-/// when there is none. `None` when that is more than [`SLACK`] away.
+/// The end of the last complete line: after the last `
+/// ` before `len`, or 0 if there is none. `None` if it is more than [`SLACK`] away.
 pub(super) fn last_line_end<S: Storage>(storage: &S, len: u64) -> io::Result<Option<u64>> {
     let mut end = len;
     let floor = len.saturating_sub(SLACK);
-    // A whole file ends with it: one byte is mostly all there is to read.
+    // An intact file ends with a line break: usually one byte is enough.
     let mut step = 1;
     while end > floor {
         let start = end.saturating_sub(step).max(floor);
@@ -83,7 +83,7 @@ pub(super) fn last_line_end<S: Storage>(storage: &S, len: u64) -> io::Result<Opt
     Ok((end == 0).then_some(0))
 }
 
-/// Reads what lies between two offsets that are known to be near.
+/// Reads between two offsets, which must be near each other.
 pub(super) fn read_range<S: Storage>(storage: &S, start: u64, end: u64) -> io::Result<Vec<u8>> {
     let size = usize::try_from(end.saturating_sub(start)).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];
@@ -91,23 +91,23 @@ pub(super) fn read_range<S: Storage>(storage: &S, start: u64, end: u64) -> io::R
     Ok(bytes)
 }
 
-/// The lines of a file, the last one first, within a budget of bytes.
+/// The lines of a file, last one first, within a budget of bytes.
 struct LinesBack<'s, S> {
     storage: &'s S,
-    /// Where `bytes` begins in the file.
+    /// The offset of `bytes` in the file.
     start: u64,
-    /// What is read and not yet given out. It ends with a line's end, and is
-    /// never longer than a line and a block.
+    /// Bytes read and not yet returned. They end with a line break and never exceed one line and
+    /// one block.
     bytes: Vec<u8>,
     budget: u64,
 }
 
 impl<S: Storage> LinesBack<'_, S> {
-    /// The line before the last one given, and where it begins.
+    /// The next earlier line and its offset.
     fn next(&mut self) -> io::Result<Option<(u64, Result<Record, Reason>)>> {
         let mut whole = true;
         loop {
-            // The last byte is the end of this line, not of the one before.
+            // The last byte ends this line, not the one before.
             let before = self.bytes.len().saturating_sub(usize::from(whole));
             let found = last_newline(&self.bytes[..before]).map(|at| at + 1);
             let reached_start = self.start == 0 && !(whole && self.bytes.is_empty());
@@ -129,8 +129,7 @@ impl<S: Storage> LinesBack<'_, S> {
         }
     }
 
-    /// Puts the block before `bytes` in front of them, unless there is none or
-    /// the budget is spent.
+    /// Prepends the block before `bytes`. Returns false at the start of the file or without budget.
     fn read_block(&mut self) -> io::Result<bool> {
         let size = BLOCK.min(self.start).min(self.budget);
         if size == 0 {

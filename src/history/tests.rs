@@ -1,4 +1,4 @@
-//! The history on real files and on a disk that fails.
+//! The history on real files and on a failing disk.
 
 use crate::time::WallTime;
 use std::{
@@ -50,7 +50,7 @@ fn torn_path(path: &Path) -> PathBuf {
     path.with_extension("jsonl.torn")
 }
 
-/// Every line of the file, as a record or as what is wrong with it.
+/// Every line of the file, decoded.
 fn decoded(content: &[u8]) -> Vec<Result<Record, Reason>> {
     let whole = content.strip_suffix(b"\n").expect("ends with a line end");
     whole.split(|&b| b == b'\n').map(Record::decode).collect()
@@ -60,26 +60,26 @@ fn records_in(content: &[u8]) -> Vec<Record> {
     decoded(content).into_iter().flatten().collect()
 }
 
-/// What a failing disk does with one call.
+/// The result of one call on a failing disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     None,
-    /// Nothing happens, and an error is told.
+    /// Writes nothing and returns an error.
     Error,
-    /// So many bytes go in, and no error is told.
+    /// Writes this many bytes and returns no error.
     Partial(usize),
-    /// So many bytes go in, and an error is told.
+    /// Writes this many bytes and returns an error.
     PartialError(usize),
 }
 
-/// A disk in memory: counts what is read, and fails by a plan.
+/// A disk in memory that counts reads and fails by plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     bytes: Rc<RefCell<Vec<u8>>>,
     read: Rc<Cell<u64>>,
-    /// The fault of each call yet to come; none after the last.
+    /// The fault of each further call; none after the last.
     plan: Rc<RefCell<std::collections::VecDeque<Fault>>>,
-    /// The plan holds for writes and cuts; for reads and sizes only if set.
+    /// The plan applies to writes and truncations, and to reads if this is set.
     reads_fail: bool,
     writes: Rc<Cell<u64>>,
 }

@@ -1,4 +1,4 @@
-//! What becomes of a last line that was never finished.
+//! The torn last line of a history.
 
 use std::{
     ffi::OsString,
@@ -9,23 +9,21 @@ use std::{
 
 use crate::files;
 
-/// The bytes of a last line that the server could not finish, as when it was
-/// killed or the disk was full.
+/// A last line that was not completed, because the server was killed or the disk was full.
 #[derive(Debug)]
 pub struct Torn {
-    /// How many bytes.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// Where they are now.
+    /// Where its bytes are now.
     pub fate: TornFate,
 }
 
-/// Where the bytes of a torn line are now.
+/// Where the bytes of a torn line are.
 #[derive(Debug)]
 pub enum TornFate {
-    /// At the end of this file, and no longer in the history.
+    /// Appended to this file and truncated from the history.
     SavedTo(PathBuf),
-    /// Still in the history, as a damaged line of its own, because they could
-    /// not be saved elsewhere or not be cut off.
+    /// In the history, as a damaged line, because they could not be saved or truncated.
     KeptInPlace(io::Error),
 }
 
@@ -41,8 +39,8 @@ impl fmt::Display for Torn {
     }
 }
 
-/// Adds the bytes to the file beside the history, each torn line on its own,
-/// and returns only when they are on the disk: then they may be cut off.
+/// Appends the bytes as a line to the file beside the history. Returns after they are synced to
+/// disk, so they may be truncated.
 pub(super) fn save(history: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = OsString::from(history);
     name.push(".torn");

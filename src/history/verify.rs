@@ -1,4 +1,4 @@
-//! Checks every line of a history, in the background and in little memory.
+//! Checks every line of a history, in the background and with little memory.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     HistoryError, MAX_LINE, Storage,
-    record::{Reason, Record, is_unsummed},
+    record::{Reason, Record, lacks_checksum},
 };
 
 const BLOCK: u64 = 64 * 1024;
@@ -16,33 +16,32 @@ const BLOCK: u64 = 64 * 1024;
 /// A line that is not a record. It stays in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Which line, from 1 on.
+    /// The line's number, from 1.
     pub line: u64,
-    /// Where it begins, in bytes.
+    /// The offset of its first byte.
     pub offset: u64,
-    /// Why it is not a record.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// A check of a whole history: yields every damaged line, in order.
+/// A check of a whole history: an iterator over its damaged lines, in order.
 ///
-/// It reads through a handle of its own up to a fixed length, so that it may
-/// run in another thread while the server appends. It never writes, and never
-/// holds more than one line and one block, however long a line is. After an
-/// error it ends.
+/// It reads through its own handle up to a fixed length, so it can run in another thread while the
+/// server appends. It never writes, and never holds more than one line and one block. It ends after
+/// an error.
 #[derive(Debug)]
 pub struct Verify<S: Storage = File> {
     storage: S,
     path: PathBuf,
-    /// How much of the file is left to read, as offsets.
+    /// The offsets that are still to be read.
     next: u64,
     end: u64,
     block: Vec<u8>,
-    /// How much of `block` is done.
+    /// Number of bytes of `block` that are processed.
     used: usize,
-    /// The line that is being read, up to the longest a record may be.
+    /// The current line, up to the limit of a line.
     text: Vec<u8>,
-    /// The line that is next.
+    /// The number of the next line.
     line: u64,
     offset: u64,
     /// Records so far without a checksum.
@@ -50,7 +49,7 @@ pub struct Verify<S: Storage = File> {
 }
 
 impl Verify {
-    /// A check of the file as long as it is now, without taking its lock.
+    /// Checks the file in its current length, without taking its lock.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let file = File::open(path).map_err(|cause| HistoryError::open(path, cause))?;
         let len = file.size().map_err(|cause| HistoryError::read(path, cause))?;
@@ -59,7 +58,7 @@ impl Verify {
 }
 
 impl<S: Storage> Verify<S> {
-    /// A check of the first `len` bytes of `storage`; `path` is for errors.
+    /// Checks the first `len` bytes of `storage`; `path` is for error messages.
     pub fn over(storage: S, path: &Path, len: u64) -> Self {
         Self {
             storage,
@@ -75,13 +74,13 @@ impl<S: Storage> Verify<S> {
         }
     }
 
-    /// How many records so far have no checksum, being written by hand. Damage
-    /// that leaves one readable is not found.
+    /// Number of handwritten records so far, without a checksum. Damage that leaves such a record
+    /// readable is not detected.
     pub fn unsummed(&self) -> u64 {
         self.unsummed
     }
 
-    /// Checks one line. `None` at the end, the inner `None` for a record.
+    /// Checks one line. `None` is the end, `Some(None)` an intact record.
     fn check_line(&mut self) -> io::Result<Option<Option<Damage>>> {
         self.text.clear();
         let mut size = 0;
@@ -93,7 +92,7 @@ impl<S: Storage> Verify<S> {
             let end = rest.iter().position(|&byte| byte == b'\n');
             let piece = &rest[..end.unwrap_or(rest.len())];
             size += piece.len() as u64;
-            // One byte too long is enough to see that a line is too long.
+            // One byte over the limit is enough to detect a line that is too long.
             let room = MAX_LINE - self.text.len();
             self.text.extend_from_slice(&piece[..piece.len().min(room)]);
             self.used += piece.len() + usize::from(end.is_some());
@@ -108,7 +107,7 @@ impl<S: Storage> Verify<S> {
             Err(Reason::TooLong) => Some(Reason::TooLong),
             _ if !ended => Some(Reason::Unterminated),
             outcome => {
-                self.unsummed += u64::from(outcome.is_ok() && is_unsummed(&self.text));
+                self.unsummed += u64::from(outcome.is_ok() && lacks_checksum(&self.text));
                 outcome.err()
             }
         };
@@ -118,7 +117,7 @@ impl<S: Storage> Verify<S> {
         Ok(Some(damage))
     }
 
-    /// How many bytes of the file it holds at most by now.
+    /// Bytes of the file in memory.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.block.capacity() + self.text.capacity()
@@ -134,7 +133,7 @@ impl<S: Storage> Verify<S> {
         if count == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "it became shorter while it was checked",
+                "it was truncated during the check",
             ));
         }
         self.block.truncate(count);

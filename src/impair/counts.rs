@@ -1,19 +1,20 @@
-//! What the emulated network did.
+//! Counters of the emulated network.
 
 use super::Ranges;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How many ranges of lost packets are remembered.
-pub const MOST_DROPS: usize = 100_000;
+/// Limit on the remembered ranges of lost packets.
+pub const MAX_DROP_RANGES: usize = 100_000;
 
-/// Ends a list of drops that was longer than [`MOST_DROPS`].
-pub const CUT: &str = "…";
+/// Last item of a list of drops that exceeded [`MAX_DROP_RANGES`].
+pub const TRUNCATED: &str = "…";
 
-/// What was done to the packets of one direction, as opposed to what was asked for. At any moment
-/// `packets + duplicated = lost + overflowed + delivered +` those still held.
+/// What happened to the packets of one direction. At any time, `packets + duplicated = lost +
+/// overflowed + delivered +` the packets still held.
 ///
-/// A network that counts less, such as netem, leaves out what it does not know; that reads as nothing.
+/// Networks with fewer counters, such as netem, omit what they do not count; a missing counter
+/// reads as 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -21,14 +22,14 @@ pub struct Counts {
     pub packets: u64,
     /// Bytes that entered.
     pub bytes: u64,
-    /// Packets lost by chance, list, every nth or blackhole.
+    /// Packets lost at random, by list, every nth, or in a blackhole.
     pub lost: u64,
-    /// Packets and copies that found the queue full.
+    /// Packets and copies dropped because the queue was full.
     pub overflowed: u64,
-    /// Copies made of packets that were neither lost nor overflowed.
+    /// Copies made of packets that were neither lost nor dropped.
     pub duplicated: u64,
-    /// Packets, neither lost nor overflowed, in which a bit was flipped; a copy repeats the damage
-    /// and is not counted again.
+    /// Packets, neither lost nor dropped, in which a bit was flipped. A copy repeats the error and
+    /// is not counted again.
     pub corrupted: u64,
     /// Packets and copies delivered after one with a larger index.
     pub reordered: u64,
@@ -36,15 +37,15 @@ pub struct Counts {
     pub delivered: u64,
     /// Bytes that left.
     pub delivered_bytes: u64,
-    /// Time from entering to leaving, summed over what was delivered, microseconds. Real time: a
-    /// driver that comes late to take a packet makes it longer.
+    /// Time from entry to exit, summed over delivered packets, microseconds. It includes the time
+    /// until the caller pops a due packet.
     pub delay_sum_us: u64,
-    /// The indices of the `lost`, as `5,17-19`; ends with `,…` when there were more than
-    /// [`MOST_DROPS`] ranges. Those that overflowed are not among them: they depend on time.
+    /// Indices of the `lost` packets, as `5,17-19`. It ends with `,…` after more than
+    /// [`MAX_DROP_RANGES`] ranges. Overflowed packets are not listed: they depend on time.
     pub drops: String,
 }
 
-/// What was done, in one line for people; what never happened is left out.
+/// One line for people; counters at 0 are omitted, except `lost`.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} packets, {} lost", self.packets, self.lost)?;
@@ -66,19 +67,23 @@ impl fmt::Display for Counts {
     }
 }
 
-/// The indices lost so far, bounded.
+/// Indices lost so far, bounded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Drops {
     ranges: Ranges,
-    cut: bool,
+    truncated: bool,
 }
 
 impl Drops {
     pub(super) fn note(&mut self, index: u64) {
-        self.cut = self.cut || !self.ranges.append(index, MOST_DROPS);
+        self.truncated = self.truncated || !self.ranges.append(index, MAX_DROP_RANGES);
     }
 
     pub(super) fn text(&self) -> String {
-        if self.cut { format!("{},{CUT}", self.ranges) } else { self.ranges.to_string() }
+        if self.truncated {
+            format!("{},{TRUNCATED}", self.ranges)
+        } else {
+            self.ranges.to_string()
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! Which packets are lost: chance, a list, every nth, or a window of time.
+//! Loss: random, by list, every nth, or in a time window.
 
 use super::prng::{Purpose, Stream};
 use super::{Direction, Loss, Profile, Share};
 use std::time::Duration;
 
-/// Decides about the packets of one direction, one after the other. Any reason is enough.
+/// Decides about the packets of one direction, in order. Each cause alone suffices.
 #[derive(Clone, Debug)]
 pub(super) struct Losses {
     profile: Profile,
@@ -13,19 +13,19 @@ pub(super) struct Losses {
     state: Stream,
 }
 
-/// The Gilbert-Elliott chain: two states, each with its share of loss. Independent loss is the chain
-/// that never leaves the good one.
+/// The Gilbert-Elliott chain: two states, each with a loss rate. Independent loss is a chain that
+/// stays in the good state.
 #[derive(Clone, Copy, Debug)]
 struct Chain {
-    /// From good to bad.
+    /// Probability of good to bad.
     p: Share,
-    /// From bad to good.
+    /// Probability of bad to good.
     r: Share,
-    /// Loss in the bad state.
+    /// Loss rate in the bad state.
     bad: Share,
-    /// Loss in the good state.
+    /// Loss rate in the good state.
     good: Share,
-    /// The state of the packet before this one; there is none before the first.
+    /// The state at the previous packet; `None` before the first.
     was_bad: Option<bool>,
 }
 
@@ -39,9 +39,9 @@ impl Losses {
         }
     }
 
-    /// Whether packet `index`, which enters `elapsed` after the first, is lost. To be asked once for
-    /// each packet, in order: the chain takes its step here, whatever the other reasons say.
-    pub(super) fn takes(&mut self, index: u64, elapsed: Duration) -> bool {
+    /// Returns true if packet `index`, which enters `elapsed` after the first, is lost. Call it
+    /// once per packet, in order: the chain advances here, whatever the other causes decide.
+    pub(super) fn is_lost(&mut self, index: u64, elapsed: Duration) -> bool {
         let share = self.chain.step(self.state, index);
         self.chance.happens(index, share)
             || self.profile.drop.contains(index)
@@ -63,8 +63,9 @@ impl Chain {
         Self { p, r, bad, good, was_bad: None }
     }
 
-    /// One step; the share of loss in the new state. The first packet finds the chain in its
-    /// stationary distribution, bad with probability p/(p+r): a short run has no bias towards good.
+    /// Advances the chain and returns the loss rate in the new state. At the first packet the chain
+    /// has its stationary distribution, bad with probability p/(p+r), so short runs are not biased
+    /// towards good.
     fn step(&mut self, stream: Stream, index: u64) -> Share {
         let (p, r) = (u64::from(self.p.billionths()), u64::from(self.r.billionths()));
         let bad = match self.was_bad {

@@ -1,11 +1,11 @@
-//! Chance that depends on nothing but its place: no state, so no order of calls and no thread can
-//! move it.
+//! Stateless random numbers: a draw depends only on its place, not on the order of calls or on
+//! threads.
 //!
-//! # The generator, for whoever writes it again
+//! # The generator
 //!
-//! All arithmetic is on unsigned 64-bit integers and wraps. SplitMix64 (Steele, Lea and Flood, "Fast
-//! splittable pseudorandom number generators", OOPSLA 2014) yields, from a state `s`, as its `n`-th
-//! output (`n` from 0):
+//! All arithmetic is on unsigned 64-bit integers and wraps. SplitMix64 (Steele, Lea and Flood,
+//! "Fast splittable pseudorandom number generators", OOPSLA 2014) returns, from a state `s`, as its
+//! `n`-th output (`n` from 0):
 //!
 //! ```text
 //! split(s, n):  z = s + (n + 1) * 0x9e3779b97f4a7c15
@@ -14,46 +14,47 @@
 //!               return z xor (z >> 31)
 //! ```
 //!
-//! Each purpose in each direction has its own generator, seeded by one output of the generator of the
-//! run's seed; packet `index` (from 0) takes the output of that number:
+//! Each purpose in each direction has its own generator, seeded by one output of the generator of
+//! the run's seed. Packet `index` (from 0) takes the output of that number:
 //!
 //! ```text
 //! draw(seed, direction, purpose, index) = split(split(seed, 16 * direction + purpose), index)
 //! ```
 //!
-//! with direction up = 0, down = 1 and the numbers of [`Purpose`]. A draw becomes an integer below
-//! `limit` as `floor(draw * limit / 2^64)` (128-bit product), and an event of share `x` happens when
-//! the integer below 10^9 is less than `x` in billionths. No floating point is involved.
+//! with direction up = 0, down = 1 and the numbers of [`Purpose`]. A draw maps to an integer below
+//! `limit` as `floor(draw * limit / 2^64)` (128-bit product). An event of probability `x` happens
+//! if the integer below 10^9 is less than `x` in billionths. No floating point is involved.
 //!
 //! Golden vectors: `tests/vectors/impair.txt`.
 
 use super::{Direction, Share};
 
-/// What a draw decides. Each has a stream of its own, so asking for duplicates does not move losses.
+/// The purpose of a draw. Each has its own stream, so that enabling duplicates does not change
+/// losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// 0: is the packet lost (given the state, if the model has states)?
+    /// 0: is the packet lost, given the chain's state?
     Loss = 0,
     /// 1: the step of the Gilbert-Elliott chain.
     State = 1,
-    /// 2: the packet's place in the jitter.
+    /// 2: the packet's offset within the jitter.
     Jitter = 2,
-    /// 3: the place of its copy in the jitter.
+    /// 3: its copy's offset within the jitter.
     CopyJitter = 3,
     /// 4: is the packet duplicated?
     Duplicate = 4,
-    /// 5: is the packet damaged?
+    /// 5: does the packet get a bit error?
     Corrupt = 5,
-    /// 6: the bit that is flipped.
+    /// 6: the bit to flip.
     Bit = 6,
 }
 
-/// The draws of one purpose in one direction.
+/// The draws for one purpose in one direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream(u64);
 
 impl Stream {
-    /// The stream that belongs to `seed`, `direction` and `purpose`.
+    /// The stream of `seed`, `direction` and `purpose`.
     pub const fn new(seed: u64, direction: Direction, purpose: Purpose) -> Self {
         Self(split(seed, 16 * direction as u64 + purpose as u64))
     }
@@ -68,7 +69,7 @@ impl Stream {
         ((self.draw(index) as u128 * limit as u128) >> 64) as u64
     }
 
-    /// Whether an event of this share happens to packet `index`.
+    /// Returns true if an event of this probability happens to packet `index`.
     pub const fn happens(self, index: u64, share: Share) -> bool {
         self.below(index, Share::ALL.billionths() as u64) < share.billionths() as u64
     }
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_never_happens_and_all_always() {
+    fn probability_0_never_happens_and_1_always() {
         let stream = Stream::new(1, Direction::Up, Purpose::Loss);
         assert!((0..1_000).all(|i| stream.happens(i, Share::ALL)));
         assert!(!(0..1_000).any(|i| stream.happens(i, Share::NONE)));

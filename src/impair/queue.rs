@@ -1,12 +1,12 @@
-//! Where packets wait: for their turn on a slow line, then for their delay to pass.
+//! Queues: the bottleneck, then the delay line.
 
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many packets are held at once, as netem's usual limits go. What comes on top overflows.
-pub const MOST_HELD: usize = 10_000;
+/// Limit on packets held at once, as common with netem. Further packets overflow.
+pub const MAX_HELD: usize = 10_000;
 
-/// A packet on its way.
+/// A packet in the delay line.
 #[derive(Clone, Debug)]
 pub(super) struct Held<P> {
     pub(super) index: u64,
@@ -14,7 +14,7 @@ pub(super) struct Held<P> {
     pub(super) packet: P,
 }
 
-/// Packets by the moment they are due; of those due together, by index, the copy last.
+/// Packets by due time; at equal times by index, with the copy last.
 #[derive(Clone, Debug)]
 pub(super) struct DelayLine<P>(BTreeMap<(Timestamp, u64, bool), Held<P>>);
 
@@ -26,7 +26,7 @@ impl<P> Default for DelayLine<P> {
 
 impl<P> DelayLine<P> {
     pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= MOST_HELD
+        self.0.len() >= MAX_HELD
     }
 
     pub(super) fn insert(&mut self, due: Timestamp, copy: bool, held: Held<P>) {
@@ -43,15 +43,15 @@ impl<P> DelayLine<P> {
     }
 }
 
-/// A line of a given rate with a queue before it: first in, first out, tail drop.
+/// A link of limited rate behind a FIFO queue with tail drop.
 #[derive(Clone, Debug)]
 pub(super) struct Bottleneck {
     bits_per_second: u64,
     limit: usize,
-    /// When the line has sent all it has, nanoseconds: small packets on a fast line take less than a
-    /// microsecond, and the error would add up.
+    /// When the link becomes idle, nanoseconds. Small packets on a fast link take less than a
+    /// microsecond, and rounding errors would accumulate.
     free_at: u128,
-    /// When each packet in the queue will have been sent, the one on the line included.
+    /// When each queued packet will have been sent, including the one being sent.
     leaving: VecDeque<Timestamp>,
 }
 
@@ -61,7 +61,7 @@ impl Bottleneck {
         Self { bits_per_second, limit, free_at: 0, leaving: VecDeque::new() }
     }
 
-    /// When the last bit of a packet leaves the line; nothing if the queue is full.
+    /// The time at which the packet's last bit leaves the link; `None` if the queue is full.
     pub(super) fn send(&mut self, bytes: usize, now: Timestamp) -> Option<Timestamp> {
         while self.leaving.front().is_some_and(|&gone| gone <= now) {
             self.leaving.pop_front();
@@ -69,8 +69,8 @@ impl Bottleneck {
         if self.leaving.len() >= self.limit {
             return None;
         }
-        let takes = (bytes as u128 * 8_000_000_000).div_ceil(self.bits_per_second.into());
-        self.free_at = self.free_at.max(u128::from(now.as_micros()) * 1_000) + takes;
+        let is_lost = (bytes as u128 * 8_000_000_000).div_ceil(self.bits_per_second.into());
+        self.free_at = self.free_at.max(u128::from(now.as_micros()) * 1_000) + is_lost;
         let micros = u64::try_from(self.free_at.div_ceil(1_000)).unwrap_or(u64::MAX);
         let sent = Timestamp::from_micros(micros);
         self.leaving.push_back(sent);

@@ -1,31 +1,31 @@
-//! A set of packet indices, kept and written as ranges: `5,17-19`.
+//! A set of packet indices, stored and written as ranges: `5,17-19`.
 
 use super::SpecError;
 use std::{fmt, str::FromStr};
 
-/// Packet indices (from 0) as ranges in ascending order that do not touch. Its text form is
-/// `5,17-19`, and nothing at all for the empty set.
+/// Packet indices (from 0) as ascending ranges with gaps between them. The text form is `5,17-19`;
+/// that of the empty set is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// Whether the set holds `index`.
+    /// Returns true if the set contains `index`.
     pub fn contains(&self, index: u64) -> bool {
         let after = self.0.partition_point(|&(first, _)| first <= index);
         after > 0 && index <= self.0[after - 1].1
     }
 
-    /// Whether the set holds nothing.
+    /// Returns true if the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The ranges, first and last index of each, ascending.
+    /// The first and last index of each range, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().copied()
     }
 
-    /// Adds an index above all others, unless that takes more than `most` ranges.
+    /// Adds an index larger than all others. Returns false if that takes more than `most` ranges.
     pub(super) fn append(&mut self, index: u64, most: usize) -> bool {
         let full = self.0.len() >= most;
         match self.0.last_mut() {
@@ -37,7 +37,7 @@ impl Ranges {
     }
 }
 
-/// From ranges in any order, which may overlap.
+/// Ranges may be unordered and may overlap.
 impl FromIterator<(u64, u64)> for Ranges {
     fn from_iter<I: IntoIterator<Item = (u64, u64)>>(ranges: I) -> Self {
         let mut sorted: Vec<_> = ranges.into_iter().collect();
@@ -67,7 +67,7 @@ impl fmt::Display for Ranges {
 }
 
 /// # Errors
-/// A piece that is no index or range, or the sign of a list that was cut short.
+/// An item that is neither an index nor a range, or the mark of a truncated list.
 impl FromStr for Ranges {
     type Err = SpecError;
 
@@ -80,11 +80,8 @@ impl FromStr for Ranges {
 }
 
 fn range(piece: &str) -> Result<(u64, u64), SpecError> {
-    if piece == super::CUT {
-        return Err(SpecError::new(
-            piece,
-            "the list was cut short here; what follows is not known",
-        ));
+    if piece == super::TRUNCATED {
+        return Err(SpecError::new(piece, "the list is truncated here, so the rest is unknown"));
     }
     let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
     match (index(first), index(last)) {
@@ -96,7 +93,7 @@ fn range(piece: &str) -> Result<(u64, u64), SpecError> {
     }
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// Digits only: `parse` would also accept a sign.
 fn index(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -106,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_is_written_in_its_shortest_form() {
+    fn ranges_are_merged_and_sorted() {
         let ranges: Ranges = "19, 5,17-18,6-6,17".parse().unwrap();
         assert_eq!(ranges.to_string(), "5-6,17-19");
         let held: Vec<u64> = (0..30).filter(|&i| ranges.contains(i)).collect();
@@ -116,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_says_why() {
+    fn errors_name_the_item_and_the_syntax() {
         let say = |text: &str| text.parse::<Ranges>().unwrap_err().to_string();
         assert_eq!(say("5,9-7"), "9-7: ends before it begins; write 7-9");
         assert_eq!(say("1,x"), "x: write a packet index, from 0, or a range such as 17-19");
         assert_eq!(say("1,+2"), "+2: write a packet index, from 0, or a range such as 17-19");
-        assert_eq!(say("1,…"), "…: the list was cut short here; what follows is not known");
+        assert_eq!(say("1,…"), "…: the list is truncated here, so the rest is unknown");
     }
 
     #[test]
-    fn appending_stops_at_the_bound() {
+    fn appending_stops_at_the_limit() {
         let mut ranges = Ranges::default();
         assert!([3, 4, 9, 10].into_iter().all(|index| ranges.append(index, 2)));
         assert!(!ranges.append(12, 2));

@@ -1,33 +1,40 @@
-//! What a network is asked to do, as values and as text.
+//! The configuration of an emulated network, and its text form.
 //!
-//! # The text
+//! # Syntax
 //!
-//! Items after commas: `loss 5%, delay 25ms, jitter 5ms`. They hold for both directions, or for one
-//! after its name: `up: loss 5%; down: delay 10ms`. What is for both comes first and each direction may
-//! then differ. The first item may be one of [`PRESETS`] or `none`; what follows overrides it.
+//! Items separated by commas: `loss 5%, delay 25ms, jitter 5ms`. They configure both directions, or
+//! one direction after its name: `up: loss 5%; down: delay 10ms`. Items for both directions come
+//! first and are overridden by those of a direction. The first item may be one of [`PRESETS`] or
+//! `none`; later items override it.
 //!
 //! | item | meaning |
 //! |---|---|
-//! | `loss 5%` | each packet is lost with this probability, whatever happened to the others |
-//! | `loss 5% burst 3` | the same share, in bursts of 3 packets on average (Gilbert) |
-//! | `gilbert P R [BAD [GOOD]]` | Gilbert-Elliott: to the bad state with P, back with R; loss there (100%) and in the good one (0%). netem's `gemodel` takes the same four |
-//! | `drop 5,17-19` | these packets are lost; the first is 0 |
+//! | `loss 5%` | each packet is lost with this probability, independently |
+//! | `loss 5% burst 3` | the same loss rate in bursts of 3 packets on average (Gilbert) |
+//! | `gilbert P R [BAD [GOOD]]` | Gilbert-Elliott, as netem's `gemodel`: see below |
+//! | `drop 5,17-19` | these packets are lost; the first packet is 0 |
 //! | `every 10` | every 10th packet is lost: 9, 19, 29… |
-//! | `blackhole 2s-5s` | all that enters from 2 s until before 5 s after the first packet is lost |
-//! | `delay 25ms` | one way |
-//! | `jitter 5ms` | each packet's delay is uniform within delay ± jitter, and packets leave when they are due: those closer together than twice the jitter change places |
-//! | `duplicate 1%` | a copy follows, with its own place in the jitter |
+//! | `blackhole 2s-5s` | all packets are lost from 2 s to before 5 s after the first packet |
+//! | `delay 25ms` | one-way delay |
+//! | `jitter 5ms` | each packet's delay is uniform within delay ± jitter |
+//! | `duplicate 1%` | a copy follows, with its own jitter |
 //! | `corrupt 1%` | one bit is flipped |
-//! | `rate 2mbit` | bits of what is pushed, 1 mbit = 1,000,000 bit/s, as in tc |
-//! | `limit 100` | packets the queue before that line holds, the one being sent included |
+//! | `rate 2mbit` | bits per second of the packets pushed, 1 mbit = 1,000,000 bit/s, as in tc |
+//! | `limit 100` | packets in the queue of that rate, including the one being sent |
 //!
-//! A share is the same with and without its `%`, and a space may stand before a unit.
+//! `gilbert` takes the probabilities of entering the bad state (P) and of leaving it (R), and the
+//! loss rates in the bad (default 100%) and in the good state (default 0%).
 //!
-//! Losses of several kinds add up: any reason is enough. Without `burst` the mean burst is
-//! 1/(1 - loss), hardly above 1; `burst 1` is not the same, it means never two in a row.
+//! Packets leave when they are due: jitter reorders packets that are closer together than twice the
+//! jitter.
 //!
-//! Shares are exact to a billionth, times to a microsecond; what is finer is refused, so that what
-//! `Display` writes is what was asked, and reads back as the same.
+//! A share may omit its `%`, and a space may precede a unit.
+//!
+//! Causes of loss are independent of each other: one suffices. Without `burst` the mean burst is
+//! 1/(1 - loss), hardly above 1. `burst 1` differs: it never loses two packets in a row.
+//!
+//! Shares are exact to a billionth and times to a microsecond. Finer values are rejected, so that
+//! the output of `Display` parses back to the same value.
 
 mod parse;
 
@@ -38,10 +45,10 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Packets that a `rate` without a `limit` lets wait.
+/// The `limit` of a `rate` without one, packets.
 pub const DEFAULT_LIMIT: usize = 100;
 
-/// Networks by name: plausible, not measured. Each is a text that may be written in its place.
+/// Named networks: plausible values, not measurements. Each is shorthand for its text.
 pub const PRESETS: [(&str, &str); 5] = [
     ("wifi", "loss 1% burst 2, delay 5ms, jitter 3ms, duplicate 0.1%"),
     (
@@ -56,61 +63,61 @@ pub const PRESETS: [(&str, &str); 5] = [
     ("lossy-lab", "loss 20%, delay 20ms, jitter 10ms, duplicate 2%, corrupt 1%"),
 ];
 
-/// What the network does in each direction. The default does nothing.
+/// The emulated network. The default impairs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spec {
-    /// To the packets of the client.
+    /// From the client to the server.
     pub up: Profile,
-    /// To the packets of the server.
+    /// From the server to the client.
     pub down: Profile,
 }
 
-/// What the network does in one direction. The default does nothing.
+/// The emulated network in one direction. The default impairs nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// Loss by chance.
+    /// Random loss.
     pub loss: Loss,
-    /// Packets lost by their index.
+    /// Packets lost by index.
     pub drop: Ranges,
-    /// Every how manieth packet is lost.
+    /// Every nth packet is lost.
     pub every: Option<NonZeroU64>,
-    /// Times since the first packet in which all is lost.
+    /// Times since the first packet during which all packets are lost.
     pub blackholes: Vec<Range<Duration>>,
-    /// From entering (or leaving the slow line) to leaving, one way.
+    /// One-way delay, after the bottleneck.
     pub delay: Duration,
-    /// How far the delay goes to either side.
+    /// Delay variation to either side.
     pub jitter: Duration,
-    /// Packets that a copy follows.
+    /// Probability of a duplicate.
     pub duplicate: Share,
-    /// Packets in which a bit flips.
+    /// Probability of a bit error.
     pub corrupt: Share,
-    /// Bits per second of the line; unlimited if there is none.
+    /// Bits per second of the bottleneck; `None` is unlimited.
     pub rate: Option<u64>,
-    /// Packets in the queue before that line; [`DEFAULT_LIMIT`] if there is none.
+    /// Packets in the bottleneck's queue; `None` is [`DEFAULT_LIMIT`].
     pub limit: Option<usize>,
 }
 
-/// How chance takes packets.
+/// The model of random loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Each on its own.
+    /// Independent loss.
     Independent(Share),
-    /// In bursts: a Gilbert chain that loses all in its bad state and nothing in its good one.
+    /// A Gilbert chain that loses every packet in its bad state and none in its good state.
     Burst {
-        /// Over a long time.
+        /// The long-term loss rate.
         loss: Share,
-        /// Mean length of a run of losses.
+        /// The mean length of a loss burst.
         mean: Burst,
     },
-    /// The Gilbert-Elliott chain, by its parameters.
+    /// The Gilbert-Elliott chain by its parameters.
     Gilbert {
-        /// Probability to go from good to bad, per packet.
+        /// Probability of good to bad, per packet.
         p: Share,
-        /// Probability to go from bad to good, per packet.
+        /// Probability of bad to good, per packet.
         r: Share,
-        /// Loss in the bad state.
+        /// Loss rate in the bad state.
         bad: Share,
-        /// Loss in the good state.
+        /// Loss rate in the good state.
         good: Share,
     },
 }
@@ -131,7 +138,7 @@ impl Share {
     /// 100%.
     pub const ALL: Self = Self(1_000_000_000);
 
-    /// So many billionths, at most all of them.
+    /// The share of that many billionths, at most 1.
     pub const fn from_billionths(billionths: u64) -> Self {
         if billionths < Self::ALL.0 as u64 { Self(billionths as u32) } else { Self::ALL }
     }
@@ -141,7 +148,7 @@ impl Share {
         Self::from_billionths((ratio * 1e9).round() as u64)
     }
 
-    /// 0 to 1,000,000,000.
+    /// Billionths, 0 to 1,000,000,000.
     pub const fn billionths(self) -> u32 {
         self.0
     }
@@ -153,24 +160,24 @@ impl fmt::Display for Share {
     }
 }
 
-/// The mean length of a burst, in thousandths of a packet; at least 1 packet.
+/// The mean length of a loss burst, in thousandths of a packet; at least 1 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Burst(u32);
 
 impl Burst {
-    /// So many thousandths of a packet, from 1 to 1,000,000 packets.
+    /// The length in thousandths of a packet, clamped to 1 to 1,000,000 packets.
     pub fn from_thousandths(thousandths: u64) -> Self {
         Self(thousandths.clamp(1_000, 1_000_000_000) as u32)
     }
 
-    /// The nearest to so many packets, from 1 to 1,000,000.
+    /// The nearest length in packets, clamped to 1 to 1,000,000.
     pub fn from_packets(packets: f64) -> Self {
         Self::from_thousandths((packets * 1e3).round() as u64)
     }
 
-    /// The chain with this mean burst and share of loss: the probabilities p (to the bad state) and r
+    /// The chain of this mean burst and loss rate: the probabilities p (to the bad state) and r
     /// (back), each to the nearest billionth. r = 1/mean; p = loss * r / (1 - loss), from loss =
-    /// p/(p+r). See [`Burst::fits`].
+    /// p/(p+r). The result is exact only if [`Burst::fits`].
     pub fn chain(self, loss: Share) -> (Share, Share) {
         let (r, p) = (1_000_000_000_000_u64, u64::from(loss.0));
         let r = (r + u64::from(self.0) / 2) / u64::from(self.0);
@@ -178,15 +185,15 @@ impl Burst {
         (Share::from_billionths((p * r + good / 2) / good), Share::from_billionths(r))
     }
 
-    /// Whether such short bursts can make up so much loss: one good packet at least lies between
-    /// two, so loss is at most mean/(mean + 1).
+    /// Returns true if bursts of this length can reach the loss rate: at least one good packet
+    /// separates two bursts, so the loss is at most mean/(mean + 1).
     pub fn fits(self, loss: Share) -> bool {
         let (mean, loss, all) = (u64::from(self.0), u64::from(loss.0), u64::from(Share::ALL.0));
         loss * (mean + 1_000) <= all * mean
     }
 }
 
-/// A text that says no impairment: what in it, and what to write instead.
+/// An error in the text of an impairment: the item, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{item}: {problem}")]
 pub struct SpecError {
@@ -195,7 +202,7 @@ pub struct SpecError {
 }
 
 impl SpecError {
-    /// `item` is quoted short and without what could move a terminal's cursor.
+    /// Quotes at most 48 characters of `item`, without control characters.
     pub(super) fn new(item: &str, problem: impl Into<String>) -> Self {
         const LONGEST: usize = 48;
         let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
@@ -207,7 +214,7 @@ impl SpecError {
     }
 }
 
-/// The shortest text that reads back as the same.
+/// The shortest text that parses back to the same value.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nothing = Profile::default();
@@ -220,7 +227,7 @@ impl fmt::Display for Spec {
     }
 }
 
-/// Its items in the order of the table in [`Spec`]'s module; `none` without any.
+/// The items in the order of the table above; `none` without any.
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut items = Vec::new();

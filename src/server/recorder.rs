@@ -1,7 +1,7 @@
 //! Keeps the history, and keeps the chat going when the history cannot be kept.
 
 use super::{HistoryFile, OPERATOR};
-use crate::history::{History, HistoryError, Opened, Place, Record, Storage};
+use crate::history::{FileState, History, HistoryError, Opened, Record, Storage};
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::protocol::{Mark, clean};
 use crate::registry::Owner;
@@ -87,22 +87,22 @@ impl Recorder {
         let Some(history) = &mut self.history else { return };
         self.next_look = now + LOOK;
         let name = history.path().display().to_string();
-        let (place, lines) = (history.look(), self.in_file);
+        let (place, lines) = (history.file_state(), self.in_file);
         let (what, removed) = match place {
-            Ok(Place::Here) => {
+            Ok(FileState::Unchanged) => {
                 (self.lost, self.said) = (None, false);
                 return;
             }
-            Ok(Place::Cut(bytes)) => {
+            Ok(FileState::Truncated(bytes)) => {
                 return tell_operator(&format!(
                     "{bytes} bytes were cut off the history {name} by another program; later lines go \
                      on into it"
                 ));
             }
-            Ok(Place::Moved) => {
+            Ok(FileState::Moved) => {
                 (format!("was moved away: {lines} lines of this server stay there"), false)
             }
-            Ok(Place::Removed) => {
+            Ok(FileState::Removed) => {
                 (format!("was removed, and {lines} lines of this server with it"), true)
             }
             Err(error) => (format!("cannot be found: {error}"), false),

@@ -1,12 +1,12 @@
-//! Chance, measured over a million packets.
+//! Random decisions, measured over a million packets.
 
 use super::*;
 
 #[test]
-fn independent_loss_is_the_share_asked_for_and_forgets() {
+fn independent_loss_has_its_rate_and_no_memory() {
     let counts = run("loss 5%", 1_000, |_, _, _| ());
     assert_share(counts.lost, PACKETS, 0.05, 1.0);
-    // Whether a loss ends the burst does not depend on how long it is: 95 % of them are single.
+    // Without memory, a burst ends with the same probability at any length: 95 % have length 1.
     let bursts = bursts(&counts);
     let single = bursts.iter().filter(|&&length| length == 1).count() as u64;
     assert_share(single, bursts.len() as u64, 0.95, 1.0);
@@ -14,14 +14,14 @@ fn independent_loss_is_the_share_asked_for_and_forgets() {
 }
 
 #[test]
-fn bursts_have_the_share_and_the_mean_length_asked_for() {
+fn bursts_have_their_rate_and_mean_length() {
     for (text, loss, mean) in [
         ("loss 5% burst 3", 0.05, 3.0),
         ("loss 20% burst 8", 0.2, 8.0),
         ("loss 1% burst 1", 0.01, 1.0),
     ] {
         let counts = run(text, 1_000, |_, _, _| ());
-        // States k apart correlate by lambda^k, which multiplies the variance of a sum.
+        // States k apart correlate by lambda^k, which scales the variance of a sum.
         let (r, p) = (1.0 / mean, loss / mean / (1.0 - loss));
         let lambda: f64 = 1.0 - p - r;
         assert_share(counts.lost, PACKETS, loss, (1.0 + lambda) / (1.0 - lambda));
@@ -43,7 +43,7 @@ fn the_explicit_chain_loses_in_both_states() {
     let counts = run("gilbert 2% 20% 80% 1%", 1_000, |_, _, _| ());
     let bad: f64 = 0.02 / 0.22;
     let loss = bad * 0.8 + (1.0 - bad) * 0.01;
-    // Variance of one packet, and what the correlation of the states adds on both sides.
+    // The variance of one packet, and the addition from the correlation of the states.
     let (own, states) = (loss * (1.0 - loss), bad * (1.0 - bad) * 0.79 * 0.79);
     let lambda: f64 = 1.0 - 0.22;
     let spread = 1.0 + 2.0 * states * lambda / (1.0 - lambda) / own;
@@ -51,7 +51,7 @@ fn the_explicit_chain_loses_in_both_states() {
 }
 
 #[test]
-fn the_first_packet_meets_the_chain_as_any_other_does() {
+fn the_first_packet_meets_the_stationary_distribution() {
     let first = |seed| {
         let mut network = network("loss 20% burst 50", seed);
         network.push(Vec::new(), at(0));
@@ -64,7 +64,7 @@ fn the_first_packet_meets_the_chain_as_any_other_does() {
 fn jitter_is_uniform_about_the_delay() {
     let mut seen = vec![0_u64; 10_001];
     let mut offsets = Vec::new();
-    // 50 ms apart, so that none overtakes and the next is not in the way.
+    // 50 ms apart, so that no packet overtakes another.
     let counts = run("delay 25ms, jitter 5ms", 50_000, |index, due, _| {
         let offset = due.since(at(index * 50_000)) - ms(20);
         seen[offset.as_micros() as usize] += 1;
@@ -91,13 +91,13 @@ fn jitter_is_uniform_about_the_delay() {
     let chi: f64 = seen.iter().map(|&c| (c as f64 - expected).powi(2) / expected).sum();
     assert!((chi - 10_000.0).abs() < 5.0 * 20_000.0_f64.sqrt(), "chi-square {chi}");
 
-    // One packet's jitter says nothing of the next: the correlation's deviation is 1/sqrt(n).
+    // The jitter of neighbours is independent: the deviation of the correlation is 1/sqrt(n).
     let product: f64 = offsets.windows(2).map(|pair| pair[0] * pair[1]).sum();
     assert!((product / n / variance).abs() < 5.0 / n.sqrt(), "neighbours correlate");
 }
 
 #[test]
-fn jitter_reorders_as_often_as_it_must() {
+fn jitter_reorders_at_the_expected_rate() {
     let mut furthest = 0;
     let mut late = 0;
     let counts = run("delay 25ms, jitter 5ms", 1_000, |index, _, _| {
@@ -105,46 +105,45 @@ fn jitter_reorders_as_often_as_it_must() {
         furthest = furthest.max(index);
     });
     assert_eq!(counts.reordered, late);
-    // A packet comes late if one of the nine that follow within 10 ms is due before it; given its own
-    // place x of 10,001, the k-th after it is not with probability 1 - max(x - 1000 k, 0)/10,001.
+    // A packet is late if one of the nine within the next 10 ms is due before it. Given its own
+    // offset x of 10,001, the k-th after it is not with probability 1 - max(x - 1000 k, 0)/10,001.
     let places = 10_001_u64;
     let in_order = |x: u64| -> f64 {
         (1..=10).map(|k| 1.0 - x.saturating_sub(1_000 * k) as f64 / places as f64).product()
     };
     let p = 1.0 - (0..places).map(in_order).sum::<f64>() / places as f64;
-    // Packets 10 apart or more are independent: at most 21 covariances, none above the variance.
+    // Packets at least 10 apart are independent: at most 21 covariances, none above the variance.
     assert_share(counts.reordered, PACKETS, p, 21.0);
 }
 
 #[test]
-fn a_delay_is_never_below_zero_and_the_mean_says_so() {
+fn delays_are_clamped_to_zero() {
     let counts = run("jitter 5ms", 50_000, |index, due, _| {
         assert!(due.since(at(index * 50_000)) <= ms(5));
     });
-    // The lower half becomes zero: the mean is a quarter of the jitter, with a variance of
-    // (1/6 - 1/16) of its square.
+    // The lower half becomes zero: the mean is a quarter of the jitter, with a variance of (1/6 -
+    // 1/16) of its square.
     let (mean, n) = (counts.delay_sum_us as f64 / PACKETS as f64, PACKETS as f64);
     let deviation = 5_000.0 * ((1.0 / 6.0 - 1.0 / 16.0) / n).sqrt();
     assert!((mean - 1_250.0).abs() < 5.0 * deviation + 1.0, "mean delay {mean} us");
 }
 
 #[test]
-fn duplicates_follow_the_share_asked_for_and_are_equal() {
+fn duplicates_have_their_rate_and_equal_their_originals() {
     let mut copies = vec![0_u8; PACKETS as usize];
     let counts = run("loss 10%, duplicate 1%", 1_000, |index, _, _| copies[index as usize] += 1);
     let survivors = PACKETS - counts.lost;
     assert_share(counts.duplicated, survivors, 0.01, 1.0);
     let times = |n| copies.iter().filter(|&&count| count == n).count() as u64;
     assert_eq!([times(0), times(2), times(3)], [counts.lost, counts.duplicated, 0]);
-    // What is lost and what is duplicated are drawn apart: the same packets are lost without.
+    // Loss and duplication are drawn independently: without duplicates the same packets are lost.
     assert_eq!(run("loss 10%", 1_000, |_, _, _| ()).drops, counts.drops);
 }
 
 #[test]
-fn a_copy_has_its_own_place_in_the_jitter() {
+fn a_copy_has_its_own_jitter() {
     let (mut pending, mut pairs) = (None, Vec::new());
-    // The first to come out is the earlier of the two; which is the copy does not show, and neither
-    // the product nor the distance asks.
+    // The first of the two may be the original or the copy; neither statistic depends on which.
     run("delay 25ms, jitter 5ms, duplicate 100%", 50_000, |index, due, _| {
         let offset = due.since(at(index * 50_000)).as_micros() as f64 - 25_000.0;
         match pending.take() {
@@ -154,8 +153,8 @@ fn a_copy_has_its_own_place_in_the_jitter() {
     });
     assert_eq!(pairs.len() as u64, PACKETS);
     let n = PACKETS as f64;
-    // Of independent uniform places, the product has mean 0 and the deviation J^2 / 3, the distance
-    // has mean 2J / 3 and the variance (2J)^2 / 18.
+    // For independent uniform offsets, the product has mean 0 and deviation J^2 / 3; the distance
+    // has mean 2J / 3 and variance (2J)^2 / 18.
     let product = pairs.iter().map(|(a, b)| a * b).sum::<f64>() / n;
     let deviation = 5_000.0_f64.powi(2) / 3.0 / n.sqrt();
     assert!(product.abs() < 5.0 * deviation, "a copy follows its original");
@@ -165,7 +164,7 @@ fn a_copy_has_its_own_place_in_the_jitter() {
 }
 
 #[test]
-fn damage_is_one_bit_anywhere() {
+fn a_bit_error_is_one_bit_at_a_uniform_place() {
     let mut flipped = [0_u64; 64];
     let mut network = network("corrupt 1%", SEED);
     for index in 0..PACKETS {

@@ -1,4 +1,4 @@
-//! The golden vectors, which another program computed from the description.
+//! Golden vectors, computed by another program from the description in `impair::prng`.
 
 use super::{SEED, at, take};
 use chatagram::impair::prng::{Purpose, Stream};
@@ -6,7 +6,7 @@ use chatagram::impair::{Direction, Impairment, Spec};
 
 const VECTORS: &str = include_str!("../vectors/impair.txt");
 
-/// The words of each line of this kind, and what is after its equals sign.
+/// The words before, and the text after, the equals sign of each line of this kind.
 fn vectors(kind: &str) -> Vec<(Vec<&'static str>, &'static str)> {
     let lines = VECTORS.lines().filter_map(|line| line.strip_prefix(kind)?.split_once('='));
     let found: Vec<_> =
@@ -29,7 +29,7 @@ fn network(words: &[&str], spec: &str) -> Impairment {
 }
 
 #[test]
-fn draws_are_the_golden_ones() {
+fn draws_match_the_vectors() {
     for (words, value) in vectors("draw") {
         let purpose = match words[2] {
             "loss" => Purpose::Loss,
@@ -47,7 +47,7 @@ fn draws_are_the_golden_ones() {
 }
 
 #[test]
-fn losses_are_the_golden_ones() {
+fn losses_match_the_vectors() {
     for (words, value) in vectors("drops") {
         let mut network = network(&words, &words[3..].join(" "));
         for _ in 0..words[2].parse().unwrap() {
@@ -58,7 +58,7 @@ fn losses_are_the_golden_ones() {
 }
 
 #[test]
-fn jitter_is_the_golden_one() {
+fn jitter_matches_the_vectors() {
     for (words, value) in vectors("jitter") {
         let mut network = network(&words, &format!("delay 1s, jitter {}us", words[2]));
         for (index, offset) in (0..).zip(value.split_whitespace()) {
@@ -72,7 +72,7 @@ fn jitter_is_the_golden_one() {
 }
 
 #[test]
-fn damage_is_the_golden_one() {
+fn bit_errors_match_the_vectors() {
     for (words, value) in vectors("bits") {
         let mut network = network(&words, &format!("corrupt {}", words[3]));
         for bit in value.split_whitespace() {

@@ -1,9 +1,9 @@
-//! What needs no chance: lists, windows, the slow line, bounds and the books.
+//! Deterministic impairments: lists, windows, the bottleneck, bounds and counters.
 
 use super::*;
-use chatagram::impair::{CUT, MOST_DROPS, MOST_HELD};
+use chatagram::impair::{MAX_DROP_RANGES, MAX_HELD, TRUNCATED};
 
-/// Pushes packets of `bytes` at these moments and takes all; when each left.
+/// Pushes packets of `bytes` at these times and returns when each left.
 fn departures(
     network: &mut Impairment,
     bytes: usize,
@@ -19,7 +19,7 @@ fn departures(
 }
 
 #[test]
-fn nothing_asked_is_nothing_done() {
+fn an_empty_configuration_changes_nothing() {
     let mut network = network("none", SEED);
     assert_eq!(network.poll_timeout(), None);
     network.push(b"hello".to_vec(), at(7));
@@ -42,7 +42,7 @@ fn nothing_asked_is_nothing_done() {
 }
 
 #[test]
-fn lists_and_every_nth_lose_exactly_those() {
+fn lists_and_every_nth_lose_exact_packets() {
     for (text, drops) in [
         ("drop 5,17-19", "5,17-19"),
         ("every 10", "9,19"),
@@ -56,21 +56,21 @@ fn lists_and_every_nth_lose_exactly_those() {
 }
 
 #[test]
-fn a_blackhole_counts_from_the_first_packet_and_takes_its_start_not_its_end() {
+fn a_blackhole_counts_from_the_first_packet_and_excludes_its_end() {
     let mut network = network("blackhole 2s-5s", SEED);
     departures(&mut network, 1, (0..70).map(|tenth| 3_000_000 + tenth * 100_000));
     assert_eq!(network.counts().drops, "20-49");
 }
 
 #[test]
-fn a_lost_packet_takes_its_index_and_its_step_of_the_chain() {
+fn a_lost_packet_advances_the_index_and_the_chain() {
     let lost = |text: &str| -> Ranges {
         let mut network = network(text, SEED);
         departures(&mut network, 1, 0..5_000);
         network.counts().drops.parse().unwrap()
     };
     let alone = lost("loss 5% burst 3");
-    // Every second one, in three ways, so that each burst meets some.
+    // Every second packet, by three causes, so that each burst meets some.
     let odd = |write: fn(u64) -> String| -> String {
         (0..2_500).map(|n| write(2 * n + 1)).collect::<Vec<_>>().join(",")
     };
@@ -86,30 +86,30 @@ fn a_lost_packet_takes_its_index_and_its_step_of_the_chain() {
 }
 
 #[test]
-fn a_slow_line_sends_one_after_the_other_and_then_delays() {
+fn a_bottleneck_serializes_packets_before_the_delay() {
     // 100 bytes at 2 Mbit/s take 400 us.
     let mut line = network("rate 2mbit, delay 10ms", SEED);
     let left = departures(&mut line, 100, [0, 0, 0, 5_000].into_iter());
     assert_eq!(left, [10_400, 10_800, 11_200, 15_400]);
     assert_eq!(line.counts().delay_sum_us, 10_400 + 10_800 + 11_200 + 10_400);
-    // A third of a microsecond each does not add up to an error.
+    // A third of a microsecond per packet does not accumulate to an error.
     let mut fast = network("rate 2.4gbit, limit 3000", SEED);
     let left = departures(&mut fast, 100, (0..3_000).map(|_| 0));
     assert_eq!(left.last(), Some(&1_002), "334 ns each, rounded up to the nanosecond");
 }
 
 #[test]
-fn a_full_queue_drops_the_tail_and_counts_it_apart() {
+fn a_full_queue_drops_the_tail() {
     let mut line = network("rate 2mbit, limit 100", SEED);
     let left = departures(&mut line, 100, (0..250).map(|_| 0));
     assert_eq!(left, (1..=100).map(|n| n * 400).collect::<Vec<_>>());
     let counts = line.counts();
     assert_eq!((counts.lost, counts.overflowed, counts.drops.as_str()), (0, 150, ""));
-    // Room again as soon as the first has been sent, though it is still on its way.
+    // The queue has space once the first packet is sent, even if that is still delayed.
     let mut long = network("rate 2mbit, limit 1, delay 1s", SEED);
     departures(&mut long, 100, [0, 399, 400].into_iter());
     assert_eq!((long.counts().delivered, long.counts().overflowed), (2, 1));
-    // Twice what the line carries: it carries what it can, and the queue stays full.
+    // At twice the link's rate the link stays busy and the queue full.
     let mut busy = network("rate 2mbit, limit 100", SEED);
     let left = departures(&mut busy, 100, (0..10_000).map(|n| n * 200));
     assert_eq!(left.len(), 5_000 + 99);
@@ -117,22 +117,22 @@ fn a_full_queue_drops_the_tail_and_counts_it_apart() {
 }
 
 #[test]
-fn no_more_is_held_than_the_bound() {
+fn the_number_of_held_packets_is_bounded() {
     for text in ["delay 1s", "delay 1s, rate 100gbit", "delay 1s, duplicate 100%"] {
         let mut network = network(text, SEED);
-        for _ in 0..MOST_HELD + 10 {
+        for _ in 0..MAX_HELD + 10 {
             network.push(Vec::new(), at(0));
         }
         let counts = network.counts();
         let held = counts.packets + counts.duplicated - counts.overflowed;
-        assert_eq!(held, MOST_HELD as u64, "{text}");
+        assert_eq!(held, MAX_HELD as u64, "{text}");
         take(&mut network, at(u64::MAX), |_, _| ());
         assert_eq!(network.counts().delivered, held, "{text}");
     }
 }
 
 #[test]
-fn a_copy_without_room_is_counted() {
+fn a_copy_dropped_by_a_full_queue_is_counted() {
     let mut network = network("rate 1kbit, limit 1, duplicate 100%", SEED);
     network.push(vec![0; 10], at(0));
     let counts = network.counts();
@@ -160,9 +160,9 @@ fn packets_due_together_leave_by_index() {
 }
 
 #[test]
-fn the_list_of_drops_is_bounded_and_says_so() {
+fn a_truncated_list_of_drops_is_marked() {
     let mut network = network("every 2", SEED);
-    let last = 2 * MOST_DROPS as u64 + 100;
+    let last = 2 * MAX_DROP_RANGES as u64 + 100;
     for _ in 0..last {
         network.push(Vec::new(), at(0));
         network.pop(at(0));
@@ -170,13 +170,13 @@ fn the_list_of_drops_is_bounded_and_says_so() {
     let counts = network.counts();
     assert_eq!(counts.lost, last / 2);
     let pieces: Vec<_> = counts.drops.split(',').collect();
-    assert_eq!(pieces.len(), MOST_DROPS + 1);
-    assert_eq!(pieces[MOST_DROPS], CUT);
-    assert!(counts.drops.parse::<Ranges>().is_err(), "half a list must not be taken for a whole");
+    assert_eq!(pieces.len(), MAX_DROP_RANGES + 1);
+    assert_eq!(pieces[MAX_DROP_RANGES], TRUNCATED);
+    assert!(counts.drops.parse::<Ranges>().is_err(), "a truncated list must not parse");
 }
 
 #[test]
-fn absurd_moments_and_times_do_not_panic() {
+fn extreme_times_do_not_panic() {
     let mut network = network("delay 86400s, jitter 86400s, rate 1bit, blackhole 0s-1us", SEED);
     for moment in [u64::MAX, 0, 5, u64::MAX, 3] {
         network.push(vec![0; 65_535], at(moment));

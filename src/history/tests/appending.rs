@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn appended_records_are_there_after_opening_again() {
+fn appended_records_survive_reopening() {
     let (_directory, path) = file(b"");
     let mut history = History::open(&path, 5).unwrap().history;
     for number in 0..4 {
@@ -22,7 +22,7 @@ fn a_record_is_one_write() {
 }
 
 #[test]
-fn a_failed_write_leaves_the_file_as_it_was_and_the_next_one_is_tried() {
+fn a_failed_write_leaves_the_file_unchanged() {
     let size = line(1).len();
     for count in 0..=size {
         for fault in [Fault::Partial(count), Fault::PartialError(count)] {
@@ -42,7 +42,7 @@ fn a_failed_write_leaves_the_file_as_it_was_and_the_next_one_is_tried() {
 }
 
 #[test]
-fn remains_that_could_not_be_cut_off_at_once_are_cut_off_later() {
+fn remains_of_a_failed_write_are_truncated_later() {
     let disk = Disk::new(&lines(0..1));
     let mut history = disk.open(5).history;
     disk.plan(&[Fault::Partial(7), Fault::Error]);
@@ -52,7 +52,7 @@ fn remains_that_could_not_be_cut_off_at_once_are_cut_off_later() {
 }
 
 #[test]
-fn remains_that_can_never_be_cut_off_are_one_damaged_line() {
+fn remains_that_cannot_be_truncated_are_one_damaged_line() {
     let disk = Disk::new(&lines(0..1));
     let mut history = disk.open(5).history;
     disk.plan(&[Fault::Partial(7), Fault::Error, Fault::Error]);
@@ -64,7 +64,7 @@ fn remains_that_can_never_be_cut_off_are_one_damaged_line() {
 }
 
 #[test]
-fn remains_of_several_writes_are_all_cut_off_later() {
+fn remains_of_several_writes_are_truncated_later() {
     let disk = Disk::new(&lines(0..1));
     let mut history = disk.open(5).history;
     disk.plan(&[Fault::Partial(7), Fault::Error]);
@@ -76,7 +76,7 @@ fn remains_of_several_writes_are_all_cut_off_later() {
 }
 
 #[test]
-fn remains_that_others_cut_off_leave_no_gap() {
+fn remains_truncated_by_another_program_leave_no_gap() {
     let disk = Disk::new(&lines(0..1));
     let mut history = disk.open(5).history;
     disk.plan(&[Fault::Partial(7), Fault::Error]);
@@ -87,7 +87,7 @@ fn remains_that_others_cut_off_leave_no_gap() {
 }
 
 #[test]
-fn what_others_wrote_is_not_cut_off_with_the_remains() {
+fn lines_of_another_program_are_not_truncated() {
     let disk = Disk::new(&lines(0..1));
     let mut history = disk.open(5).history;
     disk.bytes.borrow_mut().extend_from_slice(b"a note");
@@ -101,7 +101,7 @@ fn what_others_wrote_is_not_cut_off_with_the_remains() {
 }
 
 #[test]
-fn a_record_that_would_not_be_found_again_is_refused() {
+fn a_record_over_the_line_limit_is_rejected() {
     let disk = Disk::new(b"");
     let mut history = disk.open(5).history;
     let mut record = record(0);
@@ -117,7 +117,7 @@ fn a_record_that_would_not_be_found_again_is_refused() {
 }
 
 #[test]
-fn a_file_that_others_touched_gets_neither_gaps_nor_joined_lines() {
+fn an_edited_file_gets_neither_gaps_nor_joined_lines() {
     let (_directory, path) = file(&lines(0..3));
     let mut history = History::open(&path, 5).unwrap().history;
     fs::write(&path, b"").unwrap();
@@ -131,7 +131,7 @@ fn a_file_that_others_touched_gets_neither_gaps_nor_joined_lines() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_with_a_way_out() {
+fn a_full_disk_is_an_error_with_a_remedy() {
     let full = fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
     let mut history = History {
         storage: full,
@@ -149,8 +149,8 @@ fn a_full_disk_is_an_error_with_a_way_out() {
     }
 }
 
-/// Six records on a disk that fails by `plan`. Every record that was taken must
-/// be there, in order, and there must be no more damage than failed writes.
+/// Appends six records on a disk that fails by `plan`. Every record reported as written must be
+/// there, in order, and there must be no more damaged lines than failed writes.
 fn survives(start: &[u8], plan: &[Fault], reads_fail: bool) {
     let mut disk = Disk::new(start);
     disk.reads_fail = reads_fail;
@@ -164,13 +164,13 @@ fn survives(start: &[u8], plan: &[Fault], reads_fail: bool) {
             Err(_) => failed += 1,
         }
     }
-    // The disk is well again: the last record must go in, on its own line.
+    // The disk works again: the last record must be written, on its own line.
     disk.plan(&[]);
     opened.history.append(&record(99)).unwrap();
     taken.push(record(99));
     let content = disk.content();
     let mut found = records_in(&content);
-    // A write that went in whole and then failed may or may not be there.
+    // A write that was complete but returned an error may or may not be there.
     found.retain(|record| taken.contains(record));
     assert_eq!(found, taken, "{plan:?}");
     let damaged = decoded(&content).iter().filter(|l| l.is_err()).count();
@@ -178,7 +178,7 @@ fn survives(start: &[u8], plan: &[Fault], reads_fail: bool) {
 }
 
 #[test]
-fn a_fault_at_every_possible_call_spoils_no_other_line() {
+fn a_fault_at_any_call_damages_no_other_line() {
     for at in 0..12 {
         for count in 0..line(10).len() + 2 {
             for first in [Fault::Partial(count), Fault::PartialError(count)] {
@@ -196,7 +196,7 @@ fn a_fault_at_every_possible_call_spoils_no_other_line() {
 
 proptest! {
     #[test]
-    fn a_disk_that_fails_at_random_spoils_no_other_line(
+    fn random_faults_damage_no_other_line(
         plan in proptest::collection::vec(any_fault(), 0..30), reads_fail: bool,
     ) {
         survives(&lines(0..2), &plan, reads_fail);

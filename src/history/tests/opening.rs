@@ -12,7 +12,7 @@ fn a_missing_file_is_created_empty() {
 }
 
 #[test]
-fn what_cannot_be_a_history_is_named_with_a_way_out() {
+fn an_unusable_path_is_an_error_with_a_remedy() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("none").join("h.jsonl");
     let error = History::open(&missing, 5).unwrap_err();
@@ -27,13 +27,13 @@ fn what_cannot_be_a_history_is_named_with_a_way_out() {
 
 #[cfg(unix)]
 #[test]
-fn a_device_is_refused_rather_than_waited_for() {
+fn a_device_is_rejected_without_blocking() {
     let error = History::open(Path::new("/dev/zero"), 5).unwrap_err();
     assert!(matches!(error, HistoryError::NotAFile { .. }), "{error}");
 }
 
 #[test]
-fn two_servers_cannot_share_a_history_but_one_may_follow_another() {
+fn a_history_is_locked_while_it_is_open() {
     let (_directory, path) = file(&lines(0..1));
     let first = History::open(&path, 5).unwrap();
     let error = History::open(&path, 5).unwrap_err();
@@ -43,7 +43,7 @@ fn two_servers_cannot_share_a_history_but_one_may_follow_another() {
 }
 
 #[test]
-fn the_last_records_come_oldest_first() {
+fn the_last_records_are_oldest_first() {
     let (_directory, path) = file(&lines(0..10));
     let opened = History::open(&path, 3).unwrap();
     assert_eq!(opened.last, [record(7), record(8), record(9)]);
@@ -92,7 +92,7 @@ fn torn_lines_of_several_crashes_are_all_kept() {
 }
 
 #[test]
-fn a_torn_line_that_cannot_be_saved_stays_and_spoils_no_other() {
+fn a_torn_line_that_cannot_be_saved_stays_in_place() {
     let (_directory, path) = file(&[lines(0..2), b"{\"at".to_vec()].concat());
     fs::create_dir(torn_path(&path)).unwrap();
     let mut opened = History::open(&path, 5).unwrap();
@@ -118,7 +118,7 @@ fn a_torn_line_kept_in_place_survives_a_failed_append() {
 }
 
 #[test]
-fn a_record_whose_line_end_cannot_be_written_is_still_replayed_and_kept() {
+fn a_record_whose_line_break_cannot_be_written_is_kept() {
     let whole = lines(0..2);
     let disk = Disk::new(&whole[..whole.len() - 1]);
     disk.plan(&[Fault::Error]);
@@ -129,7 +129,7 @@ fn a_record_whose_line_end_cannot_be_written_is_still_replayed_and_kept() {
 }
 
 #[test]
-fn damage_among_the_last_lines_is_skipped_reported_and_kept() {
+fn damaged_lines_are_skipped_reported_and_kept() {
     let bad: &[u8] = b"what?\n\0\0\0\n\n";
     let long = [vec![b'x'; 40_000], b"\n".to_vec()].concat();
     let content = [lines(0..2), bad.to_vec(), lines(2..3), long, lines(3..4)].concat();
@@ -151,7 +151,7 @@ fn damage_among_the_last_lines_is_skipped_reported_and_kept() {
 }
 
 #[test]
-fn a_damaged_line_that_ends_where_a_block_does_swallows_no_record() {
+fn a_damaged_line_that_ends_at_a_block_hides_no_record() {
     for size in 16 * 1024 - 2..16 * 1024 + 2 {
         let long = [vec![b'x'; size - 1], b"\n".to_vec()].concat();
         let opened = Disk::new(&[lines(0..300), long].concat()).open(2);
@@ -161,16 +161,16 @@ fn a_damaged_line_that_ends_where_a_block_does_swallows_no_record() {
 }
 
 #[test]
-fn a_history_is_known_by_its_records_even_if_none_is_asked_for() {
+fn a_history_is_recognised_even_if_no_record_is_wanted() {
     let other_order = b"{\"from\":\"a\",\"at\":\"1970-01-01T00:00:01Z\",\"text\":\"b\"}\n";
     let opened = Disk::new(other_order).open(0);
     assert!(opened.last.is_empty());
 }
 
 #[test]
-fn a_flipped_bit_costs_its_record_and_no_other_and_is_reported() {
+fn a_flipped_bit_affects_only_its_record_and_is_reported() {
     let whole = lines(0..4);
-    // Not the line end: that belongs to two lines.
+    // A line break belongs to two lines, so it is left out.
     let second = line(0).len()..lines(0..2).len() - 1;
     for at in second.clone() {
         for bit in 0..8 {
@@ -186,7 +186,7 @@ fn a_flipped_bit_costs_its_record_and_no_other_and_is_reported() {
 }
 
 #[test]
-fn nuls_after_a_power_cut_are_set_aside() {
+fn nuls_after_a_power_failure_are_set_aside() {
     let (_directory, path) = file(&[lines(0..2), vec![0; 5000]].concat());
     let opened = History::open(&path, 5).unwrap();
     assert_eq!(opened.torn.unwrap().bytes, 5000);
@@ -198,7 +198,7 @@ fn nuls_after_a_power_cut_are_set_aside() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_refused_and_left_alone() {
+fn another_kind_of_file_is_rejected_unchanged() {
     let two_mib = vec![b'x'; 2 << 20];
     let behind_a_history = [lines(0..2), vec![0; 2 << 20]].concat();
     for content in [
@@ -218,7 +218,7 @@ fn a_file_of_another_kind_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_huge_line_without_end_is_refused_after_a_bounded_search() {
+fn a_huge_unterminated_line_is_rejected_after_a_bounded_search() {
     let (_directory, path) = file(b"");
     let sparse = fs::OpenOptions::new().write(true).open(&path).unwrap();
     sparse.set_len(1 << 30).unwrap();
@@ -244,14 +244,14 @@ fn opening_a_long_history_reads_no_more_than_opening_a_short_one() {
     let (count, bytes) = read(50);
     assert_eq!(count, 50);
     assert!(bytes <= 2 * 16 * 1024 + 1, "{bytes}");
-    // Even when there are not as many records as asked for.
+    // The bound also holds with fewer records than requested.
     let (count, bytes) = read(3000);
     assert_eq!(count, 1999);
     assert!(bytes <= 3000 * 8192 + (1 << 20) + 1, "{bytes}");
 }
 
 #[test]
-fn a_disk_that_cannot_be_read_is_an_error_and_changes_nothing() {
+fn a_read_error_changes_nothing() {
     let content = [lines(0..3), b"{\"a".to_vec()].concat();
     for failing in 0..5 {
         let mut disk = Disk::new(&content);

@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::history::record::sum;
+use crate::history::record::checksum;
 use crate::time::{NotAMoment, WallTime};
 
 #[test]
@@ -24,7 +24,7 @@ fn a_record_is_one_line_with_its_keys_in_order() {
 }
 
 #[test]
-fn what_editors_and_later_versions_add_is_accepted() {
+fn additions_of_editors_and_unknown_fields_are_accepted() {
     let (at, from, text) = (WallTime(1_000_000), "a".into(), "b".into());
     let expected = Record { at, from, text, ..Record::default() };
     for line in [
@@ -36,16 +36,16 @@ fn what_editors_and_later_versions_add_is_accepted() {
     }
     let written = String::from_utf8(expected.encode().unwrap()).unwrap();
     let later = "{\"id\":[7],\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"";
-    let later = format!("{later},\"crc\":\"{}\"}}", sum(later.as_bytes()));
+    let later = format!("{later},\"crc\":\"{}\"}}", checksum(later.as_bytes()));
     for line in [format!("\u{feff}{}", written.trim_end()), written.replace('\n', "\r"), later] {
         assert_eq!(Record::decode(line.as_bytes()), Ok(expected.clone()), "{line}");
     }
 }
 
 #[test]
-fn a_line_with_more_than_older_ones_had_needs_a_checksum_and_has_it_last() {
+fn a_line_with_more_fields_than_a_handwritten_one_needs_a_checksum() {
     let three = "\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"";
-    let sum = format!("\"crc\":\"{}\"", sum(format!("{{{three}").as_bytes()));
+    let sum = format!("\"crc\":\"{}\"", checksum(format!("{{{three}").as_bytes()));
     assert!(Record::decode(format!("{{{three},{sum}}}").as_bytes()).is_ok());
     for (line, reason) in [
         (format!("{{{sum},{three}}}"), Reason::Unsummed),
@@ -64,7 +64,7 @@ fn a_line_with_more_than_older_ones_had_needs_a_checksum_and_has_it_last() {
 }
 
 #[test]
-fn no_flipped_bit_of_a_line_leaves_a_record_also_where_it_stays_json() {
+fn every_flipped_bit_of_a_line_is_detected() {
     let (mut changed, mut unsummed) = (0, 0);
     let line = line(7);
     let body = &line[..line.len() - 1];
@@ -83,7 +83,7 @@ fn no_flipped_bit_of_a_line_leaves_a_record_also_where_it_stays_json() {
 }
 
 #[test]
-fn every_kind_of_damage_is_told_apart() {
+fn every_kind_of_damage_has_its_reason() {
     let too_long = vec![b' '; MAX_LINE];
     let just_blank = vec![b' '; MAX_LINE - 1];
     let cases: [(&[u8], Reason); 12] = [
@@ -107,7 +107,7 @@ fn every_kind_of_damage_is_told_apart() {
 }
 
 #[test]
-fn a_moment_has_six_digits_and_never_panics() {
+fn a_time_has_six_digits_and_never_panics() {
     assert_eq!(WallTime(0).to_string(), "1970-01-01T00:00:00.000000Z");
     assert_eq!(WallTime(1_700_000_000_120_000).to_string(), "2023-11-14T22:13:20.120000Z");
     let latest = "9999-12-30T22:00:00.999999Z";
@@ -118,7 +118,7 @@ fn a_moment_has_six_digits_and_never_panics() {
 }
 
 #[test]
-fn a_moment_is_read_with_any_offset_and_fraction() {
+fn a_time_is_read_with_any_offset_and_fraction() {
     let parse = |text: &str| text.parse::<WallTime>().map(|moment| moment.0);
     assert_eq!(parse("1970-01-01T00:00:01Z"), Ok(1_000_000));
     assert_eq!(parse("1970-01-01t00:00:01.5z"), Ok(1_500_000));
@@ -144,7 +144,7 @@ fn a_moment_is_read_with_any_offset_and_fraction() {
 
 proptest! {
     #[test]
-    fn any_text_comes_back_as_it_was(
+    fn any_text_survives_encoding(
         from in any_text(), text in any_text(), at in 0_u64..253_402_207_200_000_000,
     ) {
         let record = Record { at: WallTime(at), from, text, ..Record::default() };
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Record::decode(&bytes);
         let _ = Disk::new(&bytes).try_open(3);
         let disk = Disk::new(&bytes);

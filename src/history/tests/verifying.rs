@@ -6,13 +6,13 @@ fn damage(disk: Disk) -> Vec<Damage> {
 }
 
 #[test]
-fn a_whole_history_has_no_damage() {
+fn an_intact_history_has_no_damage() {
     assert_eq!(damage(Disk::new(b"")), []);
     assert_eq!(damage(Disk::new(&lines(0..2000))), []);
 }
 
 #[test]
-fn every_damaged_line_is_named_with_its_number_and_place() {
+fn every_damaged_line_is_reported_with_its_number_and_offset() {
     let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
     let parts = [lines(0..1000), b"\n".to_vec(), lines(0..1), long.clone()];
     let content = [parts.concat(), lines(0..1), b"{\"at".to_vec()].concat();
@@ -31,24 +31,24 @@ fn every_damaged_line_is_named_with_its_number_and_place() {
 }
 
 #[test]
-fn every_flipped_bit_is_named_with_its_line() {
+fn every_flipped_bit_is_reported_with_its_line() {
     let whole = lines(0..3);
     for bit in 0..whole.len() * 8 {
         let (mut content, at) = (whole.clone(), bit / 8);
         content[at] ^= 1 << (bit % 8);
         let before = whole[..at].iter().filter(|&&b| b == b'\n').count() as u64;
         let found = damage(Disk::new(&content));
-        // A letter that becomes a line end makes two damaged lines of one.
+        // A byte that becomes a line break splits one line into two damaged ones.
         assert!(matches!(found.len(), 1 | 2), "bit {bit}: {found:?}");
         assert_eq!(found[0].line, before + 1, "bit {bit}");
-        // A line end that becomes a letter makes one of two.
+        // A line break that becomes another byte joins two lines into one.
         let lost = if whole[at] == b'\n' { 2 } else { 1 };
         assert!(records_in(&[content, b"\n".to_vec()].concat()).len() >= 3 - lost, "bit {bit}");
     }
 }
 
 #[test]
-fn older_records_are_read_and_counted() {
+fn handwritten_records_are_accepted_and_counted() {
     let older = b"{\"at\":\"1970-01-01T00:00:01Z\",\"from\":\"a\",\"text\":\"b\"}\n";
     let content = [lines(0..2), older.repeat(3), b"?\n".to_vec(), lines(2..3)].concat();
     let mut verify = Verify::over(Disk::new(&content), Path::new("/disk"), content.len() as u64);
@@ -60,7 +60,7 @@ fn older_records_are_read_and_counted() {
 }
 
 #[test]
-fn a_line_of_any_length_is_checked_in_little_memory() {
+fn a_line_of_any_length_is_checked_with_bounded_memory() {
     let (_directory, path) = file(&lines(0..1));
     let sparse = fs::OpenOptions::new().write(true).open(&path).unwrap();
     sparse.set_len(64 << 20).unwrap();
@@ -72,7 +72,7 @@ fn a_line_of_any_length_is_checked_in_little_memory() {
 }
 
 #[test]
-fn a_server_checks_its_history_in_another_thread_while_it_appends() {
+fn a_check_runs_in_another_thread_during_appends() {
     let (_directory, path) = file(&[lines(0..1), b"?\n".to_vec(), lines(1..2)].concat());
     let mut history = History::open(&path, 5).unwrap().history;
     let verify = history.verify().unwrap();
@@ -85,7 +85,7 @@ fn a_server_checks_its_history_in_another_thread_while_it_appends() {
 }
 
 #[test]
-fn a_check_does_not_hold_the_lock() {
+fn a_check_does_not_take_the_lock() {
     let (_directory, path) = file(&lines(0..1));
     let history = History::open(&path, 5).unwrap().history;
     let _verify = history.verify().unwrap();
@@ -97,6 +97,6 @@ fn a_check_does_not_hold_the_lock() {
 fn a_check_ends_after_an_error() {
     let mut verify = Verify::over(Disk::new(&lines(0..1)), Path::new("/disk"), 9999);
     let error = verify.next().unwrap().unwrap_err();
-    assert!(error.to_string().contains("shorter"), "{error}");
+    assert!(error.to_string().contains("truncated"), "{error}");
     assert!(verify.next().is_none());
 }

@@ -1,15 +1,15 @@
-//! The text of a [`Spec`], read. Every refusal names the item and the way out.
+//! Parses the text of a [`Spec`]. Every error names the item and the remedy.
 
 use super::{Burst, Loss, PRESETS, Profile, Share, Spec, SpecError};
 use crate::impair::Direction;
-use crate::impair::queue::MOST_HELD;
+use crate::impair::queue::MAX_HELD;
 use crate::quantity;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Each item's name and how it is written.
+/// Each item's name and its syntax.
 const ITEMS: [(&str, &str); 11] = [
     ("loss", "loss 5% or loss 5% burst 3"),
     ("gilbert", "gilbert 1% 25%, with the loss of the bad and the good state if you like"),
@@ -26,8 +26,8 @@ const ITEMS: [(&str, &str); 11] = [
 const NONE: &str = "none";
 
 /// # Errors
-/// An item that is unknown, out of range or at odds with another; the text of the error says how to
-/// write it.
+/// An unknown item, a value out of range, or items that contradict each other, with the right
+/// syntax.
 impl FromStr for Spec {
     type Err = SpecError;
 
@@ -38,7 +38,7 @@ impl FromStr for Spec {
         for section in text.split(';').map(str::trim) {
             let Some((label, items)) = section.split_once(':') else {
                 if !named.is_empty() {
-                    let way_out = "write what is for both directions first, before up: and down:";
+                    let way_out = "move the items for both directions before up: and down:";
                     return Err(SpecError::new(section, way_out));
                 }
                 read(section, Direction::Up, &mut spec.up)?;
@@ -47,7 +47,7 @@ impl FromStr for Spec {
             };
             let direction = direction(label.trim())?;
             if named.contains(&direction) {
-                return Err(SpecError::new(label, "is there twice; join both with a comma"));
+                return Err(SpecError::new(label, "is given twice; join both with a comma"));
             }
             named.push(direction);
             let profile = match direction {
@@ -68,7 +68,7 @@ fn direction(label: &str) -> Result<Direction, SpecError> {
     }
 }
 
-/// Items after commas, over what `profile` has already.
+/// Parses items separated by commas on top of `profile`.
 fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), SpecError> {
     let mut seen: Vec<&str> = Vec::new();
     for (place, item) in items(text)?.iter().enumerate() {
@@ -79,7 +79,7 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
         if let Some(preset) = preset(name) {
             if place > 0 || words.next().is_some() {
                 return Err(fail(format!(
-                    "{name} stands alone and first, before what overrides it"
+                    "a preset comes first and takes no arguments; items after it override it"
                 )));
             }
             let Spec { up, down } = preset?;
@@ -89,7 +89,7 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
         let Some(&(known, usage)) = ITEMS.iter().find(|(known, _)| *known == name) else {
             return Err(SpecError::new(name, unknown(name)));
         };
-        // Both set the loss by chance.
+        // Both set the random loss.
         let what = if known == "gilbert" { "loss" } else { known };
         if seen.contains(&what) {
             return Err(fail(format!("the {what} is already set; keep one of the two")));
@@ -97,24 +97,24 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
         seen.push(what);
         let words: Vec<&str> = words.collect();
         set(profile, name, &words).map_err(|problem| {
-            fail(problem.unwrap_or_else(|| format!("is not how it is written: {usage}")))
+            fail(problem.unwrap_or_else(|| format!("has the wrong form; write {usage}")))
         })?;
     }
     match (profile.limit, profile.rate) {
         (Some(limit), None) => Err(SpecError::new(
             &format!("limit {limit}"),
-            "only a slow line has a queue; add one, such as rate 2mbit",
+            "a limit needs a rate; add one, such as rate 2mbit",
         )),
         _ => Ok(()),
     }
 }
 
-/// The items of a section. A piece that begins with a digit belongs to the list before it.
+/// Splits a section into items. A piece that begins with a digit continues the list before it.
 fn items(text: &str) -> Result<Vec<String>, SpecError> {
     let mut items: Vec<String> = Vec::new();
     for piece in text.split(',').map(str::trim) {
         if piece.is_empty() {
-            let way_out = "something is missing; write for example loss 5%, delay 25ms, or none";
+            let way_out = "an item is missing; write for example loss 5%, delay 25ms, or none";
             return Err(SpecError::new(if text.is_empty() { "\"\"" } else { text }, way_out));
         }
         let list = |item: &&mut String| item.starts_with("drop ") || item.starts_with("blackhole ");
@@ -132,7 +132,7 @@ fn items(text: &str) -> Result<Vec<String>, SpecError> {
     Ok(items)
 }
 
-/// The words of an item. A unit behind a number and a space belongs to the number.
+/// Splits an item into words. A unit after a number and a space joins the number.
 fn words(item: &str) -> Vec<String> {
     let units = quantity::TIMES.iter().chain(&quantity::SHARES).chain(&quantity::RATES);
     let units: Vec<&str> = units.map(|(name, _)| *name).collect();
@@ -149,7 +149,7 @@ fn words(item: &str) -> Vec<String> {
     words
 }
 
-/// What a preset stands for, if `name` is one.
+/// The values of a preset; `None` if `name` is none.
 fn preset(name: &str) -> Option<Result<Spec, SpecError>> {
     if name == NONE {
         return Some(Ok(Spec::default()));
@@ -157,8 +157,7 @@ fn preset(name: &str) -> Option<Result<Spec, SpecError>> {
     PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| text.parse())
 }
 
-/// Sets what the item `name` with these arguments says. The error is what is wrong, or nothing if the
-/// number of words is.
+/// Sets one item. The error is the problem, or `None` for a wrong number of words.
 fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<String>> {
     match (name, words) {
         ("loss", [loss]) => profile.loss = Loss::Independent(share(loss)?),
@@ -187,8 +186,8 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
         ("rate", [rate]) => profile.rate = Some(quantity::bit_rate(rate)?),
         ("limit", [limit]) => {
             let limit: Option<usize> = limit.parse().ok();
-            let limit = limit.filter(|limit| (1..=MOST_HELD).contains(limit));
-            profile.limit = Some(limit.ok_or(format!("a queue holds 1 to {MOST_HELD} packets"))?);
+            let limit = limit.filter(|limit| (1..=MAX_HELD).contains(limit));
+            profile.limit = Some(limit.ok_or(format!("a queue holds 1 to {MAX_HELD} packets"))?);
         }
         _ => return Err(None),
     }
@@ -202,8 +201,8 @@ fn share(text: &str) -> Result<Share, String> {
 fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
     let mean = Burst::from_thousandths(quantity::burst(mean)?);
     if !mean.fits(loss) {
-        let way_out = "a packet gets through between two bursts, so such short ones cannot lose so \
-                       much; ask for less loss or longer bursts";
+        let way_out = "at least one packet gets through between two bursts; lower the loss or \
+                       lengthen the bursts";
         return Err(way_out.into());
     }
     Ok(Loss::Burst { loss, mean })
@@ -214,12 +213,13 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 fn window(text: &str) -> Result<Range<Duration>, String> {
-    let (start, end) = text.split_once('-').ok_or(format!("{text} has no end; write 2s-5s"))?;
+    let (start, end) =
+        text.split_once('-').ok_or(format!("{text} has no end; write for example 2s-5s"))?;
     let (start, end) = (time(start)?, time(end)?);
     if start < end { Ok(start..end) } else { Err(format!("{text} ends before it begins")) }
 }
 
-/// What to say of a name nobody knows.
+/// The error for an unknown name.
 fn unknown(name: &str) -> String {
     let items = ITEMS.iter().map(|(item, _)| *item);
     let presets = PRESETS.iter().map(|(preset, _)| *preset).chain([NONE]);
@@ -227,13 +227,13 @@ fn unknown(name: &str) -> String {
     let nearest = names.iter().map(|known| (distance(name, known), known)).min();
     match nearest {
         Some((distance, known)) if distance <= 2 && distance < known.len() / 2 + 1 => {
-            format!("there is no such impairment; did you mean {known}?")
+            format!("unknown impairment; did you mean {known}?")
         }
-        _ => format!("there is no such impairment; there are {}", names.join(", ")),
+        _ => format!("unknown impairment; choose from {}", names.join(", ")),
     }
 }
 
-/// Levenshtein's: how many letters must be added, left out or changed.
+/// The Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -1,7 +1,7 @@
 //! Replays a run's packet losses over another transport.
 
 use super::{Config, Error, Job, Place};
-use crate::impair::{CUT, Counts, Loss, Profile, Spec};
+use crate::impair::{Counts, Loss, Profile, Spec, TRUNCATED};
 use crate::lab::plan::{Plan, Trial};
 use crate::lab::record::{self, Mode, RUN, RunInfo, read_run};
 use std::fs;
@@ -85,7 +85,7 @@ fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), String> {
 }
 
 fn with_recorded_losses(asked: Profile, did: &Counts) -> Result<Profile, String> {
-    if did.drops.ends_with(CUT) {
+    if did.drops.ends_with(TRUNCATED) {
         return Err("it lost more packets than its run.json lists".to_owned());
     }
     let drop =

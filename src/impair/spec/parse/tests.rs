@@ -1,4 +1,4 @@
-//! Every refusal in full, every form, and the round trip.
+//! Every error in full, every form, and the round trip.
 
 use super::*;
 use proptest::{collection::vec, option, prelude::*};
@@ -8,7 +8,7 @@ fn spec(text: &str) -> Spec {
 }
 
 #[test]
-fn items_hold_for_both_directions_or_for_one() {
+fn items_configure_both_directions_or_one() {
     let both = spec("loss 5%, delay 25ms, jitter 5ms");
     assert_eq!(both.up, both.down);
     assert_eq!(both.up.loss, Loss::Independent(Share::from_ratio(0.05)));
@@ -34,7 +34,7 @@ fn presets_take_overrides_and_differ_by_direction() {
 }
 
 #[test]
-fn what_is_written_is_canonical() {
+fn the_text_form_is_canonical() {
     for (text, canonical) in [
         ("none", "none"),
         ("loss 0%", "none"),
@@ -61,65 +61,65 @@ fn what_is_written_is_canonical() {
 }
 
 #[test]
-fn every_refusal_names_the_thing_and_the_way_out() {
+fn every_error_names_the_item_and_the_remedy() {
     for (text, error) in [
         ("loss 120%", "loss 120%: a share is between 0% and 100%"),
         ("delay 5ms, loss -1%", "loss -1%: a share is between 0% and 100%"),
-        ("los 5%", "los: there is no such impairment; did you mean loss?"),
-        ("wify", "wify: there is no such impairment; did you mean wifi?"),
+        ("los 5%", "los: unknown impairment; did you mean loss?"),
+        ("wify", "wify: unknown impairment; did you mean wifi?"),
         (
             "weather",
-            "weather: there is no such impairment; there are loss, gilbert, drop, every, blackhole, delay, \
+            "weather: unknown impairment; choose from loss, gilbert, drop, every, blackhole, delay, \
              jitter, duplicate, corrupt, rate, limit, wifi, cellular, satellite, congested, lossy-lab, none",
         ),
-        ("loss", "loss: is not how it is written: loss 5% or loss 5% burst 3"),
+        ("loss", "loss: has the wrong form; write loss 5% or loss 5% burst 3"),
         (
             "loss 5% bursts 3",
-            "loss 5% bursts 3: is not how it is written: loss 5% or loss 5% burst 3",
+            "loss 5% bursts 3: has the wrong form; write loss 5% or loss 5% burst 3",
         ),
-        ("loss five", "loss five: five is no amount; write for example 5%"),
-        ("delay 25", "delay 25: 25 without a unit is not understood; write 25ms, 25s or 25m"),
-        ("delay soon", "delay soon: soon is no time; write it as 500ms, 2s or 1h 30m"),
-        ("delay 1.2.3ms", "delay 1.2.3ms: 1.2.3ms is no time; write it as 500ms, 2s or 1h 30m"),
-        ("delay 0.5us", "delay 0.5us: 0.5us is finer than a microsecond"),
+        ("loss five", "loss five: five is not a number; write for example 5%"),
+        ("delay 25", "delay 25: 25 has no unit; write 25ms, 25s or 25m"),
+        ("delay soon", "delay soon: soon is not a time; write it as 500ms, 2s or 1h 30m"),
+        ("delay 1.2.3ms", "delay 1.2.3ms: 1.2.3ms is not a time; write it as 500ms, 2s or 1h 30m"),
+        ("delay 0.5us", "delay 0.5us: 0.5us is not a whole number of microseconds"),
         ("delay 25h", "delay 25h: 25h is not between 0s and 1day"),
         ("delay 99999999s", "delay 99999999s: 99999999s is not between 0s and 1day"),
-        (
-            "rate 2mbps",
-            "rate 2mbps: 2 in mbps is not understood; write 2gbit or 2mbit or 2kbit or 2bit",
-        ),
+        ("rate 2mbps", "rate 2mbps: unknown unit mbps; write 2gbit or 2mbit or 2kbit or 2bit"),
         ("rate 0bit", "rate 0bit: a rate is between 1bit and 100gbit, per second"),
-        ("limit 5", "limit 5: only a slow line has a queue; add one, such as rate 2mbit"),
+        ("limit 5", "limit 5: a limit needs a rate; add one, such as rate 2mbit"),
         ("rate 1mbit, limit 0", "limit 0: a queue holds 1 to 10000 packets"),
         ("every 0", "every 0: write a whole number from 1, as in every 10"),
         ("drop 9-7", "drop 9-7: 9-7: ends before it begins; write 7-9"),
-        ("drop 1,…", "drop 1,…: …: the list was cut short here; what follows is not known"),
-        ("blackhole 2s", "blackhole 2s: 2s has no end; write 2s-5s"),
+        ("drop 1,…", "drop 1,…: …: the list is truncated here, so the rest is unknown"),
+        ("blackhole 2s", "blackhole 2s: 2s has no end; write for example 2s-5s"),
         ("blackhole 5s-2s", "blackhole 5s-2s: 5s-2s ends before it begins"),
         ("loss 5% burst 0.5", "loss 5% burst 0.5: a burst is from 1 to 1000000 packets long"),
         (
             "loss 60% burst 1",
-            "loss 60% burst 1: a packet gets through between two bursts, so such short ones cannot lose \
-             so much; ask for less loss or longer bursts",
+            "loss 60% burst 1: at least one packet gets through between two bursts; lower the loss or \
+             lengthen the bursts",
         ),
         ("loss 1%, gilbert 1% 1%", "gilbert 1% 1%: the loss is already set; keep one of the two"),
-        ("loss 5%, wifi", "wifi: wifi stands alone and first, before what overrides it"),
+        (
+            "loss 5%, wifi",
+            "wifi: a preset comes first and takes no arguments; items after it override it",
+        ),
         (
             "loss 2,5%",
             "5%: a number needs a name before it, as in delay 25ms, and a decimal point instead of a \
              comma, as in 2.5%",
         ),
-        ("", "\"\": something is missing; write for example loss 5%, delay 25ms, or none"),
+        ("", "\"\": an item is missing; write for example loss 5%, delay 25ms, or none"),
         (
             "loss 5%,",
-            "loss 5%,: something is missing; write for example loss 5%, delay 25ms, or none",
+            "loss 5%,: an item is missing; write for example loss 5%, delay 25ms, or none",
         ),
         ("left: loss 5%", "left: a direction is up: (from the client) or down:"),
-        ("up: none; up: none", "up: is there twice; join both with a comma"),
-        ("up: none; wifi", "wifi: write what is for both directions first, before up: and down:"),
+        ("up: none; up: none", "up: is given twice; join both with a comma"),
+        ("up: none; wifi", "wifi: move the items for both directions before up: and down:"),
         (
             "a\u{1b}[2J",
-            "a\u{fffd}[2j: there is no such impairment; there are loss, gilbert, drop, every, \
+            "a\u{fffd}[2j: unknown impairment; choose from loss, gilbert, drop, every, \
              blackhole, delay, jitter, duplicate, corrupt, rate, limit, wifi, cellular, satellite, \
              congested, lossy-lab, none",
         ),
@@ -131,7 +131,7 @@ fn every_refusal_names_the_thing_and_the_way_out() {
 }
 
 #[test]
-fn the_chain_of_a_burst_has_its_share_and_its_length() {
+fn a_burst_maps_to_chain_probabilities() {
     let (p, r) = Burst::from_packets(3.0).chain(Share::from_ratio(0.05));
     assert_eq!((p.billionths(), r.billionths()), (17_543_860, 333_333_333));
     assert!(Burst::from_packets(1.0).fits(Share::from_ratio(0.5)));
@@ -140,7 +140,7 @@ fn the_chain_of_a_burst_has_its_share_and_its_length() {
 }
 
 #[test]
-fn distance_counts_letters() {
+fn distance_counts_edits() {
     for (a, b, letters) in [("los", "loss", 1), ("", "up", 2), ("kitten", "sitting", 3)] {
         assert_eq!(distance(a, b), letters);
     }
@@ -181,7 +181,7 @@ fn any_profile() -> impl Strategy<Value = Profile> {
     (
         (any_loss(), drop, option::of(any::<NonZeroU64>()), vec(window, 0..3)),
         (any_time(), any_time(), share_of_any_size(), share_of_any_size()),
-        option::of((1..=100_000_000_000_u64, option::of(1..=MOST_HELD))),
+        option::of((1..=100_000_000_000_u64, option::of(1..=MAX_HELD))),
     )
         .prop_map(
             |((loss, drop, every, blackholes), (delay, jitter, duplicate, corrupt), line)| {
@@ -204,14 +204,14 @@ fn any_profile() -> impl Strategy<Value = Profile> {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(up in any_profile(), down in any_profile(), same: bool) {
+    fn the_text_form_parses_back(up in any_profile(), down in any_profile(), same: bool) {
         let down = if same { up.clone() } else { down };
         let spec = Spec { up, down };
         prop_assert_eq!(spec.to_string().parse(), Ok(spec));
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in "(?s)(loss|drop|delay|rate|up|wifi|[,;:% .0-9-]|\\PC){0,12}") {
+    fn any_text_is_accepted_or_rejected(text in "(?s)(loss|drop|delay|rate|up|wifi|[,;:% .0-9-]|\\PC){0,12}") {
         if let Ok(spec) = text.parse::<Spec>() {
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
