@@ -83,7 +83,7 @@ pub fn stream(bytes: &[u8]) -> Decoded {
     }
     let rest = match bytes.len() - at {
         0 => String::new(),
-        rest => format!("; the last {} begin something that is not whole", count(rest, "byte")),
+        rest => format!("; the last {} are incomplete", count(rest, "byte")),
     };
     let text =
         format!("accepted: {}, {}{rest}", count(bytes.len(), "byte"), count(records, "record"));

@@ -6,11 +6,11 @@
 //! else.
 
 mod interface;
+mod kind;
 mod known;
 mod search;
-mod standing;
 
-pub use interface::{GROUP_V4, GROUP_V6, Interface, MAX_WAYS, Network, Way, ways};
-pub use known::{Again, Known};
+pub use interface::{GROUP_V4, GROUP_V6, Interface, MAX_ROUTES, Network, ProbeRoute, probe_routes};
+pub use kind::{Hints, InterfaceKind};
+pub use known::{Known, Recognition};
 pub use search::{Found, SEARCH_WINDOW, Search};
-pub use standing::{Standing, Traits};

@@ -1,5 +1,5 @@
-//! The shells around the core: the clock, UDP and TCP sockets, waiting for them. The only place where
-//! the crate meets the operating system's network; no protocol decisions are made here.
+//! The operating system's network: the clock, UDP and TCP sockets, and the poller. No protocol
+//! decisions are made here.
 
 mod address;
 mod clock;
@@ -15,7 +15,7 @@ mod zone;
 
 pub use address::{AddressError, ServerName, parse_bind};
 pub use clock::Clock;
-pub use datagrams::{BadNetwork, Datagrams, Done, End};
+pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub use tcp::{Listener, Reading, Stream};
 pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket};

@@ -83,7 +83,7 @@ pub struct WallTime(pub u64);
 
 /// A text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an RFC 3339 moment, such as 2026-01-31T12:00:00Z")]
+#[error("not an RFC 3339 time, such as 2026-01-31T12:00:00Z")]
 pub struct NotAMoment;
 
 /// Tolerated difference between the clocks of two machines.
@@ -150,7 +150,7 @@ impl de::Visitor<'_> for MomentVisitor {
     type Value = WallTime;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an RFC 3339 moment")
+        f.write_str("an RFC 3339 time")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<WallTime, E> {

@@ -165,7 +165,7 @@ fn an_unfinished_stream_is_accepted_so_far() {
     }
     let decoded = decode::stream(&bytes[..bytes.len() - 1]);
     assert!(
-        decoded.text.ends_with("3 records; the last 5 bytes begin something that is not whole"),
+        decoded.text.ends_with("3 records; the last 5 bytes are incomplete"),
         "{}",
         decoded.text
     );

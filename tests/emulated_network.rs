@@ -1,6 +1,6 @@
-//! The emulated network, with the kernel's own UDP and TCP at its ends. This test has a `main` of
-//! its own because a process enters a user namespace before its second thread starts. As root it
-//! runs a second time as nobody, which is how a student runs it.
+//! The emulated network with the kernel's UDP and TCP at both ends. The program has its own `main`,
+//! because a process must enter a user namespace before its second thread starts. As root it also
+//! runs itself as `nobody`, like an unprivileged user.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
@@ -11,7 +11,7 @@ fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
     #[cfg(not(target_os = "linux"))]
-    needs::not_here("the emulated network is for Linux")
+    needs::not_here("the emulated network needs Linux")
 }
 
 #[cfg(target_os = "linux")]
@@ -27,8 +27,8 @@ mod linux {
     use std::time::{Duration, Instant};
     use std::{env, fs, thread};
 
-    /// Nothing here takes this long unless it has failed.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Timeout of every wait.
+    const TIMEOUT: Duration = Duration::from_secs(20);
     const NOBODY: u32 = 65_534;
     /// Roles of further processes of this program.
     const AS_NOBODY: &str = "--as-nobody";
@@ -39,16 +39,16 @@ mod linux {
 
     type Check = fn(Wire);
     const CHECKS: [(&str, Check); 7] = [
-        ("an echo takes the delay of both ways and is counted", echo),
+        ("an echo takes both delays and is counted", echo),
         ("listed drops lose exactly those packets", listed_drops),
-        ("TCP gets through real loss", tcp_under_loss),
-        ("a burst loses nothing that the counts do not say", burst),
-        ("a node reaches the other node and nothing else", isolation),
-        ("a child lives on its node and dies with the network", child_dies_with_the_network),
-        ("nothing is left", nothing_is_left),
+        ("TCP recovers from packet loss", tcp_under_loss),
+        ("the counters account for every packet of a burst", burst),
+        ("a node reaches only the other node", isolation),
+        ("a child runs on its node and ends with the network", child_dies_with_the_network),
+        ("dropping a network releases everything", nothing_is_left),
     ];
 
-    /// A test: its name, and what it does.
+    /// A test's name and function.
     type Test = (String, Box<dyn Fn() + Send>);
 
     pub(super) fn main() -> ExitCode {
@@ -69,7 +69,7 @@ mod linux {
         if !first {
             args.remove(1);
         }
-        // Not a test of the harness: it takes the process's first thread.
+        // Not run by the harness: this test needs the process's first thread.
         if !root && first {
             entering_takes_a_single_thread();
         }
@@ -87,7 +87,7 @@ mod linux {
         };
         for wire in [Wire::Tun, Wire::Veth] {
             let missing = if refused.is_none() { missing(wire) } else { None };
-            // Nobody may open a machine's own tun device.
+            // Unprivileged users cannot open `/dev/net/tun` of many machines.
             if !first && wire == Wire::Tun && missing.is_some() {
                 continue;
             }
@@ -100,18 +100,18 @@ mod linux {
                 add(format!("{wire:?}: {name}"), Box::new(test));
             }
         }
-        add("either wire will do".into(), Box::new(either_wire_will_do));
+        add("either kind of device is used".into(), Box::new(either_wire_will_do));
         add("children die with a killed lab".into(), Box::new(children_die_with_a_killed_lab));
         if !root {
-            add("a refusal names the way out".into(), Box::new(a_refusal_names_the_way_out));
+            add("an error names the way out".into(), Box::new(a_refusal_names_the_way_out));
         } else if first {
-            add("all of it as nobody".into(), Box::new(as_nobody));
+            add("all tests as nobody".into(), Box::new(as_nobody));
         }
-        // One at a time, in this thread: they count the threads and files of the process.
+        // One at a time in this thread: some count the threads and files of the process.
         needs::run_with(args, Some(1), tests)
     }
 
-    /// Why there is none of these wires on this machine.
+    /// The reason why this machine has no such device.
     fn missing(wire: Wire) -> Option<String> {
         match Network::build_over(wire, &"none".parse().unwrap(), 1) {
             Ok(_) => None,
@@ -140,20 +140,20 @@ mod linux {
             (0..DATAGRAMS).map(|_| round_trip(&socket, server)).collect::<Vec<_>>()
         });
         for wait in waits.unwrap().join().unwrap() {
-            // A moment is in whole microseconds, so each way may seem one shorter.
+            // Times are whole microseconds, so each way may appear one shorter.
             assert!(wait >= Duration::from_micros(50_000 - 2), "{wait:?} there and back");
         }
         echo.join().unwrap();
         let (up, down) = network.counts();
         for counts in [&up, &down] {
             assert_eq!(counts.packets, DATAGRAMS);
-            // The IPv4 header's 20 bytes, UDP's 8, and 5 of text.
+            // 20 bytes of IPv4 header, 8 of UDP, 5 of text.
             assert_eq!(counts.bytes, DATAGRAMS * 33);
             assert_eq!((counts.delivered, counts.lost), (DATAGRAMS, 0));
             assert_eq!(counts.delivered_bytes, counts.bytes);
             assert!(counts.delay_sum_us >= DATAGRAMS * 25_000);
         }
-        // The kernel's own count on both nodes.
+        // The kernel's counters on both nodes.
         for node in [Node::Clients, Node::Server] {
             assert_eq!(counter(&network, node, "Ip", "OutRequests"), DATAGRAMS);
             assert_eq!(counter(&network, node, "Ip", "InReceives"), DATAGRAMS);
@@ -235,7 +235,7 @@ mod linux {
         let network = build(wire, "delay 1s");
         let socket = on_server(&network);
         let server = socket.local_addr().unwrap();
-        // One packet is still on its way when the network goes.
+        // One packet is in flight when the network is dropped.
         let sender = network.run_in(Node::Clients, move || {
             udp(Node::Clients).send_to(b"late", server).unwrap();
         });
@@ -246,7 +246,7 @@ mod linux {
         network.spawn(Node::Server, itself(NOTHING)).unwrap().wait().unwrap();
         drop(network);
         drop(socket);
-        // The kernel takes a moment to clear away a thread that has been joined.
+        // The kernel needs a moment to remove a joined thread.
         wait_until(|| traces() == before, || format!("left: {:?}, before: {before:?}", traces()));
     }
 
@@ -265,7 +265,7 @@ mod linux {
         wait_until(|| traces().1 == 1, || "the second thread is still there".into());
     }
 
-    /// The limit is set for this process's own user namespace alone.
+    /// The limit applies to this process's own user namespace.
     fn a_refusal_names_the_way_out() {
         if let Err(error) = fs::write("/proc/sys/user/max_net_namespaces", "0") {
             skip(format!("namespaces cannot be limited: {error}"));
@@ -282,10 +282,10 @@ mod linux {
         assert_eq!(&line, b"ready");
         lab.kill().unwrap();
         lab.wait().unwrap();
-        // The child has the lab's standard output too: it ends when both have.
+        // The child shares the lab's standard output, which ends when both have ended.
         let (ended, end) = mpsc::channel();
         thread::spawn(move || ended.send(output.read_to_end(&mut Vec::new())));
-        end.recv_timeout(PATIENCE).expect("the child outlives the lab").unwrap();
+        end.recv_timeout(TIMEOUT).expect("the child outlives the lab").unwrap();
     }
 
     /// Builds a network with a child, and waits.
@@ -298,7 +298,7 @@ mod linux {
         child.wait().unwrap();
     }
 
-    /// Echoes until it is killed, or for want of something to do.
+    /// Echoes until it is killed or idle for too long.
     fn child() {
         let socket = udp(Node::Server);
         println!("{}", socket.local_addr().unwrap());
@@ -306,7 +306,7 @@ mod linux {
     }
 
     fn wait_until(done: impl Fn() -> bool, otherwise: impl Fn() -> String) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !done() {
             assert!(Instant::now() < deadline, "{}", otherwise());
             thread::yield_now();
@@ -325,11 +325,11 @@ mod linux {
 
     fn udp(node: Node) -> UdpSocket {
         let socket = UdpSocket::bind((node.address(), 0)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         socket
     }
 
-    /// A socket of the server's node, for use anywhere.
+    /// A socket on the server's node, usable from any thread.
     fn on_server(network: &Network) -> UdpSocket {
         network.run_in(Node::Server, || udp(Node::Server)).unwrap().join().unwrap()
     }
@@ -361,7 +361,7 @@ mod linux {
         line.trim().parse().unwrap()
     }
 
-    /// Sends so many bytes up over TCP and checks each.
+    /// Sends `length` bytes up over TCP and checks each of them.
     fn transfer(network: &Network, length: usize) {
         let text: Vec<u8> = (0..length).map(|n| (n * 31 % 251) as u8).collect();
         let listener = network
@@ -374,20 +374,19 @@ mod linux {
             let text = text.clone();
             move || {
                 let mut stream = TcpStream::connect(to).unwrap();
-                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.set_write_timeout(Some(TIMEOUT)).unwrap();
                 stream.write_all(&text).unwrap();
             }
         });
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
         sender.unwrap().join().unwrap();
         assert!(received == text, "{} of {length} bytes, or other ones", received.len());
     }
 
-    /// One of the kernel's counters on a node, from `/proc/net/snmp`: a line of names, then one of
-    /// values.
+    /// A counter of a node's kernel, from `/proc/net/snmp`: a line of names, then one of values.
     fn counter(network: &Network, node: Node, protocol: &str, name: &str) -> u64 {
         let read = || fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
         let table = network.run_in(node, read).unwrap().join().unwrap();
@@ -397,7 +396,7 @@ mod linux {
         lines.next().unwrap().split(' ').nth(column).unwrap().parse().unwrap()
     }
 
-    /// The machine's devices as this process sees them, and this process's threads and open files.
+    /// The machine's devices, and this process's threads and open files.
     fn traces() -> (BTreeSet<String>, usize, usize) {
         let devices = fs::read_to_string("/proc/self/net/dev").unwrap();
         let names = devices.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().into()));

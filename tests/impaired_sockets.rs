@@ -59,9 +59,9 @@ fn a_client_impairs_sending_up_and_receiving_down() {
         server.send_to(&[byte], address).unwrap();
     }
     assert_eq!(come_in(&mut client, 2, FAR), [0, 2]);
-    let done = client.done().unwrap();
-    assert_eq!((done.up.drops.as_str(), done.down.drops.as_str()), ("0,2", "1"));
-    assert_eq!(done.to_string(), "up: 4 packets, 2 lost; down: 3 packets, 1 lost");
+    let counts = client.impairment_counts().unwrap();
+    assert_eq!((counts.up.drops.as_str(), counts.down.drops.as_str()), ("0,2", "1"));
+    assert_eq!(counts.to_string(), "up: 4 packets, 2 lost; down: 3 packets, 1 lost");
 }
 
 #[test]
@@ -95,7 +95,9 @@ fn delayed_datagrams_are_sent_when_due_or_on_drop() {
 
     server.send_to(&[3], address).unwrap();
     // Received at 20 ms, so due at 70 ms.
-    while client.poll_timeout() == Some(at(60)) && client.done().unwrap().down.packets == 0 {
+    while client.poll_timeout() == Some(at(60))
+        && client.impairment_counts().unwrap().down.packets == 0
+    {
         assert_eq!(client.receive(0, &mut Incoming::default(), at(20)).unwrap(), None);
     }
     assert!(client.receive_due(at(69)).is_none());
@@ -118,5 +120,5 @@ fn without_impairment_nothing_changes() {
     assert_eq!(read(&other), 5);
     other.send_to(&[6], address).unwrap();
     assert_eq!(come_in(&mut datagrams, 1, Timestamp::from_micros(0)), [6]);
-    assert_eq!((datagrams.done(), datagrams.poll_timeout()), (None, None));
+    assert_eq!((datagrams.impairment_counts(), datagrams.poll_timeout()), (None, None));
 }

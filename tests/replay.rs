@@ -1,5 +1,5 @@
-//! A conversation over real sockets, captured on its way and sent again: to the server and to the
-//! clients, in the name of whoever sent it and from elsewhere. Nothing follows from it.
+//! A conversation over real sockets is captured and replayed, to the server and to the clients,
+//! from the original and from other source addresses. The replay has no effect.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
@@ -13,17 +13,17 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Who is between the clients and the server, and writes everything down.
+/// A proxy between the clients and the server that records all datagrams.
 struct Tap {
-    /// Here the server is, as far as the clients know.
+    /// The proxy's address for the clients.
     front: Arc<UdpSocket>,
     lines: Arc<Mutex<BTreeMap<SocketAddr, Line>>>,
     server: SocketAddr,
 }
 
-/// A client's way to the server and back.
+/// The proxy's sockets for one client.
 struct Line {
-    /// Here the client is, as far as the server knows.
+    /// The client's address for the server.
     back: Arc<UdpSocket>,
     up: Vec<Vec<u8>>,
     down: Vec<Vec<u8>>,
@@ -76,8 +76,8 @@ impl Tap {
         client
     }
 
-    /// Everything once more, from where it came and from elsewhere. How many bytes went from
-    /// elsewhere, and how many came back there.
+    /// Replays everything from the original and from other addresses. Returns the bytes sent from
+    /// the latter and those that came back.
     fn replay(&self) -> (usize, usize) {
         let stranger = socket();
         stranger.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -97,7 +97,7 @@ impl Tap {
             for bytes in down {
                 self.front.send_to(bytes, client).unwrap();
                 stranger.send_to(bytes, client).unwrap();
-                // And to the server, as another server's.
+                // Also to the server, as datagrams of another server.
                 stranger.send_to(bytes, self.server).unwrap();
             }
         }
@@ -110,7 +110,7 @@ impl Tap {
     }
 }
 
-/// Carries one connection to the server and its answers back, and gives what went to the server.
+/// Relays one connection and returns the bytes sent to the server.
 fn tap_connection(server: SocketAddr) -> (SocketAddr, thread::JoinHandle<Vec<u8>>) {
     let front = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = front.local_addr().unwrap();
@@ -141,7 +141,7 @@ fn texts(client: &Program) -> Vec<(String, String)> {
 }
 
 #[test]
-fn nobody_comes_in_by_a_connection_that_is_made_again() {
+fn a_replayed_connection_admits_no_client() {
     let mut server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
     let (front, tape) = tap_connection(server.address);
@@ -161,7 +161,7 @@ fn nobody_comes_in_by_a_connection_that_is_made_again() {
     let mut again = TcpStream::connect(server.address).unwrap();
     again.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let _ = again.write_all(&tape);
-    // It may hang up before it has read all.
+    // The server may close the connection before it has read everything.
     let mut answer = Vec::new();
     let _ = again.read_to_end(&mut answer);
     assert!(answer.len() <= 12, "{answer:?}");
@@ -177,7 +177,7 @@ fn nobody_comes_in_by_a_connection_that_is_made_again() {
 }
 
 #[test]
-fn nothing_follows_from_a_conversation_that_is_sent_again() {
+fn a_replayed_conversation_has_no_effect() {
     let mut server = Server::start(&["--no-history"]);
     let tap = Tap::start(server.address);
     let mut alice = tap.join(&server, "alice", "reliable-ordered");
@@ -196,7 +196,7 @@ fn nothing_follows_from_a_conversation_that_is_sent_again() {
 
     let (sent, back) = tap.replay();
     assert!(sent > 2_000 && back <= sent, "{back} bytes in answer to {sent}");
-    // What comes after the replay shows that it has been dealt with.
+    // Traffic after the replay shows that the replay has been handled.
     alice.type_line("the end");
     for client in [&mut bob, &mut carol] {
         client.next_where("message", |e| e["text"] == "the end");
@@ -212,7 +212,7 @@ fn nothing_follows_from_a_conversation_that_is_sent_again() {
         (&alice, lines("bob").chain(once("bob", "secret")).chain(heard()).collect::<Vec<_>>()),
         (
             &bob,
-            // The secret is the echo of his own.
+            // The echo of the client's own whisper.
             lines("alice")
                 .chain(once("bob", "secret"))
                 .chain(once("alice", "the end"))

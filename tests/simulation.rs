@@ -1,11 +1,11 @@
-//! The simulated network: a real hub and real sessions in virtual time, under everything that a
-//! network, a machine or an administrator can do to them. `simulation/checks.rs` and `guard.rs` say
-//! what must hold at every step.
+//! The simulated network: a real hub and real sessions in virtual time, with random faults of the
+//! network, the machines and the administration. `simulation/checks.rs` and `guard.rs` have the
+//! invariants, which are checked at every step.
 //!
-//! `CHATAGRAM_SEEDS=50000` runs more seeds than the usual thousand of each scenario (`.ci/run`: ten
-//! thousand), and `CHATAGRAM_SEED=17` one of them, telling what happens.
+//! `CHATAGRAM_SEEDS=50000` sets the number of seeds of each scenario (default 1,000; `.ci/run` uses
+//! 10,000). `CHATAGRAM_SEED=17` runs one seed and prints its events.
 
-// A test that cannot go on fails: that is what these are for.
+// A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "simulation/attacks.rs"]
@@ -44,12 +44,12 @@ mod world;
 use chatagram::protocol::Delivery;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Runs a scenario with every seed. It returns the trace of the run.
+/// Runs a scenario, which returns the trace of its run, with every seed.
 fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
     for_seeds(1, name, scenario);
 }
 
-/// The same for a scenario that takes its time.
+/// Like [`for_every_seed`], for a slow scenario.
 fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
     for_seeds(5, name, scenario);
 }
@@ -71,98 +71,91 @@ fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64) {
 }
 
 #[test]
-fn anything_may_happen_to_a_chat() {
-    for_every_seed("anything_may_happen_to_a_chat", |seed, verbose| {
+fn a_chat_survives_random_events() {
+    for_every_seed("a_chat_survives_random_events", |seed, verbose| {
         scenarios::anything(0, seed, verbose)
     });
 }
 
 #[test]
-fn anything_may_happen_to_a_chat_over_both_transports() {
-    for_every_seed("anything_may_happen_to_a_chat_over_both_transports", |seed, verbose| {
+fn a_chat_over_both_transports_survives_random_events() {
+    for_every_seed("a_chat_over_both_transports_survives_random_events", |seed, verbose| {
         scenarios::anything(600, seed, verbose)
     });
 }
 
 #[test]
-fn a_first_join_gets_through_where_three_of_ten_datagrams_are_lost_each_way() {
+fn first_joins_succeed_at_30_percent_loss() {
     joining::hardly_any_fails();
 }
 
 #[test]
-fn every_line_is_accounted_for_whatever_carries_it() {
-    for_every_seed("every_line_is_accounted_for_whatever_carries_it", transports::mixed);
+fn every_line_is_accounted_for_over_any_transport() {
+    for_every_seed("every_line_is_accounted_for_over_any_transport", transports::mixed);
 }
 
 #[test]
-fn reordering_alone_loses_no_line_and_calls_none_lost() {
-    for_every_fifth_seed("reordering_alone_loses_no_line_and_calls_none_lost", |seed, verbose| {
+fn reordering_alone_loses_no_line() {
+    for_every_fifth_seed("reordering_alone_loses_no_line", |seed, verbose| {
         scenarios::reordering(scenarios::MODES[seed as usize % 3], seed, verbose)
     });
 }
 
 #[test]
-fn a_stopped_peer_is_dropped_and_delays_nobody() {
-    for_every_seed("a_stopped_peer_is_dropped_and_delays_nobody", transports::stopped);
+fn a_stopped_peer_is_dropped_and_delays_no_other() {
+    for_every_seed("a_stopped_peer_is_dropped_and_delays_no_other", transports::stopped);
 }
 
 #[test]
-fn nobody_expires_when_clocks_are_put_right_or_wrong() {
-    for_every_seed("nobody_expires_when_clocks_are_put_right_or_wrong", machines::clocks_step);
+fn wall_clock_steps_expire_no_client() {
+    for_every_seed("wall_clock_steps_expire_no_client", machines::clocks_step);
 }
 
 #[test]
-fn who_slept_is_back_within_five_seconds() {
-    for_every_seed("who_slept_is_back_within_five_seconds", machines::sleep);
+fn a_client_rejoins_within_five_seconds_after_sleep() {
+    for_every_seed("a_client_rejoins_within_five_seconds_after_sleep", machines::sleep);
 }
 
 #[test]
-fn nobody_is_gone_when_the_server_stood_still() {
-    for_every_seed("nobody_is_gone_when_the_server_stood_still", machines::server_stands_still);
+fn a_stopped_server_loses_no_client() {
+    for_every_seed("a_stopped_server_loses_no_client", machines::server_stands_still);
 }
 
 #[test]
-fn a_restart_that_was_announced_is_waited_for_and_loses_nothing() {
-    for_every_seed("a_restart_that_was_announced", machines::restart);
+fn clients_wait_for_an_announced_restart() {
+    for_every_seed("clients_wait_for_an_announced_restart", machines::restart);
 }
 
 #[test]
-fn a_path_of_any_width_loses_no_reliable_line_and_no_session() {
-    for_every_seed("a_path_of_any_width_loses_no_reliable_line_and_no_session", machines::narrow);
+fn paths_of_any_mtu_lose_no_reliable_line_and_no_session() {
+    for_every_seed("paths_of_any_mtu_lose_no_reliable_line_and_no_session", machines::narrow);
 }
 
 #[test]
-fn a_pasted_page_arrives_whole_in_order_and_no_faster_than_allowed() {
-    for_every_fifth_seed(
-        "a_pasted_page_arrives_whole_in_order_and_no_faster_than_allowed",
-        floods::page,
-    );
+fn a_pasted_page_arrives_in_order_within_the_rate_limit() {
+    for_every_fifth_seed("a_pasted_page_arrives_in_order_within_the_rate_limit", floods::page);
 }
 
 #[test]
-fn who_waits_is_never_dropped_whatever_the_network_does() {
-    for_every_fifth_seed("who_waits_is_never_dropped_whatever_the_network_does", floods::talkative);
+fn a_client_that_respects_the_limit_is_never_dropped() {
+    for_every_fifth_seed("a_client_that_respects_the_limit_is_never_dropped", floods::talkative);
 }
 
 #[test]
-fn many_who_burst_at_once_throw_nobody_out() {
-    for_every_fifth_seed("many_who_burst_at_once_throw_nobody_out", floods::together);
+fn simultaneous_bursts_drop_no_client() {
+    for_every_fifth_seed("simultaneous_bursts_drop_no_client", floods::together);
 }
 
 #[test]
-fn bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it() {
-    for_seeds(
-        50,
-        "bulk_passes_a_narrow_line_and_who_says_little_does_not_wait_for_it",
-        floods::bulk,
-    );
+fn bulk_does_not_delay_short_lines_at_a_bottleneck() {
+    for_seeds(50, "bulk_does_not_delay_short_lines_at_a_bottleneck", floods::bulk);
 }
 
-/// The 99th percentile of what the others wait for each other grows by a tenth at most.
+/// The 99th percentile of the delay between the others grows by at most a tenth.
 #[test]
-fn others_do_not_feel_a_flood_nor_a_standstill() {
+fn a_flood_or_a_stopped_client_does_not_delay_others() {
     use floods::Beside::{Flood, Nothing, Standstill};
-    // Connections here have buffers of any size: some are too slow for what is said without a limit.
+    // Connections have buffers of random size, some too small for traffic without a limit.
     for (limited, tcp) in [(true, false), (true, true), (false, false)] {
         let waits = |beside| {
             let runs = (0..5).flat_map(|seed| floods::latencies(beside, limited, tcp, seed));
@@ -172,11 +165,12 @@ fn others_do_not_feel_a_flood_nor_a_standstill() {
         };
         let alone = waits(Nothing);
         println!("limited {limited}, tcp {tcp}: p50, p99, max in us: alone {alone:?}");
-        // Where nobody is limited there is no flood.
+        // Without a limit no client counts as a flood.
         for beside in [Flood, Standstill].into_iter().filter(|it| limited || *it == Standstill) {
             let other = waits(beside);
             println!("  beside {beside:?} {other:?}");
-            // Of who stands still they feel nothing at all.
+            // A stopped client must not affect even the maximum, of which [`floods::latencies`] has
+            // 3.
             let bounded = if beside == Standstill { 2 } else { 1 };
             assert!(other[bounded] * 10 <= alone[bounded] * 11, "{alone:?} became {other:?}");
         }
@@ -184,39 +178,33 @@ fn others_do_not_feel_a_flood_nor_a_standstill() {
 }
 
 #[test]
-fn strangers_on_tcp_are_cut_off_and_keep_nobody_out() {
-    for_every_seed("strangers_on_tcp_are_cut_off_and_keep_nobody_out", transports::crowd);
+fn unjoined_connections_are_closed_and_block_no_join() {
+    for_every_seed("unjoined_connections_are_closed_and_block_no_join", transports::crowd);
 }
 
 #[test]
-fn a_server_with_several_addresses_is_followed_from_one_to_another() {
-    for_every_fifth_seed(
-        "a_server_with_several_addresses_is_followed_from_one_to_another",
-        paths::addresses_change,
-    );
+fn clients_follow_a_server_between_its_addresses() {
+    for_every_fifth_seed("clients_follow_a_server_between_its_addresses", paths::addresses_change);
 }
 
 #[test]
-fn who_only_says_that_the_server_is_elsewhere_leads_nobody_there() {
-    for_every_fifth_seed(
-        "who_only_says_that_the_server_is_elsewhere_leads_nobody_there",
-        paths::impostors,
-    );
+fn forged_server_addresses_are_not_followed() {
+    for_every_fifth_seed("forged_server_addresses_are_not_followed", paths::impostors);
 }
 
 #[test]
-fn nothing_follows_from_what_is_repeated() {
-    for_every_seed("nothing_follows_from_what_is_repeated", attacks::replayed);
+fn replayed_datagrams_have_no_effect() {
+    for_every_seed("replayed_datagrams_have_no_effect", attacks::replayed);
 }
 
 #[test]
-fn nobody_comes_in_by_what_another_connection_brought() {
-    for_every_seed("nobody_comes_in_by_what_another_connection_brought", attacks::recorded);
+fn replayed_connections_admit_no_client() {
+    for_every_seed("replayed_connections_admit_no_client", attacks::recorded);
 }
 
 #[test]
-fn who_gave_up_before_it_was_let_in_holds_no_name() {
-    for_every_seed("who_gave_up_before_it_was_let_in_holds_no_name", transports::given_up);
+fn an_abandoned_join_holds_no_name() {
+    for_every_seed("an_abandoned_join_holds_no_name", transports::given_up);
 }
 
 #[test]
@@ -252,7 +240,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn two_servers_aimed_at_each_other_fall_silent() {
+fn two_servers_do_not_answer_each_other() {
     for seed in 0..50 {
         reflection::two_servers(seed);
     }

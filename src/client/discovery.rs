@@ -1,6 +1,6 @@
 //! Looking for servers near here: a [`Search`] and the sockets it asks through.
 
-use crate::discovery::{Found, MAX_WAYS, Search, Way, ways};
+use crate::discovery::{Found, MAX_ROUTES, ProbeRoute, Search, probe_routes};
 use crate::net::{Clock, Incoming, Poller, Ready, Socket, lan};
 use std::io;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The way.
-    pub way: Way,
+    pub way: ProbeRoute,
     /// Why nothing left that way, where nothing did.
     pub failed: Option<String>,
 }
@@ -40,12 +40,12 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
     getrandom::fill(&mut nonce).map_err(io::Error::other)?;
     let mut asked = Vec::new();
     let mut sockets: Vec<Option<Socket>> = Vec::new();
-    let mut ways = ways(&lan::interfaces()?);
-    let left_out = ways.split_off(ways.len().min(MAX_WAYS));
+    let mut ways = probe_routes(&lan::interfaces()?);
+    let left_out = ways.split_off(ways.len().min(MAX_ROUTES));
     let mut left_out: Vec<_> = left_out.into_iter().map(|way| way.interface).collect();
     left_out.dedup();
     for way in ways {
-        let opened = lan::asking(&way).and_then(|mut socket| {
+        let opened = lan::probe_socket(&way).and_then(|mut socket| {
             poller.add(&mut socket, sockets.len())?;
             Ok(socket)
         });
@@ -84,7 +84,7 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
 }
 
 /// Sends a probe to all that this way leads to, and says what was wrong if none of it left.
-fn ask(socket: &Socket, way: &Way, probe: &[u8]) -> Option<String> {
+fn ask(socket: &Socket, way: &ProbeRoute, probe: &[u8]) -> Option<String> {
     let mut errors = Vec::new();
     for to in &way.to {
         errors.extend(socket.try_send(probe, *to).err());

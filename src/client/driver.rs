@@ -15,7 +15,9 @@ use super::monitor::Monitor;
 use super::session::{self, CloseReason, Session};
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
-use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Poller, Socket, Stream, Watch};
+use crate::net::{
+    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Poller, Socket, Stream, Watch,
+};
 use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Now;
@@ -150,8 +152,8 @@ impl Driver {
     }
 
     /// What the bad network did, where there is one.
-    pub(super) fn done(&self) -> Option<Done> {
-        self.shared.turns.lock().datagrams.done()
+    pub(super) fn done(&self) -> Option<ImpairmentCounts> {
+        self.shared.turns.lock().datagrams.impairment_counts()
     }
 
     /// How many datagrams found the receive buffer full.

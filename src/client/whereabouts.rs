@@ -2,7 +2,7 @@
 //! here, by its room (`proto.md` §7.12).
 
 use super::discovery::{WAIT, search};
-use crate::discovery::{Again, Known, SEARCH_WINDOW};
+use crate::discovery::{Known, Recognition, SEARCH_WINDOW};
 use crate::net::ServerName;
 use std::io;
 use std::net::SocketAddr;
@@ -29,8 +29,8 @@ impl Whereabouts {
         let outcome = search(WAIT, Some(SEARCH_WINDOW))?;
         let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match room.recognise(&outcome.found) {
-            Again::Here(addresses) | Again::Nowhere(addresses) => (addresses, None),
-            Again::Several(addresses) => {
+            Recognition::Here(addresses) | Recognition::Missing(addresses) => (addresses, None),
+            Recognition::Ambiguous(addresses) => {
                 let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
                 let text = format!(
                     "several rooms called \"{}\" are here, at {}: join the right one with `chatagram \

@@ -1,6 +1,6 @@
 //! The machine's network interfaces, and the destinations of probes through them.
 
-use super::Standing;
+use super::InterfaceKind;
 use crate::protocol::limits::DISCOVERY_PORT;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -10,9 +10,9 @@ pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 67, 71);
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x4347);
 
 /// Limit on the sockets of a search; a machine with many containers has hundreds of interfaces.
-pub const MAX_WAYS: usize = 128;
+pub const MAX_ROUTES: usize = 128;
 /// Limit on an interface's probe routes that precede those of the next interface.
-const MAX_WAYS_EACH: usize = 8;
+const MAX_ROUTES_EACH: usize = 8;
 
 /// A network interface that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Interface {
     /// True for a point-to-point link, which has no broadcast.
     pub point_to_point: bool,
     /// Its kind, ordered by the likelihood of other machines.
-    pub standing: Standing,
+    pub kind: InterfaceKind,
     /// Its addresses.
     pub networks: Vec<Network>,
 }
@@ -40,7 +40,7 @@ pub struct Network {
 
 /// The destinations of probes from one address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct ProbeRoute {
     /// The interface's name.
     pub interface: String,
     /// The interface's index.
@@ -98,17 +98,21 @@ impl Network {
     }
 }
 
-/// The probe routes of all interfaces, the likeliest first; a search uses at most [`MAX_WAYS`]. The
-/// loopback interface has no broadcast and, on some systems, no multicast, so its own address is a
+/// The probe routes of all interfaces, the likeliest first; a search uses at most [`MAX_ROUTES`].
+/// The loopback interface has no broadcast and, on some systems, no multicast, so its own address is a
 /// destination too.
-pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
+pub fn probe_routes(interfaces: &[Interface]) -> Vec<ProbeRoute> {
     let mut interfaces: Vec<_> = interfaces.iter().collect();
-    interfaces.sort_by_key(|interface| (interface.standing, interface.index));
+    interfaces.sort_by_key(|interface| (interface.kind, interface.index));
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for interface in interfaces {
-        let mut ways = Vec::new();
-        let way =
-            |from, to| Way { interface: interface.name.clone(), index: interface.index, from, to };
+        let mut probe_routes = Vec::new();
+        let route = |from, to| ProbeRoute {
+            interface: interface.name.clone(),
+            index: interface.index,
+            from,
+            to,
+        };
         let group = SocketAddr::from((GROUP_V4, DISCOVERY_PORT));
         for network in interface.networks.iter().filter(|network| network.ip.is_ipv4()) {
             let direct = match network.ip {
@@ -117,14 +121,14 @@ pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
                 _ => network.broadcast().map(IpAddr::V4),
             };
             let direct = direct.map(|ip| SocketAddr::new(ip, DISCOVERY_PORT));
-            ways.push(way(network.ip, direct.into_iter().chain([group]).collect()));
+            probe_routes.push(route(network.ip, direct.into_iter().chain([group]).collect()));
         }
         if interface.speaks(true) && !interface.is_loopback() {
             let group = SocketAddrV6::new(GROUP_V6, DISCOVERY_PORT, 0, interface.index);
-            ways.push(way(Ipv6Addr::UNSPECIFIED.into(), vec![group.into()]));
+            probe_routes.push(route(Ipv6Addr::UNSPECIFIED.into(), vec![group.into()]));
         }
-        let rest = ways.split_off(ways.len().min(MAX_WAYS_EACH));
-        first.append(&mut ways);
+        let rest = probe_routes.split_off(probe_routes.len().min(MAX_ROUTES_EACH));
+        first.append(&mut probe_routes);
         last.extend(rest);
     }
     first.append(&mut last);
@@ -133,23 +137,23 @@ pub fn ways(interfaces: &[Interface]) -> Vec<Way> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Traits;
+    use super::super::Hints;
     use super::*;
 
     fn interface(name: &str, index: u32, addresses: &[(&str, u8)]) -> Interface {
         let network =
             |(ip, prefix): &(&str, u8)| Network { ip: ip.parse().unwrap(), prefix: *prefix };
         let networks: Vec<_> = addresses.iter().map(network).collect();
-        let standing = Standing::of(name, &networks, Traits::default());
-        Interface { name: name.to_owned(), index, point_to_point: false, standing, networks }
+        let kind = InterfaceKind::of(name, &networks, Hints::default());
+        Interface { name: name.to_owned(), index, point_to_point: false, kind, networks }
     }
 
     fn asked(interfaces: &[Interface]) -> Vec<String> {
-        let text = |way: Way| {
-            let to: Vec<_> = way.to.iter().map(ToString::to_string).collect();
-            format!("{} {}: {}", way.interface, way.from, to.join(" "))
+        let text = |route: ProbeRoute| {
+            let to: Vec<_> = route.to.iter().map(ToString::to_string).collect();
+            format!("{} {}: {}", route.interface, route.from, to.join(" "))
         };
-        ways(interfaces).into_iter().map(text).collect()
+        probe_routes(interfaces).into_iter().map(text).collect()
     }
 
     #[test]
@@ -170,7 +174,7 @@ mod tests {
                 "eth1 10.8.0.1: 239.255.67.71:2429",
             ]
         );
-        assert!(ways(&[]).is_empty());
+        assert!(probe_routes(&[]).is_empty());
     }
 
     #[test]
@@ -180,8 +184,8 @@ mod tests {
         all.push(interface("br-0123456789ab", 201, &[("172.18.0.1", 16)]));
         all.push(interface("wlan0", 202, &[("192.168.1.5", 24), ("fe80::1", 64)]));
         all.push(interface("lo", 1, &[("127.0.0.1", 8)]));
-        let ways = ways(&all);
-        let names: Vec<_> = ways.iter().map(|way| way.interface.as_str()).collect();
+        let probe_routes = probe_routes(&all);
+        let names: Vec<_> = probe_routes.iter().map(|route| route.interface.as_str()).collect();
         assert_eq!(names[..5], ["lo", "wlan0", "wlan0", "br-0123456789ab", "veth2"]);
         assert_eq!(names.len(), 199 + 4);
     }
@@ -191,8 +195,8 @@ mod tests {
         let mut addresses: Vec<_> = (0..200).map(|_| ("10.0.0.1", 24)).collect();
         addresses.push(("fe80::1", 64));
         let all = [interface("eth0", 2, &addresses), interface("eth1", 3, &[("10.1.0.1", 24)])];
-        let asked = ways(&all).into_iter().take(MAX_WAYS);
-        assert!(asked.into_iter().any(|way| way.interface == "eth1"));
+        let asked = probe_routes(&all).into_iter().take(MAX_ROUTES);
+        assert!(asked.into_iter().any(|route| route.interface == "eth1"));
     }
 
     #[test]

@@ -14,13 +14,13 @@ pub struct Known {
 
 /// The result of a later search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Recognition {
     /// The room was found at these addresses.
     Here(Vec<SocketAddr>),
     /// The room was not found. Its earlier addresses, except those that another room has now.
-    Nowhere(Vec<SocketAddr>),
+    Missing(Vec<SocketAddr>),
     /// Several rooms match; the first address of each.
-    Several(Vec<SocketAddr>),
+    Ambiguous(Vec<SocketAddr>),
 }
 
 impl Known {
@@ -42,7 +42,7 @@ impl Known {
 
     /// Looks for the room in the results of a new search: the same server or, failing that, the
     /// only one that matches.
-    pub fn recognise(&mut self, found: &[Found]) -> Again {
+    pub fn recognise(&mut self, found: &[Found]) -> Recognition {
         let same = found.iter().find(|it| it.server == self.room.server);
         let named = found
             .iter()
@@ -55,15 +55,15 @@ impl Known {
             [] => {
                 let taken = |it: &&SocketAddr| found.iter().any(|room| room.addresses.contains(it));
                 let free = self.room.addresses.iter().filter(|it| !taken(it));
-                Again::Nowhere(free.copied().collect())
+                Recognition::Missing(free.copied().collect())
             }
             [one] => {
                 self.room = one.clone();
-                Again::Here(one.addresses.clone())
+                Recognition::Here(one.addresses.clone())
             }
             _ => {
                 let first = |it: &&Found| it.addresses.first().copied();
-                Again::Several(candidates.iter().filter_map(first).collect())
+                Recognition::Ambiguous(candidates.iter().filter_map(first).collect())
             }
         }
     }
@@ -79,8 +79,8 @@ mod tests {
         Found { room: room.to_owned(), peers: 1, addresses, server }
     }
 
-    fn here(address: &str) -> Again {
-        Again::Here(vec![address.parse().unwrap()])
+    fn here(address: &str) -> Recognition {
+        Recognition::Here(vec![address.parse().unwrap()])
     }
 
     #[test]
@@ -97,10 +97,10 @@ mod tests {
         let before = found(1, "lab", "10.0.0.1:2428");
         let mut known = Known::new(&before, std::slice::from_ref(&before));
         let there = vec!["10.0.0.1:2428".parse().unwrap()];
-        assert_eq!(known.recognise(&[]), Again::Nowhere(there));
+        assert_eq!(known.recognise(&[]), Recognition::Missing(there));
         // Another room has its address.
         let other = [found(5, "pub", "10.0.0.1:2428")];
-        assert_eq!(known.recognise(&other), Again::Nowhere(Vec::new()));
+        assert_eq!(known.recognise(&other), Recognition::Missing(Vec::new()));
         assert_eq!(known.recognise(&[found(6, "lab", "10.0.0.2:2428")]), here("10.0.0.2:2428"));
         // Its new number is remembered.
         let two = [found(7, "lab", "10.0.0.3:2428"), found(6, "lab", "10.0.0.4:2428")];
@@ -112,9 +112,9 @@ mod tests {
         let before = [found(1, "lab", "10.0.0.1:2428"), found(2, "lab", "10.0.0.2:2428")];
         let mut known = Known::new(&before[0], &before);
         // The other room of that name is remembered as another one.
-        assert!(matches!(known.recognise(&before[1..]), Again::Nowhere(_)));
+        assert!(matches!(known.recognise(&before[1..]), Recognition::Missing(_)));
         let after = [found(3, "lab", "10.0.0.3:2428"), found(4, "lab", "10.0.0.4:2428")];
-        let Again::Several(addresses) = known.recognise(&after) else { panic!() };
+        let Recognition::Ambiguous(addresses) = known.recognise(&after) else { panic!() };
         assert_eq!(addresses.len(), 2);
     }
 }

@@ -12,7 +12,7 @@ pub const SEARCH_WINDOW: Duration = Duration::from_millis(300);
 /// Probes in a search. Datagrams are lost, and multicast on Wi-Fi more often.
 const PROBES: u8 = 3;
 /// Interval between probes.
-const PAUSE: Duration = Duration::from_millis(200);
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// Limit on the servers remembered.
 const MAX_SERVERS: usize = 64;
 /// Limit on the addresses remembered for a server.
@@ -38,16 +38,16 @@ pub struct Search {
     next_probe: Timestamp,
     probes: u8,
     end: Timestamp,
-    patience: Option<Duration>,
+    grace: Option<Duration>,
     found: Vec<Found>,
 }
 
 impl Search {
-    /// A search that lasts `wait`, and at most `patience` after the first answer. The nonce must be
+    /// A search that lasts `wait`, and at most `grace` after the first answer. The nonce must be
     /// random.
-    pub fn new(nonce: u64, wait: Duration, patience: Option<Duration>, now: Timestamp) -> Self {
+    pub fn new(nonce: u64, wait: Duration, grace: Option<Duration>, now: Timestamp) -> Self {
         let (end, found) = (now + wait, Vec::new());
-        Self { nonce, next_probe: now, probes: PROBES, end, patience, found }
+        Self { nonce, next_probe: now, probes: PROBES, end, grace, found }
     }
 
     /// The probe to send to all destinations now, if one is due.
@@ -56,7 +56,7 @@ impl Search {
             return None;
         }
         self.probes -= 1;
-        self.next_probe = now + PAUSE;
+        self.next_probe = now + PROBE_INTERVAL;
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
         writer.push(&Frame::Probe { nonce: self.nonce });
@@ -82,9 +82,9 @@ impl Search {
         let mut address = from;
         address.set_port(port);
         if self.remember(server, room, peers, address)
-            && let Some(patience) = self.patience.take()
+            && let Some(grace) = self.grace.take()
         {
-            self.end = self.end.min(now + patience);
+            self.end = self.end.min(now + grace);
         }
     }
 
@@ -122,7 +122,7 @@ impl Search {
     }
 }
 
-/// The preference among addresses: IPv4 can be told to others, and a link-local address works only
+/// The preference among addresses: an IPv4 address is easy to pass on, and a link-local address works only
 /// on its link.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
@@ -144,8 +144,8 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    fn search(patience: Option<Duration>) -> Search {
-        Search::new(NONCE, SECOND, patience, at(0))
+    fn search(grace: Option<Duration>) -> Search {
+        Search::new(NONCE, SECOND, grace, at(0))
     }
 
     fn datagram(frame: &Frame<'_>, flags: Flags, session: u64) -> Vec<u8> {

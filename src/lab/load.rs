@@ -19,7 +19,7 @@ use super::record::{
     self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
 };
 use crate::client::session::{self, CloseReason, Event, Session};
-use crate::net::{BadNetwork, Done, ServerName};
+use crate::net::{BadNetwork, ImpairmentCounts, ServerName};
 use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
 use schedule::Schedule;
@@ -373,7 +373,10 @@ impl Load<'_> {
             started: started.to_string(),
             links: self.fleet.sessions().fold(Links::default(), add),
             text_bytes: ledger.sent() * u64::from(config.size),
-            network: self.fleet.done().map(|Done { up, down }| Network { up, down }),
+            network: self
+                .fleet
+                .impairment_counts()
+                .map(|ImpairmentCounts { up, down }| Network { up, down }),
         }
     }
 

@@ -334,8 +334,8 @@ mod tests {
             ("seed = 1\nloss = [5, 120]", ["line 2", "a share is between 0% and 100%"]),
             ("modes = [\"udp\"]", ["line 1", "choose from unreliable"]),
             ("duration_s = 0", ["line 1", "not between 10ms and 1day"]),
-            ("rate = \"fast\"", ["line 1", "fast is no amount"]),
-            ("loss = [nan]", ["line 1", "no amount"]),
+            ("rate = \"fast\"", ["line 1", "fast is not a number"]),
+            ("loss = [nan]", ["line 1", "not a number"]),
         ] {
             let error = Plan::parse(text).unwrap_err().to_string();
             assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");

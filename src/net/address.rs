@@ -1,4 +1,4 @@
-//! Addresses as people type them, and what is wrong with them when something is.
+//! Parses server and bind addresses, with errors that name the remedy.
 
 use super::udp::canonical;
 use super::{lan, zone};
@@ -8,49 +8,49 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// What was typed is not an address.
+/// An error in a typed address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Nothing, or nothing before the colon.
+    /// The host is empty.
     #[error("the host is missing: give a name or an address, such as 192.168.1.5 or room.local")]
     NoHost,
-    /// Not a number from 0 to 65535.
+    /// The port is not a number from 0 to 65535.
     #[error("{0:?} is not a port: ports are numbers from 0 to 65535")]
     Port(String),
-    /// A server is joined at a port, and none is called 0.
+    /// Port 0, which can be bound but not joined.
     #[error("port 0 cannot be joined: it only tells a server to choose a free port")]
     PortZero,
-    /// An IPv6 address with a port needs brackets.
+    /// An IPv6 address with a port but without brackets.
     #[error("{0:?} is not an address: write an IPv6 address with a port as [::1]:2428")]
     Brackets(String),
-    /// A socket is bound to an address of this machine, not to a name.
+    /// A name where an IP address of this machine is needed.
     #[error("{0:?} is not an IP address of this machine: write 0.0.0.0:2428, [::]:2428 or such")]
     NotAnIp(String),
-    /// A link-local address on a link that this machine does not have.
+    /// The zone of a link-local address is not an interface of this machine.
     #[error("no network interface is called {zone:?}: this machine has {known}")]
     Zone {
-        /// What was typed.
+        /// The typed zone.
         zone: String,
-        /// The interfaces there are.
+        /// The names of the interfaces.
         known: String,
     },
-    /// A link-local address is one of each link: without its interface it names no machine.
+    /// A link-local address without a zone, which is ambiguous.
     #[error("{ip} is an address on one link: name the interface, as in {ip}%eth0 (here: {known})")]
     NoZone {
-        /// What was typed.
+        /// The typed address.
         ip: Ipv6Addr,
-        /// The interfaces there are.
+        /// The names of the interfaces.
         known: String,
     },
-    /// Multicast or broadcast.
+    /// A multicast or broadcast address.
     #[error(
-        "{0} stands for many machines: a server is at an address of its own, or, with --bind, at all \
-         of them: 0.0.0.0:2428 or [::]:2428"
+        "{0} is a multicast or broadcast address: name the server's own address or, with --bind, \
+         all addresses: 0.0.0.0:2428 or [::]:2428"
     )]
-    Many(IpAddr),
+    NotUnicast(IpAddr),
 }
 
-/// Where a server is: a name or an address, and a port.
+/// A server's host (a name or an address) and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName {
     host: String,
@@ -58,10 +58,10 @@ pub struct ServerName {
 }
 
 impl ServerName {
-    /// Asks the resolver for all addresses, each as it can be sent to. This can block for seconds.
+    /// Resolves the host to all its addresses. This can block for seconds.
     ///
     /// # Errors
-    /// The resolver's, with the name in it.
+    /// The resolver's error, with the name.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let literal = zone::literal(&self.host, self.port)
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
@@ -103,8 +103,8 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// `HOST`, `HOST:PORT`, `1.2.3.4`, `1.2.3.4:PORT`, `::1`, `[::1]` or `[::1]:PORT`; a link-local address
-/// with its interface: `fe80::1%eth0`, `[fe80::1%eth0]:PORT`.
+/// `HOST`, `HOST:PORT`, `1.2.3.4`, `1.2.3.4:PORT`, `::1`, `[::1]` or `[::1]:PORT`; a link-local
+/// address with its zone: `fe80::1%eth0`, `[fe80::1%eth0]:PORT`.
 impl FromStr for ServerName {
     type Err = AddressError;
 
@@ -115,18 +115,18 @@ impl FromStr for ServerName {
             return Err(AddressError::PortZero);
         }
         match zone::literal(host, port)? {
-            Some(address) if zone::stands_for_many(address.ip()) => {
-                Err(AddressError::Many(address.ip()))
+            Some(address) if zone::is_multicast_or_broadcast(address.ip()) => {
+                Err(AddressError::NotUnicast(address.ip()))
             }
             _ => Ok(Self { host: host.to_owned(), port }),
         }
     }
 }
 
-/// `ADDR:PORT`, `ADDR` or `:PORT`, of this machine; a link-local address with its interface.
+/// Parses `ADDR:PORT`, `ADDR` or `:PORT` of this machine; a link-local address with its zone.
 ///
 /// # Errors
-/// [`AddressError`] says what is wrong and what would be right.
+/// [`AddressError`] names the problem and the remedy.
 pub fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
     let text = text.trim();
     if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
@@ -135,15 +135,15 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, AddressError> {
     let (host, port) = split_port(text)?;
     let address = zone::literal(host, port.unwrap_or(DEFAULT_PORT))?
         .ok_or_else(|| AddressError::NotAnIp(host.to_owned()))?;
-    if zone::stands_for_many(address.ip()) || lan::is_broadcast(address.ip()) {
-        return Err(AddressError::Many(address.ip()));
+    if zone::is_multicast_or_broadcast(address.ip()) || lan::is_broadcast(address.ip()) {
+        return Err(AddressError::NotUnicast(address.ip()));
     }
     Ok(address)
 }
 
-/// Addresses that a datagram can be sent to, in the one spelling in which answers are compared. A server
-/// prints the unspecified address, "all of mine": here that is this machine, in both families for `::`
-/// (RFC 1122 §3.2.1.3), though not every system takes it for a destination.
+/// The addresses to send to, in canonical form. A server may print the unspecified address for "all
+/// addresses"; here it becomes loopback, in both families for `::` (RFC 1122 §3.2.1.3), because not
+/// every system accepts it as a destination.
 fn reachable(address: SocketAddr) -> impl Iterator<Item = SocketAddr> {
     let address = canonical(address);
     let (here, here_too) = (Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_that_can_be_sent_to_in_one_spelling() {
+    fn resolved_addresses_are_canonical_and_reachable() {
         for (typed, meant) in [
             ("[::]:7", "[::1]:7 127.0.0.1:7"),
             ("0.0.0.0:7", "127.0.0.1:7"),
@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_address_is_said() {
+    fn each_error_has_its_variant() {
         let wrong = |typed: &str| typed.parse::<ServerName>().unwrap_err();
         assert_eq!(wrong(""), AddressError::NoHost);
-        assert!(matches!(wrong("ff02::1"), AddressError::Many(_)));
+        assert!(matches!(wrong("ff02::1"), AddressError::NotUnicast(_)));
         assert!(matches!(wrong("fe80::1"), AddressError::NoZone { .. }));
         assert_eq!(wrong(":5"), AddressError::NoHost);
         assert_eq!(wrong("host:0"), AddressError::PortZero);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_bound_to_addresses_and_ports() {
+    fn bind_addresses_are_parsed() {
         let parse = |typed| parse_bind(typed).map(|address| address.to_string());
         assert_eq!(parse(":7"), Ok("[::]:7".to_owned()));
         assert_eq!(parse("127.0.0.1"), Ok("127.0.0.1:2428".to_owned()));
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(parse("[fe80::1%1]:7"), Ok("[fe80::1%1]:7".to_owned()));
         assert_eq!(parse("[::ffff:127.0.0.1]:7"), Ok("127.0.0.1:7".to_owned()));
         for many in ["224.0.0.1:7", "[ff02::1%1]:7", "255.255.255.255", "[::ffff:239.1.2.3]:7"] {
-            assert!(matches!(parse(many), Err(AddressError::Many(_))), "{many}");
+            assert!(matches!(parse(many), Err(AddressError::NotUnicast(_))), "{many}");
         }
         assert!(matches!(parse("[fe80::1]:7"), Err(AddressError::NoZone { .. })));
         assert!(matches!(parse("[fe80::1%no such]:7"), Err(AddressError::Zone { .. })));

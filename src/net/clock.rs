@@ -1,16 +1,16 @@
-//! The one reader of clocks.
+//! The only code of the library that reads clocks.
 
 use crate::time::{Now, Timestamp, WallTime, micros};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Both clocks; the monotonic one counts from when this was made.
+/// Both clocks; the monotonic one starts at 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     epoch: Instant,
 }
 
 impl Clock {
-    /// A clock whose epoch is now.
+    /// Starts a clock, whose epoch is now.
     pub fn start() -> Self {
         Self { epoch: Instant::now() }
     }
@@ -24,7 +24,7 @@ impl Clock {
         }
     }
 
-    /// How long it is until `deadline`.
+    /// The time left until `deadline`; zero if it has passed.
     pub fn until(&self, deadline: Timestamp) -> Duration {
         deadline.since(self.now().mono)
     }

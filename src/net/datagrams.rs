@@ -1,13 +1,13 @@
-//! UDP sockets and, where one was asked for, a bad network before them: [`impair`](crate::impair) in
-//! this process, for machines that have no other way to lose a datagram on purpose.
+//! UDP sockets, optionally behind an emulated network: [`impair`](crate::impair) in this process,
+//! for machines without namespaces or netem.
 //!
 //! ```text
-//!   send ──► impairment of what goes out ──► socket ──► kernel
-//!   receive ◄── impairment of what comes in ◄── socket ◄── kernel
+//! |  send ──► impairment (sending) ──► socket ──► kernel
+//! |  receive ◄── impairment (receiving) ◄── socket ◄── kernel
 //! ```
 //!
-//! Only datagrams can be treated so: a process that drops bytes of a TCP stream breaks the stream, and
-//! shows nothing of what TCP does when a packet is lost.
+//! It impairs datagrams only. Dropping bytes of a TCP stream would break the stream instead of
+//! showing how TCP handles the loss of a packet.
 
 use super::{Incoming, Outgoing, Socket};
 use crate::impair::{Counts, Direction, Impairment, Spec};
@@ -18,76 +18,76 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-/// A bad network on request: what it does, and what chance is drawn from.
+/// The configuration of an emulated network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadNetwork {
-    /// What is done to datagrams of clients (up) and of servers (down).
+    /// The impairment of clients' datagrams (up) and the server's (down).
     pub spec: Spec,
-    /// The same seed does the same to the same sequence of datagrams.
+    /// The seed: the same seed impairs the same sequence of datagrams alike.
     pub seed: u64,
 }
 
-/// Which end of a conversation a socket is.
+/// The side of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It sends up.
+    /// Sends up.
     Client,
-    /// It sends down.
+    /// Sends down.
     Server,
 }
 
-/// The UDP sockets of one end, by index, and one bad network before all of them. See the module.
+/// The UDP sockets of one side, by index, and the emulated network in front of them.
 #[derive(Debug)]
 pub struct Datagrams {
     sockets: Vec<Socket>,
-    /// What waits for company, and the socket it leaves through.
+    /// Datagrams that wait to be sent together, and the index of their socket.
     outgoing: Outgoing,
-    through: usize,
-    bad: Option<Box<Bad>>,
+    batch_socket: usize,
+    impaired: Option<Box<Impaired>>,
 }
 
 #[derive(Debug)]
-struct Bad {
+struct Impaired {
     end: End,
-    going: Impairment<Datagram>,
-    coming: Impairment<Datagram>,
+    sending: Impairment<Datagram>,
+    receiving: Impairment<Datagram>,
 }
 
-/// Bytes, and the path on which they travel, which the impairment does not damage.
+/// A datagram and its path, which is not corrupted.
 #[derive(Clone, Debug)]
 struct Datagram {
     path: Path,
     bytes: Vec<u8>,
 }
 
-/// What a [`BadNetwork`] did.
+/// The counters of an emulated network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// To datagrams of clients.
+pub struct ImpairmentCounts {
+    /// Datagrams of clients.
     pub up: Counts,
-    /// To datagrams of servers.
+    /// Datagrams of servers.
     pub down: Counts,
 }
 
 impl Datagrams {
-    /// No sockets yet.
+    /// A set without sockets.
     pub fn new(end: End, network: Option<&BadNetwork>) -> Self {
-        let bad = network.map(|it| Box::new(Bad::new(it, end)));
-        Self { sockets: Vec::new(), outgoing: Outgoing::default(), through: 0, bad }
+        let impaired = network.map(|it| Box::new(Impaired::new(it, end)));
+        Self { sockets: Vec::new(), outgoing: Outgoing::default(), batch_socket: 0, impaired }
     }
 
-    /// Adds a socket, and says its index: they count from 0.
+    /// Adds a socket and returns its index, from 0.
     pub fn add(&mut self, socket: Socket) -> usize {
         self.sockets.push(socket);
         self.sockets.len() - 1
     }
 
-    /// How many sockets there are.
+    /// Number of sockets.
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Whether there are none.
+    /// Returns true without sockets.
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
@@ -97,16 +97,16 @@ impl Datagrams {
         self.sockets.iter()
     }
 
-    /// How many datagrams found a receive buffer full: see [`Socket::overflowed`].
+    /// Datagrams dropped because a receive buffer was full; see [`Socket::overflowed`].
     pub fn unread(&self) -> u64 {
         self.sockets().map(Socket::overflowed).sum()
     }
 
-    /// The next datagram there is to be had from a socket: its path and its bytes. With a bad network
-    /// there is none: what comes is held back, if for no time at all, for [`Self::receive_due`].
+    /// Receives the next datagram of a socket, with its path. With an emulated network this returns
+    /// `None`: datagrams come from [`Self::receive_due`], even without delay.
     ///
     /// # Errors
-    /// As [`Socket::receive`].
+    /// Those of [`Socket::receive`].
     pub fn receive<'i>(
         &mut self,
         index: usize,
@@ -115,28 +115,28 @@ impl Datagrams {
     ) -> io::Result<Option<(Path, &'i [u8])>> {
         let Some(socket) = self.sockets.get(index) else { return Ok(None) };
         let at = |path: Path| Path { local: Local { socket: index, ..path.local }, ..path };
-        let Some(bad) = &mut self.bad else {
+        let Some(impaired) = &mut self.impaired else {
             return Ok(socket.receive(incoming)?.map(|(path, bytes)| (at(path), bytes)));
         };
         while let Some((path, bytes)) = socket.receive(incoming)? {
-            bad.coming.push(Datagram { path: at(path), bytes: bytes.to_vec() }, now);
+            impaired.receiving.push(Datagram { path: at(path), bytes: bytes.to_vec() }, now);
         }
         Ok(None)
     }
 
-    /// What the network has held back and lets come in by `now`: its path and its bytes.
+    /// The next datagram that the emulated network releases by `now`, with its path.
     pub fn receive_due(&mut self, now: Timestamp) -> Option<(Path, Vec<u8>)> {
-        let Datagram { path, bytes } = self.bad.as_mut()?.coming.pop(now)?;
+        let Datagram { path, bytes } = self.impaired.as_mut()?.receiving.pop(now)?;
         Some((path, bytes))
     }
 
-    /// Sends datagrams by a path, as [`Socket::send_with`]. What the network holds back, and what waits for
-    /// company, leaves with [`Self::flush`].
+    /// Sends datagrams on a path, like [`Socket::send_with`]. Datagrams that are delayed, or wait
+    /// to be sent together, leave with [`Self::flush`].
     pub fn send(&mut self, datagrams: &[u8], path: Path, now: Timestamp) {
-        let Some(bad) = &mut self.bad else {
-            if self.through != path.local.socket {
-                self.send_waiting();
-                self.through = path.local.socket;
+        let Some(impaired) = &mut self.impaired else {
+            if self.batch_socket != path.local.socket {
+                self.flush_batch();
+                self.batch_socket = path.local.socket;
             }
             if let Some(socket) = self.sockets.get(path.local.socket) {
                 socket.send_with(&mut self.outgoing, datagrams, path);
@@ -144,17 +144,17 @@ impl Datagrams {
             return;
         };
         for datagram in datagrams.chunks(MAX_DATAGRAM) {
-            bad.going.push(Datagram { path, bytes: datagram.to_vec() }, now);
+            impaired.sending.push(Datagram { path, bytes: datagram.to_vec() }, now);
         }
         self.flush(now);
     }
 
-    /// As [`Self::send`], but one datagram, at once, for those who want to know what the kernel says.
+    /// Like [`Self::send`] for one datagram, at once, and returns the kernel's error.
     ///
     /// # Errors
-    /// The kernel's. A bad network has none.
+    /// The kernel's. An emulated network returns none.
     pub fn try_send(&mut self, datagram: &[u8], path: Path, now: Timestamp) -> io::Result<()> {
-        match self.sockets.get(path.local.socket).filter(|_| self.bad.is_none()) {
+        match self.sockets.get(path.local.socket).filter(|_| self.impaired.is_none()) {
             Some(socket) => socket.try_send(datagram, path),
             None => {
                 self.send(datagram, path, now);
@@ -163,67 +163,72 @@ impl Datagrams {
         }
     }
 
-    /// What the kernel has heard of earlier datagrams from a socket (ICMP): where one was going, and what
-    /// became of it. Only Linux says.
+    /// The next ICMP error for an earlier datagram of a socket: its destination and the error.
+    /// Linux only.
     pub fn poll_error(&self, local: usize) -> Option<(SocketAddr, io::Error)> {
         self.sockets.get(local)?.poll_error()
     }
 
-    /// Sends what waits for company, and what the network has held back and lets go by `now`.
+    /// Sends the datagrams that wait, and those that the emulated network releases by `now`.
     pub fn flush(&mut self, now: Timestamp) {
-        self.send_waiting();
-        let Some(bad) = &mut self.bad else { return };
-        while let Some(datagram) = bad.going.pop(now) {
+        self.flush_batch();
+        let Some(impaired) = &mut self.impaired else { return };
+        while let Some(datagram) = impaired.sending.pop(now) {
             if let Some(socket) = self.sockets.get(datagram.path.local.socket) {
                 socket.send(&datagram.bytes, datagram.path);
             }
         }
     }
 
-    fn send_waiting(&mut self) {
-        if let Some(socket) = self.sockets.get(self.through).filter(|_| !self.outgoing.is_empty()) {
+    fn flush_batch(&mut self) {
+        if let Some(socket) =
+            self.sockets.get(self.batch_socket).filter(|_| !self.outgoing.is_empty())
+        {
             socket.flush(&mut self.outgoing);
         }
     }
 
-    /// A path on which this machine's kernel refuses datagrams as large as this. Asked for after each flush.
+    /// The next path on which the kernel rejected datagrams of this size. Call it after each flush.
     pub fn poll_refused(&mut self) -> Option<(Path, usize)> {
         self.outgoing.poll_refused()
     }
 
-    /// When [`Self::receive_due`] or [`Self::flush`] will have something to do.
+    /// When [`Self::receive_due`] or [`Self::flush`] next has a datagram to release.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let bad = self.bad.as_ref()?;
-        [bad.going.poll_timeout(), bad.coming.poll_timeout()].into_iter().flatten().min()
+        let impaired = self.impaired.as_ref()?;
+        [impaired.sending.poll_timeout(), impaired.receiving.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// What the network did so far; none without one.
-    pub fn done(&self) -> Option<Done> {
-        let bad = self.bad.as_ref()?;
-        let (going, coming) = (bad.going.counts(), bad.coming.counts());
-        Some(match bad.end {
-            End::Client => Done { up: going, down: coming },
-            End::Server => Done { up: coming, down: going },
+    /// The counters of the emulated network, if there is one.
+    pub fn impairment_counts(&self) -> Option<ImpairmentCounts> {
+        let impaired = self.impaired.as_ref()?;
+        let (sending, receiving) = (impaired.sending.counts(), impaired.receiving.counts());
+        Some(match impaired.end {
+            End::Client => ImpairmentCounts { up: sending, down: receiving },
+            End::Server => ImpairmentCounts { up: receiving, down: sending },
         })
     }
 }
 
-/// What is on its way arrives, though its sender is gone: only its delay is cut short.
+/// Sends delayed datagrams early instead of losing them.
 impl Drop for Datagrams {
     fn drop(&mut self) {
         self.flush(Timestamp::from_micros(u64::MAX));
     }
 }
 
-impl Bad {
+impl Impaired {
     fn new(network: &BadNetwork, end: End) -> Self {
         let up = Impairment::new(&network.spec.up, network.seed, Direction::Up);
         let down = Impairment::new(&network.spec.down, network.seed, Direction::Down);
-        let (going, coming) = match end {
+        let (sending, receiving) = match end {
             End::Client => (up, down),
             End::Server => (down, up),
         };
-        Self { end, going, coming }
+        Self { end, sending, receiving }
     }
 }
 
@@ -239,8 +244,8 @@ impl AsMut<[u8]> for Datagram {
     }
 }
 
-/// `up: 120 datagrams, 6 lost; down: ...`, for people.
-impl fmt::Display for Done {
+/// `up: 120 packets, 6 lost; down: ...`, for people.
+impl fmt::Display for ImpairmentCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "up: {}; down: {}", self.up, self.down)
     }

@@ -1,5 +1,5 @@
-//! A network of two nodes inside this machine, without root: the kernel's own UDP and TCP at both
-//! ends, and [`impair`](crate::impair) between them, so that TCP meets packets that are really lost.
+//! An emulated network of two nodes on this machine, without root: the kernel's own UDP and TCP at
+//! both ends, and [`impair`](crate::impair) between them, so that TCP experiences real packet loss.
 //!
 //! ```text
 //!   namespace of the clients                              namespace of the server
@@ -7,11 +7,11 @@
 //!                device ◄══ (down: impairment) router ◄══ device
 //! ```
 //!
-//! Each node is a thread in a network namespace of its own; threads and processes it starts live
-//! there too. The device is a TUN or, where `/dev/net/tun` is closed, a veth pair with a packet
-//! socket on its far end. Either way the router sees whole IPv4 packets of at most 1,500 bytes,
-//! checksummed and segmented by the kernel, and each takes one index of its direction. A node
-//! reaches the other node and nothing else.
+//! Each node is a thread in its own network namespace, which the threads and processes started by
+//! it inherit. The device is a TUN or, without access to `/dev/net/tun`, a veth pair with a packet
+//! socket at its far end. The router sees whole IPv4 packets of at most 1,500 bytes, checksummed
+//! and segmented by the kernel; each takes one index of its direction. A node reaches only the other
+//! node.
 
 mod device;
 mod error;
@@ -35,12 +35,12 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// One of the two sides.
+/// A node of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// Where the clients are; what they send goes up.
+    /// The clients' node; its packets go up.
     Clients = 0,
-    /// Where the server is.
+    /// The server's node.
     Server = 1,
 }
 
@@ -68,28 +68,29 @@ impl Node {
     }
 }
 
-/// How the router gets at the nodes' packets.
+/// The kind of device between a node and the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// A TUN device for each node; needs an open `/dev/net/tun`.
+    /// A TUN device per node; needs access to `/dev/net/tun`.
     Tun,
-    /// A veth pair for each node, with a packet socket on its far end.
+    /// A veth pair per node, with a packet socket at its far end.
     Veth,
 }
 
-/// The process that builds networks.
+/// Proof that this process may build networks.
 #[derive(Debug)]
 pub struct Host(());
 
 impl Host {
-    /// Makes sure that this process may build networks: where it may not already, it becomes root
-    /// of a user namespace of its own, in which its user keeps the files it has. To be called
-    /// before the process starts a thread. On failure nothing has changed.
+    /// Ensures that this process may build networks. If necessary, it becomes root of a new user
+    /// namespace, in which its user keeps access to its files. Call it before the process starts a
+    /// thread. On failure nothing has changed.
     ///
     /// # Errors
     /// [`Error::Refused`] and [`Error::Threads`], with the way out.
     pub fn enter() -> Result<Self, Error> {
-        // Some kernels give the namespace and then no rights in it, and there is no way back.
+        // Some kernels grant the namespace without capabilities in it, which cannot be undone: try
+        // in a child.
         Self::rehearse()?;
         if !is_capable() {
             become_root().map_err(Error::refused)?;
@@ -97,42 +98,44 @@ impl Host {
         Ok(Self(()))
     }
 
-    /// Whether [`Self::enter`] would do, found out in a child process: nothing changes here.
+    /// Tests in a child process whether [`Self::enter`] would succeed; this process does not
+    /// change.
     ///
     /// # Errors
-    /// As [`Self::enter`].
+    /// Those of [`Self::enter`].
     pub fn rehearse() -> Result<(), Error> {
         if !is_capable() {
-            the_only_thread()?;
+            require_single_thread()?;
         }
-        sys::rehearse(leave).map_err(Error::refused)
+        sys::rehearse(enter_network_namespace).map_err(Error::refused)
     }
 
-    /// Whether the kernel takes a netem queue, found out in a namespace that ends with a child process.
-    /// A kernel that has netem as a module loads it for this, and it stays.
+    /// Tests in a child process's namespace whether the kernel has netem. A kernel with netem as a
+    /// module loads it, and it stays loaded.
     ///
     /// # Errors
-    /// [`Error::Threads`], and what the kernel gave: it does not find a kind of queue that it lacks.
+    /// [`Error::Threads`], and the kernel's; a missing netem is `NotFound`.
     pub fn rehearse_netem() -> Result<(), Error> {
-        the_only_thread()?;
+        require_single_thread()?;
         sys::rehearse(|| {
-            leave()?;
+            enter_network_namespace()?;
             Netlink::open()?.add_netem("lo")
         })
         .map_err(Error::at("add a netem queue"))
     }
 }
 
-/// To be called in a child process: it goes to a network namespace of its own, and stays there.
-fn leave() -> io::Result<()> {
+/// In a child process: moves it to a new network namespace.
+fn enter_network_namespace() -> io::Result<()> {
     if !is_capable() {
         become_root()?;
     }
     sys::unshare(UnshareFlags::NEWNET)
 }
 
-/// More threads could hold a lock that the rehearsal needs, and cannot enter a user namespace.
-fn the_only_thread() -> Result<(), Error> {
+/// Another thread could hold a lock that the child needs, and a process with threads cannot enter a
+/// user namespace.
+fn require_single_thread() -> Result<(), Error> {
     match fs::read_dir("/proc/self/task").map_err(Error::at("read /proc"))?.count() {
         0 | 1 => Ok(()),
         threads => Err(Error::Threads(threads)),
@@ -144,8 +147,8 @@ fn is_capable() -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
 }
 
-/// A user namespace in which this user is root (`man 7 user_namespaces`). It can map no other user,
-/// and its group only once it has given up setgroups.
+/// Enters a user namespace as its root (`man 7 user_namespaces`). Only the own user can be mapped,
+/// and the group only after setgroups is denied.
 fn become_root() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     sys::unshare(UnshareFlags::NEWUSER)?;
@@ -154,9 +157,9 @@ fn become_root() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("0 {group} 1"))
 }
 
-/// An emulated network. Dropping it ends its children, its threads and its devices.
+/// An emulated network. Dropping it kills its processes and removes its threads and devices.
 pub struct Network {
-    // Dropped in this order: no packet moves any more when the nodes go.
+    // Fields drop in this order: the router stops before the nodes go.
     router: Router,
     nodes: [NodeThread; 2],
     devices: [Arc<Device>; 2],
@@ -164,11 +167,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network that does to packets what `spec` says; each decision follows from `seed`. Uses
-    /// TUN devices, or veth pairs where these cannot be had. [`Host::enter`] comes first.
+    /// Builds a network with this impairment; all its randomness comes from `seed`. It uses TUN
+    /// devices or, if they are unavailable, veth pairs. [`Host::enter`] must have been called.
     ///
     /// # Errors
-    /// What is missing, and the way out.
+    /// The missing feature and the way out.
     pub fn build(spec: &Spec, seed: u64) -> Result<Self, Error> {
         match Self::build_over(Wire::Tun, spec, seed) {
             Err(Error::Device { cause: tun, .. }) => {
@@ -182,10 +185,10 @@ impl Network {
         }
     }
 
-    /// [`Self::build`] over one kind of device and no other.
+    /// Like [`Self::build`], with one kind of device only.
     ///
     /// # Errors
-    /// What is missing, and the way out.
+    /// The missing feature and the way out.
     pub fn build_over(wire: Wire, spec: &Spec, seed: u64) -> Result<Self, Error> {
         let (clients, from_clients) = NodeThread::start(Node::Clients, wire)?;
         let (server, from_server) = NodeThread::start(Node::Server, wire)?;
@@ -195,41 +198,41 @@ impl Network {
         Ok(Self { router, nodes: [clients, server], devices, wire })
     }
 
-    /// Which kind of device it runs over.
+    /// The kind of device in use.
     pub fn wire(&self) -> Wire {
         self.wire
     }
 
-    /// Starts a program on a node. The kernel kills it when this network is dropped or this process
-    /// dies, however that comes about.
+    /// Starts a process on a node. The kernel kills it when this network is dropped or this process
+    /// dies.
     ///
     /// # Errors
-    /// As [`Command::spawn`].
+    /// Those of [`Command::spawn`].
     pub fn spawn(&self, node: Node, command: Command) -> io::Result<Child> {
-        self.node(node).ask(|| sys::spawn_mortal(command))?
+        self.node(node).run(|| sys::spawn_with_death_signal(command))?
     }
 
-    /// Runs `work` in a new thread on a node: sockets opened there are that node's, also when they
-    /// are used elsewhere. The node's namespace stays as long as one is open.
+    /// Runs `work` in a new thread on a node. Sockets opened there belong to that node even when
+    /// other threads use them, and keep its namespace alive.
     ///
     /// # Errors
-    /// The kernel's, when there can be no further thread.
+    /// The kernel's, when it allows no further thread.
     pub fn run_in<T: Send + 'static>(
         &self,
         node: Node,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<T>> {
         let thread = std::thread::Builder::new().name(format!("on {}", node.name()));
-        self.node(node).ask(move || thread.spawn(work))?
+        self.node(node).run(move || thread.spawn(work))?
     }
 
-    /// What happened to the packets so far, up (to the server) and down.
+    /// The counters so far, up (to the server) and down.
     pub fn counts(&self) -> (Counts, Counts) {
         self.router.counts()
     }
 
-    /// Packets that were lost because the router could not keep up, both ways. Unless it is 0, the
-    /// network lost more than the counts say.
+    /// Packets lost because the router could not keep up, both ways. If it is not 0, the network
+    /// lost more than its counters say.
     ///
     /// # Errors
     /// The kernel's.
@@ -237,20 +240,20 @@ impl Network {
         let mut total = 0;
         for node in [Node::Clients, Node::Server] {
             let device = Arc::clone(&self.devices[node as usize]);
-            total += self.node(node).ask(move || device.overruns())??;
+            total += self.node(node).run(move || device.overruns())??;
         }
         Ok(total)
     }
 
-    /// The congestion control of TCP connections that start from now on, on both nodes, such as
-    /// `cubic`; a new network has the machine's default.
+    /// Sets the congestion control of new TCP connections on both nodes, such as `cubic`. A new
+    /// network has the machine's default.
     ///
     /// # Errors
-    /// The kernel's; it does not find one that it lacks.
+    /// The kernel's; an unknown algorithm is `NotFound`.
     pub fn set_congestion_control(&self, name: &str) -> io::Result<()> {
         for node in [Node::Clients, Node::Server] {
             let name = name.to_owned();
-            self.node(node).ask(move || fs::write(CONGESTION_CONTROL, name))??;
+            self.node(node).run(move || fs::write(CONGESTION_CONTROL, name))??;
         }
         Ok(())
     }
@@ -260,7 +263,7 @@ impl Network {
     /// # Errors
     /// The kernel's.
     pub fn congestion_control(&self) -> io::Result<String> {
-        let name = self.node(Node::Server).ask(|| fs::read_to_string(CONGESTION_CONTROL))??;
+        let name = self.node(Node::Server).run(|| fs::read_to_string(CONGESTION_CONTROL))??;
         Ok(name.trim().to_owned())
     }
 
@@ -269,5 +272,5 @@ impl Network {
     }
 }
 
-/// Of the network namespace of the thread that opens it.
+/// The setting of the calling thread's network namespace.
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";

@@ -1,7 +1,7 @@
-//! The machine's interfaces, and the sockets with which servers are looked for and found.
+//! The machine's interfaces, and the sockets of discovery.
 
 use super::{BindError, Socket};
-use crate::discovery::{GROUP_V4, GROUP_V6, Interface, Network, Standing, Traits, Way};
+use crate::discovery::{GROUP_V4, GROUP_V6, Hints, Interface, InterfaceKind, Network, ProbeRoute};
 use crate::protocol::limits::DISCOVERY_PORT;
 use socket2::{
     Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket as RawSocket, Type,
@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-/// The interfaces that are up and have an address, those where others are likeliest first.
+/// The interfaces that are up and have an address, the likeliest to have other machines first.
 ///
 /// # Errors
 /// The system's.
@@ -23,28 +23,28 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
         | if_addrs::IfAddr::V6(if_addrs::Ifv6Addr { prefixlen: prefix, .. })) = one.addr;
         let network = Network { ip: one.ip(), prefix };
         let networks = Vec::new();
-        // For the moment: it depends on all the addresses.
-        let standing = Standing::Link;
+        // A placeholder: the kind depends on all addresses.
+        let kind = InterfaceKind::Link;
         let (name, point_to_point) = (one.name, one.is_p2p);
-        let interface = Interface { name, index, point_to_point, standing, networks };
+        let interface = Interface { name, index, point_to_point, kind, networks };
         found.entry(index).or_insert(interface).networks.push(network);
     }
     let mut found: Vec<_> = found.into_values().collect();
     let outward = [outward(true), outward(false)];
     for interface in &mut found {
         let networks = &interface.networks;
-        let traits = Traits {
+        let hints = Hints {
             default_route: networks.iter().any(|network| outward.contains(&Some(network.ip))),
             device: is_device(&interface.name),
         };
-        interface.standing = Standing::of(&interface.name, networks, traits);
+        interface.kind = InterfaceKind::of(&interface.name, networks, hints);
     }
-    found.sort_by_key(|interface| (interface.standing, interface.index));
+    found.sort_by_key(|interface| (interface.kind, interface.index));
     Ok(found)
 }
 
-/// The address from which this machine would send to everywhere else. Connecting a UDP socket only asks
-/// the routing table; nothing is sent to the documentation addresses (RFC 5737, RFC 3849).
+/// The source address of the default route. Connecting a UDP socket only consults the routing
+/// table; nothing is sent to the documentation addresses (RFC 5737, RFC 3849).
 fn outward(v6: bool) -> Option<IpAddr> {
     let (any, anywhere): (IpAddr, IpAddr) = match v6 {
         false => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
@@ -57,54 +57,54 @@ fn outward(v6: bool) -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip())
 }
 
-/// Whether an interface is a device of its own, as far as the system says.
+/// Returns true for a hardware device, as far as the system tells.
 fn is_device(name: &str) -> bool {
     cfg!(target_os = "linux") && Path::new("/sys/class/net").join(name).join("device").exists()
 }
 
-/// Whether `ip` is the broadcast address of one of this machine's networks.
+/// Returns true if `ip` is the broadcast address of one of this machine's networks.
 pub(super) fn is_broadcast(ip: IpAddr) -> bool {
     interfaces().is_ok_and(|found| found.iter().any(|interface| interface.broadcasts_to(ip)))
 }
 
-/// A socket to ask in this way with. What it sends to many stays on the link.
+/// Opens a socket to send probes on this route. Its broadcasts and multicasts stay on the link.
 ///
 /// # Errors
 /// The kernel's.
-pub fn asking(way: &Way) -> io::Result<Socket> {
-    let raw = open(SocketAddr::new(way.from, 0), false)?;
-    match way.from {
+pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
+    let raw = open(SocketAddr::new(route.from, 0), false)?;
+    match route.from {
         IpAddr::V4(from) => {
             raw.set_broadcast(true)?;
             raw.set_multicast_if_v4(&from)?;
             raw.set_multicast_ttl_v4(1)?;
-            // For a broadcast, which a router may pass on where this network is another's.
+            // A router could forward a broadcast to another network.
             raw.set_ttl_v4(1)?;
         }
         IpAddr::V6(_) => {
-            raw.set_multicast_if_v6(way.index)?;
+            raw.set_multicast_if_v6(route.index)?;
             raw.set_multicast_hops_v6(1)?;
         }
     }
-    Ok(Socket::wrap(raw, way.from.is_ipv6()))
+    Ok(Socket::wrap(raw, route.from.is_ipv6()))
 }
 
-/// A socket that hears what is sent to [`DISCOVERY_PORT`] of `ip`, beside those of other servers.
+/// Opens a socket for [`DISCOVERY_PORT`] of `ip`, which other servers of this machine may share.
 ///
 /// # Errors
 /// [`BindError`] names the address.
-pub fn answering(ip: IpAddr) -> Result<Socket, BindError> {
+pub fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
     let address = SocketAddr::new(ip, DISCOVERY_PORT);
     open(address, true)
         .map(|raw| Socket::wrap(raw, ip.is_ipv6()))
         .map_err(|cause| BindError::new(address, cause))
 }
 
-/// Makes a socket hear what is sent to the group on this interface. Doing it twice is no error.
+/// Joins the discovery group on an interface. Joining twice is not an error.
 ///
 /// # Errors
 /// The kernel's, such as too many groups.
-pub fn join(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
+pub fn join_group(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
     let raw = SockRef::from(socket.inner());
     let joined = if v6 {
         raw.join_multicast_v6(&GROUP_V6, index)
@@ -117,16 +117,16 @@ pub fn join(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
     })
 }
 
-/// IPv4 and IPv6 apart, so that each answer leaves by the protocol and from the address that was
-/// asked.
+/// Separate sockets for IPv4 and IPv6: each answer leaves in the family, and from the address, of
+/// the probe.
 fn open(address: SocketAddr, shared: bool) -> io::Result<RawSocket> {
     let raw = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         raw.set_only_v6(true)?;
     }
     if shared {
-        // On Linux and Windows this lets all sockets of a port hear what is sent to many. Linux'
-        // SO_REUSEPORT would not: it wants the same user behind all of them. BSD wants it.
+        // On Linux and Windows this option lets every socket of the port receive broadcasts and
+        // multicasts. Linux's SO_REUSEPORT requires the same user for all of them; BSD requires it.
         raw.set_reuse_address(true)?;
         #[cfg(any(
             target_vendor = "apple",

@@ -1,4 +1,4 @@
-//! Sleeping until a socket has something, a deadline comes, or another thread calls.
+//! Waits until a socket is ready, a deadline passes, or another thread wakes the poller.
 
 use super::{Listener, Socket, Stream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Source};
@@ -7,24 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const WAKER: Token = Token(usize::MAX);
-/// Sockets reported by one call.
+/// Limit on the sockets reported by one call.
 const CAPACITY: usize = 1_024;
 
-/// Which sockets woke the sleeper, by the index they were added under.
+/// Indices of ready sockets, as given to [`Poller::add`].
 pub type Ready = Vec<usize>;
 
-/// Waits on sockets.
+/// Waits for several sockets.
 #[derive(Debug)]
 pub struct Poller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    /// The last call reported as many sockets as it can.
+    /// The last call reported [`CAPACITY`] sockets.
     full: bool,
 }
 
 impl Poller {
-    /// A poller that waits for nothing but its waker.
+    /// A poller with no socket but its waker.
     ///
     /// # Errors
     /// The kernel's, such as too many open files.
@@ -34,8 +34,8 @@ impl Poller {
         Ok(Self { poll, events: Events::with_capacity(CAPACITY), waker, full: false })
     }
 
-    /// Waits for this socket too. It is reported once each time something new came, or there is
-    /// room again to write; use it until it has no more. Dropping it ends the wait.
+    /// Adds a socket, edge-triggered: it is reported once per arrival of data or of space to write,
+    /// so use it until it would block. Dropping the socket removes it.
     ///
     /// # Errors
     /// The kernel's.
@@ -43,7 +43,7 @@ impl Poller {
         self.watch()?.add(socket, index)
     }
 
-    /// A handle to add sockets with from another thread.
+    /// A handle that adds sockets from another thread.
     ///
     /// # Errors
     /// The kernel's.
@@ -51,23 +51,23 @@ impl Poller {
         Ok(Watch { registry: self.poll.registry().try_clone()? })
     }
 
-    /// Wakes the sleeper from another thread.
+    /// A handle that wakes the poller from another thread.
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
     }
 
-    /// Whether there may be more sockets to report than the last call did.
+    /// Returns true if more sockets may be ready than the last call reported.
     pub fn has_more(&self) -> bool {
         self.full
     }
 
-    /// Sleeps for `timeout` at most (`None`: for ever).
+    /// Waits for at most `timeout`; `None` waits without limit.
     ///
     /// # Errors
     /// The kernel's.
     pub fn wait(&mut self, mut timeout: Option<Duration>, ready: &mut Ready) -> io::Result<()> {
         ready.clear();
-        // A signal (also SIGCONT, signal(7)) says nothing about the sockets: they are asked again.
+        // A signal (even SIGCONT, signal(7)) interrupts the call: poll once more without waiting.
         while let Err(error) = self.poll.poll(&mut self.events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
@@ -81,14 +81,14 @@ impl Poller {
     }
 }
 
-/// Adds sockets to a poller. See [`Poller::add`].
+/// Adds sockets to a poller from another thread.
 #[derive(Debug)]
 pub struct Watch {
     registry: Registry,
 }
 
 impl Watch {
-    /// As [`Poller::add`].
+    /// Like [`Poller::add`].
     ///
     /// # Errors
     /// The kernel's.
@@ -98,9 +98,9 @@ impl Watch {
     }
 }
 
-/// What can be waited for.
+/// A socket that a poller can wait for.
 pub trait Pollable {
-    /// The thing itself, and what it is to be woken for.
+    /// The event source and the events to wait for.
     fn source(&mut self) -> (&mut dyn Source, Interest);
 }
 

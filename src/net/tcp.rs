@@ -1,5 +1,4 @@
-//! TCP, non-blocking: a listener beside the UDP socket, and streams that keep what the kernel did not
-//! take.
+//! Non-blocking TCP: a listener, and streams that buffer the bytes that the kernel does not take.
 
 use super::Listen;
 use super::udp::{BindError, canonical};
@@ -8,21 +7,21 @@ use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
-/// Connections the kernel keeps for us until they are accepted.
+/// Backlog: connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 128;
-/// Bytes read at once.
+/// Bytes per read.
 const READ_LEN: usize = 16 * 1024;
-/// Times a closing stream is read from at most.
+/// Limit on the reads from a closing stream.
 const CLOSING_READS: usize = 64;
 
-/// Takes connections.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     inner: TcpListener,
 }
 
 impl Listener {
-    /// A listener at `address`, for IPv4 too where that is `[::]`.
+    /// Listens on `address`; `[::]` includes IPv4.
     ///
     /// # Errors
     /// [`BindError`] names the address.
@@ -30,10 +29,10 @@ impl Listener {
         Self::listen(Listen { address, dual: true })
     }
 
-    /// As [`Self::bind`], for one of several listeners.
+    /// Like [`Self::bind`], for one of several listeners.
     ///
     /// # Errors
-    /// As for `bind`.
+    /// [`BindError`] names the address.
     pub fn listen(Listen { address, dual }: Listen) -> Result<Self, BindError> {
         let open = || {
             let domain = Domain::for_address(address);
@@ -41,8 +40,8 @@ impl Listener {
             if address.is_ipv6() {
                 raw.set_only_v6(!(dual && address.ip().is_unspecified()))?;
             }
-            // So that a restart need not wait for old connections to fade (RFC 9293 §3.6.1). On
-            // Windows the option means something else.
+            // Allows a restart while old connections are in TIME-WAIT (RFC 9293 §3.6.1). On Windows
+            // the option has another meaning.
             #[cfg(not(windows))]
             raw.set_reuse_address(true)?;
             raw.set_nonblocking(true)?;
@@ -53,7 +52,7 @@ impl Listener {
         open().map_err(|cause| BindError::new(address, cause))
     }
 
-    /// Where it listens.
+    /// The local address.
     ///
     /// # Errors
     /// The kernel's.
@@ -61,11 +60,12 @@ impl Listener {
         self.inner.local_addr()
     }
 
-    /// The next connection; `None` when there is none right now. One that broke before it was
-    /// taken is skipped.
+    /// The next connection; `None` if none is waiting. Connections that were aborted before this
+    /// call are skipped.
     ///
     /// # Errors
-    /// The kernel's, such as too many open files. The connection waits; nobody will say so again.
+    /// The kernel's, such as too many open files. The connection stays in the backlog, but the
+    /// poller does not report it again.
     pub fn accept(&self) -> io::Result<Option<(Stream, SocketAddr)>> {
         loop {
             match self.inner.accept() {
@@ -88,26 +88,27 @@ impl Listener {
     }
 }
 
-/// A connection.
+/// A connection, established or in progress.
 #[derive(Debug)]
 pub struct Stream {
     inner: TcpStream,
     unsent: Vec<u8>,
 }
 
-/// What reading came to.
+/// The result of [`Stream::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// There are bytes in the buffer.
+    /// The buffer holds bytes.
     Bytes,
-    /// There are none right now.
+    /// No bytes are available now.
     Nothing,
-    /// There will be none any more.
+    /// The peer closed the connection, or it broke.
     End,
 }
 
 impl Stream {
-    /// Begins to connect. It is done when the stream takes bytes; it failed when reading says so.
+    /// Begins to connect. When the poller reports the stream, [`Self::is_connected`] has the
+    /// result.
     ///
     /// # Errors
     /// The kernel's.
@@ -115,7 +116,7 @@ impl Stream {
         Ok(Self { inner: TcpStream::connect(to)?, unsent: Vec::new() })
     }
 
-    /// A connection that is there.
+    /// Wraps an established connection.
     ///
     /// # Errors
     /// The kernel's.
@@ -124,10 +125,10 @@ impl Stream {
         Ok(Self { inner: TcpStream::from_std(stream), unsent: Vec::new() })
     }
 
-    /// Whether the connection begun by `connect` is there.
+    /// Returns true once the connection is established.
     ///
     /// # Errors
-    /// The kernel's: it will never be.
+    /// The kernel's: the connection failed.
     pub fn is_connected(&self) -> io::Result<bool> {
         match self.inner.take_error()? {
             Some(error) => Err(error),
@@ -135,14 +136,15 @@ impl Stream {
         }
     }
 
-    /// With `false` small writes wait until earlier ones are acknowledged (Nagle, RFC 896).
+    /// Sets `TCP_NODELAY`. Without it small writes wait for the acknowledgment of earlier ones
+    /// (Nagle, RFC 896).
     pub fn set_no_delay(&self, no_delay: bool) {
         if let Err(error) = self.inner.set_nodelay(no_delay) {
             log::debug!("TCP_NODELAY not set: {error}");
         }
     }
 
-    /// Reads what there is, a buffer full at most. An error is an end.
+    /// Reads available bytes, at most one buffer. An error counts as the end.
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Reading {
         buffer.resize(READ_LEN, 0);
         loop {
@@ -164,8 +166,9 @@ impl Stream {
         }
     }
 
-    /// Writes `bytes` after what is still unsent, and keeps what the kernel does not take. True
-    /// when nothing is left. A broken stream takes nothing; reading will say that it is broken.
+    /// Writes `bytes` after those still unsent, and buffers those that the kernel does not take.
+    /// Returns true if none are left. On a broken stream all stay buffered; [`Self::read`] reports
+    /// the end.
     pub fn write(&mut self, bytes: &[u8]) -> bool {
         self.unsent.extend_from_slice(bytes);
         let mut sent = 0;
@@ -181,8 +184,9 @@ impl Stream {
         self.unsent.is_empty()
     }
 
-    /// Closes the connection: what the kernel has taken still leaves. If bytes that came were left
-    /// unread, the kernel would break the connection off instead (RFC 1122 §4.2.2.13).
+    /// Closes the connection; bytes that the kernel has taken are still sent. Received bytes are
+    /// read first, because closing with unread bytes would reset the connection (RFC 1122
+    /// §4.2.2.13).
     pub fn close(mut self) {
         self.write(&[]);
         if let Err(error) = self.inner.shutdown(Shutdown::Write) {

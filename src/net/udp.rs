@@ -1,6 +1,6 @@
-//! One UDP socket, non-blocking, for IPv6 and IPv4 at once where it is bound to `[::]`. Where the
-//! system can, one call reads several datagrams, and one sends several, to as many peers; and each
-//! datagram tells at which of this machine's addresses it came in, and leaves from the one it is to.
+//! A non-blocking UDP socket; bound to `[::]` it serves IPv6 and IPv4. Where the system supports
+//! it, one call receives several datagrams or sends several, to different peers. Each datagram has
+//! the local address it was sent to, and leaves from the local address of its path.
 
 #[cfg(target_os = "linux")]
 mod errors;
@@ -25,13 +25,13 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Receive and send buffers to ask the kernel for, bytes. Its default holds some 256 small
-/// datagrams, less than one burst of a full room; what it grants is its own affair.
+/// Size requested for the receive and send buffers, bytes. The kernel's default holds about 256
+/// small datagrams, less than one burst of a full room. The kernel may grant less.
 pub const BUFFER: usize = 4 << 20;
 
-/// A socket could not be bound.
+/// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", explain(.cause))]
+#[error("cannot listen on {address}: {}", with_remedy(.cause))]
 pub struct BindError {
     address: SocketAddr,
     #[source]
@@ -43,42 +43,42 @@ impl BindError {
         Self { address, cause }
     }
 
-    /// What kind of thing stood in the way.
+    /// The kind of the system's error.
     pub fn kind(&self) -> ErrorKind {
         self.cause.kind()
     }
 }
 
-/// See the module. Addresses of IPv4 peers are IPv4 addresses whatever the socket is.
+/// A UDP socket. The addresses of IPv4 peers are IPv4 addresses, also on an IPv6 socket.
 #[derive(Debug)]
 pub struct Socket {
     inner: UdpSocket,
     v6: bool,
     #[cfg(not(target_os = "linux"))]
     local_ends: portable::LocalEnds,
-    /// The kernel takes several datagrams at once, as far as is known.
+    /// False once the kernel has rejected `UDP_SEGMENT`.
     #[cfg(target_os = "linux")]
     segments: AtomicBool,
-    /// The last call to the kernel left nothing behind: the next one is spared.
+    /// The last call emptied the receive buffer, so the next call would find nothing.
     drained: AtomicBool,
-    /// Datagrams that found the receive buffer full, as far as the kernel has said.
+    /// Datagrams dropped because the receive buffer was full, as reported by the kernel.
     overflowed: AtomicU64,
 }
 
 impl Socket {
-    /// A socket at `address`; port 0 takes a free one. On a machine without IPv6, `[::]` means
-    /// `0.0.0.0`.
+    /// Binds a socket to `address`; port 0 takes a free port. On a machine without IPv6, `[::]`
+    /// becomes `0.0.0.0`.
     ///
     /// # Errors
-    /// [`BindError`] names the address, and the way out where there is one.
+    /// [`BindError`] names the address and, if there is one, the remedy.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::listen(Listen { address, dual: true })
     }
 
-    /// As [`Self::bind`], for one of several sockets.
+    /// Like [`Self::bind`], for one of several sockets.
     ///
     /// # Errors
-    /// As for `bind`.
+    /// [`BindError`], like [`Self::bind`].
     pub fn listen(Listen { address, dual }: Listen) -> Result<Self, BindError> {
         Self::open(address, dual)
             .or_else(|cause| match cause.kind() {
@@ -92,10 +92,10 @@ impl Socket {
             .map_err(|cause| BindError { address, cause })
     }
 
-    /// A socket on a free port that reaches servers of both address families.
+    /// Binds a socket to a free port, for servers of both families.
     ///
     /// # Errors
-    /// As for `bind`.
+    /// [`BindError`], like [`Self::bind`].
     pub fn for_client() -> Result<Self, BindError> {
         let socket = Self::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0))?;
         #[cfg(target_os = "linux")]
@@ -103,7 +103,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Where the socket is bound.
+    /// The local address.
     ///
     /// # Errors
     /// The kernel's.
@@ -111,11 +111,11 @@ impl Socket {
         self.inner.local_addr()
     }
 
-    /// The next datagram and its path, with 0 for the socket; `None` when there is none right now.
-    /// `incoming` has to be empty when it comes from another socket.
+    /// The next datagram and its path (with 0 as the socket's index); `None` if there is none now.
+    /// `incoming` must be empty before it is used with another socket.
     ///
     /// # Errors
-    /// The kernel's, when the socket is of no more use.
+    /// The kernel's, when the socket can no longer be used.
     pub fn receive<'i>(&self, incoming: &'i mut Incoming) -> io::Result<Option<(Path, &'i [u8])>> {
         let drained = incoming.is_empty() && self.drained.swap(false, Ordering::Relaxed);
         if drained || (incoming.is_empty() && !self.fill(incoming)?) {
@@ -124,41 +124,42 @@ impl Socket {
         Ok(incoming.next())
     }
 
-    /// Sends one datagram, or several to the same peer: each of [`MAX_DATAGRAM`] bytes but the last.
-    /// What the kernel does not take is lost like any other on the way; the reason goes to the log.
+    /// Sends one datagram, or several to the same peer: each but the last has [`MAX_DATAGRAM`]
+    /// bytes. A datagram that the kernel rejects counts as lost; the reason is logged.
     pub fn send(&self, datagrams: &[u8], path: impl Into<Path>) {
-        self.send_or_refuse(datagrams, path.into());
+        self.send_or_log(datagrams, path.into());
     }
 
-    /// The same. Says whether one of the datagrams was too large for the interface it was to leave by.
-    fn send_or_refuse(&self, datagrams: &[u8], path: Path) -> bool {
+    /// Like [`Self::send`]. Returns true if a datagram was too large for its interface.
+    fn send_or_log(&self, datagrams: &[u8], path: Path) -> bool {
         let Err(error) = self.try_send(datagrams, path) else { return false };
         log::debug!("{} bytes to {} not sent: {error}", datagrams.len(), path.remote);
         is_too_long(&error)
     }
 
-    /// As [`Self::send`], for those who want to know.
+    /// Like [`Self::send`], and returns the kernel's error.
     ///
     /// # Errors
     /// The kernel's.
     pub fn try_send(&self, datagrams: &[u8], path: impl Into<Path>) -> io::Result<()> {
-        let path = self.spelled(path.into());
+        let path = self.in_socket_form(path.into());
         if datagrams.len() > MAX_DATAGRAM && self.send_at_once(datagrams, &path)? {
             return Ok(());
         }
         let (first, rest) = datagrams.split_at(datagrams.len().min(MAX_DATAGRAM));
         let mut outcome = self.send_one(first, &path);
         for datagram in rest.chunks(MAX_DATAGRAM) {
-            // One that is too large for the interface says nothing of the next.
+            // A later datagram may fit the interface even if this one does not.
             outcome = outcome.and(self.send_one(datagram, &path));
         }
         outcome
     }
 
-    /// As [`Self::send`], but where one system call sends to several peers it leaves with what comes next, or
-    /// with [`Self::flush`]. `outgoing` has to be empty when it comes from another socket.
+    /// Like [`Self::send`], but where one system call can send to several peers, the datagrams may
+    /// wait for others or for [`Self::flush`]. `outgoing` must be empty before it is used with
+    /// another socket.
     pub fn send_with(&self, outgoing: &mut Outgoing, datagrams: &[u8], path: impl Into<Path>) {
-        let path = self.spelled(path.into());
+        let path = self.in_socket_form(path.into());
         let one_by_one = datagrams.len() > MAX_DATAGRAM && !self.sends_segments();
         if one_by_one || !outgoing.push(datagrams, path) {
             self.flush(outgoing);
@@ -168,7 +169,7 @@ impl Socket {
         }
     }
 
-    /// Sends what waits.
+    /// Sends the waiting datagrams.
     pub fn flush(&self, outgoing: &mut Outgoing) {
         let (messages, bytes) = outgoing.messages();
         let mut refused = Vec::new();
@@ -176,9 +177,9 @@ impl Socket {
         while let Some((first, others)) = rest.split_first() {
             let sent = if others.is_empty() { 0 } else { self.send_to_many(rest, bytes) };
             if sent == 0 {
-                // Alone it may fare better; else this says why.
-                let datagrams = &bytes[first.place.clone()];
-                if self.send_or_refuse(datagrams, first.path) {
+                // Send the first message alone: it may succeed, and otherwise the error is its own.
+                let datagrams = &bytes[first.range.clone()];
+                if self.send_or_log(datagrams, first.path) {
                     let remote = canonical(first.path.remote);
                     let path = Path { remote, ..first.path };
                     refused.push((path, datagrams.len().min(MAX_DATAGRAM)));
@@ -190,10 +191,10 @@ impl Socket {
         outgoing.note_refused(refused);
     }
 
-    /// Sends one datagram. Where the local address or interface is gone, routing chooses: better that the peer
-    /// hears from a new address, and challenges it, than nothing.
+    /// Sends one datagram. If the local address or interface no longer exists, routing chooses
+    /// another: the peer can challenge a new address, but not a missing datagram.
     fn send_one(&self, datagram: &[u8], path: &Path) -> io::Result<()> {
-        // The first error may be that of an earlier datagram (ICMP), and then nothing was sent.
+        // The first call may report an earlier datagram's ICMP error without sending.
         let outcome = self.send_from(datagram, path).or_else(|_| self.send_from(datagram, path));
         if path.local.is_any() || !outcome.as_ref().is_err_and(lacks_local_end) {
             return outcome;
@@ -202,8 +203,8 @@ impl Socket {
         self.send_from(datagram, &path.remote.into())
     }
 
-    /// A path with the remote address spelled as this socket needs it.
-    fn spelled(&self, path: Path) -> Path {
+    /// The path with its remote address in the form that this socket needs.
+    fn in_socket_form(&self, path: Path) -> Path {
         let remote = match path.remote {
             SocketAddr::V4(v4) if self.v6 => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
@@ -223,7 +224,7 @@ impl Socket {
         self.local_ends.send(&self.inner, datagram, path)
     }
 
-    /// Sends messages to several peers with one call. How many of them it took.
+    /// Sends messages to several peers with one call. Returns the number sent.
     #[cfg(target_os = "linux")]
     fn send_to_many(&self, messages: &[outgoing::Message], bytes: &[u8]) -> usize {
         linux::send_messages(&self.inner, messages, bytes, MAX_DATAGRAM as u16).unwrap_or(0)
@@ -244,7 +245,7 @@ impl Socket {
         false
     }
 
-    /// Sends several datagrams with one call. False where that cannot be.
+    /// Sends several datagrams with one call. Returns false if that is not possible.
     #[cfg(target_os = "linux")]
     fn send_at_once(&self, datagrams: &[u8], path: &Path) -> io::Result<bool> {
         if !self.sends_segments() {
@@ -252,14 +253,14 @@ impl Socket {
         }
         let sent = linux::send(&self.inner, datagrams, MAX_DATAGRAM as u16, path);
         match sent.as_ref().map_err(io::Error::raw_os_error) {
-            // The device cannot checksum them (udp(7)), or this kernel knows nothing of it.
+            // The device cannot compute the checksums (udp(7)), or the kernel lacks the option.
             Err(Some(error @ (libc::EIO | libc::ENOPROTOOPT))) => {
                 self.segments.store(false, Ordering::Relaxed);
                 log::debug!("datagrams are sent one by one: error {error}");
                 Ok(false)
             }
-            // The interface is too narrow for one of them, and those that are not may leave by themselves; or
-            // there is no such local address any more.
+            // A datagram is too large for the interface, so the others are sent one by one; or the
+            // local address no longer exists.
             Err(Some(libc::EINVAL | libc::EMSGSIZE)) => Ok(false),
             Err(_) if sent.as_ref().is_err_and(lacks_local_end) => Ok(false),
             _ => sent.map(|()| true),
@@ -271,23 +272,23 @@ impl Socket {
         Ok(false)
     }
 
-    /// Bytes the kernel keeps for this socket until they are read, if it says.
+    /// Size of the receive buffer in bytes; `None` if unknown.
     pub fn receive_buffer(&self) -> Option<usize> {
         let bytes = SockRef::from(&self.inner).recv_buffer_size().ok()?;
-        // Linux doubles what it is asked for, and counts its own overhead (socket(7)).
+        // Linux doubles the requested size to account for its overhead (socket(7)).
         Some(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
     }
 
-    /// How many datagrams found the receive buffer full and were dropped by this machine's kernel, as
-    /// far as it has said: with the next one that did fit.
+    /// Datagrams dropped by this machine's kernel because the receive buffer was full. The kernel
+    /// reports them with the next datagram received.
     pub fn overflowed(&self) -> u64 {
         self.overflowed.load(Ordering::Relaxed)
     }
 
-    /// A bound, non-blocking socket.
+    /// Wraps a bound, non-blocking socket.
     pub(super) fn wrap(raw: RawSocket, v6: bool) -> Self {
         #[cfg(target_os = "linux")]
-        offer_options(&raw, v6);
+        request_options(&raw, v6);
         Self {
             #[cfg(not(target_os = "linux"))]
             local_ends: portable::LocalEnds::of(&raw),
@@ -300,7 +301,7 @@ impl Socket {
         }
     }
 
-    /// What was heard of a datagram that was sent: nothing, here.
+    /// ICMP errors are not available on this system.
     #[cfg(not(target_os = "linux"))]
     pub fn poll_error(&self) -> Option<(SocketAddr, io::Error)> {
         None
@@ -319,7 +320,7 @@ impl Socket {
         if address.is_ipv6() {
             raw.set_only_v6(!(dual && address.ip().is_unspecified()))?;
         }
-        // Less than asked for is no reason to stop.
+        // A smaller buffer is no error.
         let _ = raw.set_recv_buffer_size(BUFFER);
         #[cfg(target_os = "linux")]
         let _ = linux::force_receive_buffer(&raw, BUFFER);
@@ -329,8 +330,8 @@ impl Socket {
         Ok(Self::wrap(raw, address.is_ipv6()))
     }
 
-    /// Reads what one system call brings. False when there is nothing. Errors that earlier sends
-    /// caused (ICMP unreachable, Windows' 10054) belong to no datagram: skipped.
+    /// Receives with one system call. Returns false if nothing is available. Errors of earlier sends
+    /// (ICMP unreachable, Windows' 10054) are skipped: they belong to no received datagram.
     fn fill(&self, incoming: &mut Incoming) -> io::Result<bool> {
         loop {
             match self.read(incoming) {
@@ -358,7 +359,7 @@ impl Socket {
     fn read(&self, incoming: &mut Incoming) -> io::Result<()> {
         let (slots, messages) = incoming.room();
         linux::receive(&self.inner, slots, messages, |count| {
-            // The kernel's count is one modulo 2^32, and there is one reader.
+            // The kernel's counter wraps at 2^32, and there is one reader.
             let known = self.overflowed.load(Ordering::Relaxed);
             let more = count.wrapping_sub(known as u32);
             self.overflowed.store(known + u64::from(more), Ordering::Relaxed);
@@ -372,9 +373,10 @@ impl Socket {
     }
 }
 
-/// Asks for what makes many datagrams cheap, and for the local end of each; nothing depends on getting it.
+/// Requests optional features: batches of datagrams, overflow counts, local addresses, no
+/// fragmentation.
 #[cfg(target_os = "linux")]
-fn offer_options(raw: &RawSocket, v6: bool) {
+fn request_options(raw: &RawSocket, v6: bool) {
     let outcomes = [
         linux::join_segments(raw),
         linux::count_overflows(raw),
@@ -382,12 +384,12 @@ fn offer_options(raw: &RawSocket, v6: bool) {
         linux::forbid_fragments(raw, v6),
     ];
     for error in outcomes.into_iter().filter_map(Result::err) {
-        log::debug!("an option of the socket cannot be had: {error}");
+        log::debug!("a socket option is not available: {error}");
     }
 }
 
-/// Whether a datagram may have been refused because of the address or interface it was to leave from. Linux
-/// says `EINVAL` or `ENODEV`, others `EADDRNOTAVAIL`.
+/// Returns true if the local address or interface may have caused the error. Linux returns `EINVAL`
+/// or `ENODEV`, other systems `EADDRNOTAVAIL`.
 fn lacks_local_end(error: &io::Error) -> bool {
     let no_device = cfg!(unix) && error.raw_os_error() == Some(19);
     let kind = error.kind();
@@ -396,8 +398,8 @@ fn lacks_local_end(error: &io::Error) -> bool {
         || matches!(kind, ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable)
 }
 
-/// One spelling for each address: IPv4 as such, and a scope only where the address means nothing
-/// without it.
+/// The canonical form of an address: IPv4 is not mapped, and only link-local addresses have a
+/// scope.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     let plain = SocketAddr::new(address.ip().to_canonical(), address.port());
     match address {
@@ -408,8 +410,8 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// `EMSGSIZE`: a datagram is larger than the interface takes. Windows (WSAEMSGSIZE) says so of one that is longer
-/// than the buffer it was to be read into, too.
+/// Returns true for `EMSGSIZE`: the datagram is larger than the interface's MTU. Windows
+/// (WSAEMSGSIZE) also returns it for a datagram larger than the receive buffer.
 fn is_too_long(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]
     return error.raw_os_error() == Some(libc::EMSGSIZE);
@@ -417,7 +419,7 @@ fn is_too_long(error: &io::Error) -> bool {
     quinn_udp::is_msg_size_err(error)
 }
 
-fn explain(error: &io::Error) -> String {
+fn with_remedy(error: &io::Error) -> String {
     let way_out = match error.kind() {
         ErrorKind::AddrInUse => "; another program has this port: stop it, or choose another port",
         ErrorKind::AddrNotAvailable => "; this machine does not have this address",

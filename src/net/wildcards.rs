@@ -1,18 +1,18 @@
-//! Which sockets a list of addresses asks for. `[::]` takes IPv4 too, unless an IPv4 address with the
-//! same port is in the list: then each of them has its own family, as in `0.0.0.0:2428,[::]:2428`.
+//! The sockets for a list of bind addresses. `[::]` includes IPv4 unless the list has an IPv4
+//! address with the same port, as in `0.0.0.0:2428,[::]:2428`: then each family has its own socket.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// A socket to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Where.
+    /// Its local address.
     pub address: SocketAddr,
-    /// Whether a socket at `[::]` takes IPv4 too.
+    /// True if `[::]` includes IPv4.
     pub dual: bool,
 }
 
-/// The sockets for these addresses, in their order. One that a wildcard covers needs none.
+/// The sockets for these addresses, in their order, without those that a wildcard covers.
 pub fn listen(addresses: &[SocketAddr]) -> Vec<Listen> {
     let mut sockets: Vec<Listen> = Vec::new();
     for &address in addresses {
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_shares_its_port_with_the_other_family() {
+    fn wildcards_of_both_families_share_a_port() {
         assert_eq!(plan("[::]:7"), "[::]:7");
         assert_eq!(plan("0.0.0.0:7,[::]:7"), "0.0.0.0:7 alone, [::]:7 alone");
         assert_eq!(plan("[::]:7,0.0.0.0:7"), "[::]:7 alone, 0.0.0.0:7 alone");
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wildcard_covers_and_what_is_named_twice_needs_no_socket() {
+    fn covered_and_repeated_addresses_need_no_socket() {
         assert_eq!(plan("127.0.0.1:7,0.0.0.0:7,[::1]:7"), "0.0.0.0:7 alone, [::1]:7 alone");
         assert_eq!(plan("[::1]:7,[::]:7,[::]:7"), "[::]:7");
         assert_eq!(plan("0.0.0.0:0,0.0.0.0:0,[::]:0"), "0.0.0.0:0, 0.0.0.0:0, [::]:0");

@@ -1,11 +1,11 @@
-//! Literal addresses, with the zone of a link-local one (RFC 4007 §11): `fe80::1%eth0` is the machine
-//! `fe80::1` on the link of this machine's interface `eth0`.
+//! Literal addresses, with the zone of a link-local one (RFC 4007 §11): `fe80::1%eth0` is the
+//! address `fe80::1` on the link of the interface `eth0`.
 
 use super::AddressError;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// The socket address that `host` spells; `None` where it is a name for the resolver.
+/// Parses a literal address; `None` if `host` is a name.
 ///
 /// # Errors
 /// [`AddressError::Zone`] and [`AddressError::NoZone`].
@@ -13,13 +13,13 @@ pub(super) fn literal(host: &str, port: u16) -> Result<Option<SocketAddr>, Addre
     literal_on(host, port, interfaces)
 }
 
-/// Whether `host` is an IPv6 address, with or without a zone.
+/// Returns true if `host` is an IPv6 address, with or without a zone.
 pub(super) fn is_ipv6(host: &str) -> bool {
     host.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether all machines of a network listen at this address, and none of them owns it.
-pub(super) fn stands_for_many(ip: IpAddr) -> bool {
+/// Returns true for a multicast address and for the limited broadcast address.
+pub(super) fn is_multicast_or_broadcast(ip: IpAddr) -> bool {
     ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
@@ -33,7 +33,7 @@ fn literal_on(
         None => (host, None),
     };
     let Ok(ip) = ip.parse::<IpAddr>() else { return Ok(None) };
-    // A zone says nothing about an address that is the same on every link.
+    // Other addresses are the same on every link, so their zone is ignored.
     let ip = match (ip.to_canonical(), zone) {
         (IpAddr::V6(v6), _) if v6.is_unicast_link_local() => v6,
         (IpAddr::V4(_), Some(_)) => return Ok(None),
@@ -55,7 +55,7 @@ fn literal_on(
     }
 }
 
-/// The interfaces of this machine that have an address, by index.
+/// The names of the interfaces with an address, by index.
 fn interfaces() -> BTreeMap<u32, String> {
     let found = if_addrs::get_if_addrs().unwrap_or_default();
     found.into_iter().filter_map(|one| Some((one.index?, one.name))).collect()
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_the_same_everywhere_needs_no_zone() {
+    fn global_addresses_need_no_zone() {
         assert_eq!(read("2001:db8::1%eth0"), Ok(Some("[2001:db8::1]:9".to_owned())));
         assert_eq!(read("10.0.0.1"), Ok(Some("10.0.0.1:9".to_owned())));
         assert_eq!(read("::ffff:10.0.0.1"), Ok(Some("10.0.0.1:9".to_owned())));

@@ -172,7 +172,7 @@ impl DiscoveryResponder {
                 let key = (index, interface.index);
                 let result = match self.joined.contains(&key) {
                     true => Ok(()),
-                    false => lan::join(&heard.socket, v6, interface.index),
+                    false => lan::join_group(&heard.socket, v6, interface.index),
                 };
                 match result {
                     Ok(()) => drop(joined.insert(key)),
@@ -208,7 +208,7 @@ impl DiscoveryResponder {
 
     /// Adds a socket for this address; logs why when it cannot be opened.
     fn add(&mut self, ip: IpAddr, answers: bool, poller: &Poller) {
-        let mut socket = match lan::answering(ip) {
+        let mut socket = match lan::responder_socket(ip) {
             Ok(socket) => socket,
             // Such as IPv6 on a machine that has none.
             Err(error) if ip == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {

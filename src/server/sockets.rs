@@ -6,8 +6,8 @@ use super::discovery_responder::DiscoveryResponder;
 use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
-    self, Clock, Datagrams, Done, End, Incoming, Listen, Listener, Poller, Reading, SOCKET_BUFFER,
-    Socket, Stream, Watch,
+    self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Reading,
+    SOCKET_BUFFER, Socket, Stream, Watch,
 };
 use crate::path::Path;
 use crate::time::Timestamp;
@@ -152,9 +152,9 @@ impl Sockets {
         self.udp.unread() + self.responder.as_ref().map_or(0, DiscoveryResponder::unread)
     }
 
-    /// What the emulated network did.
-    pub(super) fn done(&self) -> Option<Done> {
-        self.udp.done()
+    /// The counters of the emulated network.
+    pub(super) fn done(&self) -> Option<ImpairmentCounts> {
+        self.udp.impairment_counts()
     }
 
     /// Sends datagrams that were collected for one system call and those whose emulated delay is over,
@@ -316,7 +316,7 @@ fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
     loop {
         let socket = Socket::listen(one)?;
         #[cfg(target_os = "linux")]
-        if let Err(error) = socket.ignore_what_went_to_many() {
+        if let Err(error) = socket.ignore_multicast_and_broadcast() {
             log::debug!("{address} hears broadcasts as well: {error}");
         }
         if !tcp {

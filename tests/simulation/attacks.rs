@@ -1,9 +1,9 @@
-//! What strangers do who can write any sender's address on a datagram: make up datagrams that are
-//! well formed, and repeat what they overheard. They read everything and hold nothing back.
+//! Attackers that can forge the source address of a datagram: they send well-formed forgeries and
+//! replay overheard datagrams. They see all traffic and block none of it.
 
 use crate::dice::Dice;
 use crate::network::{Impairment, Packet};
-use crate::scenarios::{MODES, NAMES, SECOND, everybody_comes, everybody_leaves, say, settle};
+use crate::scenarios::{MODES, NAMES, SECOND, all_join, all_leave, recover, say};
 use crate::wires::End;
 use crate::world::World;
 use chatagram::hub::Hub;
@@ -14,7 +14,7 @@ use chatagram::protocol::{
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Datagrams from addresses where nobody lives, or nobody can: noise, forgeries, what was overheard.
+/// Datagrams from addresses without a client: noise, forgeries and replays.
 pub(crate) fn strangers(world: &mut World, dice: &mut Dice) {
     let mut from: SocketAddr = ([66, 6, 6, 6], dice.below(20) as u16 + 1).into();
     if dice.chance(50) {
@@ -42,7 +42,7 @@ pub(crate) fn strangers(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Bytes that begin like this protocol, more or less.
+/// Random bytes that resemble a datagram.
 pub(crate) fn noise(dice: &mut Dice) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..dice.below(600)).map(|_| dice.roll() as u8).collect();
     if let Some(head) = bytes.first_chunk_mut::<4>() {
@@ -56,7 +56,8 @@ fn probe(dice: &mut Dice) -> Vec<u8> {
     datagram(0, 0, size, &[Frame::Probe { nonce: dice.roll() }])
 }
 
-/// A datagram in which everything is right but what the sender cannot know. It has overheard another.
+/// A datagram that is correct except for values that the attacker cannot know. It is based on an
+/// overheard one.
 pub(crate) fn forgery(overheard: Header, dice: &mut Dice) -> Vec<u8> {
     let cookie: [u8; 20] = std::array::from_fn(|_| dice.roll() as u8);
     let join = Frame::Join {
@@ -93,7 +94,7 @@ fn datagram(session: u64, sequence: u32, size: usize, frames: &[Frame<'_>]) -> V
     bytes
 }
 
-/// The same in the name of the server.
+/// A forgery in the name of the server.
 pub(crate) fn of_server(session: u64, sequence: u32, size: usize, frames: &[Frame<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = DatagramWriter::new(&mut bytes);
@@ -104,7 +105,7 @@ pub(crate) fn of_server(session: u64, sequence: u32, size: usize, frames: &[Fram
     bytes
 }
 
-/// The same as another version would send it, with the checksum that all versions share.
+/// A datagram with the next version number and a correct checksum.
 fn of_version_two(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes[2] = 2;
     let crc = bytes[..4].iter().chain(&bytes[8..]).fold(u32::MAX, |crc, byte| {
@@ -115,8 +116,8 @@ fn of_version_two(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Everything that has arrived arrives again: while they are here, when they have left, and when others of
-/// the same names are here. Nothing follows from it.
+/// Replays every datagram that has arrived: while its sender is joined, after it has left, and
+/// while another client has its name. No replay has an effect.
 pub(crate) fn replayed(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -125,22 +126,22 @@ pub(crate) fn replayed(seed: u64, verbose: bool) -> u64 {
     for name in &NAMES[..count] {
         world.start_client(name, MODES[dice.below(3)], &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world.network.impairment = Impairment::random(&mut dice);
     talk(&mut world, &mut dice);
     world.network.impairment = Impairment::NONE;
     world.run_for(SECOND);
     let mover = dice.below(count);
     world.clients[mover].address = world.new_address();
-    // The way to the new address is proven with the next heartbeat; what was lost is sent again.
+    // The new address is validated with the next heartbeat, and lost frames are retransmitted.
     world.run_until("everything has arrived", 60 * SECOND, |world| {
         let settled = world.clients.iter().all(|client| client.session.is_settled());
         settled && world.server.hub.as_ref().is_some_and(|hub| hub.queued_bytes() == 0)
     });
     world.run_for(6 * SECOND);
     repeat(&mut world, &mut dice);
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     repeat(&mut world, &mut dice);
     for (index, name) in NAMES[..count].iter().enumerate() {
         let address = world.clients[index].address;
@@ -152,13 +153,13 @@ pub(crate) fn replayed(seed: u64, verbose: bool) -> u64 {
     });
     world.run_for(6 * SECOND);
     repeat(&mut world, &mut dice);
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// What came over connections comes again over others: while those who wrote it are here, and when they
-/// have left. Nobody is brought in.
+/// Replays the bytes of each connection over another one: while its client is joined, and after it
+/// has left. No replay admits a client.
 pub(crate) fn recorded(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -167,17 +168,17 @@ pub(crate) fn recorded(seed: u64, verbose: bool) -> u64 {
     for name in &NAMES[..count] {
         world.start_client(name, MODES[dice.below(3)], &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     talk(&mut world, &mut dice);
-    settle(&mut world);
+    recover(&mut world);
     connect_again(&mut world, &mut dice);
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     connect_again(&mut world, &mut dice);
     world.network.trace
 }
 
-/// All that anybody has written to the server, once more, in pieces or whole.
+/// Sends all bytes ever written to the server once more, in pieces or whole.
 fn connect_again(world: &mut World, dice: &mut Dice) {
     let tapes: Vec<_> = world.written.values().cloned().collect();
     let (events, sessions) = (world.events, world.server.hub.as_ref().map(Hub::sessions));
@@ -203,7 +204,7 @@ fn talk(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Says again what was overheard, in the name of the one who said it or in another.
+/// Replays an overheard datagram from its own or from another source address.
 fn repeat(world: &mut World, dice: &mut Dice) {
     let tape = world.tape.take().unwrap();
     let (events, sessions) = (world.events, world.server.hub.as_ref().map(Hub::sessions));

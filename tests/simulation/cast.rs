@@ -1,4 +1,4 @@
-//! Who plays in a world: the server's machine, and the processes of the clients.
+//! The participants: the server's machine and the client processes.
 
 use crate::checks::Record;
 use crate::network::Packet;
@@ -10,7 +10,7 @@ use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The wall clock of one machine: it may be wrong, and it may be put right at any time.
+/// The wall clock of a machine, which may be wrong and may step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WallClock(pub(crate) u64);
 
@@ -20,69 +20,69 @@ impl WallClock {
     }
 }
 
-/// The machine that the server runs on.
+/// The server's machine.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// The address that routing prefers.
+    /// The source address that routing prefers.
     pub(crate) address: SocketAddr,
-    /// Further addresses of the machine.
+    /// Other addresses of the machine.
     pub(crate) others: Vec<SocketAddr>,
     pub(crate) hub: Option<Hub>,
-    /// When the hub wants to be called.
+    /// The hub's next timeout.
     pub(crate) wake: Option<Timestamp>,
     pub(crate) clock: WallClock,
     pub(crate) config: hub::Config,
-    /// What is in the history file.
+    /// The contents of the history file.
     pub(crate) history: Vec<Line>,
-    /// Kill it the next time it has written something down and sent nothing yet.
+    /// Kill the server after its next write to the history, before it sends anything.
     pub(crate) doomed: bool,
-    /// It is there and does nothing; datagrams wait in its socket, which has room for so many.
+    /// The server is stopped; its socket holds these datagrams, up to the given number.
     pub(crate) stopped: Option<(Vec<Packet>, usize)>,
 }
 
 impl Server {
-    /// Whether its machine has this address.
+    /// Returns true if the machine has this address.
     pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
         self.address == address || self.others.contains(&address)
     }
 
-    /// Where a datagram leaves from: as asked, if the machine has that address.
+    /// The source address of a datagram: the requested one, if the machine has it.
     pub(crate) fn source(&self, local: Local) -> SocketAddr {
         let wanted = local.ip.map(|ip| SocketAddr::new(ip, self.address.port()));
         wanted.filter(|wanted| self.is_at(*wanted)).unwrap_or(self.address)
     }
 
-    /// Another address is the one that routing prefers.
+    /// Makes another address the preferred one.
     pub(crate) fn prefer(&mut self, index: usize) {
         std::mem::swap(&mut self.address, &mut self.others[index]);
     }
 }
 
-/// One process of a client.
+/// A client process.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) nickname: String,
     pub(crate) session: Session,
-    /// When it wants to be called.
+    /// The session's next timeout.
     pub(crate) wake: Option<Timestamp>,
     pub(crate) address: SocketAddr,
     pub(crate) clock: WallClock,
     pub(crate) record: Record,
-    /// It was not killed and did not end.
+    /// False after the process was killed or has ended.
     pub(crate) running: bool,
-    /// It is there and does nothing (SIGSTOP, or its machine sleeps).
+    /// The process is stopped (SIGSTOP), or its machine sleeps.
     pub(crate) stopped: bool,
-    /// For so long in all its machine slept, and its monotonic clock stood still, as most do then.
+    /// Total time that the machine slept; its monotonic clock does not advance meanwhile.
     pub(crate) slept: Duration,
 }
 
 impl Client {
-    /// What its clocks say when it is `mono` in the world.
+    /// The readings of its clocks at the world's time `mono`.
     pub(crate) fn now(&self, mono: Timestamp) -> Now {
         Now { mono: mono - self.slept, ..self.clock.now(mono) }
     }
 
-    /// When its session wants to be called, as the world counts.
+    /// The session's next timeout, in the world's time.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         self.session.poll_timeout().map(|at| at + self.slept)
     }

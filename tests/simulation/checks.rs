@@ -1,20 +1,20 @@
-//! What must hold, written down as what everybody saw. Each check runs the moment something is
-//! shown, said or sent; `at_rest` and `at_end` look once more when the network has calmed.
+//! The invariants, checked against a record of what each client sent and saw. Most checks run at
+//! each event; `at_rest` and `all_settled` run once the network is calm.
 
 use chatagram::client::session::{CloseReason, Event};
 use chatagram::protocol::{Delivery, LeaveReason, Mark};
 use chatagram::room::{Line, LineIdentity};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The lines that the server wrote down, in its order, whatever was forgotten since.
+/// All lines that the server has ever logged, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) lines: Vec<Line>,
     indices: BTreeMap<Mark, usize>,
-    /// How often each text was written down.
+    /// How often each text was logged.
     texts: BTreeMap<String, usize>,
     identities: BTreeSet<LineIdentity>,
-    /// Lines before this were forgotten by a server that started without a history.
+    /// Number of first lines that a server started without history has forgotten.
     pub(crate) forgotten: usize,
 }
 
@@ -31,7 +31,7 @@ impl Log {
         self.lines.push(line);
     }
 
-    /// Where a line that somebody saw is.
+    /// The position of a line that a client saw.
     fn find(&self, mark: Mark, from: &str, text: &str) -> usize {
         let index = self.indices.get(&mark).copied();
         let index = index.unwrap_or_else(|| panic!("{text:?} was shown but never logged"));
@@ -46,7 +46,7 @@ impl Log {
     }
 }
 
-/// What became of the lines of one text that this process said: it says some of them more than once.
+/// The outcomes of this process's lines of one text, which it may repeat.
 #[derive(Clone, Copy, Debug, Default)]
 struct Own {
     said: usize,
@@ -60,32 +60,32 @@ impl Own {
     }
 }
 
-/// What one client process said and saw.
+/// What one client process sent and saw.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Tells its lines from those of others, and from those of earlier processes of its name.
+    /// Prefix of its lines, distinct from other processes of the same nickname.
     pub(crate) tag: String,
     nickname: String,
     pub(crate) delivery: Delivery,
     own: BTreeMap<String, Own>,
     shown: BTreeSet<Mark>,
     whispers: BTreeSet<String>,
-    /// The lines it has shown, oldest first, as the cache would keep them.
+    /// The lines shown, oldest first, like the client's cache.
     pub(crate) order: Vec<Mark>,
     last_position: Option<usize>,
     pub(crate) welcomes: usize,
-    /// How long the log was at its last welcome before it saw a line.
+    /// Length of the log at its last join before it saw a line.
     since: usize,
     peers: Option<u16>,
-    /// By tag of the sender: how long each line was on its way, as far as the clocks agree, microseconds.
+    /// By the sender's tag: the transit time of each line, microseconds.
     delivered: BTreeMap<String, Vec<i64>>,
     /// The id of its last session.
     pub(crate) session: Option<u64>,
-    /// By nickname of the sender.
+    /// Lines missing, by the sender's nickname.
     gaps: BTreeMap<String, u64>,
     pub(crate) departed: BTreeMap<String, LeaveReason>,
     pub(crate) closed: Option<CloseReason>,
-    /// Lines that it called lost or doubtful.
+    /// Number of lines that it reported as lost or uncertain.
     pub(crate) reported: u64,
 }
 
@@ -112,19 +112,19 @@ impl Record {
         }
     }
 
-    /// A line this process is about to say, unlike any other.
+    /// Composes a new line with a unique text.
     pub(crate) fn compose(&mut self, kind: &str, filling: &str) -> String {
         let text = format!("{} {kind}{} {filling}", self.tag, self.own.len());
         self.compose_again(text.trim_end())
     }
 
-    /// A line this process is about to say, and may have said before.
+    /// Composes a line, possibly with a repeated text.
     pub(crate) fn compose_again(&mut self, text: &str) -> String {
         self.own.entry(text.to_owned()).or_default().said += 1;
         text.to_owned()
     }
 
-    /// The line was not taken in the first place.
+    /// Removes a line that the session did not take.
     pub(crate) fn retract(&mut self, text: &str) {
         let own = self.own.get_mut(text).unwrap();
         own.said -= 1;
@@ -137,18 +137,18 @@ impl Record {
         self.own.values().map(|own| own.said as u64).sum()
     }
 
-    /// What this process saw and lost of everything the other one said.
+    /// The numbers of the sender's lines that this process saw and missed.
     pub(crate) fn account(&self, sender: &Record) -> (u64, u64) {
         let missing = self.gaps.get(&sender.nickname).copied().unwrap_or(0);
         (self.latencies(sender).len() as u64, missing)
     }
 
-    /// How long what the other one said was on its way to this one.
+    /// The transit times of the sender's lines.
     pub(crate) fn latencies(&self, sender: &Record) -> &[i64] {
         self.delivered.get(&sender.tag).map_or(&[], Vec::as_slice)
     }
 
-    /// Looks at one event of the session as it happens.
+    /// Checks one event of the session.
     pub(crate) fn observe(&mut self, event: &Event, log: &Log) {
         assert_eq!(self.closed, None, "{} goes on after the end: {event:?}", self.tag);
         match event {
@@ -220,11 +220,11 @@ impl Record {
         }
     }
 
-    /// Every line it ever said came to something, and none is in a log that it did not say.
+    /// Checks that every line it sent has an outcome.
     pub(crate) fn all_settled(&self) {
         let pending = |own: &Own| own.pending() != Some(0);
         let pending: Vec<_> = self.own.iter().filter(|(_, own)| pending(own)).collect();
-        assert!(pending.is_empty(), "{}: nobody knows what became of {pending:?}", self.tag);
+        assert!(pending.is_empty(), "{}: no outcome of {pending:?}", self.tag);
     }
 
     fn confirm(&mut self, text: &str) {
@@ -242,7 +242,7 @@ impl Record {
         self.order.push(mark);
     }
 
-    /// A line of the room is shown. Who receives in order misses none between two of them.
+    /// Checks a line when it is shown; with ordered delivery no earlier line may be missing.
     fn show(&mut self, position: usize, log: &Log) {
         let Line { mark, text, .. } = &log.lines[position];
         self.show_once(*mark, text);
@@ -262,7 +262,7 @@ impl Record {
         }
     }
 
-    /// The network has calmed, and this process is in the room.
+    /// Checks the record once the network is calm and this process is joined.
     pub(crate) fn at_rest(&self, log: &Log, peers: usize) {
         assert_eq!(self.peers.map(usize::from), Some(peers), "{} counts wrongly", self.tag);
         self.all_settled();
@@ -279,7 +279,7 @@ impl Record {
     }
 }
 
-/// The process that composed a line.
+/// The tag of the process that composed a line.
 fn tag_of(text: &str) -> &str {
     text.split(' ').next().unwrap_or_default()
 }

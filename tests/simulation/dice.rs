@@ -1,6 +1,6 @@
-//! Chance that can be repeated: SplitMix64 (Steele, Lea and Flood, 2014).
+//! Repeatable randomness: SplitMix64 (Steele, Lea and Flood, 2014).
 
-// Not every test needs all of it.
+// Not every test program uses all of it.
 #![allow(dead_code)]
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Dice {
         (self.roll() % limit.max(1) as u64) as usize
     }
 
-    /// True once in a while: `per_mille` times in a thousand.
+    /// Returns true with a probability of `per_mille` in a thousand.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.roll() % 1_000 < per_mille
     }
@@ -36,7 +36,7 @@ impl Dice {
         Duration::from_micros(self.roll() % (limit.as_micros() as u64 + 1))
     }
 
-    /// The seed of somebody else's randomness.
+    /// A seed for another generator.
     pub(crate) fn seed(&mut self) -> [u8; 32] {
         std::array::from_fn(|_| self.roll() as u8)
     }

@@ -1,9 +1,9 @@
-//! Those who say a lot: some wait when they should, and lose nothing by it; some do not, and are gone. What
-//! either does to the others is measured, in the time of the simulation.
+//! Clients that send a lot: some respect the rate limit and lose nothing, others do not and are
+//! dropped. The effect of both on other clients is measured in virtual time.
 
 use crate::dice::Dice;
 use crate::network::{Impairment, Packet};
-use crate::scenarios::{MODES, NAMES, SECOND, everybody_comes, everybody_leaves, settle};
+use crate::scenarios::{MODES, NAMES, SECOND, all_join, all_leave, recover};
 use crate::wires::End;
 use crate::world::World;
 use chatagram::bucket::Limit;
@@ -14,12 +14,12 @@ use chatagram::protocol::{
 };
 use std::time::Duration;
 
-/// Lines on the page that is pasted.
+/// Number of lines of the pasted page.
 const PAGE: u64 = 300;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Somebody pastes a page. All of it arrives, once, in order where the network keeps it, and no faster than
-/// is allowed.
+/// A client pastes a page. All lines arrive once, in order over a network that keeps it, and no
+/// faster than the rate limit.
 pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -28,7 +28,7 @@ pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
     for name in &NAMES[..2] {
         world.start_client(name, mode, &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let bad = world.tcp > 0 || mode != Delivery::Unreliable;
     if bad && dice.chance(500) {
         world.network.impairment = Impairment::random(&mut dice);
@@ -40,7 +40,7 @@ pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
             world.run_for(SECOND / 10);
         }
     }
-    settle(&mut world);
+    recover(&mut world);
     let [writer, reader] = [0, 1].map(|index| &world.clients[index].record);
     assert_eq!((writer.said(), world.log.lines.len() as u64), (PAGE, PAGE), "not whole");
     let whole = reader.account(writer) == (PAGE, 0);
@@ -49,15 +49,15 @@ pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
     let last = world.log.lines.last().unwrap().at;
     let first = world.log.lines.first().unwrap().at;
     let least = 1_000_000 * (PAGE - 1 - 20) / 10 - 1_000_000;
-    // What a bad network bunches may pass faster, as much as the server forgives.
+    // The server tolerates this much bunching by the network.
     assert!(bad || last.0 - first.0 >= least, "faster than allowed");
     assert!(world.now.since(begun) >= Duration::from_micros(least));
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// Everybody talks without a pause over a network that stops again and again, and lets all go at once after
-/// that. Nobody who waits is ever taken for one who does not.
+/// All clients talk without pause over a network that stalls again and again and then delivers
+/// everything at once. A client that respects the limit is never dropped.
 pub(crate) fn talkative(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -65,7 +65,7 @@ pub(crate) fn talkative(seed: u64, verbose: bool) -> u64 {
     for name in &NAMES[..2 + dice.below(2)] {
         world.start_client(name, MODES[dice.below(3)], &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world.network.impairment = Impairment::random(&mut dice);
     let mut stuck = 0;
     for _ in 0..120 {
@@ -76,7 +76,7 @@ pub(crate) fn talkative(seed: u64, verbose: bool) -> u64 {
             }
         }
         world.run_for(SECOND / 10);
-        // The server stands still, and then has everything at once.
+        // The server stops, then receives everything at once.
         if stuck == 0 && dice.chance(60) {
             stuck = 1 + dice.below(80);
             world.network.held_until = world.now + SECOND / 10 * stuck as u32;
@@ -87,12 +87,15 @@ pub(crate) fn talkative(seed: u64, verbose: bool) -> u64 {
         }
     }
     world.stall_all(false);
-    settle(&mut world);
+    recover(&mut world);
     for client in &world.clients {
         let reasons = || client.record.departed.values();
-        assert!(reasons().all(|reason| *reason != LeaveReason::Flood), "who waits was dropped");
+        assert!(
+            reasons().all(|reason| *reason != LeaveReason::Flood),
+            "a client within its limit was dropped"
+        );
     }
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
@@ -113,7 +116,7 @@ fn ask(world: &mut World, dice: &mut Dice, index: usize) {
     });
 }
 
-/// Says a line, if the session takes it.
+/// Sends a line, if the session takes it.
 fn talk(world: &mut World, index: usize, filling: &str) -> bool {
     world.with_client(index, |session, record, now| {
         let text = record.compose("line", filling);
@@ -125,19 +128,19 @@ fn talk(world: &mut World, index: usize, filling: &str) -> bool {
     })
 }
 
-/// What goes on beside two people who talk.
+/// The activity beside two talking clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
-    /// Somebody listens.
+    /// A client that only listens.
     Nothing,
-    /// Somebody says as much as a socket takes, and comes back when it is thrown out.
+    /// A client that sends as much as its socket takes, and rejoins when it is dropped.
     Flood,
-    /// Somebody's process stands still.
+    /// A stopped client process.
     Standstill,
 }
 
-/// How long lines took between two people, while something goes on beside them. Where nobody is `limited` they
-/// say so much that a queue that nobody takes anything from is full before its owner is given up.
+/// The transit times between two clients beside some activity. Without a limit they send enough to
+/// fill the queue of a stopped client before it is dropped.
 pub(crate) fn latencies(beside: Beside, limited: bool, tcp: bool, seed: u64) -> Vec<i64> {
     let impairment = Impairment { delay: 20 * MILLISECOND, ..Impairment::NONE };
     let mut world = World::new(seed, impairment, false);
@@ -149,9 +152,9 @@ pub(crate) fn latencies(beside: Beside, limited: bool, tcp: bool, seed: u64) -> 
     for name in &NAMES[..3] {
         world.start_client(name, Delivery::ReliableOrdered, &[]);
         let last = world.clients.len() - 1;
-        world.clients[last].clock = world.server.clock; // so that latencies are exact
+        world.clients[last].clock = world.server.clock; // equal clocks give exact transit times
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let third = 2;
     let mut number = 0;
     for turn in 0..1_200 {
@@ -195,15 +198,16 @@ pub(crate) fn latencies(beside: Beside, limited: bool, tcp: bool, seed: u64) -> 
     both.into_iter().flatten().copied().collect()
 }
 
-/// Where nobody is limited, some say half a megabyte as fast as their transport takes it, and somebody has a line
-/// too narrow for that. All of it arrives there; and who says little waits for none of it.
+/// Without a limit, some clients send half a megabyte as fast as their transport takes it, and one
+/// receiver has a bottleneck. All of it arrives there, and short lines of others do not wait for
+/// it.
 pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
     world.limit(None);
     let (slow, modest, fast) = (0, 1, 2);
     for (index, name) in NAMES[..4 + dice.below(3)].iter().enumerate() {
-        // The buffers of a connection here can be of any size, and what is small is not fast.
+        // Connections have buffers of random size, and small ones are slow.
         world.tcp = if [modest, fast].contains(&index) { 0 } else { 500 };
         let reliable = MODES[1 + dice.below(2)];
         let mode = if index > fast && dice.chance(300) { Delivery::Unreliable } else { reliable };
@@ -211,9 +215,9 @@ pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
         let last = world.clients.len() - 1;
         world.clients[last].clock = world.server.clock;
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let senders: Vec<_> = (fast + 1..world.clients.len()).collect();
-    // 1,200 bytes in 12 ms are 0.8 Mbit/s; so are 8,000 in 80 ms.
+    // 1,200 bytes in 12 ms are 0.8 Mbit/s, and so are 8,000 in 80 ms.
     if let Some((_, wire)) = world.wires.of(slow) {
         wire.widen(8_000);
     }
@@ -236,10 +240,10 @@ pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
         assert!(turn < 60_000, "they do not get on");
     }
     world.stall(slow, false);
-    settle(&mut world);
+    recover(&mut world);
     let records: Vec<_> = world.clients.iter().map(|client| &client.record).collect();
     for (index, record) in records.iter().enumerate() {
-        assert!(record.departed.is_empty() && record.welcomes == 1, "{index} lost somebody");
+        assert!(record.departed.is_empty() && record.welcomes == 1, "{index} lost a peer");
     }
     for sender in &senders {
         for reader in [slow, modest, fast] {
@@ -250,13 +254,14 @@ pub(crate) fn bulk(seed: u64, verbose: bool) -> u64 {
         }
     }
     let waits = records[fast].latencies(records[modest]);
-    assert!(waits.iter().all(|wait| *wait < 500_000), "who says little waited: {waits:?}");
-    everybody_leaves(&mut world);
+    assert!(waits.iter().all(|wait| *wait < 500_000), "short lines waited: {waits:?}");
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// Everybody says long lines at once, more than the queue to any member holds. The server drops nobody for it and
-/// all lines arrive, with a limit and without, also over connections whose buffers hold 100 bytes.
+/// All clients send long lines at once, more than the queue to one client holds. The server drops
+/// no client, and all lines arrive: with and without a limit, also over connections with buffers of
+/// 100 bytes.
 pub(crate) fn together(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -269,23 +274,23 @@ pub(crate) fn together(seed: u64, verbose: bool) -> u64 {
     for name in &NAMES {
         world.start_client(name, MODES[1 + dice.below(2)], &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     for round in 1..=2 {
         for index in 0..world.clients.len() {
             while said(&world, index) < round * lines {
                 assert!(talk(&mut world, index, &"x".repeat(900)));
             }
         }
-        settle(&mut world);
+        recover(&mut world);
     }
     let records: Vec<_> = world.clients.iter().map(|client| &client.record).collect();
     for reader in &records {
-        assert!(reader.departed.is_empty() && reader.welcomes == 1, "{} lost somebody", reader.tag);
+        assert!(reader.departed.is_empty() && reader.welcomes == 1, "{} lost a peer", reader.tag);
         for writer in records.iter().filter(|writer| writer.tag != reader.tag) {
             assert_eq!(reader.account(writer), (2 * lines, 0), "{} to {}", writer.tag, reader.tag);
         }
     }
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
@@ -322,7 +327,7 @@ fn shout(world: &mut World, index: usize, number: &mut u32) {
     world.deliver(&packet);
 }
 
-/// The value that so many of a hundred do not exceed (nearest rank).
+/// The percentile by nearest rank.
 pub(crate) fn percentile(sorted: &[i64], percent: usize) -> i64 {
     sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }

@@ -1,5 +1,5 @@
-//! What the server may never do, whatever comes in: send more than it got to an address that has
-//! proven nothing, or keep more than it promised.
+//! Limits of the server under any input: it amplifies nothing towards an unvalidated address, and
+//! its memory is bounded.
 
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::MAX_QUEUE_BYTES;
@@ -7,10 +7,10 @@ use chatagram::protocol::{Datagram, Flags, Frame};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// Sessions of those who are here (16 at most) and of those just leaving.
+/// Sessions joined or closing, at most.
 const MAX_SESSIONS: usize = 16;
 
-/// What the hub was given and is answering.
+/// The datagram that the hub is answering.
 #[derive(Clone, Copy, Debug)]
 struct Question {
     from: SocketAddr,
@@ -18,24 +18,24 @@ struct Question {
     from_server: bool,
 }
 
-/// See the module.
+/// Checks everything that the server sends and keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    /// Somebody received what the server sent there.
+    /// Addresses at which a datagram of the server arrived.
     reached: BTreeSet<SocketAddr>,
-    /// And gave back what only the one who received it could know.
+    /// Those of them that have returned a value only the receiver can know.
     proven: BTreeSet<SocketAddr>,
     question: Option<Question>,
     answered: bool,
 }
 
 impl Guard {
-    /// Something the server sent arrived at an address where somebody is.
+    /// Records that a datagram of the server arrived at a client's address.
     pub(crate) fn reached(&mut self, address: SocketAddr) {
         self.reached.insert(address);
     }
 
-    /// A datagram reaches the server.
+    /// Records a datagram that reaches the server.
     pub(crate) fn received(&mut self, from: SocketAddr, bytes: &[u8]) {
         let from_server = bytes.get(3).is_some_and(|flags| flags & Flags::FROM_SERVER.0 != 0);
         self.question = Some(Question { from, bytes: bytes.len(), from_server });
@@ -50,13 +50,13 @@ impl Guard {
         }
     }
 
-    /// The server has dealt with it.
+    /// Ends the handling of that datagram.
     pub(crate) fn done(&mut self) {
         self.question = None;
     }
 
-    /// The server sends a datagram. An address that has proven nothing gets one for each of its own,
-    /// no larger, at once or never; what a server sent makes nobody get anything.
+    /// Checks a datagram that the server sends. An unvalidated address gets at most one datagram,
+    /// no larger, and only in direct answer to its own. A datagram of a server is never answered.
     pub(crate) fn sent(&mut self, to: SocketAddr, bytes: &[u8]) {
         let question = self.question;
         assert!(question.is_none_or(|it| !it.from_server), "a reply is replied to: {question:?}");
@@ -70,7 +70,7 @@ impl Guard {
         assert!(modest && first, "{to} has proven nothing and gets {length} bytes: {question:?}");
     }
 
-    /// What the server keeps is bounded.
+    /// Checks the bounds of the server's memory.
     pub(crate) fn hub(&self, hub: &Hub) {
         assert!(hub.sessions() <= MAX_SESSIONS, "{} sessions", hub.sessions());
         let most = hub.sessions() * (MAX_QUEUE_BYTES + 2_000);

@@ -1,4 +1,4 @@
-//! First joins over a network that loses much, and a server that lets nobody stay.
+//! First joins over a network with heavy loss.
 
 use crate::network::Impairment;
 use crate::world::World;
@@ -6,14 +6,14 @@ use chatagram::protocol::Delivery;
 use chatagram::protocol::limits::JOIN_DEADLINE;
 use std::time::Duration;
 
-/// Joins of which those that fail are counted.
+/// Number of joins.
 const JOINS: u64 = 20_000;
-/// Of a thousand datagrams so many are lost, each way.
+/// Loss each way, per mille.
 const LOSS: u64 = 300;
-/// At most this share of first joins may fail.
+/// Limit on the share of failed joins.
 const FAILING: f64 = 0.001;
 
-/// Whether a client gets in.
+/// Returns true if the client joins.
 fn gets_in(seed: u64) -> bool {
     let mut world = World::new(seed, Impairment { loss: LOSS, ..Impairment::NONE }, false);
     world.network.impairment.delay = Duration::from_millis(5 + seed % 100);
@@ -27,7 +27,8 @@ fn gets_in(seed: u64) -> bool {
     world.clients[0].record.welcomes > 0
 }
 
-/// How likely it is that of so many joins no more fail than did, if each fails with this chance.
+/// The probability of at most `failed` failures in `joins`, if each fails with probability
+/// `chance`.
 fn at_most(failed: u64, joins: u64, chance: f64) -> f64 {
     let mut term = (1.0 - chance).powi(joins as i32);
     let mut sum = term;
@@ -38,8 +39,8 @@ fn at_most(failed: u64, joins: u64, chance: f64) -> f64 {
     sum
 }
 
-/// Less than one first join in a thousand fails: the number that did would be seen by chance in fewer than
-/// one of twenty tests if it were more (Clopper and Pearson's exact bound).
+/// Fewer than one first join in a thousand fails: at a higher rate, fewer than one of twenty runs
+/// would count as few failures as this one (exact bound of Clopper and Pearson).
 pub(crate) fn hardly_any_fails() {
     let failed = (0..JOINS).filter(|seed| !gets_in(*seed)).count() as u64;
     let chance = at_most(failed, JOINS, FAILING);

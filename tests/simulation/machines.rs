@@ -1,22 +1,22 @@
-//! What befalls a machine rather than the network: its clock is put right or wrong, it sleeps, it sits
-//! behind a path on which what is long disappears.
+//! Faults of machines rather than of the network: clock steps, sleep, and paths that silently drop
+//! large datagrams.
 
 use crate::dice::Dice;
 use crate::network::Impairment;
 use crate::scenarios::{
-    DAY, MODES, NAMES, SECOND, balance, everybody_comes, everybody_leaves, say, say_restart, settle,
+    DAY, MODES, NAMES, SECOND, all_join, all_leave, balance, recover, say, say_restart,
 };
 use crate::transports::room;
 use crate::world::{EXPIRY, World};
 use chatagram::client::session::CloseReason;
 use chatagram::protocol::limits::{BASE_DATAGRAM, MAX_DATAGRAM, RESTART_WAIT};
 
-/// Whoever's clock steps by a day to either side, nobody is gone for that, and the ids of lines go on
-/// increasing (which the log of the world checks), also over a restart.
+/// A wall clock steps by a day either way: no client expires, and the ids of lines increase (the
+/// log checks this), even across a restart.
 pub(crate) fn clocks_step(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = room(&mut dice, seed, verbose);
-    everybody_comes(&mut world);
+    all_join(&mut world);
     for round in 0..6 {
         let count = world.clients.len();
         let step = |clock: &mut u64, dice: &mut Dice| {
@@ -31,21 +31,21 @@ pub(crate) fn clocks_step(seed: u64, verbose: bool) -> u64 {
             say(&mut world, &mut dice, speaker);
         }
         if round == 3 {
-            nobody_left(&world, 1);
+            assert_all_joined(&world, 1);
             world.kill_server();
             world.start_server();
         }
-        // Long enough for all who would fall silent to expire.
+        // Longer than the expiry.
         let quiet = EXPIRY * 3 / 2 + dice.within(EXPIRY);
         world.run_for(quiet);
     }
-    nobody_left(&world, 2);
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    assert_all_joined(&world, 2);
+    recover(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-fn nobody_left(world: &World, welcomes: usize) {
+fn assert_all_joined(world: &World, welcomes: usize) {
     for client in &world.clients {
         let record = &client.record;
         assert!(record.departed.is_empty(), "{} saw {:?}", record.tag, record.departed);
@@ -53,12 +53,12 @@ fn nobody_left(world: &World, welcomes: usize) {
     }
 }
 
-/// A process is stopped, or its machine sleeps, for longer than the server waits. Woken, it is back in
-/// the room within five seconds, whether its clock went on meanwhile or stood still.
+/// A client process is stopped, or its machine sleeps, for longer than the expiry. It is back in
+/// the room within five seconds of waking, whether or not its monotonic clock advanced.
 pub(crate) fn sleep(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = room(&mut dice, seed, verbose);
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let count = world.clients.len();
     for _ in 0..2 {
         let sleeper = dice.below(count);
@@ -78,17 +78,17 @@ pub(crate) fn sleep(seed: u64, verbose: bool) -> u64 {
             client.slept += world.now.since(asleep);
             client.wake = client.poll_timeout();
         }
-        world.run_until("who slept is back", 5 * SECOND, |world| {
+        world.run_until("the client that slept is back", 5 * SECOND, |world| {
             world.clients[sleeper].record.welcomes > welcomes
         });
-        settle(&mut world);
+        recover(&mut world);
     }
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// The server's process is stopped, or its machine sleeps, for longer than it waits for anybody, and its socket
-/// is full when it goes on. Nobody is gone for that.
+/// The server process is stopped, or its machine sleeps, for longer than the expiry, with a full
+/// socket when it continues. No client is lost.
 pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let streams = dice.chance(500);
@@ -101,9 +101,9 @@ pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
             world.start_client(name, MODES[dice.below(3)], &[]);
         }
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let count = world.clients.len();
-    // A connection that a client has given up for silence is closed when the server goes on.
+    // A connection that a client has given up is closed when the server continues.
     let longest = if streams { 13 * SECOND } else { 45 * SECOND };
     for _ in 0..3 {
         world.stop_server(dice.below(40));
@@ -122,18 +122,18 @@ pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
             assert!(record.departed.is_empty(), "{} saw {:?}", record.tag, record.departed);
         }
     }
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// The server says that it restarts. Whoever is told waits for it, up to a minute, delivers what was said
-/// meanwhile, and shows nothing twice (which the records check).
+/// The server announces a restart. Clients wait for it up to a minute, then deliver their pending
+/// lines and show nothing twice (the records check this).
 pub(crate) fn restart(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = room(&mut dice, seed, verbose);
     world.network.impairment = Impairment::NONE;
-    everybody_comes(&mut world);
+    all_join(&mut world);
     let everybody = 0..world.clients.len();
     let talk = |world: &mut World, dice: &mut Dice| {
         for index in everybody.clone() {
@@ -149,11 +149,11 @@ pub(crate) fn restart(seed: u64, verbose: bool) -> u64 {
     talk(&mut world, &mut dice);
     world.run_for(dice.within(35 * SECOND));
     world.start_server();
-    world.run_until("everybody is back", 10 * SECOND, |world| {
+    world.run_until("all clients are back", 10 * SECOND, |world| {
         world.clients.iter().all(|client| client.record.welcomes == 2)
     });
-    settle(&mut world);
-    // Now it does not come back.
+    recover(&mut world);
+    // This time it does not return.
     talk(&mut world, &mut dice);
     say_restart(&mut world);
     let told = world.now;
@@ -165,9 +165,8 @@ pub(crate) fn restart(seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
-/// Every path carries another length in each direction, from the least that IPv4 has to the most that is ever
-/// sent, and now and then a different one; nobody is told. No session ends, and no line that is promised to arrive is
-/// missing.
+/// Every path has its own MTU in each direction, from the IPv4 minimum to the largest datagram,
+/// which sometimes changes, without ICMP. No session ends, and no reliable line is missing.
 pub(crate) fn narrow(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -176,7 +175,7 @@ pub(crate) fn narrow(seed: u64, verbose: bool) -> u64 {
         world.start_client(name, MODES[dice.below(3)], &[]);
         change_width(&mut world, &mut dice, index);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world.network.impairment.loss = if dice.chance(300) { dice.below(100) as u64 } else { 0 };
     for _ in 0..30 {
         let pause = dice.within(2 * SECOND);
@@ -196,9 +195,9 @@ pub(crate) fn narrow(seed: u64, verbose: bool) -> u64 {
             });
         }
     }
-    settle(&mut world);
+    recover(&mut world);
     assert!(world.clients.iter().all(|client| client.record.welcomes == 1), "a session ended");
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     for receiver in 0..count {
         (0..receiver).for_each(|sender| balance(&world, sender, receiver));
     }

@@ -1,5 +1,5 @@
-//! The network between the server and its clients: it loses, delays, repeats, reorders and damages
-//! datagrams, as often as it was told to and whenever the dice say so.
+//! The network between the server and its clients: it loses, delays, duplicates, reorders and
+//! corrupts datagrams at random.
 
 use crate::dice::Dice;
 use chatagram::protocol::limits::MAX_DATAGRAM;
@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Datagrams that wait before a narrow line at most.
+/// Limit on the queue of a bottleneck, in full datagrams.
 const MAX_WAITING: u32 = 60;
 
-/// What a network does to datagrams, each chance in a thousand.
+/// The network's behaviour; probabilities are per mille.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Impairment {
     pub(crate) loss: u64,
     pub(crate) duplicate: u64,
     pub(crate) corrupt: u64,
     pub(crate) delay: Duration,
-    /// Added to the delay by chance. More than the pause between two datagrams reorders them.
+    /// Random addition to the delay, which reorders datagrams.
     pub(crate) jitter: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Impairment {
         jitter: Duration::ZERO,
     };
 
-    /// Anything from a cable to a disaster.
+    /// Random behaviour, from a cable to a very bad network.
     pub(crate) fn random(dice: &mut Dice) -> Self {
         let mut up_to = |most: usize| if dice.chance(700) { dice.below(most) as u64 } else { 0 };
         Self {
@@ -44,7 +44,7 @@ impl Impairment {
     }
 }
 
-/// A datagram on its way.
+/// A datagram in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     pub(crate) from: SocketAddr,
@@ -52,24 +52,25 @@ pub(crate) struct Packet {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// See the module.
+/// The datagrams in flight and the state of the network.
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) impairment: Impairment,
-    /// Nothing passes from or to these.
+    /// Addresses that are disconnected.
     pub(crate) cut_off: BTreeSet<SocketAddr>,
-    /// Nothing arrives before: it is kept, and comes all at once.
+    /// No datagram arrives before this time.
     pub(crate) held_until: Timestamp,
-    /// Lines that take a while for each full datagram, and when they will have taken the last one.
+    /// Bottlenecks by destination: the time per full datagram, and when the queue is empty.
     pub(crate) bottlenecks: BTreeMap<SocketAddr, (Duration, Timestamp)>,
-    /// Nothing longer passes from these (the first) or to them, and nobody is told (RFC 2923, 2.1).
+    /// Black holes: the largest datagram from and to these addresses; larger ones are lost silently
+    /// (RFC 2923 §2.1).
     pub(crate) narrow: BTreeMap<SocketAddr, [usize; 2]>,
     /// By arrival, then by departure.
-    under_way: BTreeMap<(Timestamp, u64), Packet>,
-    /// Of everything that was sent: FNV-1a, eight bytes at a time.
+    in_flight: BTreeMap<(Timestamp, u64), Packet>,
+    /// Hash of everything sent: FNV-1a, eight bytes at a time.
     pub(crate) trace: u64,
     pub(crate) sent: u64,
-    /// All bytes of datagrams that were sent.
+    /// Bytes of all datagrams sent.
     pub(crate) bytes: u64,
 }
 
@@ -81,7 +82,7 @@ impl Network {
             held_until: Timestamp::ZERO,
             bottlenecks: BTreeMap::new(),
             narrow: BTreeMap::new(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             sent: 0,
             bytes: 0,
@@ -113,27 +114,27 @@ impl Network {
             let queued = self.bottlenecks.get(&packet.to).map_or(now, |(_, free)| *free);
             let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
-            self.under_way.insert((arrival.max(self.held_until), self.sent), packet);
+            self.in_flight.insert((arrival.max(self.held_until), self.sent), packet);
         }
     }
 
-    /// When the next datagram arrives.
+    /// The time at which the next datagram arrives.
     pub(crate) fn next_arrival(&self) -> Option<Timestamp> {
-        self.under_way.first_key_value().map(|((at, _), _)| *at)
+        self.in_flight.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// The datagram that arrives by now.
+    /// Removes the next datagram that arrives by `now`.
     pub(crate) fn arrive(&mut self, now: Timestamp) -> Option<Packet> {
-        let entry = self.under_way.first_entry().filter(|entry| entry.key().0 <= now)?;
+        let entry = self.in_flight.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(entry.remove())
     }
 
-    /// Something that is on its way, for whoever listens in.
+    /// A random datagram in flight, for an attacker to overhear.
     pub(crate) fn any_under_way(&self, dice: &mut Dice) -> Option<&Packet> {
-        self.under_way.values().nth(dice.below(self.under_way.len()))
+        self.in_flight.values().nth(dice.below(self.in_flight.len()))
     }
 
-    /// Something is sent: it becomes part of the trace.
+    /// Adds sent bytes to the trace.
     pub(crate) fn note(&mut self, ends: [SocketAddr; 2], bytes: &[u8], now: Timestamp) {
         let [from, to] = ends.map(|end| u64::from(end.port()));
         let (words, rest) = bytes.as_chunks();
@@ -145,7 +146,7 @@ impl Network {
     }
 }
 
-/// A few bits flip, or the end is missing.
+/// Flips a few bits or truncates the datagram.
 fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
     if dice.chance(200) {
         bytes.truncate(dice.below(bytes.len()));

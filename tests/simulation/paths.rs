@@ -1,37 +1,36 @@
-//! Servers with several addresses: clients ask at any of them, and the server's own preference changes.
+//! Servers with several addresses: clients join at any of them, and the preferred address changes.
 
 use crate::attacks::of_server;
 use crate::dice::Dice;
 use crate::network::{Impairment, Packet};
-use crate::scenarios::{
-    MODES, NAMES, SECOND, balance, everybody_comes, everybody_leaves, say, settle,
-};
+use crate::scenarios::{MODES, NAMES, SECOND, all_join, all_leave, balance, recover, say};
 use crate::world::World;
 use chatagram::link::PATH_CHALLENGE_LEN;
 use chatagram::protocol::Frame;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// An address is gone for this long at most: a server that has nothing to say to those who ask there hears
-/// nothing of them meanwhile, and they would expire.
+/// Limit on how long an address is gone: an idle server does not notice, and its clients would
+/// expire.
 const ABSENCE: Duration = Duration::from_secs(5);
 
-/// A server of three addresses, and clients at any of them.
+/// A server with three addresses, and clients at each of them.
 fn multihomed(seed: u64, verbose: bool, dice: &mut Dice) -> World {
     let mut world = World::new(seed, Impairment::NONE, verbose);
     world.server.others = [3, 4].map(|n| ([10, 0, 0, n], 2428).into()).to_vec();
     for name in &NAMES[..2 + dice.below(3)] {
         world.start_client(name, MODES[dice.below(3)], &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world
 }
 
-/// Routing changes its mind, addresses go and come, and clients move. Nobody loses its session, nor a line.
+/// The preferred address changes, addresses disappear and return, and clients move. No session and
+/// no line is lost.
 pub(crate) fn addresses_change(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = multihomed(seed, verbose, &mut dice);
-    // Not both at once: when neither end knows where the other is, only joining again helps.
+    // Not both at once: if neither side knows the other's address, only a new join helps.
     let clients_move = dice.chance(500);
     let mut gone = None;
     for _ in 0..40 {
@@ -56,20 +55,21 @@ pub(crate) fn addresses_change(seed: u64, verbose: bool) -> u64 {
         }
     }
     world.server.others.extend(gone.map(|(address, _)| address));
-    settle(&mut world);
+    recover(&mut world);
     for client in &world.clients {
         assert_eq!(client.record.welcomes, 1, "{} lost its session", client.record.tag);
     }
     let count = world.clients.len();
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     for receiver in 0..count {
         (0..receiver).for_each(|sender| balance(&world, sender, receiver));
     }
     world.network.trace
 }
 
-/// A stranger who knows the sessions, but not what is sent to the server's address, says from others that the
-/// server is there. A client asks now and then, with no more bytes than it got, and stays where it is.
+/// An attacker that knows the sessions, but does not receive at the server's address, claims from
+/// other addresses to be the server. The client probes with no more bytes than it received, and
+/// does not move.
 pub(crate) fn impostors(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = multihomed(seed, verbose, &mut dice);
@@ -94,10 +94,10 @@ pub(crate) fn impostors(seed: u64, verbose: bool) -> u64 {
         let pause = dice.within(SECOND / 4);
         world.run_for(pause);
     }
-    settle(&mut world);
+    recover(&mut world);
     for client in &world.clients {
         assert_eq!(client.record.welcomes, 1, "{} lost its session", client.record.tag);
     }
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }

@@ -1,4 +1,4 @@
-//! Servers that hear only each other.
+//! Servers that receive each other's datagrams.
 
 use crate::attacks;
 use crate::dice::Dice;
@@ -11,7 +11,7 @@ use chatagram::registry::Capacity;
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 
-/// Each server's address is another server's: whatever one sends, the other one gets.
+/// Runs two servers; each datagram of one is delivered to the other.
 pub(crate) fn two_servers(seed: u64) {
     let mut dice = Dice::new(seed);
     let now = Now { mono: Timestamp::ZERO, wall: WallTime(1) };

@@ -1,4 +1,4 @@
-//! What happens in a run: who comes, what is said, what goes wrong, and how it ends.
+//! The scenarios: which clients take part, what they send, which faults happen, and how a run ends.
 
 use crate::attacks;
 use crate::dice::Dice;
@@ -16,7 +16,7 @@ pub(crate) const DAY: u64 = 86_400_000_000;
 pub(crate) const MODES: [Delivery; 3] =
     [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered];
 
-/// Everything at once: people come, talk, roam, crash and leave, servers die, clocks jump.
+/// All faults together: clients join, talk, roam and crash, servers die, clocks step.
 pub(crate) fn anything(tcp: u64, seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::random(&mut dice), verbose);
@@ -32,16 +32,16 @@ pub(crate) fn anything(tcp: u64, seed: u64, verbose: bool) -> u64 {
             false => something_happens(&mut world, &mut dice),
         }
     }
-    settle(&mut world);
+    recover(&mut world);
     if dice.chance(500) {
-        everybody_leaves(&mut world)
+        all_leave(&mut world)
     } else {
         server_closes(&mut world)
     }
     world.network.trace
 }
 
-/// Nothing but a bad network, and everybody in the same mode: every line is accounted for.
+/// Only a bad network and one delivery mode: every line is accounted for.
 pub(crate) fn delivery(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -52,10 +52,10 @@ pub(crate) fn delivery(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     converse(world, dice)
 }
 
-/// Those who are there talk over a bad network, and leave.
+/// The joined clients talk over a bad network, and leave.
 pub(crate) fn converse(mut world: World, mut dice: Dice) -> u64 {
     let count = world.clients.len();
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world.network.impairment = Impairment::random(&mut dice);
     for _ in 0..20 {
         let pause = dice.within(SECOND / 2);
@@ -65,9 +65,9 @@ pub(crate) fn converse(mut world: World, mut dice: Dice) -> u64 {
             say(&mut world, &mut dice, speaker);
         }
     }
-    settle(&mut world);
+    recover(&mut world);
     let stayed: Vec<_> = (0..count).filter(|i| world.clients[*i].record.welcomes == 1).collect();
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     for receiver in &stayed {
         for sender in stayed.iter().filter(|sender| *sender < receiver) {
             balance(&world, *sender, *receiver);
@@ -76,14 +76,14 @@ pub(crate) fn converse(mut world: World, mut dice: Dice) -> u64 {
     world.network.trace
 }
 
-/// A path that reorders and loses nothing: every line arrives, and none is called lost.
+/// A path that reorders and loses nothing: every line arrives, and none is reported lost.
 pub(crate) fn reordering(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
     for name in &NAMES[..3] {
         world.start_client(name, mode, &[]);
     }
-    everybody_comes(&mut world);
+    all_join(&mut world);
     world.network.impairment.jitter = SECOND / 5;
     for _ in 0..200 {
         world.run_for(SECOND / 50);
@@ -103,13 +103,13 @@ pub(crate) fn reordering(mode: Delivery, seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
-pub(crate) fn everybody_comes(world: &mut World) {
-    world.run_until("everybody is in", 5 * SECOND, |world| {
+pub(crate) fn all_join(world: &mut World) {
+    world.run_until("all clients have joined", 5 * SECOND, |world| {
         world.clients.iter().all(|client| client.record.welcomes == 1)
     });
 }
 
-/// What one said before it left, another one either saw or knows to be missing.
+/// Each line of a client that left was either seen or reported missing by every other.
 pub(crate) fn balance(world: &World, sender: usize, receiver: usize) {
     let [sender, receiver] = [sender, receiver].map(|index| &world.clients[index].record);
     assert!(receiver.departed.values().all(|reason| *reason == LeaveReason::Quit));
@@ -117,7 +117,7 @@ pub(crate) fn balance(world: &World, sender: usize, receiver: usize) {
     let sum = delivered + missing;
     let said = sender.said();
     let unreliable = [sender, receiver].iter().any(|r| r.delivery == Delivery::Unreliable);
-    // A line that comes late, among many that come reliably, was called missing before.
+    // A late unreliable line, among many reliable ones, was first counted missing.
     let exact = world.tcp == 0 || !unreliable;
     let heads = format!("{} to {}: {missing} missing", sender.tag, receiver.tag);
     assert!(sum == said || (!exact && sum > said), "{heads}, {delivered} of {said} delivered");
@@ -166,7 +166,7 @@ pub(crate) fn say(world: &mut World, dice: &mut Dice, index: usize) {
         return;
     }
     let filling = "ё".repeat(if dice.chance(100) { dice.below(450) } else { dice.below(20) });
-    // People say the same again.
+    // Clients repeat texts.
     let again = dice.chance(400);
     world.with_client(index, |session, record, now| {
         let text = match again {
@@ -203,22 +203,22 @@ fn ask(world: &mut World, dice: &mut Dice, index: usize) {
     });
 }
 
-/// The server tells everybody that it restarts, and is gone.
+/// The server announces a restart and ends.
 pub(crate) fn say_restart(world: &mut World) {
     world.with_hub(|hub, now| hub.shutdown(LeaveReason::Restart, now));
     world.run_until("the server has closed", SECOND + SECOND / 10, |world| {
         world.server.hub.as_ref().is_none_or(Hub::is_finished)
     });
-    world.run_for(SECOND / 10); // what the kernel has taken arrives
+    world.run_for(SECOND / 10); // bytes that the kernel has taken arrive
     world.kill_server();
 }
 
-/// The server is killed, or closed, and comes back sooner or later, perhaps without its history.
+/// The server is killed or closed, and restarts later, perhaps without its history.
 fn restart(world: &mut World, dice: &mut Dice) {
     match dice.below(4) {
         0 => world.kill_server(),
         3 => say_restart(world),
-        1 => world.server.doomed = true, // with the next line it writes down
+        1 => world.server.doomed = true, // by the next line that it logs
         _ => {
             let speaker = dice.below(world.clients.len());
             world.server.doomed = true;
@@ -235,7 +235,7 @@ fn restart(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Somebody puts a clock right, or wrong.
+/// Steps a wall clock.
 fn jump(world: &mut World, dice: &mut Dice, index: usize) {
     let clock = match dice.chance(500) {
         true => &mut world.server.clock,
@@ -244,7 +244,7 @@ fn jump(world: &mut World, dice: &mut Dice, index: usize) {
     clock.0 = if dice.chance(500) { clock.0 + DAY } else { clock.0 - DAY };
 }
 
-/// A new process; that of somebody who is not here any more under the same name, with its cache.
+/// Starts a process; one that replaces an ended process takes its nickname and cache.
 fn come(world: &mut World, dice: &mut Dice, index: usize) {
     let mode = MODES[dice.below(3)];
     let client = &world.clients[index];
@@ -260,8 +260,8 @@ fn come(world: &mut World, dice: &mut Dice, index: usize) {
     world.start_client(&name, mode, &cached);
 }
 
-/// The network heals, everybody who is still there finds the room again, and the dead are gone.
-pub(crate) fn settle(world: &mut World) {
+/// The network recovers, every living client rejoins, and dead ones expire.
+pub(crate) fn recover(world: &mut World) {
     world.network.impairment = Impairment::NONE;
     world.network.cut_off.clear();
     transports::relieve(world);
@@ -269,10 +269,10 @@ pub(crate) fn settle(world: &mut World) {
     if world.server.hub.is_none() {
         world.start_server();
     }
-    // All hear whether the server still knows them; on a dead connection only silence says so.
+    // Every client learns whether the server knows it; on a dead connection only by silence.
     world.run_for(EXPIRY * 2);
-    // Who finds somebody else under its own name tries until it gives up.
-    world.run_until("everybody is in or out, and heard", GIVE_UP + 15 * SECOND, |world| {
+    // A client whose name is taken tries until it gives up.
+    world.run_until("all clients have joined or ended", GIVE_UP + 15 * SECOND, |world| {
         let mut live = world.clients.iter().filter(|client| client.running);
         live.all(|client| client.record.welcomes > 0 && client.session.is_settled())
     });
@@ -283,7 +283,7 @@ pub(crate) fn settle(world: &mut World) {
     let mut registered: Vec<_> = hub.nicknames().collect();
     names.sort_unstable();
     registered.sort_unstable();
-    assert_eq!(registered, names, "the registry is not those who live");
+    assert_eq!(registered, names, "the registry differs from the living clients");
     assert_eq!(hub.sessions(), names.len(), "sessions are left over");
     assert_eq!(hub.queued_bytes(), 0);
     for client in live {
@@ -291,8 +291,8 @@ pub(crate) fn settle(world: &mut World) {
     }
 }
 
-/// One after the other says goodbye; the others stay long enough to know what they missed.
-pub(crate) fn everybody_leaves(world: &mut World) {
+/// The clients leave one after the other; the others stay long enough to learn what they missed.
+pub(crate) fn all_leave(world: &mut World) {
     for index in 0..world.clients.len() {
         if !world.clients[index].running {
             continue;
@@ -314,7 +314,7 @@ fn server_closes(world: &mut World) {
     world.run_until("the server has closed", limit, |world| {
         world.server.hub.as_ref().is_some_and(Hub::is_finished)
     });
-    world.run_for(SECOND / 10); // what the kernel has taken arrives
+    world.run_for(SECOND / 10); // bytes that the kernel has taken arrive
     for index in live {
         assert_eq!(world.clients[index].record.closed, Some(CloseReason::Shutdown));
     }

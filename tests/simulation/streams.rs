@@ -1,6 +1,6 @@
-//! What the processes of a world do with their connections: the part of the sockets' drivers.
+//! The connections of a world: the part of the drivers of sockets.
 
-use crate::wires::{End, Signal, Weather, Wire};
+use crate::wires::{End, NetworkState, Signal, Wire};
 use crate::world::World;
 use chatagram::hub::{Destination, Hub, StreamId};
 use chatagram::path::Path;
@@ -8,19 +8,19 @@ use chatagram::time::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Somebody who connected and did not join is cut off after this long.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Peers, and those who have not joined.
+/// Limit on a connection without a join.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit on connections, joined or not.
 const MAX_CONNECTIONS: usize = 16 + 64;
 
 impl World {
-    /// The weather, and the connections it is for.
-    fn wires(&mut self) -> (&mut crate::wires::Wires, Weather<'_>) {
+    /// The random state of the network, and the connections that it affects.
+    fn wires(&mut self) -> (&mut crate::wires::Wires, NetworkState<'_>) {
         let (impairment, now) = (self.network.impairment, self.now);
-        (&mut self.wires, Weather { impairment, now, dice: &mut self.dice })
+        (&mut self.wires, NetworkState { impairment, now, dice: &mut self.dice })
     }
 
-    /// A client connects, or (without an index) a stranger.
+    /// Opens a connection for a client or, without an index, for a stranger.
     pub(crate) fn connect(&mut self, client: Option<usize>, to: SocketAddr) -> u64 {
         let from = match client {
             Some(index) => self.clients[index].address,
@@ -28,19 +28,19 @@ impl World {
         };
         let full = self.dice.chance(self.network.impairment.loss / 10);
         let listened_to = to == self.server.address && self.server.hub.is_some() && !full;
-        let (wires, mut weather) = self.wires();
-        wires.connect(client, from, listened_to, &mut weather)
+        let (wires, mut state) = self.wires();
+        wires.connect(client, from, listened_to, &mut state)
     }
 
-    /// A client closes its connection, if it has one.
+    /// Closes a client's connection, if it has one.
     pub(crate) fn hang_up(&mut self, client: usize) {
-        let (wires, mut weather) = self.wires();
+        let (wires, mut state) = self.wires();
         if let Some((_, wire)) = wires.of(client) {
-            wire.close(End::Client, &mut weather);
+            wire.close(End::Client, &mut state);
         }
     }
 
-    /// Somebody writes to a connection.
+    /// Writes to a connection.
     pub(crate) fn write(&mut self, id: u64, to: End, bytes: &[u8]) -> bool {
         let ends = match self.wires.get(id).map(|wire| wire.address) {
             Some(client) if to == End::Client => [self.server.address, client],
@@ -51,11 +51,11 @@ impl World {
         if to == End::Server {
             self.written.entry(id).or_default().extend(bytes);
         }
-        let (wires, mut weather) = self.wires();
-        wires.get(id).is_some_and(|wire| wire.write(to, bytes, &mut weather))
+        let (wires, mut state) = self.wires();
+        wires.get(id).is_some_and(|wire| wire.write(to, bytes, &mut state))
     }
 
-    /// Hands the session's bytes to its connection.
+    /// Writes the session's bytes to its connection.
     pub(crate) fn write_stream(&mut self, client: usize) {
         let now = self.clients[client].now(self.now);
         let Some((id, _)) = self.wires.of(client).filter(|(_, wire)| wire.announced) else {
@@ -69,14 +69,14 @@ impl World {
         }
     }
 
-    /// Carries out what the hub wants done with a connection. True when it can go on writing.
+    /// Performs a hub's action on a connection. Returns the connection if it can take more bytes.
     pub(crate) fn serve_stream(&mut self, to: Destination, bytes: &[u8]) -> Option<StreamId> {
         match to {
             Destination::Stream(id) => self.write(id.0, End::Client, bytes).then_some(id),
             Destination::Close(id) => {
-                let (wires, mut weather) = self.wires();
+                let (wires, mut state) = self.wires();
                 if let Some(wire) = wires.get(id.0) {
-                    wire.close(End::Server, &mut weather);
+                    wire.close(End::Server, &mut state);
                 }
                 None
             }
@@ -84,55 +84,55 @@ impl World {
         }
     }
 
-    /// The server is no more. Its kernel may or may not live to say so.
+    /// The server has ended; its kernel may or may not close the connections.
     pub(crate) fn kill_server(&mut self) {
         self.server.hub = None;
         self.server.wake = None;
-        let (wires, mut weather) = self.wires();
+        let (wires, mut state) = self.wires();
         for wire in wires.all() {
-            match weather.dice.below(3) {
-                0 => wire.break_off(&mut weather),
+            match state.dice.below(3) {
+                0 => wire.break_off(&mut state),
                 1 => wire.let_go(End::Server),
-                _ => wire.close(End::Server, &mut weather),
+                _ => wire.close(End::Server, &mut state),
             }
             wire.let_go(End::Server);
         }
         wires.tidy();
     }
 
-    /// A client is no more; its kernel as with the server.
+    /// A client has ended; its kernel may or may not close the connection.
     pub(crate) fn kill_client(&mut self, index: usize) {
         self.clients[index].running = false;
-        let (wires, mut weather) = self.wires();
+        let (wires, mut state) = self.wires();
         let Some((_, wire)) = wires.of(index) else { return };
-        match weather.dice.chance(300) {
-            true => wire.break_off(&mut weather),
-            false => wire.close(End::Client, &mut weather),
+        match state.dice.chance(300) {
+            true => wire.break_off(&mut state),
+            false => wire.close(End::Client, &mut state),
         }
         wire.let_go(End::Client);
     }
 
-    /// A client reads nothing any more, or again.
+    /// Stops or resumes a client's reading.
     pub(crate) fn stall(&mut self, client: usize, stalled: bool) {
         if let Some((_, wire)) = self.wires.of(client) {
             wire.stall(End::Client, stalled);
         }
     }
 
-    /// The server reads nothing any more, or again.
+    /// Stops or resumes the server's reading.
     pub(crate) fn stall_all(&mut self, stalled: bool) {
         self.wires.all().for_each(|wire| wire.stall(End::Server, stalled));
     }
 
-    /// A connection breaks for no reason that its ends could see.
+    /// Breaks a connection without a visible cause.
     pub(crate) fn break_off(&mut self, client: usize) {
-        let (wires, mut weather) = self.wires();
+        let (wires, mut state) = self.wires();
         if let Some((_, wire)) = wires.of(client) {
-            wire.break_off(&mut weather);
+            wire.break_off(&mut state);
         }
     }
 
-    /// When something arrives on a connection next.
+    /// The time of the next event on a connection.
     pub(crate) fn next_signal(&self) -> Option<(Timestamp, u64, End)> {
         let cut_off = &self.network.cut_off;
         let stopped = |wire: &Wire| wire.client.is_some_and(|index| self.clients[index].stopped);
@@ -149,10 +149,10 @@ impl World {
         })
     }
 
-    /// Hands the signal to the end where it arrives.
+    /// Delivers an event to its end of the connection.
     pub(crate) fn deliver_signal(&mut self, id: u64, at: End) {
-        let (wires, mut weather) = self.wires();
-        let arrived = wires.arrive(id, at, &mut weather);
+        let (wires, mut state) = self.wires();
+        let arrived = wires.arrive(id, at, &mut state);
         let client = wires.get(id).and_then(|wire| wire.client);
         if let Some((signal, writable)) = arrived {
             match (at, client) {
@@ -201,13 +201,13 @@ impl World {
         });
     }
 
-    /// The server keeps no more connections than it promised, and none for longer.
+    /// Checks the limits on the number and the age of the server's connections.
     pub(crate) fn check_connections(&self) {
         let open = |wire: &Wire| wire.is_held(End::Server) && wire.taken.is_some();
         assert!(self.wires.count(open) <= MAX_CONNECTIONS, "too many connections");
         let overdue = self.wires.count(|wire| {
             let since = wire.taken.filter(|_| wire.client.is_none() && open(wire));
-            since.is_some_and(|since| since + PATIENCE < self.now)
+            since.is_some_and(|since| since + JOIN_TIMEOUT < self.now)
         });
         assert_eq!(overdue, 0, "connections are open that have not joined in time");
     }

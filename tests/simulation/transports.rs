@@ -1,10 +1,8 @@
-//! What can happen to a room that some are in over UDP and others over TCP.
+//! Rooms with clients over UDP and over TCP.
 
 use crate::dice::Dice;
 use crate::network::Impairment;
-use crate::scenarios::{
-    MODES, NAMES, SECOND, converse, everybody_comes, everybody_leaves, say, settle,
-};
+use crate::scenarios::{MODES, NAMES, SECOND, all_join, all_leave, converse, recover, say};
 use crate::wires::End;
 use crate::world::{EXPIRY, World};
 use chatagram::client::session::CloseReason;
@@ -12,26 +10,26 @@ use chatagram::protocol::limits::{JOIN_DEADLINE, JOIN_TIMEOUT, MAX_QUEUE_BYTES};
 use chatagram::protocol::{Delivery, LeaveReason};
 use std::time::Duration;
 
-/// Every delivery and both transports in one room, and nothing but a bad network.
+/// Every delivery mode and both transports in one room, over a bad network.
 pub(crate) fn mixed(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let world = room(&mut dice, seed, verbose);
     converse(world, dice)
 }
 
-/// Somebody's process stands still, or does not read, while the others talk a lot.
+/// A process is stopped or does not read while the others talk a lot.
 pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = room(&mut dice, seed, verbose);
-    world.limit(None); // they talk faster than people do
-    everybody_comes(&mut world);
+    world.limit(None); // faster than people type
+    all_join(&mut world);
     let victim = dice.below(world.clients.len());
     let deaf = dice.chance(300);
     match deaf {
         true => world.stall(victim, true),
         false => world.clients[victim].stopped = true,
     }
-    // Of who sends each line once, some would be shed while the others' queues are looked at.
+    // Lines of an unreliable speaker could be shed before the victim's queue is full.
     let speaker = usize::from(victim == 0);
     let reliable = world.clients[speaker].record.delivery != Delivery::Unreliable;
     let flooded = dice.chance(100) && reliable;
@@ -43,18 +41,18 @@ pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
         talk(&mut world, &mut dice, victim);
     }
     if !deaf {
-        everybody_knows_of_the_loss(&world, victim);
+        all_know_of_the_loss(&world, victim);
     }
     if flooded {
-        world.kill_client(victim); // it missed more than anybody is told again
+        world.kill_client(victim); // it missed more lines than are replayed
     }
     relieve(&mut world);
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// Somebody says a lot, and soon all but the one who stands still have it.
+/// A client sends a lot, and all but the stopped one receive it.
 fn talk(world: &mut World, dice: &mut Dice, victim: usize) {
     let count = world.clients.len();
     let speaker = (victim + 1 + dice.below(count - 1)) % count;
@@ -64,7 +62,7 @@ fn talk(world: &mut World, dice: &mut Dice, victim: usize) {
     is_heard(world, speaker, victim);
 }
 
-/// More than the server keeps for one peer.
+/// More than the server queues for one client.
 fn flood(world: &mut World, victim: usize) {
     let speaker = usize::from(victim == 0);
     let filling = "x".repeat(880);
@@ -75,7 +73,7 @@ fn flood(world: &mut World, victim: usize) {
         });
     }
     is_heard(world, speaker, victim);
-    world.run_for(SECOND / 2); // and acknowledged
+    world.run_for(SECOND / 2); // acknowledgments included
     let queued = world.server.hub.as_ref().unwrap().queued_bytes();
     assert!(queued <= MAX_QUEUE_BYTES + 2_000, "{queued} bytes are kept for one peer");
 }
@@ -93,7 +91,7 @@ fn is_heard(world: &mut World, speaker: usize, victim: usize) {
     });
 }
 
-fn everybody_knows_of_the_loss(world: &World, victim: usize) {
+fn all_know_of_the_loss(world: &World, victim: usize) {
     let name = &world.clients[victim].nickname;
     for (index, client) in world.clients.iter().enumerate().filter(|(index, _)| *index != victim) {
         let departed = client.record.departed.get(name);
@@ -101,8 +99,7 @@ fn everybody_knows_of_the_loss(world: &World, victim: usize) {
     }
 }
 
-/// More strangers than the server keeps connect and say nothing, or nonsense; somebody comes all the
-/// same.
+/// More strangers than the server allows connect and send nothing, or noise; a client still joins.
 pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
@@ -114,9 +111,9 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
         let pause = dice.within(5 * SECOND);
         world.run_for(pause);
         world.start_client(name, MODES[dice.below(3)], &[]);
-        everybody_comes(&mut world);
+        all_join(&mut world);
     }
-    settle(&mut world);
+    recover(&mut world);
     let held = world.wires.count(|wire| wire.is_held(End::Server) && wire.client.is_none());
     assert_eq!(held, 0, "strangers are still connected");
     world.kill_client(0);
@@ -124,18 +121,19 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
     let held = world.wires.count(|wire| wire.is_held(End::Server));
     let sessions = world.server.hub.as_ref().unwrap().sessions();
     assert_eq!(sessions, held, "a session has outlived its connection");
-    settle(&mut world);
-    everybody_leaves(&mut world);
+    recover(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// Somebody gives up joining and is let in after that, so slow is the network. Its name is free for the
-/// next one once the server knows that it is gone.
+/// A client gives up a join that the server then admits, because the network is slow. Its name is
+/// free once the server knows that the client is gone.
 pub(crate) fn given_up(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let mut world = World::new(seed, Impairment::NONE, verbose);
-    // Over UDP the `Challenge` comes in time and the `Welcome` does not, a quarter of the way being longer than
-    // a quarter of the patience. Over TCP the network gets slow once the connection is there.
+    // Over UDP the `Challenge` arrives in time and the `Welcome` does not: a quarter of the way
+    // takes longer than a quarter of the join's timeout. Over TCP the network slows down after the
+    // connection is established.
     let tcp = dice.chance(500);
     world.tcp = if tcp { 1_000 } else { 0 };
     let (least, range) = if tcp { (600, 400) } else { (3_760, 100) };
@@ -158,11 +156,11 @@ pub(crate) fn given_up(seed: u64, verbose: bool) -> u64 {
     });
     world.start_client(NAMES[0], MODES[dice.below(3)], &[]);
     world.run_until("the next one is in", SECOND, |world| world.clients[1].record.welcomes == 1);
-    everybody_leaves(&mut world);
+    all_leave(&mut world);
     world.network.trace
 }
 
-/// Something happens that only happens to connections, or to processes.
+/// A random fault of connections or processes.
 pub(crate) fn mishap(world: &mut World, dice: &mut Dice) {
     let index = dice.below(world.clients.len());
     match dice.below(6) {
@@ -174,7 +172,7 @@ pub(crate) fn mishap(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Whoever stood still or did not read does so again.
+/// Resumes all stopped processes.
 pub(crate) fn relieve(world: &mut World) {
     for index in 0..world.clients.len() {
         world.clients[index].stopped = false;
@@ -182,7 +180,7 @@ pub(crate) fn relieve(world: &mut World) {
     }
 }
 
-/// Somebody who never joins connects.
+/// Connects a stranger that never joins.
 fn stranger(world: &mut World, dice: &mut Dice) {
     let id = world.connect(None, world.server.address);
     let mut bytes: Vec<u8> = (0..dice.below(40)).map(|_| dice.roll() as u8).collect();
@@ -196,7 +194,7 @@ fn stranger(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Some people, over UDP and TCP.
+/// Clients over UDP and TCP.
 pub(crate) fn room(dice: &mut Dice, seed: u64, verbose: bool) -> World {
     let mut world = World::new(seed, Impairment::NONE, verbose);
     world.tcp = 600;

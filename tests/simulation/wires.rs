@@ -1,5 +1,5 @@
-//! Connections between the server and its clients: bytes arrive in order, cut anywhere and whenever
-//! the dice say so; and a connection can stall, or break with bytes on their way.
+//! Connections between the server and its clients: bytes arrive in order, in random pieces at
+//! random times. A connection can stall, or break with bytes in flight.
 
 use crate::dice::Dice;
 use crate::network::Impairment;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What one call hands out at most. The next one comes when the kernel has taken all of it.
+/// Limit on the bytes of one call; the next call follows when the kernel has taken them.
 const MAX_UNSENT: usize = 16 * 1024;
 
 /// An end of a connection, and the direction towards it.
@@ -27,7 +27,7 @@ impl End {
     }
 }
 
-/// What a kernel tells the process at an end.
+/// An event that a kernel reports to its process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Opened,
@@ -35,15 +35,15 @@ pub(crate) enum Signal {
     Closed,
 }
 
-/// How the network is, for what is sent now.
-pub(crate) struct Weather<'a> {
+/// The state of the network for bytes sent now.
+pub(crate) struct NetworkState<'a> {
     pub(crate) impairment: Impairment,
     pub(crate) now: Timestamp,
     pub(crate) dice: &'a mut Dice,
 }
 
-impl Weather<'_> {
-    /// A lost segment is one that takes longer.
+impl NetworkState<'_> {
+    /// A lost segment arrives later.
     fn arrival(&mut self) -> Timestamp {
         let mut delay = self.impairment.delay + self.dice.within(self.impairment.jitter);
         while self.dice.chance(self.impairment.loss) {
@@ -53,40 +53,40 @@ impl Weather<'_> {
     }
 }
 
-/// One direction, with the buffers of both kernels in it.
+/// One direction, with the buffers of both kernels.
 #[derive(Debug, Default)]
 struct Pipe {
-    under_way: VecDeque<(Timestamp, Signal)>,
-    /// How many bytes those are.
+    in_flight: VecDeque<(Timestamp, Signal)>,
+    /// Number of bytes in flight.
     taken: usize,
-    /// What the writer's kernel has not taken yet.
+    /// Bytes that the writer's kernel has not taken yet.
     unsent: Vec<u8>,
     capacity: usize,
-    /// The process at the far end reads nothing.
+    /// The process at the far end does not read.
     stalled: bool,
 }
 
 impl Pipe {
-    fn push(&mut self, signal: Signal, weather: &mut Weather<'_>) {
-        let last = self.under_way.back().map_or(Timestamp::ZERO, |(at, _)| *at);
-        self.under_way.push_back((weather.arrival().max(last), signal));
+    fn push(&mut self, signal: Signal, state: &mut NetworkState<'_>) {
+        let last = self.in_flight.back().map_or(Timestamp::ZERO, |(at, _)| *at);
+        self.in_flight.push_back((state.arrival().max(last), signal));
     }
 
-    /// Takes what there is room for, in pieces. True when that was all.
-    fn pump(&mut self, weather: &mut Weather<'_>) -> bool {
+    /// Takes as many bytes as fit, in pieces. Returns true if that was all.
+    fn pump(&mut self, state: &mut NetworkState<'_>) -> bool {
         while self.taken < self.capacity && !self.unsent.is_empty() {
             let room = self.capacity - self.taken;
-            let most = if weather.dice.chance(300) { 20 } else { 1_500 };
-            let piece = (1 + weather.dice.below(most)).min(self.unsent.len()).min(room);
+            let most = if state.dice.chance(300) { 20 } else { 1_500 };
+            let piece = (1 + state.dice.below(most)).min(self.unsent.len()).min(room);
             let bytes = self.unsent.drain(..piece).collect();
-            self.push(Signal::Bytes(bytes), weather);
+            self.push(Signal::Bytes(bytes), state);
             self.taken += piece;
         }
         self.unsent.is_empty()
     }
 
     fn pop(&mut self) -> Option<Signal> {
-        let (_, signal) = self.under_way.pop_front()?;
+        let (_, signal) = self.in_flight.pop_front()?;
         if let Signal::Bytes(bytes) = &signal {
             self.taken -= bytes.len();
         }
@@ -95,26 +95,26 @@ impl Pipe {
 
     fn lose_everything(&mut self) {
         self.taken = 0;
-        self.under_way.clear();
+        self.in_flight.clear();
         self.unsent.clear();
     }
 }
 
-/// One connection.
+/// A connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    /// Whose it is. A stranger's belongs to none of the clients.
+    /// The client that owns it; `None` for a stranger.
     pub(crate) client: Option<usize>,
     pub(crate) address: SocketAddr,
-    /// When the server took it.
+    /// When the server accepted it.
     pub(crate) taken: Option<Timestamp>,
-    /// The client knows that it is there.
+    /// The client has been told that it is established.
     pub(crate) announced: bool,
     to_client: Pipe,
     to_server: Pipe,
     client_holds: bool,
     server_holds: bool,
-    /// Nothing that is sent from now on arrives, and nobody is told so.
+    /// Bytes sent from now on are lost silently.
     dead: bool,
 }
 
@@ -131,10 +131,10 @@ impl Wire {
             End::Client => &self.to_client,
             End::Server => &self.to_server,
         };
-        pipe.under_way.front().filter(|_| !pipe.stalled).map(|(at, _)| *at)
+        pipe.in_flight.front().filter(|_| !pipe.stalled).map(|(at, _)| *at)
     }
 
-    /// Whether the process at this end has not closed it.
+    /// Returns true if the process at this end has not closed it.
     pub(crate) fn is_held(&self, end: End) -> bool {
         match end {
             End::Client => self.client_holds,
@@ -150,17 +150,17 @@ impl Wire {
         self.pipe(end).lose_everything();
     }
 
-    /// The process at `to.other()` writes. True when the kernel took all.
-    pub(crate) fn write(&mut self, to: End, bytes: &[u8], weather: &mut Weather<'_>) -> bool {
+    /// The process at `to.other()` writes. Returns true if the kernel took everything.
+    pub(crate) fn write(&mut self, to: End, bytes: &[u8], state: &mut NetworkState<'_>) -> bool {
         let dead = self.dead;
         let pipe = self.pipe(to);
         pipe.unsent.extend_from_slice(bytes);
         assert!(pipe.unsent.len() <= MAX_UNSENT, "bytes come although the last ones wait");
-        !dead && pipe.pump(weather)
+        !dead && pipe.pump(state)
     }
 
-    /// The process at this end closes, or is no more: what the kernel has taken still arrives.
-    pub(crate) fn close(&mut self, by: End, weather: &mut Weather<'_>) {
+    /// The process at this end closes or ends; bytes that the kernel has taken still arrive.
+    pub(crate) fn close(&mut self, by: End, state: &mut NetworkState<'_>) {
         if !self.is_held(by) {
             return;
         }
@@ -169,29 +169,29 @@ impl Wire {
         let pipe = self.pipe(by.other());
         pipe.unsent.clear();
         if !dead {
-            pipe.push(Signal::Closed, weather);
+            pipe.push(Signal::Closed, state);
         }
     }
 
-    /// What is on its way is lost. Both ends are told so, or one, or none of them.
-    pub(crate) fn break_off(&mut self, weather: &mut Weather<'_>) {
-        let told = weather.dice.below(4);
+    /// Drops all bytes in flight and tells both ends, one, or none.
+    pub(crate) fn break_off(&mut self, state: &mut NetworkState<'_>) {
+        let told = state.dice.below(4);
         self.dead = true;
         for (bit, end) in [(1, End::Client), (2, End::Server)] {
             let pipe = self.pipe(end);
             pipe.lose_everything();
             if told & bit != 0 {
-                pipe.push(Signal::Closed, weather);
+                pipe.push(Signal::Closed, state);
             }
         }
     }
 
-    /// The buffers towards the client have at least this size.
+    /// Sets the minimum size of the buffers towards the client.
     pub(crate) fn widen(&mut self, capacity: usize) {
         self.to_client.capacity = self.to_client.capacity.max(capacity);
     }
 
-    /// Whether the kernel has taken all that was written.
+    /// Returns true if the kernel has taken everything written.
     pub(crate) fn is_clear(&mut self, to: End) -> bool {
         self.pipe(to).unsent.is_empty()
     }
@@ -209,15 +209,15 @@ pub(crate) struct Wires {
 }
 
 impl Wires {
-    /// Somebody connects. Nobody may be there, or there may not even be an answer.
+    /// Opens a connection. The server may be absent or may not answer at all.
     pub(crate) fn connect(
         &mut self,
         client: Option<usize>,
         address: SocketAddr,
         listened_to: bool,
-        weather: &mut Weather<'_>,
+        state: &mut NetworkState<'_>,
     ) -> u64 {
-        let mut pipe = || Pipe { capacity: 100 + weather.dice.below(40_000), ..Pipe::default() };
+        let mut pipe = || Pipe { capacity: 100 + state.dice.below(40_000), ..Pipe::default() };
         let mut wire = Wire {
             client,
             address,
@@ -227,13 +227,13 @@ impl Wires {
             to_server: pipe(),
             client_holds: true,
             server_holds: listened_to,
-            dead: !listened_to && weather.dice.chance(weather.impairment.loss),
+            dead: !listened_to && state.dice.chance(state.impairment.loss),
         };
         if listened_to {
-            wire.to_server.push(Signal::Opened, weather);
-            wire.to_client.push(Signal::Opened, weather);
+            wire.to_server.push(Signal::Opened, state);
+            wire.to_client.push(Signal::Opened, state);
         } else if !wire.dead {
-            wire.to_client.push(Signal::Closed, weather);
+            wire.to_client.push(Signal::Closed, state);
         }
         self.next += 1;
         self.wires.insert(self.next, wire);
@@ -252,14 +252,14 @@ impl Wires {
         self.wires.values().filter(|wire| counts(wire)).count()
     }
 
-    /// The connection that is this client's now.
+    /// A client's current connection.
     pub(crate) fn of(&mut self, client: usize) -> Option<(u64, &mut Wire)> {
         let mut held = self.wires.iter_mut().filter(|(_, wire)| wire.client_holds);
         held.find(|(_, wire)| wire.client == Some(client)).map(|(id, wire)| (*id, wire))
     }
 
-    /// When the next signal arrives, of which connection, and at which end. Nothing passes where
-    /// `passes` is not true.
+    /// The next event: its time, connection and end. Connections for which `passes` is false are
+    /// skipped.
     pub(crate) fn next_arrival(
         &self,
         passes: impl Fn(u64, &Wire, End) -> bool,
@@ -272,34 +272,34 @@ impl Wires {
         next.min_by_key(|(at, ..)| *at)
     }
 
-    /// Takes the signal that `next_arrival` named, and says whether the other end, having waited for
-    /// it, can write again. To an end that has closed only a rebuff can be sent.
+    /// Takes the event that `next_arrival` named. Returns true if the other end can write again. To
+    /// a closed end only a reset can be sent.
     pub(crate) fn arrive(
         &mut self,
         id: u64,
         at: End,
-        weather: &mut Weather<'_>,
+        state: &mut NetworkState<'_>,
     ) -> Option<(Signal, bool)> {
         let wire = self.wires.get_mut(&id)?;
         let (dead, held) = (wire.dead, wire.is_held(at));
         let pipe = wire.pipe(at);
         let signal = pipe.pop()?;
         let waited = !pipe.unsent.is_empty();
-        let writable = !dead && pipe.pump(weather) && waited;
+        let writable = !dead && pipe.pump(state) && waited;
         if signal == Signal::Closed {
             wire.let_go(at);
         } else if !held {
             wire.pipe(at).lose_everything();
             let back = wire.pipe(at.other());
-            if weather.dice.chance(500) {
+            if state.dice.chance(500) {
                 back.lose_everything();
             }
-            back.push(Signal::Closed, weather);
+            back.push(Signal::Closed, state);
         }
         Some((signal, writable)).filter(|_| held)
     }
 
-    /// Forgets those that both ends have closed.
+    /// Removes the connections that both ends have closed.
     pub(crate) fn tidy(&mut self) {
         self.wires.retain(|_, wire| wire.client_holds || wire.server_holds);
     }

@@ -1,5 +1,5 @@
-//! A server, its clients and the network between them, in a time that jumps to whatever happens
-//! next. Everything here is the real thing but the sockets and the clock.
+//! A server, its clients and the network between them. Time jumps to the next event. Everything is
+//! real except the sockets and the clock.
 
 use crate::cast::{Client, Server, WallClock};
 use crate::checks::{Log, Record};
@@ -21,31 +21,31 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(crate) const EXPIRY: Duration = Duration::from_secs(10);
-/// How long a client goes on trying to come back.
+/// How long a client tries to rejoin.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(60);
-/// Calls of `handle_timeout` after which one and the same moment has to be over.
+/// Limit on consecutive calls of `handle_timeout` at one time.
 const MAX_STALLS: u32 = 8;
-/// Datagrams one call may give rise to.
+/// Limit on the datagrams of one call.
 const MAX_BURST: usize = 2_000;
 
-/// See the module.
+/// The state of a simulation.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) dice: Dice,
     pub(crate) network: Network,
     pub(crate) wires: Wires,
-    /// How many of a thousand clients come over TCP.
+    /// Share of clients over TCP, per mille.
     pub(crate) tcp: u64,
     pub(crate) server: Server,
     pub(crate) clients: Vec<Client>,
     pub(crate) log: Log,
     pub(crate) guard: Guard,
-    /// How much anybody was told, the server's log included.
+    /// Number of events reported, including the server's log.
     pub(crate) events: u64,
-    /// The datagrams that have arrived, if somebody wants them.
+    /// The datagrams that have arrived, if a scenario records them.
     pub(crate) tape: Option<Vec<Packet>>,
-    /// What was written to the server over each connection.
+    /// The bytes written to the server over each connection.
     pub(crate) written: BTreeMap<u64, Vec<u8>>,
     stalls: u32,
     next_port: u16,
@@ -57,7 +57,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let capacity = Capacity { peers: 16, peers_per_ip: 16, expiry: EXPIRY };
         let heartbeat = Duration::from_secs(2);
-        // The 32-bit timestamps wrap some time during the run.
+        // The 32-bit timestamps of the header wrap during the run.
         let now = Timestamp::from_micros((1 << 32) - dice.below(60_000_000) as u64);
         let mut world = Self {
             now,
@@ -97,13 +97,13 @@ impl World {
         world
     }
 
-    /// Another server, with this limit for each member.
+    /// Restarts the server with this rate limit.
     pub(crate) fn limit(&mut self, limit: Option<Limit>) {
         self.server.config.limit = limit;
         self.start_server();
     }
 
-    /// Starts the server with whatever its history has.
+    /// Starts the server with its history.
     pub(crate) fn start_server(&mut self) {
         let past = Past::from(self.server.history.clone());
         let now = self.server.clock.now(self.now);
@@ -117,7 +117,7 @@ impl World {
         self.log.forgotten = self.log.lines.len();
     }
 
-    /// Starts a client process; `cached` are the lines it need not show.
+    /// Starts a client process; `cached` are lines that it has shown already.
     pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[Mark]) {
         let address = self.new_address();
         let tcp = self.tcp > 0 && self.dice.chance(self.tcp);
@@ -132,7 +132,7 @@ impl World {
         let asked = self.dice.below(1 + self.server.others.len());
         let mut addresses = vec![*self.server.others.get(asked).unwrap_or(&self.server.address)];
         if self.dice.chance(200) {
-            addresses.insert(0, ([10, 0, 0, 2], 2428).into()); // nobody is there
+            addresses.insert(0, ([10, 0, 0, 2], 2428).into()); // no server is there
         }
         let session = Session::new(config, addresses, self.dice.seed(), clock.now(self.now));
         let tag = format!("{nickname}-{}", self.clients.len());
@@ -152,13 +152,13 @@ impl World {
         });
     }
 
-    /// An address nobody had before.
+    /// An unused address.
     pub(crate) fn new_address(&mut self) -> SocketAddr {
         self.next_port += 1;
         ([10, 0, 1, self.dice.below(3) as u8], self.next_port).into()
     }
 
-    /// Does something with a client's session, and what follows from it.
+    /// Calls `act` with a client's session and handles the consequences.
     pub(crate) fn with_client<R>(
         &mut self,
         index: usize,
@@ -177,7 +177,7 @@ impl World {
             }
         }
         self.write_stream(index);
-        self.carry_out_events(index);
+        self.handle_events(index);
         let client = &mut self.clients[index];
         client.wake = client.poll_timeout();
         if client.session.is_closed() && client.running {
@@ -188,7 +188,7 @@ impl World {
         result
     }
 
-    fn carry_out_events(&mut self, index: usize) {
+    fn handle_events(&mut self, index: usize) {
         while let Some(event) = self.clients[index].session.poll_event() {
             self.events += 1;
             let record = &mut self.clients[index].record;
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// Does something with the hub, and what follows from it.
+    /// Calls `act` with the hub and handles the consequences.
     pub(crate) fn with_hub(&mut self, act: impl FnOnce(&mut Hub, Now)) {
         let Some(hub) = &mut self.server.hub else { return };
         let now = self.server.clock.now(self.now);
@@ -254,7 +254,7 @@ impl World {
         self.server.wake = self.server.hub.as_ref().and_then(Hub::poll_timeout);
     }
 
-    /// Lets time pass, and everything happen that happens meanwhile.
+    /// Advances time and handles all events in it.
     pub(crate) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         loop {
@@ -278,7 +278,7 @@ impl World {
         self.check_connections();
     }
 
-    /// Lets time pass until something is true. It has to become true in that time.
+    /// Advances time until `holds` is true, which must happen within `limit`.
     pub(crate) fn run_until(&mut self, what: &str, limit: Duration, holds: impl Fn(&Self) -> bool) {
         const STEP: Duration = Duration::from_millis(20);
         let end = self.now + limit;
@@ -288,7 +288,7 @@ impl World {
         }
     }
 
-    /// Hands a datagram to whoever is at its address.
+    /// Delivers a datagram to the process at its address.
     pub(crate) fn deliver(&mut self, packet: &Packet) {
         if self.server.is_at(packet.to) {
             if let Some((socket, room)) = &mut self.server.stopped {
@@ -303,9 +303,9 @@ impl World {
             self.with_hub(|hub, now| hub.handle_datagram(path, &packet.bytes, now));
             return self.guard.done();
         }
-        let at_home =
+        let reachable =
             |client: &Client| client.running && !client.stopped && client.address == packet.to;
-        if let Some(index) = self.clients.iter().position(at_home) {
+        if let Some(index) = self.clients.iter().position(reachable) {
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.reached(packet.to);
             let (from, bytes) = (packet.from, &packet.bytes);
@@ -313,19 +313,19 @@ impl World {
         }
     }
 
-    /// The server stands still: what comes meanwhile waits in its socket, as far as that has room.
+    /// Stops the server: datagrams wait in its socket, which has space for `room` of them.
     pub(crate) fn stop_server(&mut self, room: usize) {
         self.server.stopped = Some((Vec::new(), room));
     }
 
-    /// It goes on, and reads what waits before it looks at any deadline.
+    /// Resumes the server, which reads its socket before it checks deadlines.
     pub(crate) fn wake_server(&mut self) {
         for packet in self.server.stopped.take().into_iter().flat_map(|(socket, _)| socket) {
             self.deliver(&packet);
         }
     }
 
-    /// Hands a datagram to the server's port for probes.
+    /// Delivers a datagram to the server's discovery port.
     pub(crate) fn probe(&mut self, packet: &Packet) {
         self.guard.received(packet.from, &packet.bytes);
         let path = Path::routed(1, packet.from);
@@ -333,27 +333,27 @@ impl World {
         self.guard.done();
     }
 
-    /// When somebody wants to be called.
+    /// The next timeouts of all processes.
     fn wakes(&self) -> impl Iterator<Item = Timestamp> {
         let awake = self.clients.iter().filter(|client| client.running && !client.stopped);
         let server = self.server.wake.filter(|_| self.server.stopped.is_none());
         awake.filter_map(|client| client.wake).chain(server)
     }
 
-    /// Calls everybody whose time has come. Their next time must be another one.
+    /// Handles all due timeouts. The next timeout of each must be later.
     fn handle_timeouts(&mut self) {
         self.stalls += 1;
         let stalled = self.stalls > MAX_STALLS;
         let now = self.now;
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         if due(self.server.wake) && self.server.stopped.is_none() {
-            assert!(!stalled, "the hub asks for the same moment again and again");
+            assert!(!stalled, "the hub repeats the same timeout");
             self.with_hub(Hub::handle_timeout);
         }
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
             if client.running && !client.stopped && due(client.wake) {
-                assert!(!stalled, "{} asks for the same moment again", client.record.tag);
+                assert!(!stalled, "{} repeats the same timeout", client.record.tag);
                 self.with_client(index, |session, _, now| session.handle_timeout(now));
             }
         }

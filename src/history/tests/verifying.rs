@@ -55,7 +55,7 @@ fn handwritten_records_are_accepted_and_counted() {
     assert_eq!(verify.by_ref().count(), 1);
     assert_eq!(verify.unsummed(), 3);
     let other = String::from_utf8(older.to_vec()).unwrap().replace("b\"", "c\"");
-    assert_eq!(damage(Disk::new(other.as_bytes())), [], "nobody can tell");
+    assert_eq!(damage(Disk::new(other.as_bytes())), [], "damage that is not detected");
     assert_eq!(Disk::new(&content).open(9).last.len(), 6);
 }
 

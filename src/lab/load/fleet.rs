@@ -3,7 +3,9 @@
 
 use super::peer::{Peer, Shared};
 use crate::client::session::{self, Event, Session, Transport};
-use crate::net::{BadNetwork, Clock, Datagrams, Done, End, Incoming, Poller, Ready, Socket};
+use crate::net::{
+    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Incoming, Poller, Ready, Socket,
+};
 use crate::time::{Now, Timestamp, micros};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -102,8 +104,8 @@ impl Fleet {
     }
 
     /// The counters of the emulated network, if there is one.
-    pub fn done(&self) -> Option<Done> {
-        self.shared.datagrams.done()
+    pub fn impairment_counts(&self) -> Option<ImpairmentCounts> {
+        self.shared.datagrams.impairment_counts()
     }
 
     /// The next event, with its peer and its time.

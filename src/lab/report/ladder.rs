@@ -80,7 +80,7 @@ impl Flow {
         text += &format!(" and delivered {late} late, the slowest after {latest}");
         let largest_burst = self.largest_burst(messages);
         if largest_burst >= 3 {
-            text += &format!("; {largest_burst} of them came at one moment");
+            text += &format!("; {largest_burst} of them arrived in one burst");
             if matches!(self.mode, Mode::ReliableOrdered | Mode::Tcp) {
                 text += ", held behind a lost message (head-of-line blocking)";
             }

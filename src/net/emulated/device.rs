@@ -1,4 +1,4 @@
-//! One node's network device, and the end of it that the router holds.
+//! A node's network device, and its end at the router.
 
 use super::netlink::Netlink;
 use super::{Error, Wire, sys};
@@ -10,35 +10,35 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The node's device, and the far end of its cable where it is one of a veth pair.
+/// The node's device, and the far end of a veth pair.
 const NAME: &str = "emulated0";
 const FAR_END: &str = "wire0";
-/// Ethernet's, bytes: what most of the Internet has.
+/// Ethernet's MTU, bytes, as on most of the Internet.
 const MTU: u32 = 1500;
-/// Packets a device keeps for the router: more than a TCP window's burst, so that losses are the
-/// impairment's alone.
+/// Transmit queue of a device, packets: more than a TCP window's burst, so that only the impairment
+/// loses packets.
 const QUEUE: u32 = 10_000;
-/// Bytes asked for to the same end where the router listens on a socket.
+/// Receive buffer of the packet socket, bytes, for the same reason.
 const BUFFER: usize = 8 << 20;
-/// Every node's Ethernet address. Its device knows no ARP and sends to this address itself; the far
-/// end has another, so that its own IP takes it for a packet to somebody else.
+/// Ethernet address of every node. The device uses no ARP and sends to this address itself. The far
+/// end has another address, so its own IP stack ignores the packets.
 const ADDRESS: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
-/// Destination, source, and the type for IPv4.
+/// Destination, source, and the type of IPv4.
 const ETHERNET: [u8; 14] = [0x02, 0, 0, 0, 0, 0x01, 0x02, 0, 0, 0, 0, 0x02, 0x08, 0x00];
 
-/// The router's end of one node's device: whole IPv4 packets go in and come out.
+/// The router's end of a node's device, which carries whole IPv4 packets.
 pub(super) enum Device {
     /// The open `/dev/net/tun`.
     Tun(File),
-    /// A packet socket on the far end of the veth pair, and what it has dropped.
+    /// A packet socket at the far end of the veth pair, and the packets it has dropped.
     Veth(Socket, AtomicU64),
 }
 
 impl Device {
-    /// Sets up the calling thread's network namespace: no IPv6, `lo`, and a device that leads to
-    /// `peer` and nowhere else, so that nothing but the conversation takes a packet index.
+    /// Configures the calling thread's network namespace: no IPv6, `lo` up, and a device with a
+    /// route to `peer` only, so that no other packet takes an index.
     pub(super) fn build(wire: Wire, own: Ipv4Addr, peer: Ipv4Addr) -> Result<Self, Error> {
-        // Where it cannot be switched off, the router ignores it.
+        // If IPv6 cannot be disabled, the router ignores it.
         let _ = fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
         let netlink = Netlink::open().map_err(Error::at("open a netlink socket"))?;
         netlink.bring_up("lo", 0, None).map_err(Error::at("bring lo up"))?;
@@ -68,9 +68,9 @@ impl Device {
         netlink.add_veth(NAME, ADDRESS, FAR_END)?;
         sys::disable_offloads(netlink.socket(), NAME)?;
         netlink.bring_up(FAR_END, libc::IFF_NOARP, Some((MTU, QUEUE)))?;
-        // With protocol 0 it hears nothing until it is bound.
+        // With protocol 0 it receives nothing until it is bound.
         let socket = Socket::new(Domain::from(libc::AF_PACKET), Type::from(libc::SOCK_RAW), None)?;
-        // Less than asked for is no reason to stop: `overruns` tells.
+        // A smaller buffer is no error: `overruns` reports its losses.
         let _ = socket.set_recv_buffer_size(BUFFER);
         socket.set_nonblocking(true)?;
         sys::bypass_queue(&socket)?;
@@ -78,8 +78,8 @@ impl Device {
         Ok(Self::Veth(socket, AtomicU64::new(0)))
     }
 
-    /// The next packet that the node has sent, or `None` when there is none right now. Other
-    /// protocols than IPv4 are passed over.
+    /// The next packet that the node has sent; `None` if there is none now. Protocols other than
+    /// IPv4 are ignored.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Vec<u8>>> {
         loop {
             let (result, header) = match self {
@@ -98,8 +98,8 @@ impl Device {
         }
     }
 
-    /// Gives the node a packet. One that the kernel does not take (a damaged version field, no
-    /// memory) is lost like any other on the way; the reason goes to the log.
+    /// Delivers a packet to the node. A packet that the kernel rejects (corrupted version field, no
+    /// memory) counts as lost; the reason is logged.
     pub(super) fn send(&self, packet: &[u8]) {
         let result = match self {
             Self::Tun(file) => (&*file).write(packet),
@@ -110,7 +110,7 @@ impl Device {
         }
     }
 
-    /// Packets that came faster than the router took them. To be called in the node's namespace.
+    /// Packets dropped because the router was too slow. Call it in the node's namespace.
     pub(super) fn overruns(&self) -> io::Result<u64> {
         match self {
             Self::Tun(_) => transmit_drops(&fs::read_to_string("/proc/thread-self/net/dev")?)
@@ -136,8 +136,8 @@ fn is_ipv4(packet: &[u8]) -> bool {
     packet.first().is_some_and(|byte| byte >> 4 == 4)
 }
 
-/// The device's line of `/proc/net/dev` has eight counters for receiving, then those for sending:
-/// bytes, packets, errors, dropped.
+/// Reads the drop counter of `/proc/net/dev`: eight receive counters precede those of transmission,
+/// which are bytes, packets, errors, dropped.
 fn transmit_drops(table: &str) -> Option<u64> {
     let line = table.lines().find_map(|line| line.trim().strip_prefix(NAME)?.strip_prefix(':'))?;
     line.split_whitespace().nth(8 + 3)?.parse().ok()
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_drops_are_read_from_the_right_column() {
+    fn drops_are_read_from_the_right_column() {
         let table = "Inter-|   Receive |  Transmit\n face |bytes packets ...\n    lo: 1 1 1 1 1 1 1 1 1 1 1 1 \
                      1 1 1 1\n emulated0: 10 11 12 13 14 15 16 17 20 21 22 23 24 25 26 27\n";
         assert_eq!(transmit_drops(table), Some(23));

@@ -1,50 +1,50 @@
-//! Why there is no emulated network on this machine, and what to do about it.
+//! Errors of the emulated network, each with the way out.
 
 use super::Wire;
 use std::{fs, io};
 
-/// A network that could not be built.
+/// An emulated network that could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The kernel gives this process no namespaces.
+    /// The kernel denied a namespace.
     #[error("the kernel refuses namespaces for an emulated network ({cause}): {way_out}")]
     Refused {
-        /// What it answered.
+        /// The kernel's error.
         cause: io::Error,
-        /// What is in the way, as far as the machine tells, and what removes it.
+        /// The likely obstacle on this machine, and how to remove it.
         way_out: String,
     },
-    /// A process with this many threads cannot enter a user namespace.
+    /// The process has several threads, so it cannot enter a user namespace.
     #[error(
-        "this process already has {0} threads: namespaces have to be entered before the second starts"
+        "this process already has {0} threads: namespaces must be entered before the second starts"
     )]
     Threads(usize),
-    /// A device that could not be made.
+    /// A network device could not be created.
     #[error("cannot make a network device ({wire:?}): {cause}")]
     Device {
-        /// Which kind.
+        /// The kind of device.
         wire: Wire,
-        /// Why not.
+        /// The kernel's error.
         #[source]
         cause: io::Error,
     },
-    /// Neither kind of device could be made.
+    /// Neither kind of device could be created.
     #[error(
         "cannot make a network device: TUN: {tun}; veth: {veth}. Load one of the two kernel modules \
          (modprobe tun; modprobe veth), and give a container --device /dev/net/tun"
     )]
     NoDevice {
-        /// Why no TUN device.
+        /// The error for TUN.
         tun: io::Error,
-        /// Why no veth pair.
+        /// The error for veth.
         veth: io::Error,
     },
     /// Another step failed.
     #[error("cannot {step} for the emulated network: {cause}")]
     Step {
-        /// What was to be done.
+        /// The step.
         step: &'static str,
-        /// Why it was not.
+        /// The kernel's error.
         #[source]
         cause: io::Error,
     },
@@ -61,7 +61,8 @@ impl Error {
     }
 }
 
-/// Asks the machine's own settings; `read` gives a file's text, or `None` if there is no such file.
+/// Finds the obstacle in the machine's settings. `read` returns a file's text, or `None` if it is
+/// missing.
 fn way_out(read: impl Fn(&str) -> Option<String>) -> String {
     let setting = |path: &str| read(path).map(|text| text.trim().to_owned());
     let is = |path: &str, value: &str| setting(path).is_some_and(|text| text == value);
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_out_names_what_is_in_the_way() {
+    fn the_way_out_names_the_obstacle() {
         let ubuntu = with(&[
             ("/proc/sys/kernel/unprivileged_userns_clone", "1\n"),
             ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"),

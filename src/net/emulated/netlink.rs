@@ -1,5 +1,5 @@
-//! Devices, addresses and queues of the calling thread's network namespace, through rtnetlink
-//! (`man 7 rtnetlink`): the requests the emulated network needs, built by hand.
+//! Configures devices, addresses and queues of the calling thread's network namespace through
+//! rtnetlink (`man 7 rtnetlink`), with requests built by hand.
 
 use rustix::net::netdevice;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,13 +14,13 @@ const VETH_INFO_PEER: u16 = 1;
 /// `TC_H_ROOT` of `linux/pkt_sched.h`: the queue of a device itself.
 const TC_H_ROOT: u32 = 0xffff_ffff;
 
-/// A conversation with the kernel about one namespace.
+/// A netlink socket for one namespace.
 pub(super) struct Netlink {
     socket: Socket,
 }
 
 impl Netlink {
-    /// Speaks about the namespace of the calling thread, from whichever thread it is used later.
+    /// Opens a socket for the namespace of the calling thread; it may be used from any thread.
     pub(super) fn open() -> io::Result<Self> {
         let route = Protocol::from(libc::NETLINK_ROUTE);
         let socket =
@@ -28,7 +28,7 @@ impl Netlink {
         Ok(Self { socket })
     }
 
-    /// Two Ethernet devices joined by a cable; `address` is the first one's.
+    /// Creates a veth pair; `address` is the first device's Ethernet address.
     pub(super) fn add_veth(&self, name: &str, address: [u8; 6], peer: &str) -> io::Result<()> {
         let peer = Bytes::default().put(&link(0, 0)).attribute(libc::IFLA_IFNAME, &text(peer));
         let data = Bytes::default().attribute(VETH_INFO_PEER, &peer.0);
@@ -43,7 +43,8 @@ impl Netlink {
         self.request(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
     }
 
-    /// Brings a device up, with these `IFF_` flags besides, and an MTU and a queue (packets) if given.
+    /// Brings a device up, with additional `IFF_` flags and, if given, an MTU and a queue length
+    /// (packets).
     pub(super) fn bring_up(
         &self,
         name: &str,
@@ -60,8 +61,7 @@ impl Netlink {
         self.request(libc::RTM_SETLINK, 0, &body)
     }
 
-    /// Gives a device its address and the one address that is reached through it: the kernel adds
-    /// the route to `peer`, and there is no other.
+    /// Sets a device's address and its only peer; the kernel adds the route to `peer`.
     pub(super) fn set_address(&self, name: &str, own: Ipv4Addr, peer: Ipv4Addr) -> io::Result<()> {
         let index = self.index(name)?.to_ne_bytes();
         // struct ifaddrmsg: family, prefix length, flags, scope, index.
@@ -73,7 +73,7 @@ impl Netlink {
         self.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
     }
 
-    /// A netem queue that does nothing to packets.
+    /// Adds a netem queue without impairments.
     pub(super) fn add_netem(&self, name: &str) -> io::Result<()> {
         // struct tcmsg: family and padding, index, handle, parent, info.
         let body = Bytes::default()
@@ -87,7 +87,7 @@ impl Netlink {
         self.request(libc::RTM_NEWQDISC, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
     }
 
-    /// The socket also serves for the `ioctl`s that name a device of this namespace.
+    /// The socket, which also serves for `ioctl`s on devices of this namespace.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
@@ -112,7 +112,7 @@ impl Netlink {
     }
 }
 
-/// Reads an acknowledgment: `NLMSG_ERROR` with a negative errno, or 0.
+/// Parses an acknowledgment: `NLMSG_ERROR` with 0 or a negative errno.
 fn outcome(answer: &[u8]) -> io::Result<()> {
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     let code = answer.get(HEADER..HEADER + 4).and_then(|bytes| bytes.try_into().ok());
@@ -123,7 +123,7 @@ fn outcome(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// `struct ifinfomsg`: family, padding, type, index, flags, and which flags to change.
+/// `struct ifinfomsg`: family, padding, type, index, flags, and the mask of flags to change.
 fn link(index: u32, flags: u32) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -143,7 +143,7 @@ fn text(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }
 
-/// Part of a message.
+/// A message or a part of one, in the making.
 #[derive(Default)]
 struct Bytes(Vec<u8>);
 
@@ -153,7 +153,7 @@ impl Bytes {
         self
     }
 
-    /// `struct rtattr`: length, type, value, padded to four bytes, which the length leaves out.
+    /// `struct rtattr`: length, type, value; padding to four bytes is not part of the length.
     fn attribute(self, kind: u16, value: &[u8]) -> Self {
         let length = (4 + value.len()) as u16;
         let mut all = self.put(&length.to_ne_bytes()).put(&kind.to_ne_bytes()).put(value);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_s_refusal_is_an_error_and_so_is_anything_unexpected() {
+    fn kernel_errors_and_malformed_answers_are_errors() {
         let mut answer = [0u8; 20];
         answer[4..6].copy_from_slice(&2u16.to_ne_bytes());
         assert!(outcome(&answer).is_ok());

@@ -1,4 +1,4 @@
-//! A thread that lives in a network namespace of its own, and does there what it is asked.
+//! A thread in its own network namespace that runs jobs there.
 
 use super::device::Device;
 use super::{Error, Node, Wire, sys};
@@ -9,14 +9,15 @@ use std::thread::{self, JoinHandle};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends its thread when dropped. The namespace goes with the last thread, process and socket in it.
+/// Ends its thread when dropped. The namespace ends with its last thread, process and socket.
 pub(super) struct NodeThread {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl NodeThread {
-    /// A new namespace with a device, and the router's end of that.
+    /// Starts a thread in a new namespace with a device, and returns the router's end of the
+    /// device.
     pub(super) fn start(node: Node, wire: Wire) -> Result<(Self, Device), Error> {
         let (jobs, todo) = mpsc::channel::<Job>();
         let thread = thread::Builder::new()
@@ -25,7 +26,7 @@ impl NodeThread {
             .map_err(Error::at("start a thread"))?;
         let this = Self { jobs: Some(jobs), thread: Some(thread) };
         let device = this
-            .ask(move || {
+            .run(move || {
                 sys::unshare(UnshareFlags::NEWNET).map_err(Error::refused)?;
                 Device::build(wire, node.address(), node.other().address())
             })
@@ -33,8 +34,8 @@ impl NodeThread {
         Ok((this, device))
     }
 
-    /// Does `job` in the namespace, after those before it, and gives its result.
-    pub(super) fn ask<T: Send + 'static>(
+    /// Runs `job` in the namespace, after earlier ones, and returns its result.
+    pub(super) fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {

@@ -1,5 +1,5 @@
-//! The thread between the two nodes: it carries packets from one device through the impairment to
-//! the other, and holds them until they are due.
+//! The router thread: it moves packets from one node's device through the impairment to the
+//! other's.
 
 use super::Node;
 use super::device::Device;
@@ -12,10 +12,10 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Packets taken from one device before the other has its turn and what is due leaves.
-const TURN: usize = 64;
-/// More than any packet of the devices' MTU with its Ethernet header, bytes.
-const PACKET: usize = 2048;
+/// Packets read from one device before the other device and due packets are served.
+const BATCH: usize = 64;
+/// Size of the packet buffer, bytes: more than the MTU with an Ethernet header.
+const MAX_PACKET: usize = 2048;
 
 /// One direction.
 pub(super) struct Lane {
@@ -30,7 +30,7 @@ impl Lane {
     }
 }
 
-/// Ends its thread when dropped; packets on the way are lost then.
+/// Ends its thread when dropped; delayed packets are lost.
 pub(super) struct Router {
     lanes: Arc<[Lane; 2]>,
     stop: Option<PipeWriter>,
@@ -57,7 +57,7 @@ impl Router {
         Ok(Self { lanes, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// What happened so far, up and down.
+    /// The counters so far, up and down.
     pub(super) fn counts(&self) -> (Counts, Counts) {
         let [up, down] = &*self.lanes;
         (up.impairment().counts(), down.impairment().counts())
@@ -73,12 +73,12 @@ impl Drop for Router {
     }
 }
 
-/// Until the other end of `stopped` closes.
+/// Runs until the other end of `stopped` closes.
 fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> io::Result<()> {
-    // The kernel may wake a thread 50 µs late to save power; a delay is to be what was asked.
+    // The default timer slack would wake the thread up to 50 µs late and lengthen delays.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let clock = Clock::start();
-    let mut buffer = vec![0; PACKET];
+    let mut buffer = vec![0; MAX_PACKET];
     loop {
         for lane in lanes {
             deliver(lane, &devices[lane.to as usize], clock.now().mono);
@@ -101,14 +101,14 @@ fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> i
         }
         for lane in lanes {
             if [clients, server][lane.from as usize] {
-                take(lane, &devices[lane.from as usize], &clock, &mut buffer)?;
+                receive_batch(lane, &devices[lane.from as usize], &clock, &mut buffer)?;
             }
         }
     }
 }
 
-fn take(lane: &Lane, device: &Device, clock: &Clock, buffer: &mut [u8]) -> io::Result<()> {
-    for _ in 0..TURN {
+fn receive_batch(lane: &Lane, device: &Device, clock: &Clock, buffer: &mut [u8]) -> io::Result<()> {
+    for _ in 0..BATCH {
         let Some(packet) = device.receive(buffer)? else { return Ok(()) };
         lane.impairment().push(packet, clock.now().mono);
     }

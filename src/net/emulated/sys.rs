@@ -1,4 +1,4 @@
-//! The few system calls that no safe wrapper offers. Nothing is decided here.
+//! System calls without a safe wrapper.
 #![allow(unsafe_code)]
 
 use rustix::net::netdevice;
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-/// `linux/ethtool.h`; libc does not carry these.
+/// From `linux/ethtool.h`; libc lacks them.
 const ETHTOOL_STXCSUM: u32 = 0x17;
 const ETHTOOL_STSO: u32 = 0x1f;
 const ETHTOOL_SGSO: u32 = 0x24;
@@ -22,14 +22,14 @@ struct EthtoolValue {
     data: u32,
 }
 
-/// The calling thread leaves for new namespaces of the given kinds.
+/// Moves the calling thread to new namespaces of these kinds.
 pub(super) fn unshare(kinds: UnshareFlags) -> io::Result<()> {
     debug_assert!(!kinds.contains(UnshareFlags::FILES));
     // SAFETY: the descriptor table stays shared (no `FILES`), which is all that the contract asks.
     unsafe { rustix::thread::unshare_unsafe(kinds) }.map_err(Into::into)
 }
 
-/// Makes the open `/dev/net/tun` the other end of a TUN device that carries bare IP packets.
+/// Attaches the open `/dev/net/tun` to a TUN device that carries bare IP packets.
 pub(super) fn attach_tun(tun: &File, name: &str) -> io::Result<()> {
     let mut request = interface(name)?;
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
@@ -37,7 +37,8 @@ pub(super) fn attach_tun(tun: &File, name: &str) -> io::Result<()> {
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) })
 }
 
-/// Has the kernel finish checksums and segments before a packet leaves this Ethernet device.
+/// Disables offloads: the kernel completes checksums and segments before a packet leaves the
+/// device.
 pub(super) fn disable_offloads(socket: &impl AsRawFd, name: &str) -> io::Result<()> {
     for command in [ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO] {
         let mut value = EthtoolValue { command, data: 0 };
@@ -52,7 +53,7 @@ pub(super) fn disable_offloads(socket: &impl AsRawFd, name: &str) -> io::Result<
     Ok(())
 }
 
-/// Binds an `AF_PACKET` socket to one device and to IPv4; before this it hears nothing.
+/// Binds an `AF_PACKET` socket to one device and to IPv4; an unbound one receives nothing.
 pub(super) fn bind_packet(socket: &(impl AsRawFd + AsFd), name: &str) -> io::Result<()> {
     // SAFETY: `sockaddr_ll` is plain numbers, for which all bits zero is a value.
     let mut address: libc::sockaddr_ll = unsafe { zeroed() };
@@ -64,9 +65,9 @@ pub(super) fn bind_packet(socket: &(impl AsRawFd + AsFd), name: &str) -> io::Res
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
 }
 
-/// Sends what this `AF_PACKET` socket sends past the device's queue. The kernel gives a device whose
-/// cable has just been plugged in a queue that drops everything, until a worker of it has seen the
-/// cable: on a busy machine that takes a while.
+/// Makes the socket send past the device's queue. After a veth pair is created, the kernel's queue
+/// drops all packets until a kernel worker has noticed the link, which takes time on a busy
+/// machine.
 pub(super) fn bypass_queue(socket: &impl AsRawFd) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the kernel reads one `c_int`, which `on` is and which outlives the call.
@@ -81,7 +82,7 @@ pub(super) fn bypass_queue(socket: &impl AsRawFd) -> io::Result<()> {
     })
 }
 
-/// Packets that an `AF_PACKET` socket had no room for since the last call.
+/// Packets that an `AF_PACKET` socket has dropped since the last call.
 pub(super) fn packet_drops(socket: &impl AsRawFd) -> io::Result<u64> {
     // SAFETY: `tpacket_stats` is plain numbers, for which all bits zero is a value.
     let mut stats: libc::tpacket_stats = unsafe { zeroed() };
@@ -99,15 +100,15 @@ pub(super) fn packet_drops(socket: &impl AsRawFd) -> io::Result<u64> {
     Ok(stats.tp_drops.into())
 }
 
-/// Starts a child of the calling thread that the kernel kills when this thread ends.
-pub(super) fn spawn_mortal(mut command: Command) -> io::Result<Child> {
+/// Starts a child that the kernel kills when the calling thread ends.
+pub(super) fn spawn_with_death_signal(mut command: Command) -> io::Result<Child> {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec the closure makes two system calls and nothing else: it
     // neither allocates nor locks.
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-            // A parent that died before the line above sends no signal any more.
+            // If the parent died before the line above, no signal comes.
             match rustix::process::getppid() == Some(parent) {
                 true => Ok(()),
                 false => Err(rustix::io::Errno::SRCH.into()),
@@ -117,15 +118,15 @@ pub(super) fn spawn_mortal(mut command: Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Does `steps` in a child process that then ends, so that trying them changes nothing here. They may
-/// do more than make system calls only where this process has one thread.
+/// Runs `steps` in a child process and returns their result; this process does not change. If this
+/// process has several threads, `steps` may only make system calls.
 ///
 /// # Errors
-/// What `steps` gave.
+/// That of `steps`.
 pub(super) fn rehearse(steps: fn() -> io::Result<()>) -> io::Result<()> {
     let mut command = Command::new("rehearsal");
-    // SAFETY: `steps` cannot meet a lock that another thread held at the fork: it takes none, or
-    // there was no other thread. `_exit` runs nothing of the parent's.
+    // SAFETY: no other thread can hold a lock that `steps` needs: they take none, or there is no
+    // other thread. `_exit` runs none of the parent's exit handlers.
     unsafe {
         command.pre_exec(move || {
             steps()?;

@@ -1,6 +1,6 @@
-//! What the network says of datagrams that were sent (ICMP, RFC 792 and 4443): Linux keeps it in a queue
-//! beside a socket that wants to know (`IP_RECVERR`, ip(7)), with the address that the datagram was for.
-//! Anybody can forge it, so it is a hint.
+//! ICMP errors for sent datagrams (RFC 792, RFC 4443). Linux queues them at sockets with
+//! `IP_RECVERR` (ip(7)), with the destination of the datagram. ICMP is easily forged, so an error
+//! is only a hint.
 #![allow(unsafe_code)]
 
 use super::linux::{FromKernel, address, control_messages, set};
@@ -10,21 +10,21 @@ use std::mem::{size_of, zeroed};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
-/// Room for one `sock_extended_err` and the address of its sender; aligned as cmsg(3) asks.
+/// Holds one `sock_extended_err` and its sender's address; aligned as cmsg(3) requires.
 type Control = [u64; 32];
 
 impl Socket {
-    /// From now on the kernel keeps what it hears of datagrams sent here.
+    /// Tells the kernel to queue errors for this socket.
     pub(super) fn keep_errors(&self) {
         let v6 = self.v6.then(|| set(self.inner(), libc::SOL_IPV6, libc::IPV6_RECVERR, 1));
         for outcome in [Some(set(self.inner(), libc::SOL_IP, libc::IP_RECVERR, 1)), v6] {
             if let Some(Err(error)) = outcome {
-                log::debug!("the kernel will not say what becomes of datagrams: {error}");
+                log::debug!("ICMP errors are not available: {error}");
             }
         }
     }
 
-    /// The next thing that was heard: which address the datagram was for, and what became of it.
+    /// The next queued error, with the destination of its datagram.
     pub fn poll_error(&self) -> Option<(SocketAddr, io::Error)> {
         // SAFETY: both are plain numbers and pointers, for which all bits zero is a value.
         let (mut name, mut header) =

@@ -1,35 +1,35 @@
-//! Datagrams on their way from the kernel to whoever reads them: as many as one system call brings.
+//! The receive buffer: datagrams of one system call, until they are read.
 
 use super::canonical;
 use crate::path::{Local, Path};
 use std::net::SocketAddr;
 
-/// Messages read by one system call at most. Each may be several datagrams of one sender.
+/// Limit on the messages of one system call. Each may hold several datagrams of one sender.
 pub(super) const SLOTS: usize = if cfg!(target_os = "linux") { 32 } else { 1 };
-/// Bytes of one message at most: what UDP can carry (RFC 768), so nothing is ever cut. The kernel
-/// joins datagrams of one sender up to this. Pages of it that nothing was written to cost nothing.
+/// Size of a message's slot, bytes: the limit of UDP (RFC 768), so no datagram is truncated. The
+/// kernel coalesces datagrams of one sender up to this size. Pages that are never written cost no
+/// memory.
 pub(super) const SLOT_LEN: usize = 65_536;
 
-/// A reader's buffer, with what was read and not yet handed on. It belongs to one socket until it is
-/// empty.
+/// A receive buffer with the datagrams not yet read. It belongs to one socket until it is empty.
 #[derive(Debug)]
 pub struct Incoming {
     slots: Box<[u8]>,
     messages: Vec<Message>,
-    /// The message that is next, and where in it.
+    /// Index of the next message, and the offset in it.
     next: usize,
     offset: usize,
 }
 
-/// One or more datagrams of one sender, one after another.
+/// One or more consecutive datagrams of one sender.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
-    /// What the system says about the end where it came in.
+    /// The local end as reported by the system.
     pub(super) local: Local,
     pub(super) from: SocketAddr,
-    /// Bytes in all.
+    /// Total length, bytes.
     pub(super) length: usize,
-    /// Bytes of each datagram but the last, which may have less.
+    /// Length of each datagram but the last, which may be shorter.
     pub(super) segment: usize,
 }
 
@@ -45,7 +45,7 @@ impl Default for Incoming {
 }
 
 impl Incoming {
-    /// Whether all that was read has been handed on.
+    /// Returns true if all datagrams have been read.
     pub fn is_empty(&self) -> bool {
         self.next >= self.messages.len()
     }
@@ -61,14 +61,14 @@ impl Incoming {
         Some((Path { local, remote: canonical(from) }, &self.slots[slot + start..slot + end]))
     }
 
-    /// Room to read into, and a list for what came; what was there is gone.
+    /// Clears the buffer and returns its slots and its list of messages.
     pub(super) fn room(&mut self) -> (&mut [u8], &mut Vec<Message>) {
         self.messages.clear();
         (self.next, self.offset) = (0, 0);
         (&mut self.slots, &mut self.messages)
     }
 
-    /// Whether what was read last is all there was.
+    /// Returns true if the last call received fewer messages than fit.
     pub(super) fn is_short(&self) -> bool {
         self.messages.len() < SLOTS
     }

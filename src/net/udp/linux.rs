@@ -1,18 +1,17 @@
-//! Linux's ways to move many datagrams with one system call. No wrapper offers them without an
-//! allocation for each call, or safely for a second one, so the few calls are made here; nothing is
-//! decided.
+//! Linux's system calls for batches of datagrams and their options. Existing wrappers allocate on
+//! each call or do not offer the second direction safely, so the few calls are made here.
 //!
-//! - `recvmmsg` reads several messages at once (recvmmsg(2)).
-//! - `sendmmsg` sends several, to as many peers (sendmmsg(2)).
-//! - `UDP_SEGMENT`: one send is cut into datagrams of a given length by the device, or just before it
-//!   (GSO). As an option of the socket it would make each single datagram dearer by a page.
-//! - `UDP_GRO`: the reverse, for those who receive.
-//! - `SO_RCVBUFFORCE`: a receive buffer for an administrator (socket(7)).
+//! - `recvmmsg` receives several messages at once (recvmmsg(2)).
+//! - `sendmmsg` sends several messages, to different peers (sendmmsg(2)).
+//! - `UDP_SEGMENT` (GSO): the device, or the kernel just before it, cuts one send into datagrams of
+//!   a given length. As a socket option it would cost each single datagram a page.
+//! - `UDP_GRO`: the kernel coalesces received datagrams of one sender.
+//! - `SO_RCVBUFFORCE`: a receive buffer over the limit, for an administrator (socket(7)).
 //! - `IP_MTU_DISCOVER`: no datagram is fragmented.
-//! - `SO_RXQ_OVFL`: how many datagrams found the receive buffer full (socket(7)).
-//! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7), RFC 3542
-//!   §6). `quinn-udp` has these too, but reads no count of overflows, sends to one peer with each call, and
-//!   cannot choose an interface: here it would replace nothing.
+//! - `SO_RXQ_OVFL`: the count of datagrams dropped by a full receive buffer (socket(7)).
+//! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7),
+//!   RFC 3542 §6). `quinn-udp` has these too, but it reads no overflow counts, sends to one peer per
+//!   call, and cannot choose an interface.
 #![allow(unsafe_code)]
 
 use super::incoming::{Message, SLOT_LEN, SLOTS};
@@ -25,11 +24,11 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
-/// Room for the control messages there can be: two integers and, for IPv4 on an IPv6 socket, the local
-/// address in both families. Aligned as cmsg(3) asks.
+/// Holds the largest set of control messages: two integers and, for IPv4 on an IPv6 socket, the
+/// local address in both families. Aligned as cmsg(3) requires.
 type Control = [u64; 16];
 
-/// Sends one datagram, or several of `segment` bytes each but the last, at once.
+/// Sends one datagram, or several at once, each but the last of `segment` bytes.
 pub(super) fn send(
     socket: &impl AsRawFd,
     datagrams: &[u8],
@@ -47,8 +46,8 @@ pub(super) fn send(
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends the first of these messages, whose places are in `bytes`: each is one datagram, or several of `segment`
-/// bytes each but the last. How many it took, at least one.
+/// Sends the first of these messages, whose ranges are in `bytes`. Each is one datagram, or several
+/// of `segment` bytes but for the last. Returns the number sent, at least one.
 pub(super) fn send_messages(
     socket: &impl AsRawFd,
     messages: &[Outbound],
@@ -63,14 +62,15 @@ pub(super) fn send_messages(
     let (mut headers, mut pieces) =
         unsafe { (zeroed::<[libc::mmsghdr; OUTBOUND]>(), zeroed::<[libc::iovec; OUTBOUND]>()) };
     for (i, name) in names.iter().flatten().enumerate() {
-        let datagrams = &bytes[messages[i].place.clone()];
+        let datagrams = &bytes[messages[i].range.clone()];
         pieces[i] = piece(datagrams);
         headers[i].msg_hdr = header(name, &mut pieces[i]);
         let header = &mut headers[i].msg_hdr;
         prepare(header, &mut controls[i], datagrams.len(), segment, &messages[i].path);
     }
-    // SAFETY: each of the first headers, one for each message, points to a name, a piece of `bytes` and, if it is to
-    // be cut, a control buffer of its own; all of them outlive the call, which reads them only.
+    // SAFETY: each of the first headers, one per message, points to a name, a piece of `bytes` and,
+    // if it has control messages, a control buffer of its own. All outlive the call, which only
+    // reads them.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),
@@ -82,12 +82,12 @@ pub(super) fn send_messages(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Bytes that a call will read.
+/// The bytes to send, as the system call takes them.
 fn piece(datagrams: &[u8]) -> libc::iovec {
     libc::iovec { iov_base: datagrams.as_ptr().cast_mut().cast(), iov_len: datagrams.len() }
 }
 
-/// A message to this name, of this piece.
+/// A message header with this destination and these bytes.
 fn header(name: &SockAddr, piece: &mut libc::iovec) -> libc::msghdr {
     // SAFETY: `msghdr` is plain numbers and pointers, for which all bits zero is a value.
     let mut header: libc::msghdr = unsafe { zeroed() };
@@ -98,7 +98,7 @@ fn header(name: &SockAddr, piece: &mut libc::iovec) -> libc::msghdr {
     header
 }
 
-/// Adds what a message needs beside its bytes: where to cut it, and the local end to send it from.
+/// Adds the control messages for segmentation and for the local end.
 fn prepare(
     header: &mut libc::msghdr,
     control: &mut Control,
@@ -115,7 +115,8 @@ fn prepare(
     }
     let v6 = local.ip_v6();
     if path.remote.ip().to_canonical().is_ipv4() {
-        // On an IPv6 socket as well: the kernel hands what goes to IPv4 to IPv4 (udpv6_sendmsg).
+        // On an IPv6 socket too: the kernel passes datagrams to IPv4 peers to its IPv4 code
+        // (udpv6_sendmsg).
         let ip = v6.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let info = libc::in_pktinfo {
             ipi_ifindex: local.interface as libc::c_int,
@@ -132,7 +133,7 @@ fn prepare(
     }
 }
 
-/// Adds a control message with this value, which is plain numbers, to those that `control` has.
+/// Appends a control message with this value, which must be plain numbers.
 fn add<T>(
     header: &mut libc::msghdr,
     control: &mut Control,
@@ -149,8 +150,8 @@ fn add<T>(
     };
     assert!(at + space <= size_of::<Control>());
     header.msg_control = (&raw mut *control).cast();
-    // SAFETY: `space` bytes from `at` on are inside the control buffer, which is aligned for a header, as `at`
-    // is, a sum of such spaces; the value needs no alignment to be written.
+    // SAFETY: the `space` bytes at `at` are inside the control buffer. The buffer is aligned for a
+    // header, and so is `at`, a sum of such spaces. The value is written unaligned.
     unsafe {
         let message = control.as_mut_ptr().cast::<u8>().add(at).cast::<libc::cmsghdr>();
         (*message).cmsg_level = level;
@@ -161,42 +162,42 @@ fn add<T>(
     header.msg_controllen = (at + space) as _;
 }
 
-/// Lets this socket have several datagrams of one sender as one message.
+/// Enables coalescing of received datagrams of one sender.
 pub(super) fn join_segments(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_UDP, libc::UDP_GRO, 1)
 }
 
-/// Has each message say how many did not fit the receive buffer so far.
+/// Enables the count of datagrams dropped by a full receive buffer.
 pub(super) fn count_overflows(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
-/// Has each message say to which local address it was sent, and on which interface it came in.
+/// Enables the local address and interface of received datagrams.
 pub(super) fn tell_local_end(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
-    // An IPv6 socket that takes IPv4 too needs both: IPV6_PKTINFO does not tell a broadcast from an address
-    // of this machine.
+    // An IPv6 socket that includes IPv4 needs both: IPV6_PKTINFO does not distinguish a broadcast
+    // address from an own address.
     let v4 = set(socket, libc::SOL_IP, libc::IP_PKTINFO, 1);
     if v6 { set(socket, libc::SOL_IPV6, libc::IPV6_RECVPKTINFO, 1) } else { v4 }
 }
 
-/// A receive buffer larger than the limit for everybody, for who may have it (`CAP_NET_ADMIN`).
+/// Requests a receive buffer over the system's limit, which requires `CAP_NET_ADMIN`.
 pub(super) fn force_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes as libc::c_int)
 }
 
-/// Has datagrams never be fragmented: not here, where one that is too large for the interface is refused, and, over
-/// IPv4, not by a router (ip(7), ipv6(7)). What a path is said to carry by ICMP, which anybody can send, is not
-/// believed (RFC 8899 §4.6): what passes is found out by sending.
+/// Disables fragmentation: the kernel rejects a datagram that is too large for the interface and,
+/// over IPv4, forbids routers to fragment it (ip(7), ipv6(7)). The kernel's path MTU from ICMP,
+/// which is easily forged, is ignored (RFC 8899 §4.6): the path size is probed.
 pub(super) fn forbid_fragments(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
     }
-    // An IPv6 socket sends to IPv4 peers too.
+    // An IPv6 socket also sends to IPv4 peers.
     set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
 }
 
-/// Reads as many messages as there are and `slots` have room for: the n-th begins at
-/// `n * SLOT_LEN`. Never waits. Hands `overflowed` the newest count of what did not fit, if one came.
+/// Receives available messages into `slots`, without blocking; the n-th starts at `n * SLOT_LEN`.
+/// Calls `overflowed` with the newest overflow count, if the kernel sent one.
 pub(super) fn receive(
     socket: &impl AsRawFd,
     slots: &mut [u8],
@@ -223,8 +224,8 @@ pub(super) fn receive(
         header.msg_control = (&raw mut controls[i]).cast();
         header.msg_controllen = size_of::<Control>() as _;
     }
-    // SAFETY: each of the `SLOTS` headers points to one name, one piece with a slot of its own, and one
-    // control buffer, with their true lengths; all of them outlive the call.
+    // SAFETY: each of the `SLOTS` headers points to one name, one piece with its own slot, and one
+    // control buffer, with their true lengths; all outlive the call.
     let count = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -255,10 +256,10 @@ pub(super) fn receive(
     Ok(())
 }
 
-/// A control message.
+/// A control message from the kernel.
 pub(super) enum FromKernel {
     Segment(usize),
-    /// What became of a datagram that was sent: the error's number.
+    /// The errno of a sent datagram.
     Failed(i32),
     Overflowed(u32),
     V4(libc::in_pktinfo),
@@ -266,13 +267,13 @@ pub(super) enum FromKernel {
     Other,
 }
 
-/// What the kernel says about a message it received.
+/// The control messages of a received message.
 pub(super) fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = FromKernel> {
-    // SAFETY: the kernel filled `header`, whose control buffer is alive and as long as it says.
+    // SAFETY: the kernel filled `header`, whose control buffer is alive and has the given length.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     std::iter::from_fn(move || {
-        // SAFETY: null, or a control message inside the buffer of `header`; the kernel writes the type that
-        // goes with each level and kind, whose bytes are all numbers and need no alignment to be read.
+        // SAFETY: null, or a control message inside the buffer of `header`. The kernel writes the
+        // type that belongs to each level and kind; its bytes are numbers and are read unaligned.
         unsafe {
             let message = next.as_ref()?;
             let data = libc::CMSG_DATA(next);
@@ -292,7 +293,7 @@ pub(super) fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = Fr
                     FromKernel::V6(info.ipi6_addr.s6_addr.into(), info.ipi6_ifindex)
                 }
                 (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
-                    // `sock_extended_err` begins with it.
+                    // `sock_extended_err` begins with the errno.
                     FromKernel::Failed(data.cast::<i32>().read_unaligned())
                 }
                 _ => FromKernel::Other,
@@ -301,8 +302,8 @@ pub(super) fn control_messages(header: &libc::msghdr) -> impl Iterator<Item = Fr
     })
 }
 
-/// The local end of an IPv4 datagram. The kernel names an address of this machine beside the one in the
-/// packet: where they differ, the latter stands for many, such as the broadcast address of a subnet.
+/// The local end of an IPv4 datagram. The kernel reports an own address beside the destination of
+/// the packet. If they differ, the destination is a broadcast address.
 fn local_v4(info: &libc::in_pktinfo) -> Local {
     let ip = |of: libc::in_addr| Ipv4Addr::from(u32::from_be(of.s_addr));
     let (own, sent_to) = (ip(info.ipi_spec_dst), ip(info.ipi_addr));
@@ -314,10 +315,10 @@ fn local_v4(info: &libc::in_pktinfo) -> Local {
     }
 }
 
-/// What the kernel wrote into a name: IPv4 or IPv6.
+/// Converts the address that the kernel wrote, IPv4 or IPv6.
 pub(super) fn address(name: &libc::sockaddr_in6) -> SocketAddr {
     if libc::c_int::from(name.sin6_family) == libc::AF_INET {
-        // SAFETY: `sockaddr_in` is shorter than `sockaddr_in6`, as aligned, and all plain numbers.
+        // SAFETY: `sockaddr_in` is shorter than `sockaddr_in6`, equally aligned, and plain numbers.
         let v4 = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
         let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
         return SocketAddr::new(ip.into(), u16::from_be(v4.sin_port));
@@ -333,7 +334,7 @@ pub(super) fn set(
     name: libc::c_int,
     value: libc::c_int,
 ) -> io::Result<()> {
-    // SAFETY: the option is an integer, which `value` is, and its length is given.
+    // SAFETY: the option is an integer like `value`, with its length.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

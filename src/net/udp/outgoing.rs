@@ -1,43 +1,44 @@
-//! Datagrams on their way to the kernel: as many as one system call takes, to as many peers.
+//! The send buffer: datagrams to several peers for one system call.
 
 use super::MAX_DATAGRAM;
 use crate::path::Path;
 use std::ops::Range;
 
-/// Messages sent by one system call at most. Each is for one peer, and may be several datagrams. More would gain
-/// little, and the first of them would wait until the last is written.
+/// Limit on the messages of one system call. Each has one destination and may hold several
+/// datagrams. A larger batch gains little and delays its first message.
 pub(super) const SLOTS: usize = if cfg!(target_os = "linux") { 8 } else { 1 };
-/// Bytes that wait at most: to copy what is longer costs more than it saves.
-const ROOM: usize = 8 * MAX_DATAGRAM;
+/// Limit on the buffered bytes: copying longer messages costs more than it saves.
+const MAX_BYTES: usize = 8 * MAX_DATAGRAM;
 
-/// Refused datagrams that are remembered.
+/// Limit on the rejected datagrams that are remembered.
 const MAX_REFUSED: usize = 64;
 
-/// A writer's buffer, with what is to be sent. It belongs to one socket until it is empty.
+/// A send buffer. It belongs to one socket until it is empty.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     bytes: Vec<u8>,
     messages: Vec<Message>,
-    /// What the kernel would not send because it is too large, by its path, and how large that is.
+    /// Paths on which the kernel rejected a datagram as too large, with its size.
     refused: Vec<(Path, usize)>,
 }
 
-/// One or more datagrams to one peer, one after another: each of [`MAX_DATAGRAM`] bytes but the last.
+/// One or more consecutive datagrams to one peer; each but the last has [`MAX_DATAGRAM`] bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    /// The remote address is spelled as the socket needs it.
+    /// The remote address is in the form that the socket needs.
     pub(super) path: Path,
-    /// Where its bytes are.
-    pub(super) place: Range<usize>,
+    /// The range of its bytes in the buffer.
+    pub(super) range: Range<usize>,
 }
 
 impl Outgoing {
-    /// Whether nothing waits.
+    /// Returns true if the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Keeps the newest of these: who does not ask for them learns it from what is lost.
+    /// Remembers the newest rejections. A caller that does not read them learns the same from
+    /// losses.
     pub(super) fn note_refused(&mut self, refused: Vec<(Path, usize)>) {
         if !refused.is_empty() {
             self.refused.extend(refused);
@@ -46,28 +47,28 @@ impl Outgoing {
         }
     }
 
-    /// A path on which the kernel refuses datagrams as large as this.
+    /// The next path on which the kernel rejected datagrams of this size.
     pub fn poll_refused(&mut self) -> Option<(Path, usize)> {
         self.refused.pop()
     }
 
-    /// Adds a message if there is room; says whether there was.
+    /// Adds a message. Returns false if the buffer is full.
     pub(super) fn push(&mut self, datagrams: &[u8], path: Path) -> bool {
         let start = self.bytes.len();
-        let fits = self.messages.len() < SLOTS && start + datagrams.len() <= ROOM;
+        let fits = self.messages.len() < SLOTS && start + datagrams.len() <= MAX_BYTES;
         if fits {
             self.bytes.extend_from_slice(datagrams);
-            self.messages.push(Message { path, place: start..self.bytes.len() });
+            self.messages.push(Message { path, range: start..self.bytes.len() });
         }
         fits
     }
 
-    /// What waits, and the bytes of it.
+    /// The buffered messages and their bytes.
     pub(super) fn messages(&self) -> (&[Message], &[u8]) {
         (&self.messages, &self.bytes)
     }
 
-    /// All of it was sent.
+    /// Empties the buffer after sending.
     pub(super) fn clear(&mut self) {
         self.messages.clear();
         self.bytes.clear();

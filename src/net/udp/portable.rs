@@ -1,9 +1,10 @@
-//! The local address of each datagram, received and sent, on systems other than Linux. `quinn-udp` knows their
-//! names for it: `IP_RECVDSTADDR`, `IP_PKTINFO`, `IPV6_PKTINFO`, `WSARecvMsg`. Each call moves one datagram.
+//! The local address of each datagram, both ways, on systems other than Linux. `quinn-udp` wraps
+//! their interfaces: `IP_RECVDSTADDR`, `IP_PKTINFO`, `IPV6_PKTINFO`, `WSARecvMsg`. Each call moves
+//! one datagram.
 //!
-//! Unlike on Linux the sender does not choose the interface. A link-local destination names it in its scope
-//! (RFC 4007 §6); for others routing does. `quinn-udp` also has the system fragment nothing, except IPv4 on an
-//! IPv6 socket outside Windows.
+//! Unlike on Linux, the sender does not choose the interface: a link-local destination names it in
+//! its scope (RFC 4007 §6), and routing chooses it for others. `quinn-udp` also disables
+//! fragmentation, except for IPv4 on an IPv6 socket outside Windows.
 
 use super::incoming::{Message, SLOT_LEN};
 use crate::path::{Local, Path};
@@ -13,18 +14,18 @@ use socket2::Socket as RawSocket;
 use std::io::{self, IoSliceMut};
 use std::net::IpAddr;
 
-/// What the system offers for one socket.
+/// The system's options for one socket.
 #[derive(Debug)]
 pub(super) struct LocalEnds {
-    /// `None` where the system neither tells a local address nor takes one.
+    /// `None` if the system supports no local addresses.
     options: Option<UdpSocketState>,
-    /// The socket is bound to no address in particular. Only then does a datagram name its source: FreeBSD refuses
-    /// one otherwise, and macOS forgets where the socket was bound.
+    /// True if the socket is bound to a wildcard. Only then does a datagram name its source:
+    /// FreeBSD rejects one otherwise, and macOS overrides the bound address.
     wildcard: bool,
 }
 
 impl LocalEnds {
-    /// Asks a bound socket for its local ends. Nothing depends on getting them.
+    /// Enables local addresses on a bound socket, where the system supports them.
     pub(super) fn of(socket: &RawSocket) -> Self {
         let options = UdpSocketState::new(UdpSockRef::from(socket))
             .inspect_err(|error| log::debug!("the system tells no local addresses: {error}"))
@@ -33,7 +34,7 @@ impl LocalEnds {
         Self { options, wildcard: bound.is_some_and(|at| at.ip().is_unspecified()) }
     }
 
-    /// Sends one datagram, whose remote address is spelled as the socket needs it.
+    /// Sends one datagram; its remote address is in the form that the socket needs.
     pub(super) fn send(&self, socket: &UdpSocket, datagram: &[u8], path: &Path) -> io::Result<()> {
         let Some(options) = &self.options else {
             return socket.send_to(datagram, path.remote).map(|_| ());
@@ -48,13 +49,14 @@ impl LocalEnds {
             ecn: None,
             contents: datagram,
             segment_size: None,
-            // IPv4 as such also on an IPv6 socket: each system has an option for it at the level of IPv4.
+            // IPv4 is not mapped, even on an IPv6 socket: each system has an option for it at the
+            // IPv4 level.
             src_ip: source,
         };
         socket.try_io(|| options.try_send(UdpSockRef::from(socket), &transmit))
     }
 
-    /// Reads one message into the first of `slots`. Never waits.
+    /// Receives one message into the first of `slots`, without blocking.
     pub(super) fn receive(
         &self,
         socket: &UdpSocket,
@@ -68,7 +70,7 @@ impl LocalEnds {
             return Ok(());
         };
         let mut read = [RecvMeta::default()];
-        // What reads around mio has to tell it when nothing is left, or it wakes nobody again on Windows.
+        // mio must see `WouldBlock` from this call, or it reports nothing more on Windows.
         let count = socket.try_io(|| {
             options.recv(UdpSockRef::from(socket), &mut [IoSliceMut::new(slot)], &mut read)
         })?;
@@ -86,8 +88,8 @@ fn local(ip: Option<IpAddr>, interface: Option<u32>) -> Local {
     ip.map_or_else(Local::default, |ip| Local::receiving(ip, interface.unwrap_or(0)))
 }
 
-/// macOS takes the source of an IPv4 datagram from `IP_PKTINFO` alone (udp_check_pktinfo), also on an IPv6
-/// socket. `quinn-udp` writes `IP_RECVDSTADDR`, which is passed over there.
+/// macOS takes the source of an IPv4 datagram only from `IP_PKTINFO` (udp_check_pktinfo), also on
+/// an IPv6 socket; it ignores the `IP_RECVDSTADDR` that `quinn-udp` writes.
 #[cfg(target_vendor = "apple")]
 mod apple {
     use mio::net::UdpSocket;
@@ -95,7 +97,7 @@ mod apple {
     use std::io::{self, IoSlice};
     use std::net::{Ipv4Addr, SocketAddr};
 
-    /// A `cmsghdr` and an `in_pktinfo`: six fields of four bytes, without gaps.
+    /// A `cmsghdr` and an `in_pktinfo`: six fields of four bytes, without padding.
     const CONTROL_LEN: usize = size_of::<libc::cmsghdr>() + size_of::<libc::in_pktinfo>();
     const _: () = assert!(CONTROL_LEN == 6 * 4);
 
@@ -107,7 +109,7 @@ mod apple {
     ) -> io::Result<()> {
         let header = [CONTROL_LEN as i32, libc::IPPROTO_IP, libc::IP_PKTINFO];
         let any = [0; 4];
-        // The interface, the source, and what only receiving fills in.
+        // The interface, the source, and a field used only when receiving.
         let info = [any, source.octets(), any];
         let control = [header.map(i32::to_ne_bytes), info].concat().concat();
         let name = SockAddr::from(remote);
@@ -127,7 +129,7 @@ mod tests {
     use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket as Plain};
     use std::time::{Duration, Instant};
 
-    /// A socket bound to this address, for both families where it is `[::]`.
+    /// A socket bound to this address; `[::]` includes IPv4.
     struct End(UdpSocket, LocalEnds);
 
     impl End {
@@ -147,7 +149,7 @@ mod tests {
             self.0.local_addr().unwrap().port()
         }
 
-        /// The next datagram, and its path with the remote address as this socket spells it.
+        /// The next datagram and its path.
         fn next(&self) -> (Path, Vec<u8>) {
             let begin = Instant::now();
             let mut incoming = Incoming::default();
@@ -166,8 +168,8 @@ mod tests {
             }
         }
 
-        /// Asks at `address` with a socket of its own: the path on which the question came, and from where the
-        /// answer does.
+        /// Sends a request to `address` and answers it. Returns the request's path, and the source
+        /// of the answer.
         fn asked_at(&self, address: SocketAddr) -> (Path, SocketAddr) {
             let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let client = Plain::bind(any).unwrap();
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_leaves_from_the_address_that_was_asked() {
+    fn an_answer_leaves_from_the_requested_address() {
         let asked = ["127.0.0.1", "127.0.0.2", "127.9.9.9", "::1", "::ffff:127.0.0.3"];
         for bound in ["0.0.0.0:0", "[::]:0"] {
             let server = End::at(bound);
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs an interface with a link-local IPv6 address"]
-    fn an_answer_from_a_link_local_address_leaves_on_the_interface_of_the_question() {
+    fn a_link_local_answer_leaves_on_the_interface_of_the_request() {
         let server = End::at("[::]:0");
         let of = |interface: if_addrs::Interface| match interface.ip() {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => Some((ip, interface.index?)),
@@ -220,9 +222,9 @@ mod tests {
         }
     }
 
-    /// `super::Socket` then sends it from the address that routing prefers.
+    /// `super::Socket` then sends again with the source address chosen by routing.
     #[test]
-    fn an_address_that_is_gone_is_known_by_the_error() {
+    fn a_missing_local_address_is_recognised_by_its_error() {
         for (bound, gone, to) in [
             ("0.0.0.0:0", "192.0.2.1", "127.0.0.1"),
             ("[::]:0", "192.0.2.1", "::ffff:127.0.0.1"),
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_bound_to_one_address_sends_from_it_whatever_the_path_says() {
+    fn a_bound_socket_sends_from_its_address() {
         for (bound, other) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "2001:db8::1")] {
             let (server, client) = (End::at(bound), End::at(bound));
             let remote = client.0.local_addr().unwrap();
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn without_options_datagrams_go_where_routing_sends_them() {
+    fn without_options_datagrams_are_sent_by_routing() {
         let (mut server, client) = (End::at("127.0.0.1:0"), End::at("127.0.0.1:0"));
         server.1.options = None;
         let to = |end: &End| Path::from(end.0.local_addr().unwrap());

@@ -185,7 +185,7 @@ fn listed(names: &[&String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chatagram::discovery::{Interface, Network, Search, Standing, ways};
+    use chatagram::discovery::{Interface, InterfaceKind, Network, Search, probe_routes};
     use chatagram::protocol::{DatagramWriter, Flags, Frame, Header};
     use chatagram::time::Timestamp;
 
@@ -263,10 +263,10 @@ mod tests {
             .map(|ip| Network { ip: ip.parse().unwrap(), prefix: 24 })
             .to_vec();
         let name = "eth0".to_owned();
-        let standing = Standing::Device;
-        let lan = Interface { name, index: 2, point_to_point: false, standing, networks };
+        let kind = InterfaceKind::Device;
+        let lan = Interface { name, index: 2, point_to_point: false, kind, networks };
         let mut asked: Vec<_> =
-            ways(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
+            probe_routes(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
         asked[1].failed = Some("no route".to_owned());
         let outcome = Outcome { asked, left_out: vec!["veth7".to_owned()], ..Outcome::default() };
         let text = nobody(&outcome);

@@ -19,7 +19,7 @@ pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> 
 }
 
 fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec<String> {
-    let others: Vec<_> = interfaces.iter().filter(|it| it.standing.leads_to_others()).collect();
+    let others: Vec<_> = interfaces.iter().filter(|it| it.kind.leads_to_others()).collect();
     let mut lines = Vec::new();
     if found && !others.is_empty() {
         lines.push("on this network, others join with: chatagram client --nick NAME".to_owned());
@@ -87,13 +87,13 @@ fn spelled(address: SocketAddr) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use chatagram::discovery::{Network, Standing, Traits};
+    use chatagram::discovery::{Hints, InterfaceKind, Network};
 
     fn interface(name: &str, index: u32, ips: &[&str]) -> Interface {
         let network = |ip: &&str| Network { ip: ip.parse().unwrap(), prefix: 24 };
         let networks: Vec<_> = ips.iter().map(network).collect();
-        let standing = Standing::of(name, &networks, Traits::default());
-        Interface { name: name.to_owned(), index, point_to_point: false, standing, networks }
+        let kind = InterfaceKind::of(name, &networks, Hints::default());
+        Interface { name: name.to_owned(), index, point_to_point: false, kind, networks }
     }
 
     fn invited(listening: &str, interfaces: &[Interface]) -> Vec<String> {

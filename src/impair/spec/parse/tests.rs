@@ -96,8 +96,8 @@ fn every_error_names_the_item_and_the_remedy() {
         ("loss 5% burst 0.5", "loss 5% burst 0.5: a burst is from 1 to 1000000 packets long"),
         (
             "loss 60% burst 1",
-            "loss 60% burst 1: at least one packet gets through between two bursts; lower the loss or \
-             lengthen the bursts",
+            "loss 60% burst 1: at least one packet gets through between two bursts; lower the \
+             loss or lengthen the bursts",
         ),
         ("loss 1%, gilbert 1% 1%", "gilbert 1% 1%: the loss is already set; keep one of the two"),
         (

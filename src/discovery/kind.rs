@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 /// The kind of an interface, the likeliest to have other machines first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum InterfaceKind {
     /// Loopback: this machine.
     Loopback,
     /// The interface of the default route.
@@ -25,21 +25,21 @@ pub enum Standing {
 
 /// Properties of an interface besides its addresses.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Traits {
+pub struct Hints {
     /// The default route uses it.
     pub default_route: bool,
     /// It is a hardware device, such as Ethernet or Wi-Fi.
     pub device: bool,
 }
 
-impl Standing {
+impl InterfaceKind {
     /// The kind of an interface with these properties.
-    pub fn of(name: &str, networks: &[Network], traits: Traits) -> Self {
+    pub fn of(name: &str, networks: &[Network], hints: Hints) -> Self {
         let routed = networks.iter().any(|network| !is_link_local(network.ip));
         match () {
             () if networks.iter().any(|network| network.ip.is_loopback()) => Self::Loopback,
-            () if traits.default_route => Self::DefaultRoute,
-            () if traits.device && routed => Self::Device,
+            () if hints.default_route => Self::DefaultRoute,
+            () if hints.device && routed => Self::Device,
             () if is_internal(name) && routed => Self::Internal,
             () if is_internal(name) => Self::InternalLink,
             () if routed => Self::Network,
@@ -90,31 +90,31 @@ fn is_internal(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn standing(name: &str, ips: &[&str], traits: Traits) -> Standing {
+    fn kind(name: &str, ips: &[&str], hints: Hints) -> InterfaceKind {
         let network = |ip: &&str| Network { ip: ip.parse().unwrap(), prefix: 24 };
-        Standing::of(name, &ips.iter().map(network).collect::<Vec<_>>(), traits)
+        InterfaceKind::of(name, &ips.iter().map(network).collect::<Vec<_>>(), hints)
     }
 
     #[test]
     fn shared_networks_precede_those_of_containers() {
-        let plain = Traits::default();
-        let device = Traits { device: true, ..plain };
-        let route = Traits { default_route: true, ..plain };
+        let plain = Hints::default();
+        let device = Hints { device: true, ..plain };
+        let route = Hints { default_route: true, ..plain };
         let order = [
-            standing("lo", &["127.0.0.1", "::1"], plain),
-            standing("br0", &["192.168.1.5"], route),
-            standing("enp3s0", &["fe80::1", "10.0.0.1"], device),
-            standing("wg0", &["10.9.0.1"], plain),
-            standing("eth7", &["fe80::1"], device),
-            standing("docker0", &["172.17.0.1"], plain),
-            standing("veth12ab", &["fe80::1"], plain),
+            kind("lo", &["127.0.0.1", "::1"], plain),
+            kind("br0", &["192.168.1.5"], route),
+            kind("enp3s0", &["fe80::1", "10.0.0.1"], device),
+            kind("wg0", &["10.9.0.1"], plain),
+            kind("eth7", &["fe80::1"], device),
+            kind("docker0", &["172.17.0.1"], plain),
+            kind("veth12ab", &["fe80::1"], plain),
         ];
         assert!(order.is_sorted(), "{order:?}");
-        let lead = order.map(Standing::leads_to_others);
+        let lead = order.map(InterfaceKind::leads_to_others);
         assert_eq!(lead, [false, true, true, true, true, false, false]);
         // Inside a container, the default route may use an interface with such a name.
-        assert_eq!(standing("veth0", &["10.0.0.2"], route), Standing::DefaultRoute);
-        assert_eq!(standing("br-lan", &["10.0.0.2"], plain), Standing::Network);
-        assert_eq!(standing("br-0123456789ab", &["172.18.0.1"], plain), Standing::Internal);
+        assert_eq!(kind("veth0", &["10.0.0.2"], route), InterfaceKind::DefaultRoute);
+        assert_eq!(kind("br-lan", &["10.0.0.2"], plain), InterfaceKind::Network);
+        assert_eq!(kind("br-0123456789ab", &["172.18.0.1"], plain), InterfaceKind::Internal);
     }
 }
