@@ -11,7 +11,7 @@ pub mod changelog {}
 #[doc = include_str!("docs/chat.md")]
 pub mod chat {}
 // The first definition of a label wins: rustdoc takes this one, GitHub the one in the page.
-#[doc = "[benchmarks.md]: super::benchmarks"]
+#[doc = "[benchmarks.md]: benchmarks"]
 #[doc = include_str!("docs/lab.md")]
 pub mod lab {}
 #[doc = include_str!("docs/operations.md")]
