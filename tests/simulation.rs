@@ -58,16 +58,22 @@ fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64) {
     let number = |variable: &str| std::env::var(variable).ok().map(|n| n.parse().unwrap());
     let only: Option<u64> = number("CHATAGRAM_SEED");
     let seeds = only.map_or(0..number("CHATAGRAM_SEEDS").unwrap_or(1_000), |only| only..only + 1);
+    let mut traces = 0_u64;
     for seed in seeds.step_by(step) {
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario(seed, only.is_some())));
-        if let Err(cause) = outcome {
-            eprintln!(
-                "seed {seed} fails; to see it again:\n    \
-                 CHATAGRAM_SEED={seed} cargo test --test simulation {name} -- --exact --nocapture"
-            );
-            resume_unwind(cause);
+        match outcome {
+            Ok(trace) => traces = traces.rotate_left(5) ^ trace,
+            Err(cause) => {
+                eprintln!(
+                    "seed {seed} fails; to see it again:\n    CHATAGRAM_SEED={seed} cargo test \
+                     --test simulation {name} -- --exact --nocapture"
+                );
+                resume_unwind(cause);
+            }
         }
     }
+    // A change that is to leave behaviour alone leaves this number alone.
+    eprintln!("{name}: traces {traces:016x}");
 }
 
 #[test]
