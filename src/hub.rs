@@ -43,7 +43,7 @@ use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_TEXT, base_datagram};
 use crate::protocol::{
     Batch, LeaveReason, Nickname, Refusal, ServerMessage, Token, clean, encode_message,
 };
-use crate::registry::{Capacity, PeerId, Registry};
+use crate::registry::{Capacity, PeerId, PeerMap, Registry};
 use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
 use accounts::Accounts;
@@ -55,7 +55,7 @@ use peer::Peer;
 use pressure::Pressure;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 use streams::Streams;
@@ -197,8 +197,7 @@ pub struct Hub {
     registry: Registry,
     room: Room,
     fanout: Fanout,
-    /// Boxed, so that the nodes of this tree are few and soon at hand.
-    peers: BTreeMap<PeerId, Box<Peer>>,
+    peers: PeerMap<Peer>,
     sessions: HashMap<u64, PeerId>,
     nonces: Nonces,
     /// Peers whose link may have something to send.
@@ -237,7 +236,7 @@ impl Hub {
             config,
             id: rng.next_u64(),
             rng,
-            peers: BTreeMap::new(),
+            peers: PeerMap::new(),
             sessions: HashMap::new(),
             nonces: Nonces::new(),
             dirty: VecDeque::new(),
@@ -267,7 +266,7 @@ impl Hub {
             self.drop_peer(peer, LeaveReason::Timeout, now.mono);
         }
         while let Some(id) = self.timers.pop(now.mono) {
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let Some(peer) = self.peers.get_mut(id) else { continue };
             if !self.timers.is_due(id, &mut peer.timer, now.mono) {
                 continue;
             }
@@ -301,7 +300,7 @@ impl Hub {
             _ => "the server is closing",
         };
         self.shutting_down = true;
-        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        let peers: Vec<PeerId> = self.peers.ids().collect();
         for peer in peers {
             self.close(peer, reason, detail, now.mono);
         }
@@ -333,7 +332,7 @@ impl Hub {
             if self.fanout.is_cold() {
                 self.fetch_ahead();
             }
-            let Some(peer) = self.peers.get_mut(&id) else {
+            let Some(peer) = self.peers.get_mut(id) else {
                 self.dirty.pop_front();
                 continue;
             };
@@ -364,7 +363,7 @@ impl Hub {
     /// it points to.
     fn fetch_ahead(&self) {
         let [link, queue] = FETCHED_AHEAD.map(|places| self.dirty.get(places));
-        let peer = |id: Option<&PeerId>| self.peers.get(id?);
+        let peer = |id: Option<&PeerId>| self.peers.get(*id?);
         peer(link).inspect(|peer| peer.link.prefetch());
         peer(queue).inspect(|peer| peer.link.prefetch_queue());
     }
@@ -396,7 +395,7 @@ impl Hub {
         self.peers
             .iter()
             .filter(|(_, peer)| peer.closing.is_none())
-            .filter_map(|(id, _)| Some(self.registry.entry(*id)?.nickname.as_str()))
+            .filter_map(|(id, _)| Some(self.registry.entry(id)?.nickname.as_str()))
     }
 
     /// Sessions that exist, those about to close included.
@@ -425,7 +424,7 @@ impl Hub {
 
     /// Ends a session whose time has come, whatever the reason. True when it did.
     fn end_if_due(&mut self, id: PeerId, now: Timestamp) -> bool {
-        let Some(peer) = self.peers.get(&id) else { return true };
+        let Some(peer) = self.peers.get(id) else { return true };
         if peer.closing.is_some_and(|at| at <= now || peer.link.is_idle()) {
             self.forget(id, false, now);
         } else if peer.too_slow || peer.link.has_failed() {
@@ -439,7 +438,7 @@ impl Hub {
 
     /// Ends a session in order: the last message leaves, and the session with it a little later.
     fn close(&mut self, id: PeerId, reason: LeaveReason, detail: &str, now: Timestamp) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.closing.is_none()) else {
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.closing.is_none()) else {
             return;
         };
         let message = encode_message(&ServerMessage::Closing { reason, detail });
@@ -475,7 +474,7 @@ impl Hub {
 
     /// The session of a peer is over, whatever becomes of the peer.
     fn end_session(&mut self, id: PeerId, now: Timestamp) {
-        let Some(peer) = self.peers.remove(&id) else { return };
+        let Some(peer) = self.peers.remove(id) else { return };
         self.pressure.forget(id, peer.held);
         self.ended.keep(&peer);
         self.timers.forget(id, &peer.timer);
@@ -488,7 +487,7 @@ impl Hub {
 
     /// See [`Peer::touch`].
     fn touch(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.peers.get_mut(id) {
             peer.touch(id, &mut self.dirty);
         }
     }

@@ -2,19 +2,18 @@
 //! frames and no rooms. Every operation costs O(log n) or less, and nothing iterates over a hash
 //! map, so that the order of things never depends on a hash.
 
+mod peer_map;
+
+pub use peer_map::{PeerId, PeerMap};
+
 use crate::path::Path;
 use crate::protocol::limits::NAME_HOLD;
 use crate::protocol::{NameKey, Nickname, Token};
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// A peer's number in the room. Free again once the peer has gone, but used again as late as
-/// possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(pub u16);
 
 /// Whose lines are whose: a public hash of the token and the name that it opens. It stays the same for as
 /// long as the name has the same owner, over sessions and restarts of the server.
@@ -95,7 +94,7 @@ struct Hold {
 #[derive(Debug)]
 pub struct Registry {
     capacity: Capacity,
-    entries: BTreeMap<PeerId, Entry>,
+    entries: PeerMap<Entry>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
     /// When to look whether a peer has fallen silent. Hearing from a peer does not touch it: the
@@ -106,7 +105,7 @@ pub struct Registry {
     reserved: Option<(NameKey, Token)>,
     /// Nobody could be heard before.
     resumed: Timestamp,
-    next: u16,
+    next: u64,
 }
 
 impl Registry {
@@ -114,7 +113,7 @@ impl Registry {
     pub fn new(capacity: Capacity) -> Self {
         Self {
             capacity,
-            entries: BTreeMap::new(),
+            entries: PeerMap::new(),
             names: HashMap::new(),
             per_ip: HashMap::new(),
             reviews: BTreeSet::new(),
@@ -137,7 +136,7 @@ impl Registry {
 
     /// The entry of a peer.
     pub fn entry(&self, peer: PeerId) -> Option<&Entry> {
-        self.entries.get(&peer)
+        self.entries.get(peer)
     }
 
     /// Registers a peer. `resume` opens a name that is held for the owner of that token. A token that
@@ -175,11 +174,11 @@ impl Registry {
         if self.is_crowded(ip) {
             return Err(Unavailable::TooManyFromAddress);
         }
-        while self.entries.contains_key(&PeerId(self.next)) {
-            self.next = self.next.wrapping_add(1);
+        while self.entries.numbered(PeerId(self.next).number()).is_some() {
+            self.next += 1;
         }
         let peer = PeerId(self.next);
-        self.next = self.next.wrapping_add(1);
+        self.next += 1;
         self.holds.retain(|hold| hold.key != key);
         self.names.insert(key.clone(), peer);
         *self.per_ip.entry(ip).or_default() += 1;
@@ -198,7 +197,7 @@ impl Registry {
 
     /// Something valid came in from this peer, in the session in which it was told its token.
     pub fn heard(&mut self, peer: PeerId, now: Timestamp) {
-        if let Some(entry) = self.entries.get_mut(&peer) {
+        if let Some(entry) = self.entries.get_mut(peer) {
             entry.heard = now;
             entry.owned = true;
         }
@@ -207,14 +206,14 @@ impl Registry {
     /// The peer is somewhere else now. False if there is no room for it: an address has as many peers
     /// as it may have, however they came there.
     pub fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
-        let Some(entry) = self.entries.get(&peer) else { return false };
+        let Some(entry) = self.entries.get(peer) else { return false };
         let (old, new) = (entry.path.remote.ip(), path.remote.ip());
         if old != new && self.is_crowded(new) {
             return false;
         }
         self.forget_ip(old);
         *self.per_ip.entry(new).or_default() += 1;
-        if let Some(entry) = self.entries.get_mut(&peer) {
+        if let Some(entry) = self.entries.get_mut(peer) {
             entry.path = path;
         }
         true
@@ -231,7 +230,7 @@ impl Registry {
 
     /// The peer has said goodbye: its name is free, its place not yet.
     pub fn retire(&mut self, peer: PeerId) {
-        if let Some(entry) = self.entries.get_mut(&peer)
+        if let Some(entry) = self.entries.get_mut(peer)
             && let Some(key) = entry.key.take()
         {
             self.names.remove(&key);
@@ -241,7 +240,7 @@ impl Registry {
     /// The peer is gone. With `hold`, its name waits for it for 30 s; but not for who was never heard:
     /// nobody knows the token then.
     pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
-        let Some(entry) = self.entries.remove(&peer) else { return };
+        let Some(entry) = self.entries.remove(peer) else { return };
         self.reviews.remove(&(entry.review, peer));
         let ip = entry.path.remote.ip();
         self.forget_ip(ip);
@@ -270,7 +269,7 @@ impl Registry {
     /// A peer that has been silent for the expiry time, if there is one.
     pub fn expired(&mut self, now: Timestamp) -> Option<PeerId> {
         while let Some((at, peer)) = self.reviews.first().copied().filter(|(at, _)| *at <= now) {
-            let entry = self.entries.get_mut(&peer)?;
+            let entry = self.entries.get_mut(peer)?;
             let deadline = entry.heard.max(self.resumed) + self.capacity.expiry;
             if deadline <= now {
                 return Some(peer);
@@ -324,156 +323,4 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn registry() -> Registry {
-        let expiry = 10 * SECOND;
-        Registry::new(Capacity { peers: 3, peers_per_ip: 2, expiry })
-    }
-
-    fn path(ip: u8) -> Path {
-        Path::routed(0, ([10, 0, 0, ip], 1).into())
-    }
-
-    fn name(raw: &str) -> Nickname {
-        Nickname::parse(raw).unwrap()
-    }
-
-    #[test]
-    fn a_name_belongs_to_one_peer_whatever_its_case_or_script() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        let alice = registry.insert(name("alice"), [1; 16], path(1), &[], now);
-        assert_eq!(alice, Ok(PeerId(0)));
-        for look_alike in ["ALICE", "a1ice"] {
-            let refused = registry.insert(name(look_alike), [2; 16], path(2), &[], now);
-            assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
-        }
-    }
-
-    #[test]
-    fn a_reserved_name_is_for_whoever_has_its_token_and_for_nobody_else_ever() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        registry.reserve(&name("alice"), [7; 16]);
-        let come = |registry: &mut Registry, raw, resume: &[u8]| {
-            registry.insert(name(raw), [2; 16], path(1), resume, now)
-        };
-        for (look_alike, resume) in [("a1ice", &[][..]), ("ALICE", &[2; 16]), ("alice", &[7; 15])] {
-            let refused = come(&mut registry, look_alike, resume);
-            assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
-        }
-        for _ in 0..2 {
-            let host = come(&mut registry, "alice", &[7; 16]).unwrap();
-            assert_eq!(registry.entry(host).unwrap().token, [7; 16]);
-            registry.retire(host);
-            registry.remove(host, false, now);
-            assert_eq!(come(&mut registry, "a1ice", &[]), Err(Unavailable::NameTaken));
-        }
-    }
-
-    #[test]
-    fn rooms_and_addresses_have_their_limits() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        registry.insert(name("a"), [0; 16], path(1), &[], now).unwrap();
-        let b = registry.insert(name("b"), [0; 16], path(1), &[], now).unwrap();
-        let refused = registry.insert(name("c"), [0; 16], path(1), &[], now);
-        assert_eq!(refused, Err(Unavailable::TooManyFromAddress));
-        registry.relocate(b, path(2));
-        registry.insert(name("c"), [0; 16], path(1), &[], now).unwrap();
-        let refused = registry.insert(name("d"), [0; 16], path(3), &[], now);
-        assert_eq!(refused, Err(Unavailable::Full));
-        registry.remove(b, false, now);
-        assert_eq!(registry.insert(name("d"), [0; 16], path(3), &[], now), Ok(PeerId(3)));
-    }
-
-    #[test]
-    fn an_address_has_no_more_peers_however_they_came_there() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        let come = |registry: &mut Registry, raw, ip| {
-            registry.insert(name(raw), [0; 16], path(ip), &[], now).unwrap()
-        };
-        let (a, _) = (come(&mut registry, "a", 1), come(&mut registry, "b", 1));
-        let c = come(&mut registry, "c", 2);
-        assert!(!registry.relocate(c, path(1)) && !registry.renew(c, path(1), now));
-        assert_eq!(registry.entry(c).unwrap().path, path(2));
-        let port = Path::routed(0, ([10, 0, 0, 1], 7).into());
-        assert!(registry.relocate(a, port), "another port is no other address");
-        assert!(registry.relocate(a, path(3)) && registry.relocate(c, path(1)));
-    }
-
-    #[test]
-    fn only_the_silent_expire_and_their_name_waits_for_its_owner() {
-        let mut registry = registry();
-        let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
-        let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
-        let b = registry.insert(name("b"), [8; 16], path(1), &[], at(0)).unwrap();
-        registry.heard(a, at(0));
-        registry.heard(b, at(9));
-        assert_eq!(registry.expired(at(9)), None);
-        assert_eq!(registry.expired(at(10)), Some(a));
-        registry.remove(a, true, at(10));
-        assert_eq!(registry.expired(at(18)), None);
-        assert_eq!(registry.poll_timeout(), Some(at(19)));
-        let stranger = registry.insert(name("A"), [9; 16], path(2), &[], at(20));
-        assert_eq!(stranger, Err(Unavailable::NameHeld(20 * SECOND)));
-        assert!(registry.insert(name("A"), [9; 16], path(2), &[7; 16], at(20)).is_ok());
-    }
-
-    #[test]
-    fn who_vanishes_again_and_again_wears_out_nobody_elses_hold() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        let vanish = |registry: &mut Registry, raw: &str, ip| {
-            let peer = registry.insert(name(raw), [7; 16], path(ip), &[], now).unwrap();
-            registry.heard(peer, now);
-            registry.remove(peer, true, now);
-        };
-        vanish(&mut registry, "alice", 1);
-        for flood in ["b", "c", "d", "e", "f"] {
-            vanish(&mut registry, flood, 2);
-        }
-        let held = |registry: &mut Registry, raw: &str| {
-            let stranger = registry.insert(name(raw), [9; 16], path(3), &[], now);
-            stranger.is_err_and(|why| matches!(why, Unavailable::NameHeld(_)))
-        };
-        assert!(held(&mut registry, "alice") && held(&mut registry, "e"));
-        assert_eq!(registry.holds.len(), 3, "two of one address, which may have two peers");
-    }
-
-    #[test]
-    fn a_held_name_is_free_after_thirty_seconds() {
-        let mut registry = registry();
-        let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
-        let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
-        registry.heard(a, at(0));
-        registry.remove(a, true, at(10));
-        let early = registry.insert(name("a"), [9; 16], path(2), &[], at(39));
-        assert_eq!(early, Err(Unavailable::NameHeld(SECOND)));
-        assert!(registry.insert(name("a"), [9; 16], path(2), &[], at(40)).is_ok());
-    }
-
-    #[test]
-    fn no_name_is_held_for_a_token_that_nobody_got() {
-        let mut registry = registry();
-        let now = Timestamp::ZERO;
-        let come = |registry: &mut Registry, token: u8, resume: &[u8]| {
-            registry.insert(name("a"), [token; 16], path(1), resume, now)
-        };
-        let unheard = come(&mut registry, 7, &[]).unwrap();
-        registry.remove(unheard, true, now);
-        let other = come(&mut registry, 8, &[]).unwrap();
-        registry.heard(other, now);
-        registry.remove(other, true, now);
-        // Who comes with the token has it, also if nothing is heard of it after that.
-        let back = come(&mut registry, 9, &[8; 16]).unwrap();
-        registry.remove(back, true, now);
-        assert!(matches!(come(&mut registry, 9, &[]), Err(Unavailable::NameHeld(_))));
-        assert!(come(&mut registry, 9, &[8; 16]).is_ok());
-    }
-}
+mod tests;

@@ -11,9 +11,9 @@ use crate::protocol::limits::MAX_DATAGRAM;
 use crate::protocol::{
     Batch, LeaveReason, Mark, ServerMessage, encode_message, encode_message_into,
 };
-use crate::registry::{Owner, PeerId};
+use crate::registry::{Owner, PeerId, PeerMap};
 use crate::time::WallTime;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Messages for a newcomer that are put into one batch.
@@ -72,7 +72,7 @@ impl Member {
     fn present(&mut self, peer: PeerId) -> Option<Batch> {
         let (nickname, next) = (&self.nickname, self.next);
         if self.present.as_ref().is_none_or(|(told, _)| *told != next) {
-            let message = ServerMessage::Present { peer: peer.0, nickname, next };
+            let message = ServerMessage::Present { peer: peer.number(), nickname, next };
             self.present = Batch::of(&encode_message(&message)).map(|message| (next, message));
         }
         self.present.as_ref().map(|(_, message)| message.clone())
@@ -82,7 +82,7 @@ impl Member {
 /// See the module.
 #[derive(Debug)]
 pub struct Room {
-    members: BTreeMap<PeerId, Member>,
+    members: PeerMap<Member>,
     log: Log,
     replay: usize,
     /// What is wrong at the moment: who comes is told.
@@ -97,7 +97,7 @@ impl Room {
     /// 0: it names the log, if that begins now.
     pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
         Self {
-            members: BTreeMap::new(),
+            members: PeerMap::new(),
             log: Log::new(past, epoch),
             replay,
             warning: None,
@@ -141,16 +141,17 @@ impl Room {
     pub fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
         let member = Member { nickname: nickname.to_owned(), owner, next, present: None };
         self.members.insert(peer, member);
-        let message = ServerMessage::Joined { peer: peer.0, nickname, next, peers: self.count() };
+        let message =
+            ServerMessage::Joined { peer: peer.number(), nickname, next, peers: self.count() };
         self.post(Recipients::AllBut(peer), Kind::Control, &message);
     }
 
     /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
     pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
-        let others = self.members.iter_mut().filter(|(other, _)| **other != peer);
+        let others = self.members.iter_mut().filter(|(other, _)| *other != peer);
         let mut messages: Vec<_> =
-            others.filter_map(|(other, member)| member.present(*other)).collect();
-        let owner = self.members.get(&peer).map(|member| member.owner);
+            others.filter_map(|(other, member)| member.present(other)).collect();
+        let owner = self.members.get(peer).map(|member| member.owner);
         for Line { mark, at, from, text, identity } in lines.iter().map(|line| &**line) {
             let own = identity.filter(|identity| Some(identity.owner) == owner);
             let message = ServerMessage::History {
@@ -176,7 +177,7 @@ impl Room {
 
     /// The peer's next line will have this number (it came back under the same name).
     pub fn renumber(&mut self, peer: PeerId, next: u16) {
-        if let Some(member) = self.members.get_mut(&peer) {
+        if let Some(member) = self.members.get_mut(peer) {
             member.next = next;
         }
     }
@@ -191,7 +192,7 @@ impl Room {
         text: &str,
         now: WallTime,
     ) -> Option<Rc<Line>> {
-        let Member { nickname: from, owner, .. } = self.members.get(&peer)?;
+        let Member { nickname: from, owner, .. } = self.members.get(peer)?;
         let identity = LineIdentity { owner: *owner, number };
         match self.log.propose(Proposal { identity, at: now, from, text }) {
             Outcome::Committed(line) => {
@@ -209,14 +210,14 @@ impl Room {
     /// A line of this peer is in the log: everybody is told.
     fn committed(&mut self, peer: PeerId, number: u16, sent: WallTime, line: &Line) {
         // A line that was overtaken, or is sent again, does not turn the counter back.
-        if let Some(member) = self.members.get_mut(&peer)
+        if let Some(member) = self.members.get_mut(peer)
             && (number.wrapping_sub(member.next) as i16) >= 0
         {
             member.next = number.wrapping_add(1);
         }
         let Line { mark: Mark { position, .. }, at, from, text, .. } = line;
         let (position, upstream) = (*position, upstream(*at, sent));
-        let peer_number = peer.0;
+        let peer_number = peer.number();
         let message = ServerMessage::Line {
             position,
             at: at.0,
@@ -241,7 +242,7 @@ impl Room {
         text: &str,
         now: WallTime,
     ) {
-        let recipient = to.map(|to| (to, self.members.get(&to)));
+        let recipient = to.map(|to| (to, self.members.get(to)));
         let (to, nickname) = match recipient {
             Ok((to, Some(member))) => (to, member.nickname.clone()),
             Ok((_, None)) => return,
@@ -250,12 +251,17 @@ impl Room {
                 return self.post(Recipients::One(peer), Kind::Control, &message);
             }
         };
-        let Some(member) = self.members.get(&peer) else { return };
+        let Some(member) = self.members.get(peer) else { return };
         let from = member.nickname.clone();
         if to != peer {
             let upstream = upstream(now, sent);
-            let message =
-                ServerMessage::Whisper { at: now.0, upstream, peer: peer.0, from: &from, text };
+            let message = ServerMessage::Whisper {
+                at: now.0,
+                upstream,
+                peer: peer.number(),
+                from: &from,
+                text,
+            };
             self.post(Recipients::One(to), Kind::Control, &message);
         }
         let echo = ServerMessage::Whispered { number, at: now.0, to: &nickname, text };
@@ -264,19 +270,19 @@ impl Room {
 
     /// A peer is no longer here. Its nickname, if it was.
     pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
-        let Member { nickname, next, .. } = self.members.remove(&peer)?;
+        let Member { nickname, next, .. } = self.members.remove(peer)?;
         let peers = self.count();
         let message =
-            ServerMessage::Left { peer: peer.0, nickname: &nickname, next, peers, reason };
+            ServerMessage::Left { peer: peer.number(), nickname: &nickname, next, peers, reason };
         self.post(Recipients::All, Kind::Control, &message);
         Some(nickname)
     }
 
     /// `peer` wants to know how long it takes to `to` and back, if anybody of that name is here.
     pub fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
-        match to.filter(|to| self.members.contains_key(to)) {
+        match to.filter(|to| self.members.contains(*to)) {
             Some(to) => {
-                let message = ServerMessage::Pinged { peer: peer.0, number };
+                let message = ServerMessage::Pinged { peer: peer.number(), number };
                 self.post(Recipients::One(to), Kind::Probe, &message);
             }
             None => {
@@ -288,7 +294,7 @@ impl Room {
 
     /// `peer` answers what `asker` wanted to know.
     pub fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
-        let Some(member) = self.members.get(&peer) else { return };
+        let Some(member) = self.members.get(peer) else { return };
         let message = ServerMessage::Ponged { number, from: &member.nickname.clone() };
         self.post(Recipients::One(asker), Kind::Probe, &message);
     }

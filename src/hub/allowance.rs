@@ -90,7 +90,7 @@ impl Allowance {
 impl Hub {
     /// Takes tokens of a peer. False if they were too many: it is dropped.
     pub(super) fn charge(&mut self, id: PeerId, tokens: usize, now: Timestamp) -> bool {
-        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let Some(peer) = self.peers.get_mut(id) else { return false };
         let allowance = &mut peer.allowance;
         let bucket = &mut allowance.bucket;
         if !allowance.limited {
@@ -121,7 +121,7 @@ impl Hub {
 
     /// Takes tokens for signs of life. One is free in half a heartbeat interval.
     pub(super) fn charge_idle(&mut self, id: PeerId, mut tokens: usize, now: Timestamp) {
-        let Some(peer) = self.peers.get_mut(&id).filter(|_| tokens > 0) else { return };
+        let Some(peer) = self.peers.get_mut(id).filter(|_| tokens > 0) else { return };
         if peer.allowance.free_at <= now {
             peer.allowance.free_at = now + self.config.heartbeat / 2;
             tokens -= 1;
@@ -134,7 +134,7 @@ impl Hub {
     /// Whether a probe of the path's datagram size (`proto.md` §7.16) comes no sooner than a client that searches
     /// sends one. Such a one is free: nobody counts it who speaks.
     pub(super) fn is_due_path_probe(&mut self, id: PeerId, now: Timestamp) -> bool {
-        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let Some(peer) = self.peers.get_mut(id) else { return false };
         let due = peer.allowance.path_probe_at <= now;
         if due {
             peer.allowance.path_probe_at = now + PATH_PROBE_PAUSE;
@@ -145,7 +145,7 @@ impl Hub {
     /// Whether a peer has sent all that is read of one peer before the others have their turn. What is
     /// above is lost, as if a buffer had been full.
     pub(super) fn is_over_budget(&mut self, id: PeerId, bytes: usize) -> bool {
-        let Some(peer) = self.peers.get_mut(&id) else { return true };
+        let Some(peer) = self.peers.get_mut(id) else { return true };
         let (turn, read) = &mut peer.read;
         if *turn != self.turn {
             (*turn, *read) = (self.turn, 0);
@@ -156,7 +156,7 @@ impl Hub {
 
     /// Asks a peer to wait. It is asked again when that is over, or no longer nearly true.
     pub(super) fn slow_down(&mut self, id: PeerId, wait: Duration, now: Timestamp) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(id) else { return };
         let (told, until) = (peer.allowance.told, now + wait);
         if until > now && (told <= now || told + SMALL <= until) {
             peer.allowance.told = until;
@@ -169,7 +169,7 @@ impl Hub {
 
     /// A peer goes. What it used of its bucket stays with its address and the owner of its name.
     pub(super) fn settle(&mut self, id: PeerId, reason: LeaveReason, now: Timestamp) {
-        let (Some(peer), Some(entry)) = (self.peers.get(&id), self.registry.entry(id)) else {
+        let (Some(peer), Some(entry)) = (self.peers.get(id), self.registry.entry(id)) else {
             return;
         };
         let (full, address) = (peer.allowance.full(), Payer::at(peer.path.remote.ip()));
@@ -180,8 +180,14 @@ impl Hub {
     }
 
     /// Whether `id` answers what `asker` asked it, and has not answered before.
-    pub(super) fn answers(&mut self, id: PeerId, asker: u16, number: u16, now: Timestamp) -> bool {
-        let asker = self.peers.get_mut(&PeerId(asker));
+    pub(super) fn answers(
+        &mut self,
+        id: PeerId,
+        asker: PeerId,
+        number: u16,
+        now: Timestamp,
+    ) -> bool {
+        let asker = self.peers.get_mut(asker);
         asker.is_some_and(|asker| asker.allowance.answered(id, number, now))
     }
 }

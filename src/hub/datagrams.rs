@@ -40,7 +40,7 @@ impl Hub {
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.path == path) {
             if let Some(link) = peer.link.as_datagrams() {
                 link.refuse_size(bytes, now.mono);
-                peer.touch(*id, &mut self.dirty);
+                peer.touch(id, &mut self.dirty);
             }
         }
     }
@@ -83,7 +83,7 @@ impl Hub {
             }
             return;
         }
-        if self.peers.get(&id).is_some_and(|peer| peer.path != path)
+        if self.peers.get(id).is_some_and(|peer| peer.path != path)
             && !self.follow(id, path, datagram, bytes, now)
         {
             return;
@@ -94,11 +94,11 @@ impl Hub {
         }
         // What is sent once counts as heard with its acknowledgment. So all of it is, or nothing.
         let once = carries.once;
-        let closing = self.peers.get(&id).is_none_or(|peer| peer.closing.is_some());
+        let closing = self.peers.get(id).is_none_or(|peer| peer.closing.is_some());
         if once && (closing || self.holds_back(id, now.mono)) {
             return self.shed(id, now.mono);
         }
-        let Some(link) = self.peers.get_mut(&id).and_then(|peer| peer.link.as_datagrams()) else {
+        let Some(link) = self.peers.get_mut(id).and_then(|peer| peer.link.as_datagrams()) else {
             return;
         };
         if link.receive(datagram, bytes, now.mono) {
@@ -117,7 +117,7 @@ impl Hub {
     }
 
     pub(super) fn is_on_datagrams(&self, id: PeerId) -> bool {
-        self.peers.get(&id).is_some_and(|peer| peer.stream.is_none())
+        self.peers.get(id).is_some_and(|peer| peer.stream.is_none())
     }
 
     /// A session appeared on another path. Nothing is done for it there until that path answered
@@ -131,7 +131,7 @@ impl Hub {
         now: Now,
     ) -> bool {
         let session = datagram.header.session;
-        let link = self.peers.get_mut(&id).and_then(|peer| peer.link.as_datagrams());
+        let link = self.peers.get_mut(id).and_then(|peer| peer.link.as_datagrams());
         if !link.is_some_and(|link| link.is_newest(&datagram.header)) {
             return false;
         }
@@ -158,7 +158,7 @@ impl Hub {
         if !self.registry.relocate(id, path) {
             return false;
         }
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.peers.get_mut(id) {
             peer.path = path;
             if let Some(link) = peer.link.as_datagrams() {
                 link.set_path(base_datagram(path.remote.is_ipv6()), self.now);

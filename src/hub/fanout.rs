@@ -157,8 +157,8 @@ impl Hub {
                 continue;
             }
             if self.fanout.announce(self.peers.len(), self.now) {
-                for (id, peer) in &mut self.peers {
-                    peer.touch(*id, &mut self.dirty);
+                for (id, peer) in self.peers.iter_mut() {
+                    peer.touch(id, &mut self.dirty);
                 }
             }
             self.fanout.push(post);
@@ -170,7 +170,7 @@ impl Hub {
 
     /// Gives what is for one peer to its link.
     fn deliver(&mut self, id: PeerId, post: Post) {
-        if let Some(peer) = self.peers.get_mut(&id) {
+        if let Some(peer) = self.peers.get_mut(id) {
             let refused = self.fanout.give(id, peer) + peer.take(post.messages, post.kind);
             self.counters.overflowed += refused;
             self.pressure.feel(id, peer, self.now);
@@ -187,7 +187,7 @@ impl Hub {
 
     /// Gives this peer's link what everybody was told: to be called before anything else is queued there.
     pub(super) fn catch_up(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id).filter(|it| it.taken != self.fanout.next()) {
+        if let Some(peer) = self.peers.get_mut(id).filter(|it| it.taken != self.fanout.next()) {
             self.counters.overflowed += self.fanout.give(id, peer);
             self.pressure.feel(id, peer, self.now);
         }
@@ -195,9 +195,9 @@ impl Hub {
 
     fn distribute(&mut self) {
         self.fanout.seal();
-        for (id, peer) in &mut self.peers {
-            self.counters.overflowed += self.fanout.give(*id, peer);
-            self.pressure.feel(*id, peer, self.now);
+        for (id, peer) in self.peers.iter_mut() {
+            self.counters.overflowed += self.fanout.give(id, peer);
+            self.pressure.feel(id, peer, self.now);
         }
         let announced = self.fanout.announced;
         self.fanout.clear();

@@ -125,7 +125,7 @@ impl Hub {
     fn follow_echo(&mut self, join: &Join<'_>, path: Path) {
         if let Some(id) = self.nonces.peer(join.nonce)
             && self.is_on_datagrams(id)
-            && self.peers.get(&id).is_some_and(|peer| peer.link.stats().received == 0)
+            && self.peers.get(id).is_some_and(|peer| peer.link.stats().received == 0)
             && self.registry.entry(id).is_some_and(|entry| entry.path != path)
         {
             self.relocate(id, path);
@@ -195,11 +195,11 @@ impl Hub {
             let (reason, detail) = full_address();
             return self.refuse(path, entrance, join.nonce, reason, &detail, now);
         }
-        let used = self.peers.get(&id).map(|peer| peer.allowance);
+        let used = self.peers.get(id).map(|peer| peer.allowance);
         self.end_session(id, now.mono);
         self.room.renumber(id, join.next);
         self.enter(id, join, path, entrance, now);
-        if let (Some(peer), Some(used)) = (self.peers.get_mut(&id), used) {
+        if let (Some(peer), Some(used)) = (self.peers.get_mut(id), used) {
             peer.allowance = used;
         }
         self.welcome(id, join, false);
@@ -247,7 +247,7 @@ impl Hub {
             held: false,
             dirty: false,
         };
-        self.peers.insert(id, Box::new(peer));
+        self.peers.insert(id, peer);
         self.touch(id);
     }
 
@@ -259,7 +259,7 @@ impl Hub {
         let taken = self.room.taken(owner, join.seen);
         let message = ServerMessage::Welcome {
             nonce: join.nonce,
-            peer: id.0,
+            peer: id.number(),
             token,
             nickname,
             room: &self.config.room,
@@ -276,7 +276,7 @@ impl Hub {
             taken: taken.bytes(),
             sure: taken.sure,
         };
-        if let Some(peer) = self.peers.get_mut(&id)
+        if let Some(peer) = self.peers.get_mut(id)
             && let Some(message) = Batch::of(&encode_message(&message))
         {
             peer.link.send_regardless(message);

@@ -126,7 +126,7 @@ impl Hub {
         if level == Level::Nobody {
             return false;
         }
-        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let Some(peer) = self.peers.get_mut(id) else { return false };
         let held = level == Level::Everybody || !peer.allowance.is_modest(now);
         if held && !std::mem::replace(&mut peer.held, true) {
             self.pressure.held.push_back(id);
@@ -142,13 +142,13 @@ impl Hub {
 
     /// Carries out the messages that a peer's link received, until the pressure holds it back.
     pub(super) fn handle_messages(&mut self, id: PeerId, now: Now) {
-        let is_next = |hub: &Self| hub.peers.get(&id).is_some_and(|it| it.link.has_received());
+        let is_next = |hub: &Self| hub.peers.get(id).is_some_and(|it| it.link.has_received());
         while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
     }
 
     /// Carries out the next message that a peer's link received. False if there is none.
     pub(super) fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
-        let received = self.peers.get_mut(&id).and_then(|peer| peer.link.poll_received());
+        let received = self.peers.get_mut(id).and_then(|peer| peer.link.poll_received());
         received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
         self.deliver_posts();
         received.is_some()
@@ -162,14 +162,14 @@ impl Hub {
             && let Some(id) = self.pressure.held.pop_front()
         {
             left -= 1;
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let Some(peer) = self.peers.get_mut(id) else { continue };
             peer.held = false;
             self.registry.heard(id, now.mono);
             if self.holds_back(id, now.mono) {
                 continue;
             }
             self.handle_next(id, now);
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            let Some(peer) = self.peers.get_mut(id) else { continue };
             if let Some(link) = peer.link.as_datagrams() {
                 link.acknowledge_now(now.mono); // The window grew.
             }
@@ -191,7 +191,7 @@ impl Hub {
             Level::Nobody => Some(Timestamp::ZERO),
             Level::Everybody => Some(over),
             Level::Immodest => {
-                let peers = self.pressure.held.iter().filter_map(|id| self.peers.get(id));
+                let peers = self.pressure.held.iter().filter_map(|id| self.peers.get(*id));
                 let turn = peers.map(|peer| peer.allowance.ready()).min()?;
                 Some(turn.min(over))
             }

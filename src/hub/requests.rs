@@ -13,7 +13,7 @@ use std::borrow::Cow;
 impl Hub {
     /// Carries out one message of a peer.
     pub(super) fn handle_message(&mut self, id: PeerId, payload: &[u8], now: Now) {
-        if self.peers.get(&id).is_none_or(|peer| peer.closing.is_some()) {
+        if self.peers.get(id).is_none_or(|peer| peer.closing.is_some()) {
             return;
         }
         let message = decode_message(payload);
@@ -21,9 +21,10 @@ impl Hub {
             Ok(ClientMessage::Leave { .. }) => true,
             // An answer is free, once. What answers nothing is passed on to nobody.
             Ok(ClientMessage::Pong { peer, number })
-                if self.answers(id, *peer, *number, now.mono) =>
+                if let Some(asker) = self.peers.numbered(*peer)
+                    && self.answers(id, asker, *number, now.mono) =>
             {
-                return self.room.pong(id, PeerId(*peer), *number);
+                return self.room.pong(id, asker, *number);
             }
             _ => self.charge(id, tokens(payload.len()), now.mono),
         };
@@ -43,14 +44,14 @@ impl Hub {
             }
             Ok(ClientMessage::Deliver(delivery)) => {
                 self.catch_up(id); // what was said so far, as it was wanted so far
-                if let Some(peer) = self.peers.get_mut(&id) {
+                if let Some(peer) = self.peers.get_mut(id) {
                     peer.delivery = delivery;
                 }
             }
             Ok(ClientMessage::Who { number }) => self.tell_who(id, number, now.mono),
             Ok(ClientMessage::Ping { number, to }) => {
                 let to = self.peer_named(to);
-                if let (Some(to), Some(asker)) = (to, self.peers.get_mut(&id)) {
+                if let (Some(to), Some(asker)) = (to, self.peers.get_mut(id)) {
                     asker.allowance.ask(to, number, now.mono);
                 }
                 self.room.ping(id, to, number);
@@ -109,15 +110,15 @@ impl Hub {
             left_out: counters.overflowed,
         };
         self.catch_up(id);
-        if let Some(asker) = self.peers.get_mut(&id) {
+        if let Some(asker) = self.peers.get_mut(id) {
             let message = encode_message(&message);
             // Where there is no room for it there is none for the others.
             let _ = asker.link.send(&message, Delivery::ReliableOrdered, None);
         }
         let here = self.peers.iter().filter(|(_, peer)| peer.closing.is_none());
-        let here: Vec<_> = here.map(|(other, _)| *other).take(MAX_ABOUT).collect();
+        let here: Vec<_> = here.map(|(other, _)| other).take(MAX_ABOUT).collect();
         for (told, other) in here.iter().enumerate() {
-            let (Some(peer), Some(entry)) = (self.peers.get(other), self.registry.entry(*other))
+            let (Some(peer), Some(entry)) = (self.peers.get(*other), self.registry.entry(*other))
             else {
                 continue;
             };
@@ -125,7 +126,7 @@ impl Hub {
             let message = ServerMessage::About {
                 number,
                 left: (here.len() - told - 1) as u16,
-                peer: other.0,
+                peer: other.number(),
                 nickname: entry.nickname.as_str(),
                 transport: peer.transport(),
                 delivery: peer.delivery,
@@ -137,7 +138,7 @@ impl Hub {
                 missing: stats.received_missing,
             };
             let message = encode_message(&message);
-            let Some(asker) = self.peers.get_mut(&id) else { return };
+            let Some(asker) = self.peers.get_mut(id) else { return };
             if asker.link.send(&message, Delivery::ReliableOrdered, None).is_err() {
                 break;
             }

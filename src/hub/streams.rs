@@ -93,14 +93,14 @@ impl Hub {
 
     /// Whether this connection is to be read. What is not read does not come: its sender's kernel waits.
     pub fn reads(&self, id: StreamId) -> bool {
-        let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(peer));
+        let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(*peer));
         peer.is_none_or(|peer| !peer.held)
     }
 
     /// All that was handed out for this connection has been taken by the kernel.
     pub fn handle_stream_writable(&mut self, id: StreamId, now: Now) {
         if let Some(peer) = self.streams.joined.get(&id).copied()
-            && let Some(link) = self.peers.get_mut(&peer).and_then(|p| p.link.as_stream())
+            && let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_stream())
         {
             link.handle_writable(now.mono);
             if !self.end_if_due(peer, now.mono) {
@@ -159,7 +159,7 @@ impl Hub {
 
     fn handle_peer_bytes(&mut self, peer: PeerId, bytes: &[u8], now: Now) {
         self.registry.heard(peer, now.mono);
-        let Some(link) = self.peers.get_mut(&peer).and_then(|p| p.link.as_stream()) else { return };
+        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_stream()) else { return };
         let outcome = link.receive(bytes, now.mono);
         let idle = link.take_idle();
         self.charge_idle(peer, idle, now.mono);

@@ -228,9 +228,9 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
     let mut eve = eve.unwrap();
     room.run_for(SECOND);
-    let asker = room.hub.sessions[&room.session(victim)].0;
-    let pong = |number| encode_message(&ClientMessage::Pong { peer: asker, number });
-    let queued = |room: &Room| room.hub.peers[&PeerId(asker)].link.queued_bytes();
+    let asker = room.hub.sessions[&room.session(victim)];
+    let pong = |number| encode_message(&ClientMessage::Pong { peer: asker.number(), number });
+    let queued = |room: &Room| room.hub.peers.get(asker).unwrap().link.queued_bytes();
     let ponged = ServerMessage::Ponged { number: 1, from: "eve" };
     let (unasked, asked) = (pong(7), pong(1));
     eve.send(&mut room, &[Frame::Once { payload: &unasked }]);
@@ -238,7 +238,7 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let now = room.now;
     room.peers[victim].1.ping("eve", now);
     room.run_for(SECOND / 100);
-    let sent = |room: &Room| room.hub.peers[&PeerId(asker)].link.stats().sent_message_bytes;
+    let sent = |room: &Room| room.hub.peers.get(asker).unwrap().link.stats().sent_message_bytes;
     let before = sent(&room);
     eve.send(&mut room, &[Frame::Once { payload: &asked }; 20]);
     assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);

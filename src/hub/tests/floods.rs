@@ -16,7 +16,7 @@ fn say(number: u16) -> Vec<u8> {
 
 impl Room {
     /// So many lines of one peer at the same moment, each with a number of its own.
-    fn talk(&mut self, peer: u16, count: usize) {
+    fn talk(&mut self, peer: u64, count: usize) {
         for _ in 0..count {
             let number = 60_000 + self.hub.counters().lines as u16;
             self.hub.handle_message(PeerId(peer), &say(number), self.now);
@@ -24,7 +24,7 @@ impl Room {
     }
 
     /// So many messages of one peer at the same moment.
-    fn flood(&mut self, peer: u16, count: usize, message: &[u8]) {
+    fn flood(&mut self, peer: u64, count: usize, message: &[u8]) {
         for _ in 0..count {
             self.hub.handle_message(PeerId(peer), message, self.now);
         }
