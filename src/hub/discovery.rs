@@ -1,5 +1,5 @@
-//! Being found by those who look for servers near them (`proto.md` §7.12). Nothing is kept, one
-//! answer leaves for one probe, it is never larger, and never goes to many.
+//! Answers to clients that look for a server nearby (`proto.md` §7.12). The hub keeps nothing of a
+//! probe. It sends one answer, which is no larger, and never to a broadcast or multicast address.
 
 use super::Hub;
 use crate::path::Path;
@@ -8,7 +8,7 @@ use crate::protocol::{Datagram, Flags, Frame};
 use crate::time::Now;
 
 impl Hub {
-    /// Takes in a datagram that came to the port for probes. Anything else there is ignored.
+    /// Takes in a datagram that came to the port for probes. Only a probe is answered there.
     pub fn handle_probe(&mut self, path: Path, bytes: &[u8], now: Now) {
         self.counters.received += 1;
         self.counters.received_bytes += bytes.len() as u64;
@@ -23,7 +23,7 @@ impl Hub {
                 let room = self.config.room.clone();
                 let (server, peers) = (self.id, self.room.count());
                 let found = Frame::Found { nonce, server, port, peers, room: &room };
-                self.send_stateless(path, 0, &found, now);
+                self.answer(path, 0, &found, now);
             }
             _ => self.counters.malformed += 1,
         }

@@ -1,5 +1,5 @@
-//! Getting in: a three-way handshake in which the server remembers nothing, and sends nothing
-//! larger than it got, before the address has answered.
+//! Joining: a three-way handshake in which the server remembers nothing, and sends nothing larger
+//! than it received, before the address has answered (`proto.md` §7.2).
 //!
 //! ```text
 //! client                      server
@@ -10,12 +10,15 @@
 //! ```
 
 use super::accounts::Payer;
-use super::timers::Timer;
-use super::{Allowance, Config, Event, Hub, Peer, StreamId};
+use super::allowance::Allowance;
+use super::lifecycle::State;
+use super::peer::Peer;
+use super::peers::Standing;
+use super::{Config, Event, Hub, StreamId};
 use crate::bucket::Limit;
-use crate::link::Channel;
+use crate::link::{Channel, Link, Role};
 use crate::path::Path;
-use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME};
+use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME, base_datagram};
 use crate::protocol::{
     Batch, Datagram, Delivery, Frame, Invariant, Mark, Nickname, Refusal, ServerMessage, Token,
     VERSION, encode_message,
@@ -26,12 +29,13 @@ use crate::time::{Now, micros};
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;
 
-/// Refusals that follow the last one told sooner than this are counted and not told.
+/// A refusal that follows another one sooner is counted, but causes no event.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
-/// So much rarer is each one's heartbeat for each who is here: what they are together does not grow with the room.
+/// Each peer adds this much to the heartbeat interval, so that the heartbeats of all peers together
+/// do not grow with the room.
 const HEARTBEAT_SHARE: Duration = Duration::from_millis(2);
-/// But no rarer than that.
+/// The longest interval that `HEARTBEAT_SHARE` leads to.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The fields of a `Join` frame.
@@ -58,16 +62,32 @@ impl<'a> Join<'a> {
     }
 }
 
-/// The door somebody comes in by.
+/// The transport of a join.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Entrance {
     Datagrams,
     Stream(StreamId),
 }
 
+/// Where a join came from, and when: what an answer to it needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) path: Path,
+    pub(super) entrance: Entrance,
+    pub(super) nonce: u64,
+    pub(super) now: Now,
+}
+
+/// Why a join is refused.
+#[derive(Debug)]
+struct Denial {
+    reason: Refusal,
+    detail: String,
+}
+
 impl Config {
-    /// How often a newcomer is to show a sign of life when so many are here, as participants of RTP report more rarely
-    /// the more they are (RFC 3550 §6.2). Half of the expiry leaves time to ask again.
+    /// The heartbeat interval of a newcomer to a room of this size. It grows with the room, as the
+    /// report interval of RTP does (RFC 3550 §6.2). Half of the expiry leaves time to ask again.
     fn heartbeat_among(&self, peers: u16) -> Duration {
         let longest = LONGEST_HEARTBEAT.min(self.capacity.expiry / 2);
         self.heartbeat.max(longest.min(HEARTBEAT_SHARE * u32::from(peers)))
@@ -92,17 +112,18 @@ impl Hub {
         if !self.cookies.accepts(join.cookie, &path, join.nonce, floor, now.mono) {
             let cookie = self.cookies.issue(&path, join.nonce, now.mono);
             self.counters.challenges += 1;
-            self.send_stateless(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
+            self.answer(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
             return;
         }
-        if !self.nonces.is_echo(join.nonce, now.mono) {
-            self.admit(&join, path, Entrance::Datagrams, now);
-        } else {
+        if self.nonces.is_echo(join.nonce, now.mono) {
             self.follow_echo(&join, path);
+        } else {
+            let (entrance, nonce) = (Entrance::Datagrams, join.nonce);
+            self.admit(&join, Origin { path, entrance, nonce, now });
         }
     }
 
-    /// A join of another version is told which version this is, in a datagram that both share.
+    /// Tells a client of another version which version this is, in a frame that both share.
     pub(super) fn refuse_version(
         &mut self,
         path: Path,
@@ -115,140 +136,118 @@ impl Hub {
             return;
         }
         let detail = format!("this server speaks version {VERSION}, not {version}");
-        self.refuse(path, Entrance::Datagrams, 0, Refusal::Version, &detail, now);
+        let origin = Origin { path, entrance: Entrance::Datagrams, nonce: 0, now };
+        self.refuse(origin, &Denial { reason: Refusal::Version, detail });
     }
 
-    /// This very join was let in before. Its `Welcome` is under way, and the link sees to it that it
-    /// arrives, also at another address that the client has by now; or its session is over already.
-    /// Once the client has said anything in its session, joins do not move it: that may be a copy of
-    /// the one from where it was before.
+    /// This very join was admitted before. Its `Welcome` is under way, and the link retransmits it,
+    /// also to another address that the client has by now; or its session is gone already. Once the
+    /// client has sent anything in its session, a join does not move it: that may be a copy of the
+    /// join from where the client was before.
     fn follow_echo(&mut self, join: &Join<'_>, path: Path) {
         if let Some(id) = self.nonces.peer(join.nonce)
-            && self.is_on_datagrams(id)
-            && self.peers.get(id).is_some_and(|peer| peer.link.stats().received == 0)
-            && self.registry.entry(id).is_some_and(|entry| entry.path != path)
+            && let Some(peer) = self.peers.get(id)
+            && peer.stream.is_none()
+            && peer.link.stats().received == 0
+            && peer.path != path
         {
             self.relocate(id, path);
         }
     }
 
-    /// Lets somebody in whose address has answered, or says why not.
-    pub(super) fn admit(&mut self, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
-        let nonce = join.nonce;
+    /// Admits a client whose address has answered, or tells it why not.
+    pub(super) fn admit(&mut self, join: &Join<'_>, origin: Origin) {
+        if let Err(denial) = self.try_admit(join, origin) {
+            self.refuse(origin, &denial);
+        }
+    }
+
+    fn try_admit(&mut self, join: &Join<'_>, origin: Origin) -> Result<(), Denial> {
+        let Origin { path, now, .. } = origin;
         if self.shutting_down {
-            let detail = "the server is closing";
-            return self.refuse(path, entrance, nonce, Refusal::ShuttingDown, detail, now);
+            return Err(Denial::new(Refusal::ShuttingDown, "the server is closing"));
         }
         let payer = Payer::at(path.remote.ip());
         if let Some(left) = self.accounts.exhausted(payer, now.mono) {
-            let detail =
-                format!("too many joined from your address: try again in {} s", left.as_secs() + 1);
-            let reason = Refusal::TooManyFromAddress;
-            return self.refuse(path, entrance, nonce, reason, &detail, now);
+            return Err(Denial::wait("too many joined from your address", left));
         }
-        let nickname = match Nickname::parse(bounded(join.nickname)) {
-            Ok(nickname) => nickname,
-            Err(error) => {
-                let detail = error.to_string();
-                let reason = Refusal::NameNotAllowed;
-                return self.refuse(path, entrance, nonce, reason, &detail, now);
-            }
-        };
+        let nickname = Nickname::parse(bounded(join.nickname))
+            .map_err(|error| Denial::new(Refusal::NameNotAllowed, &error.to_string()))?;
         let mut token: Token = [0; 16];
         self.rng.fill_bytes(&mut token);
         let owner = self.registry.named(&nickname.key()).filter(|owner| {
             let entry = self.registry.entry(*owner);
             entry.is_some_and(|entry| same(&entry.token, join.resume))
         });
-        if let Some(owner) = owner {
-            return self.take_over(owner, join, path, entrance, now);
+        if let Some(id) = owner {
+            if !self.registry.renew(id, path, now.mono) {
+                return Err(Denial::crowded());
+            }
+            self.room.renumber(id, join.next);
+            let peer = self.new_peer(id, join, origin);
+            self.take_over(peer, now.mono);
+            self.welcome(id, join, false);
+            self.tell_move(id, path);
+            return Ok(());
         }
         let owner = Payer::owner(join.resume);
         let barred = [Some(payer), owner].into_iter().flatten();
         if let Some(left) = barred.filter_map(|it| self.accounts.barred(it, now.mono)).max() {
-            let detail = format!(
-                "too much was said from your address: try again in {} s",
-                left.as_secs() + 1
-            );
-            let reason = Refusal::TooManyFromAddress;
-            return self.refuse(path, entrance, nonce, reason, &detail, now);
+            return Err(Denial::wait("too much was said from your address", left));
         }
-        let registered = self.registry.insert(nickname.clone(), token, path, join.resume, now.mono);
-        match registered {
-            Ok(id) => {
-                self.enter(id, join, path, entrance, now);
-                self.welcome(id, join, true);
-                let nickname = nickname.to_string();
-                let peers = self.room.len();
-                self.events.push_back(Event::Joined { nickname, path, peers });
-            }
-            Err(why) => {
-                let (reason, detail) = explain(why, &nickname);
-                self.refuse(path, entrance, nonce, reason, &detail, now);
-            }
-        }
+        let id = self
+            .registry
+            .insert(nickname.clone(), token, path, join.resume, now.mono)
+            .map_err(|why| Denial::unavailable(why, &nickname))?;
+        let peer = self.new_peer(id, join, origin);
+        self.enter(peer);
+        self.welcome(id, join, true);
+        let (nickname, peers) = (nickname.to_string(), self.room.len());
+        self.events.push_back(Event::Joined { nickname, path, peers });
+        Ok(())
     }
 
-    /// The owner of a name is back while its old session still lives: nobody came or went.
-    fn take_over(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
-        if !self.registry.renew(id, path, now.mono) {
-            let (reason, detail) = full_address();
-            return self.refuse(path, entrance, join.nonce, reason, &detail, now);
-        }
-        let used = self.peers.get(id).map(|peer| peer.allowance);
-        self.end_session(id, now.mono);
-        self.room.renumber(id, join.next);
-        self.enter(id, join, path, entrance, now);
-        if let (Some(peer), Some(used)) = (self.peers.get_mut(id), used) {
-            peer.allowance = used;
-        }
-        self.welcome(id, join, false);
-        if let Some(entry) = self.registry.entry(id) {
-            let nickname = entry.nickname.to_string();
-            self.events.push_back(Event::Moved { nickname, path });
-        }
-    }
-
-    /// Makes the session.
-    fn enter(&mut self, id: PeerId, join: &Join<'_>, path: Path, entrance: Entrance, now: Now) {
+    /// A peer with a new session, on the account of its address and of the owner of its name.
+    fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
+        let Origin { path, entrance, nonce, now } = origin;
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
-                (Channel::Datagrams(self.open_datagram_link(path, now.mono).into()), None)
+                let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
+                link.set_path(base_datagram(path.remote.is_ipv6()), now.mono);
+                (Channel::Datagrams(link.into()), None)
             }
             Entrance::Stream(stream) => {
                 let link = self.open_stream_link(stream, id, now.mono);
                 (Channel::Stream(link.into()), Some(stream))
             }
         };
-        self.counters.joins += 1;
-        self.sessions.insert(link.session(), id);
-        self.nonces.begin(join.nonce, id);
-        let delivery = join.delivery;
-        let nonce = join.nonce;
         let payer = Payer::at(path.remote.ip());
         self.accounts.join(payer, now.mono);
-        // A new session is no new allowance.
-        let full =
-            self.accounts.full([Some(payer), Payer::owner(join.resume)].into_iter().flatten());
-        let allowance = Allowance::new(self.config.limit, full, now.mono);
-        // A peer that takes over may still stand in the queue; then it stands there twice.
-        let peer = Peer {
+        let payers = [Some(payer), Payer::owner(join.resume)].into_iter().flatten();
+        let full = self.accounts.full(payers);
+        Peer {
+            id,
+            state: State::Active,
             link,
             stream,
             path,
-            timer: Timer::default(),
-            delivery,
+            delivery: join.delivery,
             nonce,
-            taken: self.fanout.next(),
-            allowance,
-            read: (0, 0),
-            closing: None,
+            taken: self.outgoing.fanout.next(),
+            allowance: Allowance::new(self.config.limit, full, now.mono),
             too_slow: false,
-            held: false,
-            dirty: false,
-        };
-        self.peers.insert(id, peer);
-        self.touch(id);
+            standing: Standing::default(),
+        }
+    }
+
+    /// A session id that no session has and nobody can guess (RFC 6056 says why random).
+    pub(super) fn new_session(&mut self) -> u64 {
+        loop {
+            let session = self.rng.next_u64();
+            if session != 0 && !self.peers.has_session(session) {
+                return session;
+            }
+        }
     }
 
     fn welcome(&mut self, id: PeerId, join: &Join<'_>, new: bool) {
@@ -276,7 +275,7 @@ impl Hub {
             taken: taken.bytes(),
             sure: taken.sure,
         };
-        if let Some(peer) = self.peers.get_mut(id)
+        if let Some(mut peer) = self.peers.get_mut(id)
             && let Some(message) = Batch::of(&encode_message(&message))
         {
             peer.link.send_regardless(message);
@@ -287,56 +286,59 @@ impl Hub {
         self.room.brief(id, &lines);
     }
 
-    fn refuse(
-        &mut self,
-        path: Path,
-        entrance: Entrance,
-        nonce: u64,
-        reason: Refusal,
-        detail: &str,
-        now: Now,
-    ) {
-        self.counters.refusals[reason as usize] += 1;
-        let frame = Frame::Refused { nonce, reason, detail };
+    fn refuse(&mut self, origin: Origin, denial: &Denial) {
+        let Origin { path, entrance, nonce, now } = origin;
+        let Denial { reason, detail } = denial;
+        self.counters.refusals[*reason as usize] += 1;
+        let frame = Frame::Refused { nonce, reason: *reason, detail };
         match entrance {
-            Entrance::Datagrams => self.send_stateless(path, 0, &frame, now),
-            Entrance::Stream(stream) => self.refuse_stream(stream, &frame),
+            Entrance::Datagrams => self.answer(path, 0, &frame, now),
+            Entrance::Stream(stream) => self.hang_up(stream, Some(&frame)),
         }
         if self.refusal_told.is_none_or(|at| at + REFUSAL_PAUSE <= now.mono) {
             self.refusal_told = Some(now.mono);
-            self.events.push_back(Event::Refused { path, detail: detail.to_owned() });
+            self.events.push_back(Event::Refused { path, detail: detail.clone() });
         }
     }
 }
 
-fn explain(why: Unavailable, nickname: &Nickname) -> (Refusal, String) {
-    match why {
-        Unavailable::NameTaken => (
-            Refusal::NameTaken,
-            format!(
+impl Denial {
+    fn new(reason: Refusal, detail: &str) -> Self {
+        Self { reason, detail: detail.to_owned() }
+    }
+
+    /// The address may come back later.
+    fn wait(why: &str, left: Duration) -> Self {
+        let detail = format!("{why}: try again in {} s", left.as_secs() + 1);
+        Self { reason: Refusal::TooManyFromAddress, detail }
+    }
+
+    fn crowded() -> Self {
+        Self::new(Refusal::TooManyFromAddress, "too many are here from your address already")
+    }
+
+    /// The registry has no place for this nickname.
+    fn unavailable(why: Unavailable, nickname: &Nickname) -> Self {
+        let detail = match why {
+            Unavailable::NameTaken => format!(
                 "the nickname {nickname}, or one that looks like it, is in use: choose another"
             ),
-        ),
-        Unavailable::NameHeld(left) => (
-            Refusal::NameTaken,
-            format!(
-                "the nickname {nickname} is kept for {} s more for who had it and was lost: wait, or \
-                 choose another",
+            Unavailable::NameHeld(left) => format!(
+                "the nickname {nickname} is kept for {} s more for who had it and was lost: wait, \
+                 or choose another",
                 left.as_secs() + 1
             ),
-        ),
-        Unavailable::Full => {
-            (Refusal::RoomFull, "the room is full: try again when somebody has left".to_owned())
-        }
-        Unavailable::TooManyFromAddress => full_address(),
+            Unavailable::Full => {
+                let detail = "the room is full: try again when somebody has left";
+                return Self::new(Refusal::RoomFull, detail);
+            }
+            Unavailable::TooManyFromAddress => return Self::crowded(),
+        };
+        Self { reason: Refusal::NameTaken, detail }
     }
 }
 
-fn full_address() -> (Refusal, String) {
-    (Refusal::TooManyFromAddress, "too many are here from your address already".to_owned())
-}
-
-/// Names are short; what is not is cut before anything looks at it, and is refused as too long.
+/// Cuts a name that is too long before anything looks at it. What is left is refused as too long.
 fn bounded(raw: &str) -> &str {
     &raw[..raw.floor_char_boundary(MAX_RAW_NAME)]
 }

@@ -1,53 +1,49 @@
-//! What the hub keeps of one peer.
+//! One peer: its session, its link and what it has used of its allowance.
 
 use super::StreamId;
 use super::allowance::Allowance;
-use super::timers::Timer;
+use super::lifecycle::State;
+use super::peers::Standing;
 use crate::link::{Channel, Class};
 use crate::path::Path;
 use crate::protocol::{Batch, Delivery, Transport};
 use crate::registry::PeerId;
 use crate::room::Kind;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
 
-/// Bytes in a queue behind which no probe is put.
+/// No probe is queued behind more than this many bytes.
 const MAX_BEFORE_PROBE: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) state: State,
     pub(super) link: Channel,
-    /// The connection, if it came over one.
+    /// The connection, for a peer on TCP.
     pub(super) stream: Option<StreamId>,
-    /// Where it is; the registry knows it too, and is asked less often.
+    /// Where it is. The registry keeps the path too; the hot path reads this copy.
     pub(super) path: Path,
-    pub(super) timer: Timer,
     /// How it wants chat lines delivered.
     pub(super) delivery: Delivery,
+    /// The nonce of the join that began the session.
     pub(super) nonce: u64,
-    /// Number of the next post to everybody that its link does not have.
+    /// The number of the next post to everybody that its link does not have.
     pub(super) taken: u64,
     pub(super) allowance: Allowance,
-    /// The turn in which it was read last, and bytes read in it.
-    pub(super) read: (u64, usize),
-    /// It has said goodbye, or was told to go: forgotten at this time at the latest.
-    pub(super) closing: Option<Timestamp>,
-    /// Something that must not be lost did not fit the queue: to be dropped.
+    /// A message that must not be lost did not fit into the queue: the session is to end.
     pub(super) too_slow: bool,
-    /// What it said waits to be read: it is in the queue of the pressure.
-    pub(super) held: bool,
-    /// Queued in `dirty`.
-    pub(super) dirty: bool,
+    /// Its places in the queues of [`Peers`](super::peers::Peers).
+    pub(super) standing: Standing,
 }
 
 impl Peer {
-    /// Queues messages for this peer, who may be about to go. How many the queue did not take.
+    /// Queues messages, unless the session is closing. Returns how many the queue refused.
     pub(super) fn take(&mut self, batch: Batch, kind: Kind) -> u64 {
-        if self.closing.is_some() {
+        if self.is_closing() {
             return 0;
         }
         let count = batch.len();
-        // A probe that waits measures the queue, and has no share in what lines may take of it.
+        // A probe that waits measures the queue, and has no share in the bound of chat lines.
         if kind == Kind::Probe && self.link.queued_bytes() > MAX_BEFORE_PROBE {
             return count as u64;
         }
@@ -62,12 +58,9 @@ impl Peer {
             }
         };
         if taken < count {
-            log::debug!(
-                "{} messages were not queued: the queue to this peer is full",
-                count - taken
-            );
-            // What is promised to arrive cannot be left out: the session is over instead, and the peer
-            // told so by a `Reset` when it is heard again.
+            log::debug!("the queue to peer {} refused {} messages", self.id.0, count - taken);
+            // A reliable message cannot be left out. The session ends instead, and a `Reset` tells
+            // the peer when it is heard again.
             self.too_slow |= match kind {
                 Kind::Line | Kind::Receipt => self.delivery != Delivery::Unreliable,
                 Kind::Probe => false,
@@ -77,11 +70,18 @@ impl Peer {
         (count - taken) as u64
     }
 
-    /// The link may have something to send, or another timeout.
-    pub(super) fn touch(&mut self, id: PeerId, dirty: &mut VecDeque<PeerId>) {
-        if !std::mem::replace(&mut self.dirty, true) {
-            dirty.push_back(id);
-        }
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
+    }
+
+    /// When the peer is to be looked at, if its link is to be called at `link`.
+    pub(super) fn wake(&self, link: Option<Timestamp>) -> Option<Timestamp> {
+        let closing = match self.state {
+            State::Active => None,
+            State::Closing { until } => Some(until),
+        };
+        let too_slow = self.too_slow.then_some(Timestamp::ZERO);
+        [link, closing, too_slow].into_iter().flatten().min()
     }
 
     pub(super) fn transport(&self) -> Transport {

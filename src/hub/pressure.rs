@@ -1,15 +1,16 @@
-//! The slowest reader sets the pace of the members that say a lot (`proto.md` §7.15). A long queue to a
-//! reader is pressure: the hub then stops reading members that are above their allowance, so their
-//! windows, or their kernels', close. With a longer one it reads nobody, so no queue of a reader that
-//! makes progress overflows, however many members speak at once. A reader that has made no progress
-//! for `MOST` exerts no pressure: its queue fills, and it is dropped.
+//! Back pressure from readers to senders (`proto.md` §7.15): which queues are long, and what follows
+//! for the senders. A value, without access to the hub.
+//!
+//! The slowest reader sets the pace of the members that say a lot. A long queue to a reader is
+//! pressure: the hub stops reading members that are above their allowance, so their windows, or
+//! their kernels', close. With a longer one it reads no member, so no queue of a reader that makes
+//! progress overflows, however many members speak at once. A reader that has made no progress for
+//! `MOST` exerts no pressure: its queue fills, and it is dropped.
 
-use super::{Hub, Peer};
-use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_QUEUE_BYTES;
 use crate::registry::PeerId;
-use crate::time::{Now, Timestamp};
-use std::collections::{BTreeMap, VecDeque};
+use crate::time::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A queue of this length is pressure, until it is no longer than `LOW`. A room that says less than
@@ -18,7 +19,8 @@ const HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
 const LOW: usize = MAX_QUEUE_BYTES / 4;
 /// A queue of this length is pressure on everybody. What is on its way through the hub still fits.
 const FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
-/// Progress is `STEP` bytes within `MOST`, counted from the moment when the reader took something last.
+/// Progress is `STEP` bytes within `MOST`, counted from the moment when the reader last took
+/// something.
 const STEP: usize = 8 * 1024;
 const MOST: Duration = Duration::from_secs(2);
 
@@ -34,37 +36,38 @@ struct Long {
 
 /// Which members the hub does not read at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     Nobody,
     /// Those above their allowance.
     Immodest,
     Everybody,
 }
 
-/// The queues that are long, and the members that are held back because of them.
+/// The queues that are long.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     long: BTreeMap<PeerId, Long>,
-    /// Members whose messages wait, in the order in which the hub will read them.
-    held: VecDeque<PeerId>,
 }
 
 impl Pressure {
-    /// The length of the queue to a peer changed. One whose lines may be left out exerts no pressure.
-    pub(super) fn feel(&mut self, id: PeerId, peer: &Peer, now: Timestamp) {
-        let queued = peer.link.queued_bytes();
-        if queued >= HIGH || !self.long.is_empty() {
-            let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
-            let until = || peer.link.stalled_since().unwrap_or(now) + MOST;
-            self.note(id, if reliable { queued } else { 0 }, until, now);
-        }
+    /// Whether a queue of this length changes anything.
+    pub(super) fn is_concerned(&self, length: usize) -> bool {
+        length >= HIGH || !self.long.is_empty()
     }
 
-    /// The queue to a peer has this length now; if that is pressure, it ends at `until`.
-    fn note(&mut self, id: PeerId, length: usize, until: impl Fn() -> Timestamp, now: Timestamp) {
+    /// The queue to a peer has this length now. The reader has made no progress since
+    /// `stalled_since`, if that is known.
+    pub(super) fn note(
+        &mut self,
+        id: PeerId,
+        length: usize,
+        stalled_since: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let until = stalled_since.unwrap_or(now) + MOST;
         let Some(long) = self.long.get_mut(&id) else {
             if length >= HIGH {
-                self.long.insert(id, Long { length, from: length, until: until() });
+                self.long.insert(id, Long { length, from: length, until });
             }
             return;
         };
@@ -77,7 +80,7 @@ impl Pressure {
             long.from = length;
             // A reader that stood still for `MOST` has to catch up before it exerts pressure again.
             if now < long.until {
-                long.until = until();
+                long.until = until;
             }
         }
     }
@@ -89,18 +92,13 @@ impl Pressure {
         }
     }
 
-    /// The peer is gone.
-    pub(super) fn forget(&mut self, id: PeerId, held: bool) {
+    /// The peer has gone.
+    pub(super) fn forget(&mut self, id: PeerId) {
         self.long.remove(&id);
-        if held {
-            self.held.retain(|it| *it != id);
-        }
     }
 
-    fn level(&self, now: Timestamp) -> Level {
-        if self.long.is_empty() {
-            return Level::Nobody;
-        }
+    /// Which members are not read at `now`.
+    pub(super) fn level(&self, now: Timestamp) -> Level {
         let mut level = Level::Nobody;
         for long in self.long.values().filter(|long| now < long.until) {
             if long.length >= FULL {
@@ -112,89 +110,9 @@ impl Pressure {
     }
 
     /// When the pressure of this level ends at the latest.
-    fn over(&self, level: Level) -> Timestamp {
+    pub(super) fn over(&self, level: Level) -> Timestamp {
         let least = if level == Level::Everybody { FULL } else { 0 };
         let long = self.long.values().filter(|long| long.length >= least);
         long.map(|long| long.until).max().unwrap_or(Timestamp::ZERO)
-    }
-}
-
-impl Hub {
-    /// Whether the hub leaves this peer's next message unread for now. If so, it reads it in its turn.
-    pub(super) fn holds_back(&mut self, id: PeerId, now: Timestamp) -> bool {
-        let level = self.pressure.level(now);
-        if level == Level::Nobody {
-            return false;
-        }
-        let Some(peer) = self.peers.get_mut(id) else { return false };
-        let held = level == Level::Everybody || !peer.allowance.is_modest(now);
-        if held && !std::mem::replace(&mut peer.held, true) {
-            self.pressure.held.push_back(id);
-        }
-        held
-    }
-
-    /// A datagram of this peer was dropped because of the pressure: tells the peer to wait.
-    pub(super) fn shed(&mut self, id: PeerId, now: Timestamp) {
-        let wait = self.pressure.over(self.pressure.level(now)).since(now);
-        self.slow_down(id, wait, now);
-    }
-
-    /// Carries out the messages that a peer's link received, until the pressure holds it back.
-    pub(super) fn handle_messages(&mut self, id: PeerId, now: Now) {
-        let is_next = |hub: &Self| hub.peers.get(id).is_some_and(|it| it.link.has_received());
-        while is_next(self) && !self.holds_back(id, now.mono) && self.handle_next(id, now) {}
-    }
-
-    /// Carries out the next message that a peer's link received. False if there is none.
-    pub(super) fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
-        let received = self.peers.get_mut(id).and_then(|peer| peer.link.poll_received());
-        received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
-        self.deliver_posts();
-        received.is_some()
-    }
-
-    /// Reads on the members that were held back, a message of each in turn, while the pressure allows it.
-    pub(super) fn read_on(&mut self, now: Now) {
-        let mut left = self.pressure.held.len();
-        while left > 0
-            && self.pressure.level(now.mono) != Level::Everybody
-            && let Some(id) = self.pressure.held.pop_front()
-        {
-            left -= 1;
-            let Some(peer) = self.peers.get_mut(id) else { continue };
-            peer.held = false;
-            self.registry.heard(id, now.mono);
-            if self.holds_back(id, now.mono) {
-                continue;
-            }
-            self.handle_next(id, now);
-            let Some(peer) = self.peers.get_mut(id) else { continue };
-            if let Some(link) = peer.link.as_datagrams() {
-                link.acknowledge_now(now.mono); // The window grew.
-            }
-            if peer.link.has_received() {
-                peer.held = true;
-                self.pressure.held.push_back(id);
-                left += 1;
-            }
-            self.touch(id);
-        }
-    }
-
-    /// When to call `read_on` next.
-    pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.pressure.held.front()?;
-        let level = self.pressure.level(now);
-        let over = self.pressure.over(level);
-        match level {
-            Level::Nobody => Some(Timestamp::ZERO),
-            Level::Everybody => Some(over),
-            Level::Immodest => {
-                let peers = self.pressure.held.iter().filter_map(|id| self.peers.get(*id));
-                let turn = peers.map(|peer| peer.allowance.ready()).min()?;
-                Some(turn.min(over))
-            }
-        }
     }
 }

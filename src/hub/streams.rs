@@ -1,29 +1,29 @@
-//! Peers on TCP: connections that have not joined yet, and the way between a connection and its peer.
-//! A stream needs no cookie, for TCP's own handshake has proven the address (RFC 9293 §3.5).
+//! TCP connections: those that have not joined yet, and which peer belongs to the others. A
+//! connection needs no cookie, because TCP's own handshake has proven the address (RFC 9293 §3.5).
 
-use super::handshake::{Entrance, Join};
+use super::handshake::{Entrance, Join, Origin};
 use super::{Destination, Hub};
 use crate::link::{Role, StreamLink};
 use crate::path::Path;
 use crate::protocol::limits::STREAM_JOIN_TIMEOUT;
-use crate::protocol::{Flags, Frame, LeaveReason, Piece, Preface, StreamReader, write_record};
+use crate::protocol::{Flags, Frame, Piece, Preface, StreamReader, write_record};
 use crate::registry::PeerId;
 use crate::time::{Now, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Connections that may be open without having joined. Who comes then takes the oldest one's place.
+/// Connections that may be open without a join. One more takes the place of the oldest.
 pub const MAX_WAITING: usize = 64;
 
-/// A connection, named by whoever accepted it. Names are not used again.
+/// A connection, named by the caller that accepted it. A name is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 
-/// What is known of the connections.
+/// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     waiting: BTreeMap<StreamId, Waiting>,
     joined: BTreeMap<StreamId, PeerId>,
-    /// Last words to those who do not get in, and connections to close.
+    /// The last bytes for connections that are refused, and (`None`) connections to close.
     out: VecDeque<(StreamId, Option<Vec<u8>>)>,
 }
 
@@ -53,14 +53,14 @@ impl Streams {
         self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT)
     }
 
-    /// The connection that has waited longest, and since when. There are few, and their names say
-    /// nothing about their order.
+    /// The connection that has waited longest, and since when. There are at most `MAX_WAITING`, and
+    /// their names say nothing about their order.
     fn oldest(&self) -> Option<(StreamId, Timestamp)> {
         let waiting = self.waiting.iter().map(|(id, waiting)| (*id, waiting.since));
         waiting.min_by_key(|(id, since)| (*since, *id))
     }
 
-    /// The connection belongs to nobody any more.
+    /// Forgets a connection, and has it closed.
     pub(super) fn close(&mut self, id: StreamId) {
         self.waiting.remove(&id);
         self.joined.remove(&id);
@@ -69,7 +69,7 @@ impl Streams {
 }
 
 impl Hub {
-    /// Somebody connected.
+    /// A connection was accepted.
     pub fn handle_stream_opened(&mut self, id: StreamId, path: Path, now: Now) {
         if self.streams.waiting.len() >= MAX_WAITING
             && let Some((oldest, _)) = self.streams.oldest()
@@ -91,34 +91,33 @@ impl Hub {
         self.deliver_posts();
     }
 
-    /// Whether this connection is to be read. What is not read does not come: its sender's kernel waits.
+    /// Whether this connection is to be read. If not, the kernel of its sender waits.
     pub fn reads(&self, id: StreamId) -> bool {
         let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(*peer));
-        peer.is_none_or(|peer| !peer.held)
+        peer.is_none_or(|peer| !peer.standing.is_held())
     }
 
-    /// All that was handed out for this connection has been taken by the kernel.
+    /// The kernel has taken all bytes that were handed out for this connection.
     pub fn handle_stream_writable(&mut self, id: StreamId, now: Now) {
-        if let Some(peer) = self.streams.joined.get(&id).copied()
-            && let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_stream())
+        if let Some(id) = self.streams.joined.get(&id).copied()
+            && let Some(mut peer) = self.peers.get_mut(id)
+            && let Some(link) = peer.link.as_stream()
         {
             link.handle_writable(now.mono);
-            if !self.end_if_due(peer, now.mono) {
-                self.touch(peer);
-            }
+            self.advance(id, now.mono);
         }
     }
 
-    /// The other end of a connection is gone.
+    /// The other end of a connection has gone.
     pub fn handle_stream_closed(&mut self, id: StreamId, now: Now) {
         self.streams.waiting.remove(&id);
         if let Some(peer) = self.streams.joined.remove(&id) {
-            self.drop_peer(peer, LeaveReason::Timeout, now.mono);
+            self.lose(peer, now.mono);
         }
         self.deliver_posts();
     }
 
-    /// Cuts off those who connected and did not join in time.
+    /// Closes the connections that did not join in time.
     pub(super) fn cut_off_waiting(&mut self, now: Timestamp) {
         while let Some((id, since)) = self.streams.oldest()
             && since + STREAM_JOIN_TIMEOUT <= now
@@ -127,7 +126,7 @@ impl Hub {
         }
     }
 
-    /// The peer has come in over this connection: from now on its link gets the bytes.
+    /// The peer has joined over this connection: from now on its link gets the bytes.
     pub(super) fn open_stream_link(
         &mut self,
         id: StreamId,
@@ -141,36 +140,15 @@ impl Hub {
         link
     }
 
-    /// Says why somebody is not let in, and hangs up.
-    pub(super) fn refuse_stream(&mut self, id: StreamId, frame: &Frame<'_>) {
-        self.hang_up(id, Some(frame));
-    }
-
-    /// Closes a connection that has no session, with a last word or without. The preface alone tells
-    /// another version which one this is.
-    fn hang_up(&mut self, id: StreamId, last_word: Option<&Frame<'_>>) {
+    /// Closes a connection that has no session, after a last frame if there is one. The preface alone
+    /// tells a client of another version which version this is.
+    pub(super) fn hang_up(&mut self, id: StreamId, last: Option<&Frame<'_>>) {
         let mut bytes = Preface { flags: Flags::FROM_SERVER, session: 0 }.encode().to_vec();
-        if let Some(frame) = last_word {
+        if let Some(frame) = last {
             write_record(frame, &mut bytes);
         }
         self.streams.out.push_back((id, Some(bytes)));
         self.streams.close(id);
-    }
-
-    fn handle_peer_bytes(&mut self, peer: PeerId, bytes: &[u8], now: Now) {
-        self.registry.heard(peer, now.mono);
-        let Some(link) = self.peers.get_mut(peer).and_then(|p| p.link.as_stream()) else { return };
-        let outcome = link.receive(bytes, now.mono);
-        let idle = link.take_idle();
-        self.charge_idle(peer, idle, now.mono);
-        self.handle_messages(peer, now);
-        if let Err(error) = outcome {
-            self.counters.malformed += 1;
-            log::debug!("the stream of peer {} makes no sense: {error}", peer.0);
-            self.drop_peer(peer, LeaveReason::Timeout, now.mono);
-        } else if !self.end_if_due(peer, now.mono) {
-            self.touch(peer);
-        }
     }
 
     fn handle_waiting_bytes(
@@ -190,10 +168,11 @@ impl Hub {
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
                 Ok(Some(Piece::Frame(ref frame))) if let Some(join) = Join::read(frame) => {
                     if self.nonces.is_known(join.nonce) {
-                        log::debug!("a join from {} has a nonce of before", waiting.path.remote);
+                        log::debug!("a join from {} repeats an old nonce", waiting.path.remote);
                         return self.hang_up(id, None);
                     }
-                    self.admit(&join, waiting.path, Entrance::Stream(id), now);
+                    let (path, entrance, nonce) = (waiting.path, Entrance::Stream(id), join.nonce);
+                    self.admit(&join, Origin { path, entrance, nonce, now });
                     if let Some(peer) = self.streams.joined.get(&id).copied()
                         && !bytes.is_empty()
                     {

@@ -137,7 +137,7 @@ fn an_allowance_goes_with_the_token_to_another_address() {
         room.hub.handle_message(PeerId(0), &encode_message(&line("x")), room.now);
     }
     room.cut_off = Some(1);
-    room.hub.drop_peer(PeerId(0), LeaveReason::Timeout, room.now.mono);
+    room.hub.lose(PeerId(0), room.now.mono);
     let elsewhere = Path::routed(0, ([10, 9, 9, 9], 7).into());
     let frame = Frame::Join {
         nonce: 77,
@@ -150,13 +150,18 @@ fn an_allowance_goes_with_the_token_to_another_address() {
         next: 0,
     };
     let read = crate::hub::handshake::Join::read(&frame).unwrap();
-    let entrance = crate::hub::handshake::Entrance::Datagrams;
+    let origin = |now| crate::hub::handshake::Origin {
+        path: elsewhere,
+        entrance: crate::hub::handshake::Entrance::Datagrams,
+        nonce: 77,
+        now,
+    };
     let now = room.now;
-    room.hub.admit(&read, elsewhere, entrance, now);
+    room.hub.admit(&read, origin(now));
     assert_eq!((room.names().len(), room.hub.counters().refused()), (0, 1));
     room.run_for(8 * SECOND);
     let now = room.now;
-    room.hub.admit(&read, elsewhere, entrance, now);
+    room.hub.admit(&read, origin(now));
     assert_eq!((room.names(), room.welcomes(alice)), (vec!["alice"], 1), "eighty are paid for");
 }
 
@@ -194,7 +199,7 @@ fn many_who_paste_at_once_throw_nobody_out() {
         let mut longest = 0;
         for _ in 0..3_000 {
             room.run_for(Duration::from_millis(1));
-            let queued = room.hub.peers.values().map(|peer| peer.link.queued_bytes()).max();
+            let queued = room.hub.peers.iter().map(|peer| peer.link.queued_bytes()).max();
             longest = longest.max(queued.unwrap());
         }
         assert!(longest <= MAX_QUEUE_BYTES, "{longest} bytes waited");
@@ -228,7 +233,8 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
     let mut eve = eve.unwrap();
     room.run_for(SECOND);
-    let asker = room.hub.sessions[&room.session(victim)];
+    let session = room.session(victim);
+    let asker = room.hub.peers.of_session(session).unwrap().id;
     let pong = |number| encode_message(&ClientMessage::Pong { peer: asker.number(), number });
     let queued = |room: &Room| room.hub.peers.get(asker).unwrap().link.queued_bytes();
     let ponged = ServerMessage::Ponged { number: 1, from: "eve" };
@@ -326,7 +332,7 @@ fn a_recorded_join_is_not_let_in_again_however_many_came_since() {
         room.hub.handle_datagram(Path::routed(0, remote), &join(nonce, &cookie, "eve"), room.now);
         let id = room.hub.registry.named(&crate::protocol::Nickname::parse("eve").unwrap().key());
         let now = room.now;
-        room.hub.drop_peer(id.unwrap(), LeaveReason::Quit, now.mono);
+        room.hub.lose(id.unwrap(), now.mono);
         room.drain();
         room.now.mono = room.now.mono + Duration::from_millis(2);
     }

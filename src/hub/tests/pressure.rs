@@ -45,7 +45,7 @@ impl Room {
                 self.hub.handle_stream_writable(READER, self.now);
                 self.hub.handle_stream_bytes(READER, &beat, self.now);
             }
-            let readers = self.hub.peers.values().filter(|peer| peer.stream.is_some());
+            let readers = self.hub.peers.iter().filter(|peer| peer.stream.is_some());
             longest = readers.map(|peer| peer.link.queued_bytes()).fold(longest, usize::max);
         }
         longest

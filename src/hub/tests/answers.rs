@@ -1,0 +1,129 @@
+//! What the hub answers to members and strangers that ask: `Who`, `Ping` and probes.
+
+use super::*;
+
+#[test]
+fn who_is_here_is_told_with_what_the_server_knows_of_them() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.join("bob", 2);
+    room.hub.handle_datagram(path(3), b"noise", room.now);
+    room.hub.set_unread(7);
+    assert!(room.peers[alice].1.ask_who(room.now));
+    room.run_for(SECOND / 10);
+    let session::Event::Who { peers, server } = room.told[alice].last().unwrap() else {
+        panic!("{:?}", room.told[alice]);
+    };
+    let counters = room.hub.counters();
+    let server = server.unwrap();
+    assert_eq!((server.alien, server.unread, server.refused), (1, 7, 0));
+    assert!(server.received > 1 && server.received <= counters.received);
+    let names: Vec<_> = peers.iter().map(|peer| peer.nickname.as_str()).collect();
+    assert_eq!(names, ["alice", "bob"]);
+    for peer in peers {
+        assert_eq!((peer.transport, peer.delivery), (Transport::Udp, Delivery::ReliableOrdered));
+        assert!(peer.sent > 0 && peer.received > 0 && (peer.lost, peer.missing) == (0, 0));
+        assert!(peer.rtt.is_some_and(|rtt| rtt < SECOND) && peer.silence < 3 * SECOND);
+    }
+}
+
+#[test]
+fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
+    let mut room = Room::new(64);
+    let alice = room.join("alice", 1);
+    (2..40).for_each(|port| {
+        room.join(&format!("peer{port}"), port);
+    });
+    for number in 0..400 {
+        let question = encode_message(&ClientMessage::Who { number });
+        room.hub.handle_message(PeerId(0), &question, room.now);
+    }
+    assert!(room.hub.queued_bytes() <= 2 * MAX_QUEUE_BYTES);
+    room.run_for(20 * SECOND);
+    assert_eq!(room.hub.nicknames().count(), 39, "and nobody was dropped");
+    for _ in 0..400 {
+        assert!(room.peers[alice].1.ask_who(room.now));
+    }
+    room.run_for(SECOND);
+    let answers = room.told[alice].iter().filter_map(|event| match event {
+        session::Event::Who { peers, .. } => Some(peers.len()),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [39]);
+}
+
+#[test]
+fn a_ping_is_answered_by_the_peer_and_a_lost_one_is_given_up() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.join("bob", 2);
+    room.peers[alice].1.ping("BOB", room.now);
+    room.run_for(SECOND / 10);
+    let answered = room.told[alice].last().unwrap();
+    assert!(
+        matches!(answered, session::Event::Pong { from, rtt } if from == "bob"
+        && *rtt >= Duration::from_millis(1) && *rtt < SECOND / 20),
+        "{answered:?}"
+    );
+
+    room.peers[alice].1.ping("eve", room.now);
+    room.run_for(SECOND / 10);
+    let message = "nobody called eve is here".to_owned();
+    assert_eq!(room.told[alice].last(), Some(&session::Event::Error { message }));
+
+    room.cut_off = Some(2);
+    room.peers[alice].1.ping("bob", room.now);
+    room.run_for(6 * SECOND);
+    let lost = |event: &session::Event| matches!(event, session::Event::Status { text } if text.contains("no answer from bob"));
+    assert!(room.told[alice].iter().any(lost), "{:?}", room.told[alice]);
+}
+
+#[test]
+fn a_probe_is_answered_once_with_less_and_only_where_it_came_from_one() {
+    let mut room = Room::new(8);
+    room.join("alice", 1);
+    let probe = |frames: &[Frame<'_>], flags, session, size| {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        frames.iter().for_each(|frame| assert!(writer.push(frame)));
+        writer.pad_to(size);
+        writer.finish(&Header { flags, session, ..Header::default() });
+        bytes
+    };
+    let asked = [Frame::Probe { nonce: 7 }];
+    let good = probe(&asked, Flags::default(), 0, PROBE_SIZE);
+    room.hub.handle_probe(path(9), &good, room.now);
+    let answers = room.drain();
+    let [(9, answer)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(answer.len() <= good.len());
+    let datagram = Datagram::decode(answer).unwrap();
+    assert!(datagram.header.flags.contains(Flags::FROM_SERVER));
+    let found = datagram.frames().collect::<Vec<_>>();
+    let [Frame::Found { nonce: 7, server, port: 2428, peers: 1, room: "lab" }] = found[..] else {
+        panic!("{found:?}")
+    };
+    room.hub.handle_probe(path(10), &good, room.now);
+    let (_, again) = &room.drain()[0];
+    let again = Datagram::decode(again).unwrap().frames().next();
+    assert!(matches!(again, Some(Frame::Found { server: it, .. }) if it == server));
+
+    let many = |ip: [u8; 4], port| Path::routed(0, (ip, port).into());
+    for (path, bytes) in [
+        (path(9), answer.clone()),
+        (path(9), probe(&asked, Flags::default(), 0, PROBE_SIZE - 1)),
+        (path(9), probe(&asked, Flags::default(), 5, PROBE_SIZE)),
+        (path(9), probe(&asked, Flags::FROM_SERVER, 0, PROBE_SIZE)),
+        (path(9), probe(&[Frame::Heartbeat, asked[0]], Flags::default(), 0, PROBE_SIZE)),
+        (path(9), b"hello".to_vec()),
+        (many([255; 4], 9), good.clone()),
+        (many([239, 255, 67, 71], 9), good.clone()),
+        (many([0; 4], 9), good.clone()),
+        (path(0), good.clone()),
+    ] {
+        room.hub.handle_probe(path, &bytes, room.now);
+        assert_eq!(room.drain(), [], "{path:?} {bytes:?}");
+    }
+    // The port of the room is for those who know it.
+    room.hub.handle_datagram(path(9), &good, room.now);
+    assert_eq!(room.drain(), []);
+}
