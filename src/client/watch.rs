@@ -3,6 +3,8 @@
 
 mod board;
 #[cfg(feature = "watch")]
+mod frame;
+#[cfg(feature = "watch")]
 mod screen;
 #[cfg(not(feature = "watch"))]
 #[path = "watch/no_screen.rs"]

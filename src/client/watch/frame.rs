@@ -1,0 +1,284 @@
+//! The rows of the screen: a row for each peer, with sparklines of its round-trip time and its
+//! loss. Pure.
+
+use super::View;
+use super::board::{SAMPLES, Track};
+use crate::client::output::{delivery_name, ms, server_text};
+use crate::client::session::Transport;
+use crate::protocol::clean;
+use std::time::Duration;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Loss from here on is yellow.
+const SOME_LOSS: f64 = 0.005;
+/// Loss from here on is red.
+const MUCH_LOSS: f64 = 0.05;
+/// A peer that was silent for this long is red.
+const SILENT: Duration = Duration::from_secs(5);
+/// The loss that fills the height of a sparkline.
+const FULL_LOSS: f64 = 0.2;
+/// The heights of a sparkline, in eighths of a row.
+const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// The server's counters need a screen of this many rows; on a lower one the peers have the room.
+const TALL: usize = 12;
+
+const LEGEND: &str =
+    "q leaves; the newest is on the right; loss: both ways, over TCP the kernel keeps it to itself";
+
+/// How a terminal shows a text: parameters of SGR (ECMA-48, 8.3.117).
+type Look = &'static str;
+const PLAIN: Look = "";
+const BOLD: Look = "1";
+const DIM: Look = "2";
+
+/// The looks that say how a peer is, or none where colours are not wanted.
+#[derive(Clone, Copy)]
+struct Palette {
+    good: Look,
+    fair: Look,
+    bad: Look,
+    rtt: Look,
+    warning: Look,
+}
+
+const COLOURS: Palette = Palette { good: "32", fair: "33", bad: "31", rtt: "36", warning: "1;31" };
+const NO_COLOURS: Palette =
+    Palette { good: PLAIN, fair: PLAIN, bad: PLAIN, rtt: PLAIN, warning: BOLD };
+
+/// `view` in `rows` rows, each exactly `columns` wide, without line ends.
+pub(super) fn frame(view: &View, columns: usize, rows: usize, colour: bool) -> Vec<String> {
+    let palette = if colour { COLOURS } else { NO_COLOURS };
+    let lines = view.lines.len().min(rows / 4);
+    let counters = view.counters.filter(|_| rows >= TALL);
+    let whole = |text: &str, look| Row::of(columns).text(text, columns, look).finish();
+
+    let mut frame = vec![head(view, columns, palette), titles(columns)];
+    let peers = rows.saturating_sub(3 + lines + usize::from(counters.is_some())).max(1);
+    frame.extend(tracks(view, columns, peers, palette));
+    frame.resize_with(2 + peers, || whole("", PLAIN));
+    let skip = view.lines.len() - lines;
+    frame.extend(view.lines.iter().skip(skip).map(|line| whole(line, DIM)));
+    frame.extend(counters.map(|it| whole(&format!("server: {}", server_text(&it)), DIM)));
+    frame.push(whole(LEGEND, DIM));
+    frame.truncate(rows);
+    frame
+}
+
+fn head(view: &View, columns: usize, palette: Palette) -> String {
+    let room = format!("{} at {}: {} here", view.room, view.server, view.board.len() + 1);
+    let row = Row::of(columns).text(&room, room.width(), BOLD);
+    let row = if view.status.is_empty() { row } else { row.text(" ", 1, PLAIN) };
+    row.text(&view.status, columns, palette.warning).finish()
+}
+
+/// The widths of a row's cells: name, mode, RTT, its sparkline, loss, its sparkline, silence. A
+/// narrow screen has no sparklines, a very narrow one no mode; a width of zero is no cell.
+fn widths(columns: usize) -> [usize; 7] {
+    let (mode, line) = match columns {
+        0..60 => (0, 0),
+        60..90 => (4, 8),
+        _ => (22, (columns - 68) / 2),
+    };
+    // Names are cut before figures are.
+    let name = if columns < 60 { columns.saturating_sub(25).min(16) } else { 18 };
+    [name, mode, 9, line, 7, line, 6]
+}
+
+fn titles(columns: usize) -> String {
+    let titles = ["name", "over", "rtt", "", "loss", "", "silent"];
+    let row = Row::of(columns);
+    let cells = titles.iter().zip(widths(columns));
+    cells.fold(row, |row, (title, width)| row.text(title, width, DIM)).finish()
+}
+
+/// The peers in at most `room` rows; the last row counts those without one.
+fn tracks(view: &View, columns: usize, room: usize, palette: Palette) -> Vec<String> {
+    let tracks = view.board.by_trouble();
+    let shown = if tracks.len() > room { room - 1 } else { tracks.len() };
+    let most = tracks.iter().flat_map(|track| &track.rtts).flatten().max();
+    let scale = most.copied().unwrap_or_default().max(Duration::from_millis(1));
+    let mut rows: Vec<_> =
+        tracks[..shown].iter().map(|track| row(track, scale, columns, palette)).collect();
+    if shown < tracks.len() {
+        let more = format!("and {} more, who do better", tracks.len() - shown);
+        rows.push(Row::of(columns).text(&more, columns, PLAIN).finish());
+    }
+    rows
+}
+
+/// One peer. A round-trip time of `scale` fills the height of its sparkline.
+fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> String {
+    let report = &track.report;
+    let [name, over, rtt, rtts, loss, losses, silent] = widths(columns);
+    let lost = track.recent_loss();
+    let health = match lost {
+        _ if report.silence >= SILENT => palette.bad,
+        Some(lost) if lost >= MUCH_LOSS => palette.bad,
+        Some(lost) if lost >= SOME_LOSS => palette.fair,
+        _ => palette.good,
+    };
+    let mode = match report.transport {
+        Transport::Tcp => "tcp".to_owned(),
+        Transport::Udp if over < 8 => "udp".to_owned(),
+        Transport::Udp => format!("udp {}", delivery_name(report.delivery)),
+    };
+    let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
+    let shares = track.losses.iter().map(|lost| lost.map(|it| it / FULL_LOSS));
+    let share = lost.map_or_else(|| "-".to_owned(), |lost| format!("{:.1} %", lost * 100.0));
+    let silence = match report.silence.as_secs() {
+        0 => String::new(),
+        seconds => format!("{seconds} s"),
+    };
+    Row::of(columns)
+        .text(&report.nickname, name, health)
+        .text(&mode, over, PLAIN)
+        .figure(&ms(report.rtt), rtt)
+        .text(&sparkline(times, rtts), rtts, palette.rtt)
+        .figure(&share, loss)
+        .text(&sparkline(shares, losses), losses, health)
+        .text(&silence, silent, health)
+        .finish()
+}
+
+/// Samples in `columns` columns, the newest at the right edge; 1.0 fills the height. Any height at
+/// all is seen, and no sample is a gap.
+fn sparkline(samples: impl ExactSizeIterator<Item = Option<f64>>, columns: usize) -> String {
+    let shown = columns.min(SAMPLES);
+    let gap = shown.saturating_sub(samples.len());
+    let skip = samples.len().saturating_sub(shown);
+    let height = |it: Option<f64>| HEIGHTS[it.map_or(0, |it| (it.min(1.0) * 8.0).ceil() as usize)];
+    std::iter::repeat_n(HEIGHTS[0], gap).chain(samples.skip(skip).map(height)).collect()
+}
+
+/// A row that is put together from the left and never becomes wider than the screen.
+struct Row {
+    text: String,
+    columns: usize,
+    used: usize,
+}
+
+impl Row {
+    fn of(columns: usize) -> Self {
+        Self { text: String::new(), columns, used: 0 }
+    }
+
+    /// A cell of `width` columns, one column after the cell before.
+    fn text(self, text: &str, width: usize, look: Look) -> Self {
+        self.cell(text, width, look, false)
+    }
+
+    /// The same for a figure, which ends at the cell's right edge.
+    fn figure(self, text: &str, width: usize) -> Self {
+        self.cell(text, width, PLAIN, true)
+    }
+
+    fn cell(mut self, text: &str, width: usize, look: Look, right: bool) -> Self {
+        let between = usize::from(self.used > 0);
+        let width = width.min(self.columns.saturating_sub(self.used + between));
+        if width == 0 {
+            return self;
+        }
+        let text = clean(text);
+        let (text, taken) = cut(&text, width);
+        let (before, after) = if right { (width - taken, 0) } else { (0, width - taken) };
+        self.pad(between + before);
+        if look.is_empty() || text.is_empty() {
+            self.text += text;
+        } else {
+            self.text += &format!("\u{1b}[{look}m{text}\u{1b}[0m");
+        }
+        self.used += taken;
+        self.pad(after);
+        self
+    }
+
+    fn pad(&mut self, columns: usize) {
+        self.text.extend(std::iter::repeat_n(' ', columns));
+        self.used += columns;
+    }
+
+    fn finish(mut self) -> String {
+        self.pad(self.columns - self.used);
+        self.text
+    }
+}
+
+/// The longest beginning of `text` that fits `columns`, whole grapheme clusters only, and its
+/// width.
+fn cut(text: &str, columns: usize) -> (&str, usize) {
+    let (mut end, mut used) = (0, 0);
+    for (at, cluster) in text.grapheme_indices(true) {
+        let width = cluster.width();
+        if used + width > columns {
+            break;
+        }
+        (end, used) = (at + cluster.len(), used + width);
+    }
+    (&text[..end], used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::session::PeerReport;
+    use crate::protocol::Delivery;
+
+    fn peer(peer: u16, nickname: &str, rtt_ms: u64) -> PeerReport {
+        PeerReport {
+            peer,
+            nickname: nickname.to_owned(),
+            transport: Transport::Udp,
+            delivery: Delivery::ReliableOrdered,
+            rtt: Some(Duration::from_millis(rtt_ms)),
+            silence: Duration::ZERO,
+            sent: 0,
+            lost: 0,
+            received: 0,
+            missing: 0,
+        }
+    }
+
+    fn view(names: &[&str]) -> View {
+        let mut view = View { room: "class".into(), server: "host:4000".into(), ..View::default() };
+        let reports = names.iter().zip(0..).map(|(name, id)| peer(id, name, 10)).collect();
+        view.board.update(reports);
+        view.lines.push_back("10:00:00 <böb> \u{1b}[2Jwhat\na 漢字 line".repeat(9));
+        view
+    }
+
+    #[test]
+    fn every_row_is_as_wide_as_the_screen_and_there_are_as_many_as_it_has() {
+        let view = view(&["alice", "a漢字漢字漢字漢字漢字漢", "e\u{301}\u{301}👨‍👩‍👧‍👦", "d", "e", "f"]);
+        for (columns, rows) in (1..140).flat_map(|columns| (1..30).map(move |rows| (columns, rows)))
+        {
+            let frame = frame(&view, columns, rows, false);
+            assert_eq!(frame.len(), rows.max(1), "{columns}x{rows}");
+            for row in &frame {
+                let plain = row.replace("\u{1b}[0m", "").replace("\u{1b}[1m", "");
+                let plain = plain.replace("\u{1b}[2m", "");
+                assert_eq!(plain.width(), columns, "{columns}x{rows}: {row:?}");
+                assert!(!plain.contains('\u{1b}'), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_figures_and_the_last_row_counts_the_peers_without_one() {
+        let names: Vec<_> = (0..20).map(|n| format!("peer-{n}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let frame = frame(&view(&names), 120, 10, false);
+        assert!(frame[0].contains("class at host:4000: 21 here"), "{frame:?}");
+        assert!(frame[2].contains("udp reliable-ordered"), "{frame:?}");
+        assert!(frame[2].contains(" 10.0 ms "), "{frame:?}");
+        assert!(frame.iter().any(|row| row.contains("and 15 more")), "{frame:?}");
+    }
+
+    #[test]
+    fn a_sparkline_has_its_newest_sample_at_the_right_edge() {
+        let samples = [Some(0.0), Some(0.01), None, Some(0.5), Some(7.0)];
+        assert_eq!(sparkline(samples.into_iter(), 7), "   ▁ ▄█");
+        assert_eq!(sparkline(samples.into_iter(), 2), "▄█");
+        assert_eq!(sparkline(samples.into_iter(), 0), "");
+    }
+}
