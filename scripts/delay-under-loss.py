@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One-way delay of chat lines under loss: TCP beside UDP, through the same server, in one run.
 
-    scripts/delay-under-loss.py --program target/release/chatagram
+    scripts/delay-under-loss.py --program target/dist/chatagram
 
 The network is that of netem-net.sh, inside the kernel that with-netem-kernel.sh lends. The clock
 of that kernel is virtual, so a slow or busy machine delays nothing; a condition takes about 25 s.
@@ -111,7 +111,7 @@ def measure(program, mode, rate, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default="target/release/chatagram")
+    parser.add_argument("--program", default="target/dist/chatagram")
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
                         help="loss in percent : lines a second, ...")

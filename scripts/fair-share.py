@@ -4,7 +4,7 @@
 Run it inside the network of netem-net.sh:
 
     scripts/with-netem-kernel.sh scripts/netem-net.sh with 'delay 25ms' \\
-        scripts/fair-share.py --program target/release/chatagram
+        scripts/fair-share.py --program target/dist/chatagram
 
 The path to the server is the bottleneck. The path back is not, so the lines that each sender
 receives from the other delay nothing. Both send lines of 1,000 bytes as fast as their transport
@@ -48,7 +48,7 @@ def shares(history, start):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default="target/release/chatagram")
+    parser.add_argument("--program", default="target/dist/chatagram")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--rate", default="2mbit")
     parser.add_argument("--queue", type=int, default=50, help="packets the bottleneck holds")

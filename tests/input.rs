@@ -1,8 +1,11 @@
 //! What is piped into the program: which of it the room hears, which one person, and which nobody.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
 mod program;
 
+use needs::needs_time;
 use program::{Program, Server};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -26,7 +29,6 @@ fn heard(listener: &mut Program, last: &str) -> Vec<Value> {
     listener.events_until("message", |event| event["text"] == last)
 }
 
-#[test]
 fn what_is_not_seen_before_a_whisper_tells_it_to_nobody_else() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
@@ -62,7 +64,6 @@ fn what_is_not_seen_before_a_whisper_tells_it_to_nobody_else() {
     assert_eq!(refused.len(), 2 * secrets.len(), "{refused:#?}");
 }
 
-#[test]
 fn a_farewell_ends_the_input_whatever_stands_before_it_unseen() {
     let server = Server::start(&["--no-history"]);
     let mut eve = server.join("eve");
@@ -77,7 +78,6 @@ fn a_farewell_ends_the_input_whatever_stands_before_it_unseen() {
     assert_eq!(texts, ["line 0", "line 1", "line 2", "line 3"]);
 }
 
-#[test]
 fn input_in_another_encoding_is_refused_with_code_1_and_the_way_out() {
     let server = Server::start(&["--no-history"]);
     let mut eve = server.join("eve");
@@ -107,7 +107,6 @@ fn input_in_another_encoding_is_refused_with_code_1_and_the_way_out() {
     assert_eq!(heard(&mut eve, "the end").len(), 1);
 }
 
-#[test]
 fn the_rest_of_an_endless_line_is_said_and_not_carried_out() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
@@ -134,7 +133,6 @@ fn heard_so_far(listener: &Program) -> Vec<Value> {
     listener.events("message")
 }
 
-#[test]
 fn nothing_is_waited_for_where_nothing_was_typed() {
     // Nobody answers there, and nobody says that somebody has to take what was typed.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -177,8 +175,8 @@ fn relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
     (address, deaf)
 }
 
-#[test]
 fn a_server_that_takes_no_line_is_given_up_however_many_wait() {
+    needs_time();
     // With timers so slow that the server never finds the client gone.
     let dir = tempfile::tempdir().unwrap();
     let slow = ["--bind", "127.0.0.1:0", "--heartbeat", "60s", "--expiry", "10m"];
@@ -216,4 +214,13 @@ fn a_server_that_takes_no_line_is_given_up_however_many_wait() {
         };
         assert_eq!(code, Some(5), "{lines} lines: {}", read.join().unwrap().unwrap());
     }
+}
+
+tests! {
+    what_is_not_seen_before_a_whisper_tells_it_to_nobody_else,
+    a_farewell_ends_the_input_whatever_stands_before_it_unseen,
+    input_in_another_encoding_is_refused_with_code_1_and_the_way_out,
+    the_rest_of_an_endless_line_is_said_and_not_carried_out,
+    nothing_is_waited_for_where_nothing_was_typed,
+    a_server_that_takes_no_line_is_given_up_however_many_wait,
 }

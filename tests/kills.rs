@@ -8,16 +8,20 @@
 //! This is about the death of the process: the kernel keeps what was written. What a power cut takes
 //! with it, the history does not promise (README, Limits).
 //!
-//! `CHATAGRAM_KILLS=1000` kills more often than usual, `CHATAGRAM_SEED=17` at other moments.
+//! `CHATAGRAM_KILLS=1000` kills that often (3 by default, 25 with `CHATAGRAM_TESTS=all`), and
+//! `CHATAGRAM_SEED=17` at other moments.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "needs/amount.rs"]
+mod amount;
 #[path = "simulation/dice.rs"]
 mod dice;
 mod program;
 #[path = "kills/room.rs"]
 mod room;
 
+use amount::amount;
 use dice::Dice;
 use program::{Program, free_port};
 use room::Room;
@@ -29,7 +33,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const KILLS: usize = 25;
+/// Kills in a usual run, and in a run of all tests.
+const KILLS: [u64; 2] = [3, 25];
 /// How long all may take to be back.
 const BACK: Duration = Duration::from_secs(10);
 /// How long the room is talked in before the next kill, at most.
@@ -39,9 +44,8 @@ const HALF_A_LINE: &[u8] = br#"{"at":"2026-11-20T20:18:13.0000"#;
 
 #[test]
 fn nothing_acknowledged_is_lost_and_everybody_comes_back_however_often_the_server_is_killed() {
-    let number = |name: &str| std::env::var(name).ok().map(|it| it.parse::<u64>().unwrap());
-    let kills = number("CHATAGRAM_KILLS").map_or(KILLS, |kills| kills as usize);
-    let seed = number("CHATAGRAM_SEED").unwrap_or(1);
+    let kills = amount("CHATAGRAM_KILLS", KILLS[0], KILLS[1]);
+    let seed = amount("CHATAGRAM_SEED", 1, 1);
     let mut dice = Dice::new(seed);
     let mut keeper = Keeper::new();
     let mut server = keeper.start();
@@ -89,7 +93,7 @@ fn nothing_acknowledged_is_lost_and_everybody_comes_back_however_often_the_serve
         keeper.history.len(),
         room.doubtful(),
     );
-    assert!(room.acknowledged().len() > kills, "they hardly talked");
+    assert!(room.acknowledged().len() as u64 > kills, "they hardly talked");
 }
 
 /// The server's machine: its history outlives it.

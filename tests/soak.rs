@@ -6,6 +6,8 @@
 //! `tests/endurance.rs` does the same to a real server for ten real minutes.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[macro_use]
+mod needs;
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "allocation/meter.rs"]
@@ -15,6 +17,7 @@ mod world;
 
 use chatagram::time::Timestamp;
 use meter::{Part, live};
+use needs::needs_time;
 use std::time::{Duration, Instant};
 use world::World;
 
@@ -36,8 +39,8 @@ const WARM: u32 = 12 * MINUTE;
 const WINDOW: u32 = 10 * MINUTE;
 const LATE: u32 = 46 * MINUTE;
 
-#[test]
 fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
+    needs_time();
     let began = Instant::now();
     let mut world = World::new(1, PEERS);
     for place in 0..PEERS {
@@ -100,4 +103,8 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
     world.run_until(world.now + 60 * STEP);
     let hub = world.hub().unwrap();
     assert_eq!((hub.sessions(), hub.nicknames().count(), hub.queued_bytes()), (0, 0, 0));
+}
+
+tests! {
+    after_an_hour_a_full_room_needs_no_more_memory_than_before,
 }

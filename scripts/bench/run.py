@@ -22,7 +22,7 @@ import tempfile
 import time
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", SCRIPTS.parent.parent / "target")) / "dist"
 HOST = "127.0.0.1"
 CHATAGRAM = [
     TARGET / "chatagram", "server", "--quiet", "--no-history", "--no-discovery",

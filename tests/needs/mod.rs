@@ -6,6 +6,9 @@
 //! and prints what all the programs skipped.
 #![allow(dead_code, clippy::panic)]
 
+mod amount;
+
+use amount::is_all;
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,6 +44,13 @@ pub(crate) fn skip(why: impl Into<String>) -> ! {
     let why = why.into();
     assert!(!is_ci(), "nothing is skipped where CI is set: {why}");
     resume_unwind(Box::new(Skipped(why)))
+}
+
+/// Skips the calling test, which takes long, unless `CHATAGRAM_TESTS=all` asks for it.
+pub(crate) fn needs_time() {
+    if !is_all() {
+        skip("takes minutes; CHATAGRAM_TESTS=all runs it");
+    }
 }
 
 /// Whether this run must skip nothing.
@@ -95,15 +105,16 @@ pub(crate) fn run<N: Into<String>, F: Fn() + Send + 'static>(
     run_with(env::args_os(), None, tests)
 }
 
-/// The same with these arguments, the program's name first; with this many tests at a time unless
-/// the arguments say how many.
+/// The same with these arguments, the program's name first. The arguments, `threads` and
+/// `RUST_TEST_THREADS` say how many tests run at once, in this order.
 pub(crate) fn run_with<N: Into<String>, F: Fn() + Send + 'static>(
     args: impl IntoIterator<Item = OsString>,
     threads: Option<usize>,
     tests: impl IntoIterator<Item = (N, F)>,
 ) -> ExitCode {
     let mut args = Arguments::from_iter(args);
-    args.test_threads = args.test_threads.or(threads);
+    let usual = || env::var("RUST_TEST_THREADS").ok()?.parse().ok();
+    args.test_threads = args.test_threads.or(threads).or_else(usual);
     let skipped = Arc::new(Mutex::new(Vec::new()));
     let trial = |(name, test): (N, F)| {
         let (name, skipped) = (name.into(), Arc::clone(&skipped));

@@ -11,7 +11,7 @@
 //! - counters: exact, except for datagrams outside the sequence numbers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::needs::needs;
+use crate::needs::{needs, needs_time};
 use chatagram::lab::record::{Mode, Record, RunInfo, Verdict, read_run};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -71,6 +71,7 @@ struct Figures {
 }
 
 fn the_emulated_network_matches_netem() {
+    needs_time();
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "sysctl", "bash", "nice", "python3"]);
     let dir = tempfile::tempdir().unwrap();
     let [netem, emulated] = ["netem", "emulated"].map(|name| dir.path().join(name));
