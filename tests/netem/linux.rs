@@ -125,6 +125,7 @@ fn the_emulated_network_matches_netem() {
 
 /// TCP and UDP_SEGMENT hand the kernel many packets as one; the script makes netem see each.
 fn a_real_interface_loses_single_packets() {
+    needs_time();
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "bash", "nice"]);
     let script = "set -e
         for node in s c; do ip netns add $node; ip -n $node link set lo up; done
