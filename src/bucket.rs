@@ -1,15 +1,15 @@
-//! How fast a peer may speak: a token bucket, kept by both ends. The client waits for it, the server
-//! counts with it.
+//! A token bucket: how fast a peer may speak. Both ends keep one. The client waits until its bucket
+//! has a token; the server charges each message to its own.
 //!
-//! A bucket is one moment, the one at which it will be full (the virtual scheduling form of the generic
-//! cell rate algorithm, ITU-T I.371): a message moves it on by one interval, and the time that passes
-//! brings it nearer. Nothing is rounded, and nothing has to be refilled.
+//! A bucket is one moment: that at which it will be full (the virtual scheduling form of the generic
+//! cell rate algorithm, ITU-T I.371). A message moves that moment on by one interval, and passing
+//! time brings it nearer. Nothing is rounded, and nothing has to be refilled.
 
 use crate::protocol::limits::{FLOOD_TOLERANCE, SLOW_DEBT};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// So many messages at once, then so many a second.
+/// A burst of messages at once, then a rate in messages a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     burst: u16,
@@ -17,10 +17,10 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// What a server allows unless it is told otherwise.
+    /// The default of a server.
     pub const USUAL: Self = Self { burst: 20, rate: 10 };
 
-    /// `None` where either is 0: on the wire that is no limit.
+    /// `None` if either is 0, which means no limit on the wire.
     pub const fn new(burst: u16, rate: u16) -> Option<Self> {
         if burst == 0 || rate == 0 { None } else { Some(Self { burst, rate }) }
     }
@@ -41,7 +41,7 @@ impl Limit {
     }
 }
 
-/// See the module.
+/// A token bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
     limit: Limit,
@@ -49,12 +49,12 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     pub fn new(limit: Limit, now: Timestamp) -> Self {
         Self { limit, full: now }
     }
 
-    /// One that will be full at `full`, and is full after that.
+    /// A bucket that will be full at `full`.
     pub fn full_at(limit: Limit, full: Timestamp) -> Self {
         Self { limit, full }
     }
@@ -69,7 +69,7 @@ impl Bucket {
         Self { limit, ..self }
     }
 
-    /// What it is for.
+    /// The limit that it enforces.
     pub fn limit(&self) -> Limit {
         self.limit
     }
@@ -84,22 +84,24 @@ impl Bucket {
         self.ready_for(1)
     }
 
-    /// When there are so many tokens, or all that the bucket holds.
+    /// When there are this many tokens, or all that the bucket holds.
     pub fn ready_for(&self, tokens: usize) -> Timestamp {
         self.full - self.limit.time_for(usize::from(self.limit.burst).saturating_sub(tokens))
     }
 
-    /// How long it takes until all tokens are paid for that were taken without being there.
+    /// How long it takes to pay for all tokens that were taken without being there.
     pub fn debt(&self, now: Timestamp) -> Duration {
         self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
     }
 
-    /// Whether the debt is more than jitter and a few questions explain: worth a word to the sender.
+    /// Whether the debt is more than jitter and a few questions explain. Then the sender is asked to
+    /// wait.
     pub fn is_owing(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(SLOW_DEBT)
     }
 
-    /// Whether more was taken than an end can that keeps to the limit, whatever the network does.
+    /// Whether the debt is more than that of a sender that keeps to the limit, whatever the network
+    /// does.
     pub fn is_broken(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(FLOOD_TOLERANCE)
     }

@@ -1,6 +1,6 @@
-//! Who is here and where: nickname ↔ peer ↔ path, and when each was last heard. It knows no
-//! frames and no rooms. Every operation costs O(log n) or less, and nothing iterates over a hash
-//! map, so that the order of things never depends on a hash.
+//! The registry of peers: nickname ↔ peer ↔ path, and when each peer was last heard. It knows no
+//! frames and no rooms. Every operation costs O(log n) or less. Nothing iterates over a hash map, so
+//! no order depends on a hash.
 
 mod peer_map;
 
@@ -15,8 +15,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Whose lines are whose: a public hash of the token and the name that it opens. It stays the same for as
-/// long as the name has the same owner, over sessions and restarts of the server.
+/// The owner of a name: a public hash of the token and the name. It stays the same for as long as
+/// the name has the same owner, over sessions and restarts of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u64);
 
@@ -28,23 +28,23 @@ impl Owner {
     }
 }
 
-/// How many may be here, and how long the silent stay.
+/// The limits of a room: peers, peers per address, and time without traffic.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     /// Peers in all.
     pub peers: usize,
     /// Peers from one IP address.
     pub peers_per_ip: usize,
-    /// A peer not heard for this long is gone.
+    /// A peer that was not heard for this long is removed.
     pub expiry: Duration,
 }
 
-/// Why somebody cannot be registered.
+/// Why a peer cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
     /// The name, or one that looks like it, is in use.
     NameTaken,
-    /// Nobody has the name, but for so long it waits for who had it.
+    /// No peer has the name, but it is held for its owner for this long.
     NameHeld(Duration),
     /// No more peers fit in.
     Full,
@@ -55,25 +55,25 @@ pub enum Unavailable {
 /// One peer.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// As shown to others.
+    /// The nickname, as other peers see it.
     pub nickname: Nickname,
-    /// Takes the name back.
+    /// The secret that takes the name back.
     pub token: Token,
-    /// Whose lines its lines are.
+    /// The owner of the name.
     pub owner: Owner,
-    /// Where it is.
+    /// The path to the peer.
     pub path: Path,
     heard: Timestamp,
-    /// When `expiring` will look at it again.
+    /// When `expired` will look at it again.
     review: Timestamp,
-    /// That of its name, as long as it owns it.
+    /// The key of its name, until it gives the name up.
     key: Option<NameKey>,
-    /// Its owner has the token: it came with it, or was heard since it was told.
+    /// The owner has the token: it presented the token, or was heard after `Welcome` told it.
     owned: bool,
 }
 
 impl Entry {
-    /// How long nothing valid has come from it.
+    /// How long nothing valid was received from the peer.
     pub fn silence(&self, now: Timestamp) -> Duration {
         now.since(self.heard)
     }
@@ -84,26 +84,26 @@ impl Entry {
 struct Hold {
     key: NameKey,
     token: Token,
-    /// Where the owner was. An address has no more names held than it may have peers: who comes and
-    /// vanishes again and again wears out its own holds, and nobody else's.
+    /// The address of the owner. An address has at most as many holds as it may have peers: a client
+    /// that joins and vanishes again and again wears out its own holds only.
     ip: IpAddr,
     until: Timestamp,
 }
 
-/// See the module.
+/// The registry of peers.
 #[derive(Debug)]
 pub struct Registry {
     capacity: Capacity,
     entries: PeerMap<Entry>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
-    /// When to look whether a peer has fallen silent. Hearing from a peer does not touch it: the
-    /// review finds out and comes again, so a datagram costs nothing here.
+    /// When to look whether a peer has fallen silent. A datagram of a peer does not move its review,
+    /// and costs nothing here: the review looks at the last one and is set again.
     reviews: BTreeSet<(Timestamp, PeerId)>,
     holds: VecDeque<Hold>,
-    /// A name that nobody gets without this token, for as long as the registry lives.
+    /// A name that needs this token, for as long as the registry lives.
     reserved: Option<(NameKey, Token)>,
-    /// Nobody could be heard before.
+    /// The end of the last standstill: no peer could be heard before.
     resumed: Timestamp,
     next: u64,
 }
@@ -124,12 +124,12 @@ impl Registry {
         }
     }
 
-    /// Keeps a name, and all that look like it, for whoever comes with this token.
+    /// Keeps a name, and all that look like it, for a peer with this token.
     pub fn reserve(&mut self, nickname: &Nickname, token: Token) {
         self.reserved = Some((nickname.key(), token));
     }
 
-    /// Who has this name, or one that looks like it.
+    /// The peer that has this name, or one that looks like it.
     pub fn named(&self, key: &NameKey) -> Option<PeerId> {
         self.names.get(key).copied()
     }
@@ -203,8 +203,8 @@ impl Registry {
         }
     }
 
-    /// The peer is somewhere else now. False if there is no room for it: an address has as many peers
-    /// as it may have, however they came there.
+    /// The peer has another path. Returns false, and changes nothing, if the new address already has
+    /// all the peers that it may have, however they came there.
     pub fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
         let Some(entry) = self.entries.get(peer) else { return false };
         let (old, new) = (entry.path.remote.ip(), path.remote.ip());
@@ -219,7 +219,7 @@ impl Registry {
         true
     }
 
-    /// The peer's old session is replaced by a new one from `path`, unless there is no room for it.
+    /// A new session from `path` replaces the peer's old one, unless that address is full.
     pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) -> bool {
         let relocated = self.relocate(peer, path);
         if relocated {
@@ -228,7 +228,7 @@ impl Registry {
         relocated
     }
 
-    /// The peer has said goodbye: its name is free, its place not yet.
+    /// The peer is closing: its name is free, but it still counts.
     pub fn retire(&mut self, peer: PeerId) {
         if let Some(entry) = self.entries.get_mut(peer)
             && let Some(key) = entry.key.take()
@@ -237,8 +237,8 @@ impl Registry {
         }
     }
 
-    /// The peer is gone. With `hold`, its name waits for it for 30 s; but not for who was never heard:
-    /// nobody knows the token then.
+    /// The peer has gone. With `hold`, its name is held for `NAME_HOLD`; but not the name of a peer
+    /// that was never heard, because nobody has its token.
     pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
         let Some(entry) = self.entries.remove(peer) else { return };
         self.reviews.remove(&(entry.review, peer));
@@ -252,8 +252,8 @@ impl Registry {
         }
     }
 
-    /// The oldest hold of an address that has too many goes, and the oldest of all if those are too
-    /// many.
+    /// Drops the oldest hold of an address that has too many, or the oldest of all if there are too
+    /// many in all.
     fn make_room_for_hold(&mut self, ip: IpAddr) {
         let of_address = self.holds.iter().filter(|hold| hold.ip == ip).count();
         let oldest = if of_address >= self.capacity.peers_per_ip {
@@ -281,7 +281,7 @@ impl Registry {
         None
     }
 
-    /// Nobody could be heard for some time: none of that was silence.
+    /// The server stood still until now. That time does not count as silence.
     pub fn resume(&mut self, now: Timestamp) {
         self.resumed = now;
     }
@@ -291,17 +291,17 @@ impl Registry {
         self.reviews.first().map(|(at, _)| *at)
     }
 
-    /// How many are registered, those about to go included.
+    /// The number of peers, closing ones included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nobody is registered.
+    /// Whether there is no peer.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether an address has all the peers that it may have.
+    /// Whether an address has all the peers it may have.
     fn is_crowded(&self, ip: IpAddr) -> bool {
         self.per_ip.get(&ip).is_some_and(|count| *count >= self.capacity.peers_per_ip)
     }

@@ -1,6 +1,6 @@
-//! Who pays for what was said: an address and the owner of a name, not a session. A session that
-//! ends leaves its bucket here, and the next one from there begins with it. Joins are paid for by
-//! the address too (`proto.md` §7.14).
+//! Accounts: an address and the owner of a name pay for what is said, not a session. A session that
+//! ends leaves its bucket here, and the next session of that address or owner begins with it. The
+//! address also pays for joins (`proto.md` §7.14). A value, without access to the hub.
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::Token;
@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Accounts remembered at most. An address is proven before it has one; the one that is forgotten
-/// first is the one that would be settled first.
+/// The number of accounts that are remembered. Only a proven address has one. The account that would
+/// be settled first is forgotten first.
 pub(super) const MAX_ACCOUNTS: usize = 4_096;
 
-/// Who pays.
+/// The owner of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Payer {
     Address(IpAddr),
@@ -47,7 +47,7 @@ struct Account {
     said: Timestamp,
     /// When the bucket of joins is full.
     joined: Timestamp,
-    /// Nobody comes in before.
+    /// No join is admitted before.
     barred: Timestamp,
 }
 
@@ -57,7 +57,7 @@ impl Account {
     }
 }
 
-/// The buckets of those who were here, by address and by owner, and the joins of each address.
+/// The buckets of past sessions, by address and by owner, and the joins of each address.
 #[derive(Debug)]
 pub(super) struct Accounts {
     limit: Option<Limit>,
@@ -68,8 +68,8 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// With a limit for messages, if there is one, and so many peers allowed from one address: these
-    /// may all come at once, twice, and as many again in each `JOINS_PERIOD`.
+    /// Accounts with a limit for messages, if there is one. An address may join twice as often at
+    /// once as it may have peers, and as often as that again in each `JOINS_PERIOD`.
     pub(super) fn new(limit: Option<Limit>, peers_per_ip: usize) -> Self {
         let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let burst = count(peers_per_ip.saturating_mul(2)).max(MIN_JOINS);
@@ -78,7 +78,7 @@ impl Accounts {
         Self { limit, joins, accounts: BTreeMap::new(), order: BTreeSet::new() }
     }
 
-    /// How long nobody new may come in on this account, for what others there said.
+    /// How long no new peer is admitted on this account, because of what others there said.
     pub(super) fn barred(&self, payer: Payer, now: Timestamp) -> Option<Duration> {
         let account = self.accounts.get(&payer)?;
         let bucket = self.limit.map(|limit| Bucket::full_at(limit, account.said));
@@ -86,13 +86,13 @@ impl Accounts {
         debt.into_iter().chain([account.barred.since(now)]).max().filter(|left| !left.is_zero())
     }
 
-    /// How long nobody may join on this account, for so many did.
+    /// How long no join is admitted on this account, because there were too many.
     pub(super) fn exhausted(&self, payer: Payer, now: Timestamp) -> Option<Duration> {
         let bucket = Bucket::full_at(self.joins, self.accounts.get(&payer)?.joined);
         Some(bucket.ready().since(now)).filter(|left| !left.is_zero())
     }
 
-    /// Somebody joins.
+    /// Charges an account for a join.
     pub(super) fn join(&mut self, payer: Payer, now: Timestamp) {
         let joins = self.joins;
         self.change(payer, now, |account| {
@@ -117,7 +117,7 @@ impl Accounts {
         }
     }
 
-    /// Nobody comes in on this account before `until`.
+    /// Admits no join on this account before `until`.
     pub(super) fn bar(&mut self, payer: Payer, until: Timestamp, now: Timestamp) {
         self.change(payer, now, |account| account.barred = account.barred.max(until));
     }

@@ -1,6 +1,6 @@
-//! Cookies: proof that somebody answers at an address, without the server remembering anything
-//! (the idea of RFC 4987 §3.6 and RFC 9000 §8.1). HMAC-SHA-256 over what must not change, under a
-//! secret that is replaced every two minutes.
+//! Cookies: proof that a client answers at an address, while the server remembers nothing (RFC 4987
+//! §3.6, RFC 9000 §8.1). A cookie is an HMAC-SHA-256 of the path, the nonce or session and the time,
+//! under a secret that is replaced every two minutes.
 
 use crate::path::{Local, Path};
 use crate::protocol::limits::{COOKIE_LIFE, SECRET_LIFE};
@@ -42,7 +42,7 @@ impl Cookies {
         join_cookie(&self.current, path, nonce, ticks(now))
     }
 
-    /// Whether `cookie` was issued to `path` for this nonce not longer than its life ago, and after `floor`.
+    /// Whether `cookie` was issued to `path` for this nonce, within its life and after `floor`.
     pub(super) fn accepts(
         &self,
         cookie: &[u8],

@@ -1,11 +1,11 @@
-//! Which joins were let in, by nonce: a copy of one makes no second session (`proto.md` §7.2).
+//! Nonces of admitted joins: a copy of a join begins no second session (`proto.md` §7.2).
 
 use crate::protocol::limits::COOKIE_LIFE;
 use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
-/// Ended sessions whose nonces are remembered: the last ones, however long ago.
+/// The number of ended sessions whose nonces are remembered, however long ago they ended.
 pub(super) const MAX_ENDED: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,24 +14,24 @@ enum Session {
     EndedAt(Timestamp),
 }
 
-/// See the module.
+/// The nonces of present sessions and of the last ones that ended.
 #[derive(Debug)]
 pub(super) struct Nonces {
     sessions: HashMap<u64, Session>,
-    /// Those that ended, in that order.
+    /// Ended sessions, in the order of their ends.
     ended: VecDeque<(Timestamp, u64)>,
-    /// When the last one ended that is not remembered any more.
+    /// When the latest of the forgotten sessions ended.
     floor: Option<Timestamp>,
 }
 
 impl Nonces {
-    /// With the room it will need, for an attacker is not to make it grow.
+    /// Allocates all memory it will need, so that an attacker cannot make it grow.
     pub(super) fn new() -> Self {
         let ended = VecDeque::with_capacity(MAX_ENDED);
         Self { sessions: HashMap::with_capacity(MAX_ENDED), ended, floor: None }
     }
 
-    /// The join with this nonce was let in.
+    /// The join with this nonce was admitted.
     pub(super) fn begin(&mut self, nonce: u64, id: PeerId) {
         self.sessions.insert(nonce, Session::Of(id));
     }
@@ -50,12 +50,12 @@ impl Nonces {
         self.ended.push_back((now, nonce));
     }
 
-    /// A cookie that is not younger may be that of a join whose nonce is forgotten.
+    /// A cookie issued before this moment may belong to a join whose nonce is forgotten.
     pub(super) fn floor(&self) -> Option<Timestamp> {
         self.floor
     }
 
-    /// Whose session it began, if that exists.
+    /// The peer whose present session began with this nonce.
     pub(super) fn peer(&self, nonce: u64) -> Option<PeerId> {
         match self.sessions.get(&nonce)? {
             Session::Of(id) => Some(*id),
@@ -63,8 +63,8 @@ impl Nonces {
         }
     }
 
-    /// Whether a join with a good cookie was let in before. After two lives of a cookie no copy has one, so
-    /// whoever sends this nonce then is a client that always takes the same.
+    /// Whether a join with a valid cookie is a copy of an admitted one. No copy has a valid cookie
+    /// after two lives of a cookie: a join with this nonce then is from a client that always uses it.
     pub(super) fn is_echo(&self, nonce: u64, now: Timestamp) -> bool {
         self.sessions.get(&nonce).is_some_and(|session| match session {
             Session::Of(_) => true,
@@ -72,8 +72,8 @@ impl Nonces {
         })
     }
 
-    /// Whether any join was let in before, as far as is known: what was recorded from a connection has no
-    /// cookie that grows old.
+    /// Whether a join with this nonce was admitted, as far as is remembered. A join recorded from a
+    /// connection has no cookie that grows old.
     pub(super) fn is_known(&self, nonce: u64) -> bool {
         self.sessions.contains_key(&nonce)
     }

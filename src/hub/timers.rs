@@ -1,20 +1,20 @@
-//! When each peer wants to be called: a priority queue whose entries come true late rather than move.
+//! Timers: a priority queue of peers. A timer that is put off stays where it is in the queue, and is
+//! set again when it comes up too early. A value, without access to the hub.
 
 use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
-/// What a peer keeps of its timer.
+/// The timer of a peer.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
-    /// When it wants to be called, if at all.
+    /// When the peer wants to be called, if at all.
     wanted: Option<Timestamp>,
-    /// When the queue has it: at that time or before.
+    /// The time in the queue: `wanted` or earlier.
     queued: Option<Timestamp>,
 }
 
-/// Every operation is O(log n), and the most frequent one, to put a time off that is still to come,
-/// is not even that: a link's timers are put off with each datagram.
+/// Every operation is O(log n). Putting a timer off is O(1), because each datagram does that.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     queue: BTreeSet<(Timestamp, PeerId)>,
@@ -36,14 +36,14 @@ impl Timers {
         timer.queued = Some(at);
     }
 
-    /// Takes out a peer whose time may have come; [`Self::is_due`] tells.
+    /// Takes out a peer whose timer may be due: ask [`Self::is_due`].
     pub(super) fn pop(&mut self, now: Timestamp) -> Option<PeerId> {
         let (at, id) = self.queue.first().copied().filter(|(at, _)| *at <= now)?;
         self.queue.remove(&(at, id));
         Some(id)
     }
 
-    /// Whether the time of a peer that was taken out has come. Else it is in the queue again.
+    /// Whether the timer of a peer that was taken out is due. If not, it is in the queue again.
     pub(super) fn is_due(&mut self, id: PeerId, timer: &mut Timer, now: Timestamp) -> bool {
         timer.queued = None;
         let due = timer.wanted.is_some_and(|wanted| wanted <= now);
@@ -52,7 +52,7 @@ impl Timers {
         due
     }
 
-    /// The peer is gone.
+    /// The peer has gone.
     pub(super) fn forget(&mut self, id: PeerId, timer: &Timer) {
         if let Some(queued) = timer.queued {
             self.queue.remove(&(queued, id));
