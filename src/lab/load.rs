@@ -15,6 +15,7 @@ mod schedule;
 pub use error::{Error, UNREACHABLE};
 pub use fleet::Fleet;
 
+use super::metrics::nearest_rank;
 use super::record::{
     self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
 };
@@ -254,12 +255,16 @@ impl Load<'_> {
         let info = self.info(&ledger, started);
         let expected = ledger.expected();
         let latencies = ledger.finish()?;
+        let percentile = |percent| {
+            let micros = nearest_rank(&latencies, percent)?;
+            Some(Duration::from_micros(micros.into()))
+        };
         Ok(Outcome {
             info,
             expected,
             delivered: latencies.len() as u64,
-            p50: percentile(&latencies, 50),
-            p99: percentile(&latencies, 99),
+            p50: percentile(50),
+            p99: percentile(99),
         })
     }
 
@@ -441,11 +446,4 @@ fn add(sum: Links, session: &Session) -> Links {
         redundant: sum.redundant + link.redundant,
         corrupt: sum.corrupt + report.corrupt,
     }
-}
-
-/// The `percent`th percentile of sorted microseconds, by nearest rank.
-fn percentile(sorted: &[u32], percent: usize) -> Option<Duration> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    let micros = sorted.get(rank.checked_sub(1)?)?;
-    Some(Duration::from_micros(u64::from(*micros)))
 }

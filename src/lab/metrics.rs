@@ -239,7 +239,7 @@ fn to_ms(micros: u64) -> f64 {
 
 /// The percentile of ascending values by nearest rank: the value at rank ⌈p·n/100⌉, which is one of
 /// them.
-pub fn nearest_rank(sorted: &[u64], percent: usize) -> Option<u64> {
+pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 

@@ -330,8 +330,8 @@ impl Socket {
         Ok(Self::wrap(raw, address.is_ipv6()))
     }
 
-    /// Receives with one system call. Returns false if nothing is available. Errors of earlier sends
-    /// (ICMP unreachable, Windows' 10054) are skipped: they belong to no received datagram.
+    /// Receives with one system call. Returns false if nothing is available. Errors of earlier
+    /// sends (ICMP unreachable, Windows' 10054) are skipped: they belong to no received datagram.
     fn fill(&self, incoming: &mut Incoming) -> io::Result<bool> {
         loop {
             match self.read(incoming) {

@@ -71,7 +71,7 @@ fn percentiles_are_by_nearest_rank_and_are_values_that_occurred() {
     let hundred: Vec<u64> = (1..=100).collect();
     assert_eq!(nearest_rank(&hundred, 99), Some(99));
     assert_eq!(nearest_rank(&[7], 50), Some(7));
-    assert_eq!(nearest_rank(&[], 50), None);
+    assert_eq!(nearest_rank::<u64>(&[], 50), None);
 }
 
 #[test]
