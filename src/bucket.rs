@@ -5,7 +5,7 @@
 //! cell rate algorithm, ITU-T I.371). A message moves that moment on by one interval, and passing
 //! time brings it nearer. Nothing is rounded, and nothing has to be refilled.
 
-use crate::protocol::limits::{FLOOD_TOLERANCE, SLOW_DEBT};
+use crate::protocol::limits::{BURST, FLOOD_TOLERANCE, RATE, SLOW_DEBT};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Limit {
 
 impl Limit {
     /// The default of a server.
-    pub const USUAL: Self = Self { burst: 20, rate: 10 };
+    pub const USUAL: Self = Self { burst: BURST, rate: RATE };
 
     /// `None` if either is 0, which means no limit on the wire.
     pub const fn new(burst: u16, rate: u16) -> Option<Self> {

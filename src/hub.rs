@@ -61,11 +61,11 @@ mod transmit;
 mod who;
 
 pub use counters::{Carried, Counters, Tally};
-pub use streams::{MAX_WAITING, StreamId};
+pub use streams::StreamId;
 
 use crate::bucket::Limit;
 use crate::path::Path;
-use crate::protocol::limits::MAX_TEXT;
+use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
 use crate::protocol::{LeaveReason, Nickname, Token, clean};
 use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
@@ -84,8 +84,6 @@ use transmit::Outgoing;
 
 /// While there is a peer, the hub looks at the clock this often, to notice a standstill.
 const LOOK: Duration = Duration::from_secs(1);
-/// Without a call for this long, the process or the machine stood still.
-const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// The rules of a server.
 #[derive(Clone, Debug)]

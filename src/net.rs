@@ -17,6 +17,7 @@ pub use address::{AddressError, ServerName, parse_bind};
 pub use clock::Clock;
 pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts};
 pub use poller::{Pollable, Poller, Ready, Watch};
+pub(crate) use tcp::READ_LEN;
 pub use tcp::{Listener, Reading, Stream};
 pub use udp::{BUFFER as SOCKET_BUFFER, BindError, Incoming, Outgoing, Socket};
 pub use wildcards::{Listen, listen};

@@ -336,5 +336,7 @@ mod tests {
     fn clocks_that_disagree_wildly_saturate() {
         assert_eq!(upstream(WallTime(0), WallTime(u64::MAX / 2)), i32::MIN);
         assert_eq!(upstream(WallTime(5), WallTime(2)), 3);
+        assert_eq!(upstream(WallTime(5), WallTime(u64::MAX)), i32::MIN);
+        assert_eq!(upstream(WallTime(u64::MAX), WallTime(0)), i32::MAX);
     }
 }

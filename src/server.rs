@@ -14,9 +14,10 @@ mod presence;
 mod recorder;
 mod sockets;
 
-use crate::hub::{Event, Hub, MAX_WAITING};
-use crate::net::{BadNetwork, BindError, Clock, Poller, Ready};
-use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::hub::{Event, Hub};
+
+use crate::net::{BadNetwork, BindError, Clock, Poller, READ_LEN, Ready};
+use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
 use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
@@ -38,11 +39,11 @@ use std::time::Duration;
 /// Datagrams or pieces of a stream read from one socket before the answers leave. Lines that are
 /// read together leave together: what one flush sends to a peer fills few datagrams.
 const BATCH: usize = 512;
-/// Bytes read from one connection before the others have their turn, in reads of 16 KiB.
-const STREAM_READS: usize = 4;
+/// Reads from one connection before the others have their turn.
+const STREAM_READS: usize = STREAM_TURN_BYTES / READ_LEN;
 /// Connections taken before those that are there are read. The hub has places for twice as many that have not
 /// joined: the `Join` of one that is not faster than others is read before others take its place.
-const ACCEPTS: usize = MAX_WAITING / 2;
+const ACCEPTS: usize = MAX_UNJOINED / 2;
 /// Rounds of reading after which all is read that had come before the first of them, however much comes since:
 /// together they read more than a receive buffer holds.
 const ROUNDS: u32 = 32;

@@ -98,7 +98,13 @@ impl WallTime {
 
     /// Signed microseconds from `earlier` to `self`; the clocks of two machines may disagree.
     pub const fn micros_since(self, earlier: Self) -> i64 {
-        self.0.wrapping_sub(earlier.0) as i64
+        let (later, difference) = (self.0 >= earlier.0, self.0.abs_diff(earlier.0));
+        match (difference <= i64::MAX as u64, later) {
+            (true, true) => difference as i64,
+            (true, false) => -(difference as i64),
+            (false, true) => i64::MAX,
+            (false, false) => i64::MIN,
+        }
     }
 }
 

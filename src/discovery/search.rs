@@ -1,6 +1,6 @@
 //! One search: a few probes, and the answers until its end.
 
-use crate::protocol::limits::{PROBE_SIZE, ROOM_SIZE};
+use crate::protocol::limits::{PROBE_SIZE, ROOM_SIZE, SEARCH_PAUSE, SEARCH_PROBES};
 use crate::protocol::{Datagram, DatagramWriter, Flags, Frame, Header, clean};
 use crate::time::Timestamp;
 use std::net::{IpAddr, SocketAddr};
@@ -9,10 +9,6 @@ use std::time::Duration;
 /// How long a search waits for further answers after the first: long enough for the next probe,
 /// since one may be lost.
 pub const SEARCH_WINDOW: Duration = Duration::from_millis(300);
-/// Probes in a search. Datagrams are lost, and multicast on Wi-Fi more often.
-const PROBES: u8 = 3;
-/// Interval between probes.
-const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// Limit on the servers remembered.
 const MAX_SERVERS: usize = 64;
 /// Limit on the addresses remembered for a server.
@@ -47,7 +43,7 @@ impl Search {
     /// random.
     pub fn new(nonce: u64, wait: Duration, grace: Option<Duration>, now: Timestamp) -> Self {
         let (end, found) = (now + wait, Vec::new());
-        Self { nonce, next_probe: now, probes: PROBES, end, grace, found }
+        Self { nonce, next_probe: now, probes: SEARCH_PROBES, end, grace, found }
     }
 
     /// The probe to send to all destinations now, if one is due.
@@ -56,7 +52,7 @@ impl Search {
             return None;
         }
         self.probes -= 1;
-        self.next_probe = now + PROBE_INTERVAL;
+        self.next_probe = now + SEARCH_PAUSE;
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
         writer.push(&Frame::Probe { nonce: self.nonce });

@@ -4,15 +4,11 @@
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::Token;
-use crate::protocol::limits::{JOINS_PERIOD, MIN_JOINS};
+use crate::protocol::limits::{JOINS_PERIOD, MAX_ACCOUNTS, MIN_JOINS};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
-
-/// The number of accounts that are remembered. Only a proven address has one. The account that would
-/// be settled first is forgotten first.
-pub(super) const MAX_ACCOUNTS: usize = 4_096;
 
 /// The owner of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

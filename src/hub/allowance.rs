@@ -3,19 +3,10 @@
 //! held back or lost. A member far above it, as nobody gets who waits, is dropped.
 
 use crate::bucket::{Bucket, Limit};
-use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_QUEUE_BYTES};
+use crate::protocol::limits::{ANSWER_TIMEOUT, FREE_PATH_PROBE, MAX_PINGS, SLOW_AGAIN, TURN_BYTES};
 use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
 use std::time::Duration;
-
-/// A wait that grew by less is not told again.
-const SMALL: Duration = Duration::from_secs(1);
-/// A client that searches for its path's datagram size waits longer between two probes.
-const PATH_PROBE_PAUSE: Duration = Duration::from_millis(200);
-/// Bytes of datagrams that are read of one peer in a turn: more than a window of full ones.
-const TURN_BYTES: usize = 2 * MAX_QUEUE_BYTES;
-/// Open questions of one peer to others. A client has no more (`proto.md` §7.14).
-const MAX_PINGS: usize = 8;
 
 /// A question to another peer.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +98,7 @@ impl Allowance {
     pub(super) fn takes_path_probe(&mut self, now: Timestamp) -> bool {
         let due = self.path_probe_at <= now;
         if due {
-            self.path_probe_at = now + PATH_PROBE_PAUSE;
+            self.path_probe_at = now + FREE_PATH_PROBE;
         }
         due
     }
@@ -141,7 +132,7 @@ impl Allowance {
     /// already, and that is still nearly true.
     pub(super) fn ask_to_wait(&mut self, wait: Duration, now: Timestamp) -> Option<u16> {
         let until = now + wait;
-        if until <= now || (self.told > now && until < self.told + SMALL) {
+        if until <= now || (self.told > now && until < self.told + SLOW_AGAIN) {
             return None;
         }
         self.told = until;

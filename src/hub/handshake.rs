@@ -18,7 +18,9 @@ use super::{Config, Event, Hub, StreamId};
 use crate::bucket::Limit;
 use crate::link::{Channel, Link, Role};
 use crate::path::Path;
-use crate::protocol::limits::{JOIN_SIZE, MAX_RAW_NAME, base_datagram};
+use crate::protocol::limits::{
+    HEARTBEAT_SHARE, JOIN_SIZE, MAX_HEARTBEAT, MAX_RAW_NAME, base_datagram,
+};
 use crate::protocol::{
     Batch, Datagram, Delivery, Frame, Invariant, Mark, Nickname, Refusal, ServerMessage, Token,
     VERSION, encode_message,
@@ -31,12 +33,6 @@ use std::time::Duration;
 
 /// A refusal that follows another one sooner is counted, but causes no event.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
-
-/// Each peer adds this much to the heartbeat interval, so that the heartbeats of all peers together
-/// do not grow with the room.
-const HEARTBEAT_SHARE: Duration = Duration::from_millis(2);
-/// The longest interval that `HEARTBEAT_SHARE` leads to.
-const LONGEST_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The fields of a `Join` frame.
 #[derive(Clone, Copy)]
@@ -89,7 +85,7 @@ impl Config {
     /// The heartbeat interval of a newcomer to a room of this size. It grows with the room, as the
     /// report interval of RTP does (RFC 3550 §6.2). Half of the expiry leaves time to ask again.
     fn heartbeat_among(&self, peers: u16) -> Duration {
-        let longest = LONGEST_HEARTBEAT.min(self.capacity.expiry / 2);
+        let longest = MAX_HEARTBEAT.min(self.capacity.expiry / 2);
         self.heartbeat.max(longest.min(HEARTBEAT_SHARE * u32::from(peers)))
     }
 }
@@ -104,7 +100,7 @@ impl Hub {
         now: Now,
     ) {
         let join = datagram.frames().next().and_then(|frame| Join::read(&frame));
-        let Some(join) = join.filter(|_| bytes >= JOIN_SIZE) else {
+        let Some(join) = join.filter(|join| bytes >= JOIN_SIZE && join.nonce != 0) else {
             self.counters.malformed += 1;
             return;
         };

@@ -1,12 +1,9 @@
 //! Nonces of admitted joins: a copy of a join begins no second session (`proto.md` §7.2).
 
-use crate::protocol::limits::COOKIE_LIFE;
+use crate::protocol::limits::{COOKIE_LIFE, REMEMBERED_NONCES};
 use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
-
-/// The number of ended sessions whose nonces are remembered, however long ago they ended.
-pub(super) const MAX_ENDED: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
@@ -27,8 +24,8 @@ pub(super) struct Nonces {
 impl Nonces {
     /// Allocates all memory it will need, so that an attacker cannot make it grow.
     pub(super) fn new() -> Self {
-        let ended = VecDeque::with_capacity(MAX_ENDED);
-        Self { sessions: HashMap::with_capacity(MAX_ENDED), ended, floor: None }
+        let ended = VecDeque::with_capacity(REMEMBERED_NONCES);
+        Self { sessions: HashMap::with_capacity(REMEMBERED_NONCES), ended, floor: None }
     }
 
     /// The join with this nonce was admitted.
@@ -38,7 +35,7 @@ impl Nonces {
 
     /// The session that it began is over.
     pub(super) fn end(&mut self, nonce: u64, now: Timestamp) {
-        if self.ended.len() == MAX_ENDED
+        if self.ended.len() == REMEMBERED_NONCES
             && let Some((at, oldest)) = self.ended.pop_front()
         {
             self.floor = Some(at);
@@ -95,12 +92,15 @@ mod tests {
         assert!(!nonces.is_echo(7, at(1_021)) && nonces.is_known(7));
         // It is let in once more: what is remembered of the first time is not in its way.
         nonces.begin(7, PeerId(2));
-        for nonce in 0..2 * MAX_ENDED as u64 {
+        for nonce in 0..2 * REMEMBERED_NONCES as u64 {
             nonces.end(100 + nonce, at(2_000));
             assert_eq!(nonces.peer(7), Some(PeerId(2)));
         }
-        assert!(nonces.sessions.len() <= 1 + MAX_ENDED && nonces.ended.len() == MAX_ENDED);
+        assert!(
+            nonces.sessions.len() <= 1 + REMEMBERED_NONCES
+                && nonces.ended.len() == REMEMBERED_NONCES
+        );
         nonces.end(7, at(3_000));
-        assert!(nonces.is_echo(7, at(3_001)) && nonces.sessions.len() == MAX_ENDED);
+        assert!(nonces.is_echo(7, at(3_001)) && nonces.sessions.len() == REMEMBERED_NONCES);
     }
 }

@@ -6,13 +6,11 @@ use super::lifecycle::State;
 use super::peers::Standing;
 use crate::link::{Channel, Class};
 use crate::path::Path;
+use crate::protocol::limits::PING_QUEUE;
 use crate::protocol::{Batch, Delivery, Transport};
 use crate::registry::PeerId;
 use crate::room::Kind;
 use crate::time::Timestamp;
-
-/// No probe is queued behind more than this many bytes.
-const MAX_BEFORE_PROBE: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -44,7 +42,7 @@ impl Peer {
         }
         let count = batch.len();
         // A probe that waits measures the queue, and has no share in the bound of chat lines.
-        if kind == Kind::Probe && self.link.queued_bytes() > MAX_BEFORE_PROBE {
+        if kind == Kind::Probe && self.link.queued_bytes() > PING_QUEUE {
             return count as u64;
         }
         let taken = match kind {

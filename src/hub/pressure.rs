@@ -5,24 +5,14 @@
 //! pressure: the hub stops reading members that are above their allowance, so their windows, or
 //! their kernels', close. With a longer one it reads no member, so no queue of a reader that makes
 //! progress overflows, however many members speak at once. A reader that has made no progress for
-//! `MOST` exerts no pressure: its queue fills, and it is dropped.
+//! `PRESSURE_WAIT` exerts no pressure: its queue fills, and it is dropped.
 
-use crate::protocol::limits::MAX_QUEUE_BYTES;
+use crate::protocol::limits::{
+    PRESSURE_FULL, PRESSURE_HIGH, PRESSURE_LOW, PRESSURE_STEP, PRESSURE_WAIT,
+};
 use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// A queue of this length is pressure, until it is no longer than `LOW`. A room that says less than
-/// `HIGH` bytes in `MOST` never waits for a reader that stands still.
-const HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
-const LOW: usize = MAX_QUEUE_BYTES / 4;
-/// A queue of this length is pressure on everybody. What is on its way through the hub still fits.
-const FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
-/// Progress is `STEP` bytes within `MOST`, counted from the moment when the reader last took
-/// something.
-const STEP: usize = 8 * 1024;
-const MOST: Duration = Duration::from_secs(2);
 
 /// A queue that is pressure, or was when its reader still made progress.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +42,7 @@ pub(super) struct Pressure {
 impl Pressure {
     /// Whether a queue of this length changes anything.
     pub(super) fn is_concerned(&self, length: usize) -> bool {
-        length >= HIGH || !self.long.is_empty()
+        length >= PRESSURE_HIGH || !self.long.is_empty()
     }
 
     /// The queue to a peer has this length now. The reader has made no progress since
@@ -64,21 +54,21 @@ impl Pressure {
         stalled_since: Option<Timestamp>,
         now: Timestamp,
     ) {
-        let until = stalled_since.unwrap_or(now) + MOST;
+        let until = stalled_since.unwrap_or(now) + PRESSURE_WAIT;
         let Some(long) = self.long.get_mut(&id) else {
-            if length >= HIGH {
+            if length >= PRESSURE_HIGH {
                 self.long.insert(id, Long { length, from: length, until });
             }
             return;
         };
         long.length = length;
-        if length <= LOW {
+        if length <= PRESSURE_LOW {
             self.long.remove(&id);
         } else if long.from < length {
             long.from = length;
-        } else if length + STEP <= long.from {
+        } else if length + PRESSURE_STEP <= long.from {
             long.from = length;
-            // A reader that stood still for `MOST` has to catch up before it exerts pressure again.
+            // A reader that stood still for `PRESSURE_WAIT` has to catch up before it exerts pressure again.
             if now < long.until {
                 long.until = until;
             }
@@ -88,7 +78,7 @@ impl Pressure {
     /// This server stood still from `before` until `now`, and saw no progress that readers made.
     pub(super) fn resume(&mut self, before: Timestamp, now: Timestamp) {
         for long in self.long.values_mut().filter(|long| before < long.until) {
-            long.until = long.until.max(now + MOST);
+            long.until = long.until.max(now + PRESSURE_WAIT);
         }
     }
 
@@ -101,7 +91,7 @@ impl Pressure {
     pub(super) fn level(&self, now: Timestamp) -> Level {
         let mut level = Level::Nobody;
         for long in self.long.values().filter(|long| now < long.until) {
-            if long.length >= FULL {
+            if long.length >= PRESSURE_FULL {
                 return Level::Everybody;
             }
             level = Level::Immodest;
@@ -111,7 +101,7 @@ impl Pressure {
 
     /// When the pressure of this level ends at the latest.
     pub(super) fn over(&self, level: Level) -> Timestamp {
-        let least = if level == Level::Everybody { FULL } else { 0 };
+        let least = if level == Level::Everybody { PRESSURE_FULL } else { 0 };
         let long = self.long.values().filter(|long| long.length >= least);
         long.map(|long| long.until).max().unwrap_or(Timestamp::ZERO)
     }

@@ -7,7 +7,7 @@ use super::peers::PeerMut;
 use super::pressure::{Level, Pressure};
 use super::{Event, Hub};
 use crate::path::Path;
-use crate::protocol::limits::{BASE_DATAGRAM, MAX_NAME, MAX_TEXT, tokens};
+use crate::protocol::limits::{BASE_DATAGRAM, FREE_FRAMES, MAX_NAME, MAX_TEXT, tokens};
 use crate::protocol::{
     ClientMessage, Datagram, DecodeError, Flags, Frame, Invariant, LeaveReason, Nickname,
     ServerMessage, clean, decode_message,
@@ -15,10 +15,6 @@ use crate::protocol::{
 use crate::registry::PeerId;
 use crate::time::{Now, Timestamp, WallTime};
 use std::borrow::Cow;
-
-/// Frames without a message that one datagram of a sincere sender has at most: a heartbeat, the
-/// answer to a path challenge, and padding.
-const USEFUL_IDLE: usize = 3;
 
 impl Hub {
     /// Takes in a datagram. Nothing in it can make the hub fail.
@@ -371,9 +367,9 @@ impl Carries {
     }
 
     /// What it costs beside its messages: a sign of life is one token, and so is each frame above
-    /// `USEFUL_IDLE`.
+    /// `FREE_FRAMES`.
     fn idle_tokens(&self) -> usize {
         let sign_of_life = usize::from(self.idle > 0 && !self.message);
-        sign_of_life + self.idle.saturating_sub(USEFUL_IDLE)
+        sign_of_life + self.idle.saturating_sub(FREE_FRAMES)
     }
 }

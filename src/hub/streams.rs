@@ -5,14 +5,11 @@ use super::handshake::{Entrance, Join, Origin};
 use super::{Destination, Hub};
 use crate::link::{Role, StreamLink};
 use crate::path::Path;
-use crate::protocol::limits::STREAM_JOIN_TIMEOUT;
+use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT};
 use crate::protocol::{Flags, Frame, Piece, Preface, StreamReader, write_record};
 use crate::registry::PeerId;
 use crate::time::{Now, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
-
-/// Connections that may be open without a join. One more takes the place of the oldest.
-pub const MAX_WAITING: usize = 64;
 
 /// A connection, named by the caller that accepted it. A name is not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,7 +20,9 @@ pub struct StreamId(pub u64);
 pub(super) struct Streams {
     waiting: BTreeMap<StreamId, Waiting>,
     joined: BTreeMap<StreamId, PeerId>,
-    /// The last bytes for connections that are refused, and (`None`) connections to close.
+    /// Connections without a peer that have bytes to take, and when each is closed at the latest.
+    lingering: BTreeMap<StreamId, Timestamp>,
+    /// The last bytes for connections without a peer, and (`None`) connections to close.
     out: VecDeque<(StreamId, Option<Vec<u8>>)>,
 }
 
@@ -50,28 +49,43 @@ impl Streams {
         if !self.out.is_empty() {
             return Some(Timestamp::ZERO);
         }
-        self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT)
+        let unjoined = self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT);
+        unjoined.into_iter().chain(self.lingering.values().copied()).min()
     }
 
-    /// The connection that has waited longest, and since when. There are at most `MAX_WAITING`, and
+    /// The connection that has waited longest, and since when. There are at most `MAX_UNJOINED`, and
     /// their names say nothing about their order.
     fn oldest(&self) -> Option<(StreamId, Timestamp)> {
         let waiting = self.waiting.iter().map(|(id, waiting)| (*id, waiting.since));
         waiting.min_by_key(|(id, since)| (*since, *id))
     }
 
-    /// Forgets a connection, and has it closed.
+    /// Forgets a connection, and has it closed unless it lingers.
     pub(super) fn close(&mut self, id: StreamId) {
         self.waiting.remove(&id);
         self.joined.remove(&id);
-        self.out.push_back((id, None));
+        if !self.lingering.contains_key(&id) {
+            self.out.push_back((id, None));
+        }
+    }
+
+    /// The connection takes these bytes, and is closed when it has, or at `deadline`.
+    fn linger(&mut self, id: StreamId, owed: Vec<u8>, deadline: Timestamp) {
+        self.lingering.insert(id, deadline);
+        self.out.push_back((id, Some(owed)));
+    }
+
+    fn end_lingering(&mut self, id: StreamId) {
+        if self.lingering.remove(&id).is_some() {
+            self.close(id);
+        }
     }
 }
 
 impl Hub {
     /// A connection was accepted.
     pub fn handle_stream_opened(&mut self, id: StreamId, path: Path, now: Now) {
-        if self.streams.waiting.len() >= MAX_WAITING
+        if self.streams.waiting.len() >= MAX_UNJOINED
             && let Some((oldest, _)) = self.streams.oldest()
         {
             self.streams.close(oldest);
@@ -93,12 +107,16 @@ impl Hub {
 
     /// Whether this connection is to be read. If not, the kernel of its sender waits.
     pub fn reads(&self, id: StreamId) -> bool {
+        if self.streams.lingering.contains_key(&id) {
+            return false;
+        }
         let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(*peer));
         peer.is_none_or(|peer| !peer.standing.is_held())
     }
 
     /// The kernel has taken all bytes that were handed out for this connection.
     pub fn handle_stream_writable(&mut self, id: StreamId, now: Now) {
+        self.streams.end_lingering(id);
         if let Some(id) = self.streams.joined.get(&id).copied()
             && let Some(mut peer) = self.peers.get_mut(id)
             && let Some(link) = peer.link.as_stream()
@@ -108,11 +126,26 @@ impl Hub {
         }
     }
 
-    /// The other end of a connection has gone.
+    /// The other end of a connection sends no more: it closed the connection, or its half of it
+    /// (RFC 9293 §3.6). The peer is gone. What is owed to it still leaves, as far as the connection
+    /// takes it within `LEAVE_TIMEOUT`; then [`Destination::Close`] follows.
     pub fn handle_stream_closed(&mut self, id: StreamId, now: Now) {
-        self.streams.waiting.remove(&id);
-        if let Some(peer) = self.streams.joined.remove(&id) {
-            self.lose(peer, now.mono);
+        if self.streams.lingering.contains_key(&id) {
+            return;
+        }
+        match self.streams.joined.get(&id).copied() {
+            None if self.streams.waiting.contains_key(&id) => self.streams.close(id),
+            None => {}
+            Some(peer) => {
+                let owed = self.peers.get_mut(peer).and_then(|mut peer| {
+                    self.outgoing.catch_up(&mut peer, now.mono);
+                    peer.link.as_stream().and_then(StreamLink::take_owed)
+                });
+                if let Some(owed) = owed {
+                    self.streams.linger(id, owed, now.mono + LEAVE_TIMEOUT);
+                }
+                self.lose(peer, now.mono);
+            }
         }
         self.deliver_posts();
     }
@@ -123,6 +156,10 @@ impl Hub {
             && since + STREAM_JOIN_TIMEOUT <= now
         {
             self.streams.close(id);
+        }
+        let over = self.streams.lingering.iter().filter(|(_, deadline)| **deadline <= now);
+        for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.streams.end_lingering(id);
         }
     }
 
@@ -166,7 +203,10 @@ impl Hub {
                 }
                 Ok(Some(Piece::Preface(preface)))
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
-                Ok(Some(Piece::Frame(ref frame))) if let Some(join) = Join::read(frame) => {
+                Ok(Some(Piece::Frame(ref frame)))
+                    if let Some(join) = Join::read(frame)
+                        && join.nonce != 0 =>
+                {
                     if self.nonces.is_known(join.nonce) {
                         log::debug!("a join from {} repeats an old nonce", waiting.path.remote);
                         return self.hang_up(id, None);

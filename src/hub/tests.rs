@@ -4,11 +4,11 @@
 mod answers;
 mod attacks;
 
-use super::nonces::MAX_ENDED;
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::path::Path;
+use crate::protocol::limits::REMEMBERED_NONCES;
 use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,

@@ -2,16 +2,13 @@
 //! of the sequence number (RFC 9000 §13.2; the replay window as in RFC 4303 §3.4.3).
 
 use crate::protocol::limits::{
-    ACK_BYTES, ACK_DATAGRAMS, ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW,
+    ACK_BYTES, ACK_DATAGRAMS, ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW, STEADY,
 };
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
 const WORDS: usize = (REPLAY_WINDOW / 64) as usize;
-
-/// After this many datagrams in order a stream counts as steady.
-const STEADY: u32 = 64;
 
 /// How long the other end should wait for an acknowledgment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

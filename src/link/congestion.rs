@@ -2,13 +2,11 @@
 //! TCP does, so neither starves the other on a shared bottleneck (RFC 8085 §3.1). A chat is hardly
 //! ever limited by it; a bulk sender is.
 
-use crate::protocol::limits::MAX_DATAGRAM;
+use crate::protocol::limits::{INITIAL_WINDOW, MAX_DATAGRAM, MINIMUM_WINDOW};
 use crate::time::Timestamp;
 use std::time::Duration;
 
 const SEGMENT: f64 = MAX_DATAGRAM as f64;
-const INITIAL_WINDOW: u64 = 10 * MAX_DATAGRAM as u64;
-const MINIMUM_WINDOW: u64 = 2 * MAX_DATAGRAM as u64;
 /// Multiplicative decrease (RFC 9438 §4.6).
 const BETA: f64 = 0.7;
 /// Aggressiveness, segments per second cubed (§5.1).

@@ -6,14 +6,9 @@
 
 use super::outbox::FRAME_OVERHEAD;
 use crate::protocol::HEADER_LEN;
-use crate::protocol::limits::{MAX_MESSAGE, PART_SIZE, REASSEMBLY};
+use crate::protocol::limits::{MAX_ASSEMBLIES, MAX_MESSAGE, MAX_PARTS, PART_SIZE, REASSEMBLY};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
-
-/// Parts of the longest message.
-pub(super) const MAX_PARTS: usize = MAX_MESSAGE.div_ceil(PART_SIZE);
-/// Messages sent once of which some parts are here, at most; then the oldest is given up.
-const MAX_ASSEMBLIES: usize = 8;
 
 /// Whether a message of this length fits whole into a datagram of `limit` bytes.
 pub(super) fn fits(length: usize, limit: usize) -> bool {

@@ -16,17 +16,10 @@
 //!            passes and does not        until PATH_RAISE size that passed arrives, or three are lost
 //! ```
 
-use crate::protocol::limits::{BASE_DATAGRAM, MAX_DATAGRAM, PATH_RAISE};
+use crate::protocol::limits::{
+    BASE_DATAGRAM, MAX_DATAGRAM, PATH_PROBE_PAUSE, PATH_PROBES, PATH_RAISE, PATH_STEP,
+};
 use crate::time::Timestamp;
-use std::time::Duration;
-
-/// So many probes of one size are lost before it counts as too large (§5.1.2, MAX_PROBES).
-const MAX_PROBES: u32 = 3;
-/// After one that was lost the next waits for this long: a search is no hurry, and each costs the other end as much as
-/// a message.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Less is not worth a probe.
-const STEP: usize = 32;
 
 /// A datagram larger than the base, and when it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +123,8 @@ impl PathSize {
     pub(super) fn probe_lost(&mut self, number: u64, now: Timestamp) {
         let Some((_, size)) = self.probing.take_if(|probing| probing.0 == number) else { return };
         self.lost += 1;
-        if self.lost < MAX_PROBES {
-            self.due = Some(now + PAUSE);
+        if self.lost < PATH_PROBES {
+            self.due = Some(now + PATH_PROBE_PAUSE);
         } else {
             self.is_too_large(size, now);
         }
@@ -176,10 +169,10 @@ impl PathSize {
     /// Goes on, if there is more to be found, or else waits for the path to become wider.
     fn search(&mut self, now: Timestamp) {
         self.lost = 0;
-        self.raising = self.too_large <= MAX_DATAGRAM && self.too_large - self.proven <= STEP;
+        self.raising = self.too_large <= MAX_DATAGRAM && self.too_large - self.proven <= PATH_STEP;
         self.due = match self.raising {
             true => Some(now + PATH_RAISE),
-            false => (self.proven < MAX_DATAGRAM).then_some(now + PAUSE),
+            false => (self.proven < MAX_DATAGRAM).then_some(now + PATH_PROBE_PAUSE),
         };
     }
 }
@@ -202,7 +195,7 @@ mod tests {
     /// Sends what probes are due by now over a path that carries `width`. How many that were.
     fn search(size: &mut PathSize, width: usize, mut now: Timestamp) -> usize {
         let mut probes = 0;
-        while let Some(due) = size.due().filter(|due| *due <= now + PAUSE) {
+        while let Some(due) = size.due().filter(|due| *due <= now + PATH_PROBE_PAUSE) {
             now = now.max(due);
             let (number, bytes) = size.probe();
             assert!(bytes > size.base() && bytes <= MAX_DATAGRAM && size.due().is_none());
@@ -230,13 +223,13 @@ mod tests {
     fn any_width_is_found_and_found_again_when_it_grows() {
         for width in BASE_DATAGRAM..=MAX_DATAGRAM {
             let mut size = PathSize::new(BASE_DATAGRAM, at(0));
-            assert!(search(&mut size, width, at(0)) <= 1 + 6 * MAX_PROBES as usize);
+            assert!(search(&mut size, width, at(0)) <= 1 + 6 * PATH_PROBES as usize);
             let found = size.usable();
-            assert!(found <= width && width < found + STEP, "{found} of {width}");
+            assert!(found <= width && width < found + PATH_STEP, "{found} of {width}");
             if found < MAX_DATAGRAM {
                 let later = size.due().unwrap();
                 assert!(later >= at(0) + PATH_RAISE);
-                assert_eq!(search(&mut size, width.max(found), later), MAX_PROBES as usize);
+                assert_eq!(search(&mut size, width.max(found), later), PATH_PROBES as usize);
                 assert_eq!(size.usable(), found);
                 let later = size.due().unwrap();
                 assert!(search(&mut size, MAX_DATAGRAM, later) <= 2);

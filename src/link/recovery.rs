@@ -7,28 +7,17 @@ use super::fifo::Fifo;
 use super::path_size::Large;
 use super::redundancy::Loss;
 use super::rtt::Rtt;
-use crate::protocol::limits::{ACK_INTERVAL, BASE_DATAGRAM, LAZY_ACK_DELAY, MAX_ACK_DELAY};
+use crate::protocol::limits::{
+    ACK_BITMAP, ACK_INTERVAL, BASE_DATAGRAM, LAZY_ACK_DELAY, MAX_ACK_DELAY, MAX_PROBE_INTERVAL,
+    PACKET_THRESHOLD, PERSISTENT_CONGESTION, REMEMBERED_DATAGRAMS, REORDERING_PERSISTS,
+};
 use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// A datagram overtaken by this many is lost (RFC 9002 §6.1.1, kPacketThreshold), on a path that does
-/// not reorder.
-const PACKET_THRESHOLD: u64 = 3;
-/// A datagram overtaken by more than the bitmap names can no longer be acknowledged.
-const BITMAP: u64 = 64;
-/// A path that lost this many datagrams since it last reordered one does not reorder any more
-/// (RFC 8985 §6.2 persists for as many recoveries).
-const REORDERING_PERSISTS: u32 = 16;
-/// The longest pause between probes. RFC 9002 doubles for ever; a chat would rather know.
-const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Datagrams remembered at most; older ones count as lost.
-const MAX_REMEMBERED: usize = 1_024;
 /// An acknowledgment that was kept back longer is not the first one, which was lost: how long the
 /// round trip took it cannot say (Karn's rule, RFC 6298 §3).
 const MAX_SAMPLED_DELAY: Duration = ACK_INTERVAL;
-/// RFC 9002 §7.6.1, kPersistentCongestionThreshold.
-const PERSISTENT_CONGESTION: u32 = 3;
 
 /// Whether a datagram asks for an acknowledgment, and how long the other end may sit on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +237,7 @@ impl Recovery {
     /// Makes room for one more datagram: the oldest one counts as lost if there is none. An end that is
     /// never acknowledged remembers no more than one that is.
     pub(super) fn make_room(&mut self, now: Timestamp) -> Option<Outcome> {
-        if self.sent.len() < MAX_REMEMBERED {
+        if self.sent.len() < REMEMBERED_DATAGRAMS {
             return None;
         }
         let mut outcome = Outcome::default();
@@ -352,7 +341,7 @@ impl Recovery {
             return; // nearly always: nothing was overtaken
         }
         let delay = self.rtt.loss_delay();
-        let threshold = if self.rtt.reorders() { BITMAP + 1 } else { PACKET_THRESHOLD };
+        let threshold = if self.rtt.reorders() { ACK_BITMAP + 1 } else { PACKET_THRESHOLD };
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
         let persistent = self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION;
         // Since when all that asked for an acknowledgment was lost (RFC 9002 §7.6.2).
@@ -414,7 +403,7 @@ impl Recovery {
 
     /// Forgets what no acknowledgment can change any more.
     fn forget_settled(&mut self) {
-        let named = self.largest_acked.map_or(0, |largest| largest.saturating_sub(BITMAP));
+        let named = self.largest_acked.map_or(0, |largest| largest.saturating_sub(ACK_BITMAP));
         while let Some(sent) = self.sent.front() {
             match sent.state {
                 State::Unasked | State::Acked => {}
@@ -452,13 +441,13 @@ mod tests {
         for asks in [Asks::No, Asks::Soon] {
             let mut recovery = Recovery::new(1, at);
             let mut lost = 0;
-            for _ in 0..10 * MAX_REMEMBERED {
+            for _ in 0..10 * REMEMBERED_DATAGRAMS {
                 lost += recovery.make_room(at).map_or(0, |outcome| outcome.lost_datagrams);
                 let asks = if recovery.has_sent_nothing() { Asks::Soon } else { asks };
                 recovery.on_sent(at, 100, asks, Contents::default());
-                assert!(recovery.sent.len() <= MAX_REMEMBERED);
+                assert!(recovery.sent.len() <= REMEMBERED_DATAGRAMS);
             }
-            assert_eq!(recovery.next_sequence(), 1 + 10 * MAX_REMEMBERED as u64);
+            assert_eq!(recovery.next_sequence(), 1 + 10 * REMEMBERED_DATAGRAMS as u64);
             assert!(lost > 0);
         }
     }

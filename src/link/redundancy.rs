@@ -27,19 +27,17 @@
 
 use super::congestion::Congestion;
 use super::outbox::FRAME_OVERHEAD;
-use super::rtt::{GRANULARITY, Rtt};
+use super::rtt::Rtt;
 use crate::protocol::HEADER_LEN;
-use crate::protocol::limits::{MAX_ACK_DELAY, MAX_DATAGRAM};
+use crate::protocol::limits::{
+    COPY_CREDIT, GRANULARITY, MAX_ACK_DELAY, MAX_COPIED, MAX_RIDE_WAIT, PAIRED_PROBES,
+};
 use crate::time::Timestamp;
 use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
 
-/// A message longer than this is not copied: it is not small beside a datagram's headers.
-pub(super) const MAX_COPIED: usize = 256;
-/// Bytes of copies that may be saved up for later, and what a link begins with.
-const MAX_CREDIT: u64 = 2 * MAX_DATAGRAM as u64;
 /// Bytes of the congestion window that copies leave free: room for a small message alone.
 const WINDOW_RESERVE: usize = HEADER_LEN + FRAME_OVERHEAD + MAX_COPIED;
 /// From each of these losses on, one more datagram carries each message: 0.2 %, 2 %, 14 %. All of
@@ -49,12 +47,8 @@ const STEPS: [u32; 3] = [Loss::ONE / 500, Loss::ONE / 50, Loss::ONE / 7];
 /// What a link supposes before it has seen anything, 0.5 %: about its first 25 datagrams have
 /// copies, for those are the ones whose loss would be repaired slowest (§6.2.2 of RFC 9002).
 const PRIOR: Loss = Loss { share: Loss::ONE / 200, weight: 16 };
-/// A copy waits for the next message instead of leaving alone if messages leave at least this often.
-const MAX_RIDE_WAIT: Duration = Duration::from_millis(25);
 /// A longer pause between two messages counts as this long, so that the rhythm is soon found again.
 const MAX_PAUSE: Duration = Duration::from_millis(500);
-/// So many probes in a row are two datagrams each where datagrams get lost (RFC 9002 §6.2.4).
-const PAIRED_PROBES: u32 = 2;
 
 /// The share of datagrams that were lost on the way out: RFC 7680's loss ratio, of those datagrams
 /// that ask for an acknowledgment, with "lost" as RFC 9002 §6 declares it. A moving average: each
@@ -125,7 +119,7 @@ pub(super) struct Redundancy {
 
 impl Default for Redundancy {
     fn default() -> Self {
-        Self { credit: MAX_CREDIT, rhythm: Rhythm::default() }
+        Self { credit: COPY_CREDIT, rhythm: Rhythm::default() }
     }
 }
 
@@ -179,12 +173,12 @@ impl Redundancy {
     /// Messages left, but not as copies.
     pub(super) fn on_sent(&mut self, bytes: usize, copies: u32) {
         let earned = bytes as u64 * u64::from(copies - 1);
-        self.credit = (self.credit + earned).min(MAX_CREDIT);
+        self.credit = (self.credit + earned).min(COPY_CREDIT);
     }
 
     /// A datagram with messages was lost, and they are still wanted: others are to take its place.
     pub(super) fn on_lost(&mut self, bytes: usize) {
-        self.credit = (self.credit + bytes as u64).min(MAX_CREDIT);
+        self.credit = (self.credit + bytes as u64).min(COPY_CREDIT);
     }
 
     /// A copy left.

@@ -1,13 +1,10 @@
 //! The round-trip time: RFC 9002 §5, and the probe timeout that follows from it (§6.2.1).
 
-use crate::protocol::limits::{ACK_INTERVAL, INITIAL_RTT, LAZY_ACK_DELAY};
+use crate::protocol::limits::{
+    ACK_INTERVAL, GRANULARITY, INITIAL_RTT, LAZY_ACK_DELAY, MAX_REORDERING,
+};
 use std::time::Duration;
 
-/// Timer granularity (RFC 9002 §6.1.2, kGranularity).
-pub(super) const GRANULARITY: Duration = Duration::from_millis(1);
-
-/// A datagram that is later than this is taken for lost, however much the path reorders.
-const MAX_REORDERING: Duration = Duration::from_secs(1);
 const MIN_VERDICT_DELAY: Duration = Duration::from_secs(1);
 const MAX_VERDICT_DELAY: Duration = Duration::from_secs(5);
 

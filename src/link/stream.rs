@@ -3,7 +3,7 @@
 //! whether anything arrived is known only when the other end says so.
 
 use super::{Received, Role, SendError, Stats, stats::RecentRtts};
-use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, tokens};
+use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, STREAM_STALL, tokens};
 use crate::protocol::{
     Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record,
 };
@@ -15,8 +15,6 @@ use std::time::Duration;
 const KEPT: usize = 1_024;
 /// Bytes handed to the kernel at once, at most.
 const CHUNK: usize = 16 * 1024;
-/// A stream that takes nothing of what waits for this long is over.
-const STALLED: Duration = Duration::from_secs(20);
 
 /// One end of a conversation over a stream. See the module.
 #[derive(Debug)]
@@ -236,13 +234,13 @@ impl StreamLink {
         if self.writable && !self.outgoing.is_empty() {
             return Some(Timestamp::ZERO);
         }
-        let stalled = (!self.writable && !self.failed).then(|| self.moved + STALLED);
+        let stalled = (!self.writable && !self.failed).then(|| self.moved + STREAM_STALL);
         [stalled, self.heartbeat_due()].into_iter().flatten().min()
     }
 
     /// The time has come that `poll_timeout` named.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        self.failed |= !self.writable && self.moved + STALLED <= now;
+        self.failed |= !self.writable && self.moved + STREAM_STALL <= now;
     }
 
     /// Whether the other end has taken nothing for too long.
@@ -253,6 +251,12 @@ impl StreamLink {
     /// Whether the queue takes no more.
     pub fn is_full(&self) -> bool {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
+    }
+
+    /// The rest of what was queued, when the link is to be used no more; `None` if the kernel has
+    /// taken everything.
+    pub fn take_owed(&mut self) -> Option<Vec<u8>> {
+        (!self.is_idle()).then(|| std::mem::take(&mut self.outgoing))
     }
 
     /// Whether everything was handed to the kernel.

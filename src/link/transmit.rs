@@ -4,9 +4,8 @@ use super::contents::{Content, Contents};
 use super::outbox::OncePart;
 use super::parts::Parts;
 use super::recovery::Asks;
-use super::redundancy::MAX_COPIED;
 use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
-use crate::protocol::limits::MAX_DATAGRAM;
+use crate::protocol::limits::{MAX_COPIED, MAX_DATAGRAM, SAMPLE_INTERVAL};
 use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
 use std::time::Duration;
@@ -14,9 +13,6 @@ use std::time::Duration;
 /// Datagrams handed out at once at most. What the kernel gains by more is little, and no peer is to wait
 /// for long behind another.
 const MAX_RUN: usize = 32;
-
-/// How old the round-trip time may become while only messages that are sent once leave.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Link {
     /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]

@@ -10,7 +10,7 @@ use std::net::{Shutdown, SocketAddr};
 /// Backlog: connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 128;
 /// Bytes per read.
-const READ_LEN: usize = 16 * 1024;
+pub(crate) const READ_LEN: usize = 16 * 1024;
 /// Limit on the reads from a closing stream.
 const CLOSING_READS: usize = 64;
 

@@ -1,134 +1,296 @@
-//! Every number the protocol fixes, in one place. `proto.md` §9 repeats them; a test compares.
+//! Every number that a client author or the network can notice, in one place. `proto.md` §9 has the
+//! same table; `tests/proto_md.rs` compares the two.
+//!
+//! The values are those of the specification this implementation follows, where there is one, and
+//! the comment cites it.
 
 use std::time::Duration;
 
-/// Largest UDP payload either end sends or accepts, bytes. It fits IPv6's minimum MTU of 1,280
-/// (RFC 8200 §5) with 32 bytes to spare for a tunnel, so it is never fragmented on the way.
+// Sizes
+
+/// Largest UDP payload either end sends or accepts, bytes. It fits the minimum MTU of IPv6, 1,280
+/// (RFC 8200 §5), with 32 bytes to spare for a tunnel, so the network never fragments it.
 pub const MAX_DATAGRAM: usize = 1_200;
-/// The UDP payload that every path carries: IPv4's 576 bytes (RFC 791 §3.1, RFC 1122 §3.3.2) less the
-/// headers of IPv4 and UDP. RFC 8899 §5.1.2 calls it `BASE_PLPMTU`; what is larger has to be probed for.
+/// UDP payload that every path carries: 576 bytes of IPv4 (RFC 791 §3.1, RFC 1122 §3.3.2) less the
+/// headers of IPv4 and UDP. RFC 8899 §5.1.2 calls it `BASE_PLPMTU`; larger sizes need a probe.
 pub const BASE_DATAGRAM: usize = 576 - 20 - 8;
 /// The same for a path of either version: every IPv6 link carries 1,280 bytes (RFC 8200 §5).
 pub fn base_datagram(ipv6: bool) -> usize {
     if ipv6 { MAX_DATAGRAM } else { BASE_DATAGRAM }
 }
 
-/// A message that does not fit into one datagram of a path is cut after every so many bytes: a piece
-/// fits into [`BASE_DATAGRAM`] with header and frame.
+/// Bytes in each part of a message that does not fit one datagram of the path. A part fits into
+/// [`BASE_DATAGRAM`] together with header and frame.
 pub const PART_SIZE: usize = 496;
+/// Parts of the longest message.
+pub const MAX_PARTS: usize = MAX_MESSAGE.div_ceil(PART_SIZE);
 /// Largest message a frame can carry so that header, frame and message fit one datagram.
 pub const MAX_MESSAGE: usize = MAX_DATAGRAM - super::HEADER_LEN - 1 - 3 - 3;
+/// Largest frame in a record of a TCP stream: a datagram without its header.
+pub const MAX_RECORD: usize = MAX_DATAGRAM - super::HEADER_LEN;
 /// A `Join` is padded to this size, so that no answer to it can be larger (RFC 9000 §8.1).
 pub const JOIN_SIZE: usize = 512;
-/// A text is at most this many bytes of UTF-8.
+/// Bytes of UTF-8 in a text, at most.
 pub const MAX_TEXT: usize = super::text::MAX_TEXT_BYTES;
-/// A nickname as typed, before normalisation, is at most this many bytes.
+/// Bytes of a nickname as typed, before normalisation, at most.
 pub const MAX_RAW_NAME: usize = 256;
-/// A nickname is at most this many bytes: what a `Line` with the longest text leaves of a datagram.
+/// Characters of a nickname as typed, at most: NFKC joins at most four into one (UAX #15).
+/// Checked before any work is spent on hostile input.
+pub const MAX_RAW_CHARS: usize = 4 * MAX_NAME_CHARS;
+/// Characters of a nickname in its normalised form, at most.
+pub const MAX_NAME_CHARS: usize = 32;
+/// Bytes of a nickname, at most: what a `Line` with the longest text leaves of a datagram.
 pub const MAX_NAME: usize = 119;
-/// The port nobody has to name.
+/// Nonspacing marks on one letter of a nickname: the bound that UTS #39 §5.4 proposes.
+pub const MAX_MARKS: usize = 4;
+/// The server's port where none is given.
 pub const DEFAULT_PORT: u16 = 2428;
-/// Where servers listen for probes, whatever their own port is.
+/// Port where servers listen for probes, whatever their own port is.
 pub const DISCOVERY_PORT: u16 = 2429;
 /// A `Probe` is padded to this size, so that no answer to it can be larger.
 pub const PROBE_SIZE: usize = 256;
-/// The name of a room is at most this many bytes: 32 characters of four.
+/// Bytes of a room's name, at most: 32 characters of four.
 pub const ROOM_SIZE: usize = 128;
-/// A server tells about at most this many peers in answer to one question.
+
+// Windows, queues and memory
+
+/// Messages on their way unacknowledged, and buffered out of order, per direction.
+pub const MESSAGE_WINDOW: u64 = 256;
+/// Sequence numbers, from the largest down, that are told apart from duplicates.
+pub const REPLAY_WINDOW: u64 = 1_024;
+/// Datagrams below the acknowledgment that the header's bitmap names.
+pub const ACK_BITMAP: u64 = 64;
+/// Datagrams that a sender remembers. If there are more, the oldest counts as lost.
+pub const REMEMBERED_DATAGRAMS: usize = 1_024;
+/// Messages sent once of which some parts have arrived. If there are more, the oldest is dropped.
+pub const MAX_ASSEMBLIES: usize = 8;
+/// Bytes of messages one end queues for one other end.
+pub const MAX_QUEUE_BYTES: usize = 1 << 18;
+/// Bytes in a queue that is pressure. A room that says fewer in `PRESSURE_WAIT` never waits for a
+/// reader that stands still.
+pub const PRESSURE_HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
+/// Bytes in a queue that is pressure no longer.
+pub const PRESSURE_LOW: usize = MAX_QUEUE_BYTES / 4;
+/// Bytes in a queue that is pressure on everybody. What is on its way through the hub still fits.
+pub const PRESSURE_FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
+/// Bytes that a reader takes within [`PRESSURE_WAIT`] if it makes progress.
+pub const PRESSURE_STEP: usize = 8 * 1024;
+/// A reader without progress for this long exerts no pressure.
+pub const PRESSURE_WAIT: Duration = Duration::from_secs(2);
+/// Bytes in the queue to a peer behind which no `Pinged` or `Ponged` is queued.
+pub const PING_QUEUE: usize = 16 * 1024;
+/// Bytes of datagrams that the server reads of one peer in a turn: more than a full window.
+pub const TURN_BYTES: usize = 2 * MAX_QUEUE_BYTES;
+/// Bytes that the server reads of one TCP connection in a turn.
+pub const STREAM_TURN_BYTES: usize = 64 * 1024;
+/// TCP connections without a session. One more takes the place of the oldest.
+pub const MAX_UNJOINED: usize = 64;
+/// Nonces of ended sessions that the server remembers, the newest.
+pub const REMEMBERED_NONCES: usize = 4_096;
+/// Addresses and owners whose allowance the server remembers after they left. The account that
+/// would be settled first is forgotten first.
+pub const MAX_ACCOUNTS: usize = 4_096;
+/// Owners whose line numbers the log knows. The owner whose last line is oldest is forgotten first.
+pub const MAX_OWNERS: usize = 4_096;
+/// Line numbers of one owner, from the newest down, that the log tells apart and `Welcome` names.
+pub const NUMBER_WINDOW: u16 = 256;
+/// Lines replayed to newcomers, unless configured otherwise.
+pub const REPLAY_LINES: usize = 10;
+/// Lines the server keeps in memory, for clients that rejoin.
+pub const LOG_LINES: usize = 1_024;
+/// Bytes of text replayed to a client that rejoins, at most; the newest lines count.
+pub const MAX_REPLAY_BYTES: usize = 1 << 17;
+/// Each run of a server begins behind a multiple of this position, so that lines which were told
+/// and then lost with the end of the history file do not share a position with later lines.
+pub const POSITION_STEP: u64 = 1_000_000;
+/// Positions in a history file are below this, because many readers of JSON take no larger number.
+pub const MAX_POSITION: u64 = 1 << 52;
+/// Addresses of one server that a client tries, at most.
+pub const MAX_ADDRESSES: usize = 16;
+/// `About` messages in answer to one `Who`, at most.
 pub const MAX_ABOUT: usize = 1_024;
 
-/// Messages that may be on their way unacknowledged, and be buffered out of order, per direction.
-pub const MESSAGE_WINDOW: u64 = 256;
-/// Sequence numbers behind the largest that are still told apart from duplicates.
-pub const REPLAY_WINDOW: u64 = 1_024;
-/// Bytes of messages one end queues for one peer before it counts as too slow.
-pub const MAX_QUEUE_BYTES: usize = 1 << 18;
-/// Bytes of text replayed to who comes back, at most; the newest lines count.
-pub const MAX_REPLAY_BYTES: usize = 1 << 17;
+// Joining, leaving, coming back
 
 /// How long a join cookie or a path cookie is accepted, at least.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(10);
-/// The secret behind the cookies is replaced this often; the previous one still counts.
+/// Life of the secret behind the cookies; the previous secret still counts.
 pub const SECRET_LIFE: Duration = Duration::from_secs(120);
-/// After a peer expired its name is kept this long for the owner of its resume token.
+/// After an expiry the name is kept this long for the owner of its token.
 pub const NAME_HOLD: Duration = Duration::from_secs(30);
-
-/// How long an acknowledgment may wait for company (RFC 9000 §13.2.1, `max_ack_delay`).
-pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
-/// How long an acknowledgment may wait where nothing waits for it: all that came was sent once.
-pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
-/// Shortest interval between two acknowledgments of a steady stream.
-pub const ACK_INTERVAL: Duration = Duration::from_millis(60);
-/// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
-pub const ACK_DATAGRAMS: u32 = 32;
-/// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
-pub const ACK_BYTES: u32 = 9_600;
-/// How long after the search for a path's datagram size a larger one is probed for again. RFC 8899
-/// §5.1.1 has 600 s; a conversation is shorter than a connection, and a probe is one datagram.
-pub const PATH_RAISE: Duration = Duration::from_secs(60);
-/// Pieces of a message sent once wait this long for the others.
-pub const REASSEMBLY: Duration = Duration::from_secs(5);
-/// The round-trip time assumed before the first sample (RFC 9002 §6.2.2).
-pub const INITIAL_RTT: Duration = Duration::from_millis(333);
-/// A reliable message unacknowledged for this long ends the session.
-pub const GIVE_UP: Duration = Duration::from_secs(30);
-
-/// A client repeats an unanswered `Join` after this long, then after twice that, and so on.
+/// Pause after the first `Join` without an answer; each further pause is twice as long.
 pub const JOIN_RETRY: Duration = Duration::from_millis(250);
-/// From one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
-pub const STAGGER: Duration = Duration::from_millis(250);
-/// The longest pause between two `Join`s.
+/// Longest pause between two `Join`s.
 pub const JOIN_RETRY_MAX: Duration = Duration::from_millis(750);
-/// A first join that nobody answered for this long has failed.
+/// Pause from one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
+pub const STAGGER: Duration = Duration::from_millis(250);
+/// A first join without any answer has failed after this time.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
-/// A first join that was answered, but not let in for this long, has failed.
+/// A first join that was answered, but not admitted, has failed after this time.
 pub const JOIN_DEADLINE: Duration = Duration::from_secs(15);
-/// A rejoin begins anew this often, with the server's addresses as they are by then.
+/// A rejoin looks up the server's addresses again, and draws a new nonce, at this interval.
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
-/// A session has lasted when something was heard in it this long after it began.
+/// A session has lasted if something was received in it this long after it began.
 pub const LASTING: Duration = Duration::from_secs(5);
-/// The longest pause before the rejoin after a session that did not last.
+/// Longest pause before the rejoin after a session that did not last.
 pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);
-/// What a client on TCP assumes of the heartbeat before its `Welcome` says.
-pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
-/// A connection that has not joined after this long is cut off.
+/// A TCP connection that has not joined after this time is closed.
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// A farewell that nobody acknowledged for this long is over.
+/// TCP connections that are not established this long after the last attempt began are begun anew.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Where there are other addresses, a server that accepted a connection has this long to answer.
+pub const STREAM_ANSWER: Duration = Duration::from_secs(2);
+/// Heartbeat interval over TCP before `Welcome` names it.
+pub const INITIAL_HEARTBEAT: Duration = Duration::from_secs(2);
+/// A session that ends in order is over after this time at the latest.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A client waits this long for a server that said it would restart.
+/// A client tries this long to rejoin a server that announced a restart.
 pub const RESTART_WAIT: Duration = Duration::from_secs(60);
-/// A question to the server or to a peer that nobody answered for this long is given up.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client that followed the server to another address stays there at least this long. The server
+/// may be moving the session at the same time; if both followed at once they would never meet.
+pub const DWELL: Duration = Duration::from_secs(2);
+
+// Signs of life
+
+/// Heartbeat interval that the server announces, unless configured otherwise.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
+/// A client not heard for this long is gone, unless configured otherwise.
+pub const EXPIRY: Duration = Duration::from_secs(10);
+/// In a crowd the heartbeat interval grows by this for each peer (RFC 3550 §6.2).
+pub const HEARTBEAT_SHARE: Duration = Duration::from_millis(2);
+/// The heartbeat interval grows with the crowd up to this.
+pub const MAX_HEARTBEAT: Duration = Duration::from_secs(5);
+/// A client sends heartbeats no more often than this, whatever the server asks.
+pub const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 /// A client that hears nothing for this long says that the server is quiet.
 pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
+/// A longer pause between two turns of the server is its own standstill, and expires nobody.
+pub const STANDSTILL: Duration = Duration::from_secs(2);
+/// A TCP peer that takes none of the bytes that wait for it for this long is disconnected.
+pub const STREAM_STALL: Duration = Duration::from_secs(20);
 
-/// Line numbers of one owner that the log tells apart, from the newest down; `Welcome` tells of as many.
-pub const NUMBER_WINDOW: u16 = 256;
-/// A message takes one token, and one more for each full so many bytes.
+// Acknowledgments
+
+/// How long an acknowledgment may wait (RFC 9000 §13.2.1, `max_ack_delay`).
+pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
+/// How long an acknowledgment may wait if all that arrived is sent once.
+pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
+/// Shortest interval between two acknowledgments of a steady stream.
+pub const ACK_INTERVAL: Duration = Duration::from_millis(60);
+/// Datagrams in order after which a stream counts as steady, and datagrams after a late one during
+/// which the path counts as reordering.
+pub const STEADY: u32 = 64;
+/// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
+pub const ACK_DATAGRAMS: u32 = 32;
+/// Bytes of datagrams that one acknowledgment may wait for: eight full ones.
+pub const ACK_BYTES: u32 = 9_600;
+
+// Loss and congestion
+
+/// Round-trip time assumed before the first sample (RFC 9002 §6.2.2).
+pub const INITIAL_RTT: Duration = Duration::from_millis(333);
+/// Timer granularity (RFC 9002 §6.1.2, kGranularity).
+pub const GRANULARITY: Duration = Duration::from_millis(1);
+/// Age of the newest round-trip sample after which a datagram of messages sent once asks for one.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// A datagram this far below the largest acknowledged is lost (RFC 9002 §6.1.1, kPacketThreshold),
+/// on a path that keeps the order.
+pub const PACKET_THRESHOLD: u64 = 3;
+/// On a path that reorders, a datagram that is later than this is lost.
+pub const MAX_REORDERING: Duration = Duration::from_secs(1);
+/// After this many losses without a late datagram the path keeps the order again (RFC 8985 §6.2
+/// keeps its window for as many recoveries).
+pub const REORDERING_PERSISTS: u32 = 16;
+/// Longest interval between probes that grows by doubling. RFC 9002 doubles without a bound.
+pub const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Probe timeouts that losses span in persistent congestion (RFC 9002 §7.6.1).
+pub const PERSISTENT_CONGESTION: u32 = 3;
+/// Congestion window of a new session, bytes (RFC 9002 §7.2).
+pub const INITIAL_WINDOW: u64 = 10 * MAX_DATAGRAM as u64;
+/// Smallest congestion window, bytes (RFC 9002 §7.2, kMinimumWindow).
+pub const MINIMUM_WINDOW: u64 = 2 * MAX_DATAGRAM as u64;
+/// A reliable message unacknowledged for this long ends the session.
+pub const GIVE_UP: Duration = Duration::from_secs(30);
+/// Bytes of the longest message that is copied before it is known to be lost.
+pub const MAX_COPIED: usize = 256;
+/// Bytes of copies that the budget saves up, and holds when the session begins.
+pub const COPY_CREDIT: u64 = 2 * MAX_DATAGRAM as u64;
+/// A copy waits for the next message if messages leave at least this often.
+pub const MAX_RIDE_WAIT: Duration = Duration::from_millis(25);
+/// Probes in a row that are two datagrams each where datagrams get lost (RFC 9002 §6.2.4).
+pub const PAIRED_PROBES: u32 = 2;
+
+// Path size
+
+/// Lost probes of one size after which it counts as too large (RFC 8899 §5.1.2, MAX_PROBES).
+pub const PATH_PROBES: u32 = 3;
+/// Pause between two path probes.
+pub const PATH_PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// Distance between a size that passes and one that does not, at which the search ends, bytes.
+pub const PATH_STEP: usize = 32;
+/// After the search ended below the largest size, a larger one is probed for again at this interval.
+/// RFC 8899 §5.1.1 has 600 s; a conversation is shorter than a connection.
+pub const PATH_RAISE: Duration = Duration::from_secs(60);
+/// Parts of a message sent once wait this long for the others.
+pub const REASSEMBLY: Duration = Duration::from_secs(5);
+
+// How fast a client may speak
+
+/// Tokens in a full bucket, unless configured otherwise.
+pub const BURST: u16 = 20;
+/// Tokens a second, unless configured otherwise.
+pub const RATE: u16 = 10;
+/// Bytes of a message that cost one more token.
 pub const TOKEN_BYTES: usize = 256;
-/// Tokens that a message of this many bytes takes.
+/// Tokens that a message of `bytes` bytes takes.
 pub fn tokens(bytes: usize) -> usize {
     1 + bytes / TOKEN_BYTES
 }
 
-/// Tokens that the lines of a peer with a limit take which are on their way unsettled, at most.
+/// Tokens of the lines on their way and not settled, at most, where there is a limit.
 pub const MAX_UNSETTLED: usize = 64;
-/// Tokens of debt that nobody is told of: jitter, and a few questions.
+/// Questions that a client may ask ahead of its tokens.
+pub const QUESTIONS_AHEAD: usize = 16;
+/// `Ping`s of one client without an answer.
+pub const MAX_PINGS: usize = 8;
+/// A question without an answer is given up after this time.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Frames without a message that one datagram carries free of tokens: a heartbeat, the answer to a
+/// path challenge, padding.
+pub const FREE_FRAMES: usize = 3;
+/// A path probe takes no token if the one before it came this long ago: less than
+/// [`PATH_PROBE_PAUSE`], for the network bunches them.
+pub const FREE_PATH_PROBE: Duration = Duration::from_millis(200);
+/// Tokens of debt without a `Slow`: jitter, and a few questions.
 pub const SLOW_DEBT: usize = 4;
-/// Tokens above its limit that a peer is forgiven. One that keeps to the limit, and to
-/// [`MAX_UNSETTLED`], cannot come so far, however the network bunches them.
+/// `Slow` is sent again when the wait has grown by this.
+pub const SLOW_AGAIN: Duration = Duration::from_secs(1);
+/// Tokens above its limit that a peer is forgiven. A client that keeps to the limit, and to
+/// [`MAX_UNSETTLED`], cannot exceed it, however the network bunches its lines.
 pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
-/// Who was dropped for flooding is not let in again from that IP address for this long.
+/// An IP address that flooded is kept out for this long.
 pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
 
-/// As many peers as one address may have come in from there in this time, after twice as many at once.
+// Who may come in
+
+/// Peers in the room, unless configured otherwise.
+pub const PEERS: u16 = 256;
+/// Peers from one IP address, unless configured otherwise.
+pub const PEERS_PER_IP: u16 = 64;
+/// In this time an address may bring in as many peers as it may have, after twice as many at once.
 pub const JOINS_PERIOD: Duration = Duration::from_secs(30);
-/// Joins from one address at once that are always allowed.
+/// Joins at once that each address may always make.
 pub const MIN_JOINS: u16 = 20;
 
-/// Lines replayed to whoever joins.
-pub const REPLAY_LINES: usize = 10;
-/// Lines the server keeps in memory, for those who come back.
-pub const LOG_LINES: usize = 1_024;
+// What a client tells its user, and how it looks for a server
+
+/// A skipped line counts as missing after this long where lines are sent once.
+pub const GAP_WAIT: Duration = Duration::from_secs(1);
+/// The same where a line may be sent again, on this side of the server or the other.
+pub const GAP_WAIT_RELIABLE: Duration = Duration::from_secs(5);
+/// Probes in one search: datagrams get lost, multicast on Wi-Fi more than others.
+pub const SEARCH_PROBES: u8 = 3;
+/// Pause from one probe of a search to the next.
+pub const SEARCH_PAUSE: Duration = Duration::from_millis(200);

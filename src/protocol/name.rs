@@ -11,20 +11,13 @@ mod tests;
 
 use std::fmt;
 
-use super::limits::MAX_NAME;
+use super::limits::{MAX_NAME, MAX_NAME_CHARS, MAX_RAW_CHARS};
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 
 pub use key::NameKey;
 #[cfg(feature = "cli")]
 pub(crate) use rules::is_default_ignorable;
-
-/// The longest name, in characters of its normalised form.
-pub(super) const MAX_NAME_CHARS: usize = 32;
-
-/// More characters than this cannot normalise to a name that fits: NFKC joins at most four into
-/// one (UAX #15). Checked before any work is spent on hostile input.
-const MAX_RAW_CHARS: usize = 4 * MAX_NAME_CHARS;
 
 /// A name in the form shown to others: trimmed, in NFKC, its case kept.
 ///

@@ -3,13 +3,11 @@
 
 use super::codec::{DecodeError, decode_frame, encode_frame};
 use super::frame::Frame;
-use super::header::{Flags, HEADER_LEN, MAGIC, VERSION};
-use super::limits::MAX_DATAGRAM;
+use super::header::{Flags, MAGIC, VERSION};
+use super::limits::MAX_RECORD;
 
 /// Bytes before the first record: magic, version, flags, session.
 const PREFACE_LEN: usize = 12;
-/// The largest frame in a record: what fits a datagram fits a record, and nothing else.
-const MAX_RECORD: usize = MAX_DATAGRAM - HEADER_LEN;
 const LENGTH_LEN: usize = 2;
 
 /// What each end sends first.

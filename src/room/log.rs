@@ -4,23 +4,17 @@
 //! A line is named by its *position* within the log's *epoch*, never by a clock: clocks step. It also
 //! keeps the *line identity* that its author gave it, so the log itself refuses a repeat.
 //!
-//! Positions of one run of a server have no holes. Each run begins behind a multiple of [`RUN`], so
+//! Positions of one run of a server have no holes. Each run begins behind a multiple of [`POSITION_STEP`], so
 //! lines that were told and then lost with the end of a file (a power cut, a full disk) do not share
 //! their positions with later ones.
 
 use super::numbers::{Numbers, Taken};
 use crate::protocol::Mark;
-use crate::protocol::limits::{LOG_LINES, MAX_REPLAY_BYTES};
+use crate::protocol::limits::{LOG_LINES, MAX_POSITION, MAX_REPLAY_BYTES, POSITION_STEP};
 use crate::registry::Owner;
 use crate::time::WallTime;
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// Positions that one run of a server has for itself, unless it says more.
-const RUN: u64 = 1_000_000;
-/// Larger positions in a history are not believed: they leave no room for later ones, and exceed
-/// what many JSON readers take for a number.
-const LARGEST: u64 = 1 << 52;
 
 /// Which line of its author a line is: the owner of the name, and the author's own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,7 +125,11 @@ impl Log {
     /// A log with a past. It goes on in the epoch of the newest line, or if that has none in `epoch`.
     pub fn new(past: Past, epoch: u64) -> Self {
         let placed = Placed::all(&past.lines, epoch);
-        let next = placed.positions.last().map_or(0, |newest| newest.div_ceil(RUN) * RUN) + 1;
+        let next = placed
+            .positions
+            .last()
+            .map_or(0, |newest| newest.div_ceil(POSITION_STEP) * POSITION_STEP)
+            + 1;
         let mut log = Self {
             epoch: placed.epoch,
             // All the room it will need: a log that grows is copied, at the cost of whoever's line that is.
@@ -228,14 +226,14 @@ impl Placed {
     /// they lead up to it. All others (written by hand, or of another log) count down from there, the
     /// same whenever that file is read. Where there is no room for that, a new epoch begins, and leaves some.
     fn all(lines: &[Kept], fresh: u64) -> Self {
-        let believed = |mark: &Mark| mark.epoch != 0 && (1..LARGEST).contains(&mark.position);
+        let believed = |mark: &Mark| mark.epoch != 0 && (1..MAX_POSITION).contains(&mark.position);
         let newest = lines.last().and_then(|line| line.mark).filter(believed);
         if let Some(Mark { epoch, position }) = newest
             && let Some(positions) = Self::leading_to(lines, epoch, position)
         {
             return Self { epoch, positions };
         }
-        let first = RUN + 1 - lines.len().min(RUN as usize) as u64;
+        let first = POSITION_STEP + 1 - lines.len().min(POSITION_STEP as usize) as u64;
         Self { epoch: fresh, positions: (first..).take(lines.len()).collect() }
     }
 
@@ -260,7 +258,7 @@ impl Placed {
 
 /// The position after which none is missing; `None` if the newest line already is.
 fn floor(positions: &[u64], intact: usize) -> Option<u64> {
-    let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] % RUN == 1;
+    let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] % POSITION_STEP == 1;
     let intact = positions.len().saturating_sub(intact);
     let broken = positions.windows(2).rposition(|pair| !follows(pair)).map_or(0, |at| at + 1);
     positions.get(intact.max(broken)).map(|first| first - 1)

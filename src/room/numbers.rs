@@ -1,12 +1,10 @@
 //! Which of each owner's newest line numbers the log has, and where.
 
 use super::log::LineIdentity;
+use crate::protocol::limits::MAX_OWNERS;
 use crate::protocol::limits::NUMBER_WINDOW as WINDOW;
 use crate::registry::Owner;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Owners that are remembered. Then the one whose last line is the oldest is forgotten.
-const OWNERS: usize = 4_096;
 
 /// Which of one owner's lines the log has: what `Welcome` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +47,7 @@ impl Numbers {
     /// A line is in the log.
     pub(super) fn note(&mut self, identity: LineIdentity, position: u64) {
         let LineIdentity { owner, number } = identity;
-        if self.owners.len() >= OWNERS && !self.owners.contains_key(&owner) {
+        if self.owners.len() >= MAX_OWNERS && !self.owners.contains_key(&owner) {
             self.forget_oldest();
         }
         let window = self.owners.entry(owner).or_insert_with(|| Window {

@@ -272,8 +272,8 @@ impl Sockets {
             match stream.read(buffer) {
                 Reading::Bytes => hub.handle_stream_bytes(id, buffer, clock.now()),
                 Reading::Nothing => return false,
+                // The hub says when to close it: the other half may be open still.
                 Reading::End => {
-                    self.streams.remove(&index);
                     hub.handle_stream_closed(id, clock.now());
                     return false;
                 }

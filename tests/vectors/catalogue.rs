@@ -96,7 +96,7 @@ fn from_client() -> Header {
         ack_bitmap: 0b1111,
         timestamp: 1_500_000,
         ack_delay: 0,
-        window: 66,
+        window: 258,
     }
 }
 
@@ -109,7 +109,7 @@ fn from_server() -> Header {
         ack_bitmap: 0b11_1111,
         timestamp: 2_500_000,
         ack_delay: 12,
-        window: 65,
+        window: 257,
     }
 }
 
@@ -204,7 +204,7 @@ fn frames() -> Vec<Vector> {
         acknowledgment: 0,
         ack_bitmap: 0,
         sequence: 1,
-        window: 63,
+        window: 255,
         ..from_client()
     };
     let holes = Header {
@@ -218,7 +218,7 @@ fn frames() -> Vec<Vector> {
         acknowledgment: 1,
         ack_bitmap: 0b1011,
         ack_delay: u16::MAX,
-        window: 62,
+        window: 254,
         ..from_server()
     };
     let line = "x".repeat(1_000);
@@ -797,7 +797,16 @@ fn invalid() -> Vec<Vector> {
         vector("checksum", "A Heartbeat that became a Reset on the way.", damaged),
         vector("checksum-zero", "A sender that left the checksum out.", zero_crc),
         vector("flags", "The bit 0x04 is set.", changed(3, 0b110)),
-        vector("frame-unknown", "No frame has the number 15.", broken(b"\x0f")),
+        vector(
+            "frame-unknown",
+            "No frame has the number 15, whatever follows it; here two bytes and a Heartbeat.",
+            broken(b"\x0f\x02\x00\x00\x01"),
+        ),
+        vector(
+            "frame-number-only",
+            "The number of Once, and nothing of the frame.",
+            broken(b"\x02"),
+        ),
         vector("frame-truncated", "A Challenge of six bytes.", broken(b"\x06\x00\x01\x02\x03\x04")),
         vector("trailing", "A Heartbeat, and a byte that begins no frame.", broken(b"\x01\xff")),
         vector(

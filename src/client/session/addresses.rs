@@ -4,11 +4,9 @@
 //! [`STAGGER`]: crate::protocol::limits::STAGGER
 
 use super::{CloseReason, Event, Obstacle, Session, Transport};
+use crate::protocol::limits::MAX_ADDRESSES;
 use crate::time::Now;
 use std::net::SocketAddr;
-
-/// Addresses of one server that are tried: a round ends before a first join gives up.
-const MAX_ADDRESSES: usize = 16;
 
 /// The addresses in the order in which they are tried, each once.
 pub(super) fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {

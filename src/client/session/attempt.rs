@@ -6,8 +6,8 @@ mod tests;
 use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
 use crate::protocol::limits::{
-    COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE, JOIN_TIMEOUT,
-    LOOKUP_INTERVAL, RESTART_WAIT, STAGGER,
+    CONNECT_TIMEOUT, COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE,
+    JOIN_TIMEOUT, LOOKUP_INTERVAL, MIN_HEARTBEAT, RESTART_WAIT, STAGGER, STREAM_ANSWER,
 };
 use crate::protocol::{
     Cookie, Datagram, DatagramWriter, Frame, Header, Mark, Refusal, ServerMessage, decode_message,
@@ -17,14 +17,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// No server can make a client send more often than this.
-pub(super) const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
-
-/// TCP connections that are not there this long after the last of them was begun are begun anew.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Where there are other addresses, a server that took a connection has this long to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One try to get in.
 #[derive(Debug)]
@@ -74,7 +66,7 @@ impl Attempt {
 
     fn new(rng: &mut ChaCha20Rng, first: bool, now: Timestamp) -> Self {
         Self {
-            nonce: rng.next_u64(),
+            nonce: rng.next_u64().max(1),
             first,
             cookie: None,
             hurried: false,
@@ -146,7 +138,7 @@ impl Attempt {
                 {
                     let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
                     let latest = Mark { epoch, position: latest };
-                    Some((heartbeat.max(SHORTEST_HEARTBEAT), latest))
+                    Some((heartbeat.max(MIN_HEARTBEAT), latest))
                 }
                 _ => None,
             }
@@ -169,7 +161,7 @@ impl Attempt {
         let due = !self.first && self.resolve_at <= now;
         if due {
             self.resolve_at = now + LOOKUP_INTERVAL;
-            self.nonce = rng.next_u64();
+            self.nonce = rng.next_u64().max(1);
             self.cookie = None;
             self.hurried = false;
         }
@@ -231,11 +223,11 @@ impl Attempt {
     /// The connection is there: the server has some time to answer. It hangs up on a nonce that it has
     /// let in, and a connection that broke may have brought it the last one.
     pub(super) fn connected(&mut self, rng: &mut ChaCha20Rng, others: bool, now: Timestamp) {
-        self.nonce = rng.next_u64();
+        self.nonce = rng.next_u64().max(1);
         self.connecting.clear();
         let usual = if self.first { JOIN_DEADLINE } else { JOIN_TIMEOUT };
         let patience = self.patience.unwrap_or(usual);
-        self.send_at = now + if others { patience.min(ANSWER_TIMEOUT) } else { patience };
+        self.send_at = now + if others { patience.min(STREAM_ANSWER) } else { patience };
     }
 
     /// The connection came to nothing: the next address is tried at once, the first one again after a

@@ -1,23 +1,21 @@
 //! The session that talks: the link, what the server said about the room, and whether the server
 //! still lives. The messages of the server are understood here.
 
-use super::attempt::{Attempt, SHORTEST_HEARTBEAT};
+use super::attempt::Attempt;
 use super::event::{CloseReason, Event};
 use super::lines::Taken;
 use super::roaming::Roaming;
 use super::{Session, Transport};
 use crate::bucket::Limit;
 use crate::link::Channel;
-use crate::protocol::limits::{LASTING, MAX_NAME, QUIET, ROOM_SIZE, SILENT};
+use crate::protocol::limits::{
+    GAP_WAIT, GAP_WAIT_RELIABLE, LASTING, MAX_NAME, MIN_HEARTBEAT, QUIET, ROOM_SIZE, SILENT,
+};
 use crate::protocol::{Delivery, LeaveReason, Mark, ServerMessage, clean, decode_message};
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long a skipped line may still come: until it counts as missing, where the network may have
-/// reordered it, and where it may still be retransmitted, on this side of the server or the other.
-const MISSING_AFTER: Duration = Duration::from_secs(1);
-const MISSING_AFTER_RELIABLE: Duration = Duration::from_secs(5);
 /// Live lines kept back until the replay is complete, so that old ones come before new ones.
 const KEPT_BACK: usize = 256;
 
@@ -230,7 +228,7 @@ impl Session {
         let latest = Mark { epoch, position: latest };
         let session = established.link.session();
         if let Some(stream) = established.link.as_stream() {
-            stream.set_heartbeat(heartbeat.max(SHORTEST_HEARTBEAT));
+            stream.set_heartbeat(heartbeat.max(MIN_HEARTBEAT));
             self.begin_log(latest);
         }
         self.gaps.start_over(complete);
@@ -350,7 +348,7 @@ impl Session {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_unreliable() { MISSING_AFTER } else { MISSING_AFTER_RELIABLE }
+        if self.is_unreliable() { GAP_WAIT } else { GAP_WAIT_RELIABLE }
     }
 
     fn is_unreliable(&self) -> bool {

@@ -2,13 +2,10 @@
 
 use super::{Event, Session};
 use crate::bucket::{Bucket, Limit};
-use crate::protocol::limits::MAX_UNSETTLED;
+use crate::protocol::limits::{MAX_UNSETTLED, QUESTIONS_AHEAD};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Questions do not wait behind a page that was pasted: they may be asked while so many lines' worth of
-/// time is owed, and the lines wait longer for it.
-const QUESTIONS_AHEAD: usize = 16;
 /// A wait shorter than this is nobody's business.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 

@@ -1,15 +1,12 @@
 //! What this client has asked the server, and is not answered yet: who is here, and how far they are.
 
 use super::{Event, Session};
-use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME};
+use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME, MAX_PINGS};
 use crate::protocol::{ClientMessage, Delivery, ServerMessage, Transport, clean, encode_message};
 use crate::time::{Now, Timestamp};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Unanswered pings at once.
-const MOST_PINGS: usize = 8;
 
 /// A peer as the server sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +110,8 @@ impl Session {
     /// Measures the way to a peer and back: [`Event::Pong`] answers. Question and answer are sent once,
     /// so what is lost is not waited for longer than 5 s. False without a connection.
     pub fn ping(&mut self, to: &str, now: Now) -> bool {
-        if self.questions.pings.len() >= MOST_PINGS {
-            let message = format!("not asked: {MOST_PINGS} pings are unanswered already");
+        if self.questions.pings.len() >= MAX_PINGS {
+            let message = format!("not asked: {MAX_PINGS} pings are unanswered already");
             self.events.push_back(Event::Error { message });
             return true;
         }

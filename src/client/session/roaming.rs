@@ -4,19 +4,13 @@
 
 use super::{Event, Session};
 use crate::link::PATH_CHALLENGE_LEN;
-use crate::protocol::limits::JOIN_RETRY;
 use crate::protocol::limits::base_datagram;
+use crate::protocol::limits::{DWELL, JOIN_RETRY};
 use crate::protocol::{Datagram, DatagramWriter, Frame, Header, PathCookie};
 use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// After it followed the server a client stays for this long. The server may be moving the session at
-/// the same time, to the address that it was asked at: if both followed at once, each would go on
-/// following where the other was a round trip ago.
-const DWELL: Duration = Duration::from_secs(2);
 
 /// The one address that is being asked.
 #[derive(Debug)]

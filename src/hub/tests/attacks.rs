@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::hub::StreamId;
-use crate::protocol::{Cookie, Nickname, Preface, Token, write_record};
+use crate::protocol::limits::{LEAVE_TIMEOUT, REMEMBERED_NONCES};
+use crate::protocol::{Cookie, Nickname, Piece, Preface, StreamReader, Token, write_record};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -268,7 +269,7 @@ fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
         assert_eq!(connect(&mut room, stream, &recorded), (0, true), "when she has left");
     }
     // It does not grow old; so many others have to come and go that it is forgotten.
-    let others = 10..10 + MAX_ENDED as u64;
+    let others = 10..10 + REMEMBERED_NONCES as u64;
     for stream in others.clone() {
         assert_eq!(connect(&mut room, 2, &recorded), (0, true), "before session {stream}");
         assert!(connect(&mut room, stream, &hello(stream, "bob")).0 != 0);
@@ -278,6 +279,62 @@ fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
     assert_eq!(room.hub.sessions(), 0);
     let (session, closed) = connect(&mut room, others.end, &hello(8, "alice"));
     assert!(session != 0 && !closed, "another nonce is another join");
+}
+
+/// Writes what the hub has for this connection, until it has no more; whether it closed it.
+fn drain(room: &mut Room, id: StreamId, written: &mut Vec<u8>) -> bool {
+    let (mut buffer, mut closed) = (vec![], false);
+    while room.hub.poll_event().is_some() {}
+    while let Some(to) = room.hub.poll_transmit(&mut buffer, room.now) {
+        match to {
+            Destination::Stream(to) if to == id => written.append(&mut buffer),
+            Destination::Close(to) if to == id => closed = true,
+            _ => {}
+        }
+    }
+    closed
+}
+
+#[test]
+fn what_is_owed_leaves_after_the_other_half_of_a_connection_closed() {
+    for kernel_takes_it in [true, false] {
+        let mut room = Room::new(8);
+        let id = StreamId(1);
+        room.hub.handle_stream_opened(id, path(9), room.now);
+        let mut bytes = hello(7, "alice");
+        let say = encode_message(&ClientMessage::Say { number: 0, sent: 0, text: "hi" });
+        write_record(&Frame::Once { payload: &say }, &mut bytes);
+        room.hub.handle_stream_bytes(id, &bytes, room.now);
+        room.hub.handle_stream_closed(id, room.now); // its FIN came with the line
+        assert!(room.names().is_empty() && !room.hub.reads(id));
+        let mut written = vec![];
+        assert!(!drain(&mut room, id, &mut written), "not before it has left");
+        let (mut reader, mut rest, mut numbers) = (StreamReader::default(), &*written, vec![]);
+        while let Some(piece) = reader.next(&mut rest).unwrap() {
+            if let Piece::Frame(Frame::Once { payload }) = piece {
+                numbers.push(payload[0]);
+            }
+        }
+        assert_eq!(numbers, [0, 6], "Welcome and Accepted");
+        if kernel_takes_it {
+            room.hub.handle_stream_writable(id, room.now);
+        } else {
+            let at = room.now.mono + LEAVE_TIMEOUT;
+            assert_eq!(room.hub.poll_timeout(), Some(at));
+            room.now.mono = at;
+            room.hub.handle_timeout(room.now);
+        }
+        assert!(drain(&mut room, id, &mut written));
+        assert!(!drain(&mut room, id, &mut written), "it is closed once");
+    }
+}
+
+#[test]
+fn a_join_with_nonce_zero_is_no_join() {
+    let mut room = Room::new(8);
+    assert!(room.inject(9, &join(0, &[], "eve", &[])).is_empty());
+    assert_eq!(connect(&mut room, 1, &hello(0, "eve")), (0, true));
+    assert!(room.names().is_empty());
 }
 
 /// Whoever had given up by then has no token, and nobody else has.

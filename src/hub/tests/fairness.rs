@@ -320,7 +320,7 @@ fn a_recorded_join_is_not_let_in_again_however_many_came_since() {
     alice.unwrap().leave(&mut room);
     assert_eq!(room.hub.sessions(), 0);
     let begun = room.now.mono;
-    for n in 0..=MAX_ENDED as u64 {
+    for n in 0..=REMEMBERED_NONCES as u64 {
         // From many addresses, for each may bring few.
         let remote = ([11, 0, (n >> 8) as u8, n as u8], 5).into();
         let nonce = 1_000_000 + n;

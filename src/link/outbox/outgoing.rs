@@ -1,7 +1,8 @@
 //! Messages that have left, whole or in parts, and how they are put into a datagram.
 
 use super::Class;
-use crate::link::parts::{MAX_PARTS, Parts, count, fits, part};
+use crate::link::parts::{Parts, count, fits, part};
+use crate::protocol::limits::MAX_PARTS;
 use crate::protocol::{Batch, DatagramWriter, Frame};
 use crate::time::Timestamp;
 use std::ops::Range;

@@ -1,14 +1,11 @@
 //! The rules a name obeys, one function each. All of them read one name of bounded length.
 
+use crate::protocol::limits::MAX_MARKS;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_script::Script;
 use unicode_security::mixed_script::AugmentedScriptSet;
 use unicode_security::skeleton;
-
-/// How many marks may stand on one letter: the bound UTS #39 section 5.4 proposes, so that a name
-/// cannot paint over the lines around it.
-const MAX_MARKS: usize = 4;
 
 /// Whether `ch` may be typed in a name: it is a letter, mark, digit or `_ - .`, and so is all that
 /// NFKC makes of it. The full- and half-width forms count as what they stand for.

@@ -101,7 +101,11 @@ fn a_repeat_is_refused_and_its_position_told_also_after_a_restart() {
         assert!(matches!(other, Outcome::Committed(_)), "whose it is counts");
     }
     assert_eq!(say(&mut log, 300), 302);
-    assert_eq!(say(&mut again, 300), RUN + 2, "behind all that the run before may have given");
+    assert_eq!(
+        say(&mut again, 300),
+        POSITION_STEP + 2,
+        "behind all that the run before may have given"
+    );
 }
 
 fn all_lines(log: &Log) -> Vec<Line> {
@@ -137,9 +141,12 @@ fn who_has_said_nothing_for_long_is_forgotten_and_that_is_said() {
 
 #[test]
 fn a_log_goes_on_in_its_epoch_behind_a_run() {
-    let log = restored(&[Some((3, 5)), Some((3, 6)), Some((3, RUN + 1))]);
-    assert_eq!(all(&log), [(3, 5), (3, 6), (3, RUN + 1)]);
-    assert_eq!((log.next, log.latest()), (2 * RUN + 1, Mark { epoch: 3, position: RUN + 1 }));
+    let log = restored(&[Some((3, 5)), Some((3, 6)), Some((3, POSITION_STEP + 1))]);
+    assert_eq!(all(&log), [(3, 5), (3, 6), (3, POSITION_STEP + 1)]);
+    assert_eq!(
+        (log.next, log.latest()),
+        (2 * POSITION_STEP + 1, Mark { epoch: 3, position: POSITION_STEP + 1 })
+    );
     let whole = log.after(Mark { epoch: 3, position: 6 });
     assert!(whole.complete, "nothing is missing between two runs");
     assert!(log.after(Mark { epoch: 3, position: 4 }).complete);
@@ -164,21 +171,21 @@ fn behind_damage_all_is_there_and_before_it_nobody_knows() {
     assert_eq!([1, 2, 3, 4].map(complete), [false, true, true, true]);
     let log = Log::new(Past { lines, intact: 0 }, 99);
     assert!(!log.after(Mark { epoch: 3, position: 4 }).complete);
-    assert_eq!(log.latest().position, RUN);
+    assert_eq!(log.latest().position, POSITION_STEP);
     assert!(log.after(log.latest()).complete);
 }
 
 #[test]
 fn lines_written_by_hand_have_positions_and_keep_them() {
     let log = restored(&[None, None]);
-    assert_eq!(all(&log), [(99, RUN - 1), (99, RUN)]);
-    assert_eq!(log.next, RUN + 1);
+    assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP)]);
+    assert_eq!(log.next, POSITION_STEP + 1);
     // The next run finds them again, before a line that has its own.
-    let log = restored(&[None, None, Some((99, RUN + 1))]);
-    assert_eq!(all(&log), [(99, RUN - 1), (99, RUN), (99, RUN + 1)]);
+    let log = restored(&[None, None, Some((99, POSITION_STEP + 1))]);
+    assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP), (99, POSITION_STEP + 1)]);
     // Lines of another log are such lines too.
-    let log = restored(&[Some((4, 9)), Some((4, 10)), Some((99, RUN + 1))]);
-    assert_eq!(all(&log), [(99, RUN - 1), (99, RUN), (99, RUN + 1)]);
+    let log = restored(&[Some((4, 9)), Some((4, 10)), Some((99, POSITION_STEP + 1))]);
+    assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP), (99, POSITION_STEP + 1)]);
 }
 
 #[test]
@@ -195,7 +202,8 @@ fn a_history_that_cannot_be_gone_on_with_begins_a_new_epoch() {
         &[Some((0, 5))],
     ] {
         let log = restored(marks);
-        let expected: Vec<_> = (RUN + 1 - marks.len() as u64..=RUN).map(|it| (99, it)).collect();
-        assert_eq!((all(&log), log.next), (expected, RUN + 1), "{marks:?}");
+        let expected: Vec<_> =
+            (POSITION_STEP + 1 - marks.len() as u64..=POSITION_STEP).map(|it| (99, it)).collect();
+        assert_eq!((all(&log), log.next), (expected, POSITION_STEP + 1), "{marks:?}");
     }
 }

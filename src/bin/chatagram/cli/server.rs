@@ -4,6 +4,7 @@ use super::{ImpairArgs, NetworkArgs, Switch, patience};
 use crate::paths;
 use chatagram::bucket::Limit;
 use chatagram::net::parse_bind;
+use chatagram::protocol::limits;
 use chatagram::quantity;
 use chatagram::registry::Capacity;
 use chatagram::{hub, server};
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Heartbeat and expiry on a LAN, where a silent client should be gone soon.
-const USUAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+const USUAL: (Duration, Duration) = (limits::HEARTBEAT, limits::EXPIRY);
 /// Heartbeat and expiry behind address translation. The strictest routers forget a UDP flow after
 /// 30 s of silence; the heartbeat is half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
@@ -70,13 +71,13 @@ pub(crate) struct ServerArgs {
     pub(crate) nat: bool,
     /// Peers in the room at most
     #[arg(
-        long, value_name = "PEERS", default_value_t = 256, env = "CHATAGRAM_MAX_PEERS",
+        long, value_name = "PEERS", default_value_t = limits::PEERS, env = "CHATAGRAM_MAX_PEERS",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) max_peers: u16,
     /// Peers from one IP address at most
     #[arg(
-        long, hide_short_help = true, value_name = "PEERS", default_value_t = 64, env = "CHATAGRAM_MAX_PEERS_PER_IP",
+        long, hide_short_help = true, value_name = "PEERS", default_value_t = limits::PEERS_PER_IP, env = "CHATAGRAM_MAX_PEERS_PER_IP",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) max_peers_per_ip: u16,
