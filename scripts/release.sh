@@ -9,7 +9,7 @@
 #   chatagram-VERSION-oci.tar               container image: the static program and the scripts
 #   SHA256SUMS
 #
-# Needs cargo, python3, dpkg-deb, tar, gzip; --check needs debootstrap, dpkg, unshare, setpriv.
+# Needs cargo, python3, dpkg-deb, tar, gzip; --check needs debootstrap, dpkg, unshare.
 # $BINARY is a program to pack instead of building one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
