@@ -1,9 +1,9 @@
 //! A token bucket: how fast a peer may speak. Both ends keep one. The client waits until its bucket
 //! has a token; the server charges each message to its own.
 //!
-//! A bucket is one moment: that at which it will be full (the virtual scheduling form of the generic
-//! cell rate algorithm, ITU-T I.371). A message moves that moment on by one interval, and passing
-//! time brings it nearer. Nothing is rounded, and nothing has to be refilled.
+//! A bucket is one moment: that at which it will be full (the virtual scheduling form of the
+//! generic cell rate algorithm, ITU-T I.371). A message moves that moment on by one interval, and
+//! passing time brings it nearer. Nothing is rounded, and nothing has to be refilled.
 
 use crate::protocol::limits::{BURST, FLOOD_TOLERANCE, RATE, SLOW_DEBT};
 use crate::time::Timestamp;
@@ -94,8 +94,8 @@ impl Bucket {
         self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
     }
 
-    /// Whether the debt is more than jitter and a few questions explain. Then the sender is asked to
-    /// wait.
+    /// Whether the debt is more than jitter and a few questions explain. Then the sender is asked
+    /// to wait.
     pub fn is_owing(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(SLOW_DEBT)
     }

@@ -29,12 +29,13 @@
 //! | `paths.rs` | peers that change their address |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs` | what is counted |
-//! | `allowance.rs`, `accounts.rs`, `pressure.rs`, `fanout.rs`, `timers.rs`, `nonces.rs`, `cookie.rs` | values: arithmetic without access to the hub |
+//! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: what a peer may say, who pays, back pressure |
+//! | `fanout.rs`, `timers.rs`, `nonces.rs`, `cookie.rs` | values as well, without access to the hub |
 //!
-//! Contract: after any `handle_*` call, first drain `poll_event` and carry out each event (a line is
-//! written to the history *before* its acknowledgment can leave), then drain `poll_transmit`, then
-//! sleep until `poll_timeout`. The hub never reads a clock, opens a socket, or spawns a thread; the
-//! same calls with the same arguments give the same output.
+//! Contract: after any `handle_*` call, first drain `poll_event` and carry out each event (a line
+//! is written to the history *before* its acknowledgment can leave), then drain `poll_transmit`,
+//! then sleep until `poll_timeout`. The hub never reads a clock, opens a socket, or spawns a
+//! thread; the same calls with the same arguments give the same output.
 //!
 //! Cost of a line: one look-up by session in a hash map and eight by id, each two array reads; for
 //! each recipient one by id, and two more if its link is prefetched.
@@ -302,8 +303,8 @@ impl Hub {
         self.peers.iter().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    /// It is `now`. After a standstill no peer is blamed for it: nobody could be heard meanwhile, so
-    /// expiry and retransmission count from here on.
+    /// It is `now`. After a standstill no peer is blamed for it: nobody could be heard meanwhile,
+    /// so expiry and retransmission count from here on.
     fn observe(&mut self, now: Timestamp) {
         if now.since(self.now) > STANDSTILL && !self.peers.is_empty() {
             log::debug!("nothing happened here for {:?}", now.since(self.now));

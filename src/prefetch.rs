@@ -16,8 +16,8 @@ pub(crate) fn prefetch<T>(value: &T) {
         let start = (&raw const *value).cast::<i8>();
         let before = start.addr() % LINE;
         for offset in (0..before + size_of::<T>()).step_by(LINE) {
-            // SAFETY: SSE is part of every x86-64. A prefetch changes nothing that a program can see,
-            // and no address makes it fault.
+            // SAFETY: SSE is part of every x86-64. A prefetch changes nothing that a program can
+            // see, and no address makes it fault.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_sub(before).wrapping_add(offset)) };
         }
     }

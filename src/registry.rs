@@ -1,6 +1,6 @@
 //! The registry of peers: nickname ↔ peer ↔ path, and when each peer was last heard. It knows no
-//! frames and no rooms. Every operation costs O(log n) or less. Nothing iterates over a hash map, so
-//! no order depends on a hash.
+//! frames and no rooms. Every operation costs O(log n) or less. Nothing iterates over a hash map,
+//! so no order depends on a hash.
 
 mod peer_map;
 
@@ -84,8 +84,8 @@ impl Entry {
 struct Hold {
     key: NameKey,
     token: Token,
-    /// The address of the owner. An address has at most as many holds as it may have peers: a client
-    /// that joins and vanishes again and again wears out its own holds only.
+    /// The address of the owner. An address has at most as many holds as it may have peers: a
+    /// client that joins and vanishes again and again wears out its own holds only.
     ip: IpAddr,
     until: Timestamp,
 }
@@ -97,8 +97,8 @@ pub struct Registry {
     entries: PeerMap<Entry>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
-    /// When to look whether a peer has fallen silent. A datagram of a peer does not move its review,
-    /// and costs nothing here: the review looks at the last one and is set again.
+    /// When to look whether a peer has fallen silent. A datagram of a peer does not move its
+    /// review, and costs nothing here: the review looks at the last one and is set again.
     reviews: BTreeSet<(Timestamp, PeerId)>,
     holds: VecDeque<Hold>,
     /// A name that needs this token, for as long as the registry lives.
@@ -139,9 +139,10 @@ impl Registry {
         self.entries.get(peer)
     }
 
-    /// Registers a peer. `resume` opens a name that is held for the owner of that token. A token that
-    /// is presented for a free name stays that of the name as well: this may be another run of the server
-    /// than the one that gave it, and the owner's lines are in the history. Then `token` is not used.
+    /// Registers a peer. `resume` opens a name that is held for the owner of that token. A token
+    /// that is presented for a free name stays that of the name as well: this may be another run of
+    /// the server than the one that gave it, and the owner's lines are in the history. Then `token`
+    /// is not used.
     ///
     /// # Errors
     /// [`Unavailable`] says why not; nothing has changed then.
@@ -203,8 +204,8 @@ impl Registry {
         }
     }
 
-    /// The peer has another path. Returns false, and changes nothing, if the new address already has
-    /// all the peers that it may have, however they came there.
+    /// The peer has another path. Returns false, and changes nothing, if the new address already
+    /// has all the peers that it may have, however they came there.
     pub fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
         let Some(entry) = self.entries.get(peer) else { return false };
         let (old, new) = (entry.path.remote.ip(), path.remote.ip());

@@ -1,6 +1,6 @@
 //! Cookies: proof that a client answers at an address, while the server remembers nothing (RFC 4987
-//! §3.6, RFC 9000 §8.1). A cookie is an HMAC-SHA-256 of the path, the nonce or session and the time,
-//! under a secret that is replaced every two minutes.
+//! §3.6, RFC 9000 §8.1). A cookie is an HMAC-SHA-256 of the path, the nonce or session and the
+//! time, under a secret that is replaced every two minutes.
 
 use crate::path::{Local, Path};
 use crate::protocol::limits::{COOKIE_LIFE, SECRET_LIFE};

@@ -1,4 +1,5 @@
-//! What the hub counts: what came in and was answered without a session, and what all links carried.
+//! What the hub counts: what came in and was answered without a session, and what all links
+//! carried.
 
 use super::Hub;
 use crate::link::Stats;

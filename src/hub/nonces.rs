@@ -61,7 +61,8 @@ impl Nonces {
     }
 
     /// Whether a join with a valid cookie is a copy of an admitted one. No copy has a valid cookie
-    /// after two lives of a cookie: a join with this nonce then is from a client that always uses it.
+    /// after two lives of a cookie: a join with this nonce then is from a client that always uses
+    /// it.
     pub(super) fn is_echo(&self, nonce: u64, now: Timestamp) -> bool {
         self.sessions.get(&nonce).is_some_and(|session| match session {
             Session::Of(_) => true,

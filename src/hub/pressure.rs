@@ -1,5 +1,5 @@
-//! Back pressure from readers to senders (`proto.md` §7.15): which queues are long, and what follows
-//! for the senders. A value, without access to the hub.
+//! Back pressure from readers to senders (`proto.md` §7.15): which queues are long, and what
+//! follows for the senders. A value, without access to the hub.
 //!
 //! The slowest reader sets the pace of the members that say a lot. A long queue to a reader is
 //! pressure: the hub stops reading members that are above their allowance, so their windows, or

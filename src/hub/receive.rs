@@ -68,8 +68,8 @@ impl Hub {
             }
             return;
         };
-        // Alone in its datagram, which is outside of the sequence. The answer is as long, and goes to
-        // where the question came from; nothing else follows from it (`proto.md` §7.7).
+        // Alone in its datagram, which is outside of the sequence. The answer is as long, and goes
+        // to where the question came from; nothing else follows from it (`proto.md` §7.7).
         if let Some(Frame::PathChallenge(cookie)) = datagram.frames().next() {
             if peer.allowance.takes_bytes(bytes, self.turn) {
                 self.answer(path, session, &Frame::PathResponse(cookie), now);

@@ -177,8 +177,8 @@ impl Hub {
         link
     }
 
-    /// Closes a connection that has no session, after a last frame if there is one. The preface alone
-    /// tells a client of another version which version this is.
+    /// Closes a connection that has no session, after a last frame if there is one. The preface
+    /// alone tells a client of another version which version this is.
     pub(super) fn hang_up(&mut self, id: StreamId, last: Option<&Frame<'_>>) {
         let mut bytes = Preface { flags: Flags::FROM_SERVER, session: 0 }.encode().to_vec();
         if let Some(frame) = last {

@@ -1,5 +1,5 @@
-//! Timers: a priority queue of peers. A timer that is put off stays where it is in the queue, and is
-//! set again when it comes up too early. A value, without access to the hub.
+//! Timers: a priority queue of peers. A timer that is put off stays where it is in the queue, and
+//! is set again when it comes up too early. A value, without access to the hub.
 
 use crate::registry::PeerId;
 use crate::time::Timestamp;

@@ -7,8 +7,8 @@ use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
 
 impl Hub {
-    /// Tells a peer how the server and everybody is, as far as the queue to it has room: a peer that
-    /// asks more often than it can be told learns less.
+    /// Tells a peer how the server and everybody is, as far as the queue to it has room: a peer
+    /// that asks more often than it can be told learns less.
     pub(super) fn tell_who(&mut self, id: PeerId, number: u16, now: Timestamp) {
         let counters = self.counters();
         let message = ServerMessage::Counters {

@@ -20,8 +20,8 @@ const NONE: u32 = u32::MAX;
 /// Empty entries up to this count are left in place.
 const SPARE: usize = 16;
 
-/// A map from peers to values. A look-up is two array reads, and finds nothing for the id of a
-/// peer that has gone, also after its number was used again. Iteration follows the order of arrival.
+/// A map from peers to values. A look-up is two array reads, and finds nothing for the id of a peer
+/// that has gone, also after its number was used again. Iteration follows the order of arrival.
 ///
 /// The crates `slab` and `slotmap` choose the keys themselves, hand out first the slot that was
 /// freed last, and iterate in the order of slots. A peer number must be used again as late as

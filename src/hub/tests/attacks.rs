@@ -1,5 +1,5 @@
-//! What strangers try: joins from addresses that are not theirs, guesses at tokens and sessions, and
-//! repeating what they overheard. The hub afterwards is the hub before, field by field.
+//! What strangers try: joins from addresses that are not theirs, guesses at tokens and sessions,
+//! and repeating what they overheard. The hub afterwards is the hub before, field by field.
 
 use super::*;
 use crate::hub::StreamId;
@@ -234,7 +234,8 @@ fn hello(nonce: u64, nickname: &str) -> Vec<u8> {
     bytes
 }
 
-/// Somebody connects and writes this. The session that the answer is of, and whether the server hung up.
+/// Somebody connects and writes this. The session that the answer is of, and whether the server
+/// hung up.
 fn connect(room: &mut Room, stream: u64, bytes: &[u8]) -> (u64, bool) {
     let id = StreamId(stream);
     room.hub.handle_stream_opened(id, path(9), room.now);

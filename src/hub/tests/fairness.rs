@@ -1,5 +1,5 @@
-//! One takes from all, or tries to: by leaving and coming back, by bursts, by answers nobody asked for, by
-//! signs of life. The others stay, and hear what is said.
+//! One takes from all, or tries to: by leaving and coming back, by bursts, by answers nobody asked
+//! for, by signs of life. The others stay, and hear what is said.
 
 use super::*;
 use crate::hub::StreamId;

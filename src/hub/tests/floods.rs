@@ -61,7 +61,8 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
     room.talk(0, FLOOD_TOLERANCE);
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![]));
-    // For the first line too many, and again for each second that the rest took longer: 12.8 in all.
+    // For the first line too many, and again for each second that the rest took longer: 12.8 in
+    // all.
     assert_eq!(room.hub.counters().slowed, 13);
     // Its session had no part in this, and waits all the same: 128 lines at ten a second.
     let now = room.now;

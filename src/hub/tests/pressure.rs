@@ -1,5 +1,5 @@
-//! Slow readers: one that makes progress sets the pace, one that makes none is dropped after 2 s, and no
-//! queue is ever longer than its bound. Nobody is limited here.
+//! Slow readers: one that makes progress sets the pace, one that makes none is dropped after 2 s,
+//! and no queue is ever longer than its bound. Nobody is limited here.
 
 use super::*;
 use crate::hub::StreamId;
@@ -27,8 +27,8 @@ impl Room {
         self.hub.handle_stream_bytes(READER, &bytes, self.now);
     }
 
-    /// Two members say as much as their sessions take for this long, and the reader's kernel takes a chunk
-    /// each `period`. Stops when the reader is gone. The longest queue to the reader.
+    /// Two members say as much as their sessions take for this long, and the reader's kernel takes
+    /// a chunk each `period`. Stops when the reader is gone. The longest queue to the reader.
     fn talk_at(&mut self, period: Duration, duration: Duration) -> usize {
         let (mut longest, mut taken_at) = (0, self.now.mono);
         let mut beat = Vec::new();
