@@ -107,20 +107,23 @@ fn page(command: &Command) -> io::Result<String> {
     Ok(page)
 }
 
-/// A section of lines that stay as they are; the first line is its heading, and an empty one begins
-/// a paragraph.
+/// Lines that stay as they are. An empty line ends a paragraph; a first line with a colon at its end
+/// is the heading of a section.
 fn lines(text: &str) -> String {
-    let mut section = String::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.replace('\\', "\\e").replace('-', "\\-");
-        match number {
-            0 => section.push_str(&format!(".SH \"{}\"\n.nf\n", line.trim_end_matches(':'))),
-            _ if line.is_empty() => section.push_str(".fi\n.PP\n"),
+    let mut page = String::new();
+    for paragraph in text.split("\n\n") {
+        for (number, line) in paragraph.lines().enumerate() {
+            let line = line.replace('\\', "\\e").replace('-', "\\-");
             // A line that begins with a dot or an apostrophe would be a request.
-            _ => section.push_str(&format!("\\&{line}\n")),
+            page += &match (number, line.strip_suffix(':')) {
+                (0, Some(heading)) => format!(".SH \"{heading}\"\n.nf\n"),
+                (0, None) => format!(".PP\n.nf\n\\&{line}\n"),
+                _ => format!("\\&{line}\n"),
+            };
         }
+        page += ".fi\n";
     }
-    section + ".fi\n"
+    page
 }
 
 #[cfg(test)]
@@ -131,6 +134,16 @@ mod tests {
     fn no_line_of_text_is_taken_for_a_request() {
         let section = lines("Exit codes:\n.so /etc/passwd\n  1  a\\b\n");
         assert_eq!(section, ".SH \"Exit codes\"\n.nf\n\\&.so /etc/passwd\n\\&  1  a\\eb\n.fi\n");
+    }
+
+    #[test]
+    fn each_paragraph_keeps_its_lines() {
+        let section = lines("Examples:\n  a\n\nExit codes:\n  0  b\n\nMore.\n");
+        let codes = ".SH \"Exit codes\"\n.nf\n\\&  0  b\n.fi\n";
+        assert_eq!(
+            section,
+            format!(".SH \"Examples\"\n.nf\n\\&  a\n.fi\n{codes}.PP\n.nf\n\\&More.\n.fi\n")
+        );
     }
 
     #[test]
