@@ -47,6 +47,8 @@ local u64 = function(name) return { name, "u64" } end
 local moment = function(name) return { name, "moment" } end
 local str = function(name) return { name, "string" } end
 local bytes = function(name, size) return { name, "bytes", size } end
+-- Peers one after another (§2.3).
+local roll = function() return { "roll", "roll", entry = { u16("peer"), str("nickname"), u16("next") } } end
 local payload = { "payload", "payload" }
 
 -- `from`: who may send it. `session`: whether the header's session is to be 0 or not (§5).
@@ -84,10 +86,10 @@ local OF_SERVER = {
   [0] = { name = "Welcome", u64("nonce"), u16("peer"), bytes("token", 16), str("nickname"), str("room"),
     u32("heartbeat_ms"), u32("expiry_ms"), u16("burst"), u16("rate"), u16("peers"), u16("replay"),
     { "complete", "bool" }, u64("epoch"), u64("latest"), u16("newest"), bytes("taken"), { "sure", "bool" } },
-  { name = "Present", u16("peer"), str("nickname"), u16("next") },
+  { name = "Present", roll() },
   { name = "History", u64("position"), moment("at"), { "own", "bool" }, u16("number"), str("from"), str("text") },
-  { name = "Joined", u16("peer"), str("nickname"), u16("next"), u16("peers") },
-  { name = "Left", u16("peer"), str("nickname"), u16("next"), u16("peers"), reason(LEAVE) },
+  { name = "Joined", u16("peers"), roll() },
+  { name = "Left", u16("peers"), reason(LEAVE), roll() },
   { name = "Line", u64("position"), moment("at"), { "upstream", "i32" }, u16("peer"), u16("number"), str("from"),
     str("text") },
   { name = "Accepted", u16("number"), u64("position") },
@@ -174,6 +176,7 @@ local MAKE = {
   string = function(name, label) return field(name, ProtoField.string, label) end,
   bytes = function(name, label) return field(name, ProtoField.bytes, label) end,
   payload = function(name, label) return field(name, ProtoField.bytes, label) end,
+  roll = function(name, label) return field(name, ProtoField.bytes, label) end,
   enum = function(name, label, values) return field(name, ProtoField.uint32, label, base.DEC, values) end,
 }
 
@@ -182,6 +185,9 @@ for _, specs in ipairs({ FRAMES, FROM_CLIENT, OF_SERVER }) do
     for _, part in ipairs(spec) do
       local label, kind, more = part[1], part[2], part[3]
       part.field = MAKE[kind](spec.name:lower() .. "." .. label, label, more)
+      for _, of in ipairs(part.entry or {}) do
+        of.field = MAKE[of[2]](spec.name:lower() .. "." .. of[1], of[1])
+      end
     end
   end
 end
@@ -515,6 +521,25 @@ local function read_fields(r, tree, spec, into)
   end
 end
 
+-- The names of a roll (§2.3). An entry in another encoding than its one makes all of it malformed.
+function READ.roll(r, tree, name, part)
+  local from, length, range = r:sized(name)
+  if not from then return nil end
+  tree:add(F.length, range, length)
+  local item = tree:add(part.field, r.tvb(from, length))
+  local inner, names = reader(r.tvb, from, from + length), {}
+  while not (inner.err or inner.loose) and inner:left() > 0 do
+    local at, entry = inner.pos, {}
+    local sub = item:add(r.tvb(at, inner:left()), "Entry")
+    read_fields(inner, sub, part.entry, entry)
+    sub:set_len(inner.pos - at)
+    names[#names + 1] = entry.nickname
+  end
+  local wrong = inner.err or inner.loose
+  if wrong then return r:fail(wrong.at, wrong.text) end
+  return joined(names)
+end
+
 ----------------------------------------------------------------------------------------------------------------------
 -- Messages (§6) and frames (§5)
 ----------------------------------------------------------------------------------------------------------------------
@@ -523,7 +548,7 @@ end
 local function summary(it)
   local words = { it.name }
   if it.count and it.index then return string.format("%s %d/%d", it.name, it.index + 1, it.count) end
-  local who = it.to or it.nickname or it.from
+  local who = it.to or it.nickname or it.roll or it.from
   if it.to and it.name ~= "NotHere" then words[2] = "to" end
   if it.name == "Accepted" then who = string.format("%d", it.number or 0) end
   if it.name == "Deliver" then who = it.delivery end

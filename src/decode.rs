@@ -5,8 +5,9 @@ mod dump;
 pub mod hex;
 
 use crate::protocol::{
-    ClientMessage, Datagram, DecodeError, Flags, HEADER_LEN, Head, MAGIC, Piece, ServerMessage,
-    Step, StreamReader, Trace, Traced, VERSION, clean, decode_message, is_clean,
+    ClientMessage, Datagram, DecodeError, Flags, HEADER_LEN, Head, MAGIC, Piece, Roll, RollEntry,
+    ServerMessage, Step, StreamReader, Trace, Traced, VERSION, clean, decode_message,
+    encode_message, is_clean,
 };
 use crate::time::WallTime;
 use std::fmt::Write;
@@ -260,6 +261,9 @@ impl<'a> Table<'a> {
         let trace = Trace::message(self.bytes, at.clone(), from_server);
         for step in &trace.steps {
             self.step(step, if step.name == "message" { 1 } else { 2 });
+            if let (Traced::Bytes(bytes), "roll") = (step.value, step.name) {
+                self.roll(bytes, step.at.end - bytes.len());
+            }
         }
         let verdict = if from_server {
             decode_message::<ServerMessage<'_>>(payload).err()
@@ -277,6 +281,16 @@ impl<'a> Table<'a> {
             "unreadable, {}: {why} (proto.md §8.3: ignored, but acknowledged)",
             name(&error)
         ));
+    }
+
+    fn roll(&mut self, bytes: &[u8], mut at: usize) {
+        for entry in Roll::parse(bytes).into_iter().flat_map(Roll::entries) {
+            let RollEntry { peer, nickname, next } = entry;
+            let end = at + encode_message(&entry).len();
+            let value = format!("peer {peer}, \"{}\", next {next}", clean(nickname));
+            self.row(at..end, 3, "entry", &value);
+            at = end;
+        }
     }
 
     fn step(&mut self, step: &Step<'_>, depth: usize) {

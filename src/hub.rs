@@ -281,6 +281,7 @@ impl Hub {
             self.peers.next_timer(),
             self.registry.poll_timeout(),
             self.streams.poll_timeout(),
+            self.room.poll_timeout(),
             self.held_until(self.now),
             look,
         ];

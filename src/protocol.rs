@@ -18,6 +18,7 @@ pub mod limits;
 mod mark;
 mod message;
 mod name;
+mod roll;
 mod serial;
 mod stream;
 mod text;
@@ -35,6 +36,7 @@ pub use message::{ClientMessage, LeaveReason, ServerMessage};
 #[cfg(feature = "cli")]
 pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};
+pub use roll::{Roll, RollEntry, RollWriter};
 pub use serial::{unwrap16, unwrap32};
 pub use stream::{Piece, Preface, StreamReader, write_record};
 pub use text::{MAX_TEXT_BYTES, clean, clean_lines, is_clean, split};

@@ -3,21 +3,21 @@
 
 mod log;
 mod numbers;
+mod presence;
 
 pub use log::{Kept, Line, LineIdentity, Log, Outcome, Past, Proposal, Replay};
 pub use numbers::Taken;
 
-use crate::protocol::limits::MAX_DATAGRAM;
+use crate::protocol::limits::{MAX_ANNOUNCEMENT, MAX_DATAGRAM};
 use crate::protocol::{
-    Batch, LeaveReason, Mark, ServerMessage, encode_message, encode_message_into,
+    Batch, LeaveReason, Mark, RollEntry, RollWriter, ServerMessage, encode_message,
+    encode_message_into,
 };
 use crate::registry::{Owner, PeerId, PeerMap};
-use crate::time::WallTime;
+use crate::time::{Timestamp, WallTime};
+use presence::{Place, Presence};
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// Messages for a newcomer that are put into one batch.
-const BRIEFING: usize = 32;
 
 /// Who is to get a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,32 +63,31 @@ struct Member {
     owner: Owner,
     /// The number its next line will have.
     next: u16,
-    /// What newcomers were last told of it, and with which number: most come while few talk.
-    present: Option<(u16, Batch)>,
+    /// The same when it came.
+    first: u16,
+    /// Place of its arrival in the queue; `None` once announced.
+    unannounced: Option<Place>,
 }
 
 impl Member {
-    /// What newcomers are told of it.
-    fn present(&mut self, peer: PeerId) -> Option<Batch> {
-        let (nickname, next) = (&self.nickname, self.next);
-        if self.present.as_ref().is_none_or(|(told, _)| *told != next) {
-            let message = ServerMessage::Present { peer: peer.number(), nickname, next };
-            self.present = Batch::of(&encode_message(&message)).map(|message| (next, message));
-        }
-        self.present.as_ref().map(|(_, message)| message.clone())
+    fn entry(&self, peer: PeerId) -> RollEntry<'_> {
+        RollEntry { peer: peer.number(), nickname: &self.nickname, next: self.next }
     }
 }
 
-/// See the module.
+/// The members, the log of their lines, and the messages to deliver.
 #[derive(Debug)]
 pub struct Room {
     members: PeerMap<Member>,
+    presence: Presence,
+    /// Roll of the announced members for newcomers, until it changes.
+    digest: Option<Batch>,
     log: Log,
     replay: usize,
-    /// What is wrong at the moment: who comes is told.
+    /// What is wrong at the moment: newcomers are told.
     warning: Option<String>,
     posts: VecDeque<Post>,
-    /// Where messages are written before it is known how long they are.
+    /// Where messages are written before their length is known.
     scratch: Vec<u8>,
 }
 
@@ -98,6 +97,8 @@ impl Room {
     pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
         Self {
             members: PeerMap::new(),
+            presence: Presence::default(),
+            digest: None,
             log: Log::new(past, epoch),
             replay,
             warning: None,
@@ -137,20 +138,22 @@ impl Room {
         self.log.latest()
     }
 
-    /// Somebody comes in; `next` is the number of its next line. Welcoming it is the caller's.
+    /// A peer comes in; `next` is the number of its next line. Welcoming it is the caller's.
     pub fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
-        let member = Member { nickname: nickname.to_owned(), owner, next, present: None };
-        self.members.insert(peer, member);
-        let message =
-            ServerMessage::Joined { peer: peer.number(), nickname, next, peers: self.count() };
-        self.post(Recipients::AllBut(peer), Kind::Control, &message);
+        let unannounced = Some(self.presence.arrive(peer));
+        let nickname = nickname.to_owned();
+        self.members.insert(peer, Member { nickname, owner, next, first: next, unannounced });
     }
 
-    /// Tells `peer` who else is here, what was said, and what is wrong at the moment.
+    /// Queues what a newcomer needs: the announced members, `lines`, and the current warning. Later
+    /// announcements bring the other members.
     pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
-        let others = self.members.iter_mut().filter(|(other, _)| *other != peer);
-        let mut messages: Vec<_> =
-            others.filter_map(|(other, member)| member.present(other)).collect();
+        let (to, kind) = (Recipients::One(peer), Kind::Briefing);
+        let messages = self.digest();
+        if !messages.is_empty() {
+            self.posts.push_back(Post { to, kind, messages });
+        }
+        let mut messages = Vec::new();
         let owner = self.members.get(peer).map(|member| member.owner);
         for Line { mark, at, from, text, identity } in lines.iter().map(|line| &**line) {
             let own = identity.filter(|identity| Some(identity.owner) == owner);
@@ -167,18 +170,91 @@ impl Room {
         if let Some(text) = &self.warning {
             messages.extend(Batch::of(&encode_message(&ServerMessage::Notice { text })));
         }
-        // There can be as many as members: few and full batches take less room in a queue.
-        let (to, kind) = (Recipients::One(peer), Kind::Briefing);
-        self.posts.extend(messages.chunks(BRIEFING).map(|messages| {
-            let messages = Batch::join(messages);
-            Post { to, kind, messages }
-        }));
+        if !messages.is_empty() {
+            let messages = Batch::join(&messages);
+            self.posts.push_back(Post { to, kind, messages });
+        }
+    }
+
+    /// The roll of the announced members, shared by all newcomers until it changes.
+    fn digest(&mut self) -> Batch {
+        if let Some(digest) = &self.digest {
+            return digest.clone();
+        }
+        let announced = self.members.iter().filter(|(_, member)| member.unannounced.is_none());
+        let announced = announced.map(|(peer, member)| member.entry(peer));
+        let (mut messages, mut roll) = (Vec::new(), RollWriter::default());
+        let mut close = |roll: &mut RollWriter| {
+            let message = encode_message(&ServerMessage::Present { roll: roll.roll() });
+            messages.extend(Batch::of(&message).filter(|_| !roll.is_empty()));
+            roll.clear();
+        };
+        for entry in announced.chain(self.presence.departing()) {
+            if !roll.push(&entry) {
+                close(&mut roll);
+                roll.push(&entry);
+            }
+        }
+        close(&mut roll);
+        self.digest.insert(Batch::join(&messages)).clone()
+    }
+
+    /// When the next announcement is due; `None` if nothing waits.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.presence.due(self.members.len())
+    }
+
+    /// Announces arrivals and departures that are due.
+    pub fn announce(&mut self, now: Timestamp) {
+        if self.poll_timeout().is_some_and(|due| due <= now) {
+            self.presence.begin(now);
+            self.announce_all();
+        }
+    }
+
+    /// Announces the queued departures, then the arrivals: an arrival may reuse the number or name of
+    /// a departed peer.
+    fn announce_all(&mut self) {
+        self.digest = None;
+        let mut roll = RollWriter::default();
+        for _ in 0..MAX_ANNOUNCEMENT {
+            roll.clear();
+            if let Some(reason) = self.presence.take_departures(&mut roll) {
+                let peers = counted(self.presence.announced());
+                let message = ServerMessage::Left { peers, reason, roll: roll.roll() };
+                self.post(Recipients::All, Kind::Control, &message);
+                continue;
+            }
+            while let Some(peer) = self.presence.next_arrival()
+                && let Some(member) = self.members.get_mut(peer)
+                && roll.push(&member.entry(peer))
+            {
+                member.unannounced = None;
+                self.presence.take_arrival();
+            }
+            if roll.is_empty() {
+                return;
+            }
+            let peers = counted(self.presence.announced());
+            let message = ServerMessage::Joined { peers, roll: roll.roll() };
+            self.post(Recipients::All, Kind::Control, &message);
+        }
+    }
+
+    /// Announces a peer's arrival before its first line or whisper.
+    fn introduce(&mut self, peer: PeerId) {
+        let Some(member) = self.members.get_mut(peer) else { return };
+        if let Some(place) = member.unannounced {
+            member.unannounced = Some(self.presence.hasten(place));
+            self.announce_all();
+        }
     }
 
     /// The peer's next line will have this number (it came back under the same name).
     pub fn renumber(&mut self, peer: PeerId, next: u16) {
         if let Some(member) = self.members.get_mut(peer) {
             member.next = next;
+            self.digest = None;
         }
     }
 
@@ -209,11 +285,13 @@ impl Room {
 
     /// A line of this peer is in the log: everybody is told.
     fn committed(&mut self, peer: PeerId, number: u16, sent: WallTime, line: &Line) {
+        self.introduce(peer);
         // A line that was overtaken, or is sent again, does not turn the counter back.
         if let Some(member) = self.members.get_mut(peer)
             && (number.wrapping_sub(member.next) as i16) >= 0
         {
             member.next = number.wrapping_add(1);
+            self.digest = None;
         }
         let Line { mark: Mark { position, .. }, at, from, text, .. } = line;
         let (position, upstream) = (*position, upstream(*at, sent));
@@ -254,6 +332,7 @@ impl Room {
         let Some(member) = self.members.get(peer) else { return };
         let from = member.nickname.clone();
         if to != peer {
+            self.introduce(peer);
             let upstream = upstream(now, sent);
             let message = ServerMessage::Whisper {
                 at: now.0,
@@ -268,13 +347,17 @@ impl Room {
         self.post(Recipients::One(peer), Kind::Control, &echo);
     }
 
-    /// A peer is no longer here. Its nickname, if it was.
+    /// A peer is no longer here. Its nickname, if it was. A peer that nobody was told of, and that
+    /// said nothing, went as it came.
     pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
-        let Member { nickname, next, .. } = self.members.remove(peer)?;
-        let peers = self.count();
-        let message =
-            ServerMessage::Left { peer: peer.number(), nickname: &nickname, next, peers, reason };
-        self.post(Recipients::All, Kind::Control, &message);
+        if self.members.get(peer).is_some_and(|member| member.next != member.first) {
+            self.introduce(peer);
+        }
+        let Member { nickname, next, unannounced, .. } = self.members.remove(peer)?;
+        match unannounced {
+            Some(place) => self.presence.cancel(place),
+            None => self.presence.depart(peer, &nickname, next, reason),
+        }
         Some(nickname)
     }
 
@@ -313,13 +396,23 @@ impl Room {
 
     /// How many are here, as the wire counts.
     pub fn count(&self) -> u16 {
-        u16::try_from(self.members.len()).unwrap_or(u16::MAX)
+        counted(self.members.len())
+    }
+
+    /// Number of peers that a newcomer is told: itself and the announced ones.
+    pub fn count_for(&self, peer: PeerId) -> u16 {
+        let known = self.members.get(peer).is_some_and(|member| member.unannounced.is_none());
+        counted(self.presence.announced() + usize::from(!known))
     }
 
     fn post(&mut self, to: Recipients, kind: Kind, message: &ServerMessage<'_>) {
         encode_message_into(message, &mut self.scratch);
         self.posts.extend(Batch::of(&self.scratch).map(|messages| Post { to, kind, messages }));
     }
+}
+
+fn counted(peers: usize) -> u16 {
+    u16::try_from(peers).unwrap_or(u16::MAX)
 }
 
 /// How long a line was on its way up, as far as the two clocks agree, saturating at 35 minutes.

@@ -23,7 +23,7 @@ use chatagram::path::Path;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, LeaveReason, Refusal,
-    ServerMessage, decode_message, encode_message,
+    RollEntry, RollWriter, ServerMessage, decode_message, encode_message,
 };
 use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
@@ -121,10 +121,16 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
         missing: 1,
     };
     let reason = LeaveReason::Quit;
+    let [came, went] = [next, next + 100].map(|next| {
+        let mut roll = RollWriter::default();
+        roll.push(&RollEntry { peer, nickname, next });
+        roll.push(&RollEntry { peer: peer + 1, nickname, next });
+        roll
+    });
     [
-        ServerMessage::Present { peer, nickname, next },
+        ServerMessage::Present { roll: came.roll() },
         ServerMessage::History { position, at, own, number, from, text },
-        ServerMessage::Joined { peer, nickname, next, peers },
+        ServerMessage::Joined { peers, roll: came.roll() },
         ServerMessage::Line {
             position: position + 1,
             at,
@@ -134,7 +140,7 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
             from,
             text,
         },
-        ServerMessage::Left { peer, nickname, next: next + 100, peers, reason },
+        ServerMessage::Left { peers, reason, roll: went.roll() },
         ServerMessage::Whisper { at, upstream, peer, from, text },
         ServerMessage::Whispered { number, at, to, text },
         ServerMessage::NotHere { number, to },
@@ -212,7 +218,7 @@ fn nothing_a_server_says_steers_a_terminal() {
                 let Some(line) = Format::Text.plain(&event) else { continue };
                 assert_eq!(line.split('\n').count(), lines, "{line:?}");
                 line.split('\n').for_each(assert_clean);
-                assert_clean(&Format::Json.plain(&event).unwrap());
+                Format::Json.plain(&event).unwrap().split('\n').for_each(assert_clean);
                 shown += 1;
             }
         }
@@ -348,9 +354,10 @@ fn told(payload: &[u8]) {
         }
         ServerMessage::NotHere { to: text, .. }
         | ServerMessage::Notice { text }
-        | ServerMessage::Closing { detail: text, .. }
-        | ServerMessage::Present { nickname: text, .. }
-        | ServerMessage::Joined { nickname: text, .. } => assert_clean(text),
+        | ServerMessage::Closing { detail: text, .. } => assert_clean(text),
+        ServerMessage::Present { roll } | ServerMessage::Joined { roll, .. } => {
+            roll.entries().for_each(|entry| assert_clean(entry.nickname));
+        }
         _ => {}
     }
 }

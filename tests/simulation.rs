@@ -30,6 +30,8 @@ mod machines;
 mod network;
 #[path = "simulation/paths.rs"]
 mod paths;
+#[path = "simulation/presence.rs"]
+mod presence;
 #[path = "simulation/reflection.rs"]
 mod reflection;
 #[path = "simulation/scenarios.rs"]
@@ -183,6 +185,14 @@ fn a_flood_or_a_stopped_client_does_not_delay_others() {
             assert!(other[bounded] * 10 <= alone[bounded] * 11, "{alone:?} became {other:?}");
         }
     }
+}
+
+#[test]
+fn everybody_knows_who_is_here_after_a_crowd_came_and_went() {
+    for_every_fifth_seed(
+        "everybody_knows_who_is_here_after_a_crowd_came_and_went",
+        presence::crowd,
+    );
 }
 
 #[test]

@@ -14,7 +14,8 @@ use catalogue::checksummed;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, HEADER_LEN,
-    Header, LeaveReason, Refusal, ServerMessage, decode_message, encode_message,
+    Header, LeaveReason, Refusal, RollEntry, RollWriter, ServerMessage, decode_message,
+    encode_message,
 };
 use format::{Golden, bless, flag_names, frame_line, is_current, written_again};
 use proptest::prelude::*;
@@ -180,6 +181,7 @@ struct Parts {
     bytes: Vec<u8>,
     text: String,
     name: String,
+    roll: RollWriter,
 }
 
 prop_compose! {
@@ -195,7 +197,11 @@ prop_compose! {
         text in "\\PC{0,90}",
         name in "\\PC{0,40}",
     ) -> Parts {
-        Parts { kind, a, b, c, d, e, small, bytes, text, name }
+        let mut roll = RollWriter::default();
+        for peer in (0..small % 40).map(u16::from) {
+            roll.push(&RollEntry { peer: d.wrapping_mul(peer), nickname: &name, next: e ^ peer });
+        }
+        Parts { kind, a, b, c, d, e, small, bytes, text, name, roll }
     }
 }
 
@@ -268,7 +274,8 @@ impl Parts {
         let (id, upstream, peer, number) = (self.a, self.c, self.d, self.e);
         let (at, own) = (u64::from(self.b), self.small.is_multiple_of(2));
         let (from, text) = (&*self.name, &*self.text);
-        let (nickname, to, next, peers, reason) = (from, from, number, number, self.reason());
+        let (nickname, to, peers, reason) = (from, from, number, self.reason());
+        let roll = self.roll.roll();
         match self.kind % 13 {
             0 => ServerMessage::Welcome {
                 nonce: id,
@@ -289,10 +296,10 @@ impl Parts {
                 taken: &self.bytes,
                 sure: self.small % 3 == 1,
             },
-            1 => ServerMessage::Present { peer, nickname, next },
+            1 => ServerMessage::Present { roll },
             2 => ServerMessage::History { position: id, at, own, number, from, text },
-            3 => ServerMessage::Joined { peer, nickname, next, peers },
-            4 => ServerMessage::Left { peer, nickname, next, peers, reason },
+            3 => ServerMessage::Joined { peers, roll },
+            4 => ServerMessage::Left { peers, reason, roll },
             5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
             6 => ServerMessage::Accepted { number, position: id },
             7 => ServerMessage::Whisper { at, upstream, peer, from, text },

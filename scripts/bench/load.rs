@@ -7,6 +7,7 @@
 //! has it); `--rate R` sends R lines a second whatever comes back; `--unpaced` sends as fast as the
 //! transport takes lines.
 
+mod joining;
 mod peers;
 
 use chatagram::net::{Clock, Poller, Ready};
@@ -25,6 +26,8 @@ const MARK: u8 = b'~';
 const TEXT: usize = 64;
 /// Bytes of the mark and the digits.
 const STAMP: usize = 17;
+/// Upper bound of joining.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// No progress for this long with lines on their way: a lossy transport has lost them.
 const LOST_AFTER: Duration = Duration::from_millis(30);
 
@@ -64,6 +67,9 @@ struct Args {
     rate: Option<f64>,
     #[arg(long, group = "pace")]
     unpaced: bool,
+    /// Says only how long it takes until all are in, and until each knows of all.
+    #[arg(long, group = "pace")]
+    join_only: bool,
 }
 
 fn delivery(name: &str) -> Result<Delivery, String> {
@@ -138,6 +144,12 @@ impl Run {
     }
 
     fn join(&mut self) -> std::io::Result<()> {
+        self.come()?;
+        self.quiet(Duration::from_millis(400))
+    }
+
+    /// All come, as fast as they can, and are in when this returns.
+    fn come(&mut self) -> std::io::Result<()> {
         for index in 0..self.args.peers {
             let (protocol, server) = (self.args.protocol, self.args.server);
             let peer = Peer::join(protocol, server, index, self.args.delivery, &self.clock)?;
@@ -146,7 +158,46 @@ impl Run {
             self.receive(index)?;
             while self.serve(Duration::ZERO)? {}
         }
-        self.quiet(Duration::from_millis(400))
+        self.until("in", Peer::has_joined)
+    }
+
+    /// Serves until this is true of each peer.
+    fn until(&mut self, what: &str, holds: impl Fn(&Peer) -> bool) -> std::io::Result<()> {
+        let begin = Instant::now();
+        while !self.peers.iter().all(&holds) {
+            let broken = self.peers.iter().filter(|peer| peer.is_broken()).count();
+            if broken > 0 || begin.elapsed() > PATIENCE {
+                let missing = self.peers.iter().filter(|peer| !holds(peer)).count();
+                let why = format!("not {what}: {missing} are missing, {broken} were dropped");
+                return Err(std::io::Error::other(why));
+            }
+            // To look at each of them costs more than to serve one.
+            let pause = Instant::now();
+            while pause.elapsed() < Duration::from_millis(2) {
+                self.serve(Duration::from_millis(1))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints how long it takes until all are in and until each knows of all, and what that costs.
+    fn join_only(mut self) -> std::io::Result<()> {
+        let (pid, own, count) = (self.args.pid, std::process::id(), self.args.peers);
+        if !matches!(self.args.protocol, Protocol::Chatagram | Protocol::ChatagramTcp) {
+            return Err(std::io::Error::other("--join-only is for chatagram and chatagram-tcp"));
+        }
+        let (begin, server, load) = (Instant::now(), cpu(pid), cpu(own));
+        self.come()?;
+        let joined = begin.elapsed().as_secs_f64();
+        self.until("told of all", |peer| peer.here() == count)?;
+        let told = begin.elapsed().as_secs_f64();
+        let (server, load) = (cpu(pid) - server, cpu(own) - load);
+        println!(
+            "{{\"peers\":{count},\"joined_s\":{joined:.3},\"told_s\":{told:.3},\
+             \"server_cpu\":{server:.3},\"load_cpu\":{load:.3},\"rss_kib\":{}}}",
+            memory(pid, "VmRSS"),
+        );
+        Ok(())
     }
 
     /// Reads whatever came, and does what is due. True when something came.
@@ -315,6 +366,9 @@ fn percentile(sorted: &[u32], percent: usize) -> u32 {
 
 fn main() -> std::io::Result<()> {
     let mut run = Run::new(Args::parse())?;
+    if run.args.join_only {
+        return run.join_only();
+    }
     run.join()?;
     run.counter.delivered = 0;
     let pid = run.args.pid;

@@ -1,12 +1,12 @@
 //! One peer of a relay, in each of the protocols: just enough of it to join, to talk and to count.
 
+use crate::joining::{Joining, heartbeat};
 use crate::{Counter, MARK, Protocol, STAMP, TEXT};
-use chatagram::link::{Link, Role};
+use chatagram::link::Link;
 use chatagram::net::{Clock, Incoming, Poller, Reading, Socket, Stream};
-use chatagram::protocol::limits::JOIN_SIZE;
 use chatagram::protocol::{
-    ClientMessage, Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Piece,
-    Preface, ServerMessage, StreamReader, decode_message, encode_message, write_record,
+    ClientMessage, Datagram, Delivery, Flags, Frame, Piece, Preface, ServerMessage, StreamReader,
+    decode_message, encode_message, write_record,
 };
 use chatagram::time::Timestamp;
 use std::cell::RefCell;
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The number of a `Line` among the server's messages.
 const LINE: u8 = 5;
+/// Those of `Welcome`, `Joined` and `Left`.
+const SAY_HOW_MANY: [u8; 3] = [0, 3, 4];
 
 thread_local! {
     static INCOMING: RefCell<Incoming> = RefCell::default();
@@ -29,6 +31,8 @@ pub(crate) struct Peer {
     /// Under which moment the run has noted this peer.
     noted: Option<Timestamp>,
     number: u16,
+    /// How many are in the room, as it was last told.
+    here: usize,
     broken: bool,
 }
 
@@ -36,7 +40,9 @@ enum Wire {
     Chatagram {
         socket: Socket,
         server: SocketAddr,
-        link: Box<Link>,
+        joining: Joining,
+        /// From `Welcome` on.
+        link: Option<Box<Link>>,
         delivery: Delivery,
     },
     ChatagramTcp {
@@ -69,7 +75,7 @@ const REDIS: Publish =
 const NATS: Publish = Publish { before: b"PUB room 64\r\n", after: b"\r\n" };
 
 impl Peer {
-    /// Joins. Returns when the relay has let the peer in.
+    /// Begins to join. Returns when the relay has let the peer in; over Chatagram's UDP at once.
     pub(crate) fn join(
         protocol: Protocol,
         server: SocketAddr,
@@ -77,9 +83,15 @@ impl Peer {
         delivery: Delivery,
         clock: &Clock,
     ) -> io::Result<Self> {
+        let mut here = 0;
         let wire = match protocol {
-            Protocol::Chatagram => join_chatagram(server, index, delivery, clock)?,
-            Protocol::ChatagramTcp => join_chatagram_tcp(server, index, clock)?,
+            Protocol::Chatagram => {
+                let local = SocketAddr::new(server.ip(), 0);
+                let socket = Socket::bind(local).map_err(io::Error::other)?;
+                let joining = Joining::new(index, delivery);
+                Wire::Chatagram { socket, server, joining, link: None, delivery }
+            }
+            Protocol::ChatagramTcp => join_chatagram_tcp(server, index, clock, &mut here)?,
             Protocol::Plain => join_plain(server, index)?,
             Protocol::Redis => {
                 let mut stream = connect(server)?;
@@ -99,7 +111,7 @@ impl Peer {
                 text(stream, NATS)?
             }
         };
-        Ok(Self { wire, noted: None, number: 0, broken: false })
+        Ok(Self { wire, noted: None, number: 0, here, broken: false })
     }
 
     pub(crate) fn watch(&mut self, poller: &Poller, index: usize) -> io::Result<()> {
@@ -123,7 +135,8 @@ impl Peer {
         };
         match &mut self.wire {
             Wire::Chatagram { link, delivery, .. } => {
-                self.broken |= link.send(&say(), *delivery, None).is_err();
+                let sent = link.as_mut().map(|link| link.send(&say(), *delivery, None));
+                self.broken |= !matches!(sent, Some(Ok(())));
             }
             Wire::ChatagramTcp { out, .. } => {
                 write_record(&Frame::Once { payload: &say() }, out);
@@ -144,7 +157,9 @@ impl Peer {
     /// Whether the transport would take a line now.
     pub(crate) fn takes_more(&self) -> bool {
         match &self.wire {
-            Wire::Chatagram { link, .. } => link.queued_bytes() < 16 * 1_024,
+            Wire::Chatagram { link, .. } => {
+                link.as_ref().is_some_and(|link| link.queued_bytes() < 16 * 1_024)
+            }
             Wire::ChatagramTcp { out, .. } | Wire::Text { out, .. } => out.len() < 16 * 1_024,
             Wire::Plain { .. } => true,
         }
@@ -153,11 +168,16 @@ impl Peer {
     /// Sends what is queued.
     pub(crate) fn flush(&mut self, now: Timestamp) {
         match &mut self.wire {
-            Wire::Chatagram { socket, server, link, .. } => BYTES.with_borrow_mut(|bytes| {
-                while link.poll_transmit(bytes, now) {
-                    socket.send(bytes, *server);
-                }
-            }),
+            Wire::Chatagram { socket, server, joining, link: None, .. } => {
+                joining.flush(socket, *server, now);
+            }
+            Wire::Chatagram { socket, server, link: Some(link), .. } => {
+                BYTES.with_borrow_mut(|bytes| {
+                    while link.poll_transmit(bytes, now) {
+                        socket.send(bytes, *server);
+                    }
+                })
+            }
             Wire::ChatagramTcp { stream, out, sent, .. } => {
                 if write_out(stream, out) {
                     *sent = now;
@@ -173,21 +193,24 @@ impl Peer {
     /// Takes in all that came.
     pub(crate) fn receive(&mut self, now: Timestamp, counter: &mut Counter) -> io::Result<()> {
         match &mut self.wire {
-            Wire::Chatagram { socket, link, .. } => INCOMING.with_borrow_mut(|incoming| {
-                // What came with the welcome: until it is taken it keeps the window closed.
-                while link.poll_received().is_some() {}
-                while let Some((_, bytes)) = socket.receive(incoming)? {
-                    if let Ok(datagram) = Datagram::decode(bytes) {
-                        let reset = datagram.frames().next() == Some(Frame::Reset);
-                        self.broken |= reset;
+            Wire::Chatagram { socket, joining, link, .. } => {
+                INCOMING.with_borrow_mut(|incoming| {
+                    while let Some((_, bytes)) = socket.receive(incoming)? {
+                        let Ok(datagram) = Datagram::decode(bytes) else { continue };
+                        if link.is_none() {
+                            *link = joining.receive(&datagram, now)?;
+                        }
+                        let Some(link) = link else { continue };
+                        self.broken |= datagram.frames().next() == Some(Frame::Reset);
                         link.receive(&datagram, bytes.len(), now);
+                        while let Some(received) = link.poll_received() {
+                            self.here = here(&received.payload).unwrap_or(self.here);
+                            count(&received.payload, counter);
+                        }
                     }
-                    while let Some(received) = link.poll_received() {
-                        count(&received.payload, counter);
-                    }
-                }
-                io::Result::Ok(())
-            })?,
+                    io::Result::Ok(())
+                })?
+            }
             Wire::Plain { socket, .. } => INCOMING.with_borrow_mut(|incoming| {
                 while let Some((_, bytes)) = socket.receive(incoming)? {
                     if let Some(text) = bytes.last_chunk::<TEXT>().filter(|text| text[0] == MARK) {
@@ -210,6 +233,7 @@ impl Peer {
                     let mut rest = &bytes[..];
                     while let Ok(Some(piece)) = reader.next(&mut rest) {
                         if let Piece::Frame(Frame::Once { payload }) = piece {
+                            self.here = here(payload).unwrap_or(self.here);
                             count(payload, counter);
                         }
                     }
@@ -236,8 +260,10 @@ impl Peer {
         }
         match &mut self.wire {
             Wire::Chatagram { link, .. } => {
-                link.handle_timeout(now);
-                self.broken |= link.has_failed();
+                if let Some(link) = link {
+                    link.handle_timeout(now);
+                    self.broken |= link.has_failed();
+                }
             }
             Wire::ChatagramTcp { out, .. } => {
                 write_record(&Frame::Heartbeat, out);
@@ -249,7 +275,8 @@ impl Peer {
 
     fn due(&self) -> Option<Timestamp> {
         match &self.wire {
-            Wire::Chatagram { link, .. } => link.poll_timeout().map(|(at, _)| at),
+            Wire::Chatagram { joining, link: None, .. } => Some(joining.due),
+            Wire::Chatagram { link: Some(link), .. } => link.poll_timeout().map(|(at, _)| at),
             // Who is broken is heard no more.
             Wire::ChatagramTcp { heartbeat, sent, .. } => {
                 (!self.broken).then(|| *sent + *heartbeat)
@@ -277,6 +304,16 @@ impl Peer {
         }
     }
 
+    /// How many are in the room as far as this peer was told; 0 before it is in.
+    pub(crate) fn here(&self) -> usize {
+        self.here
+    }
+
+    /// Whether this peer is in.
+    pub(crate) fn has_joined(&self) -> bool {
+        !matches!(self.wire, Wire::Chatagram { link: None, .. })
+    }
+
     /// Whether the relay has given up on this peer, or the other way round.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
@@ -291,6 +328,19 @@ fn write_out(stream: &mut Stream, out: &mut Vec<u8>) -> bool {
         out.clear();
     }
     any
+}
+
+/// How many are here, if this message says so.
+fn here(message: &[u8]) -> Option<usize> {
+    if !SAY_HOW_MANY.contains(message.first()?) {
+        return None;
+    }
+    match decode_message(message).ok()? {
+        ServerMessage::Welcome { peers, .. }
+        | ServerMessage::Joined { peers, .. }
+        | ServerMessage::Left { peers, .. } => Some(peers.into()),
+        _ => None,
+    }
 }
 
 /// A datagram or message that is one line, or is not one.
@@ -326,84 +376,12 @@ fn count_text(carried: &mut Vec<u8>, mut bytes: &[u8], counter: &mut Counter) {
     }
 }
 
-fn join_chatagram(
+fn join_chatagram_tcp(
     server: SocketAddr,
     index: usize,
-    delivery: Delivery,
     clock: &Clock,
+    told: &mut usize,
 ) -> io::Result<Wire> {
-    let socket = Socket::bind(SocketAddr::new(server.ip(), 0)).map_err(io::Error::other)?;
-    let mut cookie: Option<Cookie> = None;
-    let nickname = format!("u{index}");
-    let (begin, mut bytes) = (Instant::now(), Vec::new());
-    let mut asked: Option<Instant> = None;
-    loop {
-        if begin.elapsed() > PATIENCE {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        if asked.is_none_or(|at| at.elapsed() > Duration::from_millis(250)) {
-            asked = Some(Instant::now());
-            let mut writer = DatagramWriter::new(&mut bytes);
-            writer.push(&Frame::Join {
-                nonce: index as u64 + 1,
-                cookie: cookie.as_ref().map_or(&[], |cookie| &cookie[..]),
-                nickname: &nickname,
-                delivery,
-                resume: &[],
-                epoch: 0,
-                seen: 0,
-                next: 0,
-            });
-            writer.pad_to(JOIN_SIZE);
-            writer.finish(&Header::default());
-            socket.send(&bytes, server);
-        }
-        let now = clock.now().mono;
-        let link = INCOMING.with_borrow_mut(|incoming| {
-            let mut link: Option<Box<Link>> = None;
-            while let Some((_, bytes)) = socket.receive(incoming)? {
-                let datagram = Datagram::decode(bytes).map_err(io::Error::other)?;
-                if let Some(link) = &mut link {
-                    link.receive(&datagram, bytes.len(), now);
-                    continue;
-                }
-                match datagram.frames().next() {
-                    Some(Frame::Challenge { cookie: fresh, .. }) => {
-                        (cookie, asked) = (Some(fresh), None);
-                    }
-                    Some(Frame::Refused { detail, .. }) => {
-                        return Err(io::Error::other(detail.to_owned()));
-                    }
-                    _ if let Some(heartbeat) = datagram.frames().find_map(heartbeat) => {
-                        let role = Role::Client { heartbeat };
-                        let session = datagram.header.session;
-                        let link = link.insert(Box::new(Link::new(session, role, 1, now)));
-                        link.receive(&datagram, bytes.len(), now);
-                    }
-                    _ => {}
-                }
-            }
-            Ok(link)
-        })?;
-        if let Some(link) = link {
-            return Ok(Wire::Chatagram { socket, server, link, delivery });
-        }
-        std::thread::yield_now();
-    }
-}
-
-/// How often the server wants to hear of a peer, if this is its welcome.
-fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
-    let (Frame::Ordered { payload, .. } | Frame::Once { payload }) = frame else { return None };
-    match decode_message(payload) {
-        Ok(ServerMessage::Welcome { heartbeat_ms, .. }) => {
-            Some(Duration::from_millis(heartbeat_ms.into()))
-        }
-        _ => None,
-    }
-}
-
-fn join_chatagram_tcp(server: SocketAddr, index: usize, clock: &Clock) -> io::Result<Wire> {
     let mut stream = connect(server)?;
     let mut hello = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     let join = Frame::Join {
@@ -438,6 +416,9 @@ fn join_chatagram_tcp(server: SocketAddr, index: usize, clock: &Clock) -> io::Re
         while let Some(piece) = reader.next(&mut rest).map_err(io::Error::other)? {
             if let Piece::Frame(frame) = piece {
                 interval = interval.or(heartbeat(frame));
+                if let Frame::Once { payload } = frame {
+                    *told = here(payload).unwrap_or(*told);
+                }
             }
         }
     };

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn only_a_host_with_company_is_asked_and_only_once() {
-        let joined = |peers| Event::Joined { nickname: "bob".to_owned(), peers };
+        let joined = |peers| Event::Joined { nicknames: vec!["bob".to_owned()], peers };
         let mut host = Farewell::new(true);
         let room = host.clone();
         room.note(&joined(1));

@@ -34,7 +34,8 @@ impl Format {
         self.event(event, Style::default())
     }
 
-    /// The line for an event, without its line end; `None` when there is nothing to say.
+    /// The line for an event, without its line end; `None` when there is nothing to say. An event that
+    /// tells of several peers is an object each.
     pub(super) fn event(self, event: &Event, style: Style) -> Option<String> {
         // What the program says of a file, or of what was typed, has pieces of it in it.
         let event = match event {
@@ -48,7 +49,7 @@ impl Format {
         };
         match self {
             Self::Text => text::text(event, style).map(|lines| text::fit(&lines, style)),
-            Self::Json => json(event).map(|object| encode(&object)),
+            Self::Json => json_lines(event),
         }
     }
 
@@ -264,6 +265,33 @@ fn stats_json(report: &Report) -> StatsObject {
     }
 }
 
+/// One object a line: for several peers that came or went one each, with the count as it was then.
+fn json_lines(event: &Event) -> Option<String> {
+    let behind = |nicknames: &[String]| (0..nicknames.len() as u16).rev();
+    let objects: Vec<_> = match event {
+        Event::Joined { nicknames, peers } => {
+            let each = nicknames.iter().zip(behind(nicknames));
+            each.map(|(nickname, more)| Object::Joined {
+                nickname,
+                peers: peers.saturating_sub(more),
+            })
+            .collect()
+        }
+        Event::Left { nicknames, peers, reason } => {
+            let each = nicknames.iter().zip(behind(nicknames));
+            each.map(|(nickname, more)| Object::Left {
+                nickname,
+                peers: peers.saturating_add(more),
+                reason: *reason,
+            })
+            .collect()
+        }
+        event => json(event).into_iter().collect(),
+    };
+    let lines: Vec<_> = objects.iter().map(encode).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 fn json(event: &Event) -> Option<Object<'_>> {
     Some(match event {
         Event::Welcome { nickname, room, peers, session, latest, .. } => Object::Welcome {
@@ -287,10 +315,6 @@ fn json(event: &Event) -> Option<Object<'_>> {
         Event::History { mark, at, from, text } => {
             Object::History { from, text, id: Some(mark.position), at: *at, cached: false }
         }
-        Event::Joined { nickname, peers } => Object::Joined { nickname, peers: *peers },
-        Event::Left { nickname, peers, reason } => {
-            Object::Left { nickname, peers: *peers, reason: *reason }
-        }
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
         Event::Error { message } => Object::Error { message },
         Event::Who { server, peers } => {
@@ -308,6 +332,8 @@ fn json(event: &Event) -> Option<Object<'_>> {
             },
         },
         Event::Present { .. }
+        | Event::Joined { .. }
+        | Event::Left { .. }
         | Event::Confirmed { .. }
         | Event::Resolve
         | Event::Connect(_)

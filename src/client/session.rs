@@ -91,6 +91,10 @@ pub struct Session {
     connection: Option<Connection>,
     established: Option<Established>,
     ended: Ended,
+    /// This client's number in the room, from the last `Welcome`.
+    peer: Option<u16>,
+    /// Whether the server has announced this client to the room, and counts it.
+    announced: bool,
     /// Set by the first `Welcome`.
     nickname: Option<String>,
     token: Option<Token>,
@@ -128,6 +132,8 @@ impl Session {
             connection: None,
             established: None,
             ended: Ended::default(),
+            peer: None,
+            announced: false,
             nickname: None,
             token: None,
             claim: None,

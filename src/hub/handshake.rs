@@ -262,7 +262,7 @@ impl Hub {
             expiry_ms: millis(self.config.capacity.expiry),
             burst: self.config.limit.map_or(0, Limit::burst),
             rate: self.config.limit.map_or(0, Limit::rate),
-            peers: self.room.count() + u16::from(new),
+            peers: self.room.count_for(id),
             replay: u16::try_from(lines.len()).unwrap_or(u16::MAX),
             complete,
             epoch,

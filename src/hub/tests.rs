@@ -23,6 +23,7 @@ use std::time::Duration;
 mod fairness;
 mod floods;
 mod log;
+mod presence;
 mod pressure;
 
 const SECOND: Duration = Duration::from_secs(1);

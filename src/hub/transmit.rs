@@ -97,6 +97,7 @@ impl Outgoing {
 impl Hub {
     /// Takes in what the room wants delivered.
     pub(super) fn deliver_posts(&mut self) {
+        self.room.announce(self.now);
         while let Some(post) = self.room.poll_post() {
             if let Recipients::One(id) = post.to {
                 if let Some(mut peer) = self.peers.touch(id) {

@@ -215,7 +215,7 @@ impl Writer for &mut Again<'_> {
 }
 
 /// Appends `value` unless `out` would grow past `limit`; says whether it did.
-fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usize) -> bool {
+pub(super) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usize) -> bool {
     let start = out.len();
     let written = bincode::serde::encode_into_std_write(value, out, BINCODE);
     if written.is_err() || out.len() > limit {

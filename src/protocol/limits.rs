@@ -28,6 +28,8 @@ pub const MAX_PARTS: usize = MAX_MESSAGE.div_ceil(PART_SIZE);
 pub const MAX_MESSAGE: usize = MAX_DATAGRAM - super::HEADER_LEN - 1 - 3 - 3;
 /// Largest frame in a record of a TCP stream: a datagram without its header.
 pub const MAX_RECORD: usize = MAX_DATAGRAM - super::HEADER_LEN;
+/// Largest roll: a message less its number, `peers`, `reason` and length, each at its longest.
+pub const MAX_ROLL: usize = MAX_MESSAGE - 1 - 3 - 1 - 3;
 /// A `Join` is padded to this size, so that no answer to it can be larger (RFC 9000 §8.1).
 pub const JOIN_SIZE: usize = 512;
 /// Bytes of UTF-8 in a text, at most.
@@ -160,6 +162,12 @@ pub const EXPIRY: Duration = Duration::from_secs(10);
 pub const HEARTBEAT_SHARE: Duration = Duration::from_millis(2);
 /// The heartbeat interval grows with the crowd up to this.
 pub const MAX_HEARTBEAT: Duration = Duration::from_secs(5);
+/// Messages a second with arrivals and departures, to all peers together.
+pub const ANNOUNCE_RATE: u32 = 5_000;
+/// Longest interval between two announcements of arrivals and departures.
+pub const MAX_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
+/// Most messages of one announcement: an eighth of what may be queued for a peer.
+pub const MAX_ANNOUNCEMENT: usize = 32;
 /// A client sends heartbeats no more often than this, whatever the server asks.
 pub const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 /// A client that hears nothing for this long says that the server is quiet.

@@ -3,6 +3,7 @@
 //! order of the variants is their number on the wire. `proto.md` §6 is the same table.
 
 use super::frame::{Delivery, Token, Transport, as_bytes};
+use super::roll::Roll;
 use serde::{Deserialize, Serialize};
 
 /// What a client says.
@@ -75,8 +76,8 @@ pub enum LeaveReason {
 /// What the server says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerMessage<'a> {
-    /// 0: the first message of a session. `peers - 1` times `Present` and `replay` times
-    /// `History` follow, in this order.
+    /// 0: the first message of a session. `Present` with `peers - 1` others in all and `replay`
+    /// times `History` follow, in this order.
     Welcome {
         /// The join's.
         nonce: u64,
@@ -96,7 +97,7 @@ pub enum ServerMessage<'a> {
         burst: u16,
         /// Messages a second a client may send after that; 0: no limit.
         rate: u16,
-        /// How many are here, this client included.
+        /// Number of announced peers, and this client.
         peers: u16,
         /// How many `History` messages follow.
         replay: u16,
@@ -117,14 +118,11 @@ pub enum ServerMessage<'a> {
         /// for it.
         sure: bool,
     },
-    /// 1: somebody who was here before this client.
+    /// 1: the peers announced before this client came.
     Present {
-        /// Its number in the room.
-        peer: u16,
-        /// Its nickname.
-        nickname: &'a str,
-        /// The number its next line will have.
-        next: u16,
+        /// They, with the numbers of their next lines.
+        #[serde(borrow)]
+        roll: Roll<'a>,
     },
     /// 2: a line said before this client came (or came back).
     History {
@@ -141,29 +139,23 @@ pub enum ServerMessage<'a> {
         /// What was said.
         text: &'a str,
     },
-    /// 3: somebody came.
+    /// 3: peers came.
     Joined {
-        /// Its number in the room.
-        peer: u16,
-        /// Its nickname.
-        nickname: &'a str,
-        /// The number its next line will have.
-        next: u16,
-        /// How many are here now.
+        /// How many are here with them.
         peers: u16,
+        /// They, with the numbers of their next lines.
+        #[serde(borrow)]
+        roll: Roll<'a>,
     },
-    /// 4: somebody went.
+    /// 4: peers went; their numbers are free from now on.
     Left {
-        /// Its number in the room, free from now on.
-        peer: u16,
-        /// Its nickname.
-        nickname: &'a str,
-        /// The number its next line would have had.
-        next: u16,
-        /// How many are here now.
+        /// How many are here without them.
         peers: u16,
         /// Why.
         reason: LeaveReason,
+        /// They, with the numbers their next lines would have had.
+        #[serde(borrow)]
+        roll: Roll<'a>,
     },
     /// 5: a line.
     Line {

@@ -5,8 +5,8 @@ use super::{dangerous, every_character, server_messages, steers, welcome};
 use crate::needs::needs;
 use crate::program::Server;
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, LeaveReason, Piece, Preface, ServerMessage,
-    StreamReader, decode_message, encode_message, write_record,
+    ClientMessage, Delivery, Flags, Frame, LeaveReason, Piece, Preface, RollEntry, RollWriter,
+    ServerMessage, StreamReader, decode_message, encode_message, write_record,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -274,8 +274,9 @@ pub(crate) fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() 
     }
     // Completion lists names.
     for (peer, nickname) in [(7, dangerous() + "xyzzy"), (8, sequences())] {
-        let present = ServerMessage::Present { peer, nickname: &nickname, next: 1 };
-        liar.say(&[encode_message(&present)]);
+        let mut roll = RollWriter::default();
+        roll.push(&RollEntry { peer, nickname: &nickname, next: 1 });
+        liar.say(&[encode_message(&ServerMessage::Present { roll: roll.roll() })]);
     }
     liar.say(&[line(number.wrapping_add(1), "bob", "that were two.")]);
     at = screen.until(at, "that were two.");

@@ -77,6 +77,10 @@ pub(crate) struct Record {
     /// Length of the log at its last join before it saw a line.
     since: usize,
     peers: Option<u16>,
+    /// The nicknames that the server has announced as here, its own included.
+    pub(crate) present: BTreeSet<String>,
+    /// All nicknames announced in its last session.
+    introduced: BTreeSet<String>,
     /// By the sender's tag: the transit time of each line, microseconds.
     delivered: BTreeMap<String, Vec<i64>>,
     /// The id of its last session.
@@ -103,6 +107,8 @@ impl Record {
             welcomes: 0,
             since: 0,
             peers: None,
+            present: BTreeSet::new(),
+            introduced: BTreeSet::new(),
             delivered: BTreeMap::new(),
             session: None,
             gaps: BTreeMap::new(),
@@ -152,7 +158,9 @@ impl Record {
     pub(crate) fn observe(&mut self, event: &Event, log: &Log) {
         assert_eq!(self.closed, None, "{} goes on after the end: {event:?}", self.tag);
         match event {
-            Event::Welcome { peers, again, session, .. } => {
+            Event::Welcome { peers, again, session, nickname, .. } => {
+                self.present = BTreeSet::from([nickname.clone()]);
+                self.introduced.clear();
                 self.session = Some(*session);
                 assert_eq!(*again, self.welcomes > 0, "{} mistakes a return", self.tag);
                 if self.last_position.is_none() {
@@ -161,10 +169,17 @@ impl Record {
                 self.welcomes += 1;
                 self.peers = Some(*peers);
             }
-            Event::Joined { peers, .. } => self.peers = Some(*peers),
-            Event::Left { nickname, peers, reason } => {
-                self.peers = Some(*peers);
-                self.departed.insert(nickname.clone(), *reason);
+            Event::Present { nicknames } => self.arrive(nicknames),
+            Event::Joined { nicknames, peers } => {
+                self.arrive(nicknames);
+                self.count(*peers);
+            }
+            Event::Left { nicknames, peers, reason } => {
+                for nickname in nicknames {
+                    assert!(self.present.remove(nickname), "{nickname} left {} twice", self.tag);
+                }
+                self.count(*peers);
+                self.departed.extend(nicknames.iter().map(|it| (it.clone(), *reason)));
             }
             Event::Message { from, text, to, private: true, .. } => {
                 assert!(self.whispers.insert(text.clone()), "{} saw {text:?} twice", self.tag);
@@ -181,6 +196,9 @@ impl Record {
             Event::Message { mark, from, text, transit, .. } => {
                 assert!(!self.own.contains_key(text), "{} got its own {text:?}", self.tag);
                 self.show(log.find(mark.unwrap(), from, text), log);
+                let known = self.introduced.contains(from);
+                let in_order = self.delivery == Delivery::ReliableOrdered;
+                assert!(known || !in_order, "{} does not know {from}: {text:?}", self.tag);
                 let delivered = self.delivered.entry(tag_of(text).to_owned()).or_default();
                 delivered.push(transit.unwrap_or_default());
             }
@@ -211,13 +229,26 @@ impl Record {
                 assert!(!peers.is_empty() && names.len() == peers.len(), "{peers:?}");
             }
             Event::Status { .. }
-            | Event::Present { .. }
             | Event::Pong { .. }
             | Event::Stats(_)
             | Event::Resolve
             | Event::Connect(_)
             | Event::Disconnect => {}
         }
+    }
+
+    /// Records the arrival of peers, none of which was here.
+    fn arrive(&mut self, nicknames: &[String]) {
+        for nickname in nicknames {
+            assert!(self.present.insert(nickname.clone()), "{nickname} came to {} twice", self.tag);
+            self.introduced.insert(nickname.clone());
+        }
+    }
+
+    /// Checks that the server's count equals the number of announced peers.
+    fn count(&mut self, peers: u16) {
+        self.peers = Some(peers);
+        assert_eq!(self.present.len(), usize::from(peers), "{}: {:?}", self.tag, self.present);
     }
 
     /// Checks that every line it sent has an outcome.
@@ -263,8 +294,9 @@ impl Record {
     }
 
     /// Checks the record once the network is calm and this process is joined.
-    pub(crate) fn at_rest(&self, log: &Log, peers: usize) {
-        assert_eq!(self.peers.map(usize::from), Some(peers), "{} counts wrongly", self.tag);
+    pub(crate) fn at_rest(&self, log: &Log, peers: &[&str]) {
+        assert_eq!(self.peers.map(usize::from), Some(peers.len()), "{} counts wrongly", self.tag);
+        assert!(self.present.iter().eq(peers), "{} knows of {:?}", self.tag, self.present);
         self.all_settled();
         for (text, own) in &self.own {
             assert!(log.count(text) <= own.said, "{text:?} is in the log more often than said");

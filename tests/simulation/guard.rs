@@ -7,9 +7,6 @@ use chatagram::protocol::{Datagram, Flags, Frame};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// Sessions joined or closing, at most.
-const MAX_SESSIONS: usize = 16;
-
 /// The datagram that the hub is answering.
 #[derive(Clone, Copy, Debug)]
 struct Question {
@@ -21,6 +18,8 @@ struct Question {
 /// Checks everything that the server sends and keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
+    /// Most sessions that may be joined or closing.
+    pub(crate) most_sessions: usize,
     /// Addresses at which a datagram of the server arrived.
     reached: BTreeSet<SocketAddr>,
     /// Those of them that have returned a value only the receiver can know.
@@ -30,6 +29,11 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// Watches a server that takes at most `most_sessions` sessions.
+    pub(crate) fn of_room(most_sessions: usize) -> Self {
+        Self { most_sessions, ..Self::default() }
+    }
+
     /// Records that a datagram of the server arrived at a client's address.
     pub(crate) fn reached(&mut self, address: SocketAddr) {
         self.reached.insert(address);
@@ -72,7 +76,7 @@ impl Guard {
 
     /// Checks the bounds of the server's memory.
     pub(crate) fn hub(&self, hub: &Hub) {
-        assert!(hub.sessions() <= MAX_SESSIONS, "{} sessions", hub.sessions());
+        assert!(hub.sessions() <= self.most_sessions, "{} sessions", hub.sessions());
         let most = hub.sessions() * (MAX_QUEUE_BYTES + 2_000);
         assert!(hub.queued_bytes() <= most, "{} bytes are queued", hub.queued_bytes());
     }

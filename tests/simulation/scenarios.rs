@@ -287,7 +287,7 @@ pub(crate) fn recover(world: &mut World) {
     assert_eq!(hub.sessions(), names.len(), "sessions are left over");
     assert_eq!(hub.queued_bytes(), 0);
     for client in live {
-        client.record.at_rest(&world.log, names.len());
+        client.record.at_rest(&world.log, &names);
     }
 }
 

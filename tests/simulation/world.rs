@@ -84,7 +84,7 @@ impl World {
             },
             clients: Vec::new(),
             log: Log::default(),
-            guard: Guard::default(),
+            guard: Guard::of_room(capacity.peers),
             events: 0,
             tape: None,
             written: BTreeMap::new(),
@@ -100,6 +100,14 @@ impl World {
     /// Restarts the server with this rate limit.
     pub(crate) fn limit(&mut self, limit: Option<Limit>) {
         self.server.config.limit = limit;
+        self.start_server();
+    }
+
+    /// Starts another server that takes `peers` peers.
+    pub(crate) fn make_room(&mut self, peers: usize) {
+        self.server.config.capacity.peers = peers;
+        self.server.config.capacity.peers_per_ip = peers;
+        self.guard.most_sessions = peers;
         self.start_server();
     }
 

@@ -5,7 +5,7 @@ use crate::format::{Group, Vector, vector};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PART_SIZE, PROBE_SIZE};
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
-    Refusal, ServerMessage, Token, Transport, encode_message,
+    Refusal, RollEntry, RollWriter, ServerMessage, Token, Transport, encode_message,
 };
 
 /// The session of all the examples.
@@ -519,15 +519,31 @@ fn server_messages() -> Vec<Vector> {
         from: "bob",
         text,
     };
-    let left =
-        |peers, reason| ServerMessage::Left { peer: 1, nickname: "bob", next: 10, peers, reason };
     let (bob, text) = ("bob", "hello");
+    let roll = |entries: &[(u16, &str, u16)]| {
+        let mut roll = RollWriter::default();
+        for (peer, nickname, next) in entries.iter().copied() {
+            assert!(roll.push(&RollEntry { peer, nickname, next }));
+        }
+        roll
+    };
+    let gone = roll(&[(1, bob, 10)]);
+    let left = |peers, reason| ServerMessage::Left { peers, reason, roll: gone.roll() };
+    let some = roll(&[(1, bob, 8), (2, "ångström", 0), (300, "eve", u16::MAX)]);
+    let long = "n".repeat(119);
+    let mut full = RollWriter::default();
+    while full.push(&RollEntry { peer: u16::MAX, nickname: &long, next: u16::MAX }) {}
     vec![
         vector("welcome", "The first message of a session.", server_message(&welcome)),
         vector(
             "present",
             "Bob was here before.",
-            server_message(&ServerMessage::Present { peer: 1, nickname: bob, next: 8 }),
+            server_message(&ServerMessage::Present { roll: roll(&[(1, bob, 8)]).roll() }),
+        ),
+        vector(
+            "present-three",
+            "Three were here before.",
+            server_message(&ServerMessage::Present { roll: some.roll() }),
         ),
         vector(
             "history",
@@ -556,7 +572,27 @@ fn server_messages() -> Vec<Vector> {
         vector(
             "joined",
             "Bob comes.",
-            server_message(&ServerMessage::Joined { peer: 1, nickname: bob, next: 0, peers: 2 }),
+            server_message(&ServerMessage::Joined { peers: 2, roll: roll(&[(1, bob, 0)]).roll() }),
+        ),
+        vector(
+            "joined-three",
+            "Three came since the last announcement; before them one was here.",
+            server_message(&ServerMessage::Joined { peers: 4, roll: some.roll() }),
+        ),
+        vector(
+            "left-largest",
+            "Nine of the longest names and numbers: as much as fits into a message.",
+            datagram(
+                &Header { sequence: u32::MAX, ack_bitmap: u64::MAX, ..from_server() },
+                &[Frame::Ordered {
+                    id: u16::MAX,
+                    payload: &encode_message(&ServerMessage::Left {
+                        peers: u16::MAX,
+                        reason: LeaveReason::Timeout,
+                        roll: full.roll(),
+                    }),
+                }],
+            ),
         ),
         vector("left-quit", "Bob goes.", server_message(&left(1, LeaveReason::Quit))),
         vector("left-timeout", "Bob is silent.", server_message(&left(251, LeaveReason::Timeout))),
@@ -723,6 +759,7 @@ fn server_messages() -> Vec<Vector> {
 
 fn unreadable_messages() -> Vec<Vector> {
     let carried = |payload: &[u8]| datagram(&from_client(), &[Frame::Ordered { id: 0, payload }]);
+    let told = |payload: &[u8]| datagram(&from_server(), &[Frame::Ordered { id: 0, payload }]);
     vec![
         vector("message-empty", "No message at all.", carried(b"")),
         vector("message-unknown", "No client's message has the number 7.", carried(b"\x07\x00")),
@@ -743,6 +780,21 @@ fn unreadable_messages() -> Vec<Vector> {
             "message-number-too-large",
             "Leave with next 65,536, which is no u16.",
             carried(b"\x02\xfc\x00\x01\x00\x00"),
+        ),
+        vector(
+            "roll-truncated",
+            "Present, whose second entry ends within its nickname.",
+            told(b"\x01\x09\x01\x03bob\x08\x02\x03e"),
+        ),
+        vector(
+            "roll-not-canonical",
+            "Joined, whose entry has peer 1 in three bytes.",
+            told(b"\x03\x02\x08\xfb\x00\x01\x03bob\x00"),
+        ),
+        vector(
+            "roll-trailing",
+            "Left, with a byte after its roll.",
+            told(b"\x04\x01\x00\x06\x01\x03bob\x0a\x00"),
         ),
     ]
 }

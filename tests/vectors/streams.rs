@@ -2,8 +2,8 @@
 
 use crate::format::{Group, Vector, vector};
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, Preface, Refusal, ServerMessage, encode_message,
-    write_record,
+    ClientMessage, Delivery, Flags, Frame, Preface, Refusal, RollEntry, RollWriter, ServerMessage,
+    encode_message, write_record,
 };
 
 const SESSION: u64 = 0x0123_4567_89ab_cdef;
@@ -85,8 +85,9 @@ fn valid() -> Vec<Vector> {
     let welcome = welcome();
     let say = encode_message(&ClientMessage::Say { number: 0, sent: NOON, text: "hello" });
     let leave = encode_message(&ClientMessage::Leave { next: 1 });
-    let present =
-        encode_message(&ServerMessage::Present { peer: 1, nickname: "bob", next: u16::MAX });
+    let mut roll = RollWriter::default();
+    roll.push(&RollEntry { peer: 1, nickname: "bob", next: u16::MAX });
+    let present = encode_message(&ServerMessage::Present { roll: roll.roll() });
     let accepted = encode_message(&ServerMessage::Accepted { number: 0, position: 8 });
     let (one, two) = (line(9, 1_500, 1, u16::MAX, "bob", "one"), line(10, 9, 1, 0, "bob", "two"));
     let wide_name = "\u{10400}".repeat(29) + "\u{10f0}";

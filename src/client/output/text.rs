@@ -16,6 +16,9 @@ const TIME: usize = 9;
 /// Columns of what marks a notice.
 const MARK: usize = 2;
 
+/// Names that one notice has room for.
+const NAMED: usize = 3;
+
 /// `lines` in rows that fit the terminal, where there is one.
 pub(super) fn fit(lines: &str, style: Style) -> String {
     let Some(columns) = style.width else { return lines.to_owned() };
@@ -55,15 +58,17 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             format!("{} {from}{private}: {text}{held}", time(*at, style))
         }
         Event::History { at, from, text, .. } => earlier(*at, from, text, style),
-        Event::Joined { nickname, peers } => notice(format!("* {nickname} joined, {peers} here")),
-        Event::Left { nickname, peers, reason } => {
+        Event::Joined { nicknames, peers } => {
+            notice(format!("* {} joined, {peers} here", names(nicknames)))
+        }
+        Event::Left { nicknames, peers, reason } => {
             let how = match reason {
                 LeaveReason::Timeout => " (timed out)",
                 LeaveReason::Flood => " (flooded the room)",
                 LeaveReason::Restart => " (restarting)",
                 LeaveReason::Quit | LeaveReason::Shutdown => "",
             };
-            notice(format!("* {nickname} left{how}, {peers} here"))
+            notice(format!("* {} left{how}, {peers} here", names(nicknames)))
         }
         Event::Gap { from, missing: 1 } => notice(format!("* 1 line from {from} did not arrive")),
         Event::Gap { from, missing } => {
@@ -84,6 +89,21 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
         | Event::Connect(_)
         | Event::Disconnect => return None,
     })
+}
+
+/// Names in a row, "ann, bob and eve". Of a crowd the first few, "ann, bob and 38 others".
+fn names(nicknames: &[String]) -> String {
+    match nicknames {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] if nicknames.len() <= NAMED => {
+            format!("{} and {last}", first.join(", "))
+        }
+        crowd => {
+            let (named, others) = crowd.split_at(NAMED - 1);
+            format!("{} and {} others", named.join(", "), others.len())
+        }
+    }
 }
 
 /// The report for people: a line for each direction, and one for the time it takes.
@@ -256,6 +276,37 @@ mod tests {
         assert_eq!(json["held_ms"], 179.6);
         assert!(json["transit_ms"].is_null());
     }
+    fn shown(format: Format, names: &[&str], peers: u16) -> [String; 2] {
+        let nicknames: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let joined = Event::Joined { nicknames: nicknames.clone(), peers };
+        let left = Event::Left { nicknames, peers, reason: LeaveReason::Timeout };
+        [joined, left].map(|event| format.plain(&event).unwrap())
+    }
+
+    #[test]
+    fn a_crowd_is_one_notice_for_people_and_an_object_each_for_programs() {
+        let text = |names: &[&str]| shown(Format::Text, names, 9);
+        assert_eq!(text(&["ann"]), ["* ann joined, 9 here", "* ann left (timed out), 9 here"]);
+        assert_eq!(text(&["ann", "bob"])[0], "* ann and bob joined, 9 here");
+        assert_eq!(text(&["ann", "bob", "eve"])[0], "* ann, bob and eve joined, 9 here");
+        let crowd = ["ann", "bob", "eve", "dora"];
+        assert_eq!(text(&crowd)[1], "* ann, bob and 2 others left (timed out), 9 here");
+        let [joined, left] = shown(Format::Json, &["ann", "bob", "eve"], 9);
+        let objects = |lines: &str| -> Vec<(String, u64)> {
+            let objects = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+            objects
+                .map(|it: serde_json::Value| {
+                    (it["nickname"].as_str().unwrap().to_owned(), it["peers"].as_u64().unwrap())
+                })
+                .collect()
+        };
+        let each = |peers: [u64; 3]| {
+            ["ann", "bob", "eve"].iter().zip(peers).map(|(it, n)| ((*it).to_owned(), n)).collect()
+        };
+        let expected: [Vec<_>; 2] = [each([7, 8, 9]), each([11, 10, 9])];
+        assert_eq!([objects(&joined), objects(&left)], expected);
+    }
+
     #[test]
     fn neither_a_file_nor_what_was_typed_steers_a_terminal() {
         let characters: Vec<char> = ('\0'..=char::MAX).collect();

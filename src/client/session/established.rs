@@ -11,7 +11,9 @@ use crate::link::Channel;
 use crate::protocol::limits::{
     GAP_WAIT, GAP_WAIT_RELIABLE, LASTING, MAX_NAME, MIN_HEARTBEAT, QUIET, ROOM_SIZE, SILENT,
 };
-use crate::protocol::{Delivery, LeaveReason, Mark, ServerMessage, clean, decode_message};
+use crate::protocol::{
+    Delivery, LeaveReason, Mark, Roll, RollEntry, ServerMessage, clean, decode_message,
+};
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -110,21 +112,21 @@ impl Session {
         };
         match message {
             ServerMessage::Welcome { .. } => self.welcome(&message, now),
-            ServerMessage::Present { peer, nickname, next } => {
-                let nickname = cleaned(nickname, MAX_NAME);
-                self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
-                self.events.push_back(Event::Present { nickname });
+            ServerMessage::Present { roll } => {
+                let nicknames = self.arrivals(roll, now.mono);
+                self.events.extend(tell(nicknames, |nicknames| Event::Present { nicknames }));
             }
             ServerMessage::History { .. } => self.history(&message),
-            ServerMessage::Joined { peer, nickname, next, peers } => {
-                let nickname = cleaned(nickname, MAX_NAME);
-                self.gaps.arrive(peer, &nickname, next, self.patience(), now.mono);
-                self.events.push_back(Event::Joined { nickname, peers });
+            ServerMessage::Joined { peers, roll } => {
+                let nicknames = self.arrivals(roll, now.mono);
+                let peers = self.counted(peers);
+                self.events.extend(tell(nicknames, |nicknames| Event::Joined { nicknames, peers }));
             }
-            ServerMessage::Left { peer, nickname, next, peers, reason } => {
-                self.gaps.depart(peer, next, self.patience(), now.mono);
-                let nickname = cleaned(nickname, MAX_NAME);
-                self.events.push_back(Event::Left { nickname, peers, reason });
+            ServerMessage::Left { peers, reason, roll } => {
+                let nicknames = self.departures(roll, now.mono);
+                let peers = self.counted(peers);
+                let left = |nicknames| Event::Left { nicknames, peers, reason };
+                self.events.extend(tell(nicknames, left));
             }
             ServerMessage::Line { position, at, upstream, peer, number, from, text } => {
                 let (at, from) = (WallTime(at), cleaned(from, MAX_NAME));
@@ -192,9 +194,46 @@ impl Session {
         }
     }
 
+    /// Peers are here. Their names, without this client's own.
+    fn arrivals(&mut self, roll: Roll<'_>, now: Timestamp) -> Vec<String> {
+        let patience = self.patience();
+        let others = self.others(roll);
+        for (RollEntry { peer, next, .. }, nickname) in &others {
+            self.gaps.arrive(*peer, nickname, *next, patience, now);
+        }
+        others.into_iter().map(|(_, nickname)| nickname).collect()
+    }
+
+    /// Peers are here no more. Their names.
+    fn departures(&mut self, roll: Roll<'_>, now: Timestamp) -> Vec<String> {
+        let patience = self.patience();
+        let others = self.others(roll);
+        for (RollEntry { peer, next, .. }, _) in &others {
+            self.gaps.depart(*peer, *next, patience, now);
+        }
+        others.into_iter().map(|(_, nickname)| nickname).collect()
+    }
+
+    /// The entries of other peers, with their names as they may be shown. One with the name of this
+    /// client is its own, or that of a peer before it whose departure is about to be announced.
+    fn others<'r>(&mut self, roll: Roll<'r>) -> Vec<(RollEntry<'r>, String)> {
+        self.announced |= roll.entries().any(|entry| Some(entry.peer) == self.peer);
+        let entries = roll.entries().map(|entry| (entry, cleaned(entry.nickname, MAX_NAME)));
+        let others = entries.filter(|(entry, nickname)| {
+            Some(entry.peer) != self.peer && Some(nickname) != self.nickname.as_ref()
+        });
+        others.collect()
+    }
+
+    /// How many are here, this client included, where the server counts those it has announced.
+    fn counted(&self, peers: u16) -> u16 {
+        peers.saturating_add(u16::from(!self.announced))
+    }
+
     fn welcome(&mut self, message: &ServerMessage<'_>, now: Now) {
         let Some(established) = &mut self.established else { return };
         let ServerMessage::Welcome {
+            peer,
             token,
             nickname,
             room,
@@ -219,6 +258,7 @@ impl Session {
             return; // there is one to a session
         }
         established.pending = None;
+        (self.peer, self.announced) = (Some(peer), false);
         let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
         let expiry = Duration::from_millis(u64::from(expiry_ms));
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
@@ -362,6 +402,11 @@ fn transit(at: WallTime, upstream: i32, now: Now) -> Option<i64> {
     let known = upstream != i32::MAX && upstream != i32::MIN;
     let transit = now.wall.micros_since(at).saturating_add(i64::from(upstream));
     Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
+}
+
+/// The event for these names, if there are any.
+fn tell(nicknames: Vec<String>, event: impl FnOnce(Vec<String>) -> Event) -> Option<Event> {
+    (!nicknames.is_empty()).then(|| event(nicknames))
 }
 
 /// A name as it may be shown, and no longer than names are.

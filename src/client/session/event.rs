@@ -56,23 +56,23 @@ pub enum Event {
         /// What was said.
         text: String,
     },
-    /// Somebody was here before this client came.
+    /// Peers that were here before this client came.
     Present {
-        /// Who.
-        nickname: String,
+        /// Their names.
+        nicknames: Vec<String>,
     },
-    /// Somebody came.
+    /// Peers came.
     Joined {
-        /// Who.
-        nickname: String,
-        /// How many are here now.
+        /// Their names, in order.
+        nicknames: Vec<String>,
+        /// How many are here with all of them.
         peers: u16,
     },
-    /// Somebody went.
+    /// Peers went.
     Left {
-        /// Who.
-        nickname: String,
-        /// How many are here now.
+        /// Their names, in order.
+        nicknames: Vec<String>,
+        /// How many are here without any of them.
         peers: u16,
         /// Why.
         reason: LeaveReason,

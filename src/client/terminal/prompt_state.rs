@@ -125,15 +125,13 @@ impl PromptState {
                 state.status.condition = Condition::Here;
                 state.present.clear();
             }
-            Event::Present { nickname } => {
-                state.present.insert(nickname.clone());
-            }
-            Event::Joined { nickname, peers } => {
-                state.present.insert(nickname.clone());
+            Event::Present { nicknames } => state.present.extend(nicknames.iter().cloned()),
+            Event::Joined { nicknames, peers } => {
+                state.present.extend(nicknames.iter().cloned());
                 state.status.peers = *peers;
             }
-            Event::Left { nickname, peers, .. } => {
-                state.present.remove(nickname);
+            Event::Left { nicknames, peers, .. } => {
+                nicknames.iter().for_each(|it| _ = state.present.remove(it));
                 state.status.peers = *peers;
             }
             Event::Who { peers, .. } => {

@@ -3,8 +3,8 @@
 use super::input::Input;
 use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, ServerMessage, Transport,
-    decode_message, encode_message,
+    ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, RollEntry, RollWriter,
+    ServerMessage, Transport, decode_message, encode_message,
 };
 
 pub(super) fn delivery(input: &mut Input<'_>) -> Delivery {
@@ -45,6 +45,10 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
         [LeaveReason::Quit, LeaveReason::Timeout, LeaveReason::Shutdown, LeaveReason::Restart]
             [usize::from(peer) % 4];
     let (next, peers, text) = (number, peer, &*text);
+    let mut roll = RollWriter::default();
+    for step in 0..id % 4 {
+        roll.push(&RollEntry { peer: peer.wrapping_add(step as u16), nickname, next });
+    }
     encode_message(&match kind {
         0 => ServerMessage::Welcome {
             nonce,
@@ -65,10 +69,10 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
             taken: name.as_bytes(),
             sure: input.below(2) == 0,
         },
-        1 => ServerMessage::Present { peer, nickname, next },
+        1 => ServerMessage::Present { roll: roll.roll() },
         2 => ServerMessage::History { position: id, at, own, number, from, text },
-        3 => ServerMessage::Joined { peer, nickname, next, peers },
-        4 => ServerMessage::Left { peer, nickname, next, peers, reason },
+        3 => ServerMessage::Joined { peers, roll: roll.roll() },
+        4 => ServerMessage::Left { peers, reason, roll: roll.roll() },
         5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
         6 => ServerMessage::Accepted { number, position: id },
         7 => ServerMessage::Whisper { at, upstream, peer, from, text },
@@ -156,10 +160,12 @@ pub(super) fn distorted(input: &mut Input<'_>, header: Header) -> Header {
 pub(super) fn assert_server_message(payload: &[u8]) {
     let texts: &[&str] = match decode_message(payload).unwrap() {
         ServerMessage::Welcome { nickname, room, .. } => &[nickname, room],
-        ServerMessage::Present { nickname, .. }
-        | ServerMessage::Joined { nickname, .. }
-        | ServerMessage::Left { nickname, .. }
-        | ServerMessage::About { nickname, .. } => &[nickname],
+        ServerMessage::Present { roll }
+        | ServerMessage::Joined { roll, .. }
+        | ServerMessage::Left { roll, .. } => {
+            return roll.entries().for_each(|entry| super::assert_clean(entry.nickname));
+        }
+        ServerMessage::About { nickname, .. } => &[nickname],
         ServerMessage::History { from, text, .. }
         | ServerMessage::Line { from, text, .. }
         | ServerMessage::Whisper { from, text, .. } => &[from, text],

@@ -1,0 +1,328 @@
+//! Announcements as members see them: what a room posts, and what each member knows by it.
+
+use crate::protocol::limits::MAX_MESSAGE;
+use crate::protocol::limits::{ANNOUNCE_RATE, MAX_ANNOUNCE_INTERVAL};
+use crate::protocol::{LeaveReason, RollEntry, ServerMessage, decode_message};
+use crate::registry::{Owner, PeerId};
+use crate::room::{Kind, Past, Post, Recipients, Room};
+use crate::time::{Timestamp, WallTime};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+fn at(micros: u64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+fn id(peer: u16) -> PeerId {
+    PeerId(peer.into())
+}
+
+fn come(room: &mut Room, peer: u16) {
+    room.join(id(peer), &format!("guest{peer:05}"), Owner(peer.into()), 0);
+}
+
+fn posts(room: &mut Room) -> Vec<Post> {
+    std::iter::from_fn(|| room.poll_post()).collect()
+}
+
+/// What these posts say, in a few words.
+fn said(posts: &[Post]) -> Vec<String> {
+    let messages = posts.iter().flat_map(|post| post.messages.iter());
+    let words = messages.map(|message| match decode_message(message).unwrap() {
+        ServerMessage::Present { roll } => format!("present {roll:?}"),
+        ServerMessage::Joined { peers, roll } => format!("joined {roll:?}, {peers} here"),
+        ServerMessage::Left { peers, roll, .. } => format!("left {roll:?}, {peers} here"),
+        ServerMessage::Line { text, .. } | ServerMessage::Whisper { text, .. } => text.to_owned(),
+        _ => "other".to_owned(),
+    });
+    words.collect()
+}
+
+/// A room of so many, all of them announced a while ago.
+fn room_of(members: u16) -> Room {
+    let mut room = Room::new(Past::default(), 10, 1);
+    (0..members).for_each(|peer| come(&mut room, peer));
+    while room.poll_timeout().is_some() {
+        room.announce(at(0));
+        room.presence.last = None;
+    }
+    posts(&mut room);
+    room
+}
+
+#[test]
+fn the_first_change_after_a_pause_is_announced_at_once() {
+    let mut room = room_of(3);
+    come(&mut room, 7);
+    room.announce(at(1_000_000));
+    let told = posts(&mut room);
+    assert_eq!(said(&told), ["joined [7 \"guest00007\" 0], 4 here"]);
+    assert_eq!(told[0].to, Recipients::All);
+    room.leave(id(1), LeaveReason::Quit);
+    assert_eq!(room.poll_timeout(), Some(at(1_000_600)), "200 us for each of 3 who are here");
+    room.announce(at(1_000_599));
+    assert_eq!(said(&posts(&mut room)), [""; 0]);
+    room.announce(at(1_000_600));
+    assert_eq!(said(&posts(&mut room)), ["left [1 \"guest00001\" 0], 3 here"]);
+    assert_eq!(room.poll_timeout(), None);
+}
+
+#[test]
+fn a_crowd_that_comes_and_goes_leaves_in_one_message_each_way() {
+    let mut room = room_of(100);
+    room.presence.last = Some(at(0));
+    (100..150).for_each(|peer| come(&mut room, peer));
+    (0..30).for_each(|peer| _ = room.leave(id(peer), LeaveReason::Quit));
+    let due = room.poll_timeout().unwrap();
+    assert_eq!(due, at(0) + Duration::from_secs(120) / ANNOUNCE_RATE);
+    room.announce(due);
+    let told = posts(&mut room);
+    assert!(told.iter().all(|post| post.to == Recipients::All && post.kind == Kind::Control));
+    let words = said(&told);
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(words[0].starts_with("left [0 ") && words[0].ends_with("], 70 here"));
+    assert!(words[1].starts_with("joined [100 ") && words[1].ends_with("], 120 here"));
+}
+
+/// What a room has encoded for one more who comes in a crowd, and for all who are here: how many
+/// messages, and how many bytes, each counted once. What links share costs no more for being in more.
+fn cost_of_a_crowd(members: u16) -> (usize, usize) {
+    let mut room = room_of(members);
+    let (mut messages, mut bytes) = (0, 0);
+    // A thousand a second, as long as that takes.
+    for peer in 0..2_000_u16 {
+        let now = at(1_000_000 + 1_000 * u64::from(peer));
+        come(&mut room, members + peer);
+        room.announce(now);
+        for post in posts(&mut room) {
+            messages += post.messages.len();
+            bytes += post.messages.bytes();
+        }
+    }
+    (messages, bytes)
+}
+
+#[test]
+fn one_more_join_costs_a_large_room_no_more_messages_than_a_small_one() {
+    let small = cost_of_a_crowd(500);
+    let large = cost_of_a_crowd(20_000);
+    assert!(large.0 <= small.0 && large.1 <= small.1, "{small:?} became {large:?}");
+    // With an announcement a second each carries as many as fit.
+    assert!(large.0 <= 2_000 / 60 + 3, "{large:?}");
+}
+
+#[test]
+fn announcements_to_all_are_five_thousand_a_second_or_one_a_second_each() {
+    for members in [2, 50, 1_000, 8_000] {
+        let mut room = room_of(members);
+        // So few at a time that one message has room for them.
+        let mut announced = 0_u64;
+        let mut step = 0;
+        while step < 20_000 {
+            let peer = members + step % 5_000;
+            come(&mut room, peer);
+            room.announce(at(u64::from(step) * 100));
+            room.leave(id(peer), LeaveReason::Quit);
+            room.announce(at(u64::from(step) * 100));
+            let all = |post: &&Post| !matches!(post.to, Recipients::One(_));
+            announced += posts(&mut room).iter().filter(all).count() as u64;
+            step += 1;
+        }
+        let (members, seconds) = (u64::from(members), 2);
+        let most = (5_000 * seconds).max(seconds * members) + 2 * members;
+        // Each announcement is of one arrival or of one departure, or of both.
+        assert!(announced * members <= 2 * most, "{members}: {announced}");
+        assert!(announced > 0);
+    }
+}
+
+#[test]
+fn a_newcomer_is_told_the_same_as_all_who_come_with_it() {
+    let mut room = room_of(5_000);
+    room.presence.last = Some(at(0));
+    let mut told = Vec::new();
+    for peer in 5_000..5_010 {
+        come(&mut room, peer);
+        room.brief(id(peer), &[]);
+        told.extend(posts(&mut room));
+    }
+    assert_eq!(told.len(), 10);
+    let first = told[0].messages.frames().as_ptr();
+    assert!(told.iter().all(|post| post.messages.frames().as_ptr() == first), "no copies");
+    let digest = &told[0].messages;
+    assert!(digest.iter().all(|message| message.len() <= MAX_MESSAGE));
+    assert!(digest.len() * (MAX_MESSAGE - 20) <= digest.bytes() + MAX_MESSAGE, "not filled");
+    assert_eq!(room.count_for(id(5_009)), 5_001);
+}
+
+#[test]
+fn a_line_and_a_whisper_come_after_the_arrival_of_their_author() {
+    let mut room = room_of(100);
+    room.presence.last = Some(at(0));
+    (100..103).for_each(|peer| come(&mut room, peer));
+    room.whisper(id(101), Ok(id(0)), 0, WallTime(0), "psst", WallTime(0));
+    let words = said(&posts(&mut room));
+    assert!(words[0].starts_with("joined [101 ") && words[1] == "psst", "{words:?}");
+    come(&mut room, 103);
+    room.leave(id(3), LeaveReason::Timeout);
+    room.say(id(103), 0, WallTime(0), "hello", WallTime(0));
+    let words = said(&posts(&mut room));
+    assert!(words[0].starts_with("left [3 ") && words[1].starts_with("joined [103 "), "{words:?}");
+    assert_eq!(words[2..], ["hello", "other"]);
+    // Who is announced already is not again.
+    come(&mut room, 104);
+    room.say(id(103), 1, WallTime(0), "again", WallTime(0));
+    assert_eq!(said(&posts(&mut room)), ["again", "other"]);
+}
+
+#[test]
+fn who_comes_and_goes_between_two_announcements_and_says_nothing_is_not_announced() {
+    let mut room = room_of(100);
+    room.presence.last = Some(at(0));
+    come(&mut room, 100);
+    assert_eq!(room.leave(id(100), LeaveReason::Quit).as_deref(), Some("guest00100"));
+    assert_eq!(room.poll_timeout(), None);
+    // One whose lines were lost on their way is: those who hear of them learn that they are missing.
+    come(&mut room, 101);
+    room.renumber(id(101), 3);
+    room.leave(id(101), LeaveReason::Quit);
+    room.announce(at(0) + MAX_ANNOUNCE_INTERVAL);
+    let expected =
+        ["joined [101 \"guest00101\" 3], 101 here", "left [101 \"guest00101\" 3], 100 here"];
+    assert_eq!(said(&posts(&mut room)), expected);
+}
+
+#[test]
+fn an_announcement_is_bounded_and_the_rest_follows() {
+    let mut room = room_of(1);
+    (1..8_000).for_each(|peer| come(&mut room, peer));
+    let mut now = at(1_000_000);
+    let mut joined = 0;
+    for _ in 0..10 {
+        let Some(due) = room.poll_timeout() else { break };
+        now = now.max(due);
+        room.announce(now);
+        let told = posts(&mut room);
+        assert!((1..=32).contains(&told.len()), "{}", told.len());
+        let rolls = told.iter().flat_map(|post| post.messages.iter());
+        joined += rolls
+            .map(|message| match decode_message(message).unwrap() {
+                ServerMessage::Joined { roll, .. } => roll.entries().count(),
+                other => panic!("{other:?}"),
+            })
+            .sum::<usize>();
+        now = now + Duration::from_millis(1);
+    }
+    assert_eq!((joined, room.poll_timeout()), (7_999, None));
+}
+
+/// Who is here and the number of its next line, as a member was told.
+#[derive(Default)]
+struct Picture {
+    others: BTreeMap<u16, (String, u16)>,
+    /// Whether the member itself was announced, and is counted.
+    announced: bool,
+}
+
+/// What the members of a room know.
+struct Members {
+    room: Room,
+    pictures: BTreeMap<u16, Picture>,
+    now: u64,
+}
+
+impl Members {
+    fn deliver(&mut self) {
+        for post in posts(&mut self.room) {
+            let to = |peer: u16| match post.to {
+                Recipients::One(one) => one.number() == peer,
+                Recipients::AllBut(one) => one.number() != peer,
+                Recipients::All => true,
+            };
+            for (peer, picture) in self.pictures.iter_mut().filter(|(peer, _)| to(**peer)) {
+                post.messages.iter().for_each(|message| take_in(*peer, picture, message));
+            }
+        }
+    }
+
+    fn is_right(&self) -> bool {
+        let members = self.room.members.iter();
+        let here = members.map(|(id, it)| (id.number(), (it.nickname.clone(), it.next)));
+        let here: BTreeMap<_, _> = here.collect();
+        self.pictures.iter().all(|(peer, picture)| {
+            let others = here.iter().filter(|(other, _)| *other != peer);
+            picture.announced && others.eq(picture.others.iter())
+        })
+    }
+}
+
+fn take_in(peer: u16, picture: &mut Picture, message: &[u8]) {
+    let others = |entry: &RollEntry<'_>| entry.peer != peer;
+    let message = decode_message(message).unwrap();
+    match message {
+        ServerMessage::Present { roll } | ServerMessage::Joined { roll, .. } => {
+            picture.announced |= roll.entries().any(|entry| !others(&entry));
+            for RollEntry { peer, nickname, next } in roll.entries().filter(others) {
+                let before = picture.others.insert(peer, (nickname.to_owned(), next));
+                assert_eq!(before, None, "{nickname} came twice");
+            }
+        }
+        ServerMessage::Left { roll, .. } => {
+            for RollEntry { peer, nickname, next } in roll.entries().filter(others) {
+                assert_eq!(picture.others.remove(&peer), Some((nickname.to_owned(), next)));
+            }
+        }
+        ServerMessage::Line { peer, number, .. } => {
+            let (_, next) = picture.others.get_mut(&peer).expect("the author is known");
+            assert_eq!(*next, number, "a gap where there is none");
+            *next = number + 1;
+        }
+        _ => return,
+    }
+    if let ServerMessage::Joined { peers, .. } | ServerMessage::Left { peers, .. } = message {
+        let known = picture.others.len() + usize::from(picture.announced);
+        assert_eq!(known, usize::from(peers), "the count is not that of the names");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_member_knows_who_is_here_whatever_happens_in_which_order(
+        steps in proptest::collection::vec((0..5_u8, 0..12_u16, 0..4_000_u64), 1..150),
+    ) {
+        let room = Room::new(Past::default(), 10, 1);
+        let mut members = Members { room, pictures: BTreeMap::new(), now: 0 };
+        // Names are used again at once, peer numbers late.
+        let (mut seats, mut fresh) = ([None; 12], 0..);
+        for (what, seat, pause) in steps {
+            let (room, seat) = (&mut members.room, usize::from(seat));
+            match (what, seats[seat]) {
+                (0 | 1, None) => {
+                    let peer = fresh.next().unwrap();
+                    seats[seat] = Some(peer);
+                    room.join(id(peer), &format!("guest{seat}"), Owner(0), pause as u16);
+                    room.brief(id(peer), &[]);
+                    members.pictures.insert(peer, Picture::default());
+                }
+                (2, Some(peer)) => {
+                    seats[seat] = None;
+                    room.leave(id(peer), LeaveReason::Quit);
+                    members.pictures.remove(&peer);
+                }
+                (3, Some(peer)) => {
+                    let number = room.members.get(id(peer)).unwrap().next;
+                    room.say(id(peer), number, WallTime(0), "hello", WallTime(0));
+                }
+                _ => members.now += pause,
+            }
+            members.room.announce(at(members.now));
+            members.deliver();
+        }
+        while let Some(due) = members.room.poll_timeout() {
+            members.room.announce(due);
+            members.deliver();
+        }
+        prop_assert!(members.is_right());
+    }
+}
