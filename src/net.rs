@@ -15,7 +15,7 @@ mod zone;
 
 pub use address::{AddressError, ServerName, parse_bind};
 pub use clock::Clock;
-pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts};
+pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts, Read};
 pub use poller::{Pollable, Poller, Ready, Watch};
 pub(crate) use tcp::READ_LEN;
 pub use tcp::{Listener, Reading, Stream};

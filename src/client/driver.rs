@@ -331,7 +331,10 @@ mod tests {
     use std::time::Duration;
 
     /// A driver without its thread, whose server is a socket that never answers.
-    pub(super) fn open(silent: &std::net::UdpSocket) -> (Driver, Receiver<Event>, Poller) {
+    pub(super) fn open(
+        silent: &std::net::UdpSocket,
+        impair: Option<&BadNetwork>,
+    ) -> (Driver, Receiver<Event>, Poller) {
         let address = silent.local_addr().unwrap();
         let config = Config {
             nickname: "alice".to_owned(),
@@ -342,13 +345,13 @@ mod tests {
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
         let server = Whereabouts::new(address.into(), None);
-        Driver::open(server, true, None, make).unwrap()
+        Driver::open(server, true, impair, make).unwrap()
     }
 
     #[test]
     fn a_receiver_that_fails_ends_the_session_for_all_who_wait() {
         let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (driver, events, _poller) = open(&silent);
+        let (driver, events, _poller) = open(&silent, None);
         let waiting = driver.clone();
         let input = thread::spawn(move || {
             waiting.wait_until(None, |session, _| session.is_closed().then_some(()))

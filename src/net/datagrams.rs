@@ -60,6 +60,15 @@ struct Datagram {
     bytes: Vec<u8>,
 }
 
+/// A datagram that was read from a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read<'i> {
+    /// Its path and its bytes.
+    Datagram(Path, &'i [u8]),
+    /// The emulated network holds it back for [`Datagrams::receive_due`], even without delay.
+    HeldBack,
+}
+
 /// The counters of an emulated network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImpairmentCounts {
@@ -102,8 +111,8 @@ impl Datagrams {
         self.sockets().map(Socket::overflowed).sum()
     }
 
-    /// Receives the next datagram of a socket, with its path. With an emulated network this returns
-    /// `None`: datagrams come from [`Self::receive_due`], even without delay.
+    /// Reads the next datagram of a socket; `None` if there is none. A call reads one datagram, so
+    /// the caller bounds how long it reads, with an emulated network as without.
     ///
     /// # Errors
     /// Those of [`Socket::receive`].
@@ -112,16 +121,17 @@ impl Datagrams {
         index: usize,
         incoming: &'i mut Incoming,
         now: Timestamp,
-    ) -> io::Result<Option<(Path, &'i [u8])>> {
+    ) -> io::Result<Option<Read<'i>>> {
         let Some(socket) = self.sockets.get(index) else { return Ok(None) };
-        let at = |path: Path| Path { local: Local { socket: index, ..path.local }, ..path };
-        let Some(impaired) = &mut self.impaired else {
-            return Ok(socket.receive(incoming)?.map(|(path, bytes)| (at(path), bytes)));
-        };
-        while let Some((path, bytes)) = socket.receive(incoming)? {
-            impaired.receiving.push(Datagram { path: at(path), bytes: bytes.to_vec() }, now);
-        }
-        Ok(None)
+        let Some((path, bytes)) = socket.receive(incoming)? else { return Ok(None) };
+        let path = Path { local: Local { socket: index, ..path.local }, ..path };
+        Ok(Some(match &mut self.impaired {
+            None => Read::Datagram(path, bytes),
+            Some(impaired) => {
+                impaired.receiving.push(Datagram { path, bytes: bytes.to_vec() }, now);
+                Read::HeldBack
+            }
+        }))
     }
 
     /// The next datagram that the emulated network releases by `now`, with its path.

@@ -6,8 +6,8 @@ use super::discovery_responder::DiscoveryResponder;
 use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
-    self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Reading,
-    SOCKET_BUFFER, Socket, Stream, Watch,
+    self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Read,
+    Reading, SOCKET_BUFFER, Socket, Stream, Watch,
 };
 use crate::path::Path;
 use crate::time::Timestamp;
@@ -114,8 +114,11 @@ impl Sockets {
             for received in 1.. {
                 let datagram = self.udp.receive(index, &mut buffer.incoming, now.mono);
                 let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
-                let Some((path, bytes)) = datagram else { return Ok(false) };
-                hub.handle_datagram(path, bytes, now);
+                match datagram {
+                    None => return Ok(false),
+                    Some(Read::Datagram(path, bytes)) => hub.handle_datagram(path, bytes, now),
+                    Some(Read::HeldBack) => {}
+                }
                 if buffer.incoming.is_empty() {
                     if received >= BATCH {
                         return Ok(true);

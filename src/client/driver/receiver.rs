@@ -3,7 +3,7 @@
 use super::{Connection, Driver, SOCKET, Turns};
 use crate::client::reach;
 use crate::client::session::Session;
-use crate::net::{Incoming, Poller, Reading, Ready};
+use crate::net::{Incoming, Poller, Read, Reading, Ready};
 use crate::time::Now;
 use std::io;
 use std::time::Duration;
@@ -65,12 +65,16 @@ impl Driver {
         let now = self.shared.clock.now().mono;
         let read_on = std::mem::replace(&mut reader.more, true);
         for _ in 0..BATCH {
-            let Some((path, bytes)) = turns.datagrams.receive(SOCKET, &mut reader.incoming, now)?
-            else {
-                reader.more = false;
-                break;
-            };
-            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
+            match turns.datagrams.receive(SOCKET, &mut reader.incoming, now)? {
+                None => {
+                    reader.more = false;
+                    break;
+                }
+                Some(Read::Datagram(path, bytes)) => {
+                    self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
+                }
+                Some(Read::HeldBack) => {}
+            }
         }
         while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
             self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
@@ -144,13 +148,24 @@ impl Driver {
 mod tests {
     use super::*;
     use crate::client::driver::tests::open;
+    use crate::net::BadNetwork;
     use crate::protocol::limits::JOIN_DEADLINE;
     use std::net::{Ipv4Addr, UdpSocket};
 
     #[test]
     fn a_flood_leaves_others_their_turns_and_what_is_due_is_done() {
+        flood_a_client(None);
+    }
+
+    #[test]
+    fn so_it_does_behind_a_bad_network() {
+        let spec = "down: loss 1%".parse().unwrap();
+        flood_a_client(Some(&BadNetwork { spec, seed: 1 }));
+    }
+
+    fn flood_a_client(impair: Option<&BadNetwork>) {
         let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let (driver, _events, _poller) = open(&stranger);
+        let (driver, _events, _poller) = open(&stranger, impair);
         let mut turns = driver.shared.turns.lock();
         let port = turns.datagrams.sockets().next().unwrap().local_addr().unwrap().port();
         let mut reader = Reader::new(driver.shared.clock.now());

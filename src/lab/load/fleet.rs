@@ -2,9 +2,10 @@
 //! so that a thousand idle ones cost next to nothing.
 
 use super::peer::{Peer, Shared};
+use crate::client::reach;
 use crate::client::session::{self, Event, Session, Transport};
 use crate::net::{
-    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Incoming, Poller, Ready, Socket,
+    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Incoming, Poller, Read, Ready, Socket,
 };
 use crate::time::{Now, Timestamp, micros};
 use std::collections::{BTreeSet, VecDeque};
@@ -160,11 +161,22 @@ impl Fleet {
         loop {
             let now = self.shared.clock.now().mono;
             let received = self.shared.datagrams.receive(index, &mut self.incoming, now)?;
-            let Some((path, bytes)) = received else { return Ok(()) };
+            let (path, bytes) = match received {
+                None => break,
+                Some(Read::Datagram(path, bytes)) => (path, bytes),
+                Some(Read::HeldBack) => continue,
+            };
             peer.with_session(index, &mut self.shared, &mut self.events, |session, now| {
                 session.handle_datagram(path.remote, bytes, now);
             });
         }
+        while let Some((to, error)) = self.shared.datagrams.poll_error(index) {
+            let obstacle = reach::obstacle(&error, false);
+            peer.with_session(index, &mut self.shared, &mut self.events, |session, now| {
+                session.handle_obstacle(to, obstacle, now);
+            });
+        }
+        Ok(())
     }
 
     fn note_due(&mut self, index: usize) {
