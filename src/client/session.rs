@@ -209,6 +209,11 @@ impl Session {
         })
     }
 
+    /// Where the server of this session is; nothing while there is no session.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.established.as_ref().map(|established| established.server)
+    }
+
     /// How things stand with the server.
     pub fn condition(&self) -> Condition {
         match &self.established {
@@ -333,6 +338,7 @@ impl Session {
                 .and_then(|e| e.pending.as_deref())
                 .or(self.attempt.as_ref())
                 .map(|attempt| attempt.timeout(self.config.give_up)),
+            self.attempt.as_ref().and_then(Attempt::next_look_up),
             self.line_due(),
             self.gaps.timeout(),
             self.questions.timeout(),
@@ -477,7 +483,8 @@ impl Session {
     fn check_attempt(&mut self, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         if !attempt.is_over(self.config.give_up, now.mono) {
-            if attempt.starts_over(&mut self.rng, now.mono) {
+            attempt.renew(&mut self.rng, now.mono);
+            if attempt.looks_up(now.mono) {
                 if self.looks_first && self.connection.is_none() {
                     attempt.hold(now.mono + LOOKUP_TIMEOUT);
                 }

@@ -122,7 +122,7 @@ pub const SECRET_LIFE: Duration = Duration::from_secs(120);
 pub const NAME_HOLD: Duration = Duration::from_secs(30);
 /// Pause after the first `Join` without an answer; each further pause is twice as long.
 pub const JOIN_RETRY: Duration = Duration::from_millis(250);
-/// Longest pause between two `Join`s.
+/// Longest pause between two `Join`s of a first join, and while a server restarts.
 pub const JOIN_RETRY_MAX: Duration = Duration::from_millis(750);
 /// Pause from one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
 pub const STAGGER: Duration = Duration::from_millis(250);
@@ -130,11 +130,14 @@ pub const STAGGER: Duration = Duration::from_millis(250);
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// A first join that was answered, but not admitted, has failed after this time.
 pub const JOIN_DEADLINE: Duration = Duration::from_secs(15);
-/// A rejoin looks up the server's addresses again, and draws a new nonce, at this interval.
+/// A rejoin draws a new nonce at this interval. It looks up the server's addresses again after this
+/// time, then after twice that, and so on.
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest pause between two look-ups of the server's addresses in a rejoin.
+pub const LOOKUP_PAUSE_MAX: Duration = Duration::from_secs(40);
 /// A session has lasted if something was received in it this long after it began.
 pub const LASTING: Duration = Duration::from_secs(5);
-/// Longest pause before the rejoin after a session that did not last.
+/// Longest pause between two `Join`s of a rejoin, and before one after a session that did not last.
 pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// A TCP connection that has not joined after this time is closed.
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);

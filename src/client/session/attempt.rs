@@ -7,7 +7,8 @@ use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
 use crate::protocol::limits::{
     CONNECT_TIMEOUT, COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE,
-    JOIN_TIMEOUT, LOOKUP_INTERVAL, MIN_HEARTBEAT, RESTART_WAIT, STAGGER, STREAM_ANSWER,
+    JOIN_TIMEOUT, LOOKUP_INTERVAL, LOOKUP_PAUSE_MAX, MIN_HEARTBEAT, REJOIN_PAUSE_MAX, RESTART_WAIT,
+    STAGGER, STREAM_ANSWER,
 };
 use crate::protocol::{
     Cookie, Datagram, DatagramWriter, Frame, Header, Mark, Refusal, ServerMessage, decode_message,
@@ -45,7 +46,13 @@ pub(super) struct Attempt {
     send_at: Timestamp,
     /// Nothing is sent before, whoever would have it sent at once.
     not_before: Timestamp,
-    resolve_at: Timestamp,
+    /// When the attempt goes on with another nonce.
+    renew_at: Timestamp,
+    /// When to look the server's addresses up again, and how long after the time before.
+    look_up: (Timestamp, Duration),
+    /// What chance takes off the pauses of a return, in 65,536ths of their halves: the others that lost
+    /// the same server do not come back at the same moments.
+    early: u16,
     last_refusal: String,
 }
 
@@ -61,7 +68,8 @@ impl Attempt {
         pause: Duration,
         now: Timestamp,
     ) -> Self {
-        Self { since, not_before: now + pause, ..Self::new(rng, false, now) }
+        let early = rng.next_u32() as u16;
+        Self { since, early, not_before: now + pause, ..Self::new(rng, false, now) }
     }
 
     fn new(rng: &mut ChaCha20Rng, first: bool, now: Timestamp) -> Self {
@@ -80,7 +88,9 @@ impl Attempt {
             obstacles: Obstacles::default(),
             send_at: now,
             not_before: now,
-            resolve_at: now + LOOKUP_INTERVAL,
+            renew_at: now + LOOKUP_INTERVAL,
+            look_up: (now + LOOKUP_INTERVAL, LOOKUP_INTERVAL),
+            early: 0,
             last_refusal: String::new(),
         }
     }
@@ -155,17 +165,32 @@ impl Attempt {
         self.deadline(give_up) <= now
     }
 
-    /// Begins anew now and then, for the server may have moved, or have ended the session of
-    /// this join before its `Welcome` came through. True when it did.
-    pub(super) fn starts_over(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) -> bool {
-        let due = !self.first && self.resolve_at <= now;
-        if due {
-            self.resolve_at = now + LOOKUP_INTERVAL;
+    /// Begins anew now and then, for the server may have ended the session of this join before its
+    /// `Welcome` came through.
+    pub(super) fn renew(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) {
+        if !self.first && self.renew_at <= now {
+            self.renew_at = now + LOOKUP_INTERVAL;
             self.nonce = rng.next_u64().max(1);
             self.cookie = None;
             self.hurried = false;
         }
+    }
+
+    /// Whether to look the server's addresses up again, for it may have moved: more and more rarely, as a
+    /// search is a broadcast.
+    pub(super) fn looks_up(&mut self, now: Timestamp) -> bool {
+        let (at, pause) = self.look_up;
+        let due = !self.first && at <= now;
+        if due {
+            let pause = (2 * pause).min(LOOKUP_PAUSE_MAX);
+            self.look_up = (now + pause, pause);
+        }
         due
+    }
+
+    /// When to look the server's addresses up next.
+    pub(super) fn next_look_up(&self) -> Option<Timestamp> {
+        (!self.first).then_some(self.look_up.0)
     }
 
     /// When something is due next.
@@ -215,7 +240,7 @@ impl Attempt {
         if self.ends_round(addresses) {
             self.connecting.clear();
         }
-        let address = self.next_address(addresses, CONNECT_TIMEOUT, now)?;
+        let address = self.next_address(addresses, CONNECT_TIMEOUT.max(self.pause()), now)?;
         self.connecting.push(address);
         Some(address)
     }
@@ -341,7 +366,12 @@ impl Attempt {
     }
 
     fn pause(&self) -> Duration {
-        (JOIN_RETRY * (1 << self.tries.min(8))).min(JOIN_RETRY_MAX)
+        let pause = JOIN_RETRY * (1 << self.tries.min(8));
+        if self.first || self.restart.is_some() {
+            return pause.min(JOIN_RETRY_MAX);
+        }
+        let pause = pause.min(REJOIN_PAUSE_MAX);
+        pause - pause / 2 * u32::from(self.early) / (1 << 16)
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {

@@ -86,6 +86,49 @@ fn the_addresses_are_tried_one_after_the_other_and_then_again() {
     assert_eq!(tried, [(0, 0), (250, 1), (2_250, 0), (2_500, 1)]);
 }
 
+/// In ten minutes, over UDP and TCP.
+#[test]
+fn a_server_that_stays_dead_is_asked_and_searched_for_ever_more_rarely() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut session = session(transport, 1);
+        session.look_first();
+        session.attempt = None;
+        session.begin_attempt(at(0));
+        let (mut joins, mut searches, mut now) = (vec![], vec![], 0);
+        while !session.is_closed() {
+            session.handle_timeout(at(now));
+            let mut buffer = Vec::new();
+            while session.poll_transmit(&mut buffer, at(now)).is_some() {
+                joins.push(now);
+            }
+            while let Some(event) = session.poll_event() {
+                match event {
+                    Event::Connect(to) => {
+                        joins.push(now);
+                        session.handle_obstacle(to, hint(Kind::Refused), at(now));
+                    }
+                    Event::Resolve => {
+                        searches.push(now);
+                        session.set_addresses(vec![SERVER[0].into()], at(now));
+                    }
+                    _ => {}
+                }
+            }
+            let Some(next) = session.poll_timeout() else { break };
+            now = crate::time::micros(next.since(at(0).mono)).div_ceil(1_000).max(now + 1);
+        }
+        assert_eq!(now, 600_000, "the time to give up");
+        assert_eq!(searches[..5], [0, 5_000, 15_000, 35_000, 75_000], "{transport:?}");
+        let rare = searches[4..].windows(2).all(|pair| pair[1] - pair[0] == 40_000);
+        assert!(rare && searches.len() == 18, "{searches:?}");
+        assert!(joins.iter().filter(|at| **at < 2_000).count() >= 3, "at first often: {joins:?}");
+        let pauses: Vec<_> = joins.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(pauses[8..].iter().all(|it| *it <= 8_000), "{pauses:?}");
+        let last_minute = joins.iter().filter(|at| **at >= 540_000).count();
+        assert!((7..=17).contains(&last_minute), "{last_minute} in a minute, {transport:?}");
+    }
+}
+
 #[test]
 fn an_address_with_an_obstacle_costs_no_time() {
     for transport in [Transport::Udp, Transport::Tcp] {
