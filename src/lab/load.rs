@@ -218,7 +218,8 @@ impl Load<'_> {
             }
             let (now, joined) = (self.fleet.now().mono, self.fleet.len() - joining.len());
             if joined == 0 && now >= begun + FIRST_JOIN_DEADLINE {
-                return Err(self.join_error(0, CloseReason::Unreachable, refusal));
+                let why = self.fleet.session(0).why_not_in().unwrap_or(refusal);
+                return Err(self.join_error(0, CloseReason::Unreachable, why));
             }
             if now >= deadline {
                 return Err(Error::Slow { joined, peers: self.peers() });
@@ -230,7 +231,7 @@ impl Load<'_> {
         let peer = self.name(index).to_string();
         match reason {
             CloseReason::Unreachable => {
-                Error::Unreachable { peer, server: self.config.server.clone() }
+                Error::Unreachable { peer, server: self.config.server.clone(), why }
             }
             CloseReason::Refused => Error::Refused { peer, why },
             CloseReason::Shutdown => Error::Refused { peer, why: "the server closed".to_owned() },

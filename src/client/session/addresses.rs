@@ -75,15 +75,20 @@ impl Session {
 
     /// Nobody let this client in. The reason is worth more than the fact.
     pub(super) fn give_up_joining(&mut self) {
-        if let Some(attempt) = &self.attempt {
-            let transport = match self.config.transport {
-                Transport::Udp => "UDP",
-                Transport::Tcp => "TCP",
-            };
-            let message = attempt.obstacles.explain(&self.addresses, transport);
+        if let Some(message) = self.why_not_in() {
             self.events.push_back(Event::Error { message });
         }
         self.close(CloseReason::Unreachable);
+    }
+
+    /// Why the server has not let this client in so far, and what to do; nothing where it is not being
+    /// joined.
+    pub fn why_not_in(&self) -> Option<String> {
+        let transport = match self.config.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        };
+        Some(self.attempt.as_ref()?.obstacles.explain(&self.addresses, transport))
     }
 }
 

@@ -32,15 +32,14 @@ pub enum Error {
         cause: io::Error,
     },
     /// No answer to a join.
-    #[error(
-        "{peer} got no answer from {server}: check that the server runs and that the address is \
-         right"
-    )]
+    #[error("{peer} got no answer from {server}: {why}")]
     Unreachable {
         /// The joining peer's nickname.
         peer: String,
         /// The server's address.
         server: ServerName,
+        /// The kernel's reason, if there is one, and what to do.
+        why: String,
     },
     /// The server refused a join.
     #[error("{peer} was refused: {why}{}", limit_hint(.why))]

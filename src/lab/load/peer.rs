@@ -5,6 +5,7 @@ use crate::client::reach;
 use crate::client::session::{Event, Session};
 use crate::net::{Clock, Datagrams, Reading, Stream, Watch};
 use crate::path::Path;
+use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
 
@@ -149,7 +150,13 @@ impl Peer {
     fn transmit(&mut self, index: usize, shared: &mut Shared, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
-            shared.datagrams.send(&buffer, Path::routed(index, to), now.mono);
+            let path = Path::routed(index, to);
+            if !self.session.is_joining() || buffer.len() > MAX_DATAGRAM {
+                shared.datagrams.send(&buffer, path, now.mono);
+            } else if let Err(error) = shared.datagrams.try_send(&buffer, path, now.mono) {
+                log::debug!("no join to {to}: {error}");
+                self.session.handle_obstacle(to, reach::refused_send(to, &error), now);
+            }
         }
         shared.datagrams.flush(now.mono);
         while let Some((path, bytes)) = shared.datagrams.poll_refused() {
