@@ -9,6 +9,7 @@ use super::terminal::{self, Terminal};
 use crate::net::Clock;
 use crate::time::WallTime;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// See the module.
@@ -53,9 +54,14 @@ impl Screen {
     }
 
     /// Shows how things are, where there is a place for it.
-    pub(super) fn set_status(&self, condition: Condition, report: Option<Report>) {
+    pub(super) fn set_status(
+        &self,
+        server: Option<SocketAddr>,
+        condition: Condition,
+        report: Option<Report>,
+    ) {
         if let Some(terminal) = &self.terminal {
-            terminal.set_status(condition, report);
+            terminal.set_status(server, condition, report);
         }
     }
 

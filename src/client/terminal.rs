@@ -24,6 +24,7 @@ use super::style::Style;
 use editor::{End, PromptEditor};
 use prompt_state::PromptState;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -117,8 +118,14 @@ impl Terminal {
     }
 
     /// Shows how things are.
-    pub(super) fn set_status(&self, condition: Condition, report: Option<Report>) {
+    pub(super) fn set_status(
+        &self,
+        server: Option<SocketAddr>,
+        condition: Condition,
+        report: Option<Report>,
+    ) {
         self.prompt.set_status(|status| {
+            server.into_iter().for_each(|server| status.follow(server));
             status.condition = condition;
             status.report = report;
         });

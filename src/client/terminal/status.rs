@@ -2,11 +2,13 @@
 
 use crate::client::session::{Condition, Report, Transport};
 use crate::protocol::Delivery;
+use std::net::SocketAddr;
 use unicode_width::UnicodeWidthChar;
 
-/// See the module.
+/// What the line says.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
+    /// The server's name, or its address where the client was given one.
     pub(super) server: String,
     pub(super) peers: u16,
     pub(super) condition: Condition,
@@ -14,6 +16,13 @@ pub(super) struct Status {
 }
 
 impl Status {
+    /// The server is at this address now. A name stays: it says more, and is looked up again.
+    pub(super) fn follow(&mut self, server: SocketAddr) {
+        if self.server.parse::<SocketAddr>().is_ok_and(|shown| shown != server) {
+            self.server = server.to_string();
+        }
+    }
+
     /// What there is to say, in at most `columns`: what tells least goes first.
     pub(super) fn line(&self, columns: usize) -> String {
         let mode = |long| self.report.map(|report| mode(&report, long));
@@ -64,6 +73,7 @@ fn width(text: &str) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::link::Stats;
@@ -100,5 +110,19 @@ mod tests {
         status.condition = Condition::Lost;
         assert_eq!(status.line(39), "-- 192.168.1.5:2428 | 3 here | lost");
         (0..100).for_each(|columns| assert!(width(&status.line(columns)) <= columns));
+    }
+
+    #[test]
+    fn an_address_follows_the_server_and_a_name_stays() {
+        for (server, shown) in [
+            ("192.168.1.5:2428", "10.0.0.7:2428"),
+            ("[fe80::1%3]:2428", "10.0.0.7:2428"),
+            ("chat.example.org:2428", "chat.example.org:2428"),
+        ] {
+            let server = server.to_owned();
+            let mut status = Status { server, peers: 1, condition: Condition::Here, report: None };
+            status.follow("10.0.0.7:2428".parse().unwrap());
+            assert_eq!(status.server, shown);
+        }
     }
 }
