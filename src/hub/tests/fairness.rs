@@ -59,6 +59,12 @@ impl Stranger {
     }
 
     fn send(&mut self, room: &mut Room, frames: &[Frame<'_>]) {
+        let bytes = self.datagram(frames);
+        let answers = room.inject(self.port, &bytes);
+        self.take(&answers);
+    }
+
+    fn datagram(&mut self, frames: &[Frame<'_>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
         assert!(frames.iter().all(|frame| writer.push(frame)));
@@ -72,8 +78,7 @@ impl Stranger {
             window: self.next_id.wrapping_add(20_000),
             ..Header::default()
         });
-        let answers = room.inject(self.port, &bytes);
-        self.take(&answers);
+        bytes
     }
 
     fn say(&mut self, room: &mut Room, message: &ClientMessage<'_>) {
@@ -255,6 +260,57 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let late = pong(2);
     eve.send(&mut room, &[Frame::Once { payload: &late }]);
     assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);
+}
+
+#[test]
+fn a_question_has_no_share_in_what_lines_may_take_of_a_queue() {
+    let mut room = Room::new(8);
+    let victim = room.join("victim", 1);
+    let session = room.session(victim);
+    let id = room.hub.peers.of_session(session).unwrap().id;
+    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let mut eve = eve.unwrap();
+    room.run_for(SECOND / 10);
+    room.cut_off = Some(1);
+    let queued = |room: &Room| room.hub.peers.get(id).unwrap().link.queued_bytes();
+    let ask = |number| ClientMessage::Ping { number, to: "victim" };
+    let before = queued(&room);
+    eve.say(&mut room, &ask(1));
+    assert!(queued(&room) < before + 1_000);
+    for _ in 0..30 {
+        eve.say_line(&mut room, &"x".repeat(900));
+    }
+    let before = queued(&room);
+    assert!(before > 16 * 1024, "{before} bytes wait");
+    for number in 2..100 {
+        eve.say(&mut room, &ask(number));
+    }
+    assert_eq!(queued(&room), before);
+}
+
+/// A member sends more between two turns than a window of the longest datagrams.
+#[test]
+fn a_member_is_read_up_to_its_budget_in_a_turn_and_others_are_read() {
+    let mut room = Room::new(8);
+    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (bob, _) = Stranger::come(&mut room, 10, 2, "bob");
+    let (mut eve, mut bob) = (eve.unwrap(), bob.unwrap());
+    let say = |number| encode_message(&ClientMessage::Say { number, sent: 0, text: "x" });
+    fn frames(payload: &[u8]) -> [Frame<'_>; 2] {
+        [Frame::Once { payload }, Frame::Padding(&[0; 1_100])]
+    }
+    let sent: Vec<_> = (300..1_300).map(|n| eve.datagram(&frames(&say(n)))).collect();
+    for bytes in &sent {
+        room.hub.handle_datagram(path(9), bytes, room.now);
+    }
+    let bytes = bob.datagram(&frames(&say(0)));
+    room.hub.handle_datagram(path(10), &bytes, room.now);
+    room.drain();
+    let most = 2 * MAX_QUEUE_BYTES / sent[0].len(); // All have three bytes for their number.
+    assert_eq!(room.said(), most + 1, "of 1,000 and one lines");
+    // The next turn has a budget of its own.
+    eve.send(&mut room, &frames(&say(2_000)));
+    assert_eq!(room.said(), most + 2);
 }
 
 #[test]
