@@ -13,6 +13,85 @@
 //!   server ► net::Socket                            your terminal
 //! ```
 //!
+//! A server and a client in memory, without sockets and clocks:
+//!
+//! ```
+//! use chatagram::client::session::{self, Event, Session, Transport};
+//! use chatagram::hub::{self, Destination, Hub};
+//! use chatagram::path::Path;
+//! use chatagram::protocol::{Delivery, limits::MAX_DATAGRAM};
+//! use chatagram::registry::Capacity;
+//! use chatagram::room::Past;
+//! use chatagram::time::{Now, Timestamp, WallTime};
+//! use std::time::Duration;
+//!
+//! let mut now = Now { mono: Timestamp::ZERO, wall: WallTime(1_800_000_000_000_000) };
+//! let config = hub::Config {
+//!     room: "lab".to_owned(),
+//!     heartbeat: Duration::from_secs(2),
+//!     capacity: Capacity { peers: 8, peers_per_ip: 8, expiry: Duration::from_secs(10) },
+//!     replay: 10,
+//!     limit: None,
+//!     discovery: None,
+//! };
+//! let mut hub = Hub::new(config, Past::default(), [1; 32], now);
+//! let config = session::Config {
+//!     nickname: "alice".to_owned(),
+//!     transport: Transport::Udp,
+//!     delivery: Delivery::ReliableOrdered,
+//!     give_up: Duration::from_secs(60),
+//!     shown: Vec::new(),
+//! };
+//! let server = ([10, 0, 0, 1], 2428).into();
+//! let alice = Path::routed(0, ([10, 0, 0, 2], 50_000).into());
+//! let mut session = Session::new(config, vec![server], [2; 32], now);
+//! session.say("hello", now)?;
+//!
+//! let (mut buffer, mut confirmed) = (Vec::new(), false);
+//! for _millisecond in 0..1_000 {
+//!     now.mono = now.mono + Duration::from_millis(1);
+//!     session.handle_timeout(now);
+//!     hub.handle_timeout(now);
+//!     // One buffer may hold several datagrams of `MAX_DATAGRAM` bytes, the last one shorter.
+//!     while session.poll_transmit(&mut buffer, now).is_some() {
+//!         buffer.chunks(MAX_DATAGRAM).for_each(|it| hub.handle_datagram(alice, it, now));
+//!     }
+//!     // Events first: a history would be written before the line is sent.
+//!     while hub.poll_event().is_some() {}
+//!     while let Some(Destination::Datagram(_)) = hub.poll_transmit(&mut buffer, now) {
+//!         buffer.chunks(MAX_DATAGRAM).for_each(|it| session.handle_datagram(server, it, now));
+//!     }
+//!     while let Some(event) = session.poll_event() {
+//!         confirmed |= matches!(event, Event::Confirmed { text, .. } if text == "hello");
+//!     }
+//! }
+//! assert!(confirmed && session.is_settled());
+//! # Ok::<(), session::Busy>(())
+//! ```
+//!
+//! Reading a datagram, as a program and as a person:
+//!
+//! ```
+//! use chatagram::decode;
+//! use chatagram::protocol::{Datagram, DatagramWriter, Frame, Header};
+//!
+//! let mut bytes = Vec::new();
+//! let mut writer = DatagramWriter::new(&mut bytes);
+//! writer.push(&Frame::Heartbeat);
+//! writer.finish(&Header { sequence: 7, ..Header::default() });
+//!
+//! let datagram = Datagram::decode(&bytes)?;
+//! assert_eq!(datagram.header.sequence, 7);
+//! assert_eq!(datagram.frames().count(), 1);
+//!
+//! let last = bytes.len() - 1;
+//! bytes[last] ^= 1;
+//! assert!(Datagram::decode(&bytes).is_err());
+//! let text = decode::datagram(&bytes).text;
+//! assert!(text.contains("checksum"), "{text}");
+//! # Ok::<(), chatagram::protocol::DecodeError>(())
+//! ```
+//!
 //! # Modules
 //!
 //! The core is sans-IO: time and randomness are arguments, and the same calls give the same output.

@@ -164,7 +164,7 @@ impl Plan {
     /// and the arguments for `load`; a shell may split the last two at their spaces.
     ///
     /// # Errors
-    /// Those of [`Self::meetings`].
+    /// Those of [`Self::trials`].
     pub fn runs_text(&self) -> Result<String, Error> {
         let mut text = String::new();
         for trial in self.trials()? {
