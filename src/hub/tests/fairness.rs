@@ -117,7 +117,7 @@ fn an_allowance_survives_leaving_and_coming_back() {
     let mut room = Room::limited(8, Some(Limit::USUAL));
     let honest = room.join("honest", 1);
     let begun = room.now.mono;
-    for nonce in 0..600 {
+    for nonce in 1..=600 {
         if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
             for _ in 0..29 {
                 eve.say_line(&mut room, "x");
@@ -174,7 +174,7 @@ fn an_allowance_goes_with_the_token_to_another_address() {
 fn joins_are_limited_by_address() {
     let mut room = Room::limited(512, Some(Limit::USUAL));
     let begun = room.now.mono;
-    for nonce in 0..2_000 {
+    for nonce in 1..=2_000 {
         if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
             eve.leave(&mut room);
         }
