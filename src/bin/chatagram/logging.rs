@@ -3,14 +3,13 @@
 //! reading stops no thread of the program, and the log counts the messages that it missed.
 
 use chatagram::client::Sink;
-use chatagram::net::Clock;
 use chatagram::protocol::{clean, clean_lines};
 use chatagram::server::OPERATOR;
-use chatagram::time::WallTime;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
 use spool::Spool;
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -91,24 +90,54 @@ pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), Strin
             (FILE.get_or_init(|| Spool::new(file)).clone(), false)
         }
     };
-    let logger = Box::new(Logger { spool, terminal, level });
+    let logger = logger(level, Lines { spool, line: Vec::new() }, terminal);
     log::set_boxed_logger(logger).map_err(|error| error.to_string())?;
     log::set_max_level(level);
     Ok(())
 }
 
-/// Queues each message as one line, with its time and level.
-struct Logger {
-    spool: Spool,
-    /// Whether messages would appear on a terminal.
-    terminal: bool,
-    level: LevelFilter,
+fn logger(level: LevelFilter, out: impl Write + Send + 'static, terminal: bool) -> Box<dyn Log> {
+    let mut config = ConfigBuilder::new();
+    config
+        .set_time_format_rfc3339()
+        .set_target_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off);
+    Box::new(Clean { log: WriteLogger::new(level, config.build(), out).as_log(), terminal })
 }
 
-impl Log for Logger {
+/// Joins the pieces that simplelog writes, so that a line is queued whole or not at all.
+struct Lines {
+    spool: Spool,
+    line: Vec<u8>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") {
+            self.spool.push(&self.line);
+            self.line.clear();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Cleans messages before simplelog, which writes them as they are.
+struct Clean {
+    log: Box<dyn Log>,
+    /// Whether messages would appear on a terminal.
+    terminal: bool,
+}
+
+impl Log for Clean {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // The line editor reports every key; to report that would make it report again.
-        metadata.level() <= self.level && !metadata.target().starts_with("rustyline")
+        !metadata.target().starts_with("rustyline") && self.log.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -116,60 +145,72 @@ impl Log for Logger {
             return;
         }
         let message = record.args().to_string();
+        let message = clean(&message);
         if record.target() == OPERATOR && FILE.get().is_some() {
-            complain(clean(&message));
+            complain(&message);
         }
         let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(sink) = sink.as_ref().filter(|_| self.terminal) {
-            return sink(format!("[{}] {}", record.level(), clean(&message)));
+            return sink(format!("[{}] {message}", record.level()));
         }
-        self.spool.push(line(Clock::start().now().wall, record.level(), &message).as_bytes());
+        self.log.log(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .args(format_args!("{message}"))
+                .build(),
+        );
     }
 
-    fn flush(&self) {}
-}
-
-fn line(at: WallTime, level: Level, message: &str) -> String {
-    format!("{at} [{level}] {}\n", clean(message))
+    fn flush(&self) {
+        self.log.flush();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use chatagram::protocol::is_clean;
+    use std::sync::{Arc, Mutex};
 
-    fn logged(message: &str) -> String {
-        line(WallTime(1), Level::Info, message)
-    }
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
 
-    #[test]
-    fn a_message_is_one_line_and_steers_no_terminal() {
-        let written = logged("bob: hi\n2026 [INFO] eve \u{1b}[31mjoined\u{202e}");
-        assert_eq!(written.matches('\n').count(), 1, "{written:?}");
-        assert!(written.ends_with('\n') && !written.contains(['\u{1b}', '\u{202e}']));
-        assert!(written.starts_with("1970-01-01T00:00:00.000001Z [INFO] bob"), "{written:?}");
-    }
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+        }
 
-    #[test]
-    fn no_character_there_is_steers_a_terminal_or_forges_a_line() {
-        let characters: Vec<char> = ('\0'..=char::MAX).collect();
-        for some in characters.chunks(1_000) {
-            let text: String = some.iter().collect();
-            let written = logged(&text);
-            assert!(written.strip_suffix('\n').is_some_and(is_clean));
-            assert!(clean_lines(&text).split('\n').all(is_clean));
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 
     #[test]
-    fn the_line_editor_and_finer_levels_are_not_logged() {
-        let spool = Spool::new(Standard(io::sink()));
-        let logger = Logger { spool, terminal: false, level: LevelFilter::Info };
-        let enabled = |target, level| {
-            logger.enabled(&Metadata::builder().target(target).level(level).build())
-        };
-        assert!(enabled("chatagram::hub", Level::Info));
-        assert!(!enabled("chatagram::hub", Level::Debug));
-        assert!(!enabled("rustyline::tty", Level::Error));
+    fn a_message_is_one_line_and_steers_no_terminal() {
+        let out = Shared::default();
+        let logger = logger(LevelFilter::Info, out.clone(), false);
+        let metadata = Metadata::builder().level(log::Level::Info).build();
+        let forged = "bob: hi\n2026 [INFO] eve \u{1b}[31mjoined\u{202e}";
+        logger.log(&Record::builder().metadata(metadata).args(format_args!("{forged}")).build());
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches('\n').count(), 1, "{written:?}");
+        assert!(written.ends_with('\n') && !written.contains(['\u{1b}', '\u{202e}']));
+        assert!(written.contains("[INFO]"), "{written:?}");
+    }
+
+    #[test]
+    fn no_character_there_is_steers_a_terminal_or_forges_a_line() {
+        let out = Shared::default();
+        let logger = logger(LevelFilter::Info, out.clone(), false);
+        let characters: Vec<char> = ('\0'..=char::MAX).collect();
+        for some in characters.chunks(1_000) {
+            let text: String = some.iter().collect();
+            let metadata = Metadata::builder().level(log::Level::Info).build();
+            logger.log(&Record::builder().metadata(metadata).args(format_args!("{text}")).build());
+            assert!(clean_lines(&text).split('\n').all(is_clean));
+        }
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches('\n').count(), characters.len().div_ceil(1_000));
+        assert!(written.split('\n').all(is_clean));
     }
 }
