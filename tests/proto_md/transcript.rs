@@ -289,14 +289,14 @@ fn conversation() -> String {
     world.run(ONE_WAY);
     world.join();
     world.run(Duration::from_millis(100));
-    assert_eq!(world.client.told, ["Welcome", "History"]);
+    assert_eq!(world.client.told, ["Welcome", "History", "Joined"]);
 
     let hello = ClientMessage::Say { number: 0, sent: 0, text: "hello" };
     world.say(0, &hello, "lost");
     world.run(RESEND);
     world.say(0, &hello, "");
     let answers = world.run(Duration::from_millis(100));
-    assert_eq!(world.client.told, ["Welcome", "History", "Accepted"]);
+    assert_eq!(world.client.told, ["Welcome", "History", "Joined", "Accepted"]);
 
     let [answer] = &answers[..] else { panic!("{} answers", answers.len()) };
     world.write("server to client", "the network delivers number 8 again", answer);

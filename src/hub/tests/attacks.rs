@@ -316,7 +316,7 @@ fn what_is_owed_leaves_after_the_other_half_of_a_connection_closed() {
                 numbers.push(payload[0]);
             }
         }
-        assert_eq!(numbers, [0, 6], "Welcome and Accepted");
+        assert_eq!(numbers, [0, 3, 6], "Welcome, Joined and Accepted");
         if kernel_takes_it {
             room.hub.handle_stream_writable(id, room.now);
         } else {
