@@ -25,6 +25,7 @@ mod outbox;
 mod outcome;
 mod parts;
 mod path_size;
+mod receive;
 mod recovery;
 mod redundancy;
 mod rtt;
@@ -40,12 +41,12 @@ pub use stats::Stats;
 pub use stream::StreamLink;
 
 use crate::protocol::limits::{BASE_DATAGRAM, GIVE_UP, MAX_MESSAGE};
-use crate::protocol::{Batch, Datagram, Delivery, Flags, Frame, HEADER_LEN, Header, PathCookie};
+use crate::protocol::{Batch, Delivery, HEADER_LEN, PathCookie};
 use crate::time::Timestamp;
-use arrivals::{Arrival, Arrivals, Urgency};
-use inbox::{Inbox, Placed};
+use arrivals::Arrivals;
+use inbox::Inbox;
 use outbox::Outbox;
-use parts::{Assemblies, Part};
+use parts::Assemblies;
 use path_size::PathSize;
 use recovery::{Outcome, Recovery};
 use redundancy::Redundancy;
@@ -250,105 +251,6 @@ impl Link {
         self.outbox.is_full()
     }
 
-    /// Lets an acknowledgment of what has come leave at once.
-    pub fn acknowledge_now(&mut self, now: Timestamp) {
-        self.arrivals.elicit(Urgency::AtOnce, 0, now);
-    }
-
-    /// Answers a path challenge in the next datagram. What was known of the path was known of another one. `sent` is
-    /// the challenge's timestamp: one that is repeated, which anybody can do, brings no probes about.
-    pub fn answer_path(&mut self, cookie: PathCookie, sent: u32, now: Timestamp) {
-        self.path_response = Some(cookie);
-        if self.challenged.is_none_or(|last| sent.wrapping_sub(last) as i32 > 0) {
-            self.challenged = Some(sent);
-            self.path_size.start_over(self.path_size.base(), now);
-        }
-    }
-
-    /// Has the next datagram ask for an acknowledgment, and leave now.
-    pub fn probe(&mut self) {
-        self.probes = self.probes.max(1);
-    }
-
-    /// Whether a datagram with this sequence number would be the newest so far. Only such a one
-    /// may move a session to another address (RFC 9000 §9.3).
-    pub fn is_newest(&self, header: &Header) -> bool {
-        self.arrivals.is_newer(header.sequence)
-    }
-
-    /// Takes in a datagram of this session. Says whether it was new: only then is it a sign of life,
-    /// for anybody can repeat what was sent once.
-    pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) -> bool {
-        let header = &datagram.header;
-        let reorders = self.arrivals.reorders();
-        let out_of_order = match self.arrivals.register(header.sequence, now) {
-            Arrival::New { early, late } => {
-                self.stats.reordered += u64::from(late);
-                (early || late) && !reorders
-            }
-            Arrival::Duplicate | Arrival::TooOld => {
-                self.stats.duplicated += 1;
-                if let Some(urgency) = urgency(datagram) {
-                    self.arrivals.elicit(urgency, bytes, now); // the first one may be lost
-                }
-                return false;
-            }
-        };
-        self.stats.received += 1;
-        self.stats.received_bytes += bytes as u64;
-        self.jitter.arrived(header.timestamp, now);
-        self.outbox.raise_limit(header.window);
-        if header.flags.contains(Flags::ACK) {
-            self.take_acknowledgment(header, now);
-        }
-        for frame in datagram.frames() {
-            let placed = match frame {
-                Frame::Once { payload } => {
-                    let payload = payload.into();
-                    self.received.push_back(Received { payload, held: Duration::ZERO });
-                    Placed::New
-                }
-                Frame::Unordered { id, payload } => {
-                    self.inbox.receive(id, payload, false, now, &mut self.received)
-                }
-                Frame::Ordered { id, payload } => {
-                    self.inbox.receive(id, payload, true, now, &mut self.received)
-                }
-                Frame::Part { id, ordered, index, count, payload } => {
-                    let part = Part { index, count, payload };
-                    self.inbox.receive_part(id, &part, ordered, now, &mut self.received)
-                }
-                Frame::OncePart { number, index, count, payload } => {
-                    let part = Part { index, count, payload };
-                    self.receive_once_part(number, &part, now)
-                }
-                _ => Placed::New,
-            };
-            self.stats.malformed += u64::from(placed == Placed::AgainstRules);
-        }
-        if datagram.frames().next() == Some(Frame::Heartbeat) {
-            self.tidy(now);
-        }
-        if let Some(asked) = urgency(datagram) {
-            // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1), unless
-            // it knows that this path reorders.
-            let urgency = if out_of_order { Urgency::AtOnce } else { asked };
-            self.arrivals.elicit(urgency, bytes, now);
-        }
-        true
-    }
-
-    fn receive_once_part(&mut self, number: u16, part: &Part<'_>, now: Timestamp) -> Placed {
-        if !part.is_sound() {
-            return Placed::AgainstRules;
-        }
-        if let Some(message) = self.assemblies.receive(number, part, now) {
-            let payload = message.into();
-            self.received.push_back(Received { payload, held: Duration::ZERO });
-        }
-        Placed::New
-    }
-
     /// Whether there is a message from the other end.
     pub fn has_received(&self) -> bool {
         !self.received.is_empty()
@@ -476,15 +378,4 @@ impl Link {
             Role::Server => None,
         }
     }
-}
-
-/// How soon a datagram wants to be acknowledged, if at all: everything in it does but padding.
-fn urgency(datagram: &Datagram<'_>) -> Option<Urgency> {
-    let urgencies = datagram.frames().filter_map(|frame| match frame {
-        Frame::Padding(_) => None,
-        Frame::Once { .. } | Frame::OncePart { .. } => Some(Urgency::Lazy),
-        Frame::Heartbeat => Some(Urgency::AtOnce),
-        _ => Some(Urgency::Soon),
-    });
-    urgencies.max()
 }

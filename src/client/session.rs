@@ -21,29 +21,28 @@ mod established;
 mod event;
 mod gaps;
 mod lines;
+mod liveness;
 mod obstacle;
 mod pacing;
 mod questions;
 mod rejoin;
 mod roaming;
 mod seen;
+mod sending;
 
 pub use crate::protocol::Transport;
 pub use event::{CloseReason, Condition, Event, Report};
 pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::{PeerReport, ServerReport};
 
-use crate::link::Fate;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
-use crate::protocol::{
-    ClientMessage, Delivery, MAX_TEXT_BYTES, Mark, Refusal, Token, clean, encode_message, split,
-};
+use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, encode_message};
 use crate::time::{Now, Timestamp};
 use attempt::Attempt;
 use connection::Connection;
 use established::Established;
 use gaps::Gaps;
-use lines::{OwnLines, Unconfirmed};
+use lines::OwnLines;
 use pacing::Pacing;
 use questions::Questions;
 use rand_chacha::ChaCha20Rng;
@@ -348,56 +347,6 @@ impl Session {
         .min()
     }
 
-    fn speak(&mut self, to: Option<&str>, line: &str, now: Now) -> Result<(), Busy> {
-        if self.own.is_full() {
-            return Err(Busy);
-        }
-        if to.is_some_and(|to| to.len() > MAX_NAME) {
-            let message = format!("not sent: nobody has a name so long: {}", clean(line));
-            self.events.push_back(Event::Error { message });
-            return Ok(());
-        }
-        for piece in split(&clean(line), MAX_TEXT_BYTES) {
-            if !piece.trim().is_empty() {
-                self.own.push(to, piece, now.wall);
-            }
-        }
-        self.send_waiting(now.mono);
-        self.tell_backlog(now.mono);
-        Ok(())
-    }
-
-    /// Gives the link what was typed before there was one, before it had room, or before the server
-    /// wanted it.
-    fn send_waiting(&mut self, now: Timestamp) {
-        let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
-            return;
-        };
-        if self.leaving.is_some() || self.closed {
-            return;
-        }
-        if self.undeclared && self.pacing.may_ask(now) {
-            let message = encode_message(&ClientMessage::Deliver(self.config.delivery));
-            let outcome = established.link.send(&message, Delivery::ReliableOrdered, None);
-            self.undeclared = outcome.is_err();
-            self.pacing.said(1, now);
-        }
-        while !established.link.is_full()
-            && let Some(tokens) = self.own.next_tokens()
-            && let ready = self.pacing.ready(tokens, self.own.unanswered_tokens())
-            && ready.is_some_and(|ready| ready <= now)
-            && let Some((line, message)) = self.own.send_next()
-        {
-            self.pacing.said(tokens, now);
-            self.text_sent += line.text.len() as u64;
-            let (delivery, tag) = match line.to {
-                None => (self.config.delivery, Some(u64::from(line.number))),
-                Some(_) => (Delivery::ReliableOrdered, None),
-            };
-            let _ = established.link.send(&message, delivery, tag);
-        }
-    }
-
     /// A server of another version is no use to a client that joins; one that comes back waits.
     fn refused_version(&mut self, from: SocketAddr, version: u8) {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
@@ -427,13 +376,6 @@ impl Session {
         }
     }
 
-    fn note_sign_of_life(&mut self, now: Now) {
-        if self.established.as_mut().is_some_and(|e| e.heard(now.mono)) && self.leaving.is_none() {
-            let text = "the server is back".to_owned();
-            self.events.push_back(Event::Status { text });
-        }
-    }
-
     /// Carries out what the link received. The end is the last that is told: what came with it is not.
     fn handle_messages(&mut self, now: Now) {
         while let Some(received) = self.established.as_mut().and_then(|it| it.link.poll_received())
@@ -451,88 +393,6 @@ impl Session {
     /// what newcomers get.
     fn last_seen(&self) -> Mark {
         if self.token.is_some() { self.seen.reached() } else { Mark::default() }
-    }
-
-    fn check_liveness(&mut self, now: Now) {
-        let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
-            return;
-        };
-        if established.link.has_failed() {
-            let text = "the server took nothing for 30 s: joining again".to_owned();
-            self.events.push_back(Event::Status { text });
-            return self.rejoin(now);
-        }
-        if self.attempt.is_some() {
-            return;
-        }
-        let Some((silence, dead)) = established.silence(now.mono) else { return };
-        let seconds = silence.as_secs();
-        let text = if dead {
-            format!("server silent for {seconds} s, trying again")
-        } else {
-            format!("server quiet for {seconds} s")
-        };
-        self.events.push_back(Event::Status { text });
-        match self.config.transport {
-            _ if !dead => {}
-            Transport::Udp => self.begin_attempt(now),
-            Transport::Tcp => self.rejoin(now),
-        }
-    }
-
-    fn check_attempt(&mut self, now: Now) {
-        let Some(attempt) = &mut self.attempt else { return };
-        if !attempt.is_over(self.config.give_up, now.mono) {
-            attempt.renew(&mut self.rng, now.mono);
-            if attempt.looks_up(now.mono) {
-                if self.looks_first && self.connection.is_none() {
-                    attempt.hold(now.mono + LOOKUP_TIMEOUT);
-                }
-                self.events.push_back(Event::Resolve);
-            }
-            return;
-        }
-        match attempt.first {
-            true => self.give_up_joining(),
-            false => self.close(CloseReason::Lost),
-        }
-    }
-
-    fn take_fates(&mut self) {
-        while let Some(fate) =
-            self.established.as_mut().and_then(|established| established.link.poll_fate())
-        {
-            match fate {
-                // Whatever was shown as `Accepted` in the same datagram is settled already.
-                Fate::Arrived(number) => {
-                    if let Some(line) = self.own.remove(number as u16, false) {
-                        self.events.push_back(line.confirmed(None));
-                    } else {
-                        self.take_back(number as u16);
-                    }
-                }
-                Fate::Lost(number) => {
-                    if let Some(line) = self.own.remove(number as u16, false) {
-                        self.report_undelivered(&line, "was lost on the way");
-                    }
-                }
-            }
-        }
-    }
-
-    /// If the user was told that this line was lost, the user is told that it was not.
-    fn take_back(&mut self, number: u16) {
-        if let Some(text) = self.own.take_back(number) {
-            let text = format!("this line arrived after all: {text}");
-            self.events.push_back(Event::Status { text });
-        }
-    }
-
-    fn report_undelivered(&mut self, line: &Unconfirmed, what: &str) {
-        let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
-        let message = format!("this line{to} {what}: {}", line.text);
-        self.own.report(line);
-        self.events.push_back(Event::Error { message });
     }
 
     fn report_gaps(&mut self) {

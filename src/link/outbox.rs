@@ -6,18 +6,21 @@
 //!
 //! A message that is too long for the path leaves in parts, and then each of them is lost or acknowledged by itself.
 
+mod once;
 mod outgoing;
 #[cfg(test)]
 mod tests;
 
 use super::fifo::Fifo;
-use super::parts::{Parts, count, fits, part};
+use super::parts::{Parts, part};
 use crate::protocol::limits::{MAX_QUEUE_BYTES, MESSAGE_WINDOW};
-use crate::protocol::{Batch, Frame, HEADER_LEN, unwrap16};
+use crate::protocol::{Batch, HEADER_LEN, unwrap16};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use once::Once;
+pub(super) use once::OncePart;
 pub(super) use outgoing::Reliable;
 use outgoing::{Outgoing, Pieces};
 
@@ -42,25 +45,6 @@ struct Waiting {
     batch: Batch,
     ordered: bool,
     class: Class,
-}
-
-/// A message to be sent once.
-#[derive(Debug)]
-struct Once {
-    batch: Batch,
-    tag: Option<u64>,
-    class: Class,
-}
-
-/// A part of a message with a tag left.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OncePart {
-    /// The sender's.
-    pub(super) tag: u64,
-    /// Parts of the message.
-    pub(super) count: u16,
-    /// Whether it is the first to leave.
-    pub(super) is_first: bool,
 }
 
 /// Messages left in a datagram.
@@ -169,13 +153,6 @@ impl Outbox {
         self.push_reliable(batch, true, Class::Content);
     }
 
-    /// Queues messages to be sent once. If there is a tag, there is one message.
-    pub(super) fn push_once(&mut self, batch: Batch, tag: Option<u64>, class: Class) {
-        self.bytes += cost(&batch);
-        self.pressing += usize::from(class == Class::Content);
-        self.once.push_back(Once { batch, tag, class });
-    }
-
     /// The other end is ready for ids up to `window` (modulo 2^16). It never takes that back.
     pub(super) fn raise_limit(&mut self, window: u16) {
         self.limit = self.limit.max(unwrap16(window, self.limit));
@@ -253,48 +230,6 @@ impl Outbox {
     /// Whether any message is unacknowledged, sent or not.
     pub(super) fn has_reliable(&self) -> bool {
         !(self.sent.is_empty() && self.waiting.is_empty())
-    }
-
-    /// Messages to be sent once that are next.
-    pub(super) fn next_once(&self) -> Option<&Batch> {
-        self.once.front().map(|once| &once.batch)
-    }
-
-    /// The next part of the message to be sent once that is next, if that does not fit whole into a datagram of
-    /// `limit` bytes, or a part of it has left.
-    pub(super) fn next_once_part(&self, limit: usize) -> Option<Frame<'_>> {
-        let message = self.next_once()?.iter().next()?;
-        let (number, index, count) = (self.once_cut, self.once_parts, count(message.len()));
-        if index == 0 && fits(message.len(), limit) {
-            return None;
-        }
-        Some(Frame::OncePart { number, index, count, payload: part(message, index) })
-    }
-
-    /// That part left. What its sender wants to know of it, if anything.
-    pub(super) fn once_part_sent(&mut self) -> Option<OncePart> {
-        let once = self.once.front()?;
-        let (tag, count) = (once.tag, count(once.batch.iter().next()?.len()));
-        let is_first = self.once_parts == 0;
-        self.once_parts += 1;
-        if self.once_parts == count {
-            (self.once_cut, self.once_parts) = (self.once_cut.wrapping_add(1), 0);
-            self.once_sent(1);
-        }
-        tag.map(|tag| OncePart { tag, count, is_first })
-    }
-
-    /// So many of those left, at least one; this is their sender's tag.
-    pub(super) fn once_sent(&mut self, count: usize) -> Option<u64> {
-        let once = self.once.front_mut()?;
-        let tag = once.tag;
-        if count < once.batch.len() {
-            self.bytes -= cost(&once.batch.split_to(count));
-        } else if let Some(once) = self.once.pop_front() {
-            self.bytes -= cost(&once.batch);
-            self.pressing -= usize::from(once.class == Class::Content);
-        }
-        tag
     }
 
     /// These messages, sent before or next to be sent, left in a datagram.

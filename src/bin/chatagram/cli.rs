@@ -1,18 +1,14 @@
 //! The command line: its options, and the typed configurations that they describe. No I/O.
 
-use crate::paths;
-use chatagram::client::session::Transport;
-use chatagram::client::{self, Format};
 use chatagram::impair::Spec;
 use chatagram::net::{BadNetwork, ServerName};
-use chatagram::protocol::Delivery;
 use chatagram::quantity;
-use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod client;
 mod decode;
 mod discover;
 mod environment;
@@ -22,6 +18,7 @@ mod machine;
 mod server;
 mod watch;
 
+pub(crate) use client::{ClientArgs, DeliveryArg, TransportArg};
 pub(crate) use decode::DecodeArgs;
 pub(crate) use discover::DiscoverArgs;
 pub(crate) use environment::origins;
@@ -201,52 +198,6 @@ pub(crate) enum Command {
     },
 }
 
-/// Options of a client.
-#[derive(Debug, Args)]
-pub(crate) struct ClientArgs {
-    /// Your nickname [default: a terminal asks, a pipe takes $USER]
-    ///
-    /// It has up to 32 letters, digits and the characters . _ -
-    #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK", value_parser = nickname)]
-    pub(crate) nick: Option<String>,
-    /// Transport of the chat
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
-    pub(crate) transport: TransportArg,
-    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
-    ///
-    /// The mode holds for lines to you and from you; `/mode` changes it while you chat.
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        default_value_t,
-        hide_default_value = true,
-        env = "CHATAGRAM_DELIVERY"
-    )]
-    pub(crate) delivery: DeliveryArg,
-    /// Keep the last lines of each server in this file [default: in your cache directory]
-    #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_CACHE")]
-    pub(crate) cache: Option<PathBuf>,
-    /// Keep no lines for the next start
-    #[arg(long, env = "CHATAGRAM_NO_CACHE", value_parser = FalseyValueParser::new())]
-    pub(crate) no_cache: bool,
-    /// Output format; json: one object for each event
-    #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
-    pub(crate) output: Format,
-    /// Stay after the end of the input, or 'forever'
-    #[arg(
-        long, value_name = "DURATION", default_value = "0s", env = "CHATAGRAM_STAY",
-        value_parser = stay_duration
-    )]
-    pub(crate) stay: Stay,
-    /// Try to reconnect to a lost server for this long
-    #[arg(
-        long, value_name = "DURATION", default_value = "5m", env = "CHATAGRAM_GIVE_UP",
-        value_parser = patience
-    )]
-    pub(crate) give_up: Duration,
-}
-
 /// Options of both ends.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
@@ -299,16 +250,6 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// `--transport`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TransportArg {
-    /// Datagrams, which this protocol numbers, acknowledges and repeats
-    #[default]
-    Udp,
-    /// A connection, whose losses the kernel repairs unseen
-    Tcp,
-}
-
 /// The log: its file and its level.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoggingArgs {
@@ -322,77 +263,6 @@ pub(crate) struct LoggingArgs {
     #[arg(short, long, hide_short_help = true, action = ArgAction::Count, conflicts_with = "verbose",
         env = "CHATAGRAM_QUIET")]
     pub(crate) quiet: u8,
-}
-
-/// `--delivery`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DeliveryArg {
-    /// Each line is sent once; the client shows how many are missing
-    Unreliable,
-    /// Lost lines are sent again; lines are shown as they arrive
-    ReliableUnordered,
-    /// Lost lines are sent again; lines are shown in order
-    #[default]
-    ReliableOrdered,
-}
-
-/// `--stay`: `None` is for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stay(pub(crate) Option<Duration>);
-
-impl ClientArgs {
-    /// The client this describes, for that server.
-    ///
-    /// # Errors
-    /// What two options together make impossible.
-    pub(crate) fn config(
-        &self,
-        server: ServerName,
-        nickname: String,
-        network: &NetworkArgs,
-        impair: Option<&ImpairArgs>,
-    ) -> Result<client::Config, String> {
-        let impair = impair.and_then(ImpairArgs::network);
-        if impair.is_some() && self.transport == TransportArg::Tcp {
-            return Err(ONLY_DATAGRAMS.to_owned());
-        }
-        let cache = self.cache.clone().or_else(paths::cache_file);
-        Ok(client::Config {
-            server,
-            room: None,
-            nickname,
-            transport: self.transport.into(),
-            no_delay: network.no_delay == Switch::On,
-            impair,
-            delivery: self.delivery.into(),
-            cache: cache.filter(|_| !self.no_cache),
-            format: self.output,
-            stay: self.stay.0,
-            give_up: self.give_up,
-            hosts: false,
-            claim: None,
-            divert: crate::logging::divert,
-        })
-    }
-}
-
-impl From<TransportArg> for Transport {
-    fn from(arg: TransportArg) -> Self {
-        match arg {
-            TransportArg::Udp => Self::Udp,
-            TransportArg::Tcp => Self::Tcp,
-        }
-    }
-}
-
-impl From<DeliveryArg> for Delivery {
-    fn from(arg: DeliveryArg) -> Self {
-        match arg {
-            DeliveryArg::Unreliable => Self::Unreliable,
-            DeliveryArg::ReliableUnordered => Self::ReliableUnordered,
-            DeliveryArg::ReliableOrdered => Self::ReliableOrdered,
-        }
-    }
 }
 
 impl LoggingArgs {
@@ -415,25 +285,9 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Refuses an empty name. The server judges all others: it may know more letters.
-fn nickname(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("the name is empty: give 1 to 32 letters or digits".to_owned()),
-        name => Ok(name.to_owned()),
-    }
-}
-
-/// How long a timer of patience may be.
-fn patience(text: &str) -> Result<Duration, String> {
+/// Parses a timeout, within the bounds of [`quantity::TIMEOUT`].
+fn timeout(text: &str) -> Result<Duration, String> {
     quantity::duration(text, &quantity::TIMEOUT)
-}
-
-fn stay_duration(text: &str) -> Result<Stay, String> {
-    if text.trim() == "forever" {
-        return Ok(Stay(None));
-    }
-    let stay = quantity::any_duration(text).map_err(|error| format!("{error}, or forever"))?;
-    Ok(Stay(Some(stay)))
 }
 
 #[cfg(test)]

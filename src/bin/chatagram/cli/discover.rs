@@ -1,6 +1,6 @@
 //! The options of a search for servers.
 
-use super::patience;
+use super::timeout;
 use chatagram::client::Format;
 use clap::Args;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(crate) struct DiscoverArgs {
     /// Wait this long for answers
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_WAIT",
-        value_parser = patience
+        value_parser = timeout
     )]
     pub(crate) wait: Duration,
     /// Output format; json: one object for each room

@@ -1,6 +1,6 @@
 //! The options of a server, and the server they describe.
 
-use super::{ImpairArgs, NetworkArgs, Switch, patience};
+use super::{ImpairArgs, NetworkArgs, Switch, timeout};
 use crate::paths;
 use chatagram::bucket::Limit;
 use chatagram::net::parse_bind;
@@ -55,13 +55,13 @@ pub(crate) struct ServerArgs {
     /// In a room of more than a thousand peers new clients send one every 5s.
     #[arg(
         long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
-        value_parser = patience
+        value_parser = timeout
     )]
     pub(crate) heartbeat: Option<Duration>,
     /// Remove a client after this long without traffic [default: 10s; with --nat 60s]
     #[arg(
         long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
-        value_parser = patience
+        value_parser = timeout
     )]
     pub(crate) expiry: Option<Duration>,
     /// Heartbeat and expiry for clients behind routers

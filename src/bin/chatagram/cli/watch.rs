@@ -1,6 +1,6 @@
 //! The options of `watch`.
 
-use super::{TransportArg, patience};
+use super::{TransportArg, timeout};
 use chatagram::client::Format;
 use chatagram::client::watch::Config;
 use chatagram::net::ServerName;
@@ -19,7 +19,7 @@ pub(crate) struct WatchArgs {
     /// Ask the server this often
     #[arg(
         long, value_name = "DURATION", default_value = "1s", env = "CHATAGRAM_INTERVAL",
-        value_parser = patience
+        value_parser = timeout
     )]
     pub(crate) interval: Duration,
     /// A screen, or one JSON object for each answer

@@ -1,0 +1,59 @@
+//! Whether the server is there: its silence, the attempts to reach it again, and when they end.
+
+use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
+use crate::protocol::Transport;
+use crate::time::Now;
+
+impl Session {
+    pub(super) fn note_sign_of_life(&mut self, now: Now) {
+        if self.established.as_mut().is_some_and(|e| e.heard(now.mono)) && self.leaving.is_none() {
+            let text = "the server is back".to_owned();
+            self.events.push_back(Event::Status { text });
+        }
+    }
+
+    pub(super) fn check_liveness(&mut self, now: Now) {
+        let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
+            return;
+        };
+        if established.link.has_failed() {
+            let text = "the server took nothing for 30 s: joining again".to_owned();
+            self.events.push_back(Event::Status { text });
+            return self.rejoin(now);
+        }
+        if self.attempt.is_some() {
+            return;
+        }
+        let Some((silence, dead)) = established.silence(now.mono) else { return };
+        let seconds = silence.as_secs();
+        let text = if dead {
+            format!("server silent for {seconds} s, trying again")
+        } else {
+            format!("server quiet for {seconds} s")
+        };
+        self.events.push_back(Event::Status { text });
+        match self.config.transport {
+            _ if !dead => {}
+            Transport::Udp => self.begin_attempt(now),
+            Transport::Tcp => self.rejoin(now),
+        }
+    }
+
+    pub(super) fn check_attempt(&mut self, now: Now) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if !attempt.is_over(self.config.give_up, now.mono) {
+            attempt.renew(&mut self.rng, now.mono);
+            if attempt.looks_up(now.mono) {
+                if self.looks_first && self.connection.is_none() {
+                    attempt.hold(now.mono + LOOKUP_TIMEOUT);
+                }
+                self.events.push_back(Event::Resolve);
+            }
+            return;
+        }
+        match attempt.first {
+            true => self.give_up_joining(),
+            false => self.close(CloseReason::Lost),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Lines of the user on their way: queued, paced, handed to the link, and what became of each.
+
+use super::lines::Unconfirmed;
+use super::{Busy, Event, Session};
+use crate::link::Fate;
+use crate::protocol::limits::MAX_NAME;
+use crate::protocol::{ClientMessage, Delivery, MAX_TEXT_BYTES, clean, encode_message, split};
+use crate::time::{Now, Timestamp};
+
+impl Session {
+    pub(super) fn speak(&mut self, to: Option<&str>, line: &str, now: Now) -> Result<(), Busy> {
+        if self.own.is_full() {
+            return Err(Busy);
+        }
+        if to.is_some_and(|to| to.len() > MAX_NAME) {
+            let message = format!("not sent: nobody has a name so long: {}", clean(line));
+            self.events.push_back(Event::Error { message });
+            return Ok(());
+        }
+        for piece in split(&clean(line), MAX_TEXT_BYTES) {
+            if !piece.trim().is_empty() {
+                self.own.push(to, piece, now.wall);
+            }
+        }
+        self.send_waiting(now.mono);
+        self.tell_backlog(now.mono);
+        Ok(())
+    }
+
+    /// Gives the link what was typed before there was one, before it had room, or before the server
+    /// wanted it.
+    pub(super) fn send_waiting(&mut self, now: Timestamp) {
+        let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
+            return;
+        };
+        if self.leaving.is_some() || self.closed {
+            return;
+        }
+        if self.undeclared && self.pacing.may_ask(now) {
+            let message = encode_message(&ClientMessage::Deliver(self.config.delivery));
+            let outcome = established.link.send(&message, Delivery::ReliableOrdered, None);
+            self.undeclared = outcome.is_err();
+            self.pacing.said(1, now);
+        }
+        while !established.link.is_full()
+            && let Some(tokens) = self.own.next_tokens()
+            && let ready = self.pacing.ready(tokens, self.own.unanswered_tokens())
+            && ready.is_some_and(|ready| ready <= now)
+            && let Some((line, message)) = self.own.send_next()
+        {
+            self.pacing.said(tokens, now);
+            self.text_sent += line.text.len() as u64;
+            let (delivery, tag) = match line.to {
+                None => (self.config.delivery, Some(u64::from(line.number))),
+                Some(_) => (Delivery::ReliableOrdered, None),
+            };
+            let _ = established.link.send(&message, delivery, tag);
+        }
+    }
+
+    pub(super) fn take_fates(&mut self) {
+        while let Some(fate) =
+            self.established.as_mut().and_then(|established| established.link.poll_fate())
+        {
+            match fate {
+                // Whatever was shown as `Accepted` in the same datagram is settled already.
+                Fate::Arrived(number) => {
+                    if let Some(line) = self.own.remove(number as u16, false) {
+                        self.events.push_back(line.confirmed(None));
+                    } else {
+                        self.take_back(number as u16);
+                    }
+                }
+                Fate::Lost(number) => {
+                    if let Some(line) = self.own.remove(number as u16, false) {
+                        self.report_undelivered(&line, "was lost on the way");
+                    }
+                }
+            }
+        }
+    }
+
+    /// If the user was told that this line was lost, the user is told that it was not.
+    pub(super) fn take_back(&mut self, number: u16) {
+        if let Some(text) = self.own.take_back(number) {
+            let text = format!("this line arrived after all: {text}");
+            self.events.push_back(Event::Status { text });
+        }
+    }
+
+    pub(super) fn report_undelivered(&mut self, line: &Unconfirmed, what: &str) {
+        let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
+        let message = format!("this line{to} {what}: {}", line.text);
+        self.own.report(line);
+        self.events.push_back(Event::Error { message });
+    }
+}

@@ -1,0 +1,111 @@
+//! Loss detection on its own: bounds, late acknowledgments, reordering, persistent congestion.
+
+use super::*;
+
+#[test]
+fn what_is_never_acknowledged_is_not_remembered_without_bound() {
+    let at = Timestamp::from_micros(1_000_000);
+    for asks in [Asks::No, Asks::Soon] {
+        let mut recovery = Recovery::new(1, at);
+        let mut lost = 0;
+        for _ in 0..10 * REMEMBERED_DATAGRAMS {
+            lost += recovery.make_room(at).map_or(0, |outcome| outcome.lost_datagrams);
+            let asks = if recovery.has_sent_nothing() { Asks::Soon } else { asks };
+            recovery.on_sent(at, 100, asks, Contents::default());
+            assert!(recovery.sent.len() <= REMEMBERED_DATAGRAMS);
+        }
+        assert_eq!(recovery.next_sequence(), 1 + 10 * REMEMBERED_DATAGRAMS as u64);
+        assert!(lost > 0);
+    }
+}
+
+#[test]
+fn a_repeated_acknowledgment_says_nothing_about_the_round_trip() {
+    for (delay, sampled) in [(60, true), (61, false)] {
+        let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
+        let mut recovery = Recovery::new(1, sent);
+        recovery.on_sent(sent, 100, Asks::Soon, Contents::default());
+        let mut outcome = Outcome::default();
+        recovery.on_ack(1, 0, Duration::from_millis(delay), came, &mut outcome);
+        assert_eq!(outcome.rtt.is_some(), sampled);
+        assert!(recovery.outstanding == 0);
+    }
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_micros(millis * 1_000)
+}
+
+/// A datagram left every ten milliseconds, and the first took a hundred.
+fn sent(count: u64) -> Recovery {
+    let mut recovery = Recovery::new(0, at(0));
+    for n in 0..count {
+        recovery.on_sent(at(10 * n), 100, Asks::Soon, Contents::default());
+    }
+    acknowledge(&mut recovery, 0, 0, 100);
+    recovery
+}
+
+fn acknowledge(recovery: &mut Recovery, ack: u32, bitmap: u64, now: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    recovery.on_ack(ack, bitmap, Duration::ZERO, at(now), &mut outcome);
+    outcome
+}
+
+#[test]
+fn a_late_acknowledgment_takes_the_loss_back() {
+    let mut recovery = sent(6);
+    let (window, share) = (recovery.congestion.window(), recovery.loss.per_mille());
+    let outcome = acknowledge(&mut recovery, 4, 0b11, 150); // 4, 3 and 2 overtook 1
+    assert_eq!((outcome.lost_datagrams, outcome.found_datagrams), (1, 0));
+    assert!(recovery.congestion.window() < window && recovery.loss.per_mille() > share);
+    let outcome = acknowledge(&mut recovery, 4, 0b111, 160);
+    assert_eq!((outcome.lost_datagrams, outcome.found_datagrams), (0, 1));
+    assert_eq!(recovery.congestion.window(), window);
+    assert!(recovery.loss.per_mille() <= share);
+    let outcome = acknowledge(&mut recovery, 4, 0b111, 170);
+    assert_eq!(outcome.found_datagrams, 0, "it is found once");
+}
+
+#[test]
+fn a_path_that_reorders_is_given_as_much_time_as_it_took() {
+    let mut recovery = sent(20);
+    acknowledge(&mut recovery, 4, 0b11, 150);
+    acknowledge(&mut recovery, 4, 0b111, 210); // 1 took 200 ms
+    let outcome = acknowledge(&mut recovery, 10, 0b1111, 220); // 6 and more overtook 5
+    assert_eq!(outcome.lost_datagrams, 0);
+    let patience = Duration::from_millis(200) * 9 / 8;
+    assert_eq!(recovery.timeout(), Some(at(50) + patience));
+    let mut outcome = Outcome::default();
+    assert!(!recovery.on_timeout(at(50) + patience, &mut outcome));
+    assert_eq!(outcome.lost_datagrams, 1);
+}
+
+#[test]
+fn a_path_that_loses_in_order_is_believed_again() {
+    let mut recovery = sent(4);
+    acknowledge(&mut recovery, 3, 0b01, 150);
+    acknowledge(&mut recovery, 3, 0b11, 160);
+    assert!(recovery.rtt.reorders());
+    for n in 4..600_u64 {
+        recovery.on_sent(at(100 * n), 100, Asks::Soon, Contents::default());
+        if n % 20 != 0 {
+            acknowledge(&mut recovery, n as u32, 0, 100 * n + 90);
+        }
+    }
+    assert!(!recovery.rtt.reorders());
+}
+
+#[test]
+fn congestion_is_persistent_only_if_nothing_between_was_acknowledged() {
+    for (acked, smallest) in [(None, true), (Some(30), false)] {
+        let mut recovery = sent(100);
+        if let Some(sequence) = acked {
+            acknowledge(&mut recovery, sequence, 0, 400);
+        }
+        // 980 ms are more than three probe timeouts of 275 ms; what is left after 300 ms is not.
+        recovery.on_sent(at(1_050), 100, Asks::Soon, Contents::default());
+        acknowledge(&mut recovery, 100, 0, 1_150);
+        assert_eq!(recovery.congestion.window() == 2_400, smallest, "{acked:?}");
+    }
+}
