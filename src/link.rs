@@ -1,19 +1,20 @@
-//! One peer's side of one conversation: sequence numbers, acknowledgments, retransmission, order,
-//! and the counts of what the network did. It knows no addresses, no rooms and no clocks; both
-//! the server's hub and the client's session own links, one for each other end.
+//! One end of a session: sequence numbers, acknowledgments, retransmission, ordering, and counters
+//! of what the network did. A link knows no addresses, rooms or clocks. The server's hub owns one
+//! for each peer, the client's session one for the server.
 //!
-//! A datagram comes in through [`Link::receive`] and its messages go out through
-//! [`Link::poll_received`]; a message comes in through [`Link::send`] and leaves in a datagram that
-//! [`Link::poll_transmit`] builds. The contract of all sans-IO parts holds: after any call that
-//! changes something, drain `poll_transmit` and `poll_received`, then read `poll_timeout`.
+//! [`Link::receive`] takes in a datagram and [`Link::poll_received`] hands out its messages.
+//! [`Link::send`] queues a message and [`Link::poll_transmit`] builds the datagrams. As in all
+//! sans-IO parts: after any call that changes the link, drain `poll_transmit` and `poll_received`,
+//! then read `poll_timeout`.
 //!
 //! ```text
-//! receive ─► arrivals (which datagrams) ─► inbox (which messages, in what order) ─► poll_received
-//!        └─► recovery (what did the other end get?) ─► outbox (send again?)
-//! send ────► outbox ─► poll_transmit ─► recovery (remember what left, and when)
+//! receive ─► arrivals (datagrams) ─► inbox (messages and their order) ─► poll_received
+//!        └─► recovery (acknowledged or lost) ─► outbox (retransmit)
+//! send ────► outbox ─► poll_transmit ─► recovery (contents and time of each datagram)
 //! ```
 //!
-//! How large a datagram may be, `path_size` finds out; a message that does not fit is cut and joined as `parts` says.
+//! `path_size` finds the largest datagram that the path carries; `parts` cuts and joins longer
+//! messages.
 
 mod arrivals;
 mod channel;
@@ -54,94 +55,94 @@ use stats::{Jitter, RecentRtts};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Either end may answer a datagram from a new address with a path challenge, but only if that is no
-/// larger than what came (RFC 9000 §8.2.1): what asks for an acknowledgment is padded to its size.
+/// Size to which ack-eliciting datagrams are padded. A peer answers a datagram from a new address
+/// with a path challenge that must not be larger than that datagram (RFC 9000 §8.2.1).
 pub const PATH_CHALLENGE_LEN: usize = HEADER_LEN + 1 + size_of::<PathCookie>();
-/// Units of the header's ack delay.
+/// Unit of the header's ack delay, in microseconds.
 const ACK_DELAY_UNIT: u64 = 100;
 
-/// Which end of a conversation a link is.
+/// Which end of a session a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Marks its datagrams [`Flags::FROM_SERVER`].
     Server,
-    /// Sends a heartbeat when it was silent for the interval.
+    /// Sends a heartbeat after `heartbeat` without an ack-eliciting datagram.
     Client {
-        /// The interval.
+        /// Heartbeat interval.
         heartbeat: Duration,
     },
 }
 
-/// A message the other end sent.
+/// A message from the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// The message, encoded.
     pub payload: Box<[u8]>,
-    /// How long it waited here for one that was sent before it.
+    /// Head-of-line blocking: how long the message waited here for an earlier one.
     pub held: Duration,
 }
 
-/// What became of a message that was sent once, with a tag.
+/// Outcome of a message that was sent once, with a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The datagram with it was acknowledged.
+    /// Its datagram was acknowledged.
     Arrived(u64),
-    /// It was not, later ones were, and it is too late for it to have been overtaken only. If it turns
-    /// up even later, `Arrived` follows.
+    /// Its datagram was declared lost, and the time for a late acknowledgment has passed. If one
+    /// comes even later, `Arrived` follows.
     Lost(u64),
 }
 
 /// What a timeout is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
-    /// There is something to send right now.
+    /// A datagram can be sent now.
     Transmit,
-    /// An acknowledgment has waited for company long enough.
+    /// The delay of an acknowledgment ends.
     AckDelay,
-    /// A message was sent too rarely for the loss on the way, and nothing took a copy along.
+    /// A copy of a message has to leave in a datagram of its own.
     Redundancy,
-    /// Something sent is to be declared lost, or probed for.
+    /// A datagram is to be declared lost, or a probe to be sent.
     LossDetection,
-    /// A larger datagram than those in use may pass, or one of their size not any more.
+    /// A probe of the path's datagram size is due.
     PathSize,
-    /// Nothing was sent for the heartbeat interval.
+    /// A heartbeat is due.
     Heartbeat,
-    /// A message sent once was overtaken long enough ago to be called lost.
+    /// The loss of a message sent once is to be reported.
     Verdict,
-    /// A message has been unacknowledged for too long.
+    /// An unacknowledged message ends the session.
     GiveUp,
 }
 
-/// A message was not queued.
+/// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The other end has not taken what is queued already.
+    /// The backlog to this peer is at its bound.
     #[error("the queue to this peer is full: it does not keep up")]
     QueueFull,
-    /// No datagram can carry it.
+    /// Longer than [`MAX_MESSAGE`].
     #[error("a message of {0} bytes does not fit a datagram: {MAX_MESSAGE} at most")]
     TooLong(usize),
 }
 
-/// See the module.
+/// One end of a session over datagrams.
 ///
-/// A server with a thousand peers has all of this in no cache when a line comes, and reads it for each of them. So
-/// here and in the parts the fields lie as written (`repr(C)`): together what each datagram needs that leaves, apart
-/// from what it does not.
+/// The fields lie as written (`repr(C)`), here and in the parts: those that every departing
+/// datagram needs come together. A server with a thousand peers has none of them in the cache when
+/// it sends a line to each.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Link {
     jitter: Jitter,
     rtts: RecentRtts,
     fates: VecDeque<Fate>,
-    /// Messages sent once whose datagram was declared lost, and when that is certain.
+    /// Tags of messages sent once whose datagram was declared lost, and when to report the loss.
     doubtful: VecDeque<(Timestamp, u64)>,
-    /// Nothing could be acknowledged before, for this end stood still.
+    /// This end was suspended until then: waiting times count from here.
     resumed: Timestamp,
     redundancy: Redundancy,
     role: Role,
     session: u64,
-    /// Probes that are to leave now.
+    /// Probes to send now.
     probes: u32,
     failed: bool,
     path_response: Option<PathCookie>,
@@ -155,12 +156,12 @@ pub struct Link {
     arrivals: Arrivals,
     stats: Stats,
     assemblies: Assemblies,
-    /// Of messages sent once in parts, by tag: how many parts are not known to have arrived.
+    /// By tag of a message sent once in parts: its parts without an acknowledgment.
     parted: BTreeMap<u64, u16>,
 }
 
 impl Link {
-    /// A link for `session` whose first datagram will carry `sequence`.
+    /// Makes a link for `session` whose first datagram carries `sequence`.
     pub fn new(session: u64, role: Role, sequence: u32, now: Timestamp) -> Self {
         Self {
             jitter: Jitter::default(),
@@ -187,12 +188,13 @@ impl Link {
         }
     }
 
-    /// The session is on this path now, which carries datagrams of `base` bytes; how much more is to be found out.
+    /// Moves the session to another path, which carries datagrams of `base` bytes. The search for
+    /// its largest size starts over.
     pub fn set_path(&mut self, base: usize, now: Timestamp) {
         self.path_size.start_over(base, now);
     }
 
-    /// This end's kernel refuses to send a datagram of this size.
+    /// The local kernel refused to send a datagram of this size (`EMSGSIZE`).
     pub fn refuse_size(&mut self, bytes: usize, now: Timestamp) {
         self.path_size.refused(bytes, now);
     }
@@ -202,7 +204,7 @@ impl Link {
         self.session
     }
 
-    /// Queues a message. In an unreliable direction its fate is reported under `tag`, if any.
+    /// Queues a message. With unreliable delivery and a tag, its fate is reported under the tag.
     ///
     /// # Errors
     /// [`SendError`] says why the message was not taken.
@@ -220,7 +222,7 @@ impl Link {
         Ok(())
     }
 
-    /// Queues messages that others get as well, until the queue is full. How many it took.
+    /// Queues messages that other peers get too, until the queue is full. Returns how many it took.
     pub fn send_batch(&mut self, mut batch: Batch, delivery: Delivery, class: Class) -> usize {
         let taken = self.outbox.room_for(&batch);
         if taken > 0 {
@@ -230,8 +232,9 @@ impl Link {
         taken
     }
 
-    /// Queues messages even when the queue is full, reliable and in order, and leaves as much room for others: for what
-    /// a session begins and ends with, in amounts that are bounded otherwise.
+    /// Queues messages, reliable and ordered, even when the queue is full. They leave as much room
+    /// for others. For messages at the beginning and end of a session, whose amount is bounded
+    /// elsewhere.
     pub fn send_regardless(&mut self, batch: Batch) {
         self.stats.sent_message_bytes += batch.bytes() as u64;
         self.outbox.push_regardless(batch);
@@ -251,22 +254,22 @@ impl Link {
         self.outbox.is_full()
     }
 
-    /// Whether there is a message from the other end.
+    /// Whether `poll_received` has a message.
     pub fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
 
-    /// The next message from the other end. Until it is taken it counts against the window.
+    /// The next message from the other end. Until it is taken it counts against the receive window.
     pub fn poll_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }
 
-    /// The fate of a message that was sent once with a tag.
+    /// The next fate of a message that was sent once with a tag.
     pub fn poll_fate(&mut self) -> Option<Fate> {
         self.fates.pop_front()
     }
 
-    /// The time has come that `poll_timeout` named.
+    /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let mut outcome = Outcome::default();
         if self.recovery.on_timeout(now, &mut outcome) {
@@ -285,7 +288,7 @@ impl Link {
         if self.probes > 0 || self.path_response.is_some() || self.can_send_messages(false) {
             return Some((Timestamp::ZERO, Timer::Transmit));
         }
-        // Nobody waits for long without probing.
+        // A wait that can end the session has led to a probe before: only then is its end a timer.
         let probing = self.recovery.probes_in_a_row() > 0 && !self.failed;
         let waiting_since = if probing { self.waiting_since() } else { None };
         let mut first = None;
@@ -304,13 +307,13 @@ impl Link {
         first
     }
 
-    /// Whether a message went unacknowledged for so long that the session is over.
+    /// Whether a message has been unacknowledged for [`GIVE_UP`]: the session is over.
     pub fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// Whether there is nothing to be sent, or sent again: every reliable message was acknowledged. A
-    /// copy of one, or a line sent once, may be on its way still.
+    /// Whether every reliable message was acknowledged and nothing waits. Copies and messages sent
+    /// once may still be in flight.
     pub fn is_idle(&self) -> bool {
         !self.outbox.has_reliable() && self.outbox.next_once().is_none()
     }
@@ -320,17 +323,18 @@ impl Link {
         self.outbox.bytes()
     }
 
-    /// This end stood still until now: the other end may have been there all the time.
+    /// This end was suspended until now: the time before counts against no deadline.
     pub fn resume(&mut self, now: Timestamp) {
         self.resumed = now;
     }
 
-    /// Since when something has waited for an acknowledgment, and nothing was acknowledged.
+    /// Since when the other end has acknowledged nothing while something waits for an
+    /// acknowledgment.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         Some(self.waiting_since()?.max(self.recovery.last_progress()))
     }
 
-    /// See [`Recovery::prefetch_queue`].
+    /// Prefetches what `poll_transmit` writes to.
     pub(super) fn prefetch_queue(&self) {
         self.recovery.prefetch_queue();
     }
@@ -352,7 +356,7 @@ impl Link {
         }
     }
 
-    /// Heartbeats come when there was nothing else to say: time to give back what bursts have taken.
+    /// Frees memory that bursts have left unused. A heartbeat marks an idle moment.
     fn tidy(&mut self, now: Timestamp) {
         self.assemblies.forget_old(now);
         self.outbox.tidy();
@@ -361,14 +365,14 @@ impl Link {
         self.fates.shrink_to_fit();
     }
 
-    /// Since when something waits for an acknowledgment.
+    /// Departure of the oldest datagram or message without an acknowledgment.
     fn waiting_since(&self) -> Option<Timestamp> {
         let oldest = [self.outbox.oldest(), self.recovery.oldest()].into_iter().flatten().min();
         oldest.map(|oldest| oldest.max(self.resumed))
     }
 
-    /// A client's first datagram is a heartbeat: without a round-trip time nothing is recovered
-    /// quickly.
+    /// When a client sends a heartbeat. The first one leaves at once: it samples the round-trip
+    /// time, without which loss recovery is slow.
     fn heartbeat_due(&self) -> Option<Timestamp> {
         match self.role {
             Role::Client { .. } if self.recovery.has_sent_nothing() => {

@@ -1,5 +1,5 @@
-//! Which of the other end's datagrams have arrived, and what to acknowledge: the receiving half
-//! of the sequence number (RFC 9000 §13.2; the replay window as in RFC 4303 §3.4.3).
+//! The receiving half of the sequence number space (RFC 9000 §13.2): duplicates, gaps, and when to
+//! acknowledge. The replay window is that of RFC 4303 §3.4.3.
 
 use crate::protocol::limits::{
     ACK_BYTES, ACK_DATAGRAMS, ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY, REPLAY_WINDOW, STEADY,
@@ -10,29 +10,29 @@ use std::time::Duration;
 
 const WORDS: usize = (REPLAY_WINDOW / 64) as usize;
 
-/// How long the other end should wait for an acknowledgment.
+/// How long an acknowledgment may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
-    /// It will do nothing else with it than count: `LAZY_ACK_DELAY`.
+    /// `LAZY_ACK_DELAY`: the sender retransmits nothing of it.
     Lazy,
-    /// Until then it keeps what it sent: `MAX_ACK_DELAY`.
+    /// `MAX_ACK_DELAY`: the sender keeps its messages until then.
     Soon,
-    /// It asked, or wants to know that something is missing.
+    /// Not at all: the sender asked for it, or a datagram is missing.
     AtOnce,
 }
 
-/// What a sequence number turned out to be.
+/// Classification of a sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Not seen before. `expected` is false when it came early or late (RFC 4737 §3).
+    /// Not seen before; `early` or `late` if out of order (RFC 4737 §3).
     New { early: bool, late: bool },
     /// Seen before.
     Duplicate,
-    /// So far behind the largest that nobody remembers.
+    /// Below the replay window.
     TooOld,
 }
 
-/// The state of one direction of reception.
+/// The state of the receiving direction.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub(super) struct Arrivals {
@@ -41,28 +41,28 @@ pub(super) struct Arrivals {
     first: u64,
     unique: u64,
     largest: Option<u64>,
-    /// Bit i says whether `largest - 1 - i` has arrived.
+    /// Bit i: `largest - 1 - i` has arrived.
     bitmap: u64,
     largest_at: Timestamp,
-    /// Datagrams that ask for an acknowledgment since the last one left, and their bytes.
+    /// Ack-eliciting datagrams since the last acknowledgment, and their bytes.
     unacknowledged: u32,
     unacknowledged_bytes: u32,
-    /// Of these, those that want it soon.
+    /// Of these, those with [`Urgency::Soon`].
     unacknowledged_soon: u32,
-    /// Datagrams that came in order since the last that did not.
+    /// Datagrams in order since the last out-of-order one.
     in_order: u32,
-    /// The same since the last that was late: others had overtaken it.
+    /// Datagrams since the last late one.
     since_late: Option<u32>,
-    /// When the last acknowledgment left.
+    /// Departure of the last acknowledgment.
     acknowledged_at: Option<Timestamp>,
     due: Option<Timestamp>,
 }
 
 impl Arrivals {
-    /// Takes note of a sequence number from the wire.
+    /// Registers a sequence number from the wire.
     pub(super) fn register(&mut self, wire: u32, now: Timestamp) -> Arrival {
         let Some(largest) = self.largest else {
-            // One cycle up, so that an earlier one that was overtaken has room below.
+            // One cycle up, so that earlier numbers can follow.
             let sequence = (1 << 32) + u64::from(wire);
             self.largest = Some(sequence);
             self.first = sequence;
@@ -101,31 +101,31 @@ impl Arrivals {
         Arrival::New { early: false, late: true }
     }
 
-    /// Whether datagrams have come late recently: then one that comes early says nothing of a loss.
+    /// Whether datagrams came late recently: then an early one is no sign of loss.
     pub(super) fn reorders(&self) -> bool {
         self.since_late.is_some_and(|since| since < STEADY)
     }
 
-    /// Whether a sequence number from the wire would be larger than all so far.
+    /// Whether a sequence number from the wire is larger than all so far.
     pub(super) fn is_newer(&self, wire: u32) -> bool {
         self.largest.is_none_or(|largest| unwrap32(wire, largest) > largest)
     }
 
-    /// The datagram just registered, of so many bytes, asks for an acknowledgment. Each costs a datagram,
-    /// so it waits: for one that leaves anyway, for others to be acknowledged with it, and for long
-    /// where nothing depends on it (RFC 9000 §13.2.2 leaves this to the receiver).
+    /// The datagram just registered, of `bytes` bytes, is ack-eliciting. An acknowledgment costs a
+    /// datagram, so it waits: for a datagram that leaves anyway, for others to acknowledge, and
+    /// longer where nothing depends on it (RFC 9000 §13.2.2 leaves this to the receiver).
     pub(super) fn elicit(&mut self, urgency: Urgency, bytes: usize, now: Timestamp) {
         self.unacknowledged += 1;
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_add(bytes as u32);
         self.unacknowledged_soon += u32::from(urgency == Urgency::Soon);
-        // After a loss or reordering the sender needs to know sooner what arrived.
+        // After a loss or reordering the sender needs the acknowledgment sooner.
         let interval = if self.in_order >= STEADY { ACK_INTERVAL } else { MAX_ACK_DELAY };
         let many = self.unacknowledged >= ACK_DATAGRAMS || self.unacknowledged_bytes >= ACK_BYTES;
         let due = match urgency {
             _ if many => now,
             Urgency::AtOnce => now,
-            // The second one leaves no doubt about the round trip (RFC 9000 §13.2.2), but in a steady
-            // stream one such acknowledgment in a while is enough for that.
+            // The second datagram is acknowledged at once (RFC 9000 §13.2.2), but in a steady
+            // stream only every `ACK_INTERVAL`.
             Urgency::Soon if self.unacknowledged_soon > 1 => {
                 self.acknowledged_at.map_or(now, |last| now.max(last + interval))
             }
@@ -138,7 +138,7 @@ impl Arrivals {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    /// When an acknowledgment has to leave, if one does.
+    /// When an acknowledgment is due, if one is.
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.due
     }
@@ -148,7 +148,7 @@ impl Arrivals {
         Some((self.largest? as u32, self.bitmap, now.since(self.largest_at)))
     }
 
-    /// The same when they leave now, so that nothing is due.
+    /// The same for a departing datagram: no acknowledgment is due afterwards.
     pub(super) fn acknowledge(&mut self, now: Timestamp) -> Option<(u32, u64, Duration)> {
         let newest = self.newest(now)?;
         self.due = None;
@@ -158,7 +158,7 @@ impl Arrivals {
         Some(newest)
     }
 
-    /// Datagrams that were sent to this end, as far as their numbers tell, and did not arrive.
+    /// Datagrams missing among the sequence numbers up to the largest.
     pub(super) fn missing(&self) -> u64 {
         self.largest.map_or(0, |largest| (largest - self.first + 1).saturating_sub(self.unique))
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn each_number_counts_once_across_a_wrap() {
+    fn each_sequence_number_counts_once_across_a_wrap() {
         let mut arrivals = Arrivals::default();
         let at = Timestamp::ZERO;
         assert_eq!(arrivals.register(u32::MAX, at), new(false, false));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bitmap_is_right_wherever_the_window_begins() {
+    fn the_bitmap_is_right_at_every_offset_of_the_window() {
         let at = Timestamp::ZERO;
         let mut arrivals = Arrivals::default();
         let arrived = |sequence: u32| !sequence.is_multiple_of(3) && !sequence.is_multiple_of(7);
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_forgets_what_is_too_far_behind() {
+    fn a_jump_forgets_numbers_below_the_replay_window() {
         let mut arrivals = Arrivals::default();
         let at = Timestamp::ZERO;
         arrivals.register(10, at);
@@ -231,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn acknowledgments_wait_for_company_but_not_for_long() {
+    fn acknowledgments_are_delayed_within_their_bounds() {
         use Urgency::{AtOnce, Lazy, Soon};
         let at = Timestamp::from_micros(1_000_000);
         let pause = Duration::from_millis(10);
-        // Datagrams of these bytes and this urgency, and when the acknowledgment is due if the last
-        // one left a pause ago.
+        // Sizes and urgency of datagrams, and when the acknowledgment is due if the last left a
+        // pause ago.
         let cases: [(&[(usize, Urgency)], Duration); 7] = [
             (&[(100, Soon)], MAX_ACK_DELAY),
             (&[(100, Soon), (100, Soon)], MAX_ACK_DELAY - pause),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_is_acknowledged_less_often_until_something_is_missing() {
+    fn a_steady_stream_is_acknowledged_less_often_until_a_loss() {
         let mut arrivals = Arrivals::default();
         let mut acknowledged = |from: u32, to: u32, missing: Option<u32>| {
             let mut count = 0;

@@ -1,4 +1,4 @@
-//! Either kind of link behind one face, for those who do not care which.
+//! A link over datagrams or over a stream, behind one interface.
 
 use super::{Class, Fate, Link, Received, SendError, Stats, StreamLink};
 use crate::prefetch::prefetch;
@@ -23,10 +23,10 @@ impl Channel {
         }
     }
 
-    /// Queues a message. A stream delivers everything reliably and in order, whatever is asked.
+    /// Queues a message. A stream delivers reliably and in order in every mode.
     ///
     /// # Errors
-    /// [`SendError`] says why it was not taken.
+    /// [`SendError`]: the message was not queued.
     pub fn send(
         &mut self,
         message: &[u8],
@@ -39,7 +39,7 @@ impl Channel {
         }
     }
 
-    /// Queues messages that others get as well, until the queue is full. How many it took.
+    /// Queues messages that other peers get too, until the queue is full. Returns how many it took.
     pub fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
         match self {
             Self::Datagrams(link) => link.send_batch(batch, delivery, class),
@@ -55,7 +55,7 @@ impl Channel {
         }
     }
 
-    /// Whether there is a message from the other end.
+    /// Whether `poll_received` has a message.
     pub fn has_received(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_received(),
@@ -71,7 +71,7 @@ impl Channel {
         }
     }
 
-    /// The fate of a message that was sent once with a tag. Over a stream nobody knows.
+    /// The next fate of a message that was sent once with a tag. A stream reports none.
     pub fn poll_fate(&mut self) -> Option<Fate> {
         match self {
             Self::Datagrams(link) => link.poll_fate(),
@@ -87,7 +87,7 @@ impl Channel {
         }
     }
 
-    /// Soon it will transmit: asks for its memory.
+    /// Prefetches the link before it transmits.
     pub fn prefetch(&self) {
         match self {
             Self::Datagrams(link) => prefetch(&**link),
@@ -95,14 +95,14 @@ impl Channel {
         }
     }
 
-    /// The same for what that memory points to, when it has come.
+    /// Prefetches what the link points to, once the link is in the cache.
     pub fn prefetch_queue(&self) {
         if let Self::Datagrams(link) = self {
             link.prefetch_queue();
         }
     }
 
-    /// The time has come that `poll_timeout` named.
+    /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         match self {
             Self::Datagrams(link) => link.handle_timeout(now),
@@ -118,7 +118,7 @@ impl Channel {
         }
     }
 
-    /// Whether the other end takes nothing any more.
+    /// Whether the other end has taken nothing for too long: the session is over.
     pub fn has_failed(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_failed(),
@@ -126,7 +126,7 @@ impl Channel {
         }
     }
 
-    /// Whether nothing is under way.
+    /// Whether every reliable message was acknowledged and nothing waits.
     pub fn is_idle(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_idle(),
@@ -134,7 +134,7 @@ impl Channel {
         }
     }
 
-    /// Whether the queue takes no more.
+    /// Whether the queue has no room for another message.
     pub fn is_full(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_full(),
@@ -150,7 +150,7 @@ impl Channel {
         }
     }
 
-    /// This end stood still until now.
+    /// This end was suspended until now.
     pub fn resume(&mut self, now: Timestamp) {
         match self {
             Self::Datagrams(link) => link.resume(now),
@@ -158,8 +158,8 @@ impl Channel {
         }
     }
 
-    /// Since when messages have waited and the other end has acknowledged nothing. Over a stream: since
-    /// when the kernel, which alone sees the acknowledgments, has taken nothing.
+    /// Since when the other end has acknowledged nothing while messages wait. Over a stream only
+    /// the kernel sees acknowledgments: since when it has taken nothing.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.stalled_since(),

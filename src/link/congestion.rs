@@ -1,6 +1,6 @@
-//! How much may be on its way: CUBIC (RFC 9438), in the frame of RFC 9002 §7. It is what the kernel's
-//! TCP does, so neither starves the other on a shared bottleneck (RFC 8085 §3.1). A chat is hardly
-//! ever limited by it; a bulk sender is.
+//! Congestion control: CUBIC (RFC 9438) in the frame of RFC 9002 §7. The kernel's TCP uses it too,
+//! so neither starves the other on a shared bottleneck (RFC 8085 §3.1). It limits a bulk sender,
+//! hardly ever a chat.
 
 use crate::protocol::limits::{INITIAL_WINDOW, MAX_DATAGRAM, MINIMUM_WINDOW};
 use crate::time::Timestamp;
@@ -14,7 +14,7 @@ const C: f64 = 0.4;
 /// The additive increase of a Reno sender that decreases by `BETA` (§4.3).
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
-/// The controller. Sizes are bytes of UDP payload.
+/// The congestion controller. Sizes are bytes of UDP payload.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(super) struct Congestion {
@@ -22,7 +22,7 @@ pub(super) struct Congestion {
     /// The window before the last decrease, bytes.
     w_max: f64,
     recovery_start: Option<Timestamp>,
-    /// What the last decrease took, until it is sure that the losses were real.
+    /// State before the last decrease, until its losses are known to be real.
     before: Option<Decrease>,
     threshold: u64,
     window: u64,
@@ -35,7 +35,7 @@ struct Decrease {
     window: u64,
     threshold: u64,
     w_max: f64,
-    /// Datagrams lost in this round trip that have not turned up since.
+    /// Losses of this round trip without a late acknowledgment.
     lost: u32,
 }
 
@@ -43,11 +43,11 @@ struct Decrease {
 #[derive(Clone, Copy, Debug)]
 struct Epoch {
     start: Timestamp,
-    /// Where the curve is flat, bytes.
+    /// The plateau of the curve, bytes.
     plateau: f64,
     /// Seconds until the curve is back at `w_max` (§4.2).
     k: f64,
-    /// What a Reno sender would have by now, bytes (§4.3).
+    /// Window of a Reno sender, bytes (§4.3).
     w_est: f64,
 }
 
@@ -66,19 +66,19 @@ impl Default for Congestion {
 }
 
 impl Congestion {
-    /// Whether `waiting` bytes may leave in one datagram, or a full one if they are more, after `before`
-    /// bytes that leave as well. Less does not leave: a sender held back sends few and full datagrams
-    /// (as RFC 9293 §3.8.6.2.1).
+    /// Whether a datagram of `waiting` bytes, or a full one if more wait, may leave after `before`
+    /// bytes. A smaller one does not leave: a sender that the window limits sends full datagrams
+    /// (sender-side silly window avoidance, RFC 9293 §3.8.6.2.1).
     pub(super) fn has_room_for(&self, before: usize, waiting: usize) -> bool {
         before + waiting.min(MAX_DATAGRAM) <= self.room()
     }
 
-    /// Whether half of the window is in use when so many bytes have left.
+    /// Whether half of the window is in use with `bytes` more in flight.
     pub(super) fn is_half_used(&self, bytes: usize) -> bool {
         2 * (self.in_flight + bytes as u64) > self.window
     }
 
-    /// Bytes that may leave now.
+    /// Room in the window, bytes.
     pub(super) fn room(&self) -> usize {
         self.window.saturating_sub(self.in_flight) as usize
     }
@@ -88,17 +88,17 @@ impl Congestion {
         self.window
     }
 
-    /// A datagram that asks for an acknowledgment left.
+    /// Counts a departing ack-eliciting datagram.
     pub(super) fn on_sent(&mut self, bytes: u64) {
         self.in_flight += bytes;
     }
 
-    /// It was acknowledged. A window that was not in use does not grow (RFC 9002 §7.8).
+    /// Takes an acknowledgment. An underused window does not grow (RFC 9002 §7.8).
     pub(super) fn on_acked(&mut self, bytes: u64, sent: Timestamp, now: Timestamp, rtt: Duration) {
         let (used, window) = (self.in_flight, self.window);
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if 4 * used < window {
-            self.epoch = None; // time without anything to send is no time on the curve (§5.8)
+            self.epoch = None; // application-limited time is no time on the curve (§5.8)
         } else if 2 * used >= window && !self.in_recovery(sent) {
             if self.window < self.threshold {
                 self.window += bytes; // slow start (RFC 9002 §7.3.1)
@@ -108,7 +108,7 @@ impl Congestion {
         }
     }
 
-    /// It was lost: once per round trip the window shrinks (RFC 9002 §7.3.2, RFC 9438 §4.6, §4.7).
+    /// Takes a loss: the window shrinks once per round trip (RFC 9002 §7.3.2, RFC 9438 §4.6, §4.7).
     pub(super) fn on_lost(&mut self, bytes: u64, sent: Timestamp, now: Timestamp) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if self.in_recovery(sent) {
@@ -118,7 +118,7 @@ impl Congestion {
         let (window, threshold, w_max) = (self.window, self.threshold, self.w_max);
         self.before = Some(Decrease { window, threshold, w_max, lost: 1 });
         let window = self.window as f64;
-        // Fast convergence: who shrinks twice running makes room for a newcomer.
+        // Fast convergence: two decreases in a row make room for a new flow.
         self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
         self.recovery_start = Some(now);
         self.epoch = None;
@@ -126,7 +126,7 @@ impl Congestion {
         self.threshold = self.window;
     }
 
-    /// Everything sent over a long time was lost (RFC 9002 §7.6.2).
+    /// Persistent congestion (RFC 9002 §7.6.2).
     pub(super) fn on_persistent_congestion(&mut self) {
         self.window = MINIMUM_WINDOW;
         self.before = None;
@@ -152,8 +152,8 @@ impl Congestion {
         self.window = grown.max(epoch.w_est) as u64;
     }
 
-    /// A datagram declared lost arrived after all: if all of that round trip did, the window shrank
-    /// for nothing (RFC 9438 §4.9.2).
+    /// Takes a spurious loss: if all losses of the round trip were spurious, the decrease is undone
+    /// (RFC 9438 §4.9.2).
     pub(super) fn on_found(&mut self, sent: Timestamp) {
         if !self.in_recovery(sent) {
             return;
@@ -169,8 +169,8 @@ impl Congestion {
         }
     }
 
-    /// Nothing was on its way for longer than a probe timeout: what is sent next starts from no more
-    /// than the initial window, for the path may have changed (RFC 9002 §7.8, RFC 5681 §4.1).
+    /// After idling for longer than a probe timeout the window is at most the initial one, because
+    /// the path may have changed (RFC 9002 §7.8, RFC 5681 §4.1).
     pub(super) fn on_idle(&mut self) {
         if self.window > INITIAL_WINDOW {
             self.threshold = self.threshold.min(self.window).max(INITIAL_WINDOW);
@@ -194,7 +194,7 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    /// A sender that always fills its window, for some round trips; the window after each.
+    /// Runs a sender that fills its window for some round trips; returns the window after each.
     fn run(congestion: &mut Congestion, from: u64, round_trips: u64) -> Vec<u64> {
         (0..round_trips)
             .map(|i| {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_leaves_when_all_of_it_fits_or_a_full_datagram() {
+    fn a_datagram_leaves_when_it_is_full_or_nothing_more_waits() {
         let mut congestion = Congestion::default();
         congestion.on_sent(INITIAL_WINDOW - 200);
         assert!(congestion.has_room_for(0, 200) && !congestion.has_room_for(1, 200));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_used_window_grows() {
+    fn an_underused_window_does_not_grow() {
         let mut congestion = Congestion::default();
         congestion.on_sent(100);
         congestion.on_acked(100, at(0), at(100), RTT);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_comes_back_to_where_it_was_and_lingers_there() {
+    fn the_window_returns_to_its_plateau_and_stays() {
         let mut congestion = Congestion { window: 120_000, ..Congestion::default() };
         congestion.on_lost(0, at(0), at(1));
         // K = cbrt(100 * 0.3 / 0.4) = 4.2 s: at the plateau after 42 round trips, beyond it later.
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_grows_at_least_as_fast_as_reno_would_let_it() {
+    fn a_small_window_grows_at_least_as_fast_as_reno() {
         let mut congestion = Congestion { window: 6_000, ..Congestion::default() };
         congestion.on_lost(0, at(0), at(1));
         let before = congestion.window();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn after_idle_time_no_more_leaves_at_once_than_at_first() {
+    fn idle_time_limits_the_window_to_the_initial_one() {
         let mut congestion = Congestion { window: 120_000, ..Congestion::default() };
         congestion.on_idle();
         assert_eq!((congestion.window(), congestion.threshold), (INITIAL_WINDOW, 120_000));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_shrank_for_nothing_comes_back_when_all_losses_are_taken_back() {
+    fn spurious_losses_restore_the_window() {
         let mut congestion = Congestion::default();
         congestion.on_lost(1_200, at(10), at(20));
         congestion.on_lost(1_200, at(15), at(21));

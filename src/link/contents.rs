@@ -1,34 +1,34 @@
-//! What a datagram carried, as its sender remembers it.
+//! The contents of a datagram, as its sender remembers them.
 
 use super::parts::Parts;
 
-/// Something that somebody wants to hear about again.
+/// One thing whose arrival or loss is reported to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Reliable messages with ids in a row.
+    /// Reliable messages with consecutive ids.
     Reliable {
-        /// The first of them.
+        /// Id of the first message.
         first: u64,
-        /// How many.
+        /// Number of messages.
         count: u32,
     },
-    /// Parts of one.
+    /// Parts of one reliable message, by id.
     Parts(u64, Parts),
-    /// A message sent once, by its sender's tag.
+    /// A message sent once, by the sender's tag.
     Once(u64),
-    /// A part of one.
+    /// A part of a message sent once, by the sender's tag.
     OncePart(u64),
-    /// Nothing but a size: the probe of this number.
+    /// A probe of the path's datagram size, by number.
     PathProbe(u64),
 }
 
-/// All of it. Nearly always that is one thing, for which no memory is asked for.
+/// All contents of a datagram. Nearly always that is one element, which needs no allocation.
 #[derive(Debug, Default)]
 pub(super) enum Contents {
     #[default]
     Nothing,
     One(Content),
-    /// Behind two pointers: so all of this has the size of one thing.
+    /// Doubly indirect, so that `Contents` is no larger than one element.
     #[allow(clippy::box_collection)]
     Many(Box<Vec<Content>>),
 }
@@ -79,7 +79,7 @@ impl Contents {
         }
     }
 
-    /// Whether a datagram with this was there to see whether it passes.
+    /// Whether the datagram was a probe of the path's datagram size.
     pub(super) fn is_path_probe(&self) -> bool {
         matches!(self, Self::One(Content::PathProbe(_)))
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_in_a_row_are_one_thing() {
+    fn consecutive_messages_are_one_element() {
         let mut contents = Contents::default();
         assert!(contents.is_empty() && contents.as_slice().is_empty());
         [7, 8, 9, 4, 5].into_iter().for_each(|id| contents.push_reliable(id));

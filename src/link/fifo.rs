@@ -1,25 +1,26 @@
-//! A queue in small pieces. A newcomer to a full room is told of everybody at once: a queue in one piece
-//! would be as long as that takes, and leave a hole behind that nothing else is long enough to fill.
+//! A queue in small chunks. A newcomer to a full room gets an announcement for each peer: a
+//! contiguous queue would grow to that length and fragment the heap when it shrinks.
 
 use crate::prefetch::prefetch;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bytes of one piece, about.
+/// Approximate size of a chunk, in bytes.
 const PIECE_LEN: usize = 256;
-/// Empty pieces that are kept for what comes next, until `tidy`.
+/// Empty chunks that are kept for reuse until `tidy`.
 const SPARE: usize = 2;
 
-/// First in, first out; any element can be looked at by its place.
+/// First in, first out, with access by index.
 #[derive(Debug)]
 pub(super) struct Fifo<T> {
-    /// Most queues have one element for a moment, and no memory is asked for or looked at elsewhere for that.
+    /// The front element, in place: most queues hold one element for a moment, and then allocate
+    /// nothing.
     first: Option<T>,
-    /// Those after it: full pieces, one that is not, and empty ones.
+    /// The elements after it: full chunks, one partly full, and spare ones.
     pieces: VecDeque<Vec<Option<T>>>,
-    /// How many were taken out of the first piece.
+    /// Elements already taken out of the first chunk.
     taken: usize,
-    /// Elements in the pieces.
+    /// Elements in the chunks.
     later: usize,
 }
 
@@ -30,7 +31,7 @@ impl<T> Default for Fifo<T> {
 }
 
 impl<T> Fifo<T> {
-    /// Elements of one piece.
+    /// Elements per chunk.
     const PIECE: usize = PIECE_LEN.div_ceil(size_of::<Option<T>>());
 
     pub(super) fn len(&self) -> usize {
@@ -84,15 +85,15 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// Soon there will be another element: asks for what says where it goes. Nobody waits for the place itself, which is
-    /// only written to.
+    /// Prefetches the chunk header for the next `push_back`. The slot itself is only written, and a
+    /// store does not stall.
     pub(super) fn prefetch_end(&self) {
         if let Some(piece) = self.pieces.get((self.taken + self.later) / Self::PIECE) {
             prefetch(piece);
         }
     }
 
-    /// The elements at these places.
+    /// The elements at these indices.
     pub(super) fn range_mut(&mut self, places: Range<usize>) -> impl Iterator<Item = &mut T> {
         let first = self.first.as_mut().filter(|_| places.contains(&0));
         let (from, to) = (places.start.saturating_sub(1), places.end.saturating_sub(1));
@@ -102,7 +103,8 @@ impl<T> Fifo<T> {
         first.into_iter().chain(later.filter_map(Option::as_mut))
     }
 
-    /// Puts an element before the one at this place. There are seldom many behind it.
+    /// Inserts an element before this index, in O(n) of the elements behind it, which are usually
+    /// few.
     pub(super) fn insert(&mut self, place: usize, mut element: T) {
         for behind in place..self.len() {
             if let Some(there) = self.get_mut(behind) {
@@ -112,7 +114,8 @@ impl<T> Fifo<T> {
         self.push_back(element);
     }
 
-    /// The place of the first element that does not fulfil this; all before it have to.
+    /// The index of the first element for which the predicate is false; it must be true for all
+    /// before.
     pub(super) fn partition_point(&self, mut fulfils: impl FnMut(&T) -> bool) -> usize {
         let (mut from, mut to) = (0, self.len());
         while from < to {
@@ -143,13 +146,13 @@ impl<T> Fifo<T> {
         Some(element)
     }
 
-    /// Gives back the room that is not in use. For a quiet moment: what comes next has to ask for it again.
+    /// Frees unused chunks. For idle moments: the next element allocates again.
     pub(super) fn tidy(&mut self) {
         self.pieces.truncate(self.used());
         self.pieces.shrink_to_fit();
     }
 
-    /// Pieces with elements.
+    /// Chunks with elements.
     fn used(&self) -> usize {
         (self.taken + self.later).div_ceil(Self::PIECE)
     }
@@ -161,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_a_queue_and_an_empty_one_is_small() {
+    fn behaves_like_a_deque_and_frees_its_memory() {
         let mut fifo = Fifo::default();
         let mut model = VecDeque::new();
-        // Longer and longer bursts, taken out in part in between, and in the end as a whole.
+        // Growing bursts, partly drained in between and fully at the end.
         for round in 0..100_usize {
             for number in 0..round {
                 fifo.push_back(1_000 * round + number);

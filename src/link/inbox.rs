@@ -1,5 +1,5 @@
-//! Messages on their way in: each reliable one is handed on once, and those sent in order wait
-//! for the ones before them, which is head-of-line blocking; the wait is measured.
+//! Incoming reliable messages: each is delivered once. Ordered ones wait for those before them
+//! (head-of-line blocking); the wait is measured.
 
 use super::Received;
 use super::parts::{Assembly, Part};
@@ -18,28 +18,28 @@ struct Waiting {
 /// The state of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// All ids below were received.
+    /// All messages with smaller ids were received.
     next: u64,
-    /// Those above that were received: with the message, if it waits for its turn.
+    /// Messages received beyond `next`; an ordered one with its payload until its turn.
     ahead: BTreeMap<u64, Option<Waiting>>,
-    /// Those of which some parts were received. The window bounds them.
+    /// Messages with some parts received. The receive window bounds them.
     begun: BTreeMap<u64, Assembly>,
     /// The largest window announced so far.
     announced: Option<u64>,
 }
 
-/// What became of a reliable message.
+/// What the inbox did with a reliable message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placed {
     New,
     Duplicate,
-    /// Beyond the window that this end announced, or a part that is cut against the rules.
+    /// Beyond the announced window, or a part cut against the rules.
     AgainstRules,
 }
 
 impl Inbox {
-    /// The window to announce: the largest id this end has room for. Messages that were handed on and
-    /// not read take room as well, as in TCP (RFC 9293 §3.8.6). What was announced is not taken back.
+    /// The window to announce: the largest id with room. Delivered messages that were not read take
+    /// room too, as in TCP (RFC 9293 §3.8.6). The window never shrinks.
     pub(super) fn announce(&mut self, unread: usize) -> u16 {
         let window = (self.next + MESSAGE_WINDOW - 1).saturating_sub(unread as u64);
         let window = window.max(self.limit());
@@ -51,7 +51,7 @@ impl Inbox {
         self.announced.unwrap_or(MESSAGE_WINDOW - 1)
     }
 
-    /// Takes in a reliable message and hands on whatever is ready.
+    /// Takes in a reliable message and delivers what is in order.
     pub(super) fn receive(
         &mut self,
         wire: u16,
@@ -91,7 +91,7 @@ impl Inbox {
         Placed::New
     }
 
-    /// Takes in a part of a reliable message, and the message if that was the last one.
+    /// Takes in a part of a reliable message; the last one delivers the message.
     pub(super) fn receive_part(
         &mut self,
         wire: u16,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn ordered_messages_wait_for_those_before_them_and_say_how_long() {
+    fn head_of_line_blocking_of_ordered_messages_is_measured() {
         let mut inbox = Inbox::default();
         assert_eq!(receive(&mut inbox, 2, true, 10), (Placed::New, vec![]));
         assert_eq!(receive(&mut inbox, 1, true, 20), (Placed::New, vec![]));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn unordered_messages_do_not_wait_and_let_ordered_ones_pass_once_they_are_here() {
+    fn unordered_messages_do_not_wait_and_count_for_ordered_ones() {
         let mut inbox = Inbox::default();
         assert_eq!(receive(&mut inbox, 1, false, 10), (Placed::New, vec![(1, 0)]));
         assert_eq!(receive(&mut inbox, 2, true, 20), (Placed::New, vec![]));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_beyond_the_window_is_kept() {
+    fn messages_beyond_the_window_are_refused() {
         let mut inbox = Inbox::default();
         assert_eq!(inbox.announce(0), 255);
         assert_eq!(receive(&mut inbox, 256, true, 0), (Placed::AgainstRules, vec![]));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_opens_as_messages_are_read_and_never_closes() {
+    fn reading_opens_the_window_and_nothing_shrinks_it() {
         let mut inbox = Inbox::default();
         for id in 0..10 {
             receive(&mut inbox, id, true, 0);

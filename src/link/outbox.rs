@@ -1,10 +1,10 @@
-//! Messages on their way out: those sent until acknowledged, by id and within the other end's
-//! window, and those sent once. Both queues are bounded in bytes.
+//! Outgoing messages: reliable ones, sent by id and within the other end's window until
+//! acknowledged, and those sent once. Both queues are bounded in bytes.
 //!
-//! They hold runs of messages rather than messages: what came together and left in one datagram is one entry,
-//! cut in two only where the network treats its parts differently.
+//! The queues hold runs of messages: those queued together that left in one datagram are one entry,
+//! split only where their fates differ.
 //!
-//! A message that is too long for the path leaves in parts, and then each of them is lost or acknowledged by itself.
+//! A message too long for the path leaves in parts, each acknowledged or lost on its own.
 
 mod once;
 mod outgoing;
@@ -24,22 +24,22 @@ pub(super) use once::OncePart;
 pub(super) use outgoing::Reliable;
 use outgoing::{Outgoing, Pieces};
 
-/// What a message costs in the queue beyond its bytes, so that empty ones are not free.
+/// Queue cost of a message beyond its bytes, so that empty messages are bounded too.
 const OVERHEAD: usize = 32;
-/// What a frame adds to a message at most: its number, an id and a length.
+/// Largest overhead of a frame: its type, an id and a length.
 pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
-/// What a message is to a link, however it is delivered.
+/// How urgent a message is, in any delivery mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Content: leaves as soon as it may, and is copied where datagrams get lost.
+    /// Content: leaves at once, and is copied on a path that loses datagrams.
     Content,
-    /// Confirms what the other end sent. The other end has it on screen already, so a receipt leaves
-    /// with the acknowledgment that is due, or at once if none is, and is never copied ahead of a loss.
+    /// Confirms a message of the other end, which has that on screen already. A receipt leaves with
+    /// the acknowledgment that is due, or at once if none is, and is never copied ahead of a loss.
     Receipt,
 }
 
-/// Messages that have not left yet.
+/// Reliable messages that have not left yet.
 #[derive(Debug)]
 struct Waiting {
     batch: Batch,
@@ -47,14 +47,14 @@ struct Waiting {
     class: Class,
 }
 
-/// Messages left in a datagram.
+/// The messages of a departing datagram.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Departure {
     /// Their bytes.
     pub(super) bytes: usize,
-    /// Bytes of those that may be copied.
+    /// Bytes of those that count for the budget of copies.
     pub(super) copyable: usize,
-    /// How many of them had left before.
+    /// Messages that had left before.
     pub(super) again: usize,
 }
 
@@ -65,28 +65,28 @@ impl Departure {
     }
 }
 
-/// The queues of one direction.
+/// The queues of the outgoing direction.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Outbox {
     sent: Fifo<Outgoing>,
-    /// The id of the first message in `sent`: all before are acknowledged.
+    /// Id of the first message in `sent`; all before are acknowledged.
     first: u64,
-    /// The first id never sent.
+    /// The smallest id that was never sent.
     unsent: u64,
-    /// The largest id the other end is ready for.
+    /// The largest id in the other end's window.
     limit: u64,
-    /// What has to leave of messages in `sent`: what was lost, and parts that have not left yet.
+    /// What of the messages in `sent` has to leave: lost ones, and parts that never left.
     lost: BTreeMap<u64, Parts>,
     bytes: usize,
-    /// Of these, what does not count towards the bound.
+    /// Of `bytes`, those outside the bound.
     regardless: usize,
-    /// What has the id `unsent`, and what comes after.
+    /// New messages; the first has the id `unsent`.
     waiting: Fifo<Waiting>,
     once: Fifo<Once>,
-    /// Entries of `waiting` and `once` that are no receipts.
+    /// Entries of `waiting` and `once` with content, not receipts.
     pressing: usize,
-    /// Messages that were sent once in parts, and how many parts of the next one have left.
+    /// Number of the next message sent once in parts, and the parts of it that have left.
     once_cut: u16,
     once_parts: u16,
 }
@@ -111,12 +111,12 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Whether the bounds leave no room for one more message.
+    /// Whether the bound leaves no room for another message.
     pub(super) fn is_full(&self) -> bool {
         self.bytes - self.regardless >= MAX_QUEUE_BYTES
     }
 
-    /// How many messages of a batch can be queued before it is full.
+    /// Messages of a batch that fit below the bound.
     pub(super) fn room_for(&self, batch: &Batch) -> usize {
         let mut bytes = self.bytes - self.regardless;
         if bytes + cost(batch) <= MAX_QUEUE_BYTES {
@@ -130,46 +130,47 @@ impl Outbox {
         fitting.count()
     }
 
-    /// Bytes waiting or unacknowledged.
+    /// Bytes that wait or are unacknowledged, with overhead.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether anything has not been sent, or has to be sent again, whatever keeps it from leaving.
+    /// Whether anything waits for its first departure or for retransmission, held back by a window
+    /// or not.
     pub(super) fn has_waiting(&self) -> bool {
         !(self.lost.is_empty() && self.once.is_empty() && self.waiting.is_empty())
     }
 
-    /// Queues messages to be sent until acknowledged.
+    /// Queues reliable messages.
     pub(super) fn push_reliable(&mut self, batch: Batch, ordered: bool, class: Class) {
         self.bytes += cost(&batch);
         self.pressing += usize::from(class == Class::Content);
         self.waiting.push_back(Waiting { batch, ordered, class });
     }
 
-    /// The same, ordered, of messages that are to leave no less room for others.
+    /// Queues ordered messages outside the bound: they leave as much room for others.
     pub(super) fn push_regardless(&mut self, batch: Batch) {
         self.regardless += cost(&batch);
         self.push_reliable(batch, true, Class::Content);
     }
 
-    /// The other end is ready for ids up to `window` (modulo 2^16). It never takes that back.
+    /// Raises the window to ids up to `window` (modulo 2^16). It never shrinks.
     pub(super) fn raise_limit(&mut self, window: u16) {
         self.limit = self.limit.max(unwrap16(window, self.limit));
     }
 
-    /// Whether nothing but receipts waits to be sent.
+    /// Whether only receipts wait.
     pub(super) fn has_only_receipts(&self) -> bool {
         self.pressing == 0 && self.lost.is_empty()
     }
 
-    /// Whether a reliable message may be sent now.
+    /// Whether the window lets a reliable message leave.
     pub(super) fn has_sendable(&self) -> bool {
         let end = (self.limit + 1).min(self.first + MESSAGE_WINDOW);
         !self.lost.is_empty() || (self.unsent < end && !self.waiting.is_empty())
     }
 
-    /// The reliable messages that may be sent now: lost ones, then new ones inside the window.
+    /// The reliable messages that may leave now: lost ones, then new ones inside the window.
     pub(super) fn sendable(&self) -> impl Iterator<Item = Reliable<'_>> {
         let lost = self.lost.iter().filter_map(|(id, wanted)| {
             let wanted = *wanted;
@@ -189,12 +190,12 @@ impl Outbox {
         }))
     }
 
-    /// The oldest unacknowledged messages that were sent before, for probes.
+    /// The unacknowledged messages that were sent, oldest first, for probes.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = Reliable<'_>> {
         self.sent.iter().filter(|outgoing| !outgoing.acked).flat_map(Outgoing::messages)
     }
 
-    /// Bytes of the datagram that would carry all that may be sent now, as far as one of `limit` bytes can.
+    /// Size of the datagram that would carry all that may leave now, at most `limit`.
     pub(super) fn waiting_bytes(&self, limit: usize) -> usize {
         let reliable = self.sendable().map(|message| message.bytes());
         let once = self.once.iter().flat_map(|once| once.batch.iter()).map(<[u8]>::len);
@@ -208,8 +209,8 @@ impl Outbox {
         bytes
     }
 
-    /// Messages of which more datagrams could be on their way, the newest first, and when the last
-    /// left. None while anything waits to be sent at all.
+    /// Messages with fewer than `copies` copies in flight, newest first, with their last departure.
+    /// None while anything else waits.
     pub(super) fn wanting_copies(
         &self,
         copies: u32,
@@ -227,12 +228,12 @@ impl Outbox {
         })
     }
 
-    /// Whether any message is unacknowledged, sent or not.
+    /// Whether any reliable message is unacknowledged, sent or not.
     pub(super) fn has_reliable(&self) -> bool {
         !(self.sent.is_empty() && self.waiting.is_empty())
     }
 
-    /// These messages, sent before or next to be sent, left in a datagram.
+    /// Records the departure of these messages, old or new.
     pub(super) fn reliable_sent(&mut self, ids: Range<u64>, now: Timestamp) -> Departure {
         let mut departure = Departure::default();
         for outgoing in self.runs(ids.start..ids.end.min(self.unsent)) {
@@ -274,7 +275,7 @@ impl Outbox {
         departure
     }
 
-    /// Parts of this message, sent before or next to be sent, left in a datagram.
+    /// Records the departure of parts of this message, old or new.
     pub(super) fn parts_sent(&mut self, id: u64, parts: Parts, now: Timestamp) -> Departure {
         let new = id == self.unsent;
         if new {
@@ -295,15 +296,15 @@ impl Outbox {
         }
         let all = Parts::all(outgoing.batch.bytes());
         if new {
-            outgoing.copies = 0; // not as a whole
+            outgoing.copies = 0; // counted by part
             self.lost.insert(id, all);
         }
         self.forget_lost_parts(id, parts, all);
-        // What is long enough to be cut is not copied.
+        // Messages long enough for parts are not copied.
         Departure { bytes, copyable: 0, again }
     }
 
-    /// A datagram with these messages arrived.
+    /// Records the acknowledgment of these messages.
     pub(super) fn acked(&mut self, ids: Range<u64>) {
         self.forget_lost(&ids);
         for outgoing in self.runs(ids) {
@@ -313,13 +314,14 @@ impl Outbox {
             && let Some(outgoing) = self.sent.pop_front()
         {
             self.bytes -= cost(&outgoing.batch);
-            // Such messages are a session's first, so they are what is acknowledged first, and its last.
+            // Messages outside the bound are a session's first, and so acknowledged first, and its
+            // last.
             self.regardless = self.regardless.saturating_sub(cost(&outgoing.batch));
             self.first = outgoing.ids().end;
         }
     }
 
-    /// A datagram with parts of this message arrived.
+    /// Records the acknowledgment of parts of this message.
     pub(super) fn parts_acked(&mut self, id: u64, parts: Parts) {
         let Some(outgoing) = self.runs(id..id + 1).next() else { return };
         let pieces = outgoing.pieces.get_or_insert_default();
@@ -332,8 +334,8 @@ impl Outbox {
         }
     }
 
-    /// A datagram with these messages was lost: with its last copy a message is.
-    /// The bytes of those that may need another copy for that.
+    /// Records the loss of a datagram with these messages. A message is lost with its last copy.
+    /// Returns the bytes of unacknowledged messages.
     pub(super) fn lost(&mut self, ids: Range<u64>) -> usize {
         let mut bytes = 0;
         let mut lost = Vec::new();
@@ -348,7 +350,7 @@ impl Outbox {
         bytes
     }
 
-    /// A datagram with parts of this message was lost. The bytes of them that may need another copy.
+    /// Records the loss of parts of this message. Returns the bytes of unacknowledged ones.
     pub(super) fn parts_lost(&mut self, id: u64, parts: Parts) -> usize {
         let Some(outgoing) = self.runs(id..id + 1).next().filter(|it| !it.acked) else { return 0 };
         let pieces = outgoing.pieces.get_or_insert_default();
@@ -366,14 +368,14 @@ impl Outbox {
         bytes
     }
 
-    /// Gives back what is not in use.
+    /// Frees unused memory.
     pub(super) fn tidy(&mut self) {
         self.sent.tidy();
         self.waiting.tidy();
         self.once.tidy();
     }
 
-    /// When the oldest unacknowledged message was first sent.
+    /// First departure of the oldest unacknowledged message.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.sent.front().map(|outgoing| outgoing.first_sent)
     }
@@ -386,7 +388,7 @@ impl Outbox {
         }
     }
 
-    /// Some of all the parts of a message do not have to leave any more.
+    /// These parts, of `all`, do not have to leave any more.
     fn forget_lost_parts(&mut self, id: u64, parts: Parts, all: Parts) {
         if let Some(lost) = self.lost.get_mut(&id) {
             *lost = lost.of(all).without(parts);
@@ -401,14 +403,14 @@ impl Outbox {
         self.sent.get(index)?.messages().find(|message| message.id == id)
     }
 
-    /// The entries of exactly these messages.
+    /// The entries of exactly these messages, split off where necessary.
     fn runs(&mut self, ids: Range<u64>) -> impl Iterator<Item = &mut Outgoing> {
         let from = self.cut(ids.start);
         let to = self.cut(ids.end).max(from);
         self.sent.range_mut(from..to)
     }
 
-    /// The index of the entry that begins with this message, which is cut off if it does not yet.
+    /// The index of the entry that begins with this message, after splitting.
     fn cut(&mut self, id: u64) -> usize {
         let index = match self.sent.front() {
             Some(front) if front.first < id => {
@@ -420,7 +422,7 @@ impl Outbox {
             return index;
         };
         let batch = outgoing.batch.split_to((id - outgoing.first) as usize);
-        // Only a single message has pieces, and is not cut any more.
+        // An entry with pieces is a single message and never split.
         let before = Outgoing { batch, pieces: None, ..*outgoing };
         outgoing.first = id;
         self.sent.insert(index, before);
@@ -428,7 +430,7 @@ impl Outbox {
     }
 }
 
-/// What a batch counts for in a queue.
+/// Queue cost of a batch.
 fn cost(batch: &Batch) -> usize {
     batch.bytes() + batch.len() * OVERHEAD
 }

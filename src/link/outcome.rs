@@ -1,5 +1,5 @@
-//! What acknowledgments and timers bring to light, and what follows from it: what is sent again, what its sender is told,
-//! how large a datagram may be.
+//! Applies what acknowledgments and timers reveal: retransmission, fates of messages sent once,
+//! size of datagrams.
 
 use super::contents::Content;
 use super::recovery::Outcome;
@@ -13,7 +13,7 @@ impl Link {
         let mut outcome = Outcome::default();
         let delay = Duration::from_micros(u64::from(header.ack_delay) * ACK_DELAY_UNIT);
         self.recovery.on_ack(header.acknowledgment, header.ack_bitmap, delay, now, &mut outcome);
-        // A percentile is for who sits at the other end: a server has many links, and shows none.
+        // Only a client shows the percentile; a server with many links saves the memory.
         if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
             self.rtts.add(rtt);
         }
@@ -50,7 +50,7 @@ impl Link {
                     let lost = self.outbox.parts_lost(id, parts);
                     self.redundancy.on_lost(lost);
                 }
-                // A message in parts is lost with one of them, and is told so once.
+                // A message in parts is lost with its first lost part, and reported once.
                 Content::OncePart(tag) if !self.parted.contains_key(&tag) => {}
                 Content::OncePart(tag) if self.doubtful.iter().any(|(_, it)| *it == tag) => {}
                 Content::Once(tag) | Content::OncePart(tag) => {
@@ -61,7 +61,7 @@ impl Link {
         }
     }
 
-    /// A message sent once arrived when all of its parts did.
+    /// One part was acknowledged; the message arrived when all its parts have.
     fn part_arrived(&mut self, tag: u64) {
         let Some(left) = self.parted.get_mut(&tag) else { return };
         *left -= 1;

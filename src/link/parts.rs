@@ -1,8 +1,8 @@
-//! Messages that do not fit into one datagram of a path: where they are cut, and how they are joined.
+//! Messages longer than a datagram of the path: cutting and reassembly.
 //!
 //! A message is cut after every [`PART_SIZE`] bytes, whatever the path carries. So the parts of two
-//! transmissions agree although the path changed in between, and no two parts overlap (RFC 8900 §3
-//! tells what overlapping IP fragments are good for).
+//! transmissions agree although the path changed in between, and no two parts overlap: RFC 8900 §3
+//! lists attacks with overlapping fragments.
 
 use super::outbox::FRAME_OVERHEAD;
 use crate::protocol::HEADER_LEN;
@@ -15,7 +15,7 @@ pub(super) fn fits(length: usize, limit: usize) -> bool {
     HEADER_LEN + FRAME_OVERHEAD + length <= limit
 }
 
-/// How many parts a message of this length has.
+/// Number of parts of a message of this length.
 pub(super) fn count(length: usize) -> u16 {
     length.div_ceil(PART_SIZE) as u16
 }
@@ -25,13 +25,13 @@ pub(super) fn part(message: &[u8], index: u16) -> &[u8] {
     message.chunks(PART_SIZE).nth(index.into()).unwrap_or_default()
 }
 
-/// Some parts of a message, or all of it.
+/// A set of parts of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts(u8);
 
 impl Parts {
     pub(super) const NONE: Self = Self(0);
-    /// The whole, however many parts it would have.
+    /// The whole message, for any number of parts.
     pub(super) const WHOLE: Self = Self(u8::MAX);
 
     /// Every part of a message of this length.
@@ -68,7 +68,7 @@ impl Parts {
     }
 }
 
-/// A part as it came.
+/// A received part.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) index: u16,
@@ -77,7 +77,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Whether a sender that keeps to the rules can have cut this.
+    /// Whether the part is cut as [`PART_SIZE`] and [`MAX_MESSAGE`] require.
     pub(super) fn is_sound(&self) -> bool {
         let (index, count) = (usize::from(self.index), usize::from(self.count));
         let length = self.payload.len();
@@ -91,7 +91,7 @@ impl Part<'_> {
     }
 }
 
-/// A message of which some parts are here.
+/// A message with some parts received.
 #[derive(Debug)]
 pub(super) struct Assembly {
     count: u16,
@@ -99,13 +99,13 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// For the message to which this part belongs.
+    /// Makes an empty assembly for the message of this part.
     pub(super) fn new(part: &Part<'_>) -> Self {
         Self { count: part.count, parts: Default::default() }
     }
 
-    /// Adds a sound part; the message, if that was the last one. One of another count belongs to no
-    /// message that could be made of these: it is left out.
+    /// Adds a sound part; returns the message with the last one. A part with another count is
+    /// ignored: it contradicts the first.
     pub(super) fn add(&mut self, part: &Part<'_>) -> Option<Vec<u8>> {
         if part.count == self.count {
             self.parts[usize::from(part.index)] = Some(part.payload.into());
@@ -116,15 +116,15 @@ impl Assembly {
     }
 }
 
-/// Messages sent once of which some parts are here: few, and not for long, for what is lost of
-/// them does not come again.
+/// Incomplete messages that were sent once. Their number and age are bounded, because a lost part
+/// does not come again.
 #[derive(Debug, Default)]
 pub(super) struct Assemblies {
     begun: VecDeque<(u16, Timestamp, Assembly)>,
 }
 
 impl Assemblies {
-    /// Takes in a sound part of a message; the message, if that was the last one.
+    /// Takes in a sound part of a message; returns the message with the last one.
     pub(super) fn receive(
         &mut self,
         number: u16,
@@ -145,7 +145,7 @@ impl Assemblies {
         Some(message)
     }
 
-    /// Gives up what will not be complete any more.
+    /// Drops the messages older than [`REASSEMBLY`].
     pub(super) fn forget_old(&mut self, now: Timestamp) {
         while self.begun.front().is_some_and(|(_, since, _)| *since + REASSEMBLY <= now) {
             self.begun.pop_front();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_sound_and_joins_to_the_same_in_any_order() {
+    fn parts_are_sound_and_reassemble_in_any_order() {
         for length in [PART_SIZE + 1, 2 * PART_SIZE, 2 * PART_SIZE + 1, MAX_MESSAGE] {
             let message: Vec<_> = (0..length).map(|at| (at % 251) as u8).collect();
             let parts = parts(&message);
@@ -174,7 +174,7 @@ mod tests {
             for first in 0..parts.len() {
                 let mut assembly = Assembly::new(&parts[0]);
                 let turned = parts[first..].iter().chain(&parts[..first]);
-                // Each comes twice: what came before changes nothing.
+                // Each part comes twice; the duplicate changes nothing.
                 let joined: Vec<_> =
                     turned.flat_map(|it| [it, it]).filter_map(|it| assembly.add(it)).collect();
                 assert!(joined.iter().all(|it| *it == message) && !joined.is_empty());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sender_cuts_is_refused() {
+    fn parts_cut_against_the_rules_are_refused() {
         let full = [7; PART_SIZE + 1];
         let sound =
             |index, count, length| Part { index, count, payload: &full[..length] }.is_sound();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_completed_is_forgotten() {
+    fn incomplete_messages_expire() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
         let message = [7; PART_SIZE + 1];
         let parts = parts(&message);

@@ -1,11 +1,10 @@
-//! The largest datagram that a path carries, found by trying: packetization layer path MTU discovery
-//! for datagrams (DPLPMTUD, RFC 8899), of what this end sends. Sizes are bytes of UDP payload.
+//! Datagram Packetization Layer Path MTU Discovery (DPLPMTUD, RFC 8899): the largest datagram that
+//! the path carries in this end's direction. Sizes are bytes of UDP payload.
 //!
-//! A path carries `base` bytes, which no IP network refuses; whatever is larger has to be proven by
-//! a *probe*: a datagram of that size whose acknowledgment comes, and with nothing in it that would
-//! be missed (§4.1). Probes of the largest size leave first, so a path that carries it costs one
-//! datagram a session. Until then, and while a size is in doubt, datagrams of `base` bytes carry
-//! everything: nobody waits for a search.
+//! Every path carries `base` bytes. A larger size is proven by a *probe*: a datagram of that size
+//! without content (§4.1), when its acknowledgment arrives. The first probe has the largest size,
+//! so a path that carries it costs one datagram per session. Until then, and while a size is in
+//! doubt, datagrams of `base` bytes carry all messages: the search delays none.
 //!
 //! ```text
 //!          probe of the largest size arrives
@@ -21,40 +20,40 @@ use crate::protocol::limits::{
 };
 use crate::time::Timestamp;
 
-/// A datagram larger than the base, and when it left.
+/// A datagram larger than the base: its size and departure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Large {
     pub(super) at: Timestamp,
     pub(super) bytes: usize,
 }
 
-/// What is known of one direction of a path.
+/// The search for one direction of a path.
 #[derive(Debug)]
 pub(super) struct PathSize {
     base: usize,
-    /// The largest that passed.
+    /// Largest size that arrived.
     proven: usize,
-    /// The smallest that did not.
+    /// Smallest size that does not pass.
     too_large: usize,
-    /// Whether `proven` may not pass any more.
+    /// Whether the path may have become narrower than `proven`.
     doubted: bool,
-    /// The search is over, and the next probe asks whether the path has become wider.
+    /// The search is over; the next probe tests whether the path has become wider (§5.1.1).
     raising: bool,
-    /// The number and size of the probe that is on its way.
+    /// Number and size of the probe in flight.
     probing: Option<(u64, usize)>,
     probes: u64,
-    /// Probes of this size that were lost.
+    /// Lost probes of the current size.
     lost: u32,
     /// When the next probe may leave.
     due: Option<Timestamp>,
-    /// What left before did so on another path.
+    /// Start on this path: losses of earlier datagrams are ignored.
     since: Timestamp,
-    /// The last large datagram that is known to have arrived.
+    /// The last large datagram that arrived.
     arrived: Option<Large>,
 }
 
 impl PathSize {
-    /// Of a path that carries `base` bytes.
+    /// Starts on a path that carries `base` bytes.
     pub(super) fn new(base: usize, now: Timestamp) -> Self {
         Self {
             base,
@@ -71,18 +70,18 @@ impl PathSize {
         }
     }
 
-    /// The path is another one now.
+    /// Starts over on another path.
     pub(super) fn start_over(&mut self, base: usize, now: Timestamp) {
         let probes = self.probes;
         *self = Self { probes, ..Self::new(base, now) };
     }
 
-    /// What every datagram may have.
+    /// The size that every path carries.
     pub(super) fn base(&self) -> usize {
         self.base
     }
 
-    /// What a datagram may have of which the loss does no harm.
+    /// The size for datagrams with content.
     pub(super) fn usable(&self) -> usize {
         if self.doubted { self.base } else { self.proven }
     }
@@ -92,7 +91,7 @@ impl PathSize {
         self.due.filter(|_| self.probing.is_none())
     }
 
-    /// A probe leaves: its number and size.
+    /// Starts a probe; returns its number and size.
     pub(super) fn probe(&mut self) -> (u64, usize) {
         let size = if self.doubted {
             self.proven
@@ -108,7 +107,7 @@ impl PathSize {
         (self.probes, size)
     }
 
-    /// A probe arrived.
+    /// Takes the acknowledgment of a probe.
     pub(super) fn probe_arrived(&mut self, number: u64, now: Timestamp) {
         let Some((_, size)) = self.probing.take_if(|probing| probing.0 == number) else { return };
         if std::mem::take(&mut self.raising) {
@@ -119,7 +118,7 @@ impl PathSize {
         self.search(now);
     }
 
-    /// A probe was lost. That is no sign of congestion (§4.1).
+    /// Takes the loss of a probe. It is no signal of congestion (§4.1).
     pub(super) fn probe_lost(&mut self, number: u64, now: Timestamp) {
         let Some((_, size)) = self.probing.take_if(|probing| probing.0 == number) else { return };
         self.lost += 1;
@@ -130,22 +129,22 @@ impl PathSize {
         }
     }
 
-    /// This end's own kernel will not send a datagram of this size: an interface has become narrow.
+    /// Takes the local kernel's refusal of this size (`EMSGSIZE`): an interface became narrower.
     pub(super) fn refused(&mut self, size: usize, now: Timestamp) {
         if size > self.base && size < self.too_large {
             self.is_too_large(size, now);
         }
     }
 
-    /// A large datagram arrived.
+    /// Takes the arrival of a large datagram.
     pub(super) fn arrived(&mut self, large: Large) {
         if self.arrived.is_none_or(|last| last.at <= large.at) {
             self.arrived = Some(large);
         }
     }
 
-    /// A large datagram was lost. By chance, if one that left later was no smaller and arrived; else
-    /// who knows (§4.3).
+    /// Takes the loss of a large datagram. If a later one of at least its size arrived, the loss
+    /// was random; otherwise the path may be a black hole for this size (§4.3).
     pub(super) fn lost(&mut self, large: Large, now: Timestamp) {
         let chance = self.arrived.is_some_and(|it| it.at > large.at && it.bytes >= large.bytes);
         let relevant =
@@ -166,7 +165,7 @@ impl PathSize {
         self.search(now);
     }
 
-    /// Goes on, if there is more to be found, or else waits for the path to become wider.
+    /// Continues the search, or waits to test for a wider path.
     fn search(&mut self, now: Timestamp) {
         self.lost = 0;
         self.raising = self.too_large <= MAX_DATAGRAM && self.too_large - self.proven <= PATH_STEP;
@@ -192,7 +191,7 @@ mod tests {
         Timestamp::from_micros(ms * 1_000)
     }
 
-    /// Sends what probes are due by now over a path that carries `width`. How many that were.
+    /// Sends the probes due by now over a path that carries `width`. Returns their number.
     fn search(size: &mut PathSize, width: usize, mut now: Timestamp) -> usize {
         let mut probes = 0;
         while let Some(due) = size.due().filter(|due| *due <= now + PATH_PROBE_PAUSE) {
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn any_width_is_found_and_found_again_when_it_grows() {
+    fn every_width_is_found_and_found_again_after_it_grows() {
         for width in BASE_DATAGRAM..=MAX_DATAGRAM {
             let mut size = PathSize::new(BASE_DATAGRAM, at(0));
             assert!(search(&mut size, width, at(0)) <= 1 + 6 * PATH_PROBES as usize);
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_datagram_is_a_doubt_unless_one_as_large_came_after_it() {
+    fn a_lost_datagram_raises_doubt_unless_a_later_large_one_arrived() {
         let mut size = PathSize::new(BASE_DATAGRAM, at(0));
         search(&mut size, MAX_DATAGRAM, at(0));
         let large = |ms, bytes| Large { at: at(ms), bytes };
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_refuses_is_not_tried_again_before_the_path_may_be_wider() {
+    fn a_size_the_kernel_refuses_is_not_probed_before_path_raise() {
         let mut size = PathSize::new(BASE_DATAGRAM, at(0));
         let (number, bytes) = size.probe();
         size.refused(bytes, at(1));

@@ -1,5 +1,4 @@
-//! What a received datagram does to the link: it is registered, its acknowledgment taken, its frames
-//! placed.
+//! The receiving half of a link: registers a datagram, takes its acknowledgment, places its frames.
 
 use super::arrivals::{Arrival, Urgency};
 use super::inbox::Placed;
@@ -10,13 +9,14 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 impl Link {
-    /// Lets an acknowledgment of what has come leave at once.
+    /// Sends an acknowledgment at once.
     pub fn acknowledge_now(&mut self, now: Timestamp) {
         self.arrivals.elicit(Urgency::AtOnce, 0, now);
     }
 
-    /// Answers a path challenge in the next datagram. What was known of the path was known of another one. `sent` is
-    /// the challenge's timestamp: one that is repeated, which anybody can do, brings no probes about.
+    /// Answers a path challenge in the next datagram, and starts over the search for the path's
+    /// datagram size. `sent` is the challenge's timestamp: a replayed challenge is answered but
+    /// starts no search.
     pub fn answer_path(&mut self, cookie: PathCookie, sent: u32, now: Timestamp) {
         self.path_response = Some(cookie);
         if self.challenged.is_none_or(|last| sent.wrapping_sub(last) as i32 > 0) {
@@ -25,19 +25,19 @@ impl Link {
         }
     }
 
-    /// Has the next datagram ask for an acknowledgment, and leave now.
+    /// Sends an ack-eliciting datagram now.
     pub fn probe(&mut self) {
         self.probes = self.probes.max(1);
     }
 
-    /// Whether a datagram with this sequence number would be the newest so far. Only such a one
-    /// may move a session to another address (RFC 9000 §9.3).
+    /// Whether this sequence number is larger than all received. Only such a datagram may move a
+    /// session to another address (RFC 9000 §9.3).
     pub fn is_newest(&self, header: &Header) -> bool {
         self.arrivals.is_newer(header.sequence)
     }
 
-    /// Takes in a datagram of this session. Says whether it was new: only then is it a sign of life,
-    /// for anybody can repeat what was sent once.
+    /// Takes in a datagram of this session. Returns whether it was new: only then is it a sign of
+    /// life, because an attacker can replay a datagram.
     pub fn receive(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Timestamp) -> bool {
         let header = &datagram.header;
         let reorders = self.arrivals.reorders();
@@ -49,7 +49,7 @@ impl Link {
             Arrival::Duplicate | Arrival::TooOld => {
                 self.stats.duplicated += 1;
                 if let Some(urgency) = urgency(datagram) {
-                    self.arrivals.elicit(urgency, bytes, now); // the first one may be lost
+                    self.arrivals.elicit(urgency, bytes, now); // the first acknowledgment may be lost
                 }
                 return false;
             }
@@ -90,8 +90,8 @@ impl Link {
             self.tidy(now);
         }
         if let Some(asked) = urgency(datagram) {
-            // Out of order means loss or reordering: the sender wants to know (RFC 9000 §13.2.1), unless
-            // it knows that this path reorders.
+            // An out-of-order datagram is acknowledged at once (RFC 9000 §13.2.1), unless the
+            // sender knows that this path reorders.
             let urgency = if out_of_order { Urgency::AtOnce } else { asked };
             self.arrivals.elicit(urgency, bytes, now);
         }
@@ -110,7 +110,7 @@ impl Link {
     }
 }
 
-/// How soon a datagram wants to be acknowledged, if at all: everything in it does but padding.
+/// How soon to acknowledge a datagram. Every frame but padding is ack-eliciting.
 fn urgency(datagram: &Datagram<'_>) -> Option<Urgency> {
     let urgencies = datagram.frames().filter_map(|frame| match frame {
         Frame::Padding(_) => None,

@@ -1,5 +1,5 @@
-//! Which of this end's datagrams arrived, and which did not: loss detection as in RFC 9002 §6.
-//! It deals in datagrams and knows their contents only as names to hand back.
+//! Loss detection (RFC 9002 §6): which of this end's datagrams arrived, which are lost. The
+//! contents of a datagram are opaque here.
 
 mod sent;
 #[cfg(test)]
@@ -22,46 +22,46 @@ use crate::protocol::unwrap32;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// An acknowledgment that was kept back longer is not the first one, which was lost: how long the
-/// round trip took it cannot say (Karn's rule, RFC 6298 §3).
+/// Largest ack delay of a round-trip sample. A longer one means that the first acknowledgment was
+/// lost: its repetition gives no sample (Karn's rule, RFC 6298 §3).
 const MAX_SAMPLED_DELAY: Duration = ACK_INTERVAL;
 
-/// What an acknowledgment or a timer brought to light.
+/// What an acknowledgment or a timer revealed.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) acked: Vec<Content>,
     pub(super) lost: Vec<Content>,
     pub(super) lost_datagrams: u64,
-    /// Datagrams that had been declared lost, and were not.
+    /// Datagrams declared lost whose acknowledgment came later (spurious losses).
     pub(super) found_datagrams: u64,
     pub(super) rtt: Option<Duration>,
-    /// The last large datagrams of those that arrived and of those that were lost.
+    /// The last large datagram that arrived, and the last one lost.
     pub(super) large_arrived: Option<Large>,
     pub(super) large_lost: Option<Large>,
 }
 
-/// The sending half of the sequence number.
+/// The sending half of the sequence number space.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Recovery {
     largest_acked: Option<u64>,
-    /// When something was acknowledged last.
+    /// Last time a datagram was newly acknowledged.
     progress: Timestamp,
     pub(super) congestion: Congestion,
     pub(super) loss: Loss,
     probes_in_a_row: u32,
     outstanding: u32,
-    /// Of these, those that ask for it soon.
+    /// Of `outstanding`, those with [`Asks::Soon`].
     outstanding_soon: u32,
-    /// When the last one left that asks for it soon.
+    /// When the last datagram with [`Asks::Soon`] left.
     last_soon: Timestamp,
     last_eliciting: Timestamp,
     loss_time: Option<Timestamp>,
-    /// Datagrams lost for good since one was last reordered.
+    /// Confirmed losses since the last reordered datagram.
     lost_in_order: u32,
-    /// When the round-trip time was last sampled.
+    /// Last round-trip sample.
     sampled: Timestamp,
-    /// The sequence number of `sent[0]`; those before are settled.
+    /// Sequence number of `sent[0]`; earlier datagrams are acknowledged or lost.
     first: u64,
     sent: Fifo<Sent>,
     pub(super) rtt: Rtt,
@@ -88,22 +88,22 @@ impl Recovery {
         }
     }
 
-    /// The number the next datagram will have.
+    /// Sequence number of the next datagram.
     pub(super) fn next_sequence(&self) -> u64 {
         self.first + self.sent.len() as u64
     }
 
-    /// Whether nothing yet left that asks for an acknowledgment.
+    /// Whether no ack-eliciting datagram has left yet.
     pub(super) fn has_sent_nothing(&self) -> bool {
         self.sent.is_empty() && self.rtt.min.is_none()
     }
 
-    /// Probes since something was acknowledged.
+    /// Probes since the last acknowledgment (the `pto_count` of RFC 9002 §A.3).
     pub(super) fn probes_in_a_row(&self) -> u32 {
         self.probes_in_a_row
     }
 
-    /// When the oldest datagram left that asks for an acknowledgment and has none.
+    /// Departure of the oldest outstanding datagram.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         if self.outstanding == 0 {
             return None;
@@ -111,22 +111,22 @@ impl Recovery {
         self.sent.iter().find(|sent| sent.state == State::Outstanding).map(|sent| sent.at)
     }
 
-    /// When something was acknowledged last.
+    /// Last time a datagram was newly acknowledged.
     pub(super) fn last_progress(&self) -> Timestamp {
         self.progress
     }
 
-    /// When the last datagram that asked for an acknowledgment left.
+    /// Departure of the last ack-eliciting datagram.
     pub(super) fn last_eliciting(&self) -> Timestamp {
         self.last_eliciting
     }
 
-    /// Soon a datagram leaves: asks for what says where it will be remembered.
+    /// Prefetches the place where the next datagram is recorded.
     pub(super) fn prefetch_queue(&self) {
         self.sent.prefetch_end();
     }
 
-    /// A datagram leaves. Only one that asks for an acknowledgment can be lost (§2).
+    /// Records a departing datagram. Only an ack-eliciting one can be declared lost (§2).
     pub(super) fn on_sent(&mut self, now: Timestamp, bytes: usize, asks: Asks, contents: Contents) {
         let eliciting = asks != Asks::No;
         if eliciting {
@@ -151,8 +151,8 @@ impl Recovery {
         self.sent.push_back(Sent { at: now, contents, bytes, asks, state });
     }
 
-    /// A probe of the path's datagram size leaves. It is no sign of life, and what becomes of it says nothing about
-    /// congestion (RFC 8899 §4.1): so it is counted nowhere.
+    /// Records a probe of the path's datagram size. It is no sign of life and no signal of
+    /// congestion (RFC 8899 §4.1), so no counter includes it.
     pub(super) fn on_path_probe_sent(&mut self, now: Timestamp, number: u64) {
         self.outstanding += 1;
         self.outstanding_soon += 1;
@@ -163,7 +163,7 @@ impl Recovery {
         self.sent.push_back(sent);
     }
 
-    /// The other end acknowledged `ack` and the datagrams in `bitmap` (§5, §6.1).
+    /// Takes an acknowledgment of `ack` and of the datagrams in `bitmap` (§5, §6.1).
     pub(super) fn on_ack(
         &mut self,
         ack: u32,
@@ -175,7 +175,7 @@ impl Recovery {
         let next = self.next_sequence();
         let largest = unwrap32(ack, next);
         if largest >= next {
-            return; // acknowledges what was never sent
+            return; // an acknowledgment of a datagram that was never sent
         }
         let newly = self.mark_arrived(largest, now, outcome);
         if let Some(at) = newly.filter(|_| delay <= MAX_SAMPLED_DELAY) {
@@ -189,7 +189,7 @@ impl Recovery {
         while bits != 0 {
             let i = u64::from(bits.trailing_zeros());
             bits &= bits - 1;
-            // Those further down are settled.
+            // Datagrams before `first` are forgotten.
             let Some(sequence) = largest.checked_sub(1 + i).filter(|it| *it >= self.first) else {
                 break;
             };
@@ -203,13 +203,13 @@ impl Recovery {
         self.detect_losses(now, outcome);
     }
 
-    /// How old the newest sample of the round-trip time is, if there is one.
+    /// Age of the newest round-trip sample, if there is one.
     pub(super) fn sample_age(&self, now: Timestamp) -> Option<Duration> {
         self.rtt.min.map(|_| now.since(self.sampled))
     }
 
-    /// Makes room for one more datagram: the oldest one counts as lost if there is none. An end that is
-    /// never acknowledged remembers no more than one that is.
+    /// Makes room for one more datagram, at [`REMEMBERED_DATAGRAMS`] by declaring the oldest lost:
+    /// the memory is bounded even if the peer acknowledges nothing.
     pub(super) fn make_room(&mut self, now: Timestamp) -> Option<Outcome> {
         if self.sent.len() < REMEMBERED_DATAGRAMS {
             return None;
@@ -223,12 +223,12 @@ impl Recovery {
         Some(outcome)
     }
 
-    /// Gives back what is not in use.
+    /// Frees unused memory.
     pub(super) fn tidy(&mut self) {
         self.sent.tidy();
     }
 
-    /// When something has to be done if no acknowledgment comes first.
+    /// The loss detection timer (RFC 9002 §6.2).
     pub(super) fn timeout(&self) -> Option<Timestamp> {
         if self.loss_time.is_some() {
             self.loss_time
@@ -241,7 +241,7 @@ impl Recovery {
         }
     }
 
-    /// The timeout has come. True when a probe has to be sent (§6.2.4).
+    /// Handles the timer. True when a probe has to be sent (§6.2.4).
     pub(super) fn on_timeout(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
         if self.loss_time.is_some_and(|at| at <= now) {
             self.detect_losses(now, outcome);
@@ -249,7 +249,7 @@ impl Recovery {
         }
         if self.loss_time.is_none() && self.timeout().is_some_and(|at| at <= now) {
             self.probes_in_a_row += 1;
-            // The interval starts again even when the probe finds no room to leave at once.
+            // The interval restarts even if the congestion window holds the probe back.
             self.last_eliciting = now;
             self.last_soon = now;
             return true;
@@ -266,7 +266,7 @@ impl Recovery {
         doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
     }
 
-    /// Marks a datagram as arrived; says when it left, if that is news.
+    /// Marks a datagram as arrived. Returns its departure, if it was not acknowledged before.
     fn mark_arrived(
         &mut self,
         sequence: u64,
@@ -298,7 +298,7 @@ impl Recovery {
                 self.loss.on_found();
             }
         }
-        // An earlier acknowledgment named later datagrams and not this one: the path reorders.
+        // A later datagram was acknowledged before this one: the path reorders.
         if self.largest_acked.is_some_and(|largest| sequence < largest) {
             self.rtt.reordered(now.since(at));
             self.lost_in_order = 0;
@@ -306,19 +306,19 @@ impl Recovery {
         Some(at)
     }
 
-    /// Declares lost what later datagrams overtook by too much (§6.1), with the thresholds of a path
-    /// that reorders where it does (RFC 8985 §6.2).
+    /// Declares datagrams lost by packet and time threshold (§6.1), with larger thresholds on a
+    /// path that reorders (RFC 8985 §6.2).
     fn detect_losses(&mut self, now: Timestamp, outcome: &mut Outcome) {
         self.loss_time = None;
         self.forget_settled();
         if self.outstanding == 0 {
-            return; // nearly always: nothing was overtaken
+            return; // the usual case
         }
         let delay = self.rtt.loss_delay();
         let threshold = if self.rtt.reorders() { ACK_BITMAP + 1 } else { PACKET_THRESHOLD };
         let overtaken = self.largest_acked.map_or(0, |largest| largest.saturating_sub(self.first));
         let persistent = self.rtt.probe_timeout(MAX_ACK_DELAY) * PERSISTENT_CONGESTION;
-        // Since when all that asked for an acknowledgment was lost (RFC 9002 §7.6.2).
+        // Since when every ack-eliciting datagram was lost (RFC 9002 §7.6.2).
         let mut lost_since: Option<Timestamp> = None;
         for index in 0.. {
             let index64 = index as u64;
@@ -359,7 +359,7 @@ impl Recovery {
         self.forget_settled();
     }
 
-    /// A datagram that was outstanding counts as lost.
+    /// Declares an outstanding datagram lost.
     fn lose(&mut self, index: usize, now: Timestamp, outcome: &mut Outcome) {
         let Some(sent) = self.sent.get_mut(index) else { return };
         sent.state = State::Lost;
@@ -375,7 +375,7 @@ impl Recovery {
         self.loss.on_lost();
     }
 
-    /// Forgets what no acknowledgment can change any more.
+    /// Forgets the datagrams that no acknowledgment can change any more.
     fn forget_settled(&mut self) {
         let named = self.largest_acked.map_or(0, |largest| largest.saturating_sub(ACK_BITMAP));
         while let Some(sent) = self.sent.front() {

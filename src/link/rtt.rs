@@ -1,4 +1,4 @@
-//! The round-trip time: RFC 9002 §5, and the probe timeout that follows from it (§6.2.1).
+//! The round-trip time (RFC 9002 §5) and the probe timeout (§6.2.1).
 
 use crate::protocol::limits::{
     ACK_INTERVAL, GRANULARITY, INITIAL_RTT, LAZY_ACK_DELAY, MAX_REORDERING,
@@ -15,8 +15,8 @@ pub(super) struct Rtt {
     pub(super) smoothed: Duration,
     pub(super) variation: Duration,
     pub(super) min: Option<Duration>,
-    /// The longest that a datagram took to be acknowledged which others had overtaken; none while the
-    /// path keeps the order.
+    /// Longest time to the acknowledgment of a reordered datagram; `None` while the path keeps the
+    /// order.
     reordered: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl Default for Rtt {
 }
 
 impl Rtt {
-    /// Takes in a sample and how long the other end says it sat on the acknowledgment (§5.3).
+    /// Takes a sample and the ack delay that the other end reports (§5.3).
     pub(super) fn sample(&mut self, latest: Duration, ack_delay: Duration) {
         self.latest = latest;
         let Some(min) = self.min else {
@@ -50,29 +50,29 @@ impl Rtt {
         self.smoothed = (7 * self.smoothed + adjusted) / 8;
     }
 
-    /// The probe timeout before any doubling, if the other end may keep back an acknowledgment for so
-    /// long.
+    /// The probe timeout without backoff, if the other end delays acknowledgments by up to
+    /// `ack_delay`.
     pub(super) fn probe_timeout(&self, ack_delay: Duration) -> Duration {
         self.smoothed + (4 * self.variation).max(GRANULARITY) + ack_delay
     }
 
-    /// How long after a datagram was declared lost its acknowledgment is not to be expected any more,
-    /// whatever the path does: the user is told then, and not before.
+    /// How long after a datagram was declared lost an acknowledgment can still be expected. The
+    /// user is told of the loss then.
     pub(super) fn verdict_delay(&self) -> Duration {
         (self.probe_timeout(LAZY_ACK_DELAY) * 2).clamp(MIN_VERDICT_DELAY, MAX_VERDICT_DELAY)
     }
 
-    /// A datagram that others had overtaken was acknowledged this long after it left.
+    /// Records that a reordered datagram was acknowledged `after` its departure.
     pub(super) fn reordered(&mut self, after: Duration) {
         self.reordered = self.reordered.max(Some(after));
     }
 
-    /// A datagram that others had overtaken was lost indeed: one in eight less is supposed of the path.
+    /// Records a confirmed loss: the reordering extent decays by an eighth.
     pub(super) fn not_reordered(&mut self) {
         self.reordered = self.reordered.map(|after| after * 7 / 8);
     }
 
-    /// The path keeps the order, as far as is known.
+    /// Assumes again that the path keeps the order.
     pub(super) fn forget_reordering(&mut self) {
         self.reordered = None;
     }
@@ -82,9 +82,9 @@ impl Rtt {
         self.reordered.is_some()
     }
 
-    /// A datagram overtaken by one acknowledged this long after it was sent is lost (§6.1.2). Where the
-    /// path reorders the delay grows to what was seen (RFC 8985 §6.2). It bounds that by the smoothed
-    /// round-trip time; but samples come from those that overtook the others, and are too small here.
+    /// The time threshold of loss detection (§6.1.2). On a path that reorders it grows to the
+    /// extent seen (RFC 8985 §6.2). That RFC bounds it by the smoothed round-trip time; here the
+    /// samples come from datagrams that overtook others, so this bound would be too small.
     pub(super) fn loss_delay(&self) -> Duration {
         let steady = self.latest.max(self.smoothed) * 9 / 8;
         let seen = self.reordered.map_or(steady, |after| after * 9 / 8);

@@ -1,5 +1,5 @@
-//! What a link has seen, as plain counters. Loss and reordering as RFC 4737 and RFC 7680 name
-//! them, jitter as RFC 3550 §6.4.1.
+//! Counters of a link. Loss and reordering as in RFC 4737 and RFC 7680, jitter as in RFC 3550
+//! §6.4.1.
 
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -13,35 +13,35 @@ const SAMPLES: usize = 256;
 pub struct Stats {
     /// Datagrams sent.
     pub sent: u64,
-    /// Datagrams sent that asked for an acknowledgment: of the others nobody learns what became.
+    /// Ack-eliciting datagrams sent; the fate of others is unknown.
     pub sent_eliciting: u64,
     /// Bytes of UDP payload sent.
     pub sent_bytes: u64,
     /// Bytes of messages queued to be sent, each counted once.
     pub sent_message_bytes: u64,
-    /// Datagrams sent that were found lost.
+    /// Datagrams sent that were declared lost.
     pub sent_lost: u64,
-    /// Messages sent again because a datagram was lost or a probe was due.
+    /// Messages retransmitted after a loss or by a probe.
     pub retransmitted: u64,
-    /// Messages sent again before anything was known to be lost.
+    /// Copies of messages, sent ahead of a loss.
     pub redundant: u64,
-    /// Bytes of those messages.
+    /// Bytes of those copies.
     pub redundant_bytes: u64,
-    /// The budget for them now: this many times the bytes of messages sent for another reason.
+    /// Current budget of copies: this many times the bytes of messages sent for another reason.
     pub redundancy: u32,
-    /// The share of datagrams lost on the way out lately, in thousandths: what that follows from.
+    /// Moving average of the outgoing loss, in thousandths.
     pub loss_per_mille: u32,
     /// Distinct datagrams received.
     pub received: u64,
     /// Bytes of UDP payload received.
     pub received_bytes: u64,
-    /// Datagrams whose numbers were skipped and have not come since.
+    /// Datagrams whose sequence numbers were skipped and have not arrived since.
     pub received_missing: u64,
-    /// Datagrams received again.
+    /// Duplicates received.
     pub duplicated: u64,
-    /// Datagrams that came after one with a larger number (RFC 4737 §3).
+    /// Datagrams received after one with a larger sequence number (RFC 4737 §3).
     pub reordered: u64,
-    /// Datagrams that were valid and yet against the rules.
+    /// Valid frames that break a rule of the protocol.
     pub malformed: u64,
     /// The smallest round-trip time.
     pub rtt_min: Option<Duration>,
@@ -51,9 +51,9 @@ pub struct Stats {
     pub rtt_p99: Option<Duration>,
     /// Interarrival jitter (RFC 3550 §6.4.1), from the first pair of datagrams on.
     pub jitter: Option<Duration>,
-    /// Bytes the congestion controller lets be on their way.
+    /// Congestion window, bytes.
     pub congestion_window: u64,
-    /// The largest datagram that this end sends now: what is known to pass.
+    /// Largest datagram this end sends: the proven size of the path.
     pub datagram_size: usize,
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_between_the_two_clocks_epochs_is_no_jitter() {
+    fn a_timestamp_wrap_is_no_jitter() {
         let mut jitter = Jitter::default();
         for i in 0..50_u32 {
             let sent = (u32::MAX - 100_000).wrapping_add(i * 20_000);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_percentile_is_the_nearest_rank_of_what_is_kept() {
+    fn the_percentile_is_the_nearest_rank_of_the_kept_samples() {
         let mut recent = RecentRtts::default();
         assert_eq!(recent.p99(), None);
         (1..=100).for_each(|ms| recent.add(Duration::from_millis(ms)));

@@ -1,6 +1,6 @@
-//! The same conversation over a byte stream: the kernel numbers, acknowledges, retransmits and orders,
-//! so what remains is framing, a bounded queue, and signs of life. What it cannot do is look inside:
-//! whether anything arrived is known only when the other end says so.
+//! One end of a session over a byte stream. The kernel numbers, acknowledges, retransmits and
+//! orders, so what remains is framing, a bounded queue and signs of life. The link learns of an
+//! arrival only from a message of the other end.
 
 use super::{Received, Role, SendError, Stats, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, STREAM_STALL, tokens};
@@ -11,12 +11,12 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes of room that an empty queue keeps.
+/// Capacity that an empty queue keeps, bytes.
 const KEPT: usize = 1_024;
-/// Bytes handed to the kernel at once, at most.
+/// Largest chunk for one write to the kernel, bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// One end of a conversation over a stream. See the module.
+/// One end of a session over a stream.
 #[derive(Debug)]
 pub struct StreamLink {
     session: u64,
@@ -24,26 +24,26 @@ pub struct StreamLink {
     reader: StreamReader,
     received: VecDeque<Received>,
     outgoing: Vec<u8>,
-    /// Of these, what does not count towards the bound.
+    /// Of the queued bytes, those outside the bound.
     regardless: usize,
-    /// The kernel took the last chunk whole.
+    /// The kernel took all of the last chunk.
     writable: bool,
-    /// When bytes last left, while there were some.
+    /// Last progress while bytes waited.
     moved: Timestamp,
     last_sent: Timestamp,
-    /// When the heartbeat left whose echo has not come.
+    /// Departure of the heartbeat whose echo is pending.
     heartbeat_sent: Option<Timestamp>,
     rtt_min: Option<Duration>,
     rtt_smoothed: Option<Duration>,
     rtts: RecentRtts,
     failed: bool,
-    /// What came in and carried no message, in tokens.
+    /// Received frames without a message, in tokens.
     idle: usize,
     stats: Stats,
 }
 
 impl StreamLink {
-    /// A link for `session`; `reader` is where its handshake left off.
+    /// Makes a link for `session`; `reader` continues after the handshake.
     pub fn new(session: u64, role: Role, reader: StreamReader, now: Timestamp) -> Self {
         Self {
             session,
@@ -70,14 +70,14 @@ impl StreamLink {
         self.session
     }
 
-    /// A client shows a sign of life at least this often.
+    /// Sets the heartbeat interval of a client.
     pub fn set_heartbeat(&mut self, heartbeat: Duration) {
         if self.role != Role::Server {
             self.role = Role::Client { heartbeat };
         }
     }
 
-    /// Queues the preface: the first thing either end sends.
+    /// Queues the preface, the first bytes of either end.
     pub fn send_preface(&mut self) {
         let flags = match self.role {
             Role::Server => Flags::FROM_SERVER,
@@ -89,7 +89,7 @@ impl StreamLink {
     /// Queues a message.
     ///
     /// # Errors
-    /// [`SendError`] says why it was not taken.
+    /// [`SendError`]: the message was not queued.
     pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
         if self.is_full() {
             return Err(SendError::QueueFull);
@@ -101,7 +101,7 @@ impl StreamLink {
         Ok(())
     }
 
-    /// Queues messages until the queue is full. How many it took.
+    /// Queues messages until the queue is full. Returns how many it took.
     pub fn send_batch(&mut self, batch: &Batch) -> usize {
         let messages = batch.iter().take_while(|message| {
             let room = !self.is_full();
@@ -113,7 +113,7 @@ impl StreamLink {
         messages.count()
     }
 
-    /// Queues messages even when the queue is full, and leaves as much room for others.
+    /// Queues messages even when the queue is full. They leave as much room for others.
     pub fn send_regardless(&mut self, batch: &Batch) {
         let before = self.outgoing.len();
         batch.iter().for_each(|message| self.queue(message));
@@ -168,12 +168,12 @@ impl StreamLink {
         Ok(())
     }
 
-    /// What came in since this was last asked and carried no message, in tokens.
+    /// Takes the tokens of frames without a message, received since the last call.
     pub fn take_idle(&mut self) -> usize {
         std::mem::take(&mut self.idle)
     }
 
-    /// Whether there is a message from the other end.
+    /// Whether `poll_received` has a message.
     pub fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
@@ -183,8 +183,8 @@ impl StreamLink {
         self.received.pop_front()
     }
 
-    /// Moves what is to be written next into `buffer`. Nothing comes before the kernel took the
-    /// last chunk: see `handle_writable`.
+    /// Moves the next chunk to write into `buffer`. There is none until `handle_writable` reports
+    /// the last one as taken.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         if let Some(due) = self.heartbeat_due()
             && due <= now
@@ -199,7 +199,7 @@ impl StreamLink {
         let size = self.outgoing.len().min(CHUNK);
         buffer.clear();
         buffer.extend(self.outgoing.drain(..size));
-        // Such messages are a session's first, so they are what leaves first, and its last.
+        // Messages outside the bound are a session's first, and so leave first, and its last.
         self.regardless = self.regardless.saturating_sub(size);
         if self.outgoing.is_empty() && self.outgoing.capacity() > KEPT {
             self.outgoing = Vec::new();
@@ -213,23 +213,23 @@ impl StreamLink {
         true
     }
 
-    /// The kernel took all it was given.
+    /// The kernel took all of the last chunk.
     pub fn handle_writable(&mut self, now: Timestamp) {
         self.writable = true;
         self.moved = now;
     }
 
-    /// This end stood still until now: the other one may have taken what waits all the time.
+    /// This end was suspended until now: the time before counts against no deadline.
     pub fn resume(&mut self, now: Timestamp) {
         self.moved = self.moved.max(now);
     }
 
-    /// Since when the kernel has had a chunk that it has not taken whole.
+    /// Since when the kernel has not taken all of a chunk.
     pub fn stalled_since(&self) -> Option<Timestamp> {
         (!self.writable).then_some(self.moved)
     }
 
-    /// When to look at this link again.
+    /// When to call `handle_timeout` next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.writable && !self.outgoing.is_empty() {
             return Some(Timestamp::ZERO);
@@ -238,12 +238,12 @@ impl StreamLink {
         [stalled, self.heartbeat_due()].into_iter().flatten().min()
     }
 
-    /// The time has come that `poll_timeout` named.
+    /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.failed |= !self.writable && self.moved + STREAM_STALL <= now;
     }
 
-    /// Whether the other end has taken nothing for too long.
+    /// Whether the other end has taken nothing for [`GIVE_UP`] or longer.
     pub fn has_failed(&self) -> bool {
         self.failed
     }
@@ -253,23 +253,22 @@ impl StreamLink {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
 
-    /// The rest of what was queued, when the link is to be used no more; `None` if the kernel has
-    /// taken everything.
+    /// The rest of the queue of a link that ends; `None` if the kernel has taken everything.
     pub fn take_owed(&mut self) -> Option<Vec<u8>> {
         (!self.is_idle()).then(|| std::mem::take(&mut self.outgoing))
     }
 
-    /// Whether everything was handed to the kernel.
+    /// Whether the kernel has taken everything.
     pub fn is_idle(&self) -> bool {
         self.writable && self.outgoing.is_empty()
     }
 
-    /// Bytes that wait.
+    /// Bytes in the queue.
     pub fn queued_bytes(&self) -> usize {
         self.outgoing.len()
     }
 
-    /// The counters so far. What only datagrams have stays zero.
+    /// The counters so far. Those of datagrams stay zero.
     pub fn stats(&self) -> Stats {
         Stats {
             rtt_min: self.rtt_min,

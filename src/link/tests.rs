@@ -12,7 +12,7 @@ use std::time::Duration;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const DELAY: Duration = Duration::from_millis(20);
 
-/// Decides by its number whether a datagram is lost: from which end, and the how many-th.
+/// Decides whether a datagram is lost, by its sender and its number.
 type Loss = fn(usize, usize) -> bool;
 
 /// A client (0), a server (1) and a path that always takes 20 ms.
@@ -22,7 +22,7 @@ struct Pair {
     under_way: BTreeMap<(Timestamp, usize), (usize, Vec<u8>)>,
     sent: [usize; 2],
     lost: Loss,
-    /// What is longer is lost, by the end it comes from.
+    /// Largest datagram that passes, by sender.
     width: [usize; 2],
     received: [Vec<Received>; 2],
 }
@@ -71,7 +71,7 @@ impl Pair {
             let Some(next) = timeouts.chain(arrival).min().filter(|next| *next <= end) else {
                 break;
             };
-            // What is due when something arrives is done after that.
+            // A datagram that arrives goes before timers of the same moment.
             still = if next > self.now || arrival == Some(next) { 0 } else { still + 1 };
             assert!(still < 5, "time stands still");
             self.now = self.now.max(next);
@@ -96,7 +96,7 @@ impl Pair {
 }
 
 #[test]
-fn sequence_numbers_wrap_without_anybody_noticing() {
+fn sequence_numbers_wrap_without_loss_of_a_message() {
     let mut pair = Pair::new(u32::MAX - 20, |_, number| number % 5 == 0);
     for number in 0..200 {
         pair.send(0, number, Delivery::ReliableOrdered);
@@ -108,7 +108,7 @@ fn sequence_numbers_wrap_without_anybody_noticing() {
 }
 
 #[test]
-fn message_ids_wrap_without_anybody_noticing() {
+fn message_ids_wrap_without_loss_of_a_message() {
     let mut pair = Pair::new(1, |_, number| number % 50 == 0);
     let count = (1 << 16) + 200;
     let mut next = 0;
@@ -124,7 +124,7 @@ fn message_ids_wrap_without_anybody_noticing() {
 }
 
 #[test]
-fn lost_acknowledgments_cost_copies_but_no_message_and_no_duplicate() {
+fn lost_acknowledgments_lose_and_duplicate_no_message() {
     let mut pair = Pair::new(1, |from, number| from == 1 && number % 4 != 0);
     for number in 0..100 {
         pair.send(0, number, Delivery::ReliableUnordered);
@@ -138,7 +138,7 @@ fn lost_acknowledgments_cost_copies_but_no_message_and_no_duplicate() {
 }
 
 #[test]
-fn no_more_messages_are_on_their_way_than_the_window_has_room_for() {
+fn the_sender_respects_the_message_window() {
     let mut pair = Pair::new(1, |_, number| number == 1);
     for number in 0..500 {
         pair.send(0, number, Delivery::ReliableOrdered);
@@ -151,7 +151,7 @@ fn no_more_messages_are_on_their_way_than_the_window_has_room_for() {
 }
 
 #[test]
-fn what_is_sent_once_never_waits_for_a_lazy_acknowledgment_however_small_losses_made_the_window() {
+fn unreliable_messages_never_wait_for_a_lazy_acknowledgment_in_a_small_window() {
     let mut pair = Pair::new(1, |from, number| from == 1 && number < 300 && number % 5 == 0);
     let mut smallest = u64::MAX;
     for _ in 0..1_500 {
@@ -165,7 +165,7 @@ fn what_is_sent_once_never_waits_for_a_lazy_acknowledgment_however_small_losses_
 }
 
 #[test]
-fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_mode() {
+fn a_peer_that_acknowledges_nothing_fails_after_30_s_in_every_mode() {
     for delivery in [Delivery::Unreliable, Delivery::ReliableUnordered, Delivery::ReliableOrdered] {
         let mut pair = Pair::new(1, |from, _| from == 1);
         while pair.links[1].send(&[0; 1_000], delivery, None).is_ok() {}
@@ -180,7 +180,7 @@ fn a_peer_that_never_acknowledges_is_given_up_after_thirty_seconds_whatever_the_
     }
 }
 
-/// Messages that a queue takes until it is full.
+/// Fills a queue; returns the number of messages it took.
 fn fill(queue: &mut Channel) -> usize {
     let message = Batch::of(&[0; 1_000]).unwrap();
     (0..)
@@ -191,7 +191,7 @@ fn fill(queue: &mut Channel) -> usize {
 }
 
 #[test]
-fn what_a_newcomer_is_told_leaves_as_much_room_for_what_happens_meanwhile() {
+fn messages_outside_the_bound_leave_as_much_room_for_others() {
     let now = Timestamp::from_micros(1_000_000);
     let queues = || {
         let stream = StreamLink::new(7, Role::Server, StreamReader::default(), now);
@@ -210,7 +210,7 @@ fn what_a_newcomer_is_told_leaves_as_much_room_for_what_happens_meanwhile() {
 }
 
 #[test]
-fn what_a_newcomer_was_told_is_no_room_for_anything_else_when_it_has_it() {
+fn delivered_messages_outside_the_bound_give_no_extra_room() {
     let mut pair = Pair::new(1, |_, _| false);
     let now = pair.now;
     let mut stream = StreamLink::new(7, Role::Server, StreamReader::default(), now);
@@ -230,13 +230,13 @@ fn what_a_newcomer_was_told_is_no_room_for_anything_else_when_it_has_it() {
 }
 
 #[test]
-fn the_round_trip_time_of_a_steady_path_is_what_it_is() {
+fn the_round_trip_time_of_a_steady_path_is_exact() {
     let mut pair = Pair::new(1, |_, _| false);
     for number in 0..50 {
         for _ in 0..2 {
             pair.send(0, number, Delivery::ReliableOrdered);
             pair.send(1, number, Delivery::ReliableOrdered);
-            pair.flush(); // in two datagrams, and so acknowledged at once
+            pair.flush(); // two datagrams, so the acknowledgment is not delayed
         }
         pair.run_for(Duration::from_millis(100));
     }
@@ -250,7 +250,7 @@ fn the_round_trip_time_of_a_steady_path_is_what_it_is() {
 }
 
 #[test]
-fn nothing_is_sent_twice_on_a_clean_path() {
+fn a_clean_path_has_no_retransmissions() {
     let mut pair = Pair::new(1, |_, _| false);
     for number in 0..300 {
         pair.send(number % 2, number, Delivery::ReliableOrdered);
@@ -265,7 +265,7 @@ fn nothing_is_sent_twice_on_a_clean_path() {
 }
 
 #[test]
-fn probes_are_once_a_second_at_most_when_nobody_answers() {
+fn unanswered_probes_leave_at_most_once_a_second() {
     let mut pair = Pair::new(1, |_, number| number > 4);
     pair.send(0, 0, Delivery::ReliableOrdered);
     pair.run_for(Duration::from_secs(1));

@@ -1,4 +1,5 @@
-//! What a datagram carries: whatever is due, in the order of its urgency, as much as fits.
+//! The sending half of a link: builds datagrams of what is due, the most urgent first, up to the
+//! size of the path.
 
 use super::contents::{Content, Contents};
 use super::outbox::OncePart;
@@ -10,15 +11,14 @@ use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
 use std::time::Duration;
 
-/// Datagrams handed out at once at most. What the kernel gains by more is little, and no peer is to wait
-/// for long behind another.
+/// Datagrams per `poll_transmit`. More gain little in the kernel and delay other peers.
 const MAX_RUN: usize = 32;
 
 impl Link {
-    /// Builds the next datagrams in `buffer`, if there are any to send now: each of [`MAX_DATAGRAM`]
-    /// bytes but the last, so that one system call can send them all.
+    /// Builds the next datagrams in `buffer`, if any are due: each has [`MAX_DATAGRAM`] bytes
+    /// except the last, so one system call sends all (segmentation offload).
     ///
-    /// Where the path carries less, and where it is not known to carry as much, there is one at a time.
+    /// On a path that carries less, or is not proven, it builds one at a time.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         buffer.clear();
         if self.path_probe_due().is_some_and(|due| due <= now) {
@@ -35,7 +35,7 @@ impl Link {
         datagrams > 0
     }
 
-    /// Adds the next datagram to `buffer`, if there is one to send now.
+    /// Appends the next datagram to `buffer`, if one is due.
     fn write_datagram(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         let heartbeat = self.heartbeat_due().is_some_and(|due| due <= now);
         let acknowledge = self.arrivals.due().is_some_and(|due| due <= now);
@@ -48,11 +48,11 @@ impl Link {
         if !(company || copy || messages) {
             return false;
         }
-        // What is remembered of datagrams on their way is bounded at every step.
+        // Bounds the datagrams that recovery remembers.
         if let Some(outcome) = self.recovery.make_room(now) {
             self.apply(outcome, now);
         }
-        // What is sent to see whether anybody is there has the size that every path carries.
+        // A probe for an acknowledgment has the size that every path carries.
         let limit = if probe { self.path_size.base() } else { self.datagram_limit() };
         let mut writer = DatagramWriter::limited(buffer, limit);
         let mut contents = Contents::default();
@@ -68,13 +68,13 @@ impl Link {
         self.write_copies(&mut writer, &mut contents, company || messages, now);
         let more = messages && self.outbox.has_waiting();
         let more_fits = more && self.can_send_messages_after(writer.len());
-        // What has to wait for room waits for the acknowledgment (for this QUIC has IMMEDIATE_ACK,
-        // draft-ietf-quic-ack-frequency §5).
+        // A sender that waits for window room needs the acknowledgment at once (QUIC's
+        // IMMEDIATE_ACK, draft-ietf-quic-ack-frequency §5).
         let reliable = contents.has_reliable();
-        // So does who would have to wait soon, if the acknowledgment may take its time.
+        // A sender of messages sent once needs it soon when half of the window is used.
         let lazy = !writer.is_empty() && !reliable && !answer;
         let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
-        // Where everything is acknowledged lazily the round-trip time would never be measured again.
+        // Lazy acknowledgments give no round-trip sample: asks for one now and then.
         let stale = lazy && self.recovery.sample_age(now).is_some_and(|age| age > SAMPLE_INTERVAL);
         let ask =
             crowded || stale || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
@@ -103,14 +103,14 @@ impl Link {
         true
     }
 
-    /// Whether messages may leave now. Receipts wait for the acknowledgment that is due, unless a
-    /// datagram `leaves` for another reason.
+    /// Whether messages may leave now. Receipts wait for a due acknowledgment, unless a datagram
+    /// `leaves` anyway.
     pub(super) fn can_send_messages(&self, leaves: bool) -> bool {
         let waits = self.outbox.has_only_receipts() && self.arrivals.due().is_some();
         (leaves || !waits) && self.can_send_messages_after(0)
     }
 
-    /// Whether more messages may leave when so many bytes have left before them.
+    /// Whether more messages may leave after `bytes` bytes.
     fn can_send_messages_after(&self, bytes: usize) -> bool {
         if self.outbox.next_once().is_none() && !self.outbox.has_sendable() {
             return false;
@@ -121,7 +121,7 @@ impl Link {
             || congestion.has_room_for(bytes, self.outbox.waiting_bytes(full))
     }
 
-    /// Bytes of a datagram at most. While nothing is acknowledged, what passed before may not pass any more.
+    /// Largest datagram now. While nothing is acknowledged, a size proven before is in doubt.
     fn datagram_limit(&self) -> usize {
         match self.recovery.probes_in_a_row() {
             0 => self.path_size.usable(),
@@ -129,14 +129,14 @@ impl Link {
         }
     }
 
-    /// When to probe for a larger datagram: not before anything has arrived, nor while nothing does.
+    /// When to send a probe of the path's datagram size: only while acknowledgments arrive.
     pub(super) fn path_probe_due(&self) -> Option<Timestamp> {
         let heard = self.recovery.rtt.min.is_some() && self.recovery.probes_in_a_row() == 0;
         self.path_size.due().filter(|_| heard && self.path_response.is_none())
     }
 
-    /// A datagram whose acknowledgment says that its size passes, and with nothing in it that would be missed: the
-    /// acknowledgment that any datagram has counts as not given.
+    /// Writes a probe of the path's datagram size. It has no content; the acknowledgment in its
+    /// header is repeated later, since the probe may be lost.
     fn write_path_probe(&mut self, buffer: &mut Vec<u8>, now: Timestamp) {
         if let Some(outcome) = self.recovery.make_room(now) {
             self.apply(outcome, now);
@@ -153,7 +153,7 @@ impl Link {
         self.stats.sent_bytes += bytes as u64;
     }
 
-    /// Lost messages first, then new ones, as many as fit.
+    /// Writes lost messages first, then new ones, as many as fit.
     fn write_messages(
         &mut self,
         writer: &mut DatagramWriter<'_>,
@@ -194,7 +194,7 @@ impl Link {
         }
     }
 
-    /// What a probe carries: the oldest messages the other end may lack (RFC 9002 §6.2.4).
+    /// Writes the oldest unacknowledged messages, the content of a probe (RFC 9002 §6.2.4).
     fn write_unacknowledged(
         &mut self,
         writer: &mut DatagramWriter<'_>,
@@ -211,7 +211,7 @@ impl Link {
         self.reliable_sent(contents, now);
     }
 
-    /// Messages leave because they have to.
+    /// Counts departing messages that are no copies.
     fn reliable_sent(&mut self, contents: &Contents, now: Timestamp) {
         for content in contents.as_slice() {
             let sent = match *content {
@@ -229,8 +229,8 @@ impl Link {
         }
     }
 
-    /// Copies of what may need them, as the policy wants and as far as it allows: in a datagram that
-    /// leaves for another reason (`riding`), or in one of their own.
+    /// Writes copies of messages within the policy's budget, into a datagram that leaves for
+    /// another reason (`riding`) or one of their own.
     fn write_copies(
         &mut self,
         writer: &mut DatagramWriter<'_>,
@@ -262,17 +262,17 @@ impl Link {
         }
     }
 
-    /// In how many datagrams each message is to be on its way.
+    /// Datagrams that should carry each message.
     pub(super) fn copies(&self) -> u32 {
         redundancy::copies(self.recovery.loss)
     }
 
-    /// When the next copy of a message leaves alone that left `sent` times, if nothing leaves before.
+    /// When the next copy of a message, sent `sent` times, leaves in a datagram of its own.
     fn copy_leaves(&self, last_sent: Timestamp, sent: u32) -> Timestamp {
         self.redundancy.copy_leaves(last_sent, sent, &self.recovery.rtt, self.copies())
     }
 
-    /// When a copy has to leave alone, if nothing leaves before.
+    /// When the first copy leaves in a datagram of its own.
     pub(super) fn copy_due(&self) -> Option<Timestamp> {
         if self.copies() == 1 {
             return None;

@@ -1,10 +1,10 @@
-//! Messages that are sent once (unreliable delivery): whole, or in parts.
+//! Messages that are sent once (unreliable delivery), whole or in parts.
 
 use super::{Class, Outbox, cost};
 use crate::link::parts::{count, fits, part};
 use crate::protocol::{Batch, Frame};
 
-/// A message to be sent once.
+/// Messages to send once.
 #[derive(Debug)]
 pub(super) struct Once {
     pub(super) batch: Batch,
@@ -12,32 +12,32 @@ pub(super) struct Once {
     class: Class,
 }
 
-/// A part of a message with a tag left.
+/// A departing part of a message with a tag.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::link) struct OncePart {
-    /// The sender's.
+    /// The sender's tag.
     pub(in crate::link) tag: u64,
-    /// Parts of the message.
+    /// Number of parts of the message.
     pub(in crate::link) count: u16,
-    /// Whether it is the first to leave.
+    /// Whether it is the first part.
     pub(in crate::link) is_first: bool,
 }
 
 impl Outbox {
-    /// Queues messages to be sent once. If there is a tag, there is one message.
+    /// Queues messages to send once; with a tag, exactly one.
     pub(in crate::link) fn push_once(&mut self, batch: Batch, tag: Option<u64>, class: Class) {
         self.bytes += cost(&batch);
         self.pressing += usize::from(class == Class::Content);
         self.once.push_back(Once { batch, tag, class });
     }
 
-    /// Messages to be sent once that are next.
+    /// The next messages to send once.
     pub(in crate::link) fn next_once(&self) -> Option<&Batch> {
         self.once.front().map(|once| &once.batch)
     }
 
-    /// The next part of the message to be sent once that is next, if that does not fit whole into a datagram of
-    /// `limit` bytes, or a part of it has left.
+    /// The next part of the next message, if a datagram of `limit` bytes is too small for the whole
+    /// or a part has left already.
     pub(in crate::link) fn next_once_part(&self, limit: usize) -> Option<Frame<'_>> {
         let message = self.next_once()?.iter().next()?;
         let (number, index, count) = (self.once_cut, self.once_parts, count(message.len()));
@@ -47,7 +47,7 @@ impl Outbox {
         Some(Frame::OncePart { number, index, count, payload: part(message, index) })
     }
 
-    /// That part left. What its sender wants to know of it, if anything.
+    /// Records the departure of that part. Returns it, if the message has a tag.
     pub(in crate::link) fn once_part_sent(&mut self) -> Option<OncePart> {
         let once = self.once.front()?;
         let (tag, count) = (once.tag, count(once.batch.iter().next()?.len()));
@@ -60,7 +60,7 @@ impl Outbox {
         tag.map(|tag| OncePart { tag, count, is_first })
     }
 
-    /// So many of those left, at least one; this is their sender's tag.
+    /// Records the departure of the next `count` messages. Returns their tag.
     pub(in crate::link) fn once_sent(&mut self, count: usize) -> Option<u64> {
         let once = self.once.front_mut()?;
         let tag = once.tag;

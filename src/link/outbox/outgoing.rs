@@ -1,4 +1,4 @@
-//! Messages that have left, whole or in parts, and how they are put into a datagram.
+//! Reliable messages that have left, and how to write them into a datagram.
 
 use super::Class;
 use crate::link::parts::{Parts, count, fits, part};
@@ -7,7 +7,7 @@ use crate::protocol::{Batch, DatagramWriter, Frame};
 use crate::time::Timestamp;
 use std::ops::Range;
 
-/// Messages that have left, with ids in a row.
+/// A run of messages that have left, with consecutive ids.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) first: u64,
@@ -16,19 +16,19 @@ pub(super) struct Outgoing {
     pub(super) class: Class,
     pub(super) first_sent: Timestamp,
     pub(super) last_sent: Timestamp,
-    /// Datagrams with them, as a whole, that are neither acknowledged nor lost.
+    /// Datagrams in flight that carry the whole run.
     pub(super) copies: u32,
     pub(super) acked: bool,
-    /// If it is one message, and parts of it have left by themselves.
+    /// State of the parts, if the run is one message that leaves in parts.
     pub(super) pieces: Option<Box<Pieces>>,
 }
 
-/// What became of a message's parts.
+/// The state of a message's parts.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pub(super) acked: Parts,
     pub(super) left: Parts,
-    /// As in `Outgoing`, for each part.
+    /// Datagrams in flight that carry each part.
     pub(super) copies: [u32; MAX_PARTS],
 }
 
@@ -47,7 +47,7 @@ impl Outgoing {
         })
     }
 
-    /// What the other end is not known to have.
+    /// The parts without an acknowledgment.
     pub(super) fn unacknowledged(&self) -> Parts {
         match self.pieces.as_deref().map_or(Parts::NONE, |pieces| pieces.acked) {
             Parts::NONE => Parts::WHOLE,
@@ -55,7 +55,7 @@ impl Outgoing {
         }
     }
 
-    /// Of that, what is in no datagram on its way.
+    /// The parts without an acknowledgment that no datagram in flight carries.
     pub(super) fn lost(&self) -> Parts {
         let mut under_way = Parts::NONE;
         for (copies, index) in self.pieces.iter().flat_map(|it| it.copies).zip(0..) {
@@ -71,19 +71,19 @@ impl Outgoing {
     }
 }
 
-/// A reliable message ready to be put into a frame.
+/// A reliable message to write into a frame.
 #[derive(Debug)]
 pub(in crate::link) struct Reliable<'a> {
     pub(in crate::link) id: u64,
     pub(in crate::link) ordered: bool,
     pub(in crate::link) payload: &'a [u8],
-    /// What of it has to leave.
+    /// The parts to send.
     pub(in crate::link) wanted: Parts,
 }
 
 impl Reliable<'_> {
-    /// Adds what has to leave to a datagram, as far as it fits: the whole, or parts where the datagram could not
-    /// carry that in any case. Says what it added.
+    /// Writes the parts to send into a datagram, as many as fit: the whole message where any
+    /// datagram of the path can carry it. Returns what it wrote.
     pub(in crate::link) fn write(&self, writer: &mut DatagramWriter<'_>) -> Parts {
         let (id, payload) = (self.id as u16, self.payload);
         if self.wanted == Parts::WHOLE && fits(payload.len(), writer.limit()) {
@@ -105,7 +105,7 @@ impl Reliable<'_> {
         written
     }
 
-    /// Whether that is all that has to leave.
+    /// Whether `written` is all that has to leave.
     pub(in crate::link) fn is_all(&self, written: Parts) -> bool {
         written == Parts::WHOLE || written == self.parts()
     }
@@ -114,7 +114,7 @@ impl Reliable<'_> {
         self.wanted.of(Parts::all(self.payload.len()))
     }
 
-    /// Bytes of what has to leave.
+    /// Bytes of the parts to send.
     pub(super) fn bytes(&self) -> usize {
         match self.wanted {
             Parts::WHOLE => self.payload.len(),

@@ -1,4 +1,4 @@
-//! The runs against a model that keeps each message by itself.
+//! Runs of messages against a model with one entry per message.
 
 use super::*;
 use rand_chacha::ChaCha20Rng;
@@ -15,7 +15,7 @@ struct Message {
     last_sent: Timestamp,
 }
 
-/// All messages ever queued; the id of each is its place.
+/// All messages ever queued, by id.
 #[derive(Debug, Default)]
 struct Model {
     messages: Vec<Message>,
@@ -23,7 +23,7 @@ struct Model {
 }
 
 impl Model {
-    /// The first that is not acknowledged.
+    /// Id of the first unacknowledged message.
     fn first(&self) -> usize {
         let sent = &self.messages[..self.unsent];
         sent.iter().position(|it| !it.acked).unwrap_or(self.unsent)
@@ -54,7 +54,7 @@ fn ids<'a>(messages: impl Iterator<Item = Reliable<'a>>, model: &Model) -> Vec<u
 }
 
 #[test]
-fn runs_say_of_each_message_what_a_list_of_messages_would() {
+fn runs_behave_like_a_list_of_single_messages() {
     for seed in 0..300 {
         let mut chance = ChaCha20Rng::seed_from_u64(seed);
         let mut below = |limit: usize| (chance.next_u64() % limit.max(1) as u64) as usize;
@@ -79,7 +79,7 @@ fn runs_say_of_each_message_what_a_list_of_messages_would() {
                     }));
                 }
                 1 | 2 => {
-                    // What may be sent, some of it, in the ranges in which it lies.
+                    // Sends some of the sendable messages, in their ranges.
                     let all = model.sendable();
                     let some = &all[..below(all.len() + 1)];
                     for run in some.chunk_by(|a, b| a + 1 == *b) {

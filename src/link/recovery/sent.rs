@@ -1,16 +1,16 @@
-//! A datagram that left: what recovery remembers of it.
+//! The record of a datagram that left.
 
 use crate::link::contents::Contents;
 use crate::link::path_size::Large;
 use crate::protocol::limits::BASE_DATAGRAM;
 use crate::time::Timestamp;
 
-/// Whether a datagram asks for an acknowledgment, and how long the other end may sit on it.
+/// Whether a datagram is ack-eliciting, and how long the other end may delay the acknowledgment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::link) enum Asks {
-    /// It does not.
+    /// Not ack-eliciting.
     No,
-    /// `LAZY_ACK_DELAY`: all in it is sent once.
+    /// `LAZY_ACK_DELAY`: nothing in it is retransmitted.
     Lazily,
     /// `MAX_ACK_DELAY`.
     Soon,
@@ -25,20 +25,20 @@ pub(super) struct Sent {
     pub(super) state: State,
 }
 
-/// What is known of a datagram that left.
+/// State of a datagram that left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It asks for no acknowledgment: nobody learns what became of it.
+    /// Not ack-eliciting: its fate is unknown.
     Unasked,
     /// Neither acknowledged nor lost.
     Outstanding,
     /// Acknowledged.
     Acked,
-    /// Declared lost. Its acknowledgment may come all the same, if it was only overtaken.
+    /// Declared lost. A late acknowledgment can still come.
     Lost,
 }
 
-/// Keeps the datagram that left last, of those that not every path carries.
+/// Keeps the later departure, of datagrams larger than [`BASE_DATAGRAM`].
 pub(super) fn newer(last: &mut Option<Large>, sent: &Sent) {
     let large = Large { at: sent.at, bytes: sent.bytes.into() };
     if large.bytes > BASE_DATAGRAM && last.is_none_or(|last| last.at <= large.at) {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_never_acknowledged_is_not_remembered_without_bound() {
+fn memory_is_bounded_if_no_acknowledgment_comes() {
     let at = Timestamp::from_micros(1_000_000);
     for asks in [Asks::No, Asks::Soon] {
         let mut recovery = Recovery::new(1, at);
@@ -20,7 +20,7 @@ fn what_is_never_acknowledged_is_not_remembered_without_bound() {
 }
 
 #[test]
-fn a_repeated_acknowledgment_says_nothing_about_the_round_trip() {
+fn a_repeated_acknowledgment_gives_no_round_trip_sample() {
     for (delay, sampled) in [(60, true), (61, false)] {
         let (sent, came) = (Timestamp::from_micros(0), Timestamp::from_micros(900_000));
         let mut recovery = Recovery::new(1, sent);
@@ -36,7 +36,7 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_micros(millis * 1_000)
 }
 
-/// A datagram left every ten milliseconds, and the first took a hundred.
+/// Sends a datagram every 10 ms; the first has a round-trip time of 100 ms.
 fn sent(count: u64) -> Recovery {
     let mut recovery = Recovery::new(0, at(0));
     for n in 0..count {
@@ -53,7 +53,7 @@ fn acknowledge(recovery: &mut Recovery, ack: u32, bitmap: u64, now: u64) -> Outc
 }
 
 #[test]
-fn a_late_acknowledgment_takes_the_loss_back() {
+fn a_late_acknowledgment_undoes_the_loss() {
     let mut recovery = sent(6);
     let (window, share) = (recovery.congestion.window(), recovery.loss.per_mille());
     let outcome = acknowledge(&mut recovery, 4, 0b11, 150); // 4, 3 and 2 overtook 1
@@ -64,25 +64,25 @@ fn a_late_acknowledgment_takes_the_loss_back() {
     assert_eq!(recovery.congestion.window(), window);
     assert!(recovery.loss.per_mille() <= share);
     let outcome = acknowledge(&mut recovery, 4, 0b111, 170);
-    assert_eq!(outcome.found_datagrams, 0, "it is found once");
+    assert_eq!(outcome.found_datagrams, 0, "a spurious loss counts once");
 }
 
 #[test]
-fn a_path_that_reorders_is_given_as_much_time_as_it_took() {
+fn loss_delay_grows_to_the_reordering_seen() {
     let mut recovery = sent(20);
     acknowledge(&mut recovery, 4, 0b11, 150);
     acknowledge(&mut recovery, 4, 0b111, 210); // 1 took 200 ms
     let outcome = acknowledge(&mut recovery, 10, 0b1111, 220); // 6 and more overtook 5
     assert_eq!(outcome.lost_datagrams, 0);
-    let patience = Duration::from_millis(200) * 9 / 8;
-    assert_eq!(recovery.timeout(), Some(at(50) + patience));
+    let loss_delay = Duration::from_millis(200) * 9 / 8;
+    assert_eq!(recovery.timeout(), Some(at(50) + loss_delay));
     let mut outcome = Outcome::default();
-    assert!(!recovery.on_timeout(at(50) + patience, &mut outcome));
+    assert!(!recovery.on_timeout(at(50) + loss_delay, &mut outcome));
     assert_eq!(outcome.lost_datagrams, 1);
 }
 
 #[test]
-fn a_path_that_loses_in_order_is_believed_again() {
+fn losses_without_reordering_restore_the_usual_thresholds() {
     let mut recovery = sent(4);
     acknowledge(&mut recovery, 3, 0b01, 150);
     acknowledge(&mut recovery, 3, 0b11, 160);
@@ -97,13 +97,14 @@ fn a_path_that_loses_in_order_is_believed_again() {
 }
 
 #[test]
-fn congestion_is_persistent_only_if_nothing_between_was_acknowledged() {
+fn an_acknowledgment_in_between_prevents_persistent_congestion() {
     for (acked, smallest) in [(None, true), (Some(30), false)] {
         let mut recovery = sent(100);
         if let Some(sequence) = acked {
             acknowledge(&mut recovery, sequence, 0, 400);
         }
-        // 980 ms are more than three probe timeouts of 275 ms; what is left after 300 ms is not.
+        // The losses span 980 ms, more than three probe timeouts of 275 ms; those after 300 ms span
+        // less.
         recovery.on_sent(at(1_050), 100, Asks::Soon, Contents::default());
         acknowledge(&mut recovery, 100, 0, 1_150);
         assert_eq!(recovery.congestion.window() == 2_400, smallest, "{acked:?}");

@@ -1,7 +1,7 @@
-//! One-way delay and bytes through a relay, in virtual time: what the policy is for.
+//! One-way delay and bytes on the wire through a relay, in virtual time.
 //!
 //! ```text
-//! mouth ── 25 ms, loss ── relay ── 25 ms, loss ── ear
+//! sender ── 25 ms, loss ── relay ── 25 ms, loss ── receiver
 //! ```
 
 use super::{Loss, copies};
@@ -15,14 +15,14 @@ use std::time::Duration;
 const DELAY: Duration = Duration::from_millis(25);
 /// Ethernet, IPv4 and UDP headers.
 const HEADERS: u64 = 14 + 20 + 8;
-/// Encoded messages of the chat: a line of 64 bytes going up and down, and its acceptance.
+/// Sizes of encoded messages: a line of 64 bytes to and from the server, and its receipt.
 const SAY: usize = 76;
 const LINE: usize = 91;
 const ACCEPTED: usize = 7;
-/// Not a line's number.
+/// A number that no line has.
 const WELCOME: u32 = u32::MAX;
 
-/// Which two links a datagram travels between: `links[2 * hop + end]`.
+/// Index of a link: `links[2 * hop + end]`.
 type Way = usize;
 
 /// A sender's link (0), the relay's to it (1), the relay's to the receiver (2), the receiver's (3).
@@ -31,18 +31,18 @@ struct Relay {
     links: [Link; 4],
     under_way: BTreeMap<(Timestamp, u64), (Way, Vec<u8>)>,
     datagrams: u64,
-    /// Those that were not lost, and their bytes.
+    /// Datagrams that were not lost, and their bytes.
     passed: u64,
     bytes: u64,
     loss_per_mille: u64,
-    /// Added to the delay by chance.
+    /// Upper bound of the random delay added.
     jitter: Duration,
     chance: u64,
     delivery: Delivery,
     /// When each line arrived.
     arrived: BTreeMap<u32, Timestamp>,
     order: Vec<u32>,
-    /// Turns of the loop at this very moment.
+    /// Turns of the loop without progress of time.
     steps: u32,
 }
 
@@ -55,7 +55,7 @@ impl Relay {
             now,
             links: roles.map(|role| {
                 let mut link = Link::new(7, role, 1, now);
-                link.set_path(MAX_DATAGRAM, now); // and nothing has to be found out about it
+                link.set_path(MAX_DATAGRAM, now); // no search for the path's size
                 link
             }),
             under_way: BTreeMap::new(),
@@ -113,7 +113,7 @@ impl Relay {
         }
     }
 
-    /// What the relay got it accepts and passes on.
+    /// The relay confirms and forwards each message.
     fn pass_on(&mut self) {
         while let Some(received) = self.links[1].poll_received() {
             let number = number(&received.payload);
@@ -169,7 +169,7 @@ fn number(payload: &[u8]) -> u32 {
 /// One-way delays over many runs, sorted, and bytes on the wire a line.
 struct Measured {
     delays: Vec<Duration>,
-    /// Of each run: its 99th percentile.
+    /// The 99th percentile of each run.
     runs: Vec<Duration>,
     bytes_per_line: u64,
     datagrams_per_line: f64,
@@ -180,7 +180,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }
 
-/// As scripts/delay-under-loss.py does: a second after the welcome the lines begin.
+/// Like scripts/delay-under-loss.py, sends the first line one second after the welcome.
 fn run(percent: u64, rate: u32, delivery: Delivery, seed: u64) -> (Relay, Vec<Duration>) {
     run_with_jitter(percent, Duration::ZERO, rate, delivery, seed)
 }
@@ -231,12 +231,12 @@ fn measure(percent: u64, rate: u32, delivery: Delivery) -> Measured {
     Measured { delays, runs, bytes_per_line, datagrams_per_line }
 }
 
-/// TCP on such a path, measured: 60, 121, 706, 1,775, 6,264 and (two lines a second) 996 ms at the
-/// 99th percentile, and about 400 bytes a line and more.
+/// For comparison, TCP on such a path, measured: 60, 121, 706, 1,775, 6,264 and (two lines a
+/// second) 996 ms at the 99th percentile, and at least about 400 bytes a line.
 #[test]
-fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
-    // Loss and lines a second; the 99th percentile at most, in microseconds, and that of the tenth
-    // unluckiest of a hundred runs, in milliseconds; bytes a line.
+fn delay_and_bytes_stay_within_bounds_at_every_loss() {
+    // Loss and lines a second; bounds of the 99th percentile in microseconds, of its 90th
+    // percentile over the runs in milliseconds, and of bytes a line.
     let bounds = [
         (0, 50, 50_000, 51, 420),
         (1, 50, 70_000, 80, 610),
@@ -250,7 +250,7 @@ fn lines_come_soon_on_a_bad_path_and_cheap_on_a_good_one() {
         let unordered = measure(percent, rate, Delivery::ReliableUnordered);
         for (name, measured) in [("ordered", &ordered), ("unordered", &unordered)] {
             let [p50, p99, max] = [50, 99, 100].map(|p| percentile(&measured.delays, p));
-            // Two runs in a hundred may be unlucky: few lines, and the first ones in trouble.
+            // Few lines and early losses make outliers of single runs.
             let typical = percentile(&measured.runs, 90);
             println!(
                 "{percent:2} % {rate:2}/s {name:9} p50 {p50:8.1?} p99 {p99:8.1?} max {max:8.1?}, \
@@ -291,7 +291,7 @@ fn copies_stay_within_their_budget() {
     }
 }
 
-/// A sender with a full queue, on a path that loses one datagram in twenty.
+/// A sender with a full queue, at 5 % loss.
 #[test]
 fn a_bulk_sender_sends_no_copies() {
     let mut relay = Relay::new(50, 1, Delivery::ReliableUnordered);
@@ -306,7 +306,7 @@ fn a_bulk_sender_sends_no_copies() {
 }
 
 #[test]
-fn the_number_of_copies_follows_the_loss_and_forgets_it() {
+fn the_number_of_copies_follows_the_measured_loss() {
     let mut loss = Loss::default();
     assert_eq!(copies(loss), 2);
     let until = |loss: &mut Loss, wanted| {
@@ -329,7 +329,7 @@ fn the_number_of_copies_follows_the_loss_and_forgets_it() {
 }
 
 #[test]
-fn jitter_costs_hardly_more_than_a_steady_path() {
+fn jitter_adds_at_most_15_percent_of_bytes() {
     let run = |jitter| {
         run_with_jitter(0, Duration::from_millis(jitter), 50, Delivery::ReliableOrdered, 3).0
     };

@@ -1,4 +1,4 @@
-//! Paths that carry small datagrams only: the search for their size, and messages in parts.
+//! Paths with a small MTU: the search for their size, and messages in parts.
 
 use super::Pair;
 use crate::link::{Fate, Received};
@@ -9,7 +9,7 @@ use std::time::Duration;
 const DELIVERIES: [Delivery; 3] = Delivery::ALL;
 
 impl Pair {
-    /// The numbers of the long messages that arrived at the server, which are as they were sent.
+    /// The numbers of the long messages that the server received; their contents are checked.
     fn numbers_of_long(&self) -> Vec<usize> {
         let number = |received: &Received| {
             let number = usize::from_be_bytes(*received.payload.first_chunk().unwrap());
@@ -28,13 +28,13 @@ fn long(number: usize, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_narrow_path_carries_the_longest_message_at_once_in_every_mode() {
+fn a_narrow_path_delays_the_longest_message_in_no_mode() {
     for width in [BASE_DATAGRAM, 572, 672, 772, 972, 1_072, 1_199, MAX_DATAGRAM] {
         for delivery in DELIVERIES {
             let mut pair = Pair::new(1, |_, _| false);
             pair.width = [width; 2];
             for number in 0..20 {
-                // The first before anything is known of the path, others while it is searched, some afterwards.
+                // The first leaves before the path is known, some during the search, some after it.
                 for (from, length) in [(0, MAX_MESSAGE), (1, MAX_MESSAGE - number)] {
                     let tag = (from == 0).then_some(number as u64);
                     pair.links[from].send(&long(number, length), delivery, tag).unwrap();
@@ -61,7 +61,7 @@ fn a_narrow_path_carries_the_longest_message_at_once_in_every_mode() {
 }
 
 #[test]
-fn a_path_that_carries_everything_costs_a_probe_for_each_direction() {
+fn a_path_of_full_size_costs_one_probe_per_direction() {
     let sent = |base| {
         let mut pair = Pair::new(1, |_, _| false);
         let now = pair.now;
@@ -81,7 +81,7 @@ fn a_path_that_carries_everything_costs_a_probe_for_each_direction() {
 }
 
 #[test]
-fn a_path_that_becomes_narrow_keeps_a_long_message_for_less_than_a_second() {
+fn a_path_that_becomes_narrow_delays_a_long_message_by_less_than_500_ms() {
     for delivery in [Delivery::ReliableUnordered, Delivery::ReliableOrdered] {
         for width in [BASE_DATAGRAM, 672, 972, 1_190] {
             let mut pair = Pair::new(1, |_, _| false);
@@ -91,7 +91,7 @@ fn a_path_that_becomes_narrow_keeps_a_long_message_for_less_than_a_second() {
             pair.links[0].send(&long(0, MAX_MESSAGE), delivery, None).unwrap();
             pair.run_for(Duration::from_millis(500));
             assert_eq!(pair.numbers_of_long(), [0], "{width}");
-            // The next one does not wait for anything.
+            // The next message is not delayed.
             pair.run_for(Duration::from_secs(1));
             pair.links[0].send(&long(1, MAX_MESSAGE), delivery, None).unwrap();
             pair.run_for(Duration::from_millis(60));
@@ -99,7 +99,7 @@ fn a_path_that_becomes_narrow_keeps_a_long_message_for_less_than_a_second() {
             pair.run_for(Duration::from_secs(10));
             let size = pair.links[0].stats().datagram_size;
             assert!((width - 31..=width).contains(&size), "{size} of {width}");
-            // It becomes wide again, and somebody tries.
+            // The path becomes wide again, and a probe finds out.
             pair.width = [MAX_DATAGRAM; 2];
             pair.run_for(PATH_RAISE + Duration::from_secs(5));
             assert_eq!(pair.links[0].stats().datagram_size, MAX_DATAGRAM);
@@ -108,7 +108,7 @@ fn a_path_that_becomes_narrow_keeps_a_long_message_for_less_than_a_second() {
 }
 
 #[test]
-fn a_path_that_becomes_narrow_under_a_flow_ends_no_session_and_delays_no_sign_of_life() {
+fn a_path_that_becomes_narrow_under_load_ends_no_session() {
     let mut pair = Pair::new(1, |_, _| false);
     pair.run_for(Duration::from_secs(3));
     for number in 0..400 {
@@ -134,9 +134,9 @@ fn a_path_that_becomes_narrow_under_a_flow_ends_no_session_and_delays_no_sign_of
 }
 
 #[test]
-fn lost_parts_are_sent_again_alone_and_a_message_sent_once_is_lost_with_one_of_them() {
+fn lost_parts_are_retransmitted_and_lose_an_unreliable_message() {
     for delivery in DELIVERIES {
-        // A third of all datagrams of the client.
+        // Loses a third of the client's datagrams.
         let mut pair = Pair::new(1, |from, number| from == 0 && number > 4 && number % 3 == 0);
         pair.width = [BASE_DATAGRAM; 2];
         pair.run_for(Duration::from_secs(5));
@@ -162,7 +162,7 @@ fn lost_parts_are_sent_again_alone_and_a_message_sent_once_is_lost_with_one_of_t
 }
 
 #[test]
-fn parts_that_no_sender_would_send_are_counted_and_change_nothing() {
+fn parts_cut_against_the_rules_are_counted_and_ignored() {
     let mut pair = Pair::new(1, |_, _| false);
     let full = [7; PART_SIZE];
     let part = |index, count, payload| Frame::Part { id: 0, ordered: true, index, count, payload };
@@ -194,7 +194,7 @@ fn parts_that_no_sender_would_send_are_counted_and_change_nothing() {
 }
 
 #[test]
-fn another_path_is_searched_from_the_beginning() {
+fn a_new_path_starts_the_search_over() {
     let mut pair = Pair::new(1, |_, _| false);
     pair.run_for(Duration::from_secs(3));
     pair.width = [600; 2];
