@@ -21,21 +21,25 @@ impl Limit {
     pub const USUAL: Self = Self { burst: BURST, rate: RATE };
 
     /// `None` if either is 0, which means no limit on the wire.
+    #[must_use]
     pub const fn new(burst: u16, rate: u16) -> Option<Self> {
         if burst == 0 || rate == 0 { None } else { Some(Self { burst, rate }) }
     }
 
     /// Messages at once.
+    #[must_use]
     pub const fn burst(self) -> u16 {
         self.burst
     }
 
     /// Messages a second after that.
+    #[must_use]
     pub const fn rate(self) -> u16 {
         self.rate
     }
 
     /// The time in which `count` tokens come.
+    #[must_use]
     pub fn time_for(self, count: usize) -> Duration {
         Duration::from_secs(1) / u32::from(self.rate) * u32::try_from(count).unwrap_or(u32::MAX)
     }
@@ -50,26 +54,31 @@ pub struct Bucket {
 
 impl Bucket {
     /// A full bucket.
+    #[must_use]
     pub fn new(limit: Limit, now: Timestamp) -> Self {
         Self { limit, full: now }
     }
 
     /// A bucket that will be full at `full`.
+    #[must_use]
     pub fn full_at(limit: Limit, full: Timestamp) -> Self {
         Self { limit, full }
     }
 
     /// When it is full.
+    #[must_use]
     pub fn full(&self) -> Timestamp {
         self.full
     }
 
     /// The same bucket under another limit: what was taken stays taken.
+    #[must_use]
     pub fn limited_to(self, limit: Limit) -> Self {
         Self { limit, ..self }
     }
 
     /// The limit that it enforces.
+    #[must_use]
     pub fn limit(&self) -> Limit {
         self.limit
     }
@@ -80,28 +89,33 @@ impl Bucket {
     }
 
     /// When there is a token.
+    #[must_use]
     pub fn ready(&self) -> Timestamp {
         self.ready_for(1)
     }
 
     /// When there are this many tokens, or all that the bucket holds.
+    #[must_use]
     pub fn ready_for(&self, tokens: usize) -> Timestamp {
         self.full - self.limit.time_for(usize::from(self.limit.burst).saturating_sub(tokens))
     }
 
     /// How long it takes to pay for all tokens that were taken without being there.
+    #[must_use]
     pub fn debt(&self, now: Timestamp) -> Duration {
         self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
     }
 
     /// Whether the debt is more than jitter and a few questions explain. Then the sender is asked
     /// to wait.
+    #[must_use]
     pub fn is_owing(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(SLOW_DEBT)
     }
 
     /// Whether the debt is more than that of a sender that keeps to the limit, whatever the network
     /// does.
+    #[must_use]
     pub fn is_broken(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(FLOOD_TOLERANCE)
     }

@@ -28,6 +28,7 @@ pub struct Decoded {
 }
 
 /// Decodes a datagram.
+#[must_use]
 pub fn datagram(bytes: &[u8]) -> Decoded {
     let mut table = Table::new(bytes);
     let trouble = table.datagram();
@@ -54,6 +55,7 @@ pub fn datagram(bytes: &[u8]) -> Decoded {
 }
 
 /// Decodes one direction of a TCP stream, from its first byte, up to the first incomplete record.
+#[must_use]
 pub fn stream(bytes: &[u8]) -> Decoded {
     let mut table = Table::new(bytes);
     let (mut reader, mut input, mut at) = (StreamReader::default(), bytes, 0);
@@ -92,6 +94,7 @@ pub fn stream(bytes: &[u8]) -> Decoded {
 }
 
 /// The check in `proto.md` that failed.
+#[must_use]
 pub fn clause(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::TooShort(_) => "§8.1, check 1",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Options for a file that only its owner can access, since it may contain messages. Opening never
 /// blocks: a pipe without a reader is an error (open(2), O_NONBLOCK).
+#[must_use]
 pub fn private() -> OpenOptions {
     #[allow(unused_mut)]
     let mut options = OpenOptions::new();
@@ -21,6 +22,7 @@ pub fn private() -> OpenOptions {
 
 /// Resolves symbolic links; the target need not exist. A file that is replaced by a rename must
 /// replace the target, not the link.
+#[must_use]
 pub fn behind_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     // The kernel's limit (path_resolution(7)).
@@ -44,6 +46,9 @@ pub enum Named {
 }
 
 /// Compares device and inode. Systems other than Unix do not let an open file be renamed.
+///
+/// # Errors
+/// The metadata of the file or of the path cannot be read.
 #[cfg(unix)]
 pub fn compare(file: &File, path: &Path) -> io::Result<Named> {
     use std::os::unix::fs::MetadataExt;

@@ -69,18 +69,27 @@ pub enum FileState {
 impl History {
     /// Opens or creates the history at `path`, locks it against other servers, repairs a torn last
     /// line, and reads the `last` records.
+    ///
+    /// # Errors
+    /// The file cannot be opened, locked, repaired or read, or is no history.
     pub fn open(path: &Path, last: usize) -> Result<Opened, HistoryError> {
         open::open(path, last)
     }
 
     /// Returns a check of all lines that the file had when it was opened. It has its own read
     /// handle and can run in another thread.
+    ///
+    /// # Errors
+    /// The file cannot be opened a second time.
     pub fn verify(&self) -> Result<Verify, HistoryError> {
         let reader = self.reader().map_err(|cause| HistoryError::read(&self.path, cause))?;
         Ok(Verify::over(reader, &self.path, self.opened))
     }
 
     /// Detects whether the file was moved, removed or truncated. A truncation is reported once.
+    ///
+    /// # Errors
+    /// The file's metadata, or that of the path, cannot be read.
     pub fn file_state(&mut self) -> io::Result<FileState> {
         Ok(match files::compare(&self.storage, &self.path)? {
             Named::Moved => FileState::Moved,
@@ -94,6 +103,9 @@ impl History {
     }
 
     /// Opens or creates the file that the path names now, and writes to it from then on.
+    ///
+    /// # Errors
+    /// Those of [`History::open`]; the file opened before stays open.
     pub fn reopen(&mut self) -> Result<Option<Torn>, HistoryError> {
         let Opened { history, torn, .. } = open::open_unnamed(&self.path, 0)?;
         let lock = self.lock.take();
@@ -103,6 +115,7 @@ impl History {
     }
 
     /// The path of the history.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -124,6 +137,9 @@ impl History {
 impl<S: Storage> History<S> {
     /// Recovers a history from `storage`, like [`History::open`] from a file. `save` stores the
     /// bytes of a torn line before they are truncated; `path` is for error messages.
+    ///
+    /// # Errors
+    /// Those of [`History::open`].
     pub fn recover(
         storage: S,
         path: &Path,
@@ -137,6 +153,9 @@ impl<S: Storage> History<S> {
     ///
     /// After an error the file is as before or, if it could not be truncated, has one more damaged
     /// line. The next call tries again.
+    ///
+    /// # Errors
+    /// The line is longer than a history allows, or cannot be written.
     pub fn append(&mut self, record: &Record) -> Result<(), HistoryError> {
         let mut line =
             record.encode().map_err(|error| HistoryError::append(&self.path, error.into()))?;
@@ -148,10 +167,7 @@ impl<S: Storage> History<S> {
 
     fn write_line(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
         let len = self.cut_remains()?;
-        let newline = match len == self.end {
-            true => self.newline_due,
-            false => !self.ends_a_line(len),
-        };
+        let newline = if len == self.end { self.newline_due } else { !self.ends_a_line(len) };
         if !self.remains {
             self.end = len;
             self.newline_due = newline;

@@ -187,6 +187,7 @@ pub struct Hub {
 
 impl Hub {
     /// A hub whose every random choice follows from `seed`.
+    #[must_use]
     pub fn new(config: Config, past: Past, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         Self {
@@ -262,6 +263,7 @@ impl Hub {
     }
 
     /// Whether a shutdown is over: every peer has acknowledged it, or had a second to.
+    #[must_use]
     pub fn is_finished(&self) -> bool {
         self.shutting_down && self.peers.is_empty()
     }
@@ -272,6 +274,7 @@ impl Hub {
     }
 
     /// When to call `handle_timeout` next. With output still queued that is at once.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if !(self.stateless.is_empty() && self.peers.is_silent() && self.events.is_empty()) {
             return Some(Timestamp::ZERO);
@@ -295,11 +298,13 @@ impl Hub {
     }
 
     /// The number of sessions, those that are closing included.
+    #[must_use]
     pub fn sessions(&self) -> usize {
         self.peers.sessions()
     }
 
     /// Bytes of messages that wait for their peers to take them.
+    #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.peers.iter().map(|peer| peer.link.queued_bytes()).sum()
     }

@@ -78,6 +78,7 @@ struct Streams {
 
 impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
     /// A network that has carried no packet yet.
+    #[must_use]
     pub fn new(profile: &Profile, seed: u64, direction: Direction) -> Self {
         let stream = |purpose| Stream::new(seed, direction, purpose);
         Self {
@@ -143,11 +144,13 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
 
     /// The time at which the next packet is due; `None` if no packet is held. It may be in the
     /// past.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.delay_line.next_due()
     }
 
     /// The counters so far. This formats the list of drops, so do not call it for every packet.
+    #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { drops: self.drops.text(), ..self.counts.clone() }
     }

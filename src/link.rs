@@ -162,6 +162,7 @@ pub struct Link {
 
 impl Link {
     /// Makes a link for `session` whose first datagram carries `sequence`.
+    #[must_use]
     pub fn new(session: u64, role: Role, sequence: u32, now: Timestamp) -> Self {
         Self {
             jitter: Jitter::default(),
@@ -200,6 +201,7 @@ impl Link {
     }
 
     /// The session this link belongs to.
+    #[must_use]
     pub fn session(&self) -> u64 {
         self.session
     }
@@ -250,11 +252,13 @@ impl Link {
     }
 
     /// Whether the queue has no room for another message.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         self.outbox.is_full()
     }
 
     /// Whether `poll_received` has a message.
+    #[must_use]
     pub fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
@@ -284,6 +288,7 @@ impl Link {
     }
 
     /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
         if self.probes > 0 || self.path_response.is_some() || self.can_send_messages(false) {
             return Some((Timestamp::ZERO, Timer::Transmit));
@@ -308,17 +313,20 @@ impl Link {
     }
 
     /// Whether a message has been unacknowledged for [`GIVE_UP`]: the session is over.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed
     }
 
     /// Whether every reliable message was acknowledged and nothing waits. Copies and messages sent
     /// once may still be in flight.
+    #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.outbox.has_reliable() && self.outbox.next_once().is_none()
     }
 
     /// Bytes of messages queued or unacknowledged.
+    #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.outbox.bytes()
     }
@@ -330,6 +338,7 @@ impl Link {
 
     /// Since when the other end has acknowledged nothing while something waits for an
     /// acknowledgment.
+    #[must_use]
     pub fn stalled_since(&self) -> Option<Timestamp> {
         Some(self.waiting_since()?.max(self.recovery.last_progress()))
     }
@@ -340,6 +349,7 @@ impl Link {
     }
 
     /// The counters so far.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         let rtt = &self.recovery.rtt;
         Stats {

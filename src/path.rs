@@ -31,11 +31,13 @@ pub struct Path {
 
 impl Local {
     /// A socket, with the source address chosen by routing.
+    #[must_use]
     pub fn socket(socket: usize) -> Self {
         Self { socket, ..Self::default() }
     }
 
     /// The local end of a datagram that was sent to `ip` and received on `interface`.
+    #[must_use]
     pub fn receiving(ip: IpAddr, interface: u32) -> Self {
         let ip = ip.to_canonical();
         let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
@@ -45,11 +47,13 @@ impl Local {
     }
 
     /// Returns true if routing chooses the source address and the interface.
+    #[must_use]
     pub fn is_any(&self) -> bool {
         self.ip.is_none() && self.interface == 0
     }
 
     /// The address as IPv6, mapped if necessary (RFC 4291 §2.5.5.2); unspecified if there is none.
+    #[must_use]
     pub fn ip_v6(&self) -> Ipv6Addr {
         match self.ip {
             Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped(),
@@ -61,6 +65,7 @@ impl Local {
 
 impl Path {
     /// The path from a socket to `remote`, with the source address chosen by routing.
+    #[must_use]
     pub fn routed(socket: usize, remote: SocketAddr) -> Self {
         Self { local: Local::socket(socket), remote }
     }

@@ -43,6 +43,9 @@ pub const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
 pub const SIZES: RangeInclusive<u32> = 16..=1_000;
 
 /// Parses a share or probability, in billionths; `5%`, `5 %` and `5` are the same.
+///
+/// # Errors
+/// `text` is not a share from 0 % to 100 %.
 pub fn share(text: &str) -> Result<u64, String> {
     if text.trim_start().starts_with('-') {
         return Err("a share is between 0% and 100%".into());
@@ -52,11 +55,17 @@ pub fn share(text: &str) -> Result<u64, String> {
 }
 
 /// Parses a share, in percent.
+///
+/// # Errors
+/// Those of [`share`].
 pub fn percent(text: &str) -> Result<f64, String> {
     share(text).map(|billionths| billionths as f64 / SHARES[0].1 as f64)
 }
 
 /// Parses a time with its unit, such as 500ms, 2s, 5m or 1h 30m, to a microsecond.
+///
+/// # Errors
+/// `text` is not a time, or outside `range`.
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = any_duration(text)?;
     within(duration, range).map_err(|()| {
@@ -66,6 +75,9 @@ pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration
 }
 
 /// Like [`duration`], without bounds.
+///
+/// # Errors
+/// `text` is not a time in whole microseconds.
 pub fn any_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let duration = humantime::parse_duration(text).map_err(|error| match error {
@@ -86,11 +98,17 @@ pub fn any_duration(text: &str) -> Result<Duration, String> {
 
 /// Parses a time in milliseconds for an option with that unit in its name; `25` and `25ms` are the
 /// same.
+///
+/// # Errors
+/// Those of [`duration`].
 pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
 }
 
 /// Parses a time in seconds, likewise.
+///
+/// # Errors
+/// Those of [`duration`].
 pub fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
     duration(&with_unit(text, "s"), range).map(|time| micros(time) as f64 / 1e6)
 }
@@ -101,6 +119,9 @@ fn with_unit(text: &str, unit: &str) -> String {
 }
 
 /// Parses the mean length of a loss burst, in thousandths of a packet.
+///
+/// # Errors
+/// `text` is not a number of packets from 1 to 1,000,000.
 pub fn burst(text: &str) -> Result<u64, String> {
     let thousandths = amount(text, &BURSTS, None)?;
     within(thousandths, &(1_000..=1_000_000_000))
@@ -108,12 +129,18 @@ pub fn burst(text: &str) -> Result<u64, String> {
 }
 
 /// Parses a bit rate such as 2mbit, in bits per second.
+///
+/// # Errors
+/// `text` is not a rate from 1bit to 100gbit.
 pub fn bit_rate(text: &str) -> Result<u64, String> {
     within(amount(text, &RATES, None)?, &(1..=100_000_000_000))
         .map_err(|()| "a rate is between 1bit and 100gbit, per second".into())
 }
 
 /// Parses messages per second, such as 50 or 0.5.
+///
+/// # Errors
+/// `text` is not a rate from 0.01 to 100,000 messages per second.
 pub fn message_rate(text: &str) -> Result<f64, String> {
     const ONE: u64 = 1_000_000;
     let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
@@ -123,6 +150,9 @@ pub fn message_rate(text: &str) -> Result<f64, String> {
 }
 
 /// Parses a whole number of `what`.
+///
+/// # Errors
+/// `text` is not a whole number in `range`.
 pub fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
     let text = text.trim();
     let count = text.parse().map_err(|_| format!("{text} is not a whole number of {what}"))?;
@@ -171,12 +201,16 @@ fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> 
 }
 
 /// The largest of the descending `units` that is at most `value`; the smallest if there is none.
+#[must_use]
 pub fn largest(value: u64, units: &[Unit]) -> &Unit {
     let fallback = &units[units.len() - 1];
     units.iter().find(|(_, size)| value >= *size).unwrap_or(fallback)
 }
 
 /// Writes `value` in `unit`, with the decimals it needs.
+///
+/// # Errors
+/// The formatter fails.
 pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
     let (name, size) = *unit;
     let digits = size.ilog10() as usize;
@@ -187,6 +221,9 @@ pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt:
 }
 
 /// Writes a time in its largest unit; zero is `0s`.
+///
+/// # Errors
+/// The formatter fails.
 pub fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     let value = micros(time);
     let unit = if value == 0 { &TIMES[0] } else { largest(value, &TIMES) };

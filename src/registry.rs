@@ -74,6 +74,7 @@ pub struct Entry {
 
 impl Entry {
     /// How long nothing valid was received from the peer.
+    #[must_use]
     pub fn silence(&self, now: Timestamp) -> Duration {
         now.since(self.heard)
     }
@@ -110,6 +111,7 @@ pub struct Registry {
 
 impl Registry {
     /// An empty registry.
+    #[must_use]
     pub fn new(capacity: Capacity) -> Self {
         Self {
             capacity,
@@ -130,11 +132,13 @@ impl Registry {
     }
 
     /// The peer that has this name, or one that looks like it.
+    #[must_use]
     pub fn named(&self, key: &NameKey) -> Option<PeerId> {
         self.names.get(key).copied()
     }
 
     /// The entry of a peer.
+    #[must_use]
     pub fn entry(&self, peer: PeerId) -> Option<&Entry> {
         self.entries.get(peer)
     }
@@ -186,12 +190,20 @@ impl Registry {
         let review = now + self.capacity.expiry;
         // The token stays the same for as long as the name has the same owner: a `Welcome` that
         // never arrives must not lock the owner out.
-        let owned = known.is_some();
+        let returning = known.is_some();
         let token = known.unwrap_or(token);
         let owner = Owner::of(&token, &key);
         self.reviews.insert((review, peer));
-        let entry =
-            Entry { nickname, token, owner, path, heard: now, review, key: Some(key), owned };
+        let entry = Entry {
+            nickname,
+            token,
+            owner,
+            path,
+            heard: now,
+            review,
+            key: Some(key),
+            owned: returning,
+        };
         self.entries.insert(peer, entry);
         Ok(peer)
     }
@@ -288,16 +300,19 @@ impl Registry {
     }
 
     /// When to call `expired` next.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.reviews.first().map(|(at, _)| *at)
     }
 
     /// The number of peers, closing ones included.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there is no peer.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -94,6 +94,7 @@ pub struct Room {
 impl Room {
     /// An empty room with a past. Newcomers get at most `replay` lines of it. `epoch` is random and not
     /// 0: it names the log, if that begins now.
+    #[must_use]
     pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
         Self {
             members: PeerMap::new(),
@@ -113,27 +114,32 @@ impl Room {
     }
 
     /// How many are in the room.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Whether nobody is in the room.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
     /// The lines for somebody who comes and has seen all up to `seen` (epoch 0: it is new), and whether
     /// they are all since then. Who comes back gets all that was missed and is still in memory.
+    #[must_use]
     pub fn replay(&self, seen: Mark) -> Replay {
         if seen.epoch == 0 { self.log.newest(self.replay) } else { self.log.after(seen) }
     }
 
     /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
+    #[must_use]
     pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
         self.log.taken(owner, seen)
     }
 
     /// What whoever has been briefed has seen: the newest line, or that there is none.
+    #[must_use]
     pub fn latest(&self) -> Mark {
         self.log.latest()
     }
@@ -200,6 +206,7 @@ impl Room {
     }
 
     /// When the next announcement is due; `None` if nothing waits.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.presence.due(self.members.len())
     }
@@ -395,11 +402,13 @@ impl Room {
     }
 
     /// How many are here, as the wire counts.
+    #[must_use]
     pub fn count(&self) -> u16 {
         counted(self.members.len())
     }
 
     /// Number of peers that a newcomer is told: itself and the announced ones.
+    #[must_use]
     pub fn count_for(&self, peer: PeerId) -> u16 {
         let known = self.members.get(peer).is_some_and(|member| member.unannounced.is_none());
         counted(self.presence.announced() + usize::from(!known))

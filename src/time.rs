@@ -25,21 +25,25 @@ impl Timestamp {
     pub const ZERO: Self = Self(NonZeroU64::MIN);
 
     /// The time `micros` microseconds after the epoch.
+    #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// Microseconds since the epoch.
+    #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0.get() - 1
     }
 
     /// The low 32 bits of the microseconds, as in the header; they wrap after 71 min.
+    #[must_use]
     pub const fn low_bits(self) -> u32 {
         self.as_micros() as u32
     }
 
     /// Time since `earlier`; zero if `earlier` is later.
+    #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
@@ -92,11 +96,13 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 impl WallTime {
     /// Returns true if this time is later than any message sent by `now` can have: one of the
     /// clocks is or was wrong.
+    #[must_use]
     pub fn is_ahead_of(self, now: Self) -> bool {
         self.0 > now.0.saturating_add(micros(CLOCK_TOLERANCE))
     }
 
     /// Signed microseconds from `earlier` to `self`; the clocks of two machines may disagree.
+    #[must_use]
     pub const fn micros_since(self, earlier: Self) -> i64 {
         let (later, difference) = (self.0 >= earlier.0, self.0.abs_diff(earlier.0));
         match (difference <= i64::MAX as u64, later) {
@@ -174,6 +180,7 @@ pub struct Now {
 }
 
 /// A duration in whole microseconds, saturating after 584,000 years.
+#[must_use]
 pub fn micros(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000).saturating_add(duration.subsec_micros().into())
 }

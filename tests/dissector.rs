@@ -73,9 +73,10 @@ fn every_vector_means_in_wireshark_what_its_file_says() {
             // What is too short for a header, or begins otherwise, nothing recognises.
             let is_strange = ["TooShort", "Magic"].iter().any(|why| vector.meaning.contains(why));
             let read = reading::datagram(fields);
-            match port == KNOWN || !is_strange {
-                true => assert_eq!(read, vector.meaning, "{} at {port}", vector.name),
-                false => assert_eq!(read, "", "{} at {port}", vector.name),
+            if port == KNOWN || !is_strange {
+                assert_eq!(read, vector.meaning, "{} at {port}", vector.name)
+            } else {
+                assert_eq!(read, "", "{} at {port}", vector.name)
             }
         }
     }

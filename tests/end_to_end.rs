@@ -318,9 +318,9 @@ fn a_client_that_stood_still_for_longer_than_the_expiry_is_back_within_five_seco
         shows(&mut alice, &lines[2]);
         bob.type_line(&lines[3]);
         shows(&mut alice, &lines[3]);
-        let shown = [alice.events("history"), alice.events("message")].concat();
+        let events = [alice.events("history"), alice.events("message")].concat();
         for line in lines {
-            let times = shown.iter().filter(|e| e["text"] == line.as_str()).count();
+            let times = events.iter().filter(|e| e["text"] == line.as_str()).count();
             assert_eq!(times, 1, "{line}: {}", alice.output());
         }
         assert_eq!(alice.leave(), Some(0), "{}", alice.output());

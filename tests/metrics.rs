@@ -369,14 +369,14 @@ fn an_address_that_others_reach_is_warned_of_and_one_that_is_taken_is_an_error()
 #[cfg(target_os = "linux")]
 fn signal(program: &Program, name: &str) {
     program.signal(name);
-    let start = Instant::now();
+    let begun = Instant::now();
     loop {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
         let stopped = stat.rsplit_once(") ").unwrap().1.starts_with('T');
         if stopped == (name == "STOP") {
             return;
         }
-        assert!(start.elapsed() < PATIENCE, "{stat}");
+        assert!(begun.elapsed() < PATIENCE, "{stat}");
     }
 }
 

@@ -57,10 +57,8 @@ impl Joining {
         now: Timestamp,
     ) -> io::Result<Option<Box<Link>>> {
         match datagram.frames().next() {
-            Some(Frame::Challenge { cookie, .. }) => {
-                if self.cookie.replace(cookie).is_none() {
-                    (self.due, self.pause) = (Timestamp::ZERO, JOIN_RETRY);
-                }
+            Some(Frame::Challenge { cookie, .. }) if self.cookie.replace(cookie).is_none() => {
+                (self.due, self.pause) = (Timestamp::ZERO, JOIN_RETRY);
             }
             Some(Frame::Refused { detail, .. }) => return Err(io::Error::other(detail.to_owned())),
             _ if let Some(heartbeat) = datagram.frames().find_map(heartbeat) => {

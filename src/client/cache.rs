@@ -58,6 +58,7 @@ pub struct CachedLine {
 
 impl CachedLine {
     /// Its name for good, if the file has one.
+    #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         self.epoch.zip(self.id).map(|(epoch, position)| Mark { epoch, position })
     }
@@ -75,6 +76,7 @@ pub struct Cache {
 impl Cache {
     /// Reads the cache at `path`. When that fails the cache is empty, and the
     /// warning tells what became of the file.
+    #[must_use]
     pub fn open(path: &Path) -> (Self, Option<CacheWarning>) {
         let (servers, warning) = match file::read(path) {
             Found::Nothing => (Servers::default(), None),
@@ -90,6 +92,7 @@ impl Cache {
     }
 
     /// The last lines of a server, oldest first.
+    #[must_use]
     pub fn lines(&self, server: &str) -> &[CachedLine] {
         self.servers.lines(server)
     }
@@ -107,6 +110,9 @@ impl Cache {
     ///
     /// A file that was damaged in the meantime is moved aside first. If it
     /// cannot be, nothing is written.
+    ///
+    /// # Errors
+    /// The file or its directory cannot be read or written.
     pub fn save(&mut self) -> Result<(), CacheError> {
         let base = match file::read(&self.path) {
             Found::Servers(servers) => servers,

@@ -4,11 +4,13 @@ use crate::protocol::{Nickname, clean};
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// True when a person can be asked: standard input and output are both terminals.
+#[must_use]
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// Asks until there is a name that can be one; Enter alone takes `offer`. `None`: the input ended.
+#[must_use]
 pub fn ask_name(offer: Option<&str>) -> Option<String> {
     ask(offer, &mut io::stdin().lock(), &mut io::stdout())
 }

@@ -30,6 +30,7 @@ pub enum Format {
 impl Format {
     /// The line for an event, without colours and without its line end; `None` when there is nothing
     /// to say.
+    #[must_use]
     pub fn plain(self, event: &Event) -> Option<String> {
         self.event(event, Style::default())
     }

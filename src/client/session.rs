@@ -120,6 +120,7 @@ pub struct Session {
 
 impl Session {
     /// A session that joins the server at one of `addresses`, by turns.
+    #[must_use]
     pub fn new(config: Config, addresses: Vec<SocketAddr>, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         Self {
@@ -190,11 +191,13 @@ impl Session {
     }
 
     /// How chat lines travel.
+    #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.config.delivery
     }
 
     /// What the link has seen so far; nothing before there is one.
+    #[must_use]
     pub fn report(&self) -> Option<Report> {
         let established = self.established.as_ref()?;
         Some(Report {
@@ -209,11 +212,13 @@ impl Session {
     }
 
     /// Where the server of this session is; nothing while there is no session.
+    #[must_use]
     pub fn server(&self) -> Option<SocketAddr> {
         self.established.as_ref().map(|established| established.server)
     }
 
     /// How things stand with the server.
+    #[must_use]
     pub fn condition(&self) -> Condition {
         match &self.established {
             None if self.token.is_none() => Condition::Joining,
@@ -247,22 +252,26 @@ impl Session {
     }
 
     /// Whether nothing is under way: joined, the replay shown, every line confirmed or given up.
+    #[must_use]
     pub fn is_settled(&self) -> bool {
         self.own.is_empty()
             && self.established.as_ref().is_some_and(|established| established.is_briefed())
     }
 
     /// Whether there are lines that nobody has confirmed yet.
+    #[must_use]
     pub fn has_unsettled(&self) -> bool {
         !self.own.is_empty()
     }
 
     /// Whether the session is over. Drain `poll_transmit` once more: the last word may be in it.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// Whether the session is over because of the name it asked for.
+    #[must_use]
     pub fn is_name_refused(&self) -> bool {
         self.name_refused
     }

@@ -53,22 +53,26 @@ pub struct ProbeRoute {
 
 impl Interface {
     /// Returns true for the loopback interface.
+    #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.networks.iter().any(|network| network.ip.is_loopback())
     }
 
     /// Returns true if the interface has an IPv6 (or IPv4) address.
+    #[must_use]
     pub fn speaks(&self, v6: bool) -> bool {
         self.networks.iter().any(|network| network.ip.is_ipv6() == v6)
     }
 
     /// Returns true if `ip` is the broadcast address of one of its networks.
+    #[must_use]
     pub fn broadcasts_to(&self, ip: IpAddr) -> bool {
         let broadcast = |network: &Network| network.broadcast().map(IpAddr::V4);
         !self.point_to_point && self.networks.iter().any(|network| broadcast(network) == Some(ip))
     }
 
     /// Returns true if `remote` is on one of its networks.
+    #[must_use]
     pub fn is_near(&self, remote: SocketAddr) -> bool {
         match remote {
             SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id() == self.index,

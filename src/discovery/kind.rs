@@ -34,6 +34,7 @@ pub struct Hints {
 
 impl InterfaceKind {
     /// The kind of an interface with these properties.
+    #[must_use]
     pub fn of(name: &str, networks: &[Network], hints: Hints) -> Self {
         let routed = networks.iter().any(|network| !is_link_local(network.ip));
         match () {
@@ -48,6 +49,7 @@ impl InterfaceKind {
     }
 
     /// Returns true if other machines may be on this interface.
+    #[must_use]
     pub fn leads_to_others(self) -> bool {
         !matches!(self, Self::Loopback | Self::Internal | Self::InternalLink)
     }

@@ -25,17 +25,20 @@ pub enum Recognition {
 
 impl Known {
     /// Remembers `room`, given all rooms found with it.
+    #[must_use]
     pub fn new(room: &Found, found: &[Found]) -> Self {
         let others = found.iter().filter(|it| it.room == room.room && it.server != room.server);
         Self { room: room.clone(), others: others.map(|it| it.server).collect() }
     }
 
     /// The room's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.room.room
     }
 
     /// The addresses at which it was last seen, best first.
+    #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.room.addresses
     }

@@ -41,6 +41,7 @@ pub struct Search {
 impl Search {
     /// A search that lasts `wait`, and at most `grace` after the first answer. The nonce must be
     /// random.
+    #[must_use]
     pub fn new(nonce: u64, wait: Duration, grace: Option<Duration>, now: Timestamp) -> Self {
         let (end, found) = (now + wait, Vec::new());
         Self { nonce, next_probe: now, probes: SEARCH_PROBES, end, grace, found }
@@ -85,16 +86,19 @@ impl Search {
     }
 
     /// When the next probe is due, or the search ends.
+    #[must_use]
     pub fn poll_timeout(&self) -> Timestamp {
         if self.probes == 0 { self.end } else { self.end.min(self.next_probe) }
     }
 
     /// Returns true after the end of the search.
+    #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         now >= self.end
     }
 
     /// The servers, in an order that does not depend on the order of answers.
+    #[must_use]
     pub fn into_found(mut self) -> Vec<Found> {
         for server in &mut self.found {
             server.addresses.sort_by_key(|address| (rank(address.ip()), *address));

@@ -67,10 +67,7 @@ fn open_file(path: &Path) -> Result<(File, bool), HistoryError> {
         Ok(found) => {
             return Err(HistoryError::NotAFile {
                 path: path.to_owned(),
-                what: match found.is_dir() {
-                    true => "a directory",
-                    false => "a device or a pipe",
-                },
+                what: if found.is_dir() { "a directory" } else { "a device or a pipe" },
             });
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,

@@ -7,16 +7,27 @@ use std::{fs::File, io};
 /// The tests implement it with a disk that fails on request.
 pub trait Storage {
     /// The length in bytes.
+    ///
+    /// # Errors
+    /// The length cannot be read.
     fn size(&self) -> io::Result<u64>;
 
     /// Reads at most `buf.len()` bytes at `offset`; 0 is the end.
+    ///
+    /// # Errors
+    /// The bytes cannot be read.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Appends `bytes` in one write and returns how many were written. After an error the number
-    /// written is unknown.
+    /// Appends `bytes` in one write and returns how many were written.
+    ///
+    /// # Errors
+    /// The write failed; any number of the bytes may have been written.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Truncates to `len` bytes.
+    ///
+    /// # Errors
+    /// The length cannot be changed.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 }
 

@@ -112,9 +112,10 @@ impl<S: Storage> LinesBack<'_, S> {
             let found = last_newline(&self.bytes[..before]).map(|at| at + 1);
             let reached_start = self.start == 0 && !(whole && self.bytes.is_empty());
             if let Some(at) = found.or(reached_start.then_some(0)) {
-                let line = match whole {
-                    true => Record::decode(&self.bytes[at..before]),
-                    false => Err(Reason::TooLong),
+                let line = if whole {
+                    Record::decode(&self.bytes[at..before])
+                } else {
+                    Err(Reason::TooLong)
                 };
                 self.bytes.truncate(at);
                 return Ok(Some((self.start + at as u64, line)));

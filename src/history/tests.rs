@@ -104,9 +104,10 @@ impl Disk {
     }
 
     fn read_fault(&self) -> io::Result<()> {
-        match self.reads_fail && self.fault() != Fault::None {
-            true => Err(io::Error::other("cannot read")),
-            false => Ok(()),
+        if self.reads_fail && self.fault() != Fault::None {
+            Err(io::Error::other("cannot read"))
+        } else {
+            Ok(())
         }
     }
 

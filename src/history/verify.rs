@@ -50,6 +50,9 @@ pub struct Verify<S: Storage = File> {
 
 impl Verify {
     /// Checks the file in its current length, without taking its lock.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its length cannot be read.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         let file = File::open(path).map_err(|cause| HistoryError::open(path, cause))?;
         let len = file.size().map_err(|cause| HistoryError::read(path, cause))?;

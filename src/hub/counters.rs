@@ -50,6 +50,7 @@ impl Counters {
     pub const REASONS: usize = Refusal::ShuttingDown as usize + 1;
 
     /// Refusals sent, for any reason.
+    #[must_use]
     pub fn refused(&self) -> u64 {
         self.refusals.iter().sum()
     }
@@ -122,6 +123,7 @@ impl Carried {
 
 impl Hub {
     /// The counters so far.
+    #[must_use]
     pub fn counters(&self) -> Counters {
         let (overflowed, slowed) = (self.outgoing.overflowed, self.outgoing.slowed);
         Counters { overflowed, slowed, ..self.counters }
@@ -133,6 +135,7 @@ impl Hub {
     }
 
     /// What all links have carried so far. It visits every peer: call it now and then.
+    #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = self.ended;
         for peer in self.peers.iter() {

@@ -251,7 +251,7 @@ impl Hub {
         let Some(entry) = self.registry.entry(id) else { return };
         let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
         let Mark { epoch, position: latest } = self.room.latest();
-        let taken = self.room.taken(owner, join.seen);
+        let own_lines = self.room.taken(owner, join.seen);
         let message = ServerMessage::Welcome {
             nonce: join.nonce,
             peer: id.number(),
@@ -267,9 +267,9 @@ impl Hub {
             complete,
             epoch,
             latest,
-            newest: taken.newest,
-            taken: taken.bytes(),
-            sure: taken.sure,
+            newest: own_lines.newest,
+            taken: own_lines.bytes(),
+            sure: own_lines.sure,
         };
         if let Some(mut peer) = self.peers.get_mut(id)
             && let Some(message) = Batch::of(&encode_message(&message))

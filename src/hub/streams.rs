@@ -106,6 +106,7 @@ impl Hub {
     }
 
     /// Whether this connection is to be read. If not, the kernel of its sender waits.
+    #[must_use]
     pub fn reads(&self, id: StreamId) -> bool {
         if self.streams.lingering.contains_key(&id) {
             return false;

@@ -55,21 +55,25 @@ pub struct Stream(u64);
 
 impl Stream {
     /// The stream of `seed`, `direction` and `purpose`.
+    #[must_use]
     pub const fn new(seed: u64, direction: Direction, purpose: Purpose) -> Self {
         Self(split(seed, 16 * direction as u64 + purpose as u64))
     }
 
     /// 64 uniform bits for packet `index`.
+    #[must_use]
     pub const fn draw(self, index: u64) -> u64 {
         split(self.0, index)
     }
 
     /// A uniform integer below `limit` for packet `index`; 0 if `limit` is 0.
+    #[must_use]
     pub const fn below(self, index: u64, limit: u64) -> u64 {
         ((self.draw(index) as u128 * limit as u128) >> 64) as u64
     }
 
     /// Returns true if an event of this probability happens to packet `index`.
+    #[must_use]
     pub const fn happens(self, index: u64, share: Share) -> bool {
         self.below(index, Share::ALL.billionths() as u64) < share.billionths() as u64
     }

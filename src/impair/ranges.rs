@@ -10,12 +10,14 @@ pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
     /// Returns true if the set contains `index`.
+    #[must_use]
     pub fn contains(&self, index: u64) -> bool {
         let after = self.0.partition_point(|&(first, _)| first <= index);
         after > 0 && index <= self.0[after - 1].1
     }
 
     /// Returns true if the set is empty.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -139,16 +139,19 @@ impl Share {
     pub const ALL: Self = Self(1_000_000_000);
 
     /// The share of that many billionths, at most 1.
+    #[must_use]
     pub const fn from_billionths(billionths: u64) -> Self {
         if billionths < Self::ALL.0 as u64 { Self(billionths as u32) } else { Self::ALL }
     }
 
     /// The nearest share to a ratio (0.05 is 5%), clamped to 0..=1.
+    #[must_use]
     pub fn from_ratio(ratio: f64) -> Self {
         Self::from_billionths((ratio * 1e9).round() as u64)
     }
 
     /// Billionths, 0 to 1,000,000,000.
+    #[must_use]
     pub const fn billionths(self) -> u32 {
         self.0
     }
@@ -166,11 +169,13 @@ pub struct Burst(u32);
 
 impl Burst {
     /// The length in thousandths of a packet, clamped to 1 to 1,000,000 packets.
+    #[must_use]
     pub fn from_thousandths(thousandths: u64) -> Self {
         Self(thousandths.clamp(1_000, 1_000_000_000) as u32)
     }
 
     /// The nearest length in packets, clamped to 1 to 1,000,000.
+    #[must_use]
     pub fn from_packets(packets: f64) -> Self {
         Self::from_thousandths((packets * 1e3).round() as u64)
     }
@@ -178,6 +183,7 @@ impl Burst {
     /// The chain of this mean burst and loss rate: the probabilities p (to the bad state) and r
     /// (back), each to the nearest billionth. r = 1/mean; p = loss * r / (1 - loss), from loss =
     /// p/(p+r). The result is exact only if [`Burst::fits`].
+    #[must_use]
     pub fn chain(self, loss: Share) -> (Share, Share) {
         let (r, p) = (1_000_000_000_000_u64, u64::from(loss.0));
         let r = (r + u64::from(self.0) / 2) / u64::from(self.0);
@@ -187,6 +193,7 @@ impl Burst {
 
     /// Returns true if bursts of this length can reach the loss rate: at least one good packet
     /// separates two bursts, so the loss is at most mean/(mean + 1).
+    #[must_use]
     pub fn fits(self, loss: Share) -> bool {
         let (mean, loss, all) = (u64::from(self.0), u64::from(loss.0), u64::from(Share::ALL.0));
         loss * (mean + 1_000) <= all * mean

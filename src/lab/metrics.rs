@@ -69,16 +69,19 @@ pub struct Summary {
 
 impl Summary {
     /// Share of sent messages delivered, 0 to 1; `None` if nothing was sent.
+    #[must_use]
     pub fn delivery(&self) -> Option<f64> {
         share(self.delivered, self.sent)
     }
 
     /// Share of *delivered* messages that were held, 0 to 1.
+    #[must_use]
     pub fn held_share(&self) -> Option<f64> {
         share(self.held, self.delivered)
     }
 
     /// The mean length of a loss run, in messages.
+    #[must_use]
     pub fn loss_run_mean(&self) -> Option<f64> {
         share(self.lost, self.loss_runs)
     }
@@ -104,6 +107,7 @@ pub struct Measured {
 
 impl Measured {
     /// Measures a run.
+    #[must_use]
     pub fn new(records: &[Record], info: &RunInfo) -> Self {
         let mut it = Self { text_bytes: info.text_bytes, ..Self::default() };
         it.wire_bytes = match &info.network {
@@ -221,6 +225,7 @@ impl Measured {
     }
 
     /// All latencies, in microseconds, ascending.
+    #[must_use]
     pub fn latencies(&self) -> &[u64] {
         &self.latencies
     }
@@ -254,6 +259,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// The estimate from one value per repetition; `None` without values.
+    #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len() as f64;
         if values.is_empty() {
@@ -269,6 +275,7 @@ impl Estimate {
 }
 
 /// The 97.5 % quantile of Student's t, for a two-sided 95 % interval.
+#[must_use]
 pub fn student_t(degrees: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004,
@@ -309,6 +316,7 @@ pub struct Setting {
 
 impl Setting {
     /// The setting of a run.
+    #[must_use]
     pub fn of(info: &RunInfo) -> Self {
         Self {
             condition: info.condition,
@@ -321,6 +329,7 @@ impl Setting {
     }
 
     /// The condition as a heading.
+    #[must_use]
     pub fn title(&self) -> String {
         let Some(it) = self.condition else {
             return self
@@ -340,6 +349,7 @@ impl Setting {
 }
 
 /// A share as a percentage, rounded to 4 decimals: 0.07 is 7, not 7.000000000000001.
+#[must_use]
 pub fn percent(share: f64) -> f64 {
     (share * 1e6).round() / 1e4
 }
@@ -364,6 +374,7 @@ pub struct Group {
 }
 
 /// Groups runs by setting and mode, in the order of both.
+#[must_use]
 pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
     let mut keys: Vec<(Setting, Mode, Vec<usize>)> = vec![];
     for (at, (info, _)) in runs.iter().enumerate() {

@@ -105,6 +105,7 @@ pub struct Trial {
 
 impl Trial {
     /// The name of this mode's run, which is also its directory.
+    #[must_use]
     pub fn run(&self, mode: Mode) -> String {
         let Condition { loss, delay_ms, jitter_ms, burst } = self.condition;
         let loss = round(loss * 100.0);
@@ -118,6 +119,7 @@ impl Trial {
     ///
     /// Without a distribution netem's jitter is uniform, as it is here. Its loss chain differs only
     /// in its start: netem starts in the good state, so its first packet gets through.
+    #[must_use]
     pub fn netem(&self) -> String {
         let Condition { delay_ms, jitter_ms, .. } = self.condition;
         let mut words = format!("delay {delay_ms}ms");
@@ -142,6 +144,7 @@ impl Trial {
 impl Plan {
     /// The arguments of `chatagram load` for this mode's run, after the server's address and
     /// without `--out`. None of them contains a space.
+    #[must_use]
     pub fn load_arguments(&self, trial: &Trial, mode: Mode, name: &str) -> Vec<String> {
         let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
         let arguments = [
@@ -194,6 +197,7 @@ impl Plan {
     }
 
     /// The plan as TOML.
+    #[must_use]
     pub fn text(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
@@ -386,8 +390,8 @@ mod tests {
             let [name, netem, load] = columns[..] else { panic!("{line}") };
             assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
             // No character that a shell expands, no leading, trailing or double space.
-            let plain = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
-            assert!(line.replace('\t', "").chars().all(plain), "{line}");
+            let unquoted = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
+            assert!(line.replace('\t', "").chars().all(unquoted), "{line}");
             assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");
         }
     }

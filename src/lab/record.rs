@@ -169,6 +169,7 @@ impl Mode {
         [Self::Unreliable, Self::ReliableOrdered, Self::ReliableUnordered, Self::Tcp];
 
     /// The mode of a client with these settings.
+    #[must_use]
     pub const fn new(transport: Transport, delivery: Delivery) -> Self {
         match (transport, delivery) {
             (Transport::Tcp, _) => Self::Tcp,
@@ -179,6 +180,7 @@ impl Mode {
     }
 
     /// The settings of a client for this mode.
+    #[must_use]
     pub const fn settings(self) -> (Transport, Delivery) {
         match self {
             Self::Unreliable => (Transport::Udp, Delivery::Unreliable),
@@ -189,6 +191,7 @@ impl Mode {
     }
 
     /// The name in lists and plans: `unreliable`, …, `tcp`.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -197,6 +200,7 @@ impl Mode {
     }
 
     /// The column `transport`: `udp` or `tcp`.
+    #[must_use]
     pub const fn transport(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -205,6 +209,7 @@ impl Mode {
     }
 
     /// The column `mode`: the delivery mode, also for TCP.
+    #[must_use]
     pub const fn column(self) -> &'static str {
         match self {
             Self::Unreliable => "unreliable",
@@ -266,6 +271,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The column `verdict`.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -314,6 +320,7 @@ pub struct Record {
 impl Record {
     /// Returns true if the sender's session did not take the message before the run ended, so no
     /// network lost it.
+    #[must_use]
     pub fn is_unsaid(&self) -> bool {
         self.verdict == Verdict::Lost && self.sent_us.is_none()
     }

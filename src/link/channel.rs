@@ -16,6 +16,7 @@ pub enum Channel {
 
 impl Channel {
     /// The session the link belongs to.
+    #[must_use]
     pub fn session(&self) -> u64 {
         match self {
             Self::Datagrams(link) => link.session(),
@@ -56,6 +57,7 @@ impl Channel {
     }
 
     /// Whether `poll_received` has a message.
+    #[must_use]
     pub fn has_received(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_received(),
@@ -111,6 +113,7 @@ impl Channel {
     }
 
     /// When to call `handle_timeout` next.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.poll_timeout().map(|(at, _)| at),
@@ -119,6 +122,7 @@ impl Channel {
     }
 
     /// Whether the other end has taken nothing for too long: the session is over.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_failed(),
@@ -127,6 +131,7 @@ impl Channel {
     }
 
     /// Whether every reliable message was acknowledged and nothing waits.
+    #[must_use]
     pub fn is_idle(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_idle(),
@@ -135,6 +140,7 @@ impl Channel {
     }
 
     /// Whether the queue has no room for another message.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_full(),
@@ -143,6 +149,7 @@ impl Channel {
     }
 
     /// Bytes of messages queued or unacknowledged.
+    #[must_use]
     pub fn queued_bytes(&self) -> usize {
         match self {
             Self::Datagrams(link) => link.queued_bytes(),
@@ -160,6 +167,7 @@ impl Channel {
 
     /// Since when the other end has acknowledged nothing while messages wait. Over a stream only
     /// the kernel sees acknowledgments: since when it has taken nothing.
+    #[must_use]
     pub fn stalled_since(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.stalled_since(),
@@ -168,6 +176,7 @@ impl Channel {
     }
 
     /// The counters so far.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         match self {
             Self::Datagrams(link) => link.stats(),

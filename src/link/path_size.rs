@@ -169,9 +169,10 @@ impl PathSize {
     fn search(&mut self, now: Timestamp) {
         self.lost = 0;
         self.raising = self.too_large <= MAX_DATAGRAM && self.too_large - self.proven <= PATH_STEP;
-        self.due = match self.raising {
-            true => Some(now + PATH_RAISE),
-            false => (self.proven < MAX_DATAGRAM).then_some(now + PATH_PROBE_PAUSE),
+        self.due = if self.raising {
+            Some(now + PATH_RAISE)
+        } else {
+            (self.proven < MAX_DATAGRAM).then_some(now + PATH_PROBE_PAUSE)
         };
     }
 }

@@ -32,6 +32,7 @@ impl Link {
 
     /// Whether this sequence number is larger than all received. Only such a datagram may move a
     /// session to another address (RFC 9000 §9.3).
+    #[must_use]
     pub fn is_newest(&self, header: &Header) -> bool {
         self.arrivals.is_newer(header.sequence)
     }

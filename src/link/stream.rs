@@ -44,6 +44,7 @@ pub struct StreamLink {
 
 impl StreamLink {
     /// Makes a link for `session`; `reader` continues after the handshake.
+    #[must_use]
     pub fn new(session: u64, role: Role, reader: StreamReader, now: Timestamp) -> Self {
         Self {
             session,
@@ -66,6 +67,7 @@ impl StreamLink {
     }
 
     /// The session this link belongs to.
+    #[must_use]
     pub fn session(&self) -> u64 {
         self.session
     }
@@ -174,6 +176,7 @@ impl StreamLink {
     }
 
     /// Whether `poll_received` has a message.
+    #[must_use]
     pub fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
@@ -225,11 +228,13 @@ impl StreamLink {
     }
 
     /// Since when the kernel has not taken all of a chunk.
+    #[must_use]
     pub fn stalled_since(&self) -> Option<Timestamp> {
         (!self.writable).then_some(self.moved)
     }
 
     /// When to call `handle_timeout` next.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.writable && !self.outgoing.is_empty() {
             return Some(Timestamp::ZERO);
@@ -244,11 +249,13 @@ impl StreamLink {
     }
 
     /// Whether the other end has taken nothing for [`GIVE_UP`] or longer.
+    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed
     }
 
     /// Whether the queue takes no more.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
@@ -259,16 +266,19 @@ impl StreamLink {
     }
 
     /// Whether the kernel has taken everything.
+    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.writable && self.outgoing.is_empty()
     }
 
     /// Bytes in the queue.
+    #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.outgoing.len()
     }
 
     /// The counters so far. Those of datagrams stay zero.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
             rtt_min: self.rtt_min,

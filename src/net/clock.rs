@@ -11,11 +11,13 @@ pub struct Clock {
 
 impl Clock {
     /// Starts a clock, whose epoch is now.
+    #[must_use]
     pub fn start() -> Self {
         Self { epoch: Instant::now() }
     }
 
     /// Reads both clocks. A wall clock before 1970 reads as 1970.
+    #[must_use]
     pub fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Now {
@@ -25,6 +27,7 @@ impl Clock {
     }
 
     /// The time left until `deadline`; zero if it has passed.
+    #[must_use]
     pub fn until(&self, deadline: Timestamp) -> Duration {
         deadline.since(self.now().mono)
     }

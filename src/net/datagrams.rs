@@ -80,6 +80,7 @@ pub struct ImpairmentCounts {
 
 impl Datagrams {
     /// A set without sockets.
+    #[must_use]
     pub fn new(end: End, network: Option<&BadNetwork>) -> Self {
         let impaired = network.map(|it| Box::new(Impaired::new(it, end)));
         Self { sockets: Vec::new(), outgoing: Outgoing::default(), batch_socket: 0, impaired }
@@ -92,11 +93,13 @@ impl Datagrams {
     }
 
     /// Number of sockets.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.sockets.len()
     }
 
     /// Returns true without sockets.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
@@ -175,6 +178,7 @@ impl Datagrams {
 
     /// The next ICMP error for an earlier datagram of a socket: its destination and the error.
     /// Linux only.
+    #[must_use]
     pub fn poll_error(&self, local: usize) -> Option<(SocketAddr, io::Error)> {
         self.sockets.get(local)?.poll_error()
     }
@@ -204,6 +208,7 @@ impl Datagrams {
     }
 
     /// When [`Self::receive_due`] or [`Self::flush`] next has a datagram to release.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let impaired = self.impaired.as_ref()?;
         [impaired.sending.poll_timeout(), impaired.receiving.poll_timeout()]
@@ -213,6 +218,7 @@ impl Datagrams {
     }
 
     /// The counters of the emulated network, if there is one.
+    #[must_use]
     pub fn impairment_counts(&self) -> Option<ImpairmentCounts> {
         let impaired = self.impaired.as_ref()?;
         let (sending, receiving) = (impaired.sending.counts(), impaired.receiving.counts());

@@ -46,6 +46,7 @@ pub enum Node {
 
 impl Node {
     /// The node's only address besides `127.0.0.1`.
+    #[must_use]
     pub const fn address(self) -> Ipv4Addr {
         match self {
             Self::Clients => Ipv4Addr::new(10, 77, 1, 2),
@@ -199,6 +200,7 @@ impl Network {
     }
 
     /// The kind of device in use.
+    #[must_use]
     pub fn wire(&self) -> Wire {
         self.wire
     }
@@ -227,6 +229,7 @@ impl Network {
     }
 
     /// The counters so far, up (to the server) and down.
+    #[must_use]
     pub fn counts(&self) -> (Counts, Counts) {
         self.router.counts()
     }

@@ -46,11 +46,10 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
 /// The source address of the default route. Connecting a UDP socket only consults the routing
 /// table; nothing is sent to the documentation addresses (RFC 5737, RFC 3849).
 fn outward(v6: bool) -> Option<IpAddr> {
-    let (any, anywhere): (IpAddr, IpAddr) = match v6 {
-        false => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
-        true => {
-            (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
-        }
+    let (any, anywhere): (IpAddr, IpAddr) = if v6 {
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
+    } else {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into())
     };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect((anywhere, DISCOVERY_PORT)).ok()?;

@@ -52,11 +52,13 @@ impl Poller {
     }
 
     /// A handle that wakes the poller from another thread.
+    #[must_use]
     pub fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
     }
 
     /// Returns true if more sockets may be ready than the last call reported.
+    #[must_use]
     pub fn has_more(&self) -> bool {
         self.full
     }

@@ -44,6 +44,7 @@ impl BindError {
     }
 
     /// The kind of the system's error.
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.cause.kind()
     }

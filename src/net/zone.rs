@@ -43,8 +43,8 @@ fn literal_on(
     let named = |zone: &str| interfaces.iter().find(|(_, name)| *name == zone);
     let numbered = |zone: &str| interfaces.get_key_value(&zone.parse().ok()?);
     let known = || {
-        let names: Vec<_> = interfaces.values().map(String::as_str).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        let list: Vec<_> = interfaces.values().map(String::as_str).collect();
+        if list.is_empty() { "none".to_owned() } else { list.join(", ") }
     };
     match zone {
         None => Err(AddressError::NoZone { ip, known: known() }),

@@ -26,6 +26,7 @@ struct Place {
 
 impl Batch {
     /// A batch of one message; none if no datagram can carry it.
+    #[must_use]
     pub fn of(message: &[u8]) -> Option<Self> {
         if message.len() > MAX_MESSAGE {
             return None;
@@ -49,21 +50,25 @@ impl Batch {
     }
 
     /// How many messages.
+    #[must_use]
     pub fn len(&self) -> usize {
         (self.to.count - self.from.count) as usize
     }
 
     /// Whether there are none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Bytes of the messages.
+    #[must_use]
     pub fn bytes(&self) -> usize {
         (self.to.messages - self.from.messages) as usize
     }
 
     /// The messages in their frames.
+    #[must_use]
     pub fn frames(&self) -> &[u8] {
         &self.frames[self.from.frames as usize..self.to.frames as usize]
     }
@@ -95,6 +100,7 @@ impl Batch {
     }
 
     /// Some of the messages.
+    #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
         let mut rest = self.clone();
         if range.start > 0 {

@@ -110,6 +110,7 @@ impl<'a> Datagram<'a> {
     }
 
     /// The frames, in order.
+    #[must_use]
     pub fn frames(&self) -> Frames<'a> {
         Frames { rest: self.body }
     }

@@ -23,11 +23,13 @@ impl Flags {
     const KNOWN: u8 = 0b11;
 
     /// Whether every bit of `other` is set.
+    #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Whether a bit is set that version 1 does not define.
+    #[must_use]
     pub const fn has_unknown(self) -> bool {
         self.0 & !Self::KNOWN != 0
     }

@@ -15,6 +15,7 @@ pub const MAX_DATAGRAM: usize = 1_200;
 /// headers of IPv4 and UDP. RFC 8899 §5.1.2 calls it `BASE_PLPMTU`; larger sizes need a probe.
 pub const BASE_DATAGRAM: usize = 576 - 20 - 8;
 /// The same for a path of either version: every IPv6 link carries 1,280 bytes (RFC 8200 §5).
+#[must_use]
 pub fn base_datagram(ipv6: bool) -> usize {
     if ipv6 { MAX_DATAGRAM } else { BASE_DATAGRAM }
 }
@@ -256,6 +257,7 @@ pub const RATE: u16 = 10;
 /// Bytes of a message that cost one more token.
 pub const TOKEN_BYTES: usize = 256;
 /// Tokens that a message of `bytes` bytes takes.
+#[must_use]
 pub fn tokens(bytes: usize) -> usize {
     1 + bytes / TOKEN_BYTES
 }

@@ -14,6 +14,7 @@ pub struct Mark {
 
 impl Mark {
     /// The epoch as people and programs are told: 64 bits do not fit the numbers of many JSON readers.
+    #[must_use]
     pub fn epoch_name(self) -> String {
         format!("{:016x}", self.epoch)
     }

@@ -60,11 +60,13 @@ impl Nickname {
     }
 
     /// The form shown to others.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// What this name is compared by. Computed at each call: keep it where it is used often.
+    #[must_use]
     pub fn key(&self) -> NameKey {
         NameKey::new(&self.0)
     }

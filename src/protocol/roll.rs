@@ -23,6 +23,7 @@ pub struct Roll<'a>(&'a [u8]);
 
 impl<'a> Roll<'a> {
     /// The roll of these bytes, without their length, if they are one.
+    #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -93,16 +94,19 @@ impl RollWriter {
     }
 
     /// How many entries it has.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.entries
     }
 
     /// Whether it has none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
     /// What was appended since it was made or cleared.
+    #[must_use]
     pub fn roll(&self) -> Roll<'_> {
         Roll(&self.bytes)
     }

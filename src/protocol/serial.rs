@@ -2,6 +2,7 @@
 
 /// The counter whose low 32 bits are `wire` and that is closest to `near`. None is below zero: there,
 /// it is the first one ahead (as in RFC 9000 §A.3).
+#[must_use]
 pub fn unwrap32(wire: u32, near: u64) -> u64 {
     let ahead = wire.wrapping_sub(near as u32);
     let closest = near.checked_add_signed(i64::from(ahead as i32));
@@ -9,6 +10,7 @@ pub fn unwrap32(wire: u32, near: u64) -> u64 {
 }
 
 /// The same for 16 bits.
+#[must_use]
 pub fn unwrap16(wire: u16, near: u64) -> u64 {
     let ahead = wire.wrapping_sub(near as u16);
     let closest = near.checked_add_signed(i64::from(ahead as i16));

@@ -21,6 +21,7 @@ pub struct Preface {
 
 impl Preface {
     /// The preface as bytes.
+    #[must_use]
     pub fn encode(&self) -> [u8; PREFACE_LEN] {
         let mut bytes = [0; PREFACE_LEN];
         bytes[..2].copy_from_slice(&MAGIC.to_be_bytes());
@@ -83,6 +84,7 @@ pub enum Piece<'a> {
 
 impl StreamReader {
     /// A reader for a stream whose preface was read already, and whole records after it.
+    #[must_use]
     pub fn past_preface() -> Self {
         Self { buffer: Vec::new(), past_preface: true }
     }

@@ -57,11 +57,13 @@ pub struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     /// Reads the frame that begins at `at`.
+    #[must_use]
     pub fn frame(bytes: &'a [u8], at: usize) -> Self {
         Self::of::<Frame<'a>>("frame", bytes, at..bytes.len())
     }
 
     /// Reads the message in `at`, of the table of the one who sent it.
+    #[must_use]
     pub fn message(bytes: &'a [u8], at: Range<usize>, from_server: bool) -> Self {
         if from_server {
             Self::of::<ServerMessage<'a>>("message", bytes, at)
@@ -78,6 +80,7 @@ impl<'a> Trace<'a> {
     }
 
     /// The value of a field.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Step<'a>> {
         self.steps.iter().find(|step| step.name == name)
     }

@@ -10,6 +10,7 @@ pub struct PeerId(pub u64);
 
 impl PeerId {
     /// The number of this peer on the wire.
+    #[must_use]
     pub const fn number(self) -> u16 {
         self.0 as u16
     }
@@ -36,21 +37,25 @@ pub struct PeerMap<T> {
 
 impl<T> PeerMap<T> {
     /// A map without peers.
+    #[must_use]
     pub const fn new() -> Self {
         Self { index: Vec::new(), entries: Vec::new(), len: 0 }
     }
 
     /// The number of peers.
+    #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is no peer.
+    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The value of a peer.
+    #[must_use]
     pub fn get(&self, id: PeerId) -> Option<&T> {
         let index = *self.index.get(usize::from(id.number()))?;
         let (owner, value) = self.entries.get(index as usize)?.as_ref()?;
@@ -65,11 +70,13 @@ impl<T> PeerMap<T> {
     }
 
     /// Whether this peer is in the map.
+    #[must_use]
     pub fn contains(&self, id: PeerId) -> bool {
         self.get(id).is_some()
     }
 
     /// The peer that has this number now.
+    #[must_use]
     pub fn numbered(&self, number: u16) -> Option<PeerId> {
         let index = *self.index.get(usize::from(number))?;
         self.entries.get(index as usize)?.as_ref().map(|(id, _)| *id)

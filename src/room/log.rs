@@ -123,6 +123,7 @@ pub struct Log {
 
 impl Log {
     /// A log with a past. It goes on in the epoch of the newest line, or if that has none in `epoch`.
+    #[must_use]
     pub fn new(past: Past, epoch: u64) -> Self {
         let placed = Placed::all(&past.lines, epoch);
         let next = placed
@@ -168,18 +169,21 @@ impl Log {
     }
 
     /// The newest line, or where the log stands without one.
+    #[must_use]
     pub fn latest(&self) -> Mark {
         let newest = self.lines.back().map_or(0, |line| line.mark.position);
         Mark { epoch: self.epoch, position: newest.max(self.floor) }
     }
 
     /// The last `most` lines, for who was never here.
+    #[must_use]
     pub fn newest(&self, most: usize) -> Replay {
         let skip = self.lines.len().saturating_sub(most);
         Replay { lines: self.lines.iter().skip(skip).cloned().collect(), complete: false }
     }
 
     /// All lines after `seen`, as far as they are in memory and no longer than fits.
+    #[must_use]
     pub fn after(&self, seen: Mark) -> Replay {
         let here = seen.epoch == self.epoch;
         // Positions of another log say nothing about this one: then all of it may be new.
@@ -201,6 +205,7 @@ impl Log {
     }
 
     /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
+    #[must_use]
     pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
         let sure = seen.epoch == self.epoch && self.numbers.floor() <= seen.position;
         Taken { sure, ..self.numbers.of(owner) }

@@ -19,6 +19,7 @@ pub struct Taken {
 
 impl Taken {
     /// The bits, without the zeros behind the last one that is set.
+    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let used = self.bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         &self.bits[..used]

@@ -22,15 +22,16 @@ impl ClockSteps {
             return None;
         }
         let seconds = step.unsigned_abs() / 1_000_000;
-        Some(match step < 0 {
-            true => format!(
-                "the clock of this machine was put back by {seconds} s: lines keep their order, and later \
-                 ones may be dated earlier"
-            ),
-            false => format!(
-                "the clock of this machine was put forward by {seconds} s, or this machine slept: lines \
-                 keep their order"
-            ),
+        Some(if step < 0 {
+            format!(
+                "the clock of this machine was put back by {seconds} s: lines keep their order, \
+                 and later ones may be dated earlier"
+            )
+        } else {
+            format!(
+                "the clock of this machine was put forward by {seconds} s, or this machine slept: \
+                 lines keep their order"
+            )
         })
     }
 }

@@ -170,9 +170,10 @@ impl DiscoveryResponder {
             });
             for interface in wanted {
                 let key = (index, interface.index);
-                let result = match self.joined.contains(&key) {
-                    true => Ok(()),
-                    false => lan::join_group(&heard.socket, v6, interface.index),
+                let result = if self.joined.contains(&key) {
+                    Ok(())
+                } else {
+                    lan::join_group(&heard.socket, v6, interface.index)
                 };
                 match result {
                     Ok(()) => drop(joined.insert(key)),

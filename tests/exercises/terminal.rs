@@ -57,9 +57,10 @@ impl Terminal {
     pub(crate) fn end(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         while self.read(deadline).is_ok() {}
-        match Instant::now() < deadline {
-            true => self.child.wait().map(|_| ()).map_err(|error| error.to_string()),
-            false => Err("does not end".to_owned()),
+        if Instant::now() < deadline {
+            self.child.wait().map(|_| ()).map_err(|error| error.to_string())
+        } else {
+            Err("does not end".to_owned())
         }
     }
 

@@ -69,17 +69,17 @@ fn a_lost_packet_advances_the_index_and_the_chain() {
         departures(&mut network, 1, 0..5_000);
         network.counts().drops.parse().unwrap()
     };
-    let alone = lost("loss 5% burst 3");
+    let chain = lost("loss 5% burst 3");
     // Every second packet, by three causes, so that each burst meets some.
     let odd = |write: fn(u64) -> String| -> String {
         (0..2_500).map(|n| write(2 * n + 1)).collect::<Vec<_>>().join(",")
     };
-    let list = format!("drop {}", odd(|n| n.to_string()));
+    let listed = format!("drop {}", odd(|n| n.to_string()));
     let windows = format!("blackhole {}", odd(|n| format!("{n}us-{}us", n + 1)));
-    for reason in ["every 2", &list, &windows] {
+    for reason in ["every 2", &listed, &windows] {
         let both = lost(&format!("loss 5% burst 3, {reason}"));
         for index in 0..5_000 {
-            let expected = alone.contains(index) || index % 2 == 1;
+            let expected = chain.contains(index) || index % 2 == 1;
             assert_eq!(both.contains(index), expected, "{index} {reason:.20}");
         }
     }

@@ -35,8 +35,8 @@ impl Losses {
         let text = fs::read(run.join("run.json")).unwrap();
         let info: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let counts = &info["network"][direction];
-        let list = counts["drops"].as_str().unwrap();
-        let ranges = list.split(',').filter(|range| !range.is_empty());
+        let ranges = counts["drops"].as_str().unwrap();
+        let ranges = ranges.split(',').filter(|range| !range.is_empty());
         let drops = ranges.flat_map(|range| {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             first.parse::<u64>().unwrap()..=last.parse().unwrap()

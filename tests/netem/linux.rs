@@ -6,8 +6,8 @@
 //!
 //! - shares: 5 standard errors, which chance exceeds in fewer than one run in a thousand;
 //! - p50 and p99: 10 % or 3 ms, which chance rarely exceeds in these plans. The exception is the
-//! p99 of TCP at 5 % loss and more: it depends on the few messages lost twice and those behind
-//! them, so the standard error from [`standard_error_of_p99`] is added;
+//!   p99 of TCP at 5 % loss and more: it depends on the few messages lost twice and those behind
+//!   them, so the standard error from [`standard_error_of_p99`] is added;
 //! - counters: exact, except for datagrams outside the sequence numbers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

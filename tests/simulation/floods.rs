@@ -48,10 +48,10 @@ pub(crate) fn page(seed: u64, verbose: bool) -> u64 {
     assert!(!in_order || reader.order.is_sorted(), "not in order");
     let last = world.log.lines.last().unwrap().at;
     let first = world.log.lines.first().unwrap().at;
-    let least = 1_000_000 * (PAGE - 1 - 20) / 10 - 1_000_000;
+    let shortest = 1_000_000 * (PAGE - 1 - 20) / 10 - 1_000_000;
     // The server tolerates this much bunching by the network.
-    assert!(bad || last.0 - first.0 >= least, "faster than allowed");
-    assert!(world.now.since(begun) >= Duration::from_micros(least));
+    assert!(bad || last.0 - first.0 >= shortest, "faster than allowed");
+    assert!(world.now.since(begun) >= Duration::from_micros(shortest));
     all_leave(&mut world);
     world.network.trace
 }

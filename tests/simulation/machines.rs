@@ -92,9 +92,10 @@ pub(crate) fn sleep(seed: u64, verbose: bool) -> u64 {
 pub(crate) fn server_stands_still(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
     let streams = dice.chance(500);
-    let mut world = match streams {
-        true => room(&mut dice, seed, verbose),
-        false => World::new(seed, Impairment::NONE, verbose),
+    let mut world = if streams {
+        room(&mut dice, seed, verbose)
+    } else {
+        World::new(seed, Impairment::NONE, verbose)
     };
     if !streams {
         for name in &NAMES[..3 + dice.below(3)] {

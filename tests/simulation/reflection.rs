@@ -31,9 +31,10 @@ pub(crate) fn two_servers(seed: u64) {
     let path = Path::routed(0, ([10, 0, 0, 1], 2428).into());
     let mut answered = 0;
     for _ in 0..200 {
-        let mut bytes = match dice.chance(200) {
-            true => attacks::noise(&mut dice),
-            false => attacks::forgery(Header { session: 77, ..Header::default() }, &mut dice),
+        let mut bytes = if dice.chance(200) {
+            attacks::noise(&mut dice)
+        } else {
+            attacks::forgery(Header { session: 77, ..Header::default() }, &mut dice)
         };
         let mut turn = dice.below(2);
         for round in 0.. {

@@ -27,9 +27,10 @@ pub(crate) fn anything(tcp: u64, seed: u64, verbose: bool) -> u64 {
     for _ in 0..60 {
         let pause = dice.within(SECOND);
         world.run_for(pause);
-        match dice.chance(tcp / 4) {
-            true => transports::mishap(&mut world, &mut dice),
-            false => something_happens(&mut world, &mut dice),
+        if dice.chance(tcp / 4) {
+            transports::mishap(&mut world, &mut dice)
+        } else {
+            something_happens(&mut world, &mut dice)
         }
     }
     recover(&mut world);
@@ -169,9 +170,10 @@ pub(crate) fn say(world: &mut World, dice: &mut Dice, index: usize) {
     // Clients repeat texts.
     let again = dice.chance(400);
     world.with_client(index, |session, record, now| {
-        let text = match again {
-            true => record.compose_again(&format!("{} ok", record.tag.clone())),
-            false => record.compose("line", &filling),
+        let text = if again {
+            record.compose_again(&format!("{} ok", record.tag.clone()))
+        } else {
+            record.compose("line", &filling)
         };
         if session.say(&text, now).is_err() {
             record.retract(&text);
@@ -237,10 +239,8 @@ fn restart(world: &mut World, dice: &mut Dice) {
 
 /// Steps a wall clock.
 fn jump(world: &mut World, dice: &mut Dice, index: usize) {
-    let clock = match dice.chance(500) {
-        true => &mut world.server.clock,
-        false => &mut world.clients[index].clock,
-    };
+    let clock =
+        if dice.chance(500) { &mut world.server.clock } else { &mut world.clients[index].clock };
     clock.0 = if dice.chance(500) { clock.0 + DAY } else { clock.0 - DAY };
 }
 

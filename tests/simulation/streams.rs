@@ -105,9 +105,10 @@ impl World {
         self.clients[index].running = false;
         let (wires, mut state) = self.wires();
         let Some((_, wire)) = wires.of(index) else { return };
-        match state.dice.chance(300) {
-            true => wire.break_off(&mut state),
-            false => wire.close(End::Client, &mut state),
+        if state.dice.chance(300) {
+            wire.break_off(&mut state)
+        } else {
+            wire.close(End::Client, &mut state)
         }
         wire.let_go(End::Client);
     }

@@ -25,9 +25,10 @@ pub(crate) fn stopped(seed: u64, verbose: bool) -> u64 {
     all_join(&mut world);
     let victim = dice.below(world.clients.len());
     let deaf = dice.chance(300);
-    match deaf {
-        true => world.stall(victim, true),
-        false => world.clients[victim].stopped = true,
+    if deaf {
+        world.stall(victim, true)
+    } else {
+        world.clients[victim].stopped = true
     }
     // Lines of an unreliable speaker could be shed before the victim's queue is full.
     let speaker = usize::from(victim == 0);

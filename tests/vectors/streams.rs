@@ -89,7 +89,8 @@ fn valid() -> Vec<Vector> {
     roll.push(&RollEntry { peer: 1, nickname: "bob", next: u16::MAX });
     let present = encode_message(&ServerMessage::Present { roll: roll.roll() });
     let accepted = encode_message(&ServerMessage::Accepted { number: 0, position: 8 });
-    let (one, two) = (line(9, 1_500, 1, u16::MAX, "bob", "one"), line(10, 9, 1, 0, "bob", "two"));
+    let (first, second) =
+        (line(9, 1_500, 1, u16::MAX, "bob", "one"), line(10, 9, 1, 0, "bob", "two"));
     let wide_name = "\u{10400}".repeat(29) + "\u{10f0}";
     let largest = line(u64::MAX, i32::MIN, u16::MAX, u16::MAX, &wide_name, &"x".repeat(1_000));
     vec![
@@ -134,8 +135,8 @@ fn valid() -> Vec<Vector> {
                     once(&present),
                     once(&accepted),
                     Frame::Heartbeat,
-                    Frame::Ordered { id: 9, payload: &one },
-                    Frame::Unordered { id: 300, payload: &two },
+                    Frame::Ordered { id: 9, payload: &first },
+                    Frame::Unordered { id: 300, payload: &second },
                 ],
             ),
         ),

@@ -176,11 +176,11 @@ pub(crate) fn host(
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     let stopper = server.stopper();
-    let served = leaver.clone();
+    let host = leaver.clone();
     let serving = thread::Builder::new().name("server".to_owned()).spawn(move || {
         let outcome = server.run();
         // Without its server the host has nothing to talk in.
-        served.leave();
+        host.leave();
         outcome
     });
     let serving = match serving {

@@ -54,6 +54,7 @@ impl Session {
     }
 
     /// Whether the server is being joined. Then somebody wants to know what the kernel does not send.
+    #[must_use]
     pub fn is_joining(&self) -> bool {
         self.attempt.is_some()
     }
@@ -83,6 +84,7 @@ impl Session {
 
     /// Why the server has not let this client in so far, and what to do; nothing where it is not being
     /// joined.
+    #[must_use]
     pub fn why_not_in(&self) -> Option<String> {
         let transport = match self.config.transport {
             Transport::Udp => "UDP",

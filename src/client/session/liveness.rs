@@ -51,9 +51,6 @@ impl Session {
             }
             return;
         }
-        match attempt.first {
-            true => self.give_up_joining(),
-            false => self.close(CloseReason::Lost),
-        }
+        if attempt.first { self.give_up_joining() } else { self.close(CloseReason::Lost) }
     }
 }

@@ -66,6 +66,7 @@ impl Pacing {
 
 impl Session {
     /// How long what was typed has to wait here before it may be sent.
+    #[must_use]
     pub fn backlog(&self, now: Timestamp) -> Duration {
         let next = self.own.next_tokens();
         next.map_or(Duration::ZERO, |next| {
@@ -74,6 +75,7 @@ impl Session {
     }
 
     /// Whether the next line waits for the server's limit, and not for an answer.
+    #[must_use]
     pub fn is_paced(&self, now: Timestamp) -> bool {
         let next = self.own.next_tokens();
         let ready = next.and_then(|next| self.pacing.ready(next, self.own.unanswered_tokens()));

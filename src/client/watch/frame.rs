@@ -110,12 +110,12 @@ fn tracks(view: &View, columns: usize, room: usize, palette: Palette) -> Vec<Str
 /// One peer. A round-trip time of `scale` fills the height of its sparkline.
 fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> String {
     let report = &track.report;
-    let [name, over, rtt, rtts, loss, losses, silent] = widths(columns);
-    let lost = track.recent_loss();
-    let health = match lost {
+    let [name, over, rtt, rtt_line, loss, loss_line, silent] = widths(columns);
+    let recent = track.recent_loss();
+    let health = match recent {
         _ if report.silence >= SILENT => palette.bad,
-        Some(lost) if lost >= MUCH_LOSS => palette.bad,
-        Some(lost) if lost >= SOME_LOSS => palette.fair,
+        Some(share) if share >= MUCH_LOSS => palette.bad,
+        Some(share) if share >= SOME_LOSS => palette.fair,
         _ => palette.good,
     };
     let mode = match report.transport {
@@ -124,8 +124,8 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
         Transport::Udp => format!("udp {}", delivery_name(report.delivery)),
     };
     let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
-    let shares = track.losses.iter().map(|lost| lost.map(|it| it / FULL_LOSS));
-    let share = lost.map_or_else(|| "-".to_owned(), |lost| format!("{:.1} %", lost * 100.0));
+    let shares = track.losses.iter().map(|share| share.map(|it| it / FULL_LOSS));
+    let share = recent.map_or_else(|| "-".to_owned(), |it| format!("{:.1} %", it * 100.0));
     let silence = match report.silence.as_secs() {
         0 => String::new(),
         seconds => format!("{seconds} s"),
@@ -134,9 +134,9 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
         .text(&report.nickname, name, health)
         .text(&mode, over, PLAIN)
         .figure(&ms(report.rtt), rtt)
-        .text(&sparkline(times, rtts), rtts, palette.rtt)
+        .text(&sparkline(times, rtt_line), rtt_line, palette.rtt)
         .figure(&share, loss)
-        .text(&sparkline(shares, losses), losses, health)
+        .text(&sparkline(shares, loss_line), loss_line, health)
         .text(&silence, silent, health)
         .finish()
 }

@@ -243,15 +243,15 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let pong = |number| encode_message(&ClientMessage::Pong { peer: asker.number(), number });
     let queued = |room: &Room| room.hub.peers.get(asker).unwrap().link.queued_bytes();
     let ponged = ServerMessage::Ponged { number: 1, from: "eve" };
-    let (unasked, asked) = (pong(7), pong(1));
-    eve.send(&mut room, &[Frame::Once { payload: &unasked }]);
+    let (unsolicited, solicited) = (pong(7), pong(1));
+    eve.send(&mut room, &[Frame::Once { payload: &unsolicited }]);
     assert_eq!(queued(&room), 0);
     let now = room.now;
     room.peers[victim].1.ping("eve", now);
     room.run_for(SECOND / 100);
     let sent = |room: &Room| room.hub.peers.get(asker).unwrap().link.stats().sent_message_bytes;
     let before = sent(&room);
-    eve.send(&mut room, &[Frame::Once { payload: &asked }; 20]);
+    eve.send(&mut room, &[Frame::Once { payload: &solicited }; 20]);
     assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);
     // One that comes after the asker has given up goes nowhere.
     let now = room.now;

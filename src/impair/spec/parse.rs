@@ -78,8 +78,8 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
         let name = words.next().unwrap_or_default();
         if let Some(preset) = preset(name) {
             if place > 0 || words.next().is_some() {
-                return Err(fail(format!(
-                    "a preset comes first and takes no arguments; items after it override it"
+                return Err(fail(String::from(
+                    "a preset comes first and takes no arguments; items after it override it",
                 )));
             }
             let Spec { up, down } = preset?;

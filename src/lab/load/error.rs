@@ -83,6 +83,7 @@ pub enum Error {
 
 impl Error {
     /// The process exit code for this kind of failure; `chatagram --help` lists the codes.
+    #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotEmpty(_) | Self::OnlyDatagrams => 2,

@@ -53,21 +53,25 @@ impl Fleet {
     }
 
     /// The clock shared by all peers, so their times can be subtracted.
+    #[must_use]
     pub fn now(&self) -> Now {
         self.shared.clock.now()
     }
 
     /// Number of peers.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.peers.len()
     }
 
     /// Returns true without peers.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }
 
     /// The session of one peer.
+    #[must_use]
     pub fn session(&self, index: usize) -> &Session {
         &self.peers[index].session
     }
@@ -105,6 +109,7 @@ impl Fleet {
     }
 
     /// The counters of the emulated network, if there is one.
+    #[must_use]
     pub fn impairment_counts(&self) -> Option<ImpairmentCounts> {
         self.shared.datagrams.impairment_counts()
     }

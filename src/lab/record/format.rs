@@ -56,6 +56,7 @@ impl Destination {
     }
 
     /// The directory's name; `None` for the root.
+    #[must_use]
     pub fn name(&self) -> Option<String> {
         let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
         dir.file_name().map(|name| name.to_string_lossy().into_owned())

@@ -37,7 +37,7 @@ pub(super) fn within(groups: &[&Group]) -> String {
     plot.name_x(&mut svg, "latency t in milliseconds, logarithmic");
     let mut labels = vec![];
     for group in &sent {
-        let (mut path, mut last, mut end) = (String::new(), f64::MIN, plot.bottom);
+        let (mut path, mut previous, mut end) = (String::new(), f64::MIN, plot.bottom);
         let all = group.measured.latencies();
         for (rank, micros) in (1..).zip(all) {
             let x = plot.at_x(log(*micros as f64));
@@ -49,10 +49,10 @@ pub(super) fn within(groups: &[&Group]) -> String {
                 let _ = write!(path, "M{x:.1} {:.1}", plot.bottom);
             }
             // One step per half pixel: more would not be visible.
-            if x - last >= 0.5 || rank as usize == all.len() {
+            if x - previous >= 0.5 || rank as usize == all.len() {
                 end = plot.at_y(share);
                 let _ = write!(path, "H{x:.1}V{end:.1}");
-                last = x;
+                previous = x;
             }
         }
         if !path.is_empty() {
@@ -68,13 +68,13 @@ pub(super) fn within(groups: &[&Group]) -> String {
 fn log_ticks(svg: &mut Svg, plot: &Plot) {
     let decades = plot.x.1 - plot.x.0;
     let factors: &[u32] = if decades > 2.5 { &[1] } else { &[1, 2, 5] };
-    let mut last = f64::MIN;
+    let mut previous = f64::MIN;
     for power in 2..=10 {
         for &factor in factors {
             let micros = f64::from(factor) * 10_f64.powi(power);
             let at = micros.log10();
-            if at >= plot.x.0 && at <= plot.x.1 && plot.at_x(at) - last > 26.0 {
-                last = plot.at_x(at);
+            if at >= plot.x.0 && at <= plot.x.1 && plot.at_x(at) - previous > 26.0 {
+                previous = plot.at_x(at);
                 plot.tick_x(svg, at, &format!("{}", micros / 1e3));
             }
         }
@@ -164,10 +164,10 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         };
         plot.tick_y(&mut svg, at, &text);
     }
-    let mut last = f64::MIN;
+    let mut previous = f64::MIN;
     for &loss in losses.iter().filter(|_| least < most) {
-        if plot.at_x(loss) - last > 30.0 {
-            last = plot.at_x(loss);
+        if plot.at_x(loss) - previous > 30.0 {
+            previous = plot.at_x(loss);
             plot.tick_x(&mut svg, loss, &format!("{} %", metrics::percent(loss)));
         }
     }
@@ -199,9 +199,10 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         if let (Some(first), Some(last)) = (own.first(), own.last()) {
             labels.push((plot.at_y(last.2.mean), colour, label(mode).to_owned()));
             let [from, to] = [first, last].map(|it| measure.show(it.2.mean));
-            let change = match from == to {
-                true => format!("stayed at {to}"),
-                false => format!("went from {from} to {to}"),
+            let change = if from == to {
+                format!("stayed at {to}")
+            } else {
+                format!("went from {from} to {to}")
             };
             match changes.iter_mut().find(|it: &&mut (String, Vec<String>)| it.0 == change) {
                 Some(same) => same.1.push(label(mode).to_owned()),
@@ -214,12 +215,11 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         Measure::P99 => "the 99th percentile of latency",
         Measure::Delivery => "the share delivered",
     };
-    let bars = match points.iter().any(|it| it.2.half.is_some()) {
-        true => {
-            "Points are means of the repetitions, bars their 95 % confidence intervals; the tables \
-             below count all messages together."
-        }
-        false => "There is one repetition, so there are no confidence intervals.",
+    let bars = if points.iter().any(|it| it.2.half.is_some()) {
+        "Points are means of the repetitions, bars their 95 % confidence intervals; the tables \
+         below count all messages together."
+    } else {
+        "There is one repetition, so there are no confidence intervals."
     };
     let changes: Vec<_> =
         changes.into_iter().map(|it| format!("{} over {}", it.0, list(&it.1))).collect();

@@ -19,14 +19,14 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let server = Server::start(server_config(job)).map_err(failed)?;
     let stopper = server.stopper();
     let Some(address) = server.addresses().next() else { return Err(Error::Stopped) };
-    let (driven, served) = thread::scope(|scope| {
+    let (load, serve) = thread::scope(|scope| {
         let serving = scope.spawn(move || server.run());
-        let driven = job.remove_old().and_then(|()| run_load(job, address, stop));
+        let load = job.remove_old().and_then(|()| run_load(job, address, stop));
         stopper.stop();
-        (driven, serving.join())
+        (load, serving.join())
     });
-    driven?;
-    served.unwrap_or(Ok(())).map_err(failed)
+    load?;
+    serve.unwrap_or(Ok(())).map_err(failed)
 }
 
 fn run_load(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), Error> {

@@ -87,9 +87,10 @@ impl Reliable<'_> {
     pub(in crate::link) fn write(&self, writer: &mut DatagramWriter<'_>) -> Parts {
         let (id, payload) = (self.id as u16, self.payload);
         if self.wanted == Parts::WHOLE && fits(payload.len(), writer.limit()) {
-            let frame = match self.ordered {
-                true => Frame::Ordered { id, payload },
-                false => Frame::Unordered { id, payload },
+            let frame = if self.ordered {
+                Frame::Ordered { id, payload }
+            } else {
+                Frame::Unordered { id, payload }
             };
             return if writer.push(&frame) { Parts::WHOLE } else { Parts::NONE };
         }

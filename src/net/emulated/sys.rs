@@ -109,9 +109,10 @@ pub(super) fn spawn_with_death_signal(mut command: Command) -> io::Result<Child>
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
             // If the parent died before the line above, no signal comes.
-            match rustix::process::getppid() == Some(parent) {
-                true => Ok(()),
-                false => Err(rustix::io::Errno::SRCH.into()),
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(rustix::io::Errno::SRCH.into())
             }
         });
     }

@@ -46,6 +46,7 @@ impl Default for Incoming {
 
 impl Incoming {
     /// Returns true if all datagrams have been read.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.next >= self.messages.len()
     }

@@ -33,6 +33,7 @@ pub(super) struct Message {
 
 impl Outgoing {
     /// Returns true if the buffer is empty.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }

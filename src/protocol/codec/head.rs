@@ -20,6 +20,7 @@ pub struct Head {
 
 impl Head {
     /// Reads the first 40 bytes, if there are as many.
+    #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<HEADER_LEN>()?;
         Some(Self {
@@ -43,6 +44,7 @@ pub struct Invariant {
 
 impl Invariant {
     /// Reads the first four bytes, if they are this protocol's.
+    #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<4>()?;
         (u16::from_be_bytes([head[0], head[1]]) == MAGIC).then(|| Self {

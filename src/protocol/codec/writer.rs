@@ -74,16 +74,19 @@ impl<'b> DatagramWriter<'b> {
     }
 
     /// Whether there is no frame yet.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == HEADER_LEN
     }
 
     /// Bytes that the datagram may have.
+    #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
     /// Bytes so far, the header included.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.start
     }

@@ -38,6 +38,7 @@ pub struct NameKey(Box<str>);
 
 impl NameKey {
     /// For hashing: it means nothing to people.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

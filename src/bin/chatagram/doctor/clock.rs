@@ -36,9 +36,10 @@ fn synchrony(facts: &Facts, remedy: &Remedy) -> Check {
             "not synchronised, as far as the kernel knows: `transit_ms` between two machines may be \
              off; what one machine measures is not",
         )
-        .with(match cfg!(target_os = "linux") {
-            true => remedy.as_root("timedatectl set-ntp true"),
-            false => Fix::Say("let the system set the time by itself".to_owned()),
+        .with(if cfg!(target_os = "linux") {
+            remedy.as_root("timedatectl set-ntp true")
+        } else {
+            Fix::Say("let the system set the time by itself".to_owned())
         }),
         None => check(State::Unknown, "cannot tell whether it is synchronised with others"),
     }

@@ -53,9 +53,12 @@ fn iproute2_version(printed: &str) -> Option<(u32, u32)> {
 
 /// The others, by whether they are found.
 pub(super) fn judge(there: impl Fn(&str) -> bool, remedy: &Remedy) -> Vec<Check> {
-    let check = |name, there: bool, good: &str, bad: &str, fix: Fix| match there {
-        true => Check::new(name, State::Ok, good),
-        false => Check::new(name, State::Missing, bad).with(fix),
+    let check = |name, there: bool, good: &str, bad: &str, fix: Fix| {
+        if there {
+            Check::new(name, State::Ok, good)
+        } else {
+            Check::new(name, State::Missing, bad).with(fix)
+        }
     };
     let wireshark = [("dnf", "wireshark-cli"), ("pacman", "wireshark-cli"), ("brew", "wireshark")];
     let python = [("pacman", "python"), ("brew", "python")];

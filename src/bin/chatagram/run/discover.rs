@@ -61,10 +61,8 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
         several => {
             let talking = format == Format::Text && io::stdout().is_terminal();
             let mut input = io::stdin().lock();
-            let chosen = match talking && input.is_terminal() {
-                true => ask(several, &mut input, tell),
-                false => None,
-            };
+            let chosen =
+                if talking && input.is_terminal() { ask(several, &mut input, tell) } else { None };
             chosen.ok_or_else(|| fail(USAGE, undecided(several)))?
         }
     };

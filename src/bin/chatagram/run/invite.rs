@@ -33,11 +33,10 @@ fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec
         return lines;
     }
     let Some(own) = listening.first().copied().map(crate::cli::reachable) else { return lines };
-    let why = match listening.iter().all(|bound| bound.ip().is_loopback()) {
-        true => "this room listens at this machine's own address: nobody else can join",
-        false => {
-            "this machine has no network that others could reach: nobody else can join until it has one"
-        }
+    let why = if listening.iter().all(|bound| bound.ip().is_loopback()) {
+        "this room listens at this machine's own address: nobody else can join"
+    } else {
+        "this machine has no network that others could reach: nobody else can join until it has one"
     };
     vec![
         why.to_owned(),
