@@ -1,14 +1,15 @@
-//! What is on the wire, and nothing else: the header, the frames, the messages inside them, names,
-//! texts and limits. `proto.md` is the normative text; this module is its executable twin.
+//! The wire format: header, frames, messages, names, texts and limits. `proto.md` is normative;
+//! this module implements it.
 //!
 //! ```text
 //! datagram = header (40 bytes, fixed offsets) + frame*         codec.rs, header.rs
-//! frame    = what one end tells the other about the conversation       frame.rs
-//! message  = what a frame carries for the chat above it                message.rs
+//! frame    = one statement of an end about the session         frame.rs
+//! message  = content of the chat, carried by a frame           message.rs
 //! ```
 //!
-//! Invariant: `codec` is the only user of `bincode` in the crate, and of `crc32fast` in this module. A
-//! successor of either touches that one file, and the golden vectors in `tests/vectors` say whether it may.
+//! Invariant: `codec` is the only user of `bincode` in the crate, and of `crc32fast` in this
+//! module. Another encoder touches that file only, and must reproduce the golden vectors in
+//! `tests/vectors`.
 
 mod batch;
 mod codec;

@@ -205,7 +205,7 @@ fn what_was_read_before_a_failure_is_still_shown() {
     42  00                           cookie         0 bytes
     43  02 c3 28 02 00 00 00 00      (not decoded)
                                    ! byte 43: nickname is not UTF-8
-rejected, Malformed: what begins at byte 40 is not a frame or message of this protocol: nickname is not UTF-8 \
+rejected, Malformed: no frame or message of this protocol begins at byte 40: nickname is not UTF-8 \
                   (proto.md §8.1, check 7)";
     assert!(text.ends_with(wanted), "{text}");
     let text = decode::datagram(&vector("checksum")).text;

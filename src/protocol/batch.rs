@@ -1,12 +1,12 @@
-//! Messages on their way out: encoded once, and shared by all the queues they are in.
+//! Outgoing messages, encoded once and shared by the queues of all receivers.
 
 use super::codec::{once_head, read_once};
 use super::limits::MAX_MESSAGE;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Messages in a row, each in the frame that carries it once ([`Frame::Once`](super::Frame::Once)) and
-/// none too long for a datagram. A copy, or a part, shares the bytes.
+/// Consecutive messages, each encoded in a [`Frame::Once`](super::Frame::Once) and none too long
+/// for a datagram. Clones and slices share the bytes.
 #[derive(Clone, Debug)]
 pub struct Batch {
     frames: Arc<[u8]>,
@@ -14,7 +14,7 @@ pub struct Batch {
     to: Place,
 }
 
-/// What lies before a message.
+/// Totals of the messages before an index.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     /// Bytes of frames.
@@ -25,7 +25,7 @@ struct Place {
 }
 
 impl Batch {
-    /// A batch of one message; none if no datagram can carry it.
+    /// A batch of one message; `None` if it is too long for a datagram.
     #[must_use]
     pub fn of(message: &[u8]) -> Option<Self> {
         if message.len() > MAX_MESSAGE {
@@ -38,7 +38,7 @@ impl Batch {
         Some(Self { frames: shared(length, [head, message]), from: Place::default(), to })
     }
 
-    /// The messages of all these batches, in one.
+    /// Concatenates batches.
     pub fn join(batches: &[Self]) -> Self {
         if let [only] = batches {
             return only.clone();
@@ -49,13 +49,13 @@ impl Batch {
         Self { frames, from: Place::default(), to }
     }
 
-    /// How many messages.
+    /// Number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
         (self.to.count - self.from.count) as usize
     }
 
-    /// Whether there are none.
+    /// Whether there is no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -67,7 +67,7 @@ impl Batch {
         (self.to.messages - self.from.messages) as usize
     }
 
-    /// The messages in their frames.
+    /// The encoded frames.
     #[must_use]
     pub fn frames(&self) -> &[u8] {
         &self.frames[self.from.frames as usize..self.to.frames as usize]
@@ -83,7 +83,7 @@ impl Batch {
         })
     }
 
-    /// Takes off the first messages, `count` of them if there are so many.
+    /// Splits off the first `count` messages, or all.
     pub fn split_to(&mut self, count: usize) -> Self {
         let mut at = self.from;
         let mut rest = self.frames();
@@ -99,7 +99,7 @@ impl Batch {
         first
     }
 
-    /// Some of the messages.
+    /// A range of the messages.
     #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
         let mut rest = self.clone();
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-/// These parts, of `length` bytes in all, one behind the other.
+/// Concatenates parts of `length` bytes in total.
 fn shared<'a>(length: usize, parts: impl IntoIterator<Item = &'a [u8]>) -> Arc<[u8]> {
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
     let mut rest = Arc::get_mut(&mut bytes).unwrap_or_default();
@@ -137,13 +137,13 @@ mod tests {
     use crate::protocol::Frame;
     use crate::protocol::codec::decode_frame;
 
-    /// Messages of all the lengths at which a frame's head changes.
+    /// Messages of the lengths at which the encoding of a frame changes.
     fn messages() -> Vec<Vec<u8>> {
         [0, 1, 250, 251, 255, 256, MAX_MESSAGE].iter().map(|length| vec![7; *length]).collect()
     }
 
     #[test]
-    fn a_batch_is_the_frames_that_carry_its_messages_once() {
+    fn a_batch_is_its_messages_in_once_frames() {
         for message in messages() {
             let batch = Batch::of(&message).unwrap();
             assert_eq!(decode_frame(batch.frames()), Ok(Frame::Once { payload: &message }));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn any_part_can_be_taken_and_joined_again() {
+    fn every_split_joins_to_the_same_batch() {
         let single: Vec<_> = messages().iter().map(|message| Batch::of(message).unwrap()).collect();
         let all = Batch::join(&single);
         assert!(Batch::join(&[]).is_empty());

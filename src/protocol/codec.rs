@@ -1,10 +1,9 @@
-//! Bytes to datagrams and back. The one place that knows bincode and CRC-32.
+//! Encodes and decodes datagrams. The only user of bincode, and with the history of CRC-32.
 //!
-//! bincode 2.0.1, serde, big-endian, variable-length integers. It is trusted with nothing: the
-//! datagram's length is checked before it runs, every type borrows (nothing is allocated for a
-//! claimed length), and what it decoded must encode to the very same bytes, so there is exactly
-//! one way to write a datagram. Frames that carry messages are most of them, and are written and
-//! read without it; tests hold that it would do the same.
+//! bincode 2.0.1 with serde, big-endian, variable-length integers. Input is untrusted: the length
+//! of the datagram is checked first, all types borrow (nothing is allocated for a claimed length),
+//! and a decoded value must encode to the same bytes, so each datagram has exactly one encoding.
+//! Most frames carry messages; `message_frame` encodes them without bincode, to the same bytes.
 
 mod head;
 mod message_frame;
@@ -25,13 +24,13 @@ use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use serde::{Deserialize, Serialize};
 
-/// Room for most messages, so that few have to be moved while they are written.
+/// Initial capacity; most messages fit without growth.
 const USUAL_MESSAGE: usize = 128;
 const CHECKSUM: std::ops::Range<usize> = 4..8;
 const BINCODE: Configuration<BigEndian, Varint, Limit<MAX_DATAGRAM>> =
     bincode::config::standard().with_big_endian().with_limit();
 
-/// Why a datagram, or a message in it, is not one. Such a datagram is counted and dropped.
+/// Why a datagram or message is invalid. Such a datagram is counted and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Shorter than a header.
@@ -40,15 +39,15 @@ pub enum DecodeError {
     /// Longer than any datagram of this protocol.
     #[error("more than the {MAX_DATAGRAM} bytes a datagram may have")]
     TooLong,
-    /// The first two bytes are not `CG`.
+    /// The magic is not `CG`.
     #[error("the magic is {0:#06x}, not {MAGIC:#06x}: not this protocol")]
     Magic(u16),
-    /// The datagram was damaged on the way.
+    /// The checksum does not match: damaged in transit.
     #[error("the checksum is {found:#010x}, but the bytes give {computed:#010x}: damaged")]
     Checksum {
-        /// In the header.
+        /// The checksum in the header.
         found: u32,
-        /// Of the bytes.
+        /// The checksum of the bytes.
         computed: u32,
     },
     /// Another version of the protocol.
@@ -57,24 +56,24 @@ pub enum DecodeError {
     /// A flag that version 1 does not define.
     #[error("flags {0:#04x}: a bit is set that version {VERSION} does not define")]
     Flags(u8),
-    /// No frame, or no message, begins here.
-    #[error("what begins at byte {0} is not a frame or message of this protocol")]
+    /// No frame or message begins here.
+    #[error("no frame or message of this protocol begins at byte {0}")]
     Malformed(usize),
-    /// The frame or message could have been written otherwise, so it was not written by this rule.
-    #[error("what begins at byte {0} is not in its one valid encoding")]
+    /// Not in the one valid encoding.
+    #[error("the frame or message at byte {0} is not in its one valid encoding")]
     NotCanonical(usize),
 }
 
-/// A datagram that is valid as a whole: its checksum is right and every frame in it decodes.
+/// A valid datagram: the checksum matches and every frame decodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
-    /// The fixed part.
+    /// The header.
     pub header: Header,
     body: &'a [u8],
 }
 
 impl<'a> Datagram<'a> {
-    /// Checks and reads a datagram. Allocates nothing, whatever the bytes claim.
+    /// Decodes and checks a datagram. Allocates nothing.
     ///
     /// # Errors
     /// The first rule of `proto.md` §8 that the bytes break, in that order.
@@ -126,14 +125,14 @@ impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
     fn next(&mut self) -> Option<Frame<'a>> {
-        // `Datagram::decode` went through all of them, so an error is the end and nothing else.
+        // `Datagram::decode` has checked all frames, so an error is the end.
         let (frame, behind) = read_frame(self.rest).ok()?;
         self.rest = behind;
         Some(frame)
     }
 }
 
-/// Reads the message a frame carries; it must fill the payload.
+/// Decodes the message of a frame; it must fill the payload.
 ///
 /// # Errors
 /// [`DecodeError::Malformed`] or [`DecodeError::NotCanonical`].
@@ -146,23 +145,23 @@ pub fn decode_message<'a, M: Deserialize<'a> + Serialize>(
     }
 }
 
-/// Writes a message for a frame to carry.
+/// Encodes a message, for a frame to carry.
 pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_MESSAGE);
     encode_message_into(message, &mut bytes);
     bytes
 }
 
-/// The same in place of what `bytes` held before.
+/// Like [`encode_message`], into `bytes`, which is overwritten.
 pub fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>) {
     bytes.clear();
-    // Numbers, texts and bytes always encode. What is too long for a datagram, the link refuses.
+    // Numbers, texts and bytes always encode. The link refuses a message too long for a datagram.
     if bincode::serde::encode_into_std_write(message, bytes, BINCODE).is_err() {
         bytes.clear();
     }
 }
 
-/// Reads one frame that must fill `bytes`.
+/// Decodes one frame, which must fill `bytes`.
 pub(super) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     match read_frame(bytes)? {
         (frame, []) => Ok(frame),
@@ -170,7 +169,7 @@ pub(super) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     }
 }
 
-/// Appends one frame unless `out` would grow past `limit`; says whether it did.
+/// Appends a frame unless `out` would exceed `limit`. Returns whether it fitted.
 pub(super) fn encode_frame(frame: &Frame<'_>, out: &mut Vec<u8>, limit: usize) -> bool {
     encode_into(frame, out, limit)
 }
@@ -184,15 +183,15 @@ fn decode_one<'a, T: Deserialize<'a> + Serialize>(
     }
 }
 
-/// A value at the front of some bytes.
+/// A decoded value.
 pub(super) struct Read<T> {
     pub(super) value: T,
     pub(super) used: usize,
-    /// Whether these are the bytes that encoding gives.
+    /// Whether the bytes are the canonical encoding.
     pub(super) canonical: bool,
 }
 
-/// Reads a value, however it is written.
+/// Decodes a value, canonical or not.
 pub(super) fn read_one<'a, T: Deserialize<'a> + Serialize>(
     bytes: &'a [u8],
 ) -> Result<Read<T>, DecodeError> {
@@ -204,7 +203,7 @@ pub(super) fn read_one<'a, T: Deserialize<'a> + Serialize>(
     Ok(Read { value, used, canonical })
 }
 
-/// Compares what is written with what is expected, instead of keeping it.
+/// A writer that compares the output with the expected bytes.
 struct Again<'a> {
     expected: &'a [u8],
     same: bool,
@@ -220,7 +219,7 @@ impl Writer for &mut Again<'_> {
     }
 }
 
-/// Appends `value` unless `out` would grow past `limit`; says whether it did.
+/// Appends `value` unless `out` would exceed `limit`. Returns whether it fitted.
 pub(super) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usize) -> bool {
     let start = out.len();
     let written = bincode::serde::encode_into_std_write(value, out, BINCODE);
@@ -231,7 +230,7 @@ pub(super) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usi
     true
 }
 
-/// CRC-32 (ISO 3309, as in Ethernet) of everything but the checksum itself.
+/// CRC-32 (ISO 3309, as in Ethernet) of all bytes but the checksum.
 fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&bytes[..CHECKSUM.start]);
@@ -239,7 +238,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// The first frame and what is behind it.
+/// Decodes the first frame; returns it with the rest.
 fn read_frame(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), DecodeError> {
     if let Some(read) = read_message_frame(bytes) {
         return Ok(read);

@@ -1,26 +1,29 @@
-//! Frames: what one end tells the other about the conversation itself. The order of the variants
-//! is their number on the wire and may only grow at the end. `proto.md` §5 is the same table.
+//! Frames: the statements of one end about the session. The order of the variants is their number
+//! on the wire; new ones go at the end. `proto.md` §5 has the same table.
 //!
-//! Everything borrows from the datagram: decoding allocates nothing, whatever a length claims.
+//! All fields borrow from the datagram: decoding allocates nothing, whatever length a datagram
+//! claims.
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Proof that an address answered: made by the server from its secret and the address, kept by
-/// nobody (RFC 4987 §3.6 for the idea). 4 bytes of time, 16 of HMAC-SHA-256.
+/// Join cookie: proof that the client receives at its source address. The server derives it from
+/// its secret and the address, and stores nothing (RFC 4987 §3.6). 4 bytes of time, 16 of
+/// HMAC-SHA-256.
 pub type Cookie = [u8; 20];
-/// Proof that the new address of a session's other end answered, small enough to answer a heartbeat with.
+/// Path cookie: proof that a peer receives at its new address. It is small enough to answer a
+/// heartbeat with.
 pub type PathCookie = [u8; 8];
-/// Lets the owner of a nickname, and no one else, take it back.
+/// Token: proves ownership of a nickname when a client rejoins.
 pub type Token = [u8; 16];
 
-/// How chat lines travel in one direction of one session.
+/// Delivery mode of chat lines in one direction of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
-    /// Each line is sent once; what is lost is counted and shown.
+    /// Each line is sent once; the receiver counts and shows losses.
     Unreliable,
-    /// Retransmitted until acknowledged, handed on as it arrives.
+    /// Retransmitted until acknowledged, delivered on arrival.
     ReliableUnordered,
-    /// Retransmitted until acknowledged, handed on in the order it was sent.
+    /// Retransmitted until acknowledged, delivered in order.
     #[default]
     ReliableOrdered,
 }
@@ -30,17 +33,17 @@ impl Delivery {
     pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
 }
 
-/// What carries a session.
+/// Transport of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
-    /// Datagrams, and what this protocol makes of them.
+    /// UDP datagrams; this protocol adds reliability and order.
     #[default]
     Udp,
-    /// A connection, and what the kernel makes of it.
+    /// A TCP connection; the kernel adds reliability and order.
     Tcp,
 }
 
-/// Why a server does not let somebody in.
+/// Why a server refuses a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// The server speaks another version: the one in this datagram's header.
@@ -49,20 +52,20 @@ pub enum Refusal {
     NameNotAllowed,
     /// The nickname, or one that looks like it, is in use.
     NameTaken,
-    /// `--max-peers` are here.
+    /// The room is full (`--max-peers`).
     RoomFull,
-    /// Too many peers came from this IP address.
+    /// The IP address has as many peers as it may have.
     TooManyFromAddress,
     /// The server is closing.
     ShuttingDown,
 }
 
-/// One frame. See `proto.md` §5 for who may send which, and when.
+/// One frame. `proto.md` §5 says which end may send it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Frame<'a> {
-    /// 0: makes a datagram larger. Its bytes mean nothing.
+    /// 0: padding. Receivers ignore its bytes.
     Padding(#[serde(serialize_with = "as_bytes")] &'a [u8]),
-    /// 1: asks for an acknowledgment, and so for a sign of life.
+    /// 1: asks for an acknowledgment, as a sign of life.
     Heartbeat,
     /// 2: a message sent once.
     Once {
@@ -70,7 +73,7 @@ pub enum Frame<'a> {
         #[serde(borrow, serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
-    /// 3: a message sent until acknowledged, handed on at once.
+    /// 3: a reliable message, delivered on arrival.
     Unordered {
         /// Counts the reliable messages of this direction, modulo 2^16, from 0.
         id: u16,
@@ -78,7 +81,7 @@ pub enum Frame<'a> {
         #[serde(serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
-    /// 4: a message sent until acknowledged, handed on after all those with smaller ids.
+    /// 4: a reliable message, delivered after all with smaller ids.
     Ordered {
         /// Counts the reliable messages of this direction, modulo 2^16, from 0.
         id: u16,
@@ -86,11 +89,11 @@ pub enum Frame<'a> {
         #[serde(serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
-    /// 5: a client asks to be let in. Session zero.
+    /// 5: a client asks to join. Session zero.
     Join {
         /// Chosen by the client at random for this attempt.
         nonce: u64,
-        /// Empty in the first join; then what `Challenge` brought.
+        /// Empty in the first join; then the cookie of `Challenge`.
         #[serde(serialize_with = "as_bytes")]
         cookie: &'a [u8],
         /// The name asked for, as typed.
@@ -100,70 +103,70 @@ pub enum Frame<'a> {
         /// Empty, or the token of an earlier `Welcome`, to take that name back.
         #[serde(serialize_with = "as_bytes")]
         resume: &'a [u8],
-        /// The log of the client's last session; 0 if it was not here before.
+        /// Epoch of the log in the client's last session; 0 in a first join.
         epoch: u64,
-        /// The position in that log up to which it has all lines.
+        /// Position up to which the client has all lines of that log.
         seen: u64,
-        /// The number its next line will have.
+        /// Number of the client's next line.
         next: u16,
     },
-    /// 6: the server's only answer to an address it has not heard from. Session zero.
+    /// 6: the server's answer to an address that is not validated yet. Session zero.
     Challenge {
-        /// The join's.
+        /// The nonce of the `Join`.
         nonce: u64,
-        /// To be sent back unchanged.
+        /// The client returns it unchanged.
         cookie: Cookie,
     },
-    /// 7: the server does not let the client in. Session zero.
+    /// 7: the server refuses the join. Session zero.
     Refused {
-        /// The join's.
+        /// The nonce of the `Join`.
         nonce: u64,
-        /// Why, for programs.
+        /// The reason, for programs.
         reason: Refusal,
-        /// Why, and what to do, for people.
+        /// The reason and what to do, for people.
         detail: &'a str,
     },
-    /// 8: a known session came by a new path; is the other end there?
+    /// 8: asks the peer of a session to prove that it receives at its new address.
     PathChallenge(PathCookie),
-    /// 9: yes.
+    /// 9: returns the cookie of a `PathChallenge`.
     PathResponse(PathCookie),
-    /// 10: the server knows no such session. Carries that session in the header.
+    /// 10: the server has no such session. The header names that session.
     Reset,
-    /// 11: is there a server? To everybody near, at the port for that. Session zero.
+    /// 11: looks for servers nearby, at the discovery port. Session zero.
     Probe {
         /// Chosen by the client at random.
         nonce: u64,
     },
-    /// 12: here is one. Session zero.
+    /// 12: a server answers a `Probe`. Session zero.
     Found {
-        /// The probe's.
+        /// The nonce of the `Probe`.
         nonce: u64,
-        /// Drawn by the server when it started: a server with several addresses is one.
+        /// Random number of the server process: answers with the same number come from one server.
         server: u64,
-        /// Where it takes joins, at the address this came from.
+        /// Port for joins, at the source address of this answer.
         port: u16,
-        /// How many are in the room.
+        /// Number of peers in the room.
         peers: u16,
-        /// What the room is called.
+        /// Name of the room.
         room: &'a str,
     },
-    /// 13: a piece of a reliable message that does not fit into one datagram of this path.
+    /// 13: a part of a reliable message that does not fit into one datagram of this path.
     Part {
         /// The id of the whole message, as in `Unordered` and `Ordered`.
         id: u16,
-        /// Whether the whole is handed on as `Ordered` would be.
+        /// Whether the message is delivered as an `Ordered` one.
         ordered: bool,
-        /// Which piece, from 0.
+        /// Index of the part, from 0.
         index: u16,
-        /// How many pieces there are.
+        /// Number of parts.
         count: u16,
-        /// `PART_SIZE` bytes of the message; in the last piece, what is left of it.
+        /// `PART_SIZE` bytes of the message; the rest in the last part.
         #[serde(serialize_with = "as_bytes")]
         payload: &'a [u8],
     },
-    /// 14: a piece of a message sent once.
+    /// 14: a part of a message sent once.
     OncePart {
-        /// Counts the messages of this direction that were sent once in pieces, modulo 2^16.
+        /// Counts the messages of this direction sent once in parts, modulo 2^16.
         number: u16,
         /// As in `Part`.
         index: u16,
@@ -175,7 +178,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// As serde's own way for slices, but not byte by byte: the bytes are the same.
+/// Serializes bytes as serde does for slices, but not byte by byte; the encoding is the same.
 pub(super) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }

@@ -1,22 +1,22 @@
-//! The 40 bytes every datagram begins with, at fixed offsets and in network byte order, so that a
-//! student can read them off a hex dump. Each field has its twin in a TCP header with the
-//! timestamps option (RFC 9293 §3.1, RFC 7323 §3); `proto.md` §3 draws both.
+//! The header: the first 40 bytes of every datagram, at fixed offsets and in network byte order,
+//! readable in a hex dump. Each field has a counterpart in a TCP header with the timestamps option
+//! (RFC 9293 §3.1, RFC 7323 §3); `proto.md` §3 draws both.
 
 /// The first two bytes of every datagram and of every stream: `CG`.
 pub const MAGIC: u16 = 0x4347;
-/// The version this crate speaks. A datagram of another version is counted and dropped, except
-/// that a server answers a `Join` of another version with a refusal that names its own.
+/// The protocol version. Datagrams of other versions are counted and dropped, except that a server
+/// answers a `Join` of another version with a refusal that names its own.
 pub const VERSION: u8 = 1;
-/// Bytes in a header.
+/// Size of a header.
 pub const HEADER_LEN: usize = 40;
 
-/// One bit each; the other six are zero.
+/// Flags, one bit each; the other six bits are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u8);
 
 impl Flags {
-    /// The sender is the server. Each side drops what carries its own mark, so nothing sent by a
-    /// server can make another server answer.
+    /// The sender is a server. Each side drops datagrams with its own mark, so no server answers a
+    /// server.
     pub const FROM_SERVER: Self = Self(0b01);
     /// The acknowledgment, the bitmap and the ack delay are meaningful (TCP's ACK bit).
     pub const ACK: Self = Self(0b10);
@@ -34,7 +34,7 @@ impl Flags {
         self.0 & !Self::KNOWN != 0
     }
 
-    /// Both sets of bits.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -44,23 +44,24 @@ impl Flags {
 /// A header as fields. The magic, the version and the checksum belong to `codec`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Who sent this, and which fields count.
+    /// Sender's role, and which fields are valid.
     pub flags: Flags,
-    /// Given by the server in `Welcome`, random; zero before that. TCP's port pair.
+    /// Session number: random, from `Welcome`; zero before that. Its counterpart is TCP's port
+    /// pair.
     pub session: u64,
-    /// Counts this end's datagrams in this session, modulo 2^32. Never used twice.
+    /// Counts the sender's datagrams in this session, modulo 2^32. No number is used twice.
     pub sequence: u32,
     /// The largest sequence number received from the other end.
     pub acknowledgment: u32,
     /// Bit `i` is set when `acknowledgment - 1 - i` was received too (TCP's SACK).
     pub ack_bitmap: u64,
-    /// The sender's monotonic clock when it sent this, microseconds modulo 2^32 (TCP's TSval).
+    /// The sender's monotonic clock at departure, microseconds modulo 2^32 (TCP's TSval).
     pub timestamp: u32,
-    /// How long the acknowledged datagram had been here when this was sent, in units of 100 us,
+    /// Delay between arrival of the acknowledged datagram and this departure, in units of 100 us,
     /// saturating (RFC 9000 §19.3).
     pub ack_delay: u16,
-    /// The largest message id the sender of this is ready to receive, modulo 2^16 (TCP's window,
-    /// but absolute, as in RFC 9000 §4.1, so that reordering cannot shrink it).
+    /// Receive window: the largest message id that the sender of this accepts, modulo 2^16.
+    /// Absolute as in RFC 9000 §4.1, so that reordering cannot shrink it.
     pub window: u16,
 }
 
@@ -80,7 +81,7 @@ impl Header {
         out[38..40].copy_from_slice(&self.window.to_be_bytes());
     }
 
-    /// Reads the fields. Magic, version and checksum were checked by the caller.
+    /// Reads the fields. The caller has checked magic, version and checksum.
     pub(super) fn read(bytes: &[u8; HEADER_LEN]) -> Self {
         Self {
             flags: Flags(bytes[3]),

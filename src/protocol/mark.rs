@@ -1,30 +1,30 @@
-//! Where a line stands in the room's log: its name for good.
+//! The position of a line in the log of an epoch.
 
 use serde::{Deserialize, Deserializer, Serializer, de};
 
-/// A position in the log of one epoch. An epoch is drawn at random when a log is made, so that equal
-/// positions of two logs are never taken for one line. No clock is part of it.
+/// A position in the log of one epoch. The epoch is random, drawn with a new log, so positions of
+/// two logs are never mistaken for each other. No clock is part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
-    /// Which log; 0 stands for none.
+    /// Epoch of the log; 0 if there is none.
     pub epoch: u64,
-    /// Larger for each later line of the epoch; 0 stands before the first.
+    /// Increases with each line of the epoch; 0 is before the first.
     pub position: u64,
 }
 
 impl Mark {
-    /// The epoch as people and programs are told: 64 bits do not fit the numbers of many JSON readers.
+    /// The epoch in hexadecimal: many JSON readers lose precision with 64-bit numbers.
     #[must_use]
     pub fn epoch_name(self) -> String {
         format!("{:016x}", self.epoch)
     }
 }
 
-/// A number of 64 random bits as files have it: 16 hexadecimal digits in a text.
+/// Serde form of a random 64-bit number: a string of 16 hexadecimal digits.
 pub mod hex {
     use super::{Deserialize, Deserializer, Serializer, de};
 
-    /// Writes it.
+    /// Serializes the digits.
     #[allow(clippy::ref_option, clippy::missing_errors_doc, clippy::trivially_copy_pass_by_ref)]
     pub fn serialize<S: Serializer>(number: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
         match number {
@@ -33,7 +33,7 @@ pub mod hex {
         }
     }
 
-    /// Reads it.
+    /// Parses the digits.
     #[allow(clippy::missing_errors_doc)]
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
         let text = Option::<String>::deserialize(from)?;

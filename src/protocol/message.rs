@@ -1,17 +1,18 @@
-//! Messages: what the chat says, inside `Once`, `Unordered` and `Ordered` frames. Clients and the
-//! server say different things, so there are two tables, told apart by `Flags::FROM_SERVER`; the
-//! order of the variants is their number on the wire. `proto.md` §6 is the same table.
+//! Messages: the content of the chat, inside `Once`, `Unordered` and `Ordered` frames. Clients and
+//! the server have a table each, selected by `Flags::FROM_SERVER`; the order of the variants is
+//! their number on the wire. `proto.md` §6 has the same tables.
 
 use super::frame::{Delivery, Token, Transport, as_bytes};
 use super::roll::Roll;
 use serde::{Deserialize, Serialize};
 
-/// What a client says.
+/// A message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientMessage<'a> {
     /// 0: a line for the room.
     Say {
-        /// Counts this client's lines for the room, modulo 2^16, also across sessions.
+        /// Number of the line: counts this client's lines for the room, modulo 2^16, across
+        /// sessions.
         number: u16,
         /// The client's wall clock when the line was typed, microseconds since 1970.
         sent: u64,
@@ -20,35 +21,35 @@ pub enum ClientMessage<'a> {
     },
     /// 1: a line for one peer.
     Whisper {
-        /// Counts this client's whispers, modulo 2^16, also across sessions.
+        /// Number of the whisper: counts this client's whispers, modulo 2^16, across sessions.
         number: u16,
         /// As in `Say`.
         sent: u64,
-        /// The nickname of the one who is to read it.
+        /// Nickname of the receiver.
         to: &'a str,
         /// As in `Say`.
         text: &'a str,
     },
-    /// 2: goodbye. The server forgets the session once it has said `Closing`.
+    /// 2: leaves. The server ends the session with `Closing`.
     Leave {
-        /// The number the next line would have had: those who missed the last ones learn it.
+        /// Number that the next line would have had, so that peers learn of lost last lines.
         next: u16,
     },
-    /// 3: from now on, deliver chat lines to me like this.
+    /// 3: sets the delivery mode of chat lines to this client.
     Deliver(Delivery),
-    /// 4: who is here, and how are they?
+    /// 4: asks for the peers and their link statistics.
     Who {
-        /// Tells the answers to this question from others.
+        /// Identifies the answers to this question.
         number: u16,
     },
-    /// 5: how long does it take to this peer and back?
+    /// 5: measures the round-trip time to a peer.
     Ping {
-        /// Tells the answer to this question from others.
+        /// Identifies the answer to this question.
         number: u16,
-        /// The nickname of the one asked.
+        /// Nickname of that peer.
         to: &'a str,
     },
-    /// 6: the answer to the server's `Pinged`.
+    /// 6: answers the server's `Pinged`.
     Pong {
         /// As there.
         peer: u16,
@@ -57,133 +58,133 @@ pub enum ClientMessage<'a> {
     },
 }
 
-/// Why a peer is no longer here.
+/// Why a peer left the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaveReason {
-    /// It said goodbye.
+    /// It sent `Leave`.
     Quit,
-    /// Nothing was heard from it for the expiry time, or it acknowledged nothing.
+    /// It expired, or it acknowledged nothing.
     Timeout,
-    /// The server is closing.
+    /// The server stops.
     Shutdown,
-    /// It said far more than it may, and did not wait when it was told to.
+    /// It exceeded its rate limit by far and ignored `Slow`.
     Flood,
-    /// The server is about to be started again: clients come back by themselves.
+    /// The server restarts: clients rejoin by themselves.
     Restart,
 }
 
-/// What the server says.
+/// A message of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerMessage<'a> {
-    /// 0: the first message of a session. `Present` with `peers - 1` others in all and `replay`
-    /// times `History` follow, in this order.
+    /// 0: the first message of a session. `Present` with `peers - 1` other peers in total and
+    /// `replay` times `History` follow, in this order.
     Welcome {
-        /// The join's.
+        /// The nonce of the `Join`.
         nonce: u64,
         /// This client's number in the room.
         peer: u16,
-        /// Takes the name back after a break.
+        /// Token with which a rejoin keeps the nickname.
         token: Token,
-        /// The name as everybody sees it: normalised.
+        /// The nickname as all peers see it: normalised.
         nickname: &'a str,
-        /// What the room is called.
+        /// Name of the room.
         room: &'a str,
-        /// The client sends something at least this often, milliseconds.
+        /// Heartbeat interval, milliseconds.
         heartbeat_ms: u32,
-        /// A client not heard for this long is gone, milliseconds.
+        /// Expiry, milliseconds.
         expiry_ms: u32,
-        /// Messages a client may send at once; 0: no limit.
+        /// Rate limit: messages at once; 0: no limit.
         burst: u16,
-        /// Messages a second a client may send after that; 0: no limit.
+        /// Rate limit: messages a second after that; 0: no limit.
         rate: u16,
-        /// Number of announced peers, and this client.
+        /// Number of announced peers, this client included.
         peers: u16,
-        /// How many `History` messages follow.
+        /// Number of `History` messages that follow.
         replay: u16,
-        /// Whether those are all the lines after the join's `seen`.
+        /// Whether these are all lines after the `seen` of the `Join`.
         complete: bool,
-        /// Names the log in which the positions are.
+        /// Epoch of the log.
         epoch: u64,
-        /// The position of the newest line, or one before the first: what the client has seen
-        /// once the replay is over.
+        /// Position of the newest line, or one before the first: the client's `seen` after the
+        /// replay.
         latest: u64,
-        /// The largest number of a line of this owner in the log; 0 if `taken` is empty.
+        /// Largest line number of this owner in the log; 0 if `taken` is empty.
         newest: u16,
-        /// Which of its numbers the log has: bit `i` stands for `newest - i`, the lowest bit of the
-        /// first byte for `newest`. At most 32 bytes, the last of them not 0.
+        /// Line numbers of this owner in the log: bit `i` stands for `newest - i`, the lowest bit
+        /// of the first byte for `newest`. At most 32 bytes, the last of them not 0.
         #[serde(serialize_with = "as_bytes")]
         taken: &'a [u8],
-        /// Whether `taken` has every line of this owner after the join's `seen` that is not too old
-        /// for it.
+        /// Whether `taken` has every line of this owner after the `seen` of the `Join`, within its
+        /// window.
         sure: bool,
     },
-    /// 1: the peers announced before this client came.
+    /// 1: peers announced before this client.
     Present {
-        /// They, with the numbers of their next lines.
+        /// The peers, with the numbers of their next lines.
         #[serde(borrow)]
         roll: Roll<'a>,
     },
-    /// 2: a line said before this client came (or came back).
+    /// 2: a line from before this client joined or rejoined.
     History {
         /// As in `Line`.
         position: u64,
         /// As in `Line`.
         at: u64,
-        /// Whether it is a line of this owner.
+        /// Whether this client's owner said it.
         own: bool,
-        /// Then, which: the `number` of its `Say`; else 0.
+        /// The `number` of its `Say` if so; else 0.
         number: u16,
         /// Whose line it was.
         from: &'a str,
         /// What was said.
         text: &'a str,
     },
-    /// 3: peers came.
+    /// 3: peers joined.
     Joined {
-        /// How many are here with them.
+        /// Number of peers in the room, with them.
         peers: u16,
-        /// They, with the numbers of their next lines.
+        /// The peers, with the numbers of their next lines.
         #[serde(borrow)]
         roll: Roll<'a>,
     },
-    /// 4: peers went; their numbers are free from now on.
+    /// 4: peers left; their peer numbers are free.
     Left {
-        /// How many are here without them.
+        /// Number of peers in the room, without them.
         peers: u16,
         /// Why.
         reason: LeaveReason,
-        /// They, with the numbers their next lines would have had.
+        /// The peers, with the numbers that their next lines would have had.
         #[serde(borrow)]
         roll: Roll<'a>,
     },
     /// 5: a line.
     Line {
-        /// Where it stands in the log of this epoch: its name for good.
+        /// Position in the log of this epoch.
         position: u64,
-        /// The server's wall clock when it took the line in, microseconds since 1970. It may step:
-        /// it is to be shown, and says nothing about the order.
+        /// The server's wall clock when it took the line, microseconds since 1970. For display
+        /// only: the clock may step, so it gives no order.
         at: u64,
-        /// `at` minus the `sent` of the `Say`, microseconds, saturating: the way up, as far as
-        /// the two clocks agree.
+        /// Delay to the server: `at` minus the `sent` of the `Say`, microseconds, saturating. It
+        /// includes the offset of the two clocks.
         upstream: i32,
-        /// Whose line it is: the number in the room.
+        /// The sender's peer number.
         peer: u16,
         /// The `number` of the `Say`. A jump is a gap.
         number: u16,
-        /// Whose line it is: the nickname.
+        /// The sender's nickname.
         from: &'a str,
         /// What was said.
         text: &'a str,
     },
-    /// 6: the line `number` of this client is in the log, at `position`.
+    /// 6: this client's line `number` is in the log at `position`.
     Accepted {
         /// As in the `Say`.
         number: u16,
         /// As in `Line`.
         position: u64,
     },
-    /// 7: a line for this client alone.
+    /// 7: a whisper to this client.
     Whisper {
         /// As in `Line`.
         at: u64,
@@ -196,25 +197,25 @@ pub enum ServerMessage<'a> {
         /// What was said.
         text: &'a str,
     },
-    /// 8: this client's whisper `number` went out: its echo.
+    /// 8: this client's whisper `number` was passed on.
     Whispered {
         /// As in the client's `Whisper`.
         number: u16,
         /// As in `Whisper`.
         at: u64,
-        /// Who got it.
+        /// Nickname of the receiver.
         to: &'a str,
         /// What was said.
         text: &'a str,
     },
-    /// 9: this client's whisper `number` went nowhere: nobody of that name is here.
+    /// 9: no peer has the nickname of this client's whisper `number`.
     NotHere {
         /// As in the client's `Whisper`.
         number: u16,
-        /// The name that was asked for.
+        /// That nickname.
         to: &'a str,
     },
-    /// 10: something everybody should know, such as a full disk.
+    /// 10: a warning for all peers, such as a full disk.
     Notice {
         /// For people.
         text: &'a str,
@@ -223,76 +224,76 @@ pub enum ServerMessage<'a> {
     Closing {
         /// Why.
         reason: LeaveReason,
-        /// For people; may be empty.
+        /// Text for people; may be empty.
         detail: &'a str,
     },
-    /// 12: one of the peers this client asked about, as the server sees it.
+    /// 12: statistics of one peer, in answer to `Who`.
     About {
-        /// The `Who`'s.
+        /// Identifies the `Who`.
         number: u16,
-        /// How many more of these follow.
+        /// Number of `About`s that follow.
         left: u16,
-        /// Its number in the room.
+        /// Its peer number.
         peer: u16,
         /// Its nickname.
         nickname: &'a str,
-        /// What carries its session.
+        /// Transport of its session.
         transport: Transport,
-        /// How lines are delivered to it.
+        /// Delivery mode of lines to it.
         delivery: Delivery,
         /// The smoothed round-trip time between server and peer, microseconds; 0: not known.
         rtt_us: u32,
-        /// How long the server has not heard it, milliseconds.
+        /// Time since the server heard it, milliseconds.
         silent_ms: u32,
-        /// Datagrams sent to it in this session that asked for an acknowledgment.
+        /// Ack-eliciting datagrams sent to it in this session.
         sent: u64,
-        /// How many of them were found lost.
+        /// Of these, datagrams declared lost.
         lost: u64,
         /// Datagrams received from it.
         received: u64,
-        /// How many are missing between them.
+        /// Datagrams missing between them.
         missing: u64,
     },
-    /// 13: somebody measures the way: answer with a `Pong` of the same contents.
+    /// 13: another client measures the round-trip time: answer with a `Pong` of the same contents.
     Pinged {
-        /// Who.
+        /// Peer number of that client.
         peer: u16,
         /// The number of its `Ping`.
         number: u16,
     },
     /// 14: the answer to a `Ping`.
     Ponged {
-        /// The `Ping`'s.
+        /// Identifies the `Ping`.
         number: u16,
-        /// The nickname of the one who answered; empty: nobody of that name is here.
+        /// Nickname of the peer that answered; empty if no peer has the name.
         from: &'a str,
     },
-    /// 15: say nothing for a while.
+    /// 15: rate limit: send nothing for a while.
     Slow {
-        /// For so long from now on, milliseconds.
+        /// Duration from now, milliseconds.
         wait_ms: u16,
     },
-    /// 16: what came to this server since it started and was of no use, before the `About`s.
+    /// 16: counters of received datagrams since the server started, before the `About`s.
     Counters {
-        /// The `Who`'s.
+        /// Identifies the `Who`.
         number: u16,
         /// Datagrams received, of any kind.
         received: u64,
-        /// Not of this protocol.
+        /// Of another protocol.
         alien: u64,
         /// Of another version.
         other_version: u64,
         /// Damaged: the checksum is wrong.
         corrupt: u64,
-        /// Whole, and wrong inside; over TCP and in messages too.
+        /// Malformed frames or messages with a valid checksum, over TCP too.
         malformed: u64,
         /// Of sessions that do not exist.
         unknown_session: u64,
-        /// Never received: the server's kernel had no room for them.
+        /// Dropped by the server's kernel: the receive buffer was full.
         unread: u64,
         /// Joins refused.
         refused: u64,
-        /// Messages that the queue to a slow peer did not take.
+        /// Messages refused by full queues to slow peers.
         left_out: u64,
     },
 }

@@ -1,8 +1,8 @@
-//! Owns what a nickname may be and when two of them could be mistaken for each other.
+//! The rules for nicknames, and when two of them are confusable.
 //!
-//! A name is the only thing by which users know each other, so it is read strictly: letters, marks
-//! and digits of one writing system, and `_ - .`, in the manner of PRECIS (RFC 8264 section 9.1,
-//! RFC 8265, RFC 8266). Whose name is whose is decided by [`NameKey`].
+//! Users know each other by name only, so names are strict: letters, marks and digits of one
+//! writing system, and `_ - .`, in the manner of PRECIS (RFC 8264 §9.1, RFC 8265, RFC 8266).
+//! [`NameKey`] decides whether a name is taken.
 
 mod key;
 mod rules;
@@ -19,20 +19,20 @@ pub use key::NameKey;
 #[cfg(feature = "cli")]
 pub(crate) use rules::is_default_ignorable;
 
-/// A name in the form shown to others: trimmed, in NFKC, its case kept.
+/// A nickname in its displayed form: trimmed, in NFKC, with its case.
 ///
-/// NFKC is what RFC 8266 asks of nicknames; it includes the width mapping of RFC 8265. Parsing the
-/// shown form gives the same name again. Equality is that of the shown form: to ask whether a name
-/// is taken, compare [`Nickname::key`].
+/// RFC 8266 requires NFKC for nicknames; it includes the width mapping of RFC 8265. Parsing the
+/// displayed form gives the same name. Equality is that of the displayed form: to ask whether a
+/// name is taken, compare [`Nickname::key`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Nickname(Box<str>);
 
 impl Nickname {
-    /// Reads a name as a user typed it or as it came from the network.
+    /// Parses a name as typed or received.
     ///
     /// # Errors
     ///
-    /// Says which rule `raw` breaks; see [`NameError`].
+    /// [`NameError`]: the rule that `raw` breaks.
     pub fn parse(raw: &str) -> Result<Self, NameError> {
         let raw = raw.trim();
         if raw.is_empty() {
@@ -59,13 +59,13 @@ impl Nickname {
         Ok(Self(name.into()))
     }
 
-    /// The form shown to others.
+    /// The displayed form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What this name is compared by. Computed at each call: keep it where it is used often.
+    /// The key for comparison. Computed at each call: store it where it is used often.
     #[must_use]
     pub fn key(&self) -> NameKey {
         NameKey::new(&self.0)
@@ -81,16 +81,16 @@ impl fmt::Display for Nickname {
 /// Why a name was refused, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// There is nothing but white space.
+    /// Only white space.
     #[error("the name is empty: give 1 to {MAX_NAME_CHARS} letters or digits")]
     Empty,
-    /// There are more than [`MAX_NAME_CHARS`] characters.
+    /// More than [`MAX_NAME_CHARS`] characters.
     #[error("the name has {chars} characters: shorten it to {MAX_NAME_CHARS}")]
     TooLong {
         /// How many there are.
         chars: usize,
     },
-    /// There are more than [`MAX_NAME`] bytes: only letters of four bytes bring it so far.
+    /// More than [`MAX_NAME`] bytes, with many characters of four bytes.
     #[error("the name has {bytes} bytes: shorten it to {MAX_NAME}")]
     TooManyBytes {
         /// How many there are.
@@ -102,7 +102,7 @@ pub enum NameError {
         /// The first such character.
         ch: char,
     },
-    /// There is nothing but `_`, `-` and `.` (and marks).
+    /// Only `_`, `-`, `.` and marks.
     #[error("the name has no letter or digit: add one")]
     NoLetter,
     /// A mark follows no letter, repeats the one before it, or is one too many.
@@ -114,7 +114,7 @@ pub enum NameError {
         /// The first such mark.
         mark: char,
     },
-    /// Letters come from alphabets that could imitate each other.
+    /// Letters of alphabets that could imitate each other.
     #[error("the name mixes alphabets, such as Latin and Cyrillic: write all of it in one")]
     MixedScripts,
 }
@@ -126,8 +126,8 @@ fn check_length(name: &str, max: usize) -> Result<(), NameError> {
     }
 }
 
-/// Names a character for an error message. Only ASCII is shown as it is: anything else that was
-/// refused may be invisible, turn the text around or act on the terminal.
+/// Describes a character in an error message. Only ASCII is shown as it is: any other refused
+/// character may be invisible, reorder the text or control the terminal.
 fn shown(ch: char) -> String {
     match ch {
         ' ' => "a space".to_owned(),

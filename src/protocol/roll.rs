@@ -1,4 +1,4 @@
-//! A roll: peers one after another, as `Present`, `Joined` and `Left` carry them (`proto.md` §2.3).
+//! A roll: the list of peers in `Present`, `Joined` and `Left` (`proto.md` §2.3).
 
 use super::codec::{Read, encode_into, read_one};
 use super::limits::MAX_ROLL;
@@ -13,16 +13,16 @@ pub struct RollEntry<'a> {
     pub peer: u16,
     /// Its nickname.
     pub nickname: &'a str,
-    /// The number its next line has, or would have had.
+    /// Number of its next line; of a peer that left, the number it would have had.
     pub next: u16,
 }
 
-/// Encoded entries. Each of them is valid: reading a roll with any other fails.
+/// Encoded entries, all valid: parsing refuses a roll with an invalid one.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Roll<'a>(&'a [u8]);
 
 impl<'a> Roll<'a> {
-    /// The roll of these bytes, without their length, if they are one.
+    /// Parses the bytes of a roll, without their length.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
@@ -43,7 +43,7 @@ impl<'a> Roll<'a> {
     }
 }
 
-/// The entry at the front of some bytes, in its one encoding, and what is behind it.
+/// Parses the first entry, in its one valid encoding. Returns it with the rest.
 fn read_entry(bytes: &[u8]) -> Option<(RollEntry<'_>, &[u8])> {
     match read_one(bytes) {
         Ok(Read { value, used, canonical: true }) => Some((value, &bytes[used..])),
@@ -51,7 +51,7 @@ fn read_entry(bytes: &[u8]) -> Option<(RollEntry<'_>, &[u8])> {
     }
 }
 
-/// As the vectors write it: `[1 "bob" 8, 2 "eve" 0]`.
+/// The form in the vectors: `[1 "bob" 8, 2 "eve" 0]`.
 impl fmt::Debug for Roll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.entries()).finish()
@@ -86,32 +86,32 @@ pub struct RollWriter {
 }
 
 impl RollWriter {
-    /// Appends an entry, and says whether there was room for it. An empty roll has room for any.
+    /// Appends an entry. Returns whether it fitted; an empty roll has room for any.
     pub fn push(&mut self, entry: &RollEntry<'_>) -> bool {
         let fits = encode_into(entry, &mut self.bytes, MAX_ROLL);
         self.entries += usize::from(fits);
         fits
     }
 
-    /// How many entries it has.
+    /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries
     }
 
-    /// Whether it has none.
+    /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries == 0
     }
 
-    /// What was appended since it was made or cleared.
+    /// The entries appended since the roll was made or cleared.
     #[must_use]
     pub fn roll(&self) -> Roll<'_> {
         Roll(&self.bytes)
     }
 
-    /// Begins anew.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries = 0;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_roll_fits_into_a_message_and_comes_back_from_it() {
+    fn a_full_roll_fits_into_a_message_and_decodes_to_the_same() {
         for nickname in ["b", &"n".repeat(MAX_NAME)] {
             let writer = full(nickname);
             let (roll, peers, reason) = (writer.roll(), u16::MAX, LeaveReason::Restart);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_roll_with_an_entry_that_is_cut_or_written_otherwise_is_none() {
+    fn a_roll_with_a_truncated_or_noncanonical_entry_is_refused() {
         let mut writer = RollWriter::default();
         writer.push(&RollEntry { peer: 1, nickname: "bob", next: 8 });
         let entry = writer.bytes.clone();

@@ -1,7 +1,7 @@
-//! Serial numbers (RFC 1982): the wire carries the low bits of a counter, memory holds all 64.
+//! Serial numbers (RFC 1982): the wire carries the low bits of a 64-bit counter.
 
-/// The counter whose low 32 bits are `wire` and that is closest to `near`. None is below zero: there,
-/// it is the first one ahead (as in RFC 9000 §A.3).
+/// The counter closest to `near` whose low 32 bits are `wire`. Near zero it is the next one ahead
+/// (RFC 9000 §A.3).
 #[must_use]
 pub fn unwrap32(wire: u32, near: u64) -> u64 {
     let ahead = wire.wrapping_sub(near as u32);
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closest_counter_wins_on_both_sides_of_a_wrap() {
+    fn unwrapping_finds_the_closest_counter_on_both_sides_of_a_wrap() {
         let wrap = 1 << 32;
         assert_eq!(unwrap32(1, wrap - 1), wrap + 1);
         assert_eq!(unwrap32(u32::MAX, wrap + 1), wrap - 1);
@@ -30,7 +30,7 @@ mod tests {
         assert_eq!(unwrap16(0xffff, 0x3_0003), 0x2_ffff);
     }
     #[test]
-    fn there_is_no_counter_below_zero() {
+    fn unwrapping_never_goes_below_zero() {
         assert_eq!(unwrap32(u32::MAX, 0), u64::from(u32::MAX));
         assert_eq!(unwrap16(0xffff, 255), 0xffff);
         assert_eq!(unwrap16(0, 255), 0);

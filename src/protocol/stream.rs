@@ -1,5 +1,5 @@
-//! The same frames over a byte stream: a preface, then records, each a length and one frame.
-//! Numbers, acknowledgments and checksums are the kernel's business there. `proto.md` §11.2.
+//! Frames over a byte stream: a preface, then records of a length and one frame (`proto.md` §11.2).
+//! The kernel numbers, acknowledges and checks the bytes.
 
 use super::codec::{DecodeError, decode_frame, encode_frame};
 use super::frame::Frame;
@@ -10,12 +10,12 @@ use super::limits::MAX_RECORD;
 const PREFACE_LEN: usize = 12;
 const LENGTH_LEN: usize = 2;
 
-/// What each end sends first.
+/// The first bytes of each end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preface {
-    /// Who sends it.
+    /// The sender.
     pub flags: Flags,
-    /// From the server: the session. From a client: zero.
+    /// The session in the server's preface; zero in the client's.
     pub session: u64,
 }
 
@@ -52,7 +52,7 @@ impl Preface {
     }
 }
 
-/// Appends a frame as a record. A frame that fits no datagram is not appended.
+/// Appends a frame as a record. A frame too large for a datagram is left out.
 pub fn write_record(frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
     let at = out.len();
     out.extend_from_slice(&[0; LENGTH_LEN]);
@@ -65,34 +65,34 @@ pub fn write_record(frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Cuts a stream into its preface and its records, wherever the pieces it comes in were cut. It
-/// holds one record at most, and checks a length before it makes room for it.
+/// Parses a stream into its preface and records, at any segmentation. It buffers at most one
+/// record, and checks its length before it allocates.
 #[derive(Debug, Default)]
 pub struct StreamReader {
     buffer: Vec<u8>,
     past_preface: bool,
 }
 
-/// What a stream brought.
+/// One element of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// The preface.
     Preface(Preface),
-    /// A record's frame.
+    /// The frame of a record.
     Frame(Frame<'a>),
 }
 
 impl StreamReader {
-    /// A reader for a stream whose preface was read already, and whole records after it.
+    /// A reader that continues after a preface and whole records.
     #[must_use]
     pub fn past_preface() -> Self {
         Self { buffer: Vec::new(), past_preface: true }
     }
 
-    /// Takes bytes from the front of `input` until a piece is whole; `None` when it ran out first.
+    /// Consumes bytes of `input` up to the end of an element; `None` when `input` ends first.
     ///
     /// # Errors
-    /// [`DecodeError`]: the stream is not this protocol, and cannot be read any further.
+    /// [`DecodeError`]: the stream breaks the protocol and cannot be read any further.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Piece<'_>>, DecodeError> {
         if !self.past_preface {
             if !self.fill(PREFACE_LEN, input) {
@@ -105,7 +105,7 @@ impl StreamReader {
             return Ok(Some(Piece::Preface(preface)));
         }
         if self.is_whole() {
-            self.buffer.clear(); // handed out by the call before
+            self.buffer.clear(); // the last call returned it
         }
         if !self.fill(LENGTH_LEN, input) {
             return Ok(None);
@@ -131,12 +131,12 @@ impl StreamReader {
         }
     }
 
-    /// Fills the buffer up to `size` bytes; says whether there were enough.
+    /// Fills the buffer up to `size` bytes. Returns whether there were enough.
     fn fill(&mut self, size: usize, input: &mut &[u8]) -> bool {
         let wanted = size.saturating_sub(self.buffer.len()).min(input.len());
         let (taken, rest) = input.split_at(wanted);
         if self.buffer.capacity() == 0 {
-            // All it will ever need: no record has it grow.
+            // The capacity for the longest record: it never grows.
             self.buffer.reserve_exact(LENGTH_LEN + MAX_RECORD);
         }
         self.buffer.extend_from_slice(taken);
@@ -158,7 +158,7 @@ mod tests {
         bytes
     }
 
-    /// Everything in a stream that comes in pieces of these sizes.
+    /// All elements of a stream in segments of these sizes.
     fn read(bytes: &[u8], sizes: &[usize]) -> Result<(Option<Preface>, Vec<Vec<u8>>), DecodeError> {
         let (mut reader, mut preface, mut payloads) = (StreamReader::default(), None, Vec::new());
         let mut rest = bytes;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_checked_before_its_bytes_come() {
+    fn a_length_is_checked_before_its_record_arrives() {
         for length in [0, MAX_RECORD as u16 + 1, u16::MAX] {
             let mut bytes = stream(&[]);
             bytes.extend(length.to_be_bytes());

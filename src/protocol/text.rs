@@ -1,10 +1,8 @@
-//! Owns what text may be made of: which characters pass into a chat, and where a long line may be
-//! cut.
+//! The characters of chat text, and where a long line is split.
 //!
-//! Text written by one user is printed on another's terminal. A control character there moves the
-//! cursor, repaints the screen or forges a line; a bidirectional control (UAX #9) shows words in an
-//! order other than the one they were sent in. Neither comes through. Everything a script or an
-//! emoji needs to be written (joiners, variation selectors, marks, tags) does.
+//! One user's text is printed on another's terminal. A control character there moves the cursor,
+//! repaints the screen or forges a line; a bidirectional control (UAX #9) reorders words. Both are
+//! removed. What scripts and emoji need (joiners, variation selectors, marks, tags) is kept.
 
 #[cfg(test)]
 mod tests;
@@ -23,10 +21,10 @@ pub const MAX_TEXT_BYTES: usize = 1_000;
 /// separator (line feed included) becomes U+FFFD, so that the reader sees something was there.
 /// Cleaning clean text changes nothing.
 ///
-/// U+FFFD takes three bytes, so the result can be up to three times as long as `raw`. A sender
-/// therefore cleans first and splits after: `split(&clean(raw), MAX_TEXT_BYTES)` yields pieces that
-/// all fit and are all clean. A receiver need not clean at all: it can refuse what is longer than
-/// [`MAX_TEXT_BYTES`] or not [`is_clean`], for no honest sender sends it.
+/// U+FFFD takes three bytes, so the result can be three times as long as `raw`. A sender therefore
+/// cleans first and splits after: `split(&clean(raw), MAX_TEXT_BYTES)` yields clean pieces that
+/// fit. A receiver need not clean: it can refuse text that is longer than [`MAX_TEXT_BYTES`] or not
+/// [`is_clean`], because no correct sender sends it.
 pub fn clean(raw: &str) -> Cow<'_, str> {
     if is_clean(raw) {
         return Cow::Borrowed(raw);
@@ -36,26 +34,26 @@ pub fn clean(raw: &str) -> Cow<'_, str> {
         ch if is_unsafe(ch) => char::REPLACEMENT_CHARACTER,
         ch => ch,
     });
-    // Whoever wrote this may have meant it to be much: as much as it is, and no more.
+    // Allocates the worst case at once, so that hostile text does not cause repeated growth.
     let mut text = String::with_capacity(safe.clone().map(char::len_utf8).sum());
     text.extend(safe);
     Cow::Owned(text)
 }
 
-/// The same for a text of several lines: line feeds stay.
+/// Like [`clean`], but keeps line feeds.
 pub fn clean_lines(raw: &str) -> String {
     let lines: Vec<_> = raw.split('\n').map(clean).collect();
     lines.join("\n")
 }
 
-/// Whether [`clean`] would leave `raw` as it is.
+/// Whether [`clean`] would change nothing.
 pub fn is_clean(raw: &str) -> bool {
-    // Most text is plain ASCII, of which all characters can be looked at together.
+    // Most text is ASCII, which needs no decoding.
     let plain = raw.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     plain || !raw.chars().any(is_unsafe)
 }
 
-/// Splits `line` into pieces of at most `max` bytes; put together again, they are `line`.
+/// Splits `line` into pieces of at most `max` bytes; joined, they are `line`.
 ///
 /// A cut falls between two grapheme clusters (UAX #29), so that no accent or family emoji is torn
 /// apart; only a cluster longer than `max` is cut, between two characters. A character is never
@@ -70,7 +68,7 @@ pub fn split(line: &str, max: usize) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the first piece of `line` ends: after at least one character, if there is one.
+/// End of the first piece of `line`: after at least one character, if there is one.
 fn first_cut(line: &str, max: usize) -> usize {
     if line.len() <= max {
         return line.len();
@@ -80,7 +78,8 @@ fn first_cut(line: &str, max: usize) -> usize {
         widest => widest,
     };
     let mut cursor = GraphemeCursor::new(widest, line.len(), true);
-    // The cursor sees the whole line, so it never asks for more; were it to, cut at the character.
+    // The cursor has the whole line, so it needs no other chunk; on any error, the cut is at the
+    // character.
     if cursor.is_boundary(line, 0).unwrap_or(true) {
         return widest;
     }

@@ -1,8 +1,8 @@
-//! Where each field of a frame or message lies: for people who read bytes, not for the chat.
+//! The offset and value of each field of a frame or message, for people who read bytes.
 //!
-//! This is a serde `Deserializer` that lets the very types of `frame` and `message` read themselves
-//! and writes down what they ask for, so there is no second table of fields. The verdict on a
-//! datagram stays `Datagram::decode`'s; a test holds that both agree.
+//! A serde `Deserializer` that records what the types of `frame` and `message` ask for, so there is
+//! no second table of fields. `Datagram::decode` decides whether a datagram is valid; a test checks
+//! that both agree.
 
 use super::codec::{Read, read_one};
 use super::frame::Frame;
@@ -16,53 +16,53 @@ use serde::de::{
 use std::fmt::{self, Display};
 use std::ops::Range;
 
-/// One field, as it was read.
+/// One field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
-    /// Its name in `proto.md`; `frame` or `message` for the number that says which one.
+    /// Name in `proto.md`; `frame` or `message` for the number of the variant.
     pub name: &'static str,
-    /// Its bytes, length included, counted as the caller counts.
+    /// Range of its bytes, with its length prefix, in the caller's offsets.
     pub at: Range<usize>,
-    /// What they say.
+    /// Decoded value.
     pub value: Traced<'a>,
-    /// Whether there is a shorter way to write a number of it.
+    /// Whether a number in it is not in its shortest encoding.
     pub loose: bool,
 }
 
-/// What a field says.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traced<'a> {
     /// An integer.
     Number(i128),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A string, not cleaned.
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// A number that stands for a name.
+    /// A variant: a number with its name.
     Name(&'static str, u32),
 }
 
-/// The fields of one frame or message, in order, up to the end or to the first that is none.
+/// The fields of one frame or message, in order, up to the end or the first invalid one.
 #[derive(Clone, Debug)]
 pub struct Trace<'a> {
-    /// What could be read.
+    /// The valid fields.
     pub steps: Vec<Step<'a>>,
-    /// Where it ends, or where it failed.
+    /// Offset of the end, or of the failure.
     pub end: usize,
-    /// What is wrong there, for people.
+    /// Description of the failure, for people.
     pub trouble: Option<String>,
 }
 
 impl<'a> Trace<'a> {
-    /// Reads the frame that begins at `at`.
+    /// Reads the frame at `at`.
     #[must_use]
     pub fn frame(bytes: &'a [u8], at: usize) -> Self {
         Self::of::<Frame<'a>>("frame", bytes, at..bytes.len())
     }
 
-    /// Reads the message in `at`, of the table of the one who sent it.
+    /// Reads the message in `at`, by the table of its sender's role.
     #[must_use]
     pub fn message(bytes: &'a [u8], at: Range<usize>, from_server: bool) -> Self {
         if from_server {
@@ -79,7 +79,7 @@ impl<'a> Trace<'a> {
         Self { steps: tracer.steps, end: tracer.at, trouble }
     }
 
-    /// The value of a field.
+    /// Reads the value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Step<'a>> {
         self.steps.iter().find(|step| step.name == name)
@@ -91,12 +91,12 @@ struct Tracer<'a> {
     at: usize,
     /// `frame` or `message`.
     what: &'static str,
-    /// Of the field that comes.
+    /// Name of the next field.
     name: &'static str,
     steps: Vec<Step<'a>>,
 }
 
-/// What a field should have been.
+/// The kind that was expected.
 #[derive(Debug)]
 struct Trouble(String);
 
@@ -119,7 +119,7 @@ impl<'a> Tracer<'a> {
         self.bytes.len() - self.at
     }
 
-    /// One integer or truth value.
+    /// One integer or boolean.
     fn one<T: DeserializeOwned + serde::Serialize>(
         &mut self,
         kind: &str,
@@ -164,7 +164,7 @@ impl<'a> Tracer<'a> {
         Ok(&self.bytes[from..self.at])
     }
 
-    /// A length, and so many bytes.
+    /// A length and its bytes.
     fn sized(&mut self) -> Result<(&'a [u8], bool), Trouble> {
         let from = self.at;
         let (length, loose) = self.one::<u64>("length")?;
@@ -176,7 +176,7 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// The names of fields that have none in the code.
+/// Names of fields that are positional in the code.
 fn only_field(variant: &str) -> &'static str {
     match variant {
         "Padding" => "content",
@@ -224,7 +224,7 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
         visitor.visit_borrowed_bytes(bytes)
     }
 
-    /// Arrays of bytes; there are no other tuples.
+    /// Byte arrays, the only tuples in use.
     fn deserialize_tuple<V: Visitor<'a>>(
         self,
         length: usize,

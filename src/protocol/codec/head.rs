@@ -1,12 +1,12 @@
-//! Fields that can be read without accepting the datagram.
+//! Header fields of datagrams that may be invalid.
 
 use super::checksum;
 use crate::protocol::header::{Flags, HEADER_LEN, Header, MAGIC};
 
-/// What stands where a header's fields stand, whether the datagram is accepted or not. For people.
+/// The bytes at the place of the header, of a datagram valid or not, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The first two bytes.
+    /// The magic.
     pub magic: u16,
     /// The version.
     pub version: u8,
@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the first 40 bytes, if there are as many.
+    /// Reads the first 40 bytes, if there are 40.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<HEADER_LEN>()?;
@@ -33,17 +33,17 @@ impl Head {
     }
 }
 
-/// What can be said of a datagram of any version: the fields that never move.
+/// The fields that every version keeps in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invariant {
-    /// Which version it is.
+    /// The version.
     pub version: u8,
-    /// Whether a server sent it.
+    /// Whether the sender is a server.
     pub from_server: bool,
 }
 
 impl Invariant {
-    /// Reads the first four bytes, if they are this protocol's.
+    /// Reads the first four bytes, if the magic is this protocol's.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<4>()?;

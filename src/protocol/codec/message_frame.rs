@@ -1,16 +1,16 @@
-//! Frames that carry messages, written and read without bincode. The bytes are those of bincode.
+//! Encodes and decodes the frames that carry messages without bincode, to the same bytes. Nearly
+//! all frames are of this kind, and bincode spends its time on single fields.
 
 use crate::protocol::frame::Frame;
 
-/// The numbers of the frames that carry messages.
+/// Numbers of the frames that carry messages.
 pub(super) const ONCE: u8 = 2;
 pub(super) const UNORDERED: u8 = 3;
 pub(super) const ORDERED: u8 = 4;
-/// From this number on, bincode's varint is this byte and two more.
+/// From this number on, bincode's varint is this byte and two more bytes.
 pub(super) const LONG: u8 = 251;
 
-/// What stands before a message in its frame: what bincode would write, which a test holds. Nearly all frames are
-/// messages, and most of the work of writing or reading them is to look at each of their fields.
+/// The encoded fields before a message in its frame, as bincode writes them.
 pub(in crate::protocol) struct MessageHead {
     bytes: [u8; 7],
     pub(super) used: usize,
@@ -39,12 +39,12 @@ impl MessageHead {
     }
 }
 
-/// What stands before a message of so many bytes in the frame that carries it once.
+/// The head of a [`Frame::Once`] with a message of `length` bytes.
 pub(in crate::protocol) fn once_head(length: usize) -> MessageHead {
     MessageHead::new(ONCE, None, length)
 }
 
-/// The message in the first of such frames, and what is behind it.
+/// Decodes the first [`Frame::Once`]; returns its message and the rest.
 pub(in crate::protocol) fn read_once(frames: &[u8]) -> Option<(&[u8], &[u8])> {
     match read_message_frame(frames)? {
         (Frame::Once { payload }, behind) => Some((payload, behind)),
@@ -52,8 +52,8 @@ pub(in crate::protocol) fn read_once(frames: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The first frame, if it carries a message and is written as [`MessageHead`] writes it, and what is behind it. Of
-/// anything else bincode has to say what it is, or what is wrong with it.
+/// Decodes the first frame, if it carries a message in the encoding of [`MessageHead`]; returns it
+/// with the rest. Anything else is left to bincode, which also tells what is wrong.
 pub(super) fn read_message_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (tag, mut rest) = bytes.split_first()?;
     let id = match *tag {
@@ -71,7 +71,7 @@ pub(super) fn read_message_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     Some((frame, behind))
 }
 
-/// A number in its one valid encoding.
+/// Decodes a number in its one valid encoding.
 fn read_number(bytes: &mut &[u8]) -> Option<u16> {
     let (number, rest) = match *bytes {
         [LONG, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),

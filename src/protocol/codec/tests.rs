@@ -4,8 +4,8 @@ use super::message_frame::{LONG, ONCE, ORDERED};
 use super::*;
 
 #[test]
-fn messages_are_read_where_bincode_reads_them_and_as_it_does() {
-    // Where a number may be one byte or three, wrongly three, or of a length that there is not.
+fn message_frames_decode_as_with_bincode() {
+    // Bytes at which a number has one byte or three, wrongly three, or an undefined length.
     const BYTES: [u8; 6] = [0, 1, LONG - 1, LONG, LONG + 1, 255];
     for tag in ONCE..=ORDERED {
         for case in 0..BYTES.len().pow(6) {
@@ -23,7 +23,7 @@ fn messages_are_read_where_bincode_reads_them_and_as_it_does() {
 }
 
 #[test]
-fn messages_are_written_as_bincode_writes_them_and_as_long_as_they_fit() {
+fn message_frames_encode_as_with_bincode_if_they_fit() {
     const BYTES: [u8; MAX_DATAGRAM] = [7; MAX_DATAGRAM];
     for length in 0..MAX_DATAGRAM {
         let payload = &BYTES[..length];

@@ -6,7 +6,7 @@ use crate::protocol::frame::Frame;
 use crate::protocol::header::{HEADER_LEN, Header};
 use crate::protocol::limits::MAX_DATAGRAM;
 
-/// Builds one datagram at the end of a buffer: frames first, the header when its fields are known.
+/// Writes one datagram at the end of a buffer: frames first, the header when its fields are known.
 #[derive(Debug)]
 pub struct DatagramWriter<'b> {
     buffer: &'b mut Vec<u8>,
@@ -15,25 +15,25 @@ pub struct DatagramWriter<'b> {
 }
 
 impl<'b> DatagramWriter<'b> {
-    /// Starts over in `buffer`.
+    /// Starts a datagram in `buffer`, which is cleared.
     pub fn new(buffer: &'b mut Vec<u8>) -> Self {
         buffer.clear();
         Self::after(buffer)
     }
 
-    /// Starts behind what is in `buffer`.
+    /// Starts a datagram after the contents of `buffer`.
     pub fn after(buffer: &'b mut Vec<u8>) -> Self {
         Self::limited(buffer, MAX_DATAGRAM)
     }
 
-    /// The same for a datagram of at most `limit` bytes, which [`MAX_DATAGRAM`] bounds.
+    /// Like [`Self::after`], for a datagram of at most `limit` bytes, at most [`MAX_DATAGRAM`].
     pub fn limited(buffer: &'b mut Vec<u8>, limit: usize) -> Self {
         let start = buffer.len();
         buffer.resize(start + HEADER_LEN, 0);
         Self { buffer, start, limit: limit.min(MAX_DATAGRAM) }
     }
 
-    /// Adds a frame if it fits; says whether it did.
+    /// Appends a frame if it fits. Returns whether it did.
     pub fn push(&mut self, frame: &Frame<'_>) -> bool {
         match *frame {
             Frame::Once { payload } => self.push_message(ONCE, None, payload),
@@ -43,10 +43,10 @@ impl<'b> DatagramWriter<'b> {
         }
     }
 
-    /// Adds frames that carry messages once, as they are, or as many of them as fit.
+    /// Appends encoded [`Frame::Once`]s, as many as fit.
     ///
     /// # Errors
-    /// How many did fit, when that was not all.
+    /// The number that fitted, if not all did.
     pub fn push_frames(&mut self, frames: &[u8]) -> Result<(), usize> {
         let room = self.limit.saturating_sub(self.len());
         if frames.len() <= room {
@@ -73,19 +73,19 @@ impl<'b> DatagramWriter<'b> {
         fits
     }
 
-    /// Whether there is no frame yet.
+    /// Whether the datagram has no frame yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == HEADER_LEN
     }
 
-    /// Bytes that the datagram may have.
+    /// Largest size of the datagram.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Bytes so far, the header included.
+    /// Size so far, with the header.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.start
@@ -104,7 +104,7 @@ impl<'b> DatagramWriter<'b> {
         self.push(&Frame::Padding(&ZEROS[..content.min(MAX_DATAGRAM)]));
     }
 
-    /// Writes the header and the checksum: the datagram is complete.
+    /// Writes the header and the checksum, which completes the datagram.
     pub fn finish(self, header: &Header) {
         let datagram = &mut self.buffer[self.start..];
         if let Some(head) = datagram.first_chunk_mut::<HEADER_LEN>() {

@@ -1,4 +1,4 @@
-//! The rules a name obeys, one function each. All of them read one name of bounded length.
+//! The rules for names, one function each. All of them read a name of bounded length.
 
 use crate::protocol::limits::MAX_MARKS;
 use unicode_normalization::UnicodeNormalization;
@@ -7,23 +7,23 @@ use unicode_script::Script;
 use unicode_security::mixed_script::AugmentedScriptSet;
 use unicode_security::skeleton;
 
-/// Whether `ch` may be typed in a name: it is a letter, mark, digit or `_ - .`, and so is all that
-/// NFKC makes of it. The full- and half-width forms count as what they stand for.
+/// Whether `ch` is allowed in a name: a letter, mark, digit or `_ - .`, and so is its NFKC form.
+/// Full-width and half-width forms count as their ordinary forms.
 pub(super) fn is_allowed(ch: char) -> bool {
     let is_width_form = matches!(ch, '\u{FF01}'..='\u{FFEE}');
     (is_width_form || is_name_char(ch)) && [ch].into_iter().nfkc().all(is_name_char)
 }
 
-/// Whether anything in `name` can be read aloud.
+/// Whether `name` has a letter or digit.
 pub(super) fn has_letter_or_digit(name: &str) -> bool {
     name.chars().any(|ch| is_letter(ch) || ch.general_category() == GeneralCategory::DecimalNumber)
 }
 
-/// The first mark that has no letter to stand on, repeats the mark before it, or is one more than a
-/// letter can take.
+/// The first mark without a base letter, or that repeats the one before it, or exceeds the bound
+/// per letter.
 ///
-/// Nonspacing marks are counted, on the decomposed form (UTS #39 section 5.4): the accent typed
-/// twice over `é` is a repetition too.
+/// Nonspacing marks are counted in the decomposed form (UTS #39 §5.4): a second accent on `é` is a
+/// repetition too.
 pub(super) fn stray_mark(name: &str) -> Option<char> {
     let mut has_letter = false;
     let mut previous = None;
@@ -46,7 +46,7 @@ pub(super) fn stray_mark(name: &str) -> Option<char> {
 /// Whether `name` is “highly restrictive” by UTS #39 section 5.2: of one script, or of Latin with
 /// Chinese, Japanese or Korean writing. What all scripts share (digits, `_ - .`) counts as any.
 ///
-/// Unlike there, no script is refused as such: one that few people write is still somebody's own.
+/// Unlike there, no script is refused: rarely used ones have users too.
 pub(super) fn is_of_one_writing_system(name: &str) -> bool {
     let mut all = AugmentedScriptSet::default();
     let mut beside_latin = AugmentedScriptSet::default();
@@ -65,8 +65,7 @@ fn is_name_char(ch: char) -> bool {
             && !is_default_ignorable(ch)
 }
 
-/// The letters of RFC 8264 section 9.1 (LetterDigits); title case, which NFKC takes apart, with
-/// them.
+/// The letters of RFC 8264 §9.1 (LetterDigits), and title case, which NFKC decomposes.
 fn is_letter(ch: char) -> bool {
     use GeneralCategory::{
         LowercaseLetter, ModifierLetter, OtherLetter, TitlecaseLetter, UppercaseLetter,
@@ -82,8 +81,8 @@ fn is_mark(ch: char) -> bool {
     matches!(ch.general_category(), NonspacingMark | SpacingMark)
 }
 
-/// Some letters and marks are made not to be seen (Hangul fillers, variation selectors). Their
-/// table is not public, but a skeleton leaves out exactly these (UTS #39 section 4).
+/// Default-ignorable letters and marks (Hangul fillers, variation selectors). Their table is not
+/// public, but a skeleton leaves out exactly these (UTS #39 §4).
 pub(crate) fn is_default_ignorable(ch: char) -> bool {
     skeleton(ch.encode_utf8(&mut [0; 4])).next().is_none()
 }

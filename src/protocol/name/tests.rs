@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn a_name_in_one_writing_system_is_shown_normalised_with_its_case() {
+fn a_name_in_one_writing_system_is_displayed_in_nfkc_with_its_case() {
     for (raw, shown) in [
         ("Alice", "Alice"),
         ("  Вася_42 \n", "Вася_42"),
@@ -52,22 +52,22 @@ fn a_name_is_between_1_and_32_characters_once_normalised() {
     assert_eq!(length(" \u{3000}\n"), Err(NameError::Empty));
     assert_eq!(length(&"я".repeat(32)), Ok(32));
     assert_eq!(length(&"я".repeat(33)), too_long(33));
-    // The longest decomposition there is, four characters to one, still fits.
+    // The longest decomposition, four characters to one, still fits.
     assert_eq!(length(&"α\u{313}\u{300}\u{345}".repeat(32)), Ok(32));
-    // One character to four ligature letters does not.
+    // A ligature of four letters does not.
     assert_eq!(length(&"ﷲ".repeat(9)), too_long(36));
     assert_eq!(length(&"@".repeat(1_200)), too_long(1_200));
 }
 
 #[test]
-fn a_name_needs_something_to_read() {
+fn a_name_needs_a_letter_or_digit() {
     for raw in ["_", "...", "-_-"] {
         assert_eq!(Nickname::parse(raw), Err(NameError::NoLetter), "{raw}");
     }
 }
 
 #[test]
-fn a_mark_needs_a_letter_and_a_letter_takes_only_so_many() {
+fn marks_need_a_base_letter_and_are_bounded() {
     for (raw, mark) in [
         ("\u{301}a", '\u{301}'),
         ("a_\u{301}", '\u{301}'),
@@ -93,7 +93,7 @@ fn alphabets_that_imitate_each_other_do_not_mix() {
 }
 
 #[test]
-fn an_error_names_the_thing_and_the_way_out_and_shows_nothing_unsafe() {
+fn errors_name_fault_and_remedy_and_show_nothing_unsafe() {
     for (raw, message) in [
         ("", "the name is empty: give 1 to 32 letters or digits"),
         ("a@b", "‘@’ cannot be in a name: use letters, digits and _ - . only"),

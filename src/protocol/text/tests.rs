@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Written out from the specification, not from the code under test.
+/// Ranges from the specification, not from the code under test.
 const UNSAFE: [(u32, u32); 8] = [
     (0x00, 0x1F),
     (0x7F, 0x7F),
@@ -15,7 +15,7 @@ const UNSAFE: [(u32, u32); 8] = [
 ];
 
 #[test]
-fn of_all_characters_only_controls_are_replaced() {
+fn clean_replaces_controls_and_nothing_else() {
     for ch in '\0'..=char::MAX {
         let code = u32::from(ch);
         let is_bad = UNSAFE.iter().any(|&(first, last)| (first..=last).contains(&code));
@@ -31,7 +31,7 @@ fn of_all_characters_only_controls_are_replaced() {
 }
 
 #[test]
-fn clean_text_is_borrowed_and_keeps_what_scripts_and_emoji_need() {
+fn clean_text_is_borrowed_with_its_joiners_and_selectors() {
     for text in [
         "",
         "Привет, 世界! naïve e\u{301}",
@@ -61,7 +61,7 @@ fn a_line_is_cut_between_clusters_where_one_fits() {
         ("a🇺🇦🇩🇪", 12, &["a🇺🇦", "🇩🇪"]),
         // A cluster of 11 bytes does not fit in 8: it is cut between characters.
         ("👩\u{200D}👧", 8, &["👩\u{200D}", "👧"]),
-        // No room for a single character: it goes whole all the same.
+        // A character longer than `max` is a piece of its own.
         ("жж", 1, &["ж", "ж"]),
     ];
     for (line, max, expected) in cases {
@@ -70,7 +70,7 @@ fn a_line_is_cut_between_clusters_where_one_fits() {
 }
 
 #[test]
-fn a_line_of_nothing_but_controls_still_fits_once_cleaned_and_split() {
+fn a_line_of_controls_fits_after_cleaning_and_splitting() {
     let cleaned = clean(&"\u{7}".repeat(MAX_TEXT_BYTES)).into_owned();
     assert_eq!(cleaned.len(), 3 * MAX_TEXT_BYTES);
     assert!(split(&cleaned, MAX_TEXT_BYTES).all(|piece| piece.len() <= MAX_TEXT_BYTES));
@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// Any text at all, and text rich in clusters, controls and characters of every length.
+/// Arbitrary text, and text rich in clusters, controls and characters of every length.
 fn any_line() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::collection::vec(any::<char>(), 0..60).prop_map(String::from_iter),

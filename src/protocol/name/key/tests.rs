@@ -19,7 +19,7 @@ fn fold(text: impl Iterator<Item = char>) -> String {
 }
 
 #[test]
-fn names_that_could_be_mistaken_for_each_other_share_a_key() {
+fn confusable_names_share_a_key() {
     for (one, other) in [
         ("Alice", "alice"),
         ("PAYPAL", "paypal"),
@@ -45,7 +45,7 @@ fn names_that_could_be_mistaken_for_each_other_share_a_key() {
         ("i\u{323}\u{307}", "i\u{323}"),
         ("José", "JOSE\u{301}"),
         ("Ꭰ", "ꭰ"),
-        // The iota beneath comes after the dot below, however it is typed.
+        // The iota subscript follows the dot below, in any typed order.
         ("\u{1FB3}\u{323}", "α\u{323}\u{345}"),
     ] {
         assert_eq!(key(one), key(other), "{one} and {other}");
@@ -53,7 +53,7 @@ fn names_that_could_be_mistaken_for_each_other_share_a_key() {
 }
 
 #[test]
-fn names_that_differ_to_the_eye_keep_their_own_keys() {
+fn visibly_different_names_have_different_keys() {
     for (one, other) in [
         ("nova", "vova"),
         ("yura", "rura"),
@@ -71,7 +71,7 @@ fn names_that_differ_to_the_eye_keep_their_own_keys() {
 }
 
 #[test]
-fn no_two_letters_of_an_alphabet_become_one_but_those_that_look_alike() {
+fn only_look_alike_letters_of_an_alphabet_share_a_key() {
     let merged = |alphabet: &str| -> Vec<String> {
         let pairs = alphabet.char_indices().flat_map(|(at, one)| {
             let others = alphabet[at..].chars().skip(1);
@@ -89,7 +89,7 @@ fn no_two_letters_of_an_alphabet_become_one_but_those_that_look_alike() {
 }
 
 #[test]
-fn every_character_keeps_its_key_in_either_case_and_settles() {
+fn every_key_is_case_insensitive_and_a_fixed_point() {
     for ch in ('\0'..=char::MAX).filter(|ch| ch.is_alphanumeric()) {
         let name = ch.to_string();
         let settled = skeleton_of(&name);
