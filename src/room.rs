@@ -1,5 +1,5 @@
-//! What a chat is: who is in it, what was said, who is to be told. It knows no transport: what it
-//! wants said it hands out as [`Post`]s, encoded once however many they go to.
+//! The chat room: its members, the log of their lines, and the messages to deliver. It knows no
+//! transport: each message becomes a [`Post`], encoded once for all its recipients.
 
 mod log;
 mod numbers;
@@ -19,53 +19,53 @@ use presence::{Place, Presence};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Who is to get a message.
+/// The recipients of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
     /// This peer.
     One(PeerId),
-    /// Everybody but this peer.
+    /// All peers but this one.
     AllBut(PeerId),
-    /// Everybody.
+    /// All peers.
     All,
 }
 
-/// What a message is, as far as delivery is concerned.
+/// The kind of a message, which decides its delivery mode and urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A chat line: delivered as its receiver chose.
+    /// A chat line: in the delivery mode of its receiver.
     Line,
-    /// Tells the author of a line that it is in the log: delivered as lines are, but never urgent.
+    /// Confirms to the author that its line is in the log: in the mode of lines, never urgent.
     Receipt,
-    /// All else: always reliable and in order.
+    /// Any other message: always reliable and in order.
     Control,
-    /// A measurement: sent once, for a repetition would measure something else.
+    /// A measurement: sent once, because a retransmission would falsify it.
     Probe,
-    /// What a newcomer cannot do without: as `Control`, and never refused by a full queue.
+    /// A message that a newcomer needs: as `Control`, outside the bound of the queue.
     Briefing,
 }
 
-/// What the room wants delivered.
+/// Messages to deliver.
 #[derive(Clone, Debug)]
 pub struct Post {
-    /// To whom.
+    /// Recipients.
     pub to: Recipients,
-    /// How.
+    /// Kind.
     pub kind: Kind,
-    /// What.
+    /// Encoded messages.
     pub messages: Batch,
 }
 
 #[derive(Debug)]
 struct Member {
     nickname: String,
-    /// Whose lines its lines are.
+    /// Owner of its lines.
     owner: Owner,
-    /// The number its next line will have.
+    /// Number of its next line.
     next: u16,
-    /// The same when it came.
+    /// Number of its first line in this session.
     first: u16,
-    /// Place of its arrival in the queue; `None` once announced.
+    /// Position of its arrival in the queue; `None` once announced.
     unannounced: Option<Place>,
 }
 
@@ -84,16 +84,16 @@ pub struct Room {
     digest: Option<Batch>,
     log: Log,
     replay: usize,
-    /// What is wrong at the moment: newcomers are told.
+    /// The current warning; newcomers get it.
     warning: Option<String>,
     posts: VecDeque<Post>,
-    /// Where messages are written before their length is known.
+    /// Buffer for messages whose length is not known yet.
     scratch: Vec<u8>,
 }
 
 impl Room {
-    /// An empty room with a past. Newcomers get at most `replay` lines of it. `epoch` is random and not
-    /// 0: it names the log, if that begins now.
+    /// Makes an empty room with the past lines. Newcomers get at most `replay` of them. `epoch` is
+    /// random and not 0: the log's, if the past has none.
     #[must_use]
     pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
         Self {
@@ -108,25 +108,25 @@ impl Room {
         }
     }
 
-    /// What the room wants delivered next.
+    /// The next messages to deliver.
     pub fn poll_post(&mut self) -> Option<Post> {
         self.posts.pop_front()
     }
 
-    /// How many are in the room.
+    /// Number of peers in the room.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether nobody is in the room.
+    /// Whether the room is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// The lines for somebody who comes and has seen all up to `seen` (epoch 0: it is new), and whether
-    /// they are all since then. Who comes back gets all that was missed and is still in memory.
+    /// The lines for a peer that has seen all up to `seen` (epoch 0: a newcomer), and whether they
+    /// are all since then. A rejoining peer gets all it missed that is still in memory.
     #[must_use]
     pub fn replay(&self, seen: Mark) -> Replay {
         if seen.epoch == 0 { self.log.newest(self.replay) } else { self.log.after(seen) }
@@ -138,13 +138,13 @@ impl Room {
         self.log.taken(owner, seen)
     }
 
-    /// What whoever has been briefed has seen: the newest line, or that there is none.
+    /// The `seen` of a peer after its replay: the newest line, or the position before the first.
     #[must_use]
     pub fn latest(&self) -> Mark {
         self.log.latest()
     }
 
-    /// A peer comes in; `next` is the number of its next line. Welcoming it is the caller's.
+    /// Adds a peer; `next` is the number of its next line. The caller sends `Welcome`.
     pub fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
         let unannounced = Some(self.presence.arrive(peer));
         let nickname = nickname.to_owned();
@@ -257,7 +257,7 @@ impl Room {
         }
     }
 
-    /// The peer's next line will have this number (it came back under the same name).
+    /// Sets the number of the next line of a peer that rejoined.
     pub fn renumber(&mut self, peer: PeerId, next: u16) {
         if let Some(member) = self.members.get_mut(peer) {
             member.next = next;
@@ -265,8 +265,8 @@ impl Room {
         }
     }
 
-    /// A peer says a line. The line that is new in the log and on its way to the others is returned: of
-    /// one that the log has already, its author is told again where.
+    /// Proposes a line of a peer to the log. Returns it if it is new; for a repeat, its author is
+    /// told the position again.
     pub fn say(
         &mut self,
         peer: PeerId,
@@ -290,10 +290,10 @@ impl Room {
         }
     }
 
-    /// A line of this peer is in the log: everybody is told.
+    /// Delivers a committed line to all peers.
     fn committed(&mut self, peer: PeerId, number: u16, sent: WallTime, line: &Line) {
         self.introduce(peer);
-        // A line that was overtaken, or is sent again, does not turn the counter back.
+        // A reordered or retransmitted line does not turn the counter back.
         if let Some(member) = self.members.get_mut(peer)
             && (number.wrapping_sub(member.next) as i16) >= 0
         {
@@ -317,7 +317,7 @@ impl Room {
         self.post(Recipients::One(peer), Kind::Receipt, &accepted);
     }
 
-    /// A peer says a line to another one; `to` is who was meant, as far as anybody is.
+    /// Delivers a whisper; `to` is the receiver, if the room has it.
     pub fn whisper(
         &mut self,
         peer: PeerId,
@@ -354,8 +354,8 @@ impl Room {
         self.post(Recipients::One(peer), Kind::Control, &echo);
     }
 
-    /// A peer is no longer here. Its nickname, if it was. A peer that nobody was told of, and that
-    /// said nothing, went as it came.
+    /// Removes a peer; returns its nickname. A peer that was not announced and said nothing leaves
+    /// silently.
     pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
         if self.members.get(peer).is_some_and(|member| member.next != member.first) {
             self.introduce(peer);
@@ -368,7 +368,7 @@ impl Room {
         Some(nickname)
     }
 
-    /// `peer` wants to know how long it takes to `to` and back, if anybody of that name is here.
+    /// Passes the ping of `peer` on to `to`, if the room has that nickname.
     pub fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
         match to.filter(|to| self.members.contains(*to)) {
             Some(to) => {
@@ -382,32 +382,32 @@ impl Room {
         }
     }
 
-    /// `peer` answers what `asker` wanted to know.
+    /// Passes the pong of `peer` on to `asker`.
     pub fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
         let Some(member) = self.members.get(peer) else { return };
         let message = ServerMessage::Ponged { number, from: &member.nickname.clone() };
         self.post(Recipients::One(asker), Kind::Probe, &message);
     }
 
-    /// Tells everybody what is wrong, and from now on everybody who comes.
+    /// Sends a warning to all peers, and to newcomers until it is over.
     pub fn warn(&mut self, text: &str) {
         self.warning = Some(text.to_owned());
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 
-    /// Tells everybody that it is well again.
+    /// Tells all peers that the warning is over.
     pub fn all_clear(&mut self, text: &str) {
         self.warning = None;
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 
-    /// How many are here, as the wire counts.
+    /// Number of peers, as on the wire.
     #[must_use]
     pub fn count(&self) -> u16 {
         counted(self.members.len())
     }
 
-    /// Number of peers that a newcomer is told: itself and the announced ones.
+    /// Number of peers in a newcomer's `Welcome`: itself and the announced ones.
     #[must_use]
     pub fn count_for(&self, peer: PeerId) -> u16 {
         let known = self.members.get(peer).is_some_and(|member| member.unannounced.is_none());
@@ -424,7 +424,7 @@ fn counted(peers: usize) -> u16 {
     u16::try_from(peers).unwrap_or(u16::MAX)
 }
 
-/// How long a line was on its way up, as far as the two clocks agree, saturating at 35 minutes.
+/// Delay of a line to the server, with the offset of the two clocks, saturating at 35 minutes.
 fn upstream(now: WallTime, sent: WallTime) -> i32 {
     let micros = now.micros_since(sent);
     i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
@@ -435,7 +435,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_disagree_wildly_saturate() {
+    fn delays_with_distant_clocks_saturate() {
         assert_eq!(upstream(WallTime(0), WallTime(u64::MAX / 2)), i32::MIN);
         assert_eq!(upstream(WallTime(5), WallTime(2)), 3);
         assert_eq!(upstream(WallTime(5), WallTime(u64::MAX)), i32::MIN);

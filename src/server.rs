@@ -1,8 +1,8 @@
-//! The server: one thread that carries bytes between the sockets and the hub, and the hub's words
-//! into the history and the log. It makes no protocol decisions.
+//! The server: a thread that carries bytes between sockets and hub, and lines and events to history
+//! and log. The hub makes all decisions of the protocol.
 //!
-//! One thread owns the hub, so there is no lock anywhere in the server; a second one reads through
-//! an old history once, for damage, and is never waited for.
+//! One thread owns the hub, so the server needs no lock. A second thread checks an old history for
+//! damage once; nothing waits for it.
 
 mod clock_steps;
 mod discovery_responder;
@@ -36,85 +36,85 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Datagrams or pieces of a stream read from one socket before the answers leave. Lines that are
-/// read together leave together: what one flush sends to a peer fills few datagrams.
+/// Datagrams or stream reads from one socket before a flush. Lines read together leave together, in
+/// few datagrams.
 const BATCH: usize = 512;
-/// Reads from one connection before the others have their turn.
+/// Reads from one connection per turn.
 const STREAM_READS: usize = STREAM_TURN_BYTES / READ_LEN;
-/// Connections taken before those that are there are read. The hub has places for twice as many that have not
-/// joined: the `Join` of one that is not faster than others is read before others take its place.
+/// Connections accepted before established ones are read. The hub keeps twice as many without a
+/// session, so an honest `Join` is read before newer connections evict it.
 const ACCEPTS: usize = MAX_UNJOINED / 2;
-/// Rounds of reading after which all is read that had come before the first of them, however much comes since:
-/// together they read more than a receive buffer holds.
+/// Rounds of reading that together exceed a receive buffer: afterwards everything that had arrived
+/// before the first round is read, even in a flood.
 const ROUNDS: u32 = 32;
-/// How long until connections are taken again that could not be, such as for want of descriptors:
-/// nothing tells when there are some.
+/// Pause after a failed `accept`, for example for want of descriptors: nothing signals when there
+/// are some.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// How long closing may take beyond what the peers are given.
+/// Time for closing beyond the peers' own timeout.
 const CLOSING: Duration = Duration::from_secs(1);
-/// How often a free port is looked for that is free for TCP as well.
+/// Attempts to find a port that is free for UDP and TCP.
 const PORT_TRIES: usize = 16;
 
-/// What a server is started with.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// Addresses to listen on.
     pub bind: Vec<SocketAddr>,
-    /// Whether to listen on TCP too, at the same ports.
+    /// Whether to listen on TCP too, on the same ports.
     pub tcp: bool,
-    /// Whether small TCP segments leave at once; `false` lets Nagle collect them.
+    /// Whether small TCP segments leave at once; `false` enables Nagle's algorithm.
     pub no_delay: bool,
-    /// Whether those who look for servers near them get an answer.
+    /// Whether the server answers discovery probes.
     pub discovery: bool,
-    /// After something was sent nothing is for so long: what comes meanwhile leaves together. Zero
-    /// for who would rather not wait.
+    /// Minimum interval between flushes: messages that arrive meanwhile are coalesced. Zero
+    /// disables pacing.
     pub pace: Duration,
-    /// A bad network before the UDP sockets, if one is asked for.
+    /// Impairment of the UDP sockets.
     pub impair: Option<BadNetwork>,
-    /// The file every line goes to, if any.
+    /// The history file.
     pub history: Option<HistoryFile>,
-    /// Where what is counted can be read, if anywhere.
+    /// Address of the metrics page.
     pub metrics: Option<SocketAddr>,
-    /// What this server is called by those who read them, besides its addresses and its machine's name.
+    /// Host names for the metrics page, besides the addresses and the machine's name.
     pub metrics_hosts: Vec<String>,
-    /// The rules of the room.
+    /// Configuration of the room.
     pub hub: crate::hub::Config,
 }
 
-/// The log target of messages that an operator has to see. The program prints them on standard error
-/// also when its log goes to a file.
+/// The log target of messages for the operator. The program prints them on standard error even if
+/// the log goes to a file.
 pub const OPERATOR: &str = "chatagram::operator";
 
-/// Where the history goes.
+/// The path of the history.
 #[derive(Clone, Debug)]
 pub struct HistoryFile {
     /// The file.
     pub path: PathBuf,
-    /// Whether the user named it. One that was not named gets its directory made.
+    /// Whether the user named it. If not, the server creates its directory.
     pub chosen: bool,
 }
 
-/// The server could not start, or could not go on.
+/// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// See [`BindError`].
+    /// A socket could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// See [`crate::history::HistoryError`].
+    /// The history could not be opened.
     #[error(transparent)]
     History(#[from] crate::history::HistoryError),
-    /// No randomness for secrets.
-    #[error("the operating system gives no random numbers: {0}")]
+    /// The system provides no randomness for secrets.
+    #[error("the operating system provides no random numbers: {0}")]
     Random(getrandom::Error),
     /// Waiting on the network failed.
     #[error("cannot wait for the network: {0}")]
     Poll(io::Error),
-    /// A socket failed for good.
+    /// A socket failed permanently.
     #[error("cannot receive on {0}: {1}")]
     Receive(SocketAddr, io::Error),
 }
 
-/// Asks a server, from any thread, to close.
+/// A handle to control a server from any thread.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     flag: Arc<AtomicBool>,
@@ -124,19 +124,19 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// The server says goodbye to everybody and ends within a second.
+    /// The server closes all sessions and ends within a second.
     pub fn stop(&self) {
         self.flag.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// As `stop`, but tells everybody to come back: another server is about to take this one's place.
+    /// Like `stop`, but announces a restart: clients rejoin.
     pub fn restart(&self) {
         self.restart.store(true, Ordering::Release);
         self.stop();
     }
 
-    /// The server looks at once whether its history was rotated.
+    /// The server checks at once whether its history was rotated.
     pub fn look_after_files(&self) {
         self.look.store(true, Ordering::Release);
         self.wake();
@@ -149,14 +149,14 @@ impl Stopper {
     }
 }
 
-/// See the module.
+/// A server with open sockets.
 #[derive(Debug)]
 pub struct Server {
     clock: Clock,
-    /// What the hub is made of, in the thread that will own it: it shares messages without locks.
+    /// Inputs of the hub, which `run` makes in its own thread: it shares messages without locks.
     rules: crate::hub::Config,
     past: Past,
-    /// The name of who keeps the room, and what opens it.
+    /// The reserved nickname of the host, and its token.
     reserved: Option<(Nickname, Token)>,
     seed: [u8; 32],
     recorder: Recorder,
@@ -166,20 +166,20 @@ pub struct Server {
     sockets: Sockets,
     exporter: Option<Exporter>,
     pace: Duration,
-    /// Nothing is sent before this.
+    /// Time of the next flush.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
-    /// And to tell everybody that it comes back.
+    /// Whether to announce a restart.
     restart: Arc<AtomicBool>,
-    /// Somebody asks to look after the files.
+    /// A request to check the history file.
     look: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// Opens the sockets and the history. Nobody is answered before `run`.
+    /// Opens the sockets and the history. The server answers only in `run`.
     ///
     /// # Errors
-    /// [`Error`] names what could not be had.
+    /// [`Error`]: what could not be opened.
     pub fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::start();
         let poller = Poller::new().map_err(Error::Poll)?;
@@ -212,8 +212,8 @@ impl Server {
         })
     }
 
-    /// Keeps this name for a client of the same process: the token that opens it. Sockets receive from
-    /// `start` on, so who tells others where to come does this before `run`.
+    /// Reserves a nickname for a client of the same process; returns its token. Sockets receive
+    /// after `start`, so this must precede any announcement of the address.
     ///
     /// # Errors
     /// [`Error::Random`].
@@ -224,22 +224,22 @@ impl Server {
         Ok(token)
     }
 
-    /// Where the server listens, the real ports in place of zeros.
+    /// The addresses of the server, with the ports that replaced zeros.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.sockets.addresses()
     }
 
-    /// Whether those who look for servers near them get an answer.
+    /// Whether the server answers discovery probes.
     pub fn can_be_found(&self) -> bool {
         self.sockets.found_at().is_some()
     }
 
-    /// Where what is counted can be read, the real port in place of a zero.
+    /// Address of the metrics page, with the port that replaced zero.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.exporter.as_ref().map(Exporter::address)
     }
 
-    /// What stops this server.
+    /// A handle to stop this server.
     pub fn stopper(&self) -> Stopper {
         Stopper {
             flag: self.stop.clone(),
@@ -252,7 +252,7 @@ impl Server {
     /// Serves until stopped.
     ///
     /// # Errors
-    /// [`Error`] when the network can no longer be used at all.
+    /// [`Error`]: the network failed permanently.
     pub fn run(mut self) -> Result<(), Error> {
         let past = std::mem::take(&mut self.past);
         let mut hub = Hub::new(self.rules.clone(), past, self.seed, self.clock.now());
@@ -264,8 +264,8 @@ impl Server {
         let mut receive_buffer = ReceiveBuffer::default();
         let mut buffer = Vec::new();
         let mut closing: Option<Timestamp> = None;
-        // No deadline is judged as of a moment before which something came that is not read: after a standstill
-        // all of it waits.
+        // Deadlines are compared with a time before which everything was read: after a suspension
+        // datagrams wait in the buffers.
         let mut asked = self.clock.now();
         let mut rounds = 0;
         let mut steps = ClockSteps::default();
@@ -316,7 +316,7 @@ impl Server {
                     now,
                 );
                 closing = Some(now.mono + LEAVE_TIMEOUT + CLOSING);
-                // A goodbye does not wait for company.
+                // `Closing` is not paced.
                 (self.pace, self.next_flush) = (Duration::ZERO, now.mono);
             }
             rounds += 1;
@@ -338,8 +338,8 @@ impl Server {
         Ok(())
     }
 
-    /// Serves those who read the metrics: who has this index, or whose time has come. True when there
-    /// may be more.
+    /// Serves the metrics page: the connection with this index, or timeouts. True when there may be
+    /// more.
     fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> bool {
         let Some(exporter) = &mut self.exporter else { return false };
         let recorder = &self.recorder;
@@ -365,7 +365,8 @@ impl Server {
         }
     }
 
-    /// First what is to be kept, then what is to be sent: an acknowledged line is in the history.
+    /// Writes lines to the history before it sends: a line is in the history before its
+    /// acknowledgment leaves.
     fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) {
         let mut looked = false;
         while let Some(event) = hub.poll_event() {

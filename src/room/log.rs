@@ -1,11 +1,11 @@
-//! The room's one order. A line is proposed to the log and acts when it comes back committed. This
-//! log is memory, restored from a history, and commits at once.
+//! The log: the room's one order. A line is proposed and takes effect when it is committed. This
+//! log lives in memory, is restored from a history, and commits at once.
 //!
-//! A line is named by its *position* within the log's *epoch*, never by a clock: clocks step. It also
-//! keeps the *line identity* that its author gave it, so the log itself refuses a repeat.
+//! A *position* within the log's *epoch* identifies a line, never a clock: clocks step. The log
+//! keeps the *line identity* from the author too, and refuses repeats by it.
 //!
-//! Positions of one run of a server have no holes. Each run begins behind a multiple of [`POSITION_STEP`], so
-//! lines that were told and then lost with the end of a file (a power cut, a full disk) do not share
+//! Positions of one run of a server have no gaps. Each run begins after a multiple of
+//! [`POSITION_STEP`], so that lines lost with the end of a file (power cut, full disk) do not share
 //! their positions with later ones.
 
 use super::numbers::{Numbers, Taken};
@@ -16,34 +16,34 @@ use crate::time::WallTime;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// Which line of its author a line is: the owner of the name, and the author's own number.
+/// Line identity: the owner of the name, and the author's own number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineIdentity {
-    /// Whose line it is.
+    /// Owner of the author's name.
     pub owner: Owner,
-    /// The number that its author gave it.
+    /// The author's number.
     pub number: u16,
 }
 
 /// A line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its name for good.
+    /// Epoch and position.
     pub mark: Mark,
-    /// The wall clock when it was said. It is only ever shown.
+    /// Wall-clock time of the line, for display only.
     pub at: WallTime,
-    /// Whose line it is.
+    /// Owner of the author's name.
     pub from: String,
-    /// What was said.
+    /// The text.
     pub text: String,
-    /// Which line of its author it is, if that is known.
+    /// Line identity, if known.
     pub identity: Option<LineIdentity>,
 }
 
-/// A line of an earlier run, as a history has it: anybody may have written that file.
+/// A line of an earlier run from a history file, whose contents are untrusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its name, if the history has one.
+    /// Epoch and position, if the file has them.
     pub mark: Option<Mark>,
     /// As in [`Line`].
     pub at: WallTime,
@@ -67,7 +67,7 @@ impl From<Line> for Kept {
 pub struct Past {
     /// Oldest first.
     pub lines: Vec<Kept>,
-    /// How many of the newest have no damage between or behind them.
+    /// Number of newest lines without damage between or after them.
     pub intact: usize,
 }
 
@@ -78,34 +78,34 @@ impl From<Vec<Line>> for Past {
     }
 }
 
-/// What somebody wants in the log.
+/// A line proposed to the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Proposal<'a> {
-    /// Which line of its author.
+    /// Line identity.
     pub identity: LineIdentity,
-    /// When it was said.
+    /// Wall-clock time.
     pub at: WallTime,
-    /// Whose it is.
+    /// Author's nickname.
     pub from: &'a str,
-    /// What was said.
+    /// The text.
     pub text: &'a str,
 }
 
-/// What became of a proposal.
+/// The outcome of a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the log now, behind all others.
+    /// Committed as the newest line.
     Committed(Rc<Line>),
-    /// The log has it already, at this position.
+    /// A repeat: the log has it at this position.
     Repeated(u64),
 }
 
-/// What somebody who comes is told of the log.
+/// The lines for a joining peer.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// Oldest first.
     pub lines: Vec<Rc<Line>>,
-    /// Whether these are all lines after what it has seen.
+    /// Whether these are all lines after its `seen`.
     pub complete: bool,
 }
 
@@ -116,13 +116,14 @@ pub struct Log {
     lines: VecDeque<Rc<Line>>,
     /// All lines after this position are in `lines`.
     floor: u64,
-    /// The position of the next line.
+    /// Position of the next line.
     next: u64,
     numbers: Numbers,
 }
 
 impl Log {
-    /// A log with a past. It goes on in the epoch of the newest line, or if that has none in `epoch`.
+    /// Restores a log from the past. It continues the epoch of the newest line, or begins `epoch`
+    /// if that line has none.
     #[must_use]
     pub fn new(past: Past, epoch: u64) -> Self {
         let placed = Placed::all(&past.lines, epoch);
@@ -133,7 +134,7 @@ impl Log {
             + 1;
         let mut log = Self {
             epoch: placed.epoch,
-            // All the room it will need: a log that grows is copied, at the cost of whoever's line that is.
+            // Full capacity at once: no line pays for a reallocation.
             lines: VecDeque::with_capacity(past.lines.len().max(LOG_LINES + 1)),
             floor: floor(&placed.positions, past.intact).unwrap_or(next - 1),
             next,
@@ -152,7 +153,7 @@ impl Log {
         log
     }
 
-    /// Takes a line, unless it has it.
+    /// Commits a line, unless it is a repeat.
     pub fn propose(&mut self, proposal: Proposal<'_>) -> Outcome {
         let Proposal { identity, at, from, text } = proposal;
         if let Some(position) = self.numbers.find(identity) {
@@ -168,25 +169,25 @@ impl Log {
         Outcome::Committed(line)
     }
 
-    /// The newest line, or where the log stands without one.
+    /// The newest line's position, or the one before the first.
     #[must_use]
     pub fn latest(&self) -> Mark {
         let newest = self.lines.back().map_or(0, |line| line.mark.position);
         Mark { epoch: self.epoch, position: newest.max(self.floor) }
     }
 
-    /// The last `most` lines, for who was never here.
+    /// The last `most` lines, for a newcomer.
     #[must_use]
     pub fn newest(&self, most: usize) -> Replay {
         let skip = self.lines.len().saturating_sub(most);
         Replay { lines: self.lines.iter().skip(skip).cloned().collect(), complete: false }
     }
 
-    /// All lines after `seen`, as far as they are in memory and no longer than fits.
+    /// The lines after `seen` that are in memory and fit the bound of a replay.
     #[must_use]
     pub fn after(&self, seen: Mark) -> Replay {
         let here = seen.epoch == self.epoch;
-        // Positions of another log say nothing about this one: then all of it may be new.
+        // Positions of another log have no meaning here: all lines may be new.
         let after = if here { seen.position } else { 0 };
         let start = self.lines.partition_point(|line| line.mark.position <= after);
         let known = after == self.floor
@@ -220,16 +221,16 @@ impl Log {
     }
 }
 
-/// The positions of the lines of a history.
+/// Assigns positions to the lines of a history.
 struct Placed {
     epoch: u64,
     positions: Vec<u64>,
 }
 
 impl Placed {
-    /// The newest line says where the log is, if it has a position; older ones keep theirs as long as
-    /// they lead up to it. All others (written by hand, or of another log) count down from there, the
-    /// same whenever that file is read. Where there is no room for that, a new epoch begins, and leaves some.
+    /// The newest line's position, if it has one, is kept, and older ones as long as they increase
+    /// up to it. Other lines (written by hand, or of another log) get positions by counting down,
+    /// the same at each read. Without room for that, a new epoch begins.
     fn all(lines: &[Kept], fresh: u64) -> Self {
         let believed = |mark: &Mark| mark.epoch != 0 && (1..MAX_POSITION).contains(&mark.position);
         let newest = lines.last().and_then(|line| line.mark).filter(believed);
@@ -261,7 +262,7 @@ impl Placed {
     }
 }
 
-/// The position after which none is missing; `None` if the newest line already is.
+/// The position after which no line is missing; `None` if the newest line is damaged.
 fn floor(positions: &[u64], intact: usize) -> Option<u64> {
     let follows = |pair: &[u64]| pair[1] == pair[0] + 1 || pair[1] % POSITION_STEP == 1;
     let intact = positions.len().saturating_sub(intact);

@@ -1,4 +1,4 @@
-//! Which of each owner's newest line numbers the log has, and where.
+//! The newest line numbers of each owner in the log, with their positions.
 
 use super::log::LineIdentity;
 use crate::protocol::limits::MAX_OWNERS;
@@ -6,19 +6,19 @@ use crate::protocol::limits::NUMBER_WINDOW as WINDOW;
 use crate::registry::Owner;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Which of one owner's lines the log has: what `Welcome` says.
+/// The line numbers of one owner in the log, as in `Welcome`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// The largest number.
+    /// Largest number.
     pub newest: u16,
-    /// Bit `i` of these, from the lowest bit of the first byte on: whether it has `newest - i`.
+    /// Bit `i`, from the lowest bit of the first byte on: whether the log has `newest - i`.
     pub bits: [u8; WINDOW as usize / 8],
-    /// Whether it would have any other number in this window, and any larger one.
+    /// Whether every other number of this window, and every larger one, is missing in the log.
     pub sure: bool,
 }
 
 impl Taken {
-    /// The bits, without the zeros behind the last one that is set.
+    /// The bits without trailing zero bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let used = self.bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -26,7 +26,7 @@ impl Taken {
     }
 }
 
-/// The newest line numbers of each owner that the log has, bounded in owners and numbers.
+/// The newest line numbers of each owner, bounded in owners and numbers.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     owners: BTreeMap<Owner, Window>,
@@ -37,15 +37,14 @@ pub(super) struct Numbers {
 #[derive(Debug)]
 struct Window {
     newest: u16,
-    /// The position of the last line.
+    /// Position of the last line.
     last: u64,
-    /// The numbers of the last lines and their positions, in the order in which they came: most owners say
-    /// little.
+    /// Numbers and positions of the last lines, in order of arrival: most owners have few.
     lines: VecDeque<(u16, u64)>,
 }
 
 impl Numbers {
-    /// A line is in the log.
+    /// Records a committed line.
     pub(super) fn note(&mut self, identity: LineIdentity, position: u64) {
         let LineIdentity { owner, number } = identity;
         if self.owners.len() >= MAX_OWNERS && !self.owners.contains_key(&owner) {
@@ -60,12 +59,12 @@ impl Numbers {
         window.note(number, position);
     }
 
-    /// Where the log has a line.
+    /// The position of a line.
     pub(super) fn find(&self, identity: LineIdentity) -> Option<u64> {
         self.owners.get(&identity.owner)?.find(identity.number)
     }
 
-    /// What is known of an owner's numbers.
+    /// The known numbers of an owner.
     pub(super) fn of(&self, owner: Owner) -> Taken {
         let Some(window) = self.owners.get(&owner) else { return Taken::default() };
         let mut taken = Taken { newest: window.newest, ..Taken::default() };
@@ -83,7 +82,7 @@ impl Numbers {
         self.floor
     }
 
-    /// Lines at and before this position may have had numbers that nobody knows.
+    /// Forgets the numbers up to this position.
     pub(super) fn forget_before(&mut self, position: u64) {
         self.floor = self.floor.max(position);
     }
@@ -103,7 +102,7 @@ impl Window {
         if (number.wrapping_sub(self.newest) as i16) > 0 {
             self.newest = number;
         }
-        // A number older than the window is one that nobody remembers.
+        // A number below the window is unknown.
         if self.newest.wrapping_sub(number) >= WINDOW {
             return;
         }
@@ -117,7 +116,7 @@ impl Window {
 
     fn find(&self, number: u16) -> Option<u64> {
         if self.newest.wrapping_sub(number) >= WINDOW {
-            return None; // nearly always: it is new
+            return None; // the usual case: a new line
         }
         let line = self.lines.iter().rev().find(|(it, _)| *it == number);
         line.map(|(_, position)| *position)

@@ -1,5 +1,5 @@
-//! Coalesces the arrivals and departures of a crowd: they wait for the next announcement and leave
-//! in few messages, the same for every peer.
+//! Coalesces arrivals and departures of a crowd: they wait for the next announcement, which is a
+//! few messages, the same for every peer.
 //!
 //! The interval between announcements grows with the room, as that of RTCP reports does (RFC 3550
 //! §6.2), so that announcements to all peers together are at most `ANNOUNCE_RATE` messages a

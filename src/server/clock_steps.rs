@@ -1,19 +1,19 @@
-//! Notices when somebody sets this machine's clock. Nothing depends on that clock, but lines are shown with it.
+//! Detects steps of the system clock. Lines show that clock, but nothing else depends on it.
 
 use crate::time::{Now, WallTime, micros};
 use std::time::Duration;
 
-/// A smaller step is how clocks are kept right.
+/// Smaller steps are normal clock discipline.
 const STEP: Duration = Duration::from_secs(10);
 
-/// How far the two clocks were apart when they were read last.
+/// Difference of the two clocks at the last reading.
 #[derive(Debug, Default)]
 pub(super) struct ClockSteps {
     last: Option<Now>,
 }
 
 impl ClockSteps {
-    /// What to say if the wall clock was set since the last time.
+    /// A message if the wall clock stepped since the last call.
     pub(super) fn look(&mut self, now: Now) -> Option<String> {
         let last = self.last.replace(now)?;
         let expected = WallTime(last.wall.0.saturating_add(micros(now.mono.since(last.mono))));
@@ -42,7 +42,7 @@ mod tests {
     use crate::time::Timestamp;
 
     #[test]
-    fn a_step_is_told_once_and_drift_is_not() {
+    fn a_step_is_reported_once_and_drift_is_not() {
         let mut steps = ClockSteps::default();
         let mut told = |mono, wall| {
             let now = Now { mono: Timestamp::from_micros(mono), wall: WallTime(wall) };

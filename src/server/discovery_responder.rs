@@ -44,8 +44,9 @@ struct Heard {
 }
 
 impl DiscoveryResponder {
-    /// For a room at these addresses, with sockets from index `first` on. `None` when the room listens
-    /// on loopback only, or when the discovery port is taken: a room works without.
+    /// Makes the responder for a room at these addresses, with sockets from index `first` on.
+    /// `None` if the room listens on loopback only, or the discovery port is taken: the room works
+    /// without.
     pub(super) fn open(
         rooms: &[SocketAddr],
         poller: &Poller,

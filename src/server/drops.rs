@@ -1,5 +1,5 @@
-//! Says in the log what was dropped and why, without letting a flood fill it: at most once in ten
-//! seconds, and at the end.
+//! Logs dropped datagrams and the reasons, at most once in ten seconds and at the end, so that a
+//! flood does not fill the log.
 
 use crate::hub::Counters;
 use crate::time::Timestamp;
@@ -7,23 +7,23 @@ use std::time::Duration;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What was reported last, and when.
+/// The last report and its time.
 #[derive(Debug, Default)]
 pub(super) struct Drops {
     reported: Option<(Timestamp, Counts)>,
 }
 
-/// What is reported.
+/// The reported counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
-    /// By the server, after looking at it.
+    /// Dropped by the server.
     useless: [u64; 6],
-    /// By the kernel, before anybody looked.
+    /// Dropped by the kernel: the receive buffer was full.
     unread: u64,
 }
 
 impl Drops {
-    /// Logs the counters if they moved and the last time is long enough ago.
+    /// Logs the counters if they changed and the interval is over.
     pub(super) fn report(&mut self, counters: &Counters, now: Timestamp, closing: bool) {
         let counts = Counts {
             useless: [

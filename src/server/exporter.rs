@@ -1,5 +1,5 @@
-//! `--metrics`: answers `GET /metrics` and nothing else, one request to a connection. It lives in the
-//! server's loop: nothing here waits, and everything has a bound.
+//! `--metrics`: answers `GET /metrics`, one request per connection. It runs in the server's loop:
+//! nothing blocks, everything is bounded.
 
 use super::http::{MAX_REQUEST, answer};
 use super::{ACCEPT_AGAIN, Error};
@@ -9,26 +9,26 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The listener's index, far from all that the room has; the connections' follow.
+/// The listener's index, beyond those of the room; the connections' follow.
 const FIRST: usize = usize::MAX / 2;
-/// Connections at once. Who comes then takes the oldest one's place.
+/// Concurrent connections. A further one replaces the oldest.
 const MAX_CONNECTIONS: usize = 8;
-/// How long a connection may take for all of it.
+/// Time for request and answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The metrics page.
 #[derive(Debug)]
 pub(super) struct Exporter {
     listener: Listener,
     address: SocketAddr,
     watch: Watch,
-    /// The oldest first.
+    /// Oldest first.
     connections: VecDeque<Connection>,
-    /// The index of the next connection. Never used twice.
+    /// Index of the next connection. No index is reused.
     next: usize,
-    /// A connection waits that could not be taken: when to try again.
+    /// When to call `accept` again after it failed.
     starved: Option<Timestamp>,
-    /// What this server is called, besides its addresses.
+    /// Host names besides the addresses.
     names: Vec<String>,
     buffer: Vec<u8>,
 }
@@ -71,12 +71,12 @@ impl Exporter {
         self.address
     }
 
-    /// Whether what has this index is one of these.
+    /// Whether the index belongs to the exporter.
     pub(super) fn owns(index: usize) -> bool {
         index >= FIRST
     }
 
-    /// Something has come. True when there may be more.
+    /// Handles an event. True when there may be more.
     pub(super) fn receive(
         &mut self,
         index: usize,
@@ -98,7 +98,7 @@ impl Exporter {
         oldest.into_iter().chain(self.starved).min()
     }
 
-    /// Cuts off those who take too long, and takes connections that could not be taken before.
+    /// Closes connections past their timeout, and calls `accept` again after a failure.
     pub(super) fn handle_timeout(&mut self, now: Timestamp, page: impl Fn() -> String) {
         while self.connections.front().is_some_and(|oldest| oldest.until <= now) {
             self.connections.pop_front();
@@ -108,7 +108,7 @@ impl Exporter {
         }
     }
 
-    /// Takes as many connections as there may be. True when there may be more.
+    /// Accepts connections up to the bound. True when there may be more.
     fn accept(&mut self, now: Timestamp, page: &impl Fn() -> String) -> bool {
         for _ in 0..MAX_CONNECTIONS {
             match self.listener.accept() {
@@ -143,7 +143,7 @@ impl Exporter {
         let until = now + REQUEST_TIMEOUT;
         let (request, answered) = (Vec::new(), false);
         self.connections.push_back(Connection { index, stream, request, answered, until });
-        // Who has asked already need not give its place to those who come next.
+        // A connection with its answer under way is kept.
         self.serve(self.connections.len() - 1, page);
     }
 
@@ -157,7 +157,7 @@ impl Exporter {
 }
 
 impl Connection {
-    /// Reads and answers. True when the connection is of no more use.
+    /// Reads and answers. True when the connection is done.
     fn serve(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -166,7 +166,7 @@ impl Connection {
     ) -> bool {
         while !self.answered {
             match self.stream.read(buffer) {
-                // One byte beyond the bound is enough to see that it is.
+                // One byte beyond the bound shows that a request is too long.
                 Reading::Bytes => {
                     let room = (MAX_REQUEST + 1).saturating_sub(self.request.len());
                     self.request.extend_from_slice(&buffer[..room.min(buffer.len())]);
@@ -183,7 +183,7 @@ impl Connection {
     }
 }
 
-/// What this machine calls itself, for those who ask for it by that name.
+/// The machine's host name, which requests may use.
 fn own_names() -> Vec<String> {
     #[cfg(unix)]
     let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());

@@ -1,17 +1,17 @@
-//! One page over HTTP/1.1 (RFC 9112): what is asked, and the answer. Pure.
+//! One page over HTTP/1.1 (RFC 9112): parses the request, builds the answer. No I/O.
 //!
-//! A browser can be led here by any page that it shows: the page's own name is made to resolve to this
-//! machine (DNS rebinding). So a request has to name this server by an address, by a loopback name, or
-//! by a name that the operator gave it.
+//! DNS rebinding: a web page can make its own name resolve to this machine and so direct a browser
+//! here. Therefore a request must name this server by an address, a loopback name, or a name that
+//! the operator configured.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bytes of a request at most, several times those of a usual one.
+/// Largest request, several times a usual one, bytes.
 pub(super) const MAX_REQUEST: usize = 4_096;
 
 const METHODS: &str = "Allow: GET, HEAD\r\n";
 
-/// A refusal: its status, a field for it, and what to do.
+/// A refusal: status, header field, and advice.
 type Refusal = (&'static str, &'static str, &'static str);
 
 const TOO_LONG: Refusal = ("431 Request Header Fields Too Large", "", "too long\n");
@@ -26,8 +26,8 @@ const OTHER_HOST: Refusal = (
     "this server does not go by that name: ask for its address, or start it with --metrics-host NAME\n",
 );
 
-/// The answer to a request; none before all of its head is here. What follows the head is ignored, as
-/// is a second request: the answer says that it is the last (RFC 9112 §9.6).
+/// The answer to a request; `None` until its head is complete. A body and further requests are
+/// ignored: the answer closes the connection (RFC 9112 §9.6).
 pub(super) fn answer(
     request: &[u8],
     names: &[String],
@@ -44,7 +44,7 @@ pub(super) fn answer(
     })
 }
 
-/// The lines of the head, the empty ones before it left out (§2.2). A line feed alone ends a line.
+/// The lines of the head without empty ones before it (§2.2). A bare line feed ends a line.
 fn head(request: &[u8]) -> Option<Vec<&[u8]>> {
     let mut lines = Vec::new();
     for line in request.split_inclusive(|byte| *byte == b'\n') {
@@ -96,7 +96,7 @@ fn judge(lines: &[&[u8]], names: &[String]) -> Result<(), Refusal> {
     }
 }
 
-/// The value of the one Host field that HTTP/1.1 has to have (§3.2), and 1.0 may have.
+/// The value of the Host field, which HTTP/1.1 requires once (§3.2) and 1.0 allows.
 fn host(fields: &[String], needed: bool) -> Result<Option<&str>, Refusal> {
     let mut host = None;
     for field in fields {
@@ -111,8 +111,7 @@ fn host(fields: &[String], needed: bool) -> Result<Option<&str>, Refusal> {
     if needed && host.is_none() { Err(NO_HOST) } else { Ok(host) }
 }
 
-/// Authority and path of a target in absolute form, whose host counts instead of the field's
-/// (§3.2.2).
+/// Authority and path of a target in absolute form, whose host overrides the Host field (§3.2.2).
 fn split_absolute(target: &str) -> Option<(&str, &str)> {
     let scheme = target.get(..7)?;
     let rest = scheme.eq_ignore_ascii_case("http://").then(|| &target[7..])?;
@@ -120,7 +119,7 @@ fn split_absolute(target: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(end))
 }
 
-/// Whether whoever wrote this host means this server.
+/// Whether this host names this server.
 fn is_ours(authority: &str, names: &[String]) -> bool {
     let (host, port) = match authority.rfind(':') {
         Some(at) if !authority.ends_with(']') => (&authority[..at], &authority[at + 1..]),
@@ -139,7 +138,7 @@ fn is_ours(authority: &str, names: &[String]) -> bool {
         || names.iter().any(|own| own.eq_ignore_ascii_case(&name))
 }
 
-/// RFC 9110 §5.6.2.
+/// A `tchar` of RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !text.is_empty() && text.chars().all(allowed)
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_one_page_is_there_and_only_to_read() {
+    fn only_get_of_the_metrics_page_is_answered() {
         let asked = |line: &str| status(format!("{line}\r\nHost: 10.0.0.1\r\n\r\n").as_bytes());
         for (line, wanted) in [
             ("GET /metrics HTTP/1.1", "200"),
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_to_name_this_server() {
+    fn a_request_must_name_this_server() {
         let asked =
             |fields: &str| status(format!("GET /metrics HTTP/1.1\r\n{fields}\r\n").as_bytes());
         for (fields, wanted) in [
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_waited_for_until_its_end_and_no_longer_than_its_bound() {
+    fn a_request_is_read_to_its_end_within_the_bound() {
         let whole = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
         for length in 0..whole.len() {
             assert_eq!(status(&whole[..length]), None, "{length}");

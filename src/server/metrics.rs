@@ -4,32 +4,32 @@ use crate::hub::{Counters, Tally};
 use crate::protocol::Refusal;
 use std::fmt::Write;
 
-/// The values behind the page, read at one moment.
+/// The values of the page at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) counters: Counters,
     pub(super) tally: Tally,
     pub(super) sessions: usize,
     pub(super) queued_bytes: usize,
-    /// Whether the history cannot be written at the moment.
+    /// Whether writing the history fails.
     pub(super) history_failing: bool,
     /// Lines written to the history since the start.
     pub(super) history_lines: u64,
-    /// Resident memory in bytes; `None` where the system does not say.
+    /// Resident memory in bytes; `None` if unknown.
     pub(super) resident: Option<u64>,
 }
 
-/// Values, each with its label, which is empty where there is one value.
+/// Values with their labels; a single value has an empty one.
 type Samples = Vec<(&'static str, u64)>;
 
-/// A name, what it means, and its values. A name that ends in `_total` is a counter's: it never goes
-/// down while the server runs.
+/// Name, help and values of a metric. A name with `_total` is a counter: it never decreases while
+/// the server runs.
 type Row = (&'static str, &'static str, fn(&Figures) -> Samples);
 
 const UDP: &str = "transport=\"udp\"";
 const TCP: &str = "transport=\"tcp\"";
 
-/// All metrics, in the order of the page. `src/docs/operations.md` has the same table.
+/// All metrics, in page order. `src/docs/operations.md` has the same table.
 const ROWS: &[Row] = &[
     ("chatagram_build_info", "Version of the server; the value is always 1.", |_| {
         vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_for_a_refusal_has_its_label_and_place() {
+    fn every_refusal_reason_has_a_label() {
         for (place, (reason, label)) in REFUSALS.iter().enumerate() {
             assert_eq!(place, *reason as usize, "{label}");
         }

@@ -1,5 +1,5 @@
-//! Who comes, goes and moves, in the log: one by one as far as a person could read it, and in numbers
-//! above that. A flood of joins does not fill a disk.
+//! Logs arrivals, departures and moves, each up to a rate and in totals above it, so that a flood
+//! of joins does not fill a disk.
 
 use crate::bucket::{Bucket, Limit};
 use crate::hub::Event;
@@ -7,14 +7,14 @@ use crate::protocol::LeaveReason;
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// Lines of the log at once: more than a usual room has members.
+/// Burst of log lines: more than the members of a usual room.
 const BURST: u16 = 500;
-/// Lines of the log in a second after that.
+/// Log lines per second after the burst.
 const RATE: u16 = 10;
-/// The numbers are told this often.
+/// Interval of the totals.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Limits how many arrivals, departures and moves the server's log names one by one.
+/// Rate limit of arrivals, departures and moves in the log.
 #[derive(Debug)]
 pub(super) struct Presence {
     bucket: Option<Bucket>,
@@ -22,13 +22,13 @@ pub(super) struct Presence {
     told: Timestamp,
 }
 
-/// What was not told one by one.
+/// Events above the rate, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Untold {
     joined: u64,
     left: u64,
     moved: u64,
-    /// How many were here after the last of them.
+    /// Number of peers after the last event.
     peers: usize,
 }
 
@@ -39,7 +39,7 @@ impl Presence {
         Self { bucket, untold: Untold::default(), told: now }
     }
 
-    /// What the log says of this event, if it is about presence and not only counted.
+    /// The log line for this event, unless it is only counted.
     pub(super) fn note(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         let text = match event {
             Event::Joined { nickname, path, peers } => {
@@ -75,7 +75,7 @@ impl Presence {
         None
     }
 
-    /// The numbers, once in `INTERVAL` and when the server is `closing`.
+    /// The totals, once in `INTERVAL` and when the server is `closing`.
     pub(super) fn summary(&mut self, now: Timestamp, closing: bool) -> Option<String> {
         if self.untold == Untold::default() || (now.since(self.told) < INTERVAL && !closing) {
             return None;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_joins_is_told_in_numbers() {
+    fn a_flood_of_joins_is_logged_in_totals() {
         let at = |millis: u64| Timestamp::from_micros(1_000_000 + millis * 1_000);
         let mut presence = Presence::new(at(0));
         let event =

@@ -1,4 +1,4 @@
-//! Keeps the history, and keeps the chat going when the history cannot be kept.
+//! Writes the history. The chat continues when writing fails.
 
 use super::{HistoryFile, OPERATOR};
 use crate::history::{FileState, History, HistoryError, Opened, Record, Storage};
@@ -11,37 +11,37 @@ use std::fs::File;
 use std::thread;
 use std::time::Duration;
 
-/// How often it is looked whether the file is where it was, where no line asks for it.
+/// Interval of checks that the file is still at its path, while no line is written.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The history file, if there is one, and whether it takes lines at the moment.
+/// The history file, if any, and whether writing works.
 #[derive(Debug)]
 pub(super) struct Recorder<S: Storage = File> {
     history: Option<History<S>>,
-    /// Lines it did not take since it last took one.
+    /// Lines not written since the last success.
     missing: u64,
-    /// Lines it took since the server began.
+    /// Lines written since the server started.
     taken: u64,
-    /// Those in the file that is open now.
+    /// Lines written to the open file.
     in_file: u64,
-    /// The file has no name any more and cannot be begun anew, for this reason.
+    /// Why the file, which was removed, cannot be created again.
     lost: Option<String>,
-    /// That the file cannot be begun anew was said.
+    /// Whether that was reported.
     said: bool,
     next_look: Timestamp,
 }
 
-/// What everybody should know of the history, in words.
+/// A message for all peers about the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// From now on it does not take lines.
+    /// Writing fails from now on.
     Failing(String),
-    /// It takes them again.
+    /// Writing works again.
     Recovered(String),
 }
 
 impl Recorder {
-    /// Opens the history and reads its end.
+    /// Opens the history and reads its last lines.
     pub(super) fn open(
         file: Option<&HistoryFile>,
         now: WallTime,
@@ -50,13 +50,13 @@ impl Recorder {
             return Ok((Self::of(None), Past::default()));
         };
         if !chosen && let Some(parent) = path.parent() {
-            // When this fails, opening the file says so better.
+            // If this fails, opening the file reports it.
             let _ = std::fs::create_dir_all(parent);
         }
         let opened = match History::open(path, LOG_LINES) {
-            // Nobody asked for this one: it keeps nobody from the room.
+            // The default history is optional: the server starts without it.
             Err(error) if !chosen => {
-                tell_operator(&format!("no history is kept: {error}; or say --no-history"));
+                tell_operator(&format!("no history is kept: {error}; or start with --no-history"));
                 return Ok((Self::of(None), Past::default()));
             }
             opened => opened?,
@@ -81,8 +81,8 @@ impl Recorder {
         Ok((Self::of(Some(history)), past))
     }
 
-    /// Looks whether the file was rotated or removed, and begins a new one then. To be called before
-    /// lines are written as well: no line is to go where nobody looks for it.
+    /// Checks whether the file was rotated or removed, and starts a new one if so. Also called
+    /// before a write, so that no line goes to the old file.
     pub(super) fn look(&mut self, now: Timestamp) {
         let Some(history) = &mut self.history else { return };
         self.next_look = now + LOOK;
@@ -135,22 +135,22 @@ impl<S: Storage> Recorder<S> {
         Self { history, missing, taken, in_file, lost, said, next_look }
     }
 
-    /// When to look after the file.
+    /// Time of the next check of the file.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         self.history.as_ref().map(|_| self.next_look)
     }
 
-    /// Whether it does not take lines at the moment.
+    /// Whether writing fails at the moment.
     pub(super) fn is_failing(&self) -> bool {
         self.missing > 0
     }
 
-    /// How many lines it took since the server began.
+    /// Lines written since the server started.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Writes a line down. There are news when that begins or ceases to fail.
+    /// Writes a line. Returns a message when writing begins or ceases to fail.
     pub(super) fn record(&mut self, line: &Line) -> Option<News> {
         let history = self.history.as_mut()?;
         let record = Record {
@@ -186,7 +186,8 @@ impl<S: Storage> Recorder<S> {
     }
 }
 
-/// A record as the log takes it. A file can hold what no peer could have sent.
+/// Converts a record for the log. The file is untrusted: it can hold text that no peer could have
+/// sent.
 fn kept(record: Record) -> Kept {
     let Record { at, from, text, epoch, pos, owner, number } = record;
     Kept {
@@ -205,8 +206,8 @@ fn shortened(text: &str, max: usize) -> String {
     text[..text.floor_char_boundary(max)].to_owned()
 }
 
-/// Looks through the whole file for damage. A history of any size is open at once; what is wrong
-/// in the middle of it is said when it is found.
+/// Checks the whole file for damage, in a thread of its own: a history of any size opens at once,
+/// and damage is reported when it is found.
 fn verify_in_background(history: &History) {
     let mut verify = match history.verify() {
         Ok(verify) => verify,
@@ -226,8 +227,8 @@ fn verify_in_background(history: &History) {
         }
         if verify.unsummed() > 0 {
             log::info!(
-                "{} lines of the history have no checksum, so they were written by hand: whether a \
-                 letter of theirs has changed cannot be told",
+                "{} lines of the history have no checksum: they were written by hand, and damage in \
+                 them cannot be detected",
                 verify.unsummed()
             );
         }
@@ -248,7 +249,7 @@ mod tests {
     use crate::history::tests::{Disk, Fault};
     use crate::protocol::is_clean;
 
-    /// Twelve lines on a disk that fails by `plan`: what was said of it, and the lines it took.
+    /// Writes twelve lines to a disk that fails by `plan`; returns messages and written lines.
     fn kept(plan: &[Fault]) -> (Vec<News>, Vec<u64>) {
         let disk = Disk::new(b"");
         let mut recorder = Recorder::of(Some(disk.open(5).history));
@@ -271,9 +272,9 @@ mod tests {
         matches!(news, News::Failing(text) if text.contains("the chat goes on"))
     }
 
-    /// A file can hold every character there is, with a checksum or without.
+    /// A file can hold any character, with a valid checksum or without.
     #[test]
-    fn nothing_in_a_file_steers_who_is_told_of_the_past() {
+    fn control_characters_in_a_file_reach_no_peer() {
         let every: Vec<char> = ('\0'..=char::MAX).collect();
         let texts: Vec<String> = every.chunks(300).map(String::from_iter).collect();
         for texts in texts.chunks(LOG_LINES) {
@@ -301,9 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_fills_up_and_has_room_again_is_told_once_each_and_what_is_missing_counted() {
+    fn a_full_disk_and_its_recovery_are_reported_once_with_the_missing_lines() {
         for full in 1..12 {
-            // A write that does not go in, and then the attempt to cut off what did.
+            // A failed write, then a failed truncation.
             let (news, taken) = kept(&[Fault::PartialError(9), Fault::None].repeat(full));
             assert_eq!(taken, (full as u64..12).collect::<Vec<_>>());
             let [first, second] = &news[..] else { unreachable!("{news:?}") };
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_takes_nothing_any_more_is_told_once() {
+    fn a_disk_that_stays_full_is_reported_once() {
         for fault in [Fault::Error, Fault::Partial(0), Fault::PartialError(3)] {
             let (news, taken) = kept(&[fault; 50]);
             assert!(news.len() == 1 && failing(&news[0]), "{news:?}");
@@ -323,13 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_at_any_call_is_told_if_it_costs_a_line() {
+    fn a_fault_at_any_call_is_reported_if_a_line_is_lost() {
         for at in 0..12 {
             for fault in [Fault::Error, Fault::Partial(5), Fault::PartialError(5)] {
                 let plan = [&vec![Fault::None; at][..], &[fault]].concat();
                 let (news, taken) = kept(&plan);
                 assert_eq!(taken.len(), 11, "{at} {fault:?}");
-                // The last line has none after it to show that the disk is well again.
+                // After the last line there is no write that could show the recovery.
                 assert_eq!(news.len(), if at < 11 { 2 } else { 1 }, "{at} {fault:?}: {news:?}");
             }
         }

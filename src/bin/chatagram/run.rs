@@ -215,7 +215,7 @@ fn start_server(
     if args.lacks_a_place_for_history() {
         crate::logging::tell_operator(
             "no history is kept: neither HOME nor XDG_STATE_HOME names a place for it; name a file \
-             with --history, or say --no-history",
+             with --history, or start with --no-history",
         );
     }
     Server::start(config).map_err(|error| fail(COULD_NOT_START, error))

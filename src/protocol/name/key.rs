@@ -36,7 +36,7 @@ const DOT_ABOVE: char = '\u{307}';
 pub struct NameKey(Box<str>);
 
 impl NameKey {
-    /// The key as bytes for hashing, not for display.
+    /// The key as a string, for hashing, not for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

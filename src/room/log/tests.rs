@@ -12,7 +12,7 @@ fn said(owner: Owner, number: u16, text: &str) -> Proposal<'_> {
     Proposal { identity, at: WallTime(0), from: "alice", text }
 }
 
-/// The position of a line that the log has not had.
+/// The position of a new line.
 fn say(log: &mut Log, number: u16) -> u64 {
     match log.propose(said(ALICE, number, "ok")) {
         Outcome::Committed(line) => line.mark.position,
@@ -45,14 +45,14 @@ fn restored(marks: &[Option<(u64, u64)>]) -> Log {
     Log::new(Past { lines, intact }, 99)
 }
 
-/// All that a newcomer could be told: epoch and position of each line.
+/// Epoch and position of every line in memory.
 fn all(log: &Log) -> Vec<(u64, u64)> {
     let marks = log.newest(usize::MAX).lines;
     marks.iter().map(|line| (line.mark.epoch, line.mark.position)).collect()
 }
 
 #[test]
-fn positions_grow_whatever_the_clock_does_and_times_are_kept_as_they_were() {
+fn positions_increase_and_times_stay_when_the_clock_steps() {
     let mut log = fresh();
     for (number, time) in [5_000, 4_000, u64::MAX, 4_001].into_iter().enumerate() {
         let proposal = Proposal { at: WallTime(time), ..said(ALICE, number as u16, "x") };
@@ -62,7 +62,7 @@ fn positions_grow_whatever_the_clock_does_and_times_are_kept_as_they_were() {
 }
 
 #[test]
-fn newcomers_get_the_newest_and_those_who_come_back_all_they_missed() {
+fn newcomers_get_the_newest_lines_and_rejoining_peers_all_they_missed() {
     let mut log = fresh();
     (0..40).for_each(|number| assert_eq!(say(&mut log, number), u64::from(number) + 1));
     let new = log.newest(10);
@@ -78,7 +78,7 @@ fn newcomers_get_the_newest_and_those_who_come_back_all_they_missed() {
 }
 
 #[test]
-fn the_log_is_bounded_and_says_when_it_is_no_longer_complete() {
+fn the_log_is_bounded_and_reports_an_incomplete_replay() {
     let mut log = fresh();
     (0..2_000).for_each(|number| _ = say(&mut log, number));
     assert!(!log.after(at(1)).complete);
@@ -88,7 +88,7 @@ fn the_log_is_bounded_and_says_when_it_is_no_longer_complete() {
 }
 
 #[test]
-fn a_repeat_is_refused_and_its_position_told_also_after_a_restart() {
+fn a_repeat_is_refused_with_its_position_even_after_a_restart() {
     let mut log = fresh();
     (0..300).for_each(|number| _ = say(&mut log, number));
     let mut again = Log::new(Past::from(all_lines(&log)), 99);
@@ -113,7 +113,7 @@ fn all_lines(log: &Log) -> Vec<Line> {
 }
 
 #[test]
-fn numbers_wrap_and_those_that_are_not_there_are_known_not_to_be() {
+fn missing_numbers_are_known_across_a_wrap() {
     let mut log = fresh();
     for number in [65_533, 65_535, 0, 2] {
         say(&mut log, number);
@@ -126,7 +126,7 @@ fn numbers_wrap_and_those_that_are_not_there_are_known_not_to_be() {
 }
 
 #[test]
-fn who_has_said_nothing_for_long_is_forgotten_and_that_is_said() {
+fn forgotten_owners_are_reported_as_unknown() {
     let mut log = fresh();
     say(&mut log, 0);
     for owner in 2..4_097 {
@@ -140,7 +140,7 @@ fn who_has_said_nothing_for_long_is_forgotten_and_that_is_said() {
 }
 
 #[test]
-fn a_log_goes_on_in_its_epoch_behind_a_run() {
+fn a_restored_log_continues_its_epoch_after_a_position_step() {
     let log = restored(&[Some((3, 5)), Some((3, 6)), Some((3, POSITION_STEP + 1))]);
     assert_eq!(all(&log), [(3, 5), (3, 6), (3, POSITION_STEP + 1)]);
     assert_eq!(
@@ -154,7 +154,7 @@ fn a_log_goes_on_in_its_epoch_behind_a_run() {
 }
 
 #[test]
-fn lines_missing_from_a_history_are_seen() {
+fn lines_missing_from_a_history_are_detected() {
     let log = restored(&[Some((3, 5)), Some((3, 8)), Some((3, 9))]);
     let complete = |position| log.after(Mark { epoch: 3, position }).complete;
     assert_eq!([5, 6, 7, 8, 9].map(complete), [false, false, true, true, true]);
@@ -163,7 +163,7 @@ fn lines_missing_from_a_history_are_seen() {
 }
 
 #[test]
-fn behind_damage_all_is_there_and_before_it_nobody_knows() {
+fn a_replay_is_complete_only_after_the_last_damage() {
     let lines: Vec<_> =
         (0..4).map(|number| kept(Some((3, 1 + u64::from(number))), number)).collect();
     let log = Log::new(Past { lines: lines.clone(), intact: 2 }, 99);
@@ -176,27 +176,27 @@ fn behind_damage_all_is_there_and_before_it_nobody_knows() {
 }
 
 #[test]
-fn lines_written_by_hand_have_positions_and_keep_them() {
+fn lines_written_by_hand_get_stable_positions() {
     let log = restored(&[None, None]);
     assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP)]);
     assert_eq!(log.next, POSITION_STEP + 1);
-    // The next run finds them again, before a line that has its own.
+    // The next run gives them the same positions, before a line that has its own.
     let log = restored(&[None, None, Some((99, POSITION_STEP + 1))]);
     assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP), (99, POSITION_STEP + 1)]);
-    // Lines of another log are such lines too.
+    // So do lines of another log.
     let log = restored(&[Some((4, 9)), Some((4, 10)), Some((99, POSITION_STEP + 1))]);
     assert_eq!(all(&log), [(99, POSITION_STEP - 1), (99, POSITION_STEP), (99, POSITION_STEP + 1)]);
 }
 
 #[test]
-fn a_history_that_cannot_be_gone_on_with_begins_a_new_epoch() {
+fn a_history_without_usable_positions_begins_a_new_epoch() {
     for marks in [
         // The newest line was written by hand.
         &[Some((3, 5)), None][..],
-        // There is no room for what stands before.
+        // There are too few positions below it.
         &[None, Some((3, 1))],
         &[Some((3, 4)), Some((3, 4)), Some((3, 1))],
-        // Nobody can count on from there.
+        // There are no positions above it.
         &[Some((3, u64::MAX))],
         &[Some((3, 0))],
         &[Some((0, 5))],

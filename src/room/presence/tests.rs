@@ -1,4 +1,4 @@
-//! Announcements as members see them: what a room posts, and what each member knows by it.
+//! Announcements as members see them: the posts of a room, and each member's view after them.
 
 use crate::protocol::limits::MAX_MESSAGE;
 use crate::protocol::limits::{ANNOUNCE_RATE, MAX_ANNOUNCE_INTERVAL};
@@ -26,7 +26,7 @@ fn posts(room: &mut Room) -> Vec<Post> {
     std::iter::from_fn(|| room.poll_post()).collect()
 }
 
-/// What these posts say, in a few words.
+/// The posts in short form.
 fn said(posts: &[Post]) -> Vec<String> {
     let messages = posts.iter().flat_map(|post| post.messages.iter());
     let words = messages.map(|message| match decode_message(message).unwrap() {
@@ -39,7 +39,7 @@ fn said(posts: &[Post]) -> Vec<String> {
     words.collect()
 }
 
-/// A room of so many, all of them announced a while ago.
+/// A room of `members` peers, all announced.
 fn room_of(members: u16) -> Room {
     let mut room = Room::new(Past::default(), 10, 1);
     (0..members).for_each(|peer| come(&mut room, peer));
@@ -69,7 +69,7 @@ fn the_first_change_after_a_pause_is_announced_at_once() {
 }
 
 #[test]
-fn a_crowd_that_comes_and_goes_leaves_in_one_message_each_way() {
+fn a_crowd_is_announced_in_one_message_per_direction() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
     (100..150).for_each(|peer| come(&mut room, peer));
@@ -85,12 +85,12 @@ fn a_crowd_that_comes_and_goes_leaves_in_one_message_each_way() {
     assert!(words[1].starts_with("joined [100 ") && words[1].ends_with("], 120 here"));
 }
 
-/// What a room has encoded for one more who comes in a crowd, and for all who are here: how many
-/// messages, and how many bytes, each counted once. What links share costs no more for being in more.
+/// Number and bytes of messages encoded for one more join in a crowd, each counted once: links
+/// share them.
 fn cost_of_a_crowd(members: u16) -> (usize, usize) {
     let mut room = room_of(members);
     let (mut messages, mut bytes) = (0, 0);
-    // A thousand a second, as long as that takes.
+    // A thousand joins a second.
     for peer in 0..2_000_u16 {
         let now = at(1_000_000 + 1_000 * u64::from(peer));
         come(&mut room, members + peer);
@@ -104,19 +104,19 @@ fn cost_of_a_crowd(members: u16) -> (usize, usize) {
 }
 
 #[test]
-fn one_more_join_costs_a_large_room_no_more_messages_than_a_small_one() {
+fn a_join_costs_as_many_messages_in_a_large_room_as_in_a_small_one() {
     let small = cost_of_a_crowd(500);
     let large = cost_of_a_crowd(20_000);
     assert!(large.0 <= small.0 && large.1 <= small.1, "{small:?} became {large:?}");
-    // With an announcement a second each carries as many as fit.
+    // With an announcement a second, each is as full as possible.
     assert!(large.0 <= 2_000 / 60 + 3, "{large:?}");
 }
 
 #[test]
-fn announcements_to_all_are_five_thousand_a_second_or_one_a_second_each() {
+fn announcements_are_bounded_by_the_announce_rate() {
     for members in [2, 50, 1_000, 8_000] {
         let mut room = room_of(members);
-        // So few at a time that one message has room for them.
+        // Few enough for one message.
         let mut announced = 0_u64;
         let mut step = 0;
         while step < 20_000 {
@@ -131,14 +131,14 @@ fn announcements_to_all_are_five_thousand_a_second_or_one_a_second_each() {
         }
         let (members, seconds) = (u64::from(members), 2);
         let most = (5_000 * seconds).max(seconds * members) + 2 * members;
-        // Each announcement is of one arrival or of one departure, or of both.
+        // Each announcement has one arrival, one departure, or both.
         assert!(announced * members <= 2 * most, "{members}: {announced}");
         assert!(announced > 0);
     }
 }
 
 #[test]
-fn a_newcomer_is_told_the_same_as_all_who_come_with_it() {
+fn a_newcomer_has_the_same_view_as_those_who_join_with_it() {
     let mut room = room_of(5_000);
     room.presence.last = Some(at(0));
     let mut told = Vec::new();
@@ -157,7 +157,7 @@ fn a_newcomer_is_told_the_same_as_all_who_come_with_it() {
 }
 
 #[test]
-fn a_line_and_a_whisper_come_after_the_arrival_of_their_author() {
+fn an_arrival_is_announced_before_lines_and_whispers_of_its_peer() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
     (100..103).for_each(|peer| come(&mut room, peer));
@@ -170,20 +170,20 @@ fn a_line_and_a_whisper_come_after_the_arrival_of_their_author() {
     let words = said(&posts(&mut room));
     assert!(words[0].starts_with("left [3 ") && words[1].starts_with("joined [103 "), "{words:?}");
     assert_eq!(words[2..], ["hello", "other"]);
-    // Who is announced already is not again.
+    // Announced peers are not announced again.
     come(&mut room, 104);
     room.say(id(103), 1, WallTime(0), "again", WallTime(0));
     assert_eq!(said(&posts(&mut room)), ["again", "other"]);
 }
 
 #[test]
-fn who_comes_and_goes_between_two_announcements_and_says_nothing_is_not_announced() {
+fn a_silent_peer_that_leaves_before_its_announcement_is_not_announced() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
     come(&mut room, 100);
     assert_eq!(room.leave(id(100), LeaveReason::Quit).as_deref(), Some("guest00100"));
     assert_eq!(room.poll_timeout(), None);
-    // One whose lines were lost on their way is: those who hear of them learn that they are missing.
+    // A peer whose lines were lost is announced, so that others learn of the gap.
     come(&mut room, 101);
     room.renumber(id(101), 3);
     room.leave(id(101), LeaveReason::Quit);
@@ -217,15 +217,15 @@ fn an_announcement_is_bounded_and_the_rest_follows() {
     assert_eq!((joined, room.poll_timeout()), (7_999, None));
 }
 
-/// Who is here and the number of its next line, as a member was told.
+/// A member's view: peers and the numbers of their next lines.
 #[derive(Default)]
 struct Picture {
     others: BTreeMap<u16, (String, u16)>,
-    /// Whether the member itself was announced, and is counted.
+    /// Whether the member itself is announced and counted.
     announced: bool,
 }
 
-/// What the members of a room know.
+/// The views of the members of a room.
 struct Members {
     room: Room,
     pictures: BTreeMap<u16, Picture>,
@@ -293,7 +293,7 @@ proptest! {
     ) {
         let room = Room::new(Past::default(), 10, 1);
         let mut members = Members { room, pictures: BTreeMap::new(), now: 0 };
-        // Names are used again at once, peer numbers late.
+        // Names are reused at once, peer numbers late.
         let (mut seats, mut fresh) = ([None; 12], 0..);
         for (what, seat, pause) in steps {
             let (room, seat) = (&mut members.room, usize::from(seat));
