@@ -28,12 +28,12 @@ pub struct Asked {
     pub failed: Option<String>,
 }
 
-/// Asks all that is near, and listens for `wait`; with `patience`, for as long at most after the
+/// Asks all that is near, and listens for `wait`; with `after_first`, for as long at most after the
 /// first answer.
 ///
 /// # Errors
 /// The system's, when it lists no interfaces or cannot wait for them. A way that fails is no error.
-pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome> {
+pub fn search(wait: Duration, after_first: Option<Duration>) -> io::Result<Outcome> {
     let clock = Clock::start();
     let mut poller = Poller::new()?;
     let mut nonce = [0; 8];
@@ -53,7 +53,7 @@ pub fn search(wait: Duration, patience: Option<Duration>) -> io::Result<Outcome>
         sockets.push(opened.ok());
         asked.push(Asked { way, failed });
     }
-    let mut search = Search::new(u64::from_be_bytes(nonce), wait, patience, clock.now().mono);
+    let mut search = Search::new(u64::from_be_bytes(nonce), wait, after_first, clock.now().mono);
     let mut ready = Ready::new();
     let mut incoming = Incoming::default();
     'searching: loop {

@@ -67,7 +67,7 @@ struct Shared {
     turns: Monitor<Turns>,
     server: Whereabouts,
     /// What was last said of where it is.
-    told: Mutex<String>,
+    last_report: Mutex<String>,
     no_delay: bool,
     watch: Watch,
     clock: Clock,
@@ -118,7 +118,7 @@ impl Driver {
                     next: SOCKET + 1,
                 }),
                 server,
-                told: Mutex::default(),
+                last_report: Mutex::default(),
                 no_delay,
                 watch: poller.watch()?,
                 clock,
@@ -267,9 +267,10 @@ impl Driver {
 
     /// Has something shown that is looked up again and again.
     fn tell_once(&self, text: String) {
-        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told != text {
-            told.clone_from(&text);
+        let mut last_report =
+            self.shared.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last_report != text {
+            last_report.clone_from(&text);
             self.tell(text);
         }
     }

@@ -41,13 +41,13 @@ pub(super) fn converse(
         End::Closed => return,
     };
     let backlog = driver.turn(|session, now| session.backlog(now.mono));
-    let patience = LAST_WORDS + Duration::from_secs(backlog.as_secs_f64().ceil() as u64);
-    let deadline = Instant::now() + patience;
+    let timeout = LAST_WORDS + Duration::from_secs(backlog.as_secs_f64().ceil() as u64);
+    let deadline = Instant::now() + timeout;
     let settled =
         |session: &mut Session, _: Now| (session.is_closed() || session.is_settled()).then_some(());
     let soon = driver.wait_until(Some(Instant::now() + BREATH), settled);
     if soon.is_none() && driver.turn(|session, _| session.has_unsettled()) {
-        let seconds = patience.as_secs();
+        let seconds = timeout.as_secs();
         let text = format!(
             "waiting up to {seconds} s for the server to take what was typed; Ctrl-C leaves at once"
         );

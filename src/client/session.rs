@@ -1,9 +1,9 @@
-//! The client without its socket and its terminal: joining, talking, noticing a dead server, coming
-//! back, leaving. Sans-IO, like the hub; `client::driver` carries its bytes.
+//! The client without socket and terminal: joining, talking, noticing a dead server, rejoining,
+//! leaving. Sans-IO, like the hub; `client::driver` carries its bytes.
 //!
-//! Two things run side by side. The *attempt* joins; the *established* session talks. When the
-//! server falls silent an attempt begins while the session still listens, and whichever hears
-//! from the server first wins: a network that was only interrupted costs nothing.
+//! An *attempt* joins; the *established* session talks. When the server is silent, an attempt
+//! begins while the session still listens, and the first to hear from the server wins: an
+//! interrupted network costs no session.
 //!
 //! ```text
 //!            first join       Welcome             Leave          Closing, or 1 s
@@ -53,33 +53,33 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What a session is told by whoever starts it.
+/// The configuration of a session.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The name to ask for, as typed.
+    /// Nickname, as typed.
     pub nickname: String,
-    /// What carries the session.
+    /// Transport.
     pub transport: Transport,
-    /// How chat lines travel, both ways; over TCP reliably and in order whatever this says.
+    /// Delivery mode of chat lines, both ways; TCP is always reliable and ordered.
     pub delivery: Delivery,
-    /// How long to go on trying to come back.
+    /// How long to try to rejoin.
     pub give_up: Duration,
     /// Lines already shown, from the cache.
     pub shown: Vec<Mark>,
 }
 
-/// Of a server's reason for a refusal, bytes that are looked at: it is one sentence with a name in it.
+/// Bytes of a server's refusal that are shown: one sentence with a nickname in it.
 const MAX_DETAIL: usize = 2 * MAX_NAME;
 
-/// How long a search for a lost server may take before its old addresses are tried.
+/// How long a search for a lost server may delay attempts at its old addresses.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// There are so many unconfirmed lines that the next one has to wait.
+/// Too many lines are unconfirmed: the next one has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many lines are on their way: wait until the server has taken some")]
 pub struct Busy;
 
-/// See the module.
+/// A client's session, across reconnects.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
@@ -90,27 +90,27 @@ pub struct Session {
     connection: Option<Connection>,
     established: Option<Established>,
     ended: Ended,
-    /// This client's number in the room, from the last `Welcome`.
+    /// This client's peer number, from the last `Welcome`.
     peer: Option<u16>,
-    /// Whether the server has announced this client to the room, and counts it.
+    /// Whether the server has announced this client to the room.
     announced: bool,
     /// Set by the first `Welcome`.
     nickname: Option<String>,
     token: Option<Token>,
-    /// Opens a name that the server has reserved, before the server gives a token.
+    /// Token for a reserved nickname, used until the server gives one.
     claim: Option<Token>,
     own: OwnLines,
     pacing: Pacing,
-    /// The server does not know yet how lines are to be delivered.
+    /// The delivery mode changed and the server does not know yet.
     undeclared: bool,
     seen: Seen,
     gaps: Gaps,
     questions: Questions,
     leaving: Option<Timestamp>,
     closed: bool,
-    /// The server did not let this client in under its name: another one may do.
+    /// The server refused the nickname; another one may be free.
     name_refused: bool,
-    /// Acknowledges the `Closing` of a session that is forgotten already.
+    /// Acknowledgment of the `Closing` of an ended session.
     last_word: Option<(Vec<u8>, SocketAddr)>,
     events: VecDeque<Event>,
     corrupt: u64,
@@ -119,7 +119,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that joins the server at one of `addresses`, by turns.
+    /// Makes a session that joins the server at one of `addresses`, in turn.
     #[must_use]
     pub fn new(config: Config, addresses: Vec<SocketAddr>, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
@@ -154,28 +154,28 @@ impl Session {
         }
     }
 
-    /// A first join may take so long, for whoever knows that the server is there; a person is not kept
-    /// waiting longer than [`JOIN_DEADLINE`](crate::protocol::limits::JOIN_DEADLINE).
-    pub fn be_patient(&mut self, patience: Duration) {
+    /// Sets the timeout of the first join, for a program that knows that the server exists. The
+    /// default, for people, is [`JOIN_DEADLINE`](crate::protocol::limits::JOIN_DEADLINE).
+    pub fn set_join_timeout(&mut self, timeout: Duration) {
         if let Some(attempt) = &mut self.attempt {
-            attempt.patience = Some(patience);
+            attempt.join_timeout = Some(timeout);
         }
     }
 
-    /// The server has reserved the name of this client for whoever has this token.
+    /// Sets the token for the nickname, which the server has reserved.
     pub fn claim_name(&mut self, token: Token) {
         self.claim = Some(token);
     }
 
-    /// Says `line` to the room. A long one goes out in pieces.
+    /// Sends `line` to the room, a long one in pieces.
     ///
     /// # Errors
-    /// [`Busy`] when the line has to wait; nothing of it was taken then.
+    /// [`Busy`]: the line has to wait; no piece of it was taken.
     pub fn say(&mut self, line: &str, now: Now) -> Result<(), Busy> {
         self.speak(None, line, now)
     }
 
-    /// Says `line` to one peer.
+    /// Sends `line` to one peer.
     ///
     /// # Errors
     /// As for `say`.
@@ -183,20 +183,20 @@ impl Session {
         self.speak(Some(to), line, now)
     }
 
-    /// From now on chat lines travel like this, both ways. Over TCP that changes nothing.
+    /// Changes the delivery mode of chat lines, both ways. No effect over TCP.
     pub fn set_delivery(&mut self, delivery: Delivery, now: Now) {
         self.config.delivery = delivery;
         self.undeclared = true;
         self.send_waiting(now.mono);
     }
 
-    /// How chat lines travel.
+    /// The delivery mode of chat lines.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         self.config.delivery
     }
 
-    /// What the link has seen so far; nothing before there is one.
+    /// Counters of the link; `None` before there is one.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let established = self.established.as_ref()?;
@@ -211,13 +211,13 @@ impl Session {
         })
     }
 
-    /// Where the server of this session is; nothing while there is no session.
+    /// Address of the server; `None` without a session.
     #[must_use]
     pub fn server(&self) -> Option<SocketAddr> {
         self.established.as_ref().map(|established| established.server)
     }
 
-    /// How things stand with the server.
+    /// State of the connection to the server.
     #[must_use]
     pub fn condition(&self) -> Condition {
         match &self.established {
@@ -231,7 +231,7 @@ impl Session {
         }
     }
 
-    /// Says goodbye. The session closes when the server knows, or after a second.
+    /// Leaves. The session closes when the server confirms, or after a second.
     pub fn leave(&mut self, now: Now) {
         if self.leaving.is_some() || self.closed {
             return;
@@ -246,31 +246,33 @@ impl Session {
         self.leaving = Some(now.mono + LEAVE_TIMEOUT);
     }
 
-    /// Ends the session although there is more to do: the server is not there to do it with.
+    /// Ends the session although lines are pending: the server is gone.
     pub fn give_up(&mut self) {
         self.close(CloseReason::Lost);
     }
 
-    /// Whether nothing is under way: joined, the replay shown, every line confirmed or given up.
+    /// Whether the client has joined, the replay is complete, and every line is confirmed or given
+    /// up.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.own.is_empty()
             && self.established.as_ref().is_some_and(|established| established.is_briefed())
     }
 
-    /// Whether there are lines that nobody has confirmed yet.
+    /// Whether any line is unconfirmed.
     #[must_use]
     pub fn has_unsettled(&self) -> bool {
         !self.own.is_empty()
     }
 
-    /// Whether the session is over. Drain `poll_transmit` once more: the last word may be in it.
+    /// Whether the session is over. Drain `poll_transmit` once more: a last acknowledgment may be
+    /// in it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether the session is over because of the name it asked for.
+    /// Whether the session is over because its nickname was refused.
     #[must_use]
     pub fn is_name_refused(&self) -> bool {
         self.name_refused
@@ -298,8 +300,8 @@ impl Session {
         self.send_waiting(now.mono);
     }
 
-    /// Puts the next datagrams into `buffer` and says where they go: each of them has
-    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes but the last.
+    /// Puts the next datagrams into `buffer` and returns their destination: each has
+    /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes except the last.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
         if self.config.transport == Transport::Tcp {
             return None;
@@ -356,7 +358,7 @@ impl Session {
         .min()
     }
 
-    /// A server of another version is no use to a client that joins; one that comes back waits.
+    /// Another version ends a first join; a rejoin waits, since the server may be updated.
     fn refused_version(&mut self, from: SocketAddr, version: u8) {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
             let message = format!(
@@ -385,7 +387,7 @@ impl Session {
         }
     }
 
-    /// Carries out what the link received. The end is the last that is told: what came with it is not.
+    /// Handles the received messages. Nothing after the end of the session is handled.
     fn handle_messages(&mut self, now: Now) {
         while let Some(received) = self.established.as_mut().and_then(|it| it.link.poll_received())
         {
@@ -398,8 +400,8 @@ impl Session {
         self.report_gaps();
     }
 
-    /// The line up to which this client needs no replay. The cache is no session: who comes anew wants
-    /// what newcomers get.
+    /// The line up to which this client needs no replay. The cache does not count: a first join
+    /// gets a newcomer's replay.
     fn last_seen(&self) -> Mark {
         if self.token.is_some() { self.seen.reached() } else { Mark::default() }
     }
@@ -416,7 +418,7 @@ impl Session {
         }
         self.attempt = None;
         if let Some(established) = &mut self.established {
-            self.events.extend(established.take_kept_back());
+            self.events.extend(established.take_held_back());
         }
         self.gaps.start_over(false);
         self.report_gaps();

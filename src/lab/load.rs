@@ -196,7 +196,8 @@ impl Load<'_> {
                 };
                 let added = self.fleet.add(config, addresses);
                 added.map_err(|cause| Error::Network { peers: index, cause })?;
-                self.fleet.with_session(index, |session, _| session.be_patient(JOIN_DEADLINE));
+                self.fleet
+                    .with_session(index, |session, _| session.set_join_timeout(JOIN_DEADLINE));
                 joining.insert(index);
             }
             if joining.is_empty() {

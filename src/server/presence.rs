@@ -18,13 +18,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Presence {
     bucket: Option<Bucket>,
-    untold: Untold,
-    told: Timestamp,
+    unreported: Unreported,
+    reported: Timestamp,
 }
 
 /// Events above the rate, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Untold {
+struct Unreported {
     joined: u64,
     left: u64,
     moved: u64,
@@ -36,7 +36,7 @@ impl Presence {
     pub(super) fn new(now: Timestamp) -> Self {
         let limit = Limit::new(BURST, RATE);
         let bucket = limit.map(|limit| Bucket::new(limit, now));
-        Self { bucket, untold: Untold::default(), told: now }
+        Self { bucket, unreported: Unreported::default(), reported: now }
     }
 
     /// The log line for this event, unless it is only counted.
@@ -64,24 +64,28 @@ impl Presence {
             bucket.take(1, now);
             return Some(text);
         }
-        let untold = &mut self.untold;
+        let unreported = &mut self.unreported;
         match event {
             Event::Joined { peers, .. } => {
-                (untold.joined, untold.peers) = (untold.joined + 1, *peers)
+                (unreported.joined, unreported.peers) = (unreported.joined + 1, *peers)
             }
-            Event::Left { peers, .. } => (untold.left, untold.peers) = (untold.left + 1, *peers),
-            _ => untold.moved += 1,
+            Event::Left { peers, .. } => {
+                (unreported.left, unreported.peers) = (unreported.left + 1, *peers)
+            }
+            _ => unreported.moved += 1,
         }
         None
     }
 
     /// The totals, once in `INTERVAL` and when the server is `closing`.
     pub(super) fn summary(&mut self, now: Timestamp, closing: bool) -> Option<String> {
-        if self.untold == Untold::default() || (now.since(self.told) < INTERVAL && !closing) {
+        if self.unreported == Unreported::default()
+            || (now.since(self.reported) < INTERVAL && !closing)
+        {
             return None;
         }
-        self.told = now;
-        let Untold { joined, left, moved, peers } = std::mem::take(&mut self.untold);
+        self.reported = now;
+        let Unreported { joined, left, moved, peers } = std::mem::take(&mut self.unreported);
         Some(format!("{joined} more joined, {left} left and {moved} moved, {peers} here"))
     }
 }
@@ -103,12 +107,12 @@ mod tests {
         }
         assert_eq!((lines, summaries.len()), (500 + 99, 9));
         summaries.extend(presence.summary(at(10_000), true));
-        let told: usize = summaries
+        let reported: usize = summaries
             .iter()
             .map(|text| text.split_once("joined, ").unwrap().1.split_once(' ').unwrap())
             .map(|(left, _)| left.parse::<usize>().unwrap())
             .sum();
-        assert_eq!(lines + told, 10_000);
+        assert_eq!(lines + reported, 10_000);
         assert_eq!(presence.note(&event(7), at(10_100)).unwrap(), "eve left (timed out), 7 here");
         assert_eq!(presence.summary(at(20_000), true), None);
     }

@@ -1,5 +1,5 @@
-//! In which order a server's addresses are tried (RFC 8305 §4): as the resolver prefers them, but the
-//! families by turns, so that one whose network is broken costs one [`STAGGER`].
+//! The order in which a server's addresses are tried (RFC 8305 §4): in the resolver's order with
+//! alternating families, so that a broken family costs one [`STAGGER`].
 //!
 //! [`STAGGER`]: crate::protocol::limits::STAGGER
 
@@ -8,7 +8,7 @@ use crate::protocol::limits::MAX_ADDRESSES;
 use crate::time::Now;
 use std::net::SocketAddr;
 
-/// The addresses in the order in which they are tried, each once.
+/// The addresses in the order of attempts, without duplicates.
 pub(super) fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else { return addresses };
     let (one, other): (Vec<_>, Vec<_>) =
@@ -25,11 +25,10 @@ pub(super) fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 impl Session {
-    /// The server's addresses were looked up again. Where there are others, they are tried at once. True
-    /// when there are.
+    /// Takes the result of a new look-up. New addresses are tried at once. True when there are any.
     pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>, now: Now) -> bool {
         let addresses = in_order(addresses);
-        // Resolvers like to give them in another order each time.
+        // Resolvers rotate the order.
         let same = addresses.len() == self.addresses.len()
             && addresses.iter().all(|it| self.addresses.contains(it));
         if same {
@@ -47,20 +46,20 @@ impl Session {
         true
     }
 
-    /// The server was found by a search. When it is lost it is looked for before its old addresses are
-    /// tried: another room may be there by then.
+    /// The server was found by discovery. When it is lost, a search precedes its old addresses,
+    /// since another room may have them.
     pub fn look_first(&mut self) {
         self.looks_first = true;
     }
 
-    /// Whether the server is being joined. Then somebody wants to know what the kernel does not send.
+    /// Whether an attempt is under way, so that errors of the kernel matter.
     #[must_use]
     pub fn is_joining(&self) -> bool {
         self.attempt.is_some()
     }
 
-    /// The kernel said what is in the way to an address that is being joined. Where it speaks of this
-    /// machine, and of all addresses, a first join need not wait for an answer.
+    /// Takes an error of the kernel for an address. If it concerns this machine and all addresses,
+    /// a first join ends at once.
     pub fn handle_obstacle(&mut self, address: SocketAddr, obstacle: Obstacle, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.obstructed(address, obstacle, &self.addresses, now.mono);
@@ -74,7 +73,7 @@ impl Session {
         }
     }
 
-    /// Nobody let this client in. The reason is worth more than the fact.
+    /// Ends a first join that no server admitted, with the most specific reason.
     pub(super) fn give_up_joining(&mut self) {
         if let Some(message) = self.why_not_in() {
             self.events.push_back(Event::Error { message });
@@ -82,8 +81,7 @@ impl Session {
         self.close(CloseReason::Unreachable);
     }
 
-    /// Why the server has not let this client in so far, and what to do; nothing where it is not being
-    /// joined.
+    /// Why the join has not succeeded so far, and what to do; `None` without an attempt.
     #[must_use]
     pub fn why_not_in(&self) -> Option<String> {
         let transport = match self.config.transport {
@@ -105,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn the_families_take_turns_from_the_preferred_one_on() {
+    fn address_families_alternate_starting_with_the_preferred_one() {
         let dead = ["fd77::1", "fd77::2", "fd77::3", "10.0.0.1"];
         assert_eq!(order(&dead), ["fd77::1", "10.0.0.1", "fd77::2", "fd77::3"]);
         assert_eq!(order(&["10.0.0.1", "10.0.0.2", "::1"]), ["10.0.0.1", "::1", "10.0.0.2"]);
     }
 
     #[test]
-    fn no_address_is_tried_twice_and_of_many_only_the_first() {
+    fn duplicates_and_addresses_beyond_the_bound_are_dropped() {
         assert_eq!(order(&["10.0.0.1", "10.0.0.1"]), ["10.0.0.1"]);
         assert!(order(&[]).is_empty());
         let many: Vec<_> = (0..99).map(|n| format!("10.0.0.{n}")).collect();

@@ -1,4 +1,4 @@
-//! Joining: the client's side of the three-way handshake, repeated until somebody answers.
+//! Joining: the client's side of the three-way handshake, repeated until a server answers.
 
 #[cfg(test)]
 mod tests;
@@ -19,39 +19,39 @@ use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One try to get in.
+/// One attempt to join.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) nonce: u64,
-    /// The first join of this client, not a return.
+    /// Whether it is a first join, not a rejoin.
     pub(super) first: bool,
-    /// What the server gave, who gave it, and when.
+    /// The server's cookie, with its address and time.
     cookie: Option<(Cookie, SocketAddr, Timestamp)>,
-    /// A cookie has drawn a join at once. Another one waits for the next try, however many come.
+    /// A cookie was answered at once. Further ones wait for the next round.
     hurried: bool,
     since: Timestamp,
-    /// Somebody has answered who speaks this protocol.
+    /// A server of this protocol has answered.
     answered: bool,
-    /// How long a first join may take, where it is not as long as a person is kept waiting.
-    pub(super) patience: Option<Duration>,
-    /// When the server said that it restarts.
+    /// Timeout of a first join, if not the default.
+    pub(super) join_timeout: Option<Duration>,
+    /// When the server announced a restart.
     restart: Option<Timestamp>,
-    /// Addresses tried so far: whose turn it is.
+    /// Addresses tried so far, which gives the next one.
     turn: usize,
     /// Rounds through all addresses, or joins with the cookie.
     tries: u32,
-    /// Where a TCP connection is being made.
+    /// Addresses with a TCP connection attempt under way.
     connecting: Vec<SocketAddr>,
     pub(super) obstacles: Obstacles,
     send_at: Timestamp,
-    /// Nothing is sent before, whoever would have it sent at once.
+    /// Nothing is sent before this time.
     not_before: Timestamp,
-    /// When the attempt goes on with another nonce.
+    /// When the attempt draws a new nonce.
     renew_at: Timestamp,
-    /// When to look the server's addresses up again, and how long after the time before.
+    /// Next look-up of the server's addresses, and the interval before it.
     look_up: (Timestamp, Duration),
-    /// What chance takes off the pauses of a return, in 65,536ths of their halves: the others that lost
-    /// the same server do not come back at the same moments.
+    /// Random reduction of the pauses of a rejoin, in 65,536ths of their halves, so that the
+    /// clients of a lost server do not return at the same moments.
     early: u16,
     last_refusal: String,
 }
@@ -61,7 +61,7 @@ impl Attempt {
         Self::new(rng, true, now)
     }
 
-    /// An attempt to come back: the last session that lasted ended at `since`.
+    /// An attempt to rejoin; the last session that lasted ended at `since`.
     pub(super) fn again(
         rng: &mut ChaCha20Rng,
         since: Timestamp,
@@ -80,7 +80,7 @@ impl Attempt {
             hurried: false,
             since: now,
             answered: false,
-            patience: None,
+            join_timeout: None,
             restart: None,
             turn: 0,
             tries: 0,
@@ -95,21 +95,21 @@ impl Attempt {
         }
     }
 
-    /// The server restarts: it is not asked at once, and not waited for longer than it should need. How
-    /// long that is.
+    /// The server restarts: waits before the first join, and no longer than a restart takes.
+    /// Returns the timeout.
     pub(super) fn await_restart(&mut self, give_up: Duration, now: Timestamp) -> Duration {
         self.restart = Some(now);
         self.send_at = now + JOIN_RETRY;
         self.deadline(give_up).since(now)
     }
 
-    /// Whether the server said before that it would refuse for this reason.
+    /// Whether the server announced that it would refuse for this reason.
     pub(super) fn expects(&self, reason: Refusal) -> bool {
         self.restart.is_some() && reason == Refusal::ShuttingDown
     }
 
-    /// Somebody lives at `from` and wants the cookie back. The first who says so is the one to join: an
-    /// address that answers later is as good, but not better.
+    /// Takes a `Challenge` from `from`. The first address that answers is joined; later ones are
+    /// ignored.
     pub(super) fn challenged(
         &mut self,
         nonce: u64,
@@ -128,17 +128,17 @@ impl Attempt {
         }
     }
 
-    /// A server has taken the connection. It still has to let this client in.
+    /// A server accepted the connection, but has not admitted this client.
     pub(super) fn greeted(&mut self) {
         self.answered = true;
     }
 
-    /// The server refused a return for a reason that may pass. True when that is news.
+    /// Takes a refusal of a rejoin that may be temporary. True if the reason is new.
     pub(super) fn refused_again(&mut self, why: &str) -> bool {
         why != std::mem::replace(&mut self.last_refusal, why.to_owned())
     }
 
-    /// If the datagram begins a session for this attempt: its heartbeat interval, and where the log stands.
+    /// The heartbeat interval and log position, if the datagram begins a session for this attempt.
     pub(super) fn welcomed_by(&self, datagram: &Datagram<'_>) -> Option<(Duration, Mark)> {
         datagram.frames().find_map(|frame| {
             let Frame::Ordered { id: 0, payload } = frame else { return None };
@@ -155,18 +155,18 @@ impl Attempt {
         })
     }
 
-    /// Whether somebody waits for it to end.
+    /// Whether the attempt has a deadline.
     pub(super) fn keeps_somebody_waiting(&self) -> bool {
-        self.patience.is_none()
+        self.join_timeout.is_none()
     }
 
-    /// Whether it is no use to go on.
+    /// Whether the attempt has timed out.
     pub(super) fn is_over(&self, give_up: Duration, now: Timestamp) -> bool {
         self.deadline(give_up) <= now
     }
 
-    /// Begins anew now and then, for the server may have ended the session of this join before its
-    /// `Welcome` came through.
+    /// Draws a new nonce at intervals, because the server may have ended the session of this join
+    /// before its `Welcome` arrived.
     pub(super) fn renew(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) {
         if !self.first && self.renew_at <= now {
             self.renew_at = now + LOOKUP_INTERVAL;
@@ -176,8 +176,8 @@ impl Attempt {
         }
     }
 
-    /// Whether to look the server's addresses up again, for it may have moved: more and more rarely, as a
-    /// search is a broadcast.
+    /// Whether to look up the server's addresses again, since it may have moved. The interval
+    /// grows, because a search is a broadcast.
     pub(super) fn looks_up(&mut self, now: Timestamp) -> bool {
         let (at, pause) = self.look_up;
         let due = !self.first && at <= now;
@@ -188,12 +188,12 @@ impl Attempt {
         due
     }
 
-    /// When to look the server's addresses up next.
+    /// Time of the next look-up.
     pub(super) fn next_look_up(&self) -> Option<Timestamp> {
         (!self.first).then_some(self.look_up.0)
     }
 
-    /// When something is due next.
+    /// The next timeout.
     pub(super) fn timeout(&self, give_up: Duration) -> Timestamp {
         self.due().min(self.deadline(give_up))
     }
@@ -202,36 +202,36 @@ impl Attempt {
         self.send_at.max(self.not_before)
     }
 
-    /// No address is tried before `until`, or before [`Self::release`].
+    /// Holds attempts back until `until` or [`Self::release`].
     pub(super) fn hold(&mut self, until: Timestamp) {
         (self.turn, self.send_at) = (0, until);
     }
 
-    /// The addresses are good: those that were held back are tried.
+    /// Ends a hold.
     pub(super) fn release(&mut self, now: Timestamp) {
         if self.turn == 0 {
             self.send_at = self.send_at.min(now);
         }
     }
 
-    /// The server may be elsewhere now: all its addresses are tried from the first on.
+    /// Restarts with the first address, since the addresses changed.
     pub(super) fn try_anew(&mut self, addresses: &[SocketAddr], now: Timestamp) {
         (self.turn, self.tries, self.send_at) = (0, 0, now);
         self.cookie = self.cookie.filter(|(_, from, _)| addresses.contains(from));
         self.obstacles = Obstacles::default();
     }
 
-    /// Whether it is time to connect.
+    /// Whether a connection attempt is due.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.due() <= now
     }
 
-    /// Whether connections of an earlier round are still being made as the next round begins.
+    /// Whether connections of the last round are pending as the next begins.
     pub(super) fn has_stale_connections(&self, addresses: &[SocketAddr]) -> bool {
         !self.connecting.is_empty() && self.ends_round(addresses)
     }
 
-    /// The address to connect to next, beside those where that is under way (RFC 8305 §5).
+    /// The address to connect to next, beside pending attempts (RFC 8305 §5).
     pub(super) fn connect(
         &mut self,
         addresses: &[SocketAddr],
@@ -245,25 +245,25 @@ impl Attempt {
         Some(address)
     }
 
-    /// The connection is there: the server has some time to answer. It hangs up on a nonce that it has
-    /// let in, and a connection that broke may have brought it the last one.
+    /// The connection is established: the server has some time to answer. The new nonce is needed
+    /// because the server closes a connection with an admitted one, and a broken connection may
+    /// have used the last.
     pub(super) fn connected(&mut self, rng: &mut ChaCha20Rng, others: bool, now: Timestamp) {
         self.nonce = rng.next_u64().max(1);
         self.connecting.clear();
         let usual = if self.first { JOIN_DEADLINE } else { JOIN_TIMEOUT };
-        let patience = self.patience.unwrap_or(usual);
-        self.send_at = now + if others { patience.min(STREAM_ANSWER) } else { patience };
+        let join_timeout = self.join_timeout.unwrap_or(usual);
+        self.send_at = now + if others { join_timeout.min(STREAM_ANSWER) } else { join_timeout };
     }
 
-    /// The connection came to nothing: the next address is tried at once, the first one again after a
-    /// pause.
+    /// The connection failed: the next address is tried at once, the first one after a pause.
     pub(super) fn failed(&mut self, addresses: &[SocketAddr], now: Timestamp) {
         self.connecting.clear();
         let pause = if self.ends_round(addresses) { self.pause() } else { Duration::ZERO };
         self.send_at = now + pause;
     }
 
-    /// There is an obstacle before one of the addresses: the next one need not wait for its turn.
+    /// Takes an obstacle for an address: the next one is tried at once.
     pub(super) fn obstructed(
         &mut self,
         address: SocketAddr,
@@ -288,12 +288,12 @@ impl Attempt {
         }
     }
 
-    /// Whether all addresses have had their turn equally often.
+    /// Whether a round is complete.
     fn ends_round(&self, addresses: &[SocketAddr]) -> bool {
         self.turn.is_multiple_of(addresses.len().max(1))
     }
 
-    /// Whose turn it is. The one after it follows soon, the first one again after `pause`.
+    /// The next address. The one after it follows soon, the first one after `pause`.
     fn next_address(
         &mut self,
         addresses: &[SocketAddr],
@@ -311,7 +311,7 @@ impl Attempt {
         address
     }
 
-    /// The join as a frame.
+    /// The `Join` frame.
     pub(super) fn join<'a>(
         &self,
         config: &'a Config,
@@ -332,7 +332,7 @@ impl Attempt {
         }
     }
 
-    /// Writes the join that is due, if one is, and says where it goes.
+    /// Writes the join that is due, if one is; returns its destination.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn poll_transmit(
         &mut self,
@@ -348,7 +348,7 @@ impl Attempt {
             return None;
         }
         self.cookie = self.cookie.filter(|(.., at)| *at + COOKIE_LIFE > now.mono);
-        // A name can have several addresses, and the server may listen on one of them only.
+        // A server may listen on one of its name's addresses only.
         let to = match self.cookie {
             Some((_, from, _)) => {
                 self.send_at = now.mono + self.pause();
@@ -377,7 +377,7 @@ impl Attempt {
     fn deadline(&self, give_up: Duration) -> Timestamp {
         if self.first {
             let usual = if self.answered { JOIN_DEADLINE } else { JOIN_TIMEOUT };
-            return self.since + self.patience.unwrap_or(usual);
+            return self.since + self.join_timeout.unwrap_or(usual);
         }
         let restarted = self.restart.map(|at| at + RESTART_WAIT);
         restarted.into_iter().fold(self.since + give_up, Timestamp::min)

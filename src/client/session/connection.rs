@@ -1,5 +1,5 @@
-//! The client's side of a TCP connection: until the server's preface it only says hello; from then on
-//! a link has it.
+//! The client's side of a TCP connection: the handshake until the server's preface, then a stream
+//! link.
 
 use super::established::Established;
 use super::{CloseReason, Event, Session, Transport};
@@ -9,7 +9,7 @@ use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, w
 use crate::time::Now;
 use std::net::SocketAddr;
 
-/// A connection whose server has not let this client in.
+/// A connection whose server has not admitted this client.
 #[derive(Debug)]
 pub(super) struct Connection {
     server: SocketAddr,
@@ -24,7 +24,7 @@ impl Connection {
 }
 
 impl Session {
-    /// A connection asked for by [`Event::Connect`] is there, and all others were dropped.
+    /// A connection requested by [`Event::Connect`] is established; all others were dropped.
     pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.connected(&mut self.rng, self.addresses.len() > 1, now.mono);
@@ -39,7 +39,7 @@ impl Session {
         self.connection = Some(Connection { server, reader: StreamReader::default(), outgoing });
     }
 
-    /// The connection brought bytes.
+    /// Takes bytes of the connection.
     pub fn handle_stream_bytes(&mut self, bytes: &[u8], now: Now) {
         if self.closed {
             return;
@@ -52,7 +52,7 @@ impl Session {
         self.send_waiting(now.mono);
     }
 
-    /// There is no connection any more, or there never was one.
+    /// The connection was lost or could not be established.
     pub fn handle_disconnected(&mut self, now: Now) {
         self.connection = None;
         if self.closed || self.config.transport != Transport::Tcp {
@@ -72,7 +72,7 @@ impl Session {
         }
     }
 
-    /// The kernel took all bytes it was given.
+    /// The kernel took all bytes.
     pub fn handle_stream_writable(&mut self, now: Now) {
         let link = self.established.as_mut().and_then(|e| e.link.as_stream());
         if let Some(link) = link {
@@ -91,7 +91,7 @@ impl Session {
         link.is_some_and(|link| link.poll_transmit(buffer, now.mono))
     }
 
-    /// Asks for a connection when it is time to.
+    /// Requests a connection when one is due.
     pub(super) fn connect_if_due(&mut self, now: Now) {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_due(now.mono)) else {
             return;
@@ -99,8 +99,8 @@ impl Session {
         if self.config.transport != Transport::Tcp {
             return;
         }
-        // A server that took the connection and says nothing, or one round of connections that never
-        // came to be.
+        // Two reasons to start over: a server that accepts and says nothing, and a round of failed
+        // connections.
         if self.connection.take().is_some() || attempt.has_stale_connections(&self.addresses) {
             self.events.push_back(Event::Disconnect);
         }
@@ -179,7 +179,7 @@ mod tests {
     use crate::time::{Timestamp, WallTime};
     use std::time::Duration;
 
-    /// What the session writes to a connection that is there now: the nonce in its join.
+    /// Establishes a connection and returns the nonce in its join.
     fn nonce(session: &mut Session, now: Now) -> u64 {
         let server = SERVER.into();
         session.handle_timeout(now);
@@ -224,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn a_first_join_takes_as_long_as_its_patience_and_keeps_its_connection() {
-        for (patience, gives_up) in [(None, 8_000), (Some(30), 30_000)] {
+    fn a_first_join_keeps_its_connection_until_its_timeout() {
+        for (timeout, gives_up) in [(None, 8_000), (Some(30), 30_000)] {
             let mut session = session();
-            if let Some(seconds) = patience {
-                session.be_patient(Duration::from_secs(seconds));
+            if let Some(seconds) = timeout {
+                session.set_join_timeout(Duration::from_secs(seconds));
             }
             nonce(&mut session, at(0));
             session.handle_timeout(at(gives_up - 1));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preface_with_a_session_lets_nobody_in() {
+    fn a_preface_with_a_session_does_not_establish_one() {
         let greeting = Preface { flags: Flags::FROM_SERVER, session: 7 }.encode();
         let mut stays = session();
         nonce(&mut stays, at(0));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_greets_and_hangs_up_draws_few_connections() {
+    fn a_server_that_closes_after_its_preface_draws_few_connections() {
         let greeting = Preface { flags: Flags::FROM_SERVER, session: 7 }.encode();
         let mut session = session();
         let (mut connections, mut ms) = (0, 0);

@@ -1,4 +1,4 @@
-//! The client's side of UDP: the answers to its joins, and the datagrams of its session.
+//! The client's side of UDP: answers to joins, and datagrams of the session.
 
 use super::established::Established;
 use super::{CloseReason, Event, Session};
@@ -9,7 +9,7 @@ use crate::time::Now;
 use std::net::SocketAddr;
 
 impl Session {
-    /// Takes in whatever the socket received.
+    /// Takes a received datagram, from any source.
     pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Now) {
         if self.closed {
             return;
@@ -37,14 +37,14 @@ impl Session {
             self.attempt = None;
             let link = Channel::Datagrams(link.into());
             self.established = Some(Established::new(link, from, now.mono));
-            // Lines may stand before the `Welcome` in its own datagram.
+            // Lines can precede the `Welcome` in one datagram.
             self.begin_log(latest);
             self.handle_session(&datagram, bytes.len(), now);
         }
         self.send_waiting(now.mono);
     }
 
-    /// This machine's kernel refuses to send datagrams as large as this to the server.
+    /// The local kernel refused to send a datagram of this size to the server.
     pub fn handle_refused_size(&mut self, to: SocketAddr, bytes: usize, now: Now) {
         let established = self.established.as_mut().filter(|established| established.server == to);
         if let Some(link) = established.and_then(|it| it.link.as_datagrams()) {
@@ -64,7 +64,8 @@ impl Session {
     }
 
     fn handle_handshake(&mut self, from: SocketAddr, datagram: &Datagram<'_>, now: Now) {
-        // Who has the nonce has read the join: where the answer comes from says less (`proto.md` §7.2).
+        // The nonce proves that the sender read the join; the source address proves less
+        // (`proto.md` §7.2).
         let Some(attempt) = &mut self.attempt else { return };
         match datagram.frames().next() {
             Some(Frame::Challenge { nonce, cookie }) => {
@@ -78,7 +79,7 @@ impl Session {
     fn handle_session(&mut self, datagram: &Datagram<'_>, bytes: usize, now: Now) {
         let link = self.established.as_mut().and_then(|e| e.link.as_datagrams());
         let Some(link) = link else { return };
-        // These stand outside the sequence, alone in a datagram.
+        // These frames come without a sequence number, alone in a datagram.
         match datagram.frames().next() {
             Some(Frame::PathChallenge(cookie)) => {
                 return link.answer_path(cookie, datagram.header.timestamp, now.mono);
@@ -97,12 +98,12 @@ impl Session {
         self.handle_messages(now);
     }
 
-    /// The server does not know the session.
+    /// Takes a `Reset`: the server has no such session.
     fn reset(&mut self, now: Now) {
         if self.leaving.is_some() {
             return self.close(CloseReason::Quit);
         }
-        let text = "the server does not know this session any more: joining again".to_owned();
+        let text = "the server has no such session any more: joining again".to_owned();
         self.events.push_back(Event::Status { text });
         self.rejoin(now);
     }

@@ -1,5 +1,5 @@
-//! The session that talks: the link, what the server said about the room, and whether the server
-//! still lives. The messages of the server are understood here.
+//! The established session: the link, the state of the room, and the liveness of the server.
+//! Handles the server's messages.
 
 use super::attempt::Attempt;
 use super::event::{CloseReason, Event};
@@ -18,27 +18,27 @@ use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Live lines kept back until the replay is complete, so that old ones come before new ones.
-const KEPT_BACK: usize = 256;
+/// Live lines held back until the replay is complete, so that older lines come first.
+const HELD_BACK: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) link: Channel,
     pub(super) server: SocketAddr,
     pub(super) roaming: Roaming,
-    /// Over TCP, until the `Welcome`: the attempt goes on if there is none.
+    /// Over TCP until `Welcome`: the attempt, in case there is none.
     pub(super) pending: Option<Box<Attempt>>,
     began: Timestamp,
     heard: Timestamp,
     quiet: bool,
     quiet_after: Duration,
     silent_after: Duration,
-    /// How many more lines of the past will come; `None` before the `Welcome`.
+    /// Remaining lines of the replay; `None` before `Welcome`.
     replay: Option<u16>,
     latest: u64,
-    /// The last line that came in its turn.
+    /// The last line in order.
     reached: u64,
-    kept_back: Vec<Event>,
+    held_back: Vec<Event>,
 }
 
 impl Established {
@@ -56,42 +56,42 @@ impl Established {
             replay: None,
             latest: 0,
             reached: 0,
-            kept_back: Vec::new(),
+            held_back: Vec::new(),
         }
     }
 
-    /// Whether the server has told all about the room as it was.
+    /// Whether the replay is complete.
     pub(super) fn is_briefed(&self) -> bool {
         self.replay == Some(0)
     }
 
-    /// The lines kept back for a replay that will not be completed.
-    pub(super) fn take_kept_back(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.kept_back)
+    /// The lines held back for a replay that will not complete.
+    pub(super) fn take_held_back(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.held_back)
     }
 
-    /// A sign of life. True when the server had been called quiet.
+    /// Takes a sign of life. True if the server had been reported as quiet.
     pub(super) fn heard(&mut self, now: Timestamp) -> bool {
         self.heard = now;
         std::mem::take(&mut self.quiet)
     }
 
-    /// Whether the server has kept it up: it was heard some time after the session began.
+    /// Whether the session has lasted: the server was heard some time after it began.
     pub(super) fn has_lasted(&self) -> bool {
         self.heard.since(self.began) >= LASTING
     }
 
-    /// Whether the server has been called quiet.
+    /// Whether the server was reported as quiet.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// When to look whether the server still lives.
+    /// Time of the next liveness check.
     pub(super) fn liveness_check(&self) -> Timestamp {
         self.heard + if self.quiet { self.silent_after } else { self.quiet_after }
     }
 
-    /// If the server has just become quiet (false) or silent (true): for how long.
+    /// Duration of the silence, if the server has just become quiet (false) or dead (true).
     pub(super) fn silence(&mut self, now: Timestamp) -> Option<(Duration, bool)> {
         let silence = now.since(self.heard);
         if silence >= self.silent_after {
@@ -104,7 +104,7 @@ impl Established {
 }
 
 impl Session {
-    /// Carries out one message of the server.
+    /// Handles a message of the server.
     pub(super) fn handle_message(&mut self, payload: &[u8], held: Duration, now: Now) {
         let message = match decode_message(payload) {
             Ok(message) => message,
@@ -130,9 +130,9 @@ impl Session {
             }
             ServerMessage::Line { position, at, upstream, peer, number, from, text } => {
                 let (at, from) = (WallTime(at), cleaned(from, MAX_NAME));
-                let awaited = self.gaps.line(peer, &from, number, self.patience(), now.mono);
+                let awaited = self.gaps.line(peer, &from, number, self.gap_timeout(), now.mono);
                 self.reach(position);
-                // Where lines are sent once, one that was called missing stays missing.
+                // With unreliable delivery, a line reported as missing is not shown later.
                 if self.seen.insert(position) && (awaited || !self.is_unreliable()) {
                     let transit = transit(at, upstream, now);
                     let text = clean(text).into_owned();
@@ -179,7 +179,7 @@ impl Session {
             ServerMessage::NotHere { number, to } => {
                 let to = clean(to);
                 let text = self.own.remove(number, true).map_or_else(String::new, |l| l.text);
-                let message = format!("nobody called {to} is here; not sent: {text}");
+                let message = format!("no peer is named {to}; not sent: {text}");
                 self.events.push_back(Event::Error { message });
             }
             ServerMessage::Notice { text } => {
@@ -194,28 +194,28 @@ impl Session {
         }
     }
 
-    /// Peers are here. Their names, without this client's own.
+    /// Adds peers. Returns their names, without this client's own.
     fn arrivals(&mut self, roll: Roll<'_>, now: Timestamp) -> Vec<String> {
-        let patience = self.patience();
+        let timeout = self.gap_timeout();
         let others = self.others(roll);
         for (RollEntry { peer, next, .. }, nickname) in &others {
-            self.gaps.arrive(*peer, nickname, *next, patience, now);
+            self.gaps.arrive(*peer, nickname, *next, timeout, now);
         }
         others.into_iter().map(|(_, nickname)| nickname).collect()
     }
 
-    /// Peers are here no more. Their names.
+    /// Removes peers. Returns their names.
     fn departures(&mut self, roll: Roll<'_>, now: Timestamp) -> Vec<String> {
-        let patience = self.patience();
+        let timeout = self.gap_timeout();
         let others = self.others(roll);
         for (RollEntry { peer, next, .. }, _) in &others {
-            self.gaps.depart(*peer, *next, patience, now);
+            self.gaps.depart(*peer, *next, timeout, now);
         }
         others.into_iter().map(|(_, nickname)| nickname).collect()
     }
 
-    /// The entries of other peers, with their names as they may be shown. One with the name of this
-    /// client is its own, or that of a peer before it whose departure is about to be announced.
+    /// The entries of other peers, with displayable names. An entry with this client's name is its
+    /// own, or that of a predecessor whose departure is not announced yet.
     fn others<'r>(&mut self, roll: Roll<'r>) -> Vec<(RollEntry<'r>, String)> {
         self.announced |= roll.entries().any(|entry| Some(entry.peer) == self.peer);
         let entries = roll.entries().map(|entry| (entry, cleaned(entry.nickname, MAX_NAME)));
@@ -225,7 +225,7 @@ impl Session {
         others.collect()
     }
 
-    /// How many are here, this client included, where the server counts those it has announced.
+    /// Number of peers, this client included, while the server counts announced ones only.
     fn counted(&self, peers: u16) -> u16 {
         peers.saturating_add(u16::from(!self.announced))
     }
@@ -255,7 +255,7 @@ impl Session {
             return;
         };
         if established.replay.is_some() {
-            return; // there is one to a session
+            return; // a session has one `Welcome`
         }
         established.pending = None;
         (self.peer, self.announced) = (Some(peer), false);
@@ -279,7 +279,7 @@ impl Session {
         let room = cleaned(room, ROOM_SIZE);
         self.events.push_back(Event::Welcome { nickname, room, peers, session, latest, again });
         if again && !complete {
-            let text = "some of what was said meanwhile may be missing here".to_owned();
+            let text = "some lines of the meantime may be missing here".to_owned();
             self.events.push_back(Event::Status { text });
         }
         for line in self.own.after_welcome(Taken { newest, bits, sure }) {
@@ -288,7 +288,7 @@ impl Session {
         self.end_replay_if_complete();
     }
 
-    /// The positions of this session are in the log of this epoch, which ends here.
+    /// Takes epoch and end of this session's log.
     pub(super) fn begin_log(&mut self, latest: Mark) {
         if self.seen.begin(latest) {
             for mark in self.config.shown.iter().filter(|mark| mark.epoch == latest.epoch) {
@@ -301,7 +301,7 @@ impl Session {
         let ServerMessage::History { position, at, own, number, from, text } = *message else {
             return;
         };
-        self.seen.advance(position); // the past is told in order
+        self.seen.advance(position); // a replay is in order
         let (mark, at) = (self.seen.mark(position), WallTime(at));
         let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());
         let new = self.seen.insert(position);
@@ -316,21 +316,21 @@ impl Session {
         self.end_replay_if_complete();
     }
 
-    /// Once the past is told: confirms what was typed in an earlier session and is in the log, and shows
-    /// what was said meanwhile.
+    /// After the replay: confirms lines of an earlier session that are in the log, and shows the
+    /// lines held back.
     fn end_replay_if_complete(&mut self) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
-        let kept_back = std::mem::take(&mut established.kept_back);
+        let held_back = std::mem::take(&mut established.held_back);
         self.seen.advance(established.latest.max(established.reached));
         let found = self.own.after_replay();
         self.events.extend(found.into_iter().map(|line| line.confirmed(None)));
-        self.events.extend(kept_back);
+        self.events.extend(held_back);
     }
 
-    /// A line of the log came. Where lines come in order, all before it have come; but not before
-    /// the replay is over.
+    /// Advances `seen` after a line. In an ordered mode all earlier lines have arrived, but only
+    /// once the replay is over.
     fn reach(&mut self, position: u64) {
         let ordered = self.config.transport == Transport::Tcp
             || self.config.delivery == Delivery::ReliableOrdered;
@@ -341,16 +341,16 @@ impl Session {
         }
     }
 
-    /// Shows a line, after those that are older.
+    /// Shows a line after older ones.
     fn show(&mut self, event: Event) {
         if let Event::Message { text, to: None, .. } = &event {
             self.text_received += text.len() as u64;
         }
         match &mut self.established {
             Some(established)
-                if !established.is_briefed() && established.kept_back.len() < KEPT_BACK =>
+                if !established.is_briefed() && established.held_back.len() < HELD_BACK =>
             {
-                established.kept_back.push(event);
+                established.held_back.push(event);
             }
             _ => self.events.push_back(event),
         }
@@ -382,12 +382,11 @@ impl Session {
         self.rejoin(now);
         let Some(attempt) = &mut self.attempt else { return };
         let wait = attempt.await_restart(self.config.give_up, now.mono);
-        let text =
-            format!("coming back by itself, if the server is there within {} s", wait.as_secs());
+        let text = format!("this client rejoins if the server is back within {} s", wait.as_secs());
         self.events.push_back(Event::Status { text });
     }
 
-    fn patience(&self) -> Duration {
+    fn gap_timeout(&self) -> Duration {
         if self.is_unreliable() { GAP_WAIT } else { GAP_WAIT_RELIABLE }
     }
 
@@ -396,20 +395,20 @@ impl Session {
     }
 }
 
-/// From the author's keyboard to here. The ends of the range stand for clocks that have nothing to
-/// do with each other, or for an author who did not say when.
+/// One-way delay from the author's keyboard. The ends of the range stand for unrelated clocks or an
+/// unknown time.
 fn transit(at: WallTime, upstream: i32, now: Now) -> Option<i64> {
     let known = upstream != i32::MAX && upstream != i32::MIN;
     let transit = now.wall.micros_since(at).saturating_add(i64::from(upstream));
     Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
 }
 
-/// The event for these names, if there are any.
+/// An event for these names, unless there are none.
 fn tell(nicknames: Vec<String>, event: impl FnOnce(Vec<String>) -> Event) -> Option<Event> {
     (!nicknames.is_empty()).then(|| event(nicknames))
 }
 
-/// A name as it may be shown, and no longer than names are.
+/// A name cleaned and bounded for display.
 fn cleaned(name: &str, most: usize) -> String {
     clean(&name[..name.floor_char_boundary(most)]).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What a session tells the program around it.
+//! Events of a session for the program around it.
 
 use super::{PeerReport, ServerReport, Transport};
 use crate::link::Stats;
@@ -7,47 +7,47 @@ use crate::time::WallTime;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Something to show, to remember or to do. Texts and names in it are clean.
+/// An event to show, store or act on. Texts and names in it are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The server let this client in.
+    /// The server admitted this client.
     Welcome {
-        /// The name as everybody sees it.
+        /// The nickname as all peers see it.
         nickname: String,
-        /// What the room is called.
+        /// Name of the room.
         room: String,
         /// How many are here, this client included.
         peers: u16,
         /// The session's id.
         session: u64,
-        /// The newest line of the log when this client came.
+        /// The newest line of the log at the join.
         latest: Mark,
-        /// A session broke off before: this is a return.
+        /// Whether it is a rejoin.
         again: bool,
     },
     /// A line, or a whisper.
     Message {
-        /// Names the line; a whisper has no name.
+        /// Epoch and position; a whisper has none.
         mark: Option<Mark>,
         /// The server's wall clock when it was said.
         at: WallTime,
         /// Whose line it is.
         from: String,
-        /// The recipient of this client's own whisper, of which this is the echo.
+        /// The receiver, if this is the echo of this client's own whisper.
         to: Option<String>,
         /// What was said.
         text: String,
-        /// Whether nobody else got it.
+        /// Whether it is a whisper.
         private: bool,
-        /// How long it waited here for an earlier one.
+        /// Head-of-line blocking: how long it waited here for an earlier line.
         held: Duration,
-        /// From its author's keyboard to here, microseconds, as far as the clocks agree; `None`
-        /// where they do not at all, or the author did not say.
+        /// One-way delay from the author's keyboard, microseconds, with the offset of the clocks;
+        /// `None` if unknown.
         transit: Option<i64>,
     },
-    /// A line said before this client came, or while it was away.
+    /// A line from before this client joined, or from its absence.
     History {
-        /// Names the line.
+        /// Epoch and position.
         mark: Mark,
         /// The server's wall clock when it was said.
         at: WallTime,
@@ -56,96 +56,96 @@ pub enum Event {
         /// What was said.
         text: String,
     },
-    /// Peers that were here before this client came.
+    /// Peers that joined before this client.
     Present {
         /// Their names.
         nicknames: Vec<String>,
     },
-    /// Peers came.
+    /// Peers joined.
     Joined {
         /// Their names, in order.
         nicknames: Vec<String>,
-        /// How many are here with all of them.
+        /// Number of peers with all of them.
         peers: u16,
     },
-    /// Peers went.
+    /// Peers left.
     Left {
         /// Their names, in order.
         nicknames: Vec<String>,
-        /// How many are here without any of them.
+        /// Number of peers without them.
         peers: u16,
         /// Why.
         reason: LeaveReason,
     },
-    /// Lines that will not come.
+    /// Missing lines.
     Gap {
-        /// Whose.
+        /// Their sender.
         from: String,
         /// How many.
         missing: u64,
     },
-    /// This client's own line is in the room.
+    /// This client's own line is confirmed.
     Confirmed {
-        /// Its name, where the server's word for it arrived.
+        /// Epoch and position, if the server's `Accepted` arrived.
         mark: Option<Mark>,
         /// This machine's wall clock when it was typed.
         at: WallTime,
         /// What was said.
         text: String,
     },
-    /// Something the user asked for did not work.
+    /// A request of the user failed.
     Error {
-        /// What, and what to do.
+        /// What failed, and what to do.
         message: String,
     },
-    /// Who is here, by name, as the server sees them.
+    /// The peers by name, as the server sees them.
     Who {
-        /// What the server says of itself, if it does.
+        /// The server's counters, if it sends them.
         server: Option<ServerReport>,
-        /// This client included.
+        /// The peers, this client included.
         peers: Vec<PeerReport>,
     },
     /// A peer answered a ping.
     Pong {
-        /// Who.
+        /// Its nickname.
         from: String,
-        /// From here through the server to the peer, and back.
+        /// Round-trip time through the server to the peer.
         rtt: Duration,
     },
-    /// What the link has seen so far.
+    /// Counters of the link.
     Stats(Box<Report>),
-    /// How things are.
+    /// A change of the connection's state.
     Status {
         /// For people.
         text: String,
     },
-    /// The server's addresses should be looked up again.
+    /// Asks for a new look-up of the server's addresses.
     Resolve,
-    /// A TCP connection to this address is wanted, beside those that are being made. The first one that
-    /// is there is kept and told of; the others are dropped.
+    /// Asks for a TCP connection to this address, beside pending ones. The first established one is
+    /// kept; the others are dropped.
     Connect(SocketAddr),
-    /// All TCP connections, those being made too, are of no more use.
+    /// Asks to close all TCP connections, pending ones too.
     Disconnect,
-    /// The session is over for good.
+    /// The session is over.
     Closed {
         /// Why.
         reason: CloseReason,
     },
 }
 
-/// What the link has seen since the session began, and what of it was text.
+/// Counters of the link and of its text since the session began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What carries the session.
     pub transport: Transport,
-    /// How chat lines travel over UDP.
+    /// Delivery mode over UDP.
     pub delivery: Delivery,
     /// The link's counters.
     pub link: Stats,
-    /// Datagrams from the server that were damaged on the way.
+    /// Datagrams from the server with a wrong checksum.
     pub corrupt: u64,
-    /// Datagrams that this machine's kernel dropped, for the receive buffer was full. The session
-    /// cannot know it: 0 where nobody says.
+    /// Datagrams that the local kernel dropped because the receive buffer was full. The driver
+    /// fills it in; 0 if unknown.
     pub unread: u64,
     /// Bytes of text said, each counted once.
     pub text_sent: u64,
@@ -153,16 +153,16 @@ pub struct Report {
     pub text_received: u64,
 }
 
-/// How the session stands with its server.
+/// State of the connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The first join is under way.
     Joining,
-    /// All is well.
+    /// The server answers.
     Here,
     /// The server has not been heard for a while.
     Quiet,
-    /// The server is gone, and is looked for.
+    /// The server is lost; attempts to rejoin are under way.
     Lost,
 }
 
@@ -173,10 +173,10 @@ pub enum CloseReason {
     Quit,
     /// The server closed.
     Shutdown,
-    /// Nobody answered the first join.
+    /// No server answered the first join.
     Unreachable,
-    /// The server was lost and did not come back in time.
+    /// The server was lost and not reached again in time.
     Lost,
-    /// The server did not let this client in.
+    /// The server refused the join.
     Refused,
 }

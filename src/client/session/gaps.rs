@@ -1,27 +1,27 @@
-//! Which lines of whom did not arrive. A number that was skipped may only have been overtaken, so
-//! it gets some time before it counts as missing.
+//! Detects missing lines per sender. A skipped number may be reordered, so it gets some time before
+//! it counts as missing.
 
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Runs of numbers awaited, of all peers together, and as many that are called missing. A server chooses
-/// how many peers there are and which numbers it skips, so a bound for each peer would be none. Where
-/// there are more, the oldest count as missing at once.
+/// Bound of awaited runs over all peers, and of those reported missing. The server chooses the
+/// number of peers and of skips, so a bound per peer would be none. Beyond it the oldest count as
+/// missing.
 const REMEMBERED: usize = 8_192;
 
-/// Numbers in a row.
+/// A run of consecutive numbers.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     peer: u16,
     first: u16,
     count: u16,
-    /// When to stop waiting for them.
+    /// When they count as missing.
     until: Timestamp,
 }
 
 impl Run {
-    /// What is left of it before and after `number`, if that is in it.
+    /// The runs before and after `number`, if it is in this run.
     fn without(self, peer: u16, number: u16) -> Option<[Self; 2]> {
         let before = number.wrapping_sub(self.first);
         let after = self.count.checked_sub(before.checked_add(1)?)?;
@@ -33,44 +33,46 @@ impl Run {
 #[derive(Debug)]
 struct Sender {
     nickname: String,
-    /// The first number that it is known to have used.
+    /// The smallest number that it is known to have used.
     first: u16,
-    /// Whether the server has said that it is here; if not, a line of its has overtaken that.
+    /// Whether the server has announced the peer; if not, one of its lines has overtaken the
+    /// announcement.
     introduced: bool,
     /// The number expected next.
     next: u16,
     gone: bool,
 }
 
-/// Lines of one sender that will not come any more.
+/// Missing lines of one sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) from: String,
     pub(super) missing: u64,
 }
 
-/// Counts what everybody said against what arrived.
+/// The gaps in the line numbers of all senders.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
     senders: BTreeMap<u16, Sender>,
-    /// Skipped, the one to give up first in front.
+    /// Skipped runs, the first to time out in front.
     skipped: VecDeque<Run>,
-    /// Called missing, the latest last.
+    /// Runs reported missing, the latest last.
     given_up: VecDeque<Run>,
     found: VecDeque<Gap>,
 }
 
 impl Gaps {
-    /// A peer whose next line will have this number is here. One that used the same number in the
-    /// room before is forgotten.
+    /// Adds a peer with the number of its next line. An earlier peer with the same peer number is
+    /// forgotten.
     ///
-    /// Its lines may have overtaken this news: then only those before the first of them are awaited.
+    /// Its lines may have overtaken this message: then only lines before the first of them are
+    /// awaited.
     pub(super) fn arrive(
         &mut self,
         peer: u16,
         nickname: &str,
         next: u16,
-        patience: Duration,
+        timeout: Duration,
         now: Timestamp,
     ) {
         let known = self.senders.get_mut(&peer).filter(|it| {
@@ -80,7 +82,7 @@ impl Gaps {
             Some(sender) => {
                 let first = std::mem::replace(&mut sender.first, next);
                 sender.introduced = true;
-                self.skip(peer, next, first, now + patience);
+                self.skip(peer, next, first, now + timeout);
             }
             None => self.begin(peer, nickname, next, true),
         }
@@ -93,13 +95,13 @@ impl Gaps {
         self.senders.insert(peer, sender);
     }
 
-    /// A line arrived. False when it was called missing already.
+    /// Takes a line. False if it was reported missing already.
     pub(super) fn line(
         &mut self,
         peer: u16,
         nickname: &str,
         number: u16,
-        patience: Duration,
+        timeout: Duration,
         now: Timestamp,
     ) -> bool {
         if self.senders.get(&peer).is_none_or(|sender| sender.nickname != nickname) {
@@ -112,29 +114,29 @@ impl Gaps {
             return !self.given_up.iter().any(|run| run.without(peer, number).is_some());
         }
         let expected = std::mem::replace(&mut sender.next, number.wrapping_add(1));
-        self.skip(peer, expected, number, now + patience);
+        self.skip(peer, expected, number, now + timeout);
         true
     }
 
-    /// A peer went; `next` is the number its next line would have had.
-    pub(super) fn depart(&mut self, peer: u16, next: u16, patience: Duration, now: Timestamp) {
+    /// Removes a peer; `next` is the number that its next line would have had.
+    pub(super) fn depart(&mut self, peer: u16, next: u16, timeout: Duration, now: Timestamp) {
         let Some(sender) = self.senders.get_mut(&peer) else { return };
         sender.gone = true;
         if (next.wrapping_sub(sender.next) as i16) > 0 {
             let expected = std::mem::replace(&mut sender.next, next);
-            self.skip(peer, expected, next, now + patience);
+            self.skip(peer, expected, next, now + timeout);
         }
         self.forget_if_gone(peer);
     }
 
-    /// Gives up on what has been waited for long enough; with `None`, on everything.
+    /// Reports the runs that timed out; with `None`, all.
     pub(super) fn give_up(&mut self, now: Option<Timestamp>) {
         let over = |run: &Run| now.is_none_or(|now| run.until <= now);
         self.give_up_first(self.skipped.partition_point(over));
     }
 
-    /// A new session begins: whoever is here will be introduced anew. What was skipped is missing,
-    /// unless the replay tells it.
+    /// Starts a new session: the server announces the peers again. Skipped lines are missing unless
+    /// the replay has them.
     pub(super) fn start_over(&mut self, replayed: bool) {
         if !replayed {
             self.give_up(None);
@@ -144,17 +146,17 @@ impl Gaps {
         self.given_up.clear();
     }
 
-    /// The next gap to tell the user about.
+    /// The next gap to report.
     pub(super) fn poll(&mut self) -> Option<Gap> {
         self.found.pop_front()
     }
 
-    /// When to give up next.
+    /// The next timeout.
     pub(super) fn timeout(&self) -> Option<Timestamp> {
         self.skipped.front().map(|run| run.until)
     }
 
-    /// Moves the first `count` runs from what is awaited to what is called missing.
+    /// Moves the first `count` awaited runs to the missing ones.
     fn give_up_first(&mut self, count: usize) {
         let mut missing = BTreeMap::<u16, u64>::new();
         for run in self.skipped.drain(..count) {
@@ -171,19 +173,19 @@ impl Gaps {
         }
     }
 
-    /// Remembers the numbers from `from` to before `to` as skipped.
+    /// Records the numbers from `from` to before `to` as skipped.
     fn skip(&mut self, peer: u16, from: u16, to: u16, until: Timestamp) {
         let count = to.wrapping_sub(from);
         if count == 0 {
             return;
         }
-        // Nearly always the last: patience changes only with the mode.
+        // Usually the last: the timeout depends on the mode only.
         let place = self.skipped.partition_point(|run| run.until <= until);
         self.skipped.insert(place, Run { peer, first: from, count, until });
         self.give_up_first(self.skipped.len().saturating_sub(REMEMBERED));
     }
 
-    /// A number that may have been skipped is here.
+    /// Removes a number that arrived from the skipped ones.
     fn fill(&mut self, peer: u16, number: u16) {
         let mut found = self.skipped.iter().enumerate();
         let found = found.find_map(|(place, run)| Some((place, run.without(peer, number)?)));
@@ -195,7 +197,7 @@ impl Gaps {
         self.give_up_first(self.skipped.len().saturating_sub(REMEMBERED));
     }
 
-    /// A peer that went is kept only for what may still come of it.
+    /// Forgets a departed peer without awaited lines.
     fn forget_if_gone(&mut self, peer: u16) {
         if self.senders.get(&peer).is_some_and(|sender| sender.gone)
             && !self.skipped.iter().any(|run| run.peer == peer)
@@ -205,7 +207,7 @@ impl Gaps {
         }
     }
 
-    /// What this number in the room stood for until now is over.
+    /// Ends the current use of a peer number.
     fn flush(&mut self, peer: u16) {
         if let Some(sender) = self.senders.remove(&peer) {
             let runs = self.skipped.iter().filter(|run| run.peer == peer);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_only_overtaken_is_no_gap() {
+    fn a_reordered_line_is_no_gap() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         gaps.arrive(1, "bob", u16::MAX, MISSING_AFTER, now);
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn late_numbers_are_taken_out_of_a_run_wherever_they_are() {
+    fn late_numbers_are_removed_from_any_place_of_a_run() {
         let now = Timestamp::ZERO;
         for begin in [0, u16::MAX - 3] {
             let at = |number: u16| begin.wrapping_add(number);
@@ -271,19 +273,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_of_somebody_who_left_are_missed_too() {
+    fn lost_last_lines_of_a_departed_peer_are_reported() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
         gaps.line(1, "bob", 0, MISSING_AFTER, now);
         gaps.depart(1, 4, MISSING_AFTER, now);
-        gaps.line(1, "bob", 2, MISSING_AFTER, now); // was still on its way
+        gaps.line(1, "bob", 2, MISSING_AFTER, now); // late
         gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None));
     }
 
     #[test]
-    fn a_new_peer_under_an_old_number_starts_afresh() {
+    fn a_reused_peer_number_starts_afresh() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_may_overtake_the_news_of_its_author() {
+    fn a_line_may_overtake_the_announcement_of_its_author() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         for number in [3, 4] {
@@ -305,7 +307,7 @@ mod tests {
         assert!(gaps.line(1, "bob", 2, MISSING_AFTER, now), "late, and not yet missing");
         gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(1), None), "number 1");
-        // The same name again, after it was introduced: another one, who begins afresh.
+        // The same name again, after an announcement: a new peer, which starts afresh.
         gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
         assert!(gaps.line(1, "bob", 0, MISSING_AFTER, now));
         gaps.give_up(None);
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_over_all_peers_together_and_all_is_counted() {
+    fn memory_is_bounded_over_all_peers_and_every_gap_is_counted() {
         let mut gaps = Gaps::default();
         let now = Timestamp::ZERO;
         let mut missing = 0;

@@ -1,4 +1,4 @@
-//! This client's own lines: waiting to be sent, sent, and known to be in the room.
+//! This client's own lines: waiting, sent, or confirmed.
 
 use super::Event;
 use crate::protocol::limits::{self, NUMBER_WINDOW};
@@ -6,26 +6,26 @@ use crate::protocol::{ClientMessage, Mark, encode_message};
 use crate::time::WallTime;
 use std::collections::VecDeque;
 
-/// Lines a session takes before it asks to wait. More than the message window, so that the network
-/// and not the queue sets the pace.
+/// Lines that a session takes before it reports [`Busy`](super::Busy). More than the message
+/// window, so that the network sets the pace, not the queue.
 const CAPACITY: usize = 128;
 
-/// Numbers of lines that the user was told may not have arrived: as many as the log tells apart.
+/// Numbers of lines reported as doubtful: as many as the log distinguishes.
 const REPORTED: usize = NUMBER_WINDOW as usize;
 
-/// Which of this client's lines the log has, as `Welcome` says.
+/// This client's lines in the log, from `Welcome`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken<'a> {
-    /// The number that the lowest bit of the first byte stands for.
+    /// Number of the lowest bit of the first byte.
     pub(super) newest: u16,
-    /// A bit for each number, from the newest down.
+    /// Bits from the newest number down.
     pub(super) bits: &'a [u8],
-    /// Whether a number that is not among them is not in the log.
+    /// Whether a number outside the bits is missing in the log.
     pub(super) sure: bool,
 }
 
 impl Taken<'_> {
-    /// Whether the log has this line; `None` where nobody can know.
+    /// Whether the log has this line; `None` if unknown.
     fn has(&self, number: u16) -> Option<bool> {
         let back = self.newest.wrapping_sub(number);
         if self.bits.is_empty() || (back as i16) < 0 {
@@ -39,7 +39,7 @@ impl Taken<'_> {
     }
 }
 
-/// A line nobody has confirmed yet.
+/// An unconfirmed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unconfirmed {
     pub(super) number: u16,
@@ -47,21 +47,21 @@ pub(super) struct Unconfirmed {
     pub(super) to: Option<String>,
     pub(super) text: String,
     typed: WallTime,
-    /// What it takes of the server's bucket.
+    /// Its cost in tokens of the server's bucket.
     tokens: usize,
-    /// Was handed to some session's link.
+    /// Whether a link took it.
     pub(super) sent: bool,
-    /// The log has it: the server said so after the session it was sent in had ended.
+    /// The log has it, by a `Welcome` after its session ended.
     pub(super) in_log: bool,
 }
 
-/// Lines in the order they were typed.
+/// The unconfirmed lines, in typed order.
 #[derive(Debug, Default)]
 pub(super) struct OwnLines {
     waiting: VecDeque<Unconfirmed>,
     next_line: u16,
     next_whisper: u16,
-    /// Lines that the user was told may not have arrived, and their numbers.
+    /// Lines reported as doubtful, with their numbers.
     reported: VecDeque<(u16, String)>,
 }
 
@@ -74,27 +74,27 @@ impl OwnLines {
         self.waiting.is_empty()
     }
 
-    /// Lines no session was given yet.
+    /// The unsent lines.
     pub(super) fn unsent(&self) -> usize {
         self.waiting.iter().filter(|line| !line.sent).count()
     }
 
-    /// Tokens that the next line takes which no session was given yet.
+    /// Tokens of the next unsent line.
     pub(super) fn next_tokens(&self) -> Option<usize> {
         self.waiting.iter().find(|line| !line.sent).map(|line| line.tokens)
     }
 
-    /// Tokens of the lines that no session was given yet.
+    /// Tokens of the unsent lines.
     pub(super) fn unsent_tokens(&self) -> usize {
         self.waiting.iter().filter(|line| !line.sent).map(|line| line.tokens).sum()
     }
 
-    /// Tokens of the lines sent that nothing is known of.
+    /// Tokens of the sent lines without an answer.
     pub(super) fn unanswered_tokens(&self) -> usize {
         self.waiting.iter().filter(|line| line.sent).map(|line| line.tokens).sum()
     }
 
-    /// The number the next line for the room will have that no session was given yet.
+    /// Number of the next unsent line for the room.
     pub(super) fn next_unsent(&self) -> u16 {
         let mut unsent = self.waiting.iter().filter(|line| line.to.is_none() && !line.sent);
         unsent.next().map_or(self.next_line, |line| line.number)
@@ -111,22 +111,22 @@ impl OwnLines {
         self.waiting.push_back(line);
     }
 
-    /// The next line no session was given yet; from now on one was.
+    /// Marks the next unsent line as sent and returns it.
     pub(super) fn send_next(&mut self) -> Option<(&Unconfirmed, Vec<u8>)> {
         let line = self.waiting.iter_mut().find(|line| !line.sent)?;
         line.sent = true;
         Some((line, line.message()))
     }
 
-    /// The line or whisper with this number is in the room, or went nowhere for good.
+    /// Removes a confirmed or failed line or whisper.
     pub(super) fn remove(&mut self, number: u16, whisper: bool) -> Option<Unconfirmed> {
         let mine = |line: &Unconfirmed| line.number == number && line.to.is_some() == whisper;
         let index = self.waiting.iter().position(mine)?;
         self.waiting.remove(index)
     }
 
-    /// A session begins, and the log has these of this client's lines. Of those sent in an earlier
-    /// session, the ones that it does not have go out again. What remains doubtful is returned.
+    /// Starts a session with this client's lines in the log. Lines of an earlier session that the
+    /// log lacks are sent again. Returns the doubtful ones.
     pub(super) fn after_welcome(&mut self, taken: Taken<'_>) -> Vec<Unconfirmed> {
         let mut doubtful = Vec::new();
         for mut line in std::mem::take(&mut self.waiting) {
@@ -144,7 +144,7 @@ impl OwnLines {
         doubtful
     }
 
-    /// The replay is over: the lines that are in the log, and were not in what was replayed.
+    /// After the replay: the lines in the log that were not replayed.
     pub(super) fn after_replay(&mut self) -> Vec<Unconfirmed> {
         let (found, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|line| line.in_log);
@@ -152,7 +152,7 @@ impl OwnLines {
         Vec::from(found)
     }
 
-    /// The user is told that this line may not have arrived.
+    /// Records a line reported as doubtful.
     pub(super) fn report(&mut self, line: &Unconfirmed) {
         if line.to.is_none() {
             self.reported.push_back((line.number, line.text.clone()));
@@ -162,20 +162,20 @@ impl OwnLines {
         }
     }
 
-    /// The text of a line that was said to be lost or doubtful, and is in the room after all.
+    /// The text of a line that was reported lost or doubtful and is confirmed after all.
     pub(super) fn take_back(&mut self, number: u16) -> Option<String> {
         let place = self.reported.iter().position(|(reported, _)| *reported == number)?;
         self.reported.remove(place).map(|(_, text)| text)
     }
 
-    /// All that is left, when nothing can be done any more.
+    /// The remaining lines, at the end of the session.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Unconfirmed> {
         self.waiting.drain(..)
     }
 }
 
 impl Unconfirmed {
-    /// It is in the room.
+    /// The event that confirms the line.
     pub(super) fn confirmed(self, mark: Option<Mark>) -> Event {
         Event::Confirmed { mark, at: self.typed, text: self.text }
     }
@@ -194,7 +194,7 @@ impl Unconfirmed {
 mod tests {
     use super::*;
 
-    /// Lines with numbers in a row, all of them sent and all with the same text.
+    /// Sent lines with consecutive numbers and the same text.
     fn sent(first: u16, count: usize) -> OwnLines {
         let mut own = OwnLines { next_line: first, ..OwnLines::default() };
         for _ in 0..count {
@@ -209,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_has_is_confirmed_and_what_it_has_not_goes_out_again() {
+    fn lines_in_the_log_are_confirmed_and_others_sent_again() {
         let mut own = sent(65_534, 4);
-        // 65,535 and 1 are in it: 1 is the newest, and 65,535 stands two below.
+        // The log has 65,535 and 1: 1 is the newest, 65,535 two below.
         let taken = Taken { newest: 1, bits: &[0b101], sure: true };
         assert!(own.after_welcome(taken).is_empty());
         assert_eq!(numbers(own.after_replay()), [65_535, 1]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_know_a_line_is_reported_and_not_sent() {
+    fn a_line_of_unknown_fate_is_reported_and_not_sent_again() {
         let told = |newest, bits: &[u8], sure| {
             let mut own = sent(1_000, 4);
             let doubtful = numbers(own.after_welcome(Taken { newest, bits, sure }));
@@ -229,12 +229,12 @@ mod tests {
         assert_eq!(told(1_001, &[1], false), (vec![1_000, 1_002, 1_003], vec![1_001], 0));
         assert_eq!(told(0, &[], false).0.len(), 4);
         assert_eq!(told(0, &[], true), (vec![], vec![], 4));
-        // A window that begins behind the oldest says nothing about it.
+        // A window above the oldest line tells nothing about it.
         assert_eq!(told(1_256, &[1], true), (vec![1_000], vec![], 3));
     }
 
     #[test]
-    fn a_whisper_is_in_no_log() {
+    fn a_whisper_is_not_in_the_log() {
         let mut own = OwnLines::default();
         own.push(Some("bob"), "psst", WallTime(0));
         own.send_next();

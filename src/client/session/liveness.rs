@@ -1,4 +1,4 @@
-//! Whether the server is there: its silence, the attempts to reach it again, and when they end.
+//! Liveness of the server: its silence, attempts to reach it again, and their end.
 
 use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
 use crate::protocol::Transport;

@@ -1,41 +1,41 @@
-//! What stands between a client and a server's address, and what its user can do about it.
+//! Obstacles between a client and a server's address, and remedies.
 //!
-//! The kernel says some of it about itself: it has no route, or its rules forbid one. That is certain. It
-//! repeats the rest from ICMP or a TCP reset, which anybody can forge: that is a hint, and ends nothing
-//! (RFC 8085 §5.2, `proto.md` §7.6).
+//! The local kernel reports its own obstacles, such as a missing route or a firewall rule: these
+//! are certain. It passes on others from ICMP or a TCP reset, which can be forged: these are hints
+//! and end nothing (RFC 8085 §5.2, `proto.md` §7.6).
 
 use std::net::SocketAddr;
 
-/// What stands in the way to one address of a server, and how certain that is.
+/// An obstacle to one address of a server, and whether it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// This machine says so of itself.
+    /// Whether the local kernel reports it of itself.
     pub local: bool,
 }
 
-/// Kinds of obstacles, in the order in which a user would want to know of them: the further a datagram
-/// came, the more is right already.
+/// Kinds of obstacles, the most informative last: the further a datagram came, the more is right
+/// already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// No way leads there.
+    /// No route.
     Unreachable,
-    /// Rules forbid it: a firewall's, or a route's.
+    /// Prohibited by a firewall or a route.
     Prohibited,
-    /// The machine is there, and nothing listens at the port.
+    /// The host answers, but nothing listens on the port.
     Refused,
 }
 
-/// What is known of a server's addresses, for each of them the latest.
+/// The latest obstacle for each address of a server.
 #[derive(Debug, Default)]
 pub(super) struct Obstacles {
     known: Vec<(SocketAddr, Obstacle)>,
-    told: bool,
+    reported: bool,
 }
 
 impl Obstacles {
-    /// Notes an obstacle. True if nothing was known of this address.
+    /// Records an obstacle. True if it is the first for this address.
     pub(super) fn note(&mut self, address: SocketAddr, obstacle: Obstacle) -> bool {
         match self.known.iter_mut().find(|(known, _)| *known == address) {
             Some((_, known)) => *known = obstacle,
@@ -47,22 +47,22 @@ impl Obstacles {
         false
     }
 
-    /// Whether this machine says of all these addresses that it cannot send there.
+    /// Whether the local kernel can send to none of these addresses.
     pub(super) fn forbid(&self, addresses: &[SocketAddr]) -> bool {
         let mut states = addresses.iter().map(|it| self.of(*it));
         !addresses.is_empty() && states.all(|known| known.is_some_and(|it| it.local))
     }
 
-    /// If there is an obstacle before each of these addresses, and nobody was told: what it is.
+    /// The obstacle, if there is one for each of these addresses and none was reported.
     pub(super) fn news(&mut self, addresses: &[SocketAddr]) -> Option<String> {
-        if self.told || addresses.iter().any(|it| self.of(*it).is_none()) {
+        if self.reported || addresses.iter().any(|it| self.of(*it).is_none()) {
             return None;
         }
-        self.told = true;
+        self.reported = true;
         self.nearest(addresses).map(|(address, obstacle)| describe(address, obstacle))
     }
 
-    /// Why nobody let this client in, and what to do.
+    /// Why the join failed, and what to do.
     pub(super) fn explain(&self, addresses: &[SocketAddr], transport: &str) -> String {
         let silent = addresses.iter().find(|it| self.of(**it).is_none());
         match (self.nearest(addresses), silent) {
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_that_of_the_address_that_was_almost_reached() {
+    fn the_reason_is_the_most_informative_obstacle() {
         let [v6, v4] = addresses();
         let mut obstacles = Obstacles::default();
         let silent = obstacles.explain(&addresses(), "UDP");
         assert!(silent.contains("no answer") && silent.contains("UDP port 2428"), "{silent}");
         assert!(obstacles.note(v6, LOCAL));
-        // No IPv6 here, which is usual, says nothing about a silent IPv4.
+        // A missing IPv6, which is usual, tells nothing about a silent IPv4 address.
         assert!(
             obstacles.explain(&addresses(), "UDP").contains("no answer from the server at 10.")
         );
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_this_machine_says_of_itself_is_certain() {
+    fn only_local_obstacles_are_certain() {
         let [v6, v4] = addresses();
         let mut obstacles = Obstacles::default();
         obstacles.note(v6, LOCAL);

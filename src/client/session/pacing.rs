@@ -1,4 +1,4 @@
-//! Keeping to what the server allows: lines wait here until they may be said, in the order they were typed.
+//! Pacing of own lines to the server's rate limit, in typed order.
 
 use super::{Event, Session};
 use crate::bucket::{Bucket, Limit};
@@ -6,22 +6,22 @@ use crate::protocol::limits::{MAX_UNSETTLED, QUESTIONS_AHEAD};
 use crate::time::Timestamp;
 use std::time::Duration;
 
-/// A wait shorter than this is nobody's business.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
+/// Shorter waits are not reported to the user.
+const MIN_REPORTED_WAIT: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The state of pacing.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
-    /// None: the server has no limit, or has not said so yet.
+    /// The server's bucket; `None` without a limit, or before it is known.
     bucket: Option<Bucket>,
-    /// The server wants nothing said before.
+    /// End of the pause that the server asked for.
     quiet_until: Timestamp,
-    /// The user knows that lines wait.
-    told: bool,
+    /// Whether a wait was reported.
+    reported: bool,
 }
 
 impl Pacing {
-    /// A server announces its limit. What was said before counts: it may remember.
+    /// Takes the server's rate limit. Lines said before count, since the server may remember them.
     pub(super) fn limit(&mut self, limit: Option<Limit>, now: Timestamp) {
         self.quiet_until = Timestamp::ZERO;
         self.bucket = limit.map(|limit| match self.bucket {
@@ -35,28 +35,28 @@ impl Pacing {
         self.quiet_until = self.quiet_until.max(now + wait);
     }
 
-    /// When a line of so many tokens may be said, if others of `unanswered` are on their way. None:
-    /// when one of these is answered.
+    /// When a line of `tokens` tokens may leave, with `unanswered` tokens in flight; `None` until
+    /// one of those is answered.
     pub(super) fn ready(&self, tokens: usize, unanswered: usize) -> Option<Timestamp> {
         let Some(bucket) = &self.bucket else { return Some(self.quiet_until) };
         let room = unanswered + tokens <= MAX_UNSETTLED;
         room.then(|| bucket.ready_for(tokens).max(self.quiet_until))
     }
 
-    /// Something of so many tokens is said.
+    /// Counts a departing message of this many tokens.
     pub(super) fn said(&mut self, tokens: usize, now: Timestamp) {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(tokens, now);
         }
     }
 
-    /// Whether a question may be asked now.
+    /// Whether a question may leave now.
     pub(super) fn may_ask(&self, now: Timestamp) -> bool {
         let Some(bucket) = &self.bucket else { return true };
         bucket.debt(now) < bucket.limit().time_for(QUESTIONS_AHEAD)
     }
 
-    /// How long it takes until so many tokens' worth of lines is said, the first of which takes `first`.
+    /// Time until this many tokens have left, the first line of which takes `first`.
     fn wait_for(&self, tokens: usize, first: usize, now: Timestamp) -> Duration {
         let Some(bucket) = &self.bucket else { return self.quiet_until.since(now) };
         let begun = bucket.ready_for(first).max(self.quiet_until).since(now);
@@ -65,7 +65,7 @@ impl Pacing {
 }
 
 impl Session {
-    /// How long what was typed has to wait here before it may be sent.
+    /// How long queued lines wait until the last may leave.
     #[must_use]
     pub fn backlog(&self, now: Timestamp) -> Duration {
         let next = self.own.next_tokens();
@@ -74,7 +74,7 @@ impl Session {
         })
     }
 
-    /// Whether the next line waits for the server's limit, and not for an answer.
+    /// Whether the next line waits for the rate limit, not for an answer.
     #[must_use]
     pub fn is_paced(&self, now: Timestamp) -> bool {
         let next = self.own.next_tokens();
@@ -87,26 +87,26 @@ impl Session {
         self.pacing.pause(Duration::from_millis(wait_ms.into()), now);
     }
 
-    /// When a line that waits may be said.
+    /// When the next queued line may leave.
     pub(super) fn line_due(&self) -> Option<Timestamp> {
         let next = self.own.next_tokens().filter(|_| self.leaving.is_none())?;
         let link = self.established.as_ref().filter(|e| e.is_briefed() && !e.link.is_full());
         link.and_then(|_| self.pacing.ready(next, self.own.unanswered_tokens()))
     }
 
-    /// Says once that lines wait, if it is for long, and again only when none has waited in between.
-    pub(super) fn tell_backlog(&mut self, now: Timestamp) {
+    /// Reports once that lines wait for a notable time, and again only after none has waited.
+    pub(super) fn report_backlog(&mut self, now: Timestamp) {
         let wait = self.backlog(now);
         if wait.is_zero() {
-            self.pacing.told = false;
-        } else if wait >= WORTH_TELLING && !self.pacing.told {
-            self.pacing.told = true;
+            self.pacing.reported = false;
+        } else if wait >= MIN_REPORTED_WAIT && !self.pacing.reported {
+            self.pacing.reported = true;
             let lines = self.own.unsent();
             let seconds = wait.as_secs_f64().ceil();
             let text = match lines {
-                1 => format!("the server takes no more at once: your line follows in {seconds} s"),
+                1 => format!("rate limit of the server: your line is sent in {seconds} s"),
                 _ => format!(
-                    "the server takes no more at once: {lines} of your lines follow, in order, \
+                    "rate limit of the server: {lines} of your lines are sent, in order, \
                      within {seconds} s"
                 ),
             };

@@ -1,4 +1,4 @@
-//! What this client has asked the server, and is not answered yet: who is here, and how far they are.
+//! Questions to the server without an answer: peers and round-trip times.
 
 use super::{Event, Session};
 use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME, MAX_PINGS};
@@ -15,48 +15,49 @@ pub struct PeerReport {
     pub nickname: String,
     /// Its number in the room.
     pub peer: u16,
-    /// What carries its session.
+    /// Transport.
     pub transport: Transport,
-    /// How lines are delivered to it.
+    /// Delivery mode of lines to it.
     pub delivery: Delivery,
-    /// Between server and peer, smoothed.
+    /// Smoothed round-trip time between server and peer.
     pub rtt: Option<Duration>,
-    /// How long the server has not heard it.
+    /// Time since the server heard it.
     pub silence: Duration,
-    /// Datagrams from the server in this session that asked for an acknowledgment; over TCP frames.
+    /// Ack-eliciting datagrams from the server in this session; over TCP frames.
     pub sent: u64,
-    /// How many of them were found lost.
+    /// Of these, datagrams declared lost.
     pub lost: u64,
-    /// Datagrams from the peer, over TCP frames.
+    /// Datagrams from the peer; over TCP frames.
     pub received: u64,
-    /// How many are missing between them.
+    /// Datagrams missing between them.
     pub missing: u64,
 }
 
-/// What came to a server since it started and was of no use. The network's losses are not among it.
+/// Datagrams that a server received and dropped since it started. Losses of the network are not
+/// included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerReport {
     /// Datagrams received, of any kind.
     pub received: u64,
-    /// Not of this protocol.
+    /// Of another protocol.
     pub alien: u64,
     /// Of another version.
     pub other_version: u64,
-    /// Damaged on the way.
+    /// With a wrong checksum.
     pub corrupt: u64,
-    /// Whole, and wrong inside.
+    /// Malformed, with a valid checksum.
     pub malformed: u64,
-    /// Of sessions that do not exist.
+    /// Of unknown sessions.
     pub unknown_session: u64,
-    /// Dropped by the server's kernel, for its receive buffer was full.
+    /// Dropped by the server's kernel because its receive buffer was full.
     pub unread: u64,
     /// Joins refused.
     pub refused: u64,
-    /// Messages that the queue to a slow peer did not take.
+    /// Messages refused by full queues to slow peers.
     pub left_out: u64,
 }
 
-/// See the module.
+/// The open questions.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     next: u16,
@@ -92,8 +93,8 @@ impl Questions {
 }
 
 impl Session {
-    /// Asks who is here and how they are: [`Event::Who`] answers. Who asks again meanwhile gets one
-    /// answer. False without a connection.
+    /// Asks for the peers and their statistics; [`Event::Who`] answers. Concurrent questions get
+    /// one answer. False without a connection.
     pub fn ask_who(&mut self, now: Now) -> bool {
         if self.questions.who.is_some() || self.asks_too_much(now) {
             return true;
@@ -107,8 +108,8 @@ impl Session {
         true
     }
 
-    /// Measures the way to a peer and back: [`Event::Pong`] answers. Question and answer are sent once,
-    /// so what is lost is not waited for longer than 5 s. False without a connection.
+    /// Measures the round-trip time to a peer; [`Event::Pong`] answers. Question and answer are
+    /// sent once, so the timeout is 5 s. False without a connection.
     pub fn ping(&mut self, to: &str, now: Now) -> bool {
         if self.questions.pings.len() >= MAX_PINGS {
             let message = format!("not asked: {MAX_PINGS} pings are unanswered already");
@@ -127,7 +128,7 @@ impl Session {
         true
     }
 
-    /// Answers somebody else's ping. That is not limited: who asks is.
+    /// Answers the ping of a peer. The server limits pings, so answers are not limited.
     pub(super) fn pinged(&mut self, peer: u16, number: u16) {
         let answer = ClientMessage::Pong { peer, number };
         if let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) {
@@ -139,14 +140,14 @@ impl Session {
         let asked = self.questions.pings.iter().position(|ping| ping.number == number);
         let Some(ping) = asked.and_then(|index| self.questions.pings.remove(index)) else { return };
         if from.is_empty() {
-            let message = format!("nobody called {} is here", ping.to);
+            let message = format!("no peer is named {}", ping.to);
             return self.events.push_back(Event::Error { message });
         }
         let (from, rtt) = (clean(from).into_owned(), now.mono.since(ping.asked));
         self.events.push_back(Event::Pong { from, rtt });
     }
 
-    /// The server tells about itself.
+    /// Takes the server's counters.
     pub(super) fn counters(&mut self, message: &ServerMessage<'_>) {
         let ServerMessage::Counters {
             number,
@@ -178,7 +179,7 @@ impl Session {
         }
     }
 
-    /// The server tells about one of those it was asked about.
+    /// Takes the statistics of one peer.
     pub(super) fn about(&mut self, message: &ServerMessage<'_>) {
         let ServerMessage::About {
             number,
@@ -220,7 +221,7 @@ impl Session {
         }
     }
 
-    /// Gives up on questions that nobody answers.
+    /// Gives up on questions past their timeout.
     pub(super) fn check_questions(&mut self, now: Now) {
         if self.questions.who.as_ref().is_some_and(|who| who.until <= now.mono) {
             self.answer_who();
@@ -235,11 +236,11 @@ impl Session {
         }
     }
 
-    /// As much as was told.
+    /// Reports the answers so far.
     fn answer_who(&mut self) {
         let Some(Inquiry { server, mut peers, .. }) = self.questions.who.take() else { return };
         if peers.is_empty() {
-            let text = "the server does not say who is here".to_owned();
+            let text = "the server does not answer /who: ask again".to_owned();
             return self.events.push_back(Event::Status { text });
         }
         peers.sort_by(|one, other| one.nickname.cmp(&other.nickname));
@@ -257,13 +258,12 @@ impl Session {
         asked
     }
 
-    /// Whether the server would mind another question, and the user is told so.
+    /// Whether a question would exceed the rate limit; reports it to the user.
     fn asks_too_much(&mut self, now: Now) -> bool {
         if self.pacing.may_ask(now.mono) {
             return false;
         }
-        let message =
-            "not asked: the server takes no more at once; ask again in a moment".to_owned();
+        let message = "not asked: rate limit of the server; ask again in a moment".to_owned();
         self.events.push_back(Event::Error { message });
         true
     }

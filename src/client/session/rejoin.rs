@@ -1,5 +1,5 @@
-//! Coming back: how soon, and for how long it is tried. A server that lets a client in and ends the session
-//! at once draws no more joins than one that does not answer.
+//! Rejoining: backoff and timeout. A server that admits a client and ends the session at once draws
+//! no more joins than a silent one.
 
 use super::attempt::Attempt;
 use super::established::Established;
@@ -10,10 +10,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::time::Duration;
 
-/// What is known of the sessions that ended.
+/// The sessions that ended.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    /// When the last one ended that had lasted; if none has, the first one.
+    /// End of the last session that had lasted; without one, of the first.
     at: Option<Timestamp>,
     /// Sessions since then that did not last.
     brief: u32,
@@ -27,8 +27,7 @@ impl Ended {
         }
     }
 
-    /// How long to wait before the next join. By chance, for others may have been thrown out with this
-    /// client.
+    /// Random pause before the next join: other clients may have lost the server at the same time.
     fn pause(&self, rng: &mut ChaCha20Rng) -> Duration {
         if self.brief == 0 {
             return Duration::ZERO;
@@ -52,10 +51,10 @@ impl Session {
         }
     }
 
-    /// The session is no more. Lines kept back for its replay are shown now: they count as seen.
+    /// Ends the session. Lines held back for its replay are shown now: they count as seen.
     pub(super) fn end_established(&mut self, now: Now) {
         let Some(mut established) = self.established.take() else { return };
-        self.events.extend(established.take_kept_back());
+        self.events.extend(established.take_held_back());
         match established.pending {
             Some(attempt) => self.attempt = Some(*attempt),
             None => self.ended.note(established.has_lasted(), now.mono),
@@ -77,8 +76,7 @@ impl Session {
         self.events.push_back(Event::Resolve);
     }
 
-    /// A server that took the connection and does not let this client in has as long as one that does not
-    /// answer.
+    /// An accepted connection without an admission counts as silence.
     pub(super) fn check_pending(&mut self, now: Now) {
         let pending = self.established.as_ref().and_then(|e| e.pending.as_ref());
         let give_up = self.config.give_up;

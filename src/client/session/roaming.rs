@@ -1,6 +1,6 @@
-//! Following a server whose address changes, once the new address has answered a challenge (`proto.md`
-//! §7.7). It is what the server does for a client that moves, with one difference: a client has one server,
-//! and can remember what it asked.
+//! Follows a server whose address changes, once the new address has answered a challenge
+//! (`proto.md` §7.7). The server does the same for its clients, with one difference: a client has
+//! one server, so it can store its question.
 
 use super::{Event, Session};
 use crate::link::PATH_CHALLENGE_LEN;
@@ -12,7 +12,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::net::SocketAddr;
 
-/// The one address that is being asked.
+/// The address under challenge.
 #[derive(Debug)]
 struct Asked {
     address: SocketAddr,
@@ -20,32 +20,32 @@ struct Asked {
     at: Timestamp,
 }
 
-/// The address that the client asks whether the server is there, and when it last followed the server.
+/// The challenge under way, and the last move.
 #[derive(Debug, Default)]
 pub(super) struct Roaming {
     asked: Option<Asked>,
     /// The challenge has not left.
     unsent: bool,
-    /// When it followed the server last.
+    /// When the client last followed the server.
     followed: Option<Timestamp>,
 }
 
 impl Roaming {
-    /// Asks whether the server is at `address`, unless it asked anybody a moment ago: whoever writes many
-    /// addresses on copies of a datagram makes a client send no more than that.
+    /// Challenges `address`, unless another challenge is recent: copies of a datagram with many
+    /// forged sources draw no more than that.
     fn challenge(&mut self, address: SocketAddr, rng: &mut ChaCha20Rng, now: Timestamp) {
         let asked_lately = self.asked.as_ref().is_some_and(|asked| asked.at + JOIN_RETRY > now);
         if asked_lately || self.followed.is_some_and(|at| at + DWELL > now) {
             return;
         }
-        // The answer to an earlier question may still be on its way.
+        // The answer to an earlier challenge may be late.
         let again = self.asked.take().filter(|asked| asked.address == address);
         let cookie = again.map_or_else(|| rng.next_u64().to_be_bytes(), |asked| asked.cookie);
         self.asked = Some(Asked { address, cookie, at: now });
         self.unsent = true;
     }
 
-    /// Whether that is the answer of the address that was asked. It counts once: the client follows.
+    /// Whether this answers the challenge. It counts once: the client follows.
     fn is_answered(&mut self, from: SocketAddr, cookie: PathCookie, now: Timestamp) -> bool {
         let answer = |asked: &mut Asked| asked.address == from && asked.cookie == cookie;
         let answered = self.asked.take_if(answer).is_some();
@@ -55,7 +55,7 @@ impl Roaming {
         answered
     }
 
-    /// Writes the challenge that is to leave, if one is, and says where it goes.
+    /// Writes the pending challenge, if any; returns its destination.
     pub(super) fn poll_transmit(
         &mut self,
         session: u64,
@@ -76,8 +76,8 @@ impl Roaming {
 }
 
 impl Session {
-    /// Whether a datagram of this session comes from where the server is. If not, nothing is done with it
-    /// but to ask that address, and to follow the server there when it answers.
+    /// Whether a datagram of this session comes from the server's address. If not, it is dropped,
+    /// and the address is challenged.
     pub(super) fn is_at_server(
         &mut self,
         from: SocketAddr,
@@ -96,18 +96,19 @@ impl Session {
             {
                 established.server = from;
                 link.set_path(base_datagram(from.is_ipv6()), now.mono);
-                // The server finds out by a datagram that it receives there, and challenges in turn.
+                // The server learns the path from a datagram that it receives on it, and challenges
+                // in turn.
                 link.probe();
                 let text = format!("the server is at {from} now");
                 self.events.push_back(Event::Status { text });
             }
-            // Out of the sequence, so an old one cannot be told from a new one.
+            // Without a sequence number, an old datagram cannot be recognised.
             Some(Frame::PathResponse(_) | Frame::Reset) => {}
             Some(Frame::PathChallenge(_)) => {
                 established.roaming.challenge(from, &mut self.rng, now.mono);
             }
-            // The newest only, for a copy of an old one can come from anywhere (RFC 9000 §9.3); and no
-            // challenge is larger than what it answers.
+            // Only the newest datagram moves a session, because a copy of an old one can have any
+            // source (RFC 9000 §9.3); and a challenge is never larger than that datagram.
             _ if bytes >= PATH_CHALLENGE_LEN && link.is_newest(&datagram.header) => {
                 established.roaming.challenge(from, &mut self.rng, now.mono);
             }
@@ -123,7 +124,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     #[test]
-    fn one_address_is_asked_at_a_time_and_its_answer_counts_once() {
+    fn one_address_is_challenged_at_a_time_and_its_answer_counts_once() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut roaming = Roaming::default();
         let at = |ms: u64| Timestamp::from_micros(ms * 1_000);

@@ -1,26 +1,26 @@
-//! Which lines were shown. A mark names a line for good, so no line is shown twice, whether it comes as
-//! a line, as history after a break, or from the cache.
+//! The lines that were shown. Epoch and position identify a line, so none is shown twice: live, in
+//! a replay, or from the cache.
 
 use crate::protocol::Mark;
 use crate::protocol::limits::REPLAY_WINDOW;
 use std::collections::{HashSet, VecDeque};
 
-/// Twice the server's log, so that a full replay finds everything it repeats.
+/// Twice the server's log, to recognise all lines of a full replay.
 const MOST: usize = 2 * REPLAY_WINDOW as usize;
 
-/// The positions of the most recent lines, and how far they are complete.
+/// The positions of the most recent lines, and up to where they are complete.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// The log that the positions are in.
+    /// Epoch of the positions.
     epoch: u64,
     order: VecDeque<u64>,
     positions: HashSet<u64>,
-    /// All lines up to this one are known. It may be in an earlier log, until this one tells something.
+    /// All lines up to this one were shown. It may be of an earlier log until this one has a line.
     reached: Mark,
 }
 
 impl Default for Seen {
-    /// With all the room it will need: no line has it copied.
+    /// Full capacity at once, to avoid reallocation.
     fn default() -> Self {
         let (order, positions) =
             (VecDeque::with_capacity(MOST + 1), HashSet::with_capacity(MOST + 1));
@@ -29,11 +29,10 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// A session begins with a server whose log is of this epoch, and ends at this position. True when it
-    /// is another log than before.
+    /// Starts a session whose log has this epoch and end. True if the epoch is new.
     ///
-    /// A log can end before a line that was seen: its file lost its end, or was replaced by an older copy.
-    /// What stands there later is another line.
+    /// A log can end before a line that was shown, if its file was truncated or replaced by an
+    /// older copy. Later lines at these positions are different ones.
     pub(super) fn begin(&mut self, latest: Mark) -> bool {
         if self.epoch != latest.epoch {
             self.epoch = latest.epoch;
@@ -49,7 +48,7 @@ impl Seen {
         false
     }
 
-    /// Takes note of a line. False when it was there before.
+    /// Records a line. False if it was shown before.
     pub(super) fn insert(&mut self, position: u64) -> bool {
         if !self.positions.insert(position) {
             return false;
@@ -63,14 +62,14 @@ impl Seen {
         true
     }
 
-    /// All lines up to this one are known, or older than what the server tells newcomers.
+    /// Records that all lines up to this one were shown, or are older than a newcomer's replay.
     pub(super) fn advance(&mut self, position: u64) {
         if self.reached.epoch != self.epoch || self.reached.position < position {
             self.reached = self.mark(position);
         }
     }
 
-    /// The line up to which all are known; that of no log when there was none.
+    /// The line up to which all were shown; the default mark if none was.
     pub(super) fn reached(&self) -> Mark {
         self.reached
     }
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_log_is_asked_for_from_its_beginning_until_it_tells_something() {
+    fn a_new_log_is_replayed_from_its_beginning_until_it_has_a_line() {
         let mut seen = Seen::default();
         assert!(seen.begin(at(7, 3)));
         assert!(seen.insert(3) && !seen.insert(3));
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_log_has_lost_is_forgotten() {
+    fn positions_beyond_the_end_of_the_log_are_forgotten() {
         let mut seen = Seen::default();
         seen.begin(at(7, 0));
         assert!(seen.insert(4) && seen.insert(5));

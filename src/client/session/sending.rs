@@ -1,4 +1,4 @@
-//! Lines of the user on their way: queued, paced, handed to the link, and what became of each.
+//! Outgoing lines of the user: queued, paced, handed to the link; and their fates.
 
 use super::lines::Unconfirmed;
 use super::{Busy, Event, Session};
@@ -13,7 +13,7 @@ impl Session {
             return Err(Busy);
         }
         if to.is_some_and(|to| to.len() > MAX_NAME) {
-            let message = format!("not sent: nobody has a name so long: {}", clean(line));
+            let message = format!("not sent: no nickname is that long: {}", clean(line));
             self.events.push_back(Event::Error { message });
             return Ok(());
         }
@@ -23,12 +23,11 @@ impl Session {
             }
         }
         self.send_waiting(now.mono);
-        self.tell_backlog(now.mono);
+        self.report_backlog(now.mono);
         Ok(())
     }
 
-    /// Gives the link what was typed before there was one, before it had room, or before the server
-    /// wanted it.
+    /// Hands queued lines to the link, as far as the link, the replay and the rate limit allow.
     pub(super) fn send_waiting(&mut self, now: Timestamp) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
@@ -63,7 +62,7 @@ impl Session {
             self.established.as_mut().and_then(|established| established.link.poll_fate())
         {
             match fate {
-                // Whatever was shown as `Accepted` in the same datagram is settled already.
+                // A line with an `Accepted` in the same datagram is confirmed already.
                 Fate::Arrived(number) => {
                     if let Some(line) = self.own.remove(number as u16, false) {
                         self.events.push_back(line.confirmed(None));
@@ -80,7 +79,7 @@ impl Session {
         }
     }
 
-    /// If the user was told that this line was lost, the user is told that it was not.
+    /// Corrects an earlier report that this line was lost.
     pub(super) fn take_back(&mut self, number: u16) {
         if let Some(text) = self.own.take_back(number) {
             let text = format!("this line arrived after all: {text}");

@@ -68,7 +68,7 @@ fn a_ping_is_answered_by_the_peer_and_a_lost_one_is_given_up() {
 
     room.peers[alice].1.ping("eve", room.now);
     room.run_for(SECOND / 10);
-    let message = "nobody called eve is here".to_owned();
+    let message = "no peer is named eve".to_owned();
     assert_eq!(room.told[alice].last(), Some(&session::Event::Error { message }));
 
     room.cut_off = Some(2);

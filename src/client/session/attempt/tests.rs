@@ -1,4 +1,4 @@
-//! Whom an attempt asks, how often, and for how long.
+//! Which addresses an attempt tries, how often, and for how long.
 #![allow(clippy::unwrap_used)]
 
 use super::super::obstacle::Kind;
@@ -9,7 +9,7 @@ use crate::time::WallTime;
 use rand_chacha::rand_core::SeedableRng;
 
 #[test]
-fn a_server_that_restarts_is_waited_for_for_a_minute_or_less() {
+fn a_rejoin_waits_for_a_restart_for_at_most_a_minute() {
     let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
     let begun = Timestamp::ZERO;
     for (give_up, wait) in [(hour, RESTART_WAIT), (second, second)] {
@@ -42,7 +42,7 @@ fn session(transport: Transport, servers: usize) -> Session {
     Session::new(config, addresses, [1; 32], at(0))
 }
 
-/// Which server gets a join, or a connection, at which millisecond.
+/// Address and time in milliseconds of each join or connection.
 fn tries(session: &mut Session, until: u64) -> Vec<(u64, usize)> {
     let mut tries = Vec::new();
     let mut now = 0;
@@ -70,7 +70,7 @@ fn hint(kind: Kind) -> Obstacle {
 }
 
 #[test]
-fn the_addresses_are_tried_one_after_the_other_and_then_again() {
+fn addresses_are_tried_in_rounds() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let tried = tries(&mut session(transport, 3), 700);
         assert_eq!(tried, [(0, 0), (250, 1), (500, 2)], "{transport:?}");
@@ -81,14 +81,14 @@ fn the_addresses_are_tried_one_after_the_other_and_then_again() {
     let times: Vec<_> = tried.into_iter().map(|(at, _)| at).collect();
     assert_eq!(times[..5], [0, 250, 750, 1_500, 2_250]);
     assert_eq!((times.len(), times.last()), (12, Some(&7_500)), "nobody answers");
-    // Connections take as long as the kernel takes to repeat a lost SYN.
+    // Connection attempts end when the kernel's SYN retransmissions do.
     let tried = tries(&mut session(Transport::Tcp, 2), 3_000);
     assert_eq!(tried, [(0, 0), (250, 1), (2_250, 0), (2_500, 1)]);
 }
 
-/// In ten minutes, over UDP and TCP.
+/// Joins and look-ups in ten minutes, over UDP and TCP.
 #[test]
-fn a_server_that_stays_dead_is_asked_and_searched_for_ever_more_rarely() {
+fn joins_and_look_ups_back_off_while_a_server_is_dead() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut session = session(transport, 1);
         session.look_first();
@@ -145,14 +145,14 @@ fn an_address_with_an_obstacle_costs_no_time() {
             },
         };
         assert_eq!(next, Some(SERVER[1].into()), "{transport:?}");
-        // Said again, it is no news, and nobody can hurry a client by it.
+        // A repeated error changes nothing, so a forger cannot speed a client up.
         session.handle_obstacle(SERVER[0].into(), hint(Kind::Refused), at(11));
         assert_eq!(session.poll_transmit(&mut buffer, at(11)), None);
     }
 }
 
 #[test]
-fn a_first_join_ends_at_once_only_where_this_machine_can_send_to_no_address() {
+fn a_first_join_ends_at_once_only_if_no_address_is_reachable() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut session = session(transport, 2);
         let local = Obstacle { kind: Kind::Unreachable, local: true };
@@ -191,7 +191,7 @@ fn the_first_address_that_answers_is_joined() {
 }
 
 #[test]
-fn a_room_that_was_found_is_looked_for_before_its_old_address_is_tried() {
+fn a_discovered_room_is_searched_before_its_old_address_is_tried() {
     for elsewhere in [0, 1] {
         let mut session = session(Transport::Udp, 1);
         session.look_first();
@@ -213,7 +213,7 @@ fn a_room_that_was_found_is_looked_for_before_its_old_address_is_tried() {
 }
 
 #[test]
-fn other_addresses_are_tried_at_once() {
+fn new_addresses_are_tried_at_once() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut session = session(transport, 1);
         assert_eq!(tries(&mut session, 1), [(0, 0)]);
@@ -235,9 +235,9 @@ fn other_addresses_are_tried_at_once() {
     }
 }
 
-/// How many joins a server draws in three seconds that answers each one, and more, with a new cookie.
+/// Number of joins in three seconds at a server that answers each with new cookies.
 #[test]
-fn a_server_draws_one_join_at_once_from_an_attempt() {
+fn a_flood_of_cookies_draws_one_immediate_join() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let start = Timestamp::from_micros(1_000_000);
     let mut attempt = Attempt::first(&mut rng, start);
