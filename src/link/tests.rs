@@ -3,7 +3,9 @@
 mod path_size;
 
 use super::{Channel, Class, Link, Received, Role, StreamLink};
-use crate::protocol::limits::{GIVE_UP, MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
+use crate::protocol::limits::{
+    GIVE_UP, INITIAL_WINDOW, MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW,
+};
 use crate::protocol::{Batch, Datagram, Delivery, StreamReader};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
@@ -15,13 +17,14 @@ const DELAY: Duration = Duration::from_millis(20);
 /// Decides whether a datagram is lost, by its sender and its number.
 type Loss = fn(usize, usize) -> bool;
 
-/// A client (0), a server (1) and a path that always takes 20 ms.
+/// A client (0), a server (1) and a path whose delay is 20 ms unless a test sets another.
 struct Pair {
     now: Timestamp,
     links: [Link; 2],
     under_way: BTreeMap<(Timestamp, usize), (usize, Vec<u8>)>,
     sent: [usize; 2],
     lost: Loss,
+    delay: Duration,
     /// Largest datagram that passes, by sender.
     width: [usize; 2],
     received: [Vec<Received>; 2],
@@ -34,7 +37,7 @@ impl Pair {
         let links = roles.map(|role| Link::new(7, role, sequence, now));
         let (under_way, sent, received) = (BTreeMap::new(), [0; 2], [vec![], vec![]]);
         let width = [MAX_DATAGRAM; 2];
-        Self { now, links, under_way, sent, lost, width, received }
+        Self { now, links, under_way, sent, lost, delay: DELAY, width, received }
     }
 
     fn send(&mut self, from: usize, number: usize, delivery: Delivery) {
@@ -50,7 +53,7 @@ impl Pair {
                     self.sent[from] += 1;
                     let lost = (self.lost)(from, self.sent[from]);
                     if !lost && datagram.len() <= self.width[from] {
-                        let key = (self.now + DELAY, self.sent[0] + self.sent[1]);
+                        let key = (self.now + self.delay, self.sent[0] + self.sent[1]);
                         self.under_way.insert(key, (1 - from, datagram.to_vec()));
                     }
                 }
@@ -121,6 +124,47 @@ fn message_ids_wrap_without_loss_of_a_message() {
         pair.run_for(Duration::from_millis(200));
     }
     assert!(pair.numbers(1).into_iter().eq(0..count));
+}
+
+#[test]
+fn a_grown_window_sends_no_burst_after_idle_time() {
+    let mut pair = Pair::new(1, |_, _| false);
+    let payload = [0; 1_000];
+    let burst = |pair: &mut Pair| {
+        let before = pair.links[0].stats().sent_bytes;
+        while pair.links[0].send(&payload, Delivery::ReliableOrdered, None).is_ok() {}
+        pair.flush();
+        pair.links[0].stats().sent_bytes - before
+    };
+    for _ in 0..3 {
+        burst(&mut pair);
+        pair.run_for(Duration::from_millis(200));
+    }
+    assert!(pair.links[0].stats().congestion_window > 2 * INITIAL_WINDOW, "it has grown");
+    pair.run_for(Duration::from_secs(10));
+    let bytes = burst(&mut pair);
+    assert!((1..=INITIAL_WINDOW).contains(&bytes), "{bytes} bytes at once");
+}
+
+/// Messages sent once are acknowledged lazily, which gives no samples. A path whose delay shrinks
+/// causes no probe timeout, which would give one.
+#[test]
+fn the_round_trip_time_follows_the_path_in_unreliable_mode() {
+    let mut pair = Pair::new(1, |_, _| false);
+    let talk = |pair: &mut Pair, lines: usize| {
+        for number in 0..lines {
+            pair.send(0, number, Delivery::Unreliable);
+            pair.run_for(Duration::from_millis(200));
+        }
+        pair.links[0].stats().rtt_smoothed.unwrap()
+    };
+    pair.delay = 10 * DELAY;
+    let long = talk(&mut pair, 50);
+    assert!((20 * DELAY..22 * DELAY).contains(&long), "{long:?}");
+    pair.delay = DELAY;
+    // A sample is due every five seconds and weighs an eighth (RFC 9002 §5.3).
+    let short = talk(&mut pair, 1_000);
+    assert!((2 * DELAY..4 * DELAY).contains(&short), "{short:?}");
 }
 
 #[test]

@@ -74,8 +74,8 @@ impl Link {
         // A sender of messages sent once needs it soon when half of the window is used.
         let lazy = !writer.is_empty() && !reliable && !answer;
         let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
-        // Lazy acknowledgments give no round-trip sample: asks for one now and then.
-        let stale = lazy && self.recovery.sample_age(now).is_some_and(|age| age > SAMPLE_INTERVAL);
+        // Lazy acknowledgments give no round-trip sample: asks for the first one, and later ones.
+        let stale = lazy && self.recovery.sample_age(now).is_none_or(|age| age > SAMPLE_INTERVAL);
         let ask =
             crowded || stale || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
         if ask {

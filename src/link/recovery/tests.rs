@@ -96,17 +96,22 @@ fn losses_without_reordering_restore_the_usual_thresholds() {
     assert!(!recovery.rtt.reorders());
 }
 
+/// All datagrams are within one bitmap, so none is forgotten before the last acknowledgment.
 #[test]
 fn an_acknowledgment_in_between_prevents_persistent_congestion() {
     for (acked, smallest) in [(None, true), (Some(30), false)] {
-        let mut recovery = sent(100);
-        if let Some(sequence) = acked {
-            acknowledge(&mut recovery, sequence, 0, 400);
+        let mut recovery = Recovery::new(0, at(0));
+        for n in 0..60 {
+            recovery.on_sent(at(20 * n), 100, Asks::Soon, Contents::default());
         }
-        // The losses span 980 ms, more than three probe timeouts of 275 ms; those after 300 ms span
-        // less.
-        recovery.on_sent(at(1_050), 100, Asks::Soon, Contents::default());
-        acknowledge(&mut recovery, 100, 0, 1_150);
+        acknowledge(&mut recovery, 0, 0, 100);
+        if let Some(sequence) = acked {
+            acknowledge(&mut recovery, sequence, 0, 700);
+        }
+        // Three probe timeouts take 825 ms, or 712 ms after a second sample. All losses span
+        // 1,160 ms; those on each side of the acknowledged datagram span 560 ms.
+        recovery.on_sent(at(1_250), 100, Asks::Soon, Contents::default());
+        acknowledge(&mut recovery, 60, 0, 1_350);
         assert_eq!(recovery.congestion.window() == 2_400, smallest, "{acked:?}");
     }
 }
