@@ -38,7 +38,7 @@ mod linux {
     const SLEEP: &str = "--sleep";
 
     type Check = fn(Wire);
-    const CHECKS: [(&str, Check); 7] = [
+    const CHECKS: [(&str, Check); 9] = [
         ("an echo takes both delays and is counted", echo),
         ("listed drops lose exactly those packets", listed_drops),
         ("TCP recovers from packet loss", tcp_under_loss),
@@ -46,6 +46,8 @@ mod linux {
         ("a node reaches only the other node", isolation),
         ("a child runs on its node and ends with the network", child_dies_with_the_network),
         ("dropping a network releases everything", nothing_is_left),
+        ("a deleted device is a failure", deleted_device),
+        ("a device that is down is a failure", device_down),
     ];
 
     /// A test's name and function.
@@ -248,6 +250,35 @@ mod linux {
         drop(socket);
         // The kernel needs a moment to remove a joined thread.
         wait_until(|| traces() == before, || format!("left: {:?}, before: {before:?}", traces()));
+    }
+
+    fn deleted_device(wire: Wire) {
+        let network = build(wire, "none");
+        assert!(network.failure().is_none());
+        ip(&network, &["delete", "emulated0"]);
+        wait_until(|| network.failure().is_some(), || "no failure".into());
+    }
+
+    /// A packet meets the device that is down, and is not counted as lost.
+    fn device_down(wire: Wire) {
+        let network = build(wire, "none");
+        let server = on_server(&network).local_addr().unwrap();
+        ip(&network, &["set", if wire == Wire::Tun { "emulated0" } else { "wire0" }, "down"]);
+        network
+            .run_in(Node::Clients, move || udp(Node::Clients).send_to(b"hello", server).unwrap())
+            .unwrap()
+            .join()
+            .unwrap();
+        wait_until(|| network.failure().is_some(), || "no failure".into());
+        assert_eq!(network.counts().0.lost, 0);
+    }
+
+    /// Runs `ip link` on the server's node.
+    fn ip(network: &Network, arguments: &[&str]) {
+        needs::needs(&["ip"]);
+        let mut command = Command::new("ip");
+        command.arg("link").args(arguments);
+        assert!(network.spawn(Node::Server, command).unwrap().wait().unwrap().success());
     }
 
     fn either_wire_will_do() {

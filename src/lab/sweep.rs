@@ -135,6 +135,15 @@ pub enum Error {
         /// The reason.
         cause: server::Error,
     },
+    /// The emulated network of a run failed: its record would count everything since as lost.
+    #[cfg(target_os = "linux")]
+    #[error("run {run}: the emulated network failed: {cause}")]
+    Broken {
+        /// The run.
+        run: String,
+        /// The kernel's error.
+        cause: String,
+    },
     /// The run recorded no losses to replay.
     #[error("{path} cannot be replayed: {why}", path = .path.display())]
     NoPattern {
@@ -154,7 +163,13 @@ pub enum Error {
 impl Error {
     /// Returns true for an error of one run, after which the others continue.
     fn concerns_one_run(&self) -> bool {
-        matches!(self, Self::Program { .. } | Self::Load { .. } | Self::Server { .. })
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Broken { .. } => true,
+            other => {
+                matches!(other, Self::Program { .. } | Self::Load { .. } | Self::Server { .. })
+            }
+        }
     }
 }
 

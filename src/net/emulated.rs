@@ -234,6 +234,12 @@ impl Network {
         self.router.counts()
     }
 
+    /// The error after which the network delivers no packet any more, if there was one: packets sent
+    /// since then are in no counter.
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.router.failure()
+    }
+
     /// Packets lost because the router could not keep up, both ways. If it is not 0, the network
     /// lost more than its counters say.
     ///

@@ -226,6 +226,55 @@ fn a_full_disk_fails_each_run_with_a_reason() {
     }
 }
 
+/// The process of a running lab that has this command.
+fn process_of(lab: u32, command: &str) -> Option<u32> {
+    let ids = fs::read_dir("/proc").unwrap().flatten();
+    let mut ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|id| {
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let parent = read("stat").rsplit_once(") ").and_then(|(_, rest)| {
+            rest.split(' ').nth(1).and_then(|parent| parent.parse::<u32>().ok())
+        });
+        parent == Some(lab) && read("cmdline").split('\0').nth(1) == Some(command)
+    })
+}
+
+fn a_broken_network_fails_the_run_with_the_reason() {
+    needs(&["nsenter", "ip"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.args(["lab", "--loss", "0", "--delay-ms", "1", "--duration-s", "20"]);
+    command.args(["--modes", "unreliable", "--repetitions", "1", "--out"]).arg(&out);
+    let mut lab = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let load = loop {
+        let load = process_of(lab.id(), "load");
+        if load.is_some() || lab.try_wait().unwrap().is_some() {
+            break load;
+        }
+        std::thread::yield_now();
+    };
+    if let Some(load) = load {
+        let namespace = |id| fs::read_link(format!("/proc/{id}/ns/user")).unwrap();
+        let mut command = Command::new("nsenter");
+        command.args([&format!("--target={load}"), "--net"]);
+        if namespace(load) != namespace(std::process::id()) {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        let output = command.args(["ip", "link", "delete", "emulated0"]).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let output = lab.wait_with_output().unwrap();
+    needs_namespaces(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let run = out.join("runs/loss0-delay1-jitter0-burst1-unreliable-1");
+    let reason = fs::read_to_string(run.with_extension("part").join("failed.txt")).unwrap();
+    assert!(reason.contains("the emulated network failed: "), "{reason}");
+    assert!(said(&output).contains(reason.trim()), "{}", said(&output));
+    assert!(!run.exists(), "a run without a network is no result");
+}
+
 fn an_interrupted_lab_keeps_finished_runs() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
@@ -256,5 +305,6 @@ tests! {
     a_replay_loses_the_recorded_packets,
     without_namespaces_the_lab_names_the_cause_and_measures_udp,
     a_full_disk_fails_each_run_with_a_reason,
+    a_broken_network_fails_the_run_with_the_reason,
     an_interrupted_lab_keeps_finished_runs,
 }

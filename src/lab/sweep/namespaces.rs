@@ -53,13 +53,20 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
 /// Runs the load to its end.
 fn run_load(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
     let mut load = Process::start("load", &job.name, network, Node::Clients, load_command(job))?;
-    while !load.has_ended()? {
+    loop {
+        let ended = load.has_ended();
+        // First, because without a network the load may fail as well.
+        if let Some(cause) = network.failure() {
+            return Err(Error::Broken { run: job.name.clone(), cause: cause.to_string() });
+        }
+        if ended? {
+            return Ok(());
+        }
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped);
         }
         thread::sleep(POLL_INTERVAL);
     }
-    Ok(())
 }
 
 fn server_command(config: &Config) -> Command {

@@ -99,14 +99,18 @@ impl Device {
     }
 
     /// Delivers a packet to the node. A packet that the kernel rejects (corrupted version field, no
-    /// memory) counts as lost; the reason is logged.
-    pub(super) fn send(&self, packet: &[u8]) {
+    /// memory) counts as lost. Any other error, such as a device that is down, concerns all packets.
+    pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
         let result = match self {
             Self::Tun(file) => (&*file).write(packet),
             Self::Veth(socket, _) => socket.send(&[&ETHERNET, packet].concat()),
         };
-        if let Err(error) = result {
-            log::debug!("{} bytes not delivered: {error}", packet.len());
+        match result {
+            Err(error) if concerns_one_packet(&error) => {
+                log::debug!("{} bytes not delivered: {error}", packet.len());
+                Ok(())
+            }
+            result => result.map(drop),
         }
     }
 
@@ -130,6 +134,11 @@ impl AsFd for Device {
             Self::Veth(socket, _) => socket.as_fd(),
         }
     }
+}
+
+fn concerns_one_packet(error: &io::Error) -> bool {
+    use libc::{EAGAIN, EINTR, EINVAL, ENOBUFS, ENOMEM};
+    error.raw_os_error().is_some_and(|it| [EAGAIN, EINTR, EINVAL, ENOBUFS, ENOMEM].contains(&it))
 }
 
 fn is_ipv4(packet: &[u8]) -> bool {

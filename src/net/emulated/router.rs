@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::{self, PipeReader, PipeWriter};
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Packets read from one device before the other device and due packets are served.
@@ -34,6 +34,7 @@ impl Lane {
 pub(super) struct Router {
     lanes: Arc<[Lane; 2]>,
     stop: Option<PipeWriter>,
+    failure: Arc<OnceLock<io::Error>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,15 +47,21 @@ impl Router {
             Lane { from: Node::Server, to: Node::Clients, impairment: Mutex::new(down) },
         ]);
         let (stopped, stop) = io::pipe()?;
+        let failure = Arc::new(OnceLock::new());
         let thread = thread::Builder::new().name("router".into()).spawn({
-            let lanes = Arc::clone(&lanes);
+            let (lanes, failure) = (Arc::clone(&lanes), Arc::clone(&failure));
             move || {
                 if let Err(error) = run(&devices, &lanes, &stopped) {
-                    log::error!("the emulated network has stopped: {error}");
+                    let _ = failure.set(error);
                 }
             }
         })?;
-        Ok(Self { lanes, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { lanes, stop: Some(stop), failure, thread: Some(thread) })
+    }
+
+    /// The error that ended the thread.
+    pub(super) fn failure(&self) -> Option<&io::Error> {
+        self.failure.get()
     }
 
     /// The counters so far, up and down.
@@ -81,7 +88,7 @@ fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> i
     let mut buffer = vec![0; MAX_PACKET];
     loop {
         for lane in lanes {
-            deliver(lane, &devices[lane.to as usize], clock.now().mono);
+            deliver(lane, &devices[lane.to as usize], clock.now().mono)?;
         }
         let due = lanes.iter().filter_map(|lane| lane.impairment().poll_timeout()).min();
         let wait = due.map(|due| timespec(due, clock.now().mono));
@@ -115,11 +122,12 @@ fn receive_batch(lane: &Lane, device: &Device, clock: &Clock, buffer: &mut [u8])
     Ok(())
 }
 
-fn deliver(lane: &Lane, device: &Device, now: Timestamp) {
+fn deliver(lane: &Lane, device: &Device, now: Timestamp) -> io::Result<()> {
     let mut impairment = lane.impairment();
     while let Some(packet) = impairment.pop(now) {
-        device.send(&packet);
+        device.send(&packet)?;
     }
+    Ok(())
 }
 
 fn timespec(due: Timestamp, now: Timestamp) -> Timespec {
