@@ -6,7 +6,7 @@ mod program;
 use program::{Program, Server, free_port};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 const TCP: &[&str] = &["--transport", "tcp"];
@@ -206,6 +206,30 @@ fn stopped_processes_delay_nobody_and_find_their_way_back() {
         shown.sort();
         shown.dedup();
         assert_eq!(shown.len(), count, "a line was shown twice");
+    }
+}
+
+/// The server stands still for longer than the expiry. Meanwhile more datagrams come than it reads
+/// in one round, and then those of its members.
+#[test]
+fn a_server_that_stood_still_drops_no_member() {
+    let server = Server::start(&[]);
+    let members = [("alice", TCP), ("bob", ORDERED), ("carl", UNRELIABLE)];
+    let mut members = members.map(|(name, how)| join(&server, name, how));
+    server.program.signal("STOP");
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..600 {
+        stranger.send_to(b"?", server.address).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    server.program.signal("CONT");
+    members[0].type_line("all here");
+    for member in &mut members[1..] {
+        shows(member, "all here");
+    }
+    for member in &members {
+        let came = member.events("welcome").len();
+        assert_eq!((member.events("left").len(), came), (0, 1), "{}", member.output());
     }
 }
 
