@@ -26,6 +26,8 @@ mod monitor;
 #[cfg(feature = "cli")]
 mod name;
 #[cfg(feature = "cli")]
+mod no_color;
+#[cfg(feature = "cli")]
 mod output;
 #[cfg(feature = "cli")]
 mod panics;
@@ -46,6 +48,7 @@ mod whereabouts;
 pub use {
     input::Unreadable,
     name::{ask_name, can_ask},
+    no_color::no_color,
     output::Format,
     panics::end_on_panic,
     run::{Config, Error, Leaver, Sink, keep_terminal, restore_terminal, run},

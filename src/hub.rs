@@ -67,7 +67,7 @@ pub use streams::StreamId;
 use crate::bucket::Limit;
 use crate::path::Path;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
-use crate::protocol::{LeaveReason, Nickname, Token, clean};
+use crate::protocol::{LeaveReason, Nickname, Token, clean, clip};
 use crate::registry::{Capacity, PeerId, Registry};
 use crate::room::{Line, Past, Room};
 use crate::time::{Now, Timestamp};
@@ -326,6 +326,5 @@ impl Hub {
 
 /// A text of this program as a notice: it may contain a file name with any characters.
 fn presentable(text: &str) -> String {
-    let text = clean(text);
-    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
+    clip(&clean(text), MAX_TEXT).to_owned()
 }

@@ -163,6 +163,7 @@ pub mod net;
 #[cfg(feature = "net")]
 pub mod server;
 
+mod percentile;
 mod prefetch;
 #[cfg(feature = "cli")]
 mod sync;

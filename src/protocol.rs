@@ -40,5 +40,5 @@ pub use name::{NameError, NameKey, Nickname};
 pub use roll::{Roll, RollEntry, RollWriter};
 pub use serial::{unwrap16, unwrap32};
 pub use stream::{Piece, Preface, StreamReader, write_record};
-pub use text::{MAX_TEXT_BYTES, clean, clean_lines, is_clean, split};
+pub use text::{MAX_TEXT_BYTES, clean, clean_lines, clip, is_clean, split};
 pub use trace::{Step, Trace, Traced};

@@ -26,13 +26,14 @@ const SHELL_ONLY: [&str; 9] = [
 /// A part of the core, and the other parts that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("time", &[]),
+    ("percentile", &[]),
     ("prefetch", &[]),
     ("protocol", &["time"]),
     ("quantity", &["time"]),
     ("impair", &["time", "quantity"]),
     ("decode", &["time", "protocol"]),
     ("discovery", &["time", "protocol"]),
-    ("link", &["time", "prefetch", "protocol"]),
+    ("link", &["time", "percentile", "prefetch", "protocol"]),
     ("bucket", &["time", "protocol"]),
     ("path", &[]),
     ("registry", &["time", "protocol", "path"]),

@@ -2,6 +2,7 @@
 //! thread alone.
 
 use super::cache::CachedLine;
+use super::no_color::no_color;
 use super::output::{Days, Format, said_at};
 use super::session::{CloseReason, Condition, Event, Report};
 use super::style::Style;
@@ -12,7 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// See the module.
+/// Standard output, with or without an editor.
 #[derive(Debug)]
 pub(super) struct Screen {
     format: Format,
@@ -25,8 +26,7 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(format: Format) -> Self {
         // Escape codes are for terminals that want them (no-color.org).
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let wanted = !no_color() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
         let days = Arc::new(Days::since(Clock::start().now().wall));
         Self { format, colour, days, terminal: None, broken: None }

@@ -36,7 +36,7 @@ pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::{PeerReport, ServerReport};
 
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
-use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, encode_message};
+use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, clip, encode_message};
 use crate::time::{Now, Timestamp};
 use attempt::Attempt;
 use connection::Connection;
@@ -375,7 +375,7 @@ impl Session {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
-        let message = clean(&detail[..detail.floor_char_boundary(MAX_DETAIL)]).into_owned();
+        let message = clean(clip(detail, MAX_DETAIL)).into_owned();
         let passing = !attempt.first && reason != Refusal::NameNotAllowed;
         if !passing {
             self.name_refused = matches!(reason, Refusal::NameTaken | Refusal::NameNotAllowed);

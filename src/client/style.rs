@@ -3,7 +3,7 @@
 /// Names are told apart by these: the eight-colour palette without black, white, and the red of errors.
 const NAMES: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
 
-/// See the module.
+/// What a terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
     /// Whether escape codes are wanted (no-color.org).

@@ -23,7 +23,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{
     Batch, Datagram, Delivery, Frame, Invariant, Mark, Nickname, Refusal, ServerMessage, Token,
-    VERSION, encode_message,
+    VERSION, clip, encode_message,
 };
 use crate::registry::{PeerId, Unavailable, same};
 use crate::room::Replay;
@@ -336,7 +336,7 @@ impl Denial {
 
 /// Cuts a name that is too long before anything looks at it. What is left is refused as too long.
 fn bounded(raw: &str) -> &str {
-    &raw[..raw.floor_char_boundary(MAX_RAW_NAME)]
+    clip(raw, MAX_RAW_NAME)
 }
 
 fn millis(duration: Duration) -> u32 {

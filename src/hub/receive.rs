@@ -10,7 +10,7 @@ use crate::path::Path;
 use crate::protocol::limits::{BASE_DATAGRAM, FREE_FRAMES, MAX_NAME, MAX_TEXT, tokens};
 use crate::protocol::{
     ClientMessage, Datagram, DecodeError, Flags, Frame, Invariant, LeaveReason, Nickname,
-    ServerMessage, clean, decode_message,
+    ServerMessage, clean, clip, decode_message,
 };
 use crate::registry::PeerId;
 use crate::time::{Now, Timestamp, WallTime};
@@ -260,7 +260,7 @@ impl Hub {
         let Some(text) = self.acceptable(id, text) else { return };
         let named = self.peer_named(to);
         let to = clean(to);
-        let to = &to[..to.floor_char_boundary(MAX_NAME)];
+        let to = clip(&to, MAX_NAME);
         self.room.whisper(id, named.ok_or(to), number, sent, &text, now.wall);
     }
 

@@ -15,12 +15,12 @@ mod schedule;
 pub use error::{Error, UNREACHABLE};
 pub use fleet::Fleet;
 
-use super::metrics::nearest_rank;
 use super::record::{
     self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
 };
 use crate::client::session::{self, CloseReason, Event, Session};
 use crate::net::{BadNetwork, ImpairmentCounts, ServerName};
+use crate::percentile::nearest_rank;
 use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
 use schedule::Schedule;

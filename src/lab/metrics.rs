@@ -18,6 +18,7 @@
 //! the wall clock changes no statistic.
 
 use super::record::{Condition, Mode, Record, RunInfo, Verdict};
+use crate::percentile::nearest_rank;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -240,12 +241,6 @@ impl Measured {
 
 fn to_ms(micros: u64) -> f64 {
     micros as f64 / 1e3
-}
-
-/// The percentile of ascending values by nearest rank: the value at rank ⌈p·n/100⌉, which is one of
-/// them.
-pub fn nearest_rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 
 /// A mean over repetitions with its confidence interval.

@@ -1,6 +1,7 @@
 //! Counters of a link. Loss and reordering as in RFC 4737 and RFC 7680, jitter as in RFC 3550
 //! §6.4.1.
 
+use crate::percentile::nearest_rank;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -103,9 +104,7 @@ impl RecentRtts {
     pub(super) fn p99(&self) -> Option<Duration> {
         let mut sorted = self.samples.clone();
         sorted.sort_unstable();
-        let rank = (sorted.len() * 99).div_ceil(100);
-        let micros = sorted.get(rank.checked_sub(1)?)?;
-        Some(Duration::from_micros(u64::from(*micros)))
+        nearest_rank(&sorted, 99).map(|micros| Duration::from_micros(micros.into()))
     }
 }
 

@@ -53,6 +53,12 @@ pub fn is_clean(raw: &str) -> bool {
     plain || !raw.chars().any(is_unsafe)
 }
 
+/// The longest beginning of `text` of at most `max` bytes that does not cut a character.
+#[must_use]
+pub fn clip(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
 /// Splits `line` into pieces of at most `max` bytes; joined, they are `line`.
 ///
 /// A cut falls between two grapheme clusters (UAX #29), so that no accent or family emoji is torn
@@ -73,7 +79,7 @@ fn first_cut(line: &str, max: usize) -> usize {
     if line.len() <= max {
         return line.len();
     }
-    let widest = match line.floor_char_boundary(max) {
+    let widest = match clip(line, max).len() {
         0 => return line.chars().next().map_or(0, char::len_utf8),
         widest => widest,
     };

@@ -3,7 +3,7 @@
 use super::{HistoryFile, OPERATOR};
 use crate::history::{FileState, History, HistoryError, Opened, Record, Storage};
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
-use crate::protocol::{Mark, clean};
+use crate::protocol::{Mark, clean, clip};
 use crate::registry::Owner;
 use crate::room::{Kept, Line, LineIdentity, Past};
 use crate::time::{Timestamp, WallTime};
@@ -202,8 +202,7 @@ fn kept(record: Record) -> Kept {
 }
 
 fn shortened(text: &str, max: usize) -> String {
-    let text = clean(text);
-    text[..text.floor_char_boundary(max)].to_owned()
+    clip(&clean(text), max).to_owned()
 }
 
 /// Checks the whole file for damage, in a thread of its own: a history of any size opens at once,

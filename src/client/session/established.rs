@@ -12,7 +12,7 @@ use crate::protocol::limits::{
     GAP_WAIT, GAP_WAIT_RELIABLE, LASTING, MAX_NAME, MIN_HEARTBEAT, QUIET, ROOM_SIZE, SILENT,
 };
 use crate::protocol::{
-    Delivery, LeaveReason, Mark, Roll, RollEntry, ServerMessage, clean, decode_message,
+    Delivery, LeaveReason, Mark, Roll, RollEntry, ServerMessage, clean, clip, decode_message,
 };
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -410,5 +410,5 @@ fn tell(nicknames: Vec<String>, event: impl FnOnce(Vec<String>) -> Event) -> Opt
 
 /// A name cleaned and bounded for display.
 fn cleaned(name: &str, most: usize) -> String {
-    clean(&name[..name.floor_char_boundary(most)]).into_owned()
+    clean(clip(name, most)).into_owned()
 }

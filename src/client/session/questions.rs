@@ -2,7 +2,9 @@
 
 use super::{Event, Session};
 use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME, MAX_PINGS};
-use crate::protocol::{ClientMessage, Delivery, ServerMessage, Transport, clean, encode_message};
+use crate::protocol::{
+    ClientMessage, Delivery, ServerMessage, Transport, clean, clip, encode_message,
+};
 use crate::time::{Now, Timestamp};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -119,7 +121,7 @@ impl Session {
         if self.asks_too_much(now) {
             return true;
         }
-        let to = clean(&to[..to.floor_char_boundary(MAX_NAME)]).into_owned();
+        let to = clean(clip(to, MAX_NAME)).into_owned();
         let number = self.questions.number();
         if !self.ask(&ClientMessage::Ping { number, to: &to }, Delivery::Unreliable, now) {
             return false;

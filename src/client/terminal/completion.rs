@@ -2,7 +2,7 @@
 
 use crate::client::commands::{Arguments, COMMANDS};
 use crate::client::output::delivery_name;
-use crate::protocol::Delivery;
+use crate::protocol::{Delivery, clip};
 
 /// What Tab does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +21,9 @@ pub(super) fn complete<'a>(
     pos: usize,
     names: impl Iterator<Item = &'a str>,
 ) -> Completion {
-    let head = &line[..line.floor_char_boundary(pos)];
-    let start = head.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-    // Whitespace can be longer than a byte.
-    let start = (start..=head.len()).find(|at| head.is_char_boundary(*at)).unwrap_or(0);
+    let head = clip(line, pos);
+    let space = head.char_indices().rfind(|(_, c)| c.is_whitespace());
+    let start = space.map_or(0, |(at, c)| at + c.len_utf8());
     let word = &head[start..];
     let first = head.split_whitespace().next().unwrap_or("");
     let arguments = COMMANDS.iter().find(|entry| first.strip_prefix('/') == Some(entry.name));

@@ -8,7 +8,7 @@ use crate::client::commands::{Command, action};
 use crate::client::farewell::Farewell;
 use crate::client::output::{self, Days};
 use crate::net::Clock;
-use crate::protocol::clean;
+use crate::protocol::{clean, clip};
 use rustyline::completion::Completer;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
@@ -185,7 +185,7 @@ impl PromptEditor {
             let state = self.prompt.lock();
             (state.draft.clone(), state.pos)
         };
-        let head = &draft[..draft.floor_char_boundary(pos)];
+        let head = clip(&draft, pos);
         self.prompt.pause(&self.erase(head), "");
     }
 }
@@ -225,7 +225,7 @@ impl Hinter for Assistant {
     /// rows are no longer where the editor believes them, and it would wipe lines of the room away.
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
         if let Some(drawn) = self.prompt.resized(line, pos) {
-            let head = &line[..line.floor_char_boundary(pos)];
+            let head = clip(line, pos);
             let now = super::columns();
             // The next write would fail as well, and is heeded.
             let _ = write(&after_resize(line, head, INDENT, &drawn, now, self.mode));

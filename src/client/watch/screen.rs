@@ -2,6 +2,7 @@
 
 use super::View;
 use super::frame::frame;
+use crate::client::no_color;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::style::Print;
@@ -26,7 +27,7 @@ impl Screen {
         if std::env::var_os("TERM").is_none_or(|term| term == "dumb") && cfg!(unix) {
             return Ok(None);
         }
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = !no_color();
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             give_back();

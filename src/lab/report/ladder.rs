@@ -4,8 +4,8 @@
 use super::Finished;
 use super::svg::{Plot, Svg, WIDTH, step};
 use super::text::{class, count, label, ms};
-use crate::lab::metrics::nearest_rank;
 use crate::lab::record::{Mode, Record, Verdict};
+use crate::percentile::nearest_rank;
 use std::fmt::Write;
 
 /// Limits on the part of a run that is drawn: microseconds and messages.

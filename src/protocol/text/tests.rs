@@ -76,6 +76,15 @@ fn a_line_of_controls_fits_after_cleaning_and_splitting() {
     assert!(split(&cleaned, MAX_TEXT_BYTES).all(|piece| piece.len() <= MAX_TEXT_BYTES));
 }
 
+#[test]
+fn clip_never_cuts_a_character() {
+    for (max, clipped) in
+        [(0, ""), (1, "a"), (2, "a"), (3, "aé"), (4, "aé"), (6, "aé世"), (9, "aé世")]
+    {
+        assert_eq!(clip("aé世", max), clipped, "{max}");
+    }
+}
+
 proptest! {
     #[test]
     fn pieces_put_together_are_the_line(line in any_line(), max in 0..40_usize) {

@@ -2,6 +2,7 @@
 
 use super::remedy::Fix;
 use super::{Check, State};
+use chatagram::client::no_color;
 use std::env;
 use std::io::{self, IsTerminal};
 
@@ -12,7 +13,7 @@ pub(super) struct Facts {
     pub(crate) terminal: bool,
     /// `TERM`.
     pub(crate) term: Option<String>,
-    /// `NO_COLOR` is set and not empty (no-color.org).
+    /// The user asked for none.
     pub(crate) no_color: bool,
     /// The locale that decides about letters.
     pub(crate) locale: Option<String>,
@@ -29,7 +30,7 @@ impl Facts {
         Self {
             terminal: io::stdout().is_terminal(),
             term: set("TERM"),
-            no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            no_color: no_color(),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set),
             width: width(),
         }
