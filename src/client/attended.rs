@@ -1,5 +1,5 @@
-//! Printing on a thread of its own, so that an output that takes nothing (a full pipe, a terminal under
-//! Ctrl-S) does not keep a client from ending when its session has.
+//! Prints in a thread of its own, so that a blocked output (a full pipe, a terminal after Ctrl-S)
+//! does not keep an ended client alive.
 
 use super::driver::Driver;
 use super::session::CloseReason;
@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long the output may take nothing once the session is over.
+/// How long the output may block after the end of the session.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Counts what was printed.
@@ -18,16 +18,16 @@ const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Progress(Arc<AtomicU64>);
 
 impl Progress {
-    /// Something was printed.
+    /// Counts a printed line.
     pub(super) fn advance(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Runs `print` until it ends. If the session ends and `print` is stuck: why the session ended.
+/// Runs `print` to its end. If the session ends and `print` blocks, returns why the session ended.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// The thread could not be started.
 pub(super) fn attend<R: Send + 'static>(
     driver: &Driver,
     print: impl FnOnce(&Progress) -> R + Send + 'static,

@@ -1,16 +1,12 @@
-//! What a client remembers of each server: the last few lines it showed.
+//! The cache: the last lines that a client showed, per server.
 //!
-//! This module owns the cache file, and the bounds on it: a few lines for a few
-//! servers, the least recently used going first. It must not know the network
-//! or the screen, and never reads a clock.
+//! This module owns the cache file and its bounds: a few lines for a few servers, the least
+//! recently used evicted first. It has no access to network, screen or clock.
 //!
-//! A cache is a convenience, so nothing about it may stop a chat: what is
-//! damaged is moved aside and becomes a warning; what the system does not let
-//! be read is left alone. Two clients may share the
-//! file. [`Cache::save`] reads it again and replaces the entries of those
-//! servers alone to which this client added lines; every other entry is the
-//! file's. When both save in the same moment, or chat with the same server, the
-//! later one wins; in no case is the file half written.
+//! A cache error never stops a chat: a damaged file is moved aside with a warning, an unreadable
+//! one is left alone. Two clients may share the file: [`Cache::save`] reads it again and replaces
+//! only the entries of servers with new lines of this client. If both save at once, or chat with
+//! the same server, the later one wins; the file is never half written.
 
 mod error;
 mod file;
@@ -29,53 +25,52 @@ use crate::time::WallTime;
 pub use error::{CacheError, CacheWarning};
 use file::{Found, Servers};
 
-/// How many lines are kept for a server.
+/// Lines per server.
 pub const CACHE_LINES: usize = 5;
 
-/// How many servers are kept.
+/// Number of servers.
 pub const CACHE_SERVERS: usize = 32;
 
-/// How long the file may be, in bytes. A longer one is taken for damaged, and
-/// none longer is written.
+/// Largest size of the file, bytes. A longer one is treated as damaged, and none is written.
 pub const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A line as it was shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedLine {
-    /// The log that it is in, if that is known.
+    /// Epoch of its log, if known.
     #[serde(default, with = "hex")]
     pub epoch: Option<u64>,
-    /// Its position there.
+    /// Position in that log.
     #[serde(default)]
     pub id: Option<u64>,
-    /// When it was written.
+    /// Wall-clock time.
     pub at: WallTime,
-    /// Who wrote it.
+    /// Author.
     pub from: String,
-    /// What was written.
+    /// Text.
     pub text: String,
 }
 
 impl CachedLine {
-    /// Its name for good, if the file has one.
+    /// Epoch and position, if the file has them.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         self.epoch.zip(self.id).map(|(epoch, position)| Mark { epoch, position })
     }
 }
 
-/// The remembered lines of all servers.
+/// The cached lines of all servers.
 #[derive(Debug)]
 pub struct Cache {
     path: PathBuf,
     servers: Servers,
-    /// The servers to which lines were added here: theirs are not the file's.
+    /// Servers with new lines of this client: `save` replaces their entries.
     touched: HashSet<String>,
 }
 
 impl Cache {
-    /// Reads the cache at `path`. When that fails the cache is empty, and the
-    /// warning tells what became of the file.
+    /// Reads the cache at `path`. On an error the cache is empty, and the warning says what became
+    /// of the file.
     #[must_use]
     pub fn open(path: &Path) -> (Self, Option<CacheWarning>) {
         let (servers, warning) = match file::read(path) {
@@ -97,7 +92,7 @@ impl Cache {
         self.servers.lines(server)
     }
 
-    /// Adds the newest line of a server, which becomes the last one used.
+    /// Adds the newest line of a server, which becomes the most recently used.
     pub fn push(&mut self, server: &str, line: CachedLine) {
         let mut lines = self.servers.take(server);
         lines.push(line);
@@ -105,18 +100,17 @@ impl Cache {
         self.touched.insert(server.to_owned());
     }
 
-    /// Replaces the file by one that holds this client's lines as well, in one
-    /// step. Makes the directory if need be.
+    /// Atomically replaces the file by one with this client's lines. Creates the directory if
+    /// necessary.
     ///
-    /// A file that was damaged in the meantime is moved aside first. If it
-    /// cannot be, nothing is written.
+    /// A file damaged in the meantime is moved aside first; if that fails, nothing is written.
     ///
     /// # Errors
     /// The file or its directory cannot be read or written.
     pub fn save(&mut self) -> Result<(), CacheError> {
         let base = match file::read(&self.path) {
             Found::Servers(servers) => servers,
-            // Somebody erased it: what was only read from it is gone as well.
+            // The file was erased: drops the entries read from it.
             Found::Nothing => Servers::default(),
             Found::Unreadable(cause) => {
                 return Err(CacheError::Damaged(CacheWarning::left(&self.path, cause)));

@@ -1,5 +1,5 @@
-//! The last lines of a server from the cache file: shown before newer lines, updated as lines arrive,
-//! saved from time to time. An error of the cache is shown once and does not stop the chat.
+//! The last lines of a server from the cache file: shown before newer lines, updated as lines
+//! arrive, saved now and then. A cache error is shown once and does not stop the chat.
 
 use super::cache::{Cache, CachedLine};
 use super::screen::Screen;

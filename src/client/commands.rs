@@ -1,5 +1,5 @@
-//! What a line of input means. One table of commands serves parsing, `/help`, Tab and the guess at what
-//! a mistyped one was.
+//! Parses a line of input. One table of commands serves parsing, `/help`, Tab and suggestions for
+//! mistyped commands.
 
 mod typed;
 
@@ -7,29 +7,29 @@ use super::output::delivery_name;
 use crate::protocol::{Delivery, Nickname};
 use typed::Sigil;
 
-/// At the beginning of a file from Windows. It is no part of what is said.
+/// The byte order mark at the beginning of a file from Windows, which is no text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
-/// The only way to say a line that looks like a whisper or a command.
+/// The escape for a line that looks like a whisper or a command.
 const ESCAPE: &str = "// says a line that begins with / or @";
-/// What ends a conversation, whatever the case.
+/// Words that leave the room, in any case.
 const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
-/// What `/mode` understands.
+/// Arguments of `/mode`.
 const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
-/// A mistyped command is at most so many edits from the one that was meant.
+/// Largest edit distance of a suggestion.
 const NEAR: usize = 2;
-/// Characters of a mistyped command that are shown.
+/// Characters shown of a mistyped command.
 const MAX_NAME_SHOWN: usize = 32;
 
-/// A command as people see it.
+/// An entry of the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Without its slash.
+    /// Name, without slash.
     pub(super) name: &'static str,
     pub(super) arguments: Arguments,
     pub(super) help: &'static str,
 }
 
-/// What follows a command.
+/// Arguments of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arguments {
     None,
@@ -43,7 +43,7 @@ const fn entry(name: &'static str, arguments: Arguments, help: &'static str) -> 
     Entry { name, arguments, help }
 }
 
-/// All there are, in the order of `/help`.
+/// All commands, in the order of `/help`.
 pub(super) const COMMANDS: [Entry; 9] = [
     entry("msg", Arguments::NameAndText, "the same"),
     entry("me", Arguments::Text, "say what you do: /me waves is said as *waves*"),
@@ -60,7 +60,7 @@ pub(super) const COMMANDS: [Entry; 9] = [
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
 ];
 
-/// The meaning of a line of input, parsed once, where the line comes in.
+/// A parsed line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Nothing,
@@ -77,17 +77,17 @@ pub(super) enum Command {
     Mode(Option<Delivery>),
     Clear,
     Help,
-    /// Was meant as a whisper or a command and is none: what is wrong with it.
+    /// An invalid whisper or command, with the reason.
     Wrong(String),
 }
 
-/// An action has no message of its own in the protocol. With stars around it every client shows it well,
-/// and after its author's name, as any line: it names nobody itself, so there is nobody to forge.
+/// An action is a line with stars around it: the protocol has no message for it, every client shows
+/// it well, and it cannot forge another author's name.
 pub(super) fn action(text: &str) -> String {
     format!("*{text}*")
 }
 
-/// What `/help` prints.
+/// The text of `/help`.
 pub(super) fn help() -> impl Iterator<Item = String> {
     let whisper = ("@NAME TEXT".to_owned(), "say something to one person alone");
     let commands = COMMANDS.iter().map(|entry| {
@@ -108,10 +108,10 @@ pub(super) fn help() -> impl Iterator<Item = String> {
 }
 
 impl Command {
-    /// What `line` means; a line end on it is ignored.
+    /// Parses `line`, with or without a line end.
     ///
-    /// What looks like a whisper or a command never becomes [`Command::Say`], whatever stands before
-    /// its `@` or `/` unseen. Only `//` says a line that begins with either.
+    /// A line that looks like a whisper or a command never becomes [`Command::Say`], even after
+    /// invisible characters. Only `//` escapes.
     pub(super) fn parse(line: &str) -> Self {
         let line = line.trim_end_matches(['\r', '\n']);
         let seen = typed::visible(line);
@@ -128,7 +128,7 @@ impl Command {
         }
     }
 
-    /// Parses the text behind a slash.
+    /// Parses the text after a slash.
     fn after_slash(rest: &str) -> Self {
         if let Some((Sigil::Slash, said)) = Sigil::split(rest) {
             let said =
@@ -153,14 +153,14 @@ impl Command {
         }
     }
 
-    /// `name text`. As people write, the name may end in a comma or a colon; no nickname has one.
+    /// Parses `name text`. The name may end in a comma or a colon, which no nickname has.
     fn whisper(rest: &str, usage: &str) -> Self {
         let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let to = bare_name(to);
         if to.is_empty() || typed::visible(text).is_empty() {
             return Self::wrong(&format!("{usage} ({ESCAPE})"));
         }
-        // The server would say so too; a text that may be private need not travel for that.
+        // The server would refuse it too, but a private text should not leave in vain.
         if let Err(error) = Nickname::parse(&to) {
             return Self::wrong(&format!("nobody is called that: {error}; {usage} ({ESCAPE})"));
         }
@@ -180,16 +180,16 @@ impl Command {
     }
 }
 
-/// A name as it was typed after `@`, without what people put around it.
+/// A typed name without the punctuation around it.
 fn bare_name(typed: &str) -> String {
     let name = typed::word(typed);
     let name = name.trim_end_matches([',', ':', ';', '\u{60C}', '\u{3001}']);
     name.strip_prefix('@').unwrap_or(name).to_owned()
 }
 
-/// What to say about a command that does not exist.
+/// The message about an unknown command.
 fn unknown(word: &str) -> String {
-    // Longer ones are no typing errors, and would fill the screen.
+    // A longer word is no typing error, and would fill the screen.
     let word: String = word.chars().take(MAX_NAME_SHOWN).collect();
     let hint = match nearest(&word) {
         Some(name) => format!("did you mean /{name}?"),
@@ -221,7 +221,7 @@ mod tests {
         matches!(Command::parse(line), Command::Wrong(_))
     }
 
-    /// Characters that are not seen before what follows them.
+    /// Characters that are invisible before others.
     const UNSEEN: [&str; 20] = [
         "\u{feff}", "\u{200b}", "\u{200c}", "\u{200d}", "\u{200e}", "\u{200f}", "\u{202e}",
         "\u{2066}", "\u{2060}", "\u{a0}", "\u{2000}", "\u{200a}", "\u{202f}", "\u{3000}", "\t",
@@ -229,7 +229,7 @@ mod tests {
     ];
 
     #[test]
-    fn lines_mean_what_they_meant_in_the_chats_before() {
+    fn lines_parse_as_in_earlier_chats() {
         for (line, meant) in [
             ("hello there\r\n", say("hello there")),
             ("  indented", say("  indented")),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_changes_no_meaning() {
+    fn invisible_characters_change_no_meaning() {
         for unseen in UNSEEN {
             for before in
                 [unseen.to_owned(), unseen.repeat(3), format!(" {unseen}"), format!("{unseen} ")]
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant_as_a_whisper_or_command_is_not_said_to_the_room() {
+    fn invalid_whispers_and_commands_are_not_sent_to_the_room() {
         for line in [
             "@",
             "@bob",
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_command_is_guessed_and_a_foreign_one_is_not() {
+    fn a_mistyped_command_gets_a_suggestion_and_a_foreign_one_does_not() {
         for (typed, meant) in
             [("hwo", "who"), ("stat", "stats"), ("WHO", "who"), ("pin", "ping"), ("msgs", "msg")]
         {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_the_table_is_understood() {
+    fn every_command_of_the_table_parses() {
         for Entry { name, .. } in COMMANDS {
             let line = format!("/{name} bob text");
             let meant = Command::parse(&line);

@@ -1,38 +1,38 @@
-//! Looking for servers near here: a [`Search`] and the sockets it asks through.
+//! Discovery of servers: a [`Search`] and its sockets.
 
 use crate::discovery::{Found, MAX_ROUTES, ProbeRoute, Search, probe_routes};
 use crate::net::{Clock, Incoming, Poller, Ready, Socket, lan};
 use std::io;
 use std::time::Duration;
 
-/// How long a client that named no server looks for one.
+/// Duration of the search of a client without a server name.
 pub const WAIT: Duration = Duration::from_secs(1);
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Who answered.
+    /// Servers that answered.
     pub found: Vec<Found>,
-    /// Who was asked, and how.
+    /// The ways of asking that were tried.
     pub asked: Vec<Asked>,
-    /// The interfaces that were not, or not in all ways: there are too many.
+    /// Interfaces left out, at least in some ways: there are too many.
     pub left_out: Vec<String>,
 }
 
-/// A way to ask that was tried.
+/// A way of asking that was tried.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The way.
     pub way: ProbeRoute,
-    /// Why nothing left that way, where nothing did.
+    /// Why no probe left this way, if none did.
     pub failed: Option<String>,
 }
 
-/// Asks all that is near, and listens for `wait`; with `after_first`, for as long at most after the
-/// first answer.
+/// Searches nearby servers for `wait`; after the first answer for at most `after_first` longer.
 ///
 /// # Errors
-/// The system's, when it lists no interfaces or cannot wait for them. A way that fails is no error.
+/// The system's error when it cannot list interfaces or wait for them. A way that fails is no
+/// error.
 pub fn search(wait: Duration, after_first: Option<Duration>) -> io::Result<Outcome> {
     let clock = Clock::start();
     let mut poller = Poller::new()?;
@@ -71,7 +71,7 @@ pub fn search(wait: Duration, after_first: Option<Duration>) -> io::Result<Outco
         poller.wait(Some(clock.until(search.poll_timeout())), &mut ready)?;
         for index in &ready {
             let Some(socket) = sockets.get(*index).and_then(Option::as_ref) else { continue };
-            // An interface that goes away meanwhile has no more answers.
+            // An interface that disappears has no more answers.
             while let Ok(Some((path, bytes))) = socket.receive(&mut incoming) {
                 let now = clock.now().mono;
                 search.handle_datagram(path.remote, bytes, now);
@@ -83,7 +83,7 @@ pub fn search(wait: Duration, after_first: Option<Duration>) -> io::Result<Outco
     }
 }
 
-/// Sends a probe to all that this way leads to, and says what was wrong if none of it left.
+/// Sends a probe this way; returns the error if none left.
 fn ask(socket: &Socket, way: &ProbeRoute, probe: &[u8]) -> Option<String> {
     let mut errors = Vec::new();
     for to in &way.to {

@@ -1,13 +1,13 @@
-//! Carries bytes between the socket and the session, and the session's words to whoever shows them.
+//! Carries bytes between socket and session, and events to the screen.
 //!
-//! These threads share one session behind one lock, which none of them holds while it waits:
+//! These threads share the session behind one lock, which none of them holds while it waits:
 //!
 //! - the *receiver* sleeps on the socket and on the session's timers. It never prints and never
-//!   waits for the terminal: what is to be shown goes into a bounded queue.
-//! - the *input* thread takes lines, and sends them itself, beside the receiver. It reads them, or has them
-//!   from the editor of a terminal, which has a thread of its own so that it never waits for the network.
-//! - the *screen* thread takes from the queue and prints. The main thread waits for it, but not when the
-//!   session is over and nobody reads what it prints.
+//!   waits for the terminal: events go into a bounded queue.
+//! - the *input* thread takes lines and sends them itself. It reads them, or gets them from the
+//!   terminal's editor, which has a thread of its own so that it never waits for the network.
+//! - the *screen* thread takes events from the queue and prints. The main thread waits for it,
+//!   unless the session is over and the output is blocked.
 
 mod receiver;
 
@@ -30,27 +30,27 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-/// Events that may wait to be shown. A terminal that does not read for longer misses some.
+/// Bound of the event queue. A terminal that blocks for longer misses events.
 const QUEUE: usize = 16_384;
 
-/// The index of the UDP socket.
+/// The poller's index of the UDP socket.
 const SOCKET: usize = 0;
 
-/// A handle on the running session, for any thread.
+/// A handle to the running session, for any thread.
 #[derive(Clone, Debug)]
 pub(super) struct Driver {
     shared: Arc<Shared>,
 }
 
-/// What the threads take turns with.
+/// The state behind the lock.
 #[derive(Debug)]
 struct Turns {
     session: Session,
     /// The one socket; its index at the poller is 0.
     datagrams: Datagrams,
-    /// One that is there, or several that are being made.
+    /// The established connection, or pending ones.
     connections: Vec<Connection>,
-    /// The index of the next connection.
+    /// Index of the next connection.
     next: usize,
 }
 
@@ -66,7 +66,7 @@ struct Connection {
 struct Shared {
     turns: Monitor<Turns>,
     server: Whereabouts,
-    /// What was last said of where it is.
+    /// The last report of a look-up.
     last_report: Mutex<String>,
     no_delay: bool,
     watch: Watch,
@@ -79,7 +79,7 @@ struct Shared {
 }
 
 impl Driver {
-    /// Opens a socket and starts the receiver thread. `make` makes the session.
+    /// Opens a socket and starts the receiver thread. `make` creates the session.
     pub(super) fn start(
         server: Whereabouts,
         no_delay: bool,
@@ -132,15 +132,14 @@ impl Driver {
         Ok((driver, events, poller))
     }
 
-    /// Does something with the session, and then sends and queues whatever follows from it.
+    /// Runs `act` on the session, then sends datagrams and queues events.
     pub(super) fn turn<R>(&self, act: impl FnOnce(&mut Session, Now) -> R) -> R {
         let result = self.shared.turns.turn(|turns| self.turn_in(turns, act));
         self.wake();
         result
     }
 
-    /// As `turn`, again and again until `act` has a result, each time when the session got on.
-    /// `None` when the deadline came first.
+    /// Like `turn`, repeated after each change until `act` has a result. `None` at the deadline.
     pub(super) fn wait_until<R>(
         &self,
         deadline: Option<Instant>,
@@ -151,27 +150,27 @@ impl Driver {
         result
     }
 
-    /// What the bad network did, where there is one.
+    /// Counters of the impairment, if any.
     pub(super) fn done(&self) -> Option<ImpairmentCounts> {
         self.shared.turns.lock().datagrams.impairment_counts()
     }
 
-    /// How many datagrams found the receive buffer full.
+    /// Datagrams that the kernel dropped because the receive buffer was full.
     pub(super) fn unread(&self) -> u64 {
         self.shared.turns.lock().datagrams.unread()
     }
 
-    /// Has an error shown.
+    /// Queues an error message.
     pub(super) fn complain(&self, message: String) {
         self.show(session::Event::Error { message });
     }
 
-    /// Has something worth knowing shown.
+    /// Queues a status message.
     pub(super) fn tell(&self, text: String) {
         self.show(session::Event::Status { text });
     }
 
-    /// For the main thread to show. When that cannot keep up, some are only counted.
+    /// Queues an event for the screen. If the queue is full, the event is only counted.
     pub(super) fn show(&self, event: session::Event) {
         if let session::Event::Closed { reason } = &event {
             let _ = self.shared.ended.set(*reason);
@@ -181,18 +180,17 @@ impl Driver {
         }
     }
 
-    /// How the session ended, once it has: the event that says so may have found the queue full.
+    /// How the session ended, if it has: the event may have been dropped by a full queue.
     pub(super) fn ended(&self) -> Option<CloseReason> {
         self.shared.ended.get().copied()
     }
 
-    /// How many events found the queue full since this was last asked.
+    /// Events dropped by a full queue since the last call.
     pub(super) fn take_overflowed(&self) -> u64 {
         self.shared.overflowed.swap(0, Ordering::Relaxed)
     }
 
-    /// There is no receiver any more. Where that is because the network failed, the session is over, and
-    /// whoever waits for it hears so.
+    /// The receiver ended. If the network failed, this closes the session and wakes all waiters.
     fn end(&self, failed: bool) {
         if failed {
             self.turn(|session, _| session.give_up());
@@ -215,7 +213,7 @@ impl Driver {
         result
     }
 
-    /// Begins a connection. The poller says when it is there.
+    /// Starts a connection. The poller reports when it is established.
     fn connect(&self, turns: &mut Turns, server: SocketAddr, now: Now) {
         let begun = Stream::connect(server).and_then(|mut stream| {
             stream.set_no_delay(self.shared.no_delay);
@@ -235,7 +233,8 @@ impl Driver {
         }
     }
 
-    /// Looks the server's name up in a thread of its own, one at a time: resolvers can take long.
+    /// Looks up the server's name in a thread of its own, one at a time, because resolvers can be
+    /// slow.
     fn resolve(&self) {
         if self.shared.resolving.swap(true, Ordering::AcqRel) {
             return;
@@ -256,7 +255,7 @@ impl Driver {
         }
     }
 
-    /// The server was looked up again.
+    /// Takes the result of a look-up.
     fn go_to(&self, addresses: Vec<SocketAddr>) {
         let first = addresses.first().copied();
         let others = self.turn(|session, now| session.set_addresses(addresses, now));
@@ -265,7 +264,7 @@ impl Driver {
         }
     }
 
-    /// Has something shown that is looked up again and again.
+    /// Queues a message that repeats, once per change.
     fn tell_once(&self, text: String) {
         let mut last_report =
             self.shared.last_report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -275,7 +274,7 @@ impl Driver {
         }
     }
 
-    /// The receiver may have to get up earlier than it planned.
+    /// Wakes the receiver if a timer moved forward.
     fn wake(&self) {
         if let Err(error) = self.shared.waker.wake() {
             log::error!("cannot wake the receiver: {error}");
@@ -283,20 +282,20 @@ impl Driver {
     }
 }
 
-/// Why the receiver ended, when the session is over.
+/// Waits for the receiver's end and returns its error.
 pub(super) fn join(receiver: JoinHandle<io::Result<()>>) -> Result<(), Error> {
-    // A panic has ended the process; where it has not, it goes on here.
+    // A panic ends the process; otherwise it is propagated here.
     let outcome = receiver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     outcome.map_err(Error::Network)
 }
 
 impl Turns {
-    /// The connection that is there.
+    /// The established connection.
     fn connection(&mut self) -> Option<&mut Connection> {
         self.connections.first_mut().filter(|open| open.announced)
     }
 
-    /// Sends all that the session wants sent.
+    /// Sends all pending datagrams or bytes.
     fn transmit(&mut self, now: Now) {
         let mut buffer = Vec::new();
         while let Some(to) = self.session.poll_transmit(&mut buffer, now) {
@@ -331,7 +330,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    /// A driver without its thread, whose server is a socket that never answers.
+    /// A driver without its thread, with a silent socket as server.
     pub(super) fn open(
         silent: &std::net::UdpSocket,
         impair: Option<&BadNetwork>,
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_fails_ends_the_session_for_all_who_wait() {
+    fn a_failed_receiver_ends_the_session_and_wakes_all_waiters() {
         let silent = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (driver, events, _poller) = open(&silent, None);
         let waiting = driver.clone();

@@ -1,13 +1,13 @@
-//! What a host is asked before it closes the room on others.
+//! The question to a host before it closes the room on others.
 
 use super::session::Event;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Whether others are here, and whether the question was asked. Clones see the same room.
+/// Whether others are in the room, and whether the question was asked. Clones share the state.
 #[derive(Clone, Debug)]
 pub(super) struct Farewell {
-    /// A person whose leaving closes the room.
+    /// For a user whose departure closes the room.
     hosts: bool,
     peers: Arc<AtomicU16>,
     asked: bool,
@@ -18,7 +18,7 @@ impl Farewell {
         Self { hosts, peers: Arc::default(), asked: false }
     }
 
-    /// Notes how many are here.
+    /// Sets the number of peers.
     pub(super) fn note(&self, event: &Event) {
         if let Event::Welcome { peers, .. }
         | Event::Joined { peers, .. }
@@ -28,7 +28,8 @@ impl Farewell {
         }
     }
 
-    /// What to ask before leaving. `None`: leave; nobody else is here, or it was asked just now.
+    /// The question before leaving; `None` if the room has no other peer, or the question was just
+    /// asked.
     pub(super) fn question(&mut self) -> Option<String> {
         let others = self.peers.load(Ordering::Relaxed).saturating_sub(1);
         if !self.hosts || others == 0 || std::mem::replace(&mut self.asked, true) {
@@ -39,7 +40,7 @@ impl Farewell {
         Some(format!("{here} here: type exit again to close the room"))
     }
 
-    /// The user goes on talking: the next farewell is asked about again.
+    /// The user goes on chatting: the next farewell is questioned again.
     pub(super) fn withdraw(&mut self) {
         self.asked = false;
     }

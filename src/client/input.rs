@@ -1,4 +1,4 @@
-//! What the user types, carried out: a thread of its own that may wait for the network.
+//! The input thread: carries out commands; it may wait for the network.
 
 mod encoding;
 mod pipe;
@@ -19,15 +19,15 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use waiting::Waiting;
 
-/// How long a client that wants to leave waits for the server to take what was typed, once it may be said.
+/// Time for the server to take pending lines when the client leaves, beyond the pacing.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
-/// How long before it says that it waits.
+/// Delay before the client reports that it waits.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// Takes commands until there are no more, sends what is to be sent, waits until the server has it, stays
-/// for as long as was asked (`None`: until told to go), and leaves. Why some of the input was not
-/// sent is sent to `failure`.
+/// Runs commands until the input ends, waits until the server has the lines, stays for the given
+/// time (`None`: until told to leave), and leaves. Sends the reason to `failure` if some of the
+/// input was not sent.
 pub(super) fn converse(
     commands: impl Iterator<Item = Result<Command, Unreadable>>,
     driver: &Driver,
@@ -56,7 +56,7 @@ pub(super) fn converse(
     if soon.or_else(|| driver.wait_until(Some(deadline), settled)).is_none() {
         return driver.turn(|session, _| session.give_up());
     }
-    // Past what a clock can say is for ever.
+    // A time beyond the clock's range is forever.
     let until = stay.and_then(|stay| Instant::now().checked_add(stay));
     driver.wait_until(until, |session, _| session.is_closed().then_some(()));
     driver.turn(Session::leave);
@@ -65,11 +65,11 @@ pub(super) fn converse(
 /// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The user wants to leave.
+    /// The user leaves.
     Quit,
-    /// There is no more input.
+    /// The input ended.
     Eof,
-    /// There is no session any more.
+    /// The session ended.
     Closed,
 }
 
@@ -84,7 +84,7 @@ fn carry_out(
             Ok(command) => command,
             Err(unreadable) => {
                 driver.complain(unreadable.to_string());
-                // The main thread may be gone, and then nobody is interested.
+                // The main thread may have ended.
                 let _ = failure.send(unreadable);
                 return End::Quit;
             }
@@ -123,8 +123,8 @@ fn complain(driver: &Driver, message: String) -> bool {
     true
 }
 
-/// Hands a line to the session, and waits while it has too many: a pipe is read as fast as the
-/// network takes it. False when there is no session any more, or one that takes nothing.
+/// Hands a line to the session, waiting while its queue is full: a pipe is read at the speed of the
+/// network. False if the session has ended or takes nothing.
 fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
     let mut waiting = Waiting::for_room(LAST_WORDS);
     loop {
@@ -154,7 +154,7 @@ fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
     }
 }
 
-/// Waits a little for the welcome: a pipe is quicker than any server.
+/// Waits briefly for `Welcome`, since a pipe is faster than the join.
 fn ask(driver: &Driver, mut question: impl FnMut(&mut Session, Now) -> bool) -> bool {
     let asked = driver.wait_until(Some(Instant::now() + ANSWER_TIMEOUT), |session, now| {
         (question(session, now) || session.is_closed()).then_some(())

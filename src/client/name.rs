@@ -1,15 +1,15 @@
-//! Asking a person at a terminal for the name to join under.
+//! Asks for a nickname at a terminal.
 
 use crate::protocol::{Nickname, clean};
 use std::io::{self, BufRead, IsTerminal, Write};
 
-/// True when a person can be asked: standard input and output are both terminals.
+/// Whether the user can be asked: standard input and output are terminals.
 #[must_use]
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Asks until there is a name that can be one; Enter alone takes `offer`. `None`: the input ended.
+/// Asks until a name is valid; Enter alone takes `offer`. `None`: the input ended.
 #[must_use]
 pub fn ask_name(offer: Option<&str>) -> Option<String> {
     ask(offer, &mut io::stdin().lock(), &mut io::stdout())
@@ -18,7 +18,7 @@ pub fn ask_name(offer: Option<&str>) -> Option<String> {
 fn ask(offer: Option<&str>, input: &mut impl BufRead, output: &mut impl Write) -> Option<String> {
     loop {
         let offered = offer.map_or(String::new(), |name| format!(" [{name}]"));
-        // The answer is typed on the same line. An output that is gone shows when it is read.
+        // The answer is on the same line. A closed output shows at the read.
         let _ = write!(output, "Your name{offered}: ").and_then(|()| output.flush());
         let mut line = Vec::new();
         match input.read_until(b'\n', &mut line) {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_asks_until_the_name_can_be_one() {
+    fn asks_until_the_name_is_valid() {
         let answer = |offer, mut typed: &[u8]| {
             let mut output = Vec::new();
             let name = ask(offer, &mut typed, &mut output);

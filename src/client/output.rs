@@ -1,4 +1,4 @@
-//! What the user sees: one line of text, or one JSON object, for each event. Pure.
+//! Output: one line of text, or one JSON object, for each event. No I/O.
 
 mod days;
 mod text;
@@ -17,7 +17,7 @@ pub(super) use text::{farewell, own};
 #[cfg(feature = "watch")]
 pub(super) use text::{ms, server_text};
 
-/// How events are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
@@ -28,17 +28,16 @@ pub enum Format {
 }
 
 impl Format {
-    /// The line for an event, without colours and without its line end; `None` when there is nothing
-    /// to say.
+    /// The line for an event, without colours and line end; `None` if there is nothing to show.
     #[must_use]
     pub fn plain(self, event: &Event) -> Option<String> {
         self.event(event, Style::default())
     }
 
-    /// The line for an event, without its line end; `None` when there is nothing to say. An event that
-    /// tells of several peers is an object each.
+    /// The line for an event, without line end; `None` if there is nothing to show. In JSON an
+    /// event about several peers is one object each.
     pub(super) fn event(self, event: &Event, style: Style) -> Option<String> {
-        // What the program says of a file, or of what was typed, has pieces of it in it.
+        // Messages quote files and input, so they are cleaned.
         let event = match event {
             Event::Error { message } if !is_clean(message) => {
                 &Event::Error { message: clean(message).into_owned() }
@@ -56,7 +55,7 @@ impl Format {
 
     /// The line for a line from the cache.
     pub(super) fn cached(self, line: &CachedLine, style: Style) -> String {
-        // Anybody may have written that file.
+        // The file is untrusted.
         let (at, from, text) = (line.at, &*clean(&line.from), &*clean(&line.text));
         match self {
             Self::Text => text::fit(&text::earlier(at, from, text, style), style),
@@ -65,7 +64,7 @@ impl Format {
     }
 }
 
-/// When the line that an event tells was said.
+/// The wall-clock time of the line in an event.
 pub(super) fn said_at(event: &Event) -> Option<WallTime> {
     match event {
         Event::Message { at, .. } | Event::History { at, .. } => Some(*at),
@@ -73,7 +72,7 @@ pub(super) fn said_at(event: &Event) -> Option<WallTime> {
     }
 }
 
-/// A mode as it is written on the command line.
+/// The name of a mode, as on the command line.
 pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::Unreliable => "unreliable",
@@ -103,7 +102,7 @@ enum Object<'a> {
         from: &'a str,
         text: &'a str,
         private: bool,
-        /// Its position in the log of the epoch; a whisper has none.
+        /// Position in the log of the epoch; a whisper has none.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
         at: WallTime,
@@ -198,7 +197,7 @@ struct StatsObject {
 #[derive(Serialize)]
 struct SentObject {
     datagrams: u64,
-    /// The largest that is known to pass, over UDP.
+    /// Proven datagram size of the path, over UDP.
     datagram_size: Option<usize>,
     bytes: u64,
     text_bytes: u64,
@@ -266,7 +265,8 @@ fn stats_json(report: &Report) -> StatsObject {
     }
 }
 
-/// One object a line: for several peers that came or went one each, with the count as it was then.
+/// One object a line. Several arrivals or departures are one object each, with the number of peers
+/// after each.
 fn json_lines(event: &Event) -> Option<String> {
     let behind = |nicknames: &[String]| (0..nicknames.len() as u16).rev();
     let objects: Vec<_> = match event {
@@ -299,7 +299,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
             nickname,
             room,
             peers: *peers,
-            // 64 bits do not fit the numbers of many JSON readers.
+            // Many JSON readers lose precision with 64-bit numbers.
             session: format!("{session:016x}"),
             epoch: latest.epoch_name(),
         },

@@ -1,11 +1,11 @@
-//! What the kernel says about the way to a server, as an [`Obstacle`].
+//! The kernel's errors about the path to a server, as an [`Obstacle`].
 
 use super::session::{Obstacle, ObstacleKind};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// What `error` says that came of sending a datagram to `to`. The kernel may report by it what others
-/// said of an earlier datagram (ICMP), so the routing table is asked. A firewall's EPERM is its own.
+/// The obstacle behind an error from sending to `to`. The kernel may report ICMP about an earlier
+/// datagram by it, so the routing table is asked. EPERM comes from a local firewall.
 pub(crate) fn refused_send(to: SocketAddr, error: &io::Error) -> Obstacle {
     match route(to) {
         Err(error) => obstacle(&error, true),
@@ -13,7 +13,7 @@ pub(crate) fn refused_send(to: SocketAddr, error: &io::Error) -> Obstacle {
     }
 }
 
-/// What an error says; `local`: the kernel says it at once, of this machine.
+/// The obstacle of an error; `local`: the kernel reports it of this machine.
 pub(crate) fn obstacle(error: &io::Error, local: bool) -> Obstacle {
     let kind = match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => ObstacleKind::Refused,
@@ -23,7 +23,7 @@ pub(crate) fn obstacle(error: &io::Error, local: bool) -> Obstacle {
     Obstacle { kind, local: local && kind != ObstacleKind::Refused }
 }
 
-/// Whether the routing table leads to `to`. Nothing is sent.
+/// Whether the routing table has a route to `to`. Nothing is sent.
 fn route(to: SocketAddr) -> io::Result<()> {
     let any: SocketAddr = match to {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_say_is_never_taken_for_the_routing_table() {
+    fn icmp_errors_are_never_treated_as_local() {
         let here: SocketAddr = ([127, 0, 0, 1], 9).into();
         for kind in [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable] {
             assert!(!refused_send(here, &kind.into()).local, "{kind}");

@@ -1,4 +1,4 @@
-//! A client on standard input and output, from its first join to its end.
+//! A client on standard input and output, from the first join to its end.
 
 use super::attended::{Progress, attend};
 use super::cached_history::CachedHistory;
@@ -25,72 +25,71 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What a client is started with.
+/// The configuration of a client.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the server is.
+    /// Name or address of the server.
     pub server: ServerName,
-    /// The room, if the server was found near here: it is looked for again when it is lost.
+    /// The room, if the server was found by discovery: a lost one is searched again.
     pub room: Option<Known>,
-    /// The name to ask for.
+    /// Nickname.
     pub nickname: String,
-    /// What carries the chat.
+    /// Transport.
     pub transport: Transport,
-    /// Whether small TCP segments leave at once.
+    /// Whether small TCP segments leave at once (TCP_NODELAY).
     pub no_delay: bool,
-    /// A bad network before the UDP socket, if one is asked for.
+    /// Impairment of the UDP socket.
     pub impair: Option<BadNetwork>,
-    /// How chat lines travel.
+    /// Delivery mode.
     pub delivery: Delivery,
-    /// Where the last lines are kept, if anywhere.
+    /// The cache file.
     pub cache: Option<PathBuf>,
-    /// How to print.
+    /// Output format.
     pub format: Format,
-    /// How long to stay after the input has ended; `None`: until told to go.
+    /// How long to stay after the end of input; `None`: until told to leave.
     pub stay: Option<Duration>,
-    /// How long to go on trying to come back to a lost server.
+    /// How long to try to rejoin a lost server.
     pub give_up: Duration,
     /// Whether the room closes when this client leaves.
     pub hosts: bool,
-    /// What opens the name, where the server of this process has reserved it.
+    /// Token of the nickname, if the server of this process has reserved it.
     pub claim: Option<Token>,
-    /// Called with a sink when the line editor takes the terminal over, and with `None` when it
-    /// gives it back: messages about the program that are meant for the terminal go to the sink.
+    /// Called with a sink when the editor takes over the terminal, and with `None` when it restores
+    /// it: messages for the terminal go to the sink.
     pub divert: fn(Option<Sink>),
 }
 
-/// Takes a message in place of standard error.
+/// Receives messages in place of standard error.
 pub type Sink = Box<dyn Fn(String) + Send + Sync>;
 
-/// The client could not start.
+/// Why a client failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No socket, no thread, no randomness.
+    /// No socket, thread or randomness.
     #[error("cannot start: {0}")]
     Start(io::Error),
-    /// Standard output takes nothing.
+    /// Standard output failed.
     #[error("the output could not be written: {0}")]
     Output(io::Error),
-    /// Standard input was not read to its end.
+    /// Not all of the input was sent.
     #[error("not all of the input was sent: {0}")]
     Input(Unreadable),
-    /// The socket, or waiting for it, failed for good.
+    /// The socket or the poller failed permanently.
     #[error("the network failed: {0}")]
     Network(io::Error),
 }
 
-/// How long the screen thread waits for something to show before it looks after the cache; and how old the
-/// status may be.
+/// Longest wait of the screen thread between looks at the cache and updates of the status.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A way to make a running client leave, from any thread.
+/// A handle that makes a running client leave, from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Leaver {
     driver: Arc<Mutex<Option<Driver>>>,
 }
 
 impl Leaver {
-    /// Says goodbye. False when there is no client to do it.
+    /// Leaves. False without a running client.
     pub fn leave(&self) -> bool {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(driver) = driver else { return false };
@@ -98,21 +97,21 @@ impl Leaver {
         true
     }
 
-    /// There is no client any more, and no other one yet.
+    /// Removes the client between two sessions.
     pub(super) fn forget(&self) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// From now on it is this one that leaves.
+    /// Sets the client that leaves.
     pub(super) fn drive(&self, driver: &Driver) {
         *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver.clone());
     }
 }
 
-/// Runs a client on standard input and output until it is over, and says how it ended.
+/// Runs a client on standard input and output to its end, and returns how it ended.
 ///
 /// # Errors
-/// [`Error`] when there is nothing to run with, or nothing to go on with.
+/// [`Error`]: the client could not start or continue.
 pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let now = Clock::start().now().wall;
@@ -131,7 +130,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             return Ok(screen.close(CloseReason::Unreachable));
         }
     };
-    // A person is let in before the terminal is taken over, so that another name can be asked for.
+    // At a terminal the join precedes the editor, so that another name can be asked for.
     let person = config.format == Format::Text && can_ask();
     let mut talk = begin(&config, addresses.clone(), leaver)?;
     let mut welcome = None;
@@ -159,7 +158,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     }
 }
 
-/// A session under way, and what is to be shown of it.
+/// A running session and its output.
 struct Talk {
     driver: Driver,
     events: Receiver<Event>,
@@ -170,7 +169,7 @@ struct Talk {
 
 /// Why showing stopped.
 enum Shown {
-    /// The first welcome, which was shown.
+    /// The first `Welcome`, which was shown.
     Welcome(Event),
     /// Another name is needed.
     NameRefused,
@@ -201,21 +200,21 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         session
     };
     let whereabouts = Whereabouts::new(config.server.clone(), config.room.clone());
-    // A signal that comes meanwhile waits for somebody to say goodbye: the server may know this client
-    // before this thread does.
+    // A signal during the start waits for the handle: the server may know this client before this
+    // thread does.
     let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
     let (driver, events, receiver) =
         Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     *leaving = Some(driver.clone());
     drop(leaving);
-    // What is piped in is a program's, which knows what it does.
+    // A pipe has no user to ask.
     let farewell = Farewell::new(config.hosts && io::stdin().is_terminal());
     Ok(Talk { driver, events, receiver, farewell, divert: config.divert })
 }
 
 impl Talk {
-    /// Takes what is typed, and shows what happens until it is over.
+    /// Runs input and screen until the session is over.
     fn go_on(
         self,
         config: &Config,
@@ -232,7 +231,7 @@ impl Talk {
         let (failure, unreadable) = channel();
         let read = move || match typed {
             Some(typed) => {
-                // The editor has asked already.
+                // The editor asked already.
                 let farewell = Farewell::new(false);
                 input::converse(typed.into_iter().map(Ok), &reader, stay, farewell, &failure);
             }
@@ -242,7 +241,7 @@ impl Talk {
                 input::converse(pipe, &reader, stay, farewell, &failure);
             }
         };
-        // Not joined: a read from a pipe cannot be called off. It ends with the process.
+        // Not joined: a read from a pipe cannot be cancelled. It ends with the process.
         thread::Builder::new().name("input".to_owned()).spawn(read).map_err(Error::Start)?;
         let reason = match self.show(&mut screen, &mut cached, false, progress) {
             Shown::Closed(reason) => reason,
@@ -252,7 +251,7 @@ impl Talk {
         unreadable.try_recv().map_or(Ok(reason), |error| Err(Error::Input(error)))
     }
 
-    /// Puts the terminal back and keeps what is to be kept.
+    /// Restores the terminal and saves the cache.
     fn finish(
         self,
         reason: CloseReason,
@@ -269,14 +268,13 @@ impl Talk {
         screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
     }
 
-    /// There will be another session, and until then nobody to say goodbye for.
+    /// Ends the session before another one; until then there is none to leave.
     fn end(self, leaver: &Leaver) -> Result<(), Error> {
         leaver.forget();
         driver::join(self.receiver)
     }
 
-    /// Where a person sits at a terminal, an editor for what they type; its commands come out of the
-    /// receiver.
+    /// Starts an editor at a terminal; its commands come out of the receiver.
     fn edited_lines(&self, config: &Config, screen: &mut Screen) -> Option<Receiver<Command>> {
         if config.format != Format::Text || !terminal::is_possible() {
             return None;
@@ -298,8 +296,8 @@ impl Talk {
         }
     }
 
-    /// Shows what happens until the session is over; with `joining` until it is let in or a name is
-    /// refused.
+    /// Shows events until the session is over; with `joining` until the client is admitted or its
+    /// name refused.
     fn show(
         &self,
         screen: &mut Screen,
@@ -342,7 +340,7 @@ impl Talk {
                 Err(RecvTimeoutError::Timeout) => {
                     cached.show_all(screen);
                     cached.save(screen);
-                    // The event that says so found the queue full.
+                    // The closing event was dropped by a full queue.
                     if let Some(reason) = driver.ended() {
                         return Shown::Closed(screen.close(reason));
                     }
@@ -366,13 +364,13 @@ impl Talk {
     }
 }
 
-/// Remembers how the terminal is now, so that `restore_terminal` puts it back.
+/// Saves the modes of the terminal for `restore_terminal`.
 pub fn keep_terminal() {
     terminal::keep();
 }
 
-/// Puts the terminal back to how a client found it. For whoever ends the process at once: a terminal
-/// that takes nothing is not waited for.
+/// Restores the terminal, for a process that exits at once: it does not wait for a blocked
+/// terminal.
 pub fn restore_terminal() {
     let (done, restored) = sync_channel(1);
     let restore = move || {

@@ -1,5 +1,5 @@
-//! Standard output, a line at a time, each at once; or a terminal with an editor in it. Used by the main
-//! thread alone.
+//! Standard output, flushed after each line, or a terminal with an editor. Used by the main thread
+//! only.
 
 use super::cache::CachedLine;
 use super::no_color::no_color;
@@ -25,35 +25,35 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(format: Format) -> Self {
-        // Escape codes are for terminals that want them (no-color.org).
+        // Escape codes only on terminals that want them (no-color.org).
         let wanted = !no_color() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
         let days = Arc::new(Days::since(Clock::start().now().wall));
         Self { format, colour, days, terminal: None, broken: None }
     }
 
-    /// How lines are to look.
+    /// The style of lines.
     pub(super) fn style(&self) -> Style {
         let width = io::stdout().is_terminal().then(terminal::columns);
         Style { colour: self.colour, width }
     }
 
-    /// The days of the lines shown here.
+    /// Days of the lines shown.
     pub(super) fn days(&self) -> Arc<Days> {
         self.days.clone()
     }
 
-    /// From now on there is an editor in the terminal; with `None`, no longer.
+    /// Sets the active editor; `None` removes it.
     pub(super) fn set_terminal(&mut self, terminal: Option<Terminal>) {
         self.terminal = terminal;
     }
 
-    /// Whether somebody can look at the status.
+    /// Whether the status is visible.
     pub(super) fn has_status(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// Shows how things are, where there is a place for it.
+    /// Shows the status, if there is a line for it.
     pub(super) fn set_status(
         &self,
         server: Option<SocketAddr>,
@@ -65,17 +65,17 @@ impl Screen {
         }
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader closed the output.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
     }
 
-    /// Why what was to be shown could not be; that nobody reads any more is no error.
+    /// The error of the output; a closed pipe is none.
     pub(super) fn into_error(self) -> Option<io::Error> {
         self.broken.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
-    /// Notes who comes and goes, where somebody can look at it.
+    /// Updates the peers in the status, if it is visible.
     pub(super) fn note(&self, event: &Event) {
         if let Some(terminal) = &self.terminal {
             terminal.note(event);
@@ -103,13 +103,13 @@ impl Screen {
         self.show(&Event::Status { text: text.to_owned() });
     }
 
-    /// Says how it ended.
+    /// Prints the end of the session.
     pub(super) fn close(&mut self, reason: CloseReason) -> CloseReason {
         self.show(&Event::Closed { reason });
         reason
     }
 
-    /// Says the day of the line that follows, where people read it and it is another one.
+    /// Prints a divider if the next line is of another day, in text format.
     fn divide(&mut self, at: Option<WallTime>) {
         let at = at.filter(|_| self.format == Format::Text);
         if let Some(divider) = at.and_then(|at| self.days.divider(at, self.style())) {

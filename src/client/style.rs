@@ -1,29 +1,29 @@
-//! How lines look on a terminal: colours, and how much room there is. Pure.
+//! The style of lines on a terminal: colours and width. No I/O.
 
-/// Names are told apart by these: the eight-colour palette without black, white, and the red of errors.
+/// Colours of names: the eight-colour palette without black, white, and the red of errors.
 const NAMES: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
 
 /// What a terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
-    /// Whether escape codes are wanted (no-color.org).
+    /// Whether to use escape codes (no-color.org).
     pub(super) colour: bool,
-    /// Columns, where there is a terminal.
+    /// Columns of the terminal, if there is one.
     pub(super) width: Option<usize>,
 }
 
 impl Style {
-    /// Beside the point.
+    /// Text of less importance.
     pub(super) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    /// Something went wrong.
+    /// An error.
     pub(super) fn error(self, text: &str) -> String {
         self.paint("31", text)
     }
 
-    /// Somebody's name: the same colour everywhere and always.
+    /// A nickname: always in the same colour.
     pub(super) fn name(self, name: &str) -> String {
         // FNV-1a: the hash must not change from run to run.
         let hash = name
@@ -38,12 +38,12 @@ impl Style {
         self.paint("1", name)
     }
 
-    /// Whether tables have to do with 40 columns.
+    /// Whether tables have to fit 40 columns.
     pub(super) fn is_narrow(self) -> bool {
         self.width.is_some_and(|width| width < 80)
     }
 
-    /// Each line by itself, so that none depends on the one before.
+    /// Styles each line separately, so that none depends on the one before.
     fn paint(self, codes: &str, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_their_colour_and_nothing_is_painted_where_nobody_wants_it() {
+    fn names_keep_their_colour_and_no_color_disables_all() {
         let colour = Style { colour: true, width: None };
         assert_eq!(colour.name("alice"), "\u{1b}[35malice\u{1b}[0m");
         assert_ne!(colour.name("alice")[..5], colour.name("bob")[..5]);

@@ -29,35 +29,35 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Typed lines that wait for the session to take them; then the editor waits.
+/// Bound of typed lines that wait for the session; then the editor waits.
 const LINES: usize = 1024;
-/// Where the terminal does not say.
+/// Width if the terminal does not report one.
 const USUAL_COLUMNS: usize = 80;
 
-/// A terminal with an editor in it. Dropping it puts the terminal back.
+/// A terminal with an editor. Dropping it restores the terminal.
 #[derive(Debug)]
 pub(super) struct Terminal {
     prompt: Arc<PromptState>,
 }
 
-/// Whether there is a terminal on both sides that can move its cursor.
+/// Whether standard input and output are a terminal that can move its cursor.
 pub(super) fn is_possible() -> bool {
     let term = std::env::var_os("TERM");
     let able = cfg!(windows) || term.is_some_and(|term| term != "dumb" && term != "cons25");
     able && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Remembers how the terminal is now.
+/// Saves the modes of the terminal.
 pub(super) fn keep() {
     termios_guard::keep();
 }
 
-/// Puts the terminal back to how it was before a client took it over, if one did.
+/// Restores the terminal, if a client took it over.
 pub(super) fn restore() {
     termios_guard::restore(false);
 }
 
-/// How wide standard output's terminal is now.
+/// Width of the terminal.
 pub(super) fn columns() -> usize {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
@@ -75,8 +75,8 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 impl Terminal {
-    /// Takes the terminal over. What is typed comes out of the receiver; `interrupt` is called when the
-    /// user wants out at once.
+    /// Takes over the terminal. Typed commands come out of the receiver; `interrupt` is called when
+    /// the user quits at once.
     pub(super) fn start(
         server: String,
         nickname: &str,
@@ -90,7 +90,7 @@ impl Terminal {
         keep();
         let (sender, lines) = sync_channel(LINES);
         let nudged = prompt.clone();
-        // Neither is joined: a nudge may never return, and the editor is waited for with a limit.
+        // Neither thread is joined: a wake-up may block, and the wait for the editor has a limit.
         thread::Builder::new()
             .name("nudge".to_owned())
             .spawn(move || editor::nudge(&nudged, printer))?;
@@ -112,12 +112,12 @@ impl Terminal {
         self.prompt.print(lines)
     }
 
-    /// Notes who comes and goes.
+    /// Updates the names of the peers.
     pub(super) fn note(&self, event: &Event) {
         self.prompt.note(event);
     }
 
-    /// Shows how things are.
+    /// Shows the status.
     pub(super) fn set_status(
         &self,
         server: Option<SocketAddr>,
@@ -142,7 +142,7 @@ impl Drop for Terminal {
     }
 }
 
-/// The editor reads standard input and nothing else can call it off: it meets its end, once nudged.
+/// Ends standard input, the only way to stop the editor's read once it is woken.
 fn end_input() {
     #[cfg(unix)]
     if let Ok(nothing) = std::fs::File::open("/dev/null")

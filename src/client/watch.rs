@@ -1,5 +1,5 @@
-//! `watch`: a client that asks again and again who is here and how well each is reached, and shows it
-//! on one screen, for a projector in class, or as JSON for programs.
+//! `watch`: a client that asks for the peers' statistics at intervals and shows them on one screen,
+//! for a projector in class, or as JSON for programs.
 
 mod board;
 #[cfg(feature = "watch")]
@@ -25,48 +25,48 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// How many names to try when nobody chose one: `watch`, `watch-2`, ...
+/// Default nicknames to try: `watch`, `watch-2`, ...
 const NAMES: usize = 64;
-/// How often the keyboard is looked at.
+/// Interval of keyboard checks.
 const LOOK: Duration = Duration::from_millis(50);
-/// Lines of the room kept for the foot of the screen.
+/// Lines of the room at the foot of the screen.
 const LINES: usize = 8;
 
-/// What to watch, and how.
+/// The configuration of `watch`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the server is.
+    /// Name or address of the server.
     pub server: ServerName,
-    /// The name to ask for; the first free one of `watch`, `watch-2`, ... if there is none.
+    /// Nickname; by default the first free one of `watch`, `watch-2`, ...
     pub nickname: Option<String>,
-    /// What carries the session.
+    /// Transport.
     pub transport: Transport,
-    /// How often to ask.
+    /// Interval of questions.
     pub interval: Duration,
-    /// How to print.
+    /// Output format.
     pub format: Format,
 }
 
-/// What is on the screen.
+/// The contents of the screen.
 #[derive(Debug, Default)]
 #[cfg_attr(not(feature = "watch"), allow(dead_code))]
 struct View {
     server: String,
     room: String,
     nickname: String,
-    /// How things are with the server, when they are not well.
+    /// State of the connection, if it is not well.
     status: String,
     board: Board,
-    /// What the server says of itself.
+    /// The server's counters.
     counters: Option<ServerReport>,
     /// The last lines and notices of the room.
     lines: VecDeque<String>,
 }
 
-/// Watches until told to stop, and says how it ended. `complain` gets the reason when there is one.
+/// Watches until told to stop, and returns how it ended. `complain` gets the reason of a failure.
 ///
 /// # Errors
-/// [`Error`] when there is nothing to watch with, or nowhere to show it.
+/// [`Error`]: the client or its output failed.
 pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<CloseReason, Error> {
     let addresses = match config.server.resolve() {
         Ok(addresses) => addresses,
@@ -105,7 +105,7 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
         };
         driver::join(receiver)?;
         outcome = reason;
-        // Another name may do; if not, the last complaint is the one to read.
+        // Tries another name; if none works, the last complaint is shown.
         if reason != CloseReason::Refused || attempt + 1 == names.len() {
             if let Some(complaint) = complaint {
                 complain(&complaint);
@@ -116,7 +116,7 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
     Ok(outcome)
 }
 
-/// One session, from its join to its end; with the last complaint.
+/// Runs one session from join to end; returns the last complaint.
 fn watch(
     config: &Config,
     driver: &Driver,
@@ -169,13 +169,13 @@ fn watch(
     }
 }
 
-/// Where it is shown.
+/// The output.
 enum Display {
-    /// Nowhere, before there is anything to show.
+    /// None yet.
     Waiting,
-    /// On the whole screen.
+    /// The whole screen.
     Screen(screen::Screen),
-    /// On standard output, as it comes.
+    /// Standard output, line by line.
     Lines,
 }
 
@@ -203,7 +203,7 @@ impl Display {
         }
     }
 
-    /// Whether a key was pressed that means so. A changed size is drawn.
+    /// Whether a key to quit was pressed. Redraws after a resize.
     fn wants_to_leave(&mut self, view: &View) -> io::Result<bool> {
         match self {
             Self::Screen(screen) => screen.wants_to_leave(view),
@@ -213,7 +213,7 @@ impl Display {
 }
 
 impl View {
-    /// True when everybody was told of anew.
+    /// Takes an event. True for a new answer with all peers.
     fn take_in(&mut self, event: Event) -> bool {
         match event {
             Event::Welcome { room, nickname, .. } => {
@@ -227,7 +227,7 @@ impl View {
                 return true;
             }
             Event::Status { text } => {
-                // What was wrong is over when the server is heard again.
+                // An answer of the server clears the problem.
                 self.status = if text.contains("is back") { String::new() } else { text };
             }
             Event::Message { .. }

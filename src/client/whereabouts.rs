@@ -1,5 +1,4 @@
-//! Where a server is, and where it is looked for when it is lost: by its name, or, if it was found near
-//! here, by its room (`proto.md` §7.12).
+//! Look-up of a server: by name, or by its room if it was found by discovery (`proto.md` §7.12).
 
 use super::discovery::{WAIT, search};
 use crate::discovery::{Known, Recognition, SEARCH_WINDOW};
@@ -20,10 +19,10 @@ impl Whereabouts {
         Self { name, room: room.map(Mutex::new) }
     }
 
-    /// Where it is now, and what its user has to know about that. This can block for seconds.
+    /// The current addresses, and a message for the user. This can block for seconds.
     ///
     /// # Errors
-    /// Why that is not known at the moment.
+    /// Why the look-up failed.
     pub(super) fn look_up(&self) -> io::Result<(Vec<SocketAddr>, Option<String>)> {
         let Some(room) = &self.room else { return Ok((self.name.resolve()?, None)) };
         let outcome = search(WAIT, Some(SEARCH_WINDOW))?;
@@ -43,7 +42,7 @@ impl Whereabouts {
         })
     }
 
-    /// What is known by now under this name, for people.
+    /// The current addresses of this name, for people.
     pub(super) fn describe(&self) -> String {
         match &self.room {
             Some(room) => {

@@ -74,7 +74,7 @@ pub const MAX_QUEUE_BYTES: usize = 1 << 18;
 pub const PRESSURE_HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
 /// Bytes in a queue that is pressure no longer.
 pub const PRESSURE_LOW: usize = MAX_QUEUE_BYTES / 4;
-/// Bytes in a queue that is pressure on everybody. What is on its way through the hub still fits.
+/// Bytes in a queue that puts pressure on all peers. What is in transit through the hub still fits.
 pub const PRESSURE_FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
 /// Bytes that a reader takes within [`PRESSURE_WAIT`] if it makes progress.
 pub const PRESSURE_STEP: usize = 8 * 1024;
@@ -178,7 +178,7 @@ pub const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 pub const QUIET: Duration = Duration::from_secs(5);
 /// A client that hears nothing for this long takes the server for dead and joins again.
 pub const SILENT: Duration = Duration::from_secs(15);
-/// A longer pause between two turns of the server is its own standstill, and expires nobody.
+/// A longer pause between two turns of the server is a suspension of its own: it expires no peer.
 pub const STANDSTILL: Duration = Duration::from_secs(2);
 /// A TCP peer that takes none of the bytes that wait for it for this long is disconnected.
 pub const STREAM_STALL: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! What can go wrong with a cache, in the words a user needs.
+//! Errors of the cache, worded for the user.
 
 use std::{
     io,
@@ -7,34 +7,34 @@ use std::{
 
 use thiserror::Error;
 
-/// A cache file that could not be used. The chat goes on without it.
+/// An unusable cache file. The chat continues without it.
 #[derive(Debug, Error)]
 #[error("cannot read the saved lines in {path}: {cause}; {}", aftermath(.moved_to.as_deref()), path = .path.display())]
 pub struct CacheWarning {
     /// The cache file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub cause: io::Error,
-    /// Where the file is now, if it could be moved.
+    /// New path of the file, if it was moved.
     pub moved_to: Option<PathBuf>,
 }
 
 impl CacheWarning {
-    /// The file stays as it is.
+    /// The file is left as it is.
     pub(super) fn left(path: &Path, cause: io::Error) -> Self {
         Self { path: path.to_owned(), cause, moved_to: None }
     }
 }
 
-/// Lines that could not be saved. The text is whole: it holds the cause.
+/// Lines that could not be saved. The text includes the cause.
 #[derive(Debug, Error)]
 pub enum CacheError {
-    /// The directory could not be made.
+    /// The directory could not be created.
     #[error("cannot save the last lines: cannot create the directory {path}: {cause}; create it, or allow this program to", path = .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The file could not be replaced.
@@ -42,10 +42,10 @@ pub enum CacheError {
     Write {
         /// The cache file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// What stands in place of the file may be somebody's, and stays.
+    /// Another file is at the path and is left alone.
     #[error("cannot save the last lines: {0}")]
     Damaged(CacheWarning),
 }

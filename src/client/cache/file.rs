@@ -1,4 +1,4 @@
-//! The cache file: its format, and how it is read, replaced and set aside.
+//! The cache file: format, reading, replacement, moving aside.
 
 use std::{
     ffi::OsString,
@@ -18,18 +18,17 @@ use crate::files::behind_links;
 
 use super::{CACHE_BYTES, CACHE_LINES, CACHE_SERVERS, CacheError, CacheWarning, CachedLine};
 
-/// What is at the path of a cache.
+/// The state of a cache's path.
 pub(super) enum Found {
     Nothing,
     Servers(Servers),
-    /// Something that is no cache.
+    /// A damaged cache or another file.
     Damage(io::Error),
-    /// Nobody knows what it is: the system does not let it be read.
+    /// Unreadable, so its contents are unknown.
     Unreadable(io::Error),
 }
 
-/// The lines of each server, the least recently used server first. The order
-/// within the file is this order, so that it need not say when.
+/// The lines of each server, the least recently used server first, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers(Vec<(String, Vec<CachedLine>)>);
 
@@ -47,7 +46,7 @@ impl Servers {
         self.position(server).map_or_else(Vec::new, |at| self.0.remove(at).1)
     }
 
-    /// Adds a server that is not there as the last one used, within bounds.
+    /// Adds a new server as the most recently used, within bounds.
     pub(super) fn put(&mut self, server: String, mut lines: Vec<CachedLine>) {
         lines.drain(..lines.len().saturating_sub(CACHE_LINES));
         self.0.push((server, lines));
@@ -64,7 +63,7 @@ impl Servers {
         Ok(bytes)
     }
 
-    /// As many of the last used servers as the file may hold.
+    /// The most recently used servers that fit the file.
     fn encode_bounded(&self) -> serde_json::Result<Vec<u8>> {
         let mut kept = self.clone();
         loop {
@@ -126,7 +125,7 @@ pub(super) fn read(path: &Path) -> Found {
     }
 }
 
-/// Opens regular files only: a pipe would wait for ever.
+/// Opens regular files only, because a pipe would block.
 fn content(path: &Path) -> io::Result<Servers> {
     if !fs::metadata(path)?.is_file() {
         return Err(invalid("it is not a file".to_owned()));
@@ -145,8 +144,8 @@ fn invalid(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// Moves the file to `<path>.damaged`, over an earlier one. What is not a file
-/// is not the cache's to move.
+/// Moves the file to `<path>.damaged`, replacing an earlier one. Other kinds of files are left
+/// alone.
 pub(super) fn set_aside(path: &Path, cause: io::Error) -> CacheWarning {
     let path = &behind_links(path);
     let mut name = OsString::from(path);
@@ -160,7 +159,7 @@ pub(super) fn set_aside(path: &Path, cause: io::Error) -> CacheWarning {
     }
 }
 
-/// Writes a new file beside the old one and puts it in its place. A symbolic link stays one.
+/// Writes a new file and renames it over the old one. A symbolic link is kept.
 pub(super) fn write(path: &Path, servers: &Servers) -> Result<(), CacheError> {
     let path = &behind_links(path);
     let directory = match path.parent() {
@@ -177,7 +176,7 @@ fn replace(path: &Path, directory: &Path, servers: &Servers) -> io::Result<()> {
     let bytes = servers.encode_bounded()?;
     let mut file = tempfile::Builder::new().prefix(".chatagram-").tempfile_in(directory)?;
     file.write_all(&bytes)?;
-    // Else a power cut may leave the new name without the new content.
+    // Without the sync a power cut could leave the new name without its content.
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

@@ -17,7 +17,7 @@ fn line(number: u64) -> CachedLine {
     }
 }
 
-/// A directory, and a path in one below it that does not exist yet.
+/// A directory, and a path in a missing subdirectory.
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("below").join("lines.json");
@@ -53,7 +53,7 @@ fn files_beside(path: &Path) -> Vec<OsString> {
 }
 
 #[test]
-fn the_last_five_lines_of_each_server_come_back() {
+fn the_last_five_lines_of_each_server_are_restored() {
     let (_directory, path) = place();
     let mut cache = open(&path);
     assert!(cache.lines("a:1").is_empty());
@@ -82,7 +82,7 @@ fn the_file_has_the_documented_form() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_the_file() {
+fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let (_directory, path) = place();
     save(&path, "a:1", 1);
@@ -90,7 +90,7 @@ fn nobody_else_may_read_the_file() {
 }
 
 #[test]
-fn the_least_recently_used_server_goes_first() {
+fn the_least_recently_used_server_is_evicted_first() {
     let (_directory, path) = place();
     for number in 0..32 {
         save(&path, &format!("{number:02}"), number);
@@ -105,7 +105,7 @@ fn the_least_recently_used_server_goes_first() {
 }
 
 #[test]
-fn two_clients_with_the_same_file_keep_each_others_servers() {
+fn two_clients_that_share_a_file_keep_each_others_servers() {
     let (_directory, path) = place();
     save(&path, "old", 0);
     let (mut one, mut two) = (open(&path), open(&path));
@@ -142,7 +142,7 @@ fn clients_that_save_at_once_never_leave_a_damaged_file() {
 }
 
 #[test]
-fn a_file_that_was_erased_is_not_brought_back() {
+fn an_erased_file_is_not_restored() {
     let (_directory, path) = place();
     save(&path, "secret", 1);
     let mut cache = open(&path);
@@ -182,7 +182,7 @@ fn a_damaged_file_is_moved_aside_and_named() {
 }
 
 #[test]
-fn a_file_as_long_as_allowed_is_read() {
+fn a_file_of_the_largest_size_is_read() {
     let (_directory, path) = place();
     let mut content = b"{\"servers\": {}}".to_vec();
     content.resize(CACHE_BYTES, b' ');
@@ -191,7 +191,7 @@ fn a_file_as_long_as_allowed_is_read() {
 }
 
 #[test]
-fn a_damaged_file_that_cannot_be_moved_is_left_alone_for_good() {
+fn a_damaged_file_that_cannot_be_moved_is_never_written() {
     let (_directory, path) = place();
     write(&path, b"damaged");
     fs::create_dir(aside(&path)).unwrap();
@@ -216,7 +216,7 @@ fn a_directory_in_place_of_the_file_is_left_alone() {
 }
 
 #[test]
-fn a_file_damaged_while_the_chat_ran_is_moved_aside_and_nothing_is_forgotten() {
+fn a_file_damaged_at_run_time_is_moved_aside_without_loss_of_lines() {
     let (_directory, path) = place();
     save(&path, "old", 0);
     let mut cache = open(&path);
@@ -230,7 +230,7 @@ fn a_file_damaged_while_the_chat_ran_is_moved_aside_and_nothing_is_forgotten() {
 }
 
 #[test]
-fn a_file_with_more_than_is_kept_is_cut_to_the_newest() {
+fn a_file_with_too_many_lines_is_cut_to_the_newest() {
     let (_directory, path) = place();
     let lines: Vec<_> = (0..9).map(|n| serde_json::to_value(line(n)).unwrap()).collect();
     let servers: Vec<_> =
@@ -244,7 +244,7 @@ fn a_file_with_more_than_is_kept_is_cut_to_the_newest() {
 }
 
 #[test]
-fn what_is_saved_can_always_be_read_again() {
+fn saved_files_can_be_read_again() {
     let (_directory, path) = place();
     let mut cache = open(&path);
     for server in 0..32 {
@@ -260,7 +260,7 @@ fn what_is_saved_can_always_be_read_again() {
 }
 
 #[test]
-fn a_place_that_cannot_be_made_is_an_error_that_names_it() {
+fn a_directory_that_cannot_be_created_is_named_in_the_error() {
     let (directory, path) = place();
     fs::write(directory.path().join("below"), b"a file").unwrap();
     let (mut cache, _) = Cache::open(&path);
@@ -271,10 +271,10 @@ fn a_place_that_cannot_be_made_is_an_error_that_names_it() {
 
 #[cfg(unix)]
 #[test]
-fn a_symbolic_link_stays_one_and_what_it_leads_to_is_written() {
+fn a_symbolic_link_is_followed_and_kept() {
     let (directory, path) = place();
     let (link, far) = (directory.path().join("link"), directory.path().join("far"));
-    // A link to a link to a file that is not there yet.
+    // A link to a link to a missing file.
     std::os::unix::fs::symlink("below/lines.json", &far).unwrap();
     std::os::unix::fs::symlink("far", &link).unwrap();
     save(&link, "a:1", 1);
@@ -287,10 +287,10 @@ fn a_symbolic_link_stays_one_and_what_it_leads_to_is_written() {
     assert!(link.is_symlink() && !path.exists());
 }
 
-/// A loop of links stands for a file that the system does not open: the superuser opens all others.
+/// A loop of links stands for an unreadable file, since the superuser can open all others.
 #[cfg(unix)]
 #[test]
-fn a_file_that_cannot_be_read_is_not_taken_for_damaged() {
+fn an_unreadable_file_is_not_treated_as_damaged() {
     let (_directory, path) = place();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::os::unix::fs::symlink(&path, &path).unwrap();

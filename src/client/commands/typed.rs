@@ -1,14 +1,14 @@
-//! What the eye makes of typed or piped text: which characters it does not see, which it takes for `@`
-//! and `/`. Pure.
+//! Visual properties of input text: characters that are invisible, and those that look like `@` and
+//! `/`. No I/O.
 //!
 //! A file from Windows begins with a byte order mark, a copied line with a zero-width space, a line
-//! from an input method with a full-width `＠`. A whisper that looks like one has to be one.
+//! from an input method with a full-width `＠`. Text that looks like a whisper must be one.
 
 use crate::protocol::is_default_ignorable;
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// The first character of what is not simply said.
+/// The first character of a whisper or a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sigil {
     At,
@@ -16,7 +16,7 @@ pub(super) enum Sigil {
 }
 
 impl Sigil {
-    /// The sigil that `text` begins with, and what follows it.
+    /// Splits the sigil off the beginning of `text`.
     pub(super) fn split(text: &str) -> Option<(Self, &str)> {
         let mut rest = text.chars();
         let sigil = match rest.next()? {
@@ -29,18 +29,18 @@ impl Sigil {
     }
 }
 
-/// `line` from its first character that can be seen.
+/// `line` from its first visible character.
 pub(super) fn visible(line: &str) -> &str {
     line.trim_start_matches(is_blank)
 }
 
-/// A word as it is compared: in NFKC, without what cannot be seen.
+/// The comparison form of a word: NFKC, without invisible characters.
 pub(super) fn word(raw: &str) -> String {
     let seen = raw.chars().filter(|&ch| ch.is_whitespace() || !is_blank(ch));
     seen.nfkc().collect::<String>().trim().to_owned()
 }
 
-/// Whether `ch` at the beginning of a line is drawn as nothing, or only on another character.
+/// Whether `ch` at the beginning of a line is invisible or combines with another character.
 fn is_blank(ch: char) -> bool {
     use GeneralCategory::{Control, EnclosingMark, Format, NonspacingMark};
     const BRAILLE_BLANK: char = '\u{2800}';
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_seen_is_passed_over_and_what_is_seen_is_not() {
+    fn invisible_characters_are_skipped_and_visible_ones_are_not() {
         for blank in [
             "\u{feff}",
             "\u{200b}\u{200c}\u{200d}",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_compared_as_it_is_read() {
+    fn words_are_compared_in_their_visible_form() {
         for (raw, read) in [
             ("ｅｘｉｔ", "exit"),
             ("\u{feff}ex\u{200b}it\u{a0}", "exit"),

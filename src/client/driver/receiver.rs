@@ -1,4 +1,4 @@
-//! The receiver thread: sleeps until something comes or is due, takes it in, and does what is due.
+//! The receiver thread: sleeps until data arrives or a timer is due, and handles both.
 
 use super::{Connection, Driver, SOCKET, Turns};
 use crate::client::reach;
@@ -8,16 +8,16 @@ use crate::time::Now;
 use std::io;
 use std::time::Duration;
 
-/// Datagrams taken in during one turn. Then others have theirs: who types, and what is due.
+/// Datagrams per turn. Then the input thread and timers have their turn.
 const BATCH: usize = 128;
-/// Reads from a connection during one turn, of 16 KiB each.
+/// Reads from a connection per turn, 16 KiB each.
 const STREAM_READS: usize = 8;
-/// Turns of reading after which all is read that had come before the first of them, however much comes since:
-/// together they read more than a receive buffer holds. Then what is due by that first moment is done: nobody
-/// who floods this port keeps a heartbeat from leaving.
+/// Turns of reading that together exceed a receive buffer: afterwards everything that had arrived
+/// before the first is read, and timers due by then run. So a flood of this port delays no
+/// heartbeat.
 const ROUNDS: u32 = 64;
 
-/// What one turn leaves for the next.
+/// State between turns.
 #[derive(Debug)]
 pub(super) struct Reader {
     incoming: Incoming,
@@ -25,7 +25,7 @@ pub(super) struct Reader {
     /// There may be more to read.
     more: bool,
     rounds: u32,
-    /// Nothing is overdue as of a moment before which something came that is not read yet.
+    /// Timers are compared with this time, before which everything was read.
     asked: Now,
 }
 
@@ -37,7 +37,7 @@ impl Reader {
 }
 
 impl Driver {
-    /// The thread, until the session is over.
+    /// Runs until the session is over.
     pub(super) fn receive(&self, mut poller: Poller) -> io::Result<()> {
         let mut ready = Ready::new();
         let mut reader = Reader::new(self.shared.clock.now());
@@ -60,7 +60,7 @@ impl Driver {
         }
     }
 
-    /// Takes in what has come, as far as one turn goes, and once all is read, or enough, does what is due.
+    /// Reads up to the bounds of a turn and, once everything or enough is read, runs due timers.
     fn take_in(&self, turns: &mut Turns, ready: &Ready, reader: &mut Reader) -> io::Result<()> {
         let now = self.shared.clock.now().mono;
         let read_on = std::mem::replace(&mut reader.more, true);
@@ -96,7 +96,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Looks what became of connections that are being made: the first that is there is kept.
+    /// Checks pending connections: the first established one is kept.
     fn connect_further(&self, turns: &mut Turns, ready: &Ready) {
         for index in ready {
             let made = |it: &Connection| it.index == *index && !it.announced;
@@ -120,7 +120,8 @@ impl Driver {
         }
     }
 
-    /// The connection has something to say: that there is room, bytes, its end. True when there may be more.
+    /// Handles an event of the connection: writable, readable or closed. True when there may be
+    /// more.
     fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) -> bool {
         for _ in 0..STREAM_READS {
             let Some(open) = turns.connection() else { return false };
@@ -153,12 +154,12 @@ mod tests {
     use std::net::{Ipv4Addr, UdpSocket};
 
     #[test]
-    fn a_flood_leaves_others_their_turns_and_what_is_due_is_done() {
+    fn timers_and_input_run_during_a_flood() {
         flood_a_client(None);
     }
 
     #[test]
-    fn so_it_does_behind_a_bad_network() {
+    fn timers_and_input_run_during_a_flood_with_impairment() {
         let spec = "down: loss 1%".parse().unwrap();
         flood_a_client(Some(&BadNetwork { spec, seed: 1 }));
     }
@@ -179,7 +180,7 @@ mod tests {
             driver.take_in(&mut turns, &Ready::new(), &mut reader).unwrap();
             assert_eq!((reader.more, reader.rounds), (more, rounds));
         }
-        // As fast as it is read, for ever: after some rounds what is due is done.
+        // The flood is as fast as the reader and endless: after some rounds timers run.
         let late = reader.asked.mono + JOIN_DEADLINE;
         for rounds in (1..ROUNDS).chain([0]) {
             flood(BATCH);

@@ -1,6 +1,6 @@
-//! Which encoding bytes are in that are not UTF-8: a guess, in the name that `iconv` knows. Pure.
+//! Guesses the encoding of bytes that are not UTF-8, as a name for `iconv`. No I/O.
 
-/// Letters that make up most of a Russian text, оеаинтсрвлк and their capitals, by encoding.
+/// The most frequent letters of Russian text, оеаинтсрвлк and their capitals, by encoding.
 const CYRILLIC: [(&str, &[u8]); 3] = [
     (
         "CP1251",
@@ -15,13 +15,13 @@ const CYRILLIC: [(&str, &[u8]); 3] = [
         b"\xae\xa5\xa0\xa8\xad\xe2\xe1\xe0\xa2\xab\xaa\x8e\x85\x80\x88\x8d\x92\x91\x90\x82\x8b\x8a",
     ),
 ];
-/// Of the letters beyond ASCII, per cent that are frequent ones in the right encoding.
+/// Least percentage of frequent letters among non-ASCII ones in the right encoding.
 const FREQUENT: usize = 50;
-/// Fewer letters beyond ASCII than this say nothing about their frequencies.
+/// Least number of non-ASCII letters for a frequency.
 const FEW: usize = 3;
 
-/// The encoding of a whole first line that may be UTF-16 or UTF-32: much of both is valid UTF-8.
-/// `next` is the byte after the line, if it is known.
+/// The encoding of a first line that may be UTF-16 or UTF-32, much of which is valid UTF-8. `next`
+/// is the byte after the line, if known.
 pub(super) fn wide(line: &[u8], next: Option<u8>) -> Option<&'static str> {
     match line {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Some("UTF-32"),
@@ -30,7 +30,7 @@ pub(super) fn wide(line: &[u8], next: Option<u8>) -> Option<&'static str> {
         [0, 0, 0, a, ..] if *a != 0 => return Some("UTF-32BE"),
         _ => {}
     }
-    // The line feed has two bytes as well.
+    // The line feed has two bytes too.
     let even = line.len().is_multiple_of(2);
     if even && line.ends_with(b"\0\n") {
         return Some("UTF-16BE");
@@ -38,7 +38,8 @@ pub(super) fn wide(line: &[u8], next: Option<u8>) -> Option<&'static str> {
     if !even && line.ends_with(b"\n") && next == Some(0) {
         return Some("UTF-16LE");
     }
-    // Characters of one alphabet share their high byte, and in most alphabets that is a control.
+    // Characters of one alphabet share their high byte, which in most alphabets is a control
+    // character.
     let is_high = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1B);
     let count = |at: usize| line.iter().skip(at).step_by(2).filter(|byte| is_high(byte)).count();
     let (big, little) = (count(0), count(1));
@@ -50,11 +51,11 @@ pub(super) fn wide(line: &[u8], next: Option<u8>) -> Option<&'static str> {
     enough(big, little).then_some("UTF-16BE")
 }
 
-/// The encoding of a line that is not UTF-8; `None` when nothing speaks for any.
+/// The encoding of a line that is not UTF-8; `None` if there is no indication.
 pub(super) fn narrow(line: &[u8]) -> Option<&'static str> {
     let letters = line.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let beyond: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii()).collect();
-    // A language in Latin letters has some beyond ASCII, any other nothing else.
+    // Text in Latin letters has some non-ASCII ones, other text only those.
     if letters > beyond.len() || beyond.len() < FEW {
         let is_latin_1 = !beyond.iter().any(|byte| (0x80..0xA0).contains(byte));
         return Some(if is_latin_1 { "ISO-8859-1" } else { "CP1252" });
@@ -73,14 +74,14 @@ mod tests {
         text.encode_utf16().flat_map(bytes).collect()
     }
 
-    /// The first line as a reader cuts it, and the byte after it.
+    /// The first line as the reader splits it, and the byte after it.
     fn first_line(bytes: &[u8]) -> (&[u8], Option<u8>) {
         let end = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
         (&bytes[..end], bytes.get(end).copied())
     }
 
     #[test]
-    fn wide_encodings_are_found_with_and_without_a_mark_and_a_line_feed() {
+    fn wide_encodings_are_detected_with_and_without_mark_and_line_feed() {
         for text in
             ["hello\n", "привет\nмир\n", "γεια σου", "שלום\n", "@bob secret\r\n", "日本語\n"]
         {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_encodings_are_told_apart_by_their_frequent_letters() {
+    fn one_byte_encodings_are_distinguished_by_letter_frequency() {
         for (bytes, name) in [
             (&b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0?\n"[..], "CP1251"),
             (b"\xcf\xd0\xc8\xc2\xc5\xd2\n", "CP1251"),

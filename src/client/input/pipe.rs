@@ -1,23 +1,23 @@
-//! The commands in a pipe or a file, or from a terminal that edits its lines itself.
+//! Commands from a pipe or file, or from a terminal without this program's editor.
 
 use super::encoding;
 use crate::client::commands::Command;
 use std::io::{self, BufRead, BufReader, Read};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The longest piece of a line that is kept in memory, bytes.
+/// Longest piece of a line in memory, bytes.
 const MAX_PIECE: usize = 64 * 1024;
 
-/// Reads lines, and parses each once. Memory is bounded: of a line longer than 64 KiB the pieces that
-/// follow the first mean what that did, whatever they look like.
+/// Reads lines and parses each once, in bounded memory: of a line longer than 64 KiB, later pieces
+/// continue the first one's command, whatever they look like.
 #[derive(Debug)]
 pub(in crate::client) struct Pipe<R> {
     input: BufReader<R>,
-    /// Whether a person types here, who can type the line again.
+    /// Whether the input is a terminal, where the user can retype a line.
     interactive: bool,
-    /// The number of the line that is read, from 1.
+    /// Number of the current line, from 1.
     number: u64,
-    /// Bytes of the line that are not part of a command yet.
+    /// Unparsed bytes of the line.
     piece: Vec<u8>,
     /// What the rest of a cut line is.
     rest: Option<Rest>,
@@ -30,22 +30,22 @@ enum Rest {
     Said,
     Done,
     WhisperedTo(String),
-    /// It began with a command, or with nothing that can be seen.
+    /// The line began with a command or only invisible characters: the rest is dropped.
     Dropped,
 }
 
-/// Why the rest of the input cannot be said.
+/// Why the rest of the input cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// The system says why.
+    /// An I/O error.
     #[error("cannot read the input: {0}")]
     Failed(#[from] io::Error),
     /// It is not UTF-8 from this line on.
     #[error("{}", advice(*.line, *.guess))]
     Encoding {
-        /// Its number, from 1.
+        /// Number of the line, from 1.
         line: u64,
-        /// What it may be, as `iconv` calls it.
+        /// Probable encoding, as a name for `iconv`.
         guess: Option<&'static str>,
     },
 }
@@ -71,7 +71,7 @@ impl<R: Read> Pipe<R> {
         }
     }
 
-    /// Reads on to the end of the line, of the input or of what is kept. True when the line is whole.
+    /// Reads up to the end of the line, of the input or of the piece. True if the line is complete.
     fn fill(&mut self) -> io::Result<bool> {
         let room = MAX_PIECE - self.piece.len();
         let read = (&mut self.input).take(room as u64).read_until(b'\n', &mut self.piece)?;
@@ -95,8 +95,8 @@ impl<R: Read> Pipe<R> {
         Some(Unreadable::Encoding { line: self.number, guess })
     }
 
-    /// Takes the text of the piece out: all of it, or of a cut line all but its last letter, which may
-    /// go on in what follows.
+    /// Takes the text of the piece: all of it, or of a cut line all but the last grapheme cluster,
+    /// which may continue.
     fn take_text(&mut self, whole: bool) -> String {
         let valid = match std::str::from_utf8(&self.piece) {
             Ok(text) => text,
@@ -111,7 +111,7 @@ impl<R: Read> Pipe<R> {
         text
     }
 
-    /// What a piece means. `None`: nothing, it is dropped.
+    /// Parses a piece; `None` if it is dropped.
     fn interpret(&mut self, text: &str, whole: bool) -> Option<Command> {
         let text = if whole { text.trim_end_matches(['\r', '\n']) } else { text };
         let Some(rest) = self.rest.take() else {
@@ -193,7 +193,7 @@ mod tests {
         Pipe::new(bytes, false).map(|command| command.unwrap()).collect()
     }
 
-    /// What was read before the end, and why that came.
+    /// The commands before the end, and the reason of the end.
     fn refused(bytes: &[u8]) -> (Vec<Command>, String) {
         let mut pipe = Pipe::new(bytes, false);
         let read: Vec<_> = pipe.by_ref().map_while(Result::ok).collect();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_between_letters_and_its_rest_is_no_command() {
+    fn a_long_line_is_cut_between_clusters_and_its_rest_is_no_command() {
         // 👩‍👩‍👧 has 18 bytes, so none of its ends falls on the cut.
         let text = "👩\u{200d}👩\u{200d}👧".repeat(10_000) + "/quit @eve secret exit";
         let pieces = commands(format!("{text}\nnext\n").as_bytes());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_long_whisper_goes_to_the_same_person() {
+    fn the_rest_of_a_long_whisper_goes_to_the_same_peer() {
         for start in ["@bob ", "/msg bob ", "\u{feff}＠bob "] {
             let text = "secret ".repeat(30_000);
             let pieces = commands(format!("{start}{text}\n").as_bytes());
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_that_begins_as_a_command_or_unseen_is_dropped_whole() {
+    fn a_long_line_that_begins_as_a_command_or_invisibly_is_dropped() {
         let long = "secret ".repeat(30_000);
         let blank = " ".repeat(2 * MAX_PIECE);
         for line in [
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_at_a_terminal_may_type_the_line_again() {
+    fn a_line_at_a_terminal_can_be_retyped() {
         let lines: Vec<_> = Pipe::new(&b"caf\xe9\nhello\n"[..], true).map(Result::unwrap).collect();
         assert!(matches!(&lines[0], Command::Wrong(why) if why.contains("UTF-8")));
         assert_eq!(lines[1], said("hello"));

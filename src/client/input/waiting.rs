@@ -1,14 +1,14 @@
-//! How long a line waits for room at a server that takes none.
+//! The timeout of a line at a server that takes none.
 
 use crate::client::session::Condition;
 use std::time::{Duration, Instant};
 
-/// The time that is left for a server to take a line. It runs only while the server is there: one that
-/// is lost is given up by the session, after `--give-up`.
+/// The remaining time for a server to take a line. It runs only while the server answers: a lost
+/// server has the timeout `--give-up`.
 #[derive(Debug)]
 pub(super) struct Waiting {
     left: Duration,
-    /// The server is there since then, or since the last look.
+    /// Since when the server answers, or the last update.
     since: Option<Instant>,
 }
 
@@ -17,7 +17,7 @@ impl Waiting {
         Self { left, since: None }
     }
 
-    /// Notes how the server is, and whether it has lines wait for its rate limit.
+    /// Takes the state of the server, and whether its rate limit delays lines.
     pub(super) fn look(&mut self, condition: Condition, paced: bool) {
         self.look_at(condition, paced, Instant::now());
     }
@@ -30,12 +30,12 @@ impl Waiting {
         self.since = (is_there && !paced).then_some(now);
     }
 
-    /// When to look again.
+    /// Time of the next update.
     pub(super) fn deadline(&self) -> Instant {
         self.since.unwrap_or_else(Instant::now) + self.left
     }
 
-    /// Whether the time is up.
+    /// Whether the time is over.
     pub(super) fn is_over(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= self.left)
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_runs_only_while_the_server_is_there_and_wants_lines() {
+    fn time_runs_only_while_the_server_answers_and_accepts_lines() {
         let second = Duration::from_secs(1);
         let begun = Instant::now();
         let mut waiting = Waiting::for_room(30 * second);

@@ -1,4 +1,4 @@
-//! Where the day changes among the lines that are shown. A time of day alone would be that of today.
+//! Dividers where the day changes between lines, since lines have a time of day only.
 
 use super::text::local;
 use crate::client::style::Style;
@@ -6,19 +6,19 @@ use crate::time::WallTime;
 use jiff::civil::Date;
 use std::sync::{Mutex, PoisonError};
 
-/// The day of the line shown last. Shared: the main thread shows lines, and so does the editor.
+/// Day of the last line shown. Shared by the main thread and the editor, which both show lines.
 #[derive(Debug)]
 pub(in crate::client) struct Days {
     last: Mutex<Date>,
 }
 
 impl Days {
-    /// Lines of the day of `now` have no divider before them until one of another day was shown.
+    /// No divider precedes lines of the day of `now` until a line of another day was shown.
     pub(in crate::client) fn since(now: WallTime) -> Self {
         Self { last: Mutex::new(local(now).date()) }
     }
 
-    /// The divider before a line said at `at`, if it is of another day than the line before it.
+    /// The divider before a line of time `at`, if its day differs from the last line's.
     pub(in crate::client) fn divider(&self, at: WallTime, style: Style) -> Option<String> {
         let date = local(at).date();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,9 +32,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_divider_stands_where_the_day_changes_and_nowhere_else() {
-        // Noon in Greenwich is the same day from Honolulu to Auckland's evening: apart by whole days,
-        // they are of different ones everywhere.
+    fn dividers_are_exactly_where_the_day_changes() {
+        // Noon UTC is the same day from Honolulu to Auckland's evening, so whole days apart differ
+        // in every zone.
         let day = |day: u64| WallTime((day * 24 + 12) * 3_600_000_000);
         let days = Days::since(day(20_000));
         let divider = |at| days.divider(day(at), Style::default());

@@ -1,5 +1,5 @@
-//! Events as people read them. A chat line begins with its time and its author, a notice with `*` and
-//! an error with `!`: whatever somebody says, it cannot pass for a notice.
+//! Events as text for people. A chat line begins with time and author, a notice with `*` and an
+//! error with `!`, so no chat line can pass for a notice.
 
 use super::delivery_name;
 use super::wrap::wrap;
@@ -11,15 +11,15 @@ use crate::time::WallTime;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
-/// Columns of a chat line's time and the space after it: its later rows begin below the author.
+/// Width of a chat line's time and a space: continuation rows begin below the author.
 const TIME: usize = 9;
-/// Columns of what marks a notice.
+/// Width of the mark of a notice.
 const MARK: usize = 2;
 
-/// Names that one notice has room for.
+/// Largest number of names in one notice.
 const NAMED: usize = 3;
 
-/// `lines` in rows that fit the terminal, where there is one.
+/// Wraps `lines` to the terminal, if there is one.
 pub(super) fn fit(lines: &str, style: Style) -> String {
     let Some(columns) = style.width else { return lines.to_owned() };
     let indent = |line: &str| if is_notice(line) { MARK } else { TIME };
@@ -27,7 +27,7 @@ pub(super) fn fit(lines: &str, style: Style) -> String {
     rows.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the first character that is seen marks a notice or an error.
+/// Whether the first visible character marks a notice or an error.
 fn is_notice(line: &str) -> bool {
     let seen = match line.strip_prefix('\u{1b}') {
         Some(colour) => colour.split_once('m').map_or("", |(_, seen)| seen),
@@ -91,7 +91,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
     })
 }
 
-/// Names in a row, "ann, bob and eve". Of a crowd the first few, "ann, bob and 38 others".
+/// A list of names, "ann, bob and eve"; of a crowd the first few, "ann, bob and 38 others".
 fn names(nicknames: &[String]) -> String {
     match nicknames {
         [] => String::new(),
@@ -145,7 +145,7 @@ fn stats_text(report: &Report) -> String {
     )
 }
 
-/// What is to be said of a server: what came and was of no use. What is 0 is left out.
+/// The counters of a server's dropped datagrams, without zeros.
 pub(in crate::client) fn server_text(server: &ServerReport) -> String {
     let counts = [
         (server.alien, "not of this protocol"),
@@ -162,7 +162,7 @@ pub(in crate::client) fn server_text(server: &ServerReport) -> String {
     format!("{} datagrams received{}", server.received, said.collect::<String>())
 }
 
-/// A table: one line for each who is here, with fewer columns where there is no room.
+/// A table with one line per peer, with fewer columns on a narrow terminal.
 fn who_text(peers: &[PeerReport], style: Style) -> String {
     let width = peers.iter().map(|peer| peer.nickname.width()).max().unwrap_or(0).max(4);
     let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
@@ -207,7 +207,7 @@ pub(in crate::client) fn ms(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
 }
 
-/// A line that this client says now. The mark after the name tells it from others without colours too.
+/// A line of this client. The mark after the name shows that without colours too.
 pub(in crate::client) fn own(at: WallTime, name: &str, text: &str, style: Style) -> String {
     let line = format!("{} {} {text}", time(at, style), style.own(&format!("{name}>")));
     fit(&line, style)
@@ -236,12 +236,12 @@ fn millis(duration: Duration) -> u128 {
     (duration + Duration::from_micros(500)).as_millis()
 }
 
-/// The time of day, here.
+/// Local time of day.
 fn clock(at: WallTime) -> String {
     local(at).strftime("%H:%M:%S").to_string()
 }
 
-/// A moment by this machine's clock and calendar.
+/// Local date and time.
 pub(super) fn local(at: WallTime) -> jiff::Zoned {
     let moment = i64::try_from(at.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     moment.unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::system())
@@ -255,7 +255,7 @@ mod tests {
     use crate::protocol::{Delivery, is_clean};
 
     #[test]
-    fn a_line_that_waited_says_how_long() {
+    fn head_of_line_blocking_is_shown() {
         let message = |held| Event::Message {
             mark: None,
             at: WallTime(0),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_one_notice_for_people_and_an_object_each_for_programs() {
+    fn a_crowd_is_one_notice_in_text_and_one_object_each_in_json() {
         let text = |names: &[&str]| shown(Format::Text, names, 9);
         assert_eq!(text(&["ann"]), ["* ann joined, 9 here", "* ann left (timed out), 9 here"]);
         assert_eq!(text(&["ann", "bob"])[0], "* ann and bob joined, 9 here");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_a_file_nor_what_was_typed_steers_a_terminal() {
+    fn text_from_files_and_input_is_escaped() {
         let characters: Vec<char> = ('\0'..=char::MAX).collect();
         for some in characters.chunks(250) {
             let text: String = some.iter().collect();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_that_no_honest_server_tells_have_a_sum() {
+    fn counters_of_a_hostile_server_do_not_overflow() {
         let peer = PeerReport {
             peer: 1,
             nickname: "eve".to_owned(),

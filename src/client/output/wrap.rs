@@ -1,16 +1,16 @@
-//! Breaks long lines between words, with a hanging indent, as wide as the terminal is. Pure.
+//! Wraps lines between words with a hanging indent, to the width of the terminal. No I/O.
 
 use unicode_linebreak::linebreaks;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// In fewer columns than this beside the indent there is no room for words.
+/// Least columns beside the indent; below, lines are not wrapped.
 const NARROW: usize = 16;
 const RESET: &str = "\u{1b}[0m";
 
 /// `line` in rows of at most `columns`; all but the first begin with `indent` spaces.
 ///
-/// A word longer than a row is left to the terminal to break, which can put it together again when
-/// it is copied. Colours end with a row and begin anew in the next.
+/// The terminal breaks a word longer than a row, so that copying restores it. Colours end with a
+/// row and begin again in the next.
 pub(super) fn wrap(line: &str, indent: usize, columns: usize) -> String {
     let (plain, escapes) = without_escapes(line);
     if plain.width() <= columns || columns < indent + NARROW {
@@ -30,15 +30,15 @@ pub(super) fn wrap(line: &str, indent: usize, columns: usize) -> String {
         let seen = column + piece.trim_end().width();
         // A word longer than a row was broken by the terminal.
         let seen = if seen > columns { (seen - 1) % columns + 1 } else { seen };
-        // White space may stand beyond the last column: it goes when the next row begins.
+        // White space may exceed the last column: it is removed when the next row begins.
         column = seen + piece.width() - piece.trim_end().width();
         begun = end;
     }
     rows.finish()
 }
 
-/// Where words end, and the end of the text: after white space, and in scripts without any where
-/// their rules allow it (UAX #14). Not in addresses, which people copy.
+/// Ends of words, and of the text: after white space, and in scripts without it by UAX #14. Not
+/// inside addresses, which people copy.
 fn breaks(plain: &str) -> impl Iterator<Item = usize> {
     let is_wide = |ch: char| ch.width() == Some(2);
     linebreaks(plain).map(|(at, _)| at).filter(move |&at| {
@@ -49,11 +49,11 @@ fn breaks(plain: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The text that is seen, and each colour sequence with its place in it.
+/// The visible text, and each colour sequence with its offset.
 fn without_escapes(line: &str) -> (String, Vec<(usize, &str)>) {
     let (mut plain, mut escapes) = (String::with_capacity(line.len()), Vec::new());
     let mut rest = line;
-    // Texts are clean: an escape is one of our own colours, and ends with an m.
+    // Texts are clean, so an escape is one of our colours and ends with an m.
     while let Some(at) = rest.find('\u{1b}') {
         plain.push_str(&rest[..at]);
         let end = rest[at..].find('m').map_or(rest.len(), |length| at + length + 1);
@@ -67,15 +67,15 @@ fn without_escapes(line: &str) -> (String, Vec<(usize, &str)>) {
 /// The rows so far.
 struct Rows<'a> {
     out: String,
-    /// The colour that is on; empty for none.
+    /// The active colour; empty for none.
     colour: &'a str,
     escapes: Vec<(usize, &'a str)>,
-    /// The first escape that is not written yet.
+    /// The next colour sequence to write.
     next: usize,
 }
 
 impl Rows<'_> {
-    /// Appends a piece of the text that begins at `at` in it.
+    /// Appends a piece of the text from offset `at`.
     fn push(&mut self, piece: &str, at: usize) {
         let mut done = 0;
         while let Some(&(place, escape)) = self.escapes.get(self.next) {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_word_and_a_long_one_is_left_to_the_terminal() {
+    fn an_address_is_one_word_and_the_terminal_breaks_a_long_one() {
         let address = "https://example.org/a/long/path?with=a-query-that-goes-on";
         let shown = wrap(&format!("14:03:11 bob: see {address} there"), 9, 40);
         assert_eq!(shown, format!("14:03:11 bob: see\n         {address} there"));

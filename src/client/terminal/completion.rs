@@ -1,21 +1,21 @@
-//! What Tab makes of a half-written word. Pure.
+//! Completion of a word by Tab. No I/O.
 
 use crate::client::commands::{Arguments, COMMANDS};
 use crate::client::output::delivery_name;
 use crate::protocol::{Delivery, clip};
 
-/// What Tab does.
+/// The result of Tab.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Completion {
-    /// There is nothing to complete.
+    /// No completion.
     Nothing,
-    /// The text from this byte to the cursor becomes that.
+    /// Replaces the text from this byte to the cursor.
     Replace(usize, String),
-    /// It could be any of these.
+    /// Several candidates.
     Ambiguous(Vec<String>),
 }
 
-/// Completes the word before the cursor at `pos`, of a line said where `names` are present.
+/// Completes the word before the cursor at `pos`, with the present `names`.
 pub(super) fn complete<'a>(
     line: &str,
     pos: usize,
@@ -59,7 +59,7 @@ pub(super) fn complete<'a>(
     }
 }
 
-/// What both begin with.
+/// The common prefix.
 fn shared<'a>(one: &'a str, other: &str) -> &'a str {
     let same = one.char_indices().zip(other.chars()).take_while(|((_, a), b)| a == b);
     let end = same.last().map_or(0, |((at, last), _)| at + last.len_utf8());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_commands_are_completed_as_far_as_they_are_clear() {
+    fn names_and_commands_are_completed_up_to_the_first_ambiguity() {
         let replace = |at, text: &str| Completion::Replace(at, text.to_owned());
         for (line, after) in [
             ("/w", replace(0, "/who ")),

@@ -1,4 +1,4 @@
-//! The thread that edits: reads a line, shows it as said, hands it on.
+//! The editor thread: reads a line, shows it, and passes it on.
 
 use super::completion::{Completion, complete};
 use super::layout::{TAB_STOP, after_resize, harmless, is_harmless, rows};
@@ -29,11 +29,11 @@ use std::sync::mpsc::SyncSender;
 const PROMPT: &str = "\n> ";
 /// Columns of the prompt's last row.
 const INDENT: usize = 2;
-/// Typed lines that can be had again. In memory alone: what people write is nobody's business.
+/// Lines in the history of the editor, in memory only, for privacy.
 const HISTORY: usize = 1000;
-/// Makes the editor draw anew and shows nothing itself: a row up and a row down.
+/// Makes the editor redraw without visible output: a row up and a row down.
 const NUDGE: &str = "\u{1b}[A\n";
-/// More names than this are not listed.
+/// Largest number of names that are listed.
 const MOST_LISTED: usize = 40;
 
 /// An editor on standard input and output, not yet started.
@@ -48,14 +48,14 @@ pub(super) struct PromptEditor {
 /// Why editing stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The last line said so, there is no more input, or nobody takes lines any more.
+    /// The last line left the room, the input ended, or the receiver of lines did.
     Done,
     /// Ctrl-C on an empty line.
     Interrupted,
 }
 
 impl PromptEditor {
-    /// The editor, and what nudges it.
+    /// The editor, and a handle to wake it.
     pub(super) fn open(
         prompt: Arc<PromptState>,
         days: Arc<Days>,
@@ -64,7 +64,7 @@ impl PromptEditor {
         let mode = GraphemeClusterMode::from_env();
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            // The highlighter draws the status too: where nobody wants colours it uses none.
+            // The highlighter draws the status too, without colours if they are not wanted.
             .color_mode(ColorMode::Forced)
             .bell_style(rustyline::config::BellStyle::None)
             .grapheme_cluster_mode(mode)
@@ -77,7 +77,7 @@ impl PromptEditor {
         Ok((Self { editor, prompt, days, farewell, mode }, printer))
     }
 
-    /// Edits until there is a reason to stop. Each line goes to `typed` as what it means.
+    /// Edits until there is a reason to stop. Sends each parsed line to `typed`.
     pub(super) fn run(mut self, typed: &SyncSender<Command>) -> End {
         while self.prompt.begin() {
             match self.editor.readline(PROMPT) {
@@ -116,7 +116,7 @@ impl PromptEditor {
         End::Done
     }
 
-    /// A draft of several lines, as a paste makes it, is several lines. False when there is no going on.
+    /// Splits a draft with several lines, from a paste. False if the editor has to stop.
     fn accept(&mut self, input: &str, typed: &SyncSender<Command>) -> bool {
         let style = self.prompt.style();
         let (name, now) = (self.prompt.nickname(), Clock::start().now().wall);
@@ -149,10 +149,10 @@ impl PromptEditor {
             };
             said.push_str(&shown);
             said.push('\n');
-            // Memory cannot fail.
+            // The history in memory cannot fail.
             let _ = self.editor.history_mut().add(line);
             if let Some(question) = question {
-                // What was pasted after it is not said: a farewell was meant.
+                // The rest of a paste after a farewell is dropped.
                 said.push_str(&self.ask(&question));
                 said.push('\n');
                 break;
@@ -164,7 +164,8 @@ impl PromptEditor {
             }
         }
         self.prompt.pause(&self.erase(input), &said);
-        // Nobody edits while this waits for the network: what comes is shown all the same.
+        // The editor is inactive while this waits for the network, so output goes to the screen
+        // directly.
         go_on &= meant.into_iter().all(|command| typed.send(command).is_ok());
         go_on
     }
@@ -173,13 +174,13 @@ impl PromptEditor {
         self.prompt.style().error(&format!("! {question}"))
     }
 
-    /// What wipes the status and a draft away, with the cursor on the row after it.
+    /// Escape codes that erase status and draft, with the cursor on the row after them.
     fn erase(&self, draft: &str) -> String {
         let up = rows(draft, INDENT, super::columns(), self.mode) + 2;
         format!("\u{1b}[{up}A\r\u{1b}[J")
     }
 
-    /// The same for a draft left with the cursor somewhere in it.
+    /// The same with the cursor inside the draft.
     fn erase_draft(&self) {
         let (draft, pos) = {
             let state = self.prompt.lock();
@@ -190,8 +191,8 @@ impl PromptEditor {
     }
 }
 
-/// Has the editor draw whenever something waits to be shown. A nudge can block while nobody edits, so it
-/// has a thread of its own, for which nobody waits.
+/// Wakes the editor when output waits. A wake-up can block while the editor is inactive, so it has
+/// a thread of its own, which is never joined.
 pub(super) fn nudge(prompt: &PromptState, mut printer: impl ExternalPrinter) {
     while prompt.wait_for_nudge() {
         if printer.print(NUDGE.to_owned()).is_err() {
@@ -200,7 +201,7 @@ pub(super) fn nudge(prompt: &PromptState, mut printer: impl ExternalPrinter) {
     }
 }
 
-/// What the editor asks while it edits.
+/// The callbacks of the editor.
 struct Assistant {
     prompt: Arc<PromptState>,
     mode: GraphemeClusterMode,
@@ -221,13 +222,13 @@ impl Validator for Assistant {}
 impl Hinter for Assistant {
     type Hint = String;
 
-    /// Not for hints: the editor asks here right before it draws again. When the terminal was resized its
-    /// rows are no longer where the editor believes them, and it would wipe lines of the room away.
+    /// Called right before each redraw. After a resize the editor assumes wrong rows, and would
+    /// erase lines of the room.
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
         if let Some(drawn) = self.prompt.resized(line, pos) {
             let head = clip(line, pos);
             let now = super::columns();
-            // The next write would fail as well, and is heeded.
+            // The next write would fail too, and its error is handled.
             let _ = write(&after_resize(line, head, INDENT, &drawn, now, self.mode));
         }
         self.remember(line, pos);
@@ -236,18 +237,19 @@ impl Hinter for Assistant {
 }
 
 impl Highlighter for Assistant {
-    /// Draws what waits above the status. Its row never wraps, so the editor need not know its width.
+    /// Draws waiting output above the status. The status never wraps, so the editor need not know
+    /// its width.
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, own: bool) -> Cow<'b, str> {
         let (waiting, status) = self.prompt.draw();
         Cow::Owned(if own { format!("{waiting}{status}{prompt}") } else { waiting + prompt })
     }
 
-    /// The draft: see [`harmless`].
+    /// The draft, made safe by [`harmless`].
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
         harmless(line, self.mode)
     }
 
-    /// A character that is typed is drawn as it is, unless this asks for the whole line.
+    /// Requests a redraw of the whole line, since the editor would draw a typed character raw.
     fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
         self.remember(line, pos);
         !is_harmless(line)
@@ -257,8 +259,7 @@ impl Highlighter for Assistant {
 impl Completer for Assistant {
     type Candidate = String;
 
-    /// At most one candidate: the editor's own list of several would wait for a key and show no line
-    /// meanwhile.
+    /// At most one candidate: the editor's list of several would wait for a key and block output.
     fn complete(
         &self,
         line: &str,

@@ -1,5 +1,5 @@
-//! Where the cursor is when the editor has drawn a line: the same arithmetic as the editor's own, for what
-//! it does not tell. And what it may draw. Pure.
+//! Cursor position after the editor's redraw, with the editor's arithmetic, which it does not
+//! expose; and what it may draw. No I/O.
 
 use super::prompt_state::Drawn;
 use crate::protocol::is_clean;
@@ -10,7 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 /// The editor's tab stops.
 pub(super) const TAB_STOP: u8 = 8;
 
-/// How many rows below its first the cursor is after `text`, begun in column `column`.
+/// Rows between the first row and the cursor after `text`, begun in column `column`.
 pub(super) fn rows(text: &str, column: usize, columns: usize, mode: GraphemeClusterMode) -> usize {
     let columns = columns.max(1);
     let (mut row, mut column) = (0, column);
@@ -31,13 +31,13 @@ pub(super) fn rows(text: &str, column: usize, columns: usize, mode: GraphemeClus
     row + usize::from(column == columns)
 }
 
-/// Whether the editor may draw a draft as it is. What was pasted may hold anything, and be meant for the
-/// terminal; only line ends and tabs, which the editor counts with, are its own.
+/// Whether the editor may draw a draft raw. Pasted text can contain control sequences; only line
+/// ends and tabs, which the editor counts, are allowed.
 pub(super) fn is_harmless(draft: &str) -> bool {
     draft.split(['\n', '\t']).all(is_clean)
 }
 
-/// A draft as it may be drawn, in the same places.
+/// A safe form of a draft, with the same layout.
 pub(super) fn harmless(draft: &str, mode: GraphemeClusterMode) -> Cow<'_, str> {
     if is_harmless(draft) {
         return Cow::Borrowed(draft);
@@ -56,8 +56,9 @@ pub(super) fn harmless(draft: &str, mode: GraphemeClusterMode) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What moves the cursor to where an editor believes it, that drew a status and `draft` when the terminal
-/// had another width, with the cursor after `head`; and wipes that away. Terminals wrap their rows anew.
+/// Escape codes after a resize: they move the cursor to where the editor assumes it, after the
+/// status and `draft` drawn at the old width with the cursor after `head`, and erase both.
+/// Terminals rewrap their rows.
 pub(super) fn after_resize(
     draft: &str,
     head: &str,
@@ -70,7 +71,7 @@ pub(super) fn after_resize(
     let (cursor, end) = (before(head), before(draft));
     let status = drawn.status.saturating_sub(1) / columns.max(1);
     let up = if wraps_anew() { status + 1 + rows(head, indent, columns, mode) } else { cursor };
-    // Rows are made by line feeds, which scroll at the bottom; cursor movements stop there.
+    // Line feeds create rows, as they scroll at the bottom; cursor movements stop there.
     let mut out = format!("\u{1b}[{up}A\r\u{1b}[J{}", "\n".repeat(end));
     if end > cursor {
         out.push_str(&format!("\u{1b}[{}A", end - cursor));
@@ -78,7 +79,7 @@ pub(super) fn after_resize(
     out
 }
 
-/// Nearly all terminals do. These are known not to.
+/// Nearly all terminals rewrap. These do not.
 fn wraps_anew() -> bool {
     let is_linux = std::env::var_os("TERM").is_some_and(|term| term == "linux");
     !is_linux && std::env::var_os("XTERM_VERSION").is_none()
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_of_a_draft_steers_the_terminal_and_all_stay_in_their_places() {
+    fn drafts_contain_no_control_sequence_and_keep_their_layout() {
         use GraphemeClusterMode::{NoZwj, Unicode, WcWidth};
         let every: Vec<char> = ('\0'..=char::MAX).collect();
         for mode in [Unicode, WcWidth, NoZwj] {
@@ -109,7 +110,7 @@ mod tests {
                 let draft = String::from_iter(some);
                 let shown = harmless(&draft, mode);
                 assert!(shown.chars().all(|ch| is_clean(&ch.to_string()) || "\n\t".contains(ch)));
-                // Joined to its neighbours, a character may be narrower than alone.
+                // Combined with its neighbours, a character may be narrower than alone.
                 for ch in draft.chars().filter(|ch| !is_harmless(&ch.to_string())) {
                     let apart = format!("a{ch}b");
                     let width = |text: &str| rows(&text.repeat(30), 2, 10, mode);

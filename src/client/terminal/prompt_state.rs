@@ -1,9 +1,9 @@
-//! What the threads around the terminal share: lines waiting to be shown, the status, who is here, and
-//! whether somebody is editing.
+//! State shared by the threads around the terminal: waiting output, status, peers, and whether the
+//! editor is active.
 //!
-//! Only one thread may write to a terminal that is being edited: the editor's. The others leave their
-//! lines here and nudge it; it takes them whenever it draws its prompt, and draws them above. While
-//! nobody edits, lines go to standard output directly. Nobody ever waits for the editor to read.
+//! While the editor is active only its thread writes to the terminal. Others queue their lines here
+//! and wake it; it draws them above the prompt. Otherwise lines go to standard output directly. No
+//! thread waits for the editor to read.
 
 use super::status::Status;
 use super::{termios_guard, write};
@@ -17,15 +17,16 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
-/// Bytes of lines that wait for the editor before whoever prints waits with them.
+/// Bytes of queued output above which the printing thread waits for the editor.
 const MOST_WAITING: usize = 256 * 1024;
-/// How long that is before a line is given up. An editor takes this long only when it is not let write.
+/// Longest such wait before a line is dropped. The editor takes this long only when the terminal
+/// blocks.
 const FULL_FOR: Duration = Duration::from_secs(1);
-/// From so many rows on, a draft is drawn again only for the user: it would push itself off the screen
-/// again and again.
+/// From this many rows on, a draft is redrawn only for the user: each redraw would scroll it off
+/// the screen.
 const TALL: usize = 10;
 
-/// See the module.
+/// The state of the prompt.
 #[derive(Debug)]
 pub(super) struct PromptState {
     state: Mutex<State>,
@@ -35,31 +36,31 @@ pub(super) struct PromptState {
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// The editor owns the terminal.
+    /// Whether the editor is active.
     editing: bool,
-    /// There is to be no more editing.
+    /// Whether the editor has to stop.
     closing: bool,
-    /// The editor's thread has ended.
+    /// Whether the editor's thread has ended.
     ended: bool,
-    /// Whole lines.
+    /// Queued output, whole lines.
     waiting: String,
     missed: u64,
     nudge: bool,
     status: Status,
     nickname: String,
     present: BTreeSet<String>,
-    /// The line being edited, and where the cursor is in it.
+    /// The draft, and the cursor's position in it.
     pub(super) draft: String,
     pub(super) pos: usize,
     drawn: Option<Drawn>,
 }
 
-/// What the editor drew last.
+/// The editor's last redraw.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drawn {
-    /// How wide the terminal was.
+    /// Width of the terminal.
     pub(super) columns: usize,
-    /// Columns of the status.
+    /// Width of the status.
     pub(super) status: usize,
 }
 
@@ -91,7 +92,7 @@ impl PromptState {
         Style { colour: self.colour, width: Some(super::columns()) }
     }
 
-    /// Shows lines, now or when the editor draws next.
+    /// Prints lines, directly or at the editor's next redraw.
     pub(super) fn print(&self, lines: &str) -> io::Result<()> {
         let mut state = self.lock();
         if state.editing && state.waiting.len() > MOST_WAITING {
@@ -115,7 +116,7 @@ impl PromptState {
         Ok(())
     }
 
-    /// Notes who comes and goes.
+    /// Updates the names of the peers.
     pub(super) fn note(&self, event: &Event) {
         let state = &mut *self.lock();
         match event {
@@ -144,7 +145,7 @@ impl PromptState {
         self.nudge(state);
     }
 
-    /// Changes the status, and has it drawn if that shows.
+    /// Changes the status, and redraws it if visible.
     pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         let mut state = self.lock();
         if state.editing {
@@ -158,7 +159,7 @@ impl PromptState {
         }
     }
 
-    /// The editor is about to draw. False when it is not to.
+    /// Starts the editor. False if it has to stop.
     pub(super) fn begin(&self) -> bool {
         let mut state = self.lock();
         state.editing = !state.closing;
@@ -168,24 +169,24 @@ impl PromptState {
         state.editing
     }
 
-    /// The editor has stopped drawing: `before` is written, then what waits, then `after`.
+    /// Stops the editor: writes `before`, the queued output, then `after`.
     pub(super) fn pause(&self, before: &str, after: &str) {
         let mut state = self.lock();
         let waiting = state.take();
-        // A terminal that is gone ends the program by other ways.
+        // A closed terminal ends the program elsewhere.
         let _ = write(&format!("{before}{waiting}{after}"));
         state.editing = false;
         self.changed.notify_all();
     }
 
-    /// The editor's thread is over.
+    /// Marks the editor's thread as ended.
     pub(super) fn end(&self) {
         self.pause("", "");
         self.lock().ended = true;
         self.changed.notify_all();
     }
 
-    /// No more editing; whoever is at it is nudged.
+    /// Stops the editor and wakes it.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -196,13 +197,13 @@ impl PromptState {
         self.lock().closing
     }
 
-    /// Waits until the editor's thread is over. False when it does not end.
+    /// Waits for the end of the editor's thread. False at the timeout.
     pub(super) fn wait_for_end(&self) -> bool {
         let waited = self.changed.wait_timeout_while(self.lock(), FULL_FOR, |state| !state.ended);
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
     }
 
-    /// Waits for somebody who wants the editor to draw. False when there will be nobody.
+    /// Waits for a reason to redraw. False when there will be none.
     pub(super) fn wait_for_nudge(&self) -> bool {
         let idle = |state: &mut State| !(state.ended || state.nudge && state.editing);
         let waited = self.changed.wait_while(self.lock(), idle);
@@ -211,14 +212,14 @@ impl PromptState {
         !state.ended
     }
 
-    /// What is to be drawn above the prompt, and the status line.
+    /// Output to draw above the prompt, and the status line.
     pub(super) fn draw(&self) -> (String, String) {
         let mut state = self.lock();
         if state.editing {
             termios_guard::take_back();
         }
         let columns = super::columns();
-        // One column less: a full row would make some terminals begin another.
+        // One column less, since some terminals wrap after a full row.
         let status = state.status.line(columns.saturating_sub(1));
         state.drawn = Some(Drawn { columns, status: status.width() });
         let waiting = state.take();
@@ -226,8 +227,8 @@ impl PromptState {
         (waiting, self.style().dim(&status))
     }
 
-    /// What was drawn last, if the terminal has another width now and the draft is still the same: then
-    /// it is for the new width that the editor is about to draw.
+    /// The last redraw, if the terminal was resized since and the draft is the same: then the
+    /// editor is about to redraw for the new width.
     pub(super) fn resized(&self, draft: &str, pos: usize) -> Option<Drawn> {
         let state = self.lock();
         let same = state.draft == draft && state.pos == pos;
@@ -238,7 +239,7 @@ impl PromptState {
         self.lock().nickname.clone()
     }
 
-    /// Calls `with` with the names of the others here.
+    /// Calls `with` with the names of the other peers.
     pub(super) fn with_present<R>(&self, with: impl FnOnce(&BTreeSet<String>) -> R) -> R {
         with(&self.lock().present)
     }

@@ -1,14 +1,14 @@
-//! The line above the prompt: what can be looked at while talking. Pure.
+//! The status line above the prompt. No I/O.
 
 use crate::client::session::{Condition, Report, Transport};
 use crate::protocol::Delivery;
 use std::net::SocketAddr;
 use unicode_width::UnicodeWidthChar;
 
-/// What the line says.
+/// The contents of the line.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
-    /// The server's name, or its address where the client was given one.
+    /// The server's name, or its address if the client was given one.
     pub(super) server: String,
     pub(super) peers: u16,
     pub(super) condition: Condition,
@@ -16,14 +16,14 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// The server is at this address now. A name stays: it says more, and is looked up again.
+    /// Takes the server's new address. A name stays, since it is more informative.
     pub(super) fn follow(&mut self, server: SocketAddr) {
         if self.server.parse::<SocketAddr>().is_ok_and(|shown| shown != server) {
             self.server = server.to_string();
         }
     }
 
-    /// What there is to say, in at most `columns`: what tells least goes first.
+    /// The line in at most `columns`; less informative parts are dropped first.
     pub(super) fn line(&self, columns: usize) -> String {
         let mode = |long| self.report.map(|report| mode(&report, long));
         let rtt = self.report.and_then(|report| report.link.rtt_smoothed);
@@ -80,7 +80,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_line_fits_its_terminal_and_says_what_matters_longest() {
+    fn the_line_fits_its_terminal_and_keeps_what_matters_most() {
         let link = Stats {
             rtt_smoothed: Some(Duration::from_micros(51_600)),
             loss_per_mille: 48,

@@ -1,19 +1,19 @@
-//! Saves the terminal's modes (termios(3)) and restores them from anywhere: at the end of a session that
-//! the editor does not notice, at a second signal, in a panic.
+//! Saves the terminal's modes (termios(3)) and restores them from anywhere: at an end that the
+//! editor does not notice, at a second signal, in a panic.
 
 /// Saves the modes for `restore`.
 pub(super) fn keep() {
     saved::keep();
 }
 
-/// Turns echo and line mode off. The editor restores the modes that it found between two lines: with
-/// these, a key pressed at that moment is neither echoed nor held back.
+/// Turns echo and line mode off. The editor restores these modes between two lines, so that a key
+/// pressed at that moment is neither echoed nor held back.
 pub(super) fn hold() {
     saved::hold();
 }
 
-/// Sets the editor's modes again after a shell changed them while this program was stopped. The editor
-/// does so too, but with several threads it may do so a moment before the program stops.
+/// Sets the editor's modes again after a stop, during which the shell changed them. The editor does
+/// so too, but possibly a moment before the program stops.
 pub(super) fn take_back() {
     saved::take_back();
 }
@@ -53,7 +53,7 @@ mod saved {
     static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
 
     pub(super) fn keep() {
-        // A descriptor of its own: standard input is exchanged to wake the editor.
+        // A descriptor of its own, since standard input is replaced to wake the editor.
         let saved = io::stdin().as_fd().try_clone_to_owned().ok().and_then(|terminal| {
             let modes = tcgetattr(&terminal).ok()?;
             Some(Saved { terminal, modes })
@@ -63,7 +63,7 @@ mod saved {
         }
     }
 
-    /// Signals stay on: Ctrl-C must work while no thread reads.
+    /// Signals stay on, so that Ctrl-C works while no thread reads.
     pub(super) fn hold() {
         let Ok(slot) = SAVED.lock() else { return };
         let Some(Saved { terminal, modes }) = slot.as_ref() else { return };
@@ -77,7 +77,7 @@ mod saved {
         }
     }
 
-    /// The modes are the editor's own.
+    /// Whether the modes are the editor's.
     pub(super) fn take_back() {
         let Ok(slot) = SAVED.lock() else { return };
         let Some(Saved { terminal, .. }) = slot.as_ref() else { return };
@@ -101,7 +101,7 @@ mod saved {
     }
 
     pub(super) fn restore(in_order: bool) -> bool {
-        // A thread that holds the lock is restoring: a panic must not wait for it.
+        // A thread that holds the lock is restoring already: a panic must not wait.
         let slot = match SAVED.try_lock() {
             Ok(slot) => slot,
             Err(TryLockError::Poisoned(slot)) => slot.into_inner(),

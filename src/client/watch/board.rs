@@ -1,31 +1,31 @@
-//! What is known about everybody, and what it was over the last minutes. Pure.
+//! Statistics of all peers over the last minutes. No I/O.
 
 use crate::client::session::{PeerReport, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Samples kept of each peer: two minutes, at one a second.
+/// Samples per peer: two minutes at one a second.
 pub(super) const SAMPLES: usize = 120;
 
-/// See the module.
+/// The statistics of all peers.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     tracks: BTreeMap<u16, Track>,
 }
 
-/// One peer over time. Samples are oldest first; `None` where nothing was measured.
+/// One peer over time. Samples are oldest first; `None` if not measured.
 #[derive(Debug)]
 pub(super) struct Track {
     /// The newest report.
     pub(super) report: PeerReport,
     /// Round-trip times.
     pub(super) rtts: VecDeque<Option<Duration>>,
-    /// The share of datagrams lost between two reports, both ways, 0 to 1. Over TCP there are none.
+    /// Loss ratio between two reports, both ways, 0 to 1; none over TCP.
     pub(super) losses: VecDeque<Option<f64>>,
 }
 
 impl Board {
-    /// Takes in an answer: who is not in it is gone.
+    /// Takes an answer; peers missing in it are removed.
     pub(super) fn update(&mut self, peers: Vec<PeerReport>) {
         let mut before = std::mem::take(&mut self.tracks);
         for report in peers {
@@ -38,7 +38,7 @@ impl Board {
         }
     }
 
-    /// Those in trouble first: silent ones, then those that lose most, then the far ones.
+    /// Peers in trouble first: silent, then lossy, then distant.
     #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn by_trouble(&self) -> Vec<&Track> {
         let mut tracks: Vec<_> = self.tracks.values().collect();
@@ -57,7 +57,7 @@ impl Board {
         reports
     }
 
-    /// How many there are.
+    /// Number of peers.
     #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn len(&self) -> usize {
         self.tracks.len()
@@ -75,7 +75,7 @@ impl Track {
         Self { report, ..self }
     }
 
-    /// The mean of the last ten samples that there are.
+    /// The mean of the last ten samples.
     #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn recent_loss(&self) -> Option<f64> {
         let known: Vec<f64> = self.losses.iter().rev().take(10).flatten().copied().collect();
@@ -88,9 +88,9 @@ fn note<T>(samples: &mut VecDeque<T>, sample: T) {
     samples.drain(..samples.len().saturating_sub(SAMPLES));
 }
 
-/// Of what was sent both ways between two reports: how much was lost. A datagram can be found lost
-/// after the report that counted it as sent, and a late one makes good for a loss; so it is held
-/// within 0 and 1. `None` when nothing was sent, or a new session has begun.
+/// Loss ratio of datagrams sent both ways between two reports. A loss can be detected after the
+/// report that counted the datagram, and a late arrival undoes one; so it is clamped to 0 and 1.
+/// `None` if nothing was sent or a new session began.
 fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
     if after.transport == Transport::Tcp {
         return None;
@@ -99,7 +99,7 @@ fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
     let received = after.received.checked_sub(before.received)?;
     let lost = after.lost.saturating_sub(before.lost);
     let missing = after.missing.saturating_sub(before.missing);
-    // The figures are a server's: their sum may be anything.
+    // The counters come from a server: their sum may overflow.
     let total = sent.saturating_add(received).saturating_add(missing);
     (total > 0).then(|| (lost.saturating_add(missing) as f64 / total as f64).min(1.0))
 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_is_that_between_two_reports() {
+    fn loss_is_measured_between_two_reports() {
         let mut board = Board::default();
         board.update(vec![report("bob", 1, 100, 50)]);
         assert_eq!(board.by_trouble()[0].recent_loss(), None, "what was before is not known");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_left_is_gone_and_a_new_one_under_its_number_begins_afresh() {
+    fn departed_peers_are_removed_and_reused_numbers_start_afresh() {
         let mut board = Board::default();
         board.update(vec![report("bob", 1, 1, 0), report("eve", 2, 1, 0)]);
         board.update(vec![report("joe", 1, 5, 0)]);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_silent_and_the_lossy_come_first_and_samples_are_bounded() {
+    fn silent_and_lossy_peers_come_first_and_samples_are_bounded() {
         let mut board = Board::default();
         for round in 1..=200 {
             let mut silent = report("silent", 3, round, 0);

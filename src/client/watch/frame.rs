@@ -1,5 +1,4 @@
-//! The rows of the screen: a row for each peer, with sparklines of its round-trip time and its
-//! loss. Pure.
+//! The rows of the screen: one per peer, with sparklines of its round-trip time and loss. No I/O.
 
 use super::View;
 use super::board::{SAMPLES, Track};
@@ -20,19 +19,19 @@ const SILENT: Duration = Duration::from_secs(5);
 const FULL_LOSS: f64 = 0.2;
 /// The heights of a sparkline, in eighths of a row.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// The server's counters need a screen of this many rows; on a lower one the peers have the room.
+/// Least rows of a screen that shows the server's counters; on a lower one peers take the space.
 const TALL: usize = 12;
 
 const LEGEND: &str =
     "q leaves; the newest is on the right; loss: both ways, over TCP the kernel keeps it to itself";
 
-/// How a terminal shows a text: parameters of SGR (ECMA-48, 8.3.117).
+/// A text style: parameters of SGR (ECMA-48, 8.3.117).
 type Look = &'static str;
 const PLAIN: Look = "";
 const BOLD: Look = "1";
 const DIM: Look = "2";
 
-/// The looks that say how a peer is, or none where colours are not wanted.
+/// The styles for the state of a peer, or none without colours.
 #[derive(Clone, Copy)]
 struct Palette {
     good: Look,
@@ -73,14 +72,14 @@ fn head(view: &View, columns: usize, palette: Palette) -> String {
 }
 
 /// The widths of a row's cells: name, mode, RTT, its sparkline, loss, its sparkline, silence. A
-/// narrow screen has no sparklines, a very narrow one no mode; a width of zero is no cell.
+/// narrow screen has no sparklines, a very narrow one no mode; width zero omits a cell.
 fn widths(columns: usize) -> [usize; 7] {
     let (mode, line) = match columns {
         0..60 => (0, 0),
         60..90 => (4, 8),
         _ => (22, (columns - 68) / 2),
     };
-    // Names are cut before figures are.
+    // Names are shortened before figures.
     let name = if columns < 60 { columns.saturating_sub(25).min(16) } else { 18 };
     [name, mode, 9, line, 7, line, 6]
 }
@@ -92,7 +91,7 @@ fn titles(columns: usize) -> String {
     cells.fold(row, |row, (title, width)| row.text(title, width, DIM)).finish()
 }
 
-/// The peers in at most `room` rows; the last row counts those without one.
+/// The peers in at most `room` rows; the last row counts hidden ones.
 fn tracks(view: &View, columns: usize, room: usize, palette: Palette) -> Vec<String> {
     let tracks = view.board.by_trouble();
     let shown = if tracks.len() > room { room - 1 } else { tracks.len() };
@@ -141,8 +140,8 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
         .finish()
 }
 
-/// Samples in `columns` columns, the newest at the right edge; 1.0 fills the height. Any height at
-/// all is seen, and no sample is a gap.
+/// Samples in `columns` columns, the newest at the right edge; 1.0 is the full height. Any nonzero
+/// sample is visible.
 fn sparkline(samples: impl ExactSizeIterator<Item = Option<f64>>, columns: usize) -> String {
     let shown = columns.min(SAMPLES);
     let gap = shown.saturating_sub(samples.len());
@@ -151,7 +150,7 @@ fn sparkline(samples: impl ExactSizeIterator<Item = Option<f64>>, columns: usize
     std::iter::repeat_n(HEIGHTS[0], gap).chain(samples.skip(skip).map(height)).collect()
 }
 
-/// A row that is put together from the left and never becomes wider than the screen.
+/// A row built from the left, never wider than the screen.
 struct Row {
     text: String,
     columns: usize,
@@ -168,7 +167,7 @@ impl Row {
         self.cell(text, width, look, false)
     }
 
-    /// The same for a figure, which ends at the cell's right edge.
+    /// Like `cell`, right-aligned, for a figure.
     fn figure(self, text: &str, width: usize) -> Self {
         self.cell(text, width, PLAIN, true)
     }
@@ -204,8 +203,7 @@ impl Row {
     }
 }
 
-/// The longest beginning of `text` that fits `columns`, whole grapheme clusters only, and its
-/// width.
+/// The longest prefix of `text` in whole grapheme clusters that fits `columns`, and its width.
 fn cut(text: &str, columns: usize) -> (&str, usize) {
     let (mut end, mut used) = (0, 0);
     for (at, cluster) in text.grapheme_indices(true) {
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_as_wide_as_the_screen_and_there_are_as_many_as_it_has() {
+    fn rows_fill_the_screen_exactly() {
         let view = view(&["alice", "a漢字漢字漢字漢字漢字漢", "e\u{301}\u{301}👨‍👩‍👧‍👦", "d", "e", "f"]);
         for (columns, rows) in (1..140).flat_map(|columns| (1..30).map(move |rows| (columns, rows)))
         {
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_figures_and_the_last_row_counts_the_peers_without_one() {
+    fn rows_have_figures_and_the_last_counts_hidden_peers() {
         let names: Vec<_> = (0..20).map(|n| format!("peer-{n}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let frame = frame(&view(&names), 120, 10, false);

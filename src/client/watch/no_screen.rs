@@ -1,4 +1,4 @@
-//! In place of the screen in a build without the feature `watch`: every answer is printed as lines.
+//! Replaces the screen in a build without the feature `watch`: prints every answer as lines.
 
 use super::View;
 use std::io;

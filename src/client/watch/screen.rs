@@ -1,4 +1,4 @@
-//! The terminal while `watch` has taken it over: the alternate screen, without echo and cursor.
+//! The terminal of `watch`: the alternate screen, without echo and cursor.
 
 use super::View;
 use super::frame::frame;
@@ -15,14 +15,14 @@ use std::io::{self, BufWriter, Write};
 use std::panic;
 use std::time::Duration;
 
-/// The terminal; given back when dropped, and before the message of a panic.
+/// The terminal; restored when dropped, and before the message of a panic.
 pub(super) struct Screen {
     size: (u16, u16),
     colour: bool,
 }
 
 impl Screen {
-    /// Takes the terminal over; `None` where it does not understand how.
+    /// Takes over the terminal; `None` if it lacks the alternate screen.
     pub(super) fn open() -> io::Result<Option<Self>> {
         if std::env::var_os("TERM").is_none_or(|term| term == "dumb") && cfg!(unix) {
             return Ok(None);
@@ -30,7 +30,7 @@ impl Screen {
         let colour = !no_color();
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            give_back();
+            restore();
             hook(info);
         }));
         terminal::enable_raw_mode()?;
@@ -55,7 +55,7 @@ impl Screen {
         out.flush()
     }
 
-    /// Reads the keys that were pressed, and draws again when the size has changed.
+    /// Reads pressed keys, and redraws after a resize.
     pub(super) fn wants_to_leave(&mut self, view: &View) -> io::Result<bool> {
         let mut leave = false;
         let mut stale = false;
@@ -83,7 +83,7 @@ impl Screen {
     }
 }
 
-/// Whether the terminal was closed: crossterm would read its end again and again.
+/// Whether the terminal was closed: crossterm would read the end of file in a loop.
 fn is_gone() -> bool {
     #[cfg(unix)]
     {
@@ -100,12 +100,12 @@ fn is_gone() -> bool {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-/// A terminal that takes nothing more is nothing to report: it may have been closed.
-fn give_back() {
+/// Errors are ignored: the terminal may have been closed.
+fn restore() {
     let _ = terminal::disable_raw_mode();
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
 }
