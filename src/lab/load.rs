@@ -258,8 +258,7 @@ impl Load<'_> {
         let expected = ledger.expected();
         let latencies = ledger.finish()?;
         let percentile = |percent| {
-            let micros = nearest_rank(&latencies, percent)?;
-            Some(Duration::from_micros(micros.into()))
+            nearest_rank(&latencies, percent).map(|micros| Duration::from_micros(micros.into()))
         };
         Ok(Outcome {
             info,

@@ -236,6 +236,7 @@ impl Network {
 
     /// The error after which the network delivers no packet any more, if there was one: packets sent
     /// since then are in no counter.
+    #[must_use]
     pub fn failure(&self) -> Option<&io::Error> {
         self.router.failure()
     }
