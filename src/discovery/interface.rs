@@ -92,7 +92,8 @@ impl Network {
     }
 
     /// The broadcast address; `None` for IPv6 and for networks of at most two addresses.
-    fn broadcast(self) -> Option<Ipv4Addr> {
+    #[must_use]
+    pub fn broadcast(self) -> Option<Ipv4Addr> {
         match self.ip {
             IpAddr::V4(ip) if self.prefix < 31 => {
                 Some(Ipv4Addr::from_bits(ip.to_bits() | (u32::MAX >> self.prefix)))

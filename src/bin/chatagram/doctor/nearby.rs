@@ -276,39 +276,26 @@ fn listener(domain: Domain, port: u16, shared: bool) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// The interfaces and broadcast addresses that a search for servers uses.
 #[cfg(target_os = "linux")]
 fn interfaces() -> io::Result<Vec<Interface>> {
-    const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
-    let asking = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    let mut found: Vec<Interface> = Vec::new();
-    for address in super::sys::addresses()? {
-        let has = |flag: i32| address.flags & flag as u32 != 0;
-        if address.flags & UP != UP || has(libc::IFF_LOOPBACK) {
-            continue;
-        }
-        let at = found.iter().position(|one| one.name == address.name).unwrap_or_else(|| {
-            found.push(Interface {
-                index: rustix::net::netdevice::name_to_index(&asking, &address.name).unwrap_or(0),
-                name: address.name.clone(),
-                v4: None,
-                broadcast: None,
-                multicast: has(libc::IFF_MULTICAST),
-                v6: false,
-            });
-            found.len() - 1
+    let found = chatagram::net::lan::interfaces()?;
+    let outside = found.into_iter().filter(|one| !one.is_loopback());
+    let interface = |one: chatagram::discovery::Interface| {
+        let v4 = one.networks.iter().find_map(|network| match network.ip {
+            std::net::IpAddr::V4(ip) => Some((ip, network.broadcast())),
+            std::net::IpAddr::V6(_) => None,
         });
-        let one = &mut found[at];
-        if let (None, Some((own, broadcast))) = (one.v4, address.v4) {
-            (one.v4, one.broadcast) = (Some(own), broadcast);
+        Interface {
+            index: one.index,
+            v4: v4.map(|(ip, _)| ip),
+            broadcast: v4.and_then(|(_, to)| to).filter(|_| !one.point_to_point),
+            multicast: super::sys::has_multicast(&one.name).unwrap_or(false),
+            v6: one.speaks(true),
+            name: one.name,
         }
-        one.v6 |= address.v6;
-    }
-    // One without an address leads nowhere, such as a bridge's port.
-    found.retain(|one| one.v4.is_some() || one.v6);
-    let likeliest = chatagram::net::lan::interfaces()?;
-    let place = |one: &Interface| likeliest.iter().position(|it| it.index == one.index);
-    found.sort_by_key(|one| place(one).unwrap_or(usize::MAX));
-    Ok(found)
+    };
+    Ok(outside.map(interface).collect())
 }
 
 /// The one that the system chooses.
