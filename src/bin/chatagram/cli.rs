@@ -234,7 +234,7 @@ pub(crate) struct ImpairArgs {
 }
 
 impl ImpairArgs {
-    /// The network this describes.
+    /// The impairment of these options.
     fn network(&self) -> Option<BadNetwork> {
         self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed })
     }
@@ -266,7 +266,7 @@ pub(crate) struct LoggingArgs {
 }
 
 impl LoggingArgs {
-    /// The level to log at, when it is `usual` without options.
+    /// The log level; `usual` without options.
     pub(crate) fn level(&self, usual: log::LevelFilter) -> log::LevelFilter {
         let steps = i32::from(self.verbose) - i32::from(self.quiet);
         let index = (usual as i32 + steps).clamp(0, 5);
@@ -274,11 +274,11 @@ impl LoggingArgs {
     }
 }
 
-/// Where a client on this machine reaches a server bound to `address`.
+/// The address at which a client on this machine reaches a server bound to `address`.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        // A dual-stack socket takes IPv4 too, and every machine has that loopback.
+        // A dual-stack socket accepts IPv4, whose loopback every machine has.
         SocketAddr::V6(v6) if v6.ip() == &Ipv6Addr::UNSPECIFIED => Ipv4Addr::LOCALHOST.into(),
         _ => address.ip(),
     };
@@ -299,7 +299,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent_and_every_option_has_its_environment_twin() {
+    fn the_command_line_is_consistent_and_every_option_has_its_variable() {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();

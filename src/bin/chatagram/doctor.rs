@@ -1,9 +1,8 @@
-//! What this machine can do for a chat and a lab, what it cannot, and what would help.
+//! `doctor`: abilities of this machine for chat and lab, and remedies for missing ones.
 //!
-//! Each part gathers facts and judges them; judging is a pure function of the facts. Nothing is
-//! changed: what has to be tried is tried in a child process with a namespace of its own, with sockets
-//! that are closed again, and with datagrams that no server takes for its own. No kernel module is
-//! loaded by asking for it.
+//! Each part collects facts and evaluates them; the evaluation is a pure function. Nothing is
+//! changed: tests run in a child process with its own namespace, on sockets that are closed again,
+//! and with datagrams that no server accepts. No kernel module is loaded.
 
 mod ask;
 mod clock;
@@ -25,34 +24,34 @@ pub(crate) use show::{json, text};
 
 use remedy::Remedy;
 
-/// One thing looked at.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Check {
-    /// What it is called; the same everywhere and always.
+    /// Stable name.
     pub(crate) name: &'static str,
-    /// How it is.
+    /// State.
     pub(crate) state: State,
-    /// What that means, one sentence.
+    /// Explanation, one sentence.
     pub(crate) means: String,
-    /// What helps, where something does.
+    /// Remedy, if there is one.
     pub(crate) fix: Option<Fix>,
 }
 
-/// How something is.
+/// The state of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// As it should be.
+    /// Good.
     Ok,
-    /// It does, less well.
+    /// Works with limits.
     Limited,
-    /// It is not there.
+    /// Missing.
     Missing,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
 impl State {
-    /// The word for it.
+    /// The word for the state.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -73,8 +72,8 @@ impl Check {
     }
 }
 
-/// Looks at everything. To be called while the process has one thread: what the kernel gives is tried
-/// in children, and the kernel wants it so.
+/// Collects all findings. To be called while the process has one thread, as the kernel requires for
+/// namespaces.
 pub(crate) fn examine() -> Vec<Check> {
     let remedy = Remedy::gather();
     let mut checks = kernel::examine(&remedy);

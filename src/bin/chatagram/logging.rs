@@ -1,6 +1,6 @@
-//! Messages about the program, to standard error or to a file. Text of a peer in them cannot steer
-//! a terminal or forge a line. A thread writes them from a bounded queue: a reader that stopped
-//! reading stops no thread of the program, and the log counts the messages that it missed.
+//! Messages about the program, to standard error or to a file. They are escaped for terminals and
+//! have one line each. A thread writes them from a bounded queue: a blocked reader blocks no other
+//! thread, and lost messages are counted.
 
 use chatagram::client::Sink;
 use chatagram::protocol::{clean, clean_lines};
@@ -18,7 +18,7 @@ use target::{LogFile, Standard};
 mod spool;
 mod target;
 
-/// How long the end of the program waits for its last messages to be written.
+/// Longest wait for the last messages at the end of the program.
 const LAST_MESSAGES: Duration = Duration::from_secs(1);
 
 static STDOUT: LazyLock<Spool> = LazyLock::new(|| Spool::new(Standard(io::stdout())));
@@ -26,8 +26,7 @@ static STDERR: LazyLock<Spool> = LazyLock::new(|| Spool::new(Standard(io::stderr
 /// The file of `--log-file`, if there is one.
 static FILE: OnceLock<Spool> = OnceLock::new();
 
-/// Says on standard error why the program cannot do what it was asked to. Neither blocks nor fails
-/// where nobody reads.
+/// Prints on standard error why the program failed. Neither blocks nor fails without a reader.
 pub(crate) fn complain(error: impl Display) {
     let error = clean_lines(&error.to_string());
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
@@ -37,26 +36,25 @@ pub(crate) fn complain(error: impl Display) {
     STDERR.push(format!("chatagram: {error}\n").as_bytes());
 }
 
-/// Prints a line on standard output at once. Nobody there to read it is no reason to stop or wait.
+/// Prints a line on standard output at once. Neither blocks nor fails without a reader.
 pub(crate) fn announce(line: &str) {
     STDOUT.push(format!("{}\n", clean_lines(line)).as_bytes());
     STDOUT.finish(LAST_MESSAGES);
 }
 
-/// Says what the operator of a server has to know: in the log, and on standard error where that is
-/// not the log.
+/// Prints a message for the operator: in the log, and on standard error if the log goes elsewhere.
 pub(crate) fn tell_operator(text: &str) {
     log::warn!(target: OPERATOR, "{text}");
 }
 
-/// Opens the log file again, where there is one: it may have been rotated.
+/// Reopens the log file after a rotation, if there is one.
 pub(crate) fn reopen() {
     if let Some(file) = FILE.get() {
         file.reopen();
     }
 }
 
-/// Gives the last messages a moment to be written. For the end of the program.
+/// Waits briefly until the last messages are written, at the end of the program.
 pub(crate) fn finish() {
     for spool in FILE.get().into_iter().chain([&*STDERR, &*STDOUT]) {
         spool.finish(LAST_MESSAGES);
@@ -65,13 +63,13 @@ pub(crate) fn finish() {
 
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
 
-/// While somebody edits a line in the terminal, messages meant for it go to `sink`: written in between
-/// they would garble it. A file, or standard error sent elsewhere, gets them as before.
+/// While the line editor is active, sends messages for the terminal to `sink`, since direct output
+/// would garble the draft. Files and redirected streams are unaffected.
 pub(crate) fn divert(sink: Option<Sink>) {
     *SINK.write().unwrap_or_else(PoisonError::into_inner) = sink;
 }
 
-/// Makes the file for messages if it is not there; says why it cannot take them.
+/// Creates the log file if missing; returns why it cannot be written.
 pub(crate) fn try_file(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     LogFile::open(path).map(drop)
@@ -80,7 +78,7 @@ pub(crate) fn try_file(path: &Path) -> io::Result<()> {
 /// Starts logging at `level`, to `file` if there is one.
 ///
 /// # Errors
-/// What is wrong with the file, in words for the user.
+/// Why the file cannot be used, worded for the user.
 pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
     let (spool, terminal) = match file {
         None => (STDERR.clone(), io::stderr().is_terminal()),
@@ -106,7 +104,7 @@ fn logger(level: LevelFilter, out: impl Write + Send + 'static, terminal: bool) 
     Box::new(Clean { log: WriteLogger::new(level, config.build(), out).as_log(), terminal })
 }
 
-/// Joins the pieces that simplelog writes, so that a line is queued whole or not at all.
+/// Joins the pieces from simplelog, so that a line is queued whole or dropped.
 struct Lines {
     spool: Spool,
     line: Vec<u8>,
@@ -127,16 +125,16 @@ impl Write for Lines {
     }
 }
 
-/// Cleans messages before simplelog, which writes them as they are.
+/// Cleans messages before simplelog, which does not escape them.
 struct Clean {
     log: Box<dyn Log>,
-    /// Whether messages would appear on a terminal.
+    /// Whether messages go to a terminal.
     terminal: bool,
 }
 
 impl Log for Clean {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The line editor reports every key; to report that would make it report again.
+        // The line editor logs every key; logging that would loop.
         !metadata.target().starts_with("rustyline") && self.log.enabled(metadata)
     }
 
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_and_steers_no_terminal() {
+    fn a_message_is_one_escaped_line() {
         let out = Shared::default();
         let logger = logger(LevelFilter::Info, out.clone(), false);
         let metadata = Metadata::builder().level(log::Level::Info).build();
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_there_is_steers_a_terminal_or_forges_a_line() {
+    fn every_control_character_is_escaped() {
         let out = Shared::default();
         let logger = logger(LevelFilter::Info, out.clone(), false);
         let characters: Vec<char> = ('\0'..=char::MAX).collect();

@@ -1,29 +1,29 @@
-//! Where a user's files lie when nobody says where, by the customs of the system.
+//! Default locations of a user's files, by the conventions of the system.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The client's cache of last lines. `None` when the environment names no place.
+/// The client's cache. `None` if the environment names no directory.
 pub(crate) fn cache_file() -> Option<PathBuf> {
     Some(cache_dir(&|name| env::var_os(name))?.join(Path::new("chatagram").join("lines.json")))
 }
 
-/// The history of the server at `port`. `None` when the environment names no place.
+/// The history of the server on `port`. `None` if the environment names no directory.
 pub(crate) fn history_file(port: u16) -> Option<PathBuf> {
     let name = format!("history-{port}.jsonl");
     Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join(name))
 }
 
-/// The messages of a server whose host talks in the same terminal. `None` when the environment names no
-/// place.
+/// The log of a server whose host chats in the same terminal. `None` if the environment names no
+/// directory.
 pub(crate) fn host_log_file() -> Option<PathBuf> {
     Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join("host.log"))
 }
 
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// `XDG_CACHE_HOME` goes before the customs of the system, on every system.
+/// `XDG_CACHE_HOME` precedes the system's convention on every system.
 fn cache_dir(variables: Variables<'_>) -> Option<PathBuf> {
     place(variables, "XDG_CACHE_HOME").or_else(|| match () {
         () if cfg!(windows) => place(variables, "LOCALAPPDATA"),
@@ -32,7 +32,7 @@ fn cache_dir(variables: Variables<'_>) -> Option<PathBuf> {
     })
 }
 
-/// What is to survive a restart and is not the user's to edit.
+/// The state directory: data that persists and is not edited by the user.
 fn state_dir(variables: Variables<'_>) -> Option<PathBuf> {
     place(variables, "XDG_STATE_HOME").or_else(|| match () {
         () if cfg!(windows) => place(variables, "LOCALAPPDATA"),
@@ -43,7 +43,7 @@ fn state_dir(variables: Variables<'_>) -> Option<PathBuf> {
     })
 }
 
-/// A place that is not absolute is passed over, as the XDG specification asks.
+/// Relative paths are ignored, as the XDG specification requires.
 fn place(variables: Variables<'_>, name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(variables(name)?)).filter(|path| path.is_absolute())
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_says_where_files_go() {
+    fn the_environment_selects_the_directories() {
         let home = |name: &str| (name == "HOME").then(|| "/home/a".into());
         assert_eq!(cache_dir(&home), Some("/home/a/.cache".into()));
         assert_eq!(state_dir(&home), Some("/home/a/.local/state".into()));

@@ -1,4 +1,4 @@
-//! The commands: each puts its parts together, runs them, and turns the end into an exit code.
+//! The commands: each assembles its parts, runs them, and returns an exit code.
 
 use crate::cli::{
     ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, ServerArgs, WatchArgs, reachable,
@@ -41,10 +41,10 @@ const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const REFUSED: u8 = 4;
 const LOST: u8 = 5;
-/// What a shell reports for a program that SIGINT ended.
+/// The exit code of a program that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
-/// Keeps a room.
+/// Runs a server.
 pub(crate) fn server(
     args: &ServerArgs,
     network: &NetworkArgs,
@@ -62,7 +62,7 @@ pub(crate) fn server(
             stopper.stop();
             Then::End
         }
-        // What a service manager sends before it starts the server again.
+        // A service manager sends SIGTERM before a restart too.
         Signal::Terminate => {
             stopper.restart();
             Then::End
@@ -85,7 +85,7 @@ pub(crate) fn server(
     finish_server(server.run())
 }
 
-/// Joins a room; without a name, the one that is near here.
+/// Runs a client; without a server name, in the room found nearby.
 pub(crate) fn client(
     server: Option<ServerName>,
     args: &ClientArgs,
@@ -115,7 +115,7 @@ pub(crate) fn client(
     finish_client(client::run(config, &leaver))
 }
 
-/// Shows everybody in a room.
+/// Runs `watch`.
 pub(crate) fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
     end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
@@ -128,7 +128,7 @@ pub(crate) fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs)
     }))
 }
 
-/// Keeps a room and talks in it.
+/// Runs a server and a client in one process.
 pub(crate) fn host(
     client: &ClientArgs,
     server: &ServerArgs,
@@ -146,7 +146,7 @@ pub(crate) fn host(
         Ok(server) => server,
         Err(code) => return code,
     };
-    // A name that cannot be one is refused when the host joins.
+    // An invalid name is refused at the host's join.
     let name = Nickname::parse(&nickname).ok();
     let claim = match name.map(|name| server.reserve(name)).transpose() {
         Ok(claim) => claim,
@@ -179,7 +179,7 @@ pub(crate) fn host(
     let host = leaver.clone();
     let serving = thread::Builder::new().name("server".to_owned()).spawn(move || {
         let outcome = server.run();
-        // Without its server the host has nothing to talk in.
+        // The host's client ends with its server.
         host.leave();
         outcome
     });
@@ -192,12 +192,12 @@ pub(crate) fn host(
     match serving.join() {
         Ok(Ok(())) => code,
         Ok(Err(error)) => fail(COULD_NOT_START, error),
-        // A panic has ended the process; where it has not, it goes on here.
+        // A panic ends the process; otherwise it is propagated here.
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
-/// Says that a panic is a fault of the program.
+/// Reports that a panic is a fault of the program.
 fn report_fault() {
     crate::logging::complain("this is a fault of the program: please report it");
     crate::logging::finish();
@@ -236,7 +236,7 @@ fn finish_server(outcome: Result<(), chatagram::server::Error>) -> ExitCode {
 fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
     match outcome {
         Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
-        // The reason has been shown.
+        // The reason was shown already.
         Ok(CloseReason::Unreachable) => ExitCode::from(UNREACHABLE),
         Ok(CloseReason::Refused) => ExitCode::from(REFUSED),
         Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
@@ -244,7 +244,7 @@ fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
     }
 }
 
-/// Leaves in order; at once when there is nothing to leave yet.
+/// Leaves; exits at once without a session.
 fn leave_with(leaver: Leaver) -> impl FnMut(Signal) -> Then + Send {
     move |_| {
         if !leaver.leave() {
@@ -254,7 +254,7 @@ fn leave_with(leaver: Leaver) -> impl FnMut(Signal) -> Then + Send {
     }
 }
 
-/// Prints what was asked for, all of it. A reader that has seen enough (`| head`) is no failure.
+/// Prints the requested text. A reader that closes early (`| head`) is no failure.
 fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -265,7 +265,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Prints a result, however long it takes somebody to read it.
+/// Prints a result, waiting for a slow reader.
 fn tell(text: &str) {
     let _ = print(&format!("{}\n", clean_lines(text)));
 }
@@ -279,12 +279,12 @@ fn fail(code: u8, error: impl Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Which environment variables the values came from that an error is about.
+/// Prints which environment variables an error is about.
 fn origins(error: &str) -> String {
     crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>())
 }
 
-/// Prints what the parser of the command line has to say: help, the version, or what is wrong.
+/// Prints the output of the command-line parser: help, version or error.
 pub(crate) fn usage(answer: &clap::Error) -> ExitCode {
     let printed = answer.print();
     if answer.use_stderr() {

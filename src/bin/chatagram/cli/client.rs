@@ -80,15 +80,15 @@ pub(crate) enum DeliveryArg {
     ReliableOrdered,
 }
 
-/// `--stay`: `None` is for ever.
+/// `--stay`: `None` is forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stay(pub(crate) Option<Duration>);
 
 impl ClientArgs {
-    /// The client this describes, for that server.
+    /// The client's configuration, for the server.
     ///
     /// # Errors
-    /// What two options together make impossible.
+    /// Options that exclude each other.
     pub(crate) fn config(
         &self,
         server: ServerName,
@@ -139,7 +139,7 @@ impl From<DeliveryArg> for Delivery {
     }
 }
 
-/// Refuses an empty name. The server judges all others: it may know more letters.
+/// Refuses an empty name. The server checks the rest, since its Unicode may be newer.
 fn nickname(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("the name is empty: give 1 to 32 letters or digits".to_owned()),

@@ -1,5 +1,5 @@
-//! The environment twins of options. A variable that is empty is one that is not set, and what is
-//! wrong with a value is said of the variable that it came from.
+//! Environment variables of options. An empty variable counts as unset, and an error names the
+//! variable that has the wrong value.
 
 use super::Cli;
 use clap::builder::Resettable;
@@ -7,12 +7,12 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use std::ffi::{OsStr, OsString};
 
 impl Cli {
-    /// Reads a command line, the program's name first, and the environment.
+    /// Parses a command line, the program's name first, and the environment.
     ///
     /// # Errors
     /// An error of clap, or help that the user asked for.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
-        // `-h` fits a screen; `--help` has each variable and the meaning of each value.
+        // `-h` fits a screen; `--help` has each variable and all values.
         let is_short = args.iter().any(|arg| arg == "-h");
         let shorten = |arg: Arg| match arg.get_action().takes_values() {
             true if is_short => arg.hide_env(true).hide_possible_values(true),
@@ -38,15 +38,14 @@ fn value(arg: &Arg) -> Option<OsString> {
     arg.get_env().and_then(std::env::var_os)
 }
 
-/// Where the values came from that an error names, as a line for each, if not from the command
-/// line.
+/// The variables that an error is about, a line each, for values not from the command line.
 pub(crate) fn origins(error: &str, args: &[OsString]) -> String {
     let mut command = Cli::command();
     // Without this, arguments have no names to show.
     command.build();
     let named = args.iter().skip(1).filter_map(|arg| command.find_subcommand(arg));
     let Some(sub) = named.map(Command::get_arguments).next() else { return String::new() };
-    // The rest are hints: they name options that the user did not give.
+    // The rest are hints about options that the user did not give.
     let error = error.split("\n\n").next().unwrap_or_default();
     let set = sub.filter(|arg| value(arg).is_some_and(|value| !value.is_empty()));
     let meant = set.filter(|arg| names(error, arg) && !is_given(args, arg));
@@ -72,7 +71,7 @@ fn names(error: &str, arg: &Arg) -> bool {
 
 fn is_given(args: &[OsString], arg: &Arg) -> bool {
     let Some(long) = arg.get_long() else {
-        // Whatever its value is, it is one of the words.
+        // Its value is one of the words in any case.
         return value(arg).is_none_or(|value| args.contains(&value));
     };
     let option = format!("--{long}");

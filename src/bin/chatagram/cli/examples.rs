@@ -1,4 +1,4 @@
-//! Every value that the documents and the help recommend is one that the parser accepts.
+//! The parser accepts every value that the documents and the help recommend.
 
 use super::Cli;
 use clap::error::ErrorKind;
@@ -19,7 +19,7 @@ fn read(document: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap()
 }
 
-/// Why this command line is refused, if it is.
+/// The error of this command line, if it is refused.
 fn refusal(words: &[String]) -> Option<String> {
     match Cli::try_parse_from(words) {
         Err(error) if error.exit_code() != 0 => Some(error.to_string()),
@@ -27,7 +27,7 @@ fn refusal(words: &[String]) -> Option<String> {
     }
 }
 
-/// The words of a line as a shell splits it, up to the first operator.
+/// Splits a line into words like a shell, up to the first operator.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote) = (None::<String>, None);
@@ -64,7 +64,7 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
             .map_or_else(|| line.clone(), |(before, rest)| format!("{before}chatagram {rest}"));
         let words = words(&line);
         let Some(at) = words.iter().position(|word| word == "chatagram") else { continue };
-        // Behind settings of the environment, or nothing: elsewhere it is part of another command.
+        // Only after environment settings or at the start; elsewhere it is part of another command.
         if words[..at].iter().all(|word| word.contains('=')) && words.len() > at + 1 {
             found.push(words[at..].to_vec());
         }
@@ -73,11 +73,11 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_line_in_the_documents_is_taken() {
+fn every_command_line_in_the_documents_parses() {
     let mut count = 0;
     for document in documents() {
         for line in command_lines(&read(&document)) {
-            // A mention of a command without what it needs.
+            // A mention of a command without its arguments.
             let Err(error) = Cli::try_parse_from(&line) else {
                 count += 1;
                 continue;
@@ -92,7 +92,7 @@ fn every_command_line_in_the_documents_is_taken() {
     assert!(count >= 20, "{count} command lines");
 }
 
-/// A command line with this option or positional argument, and with all that the command needs.
+/// A command line with this argument and all that the command requires.
 fn with(command: &Command, arg: &Arg, value: &str) -> Vec<String> {
     let mut words = vec!["chatagram".to_owned(), command.get_name().to_owned()];
     for needed in command.get_arguments().filter(|it| it.is_required_set()) {
@@ -124,7 +124,7 @@ fn arguments() -> Vec<(Command, Arg)> {
 }
 
 #[test]
-fn every_option_with_a_value_in_the_documents_is_taken() {
+fn every_option_with_a_value_in_the_documents_parses() {
     let arguments = arguments();
     let mut count = 0;
     for document in documents() {
@@ -161,7 +161,7 @@ fn every_option_with_a_value_in_the_documents_is_taken() {
 fn examples(help: &str) -> Vec<String> {
     let mut examples: Vec<String> = Vec::new();
     let mut bare = String::new();
-    // A quote opens behind a space; else it is an apostrophe.
+    // A quote opens after a space; otherwise it is an apostrophe.
     let mut rest = help;
     while let Some(at) = rest.find(" '") {
         let (before, quoted) = rest.split_at(at);
@@ -179,7 +179,7 @@ fn examples(help: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_value_in_the_help_is_taken() {
+fn every_value_in_the_help_parses() {
     let mut count = 0;
     for (command, arg) in arguments() {
         let help = [arg.get_help(), arg.get_long_help()];
@@ -206,7 +206,7 @@ fn commands() -> Vec<Command> {
 }
 
 #[test]
-fn every_example_in_the_help_is_accepted() {
+fn every_example_in_the_help_parses() {
     for command in commands() {
         let name = command.get_name();
         for tail in [command.get_after_help(), command.get_after_long_help()] {

@@ -1,5 +1,5 @@
-//! The end of each command's help: examples in `-h`; in `--help` and the manual pages exit codes and
-//! the page with more, too.
+//! The end of each command's help: examples in `-h`; in `--help` and manual pages also exit codes
+//! and a page to read.
 
 /// The end of a command's help.
 pub(super) struct Tail {

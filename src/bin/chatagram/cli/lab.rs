@@ -200,14 +200,14 @@ pub(crate) struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// What carries the messages.
+    /// The mode of the second run.
     pub(crate) fn mode(&self) -> Mode {
         Mode::new(self.transport.into(), self.delivery.into())
     }
 }
 
 impl LoadArgs {
-    /// The run this describes, against that server.
+    /// The configuration of this run against the server.
     pub(crate) fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
         load::Config {
             server,
@@ -234,8 +234,8 @@ impl LoadArgs {
 }
 
 impl LabArgs {
-    /// The plan this describes, from the text of the plan's file if there is one; `None` if nothing
-    /// was asked for.
+    /// The plan with these options, from the text of the plan's file if there is one; `None`
+    /// without either.
     ///
     /// # Errors
     /// The plan's.
@@ -261,7 +261,7 @@ impl LabArgs {
     }
 }
 
-/// Puts an option that was given into its field; says whether it was.
+/// Stores an option in its field, if given; returns whether it was.
 fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
     if let Some(value) = option {
         field.clone_from(value);
@@ -295,7 +295,7 @@ fn condition(text: &str) -> Result<Condition, String> {
         );
     };
     Ok(Condition {
-        // Divided as a plan's is: the same share is the same number.
+        // Divided as in a plan, so that the same share is the same number.
         loss: quantity::percent(loss)? / 100.0,
         delay_ms: plan::milliseconds(delay)?,
         jitter_ms: plan::milliseconds(jitter)?,
@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_is_four_quantities_that_make_sense() {
+    fn a_condition_is_four_valid_quantities() {
         let meant = Condition { loss: 0.05, delay_ms: 25.0, jitter_ms: 0.5, burst: 1.0 };
         for text in ["5%:25:0.5:1", "5:25ms:500us:1", "5 %:25 ms:0.5:1.0"] {
             assert_eq!(condition(text), Ok(meant), "{text}");

@@ -14,13 +14,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Heartbeat and expiry on a LAN, where a silent client should be gone soon.
+/// Heartbeat and expiry on a LAN, where a dead client should be removed soon.
 const USUAL: (Duration, Duration) = (limits::HEARTBEAT, limits::EXPIRY);
-/// Heartbeat and expiry behind address translation. The strictest routers forget a UDP flow after
-/// 30 s of silence; the heartbeat is half of that.
+/// Heartbeat and expiry behind NAT. The strictest routers forget a UDP flow after 30 s of silence
+/// (RFC 4787 REQ-5 asks for two minutes); the heartbeat is half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
-/// Default address of the metrics: only this machine reaches it.
+/// Default address of the metrics, for this machine only.
 const METRICS: &str = "127.0.0.1:2430";
 
 /// Options of a server.
@@ -132,10 +132,10 @@ pub(crate) struct ServerArgs {
 pub(crate) struct RateLimit(pub(crate) Option<Limit>);
 
 impl ServerArgs {
-    /// The server this describes.
+    /// The server's configuration.
     ///
     /// # Errors
-    /// What two options together make impossible.
+    /// Options that exclude each other.
     pub(crate) fn config(
         &self,
         network: &NetworkArgs,
@@ -170,25 +170,25 @@ impl ServerArgs {
                 },
                 replay: self.replay.into(),
                 limit: self.rate_limit.0,
-                // The server knows the port when it has it.
+                // The server knows the port after binding.
                 discovery: None,
             },
         })
     }
 
-    /// How often a sign of life is wanted, and how long one may be missing.
+    /// Heartbeat interval and expiry.
     fn signs_of_life(&self) -> (Duration, Duration) {
         let (heartbeat, expiry) = if self.nat { BEHIND_NAT } else { USUAL };
         (self.heartbeat.unwrap_or(heartbeat), self.expiry.unwrap_or(expiry))
     }
 
-    /// A history would be kept if the environment said where.
+    /// The history lacks a directory only because the environment names none.
     pub(crate) fn lacks_a_place_for_history(&self) -> bool {
         let lasting = self.bind.first().is_some_and(|address| address.port() != 0);
         lasting && !self.no_history && self.history().is_none()
     }
 
-    /// A room at port 0 is one for the moment: nobody will find it there again.
+    /// A room on port 0 is temporary: its next port is another one.
     fn history(&self) -> Option<server::HistoryFile> {
         let port = self.bind.first().map_or(0, SocketAddr::port);
         match &self.history {
@@ -218,14 +218,14 @@ fn rate_limit(text: &str) -> Result<RateLimit, String> {
     })
 }
 
-/// As for `--bind`, but what is not said is that only this machine may read.
+/// Like `--bind`, but the default is this machine only.
 fn metrics_address(text: &str) -> Result<SocketAddr, String> {
     let usual: SocketAddr = METRICS.parse().map_err(|error| format!("{error}"))?;
     let text = text.trim();
     if let Ok(ip) = text.parse() {
         return Ok(SocketAddr::new(ip, usual.port()));
     }
-    // A port alone is one of this machine for this machine.
+    // A port alone is on loopback.
     match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         Some(port) => Ok(SocketAddr::new(usual.ip(), port)),
         None => text
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn nat_sets_two_defaults_and_yields_to_what_is_said() {
+    fn nat_sets_two_defaults_that_options_override() {
         let times = |options| {
             let hub = config(options).unwrap().hub;
             (hub.heartbeat.as_secs(), hub.capacity.expiry.as_secs())
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_limited_unless_that_is_switched_off() {
+    fn the_rate_limit_is_on_unless_disabled() {
         let limit = |options: &str| config(options).map(|config| config.hub.limit);
         assert_eq!(limit(""), Ok(Some(Limit::USUAL)));
         assert_eq!(limit("--rate-limit 3/1"), Ok(Limit::new(3, 1)));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_limited_and_both_limits_can_be_set() {
+    fn peers_are_limited_and_both_limits_can_be_set() {
         let places = |options| {
             let capacity = config(options).unwrap().hub.capacity;
             (capacity.peers, capacity.peers_per_ip)
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_for_this_machine_unless_another_address_is_named() {
+    fn metrics_are_on_loopback_unless_an_address_is_given() {
         let metrics = |options| config(options).map(|config| config.metrics);
         assert_eq!(metrics("").unwrap(), None);
         for (options, wanted) in [
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_be_found_unless_it_is_told_otherwise() {
+    fn a_server_answers_discovery_unless_disabled() {
         assert!(config("").unwrap().discovery);
         assert!(!config("--no-discovery").unwrap().discovery);
     }

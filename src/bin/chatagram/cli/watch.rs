@@ -28,7 +28,7 @@ pub(crate) struct WatchArgs {
 }
 
 impl WatchArgs {
-    /// What to watch.
+    /// The configuration of `watch`.
     pub(crate) fn config(&self, server: ServerName) -> Config {
         Config {
             server,

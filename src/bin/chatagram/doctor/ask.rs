@@ -1,4 +1,4 @@
-//! Files, and programs that are not waited for longer than a moment.
+//! Reads files, and runs programs with a timeout.
 
 use std::env;
 use std::fs::File;
@@ -9,14 +9,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may take. Few are asked, and the whole is to end within three seconds.
+/// Timeout of a program. All together end within three seconds.
 const COMMAND_TIMEOUT: Duration = Duration::from_millis(400);
-/// Bytes read of a file or of what a program prints, at most.
+/// Largest number of bytes read from a file or a program.
 const MOST: u64 = 4 << 20;
-/// Where a user's PATH need not lead, and administrators' tools are.
+/// Directories of administrators' tools, which a user's PATH may lack.
 const SYSTEM: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// Where a program is that can be started by its name.
+/// The path of a program.
 pub(super) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = SYSTEM.iter().filter(|_| cfg!(unix)).map(PathBuf::from);
@@ -24,30 +24,30 @@ pub(super) fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(system).map(|dir| dir.join(&file)).find(|path| path.is_file())
 }
 
-/// What a file says; `None` where there is none or it may not be read.
+/// The contents of a file; `None` if missing or unreadable.
 pub(super) fn read(path: impl AsRef<Path>) -> Option<String> {
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What a program prints; `None` where there is none, it fails, or it does not end in time.
+/// The output of a program; `None` if it is missing, fails or times out.
 pub(super) fn run(name: &str, args: &[&str]) -> Option<String> {
     run_within(COMMAND_TIMEOUT, name, args)
 }
 
-fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
-    let deadline = Instant::now() + patience;
+fn run_within(timeout: Duration, name: &str, args: &[&str]) -> Option<String> {
+    let deadline = Instant::now() + timeout;
     let mut command = Command::new(find(name)?);
     command.args(args).env("LC_ALL", "C");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // A group of its own, so that nothing it has started is left when it has to be killed.
+    // A process group of its own, so that its children are killed too.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().ok()?;
     let (sender, printed) = mpsc::channel();
     let stdout = child.stdout.take()?;
-    // Where something else keeps the pipe open, this thread is left to the end of the process.
+    // If another process keeps the pipe open, this thread is abandoned.
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(move || {
         let mut bytes = Vec::new();
         let _ = stdout.take(MOST).read_to_end(&mut bytes);
@@ -66,7 +66,7 @@ fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
                 thread::sleep(Duration::from_millis(1));
             }
             _ => {
-                // Killed, it ends; not even then is it waited for without an end.
+                // Even after the kill the wait is bounded.
                 kill(&mut child);
                 let _ = thread::Builder::new().spawn(move || child.wait());
                 return None;
@@ -78,7 +78,7 @@ fn run_within(patience: Duration, name: &str, args: &[&str]) -> Option<String> {
 #[cfg(target_os = "linux")]
 fn kill(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process_group};
-    // It is not waited for yet, so the number is still its own.
+    // It was not reaped yet, so the process id is still its own.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_says_what_it_prints_and_only_if_it_ends_well_and_in_time() {
+    fn output_is_returned_only_on_success_in_time() {
         let long = Duration::from_secs(20);
         assert_eq!(run_within(long, "sh", &["-c", "echo yes"]).as_deref(), Some("yes\n"));
         assert_eq!(run_within(long, "sh", &["-c", "echo yes; exit 3"]), None);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_says_nothing() {
+    fn a_missing_file_has_no_contents() {
         assert_eq!(read("/nowhere/at all"), None);
         assert_eq!(find("no such program"), None);
     }

@@ -1,17 +1,17 @@
-//! The clocks: whether two machines' times can be compared, and how finely this one's are measured.
+//! The clocks: whether times of two machines are comparable, and the resolution of this one's.
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State};
 use std::time::{Duration, Instant};
 
-/// What was found out.
+/// The facts.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// Whether the kernel holds its clock for synchronised.
+    /// Whether the kernel reports its clock as synchronised.
     pub(crate) synchronised: Option<bool>,
-    /// The smallest step of the monotonic clock that was seen.
+    /// Smallest step of the monotonic clock.
     pub(crate) step: Option<Duration>,
-    /// How much later than asked the kernel may wake this program.
+    /// Timer slack: how late the kernel may wake this program.
     pub(crate) slack: Option<Duration>,
 }
 
@@ -69,7 +69,7 @@ fn short(duration: Duration) -> String {
     }
 }
 
-/// A clock that stands still for this many looks is not waited for.
+/// Readings after which a constant clock is given up.
 const LOOKS: usize = 200_000;
 
 fn step() -> Option<Duration> {
@@ -91,7 +91,7 @@ fn step() -> Option<Duration> {
 
 #[cfg(target_os = "linux")]
 fn synchronised() -> Option<bool> {
-    // Some containers may not ask the kernel.
+    // Some containers forbid the call.
     super::sys::synchronised().ok().or_else(|| {
         let args = ["show", "--property", "NTPSynchronized", "--value"];
         match super::ask::run("timedatectl", &args)?.trim() {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_nobody_sets_and_a_coarse_one_are_limited() {
+    fn an_unsynchronised_clock_and_a_coarse_one_are_limited() {
         let facts = Facts {
             synchronised: Some(false),
             step: Some(Duration::from_nanos(40)),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_said_so() {
+    fn unknown_facts_are_reported_as_unknown() {
         let facts = Facts { synchronised: None, step: None, slack: None };
         for check in judge(&facts, &Remedy::default()) {
             assert!(check.state == State::Unknown && check.means.contains("cannot tell"));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn this_clock_moves() {
+    fn the_clock_of_this_machine_moves() {
         assert!(step().is_some());
     }
 }

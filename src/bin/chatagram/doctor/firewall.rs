@@ -1,16 +1,16 @@
-//! Whether a firewall keeps others from the ports of a server, as far as one can tell from inside and
-//! without root: what [`nearby`](super::nearby) sends comes in through a real interface.
+//! Whether a firewall blocks the server's ports, as far as a user without root can tell: datagrams
+//! of [`nearby`](super::nearby) come in through a real interface.
 
 use super::nearby::{self, Fate};
 use super::remedy::{Fix, Remedy};
 use super::{Check, State, ask};
 
-/// What was found out.
+/// The facts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    /// Firewalls that are at work.
+    /// Active firewalls.
     pub(crate) at_work: Vec<&'static str>,
-    /// Whether it is known that there are no others.
+    /// Whether that list is known to be complete.
     pub(crate) all_known: bool,
 }
 
@@ -20,14 +20,14 @@ impl Facts {
             return Self::default();
         }
         let mut at_work = Vec::new();
-        // Its own status is for root, its settings are not.
+        // Its status needs root; its settings are readable.
         if ask::read("/etc/ufw/ufw.conf").is_some_and(|text| ufw_enabled(&text)) {
             at_work.push("ufw");
         }
         if ask::run("firewall-cmd", &["--state"]).is_some_and(|text| text.trim() == "running") {
             at_work.push("firewalld");
         }
-        // Asking for rules makes the kernel load what keeps them: only where it is there already.
+        // Listing rules loads the kernel module, so it is asked only if that is loaded.
         let nft = is_loaded("nf_tables");
         let rules = (nft && remedy.root).then(|| ask::run("nft", &["list", "ruleset"])).flatten();
         let legacy = is_loaded("ip_tables").then(|| ask::read("/proc/net/ip_tables_names"));
@@ -48,12 +48,12 @@ impl Facts {
     }
 }
 
-/// Loaded or built in; the second shows only where it has settings.
+/// Loaded or built in; the latter is visible only with settings.
 fn is_loaded(module: &str) -> bool {
     let modules = ask::read("/proc/modules").unwrap_or_default();
     modules.lines().any(|line| line.split(' ').next() == Some(module))
         || std::path::Path::new("/sys/module").join(module).exists()
-        // Built in, nothing tells whether it is in use.
+        // If it is built in, its use is unknown.
         || modules.is_empty()
 }
 
@@ -61,7 +61,7 @@ fn ufw_enabled(settings: &str) -> bool {
     settings.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
 }
 
-/// The check, from what is known of firewalls and what came in.
+/// The check, from the facts and the datagrams received.
 pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Check {
     let check = |state, means: String| Check::new("firewall", state, means);
     let talk = come_in(heard, |one| &one.talk);
@@ -106,7 +106,7 @@ pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Ch
     }
 }
 
-/// Whether datagrams come in on every interface that was tried; `None`: none was.
+/// Whether datagrams come in on every tried interface; `None` if none was tried.
 fn come_in(heard: &nearby::Facts, fate: impl Fn(&nearby::Heard) -> &Fate) -> Option<bool> {
     let tried = heard.interfaces.iter().map(fate);
     let mut tried = tried.filter(|fate| matches!(fate, Fate::Heard | Fate::Silent)).peekable();
@@ -114,7 +114,7 @@ fn come_in(heard: &nearby::Facts, fate: impl Fn(&nearby::Heard) -> &Fate) -> Opt
     Some(tried.all(|fate| *fate == Fate::Heard))
 }
 
-/// The command that lets others in.
+/// The command that opens the ports.
 fn open(facts: &Facts, remedy: &Remedy) -> Fix {
     match facts.at_work.first() {
         Some(&"ufw") => {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_come_in_is_blocked_and_the_firewall_s_own_command_opens_it() {
+    fn lost_datagrams_mean_blocked_and_the_firewall_s_command_is_named() {
         let blocked = heard(Fate::Silent, Fate::Heard);
         let check = judge(&facts(&["ufw"], false), &blocked, &Remedy::default());
         assert_eq!(check.state, State::Limited);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_not_called_open() {
+    fn an_unknown_state_is_not_reported_as_open() {
         let state =
             |facts: &Facts, heard: &nearby::Facts| judge(facts, heard, &Remedy::default()).state;
         let open = heard(Fate::Heard, Fate::Heard);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn ufw_is_at_work_when_its_settings_say_so() {
+    fn ufw_is_active_if_its_settings_say_so() {
         assert!(ufw_enabled("# x\nENABLED=yes\n"));
         assert!(!ufw_enabled("ENABLED=no\n#ENABLED=yes\n"));
     }

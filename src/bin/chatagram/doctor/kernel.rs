@@ -1,24 +1,24 @@
-//! What the lab and the scripts need of the kernel: namespaces, TUN devices, netem.
+//! The kernel's features for the lab and the scripts: namespaces, TUN devices, netem.
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State};
 
-/// Whether the kernel has a part, as far as it tells without being made to load it.
+/// The state of a kernel feature, found without loading its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Built in or loaded.
     Now,
-    /// A module that is there to be loaded.
+    /// An installed module, not loaded.
     OnDemand,
     /// A module of this kernel that is not installed.
     NotInstalled,
-    /// Left out of this kernel.
+    /// Not configured in this kernel.
     LeftOut,
-    /// It does not tell.
+    /// Unknown.
     Unknown,
 }
 
-/// What a kernel says about its parts; `None` where it does not say.
+/// The kernel's lists of features; `None` if unreadable.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kernel {
     /// `/proc/modules`.
@@ -64,33 +64,33 @@ impl Kernel {
     }
 }
 
-/// What was found out.
+/// The facts.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// Whether namespaces can be had; if not, the kernel's answer and the way out.
+    /// Whether namespaces work; if not, the kernel's error and the remedy.
     pub(crate) namespaces: Result<(), (String, String)>,
-    /// Whether `/dev/net/tun` can be opened, as far as that can be told.
+    /// State of `/dev/net/tun`.
     pub(crate) tun: Tun,
-    /// netem, as the kernel lists it.
+    /// State of netem in the kernel's lists.
     pub(crate) netem: Part,
-    /// What came of adding a netem queue in a namespace; `None`: not tried.
+    /// Result of adding a netem queue in a namespace; `None`: not tried.
     pub(crate) tried: Option<Result<(), String>>,
 }
 
 /// `/dev/net/tun`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tun {
-    /// It opens.
+    /// It can be opened.
     Open,
-    /// It will open: the module is loaded then.
+    /// Opening it would load the module.
     OnDemand,
-    /// It does not.
+    /// It cannot be opened.
     Closed(String),
-    /// There is none.
+    /// Missing.
     Absent,
 }
 
-/// The checks; on other systems than Linux they are missing.
+/// The checks; on other systems the features are missing.
 pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
     #[cfg(target_os = "linux")]
     return judge(&linux::gather(), remedy);
@@ -208,7 +208,7 @@ mod linux {
         });
         let kernel = ask_kernel();
         let netem = kernel.part("sch_netem", "CONFIG_NET_SCH_NETEM");
-        // What is not there yet would be loaded, and stay.
+        // Trying would load the module for good.
         let try_it = netem == Part::Now && namespaces.is_ok();
         let tried = try_it.then(|| Host::rehearse_netem().map_err(|error| error.to_string()));
         Facts { namespaces, tun: tun(&kernel), netem, tried }
@@ -228,7 +228,7 @@ mod linux {
         }
     }
 
-    /// Opening the file of a driver that is not there makes the kernel load it.
+    /// Opening the file of a missing driver makes the kernel load it.
     fn tun(kernel: &Kernel) -> Tun {
         const PATH: &str = "/dev/net/tun";
         let registered = ask::read("/proc/misc").unwrap_or_default();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_where_one_of_the_lists_has_it() {
+    fn a_feature_is_found_in_any_of_the_lists() {
         let part = |kernel: Kernel| kernel.part("sch_netem", "CONFIG_NET_SCH_NETEM");
         let dep = "kernel/net/sched/sch_netem.ko.zst: kernel/x.ko\n";
         let without = "# CONFIG_NET_SCH_NETEM is not set\nCONFIG_NET_SCH_NETEM_X=y\n";
@@ -277,14 +277,14 @@ mod tests {
         assert_eq!(part(kernel("", "", "kernel/tun.ko:\n", module)), Part::NotInstalled);
         assert_eq!(part(kernel("", "", "", without)), Part::LeftOut);
         assert_eq!(part(kernel("sch_netem_x 1\n", "", "", "")), Part::Unknown);
-        // A container without the host's files: to be loaded or not, nobody knows.
+        // In a container without the host's files, the state is unknown.
         assert_eq!(part(kernel("tun 1 0\n", "", "", module)), Part::Unknown);
         let needs = "kernel/a.ko: kernel/net/sched/sch_netem.ko\n";
         assert_eq!(part(kernel("", "", needs, module)), Part::NotInstalled);
     }
 
     #[test]
-    fn a_refusal_says_why_and_what_helps() {
+    fn a_refusal_names_cause_and_remedy() {
         let facts = Facts {
             namespaces: Err(("Permission denied".into(), "as root, run `x`".into())),
             tun: Tun::Closed("Permission denied".into()),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_was_made_counts_more_than_what_is_listed() {
+    fn a_working_queue_overrides_the_lists() {
         let facts = |tried, netem| Facts { namespaces: Ok(()), tun: Tun::Open, netem, tried };
         let state = |tried, netem| judge(&facts(tried, netem), &Remedy::default())[2].state;
         assert_eq!(state(Some(Ok(())), Part::Now), State::Ok);

@@ -1,20 +1,20 @@
-//! What kind of machine this is, and how many files a process may have open on it.
+//! The kind of machine, and its limit of open files.
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State, ask};
 
-/// Peers that `load` is to manage, each with a socket, and some files besides.
+/// Peers of a large `load`, each with a socket; other files come on top.
 const PEERS: u64 = 1_000;
 const FILES: u64 = PEERS + 64;
 
-/// What was found out.
+/// The facts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     /// `/proc/sys/kernel/osrelease`.
     pub(crate) release: String,
-    /// What marks a container, and by which name it goes.
+    /// The sign of a container, and its name.
     pub(crate) container: Option<&'static str>,
-    /// How many files may be open, and how far that can be raised without root; `None`: no limit.
+    /// Limit of open files, and the hard limit; `None`: unlimited.
     pub(crate) files: Option<(Option<u64>, Option<u64>)>,
 }
 
@@ -34,7 +34,7 @@ impl Facts {
     }
 }
 
-/// By the files that container engines leave, the first process's groups, or systemd's variable.
+/// Detects a container by its engine's files, the first process's groups, or systemd's variable.
 fn container(there: impl Fn(&str) -> bool, groups: &str, variable: &str) -> Option<&'static str> {
     let groups = |name: &str| groups.contains(name);
     match () {

@@ -1,9 +1,9 @@
-//! Whether servers can be found nearby (`proto.md` §7.12): what is sent to many on each interface, and
-//! whether it comes back in there.
+//! Discovery (`proto.md` §7.12): checks whether broadcast and multicast on each interface come back
+//! in.
 //!
-//! What goes to a group has hop limit 0 and stays in this machine. A broadcast cannot be kept in: a
-//! server that hears this one ignores it, for it is no probe. Both come in through the interface they
-//! went out by, so that a firewall treats them as it would a neighbour's.
+//! Multicast has hop limit 0 and stays in this machine. Broadcast leaves it, but is no probe, so
+//! servers ignore it. Both come in through the interface they left by, so a firewall treats them
+//! like a neighbour's.
 
 use super::{Check, State};
 use chatagram::discovery::{GROUP_V4, GROUP_V6};
@@ -14,59 +14,59 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long what was sent may take to come back in.
+/// Longest time until a datagram comes back in.
 const LOOPBACK_TIMEOUT: Duration = Duration::from_millis(250);
-/// More interfaces than this are not tried: the likeliest are.
+/// Largest number of interfaces tried: the likeliest.
 const MOST: usize = 24;
 
-/// An interface that is up and leads to others.
+/// An interface that is up and connects to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
     pub(crate) name: String,
     pub(crate) index: u32,
     pub(crate) v4: Option<Ipv4Addr>,
     pub(crate) broadcast: Option<Ipv4Addr>,
-    /// It carries what goes to a group.
+    /// Whether it carries multicast.
     pub(crate) multicast: bool,
     pub(crate) v6: bool,
 }
 
-/// What became of one datagram.
+/// The outcome of one datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It came in.
+    /// Received.
     Heard,
-    /// It left and did not come in.
+    /// Sent and not received.
     Silent,
-    /// It could not be sent or listened for.
+    /// Could not be sent or received.
     Refused(String),
-    /// The interface has no such thing.
+    /// The interface does not support it.
     None,
 }
 
-/// What became of all of them.
+/// The outcome of all datagrams.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(crate) interfaces: Vec<Heard>,
-    /// How many more interfaces there are.
+    /// Number of interfaces not tried.
     pub(crate) left_out: usize,
-    /// Why the interfaces are not known.
+    /// Why the interfaces are unknown.
     pub(crate) error: Option<String>,
 }
 
-/// What became of those sent by one interface.
+/// The outcome on one interface.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(crate) name: String,
     /// The broadcast address, port 2429.
     pub(crate) broadcast: Fate,
-    /// The two groups, port 2429.
+    /// The two multicast groups, port 2429.
     pub(crate) groups: [Fate; 2],
-    /// A group, port 2428: what a firewall does to a server's port.
+    /// A multicast group, port 2428: shows whether a firewall opens the server's port.
     pub(crate) talk: Fate,
 }
 
-/// Sends and listens.
+/// Sends the datagrams and receives them.
 pub(super) fn gather() -> Facts {
     let interfaces = match interfaces() {
         Ok(interfaces) => interfaces,
@@ -146,10 +146,10 @@ fn judge_one(
     }
 }
 
-/// What is on its way: where it is to come in, or why it never will.
+/// A datagram in flight: the listener that should receive it, or why none will.
 type Sent = Result<usize, Fate>;
 
-/// The sockets that listen, and what was sent.
+/// The listening sockets and the datagrams in flight.
 struct Trial {
     sockets: [io::Result<UdpSocket>; 3],
     nonce: u64,
@@ -158,7 +158,7 @@ struct Trial {
 
 impl Default for Trial {
     fn default() -> Self {
-        // Tells what was sent here from what another doctor sends.
+        // Distinguishes own datagrams from those of another doctor.
         let nonce = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         Self {
             sockets: [
@@ -173,7 +173,7 @@ impl Default for Trial {
 }
 
 impl Trial {
-    /// Sends by an interface: broadcast, both groups, and the group at the server's port.
+    /// Sends on an interface: broadcast, both groups, and a group on the server's port.
     fn send(&mut self, one: &Interface) -> (String, [Sent; 4]) {
         let v4 = one.v4.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let has = |there: bool| if there { Ok(()) } else { Err(Fate::None) };
@@ -208,7 +208,7 @@ impl Trial {
         })
     }
 
-    /// Sends one datagram that a listener is to hear.
+    /// Sends one datagram for a listener.
     fn one(
         &mut self,
         listener: usize,
@@ -230,11 +230,11 @@ impl Trial {
         Ok(number)
     }
 
-    /// Takes in what has come. Whether that was all.
+    /// Receives what has arrived. Returns whether that was all.
     fn listen(&mut self) -> bool {
         let mut buffer = [0; 64];
         for socket in self.sockets.iter().flatten() {
-            // A bound, for others may be sending without an end.
+            // Bounded, because others may send endlessly.
             for _ in 0..1_000 {
                 let Ok((length, _)) = socket.recv_from(&mut buffer) else { break };
                 let expected = |number: &usize| payload(self.nonce, *number) == buffer[..length];
@@ -255,12 +255,12 @@ impl Trial {
     }
 }
 
-/// What one datagram says: no frame of the protocol.
+/// The payload of a datagram, which is none of the protocol.
 fn payload(nonce: u64, number: usize) -> Vec<u8> {
     format!("chatagram doctor {nonce:016x} {number}").into_bytes()
 }
 
-/// Hears what comes to a port by any interface.
+/// Listens on a port on all interfaces.
 fn listener(domain: Domain, port: u16, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     let any = if domain == Domain::IPV6 {
@@ -269,7 +269,7 @@ fn listener(domain: Domain, port: u16, shared: bool) -> io::Result<UdpSocket> {
     } else {
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
     };
-    // On Windows the option takes a port from its owner.
+    // On Windows the option would steal the port from its owner.
     socket.set_reuse_address(shared && cfg!(not(windows)))?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(any))?;
@@ -298,7 +298,7 @@ fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(outside.map(interface).collect())
 }
 
-/// The one that the system chooses.
+/// The interface that the system chooses.
 #[cfg(not(target_os = "linux"))]
 fn interfaces() -> io::Result<Vec<Interface>> {
     let name = "the system's own choice".to_owned();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_interface_nobody_is_found() {
+    fn without_an_interface_discovery_is_missing() {
         for check in judge(&facts(&[])) {
             assert!(check.state == State::Missing && check.means.contains("loopback"), "{check:?}");
         }
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_no_datagram_of_the_protocol() {
+    fn payloads_are_no_datagrams_of_the_protocol() {
         let sent = payload(7, 1);
         assert!(sent.len() < 64 && chatagram::protocol::Datagram::decode(&sent).is_err());
         assert_ne!(sent, payload(8, 1));

@@ -1,18 +1,18 @@
-//! How to put something right on this machine: as which user, with which package manager.
+//! Remedies on this machine: as which user, with which package manager.
 
 use super::ask;
 
-/// What helps.
+/// A remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fix {
-    /// A command, to be given as it is.
+    /// A command, complete.
     Run(String),
-    /// Something else, in words.
+    /// Advice in words.
     Say(String),
 }
 
 impl Fix {
-    /// The command or the words.
+    /// The command or the advice.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Run(text) | Self::Say(text) => text,
@@ -20,7 +20,7 @@ impl Fix {
     }
 }
 
-/// The package managers known here, each by the command that it is.
+/// The known package managers, with their install commands.
 const MANAGERS: [(&str, &str); 6] = [
     ("apt-get", "apt-get install"),
     ("dnf", "dnf install"),
@@ -30,10 +30,10 @@ const MANAGERS: [(&str, &str); 6] = [
     ("brew", "brew install"),
 ];
 
-/// Facts about who asks.
+/// Facts about the user.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Remedy {
-    /// Nobody has to become root first.
+    /// Whether the user is root.
     pub(crate) root: bool,
     /// The first package manager found.
     pub(crate) manager: Option<&'static str>,
@@ -45,12 +45,12 @@ impl Remedy {
         Self { root: is_root(), manager: MANAGERS.iter().find(there).map(|(name, _)| *name) }
     }
 
-    /// A command that only root may give.
+    /// A command that needs root.
     pub(super) fn as_root(&self, command: &str) -> Fix {
         Fix::Run(if self.root { command.to_owned() } else { format!("sudo {command}") })
     }
 
-    /// Installs a package; `names` has the managers that call it otherwise.
+    /// Installs a package; `names` has its other names by manager.
     pub(super) fn install(&self, usual: &str, names: &[(&str, &str)]) -> Fix {
         let other = |manager| names.iter().find(|(name, _)| *name == manager).map(|found| found.1);
         let known = MANAGERS.iter().find(|(name, _)| Some(*name) == self.manager);
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_for_root_says_sudo_to_others_only() {
+    fn a_command_for_root_has_sudo_for_other_users_only() {
         let user = Remedy { root: false, manager: Some("dnf") };
         let names = [("dnf", "iproute")];
         assert_eq!(user.install("iproute2", &names).text(), "sudo dnf install iproute");

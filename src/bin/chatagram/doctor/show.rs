@@ -5,11 +5,11 @@ use chatagram::protocol::clean;
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// Columns of a line, and where its text begins.
+/// Width of a line, and the column of its text.
 const WIDTH: usize = 80;
 const TEXT: usize = 20;
 
-/// Lines of at most 80 columns, and a sum. A word or an argument that is longer stays whole.
+/// Lines of at most 80 columns, and a summary. Longer words or arguments stay whole.
 pub(crate) fn text(checks: &[Check], colour: bool) -> String {
     let mut out = String::new();
     for check in checks {
@@ -56,7 +56,7 @@ pub(crate) fn json(checks: &[Check]) -> String {
 
 const MARGIN: &str = "                    ";
 
-/// Lines, of which the first is begun already unless `margin` says otherwise.
+/// Wraps text; the first line is begun already unless `margin` says otherwise.
 fn put(out: &mut String, lines: &[String], margin: &str) {
     for (number, line) in lines.iter().enumerate() {
         let margin = if number == 0 { margin } else { MARGIN };
@@ -87,7 +87,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// A command's arguments: a space within quotes parts nothing, for a line must not end there.
+/// Splits a command into arguments; a space within quotes does not split.
 fn arguments(command: &str) -> Vec<String> {
     let (mut all, mut one, mut quoted) = (Vec::new(), String::new(), false);
     for ch in command.chars() {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_of_a_finding_steers_the_terminal() {
+    fn findings_are_escaped_for_the_terminal() {
         let characters: Vec<char> = ('\0'..=char::MAX).collect();
         for some in characters.chunks(1_000) {
             let found: String = some.iter().collect();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_found_steers_the_terminal() {
+    fn facts_are_escaped_for_the_terminal() {
         assert!(!text(&checks(), false).contains('\u{1b}'));
         let coloured = text(&checks(), true);
         assert_eq!(coloured.matches('\u{1b}').count(), 6);

@@ -1,5 +1,5 @@
-//! What sockets can do here: buffers, ports, address families. Each is tried with one that is closed
-//! again; none listens.
+//! Sockets: buffers, ports, address families. Each is tried on a socket that is closed again; none
+//! listens.
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State};
@@ -10,27 +10,27 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-/// What was found out. Errors are the kernel's words.
+/// The facts. Errors are the kernel's.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// Bytes of receive buffer that were granted.
+    /// Granted receive buffer, bytes.
     pub(crate) buffer: Result<usize, String>,
     /// UDP 2428, TCP 2428 and UDP 2429.
     pub(crate) ports: [Port; 3],
     /// Whether `[::1]` can be bound.
     pub(crate) ipv6: Result<(), String>,
-    /// Whether a socket for both families hears IPv4.
+    /// Whether a dual-stack socket receives IPv4.
     pub(crate) dual: Result<(), String>,
 }
 
-/// A port.
+/// The state of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Port {
-    /// It can be bound.
+    /// Free.
     Free,
-    /// Somebody has it.
+    /// In use.
     Taken,
-    /// Something else is in the way.
+    /// Another error.
     Refused(String),
 }
 
@@ -121,7 +121,7 @@ fn port_check(name: &'static str, port: &Port, free: &str, taken: &str) -> Check
     }
 }
 
-/// The command that shows who has a port.
+/// The command that shows the owner of a port.
 fn whose(name: &str) -> Option<Fix> {
     let (transport, number) = name.split_once('-')?;
     let command = match std::env::consts::OS {
@@ -142,21 +142,21 @@ fn family(name: &'static str, fact: &Result<(), String>, there: &str, not: &str)
 
 fn buffer() -> io::Result<usize> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    // Some kernels grant less, others nothing then: what counts is what there is afterwards.
+    // Some kernels grant less, others refuse: the resulting size counts.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let bytes = socket.recv_buffer_size()?;
-    // Linux counts its own bookkeeping in (socket(7), SO_RCVBUF).
+    // Linux includes its bookkeeping (socket(7), SO_RCVBUF).
     Ok(if cfg!(target_os = "linux") { bytes / 2 } else { bytes })
 }
 
-/// Binds as the server does, without listening. `shared`: others may have it the same way.
+/// Binds as the server does, without listening. `shared`: with address reuse.
 fn port(kind: Type, number: u16, shared: bool) -> Port {
     let bind = |address: SocketAddr| {
         let socket = Socket::new(Domain::for_address(address), kind, None)?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        // On Windows the option takes a port from its owner.
+        // On Windows the option would steal the port from its owner.
         socket.set_reuse_address(shared && cfg!(not(windows)))?;
         socket.bind(&SockAddr::from(address))
     };
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_should_be_needs_no_fix() {
+    fn good_findings_need_no_remedy() {
         for check in judge(&facts(), &Remedy::default()) {
             assert_eq!((check.state, check.fix), (State::Ok, None), "{}", check.name);
         }
     }
 
     #[test]
-    fn a_small_buffer_is_named_with_what_raises_it() {
+    fn a_small_buffer_comes_with_its_remedy() {
         let check = find(&Facts { buffer: Ok(212_992), ..facts() }, "udp-buffer");
         assert_eq!(check.state, State::Limited);
         assert!(check.means.contains("208 KiB") && check.means.contains("4 MiB"), "{check:?}");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_found_and_who_has_it_can_be_asked() {
+    fn a_port_in_use_comes_with_the_command_that_shows_its_owner() {
         let own = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))
             .or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
             .unwrap();

@@ -1,4 +1,4 @@
-//! What the terminal shows.
+//! The terminal's abilities.
 
 use super::remedy::Fix;
 use super::{Check, State};
@@ -6,22 +6,22 @@ use chatagram::client::no_color;
 use std::env;
 use std::io::{self, IsTerminal};
 
-/// What was found out.
+/// The facts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    /// Standard output is one.
+    /// Whether standard output is a terminal.
     pub(crate) terminal: bool,
     /// `TERM`.
     pub(crate) term: Option<String>,
-    /// The user asked for none.
+    /// Whether the user disabled colours.
     pub(crate) no_color: bool,
-    /// The locale that decides about letters.
+    /// The locale of characters.
     pub(crate) locale: Option<String>,
     /// Columns.
     pub(crate) width: Option<u16>,
 }
 
-/// Lines of a chat are readable from this width on, columns.
+/// Least readable width of chat lines, columns.
 const NARROW: u16 = 60;
 
 impl Facts {
@@ -41,7 +41,7 @@ impl Facts {
         self.terminal && !dumb && !self.no_color
     }
 
-    /// Windows' consoles take Unicode whatever the locale; elsewhere it says.
+    /// Windows consoles show Unicode in any locale; elsewhere the locale decides.
     fn utf8(&self) -> bool {
         let locale = self.locale.as_deref().unwrap_or_default().to_lowercase();
         cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_terminal_is_said() {
+    fn faults_of_a_terminal_are_reported() {
         assert_eq!(judge(&good()).state, State::Ok);
         let narrow = judge(&Facts { width: Some(40), ..good() });
         assert!(narrow.state == State::Limited && narrow.means.contains("40 columns"));

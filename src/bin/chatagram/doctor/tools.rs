@@ -1,17 +1,17 @@
-//! Programs that the scripts and the course use.
+//! The programs that the scripts and the course use.
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State, ask};
 
-/// What `tc -V` prints; `None`: there is none.
+/// The output of `tc -V`; `None` without `tc`.
 pub(super) fn version() -> Option<String> {
     ask::run("tc", &["-V"])
 }
 
-/// The version from which on `netem seed` can be said.
+/// The first version with `netem seed`.
 const SEED: (u32, u32) = (6, 6);
 
-/// iproute2, by what `tc -V` prints.
+/// The check of iproute2, from the output of `tc -V`.
 pub(super) fn iproute2(printed: &Option<String>, remedy: &Remedy) -> Check {
     let check = |state, means: String| Check::new("iproute2", state, means);
     if !cfg!(target_os = "linux") {
@@ -51,7 +51,7 @@ fn iproute2_version(printed: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The others, by whether they are found.
+/// The checks of the other programs.
 pub(super) fn judge(there: impl Fn(&str) -> bool, remedy: &Remedy) -> Vec<Check> {
     let check = |name, there: bool, good: &str, bad: &str, fix: Fix| {
         if there {
@@ -62,7 +62,7 @@ pub(super) fn judge(there: impl Fn(&str) -> bool, remedy: &Remedy) -> Vec<Check>
     };
     let wireshark = [("dnf", "wireshark-cli"), ("pacman", "wireshark-cli"), ("brew", "wireshark")];
     let python = [("pacman", "python"), ("brew", "python")];
-    // Only Debian and what comes of it has this one.
+    // Only Debian and its derivatives have this one.
     let uml = match remedy.manager {
         Some("apt-get") => remedy.install("user-mode-linux", &[]),
         _ => Fix::Say("Debian and Ubuntu have it, in their package user-mode-linux".to_owned()),

@@ -1,28 +1,28 @@
-//! A bounded queue of lines, and the thread that writes them. A full pipe, a terminal under Ctrl-S or
-//! a slow disk holds up that thread and nobody else.
+//! A bounded queue of lines, and the thread that writes them. A full pipe, a terminal after Ctrl-S
+//! or a slow disk blocks that thread only.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that wait at most. A line beyond is dropped and counted.
+/// Bound of the queue, bytes. Further lines are dropped and counted.
 const CAPACITY: usize = 4 << 20;
 
-/// Where lines go.
+/// The destination of lines.
 pub(super) trait Target: Send {
     /// Writes whole lines; may block.
     fn write(&mut self, lines: &[u8]) -> io::Result<()>;
 
-    /// Looks after the file, before each write and once each [`Self::period`]. What is to be said
-    /// about it, if anything.
+    /// Checks the file before each write and each [`Self::period`]; returns a message about it, if
+    /// any.
     fn look(&mut self, reopen: bool) -> Option<String>;
 
-    /// How often to look when there is nothing to write; `None`: never.
+    /// Interval of checks without writes; `None`: never.
     fn period(&self) -> Option<Duration>;
 }
 
-/// A handle on the queue.
+/// A handle to the queue.
 #[derive(Clone)]
 pub(super) struct Spool {
     shared: Arc<Shared>,
@@ -37,9 +37,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Messages that were not written since that was last said.
+    /// Messages dropped since the last report.
     dropped: u64,
-    /// The thread exists: from the first line on, for `lab` has to be alone when it starts.
+    /// Whether the thread was started. It starts with the first line, because `lab` needs a single
+    /// thread at its start.
     started: bool,
     writing: bool,
     reopen: bool,
@@ -74,15 +75,15 @@ impl Spool {
         }
     }
 
-    /// Opens the file again, where there is one.
+    /// Reopens the file, if there is one.
     pub(super) fn reopen(&self) {
         self.shared.lock().reopen = true;
         self.shared.changed.notify_all();
     }
 
-    /// Waits until all lines are written, for `patience` at most.
-    pub(super) fn finish(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// Waits until all lines are written, at most `timeout`.
+    pub(super) fn finish(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         let mut state = self.shared.lock();
         while state.started && (state.writing || !state.waiting.is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -100,7 +101,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines, or for the time to look, and writes what there is.
+    /// Waits for lines or the next check, and writes.
     fn write_once(&self) {
         let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let (lines, dropped, reopen) = self.take(target.period());
@@ -113,7 +114,7 @@ impl Shared {
         if outcome.is_err() {
             state.dropped += lines.iter().filter(|byte| **byte == b'\n').count() as u64;
         }
-        // Only where writing works again: else the word about it would be dropped as well.
+        // Only after a successful write; otherwise this report would be dropped too.
         if written {
             state.dropped -= dropped;
         }

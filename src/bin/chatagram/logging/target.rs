@@ -1,4 +1,4 @@
-//! Where messages are written: a standard stream, or a file that may be rotated.
+//! The destination of messages: a standard stream, or a file that may be rotated.
 
 use super::spool::Target;
 use chatagram::files::{self, Named};
@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often it is looked whether the log is still where it was.
+/// Interval of checks that the log is still at its path.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Standard output or error.
@@ -32,11 +32,11 @@ impl<W: Write + Send> Target for Standard<W> {
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    /// The last write stopped within a line.
+    /// Whether the last write ended within a line.
     torn: bool,
-    /// It cannot be opened again, and that was said.
+    /// Whether a failure to reopen was reported.
     lost: bool,
-    /// The last write failed, and that was said.
+    /// Whether a failure to write was reported.
     failing: bool,
 }
 
@@ -56,7 +56,7 @@ impl LogFile {
         }
     }
 
-    /// What is to be said of it, the first time.
+    /// The message about it, the first time.
     fn loses(&mut self, what: String) -> Option<String> {
         let news = !std::mem::replace(&mut self.lost, true);
         news.then(|| format!("the log {} {what}", self.path.display()))
@@ -119,7 +119,7 @@ impl Target for LogFile {
 
 fn open(path: &Path) -> io::Result<File> {
     let file = files::private().create(true).append(true).open(path)?;
-    // Only opening must not block: writing has a thread of its own.
+    // Only opening must not block, since a thread of its own writes.
     #[cfg(unix)]
     rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::APPEND)?;
     Ok(file)

@@ -6,13 +6,13 @@ use chatagram::decode::{self, hex};
 use std::io::{self, Read};
 use std::process::ExitCode;
 
-/// Reads the bytes of a datagram or a stream field by field.
+/// Prints the fields of a datagram or a stream.
 pub(crate) fn decode(args: &DecodeArgs) -> ExitCode {
     let bytes = match args.text() {
         Some(text) => hex::parse(&text),
         None => {
             let mut input = Vec::new();
-            // One more than allowed is enough to know.
+            // One byte beyond the bound shows that the input is too long.
             let most = hex::MAX_INPUT as u64 + 1;
             match io::stdin().lock().take(most).read_to_end(&mut input) {
                 Ok(_) => hex::parse_input(input),

@@ -1,4 +1,4 @@
-//! Finding a server: the command that lists them, and the choice for a client that named none.
+//! Discovery: the command that lists servers, and the choice for a client without a server name.
 
 use super::{COULD_NOT_START, UNREACHABLE, USAGE, fail, start_logging, tell};
 use crate::cli::{DiscoverArgs, LoggingArgs};
@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use unicode_width::UnicodeWidthStr;
 
-/// Interfaces that are listed each by itself.
+/// Largest number of interfaces listed by name.
 const SHOWN: usize = 16;
 
-/// Why nobody may have answered, and what to do.
+/// Possible reasons for no answer, and what to do.
 const WHY: &str = "\
 It may be that
   - no server runs on this network, or it was started with --no-discovery or on 127.0.0.1 alone
@@ -25,7 +25,7 @@ It may be that
   - a firewall on the server's machine does not let UDP port 2429 in, or one here not the answer
 What always works where the server can be reached: chatagram client HOST";
 
-/// Lists the rooms near here.
+/// Runs `discover`.
 pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
@@ -75,7 +75,7 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
     Ok((address.into(), Some(Known::new(chosen, &outcome.found))))
 }
 
-/// Asks until there is an answer; none when the input ends first.
+/// Asks until there is an answer; `None` if the input ends.
 fn ask<'a>(
     found: &'a [Found],
     input: &mut impl BufRead,
@@ -125,7 +125,7 @@ fn object(found: &Found) -> String {
     .to_string()
 }
 
-/// Several were found, and there is nobody to ask.
+/// The error for several rooms without a terminal to ask.
 fn undecided(found: &[Found]) -> String {
     let mut text = "several servers are here, name one: chatagram client ADDRESS".to_owned();
     for line in table(found) {
@@ -134,7 +134,7 @@ fn undecided(found: &[Found]) -> String {
     text
 }
 
-/// Who was asked in vain, and why that may be.
+/// The message for a search without an answer.
 fn nobody(outcome: &Outcome) -> String {
     let mut text = "no server answered.".to_owned();
     match outcome.asked[..] {
@@ -162,13 +162,13 @@ fn nobody(outcome: &Outcome) -> String {
     text + WHY
 }
 
-/// Which interfaces were not asked. They are the least likely.
+/// The interfaces left out, the least likely ones.
 fn left_out(names: &[String]) -> String {
     let names: Vec<_> = names.iter().collect();
     format!("Not asked, for there are too many interfaces: {}", listed(&names))
 }
 
-/// Names, or as many of them as one reads.
+/// A list of names, shortened.
 fn listed(names: &[&String]) -> String {
     let mut names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     names.dedup();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_a_table_or_objects() {
+    fn results_are_a_table_or_objects() {
         assert_eq!(
             table(&found()),
             [
@@ -218,11 +218,11 @@ mod tests {
         assert_eq!((&value["room"], &value["peers"]), (&"lab".into(), &3.into()));
     }
 
-    /// Every character there is, in the name of a room; `Search` cleans it, and nothing here unsays that.
+    /// Every character in a room's name: `Search` cleans it, and this output keeps it clean.
     #[test]
-    fn no_name_of_a_room_steers_a_terminal() {
+    fn room_names_are_escaped_for_the_terminal() {
         let every: Vec<char> = ('\0'..=char::MAX).collect();
-        // As many of the longest as a name of a room may have.
+        // A name of the largest length.
         for some in every.chunks(32) {
             let (now, room) = (Timestamp::ZERO, String::from_iter(some));
             let mut search = Search::new(1, WAIT, None, now);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_is_asked_until_it_is_answered() {
+    fn the_question_repeats_until_it_is_answered() {
         let found = found();
         let mut said = Vec::new();
         let mut input = &b"\n0\n3\nx\n 2 \n1\n"[..];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_in_vain_says_who_was_asked_and_what_always_works() {
+    fn a_search_without_answer_names_interfaces_and_remedy() {
         let networks = ["10.0.0.5", "fe80::1"]
             .map(|ip| Network { ip: ip.parse().unwrap(), prefix: 24 })
             .to_vec();

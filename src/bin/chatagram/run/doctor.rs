@@ -6,7 +6,7 @@ use crate::doctor;
 use chatagram::client::Format;
 use std::process::ExitCode;
 
-/// Says what this machine can do. What it cannot is no failure: this is a report.
+/// Runs `doctor`. A missing ability is no failure: this is a report.
 pub(crate) fn doctor(args: &DoctorArgs) -> ExitCode {
     let checks = doctor::examine();
     print(&match args.output {

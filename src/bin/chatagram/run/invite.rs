@@ -1,4 +1,4 @@
-//! What others type to join a room on this machine: only addresses that they can use.
+//! Invitations: what users of other machines type to join a room here, with addresses they can use.
 
 use chatagram::discovery::Interface;
 use chatagram::net::lan;
@@ -6,10 +6,10 @@ use chatagram::protocol::limits::DEFAULT_PORT;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Addresses of one room that are shown: the likeliest.
+/// Largest number of addresses shown: the likeliest.
 const SHOWN: usize = 4;
 
-/// The lines for those who may join a room that listens here. `found`: it can be found without an address.
+/// The invitation to a room on these addresses. `found`: discovery works, so no address is needed.
 pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> {
     let interfaces = lan::interfaces().unwrap_or_else(|error| {
         log::debug!("cannot list the network interfaces: {error}");
@@ -44,7 +44,7 @@ fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec
     ]
 }
 
-/// Where others reach a socket that is bound here, the likeliest address first.
+/// Addresses at which others reach a socket bound here, the likeliest first.
 fn usable(bound: SocketAddr, all: &[SocketAddr], others: &[&Interface]) -> Vec<SocketAddr> {
     if bound.ip().is_loopback() {
         return Vec::new();
@@ -52,10 +52,10 @@ fn usable(bound: SocketAddr, all: &[SocketAddr], others: &[&Interface]) -> Vec<S
     if !bound.ip().is_unspecified() {
         return vec![bound];
     }
-    // A socket at [::] takes IPv4 too, unless another one does.
+    // A socket on [::] accepts IPv4 too, unless another one does.
     let v4 = bound.is_ipv4() || !all.iter().any(|it| it.is_ipv4() && it.port() == bound.port());
     let networks = || others.iter().flat_map(|it| &it.networks).map(|network| network.ip);
-    // An address on one link has another name on each machine of it.
+    // A link-local address has another zone on each machine.
     let of = |wanted: fn(&IpAddr) -> bool| {
         networks().filter(wanted).map(|ip| SocketAddr::new(ip, bound.port())).collect::<Vec<_>>()
     };
@@ -64,14 +64,14 @@ fn usable(bound: SocketAddr, all: &[SocketAddr], others: &[&Interface]) -> Vec<S
     let routed_v6 = of(|ip| matches!(ip, IpAddr::V6(ip) if !ip.is_unicast_link_local()));
     match bound.is_ipv4() {
         true => [routed_v4, link_v4].concat(),
-        // An IPv4 address is easier to read out; IPv6 is for who has no other.
+        // IPv4 addresses are easier to read out; IPv6 is the fallback.
         false if v4 && !routed_v4.is_empty() => routed_v4,
         false if v4 => [routed_v6, link_v4].concat(),
         false => routed_v6,
     }
 }
 
-/// As one types it.
+/// The typed form of an address.
 fn spelled(address: SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_addresses_that_they_can_use() {
+    fn invitations_have_addresses_that_others_can_use() {
         let lan = interface("eth0", 2, &["192.168.1.5", "2001:db8::5", "fe80::5"]);
         let wifi = interface("wlan0", 3, &["10.0.0.5"]);
         let docker = interface("docker0", 4, &["172.17.0.1"]);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_network_nobody_is_invited() {
+    fn without_a_network_there_is_no_invitation() {
         let lo = interface("lo", 1, &["127.0.0.1", "::1"]);
         let docker = interface("docker0", 4, &["172.17.0.1"]);
         let told = lines(&["[::]:2428".parse().unwrap()], true, &[lo.clone(), docker]);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Drives a running server with many clients.
+/// Runs `load`.
 pub(crate) fn load(
     server: ServerName,
     args: &LoadArgs,
@@ -42,7 +42,7 @@ pub(crate) fn load(
     }
 }
 
-/// Makes the page, the tables and the pictures of what was recorded.
+/// Runs `report`: page, tables and pictures of recorded runs.
 pub(crate) fn report(dir: &Path, logging: &LoggingArgs) -> ExitCode {
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
@@ -64,7 +64,7 @@ fn show_report(dir: &Path) -> Result<(), record::Error> {
     Ok(())
 }
 
-/// Measures, and makes the report.
+/// Runs `lab`: measurement and report.
 pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     let text = args.plan.as_ref().map(|path| {
         fs::read_to_string(path).map_err(|error| {
@@ -98,8 +98,8 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     measure(plan, args)
 }
 
-/// Where a lab or a replay takes place. To be asked before there is a second thread: the kernel wants
-/// it so.
+/// The place of a lab or replay. To be chosen before a second thread starts, as the kernel requires
+/// for namespaces.
 fn place() -> Place {
     #[cfg(target_os = "linux")]
     let why = match Host::enter() {
@@ -146,7 +146,7 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
     }
 }
 
-/// Runs a recorded run again over another transport, with the same packets lost.
+/// Runs `replay`: a recorded run over another transport, with the same packets lost.
 pub(crate) fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
@@ -191,7 +191,7 @@ fn lab_failure(error: &sweep::Error) -> u8 {
     }
 }
 
-/// How far the lab is, on one line of the terminal; silent where there is none.
+/// Progress of the lab on one line of the terminal; none without a terminal.
 struct Bar {
     shown: bool,
     start: Instant,

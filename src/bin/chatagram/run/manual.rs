@@ -1,4 +1,4 @@
-//! `completions` and `man`: what others make of the command line, made from the command line itself.
+//! `completions` and `man`, generated from the command line's definition.
 
 use super::{COULD_NOT_START, fail, print, tell};
 use crate::cli::{Cli, CompletionsArgs, ManArgs, Shell};
@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The first line of each page: by it `man` knows a file as its own.
+/// The first line of each page, which marks a file as generated.
 const MARK: &str = ".\\\" Made by: chatagram man\n";
 
 /// Prints a shell's completions.
@@ -22,7 +22,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
     };
     let mut command = Cli::command();
     let mut script = Vec::new();
-    // Into memory, for it panics where it cannot write.
+    // Into memory, because it panics on write errors.
     clap_complete::generate(shell, &mut command, "chatagram", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
@@ -45,7 +45,7 @@ pub(crate) fn man(args: &ManArgs) -> ExitCode {
     }
 }
 
-/// The command line with all that is derived, and without `help`, which needs no page.
+/// The complete command line without `help`, which needs no page.
 fn command() -> Command {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
@@ -60,7 +60,7 @@ fn write_all(dir: &Path, command: &Command) -> Result<usize, String> {
         let page = page(command).map_err(|error| at(&path, error))?;
         pages.push((path, page));
     }
-    // All are looked at before one is written.
+    // All are checked before one is written.
     for (path, _) in &pages {
         match fs::read(path) {
             Ok(old) if !old.starts_with(MARK.as_bytes()) => {
@@ -86,11 +86,11 @@ fn full_name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
-/// One page. What follows the options is laid out in lines, which clap_mangen would join.
+/// One page. The text after the options keeps its lines, which clap_mangen would join.
 fn page(command: &Command) -> io::Result<String> {
     let source = concat!("chatagram ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone());
-    // clap_mangen leaves an empty date out, and what follows it is then taken for the date.
+    // clap_mangen omits an empty date, which would shift the next argument.
     let title = format!(".TH {} 1 \"\" \"{source}\" \"Chatagram\"\n", full_name(command));
     let mut page = [MARK, &title].concat().into_bytes();
     man.render_name_section(&mut page)?;
@@ -107,14 +107,14 @@ fn page(command: &Command) -> io::Result<String> {
     Ok(page)
 }
 
-/// Lines that stay as they are. An empty line ends a paragraph; a first line with a colon at its end
-/// is the heading of a section.
+/// Preformatted lines. An empty line ends a paragraph; a first line with a colon at its end is a
+/// section heading.
 fn lines(text: &str) -> String {
     let mut page = String::new();
     for paragraph in text.split("\n\n") {
         for (number, line) in paragraph.lines().enumerate() {
             let line = line.replace('\\', "\\e").replace('-', "\\-");
-            // A line that begins with a dot or an apostrophe would be a request.
+            // A line that begins with a dot or an apostrophe would be a roff request.
             page += &match (number, line.strip_suffix(':')) {
                 (0, Some(heading)) => format!(".SH \"{heading}\"\n.nf\n"),
                 (0, None) => format!(".PP\n.nf\n\\&{line}\n"),
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_of_text_is_taken_for_a_request() {
+    fn no_line_of_text_becomes_a_roff_request() {
         let section = lines("Exit codes:\n.so /etc/passwd\n  1  a\\b\n");
         assert_eq!(section, ".SH \"Exit codes\"\n.nf\n\\&.so /etc/passwd\n\\&  1  a\\eb\n.fi\n");
     }

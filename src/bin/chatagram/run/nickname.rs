@@ -1,4 +1,4 @@
-//! The name to join under: the one given, the one a person types, or the user's own.
+//! The nickname to join with: from the option, from the user at a terminal, or the login name.
 
 use super::{USAGE, fail};
 use crate::cli::ClientArgs;
@@ -6,10 +6,10 @@ use chatagram::client::{self, Format};
 use chatagram::protocol::Nickname;
 use std::process::ExitCode;
 
-/// Where the system says who the user is.
+/// Environment variables with the login name.
 const USER: &str = if cfg!(windows) { "USERNAME" } else { "USER" };
 
-/// The name for a client; before anything is sent.
+/// The nickname of a client, before anything is sent.
 pub(super) fn nickname(args: &ClientArgs) -> Result<String, ExitCode> {
     if let Some(nick) = &args.nick {
         return Ok(nick.clone());

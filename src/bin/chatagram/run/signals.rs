@@ -7,29 +7,29 @@
 use super::INTERRUPTED;
 use chatagram::client;
 
-/// A signal that asks for something.
+/// A signal that the program handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(unix), allow(dead_code))]
 pub(super) enum Signal {
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGTERM: what a service manager sends.
+    /// SIGTERM: from a service manager.
     Terminate,
-    /// SIGHUP: the terminal is gone, or files are to be opened again.
+    /// SIGHUP: the terminal was closed, or files should be reopened.
     HangUp,
 }
 
-/// What a signal led to.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
-    /// The program goes on.
+    /// The program continues.
     GoOn,
     /// The program is about to end; the next signal ends it at once.
     End,
 }
 
-/// Calls `act` for each signal, on a thread of its own. A signal that comes while the program is
-/// about to end ends the process with exit code 130.
+/// Calls `act` for each signal, in a thread of its own. A second signal while the program ends
+/// exits with code 130.
 pub(super) fn on_signal(mut act: impl FnMut(Signal) -> Then + Send + 'static) {
     let mut ending = false;
     let handle = move |signal| {
@@ -44,8 +44,7 @@ pub(super) fn on_signal(mut act: impl FnMut(Signal) -> Then + Send + 'static) {
     }
 }
 
-/// From now on a file that reaches its size limit (RLIMIT_FSIZE) is an error of the write, not the
-/// end of the process by SIGXFSZ.
+/// Makes the file size limit (RLIMIT_FSIZE) an error of the write instead of a fatal SIGXFSZ.
 pub(crate) fn survive_file_size_limit() {
     if let Err(error) = system::catch_file_size_limit() {
         crate::logging::complain(format!("a full file will end the program: {error}"));
@@ -89,7 +88,7 @@ mod system {
         thread::Builder::new().name("signals".to_owned()).spawn(each).map(drop)
     }
 
-    /// A handler and not SIG_IGN, which child processes would inherit.
+    /// A handler, because child processes would inherit SIG_IGN.
     pub(super) fn catch_file_size_limit() -> io::Result<()> {
         flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
