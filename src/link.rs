@@ -64,7 +64,7 @@ const ACK_DELAY_UNIT: u64 = 100;
 /// Which end of a session a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Marks its datagrams [`Flags::FROM_SERVER`].
+    /// Marks its datagrams `FROM_SERVER`.
     Server,
     /// Sends a heartbeat after `heartbeat` without an ack-eliciting datagram.
     Client {

@@ -248,7 +248,7 @@ impl StreamLink {
         self.failed |= !self.writable && self.moved + STREAM_STALL <= now;
     }
 
-    /// Whether the other end has taken nothing for [`GIVE_UP`] or longer.
+    /// Whether the other end has taken nothing for `GIVE_UP` or longer.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed
