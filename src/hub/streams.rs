@@ -21,9 +21,16 @@ pub(super) struct Streams {
     waiting: BTreeMap<StreamId, Waiting>,
     joined: BTreeMap<StreamId, PeerId>,
     /// Connections without a peer that have bytes to take, and when each is closed at the latest.
-    lingering: BTreeMap<StreamId, Timestamp>,
+    lingering: BTreeMap<StreamId, Lingering>,
     /// The last bytes for connections without a peer, and (`None`) connections to close.
     out: VecDeque<(StreamId, Option<Vec<u8>>)>,
+}
+
+#[derive(Debug)]
+struct Lingering {
+    /// Not handed out yet: the kernel has not taken the chunk before.
+    owed: Vec<u8>,
+    deadline: Timestamp,
 }
 
 #[derive(Debug)]
@@ -50,7 +57,7 @@ impl Streams {
             return Some(Timestamp::ZERO);
         }
         let unjoined = self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT);
-        unjoined.into_iter().chain(self.lingering.values().copied()).min()
+        unjoined.into_iter().chain(self.lingering.values().map(|it| it.deadline)).min()
     }
 
     /// The connection that has waited longest, and since when. There are at most `MAX_UNJOINED`, and
@@ -69,10 +76,25 @@ impl Streams {
         }
     }
 
-    /// The connection takes these bytes, and is closed when it has, or at `deadline`.
-    fn linger(&mut self, id: StreamId, owed: Vec<u8>, deadline: Timestamp) {
-        self.lingering.insert(id, deadline);
-        self.out.push_back((id, Some(owed)));
+    /// Keeps a connection until the kernel has taken the bytes that are owed, or until `deadline`.
+    fn linger(&mut self, id: StreamId, owed: Vec<u8>, writable: bool, deadline: Timestamp) {
+        self.lingering.insert(id, Lingering { owed, deadline });
+        if writable {
+            self.hand_out(id);
+        }
+    }
+
+    /// Hands out the next chunk of a lingering connection. After the last one, closes it.
+    fn hand_out(&mut self, id: StreamId) {
+        match self.lingering.get_mut(&id) {
+            None => {}
+            Some(it) if it.owed.is_empty() => self.end_lingering(id),
+            Some(it) => {
+                let rest = it.owed.split_off(it.owed.len().min(StreamLink::CHUNK));
+                let chunk = std::mem::replace(&mut it.owed, rest);
+                self.out.push_back((id, Some(chunk)));
+            }
+        }
     }
 
     fn end_lingering(&mut self, id: StreamId) {
@@ -117,7 +139,7 @@ impl Hub {
 
     /// The kernel has taken all bytes that were handed out for this connection.
     pub fn handle_stream_writable(&mut self, id: StreamId, now: Now) {
-        self.streams.end_lingering(id);
+        self.streams.hand_out(id);
         if let Some(id) = self.streams.joined.get(&id).copied()
             && let Some(mut peer) = self.peers.get_mut(id)
             && let Some(link) = peer.link.as_stream()
@@ -142,8 +164,8 @@ impl Hub {
                     self.outgoing.catch_up(&mut peer, now.mono);
                     peer.link.as_stream().and_then(StreamLink::take_owed)
                 });
-                if let Some(owed) = owed {
-                    self.streams.linger(id, owed, now.mono + LEAVE_TIMEOUT);
+                if let Some((owed, writable)) = owed {
+                    self.streams.linger(id, owed, writable, now.mono + LEAVE_TIMEOUT);
                 }
                 self.lose(peer, now.mono);
             }
@@ -158,7 +180,7 @@ impl Hub {
         {
             self.streams.close(id);
         }
-        let over = self.streams.lingering.iter().filter(|(_, deadline)| **deadline <= now);
+        let over = self.streams.lingering.iter().filter(|(_, it)| it.deadline <= now);
         for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.streams.end_lingering(id);
         }

@@ -260,9 +260,13 @@ impl StreamLink {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
 
-    /// The rest of the queue of a link that ends; `None` if the kernel has taken everything.
-    pub fn take_owed(&mut self) -> Option<Vec<u8>> {
-        (!self.is_idle()).then(|| std::mem::take(&mut self.outgoing))
+    /// Limit on the bytes that the kernel is given at once.
+    pub const CHUNK: usize = CHUNK;
+
+    /// The rest of the queue of a link that ends, and whether the kernel takes bytes now; `None` if
+    /// it has taken everything.
+    pub fn take_owed(&mut self) -> Option<(Vec<u8>, bool)> {
+        (!self.is_idle()).then(|| (std::mem::take(&mut self.outgoing), self.writable))
     }
 
     /// Whether the kernel has taken everything.
