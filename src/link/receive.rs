@@ -50,7 +50,8 @@ impl Link {
             Arrival::Duplicate | Arrival::TooOld => {
                 self.stats.duplicated += 1;
                 if let Some(urgency) = urgency(datagram) {
-                    self.arrivals.elicit(urgency, bytes, now); // the first acknowledgment may be lost
+                    // The first acknowledgment may have been lost.
+                    self.arrivals.elicit(urgency, bytes, now);
                 }
                 return false;
             }
