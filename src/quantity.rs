@@ -42,23 +42,98 @@ pub const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
 /// Bounds of a lab message's text, bytes: its number, and the limit of a line (`proto.md` §9).
 pub const SIZES: RangeInclusive<u32> = 16..=1_000;
 
+/// Why a text is no such quantity, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A share outside its bounds.
+    #[error("a share is between 0% and 100%")]
+    Share,
+    /// A length of bursts outside its bounds.
+    #[error("a burst is from 1 to 1000000 packets long")]
+    Burst,
+    /// A bit rate outside its bounds.
+    #[error("a rate is between 1bit and 100gbit, per second")]
+    BitRate,
+    /// Another quantity outside its bounds.
+    #[error("{text} is not between {low} and {high}")]
+    Range {
+        /// What was written.
+        text: String,
+        /// The smallest allowed.
+        low: String,
+        /// The largest allowed, with its unit.
+        high: String,
+    },
+    /// No decimal number.
+    #[error("{text} is not a number; write for example {example}")]
+    NotANumber {
+        /// What was written.
+        text: String,
+        /// What would be right.
+        example: String,
+    },
+    /// No whole number.
+    #[error("{text} is not a whole number of {what}")]
+    NotACount {
+        /// What was written.
+        text: String,
+        /// What is counted.
+        what: String,
+    },
+    /// No time.
+    #[error("{0} is not a time; write it as 500ms, 2s or 1h 30m")]
+    NotATime(String),
+    /// A number without a unit.
+    #[error("{number} has no unit; write {instead}")]
+    NoUnit {
+        /// What was written.
+        number: String,
+        /// The same with the possible units.
+        instead: String,
+    },
+    /// A number with a unit that the quantity does not have.
+    #[error("unknown unit {unit}; write {instead}")]
+    UnknownUnit {
+        /// What was written.
+        unit: String,
+        /// The number with the possible units.
+        instead: String,
+    },
+    /// A time finer than a microsecond.
+    #[error("{0} is not a whole number of microseconds")]
+    Microseconds(String),
+    /// A time that overflows.
+    #[error("{0} is too long")]
+    TooLong(String),
+    /// A time that overflows, perhaps by its decimals.
+    #[error("{0} is too long or has too many decimals")]
+    TooLongOrPrecise(String),
+    /// A number that overflows.
+    #[error("{0} is too large")]
+    TooLarge(String),
+    /// A number finer than the smallest unit.
+    #[error("{0} has too many decimals")]
+    TooPrecise(String),
+}
+
 /// Parses a share or probability, in billionths; `5%`, `5 %` and `5` are the same.
 ///
 /// # Errors
 /// `text` is not a share from 0 % to 100 %.
-pub fn share(text: &str) -> Result<u64, String> {
+pub fn share(text: &str) -> Result<u64, Error> {
     if text.trim_start().starts_with('-') {
-        return Err("a share is between 0% and 100%".into());
+        return Err(Error::Share);
     }
     let billionths = amount(text, &SHARES, Some(SHARES[0].1))?;
-    within(billionths, &(0..=ALL)).map_err(|()| "a share is between 0% and 100%".into())
+    within(billionths, &(0..=ALL)).ok_or(Error::Share)
 }
 
 /// Parses a share, in percent.
 ///
 /// # Errors
 /// Those of [`share`].
-pub fn percent(text: &str) -> Result<f64, String> {
+pub fn percent(text: &str) -> Result<f64, Error> {
     share(text).map(|billionths| billionths as f64 / SHARES[0].1 as f64)
 }
 
@@ -66,11 +141,15 @@ pub fn percent(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// `text` is not a time, or outside `range`.
-pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Error> {
     let duration = any_duration(text)?;
-    within(duration, range).map_err(|()| {
-        let [low, high] = [range.start(), range.end()].map(|end| humantime::format_duration(*end));
-        format!("{} is not between {low} and {high}", text.trim())
+    within(duration, range).ok_or_else(|| {
+        let end = |end: &Duration| humantime::format_duration(*end).to_string();
+        Error::Range {
+            text: text.trim().to_owned(),
+            low: end(range.start()),
+            high: end(range.end()),
+        }
     })
 }
 
@@ -78,20 +157,21 @@ pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration
 ///
 /// # Errors
 /// `text` is not a time in whole microseconds.
-pub fn any_duration(text: &str) -> Result<Duration, String> {
+pub fn any_duration(text: &str) -> Result<Duration, Error> {
     let text = text.trim();
     let duration = humantime::parse_duration(text).map_err(|error| match error {
         humantime::DurationError::NumberOverflow if text.contains('.') => {
-            format!("{text} is too long or has too many decimals")
+            Error::TooLongOrPrecise(text.to_owned())
         }
-        humantime::DurationError::NumberOverflow => format!("{text} is too long"),
+        humantime::DurationError::NumberOverflow => Error::TooLong(text.to_owned()),
         humantime::DurationError::UnknownUnit { unit, value, .. } if unit.is_empty() => {
-            format!("{value} has no unit; write {value}ms, {value}s or {value}m")
+            let instead = format!("{value}ms, {value}s or {value}m");
+            Error::NoUnit { number: value.to_string(), instead }
         }
-        _ => format!("{text} is not a time; write it as 500ms, 2s or 1h 30m"),
+        _ => Error::NotATime(text.to_owned()),
     })?;
     if duration.subsec_nanos() % 1_000 != 0 {
-        return Err(format!("{text} is not a whole number of microseconds"));
+        return Err(Error::Microseconds(text.to_owned()));
     }
     Ok(duration)
 }
@@ -101,7 +181,7 @@ pub fn any_duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// Those of [`duration`].
-pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, Error> {
     duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
 }
 
@@ -109,7 +189,7 @@ pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64,
 ///
 /// # Errors
 /// Those of [`duration`].
-pub fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, String> {
+pub fn seconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64, Error> {
     duration(&with_unit(text, "s"), range).map(|time| micros(time) as f64 / 1e6)
 }
 
@@ -122,77 +202,85 @@ fn with_unit(text: &str, unit: &str) -> String {
 ///
 /// # Errors
 /// `text` is not a number of packets from 1 to 1,000,000.
-pub fn burst(text: &str) -> Result<u64, String> {
+pub fn burst(text: &str) -> Result<u64, Error> {
     let thousandths = amount(text, &BURSTS, None)?;
-    within(thousandths, &(1_000..=1_000_000_000))
-        .map_err(|()| "a burst is from 1 to 1000000 packets long".into())
+    within(thousandths, &(1_000..=1_000_000_000)).ok_or(Error::Burst)
 }
 
 /// Parses a bit rate such as 2mbit, in bits per second.
 ///
 /// # Errors
 /// `text` is not a rate from 1bit to 100gbit.
-pub fn bit_rate(text: &str) -> Result<u64, String> {
-    within(amount(text, &RATES, None)?, &(1..=100_000_000_000))
-        .map_err(|()| "a rate is between 1bit and 100gbit, per second".into())
+pub fn bit_rate(text: &str) -> Result<u64, Error> {
+    within(amount(text, &RATES, None)?, &(1..=100_000_000_000)).ok_or(Error::BitRate)
 }
 
 /// Parses messages per second, such as 50 or 0.5.
 ///
 /// # Errors
 /// `text` is not a rate from 0.01 to 100,000 messages per second.
-pub fn message_rate(text: &str) -> Result<f64, String> {
+pub fn message_rate(text: &str) -> Result<f64, Error> {
     const ONE: u64 = 1_000_000;
     let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
-    within(rate, &(ONE / 100..=100_000 * ONE))
-        .map(|rate| rate as f64 / ONE as f64)
-        .map_err(|()| format!("{} is not between 0.01 and 100000 messages a second", text.trim()))
+    within(rate, &(ONE / 100..=100_000 * ONE)).map(|rate| rate as f64 / ONE as f64).ok_or_else(
+        || Error::Range {
+            text: text.trim().to_owned(),
+            low: "0.01".to_owned(),
+            high: "100000 messages a second".to_owned(),
+        },
+    )
 }
 
 /// Parses a whole number of `what`.
 ///
 /// # Errors
 /// `text` is not a whole number in `range`.
-pub fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, String> {
+pub fn count(text: &str, range: &RangeInclusive<u32>, what: &str) -> Result<u32, Error> {
     let text = text.trim();
-    let count = text.parse().map_err(|_| format!("{text} is not a whole number of {what}"))?;
-    within(count, range)
-        .map_err(|()| format!("{text} is not between {} and {} {what}", range.start(), range.end()))
+    let count = text
+        .parse()
+        .map_err(|_| Error::NotACount { text: text.to_owned(), what: what.to_owned() })?;
+    within(count, range).ok_or_else(|| Error::Range {
+        text: text.to_owned(),
+        low: range.start().to_string(),
+        high: format!("{} {what}", range.end()),
+    })
 }
 
-fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, ()> {
-    if range.contains(&value) { Ok(value) } else { Err(()) }
+fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Option<T> {
+    range.contains(&value).then_some(value)
 }
 
 /// Parses a decimal number with one of `units`. `bare` is the value of a number without a unit.
-fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, String> {
+fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, Error> {
     let text = text.trim();
     let digits = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let (number, unit) = (&text[..text.len() - digits.len()], digits.trim_start());
     let names = || units.iter().map(|(name, _)| format!("{number}{name}")).collect::<Vec<_>>();
-    let instead = || format!("write {}", names().join(" or "));
+    let instead = || names().join(" or ");
+    let not_a_number =
+        |text: &str, example: String| Error::NotANumber { text: text.to_owned(), example };
     if number.is_empty() {
         let example: Vec<_> = units.iter().map(|(name, _)| format!("5{name}")).collect();
-        return Err(format!("{text} is not a number; write for example {}", example.join(" or ")));
+        return Err(not_a_number(text, example.join(" or ")));
     }
     let known = units.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
     let Some(size) = known.or(bare.filter(|_| unit.is_empty())) else {
-        let problem = match unit {
-            "" => format!("{number} has no unit"),
-            unit => format!("unknown unit {unit}"),
-        };
-        return Err(format!("{problem}; {}", instead()));
+        return Err(match unit {
+            "" => Error::NoUnit { number: number.to_owned(), instead: instead() },
+            unit => Error::UnknownUnit { unit: unit.to_owned(), instead: instead() },
+        });
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let (whole, value) = (whole.parse::<u64>(), fraction.trim_end_matches('0'));
     let (Ok(whole), false) = (whole, fraction.is_empty() || fraction.contains('.')) else {
-        return Err(format!("{number} is not a number; write for example 2 or 0.5"));
+        return Err(not_a_number(number, "2 or 0.5".to_owned()));
     };
-    let mut total = whole.checked_mul(size).ok_or(format!("{text} is too large"))?;
+    let mut total = whole.checked_mul(size).ok_or_else(|| Error::TooLarge(text.to_owned()))?;
     let mut place = size;
     for digit in value.bytes() {
         if place % 10 != 0 {
-            return Err(format!("{text} has too many decimals"));
+            return Err(Error::TooPrecise(text.to_owned()));
         }
         place /= 10;
         total = total.saturating_add(u64::from(digit - b'0') * place);
@@ -255,8 +343,8 @@ mod tests {
         for wrong in ["5", "2ms", "31days", "18446744073709551616s", "9999999999999y", "-1s", ""] {
             assert!(patience(wrong).is_err(), "{wrong}");
         }
-        assert!(patience("5").unwrap_err().contains("5ms"));
-        assert!(patience("31days").unwrap_err().contains("between 10ms and 30days"));
+        assert!(patience("5").unwrap_err().to_string().contains("5ms"));
+        assert!(patience("31days").unwrap_err().to_string().contains("between 10ms and 30days"));
         assert!(duration("0.5us", &DELAY).is_err(), "finer than a packet's time");
         assert_eq!(milliseconds("25", &LAB_DELAY), milliseconds("25 ms", &LAB_DELAY));
         assert_eq!((seconds("4", &RUN), seconds("0.5s", &RUN)), (Ok(4.0), Ok(0.5)));
@@ -269,7 +357,7 @@ mod tests {
         assert!(message_rate("0").is_err() && message_rate("nan").is_err());
         assert_eq!(count(" 64 ", &SIZES, "bytes"), Ok(64));
         assert!(count("4294967296", &SIZES, "bytes").is_err());
-        assert!(count("0", &PEERS, "peers").unwrap_err().contains("1 and 10000 peers"));
+        assert!(count("0", &PEERS, "peers").unwrap_err().to_string().contains("1 and 10000 peers"));
         assert_eq!(bit_rate("2 mbit"), Ok(2_000_000));
     }
 }

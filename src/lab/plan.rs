@@ -283,24 +283,24 @@ fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
 /// Parses a delay in milliseconds, as an option or in a plan.
 ///
 /// # Errors
-/// A message that names the value and the way out.
-pub fn milliseconds(text: &str) -> Result<f64, String> {
+/// Those of [`quantity::milliseconds`].
+pub fn milliseconds(text: &str) -> Result<f64, quantity::Error> {
     quantity::milliseconds(text, &quantity::LAB_DELAY)
 }
 
 /// Parses a duration in seconds, likewise.
 ///
 /// # Errors
-/// A message that names the value and the way out.
-pub fn seconds(text: &str) -> Result<f64, String> {
+/// Those of [`quantity::seconds`].
+pub fn seconds(text: &str) -> Result<f64, quantity::Error> {
     quantity::seconds(text, &quantity::RUN)
 }
 
 /// Parses the mean length of a loss burst in packets, likewise.
 ///
 /// # Errors
-/// A message that names the value and the way out.
-pub fn burst(text: &str) -> Result<f64, String> {
+/// Those of [`quantity::burst`].
+pub fn burst(text: &str) -> Result<f64, quantity::Error> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
 }
 

@@ -286,7 +286,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Parses a timeout, within the bounds of [`quantity::TIMEOUT`].
-fn timeout(text: &str) -> Result<Duration, String> {
+fn timeout(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::TIMEOUT)
 }
 

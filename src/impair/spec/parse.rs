@@ -183,7 +183,9 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
         ("jitter", [jitter]) => profile.jitter = time(jitter)?,
         ("duplicate", [part]) => profile.duplicate = share(part)?,
         ("corrupt", [part]) => profile.corrupt = share(part)?,
-        ("rate", [rate]) => profile.rate = Some(quantity::bit_rate(rate)?),
+        ("rate", [rate]) => {
+            profile.rate = Some(quantity::bit_rate(rate).map_err(|error| error.to_string())?)
+        }
         ("limit", [limit]) => {
             let limit: Option<usize> = limit.parse().ok();
             let limit = limit.filter(|limit| (1..=MAX_HELD).contains(limit));
@@ -195,11 +197,11 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
 }
 
 fn share(text: &str) -> Result<Share, String> {
-    quantity::share(text).map(Share::from_billionths)
+    quantity::share(text).map(Share::from_billionths).map_err(|error| error.to_string())
 }
 
 fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
-    let mean = Burst::from_thousandths(quantity::burst(mean)?);
+    let mean = Burst::from_thousandths(quantity::burst(mean).map_err(|error| error.to_string())?);
     if !mean.fits(loss) {
         let way_out = "at least one packet gets through between two bursts; lower the loss or \
                        lengthen the bursts";
@@ -209,7 +211,7 @@ fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    quantity::duration(text, &quantity::DELAY)
+    quantity::duration(text, &quantity::DELAY).map_err(|error| error.to_string())
 }
 
 fn window(text: &str) -> Result<Range<Duration>, String> {

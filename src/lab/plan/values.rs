@@ -9,16 +9,16 @@ use serde::{Deserializer, Serializer};
 use std::fmt;
 
 /// Parses a value's text.
-type Read<T> = fn(&str) -> Result<T, String>;
+type Read<T, W> = fn(&str) -> Result<T, W>;
 
 /// Deserializes one value.
 #[derive(Clone, Copy)]
-struct One<T>(Read<T>);
+struct One<T, W>(Read<T, W>);
 
 /// Deserializes a list of values.
-struct Many<T>(Read<T>);
+struct Many<T, W>(Read<T, W>);
 
-impl<'de, T> DeserializeSeed<'de> for One<T> {
+impl<'de, T, W: fmt::Display> DeserializeSeed<'de> for One<T, W> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
@@ -26,7 +26,7 @@ impl<'de, T> DeserializeSeed<'de> for One<T> {
     }
 }
 
-impl<T> Visitor<'_> for One<T> {
+impl<T, W: fmt::Display> Visitor<'_> for One<T, W> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +50,7 @@ impl<T> Visitor<'_> for One<T> {
     }
 }
 
-impl<'de, T> Visitor<'de> for Many<T> {
+impl<'de, T, W: fmt::Display> Visitor<'de> for Many<T, W> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -269,29 +269,29 @@ fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
     option.is_some()
 }
 
-fn peers(text: &str) -> Result<u32, String> {
+fn peers(text: &str) -> Result<u32, quantity::Error> {
     quantity::count(text, &quantity::PEERS, "peers")
 }
 
-fn size(text: &str) -> Result<u32, String> {
+fn size(text: &str) -> Result<u32, quantity::Error> {
     quantity::count(text, &quantity::SIZES, "bytes")
 }
 
-fn repetitions(text: &str) -> Result<u32, String> {
+fn repetitions(text: &str) -> Result<u32, quantity::Error> {
     quantity::count(text, &quantity::REPETITIONS, "repetitions")
 }
 
-fn run_duration(text: &str) -> Result<Duration, String> {
+fn run_duration(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::RUN)
 }
 
-fn condition(text: &str) -> Result<Condition, String> {
+fn condition(text: &str) -> Result<Condition, Box<dyn std::error::Error + Send + Sync>> {
     let parts: Vec<&str> = text.split(':').collect();
     let [loss, delay, jitter, burst] = parts[..] else {
         return Err(
             "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in \
                     milliseconds, and packets, 1 at least"
-                .to_owned(),
+                .into(),
         );
     };
     Ok(Condition {
@@ -311,7 +311,7 @@ mod tests {
     fn a_condition_is_four_valid_quantities() {
         let meant = Condition { loss: 0.05, delay_ms: 25.0, jitter_ms: 0.5, burst: 1.0 };
         for text in ["5%:25:0.5:1", "5:25ms:500us:1", "5 %:25 ms:0.5:1.0"] {
-            assert_eq!(condition(text), Ok(meant), "{text}");
+            assert_eq!(condition(text).unwrap(), meant, "{text}");
         }
         for wrong in ["", "5", "5:25:0", "120:25:0:1", "0:-1:0:1", "0:1:0:0", "0:1:0:1:"] {
             assert!(condition(wrong).is_err(), "{wrong}");

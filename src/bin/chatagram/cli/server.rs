@@ -202,7 +202,7 @@ impl ServerArgs {
     }
 }
 
-fn pace(text: &str) -> Result<Duration, String> {
+fn pace(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::PACE)
 }
 
