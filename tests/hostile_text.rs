@@ -105,7 +105,9 @@ fn client(now: Now) -> (Session, u64) {
 fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
     let (peer, number, next, peers) = (3, position as u16, position as u16, 2);
     let (at, own, upstream, to) = (1, false, 0, text);
-    let (from, nickname, detail) = (text, text, text);
+    let (from, detail) = (text, text);
+    // The client ignores an entry with its own name, which is `text` (proto.md §7.17).
+    let nickname = &*format!("z{text}");
     let about = |nickname| ServerMessage::About {
         number: WHO,
         left: 0,
