@@ -109,7 +109,19 @@ fn shows(decoded: &Decoded, meaning: &str, name: &str) {
         if ["flags", "ack_bitmap", "acknowledgment", "ack_delay"].contains(&field) {
             continue;
         }
-        // A part is shown as so many bytes.
+        if field == "roll" {
+            let entries = meaning.split_once("roll: [").unwrap().1.split_once(']').unwrap().0;
+            for entry in entries.split(", ") {
+                let [peer, nickname, next] = entry.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{name}: {entry}");
+                };
+                let wanted = format!("peer {peer}, {nickname}, next {next}");
+                let found = rest.any(|(row, shown)| row == "entry" && *shown == wanted);
+                assert!(found, "{name}: no {wanted} in\n{}", decoded.text);
+            }
+            continue;
+        }
+        // A part is shown by its length.
         let part = format!("{} bytes", (value.len() - value.len().min(2)) / 2);
         let value = match field {
             "payload" => part.as_str(),
@@ -178,14 +190,14 @@ offset  bytes                      field
      0  43 47                      magic            0x4347
      2  01                         version          1
      3  02                         flags            ACK
-     4  d6 18 a9 94                checksum         0xd618a994, right
+     4  35 d1 80 a5                checksum         0x35d180a5, right
      8  01 23 45 67 89 ab cd ef    session          0x0123456789abcdef
     16  00 00 00 07                sequence         7
     20  00 00 00 05                acknowledgment   5
     24  00 00 00 00 00 00 00 0f    ack_bitmap       also 4 3 2 1
     32  00 16 e3 60                timestamp        1500000 µs
     36  00 00                      ack_delay        0: 0.0 ms
-    38  00 42                      window           66
+    38  01 02                      window           258
     40  04                         frame            Ordered (4)
     41  02                           id             2
     42  11 00 01 fd 00 06 49 ad …    payload        17 bytes
@@ -209,7 +221,7 @@ rejected, Malformed: no frame or message of this protocol begins at byte 40: nic
                   (proto.md §8.1, check 7)";
     assert!(text.ends_with(wanted), "{text}");
     let text = decode::datagram(&vector("checksum")).text;
-    assert!(text.contains("0x95a28f3f, wrong: these bytes give 0x17f711e2"), "{text}");
+    assert!(text.contains("0xca96575f, wrong: these bytes give 0x48c3c982"), "{text}");
     assert!(text.contains("Reset (10)"), "{text}");
     let text = decode::stream(&vector("stream-frame-truncated")).text;
     let wanted = "rejected at byte 36, Malformed: payload should have 5 bytes, 3 are left \

@@ -155,7 +155,7 @@ fn a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place() {
     server.program.has_said("the word about the damage", |line| line.contains(&words));
     let words = "history line 1202 (byte ";
     server.program.has_said("the word about the letter", |line| {
-        line.contains(words) && line.contains("its checksum says so")
+        line.contains(words) && line.contains("its checksum does not match")
     });
     let mut alice = server.join("alice");
     alice.next_where("history", |event| event["text"] == "line 1999");
@@ -207,7 +207,9 @@ fn each_flipped_bit_of_a_record_that_a_server_wrote_is_said_and_costs_no_other_l
         })
         .collect();
     assert_eq!(found, damaged);
-    assert!(said.contains("its checksum says so") && said.contains("without its checksum"));
+    assert!(
+        said.contains("its checksum does not match") && said.contains("its checksum is missing")
+    );
     assert_eq!(fs::read(server.dir.path().join("h.jsonl")).unwrap(), content);
 }
 

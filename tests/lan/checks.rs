@@ -294,8 +294,8 @@ fn link_local() {
         assert_eq!(guest.leave(), Some(0), "{}", guest.output());
     }
     for (bind, why) in [
-        ("10.7.0.255:2429", "stands for many"),
-        ("[ff02::1%eth0]:2429", "stands for many"),
+        ("10.7.0.255:2429", "broadcast address"),
+        ("[ff02::1%eth0]:2429", "multicast"),
         ("[fe80::1%eth1]:2429", "eth0"),
     ] {
         let mut refused = lan.start(&server, &["server", "--no-history", "--bind", bind]);

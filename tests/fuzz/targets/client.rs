@@ -342,7 +342,14 @@ fn check_event(event: &Event) {
         text.split('\n').for_each(assert_clean);
     }
     if let Some(object) = Format::Json.plain(event) {
-        assert_clean(&object);
+        let objects = match event {
+            Event::Present { nicknames }
+            | Event::Joined { nicknames, .. }
+            | Event::Left { nicknames, .. } => nicknames.len(),
+            _ => 1,
+        };
+        assert_eq!(object.split('\n').count(), objects, "{object:?}");
+        object.split('\n').for_each(assert_clean);
     }
     if let Event::Confirmed { text, .. } = event {
         assert_clean(text);
