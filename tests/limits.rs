@@ -165,7 +165,9 @@ fn a_page_from_a_pipe_waits_and_arrives_whole_and_in_order() {
         page.iter().for_each(|line| alice.type_line(line));
         alice.end_input();
         assert_eq!(alice.wait(), Some(0), "{}", alice.output());
-        let waited = |event: &Value| event["text"].as_str().is_some_and(|it| it.contains("follow"));
+        let waited = |event: &Value| {
+            event["text"].as_str().is_some_and(|it| it.contains("rate limit of the server"))
+        };
         assert!(alice.events("status").iter().any(waited), "{}", alice.output());
         for line in page {
             assert_eq!(bob.next("message")["text"], line);
