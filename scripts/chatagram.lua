@@ -311,7 +311,7 @@ local function clean(text)
   return safe
 end
 
--- At most so many characters, for a column.
+-- Cuts a text to the width of a column.
 local function short(text)
   local LIMIT = 60
   local seen = 0
@@ -408,7 +408,7 @@ function Reader:int(bits, what)
   return self.tvb(at, 1 + size), lo, hi
 end
 
--- A length and so many bytes: where they begin, how many, and the range of the length.
+-- Reads a length and its bytes: returns their start, their count, and the range of the length.
 function Reader:sized(what)
   local at = self.pos
   local range, lo, hi = self:int(64, "the length of " .. what)
@@ -788,7 +788,7 @@ local function answer(kind, key, it, index, now)
   if not request.answered then request.answered = { frame = it.frame, time = time } end
 end
 
--- `here` names the conversation, whoever speaks.
+-- `here` names the conversation, whichever side sends.
 local function relate(frame, index, it, here, now)
   local m = frame.message or {}
   if frame.name == "Join" then

@@ -103,7 +103,7 @@ pub struct Config {
     pub discovery: Option<u16>,
 }
 
-/// What the driver should know or do.
+/// An event for the driver to record or to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A line was said: write it to the history before anything else is sent.
@@ -181,7 +181,7 @@ pub struct Hub {
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
     counters: Counters,
-    /// What the links of sessions that are gone have carried.
+    /// Totals of the links whose sessions are gone.
     ended: Tally,
 }
 
@@ -309,8 +309,8 @@ impl Hub {
         self.peers.iter().map(|peer| peer.link.queued_bytes()).sum()
     }
 
-    /// It is `now`. After a standstill no peer is blamed for it: nobody could be heard meanwhile,
-    /// so expiry and retransmission count from here on.
+    /// Takes note of the time. After a standstill of this process, expiry and retransmission count
+    /// from `now` on, because the hub could hear no peer meanwhile.
     fn observe(&mut self, now: Timestamp) {
         if now.since(self.now) > STANDSTILL && !self.peers.is_empty() {
             log::debug!("nothing happened here for {:?}", now.since(self.now));

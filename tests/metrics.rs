@@ -352,7 +352,7 @@ fn an_address_that_others_reach_is_warned_of_and_one_that_is_taken_is_an_error()
     let server = ["server", "--bind", "127.0.0.1:0", "--metrics"];
     let mut open = Program::start(dir.path(), &[&server[..], &["0.0.0.0:0"]].concat());
     let line = open.line("metrics", |line| line.starts_with("metrics at http://"));
-    let warning = "[WARN] whoever reaches 0.0.0.0:";
+    let warning = "[WARN] every program that reaches 0.0.0.0:";
     if !open.output().contains(warning) {
         open.line("a warning", |line| line.contains(warning));
     }

@@ -3,7 +3,7 @@
 /// Colours of names: the eight-colour palette without black, white, and the red of errors.
 const NAMES: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
 
-/// What a terminal can show.
+/// Capabilities of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
     /// Whether to use escape codes (no-color.org).

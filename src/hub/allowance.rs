@@ -1,6 +1,7 @@
 //! What a member may say (`proto.md` §7.14): a burst, then a rate. Every message costs, because
 //! every message costs the server as much. A member above its limit is asked to wait, and nothing
-//! is held back or lost. A member far above it, as nobody gets who waits, is dropped.
+//! is held back or lost. A member far above it is dropped; one that waits as asked
+//! never gets there.
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::{ANSWER_TIMEOUT, FREE_PATH_PROBE, MAX_PINGS, SLOW_AGAIN, TURN_BYTES};

@@ -45,7 +45,7 @@ impl Hub {
         debug_assert!(old.is_none(), "an id is never used again");
     }
 
-    /// Active → Active in a new session. Nobody came and nobody left, so no other peer is told.
+    /// Active → Active in a new session. The member stays, so no other peer is told.
     pub(super) fn take_over(&mut self, mut peer: Peer, now: Timestamp) {
         // A new session is no new allowance.
         if let Some(old) = self.peers.get(peer.id) {

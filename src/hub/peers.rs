@@ -235,7 +235,7 @@ impl Peers {
 }
 
 impl Queues {
-    /// A peer has gone. Its place in `sending` finds nobody later.
+    /// Removes a departed peer from the queues. `next_to_send` skips its entry in `sending`.
     fn leave(&mut self, id: PeerId, standing: &Standing) {
         self.timers.forget(id, &standing.timer);
         if standing.held {

@@ -4,9 +4,9 @@
 //! acknowledgment (RFC 4103 §4 does so for typed text). A copy is the same frame with the same id
 //! in another datagram; the receiver drops duplicates, so the wire needs nothing new.
 //!
-//! **The rule.** [`copies`] datagrams carry each small unacknowledged message: so many that all are
-//! lost only once in hundreds of times at the measured loss; four at most. The first is the message
-//! itself. The others ride in datagrams that leave at least half a [`spacing`] later, which costs a
+//! **The rule.** [`copies`] datagrams carry each small unacknowledged message: at most four, and
+//! enough that all are lost only once in hundreds of times at the measured loss. The first is the
+//! message itself. The others ride in datagrams that leave at least half a [`spacing`] later, which costs a
 //! frame; a datagram of its own costs 82 bytes of headers. So a copy leaves alone only when nothing
 //! left within a `spacing` and, where messages have a rhythm of 25 ms or less, when the expected
 //! message did not leave. From 14 % loss on the first copy does not wait for the rhythm. Spread out

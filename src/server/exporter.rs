@@ -52,7 +52,7 @@ impl Exporter {
         let address = listener.local_addr().map_err(Error::Poll)?;
         poller.add(&mut listener, FIRST).map_err(Error::Poll)?;
         if !address.ip().is_loopback() {
-            log::warn!("whoever reaches {address} can read this server's metrics");
+            log::warn!("every program that reaches {address} can read this server's metrics");
         }
         names.extend(own_names());
         Ok(Self {

@@ -99,3 +99,57 @@ fn every_relative_link_and_anchor_resolves() {
     }
     assert!(count >= 40, "{count} links");
 }
+
+/// A page names a test as `--lib FILTER`, `--bin NAME FILTER` or `--test PROGRAM FILTER`; the name of
+/// a test, or of its file, has to contain the filter.
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let mut named = 0;
+    for page in pages() {
+        let text = read(&page);
+        for words in text.split('`').map(|code| code.split(' ').collect::<Vec<_>>()) {
+            let Some(at) = words.iter().position(|it| ["--lib", "--bin", "--test"].contains(it))
+            else {
+                continue;
+            };
+            let (sources, filter) = match (words[at], &words[at + 1..]) {
+                ("--lib", [filter, ..]) => (names("src"), *filter),
+                ("--bin", [name, filter, ..]) => (names(&format!("src/bin/{name}")), *filter),
+                ("--test", [name, rest @ ..]) => {
+                    let sources =
+                        [names(&format!("tests/{name}.rs")), names(&format!("tests/{name}"))];
+                    assert!(!sources[0].is_empty(), "{page}: there is no test program {name}");
+                    (sources.concat(), rest.first().copied().unwrap_or_default())
+                }
+                _ => continue,
+            };
+            if filter.is_empty() || filter.starts_with('-') {
+                continue;
+            }
+            named += 1;
+            let last = filter.rsplit("::").next().unwrap();
+            let found = sources.iter().any(|name| name.contains(last));
+            assert!(found, "{page}: no test has {filter} in its name: {}", words.join(" "));
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+/// The names of the functions, modules and named checks in the sources at a path.
+fn names(path: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let path = root().join(path);
+    if path.exists() {
+        super::collect(&path, &mut files);
+    }
+    let mut names = Vec::new();
+    for path in files {
+        names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+        let text = std::fs::read_to_string(path).unwrap();
+        let functions = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+        names.extend(functions.map(str::to_owned));
+        let checks = text.lines().filter_map(|line| line.trim().strip_prefix("(\""));
+        names.extend(checks.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+    }
+    names
+}

@@ -37,12 +37,12 @@ const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are
     name = "chatagram", version, after_help = help::ALL.short(), after_long_help = help::ALL.long()
 )]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a server: a room that clients join
@@ -171,7 +171,7 @@ pub(crate) enum Command {
     /// Show the fields of a datagram, and the check that rejects it
     #[command(after_help = help::DECODE.short(), after_long_help = help::DECODE.long())]
     Decode {
-        /// What to decode.
+        /// The bytes to decode.
         #[command(flatten)]
         decode: DecodeArgs,
     },

@@ -269,7 +269,7 @@ fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
         room.run_for(2 * SECOND);
         assert_eq!(connect(&mut room, stream, &recorded), (0, true), "when she has left");
     }
-    // It does not grow old; so many others have to come and go that it is forgotten.
+    // It has no expiry: `REMEMBERED_NONCES` other sessions push it out.
     let others = 10..10 + REMEMBERED_NONCES as u64;
     for stream in others.clone() {
         assert_eq!(connect(&mut room, 2, &recorded), (0, true), "before session {stream}");
@@ -338,7 +338,7 @@ fn a_join_with_nonce_zero_is_no_join() {
     assert!(room.names().is_empty());
 }
 
-/// Whoever had given up by then has no token, and nobody else has.
+/// A client that gave up has no token, and no other client has one for its name.
 #[test]
 fn no_name_is_held_for_who_was_never_heard() {
     let mut room = Room::new(8);

@@ -1,5 +1,5 @@
-//! One takes from all, or tries to: by leaving and coming back, by bursts, by answers nobody asked
-//! for, by signs of life. The others stay, and hear what is said.
+//! One member tries to take from all others: by rejoining, by bursts, by answers without a question,
+//! by heartbeats. The others stay, and receive every line.
 
 use super::*;
 use crate::hub::StreamId;
