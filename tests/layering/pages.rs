@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 const README: usize = 12 * 1_024;
 const COLUMNS: usize = 100;
 /// Pages with longer lines.
-const WIDE: [&str; 2] = ["proto.md", "scripts/exercises.md"];
+const WIDE: [&str; 1] = ["proto.md"];
 
 /// The pages, as paths from the root of the repository.
 fn pages() -> Vec<String> {
