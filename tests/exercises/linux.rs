@@ -192,6 +192,12 @@ fn what_is_not_as_told_is_found() {
         ("... lost, ...", "up: 2 packets, 1 lost, 9 reordered", true),
         ("... ab", "ab", false),
         ("a...a", "a", false),
+        ("100 %    ... ms", "100 %   142 ms", true),
+        ("100 %    ... ms", "100 %    50 ms      1.2 ms", true),
+        ("  40  04", "    40 04", true),
+        ("  40", "40", false),
+        ("4 0", "40", false),
+        ("40", "4 0", false),
     ] {
         assert_eq!(text::fits(told, line), fit, "{told:?} and {line:?}");
     }

@@ -76,10 +76,12 @@ pub(crate) fn find(group: &[String], printed: &[String], from: usize) -> Option<
     })
 }
 
-/// Whether a line is as told, where `...` stands for anything and spaces at the end for nothing.
+/// Whether a printed line fits a told one: `...` stands for any text, a run of spaces for any run of
+/// spaces (a wide number takes some of its column's padding), spaces at the end for nothing.
 pub(crate) fn fits(told: &str, line: &str) -> bool {
-    let mut parts = told.trim_end().split("...");
-    let Some(mut rest) = parts.next().and_then(|first| line.trim_end().strip_prefix(first)) else {
+    let (told, line) = (single_spaced(told), single_spaced(line));
+    let mut parts = told.split("...");
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
         return false;
     };
     let parts: Vec<&str> = parts.collect();
@@ -91,4 +93,10 @@ pub(crate) fn fits(told: &str, line: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+fn single_spaced(line: &str) -> String {
+    let mut chars: Vec<char> = line.trim_end().chars().collect();
+    chars.dedup_by(|next, before| (*next, *before) == (' ', ' '));
+    chars.into_iter().collect()
 }
