@@ -1,13 +1,13 @@
-//! What one message, or datagram without one, may make either end allocate: 4 KiB. Every byte is counted
-//! that is asked for during the one call that handles it, freed again or kept, in a room in which everybody
-//! has joined and talks, in lines of any length.
+//! What one message, or one datagram without a message, may make either end allocate: 4 KiB. The
+//! meter counts every byte requested during the one call that handles it, whether it is freed again
+//! or kept. The room is full, and its members say lines of every length.
 //!
-//! Two things are bounded elsewhere. A join: who has proven an address is told who is here and what was said.
-//! And the queues to those who do not read as fast as others talk: what waits there takes memory when the
-//! hub gives it to them, up to the bound of a queue. Here everybody reads.
-//! The fuzz targets hold the limit for each message of a datagram that has several.
+//! Two things have bounds elsewhere. A join: a client with a proven address receives the list of
+//! members and the recent lines. And the queues of slow readers: the hub allocates for them when it
+//! fans out, up to the bound of a queue. Here every member reads. The fuzz targets hold the limit
+//! for each message of a datagram with several.
 
-// A test that cannot go on fails: that is what these are for.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "allocation/meter.rs"]
@@ -28,14 +28,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const LIMIT: usize = 4_096;
-/// What a refused datagram costs the decoder: the words of a reason that nobody reads.
+/// What the decoder allocates for a refused datagram: the text of the reason.
 const REFUSAL: usize = 512;
-/// So many are in the room, every fourth over TCP.
+/// Members of the room; every fourth uses TCP.
 const MEMBERS: usize = 60;
-/// Long enough for everything that grows with what was said to have reached its full length, and for
-/// each of them to have said lines of many lengths.
+/// Milliseconds of talk: long enough for every buffer that grows with the lines to reach its full
+/// length, and for each member to have said lines of many lengths.
 const TALK: usize = 60_000;
-/// Pieces of a stream, as a bad day cuts them.
+/// Bytes of a stream that arrive at once.
 const PIECE: usize = 700;
 
 struct World {
@@ -43,7 +43,7 @@ struct World {
     now: Now,
     members: Vec<(SocketAddr, Session)>,
     said: usize,
-    /// The most that one call allocated, by what was handled.
+    /// The most that one call allocated, by what it handled.
     most: BTreeMap<&'static str, usize>,
 }
 
@@ -92,7 +92,7 @@ impl World {
         *most = cost.max(*most);
     }
 
-    /// So many milliseconds, in which everybody says something now and then.
+    /// Runs for this many milliseconds. Every member says a line now and then.
     fn talk(&mut self, milliseconds: usize) {
         for step in 0..milliseconds {
             let speaker = step % (self.members.len() * 3);
@@ -172,10 +172,10 @@ impl World {
     }
 }
 
-/// The most that a datagram can say: as many of the shortest lines as fit. The limit holds for each, with
-/// its place in the queues of all others, which are given so many at once.
+/// As many of the shortest lines as fit a datagram. The limit holds for each line, including its
+/// place in the queues of all other members.
 #[test]
-fn a_datagram_full_of_lines_costs_4_kib_at_most_for_each() {
+fn a_full_datagram_allocates_at_most_4_kib_per_line() {
     let mut world = World::new(MEMBERS);
     world.talk(TALK);
     let (now, mut buffer) = (world.now, Vec::new());
@@ -196,9 +196,9 @@ fn a_datagram_full_of_lines_costs_4_kib_at_most_for_each() {
     assert!(messages > 40, "{messages}");
 }
 
-/// Whoever is asked for by name, whispered to or comes: names are compared by what they look like.
+/// Names are looked up by their skeleton: for `/ping NAME`, for a whisper, for a join.
 #[test]
-fn a_name_of_any_one_letter_is_found_for_3_kib_at_most() {
+fn looking_up_a_name_allocates_at_most_3_kib() {
     let mut most = (0, '-');
     let mut tried = 0;
     for ch in ('\0'..=char::MAX).filter(|ch| ch.is_alphanumeric()) {
@@ -227,7 +227,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_datagram_costs_4_kib_at_most() {
+fn handling_a_datagram_allocates_at_most_4_kib() {
     let mut world = World::new(MEMBERS);
     world.talk(TALK);
     assert!(world.said > 2 * LOG_LINES, "{} lines", world.said);
@@ -247,7 +247,7 @@ fn a_datagram_costs_4_kib_at_most() {
         world.carry_down();
     }
     for (number, input) in corpus("stream").into_iter().enumerate() {
-        // Behind the two bytes of a length, and so many, it is a stream.
+        // The input begins with a length of two bytes and that many bytes; the stream follows.
         let skip = 2 + usize::from(u16::from_be_bytes([input[0], input[1]]) & 0x7ff);
         for (round, size) in [1, 7, usize::MAX].into_iter().enumerate() {
             let id = StreamId((1_000 + number * 3 + round) as u64);

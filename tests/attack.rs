@@ -1,6 +1,6 @@
-//! Forged senders on a network of namespaces: nobody who has not answered gets more than was sent in
-//! its name, two servers do not talk to each other, and a flood of joins keeps nobody out. Needs what
-//! `tests/lan.rs` needs, and a `/proc` of its own.
+//! Forged source addresses, on a network of namespaces: the server sends at most as many bytes to
+//! an unproven address as came from it, two servers do not answer each other, and a flood of joins
+//! keeps no client out. Needs what `tests/lan.rs` needs, and a `/proc` of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! `chatagram completions` and `chatagram man`: the shells and `man` themselves take what is printed.
+//! `chatagram completions` and `chatagram man`: the shells and `man` itself accept the output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
@@ -51,7 +51,7 @@ fn other(program: &str, args: &[&str]) -> Output {
     Command::new(program).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
-fn each_shell_gets_a_script_that_knows_every_command() {
+fn every_shell_script_knows_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = script(shell);
         for command in COMMANDS {
@@ -82,13 +82,13 @@ fn zsh_accepts_its_script() {
     is_accepted_by("zsh");
 }
 
-/// What bash offers after these words, the last of which is not finished.
+/// The completions that bash offers for these words, the last of which is unfinished.
 fn offered(words: &str) -> Vec<String> {
     needs(&["sed"]);
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("completions");
     fs::write(&path, script("bash")).unwrap();
-    // The function is the one that the script registers: asked for, not known.
+    // Asks bash for the function that the script registers.
     let ask = format!(
         "source '{}' && COMP_WORDS=({words}) && COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && \
          function=$(complete -p chatagram | sed 's/.*-F \\([^ ]*\\) .*/\\1/') && \
@@ -111,7 +111,7 @@ fn bash_completes_commands_options_and_values() {
 }
 
 #[cfg(unix)]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
     for args in [["completions", "bash"].as_slice(), &["man"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -125,7 +125,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     }
 }
 
-/// How `man` shows a page, which it must do without a word of warning.
+/// The text of a page as `man` shows it, which has to give no warning.
 fn shown(page: &Path) -> String {
     needs(&["man", "cat"]);
     let mut man = Command::new("man");
@@ -133,14 +133,14 @@ fn shown(page: &Path) -> String {
     man.env("MANPAGER", "cat").env("GROFF_NO_SGR", "1").env_remove("MANOPT");
     let output = man.stdin(Stdio::null()).output().unwrap();
     if !output.status.success() {
-        // As on macOS.
+        // macOS, for example.
         skip("man has no options --warnings -l");
     }
     assert!(output.stderr.is_empty(), "{}: {output:?}", page.display());
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn every_command_has_a_page_that_man_shows_without_a_warning() {
+fn man_shows_a_page_for_every_command_without_warnings() {
     let dir = TempDir::new().unwrap();
     let pages = dir.path().join("share/man/man1");
     let written = printed(&chatagram(&["man", pages.to_str().unwrap()]).output().unwrap());
@@ -159,7 +159,7 @@ fn every_command_has_a_page_that_man_shows_without_a_warning() {
         let text = shown(&pages.join(name));
         let name = name.trim_end_matches(".1");
         assert!(text.contains("Exit codes") && text.contains(name), "{name}: {text}");
-        // Exit codes stay one on a line.
+        // Each exit code has its own line.
         assert!(text.lines().any(|line| line.trim() == "2  usage" || line.contains("2  usage,")));
     }
     let main = fs::read_to_string(pages.join("chatagram.1")).unwrap();
@@ -168,7 +168,7 @@ fn every_command_has_a_page_that_man_shows_without_a_warning() {
     assert_eq!(printed(&twin), written);
 }
 
-fn earlier_pages_are_replaced_and_other_files_are_not() {
+fn man_replaces_its_own_pages_and_no_other_file() {
     let dir = TempDir::new().unwrap();
     let main = dir.path().join("chatagram.1");
     let args = ["man", dir.path().to_str().unwrap()];
@@ -187,17 +187,17 @@ fn earlier_pages_are_replaced_and_other_files_are_not() {
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert!(complaint.contains("chatagram-server.1"), "{complaint}");
     assert_eq!(fs::read_to_string(&server).unwrap(), "somebody's own\n");
-    assert!(!main.exists(), "nothing is written when one is refused");
+    assert!(!main.exists(), "man writes no page if it refuses one");
 }
 
 tests! {
-    each_shell_gets_a_script_that_knows_every_command,
+    every_shell_script_knows_every_command,
     bash_accepts_its_script,
     fish_accepts_its_script,
     zsh_accepts_its_script,
     bash_completes_commands_options_and_values,
     #[cfg(unix)]
-    a_reader_that_has_seen_enough_is_no_failure,
-    every_command_has_a_page_that_man_shows_without_a_warning,
-    earlier_pages_are_replaced_and_other_files_are_not,
+    a_closed_pipe_is_no_error_and_a_full_disk_is,
+    man_shows_a_page_for_every_command_without_warnings,
+    man_replaces_its_own_pages_and_no_other_file,
 }

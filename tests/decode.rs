@@ -1,5 +1,5 @@
-//! `chatagram decode`: every vector is shown with the fields that its file names and rejected for the
-//! reason its file gives, and the program itself behaves in a pipe.
+//! `chatagram decode`: it shows every vector with the fields that the vector's file names, rejects
+//! every invalid one for the reason that the file gives, and works in a pipe.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "vectors/catalogue.rs"]
@@ -30,7 +30,7 @@ fn vector(name: &str) -> Vec<u8> {
     all.into_iter().find(|vector| vector.name == name).expect(name).bytes
 }
 
-/// The fields of a line: what stands in the last two columns.
+/// The fields of a line: its last two columns.
 fn rows(decoded: &Decoded) -> Vec<(String, String)> {
     let lines = decoded.text.lines().skip(1);
     let fields =
@@ -42,7 +42,7 @@ fn rows(decoded: &Decoded) -> Vec<(String, String)> {
     fields.map(split).collect()
 }
 
-/// The clause that has to be named for a vector's reason.
+/// The clause that the verdict has to name for a vector's reason.
 fn clause(reason: &str) -> &'static str {
     let checks = [
         "TooShort",
@@ -67,7 +67,7 @@ fn clause(reason: &str) -> &'static str {
     clauses[checks.iter().position(|check| reason.starts_with(check)).expect(reason)]
 }
 
-/// The parts "name: value" of a meaning, in order, but for texts with a comma in them.
+/// The parts "name: value" of a meaning, in order. A text may contain commas.
 fn named(meaning: &str) -> Vec<(&str, &str)> {
     let inner = meaning.lines().filter_map(|line| line.split_once(" { ")?.1.strip_suffix(" }"));
     let parts = inner.flat_map(|inner| inner.split(", "));
@@ -75,7 +75,7 @@ fn named(meaning: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_datagram_is_shown_with_its_fields_or_the_reason_of_its_file() {
+fn every_datagram_vector_is_shown_or_rejected_as_its_file_says() {
     for Golden { name, bytes, meaning } in datagrams() {
         let decoded = decode::datagram(&bytes);
         let verdict = decoded.text.lines().last().unwrap();
@@ -90,7 +90,7 @@ fn every_datagram_is_shown_with_its_fields_or_the_reason_of_its_file() {
             continue;
         }
         assert!(decoded.accepted && verdict.starts_with("accepted"), "{name}: {verdict}");
-        shows(&decoded, &meaning, &name);
+        assert_shows(&decoded, &meaning, &name);
         for word in ["FROM_SERVER", "ACK"] {
             let flags = rows(&decoded).into_iter().find(|(field, _)| field == "flags").unwrap().1;
             let header = meaning.lines().next().unwrap();
@@ -100,12 +100,13 @@ fn every_datagram_is_shown_with_its_fields_or_the_reason_of_its_file() {
     }
 }
 
-/// Whether all that the meaning names is in the table, in this order.
-fn shows(decoded: &Decoded, meaning: &str, name: &str) {
+/// Asserts that the table shows everything that the meaning names, in this order.
+fn assert_shows(decoded: &Decoded, meaning: &str, name: &str) {
     let rows = rows(decoded);
     let mut rest = rows.iter();
     for (field, value) in named(meaning) {
-        // Words of their own: numbers as names, and those that mean nothing without ACK.
+        // These entries are shown in other words: flags by name, and fields that mean nothing
+        // without ACK.
         if ["flags", "ack_bitmap", "acknowledgment", "ack_delay"].contains(&field) {
             continue;
         }
@@ -121,7 +122,7 @@ fn shows(decoded: &Decoded, meaning: &str, name: &str) {
             }
             continue;
         }
-        // A part is shown by its length.
+        // The table shows a part by its length.
         let part = format!("{} bytes", (value.len() - value.len().min(2)) / 2);
         let value = match field {
             "payload" => part.as_str(),
@@ -150,7 +151,7 @@ fn shows(decoded: &Decoded, meaning: &str, name: &str) {
 }
 
 #[test]
-fn every_stream_is_shown_with_its_records_or_the_reason_of_its_file() {
+fn every_stream_vector_is_shown_or_rejected_as_its_file_says() {
     for Golden { name, bytes, meaning } in format::read("streams") {
         let decoded = decode::stream(&bytes);
         let verdict = decoded.text.lines().last().unwrap();
@@ -164,12 +165,12 @@ fn every_stream_is_shown_with_its_records_or_the_reason_of_its_file() {
             None => assert!(decoded.accepted, "{name}: {verdict}"),
         }
         let read: Vec<_> = meaning.lines().filter(|line| !line.starts_with("rejected")).collect();
-        shows(&decoded, &read.join("\n"), &name);
+        assert_shows(&decoded, &read.join("\n"), &name);
     }
 }
 
 #[test]
-fn an_unfinished_stream_is_accepted_so_far() {
+fn a_truncated_stream_is_accepted_up_to_its_end() {
     let bytes = vector("stream-client");
     for length in 0..bytes.len() {
         let decoded = decode::stream(&bytes[..length]);
@@ -184,7 +185,7 @@ fn an_unfinished_stream_is_accepted_so_far() {
 }
 
 #[test]
-fn a_line_looks_like_this() {
+fn the_table_of_a_say_is_as_documented() {
     let wanted = "\
 offset  bytes                      field
      0  43 47                      magic            0x4347
@@ -210,7 +211,7 @@ accepted: 60 bytes, 1 frame";
 }
 
 #[test]
-fn what_was_read_before_a_failure_is_still_shown() {
+fn fields_before_a_failure_are_shown() {
     let text = decode::datagram(&vector("join-utf8")).text;
     let wanted = "\
     41  00                           nonce          0
@@ -230,7 +231,7 @@ rejected, Malformed: no frame or message of this protocol begins at byte 40: nic
 }
 
 proptest! {
-    /// The verdict is `Datagram::decode`'s, and the table agrees about the frames.
+    /// The verdict is that of `Datagram::decode`, and the table agrees with it about the frames.
     #[test]
     fn the_table_fails_where_the_decoder_fails(
         pick: prop::sample::Index,
@@ -282,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_reaches_the_terminal_as_it_is(
+    fn text_from_a_datagram_is_shown_cleaned(
         text in "[\\x00-\\x20\\x7f-\\u{a0}\\u{200e}-\\u{202e}\\u{2066}-\\u{2069}\\u{61c}a-c]{0,40}",
     ) {
         let payload = encode_message(&ServerMessage::Notice { text: &text });
@@ -306,7 +307,7 @@ proptest! {
     }
 }
 
-/// The program with this on standard input.
+/// Runs the program with these bytes on standard input.
 fn program(args: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chatagram"))
         .arg("decode")
@@ -318,7 +319,7 @@ fn program(args: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that has enough does not read the rest.
+    // The program may exit before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -328,7 +329,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_program_reads_hex_from_anywhere_and_its_exit_code_is_the_verdict() {
+fn the_program_reads_hex_and_its_exit_code_is_the_verdict() {
     let (say, broken) = (vector("say"), vector("checksum"));
     let text = hex(&say);
     let (left, right) = text.split_at(24);
@@ -362,7 +363,7 @@ fn the_program_reads_hex_from_anywhere_and_its_exit_code_is_the_verdict() {
 }
 
 #[test]
-fn nobody_reading_the_output_is_no_trouble() {
+fn a_closed_output_pipe_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chatagram"))
         .args(["decode", "-"])
         .stdin(Stdio::piped())

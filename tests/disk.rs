@@ -1,5 +1,4 @@
-//! The built program and its history on a disk that is full, read-only, fails, or has damaged what it
-//! was given.
+//! The built program with its history on a disk that is full, read-only, failing or corrupt.
 
 #[macro_use]
 mod needs;
@@ -14,5 +13,5 @@ fn main() -> std::process::ExitCode {
     #[cfg(target_os = "linux")]
     return linux::main();
     #[cfg(not(target_os = "linux"))]
-    needs::not_here("the test of disks is for Linux")
+    needs::not_here("the disks of this test need Linux")
 }

@@ -1,6 +1,6 @@
-//! `scripts/chatagram.lua` in tshark: it reads the vectors as their files say, rejects what the crate
-//! rejects, for the same reason, and says of several packets what is true of them. The last test
-//! captures a real chat and needs root.
+//! `scripts/chatagram.lua` in tshark. It reads the vectors as their files say, rejects what the
+//! crate rejects, for the same reason, and relates packets correctly: gaps, duplicates,
+//! acknowledgments. The last test captures a real chat and needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
@@ -34,11 +34,12 @@ use pcap::Pcap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
-/// The port that the dissector claims, and one where it has to recognise its protocol.
+/// The port that the dissector registers, and one where its heuristics have to recognise the
+/// protocol.
 const KNOWN: u16 = 2_428;
 const OTHER: u16 = 40_404;
 
-/// One of many hosts, so that no two vectors are one conversation.
+/// A source address of its own for each vector, so that no two vectors form a conversation.
 fn host(index: usize, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from_bits(0x0a01_0000 + u32::try_from(index).unwrap()), port)
 }
@@ -47,7 +48,7 @@ fn server(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port)
 }
 
-/// The vectors of datagrams. tshark hands no dissector an empty one.
+/// The vectors of datagrams. tshark calls no dissector for an empty one.
 fn datagrams() -> Vec<Golden> {
     let groups = catalogue::groups();
     let all = groups.iter().flat_map(|group| format::read(group.file));
@@ -58,7 +59,7 @@ fn streams() -> Vec<Golden> {
     format::read("streams")
 }
 
-fn every_vector_means_in_wireshark_what_its_file_says() {
+fn every_datagram_vector_is_dissected_as_its_file_says() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let vectors = datagrams();
@@ -70,7 +71,7 @@ fn every_vector_means_in_wireshark_what_its_file_says() {
         let packets = tshark::details(&pcap.save(dir.path()), &[]);
         assert_eq!(packets.len(), vectors.len());
         for (fields, vector) in packets.iter().zip(&vectors) {
-            // What is too short for a header, or begins otherwise, nothing recognises.
+            // The heuristics recognise nothing shorter than a header, and no other magic.
             let is_strange = ["TooShort", "Magic"].iter().any(|why| vector.meaning.contains(why));
             let read = reading::datagram(fields);
             if port == KNOWN || !is_strange {
@@ -82,7 +83,7 @@ fn every_vector_means_in_wireshark_what_its_file_says() {
     }
 }
 
-fn rejected_and_unreadable_are_experts_and_nothing_else_is() {
+fn only_rejected_and_unreadable_data_raises_expert_errors() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap) = (datagrams(), Pcap::new());
@@ -112,7 +113,7 @@ fn rejected_and_unreadable_are_experts_and_nothing_else_is() {
     }
 }
 
-/// The pieces of a stream as segments, and the meaning that the dissector reads from them.
+/// Appends the pieces of a stream as segments. Returns the meaning that the dissector should read.
 fn add_stream(
     pcap: &mut Pcap,
     index: usize,
@@ -136,14 +137,14 @@ fn is_from_server(vector: &Golden) -> bool {
     vector.bytes.get(3) == Some(&1)
 }
 
-fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
+fn every_stream_vector_is_dissected_as_its_file_says_wherever_it_is_cut() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap, mut streams_of) = (streams(), Pcap::new(), Vec::new());
     for vector in vectors.iter().filter(|vector| !vector.bytes.is_empty()) {
         let bytes = &*vector.bytes;
         let mut cuts: Vec<Vec<&[u8]>> = vec![vec![bytes]];
-        // Within a long text one cut is like the next.
+        // Within a long text, one cut is like the next.
         let wanted = |at: &usize| *at < 120 || at.is_multiple_of(97) || bytes.len() - at < 9;
         cuts.extend((1..bytes.len()).filter(wanted).map(|at| vec![&bytes[..at], &bytes[at..]]));
         if bytes.len() < 300 {
@@ -167,7 +168,7 @@ fn every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut() {
     }
 }
 
-fn a_stream_is_recognised_at_any_port() {
+fn streams_are_recognised_at_any_port() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (vectors, mut pcap, mut segments) = (streams(), Pcap::new(), Vec::new());
@@ -183,7 +184,7 @@ fn a_stream_is_recognised_at_any_port() {
     }
 }
 
-fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
+fn reordered_segments_are_reassembled_if_the_preference_is_set() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let vector = streams().into_iter().find(|vector| vector.name == "stream-server").unwrap();
@@ -204,7 +205,7 @@ fn segments_in_another_order_are_put_in_order_if_that_is_wanted() {
     }
 }
 
-fn the_same_ports_again_are_a_new_connection_in_both_passes() {
+fn reused_ports_are_a_new_connection_in_both_passes() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let streams = streams();
@@ -224,7 +225,7 @@ fn the_same_ports_again_are_a_new_connection_in_both_passes() {
     }
 }
 
-/// Numbers that look like chance and are the same each time (Knuth's MMIX generator).
+/// A generator of pseudorandom numbers (Knuth's MMIX).
 struct Dice(u64);
 
 impl Dice {
@@ -235,7 +236,7 @@ impl Dice {
     }
 
     fn byte(&mut self) -> u8 {
-        // Numbers of frames and messages, and what begins integers, more often than the rest.
+        // Prefers the numbers of frames and messages, and the first bytes of integers.
         match self.below(3) {
             0 => u8::try_from(self.below(13)).unwrap(),
             1 => 250 + u8::try_from(self.below(6)).unwrap(),
@@ -243,7 +244,7 @@ impl Dice {
         }
     }
 
-    /// One or a few bytes changed, added or missing; at times with a right checksum.
+    /// Changes, inserts or removes a few bytes; sometimes corrects the checksum.
     fn damage(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(3) {
@@ -260,7 +261,7 @@ impl Dice {
     }
 }
 
-/// The verdict of the crate: why it is rejected, or which messages are unreadable.
+/// The crate's verdict: the reason of a rejection, or which messages are unreadable.
 fn verdict(bytes: &[u8]) -> (String, String) {
     match Datagram::decode(bytes) {
         Err(DecodeError::Checksum { found, computed }) => {
@@ -297,14 +298,14 @@ fn damaged_datagrams_are_rejected_as_the_crate_rejects_them() {
     for (row, bytes) in rows.iter().zip(&all) {
         let (rejected, unreadable) = verdict(bytes);
         kinds.insert(rejected.split('(').next().unwrap().to_owned() + &unreadable);
-        // A rejected datagram is shown as far as it can be read, with its unreadable messages.
+        // The dissector shows a rejected datagram as far as it is readable.
         let shown = if rejected.is_empty() { &*row[1] } else { "" };
         assert_eq!((&*row[0], shown), (&*rejected, &*unreadable), "{bytes:02x?}");
     }
     assert!(kinds.len() > 8, "{kinds:?}");
 }
 
-fn no_bytes_trouble_the_dissector() {
+fn no_bytes_make_the_dissector_fail() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let (mut dice, mut pcap) = (Dice(8), Pcap::new());
@@ -328,7 +329,7 @@ fn no_bytes_trouble_the_dissector() {
     tshark::fields(&file, &["-2"], &["chatagram.rejected"]);
 }
 
-/// A client and a server, and what each sends.
+/// A conversation between a client and a server, and the packets of each.
 struct Talk {
     pcap: Pcap,
     session: u64,
@@ -377,8 +378,8 @@ impl Talk {
         self.pcap.udp(self.server, self.client, &bytes);
     }
 
-    /// These fields, which have to be the same whether packets are dissected once or twice, but for
-    /// those that speak of later packets: those are there in the second pass only.
+    /// These fields of each packet. They have to be the same with one pass and with two, except for
+    /// fields about later packets, which exist in the second pass only.
     fn fields(&self, dir: &Path, names: &[&str]) -> Vec<Vec<String>> {
         let file = self.pcap.save(dir);
         let twice = tshark::fields(&file, &["-2"], names);
@@ -396,7 +397,7 @@ fn say(number: u16) -> Vec<u8> {
     encode_message(&ClientMessage::Say { number, sent: 0, text: "hi" })
 }
 
-fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap() {
+fn gaps_late_duplicate_and_reused_numbers_are_told_apart_across_the_wrap() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(1);
@@ -404,12 +405,12 @@ fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap(
     talk.client(u32::MAX - 1, None, &beat); // 1
     talk.client(2, None, &beat); // 2: 4294967295, 0 and 1 are missing
     talk.client(0, None, &beat); // 3: one of them
-    talk.client(2, None, &beat); // 4: again
-    talk.client(0, None, &[Frame::Padding(&[])]); // 5: the number of 3, other bytes
+    talk.client(2, None, &beat); // 4: a duplicate
+    talk.client(0, None, &[Frame::Padding(&[])]); // 5: the number of 3 with other bytes
     talk.client(3, None, &beat); // 6
-    talk.server(9, None, &beat); // 7: the other direction counts for itself
+    talk.server(9, None, &beat); // 7: the other direction has its own count
     talk.server(9 + 0x7000_0000, None, &beat); // 8: a jump of any size
-    talk.client(u32::MAX - 2_000, None, &beat); // 9: too old to tell
+    talk.client(u32::MAX - 2_000, None, &beat); // 9: too old to classify
     let names = ["gap", "late", "duplicate"].map(|name| format!("chatagram.{name}"));
     let mut names: Vec<_> = names.iter().map(|name| &**name).collect();
     names.push("_ws.expert.message");
@@ -432,7 +433,7 @@ fn gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap(
     assert!(rows[8][3].contains("counts as a duplicate"), "{:?}", rows[8]);
 }
 
-fn acknowledgments_point_at_what_they_acknowledge_and_back() {
+fn acknowledgments_and_their_datagrams_link_to_each_other() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(2);
@@ -442,7 +443,7 @@ fn acknowledgments_point_at_what_they_acknowledge_and_back() {
     }
     talk.server(5, Some((1, 0b10)), &[]); // 4: 1 and 4294967295
     talk.server(6, Some((1, 0b11)), &[]); // 5: and now 0
-    talk.server(6, Some((1, 0b111)), &[]); // 6: not a datagram that counts
+    talk.server(6, Some((1, 0b111)), &[]); // 6: does not count
     let names = ["acks", "acks.time", "acked_in", "acknowledged"];
     let names = names.map(|name| format!("chatagram.{name}"));
     let rows = talk.fields(dir.path(), &names.iter().map(|name| &**name).collect::<Vec<_>>());
@@ -453,7 +454,7 @@ fn acknowledgments_point_at_what_they_acknowledge_and_back() {
     assert_eq!(rows[4], ["2", "0.003000000", "", "1|0|4294967295"]);
 }
 
-fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
+fn retransmitted_messages_are_marked_and_answers_link_to_their_questions() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(3);
@@ -463,7 +464,7 @@ fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
     let both =
         [Frame::Ordered { id: u16::MAX, payload: &one }, Frame::Ordered { id: 0, payload: &two }];
     talk.client(2, None, &both); // 2
-    talk.client(2, None, &both); // 3: the network's copy, not the sender's
+    talk.client(2, None, &both); // 3: the network's copy
     talk.server(1, None, &[Frame::Ordered { id: 0, payload: &accepted }]); // 4
     talk.client(3, None, &[Frame::Ordered { id: u16::MAX, payload: &one }]); // 5
     let names = ["again", "again.count", "response_in", "response_to", "response_time"];
@@ -481,13 +482,13 @@ fn a_message_again_is_told_from_a_new_one_and_answers_find_their_question() {
     assert_eq!(rows[2][0], "[duplicate] Say hi, Say hi | seq 2");
 }
 
-fn a_run_of_datagrams_in_one_packet_is_cut_where_each_begins() {
+fn coalesced_datagrams_in_one_packet_are_split() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(1);
     let padding = vec![0; 700];
     let long = |number| [Frame::Padding(&padding[..number])];
-    // All but the last have the size of the first, as UDP_SEGMENT has it; the last may too.
+    // All but the last have the size of the first, as with UDP_SEGMENT; the last may be as long.
     let datagrams: [Vec<u8>; 3] = [(1, 700), (2, 700), (3, 90)]
         .map(|(sequence, size)| talk.datagram(Flags::FROM_SERVER, sequence, None, &long(size)));
     let [first, second, last] = &datagrams;
@@ -510,7 +511,7 @@ fn a_run_of_datagrams_in_one_packet_is_cut_where_each_begins() {
     assert_eq!((&*short[0], &*short[1]), ("3|3|3", ""), "{rows:?}");
 }
 
-fn the_parts_of_a_message_are_joined_in_whatever_order_they_come() {
+fn the_parts_of_a_message_are_joined_in_any_order() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(5);
@@ -527,7 +528,7 @@ fn the_parts_of_a_message_are_joined_in_whatever_order_they_come() {
     };
     talk.client(1, None, &[part(0, 0)]); // 1
     talk.client(2, None, &[part(0, 2), part(1, 2)]); // 2
-    talk.client(3, None, &[part(0, 0)]); // 3: again
+    talk.client(3, None, &[part(0, 0)]); // 3: a duplicate
     talk.client(4, None, &[part(0, 1), part(1, 1)]); // 4
     talk.client(5, None, &[once(1), once(2)]); // 5
     talk.client(6, None, &[once(0)]); // 6
@@ -540,7 +541,7 @@ fn the_parts_of_a_message_are_joined_in_whatever_order_they_come() {
     assert!(rows[3][2].starts_with("Say xxx"), "{}", rows[3][2]);
 }
 
-fn strings_are_cleaned_before_a_person_sees_them() {
+fn strings_are_cleaned_for_display() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(4);
@@ -555,7 +556,7 @@ fn strings_are_cleaned_before_a_person_sees_them() {
     assert!(row[2].contains("§4.2"), "{row:?}");
 }
 
-fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
+fn packets_cut_by_the_capture_are_not_reported_as_malformed() {
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(5);
@@ -569,7 +570,7 @@ fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
     for kept in [3, 20, 40, 41, 44, whole.len() - 1] {
         talk.pcap.cut_udp(talk.client, SocketAddrV4::new(*talk.server.ip(), KNOWN), &whole, kept);
     }
-    // A quotation in an ICMP message is neither a datagram nor a duplicate.
+    // A datagram quoted in an ICMP message is neither a datagram of its own nor a duplicate.
     talk.pcap.udp(talk.client, talk.server, &whole);
     talk.pcap.unreachable(talk.client, talk.server, &whole);
     let names = ["chatagram.rejected", "chatagram.checksum.status", "chatagram.duplicate"];
@@ -582,7 +583,7 @@ fn what_the_capture_cut_off_is_not_blamed_on_the_sender() {
     assert_eq!(rows[7], ["", "1", ""]);
 }
 
-fn every_field_of_the_tables_in_proto_md_can_be_filtered_for() {
+fn every_field_of_proto_md_is_a_display_filter() {
     needs(&["tshark"]);
     let known = tshark::run(&["-G", "fields"]);
     let known: Vec<_> = known.lines().filter_map(|line| line.split('\t').nth(2)).collect();
@@ -616,21 +617,21 @@ fn every_field_of_the_tables_in_proto_md_can_be_filtered_for() {
 }
 
 tests! {
-    every_vector_means_in_wireshark_what_its_file_says,
-    rejected_and_unreadable_are_experts_and_nothing_else_is,
-    every_stream_means_in_wireshark_what_its_file_says_wherever_it_is_cut,
-    a_stream_is_recognised_at_any_port,
-    segments_in_another_order_are_put_in_order_if_that_is_wanted,
-    the_same_ports_again_are_a_new_connection_in_both_passes,
+    every_datagram_vector_is_dissected_as_its_file_says,
+    only_rejected_and_unreadable_data_raises_expert_errors,
+    every_stream_vector_is_dissected_as_its_file_says_wherever_it_is_cut,
+    streams_are_recognised_at_any_port,
+    reordered_segments_are_reassembled_if_the_preference_is_set,
+    reused_ports_are_a_new_connection_in_both_passes,
     damaged_datagrams_are_rejected_as_the_crate_rejects_them,
-    no_bytes_trouble_the_dissector,
-    gaps_latecomers_duplicates_and_reused_numbers_are_told_apart_across_the_wrap,
-    acknowledgments_point_at_what_they_acknowledge_and_back,
-    a_message_again_is_told_from_a_new_one_and_answers_find_their_question,
-    a_run_of_datagrams_in_one_packet_is_cut_where_each_begins,
-    the_parts_of_a_message_are_joined_in_whatever_order_they_come,
-    strings_are_cleaned_before_a_person_sees_them,
-    what_the_capture_cut_off_is_not_blamed_on_the_sender,
-    every_field_of_the_tables_in_proto_md_can_be_filtered_for,
-    capture::a_real_chat_is_shown_with_its_losses_copies_and_answers,
+    no_bytes_make_the_dissector_fail,
+    gaps_late_duplicate_and_reused_numbers_are_told_apart_across_the_wrap,
+    acknowledgments_and_their_datagrams_link_to_each_other,
+    retransmitted_messages_are_marked_and_answers_link_to_their_questions,
+    coalesced_datagrams_in_one_packet_are_split,
+    the_parts_of_a_message_are_joined_in_any_order,
+    strings_are_cleaned_for_display,
+    packets_cut_by_the_capture_are_not_reported_as_malformed,
+    every_field_of_proto_md_is_a_display_filter,
+    capture::a_captured_chat_is_dissected_with_losses_duplicates_and_answers,
 }

@@ -1,5 +1,5 @@
-//! `chatagram doctor`: what it prints is what the machine does when asked another way, and it leaves
-//! the machine as it was.
+//! `chatagram doctor`: its output agrees with what other programs find on the machine, and it
+//! leaves the machine unchanged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
@@ -39,7 +39,7 @@ const NAMES: [&str; 22] = [
     "linux.uml",
 ];
 
-/// The program in an environment of its own, through `wrapper` where there is one.
+/// The program in an environment of its own, run through `wrapper` if there is one.
 fn doctor(wrapper: &[&str], args: &[&str]) -> Command {
     let program = env!("CARGO_BIN_EXE_chatagram");
     let all = wrapper.iter().copied().chain([program, "doctor"]).chain(args.iter().copied());
@@ -67,7 +67,7 @@ fn find<'a>(checks: &'a [Value], name: &str) -> &'a Value {
     checks.iter().find(|check| check["check"] == name).expect(name)
 }
 
-fn json_has_every_check_once_each_with_a_state_and_a_sentence() {
+fn json_has_every_check_once_with_a_state_and_a_sentence() {
     let checks = checks(&mut doctor(&[], &["--output", "json"]));
     let names: Vec<_> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
     assert_eq!(names, NAMES);
@@ -82,7 +82,7 @@ fn json_has_every_check_once_each_with_a_state_and_a_sentence() {
     assert!(!checks.iter().any(|check| check["state"] == "ok" && !check["fix"].is_null()));
 }
 
-fn text_has_them_too_in_eighty_columns() {
+fn text_has_every_check_within_80_columns() {
     let text = text(&doctor(&[], &[]).output().unwrap());
     for name in NAMES {
         assert!(text.contains(&format!(" {name} ")), "{name}: {text}");
@@ -94,7 +94,7 @@ fn text_has_them_too_in_eighty_columns() {
 }
 
 #[cfg(target_os = "linux")]
-fn namespaces_are_there_when_another_program_gets_them() {
+fn namespaces_are_reported_as_unshare_finds_them() {
     needs(&["unshare", "true"]);
     let kinds: &[&str] = if rustix::process::geteuid().is_root() {
         &["--net"]
@@ -108,9 +108,9 @@ fn namespaces_are_there_when_another_program_gets_them() {
     assert_eq!(found["state"], expected, "{found} {other:?}");
 }
 
-/// Where the kernel gives no further network namespaces.
+/// A user namespace in which the kernel allows no further network namespace.
 #[cfg(target_os = "linux")]
-fn a_machine_that_gives_no_namespaces_is_told_what_to_set() {
+fn without_namespaces_the_fix_names_the_sysctl() {
     let forbid = "echo 0 > /proc/sys/user/max_net_namespaces && exec \"$@\"";
     let wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"];
     needs(&["unshare", "sh", "true"]);
@@ -126,9 +126,9 @@ fn a_machine_that_gives_no_namespaces_is_told_what_to_set() {
     assert!(fix.contains("sysctl -w user.max_net_namespaces="), "{found}");
 }
 
-/// A firewall in a namespace of its own that lets UDP 2429 in and nothing else.
+/// A namespace whose firewall admits UDP 2429 and nothing else.
 #[cfg(target_os = "linux")]
-fn a_firewall_that_keeps_others_out_is_seen() {
+fn a_firewall_that_drops_the_port_is_reported() {
     let build = "ip link set lo up && ip link add near type veth peer name far && \
         ip addr add 10.9.9.1/24 brd + dev near && ip link set near up && ip link set far up && \
         nft add table inet t && \
@@ -148,8 +148,8 @@ fn a_firewall_that_keeps_others_out_is_seen() {
     assert!(broadcast["means"].as_str().unwrap().contains("by near"), "{broadcast}");
 }
 
-fn a_port_that_somebody_has_is_taken() {
-    // Held by another program, it is as good for this.
+fn a_port_in_use_is_reported() {
+    // If another program has the port already, the test needs no socket of its own.
     let _held = UdpSocket::bind("[::]:2428").or_else(|_| UdpSocket::bind("0.0.0.0:2428"));
     let checks = checks(&mut doctor(&[], &["--output", "json"]));
     assert_eq!(find(&checks, "udp-2428")["state"], "limited");
@@ -157,7 +157,7 @@ fn a_port_that_somebody_has_is_taken() {
 
 /// `script` gives the program a terminal.
 #[cfg(target_os = "linux")]
-fn colours_are_for_terminals_that_want_them() {
+fn colours_are_for_terminals_without_no_color() {
     needs(&["script", "sh", "env"]);
     let on_terminal = |settings: &str| {
         let command = format!("{settings} '{}' doctor", env!("CARGO_BIN_EXE_chatagram"));
@@ -173,7 +173,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[cfg(target_os = "linux")]
-fn nothing_is_left_behind() {
+fn doctor_leaves_no_process_and_no_change() {
     use std::os::unix::process::CommandExt;
     let dir = TempDir::new().unwrap();
     let before = machine();
@@ -189,7 +189,7 @@ fn nothing_is_left_behind() {
     assert_eq!(left, 0, "processes of its group");
 }
 
-/// Interfaces, kernel modules and settings.
+/// The machine's interfaces, kernel modules and settings.
 #[cfg(target_os = "linux")]
 fn machine() -> Vec<String> {
     let names = |path: &str| {
@@ -207,21 +207,21 @@ fn machine() -> Vec<String> {
     vec![names("/sys/class/net"), names("/run/netns"), modules.collect(), slack]
 }
 
-/// Each process and its group.
+/// Each process with its process group.
 #[cfg(target_os = "linux")]
 fn processes() -> Vec<(String, String)> {
     let stat = |entry: std::fs::DirEntry| {
         let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name in brackets may contain anything.
+        // The name in parentheses may contain any character.
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         Some((entry.file_name().into_string().ok()?, fields.nth(2)?.to_owned()))
     };
     std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat).collect()
 }
 
-/// Every program it asks hangs; it does not.
+/// Every program that doctor runs hangs; doctor does not.
 #[cfg(unix)]
-fn a_program_that_hangs_is_not_waited_for() {
+fn a_hanging_program_is_given_up() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
     for name in ["tc", "gzip", "firewall-cmd", "timedatectl", "nft"] {
@@ -234,14 +234,14 @@ fn a_program_that_hangs_is_not_waited_for() {
     let checks = checks(doctor(&[], &["--output", "json"]).env("PATH", path));
     let took = begun.elapsed();
     assert_eq!(checks.len(), NAMES.len());
-    // 3 s is what it may take; the rest is for a machine that is busy.
+    // doctor may take 3 s; the rest is for a busy machine.
     assert!(took < Duration::from_secs(20), "{took:?}");
     #[cfg(target_os = "linux")]
     assert_eq!(find(&checks, "iproute2")["state"], "missing");
 }
 
 #[cfg(unix)]
-fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is() {
+fn a_closed_pipe_is_no_error_and_a_full_disk_is() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let gone = doctor(&[], &[]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
@@ -254,7 +254,7 @@ fn a_reader_that_is_gone_is_no_failure_and_a_full_disk_is() {
     }
 }
 
-fn its_options_have_environment_twins() {
+fn its_options_have_environment_variables() {
     let mut command = doctor(&[], &[]);
     assert_eq!(checks(command.env("CHATAGRAM_OUTPUT", "json")).len(), NAMES.len());
     let wrong = doctor(&[], &["--output", "xml"]).output().unwrap();
@@ -262,22 +262,22 @@ fn its_options_have_environment_twins() {
 }
 
 tests! {
-    json_has_every_check_once_each_with_a_state_and_a_sentence,
-    text_has_them_too_in_eighty_columns,
+    json_has_every_check_once_with_a_state_and_a_sentence,
+    text_has_every_check_within_80_columns,
     #[cfg(target_os = "linux")]
-    namespaces_are_there_when_another_program_gets_them,
+    namespaces_are_reported_as_unshare_finds_them,
     #[cfg(target_os = "linux")]
-    a_machine_that_gives_no_namespaces_is_told_what_to_set,
+    without_namespaces_the_fix_names_the_sysctl,
     #[cfg(target_os = "linux")]
-    a_firewall_that_keeps_others_out_is_seen,
-    a_port_that_somebody_has_is_taken,
+    a_firewall_that_drops_the_port_is_reported,
+    a_port_in_use_is_reported,
     #[cfg(target_os = "linux")]
-    colours_are_for_terminals_that_want_them,
+    colours_are_for_terminals_without_no_color,
     #[cfg(target_os = "linux")]
-    nothing_is_left_behind,
+    doctor_leaves_no_process_and_no_change,
     #[cfg(unix)]
-    a_program_that_hangs_is_not_waited_for,
+    a_hanging_program_is_given_up,
     #[cfg(unix)]
-    a_reader_that_is_gone_is_no_failure_and_a_full_disk_is,
-    its_options_have_environment_twins,
+    a_closed_pipe_is_no_error_and_a_full_disk_is,
+    its_options_have_environment_variables,
 }

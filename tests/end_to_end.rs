@@ -1,4 +1,4 @@
-//! The built program over loopback, as its users run it.
+//! The built program over loopback, as users run it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_line_reaches_everybody_but_its_sender_and_departures_are_announced() {
+fn a_line_reaches_every_other_client_and_departures_are_announced() {
     let names = ["alice", "Борис", "小明"];
     let mut server = Server::start(&[]);
     let mut clients = names.map(|name| server.join(name));
@@ -46,7 +46,7 @@ fn a_line_reaches_everybody_but_its_sender_and_departures_are_announced() {
 }
 
 #[test]
-fn whoever_joins_gets_the_last_ten_lines_also_after_a_restart() {
+fn a_join_replays_the_last_ten_lines_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let bind = format!("127.0.0.1:{port}");
@@ -75,7 +75,7 @@ fn whoever_joins_gets_the_last_ten_lines_also_after_a_restart() {
 }
 
 #[test]
-fn a_line_dated_in_the_future_spoils_no_later_one() {
+fn a_history_line_dated_in_the_future_does_not_affect_later_lines() {
     let dir = tempfile::tempdir().unwrap();
     let wrong = "{\"at\":\"2131-01-01T00:00:00Z\",\"from\":\"al\",\"text\":\"said then\"}\n";
     fs::write(dir.path().join("h.jsonl"), wrong).unwrap();
@@ -112,7 +112,7 @@ fn a_line_dated_in_the_future_spoils_no_later_one() {
 }
 
 #[test]
-fn a_whisper_reaches_its_addressee_alone_and_is_echoed() {
+fn a_whisper_reaches_only_its_addressee_and_is_echoed() {
     let server = Server::start(&["--history", "h.jsonl"]);
     let [mut alice, mut bob, mut carl] = ["alice", "bob", "carl"].map(|name| server.join(name));
     alice.type_line("@BOB only you");
@@ -147,7 +147,7 @@ fn a_name_is_refused_with_a_reason_and_exit_code_4() {
 }
 
 #[test]
-fn a_pipe_without_a_name_takes_the_users_own() {
+fn without_nick_a_piped_client_uses_the_user_name() {
     let server = Server::start(&["--no-history"]);
     let address = server.address.to_string();
     let arguments = ["client", &address, "--no-cache", "--output", "json"];
@@ -169,11 +169,11 @@ fn a_pipe_without_a_name_takes_the_users_own() {
         assert!(output.contains("--nick NAME") && output.contains(words), "{user:?}: {output}");
     }
     let _dora = server.join("dora");
-    assert_eq!(start(Some("dora")).wait(), Some(4), "a name in use is refused as any");
+    assert_eq!(start(Some("dora")).wait(), Some(4), "a name in use is refused");
 }
 
 #[test]
-fn a_line_of_another_day_has_its_date_before_it() {
+fn a_date_precedes_the_first_line_of_another_day() {
     let dir = tempfile::tempdir().unwrap();
     let old = [("2020-02-20", "old"), ("2020-02-20", "as old"), ("2020-02-21", "younger")];
     let mut second = 0;
@@ -209,7 +209,7 @@ fn a_line_of_another_day_has_its_date_before_it() {
 }
 
 #[test]
-fn a_closing_server_tells_everybody() {
+fn a_stopping_server_tells_every_client() {
     let mut server = Server::start(&[]);
     let mut alice = server.join("alice");
     server.program.signal("INT");
@@ -218,9 +218,10 @@ fn a_closing_server_tells_everybody() {
     assert_eq!(server.program.wait(), Some(0));
 }
 
-/// What a service manager does: SIGTERM, and then another server in the same place.
+/// A service manager restarts a server in this way: SIGTERM, then a new process at the same
+/// address.
 #[test]
-fn a_server_that_is_restarted_has_everybody_back_with_what_was_typed_meanwhile() {
+fn clients_return_to_a_restarted_server_with_the_lines_typed_meanwhile() {
     for transport in ["udp", "tcp"] {
         let bind = format!("127.0.0.1:{}", free_port());
         let history = ["--history", "h.jsonl"];
@@ -258,7 +259,7 @@ fn a_server_that_is_restarted_has_everybody_back_with_what_was_typed_meanwhile()
 }
 
 #[test]
-fn a_server_that_does_not_come_back_from_a_restart_is_given_up() {
+fn clients_give_up_a_server_that_does_not_return_from_a_restart() {
     let mut server = Server::start(&[]);
     let mut alice = server.client("alice", &["--no-cache", "--give-up", "1s"]);
     alice.next("welcome");
@@ -268,7 +269,7 @@ fn a_server_that_does_not_come_back_from_a_restart_is_given_up() {
 }
 
 #[test]
-fn signals_make_a_client_leave_in_order() {
+fn signals_make_a_client_say_goodbye() {
     let server = Server::start(&[]);
     let mut watcher = server.join("watcher");
     for signal in ["INT", "TERM"] {
@@ -288,9 +289,9 @@ fn a_killed_client_expires() {
     assert_eq!((&left["nickname"], &left["reason"]), (&json!("alice"), &json!("timeout")));
 }
 
-/// As when a laptop is closed: its programs stand still, and the room goes on without them.
+/// As when a laptop sleeps: the client is stopped, and the room goes on without it.
 #[test]
-fn a_client_that_stood_still_for_longer_than_the_expiry_is_back_within_five_seconds() {
+fn a_client_that_stood_still_past_its_expiry_is_back_within_five_seconds() {
     let server = Server::start(&[]);
     let mut bob = server.join("bob");
     for transport in ["udp", "tcp"] {
@@ -330,7 +331,7 @@ fn a_client_that_stood_still_for_longer_than_the_expiry_is_back_within_five_seco
 }
 
 #[test]
-fn all_come_back_to_a_restarted_server_and_see_no_line_twice() {
+fn every_client_returns_to_a_killed_server_and_shows_no_line_twice() {
     let dir = tempfile::tempdir().unwrap();
     let bind = format!("127.0.0.1:{}", free_port());
     let history = ["--history", "h.jsonl"];
@@ -367,7 +368,7 @@ fn all_come_back_to_a_restarted_server_and_see_no_line_twice() {
 }
 
 #[test]
-fn a_pipe_is_delivered_whole_and_in_order_then_the_client_leaves() {
+fn piped_input_arrives_whole_and_in_order_and_then_the_client_leaves() {
     let server = Server::start(&["--rate-limit", "off"]);
     let mut bob = server.join("bob");
     let mut alice = server.client("alice", &["--no-cache"]);
@@ -386,7 +387,7 @@ fn a_pipe_is_delivered_whole_and_in_order_then_the_client_leaves() {
 }
 
 #[test]
-fn the_mode_can_be_changed_and_the_statistics_looked_at_while_chatting() {
+fn mode_and_stats_commands_work_during_a_chat() {
     let server = Server::start(&[]);
     let mut bob = server.join("bob");
     for (transport, name) in [("udp", "alice"), ("tcp", "anna")] {
@@ -416,7 +417,7 @@ fn the_mode_can_be_changed_and_the_statistics_looked_at_while_chatting() {
 }
 
 #[test]
-fn output_for_a_pipe_has_no_escape_codes_whatever_others_say() {
+fn piped_output_has_no_escape_codes_whatever_peers_say() {
     let server = Server::start(&[]);
     let mut bob = server.join("bob");
     let address = server.address.to_string();
@@ -430,7 +431,7 @@ fn output_for_a_pipe_has_no_escape_codes_whatever_others_say() {
 }
 
 #[test]
-fn the_last_five_lines_are_shown_at_start_even_when_nobody_answers() {
+fn the_last_five_cached_lines_are_shown_even_without_an_answer() {
     let server = Server::start(&[]);
     let mut alice = server.client("alice", &["--cache", "cache.json"]);
     (0..7).for_each(|i| alice.type_line(&format!("line {i}")));
@@ -445,7 +446,7 @@ fn the_last_five_lines_are_shown_at_start_even_when_nobody_answers() {
         let expected: Vec<_> = lines.map(|i| format!("line {i}")).collect();
         assert_eq!(texts, expected, "in order, and each once");
     };
-    // What the server tells begins before what the cache has.
+    // The server's history begins before the cached lines.
     check(again, 0, 0..7);
     let Server { program, address, dir } = server;
     program.kill();
@@ -455,7 +456,7 @@ fn the_last_five_lines_are_shown_at_start_even_when_nobody_answers() {
 }
 
 #[test]
-fn two_people_talk_with_one_command_each() {
+fn host_and_client_talk_with_one_command_each() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["host", "--nick", "alice", "--bind", "127.0.0.1:0", "--stay", "forever"];
     let mut host = Program::start(dir.path(), &args);
@@ -476,7 +477,7 @@ fn two_people_talk_with_one_command_each() {
 }
 
 #[test]
-fn what_cannot_start_says_why() {
+fn a_failed_start_names_its_reason() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&["--history", "h.jsonl"]);
     fs::write(dir.path().join("notes.txt"), "dear diary\n".repeat(10)).unwrap();
@@ -510,7 +511,7 @@ fn what_cannot_start_says_why() {
 }
 
 #[test]
-fn garbage_is_counted_in_the_log_and_the_chat_goes_on() {
+fn malformed_datagrams_are_counted_in_the_log_and_the_chat_goes_on() {
     let mut server = Server::start(&[]);
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -535,7 +536,7 @@ fn garbage_is_counted_in_the_log_and_the_chat_goes_on() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn output_that_cannot_be_written_is_no_success() {
+fn failing_to_write_output_is_an_error() {
     let server = Server::start(&[]);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_chatagram"))
@@ -550,7 +551,7 @@ fn output_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
-fn what_is_set_in_the_environment_counts() {
+fn environment_variables_set_options() {
     let dir = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_chatagram"))
         .args(["client"])

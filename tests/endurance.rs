@@ -1,9 +1,10 @@
-//! A real server, and a real client, among two hundred peers who come, talk over a network that loses
-//! every tenth datagram, and go with or without a word. When they have gone, no thread and no descriptor
-//! may be left behind; and while they are there, memory is not to grow.
+//! A real server and a real client among two hundred peers that join, talk over a network that
+//! loses every tenth datagram, and leave, half of them without a goodbye. When the peers have left,
+//! both processes have the threads and descriptors that they had before. Until then their memory
+//! does not grow.
 //!
-//! That takes some seconds. `CHATAGRAM_SOAK=600` goes on for ten minutes and looks at memory as well:
-//! less than that says nothing of it. An hour in virtual time is in `tests/soak.rs`.
+//! This takes a few seconds. `CHATAGRAM_SOAK=600` runs for ten minutes and compares memory as well,
+//! which a shorter run cannot. `tests/soak.rs` runs an hour in virtual time.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,24 +14,22 @@ use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
 use chatagram::lab::load::Fleet;
 use chatagram::net::BadNetwork;
 use chatagram::protocol::Delivery;
-use program::{Server, free_port};
+use program::{DEADLINE, Server, free_port};
 use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const USUAL: Duration = Duration::from_secs(8);
-/// From here on memory is looked at.
+/// Shortest run that compares memory.
 const LONG: Duration = Duration::from_secs(300);
 const COHORTS: usize = 10;
 const COHORT: usize = 20;
-/// A whole cohort is replaced this often, and somebody says something this often.
+/// Interval between replacements of a cohort, and between lines of the crowd.
 const CHURN: Duration = Duration::from_millis(1_500);
 const PACE: Duration = Duration::from_millis(100);
-/// The last have expired by then.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn neither_thread_nor_descriptor_nor_memory_is_left_behind() {
+fn a_crowd_leaves_no_thread_descriptor_or_memory_behind() {
     let seconds = std::env::var("CHATAGRAM_SOAK").ok().map(|it| it.parse().unwrap());
     let duration = seconds.map_or(USUAL, Duration::from_secs);
     let bind = format!("127.0.0.1:{}", free_port());
@@ -46,7 +45,7 @@ fn neither_thread_nor_descriptor_nor_memory_is_left_behind() {
     while began.elapsed() < duration {
         crowd.serve();
         if restart.is_some_and(|at| at <= began.elapsed()) {
-            // Early: memory is compared within one life of the server.
+            // Early in the run: both samples of memory are of the same process.
             restart = None;
             server.program.signal("KILL");
             server.program.wait();
@@ -63,9 +62,9 @@ fn neither_thread_nor_descriptor_nor_memory_is_left_behind() {
     let said = crowd.said;
     let cohorts = crowd.came;
     let crowded = Usage::of(server.program.id());
-    // All fall silent at once.
+    // Every peer falls silent at once.
     drop(crowd);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     client.next("welcome");
     let names = ["server", "client"];
     for ((program, before), name) in [&server.program, &client].into_iter().zip(before).zip(names) {
@@ -84,12 +83,12 @@ fn neither_thread_nor_descriptor_nor_memory_is_left_behind() {
     }
     assert!(
         crowded.descriptors > before[0].descriptors + COHORT,
-        "nobody came over TCP: {crowded:?}"
+        "no peer joined over TCP: {crowded:?}"
     );
     let (first, last) = (early.mean(), late.mean());
     println!(
-        "{duration:.0?}, {cohorts} cohorts of {COHORT}, {said} lines; KiB resident: server {:.0}, later \
-         {:.0}; client {:.0}, later {:.0}",
+        "{duration:.0?}, {cohorts} cohorts of {COHORT}, {said} lines; KiB resident: server {:.0}, \
+         later {:.0}; client {:.0}, later {:.0}",
         first[0], last[0], first[1], last[1]
     );
     if duration >= LONG {
@@ -102,19 +101,19 @@ fn neither_thread_nor_descriptor_nor_memory_is_left_behind() {
     assert_eq!(server.program.wait(), Some(0), "{}", server.program.output());
 }
 
-/// What a process has of the machine.
+/// A process's threads, descriptors and memory.
 #[derive(Clone, Copy, Debug)]
 struct Usage {
     threads: usize,
     descriptors: usize,
-    /// KiB.
+    /// Resident memory in KiB.
     resident: u64,
 }
 
 impl Usage {
     fn of(process: u32) -> Self {
         let list = |what: &str| fs::read_dir(format!("/proc/{process}/{what}")).unwrap();
-        // The thread that writes the log begins with the first message, and that may come at any time.
+        // The log's thread begins with the first message, which may come at any time.
         let name = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm"));
         let tasks = list("task").flatten();
         let threads = tasks.filter(|task| name(task).is_ok_and(|name| name != "log\n")).count();
@@ -142,11 +141,11 @@ impl Samples {
     }
 }
 
-/// Two hundred peers in this process, by cohorts: those of a cohort come and go together.
+/// Two hundred peers in this process, in cohorts that join and leave together.
 struct Crowd {
     server: SocketAddr,
     cohorts: Vec<Fleet>,
-    /// The next to be replaced.
+    /// The next cohort to be replaced.
     oldest: usize,
     came: usize,
     said: usize,
@@ -173,7 +172,7 @@ impl Crowd {
         crowd
     }
 
-    /// A cohort that begins to join: every third over TCP.
+    /// A new cohort that begins to join; every third uses TCP.
     fn cohort(&mut self) -> Fleet {
         let spec = "loss 10%".parse().unwrap();
         let network = BadNetwork { spec, seed: self.came as u64 };
@@ -193,7 +192,7 @@ impl Crowd {
         fleet
     }
 
-    /// Serves everybody once, has somebody say something, and replaces a cohort when it is time to.
+    /// Serves every fleet once, says a line and replaces a cohort when that is due.
     fn serve(&mut self) {
         let now = Instant::now();
         if self.say_at <= now {
@@ -206,7 +205,7 @@ impl Crowd {
         }
         if self.replace_at <= now {
             self.replace_at = now + CHURN;
-            // Half of them say goodbye; those of the others who came over UDP just fall silent.
+            // Half of the cohort says goodbye; the rest falls silent.
             let fleet = &mut self.cohorts[self.oldest];
             for index in 0..fleet.len() / 2 {
                 fleet.with_session(index, Session::leave);
@@ -219,7 +218,7 @@ impl Crowd {
             fleet.wait(fleet.now().mono + Duration::from_millis(2)).unwrap();
             while let Some((index, event, _)) = fleet.poll_event() {
                 if let Event::Closed { reason } = event {
-                    // Newcomers find nobody while the server is started again.
+                    // During the server's restart newcomers get no answer.
                     let usual = matches!(reason, CloseReason::Quit | CloseReason::Unreachable);
                     assert!(usual, "peer {index} is out: {reason:?}");
                 }

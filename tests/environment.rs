@@ -35,12 +35,12 @@ fn variables() -> BTreeSet<String> {
 }
 
 #[test]
-fn an_empty_variable_is_one_that_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let variables: Vec<_> = variables().into_iter().map(|name| (name, "")).collect();
     assert!(variables.len() > 40, "{variables:?}");
     assert_eq!(program(&["lab", "--print-plan"], &variables), (Some(0), String::new()));
     assert_eq!(program(&["decode", "00"], &variables).0, Some(1));
-    // What is needed is missing then.
+    // The required argument is missing then.
     let (code, error) = program(&["watch"], &variables);
     assert!(code == Some(2) && error.contains("SERVER"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! `scripts/exercises.md` goes as it is told.
+//! Runs the commands of `scripts/exercises.md` and compares their output with the text.
 
 #[macro_use]
 mod needs;

@@ -1,10 +1,10 @@
-//! The fuzz targets over their corpora (`tests/fuzz/corpus`), and over what becomes of those in a few
-//! steps of the fuzzer's own kind. `tests/fuzz/Cargo.toml` says how to look for more.
+//! The fuzz targets over their corpora (`tests/fuzz/corpus`), and over mutations of these.
+//! `tests/fuzz/Cargo.toml` says how to fuzz for longer.
 //!
-//! `CHATAGRAM_SEEDS=50000` runs that many mutations of each target (1,000 by default, 10,000 with
-//! `CHATAGRAM_TESTS=all`), and `CHATAGRAM_SEED=17` one of them.
+//! `CHATAGRAM_SEEDS=50000` sets the number of mutations for each target (1,000 by default, 10,000
+//! with `CHATAGRAM_TESTS=all`). `CHATAGRAM_SEED=17` runs one of them.
 
-// A test that cannot go on fails: that is what these are for.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "needs/amount.rs"]
@@ -18,10 +18,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use targets::TARGETS;
 
-/// Longer inputs say nothing that shorter ones do not.
+/// Longer inputs find nothing that shorter ones do not.
 const LONGEST: usize = 8_192;
 
-/// The files of a corpus, by name: the order must not depend on the disk.
+/// The files of a corpus, sorted by name, because the order must not depend on the file system.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
     let entries =
@@ -32,7 +32,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn the_corpora_find_nothing() {
+fn no_file_of_the_corpora_makes_its_target_fail() {
     let mut failed = Vec::new();
     for (name, target) in TARGETS {
         let corpus = corpus(name);
@@ -48,7 +48,7 @@ fn the_corpora_find_nothing() {
 }
 
 #[test]
-fn what_becomes_of_the_corpora_finds_nothing() {
+fn no_mutations_of_the_corpora_make_a_target_fail() {
     let only = std::env::var_os("CHATAGRAM_SEED").map(|_| amount("CHATAGRAM_SEED", 0, 0));
     let seeds = only.map_or(0..amount("CHATAGRAM_SEEDS", 1_000, 10_000), |only| only..only + 1);
     for (name, target) in TARGETS {
@@ -58,7 +58,7 @@ fn what_becomes_of_the_corpora_finds_nothing() {
             if let Err(cause) = catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
                 eprintln!(
                     "seed {seed} fails with the target {name}; to see it again:\n    \
-                     CHATAGRAM_SEED={seed} cargo test --test fuzz_corpora becomes"
+                     CHATAGRAM_SEED={seed} cargo test --test fuzz_corpora mutations"
                 );
                 resume_unwind(cause);
             }
@@ -79,7 +79,7 @@ impl Dice {
     }
 }
 
-/// A file of the corpus with some bytes changed, left out, repeated or taken from another.
+/// A file of the corpus with bytes changed, removed, repeated or taken from another file.
 fn mutated(corpus: &[(PathBuf, Vec<u8>)], seed: u64) -> Vec<u8> {
     let mut dice = Dice(seed);
     let mut bytes = corpus[dice.below(corpus.len())].1.clone();

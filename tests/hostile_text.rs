@@ -1,9 +1,9 @@
-//! Every character there is, in every place where somebody else's text can stand: none that steers a
-//! terminal, breaks a line or turns its order around gets to one, to a log or into the history. Here it is
-//! the text on its way out; `terminal` looks at the terminal itself. What a file can hold is tested beside
-//! the code that reads it.
+//! Every Unicode character, in every field that carries a peer's text: no control character reaches
+//! a terminal, a log or the history. Controls steer the terminal, break a line or reverse its
+//! order. These tests read the text on its way out; `terminal` reads the terminal itself. The
+//! modules that read files have tests for the text in a file.
 
-// A test that cannot go on fails: that is what these are for.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[macro_use]
@@ -32,20 +32,21 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a client calls its first questions.
+/// Ids of the client's first questions.
 const WHO: u16 = 1;
 const PING: u16 = 2;
 
-/// All of them, some at a time: as many of the longest as fit a datagram, as a name and as a text.
+/// Every character, in texts as long as fit a datagram as a name and as a text.
 fn every_character() -> impl Iterator<Item = String> {
     let characters: Vec<char> = ('\0'..=char::MAX).collect();
     let texts: Vec<String> = characters.chunks(120).map(|some| some.iter().collect()).collect();
-    assert_eq!(texts.concat().chars().count(), 0x11_0000 - 0x800, "the surrogates are none");
+    assert_eq!(texts.concat().chars().count(), 0x11_0000 - 0x800, "all but the surrogates");
     texts.into_iter()
 }
 
-/// What must not be there, written down again: C0, DEL, C1, the separators, the controls of UAX #9.
-fn steers(ch: char) -> bool {
+/// The characters that must not appear, listed independently of the code: C0, DEL, C1, the
+/// separators, the controls of UAX #9.
+fn is_control(ch: char) -> bool {
     matches!(
         ch,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
@@ -54,12 +55,12 @@ fn steers(ch: char) -> bool {
 }
 
 fn assert_clean(text: &str) {
-    assert_eq!(text.chars().find(|ch| steers(*ch)), None, "{text:?}");
+    assert_eq!(text.chars().find(|ch| is_control(*ch)), None, "{text:?}");
 }
 
-/// All of those, with a letter between them.
+/// Each of these controls, followed by a letter.
 fn dangerous() -> String {
-    ('\0'..=char::MAX).filter(|ch| steers(*ch)).flat_map(|ch| [ch, 'x']).collect()
+    ('\0'..=char::MAX).filter(|ch| is_control(*ch)).flat_map(|ch| [ch, 'x']).collect()
 }
 
 fn now() -> Now {
@@ -84,7 +85,7 @@ fn datagram(header: &Header, frame: &Frame<'_>, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A client that has been let in by nobody yet, and its nonce.
+/// A client that has sent its `Join`, and its nonce.
 fn client(now: Now) -> (Session, u64) {
     let config = session::Config {
         nickname: "alice".to_owned(),
@@ -101,7 +102,7 @@ fn client(now: Now) -> (Session, u64) {
     (session, nonce)
 }
 
-/// All that a server can put a text into, with the ids that count.
+/// Every message in which a server can put a text, with the ids that the client expects.
 fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
     let (peer, number, next, peers) = (3, position as u16, position as u16, 2);
     let (at, own, upstream, to) = (1, false, 0, text);
@@ -156,7 +157,7 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// The first one, into a room and under a name of this text.
+/// A welcome to a room, and under a name, of this text.
 fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
     encode_message(&ServerMessage::Welcome {
         nonce,
@@ -179,7 +180,7 @@ fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
     })
 }
 
-fn nothing_a_server_says_steers_a_terminal() {
+fn text_from_a_server_is_shown_without_controls() {
     let (mut kinds, mut shown) = (std::collections::BTreeSet::new(), 0);
     for text in every_character() {
         let mut now = now();
@@ -234,7 +235,7 @@ fn nothing_a_server_says_steers_a_terminal() {
     assert!(shown > 100_000, "{shown}");
 }
 
-/// A hub with one member at port 1 who listens, and one at port 2 who says everything.
+/// A hub with a listener at port 1 and a speaker at port 2.
 struct Room {
     hub: Hub,
     now: Now,
@@ -278,7 +279,7 @@ impl Room {
             };
             let bytes = datagram(&Header::default(), &join, JOIN_SIZE);
             self.hub.handle_datagram(path(port), &bytes, self.now);
-            if let Some(cookie) = self.drain() {
+            if let Some(cookie) = self.check_output() {
                 proof = cookie;
             }
         }
@@ -298,11 +299,11 @@ impl Room {
         let frame = Frame::Ordered { id: self.next, payload: &payload };
         self.next = self.next.wrapping_add(1);
         self.hub.handle_datagram(path(2), &datagram(&header, &frame, 0), self.now);
-        self.drain();
+        self.check_output();
     }
 
-    /// Looks at all that comes out; with a cookie, if one does.
-    fn drain(&mut self) -> Option<Vec<u8>> {
+    /// Checks everything that the hub sends and reports. Returns the cookie of a challenge.
+    fn check_output(&mut self) -> Option<Vec<u8>> {
         while let Some(event) = self.hub.poll_event() {
             match event {
                 hub::Event::Line(line) => {
@@ -329,7 +330,7 @@ impl Room {
                             if to.remote.port() == 2 {
                                 self.session = datagram.header.session;
                             }
-                            told(payload);
+                            check_message(payload);
                         }
                         _ => {}
                     }
@@ -344,8 +345,8 @@ fn path(port: u16) -> Path {
     Path::routed(0, ([10, 0, 1, 1], port).into())
 }
 
-/// What others are told of what somebody says.
-fn told(payload: &[u8]) {
+/// Checks what the hub sends to other members.
+fn check_message(payload: &[u8]) {
     match decode_message(payload).unwrap() {
         ServerMessage::History { from, text, .. }
         | ServerMessage::Line { from, text, .. }
@@ -364,7 +365,7 @@ fn told(payload: &[u8]) {
     }
 }
 
-fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
+fn text_from_a_member_is_relayed_and_stored_without_controls() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("history.jsonl");
     let (mut lines, mut number) = (0, 0);
@@ -378,14 +379,14 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
             room.say(&ClientMessage::Whisper { number, sent: 0, to: "listener", text });
             room.say(&ClientMessage::Whisper { number, sent: 0, to: text, text: "hi" });
             room.say(&ClientMessage::Ping { number, to: text });
-            // A refusal names the name.
+            // The refusal repeats the name.
             room.join(10 + index as u16, &text.chars().take(3).collect::<String>());
             later(&mut room.now, Duration::from_secs(1));
             room.hub.handle_timeout(room.now);
-            room.drain();
+            room.check_output();
         }
         room.hub.warn(&some.concat());
-        room.drain();
+        room.check_output();
         for line in room.lines {
             let (at, from, text) = (line.at, line.from.clone(), line.text.clone());
             let record = Record { at, from, text, ..Record::default() };
@@ -400,7 +401,7 @@ fn nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal() {
     assert_eq!(Verify::open(&file).unwrap().count(), 0);
 }
 
-fn a_decoded_datagram_does_not_steer_a_terminal() {
+fn decode_shows_text_without_controls() {
     for text in every_character() {
         let header = Header { flags: Flags::FROM_SERVER, ..Header::default() };
         for payload in server_messages(1, &text) {
@@ -411,13 +412,13 @@ fn a_decoded_datagram_does_not_steer_a_terminal() {
 }
 
 tests! {
-    nothing_a_server_says_steers_a_terminal,
-    nothing_a_member_says_is_passed_on_or_kept_that_steers_a_terminal,
-    a_decoded_datagram_does_not_steer_a_terminal,
+    text_from_a_server_is_shown_without_controls,
+    text_from_a_member_is_relayed_and_stored_without_controls,
+    decode_shows_text_without_controls,
     #[cfg(target_os = "linux")]
-    terminal::a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste,
+    terminal::a_server_or_a_paste_cannot_control_the_editors_terminal,
     #[cfg(target_os = "linux")]
-    terminal::the_screen_of_watch_is_not_steered_by_a_server,
+    terminal::a_server_cannot_control_the_screen_of_watch,
     #[cfg(target_os = "linux")]
-    terminal::the_log_of_a_server_is_not_steered_by_what_is_said,
+    terminal::members_cannot_control_a_terminal_that_shows_the_log,
 }

@@ -1,4 +1,4 @@
-//! What is piped into the program: which of it the room hears, which one person, and which nobody.
+//! Piped input: which lines reach the room, which a single peer, and which stay in the client.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Pipes bytes into a client. The events it printed, and its exit code.
+/// Pipes these bytes into a client. Returns the client and its exit code.
 fn pipe(server: &Server, nick: &str, bytes: &[u8]) -> (Program, Option<i32>) {
     let mut client = server.client(nick, &["--no-cache"]);
     client.write(bytes);
@@ -24,12 +24,12 @@ fn pipe(server: &Server, nick: &str, bytes: &[u8]) -> (Program, Option<i32>) {
     (client, code)
 }
 
-/// All texts that somebody heard until a line that says `last`.
+/// All messages until one with the text `last`.
 fn heard(listener: &mut Program, last: &str) -> Vec<Value> {
     listener.events_until("message", |event| event["text"] == last)
 }
 
-fn what_is_not_seen_before_a_whisper_tells_it_to_nobody_else() {
+fn invisible_characters_before_a_whisper_do_not_make_it_public() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
     let mut input = Vec::new();
@@ -45,7 +45,7 @@ fn what_is_not_seen_before_a_whisper_tells_it_to_nobody_else() {
                 secrets.push(format!("secret {}", secrets.len()));
                 let secret = &secrets[secrets.len() - 1];
                 input.extend(format!("{space}{before}{space}{sigil}bob {secret}\n").bytes());
-                // Misspelt, or to nobody: an error and no line.
+                // A misspelt command or an absent addressee: an error, and no line.
                 input.extend(format!("{space}{before}{sigil}:bob:secret\n").bytes());
                 input.extend(format!("{space}{before}{sigil}nobody secret\n").bytes());
             }
@@ -64,7 +64,7 @@ fn what_is_not_seen_before_a_whisper_tells_it_to_nobody_else() {
     assert_eq!(refused.len(), 2 * secrets.len(), "{refused:#?}");
 }
 
-fn a_farewell_ends_the_input_whatever_stands_before_it_unseen() {
+fn invisible_characters_before_a_farewell_are_ignored() {
     let server = Server::start(&["--no-history"]);
     let mut eve = server.join("eve");
     let farewells = ["\u{feff}exit", "\u{200b} ＱＵＩＴ\u{200e}", "\u{a0}/quit", "\u{3000}выход\r"];
@@ -78,7 +78,7 @@ fn a_farewell_ends_the_input_whatever_stands_before_it_unseen() {
     assert_eq!(texts, ["line 0", "line 1", "line 2", "line 3"]);
 }
 
-fn input_in_another_encoding_is_refused_with_code_1_and_the_way_out() {
+fn input_in_another_encoding_is_refused_with_code_1_and_a_remedy() {
     let server = Server::start(&["--no-history"]);
     let mut eve = server.join("eve");
     let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
@@ -107,7 +107,7 @@ fn input_in_another_encoding_is_refused_with_code_1_and_the_way_out() {
     assert_eq!(heard(&mut eve, "the end").len(), 1);
 }
 
-fn the_rest_of_an_endless_line_is_said_and_not_carried_out() {
+fn the_rest_of_an_overlong_line_is_text_and_no_command() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
     let long = "小".repeat(65_535 / 3);
@@ -122,9 +122,9 @@ fn the_rest_of_an_endless_line_is_said_and_not_carried_out() {
             events.map(|event| event["text"].as_str().unwrap()).collect()
         };
         let whispered = texts(&of_bob, true);
-        assert!(whispered.ends_with(&format!("{long}@eve {rest}")), "a whisper stays one");
+        assert!(whispered.ends_with(&format!("{long}@eve {rest}")), "stays a whisper");
         let said = texts(&heard(&mut eve, &last), false);
-        assert!(said.ends_with(&format!("{long}{rest}{last}")), "it is said");
+        assert!(said.ends_with(&format!("{long}{rest}{last}")), "a long line is said to the room");
         assert!(texts(&heard_so_far(&eve), true).is_empty());
     }
 }
@@ -133,8 +133,8 @@ fn heard_so_far(listener: &Program) -> Vec<Value> {
     listener.events("message")
 }
 
-fn nothing_is_waited_for_where_nothing_was_typed() {
-    // Nobody answers there, and nobody says that somebody has to take what was typed.
+fn without_input_the_client_does_not_say_that_lines_wait() {
+    // No server answers, and no message says that the client waits for one to take its input.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
@@ -153,7 +153,8 @@ fn nothing_is_waited_for_where_nothing_was_typed() {
     }
 }
 
-/// Between a client and a server over TCP. Once it is deaf, what the client says goes nowhere.
+/// A relay between a client and a server over TCP. Once `deaf` is set, it discards what the client
+/// sends.
 fn relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -175,9 +176,9 @@ fn relay(server: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
     (address, deaf)
 }
 
-fn a_server_that_takes_no_line_is_given_up_however_many_wait() {
+fn a_server_that_accepts_no_line_is_given_up_however_many_lines_wait() {
     needs_time();
-    // With timers so slow that the server never finds the client gone.
+    // With timers so slow that the server never expires the client.
     let dir = tempfile::tempdir().unwrap();
     let slow = ["--bind", "127.0.0.1:0", "--heartbeat", "60s", "--expiry", "10m"];
     let mut server = Program::start(dir.path(), &[&["server", "--no-history"], &slow[..]].concat());
@@ -208,7 +209,7 @@ fn a_server_that_takes_no_line_is_given_up_however_many_wait() {
             }
             if Instant::now() > deadline {
                 client.kill().unwrap();
-                panic!("{lines} lines: it waits for ever: {}", read.join().unwrap().unwrap());
+                panic!("{lines} lines: the client does not end: {}", read.join().unwrap().unwrap());
             }
             std::thread::sleep(Duration::from_millis(50));
         };
@@ -217,10 +218,10 @@ fn a_server_that_takes_no_line_is_given_up_however_many_wait() {
 }
 
 tests! {
-    what_is_not_seen_before_a_whisper_tells_it_to_nobody_else,
-    a_farewell_ends_the_input_whatever_stands_before_it_unseen,
-    input_in_another_encoding_is_refused_with_code_1_and_the_way_out,
-    the_rest_of_an_endless_line_is_said_and_not_carried_out,
-    nothing_is_waited_for_where_nothing_was_typed,
-    a_server_that_takes_no_line_is_given_up_however_many_wait,
+    invisible_characters_before_a_whisper_do_not_make_it_public,
+    invisible_characters_before_a_farewell_are_ignored,
+    input_in_another_encoding_is_refused_with_code_1_and_a_remedy,
+    the_rest_of_an_overlong_line_is_text_and_no_command,
+    without_input_the_client_does_not_say_that_lines_wait,
+    a_server_that_accepts_no_line_is_given_up_however_many_lines_wait,
 }

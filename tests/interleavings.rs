@@ -1,13 +1,13 @@
-//! The places where threads of the client meet, in every order in which these can run: the code itself,
-//! compiled with loom's locks in place of the standard library's. What could wait for ever is reported
-//! as a deadlock.
+//! Every interleaving of the client's threads where they meet. loom runs the code itself, with its
+//! own locks in place of the standard library's, and reports a wait without end as a deadlock.
 //!
-//! There are not many such places. The server has one thread that owns all of it, a flag that others set
-//! to stop it, and a check of the history that shares nothing. The client's threads share one session,
-//! behind one lock; and at a terminal a prompt, where lines wait for the editor.
+//! There are few such places. One thread owns the whole server; other threads set a flag that stops
+//! it, and the check of the history shares nothing. The client's threads share one session behind
+//! one lock, and at a terminal the state of the prompt, where lines wait for the editor.
 #![allow(clippy::unwrap_used)]
 
-/// In place of `src/sync.rs`. In loom no time passes: who waits with a limit has to be woken too.
+/// Replaces `src/sync.rs`. Time does not pass in loom: a wait with a timeout needs a notification
+/// too.
 mod sync {
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     use std::sync::LockResult;
@@ -73,7 +73,7 @@ mod status;
 #[allow(dead_code)]
 mod style;
 
-/// Where those files look for the rest of the crate, which has nothing to do with threads.
+/// The other parts of the crate that these files use. None of them has to do with threads.
 mod client {
     pub(crate) use crate::style;
     pub(crate) use chatagram::client::session;
@@ -88,7 +88,7 @@ fn columns() -> usize {
 }
 
 loom::lazy_static! {
-    /// What the terminal shows.
+    /// The output of the terminal.
     static ref SHOWN: loom::sync::Mutex<String> = loom::sync::Mutex::new(String::new());
 }
 
@@ -102,7 +102,7 @@ use loom::thread;
 use monitor::Monitor;
 use prompt_state::PromptState;
 
-/// What a session is to those who wait for it: how many lines it has room for, and whether it is over.
+/// The parts of a session that threads wait for: free places in the send window, and the end.
 #[derive(Debug, Default)]
 struct Session {
     room: usize,
@@ -111,7 +111,7 @@ struct Session {
 }
 
 #[test]
-fn who_waits_for_room_gets_it_or_hears_of_the_end() {
+fn a_thread_that_waits_for_room_gets_it_or_sees_the_end() {
     loom::model(|| {
         let session = Arc::new(Monitor::new(Session::default()));
         let receiver = thread::spawn({
@@ -135,7 +135,7 @@ fn who_waits_for_room_gets_it_or_hears_of_the_end() {
 }
 
 #[test]
-fn two_who_wait_do_not_wake_each_other_for_ever_and_both_hear_of_the_end() {
+fn two_waiting_threads_do_not_wake_each_other_endlessly_and_both_see_the_end() {
     loom::model(|| {
         let session = Arc::new(Monitor::new(Session::default()));
         let waiting = [(); 2].map(|()| {
@@ -150,7 +150,7 @@ fn two_who_wait_do_not_wake_each_other_for_ever_and_both_hear_of_the_end() {
 }
 
 #[test]
-fn the_result_of_who_waited_is_a_turn_for_the_next_who_waits() {
+fn a_change_by_a_woken_thread_wakes_the_next_waiting_thread() {
     loom::model(|| {
         let session = Arc::new(Monitor::new(Session::default()));
         let first = thread::spawn({
@@ -168,10 +168,11 @@ fn the_result_of_who_waited_is_a_turn_for_the_next_who_waits() {
     });
 }
 
-/// The receiver sleeps on the network until its deadline, which it has read from the session; who moves
-/// the deadline rings a bell that is heard also by who was not asleep yet (as mio's waker is).
+/// The receiver sleeps until the deadline that it read from the session. A thread that moves the
+/// deadline rings a bell, which wakes a receiver that falls asleep later as well (like mio's
+/// waker).
 #[test]
-fn the_receiver_never_sleeps_past_a_deadline_that_was_moved() {
+fn the_receiver_never_sleeps_past_a_moved_deadline() {
     loom::model(|| {
         let session = Arc::new(Monitor::new(Session::default()));
         let bell = Arc::new(Bell::default());
@@ -189,7 +190,7 @@ fn the_receiver_never_sleeps_past_a_deadline_that_was_moved() {
     });
 }
 
-/// An editor that takes one line, as its thread does it.
+/// The editor's thread, for one line.
 fn edit(prompt: &PromptState) {
     if prompt.begin() {
         let (waiting, _) = prompt.draw();
@@ -200,7 +201,7 @@ fn edit(prompt: &PromptState) {
 }
 
 #[test]
-fn whatever_the_editor_does_every_line_is_shown_once_and_in_order() {
+fn every_line_is_shown_once_and_in_order_beside_the_editor() {
     loom::model(|| {
         let prompt = Arc::new(PromptState::new(String::new(), "alice", false));
         let editor = thread::spawn({
@@ -216,8 +217,8 @@ fn whatever_the_editor_does_every_line_is_shown_once_and_in_order() {
 }
 
 #[test]
-fn the_editor_can_be_ended_at_any_moment_and_who_nudges_it_ends_too() {
-    // Three threads are too many for all orders: all in which one is taken the processor from twice.
+fn the_editor_and_its_nudger_end_at_any_moment() {
+    // Three threads have too many interleavings: explores those with at most two preemptions.
     let mut some = loom::model::Builder::new();
     some.preemption_bound = Some(2);
     some.check(|| {
@@ -237,7 +238,7 @@ fn the_editor_can_be_ended_at_any_moment_and_who_nudges_it_ends_too() {
     });
 }
 
-/// What mio's waker does.
+/// Models mio's waker.
 #[derive(Default)]
 struct Bell {
     rung: loom::sync::Mutex<bool>,

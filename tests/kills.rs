@@ -1,15 +1,14 @@
-//! `kill -9` of a server that fifty clients talk to, at any moment, again and again. What must hold after
-//! each kill:
+//! `kill -9` of a server with fifty clients, at random moments, repeatedly. After each kill:
 //!
-//! - no line that its sender was told is in the room is missing from the history, and none is in it twice;
-//! - what is damaged in the history is said at the next start;
-//! - all fifty are back within ten seconds, and none of them was shown a line twice.
+//! - the history holds every line whose sender received an acknowledgment, and no line twice;
+//! - the next start reports any damage to the history;
+//! - all fifty clients are back within ten seconds, and none of them was shown a line twice.
 //!
-//! This is about the death of the process: the kernel keeps what was written. What a power cut takes
-//! with it, the history does not promise (README, Limits).
+//! These tests are about the death of the process: the kernel keeps what the process wrote. The
+//! history does not promise to survive a power cut (README, Limits).
 //!
-//! `CHATAGRAM_KILLS=1000` kills that often (3 by default, 25 with `CHATAGRAM_TESTS=all`), and
-//! `CHATAGRAM_SEED=17` at other moments.
+//! `CHATAGRAM_KILLS=1000` sets the number of kills (3 by default, 25 with `CHATAGRAM_TESTS=all`),
+//! and `CHATAGRAM_SEED=17` their moments.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -35,84 +34,84 @@ use std::time::{Duration, Instant};
 
 /// Kills in a usual run, and in a run of all tests.
 const KILLS: [u64; 2] = [3, 25];
-/// How long all may take to be back.
-const BACK: Duration = Duration::from_secs(10);
-/// How long the room is talked in before the next kill, at most.
+/// Time in which all clients have to be back.
+const RETURN_LIMIT: Duration = Duration::from_secs(10);
+/// Longest talk before the next kill.
 const TALK: Duration = Duration::from_millis(400);
-/// What a kill in the middle of a write can leave: the kernel stops between two pages of the file.
+/// A kill during a write can leave this: the kernel stops between two pages of the file.
 const HALF_A_LINE: &[u8] = br#"{"at":"2026-11-20T20:18:13.0000"#;
 
 #[test]
-fn nothing_acknowledged_is_lost_and_everybody_comes_back_however_often_the_server_is_killed() {
+fn no_acknowledged_line_is_lost_and_every_client_returns_after_kills() {
     let kills = amount("CHATAGRAM_KILLS", KILLS[0], KILLS[1]);
     let seed = amount("CHATAGRAM_SEED", 1, 1);
     let mut dice = Dice::new(seed);
-    let mut keeper = Keeper::new();
-    let mut server = keeper.start();
-    let mut room = Room::new(keeper.address);
-    room.come(BACK);
+    let mut machine = Machine::new();
+    let mut server = machine.start();
+    let mut room = Room::new(machine.address);
+    room.come(RETURN_LIMIT);
     let mut slowest = Duration::ZERO;
     let mut torn = 0;
     for kill in 0..kills {
         let case = format!("kill {kill} of seed {seed}");
         room.talk_for(dice.within(TALK));
         server.kill();
-        // What was on its way when the server died still counts: it was said by a server that knew.
+        // What the server sent before it died still counts.
         room.take_in();
         if dice.chance(200) {
-            keeper.tear();
+            machine.tear();
             torn += 1;
         }
-        let damaged = keeper.is_torn();
-        keeper.check(&room, &case);
+        let damaged = machine.is_torn();
+        machine.check(&room, &case);
         room.talk_for(dice.within(TALK / 4));
-        server = keeper.start();
+        server = machine.start();
         if damaged {
             server.has_said("the word about a torn line", |line| {
                 line.contains("the last line was torn")
             });
         }
-        // Now and then it dies again while they are still coming back.
+        // In some rounds the server dies again while the clients are still coming back.
         if dice.chance(800) {
-            slowest = slowest.max(room.come_back(BACK, &case));
+            slowest = slowest.max(room.come_back(RETURN_LIMIT, &case));
         }
     }
-    slowest = slowest.max(room.come_back(BACK, "the last kill"));
-    room.settle(BACK);
+    slowest = slowest.max(room.come_back(RETURN_LIMIT, "the last kill"));
+    room.settle(RETURN_LIMIT);
     server.signal("INT");
     assert_eq!(server.wait(), Some(0));
     room.take_in();
-    keeper.check(&room, "the end");
-    keeper.nothing_else_is_damaged(torn);
+    machine.check(&room, "the end");
+    machine.assert_nothing_else_is_damaged(torn);
     assert!(!server.output().contains("history line"), "{}", server.output());
     println!(
-        "{kills} kills, {} lines said, {} acknowledged, {} in the history, {} reported as doubtful, \
-         {torn} lines torn; all were back within {slowest:.1?}",
+        "{kills} kills, {} lines said, {} acknowledged, {} in the history, {} reported as \
+         doubtful, {torn} lines torn; all were back within {slowest:.1?}",
         room.said(),
         room.acknowledged().len(),
-        keeper.history.len(),
-        room.doubtful(),
+        machine.history.len(),
+        room.uncertain(),
     );
-    assert!(room.acknowledged().len() as u64 > kills, "they hardly talked");
+    assert!(room.acknowledged().len() as u64 > kills, "the clients hardly talked");
 }
 
-/// The server's machine: its history outlives it.
-struct Keeper {
+/// The server's address and its history, which outlives the process.
+struct Machine {
     dir: tempfile::TempDir,
     address: SocketAddr,
-    /// Every text read from the history so far, and how far that was.
+    /// Every text read from the history so far, with the offset from which it was read.
     history: HashMap<String, u64>,
     read: u64,
 }
 
-impl Keeper {
+impl Machine {
     fn new() -> Self {
         let address = ([127, 0, 0, 1], free_port()).into();
         let dir = tempfile::tempdir().unwrap();
         Self { dir, address, history: HashMap::new(), read: 0 }
     }
 
-    /// With the timers that users have.
+    /// Starts a server with the default timers.
     fn start(&self) -> Program {
         let bind = self.address.to_string();
         let args = ["server", "--bind", &bind, "--history", "h.jsonl", "--no-discovery", "-q"];
@@ -125,7 +124,7 @@ impl Keeper {
         self.dir.path().join("h.jsonl")
     }
 
-    /// Leaves in the file what a kill in the middle of a write would leave there.
+    /// Appends what a kill during a write would leave in the file.
     fn tear(&self) {
         OpenOptions::new().append(true).open(self.path()).unwrap().write_all(HALF_A_LINE).unwrap();
     }
@@ -135,7 +134,7 @@ impl Keeper {
         bytes.last().is_some_and(|last| *last != b'\n')
     }
 
-    /// Reads what is new in the history, and looks for what was acknowledged.
+    /// Reads the new part of the history, and checks that it holds every acknowledged line.
     fn check(&mut self, room: &Room, case: &str) {
         let bytes = read_from(&self.path(), self.read);
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -152,8 +151,9 @@ impl Keeper {
         }
     }
 
-    /// What was torn lies beside the history, whole, and nothing but what this test has torn.
-    fn nothing_else_is_damaged(&self, torn: usize) {
+    /// Asserts that the torn lines lie whole beside the history, and that this test tore all of
+    /// them.
+    fn assert_nothing_else_is_damaged(&self, torn: usize) {
         assert!(!self.is_torn(), "the history ends in the middle of a line");
         let beside = fs::read(self.dir.path().join("h.jsonl.torn")).unwrap_or_default();
         let pieces = beside.split_inclusive(|byte| *byte == b'\n');
@@ -170,7 +170,7 @@ fn read_from(path: &Path, offset: u64) -> Vec<u8> {
     bytes
 }
 
-/// How long something took, for a deadline that is only looked at when it matters.
+/// The time since `start`.
 fn since(start: Instant) -> Duration {
     start.elapsed()
 }

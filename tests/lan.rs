@@ -1,6 +1,6 @@
-//! Finding a server, roaming and address translation, on a network of namespaces: machines with
-//! addresses of their own on a bridge, and a router with nftables. Runs as root, or as anybody whom
-//! the kernel lets have a user namespace; needs `ip`, `nft`, `unshare` and `nsenter`.
+//! Discovery, roaming and address translation on a network of namespaces: machines with addresses
+//! of their own on a bridge, and a router with nftables. Runs as root, or as a user whom the kernel
+//! allows a user namespace. Needs `ip`, `nft`, `unshare` and `nsenter`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]

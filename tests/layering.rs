@@ -1,6 +1,6 @@
-//! The layering rules of `src/lib.rs` that the compiler cannot check: the core names no socket, thread,
-//! clock or file type of the standard library, dependencies between its modules point one way, and one
-//! module uses the codec. Crates that do I/O are kept out by features:
+//! The layering rules of `src/lib.rs` that the compiler cannot check: the core names no socket,
+//! thread, clock or file type of the standard library, dependencies between its modules point one
+//! way, and one module uses the codec. Crates that do I/O are kept out by features:
 //! `cargo check --lib --no-default-features`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

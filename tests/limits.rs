@@ -1,5 +1,6 @@
-//! Limits over real sockets: a page that waits, a flood that does not. What a flood or a process that stands
-//! still does to the others is asserted in virtual time (`tests/simulation`); here it can be measured:
+//! The rate limit over real sockets: a page that waits, and a flood that does not.
+//! `tests/simulation` asserts in virtual time how floods and stopped processes affect the other
+//! members; the ignored test here measures it:
 //!
 //! ```text
 //! cargo test --release --test limits -- --ignored --nocapture
@@ -20,11 +21,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What is carried out of what somebody says who does not wait: 20, and the 128 that are forgiven.
+/// Lines relayed of a sender that ignores the limit: a burst of 20, and the tolerated 128.
 const MOST: usize = 148;
-/// How often each thing is measured, by turns.
+/// Measurements of each kind, in alternation.
 const ROUNDS: usize = 2;
-/// The server lets each in once.
+/// The server admits each nonce once.
 static NONCES: AtomicU64 = AtomicU64::new(2);
 
 fn join<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str) -> Frame<'a> {
@@ -37,7 +38,7 @@ fn say(number: usize) -> Vec<u8> {
     encode_message(&ClientMessage::Say { number: number as u16, sent: 0, text: &text })
 }
 
-/// Says as much as a connection takes, until it is closed.
+/// Sends as much as a connection takes, until the server closes it.
 fn flood_over_tcp(server: SocketAddr, nickname: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(server).unwrap();
     let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
@@ -46,7 +47,8 @@ fn flood_over_tcp(server: SocketAddr, nickname: &str) -> Vec<u8> {
         write_record(&Frame::Once { payload: &say(number) }, &mut bytes);
     }
     let mut reader = stream.try_clone().unwrap();
-    // The server closes while there is more to read: then writing fails, or what comes is cut off.
+    // The server closes with unread bytes in its buffer: writing fails, or the reading end is cut
+    // off.
     let said = std::thread::spawn(move || {
         let mut said = Vec::new();
         let _ = reader.read_to_end(&mut said);
@@ -56,7 +58,8 @@ fn flood_over_tcp(server: SocketAddr, nickname: &str) -> Vec<u8> {
     said.join().unwrap()
 }
 
-/// Says as much as a socket takes, until it is told that it is over. False if it was not let in.
+/// Sends as much as a socket takes, until the server ends the session. False if the server refused
+/// it.
 fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
@@ -88,7 +91,8 @@ fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
                     Frame::Challenge { cookie: it, .. } => cookie = it.to_vec(),
                     Frame::Refused { .. } => return false,
                     Frame::Ordered { id: 0, .. } => session = header.session,
-                    // It acknowledges nothing, so it may miss the reason, and then the session is gone.
+                    // This client acknowledges nothing, so it may miss `Closing`; then the server
+                    // answers with `Reset`.
                     Frame::Ordered { payload: [11, 3, ..], .. } => return true,
                     Frame::Reset => return true,
                     _ => {}
@@ -96,10 +100,10 @@ fn flood_over_udp(server: SocketAddr, nickname: &str) -> bool {
             }
         }
     }
-    panic!("{number} lines, and nobody minds");
+    panic!("{number} lines, and the server did not end the session");
 }
 
-/// One figure of those at the address in a server's line about them.
+/// The value of a series, from the address in the server's line about its metrics.
 fn scraped(line: &str, series: &str) -> u64 {
     let address = line.trim_start_matches("metrics at http://").trim_end_matches("/metrics");
     let mut stream = TcpStream::connect(address).unwrap();
@@ -117,7 +121,7 @@ fn heard(client: &Program) -> usize {
 }
 
 #[test]
-fn who_floods_is_dropped_over_either_transport_and_kept_out() {
+fn a_flooding_client_is_dropped_and_kept_out_over_either_transport() {
     for tcp in [false, true] {
         let mut server = Server::start(&["--no-history", "--metrics", "127.0.0.1:0"]);
         let metrics = server.program.line("metrics", |line| line.starts_with("metrics at "));
@@ -129,7 +133,7 @@ fn who_floods_is_dropped_over_either_transport_and_kept_out() {
         }
         let left = bob.next("left");
         assert_eq!((&left["nickname"], &left["reason"]), (&json!("mallory"), &json!("flood")));
-        // In the time that all of it took to come, a few more were allowed.
+        // While the flood arrived, the limit allowed a few more.
         let heard = heard(&bob);
         assert!((MOST..MOST + 100).contains(&heard), "{heard} lines");
         if !tcp {
@@ -140,17 +144,17 @@ fn who_floods_is_dropped_over_either_transport_and_kept_out() {
         assert!(error["message"].as_str().unwrap().contains("too much was said"), "{error}");
         assert_eq!(other.wait(), Some(4));
         assert_eq!(scraped(&metrics, "flooders_dropped_total"), 1);
-        // Once for the first line too many, and again as the debt grew.
+        // Once for the first line above the limit, and again as the debt grew.
         assert!((1..=15).contains(&scraped(&metrics, "slowed_total")));
         assert!(scraped(&metrics, "refusals_total{reason=\"too_many_from_address\"}") > 0);
-        // Who is here goes on, also from that address.
+        // Members at this address stay in the room.
         bob.type_line("still here");
         alice.next_where("message", |event| event["text"] == "still here");
     }
 }
 
 #[test]
-fn a_page_from_a_pipe_waits_and_arrives_whole_and_in_order() {
+fn a_piped_page_waits_and_arrives_whole_and_in_order() {
     let modes = [
         vec!["--delivery", "unreliable"],
         vec!["--delivery", "reliable-unordered"],
@@ -177,7 +181,7 @@ fn a_page_from_a_pipe_waits_and_arrives_whole_and_in_order() {
 
 #[test]
 #[ignore = "it measures, on a machine that has nothing else to do"]
-fn what_others_feel_of_a_flood_and_of_processes_that_stand_still() {
+fn delay_of_other_members_beside_a_flood_and_beside_stopped_processes() {
     for limit in ["20/10", "off"] {
         for mode in ["reliable-ordered", "tcp"] {
             for round in 0..ROUNDS {
@@ -191,7 +195,7 @@ fn what_others_feel_of_a_flood_and_of_processes_that_stand_still() {
     }
 }
 
-/// Runs `load` for ten seconds while something goes on beside it, and prints what it says.
+/// Runs `load` for ten seconds beside a flood or stopped processes, and prints its result.
 fn measure(limit: &str, mode: &str, round: usize, beside: &str) {
     let server = Server::start(&["--no-history", "--rate-limit", limit]);
     let tcp = if mode == "tcp" { vec!["--transport", "tcp"] } else { vec![] };

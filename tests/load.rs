@@ -1,5 +1,5 @@
-//! `chatagram load` against a real server on the loopback: what it writes down is complete and makes
-//! sense, and what cannot work is said.
+//! `chatagram load` against a real server on the loopback interface: its records are complete and
+//! plausible, and it reports what cannot work.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
@@ -18,14 +18,14 @@ fn load(server: &Server, out: &Path, args: &[&str]) -> Program {
     Program::start(server.dir.path(), &all)
 }
 
-/// As `load`, to its good end.
+/// Like `load`, and waits for its success.
 fn loaded(server: &Server, out: &Path, args: &[&str]) -> Run {
     let mut program = load(server, out, args);
     assert_eq!(program.wait(), Some(0), "{}", program.output());
     read_run(out).unwrap()
 }
 
-/// For each sender and receiver the numbers of the messages, and that each row makes sense.
+/// The numbers of the messages, by sender and receiver. Asserts that each row is plausible.
 fn pairs(run: &Run) -> BTreeMap<(&str, &str), BTreeSet<u64>> {
     let mut pairs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for row in &run.records {
@@ -64,7 +64,7 @@ fn every_message_has_its_row_over_every_transport() {
         for row in &run.records {
             assert_eq!((row.mode, &*row.run), (mode, mode.name()));
             if mode == Mode::Tcp || mode == Mode::Unreliable {
-                assert_eq!(row.arrived_us, row.delivered_us, "{mode} holds nothing back here");
+                assert_eq!(row.arrived_us, row.delivered_us, "{mode} holds nothing back");
             }
         }
 
@@ -77,14 +77,14 @@ fn every_message_has_its_row_over_every_transport() {
             info.congestion_control.is_some(),
             mode == Mode::Tcp && cfg!(target_os = "linux")
         );
-        // What two senders said, and what five peers (four for each line) were shown.
+        // The lines of two senders, and those shown to five peers (four for each line).
         assert!(info.links.sent_bytes > 6_400, "{:?}", info.links);
         assert!(info.links.received_bytes > 4 * 6_400, "{:?}", info.links);
     }
 }
 
 #[test]
-fn the_seed_decides_when_messages_are_meant_to_be_said() {
+fn the_seed_determines_the_intended_times() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let intended = |name: &str, seed| {
@@ -113,20 +113,21 @@ fn two_hundred_peers_fit_in_one_process() {
 }
 
 #[test]
-fn more_messages_than_a_session_takes_are_said_late_and_not_left_out() {
+fn messages_beyond_the_window_are_sent_late_and_not_omitted() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
-    // A window of 64 messages takes 40 ms to and fro, and there are 1,000 within 50 ms.
+    // A window of 64 messages takes 40 ms there and back, and there are 1,000 messages within 50
+    // ms.
     let args = ["--rate", "20000", "--duration", "50ms", "--impair", "delay 20ms"];
     let run = loaded(&server, &dir.path().join("flood"), &args);
     let pairs = pairs(&run);
     assert_eq!(pairs[&("s1", "r1")].len(), 1_000);
     let late = |row: &&Record| row.sent_us.unwrap() > row.intended_us + 1_000;
-    assert!(run.records.iter().any(|row| late(&row)), "nothing had to wait: no flood");
+    assert!(run.records.iter().any(|row| late(&row)), "no message had to wait");
 }
 
 #[test]
-fn lines_of_an_earlier_run_are_not_taken_for_this_ones() {
+fn replayed_lines_of_an_earlier_run_are_not_counted() {
     // The server replays the last ten lines of the first run to the second.
     let server = Server::start(&["--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
@@ -149,7 +150,7 @@ fn a_directory_that_is_not_empty_is_left_alone() {
 }
 
 #[test]
-fn a_name_that_is_no_run_is_refused_before_anything_is_there() {
+fn an_invalid_run_name_is_refused_before_any_file_is_made() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let mut wrong = vec![("new.parquet", "name the rows records.csv or records.parquet")];
@@ -166,7 +167,7 @@ fn a_name_that_is_no_run_is_refused_before_anything_is_there() {
 }
 
 #[test]
-fn a_run_is_called_as_its_directory_and_not_as_its_rows() {
+fn a_run_is_named_after_its_directory() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let mut program = load(&server, &dir.path().join("night/records.csv"), &["--duration", "50ms"]);
@@ -177,7 +178,7 @@ fn a_run_is_called_as_its_directory_and_not_as_its_rows() {
 
 #[cfg(feature = "parquet")]
 #[test]
-fn rows_go_to_parts_that_a_report_reads_and_a_kill_leaves() {
+fn finished_parts_survive_a_kill_and_a_report_reads_them() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("night");
@@ -209,7 +210,7 @@ fn rows_go_to_parts_that_a_report_reads_and_a_kill_leaves() {
 }
 
 #[test]
-fn nobody_at_the_address_is_said_and_leaves_nothing_behind() {
+fn an_unreachable_server_is_reported_and_no_file_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let (address, out) = (format!("127.0.0.1:{}", free_port()), dir.path().join("run"));
     let args = ["load", &address, "--out", out.to_str().unwrap()];
@@ -218,7 +219,7 @@ fn nobody_at_the_address_is_said_and_leaves_nothing_behind() {
             Program::start(dir.path(), &[&args[..], &["--transport", transport]].concat());
         assert_eq!(program.wait(), Some(3), "{}", program.output());
         assert!(program.output().contains("s1 got no answer from"), "{}", program.output());
-        // Of datagrams only Linux tells what became of them.
+        // Only Linux reports what became of datagrams.
         let told = transport == "tcp" || cfg!(target_os = "linux");
         let refused = program.output().contains("refuses: nothing listens at port");
         assert!(refused || !told, "{}", program.output());
@@ -227,7 +228,7 @@ fn nobody_at_the_address_is_said_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_is_not_let_in_is_named_with_the_reason_and_the_way_out() {
+fn a_refused_client_is_named_with_the_reason_and_the_remedy() {
     let server = Server::start(&["--no-history", "--max-peers-per-ip", "3"]);
     let dir = tempfile::tempdir().unwrap();
     for transport in ["udp", "tcp"] {
@@ -241,7 +242,7 @@ fn who_is_not_let_in_is_named_with_the_reason_and_the_way_out() {
 }
 
 #[test]
-fn a_run_that_is_stopped_keeps_its_rows_and_has_no_run_json() {
+fn an_interrupted_run_keeps_its_rows_and_has_no_run_json() {
     let mut server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -256,12 +257,12 @@ fn a_run_that_is_stopped_keeps_its_rows_and_has_no_run_json() {
     assert!(program.output().contains("the run is incomplete"), "{}", program.output());
     let run = read_run(&out).unwrap();
     assert!(run.info.is_none() && !run.torn && !run.records.is_empty());
-    // They left in order: their names are free at once.
+    // The clients said goodbye, so their names are free at once.
     loaded(&server, &dir.path().join("next"), &["--duration", "100ms"]);
 }
 
 #[test]
-fn a_server_that_closes_ends_the_run() {
+fn a_stopping_server_ends_the_run() {
     let mut server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");

@@ -1,20 +1,17 @@
-//! What a server counts, as those read it who ask: Prometheus at `--metrics`, people with `watch` and
-//! `/stats`. Among it what the kernel dropped, apart from what the network lost.
+//! The server's counters as its users read them: Prometheus at `--metrics`, people with `watch` and
+//! `/stats`. They count what the kernel dropped apart from what the network lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod program;
 
 use chatagram::protocol::{DatagramWriter, Frame, Header};
-use program::{Program, Server};
+use program::{DEADLINE, Program, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server, and where its metrics are. Nobody expires while a test stops somebody.
+/// A server and the address of its metrics. The expiry is longer than a test stops a process.
 fn start(args: &[&str]) -> (Server, SocketAddr) {
     let dir = tempfile::tempdir().unwrap();
     let usual = ["server", "--bind", "127.0.0.1:0", "--expiry", "60s", "--metrics", "127.0.0.1:0"];
@@ -29,12 +26,12 @@ fn start(args: &[&str]) -> (Server, SocketAddr) {
 
 fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
-/// The status and the body of what comes back.
+/// Status and body of the answer.
 fn ask(to: SocketAddr, request: &[u8]) -> (u16, String) {
     let mut stream = connect(to);
     stream.write_all(request).unwrap();
@@ -50,7 +47,7 @@ fn ask(to: SocketAddr, request: &[u8]) -> (u16, String) {
     (head["HTTP/1.1 ".len()..][..3].parse().unwrap(), body.to_owned())
 }
 
-/// A page, read by the rules of the text format, which this knows from its own description.
+/// A page of metrics. The parser follows the description of the text format, not the server's code.
 #[derive(Debug)]
 struct Page {
     values: BTreeMap<String, u64>,
@@ -74,7 +71,7 @@ impl Page {
                 assert_eq!(name, current, "after its own HELP");
                 assert!(typed.insert(name.to_owned()), "a second {line}");
                 assert!(["counter", "gauge"].contains(&kind), "{line}");
-                // The two ways to know it agree.
+                // A name tells the type as well.
                 assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
                 if kind == "counter" {
                     page.counters.insert(name.to_owned());
@@ -90,7 +87,7 @@ impl Page {
                     assert!(is_name(name) && !name.contains(':'), "{line}");
                     assert!(!value.unwrap().contains(['"', '\\', '\n']), "{line}");
                 }
-                let value = value.parse().unwrap_or_else(|_| panic!("a whole number: {line}"));
+                let value = value.parse().unwrap_or_else(|_| panic!("not a whole number: {line}"));
                 assert!(page.values.insert(series.to_owned(), value).is_none(), "twice: {line}");
             }
         }
@@ -113,7 +110,7 @@ impl Page {
         self.get(&format!("dropped_total{{reason=\"{reason}\"}}"))
     }
 
-    /// Every series is still there, and counters did not go down.
+    /// Asserts that every series is still there and that no counter went down.
     fn follows(&self, earlier: &Self) {
         for (series, before) in &earlier.values {
             let now = self.values.get(series).unwrap_or_else(|| panic!("{series} is gone"));
@@ -129,7 +126,7 @@ fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Scrapes until it is as wanted.
+/// Scrapes until the page is as wanted.
 fn until(from: SocketAddr, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
     let start = Instant::now();
     loop {
@@ -137,12 +134,12 @@ fn until(from: SocketAddr, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
         if wanted(&page) {
             return page;
         }
-        assert!(start.elapsed() < PATIENCE, "no {what}: {page:#?}");
+        assert!(start.elapsed() < DEADLINE, "no {what}: {page:#?}");
     }
 }
 
 #[test]
-fn a_scrape_says_what_happened_and_no_counter_goes_down() {
+fn a_scrape_has_every_series_and_no_counter_decreases() {
     let (server, metrics) = start(&[]);
     let first = Page::scrape(metrics);
     assert_eq!(first.get(&format!("build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))), 1);
@@ -163,7 +160,7 @@ fn a_scrape_says_what_happened_and_no_counter_goes_down() {
     bob.next_where("message", |event| event["text"] == "two");
     bob.type_line("three");
     alice.next_where("message", |event| event["text"] == "three");
-    // Not of this protocol; damaged; of no session.
+    // Another protocol; a damaged datagram; an unknown session.
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut unknown = Vec::new();
     let mut writer = DatagramWriter::new(&mut unknown);
@@ -185,7 +182,7 @@ fn a_scrape_says_what_happened_and_no_counter_goes_down() {
     assert_eq!((page.get("lines_total"), page.get("history_failing")), (3, 0));
     assert_eq!(page.get("refusals_total{reason=\"name_taken\"}"), 1);
     assert_eq!(page.get("refusals_total{reason=\"room_full\"}"), 0);
-    // Two joins over UDP, each challenged once at least: a join is repeated where the machine is slow.
+    // Each of two joins over UDP is challenged at least once: a slow machine repeats a join.
     assert!(page.get("challenges_total") >= 2, "{page:#?}");
     for series in ["datagrams_received_total", "datagrams_sent_total"] {
         assert!(page.get(series) > first.get(series), "{page:#?}");
@@ -196,7 +193,7 @@ fn a_scrape_says_what_happened_and_no_counter_goes_down() {
         }
     }
 
-    // Those who have left have been here.
+    // The counters of peers that have left remain.
     assert_eq!(alice.leave(), Some(0));
     assert_eq!(bob.leave(), Some(0));
     let last = until(metrics, "an empty room", |page| page.get("sessions") == 0);
@@ -214,14 +211,14 @@ fn lines_in_the_history_are_counted() {
     for n in 0..7 {
         alice.type_line(&format!("line {n}"));
     }
-    // A line is said first, and then written down.
+    // The server counts a line before it writes the line to the history.
     let page = until(metrics, "seven lines", |page| page.get("history_lines_total") == 7);
     assert_eq!((page.get("lines_total"), page.get("history_failing")), (7, 0));
 }
 
-/// Whatever is done to the metrics, the room does not notice.
+/// Requests at the address of the metrics do not affect the room.
 #[test]
-fn hostile_requests_disturb_nobody() {
+fn hostile_requests_do_not_affect_the_room() {
     let (server, metrics) = start(&[]);
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
@@ -233,14 +230,14 @@ fn hostile_requests_disturb_nobody() {
         bob.next_where("message", |event| event["text"] == text.as_str());
     };
 
-    // Many who say nothing, or never finish. The newest always gets in.
+    // Clients that send nothing, or part of a request. The newest is always served.
     let mut slow: Vec<TcpStream> = (0..200).map(|_| connect(metrics)).collect();
     for stream in &mut slow {
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ");
     }
     talk("slow");
     Page::scrape(metrics);
-    // All but a few are cut off by those who came later: the server keeps eight.
+    // The server keeps eight connections and closes the oldest for a newer one.
     let open = |stream: &mut TcpStream| {
         stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         let outcome = stream.read(&mut [0; 1]);
@@ -249,21 +246,21 @@ fn hostile_requests_disturb_nobody() {
         })
     };
     let left = slow.iter_mut().map(open).filter(|open| *open).count();
-    assert!(left < 8, "{left} of 200 are still served");
-    // And those, once they have had their time.
+    assert!(left < 8, "{left} of 200 are still open");
+    // It closes the remaining ones after a timeout.
     let mut waiting = connect(metrics);
     waiting.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
-    assert_eq!(waiting.read(&mut [0; 1]).unwrap(), 0, "it is closed, and not answered");
+    assert_eq!(waiting.read(&mut [0; 1]).unwrap(), 0, "closed without an answer");
     talk("after the slow");
 
-    // A request without end is answered at its bound, and hung up on.
+    // The server answers an endless request at its bound and closes the connection.
     let mut endless = connect(metrics);
     let block = [b'x'; 65_536];
     let outcome = (0..1_000).try_for_each(|_| endless.write_all(&block));
     assert!(outcome.is_err(), "64 MB were taken");
     talk("endless");
 
-    // Requests one after another: the first is answered, and says that it is the last.
+    // The server answers the first of several requests on a connection and closes it.
     let get = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (status, body) = ask(metrics, &get.repeat(20));
     assert_eq!(status, 200);
@@ -279,7 +276,7 @@ fn hostile_requests_disturb_nobody() {
     }
     talk("odd");
 
-    // Who asks and never reads, and who hangs up half way.
+    // Clients that send a request and never read the answer.
     let mut deaf: Vec<TcpStream> = (0..50).map(|_| connect(metrics)).collect();
     for stream in &mut deaf {
         let _ = stream.write_all(get);
@@ -292,9 +289,9 @@ fn hostile_requests_disturb_nobody() {
     assert_eq!(bob.leave(), Some(0));
 }
 
-/// A page that a browser shows can have its own name lead here (DNS rebinding).
+/// A page in a browser can have its own host name resolve to this server (DNS rebinding).
 #[test]
-fn metrics_are_for_who_names_this_server_in_any_form_of_a_request() {
+fn metrics_require_a_host_name_of_this_server_in_any_form_of_request() {
     let (_server, metrics) = start(&["--metrics-host", "chat.example,other.example"]);
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let named = |name: &str| format!("GET /metrics HTTP/1.1\r\nHost: {name}\r\n\r\n");
@@ -316,10 +313,10 @@ fn metrics_are_for_who_names_this_server_in_any_form_of_a_request() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
-/// Nothing comes when the descriptors are there again: who waited is served all the same.
+/// No event reports that descriptors are available again; waiting clients are served all the same.
 #[cfg(target_os = "linux")]
 #[test]
-fn who_waited_for_want_of_descriptors_is_served_once_there_are_some() {
+fn waiting_clients_are_served_when_descriptors_are_free_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut shell = std::process::Command::new("sh");
     let program = env!("CARGO_BIN_EXE_chatagram");
@@ -333,7 +330,7 @@ fn who_waited_for_want_of_descriptors_is_served_once_there_are_some() {
     let (room, metrics) = (after("listening on "), after("metrics at http://"));
     let taken: Vec<TcpStream> = (0..60).map(|_| connect(room)).collect();
     server.line("the word about it", |line| line.contains("cannot take a connection"));
-    // More than are served at once.
+    // More than the server serves at once.
     let mut waiting: Vec<TcpStream> = (0..20).map(|_| connect(metrics)).collect();
     for stream in &mut waiting {
         stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
@@ -347,7 +344,7 @@ fn who_waited_for_want_of_descriptors_is_served_once_there_are_some() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_warned_of_and_one_that_is_taken_is_an_error() {
+fn a_public_metrics_address_is_warned_of_and_one_in_use_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let server = ["server", "--bind", "127.0.0.1:0", "--metrics"];
     let mut open = Program::start(dir.path(), &[&server[..], &["0.0.0.0:0"]].concat());
@@ -365,7 +362,7 @@ fn an_address_that_others_reach_is_warned_of_and_one_that_is_taken_is_an_error()
     assert_eq!(wrong.wait(), Some(2), "{}", wrong.output());
 }
 
-/// Until the process has the state it was told to have: signals take their time.
+/// Sends a signal, and waits until the process is stopped or runs again.
 #[cfg(target_os = "linux")]
 fn signal(program: &Program, name: &str) {
     program.signal(name);
@@ -376,21 +373,21 @@ fn signal(program: &Program, name: &str) {
         if stopped == (name == "STOP") {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "{stat}");
+        assert!(begun.elapsed() < DEADLINE, "{stat}");
     }
 }
 
-/// A burst that a stopped program cannot read: what its kernel drops is counted, to the last one, and is
-/// not taken for a loss of the network.
+/// Datagrams of a burst that a stopped server cannot read: the counter has exactly those that the
+/// kernel dropped, and no loss of the network.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_the_receive_buffer_has_no_room_for_is_counted_exactly() {
+fn datagrams_dropped_by_a_full_receive_buffer_are_counted_exactly() {
     let (mut server, metrics) = start(&[]);
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
     alice.type_line("before");
     bob.next_where("message", |event| event["text"] == "before");
-    // Nobody else sends anything meanwhile: all that does not come is of the burst.
+    // The clients are stopped and send nothing: every missing datagram is of the burst.
     signal(&alice, "STOP");
     signal(&bob, "STOP");
     let quiet = Page::scrape(metrics);
@@ -401,7 +398,7 @@ fn what_the_receive_buffer_has_no_room_for_is_counted_exactly() {
         stranger.send_to(&[0; 64], server.address).unwrap();
     }
     signal(&server.program, "CONT");
-    // The kernel tells of the last ones with the next that fits.
+    // The kernel reports the last drops with the next datagram that fits.
     let start = Instant::now();
     let page = loop {
         stranger.send_to(&[0; 64], server.address).unwrap();
@@ -415,18 +412,18 @@ fn what_the_receive_buffer_has_no_room_for_is_counted_exactly() {
             println!("{sent} sent: {read} received, {unread} dropped by the kernel");
             break page;
         }
-        assert!(start.elapsed() < PATIENCE, "{read} and {unread} of {sent}");
+        assert!(start.elapsed() < DEADLINE, "{read} and {unread} of {sent}");
     };
     assert_eq!(page.dropped("alien") + page.dropped("receive_buffer"), sent);
     let lost = ["datagrams_lost_total", "datagrams_missing"];
-    assert_eq!(lost.map(|it| page.get(it)), lost.map(|it| quiet.get(it)), "of the network");
+    assert_eq!(lost.map(|it| page.get(it)), lost.map(|it| quiet.get(it)), "losses of the network");
     let line = server.program.line("a warning", |line| line.contains("receive buffer was full"));
     assert!(
         line.contains("by this machine's kernel") && line.contains("chatagram doctor"),
         "{line}"
     );
 
-    // Whoever asks is told, by name.
+    // `watch` shows both counts.
     signal(&alice, "CONT");
     signal(&bob, "CONT");
     let unread = page.dropped("receive_buffer");
@@ -444,10 +441,10 @@ fn what_the_receive_buffer_has_no_room_for_is_counted_exactly() {
     bob.next_where("message", |event| event["text"] == "after");
 }
 
-/// A client tells its own from those of the network as well.
+/// The client's counter is apart from its losses as well.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_client_counts_what_its_own_receive_buffer_has_no_room_for() {
+fn a_client_counts_drops_of_its_own_receive_buffer() {
     let (server, _) = start(&[]);
     let mut alice = server.join("alice");
     let port = udp_port(alice.id());
@@ -467,11 +464,11 @@ fn a_client_counts_what_its_own_receive_buffer_has_no_room_for() {
             assert_eq!(stats["received"]["corrupt"], 0, "{stats}");
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "{stats}");
+        assert!(start.elapsed() < DEADLINE, "{stats}");
     }
 }
 
-/// The port of a process's one UDP socket.
+/// The port of a process's only UDP socket.
 #[cfg(target_os = "linux")]
 fn udp_port(process: u32) -> u16 {
     let sockets: BTreeSet<String> = std::fs::read_dir(format!("/proc/{process}/fd"))

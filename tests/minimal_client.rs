@@ -1,5 +1,5 @@
-//! `scripts/minimal_client.py`, written from `proto.md` alone, against the built program: what the
-//! text says is enough to talk to it.
+//! `scripts/minimal_client.py`, written from `proto.md` alone, against the built program: the text
+//! suffices to write a client.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -7,7 +7,7 @@ mod needs;
 mod program;
 
 use needs::needs;
-use program::Server;
+use program::{DEADLINE, Server};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -16,13 +16,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/minimal_client.py")
 }
 
-/// The script as a child process. What it prints is read by a thread, so that no wait is endless.
+/// The script as a child process. A thread reads its output, so that every wait has a deadline.
 struct Minimal {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -52,16 +50,16 @@ impl Minimal {
         Self { child, stdin, lines, seen: Vec::new() }
     }
 
-    /// A client that is in the room, with so many there.
+    /// A client in the room, which then has `peers` members.
     fn join(server: SocketAddr, nick: &str, peers: usize) -> Self {
         let mut client = Self::start(server, nick);
         client.expect(&format!("* welcome to the room, {nick}: {peers} here"));
         client
     }
 
-    /// Reads on until this line comes.
+    /// Reads until this line.
     fn expect(&mut self, wanted: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
@@ -88,7 +86,7 @@ impl Minimal {
 
     /// The exit code, once all output is read.
     fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
@@ -107,7 +105,7 @@ impl Drop for Minimal {
     }
 }
 
-fn it_talks_with_the_real_client_and_leaves_in_order() {
+fn it_talks_with_the_real_client_and_says_goodbye() {
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
     let mut alice = Minimal::join(server.address, "alice", 2);
@@ -133,7 +131,7 @@ fn it_talks_with_the_real_client_and_leaves_in_order() {
 }
 
 fn it_stays_by_heartbeats_and_leaves_when_interrupted() {
-    // The server lets go who is not heard for 3 s.
+    // The server expires a client after 3 s of silence.
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
     let mut alice = Minimal::join(server.address, "alice", 2);
@@ -153,8 +151,8 @@ fn a_name_that_is_taken_is_refused_with_exit_code_4() {
     assert!(second.seen[0].starts_with("* refused: ") && second.seen[0].contains("in use"));
 }
 
-fn where_nobody_answers_it_gives_up_with_exit_code_3() {
-    // Bound, so that nothing answers for the port either.
+fn without_an_answer_it_gives_up_with_exit_code_3() {
+    // A bound socket, so that the kernel does not report the port as unreachable.
     let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut alice = Minimal::start(deaf.local_addr().unwrap(), "alice");
     assert_eq!(alice.wait(), Some(3), "{:#?}", alice.seen);
@@ -178,9 +176,9 @@ fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
     assert!(pieces.iter().all(|piece| piece.len() <= 1_000), "{pieces:?}");
 }
 
-/// The server may send as many messages ahead of a lost one as its window lets it (§7.4).
-fn a_replay_of_300_lines_comes_whole_and_in_order_though_datagrams_are_lost() {
-    // Those of the server to this client, from its Welcome on.
+/// The server may send as many messages ahead of a lost one as its window allows (§7.4).
+fn a_replay_of_300_lines_is_complete_and_in_order_despite_losses() {
+    // Datagrams of the server to this client, counted from its `Welcome`.
     for impair in ["down: drop 2", "down: drop 3", "down: drop 2-4,6", "down: loss 10%"] {
         let server = ["--no-history", "--rate-limit", "off", "--replay", "300", "--impair", impair];
         let server = Server::start(&server);
@@ -230,11 +228,11 @@ fn it_is_short_and_needs_only_the_standard_library() {
 }
 
 tests! {
-    it_talks_with_the_real_client_and_leaves_in_order,
+    it_talks_with_the_real_client_and_says_goodbye,
     it_stays_by_heartbeats_and_leaves_when_interrupted,
     a_name_that_is_taken_is_refused_with_exit_code_4,
-    where_nobody_answers_it_gives_up_with_exit_code_3,
+    without_an_answer_it_gives_up_with_exit_code_3,
     a_pipe_of_300_lines_is_delivered_whole_and_in_order,
-    a_replay_of_300_lines_comes_whole_and_in_order_though_datagrams_are_lost,
+    a_replay_of_300_lines_is_complete_and_in_order_despite_losses,
     it_is_short_and_needs_only_the_standard_library,
 }

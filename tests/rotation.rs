@@ -1,113 +1,101 @@
-//! The built program and files that others move, remove or empty while it writes to them, as log
-//! rotation does. Nothing that was confirmed is in no file without a word.
+//! The built program with files that another program moves, removes or truncates while it writes to
+//! them, as log rotation does. A confirmed line is in a file, or its loss is reported.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
 
-use program::{Program, Server, free_port};
-use serde_json::Value;
+use program::{Program, Server, free_port, history_texts};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A message with these words that is for people, not a line of the chat.
-fn told(client: &mut Program, words: &str) -> String {
-    let says = |event: &Value| event["text"].as_str().unwrap_or_default().contains(words);
-    client.next_where("status", says)["text"].as_str().unwrap().to_owned()
-}
-
-fn heard(client: &mut Program, text: &str) {
-    client.next_where("message", |event| event["text"] == text);
-}
-
-/// The texts in a history, each line of which has to be a record.
-fn texts(file: &Path) -> Vec<String> {
-    let content = fs::read_to_string(file).unwrap();
-    let text =
-        |line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
-    content.lines().map(text).collect()
-}
-
-/// As logrotate does it, with `create` and without: what was confirmed is in one of the two files.
+/// As logrotate does, with and without `create`. Every confirmed line is in one of the two files.
 #[test]
-fn a_history_that_is_moved_away_goes_on_in_a_new_file_that_only_the_owner_reads() {
+fn a_moved_history_continues_in_a_new_private_file() {
     let mut server = Server::start(&["--history", "h.jsonl"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let mut say = |text: &str| {
         alice.type_line(text);
-        heard(&mut bob, text);
+        bob.hear(text);
     };
     let (file, old) = (server.dir.path().join("h.jsonl"), server.dir.path().join("old"));
     say("one");
     say("two");
     fs::rename(&file, &old).unwrap();
-    // Nobody says anything: it is noticed all the same.
+    // The server notices without traffic.
     let words =
         "h.jsonl was moved away: 2 lines of this server stay there; later ones go to a new file";
     server.program.line("the word about it", |line| line.contains(words));
     say("three");
     assert_eq!(
-        (texts(&old), texts(&file)),
+        (history_texts(&old), history_texts(&file)),
         (vec!["one".into(), "two".into()], vec!["three".into()])
     );
     assert_eq!(mode(&file), 0o600);
-    // And what is said at once after it.
+    // And at once if a line follows.
     fs::rename(&file, &old).unwrap();
     fs::write(&file, b"").unwrap();
     say("four");
-    assert_eq!((texts(&old), texts(&file)), (vec!["three".into()], vec!["four".into()]));
-    // Copied and emptied.
+    assert_eq!(
+        (history_texts(&old), history_texts(&file)),
+        (vec!["three".into()], vec!["four".into()])
+    );
+    // As logrotate does with `copytruncate`.
     fs::copy(&file, &old).unwrap();
     fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
     say("five");
-    assert_eq!((texts(&old), texts(&file)), (vec!["four".into()], vec!["five".into()]));
+    assert_eq!(
+        (history_texts(&old), history_texts(&file)),
+        (vec!["four".into()], vec!["five".into()])
+    );
     server.program.has_said("the word about it", |line| line.contains("bytes were cut off"));
 }
 
 #[test]
-fn a_history_that_is_removed_is_begun_anew_and_its_loss_is_said() {
+fn a_removed_history_is_replaced_and_its_loss_reported() {
     let mut server = Server::start(&["--history", "h.jsonl", "--log-file", "log"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let file = server.dir.path().join("h.jsonl");
     alice.type_line("one");
-    heard(&mut bob, "one");
+    bob.hear("one");
     fs::remove_file(&file).unwrap();
     let words = "h.jsonl was removed, and 1 lines of this server with it";
     server.program.line("the word to the operator", |line| line.contains(words));
     alice.type_line("two");
-    heard(&mut bob, "two");
-    assert_eq!(texts(&file), ["two"]);
+    bob.hear("two");
+    assert_eq!(history_texts(&file), ["two"]);
     assert!(fs::read_to_string(server.dir.path().join("log")).unwrap().contains(words));
 }
 
 #[test]
-fn where_no_new_history_can_be_begun_lines_go_where_they_went_or_everybody_is_told() {
+fn without_a_new_history_lines_go_to_the_old_file_or_every_peer_is_told() {
     let mut server = Server::start(&["--history", "h.jsonl"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     let (file, old) = (server.dir.path().join("h.jsonl"), server.dir.path().join("old"));
     alice.type_line("one");
-    heard(&mut bob, "one");
+    bob.hear("one");
     fs::rename(&file, &old).unwrap();
     fs::create_dir(&file).unwrap();
     alice.type_line("two");
-    heard(&mut bob, "two");
+    bob.hear("two");
     server
         .program
         .has_said("the word about it", |line| line.contains("later ones go there as well"));
-    // It is the file that was moved, or a new one that was begun before the directory was made.
-    assert_eq!(texts(&old), ["one", "two"]);
+    // Either the moved file is still open, or the server began a new one before the test made the
+    // directory.
+    assert_eq!(history_texts(&old), ["one", "two"]);
     fs::remove_file(&old).unwrap();
     alice.type_line("three");
-    told(&mut bob, "the chat goes on, but the history does not");
+    bob.status("the chat goes on, but the history does not");
     fs::remove_dir(&file).unwrap();
     alice.type_line("four");
-    told(&mut bob, "the history is being written again; 1 lines are not in it");
-    assert_eq!(texts(&file), ["four"]);
+    bob.status("the history is being written again; 1 lines are not in it");
+    assert_eq!(history_texts(&file), ["four"]);
 }
 
 #[test]
-fn no_second_server_gets_the_path_of_a_history_that_was_moved_away() {
+fn a_moved_history_still_locks_its_path() {
     let server = Server::start(&["--history", "h.jsonl"]);
     fs::rename(server.dir.path().join("h.jsonl"), server.dir.path().join("old")).unwrap();
     let args = ["server", "--bind", "127.0.0.1:0", "--history", "h.jsonl"];
@@ -117,7 +105,7 @@ fn no_second_server_gets_the_path_of_a_history_that_was_moved_away() {
     let mut alice = server.join("alice");
     alice.type_line("hello");
     assert_eq!(alice.leave(), Some(0));
-    assert_eq!(texts(&server.dir.path().join("h.jsonl")), ["hello"]);
+    assert_eq!(history_texts(&server.dir.path().join("h.jsonl")), ["hello"]);
     let dir = server.dir.path().to_owned();
     server.program.signal("INT");
     let Server { mut program, dir: kept, .. } = server;
@@ -127,7 +115,7 @@ fn no_second_server_gets_the_path_of_a_history_that_was_moved_away() {
 }
 
 #[test]
-fn a_history_that_nobody_asked_for_keeps_nobody_from_the_room() {
+fn a_failing_default_history_does_not_stop_the_server() {
     let port = free_port();
     let state = |dir: &Path| dir.join(format!(".local/state/chatagram/history-{port}.jsonl"));
     let start = |setup: &str, dir: &Path, address: &str| {
@@ -156,7 +144,7 @@ fn a_history_that_nobody_asked_for_keeps_nobody_from_the_room() {
         warned(&mut start(":", dir.path(), "127.0.0.1"));
         assert!(fs::read(&file).unwrap() == content);
     }
-    // Two rooms at the same port of two addresses.
+    // Two servers at the same port of two addresses.
     let dir = tempfile::tempdir().unwrap();
     let mut first = start(":", dir.path(), "127.0.0.1");
     first.has_said("its history", |line| line.contains("history in"));
@@ -164,7 +152,7 @@ fn a_history_that_nobody_asked_for_keeps_nobody_from_the_room() {
 }
 
 #[test]
-fn what_is_saved_of_a_torn_line_is_for_its_owner_alone() {
+fn the_saved_part_of_a_torn_line_is_private() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("h.jsonl"), br#"{"at":"2026-11-20T20:18"#).unwrap();
     let args = ["server", "--bind", "127.0.0.1:0", "--history", "h.jsonl", "--no-discovery"];

@@ -5,7 +5,7 @@
 //! `CHATAGRAM_SEEDS=50000` sets the number of seeds of each scenario (250 by default, 10,000 with
 //! `CHATAGRAM_TESTS=all`). `CHATAGRAM_SEED=17` runs one seed and prints its events.
 
-// A panic is how a test fails.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "needs/amount.rs"]
@@ -76,7 +76,7 @@ fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64) {
             }
         }
     }
-    // A change that is to leave behaviour alone leaves this number alone.
+    // A change that keeps the behaviour keeps this number.
     eprintln!("{name}: traces {traces:016x}");
 }
 
@@ -188,9 +188,9 @@ fn a_flood_or_a_stopped_client_does_not_delay_others() {
 }
 
 #[test]
-fn everybody_knows_who_is_here_after_a_crowd_came_and_went() {
+fn every_client_knows_the_members_after_a_crowd_came_and_went() {
     for_every_fifth_seed(
-        "everybody_knows_who_is_here_after_a_crowd_came_and_went",
+        "every_client_knows_the_members_after_a_crowd_came_and_went",
         presence::crowd,
     );
 }

@@ -1,9 +1,9 @@
-//! An hour of a full room, in virtual time: two hundred peers, every tenth datagram lost, people coming,
-//! going and being killed all the time, and a server that is killed as well. Then the memory of the server
-//! and that of the clients must be what they were after ten minutes, and when all have left, nothing of
-//! anybody is left.
+//! An hour of a full room in virtual time: two hundred peers, every tenth datagram lost, peers that
+//! join, leave and are killed all the time, and kills of the server. At the end the server and the
+//! clients hold as much memory as after ten minutes, and when every peer has left, the hub holds no
+//! session, name or queue.
 //!
-//! `tests/endurance.rs` does the same to a real server for ten real minutes.
+//! `tests/endurance.rs` does the same with a real server for ten real minutes.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -22,24 +22,24 @@ use std::time::{Duration, Instant};
 use world::World;
 
 const PEERS: usize = 200;
-/// These stay the whole hour; the others make room for somebody new, one after the other.
+/// Peers that stay for the hour. The other places change hands, one after the other.
 const RESIDENTS: usize = 100;
 const STEP: Duration = Duration::from_secs(1);
-/// Of a thousand datagrams, once everybody has come.
+/// Datagrams lost of a thousand, once every peer has joined.
 const LOSS: u64 = 100;
-/// Steps from one line to the next, and from one newcomer to the next.
+/// Seconds between two lines, and between two newcomers.
 const LINE: u32 = 2;
 const NEWCOMER: u32 = 4;
 const MINUTE: u32 = 60;
-/// When the server is killed, and how many seconds later it is there again. Not while memory is
-/// compared: a new server has forgotten what an old one would have kept.
+/// Times at which the server is killed, and seconds until it starts again. Not while memory is
+/// sampled: a new server has forgotten what the old one would have kept.
 const KILLS: [u32; 3] = [2 * MINUTE, 4 * MINUTE, 57 * MINUTE];
 const DOWN: u32 = 4;
 const WARM: u32 = 12 * MINUTE;
 const WINDOW: u32 = 10 * MINUTE;
 const LATE: u32 = 46 * MINUTE;
 
-fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
+fn a_full_room_holds_no_more_memory_after_an_hour() {
     needs_time();
     let began = Instant::now();
     let mut world = World::new(1, PEERS);
@@ -55,7 +55,7 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
             world.say(second as usize * 7 % PEERS);
         }
         if second.is_multiple_of(NEWCOMER) && world.hub().is_some() {
-            // One leaves in order, the next one is killed; another process takes the place.
+            // One peer says goodbye, the next is killed; a newcomer takes the place.
             if second.is_multiple_of(2 * NEWCOMER) {
                 world.leave(next);
             }
@@ -78,8 +78,8 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
     }
     let [early, late] = samples.map(|sums| sums.map(|sum| sum / i64::from(WINDOW)));
     println!(
-        "an hour, {} datagrams, in {:.1?}: server {} KiB, later {} KiB; clients {} KiB, later {} KiB; \
-         {} newcomers got no answer",
+        "an hour, {} datagrams, in {:.1?}: server {} KiB, later {} KiB; clients {} KiB, \
+         later {} KiB; {} newcomers got no answer",
         world.sent,
         began.elapsed(),
         early[0] / 1024,
@@ -89,13 +89,14 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
         world.unreachable,
     );
     for (whose, early, late) in [("server", early[0], late[0]), ("clients", early[1], late[1])] {
-        // Each newcomer that spoke leaves its numbers in the log, until 4,096 owners are remembered.
+        // Each newcomer that spoke has numbers in the log, which remembers 4,096 owners.
         assert!(late * 100 <= early * 106, "the {whose} had {early} bytes, later {late}");
     }
     let away = world.peers.iter().filter(|peer| !peer.here).count();
-    assert!(away <= 3, "{away} have not come back");
-    assert!(world.unreachable <= 12, "{} got no answer", world.unreachable);
-    assert!(world.peers[..RESIDENTS].iter().all(|peer| peer.shown > 1_000), "they hardly talked");
+    assert!(away <= 3, "{away} peers have not come back");
+    assert!(world.unreachable <= 12, "{} unanswered", world.unreachable);
+    let residents = &world.peers[..RESIDENTS];
+    assert!(residents.iter().all(|peer| peer.shown > 1_000), "the residents hardly talked");
 
     for index in 0..PEERS {
         world.leave(index);
@@ -106,5 +107,5 @@ fn after_an_hour_a_full_room_needs_no_more_memory_than_before() {
 }
 
 tests! {
-    after_an_hour_a_full_room_needs_no_more_memory_than_before,
+    a_full_room_holds_no_more_memory_after_an_hour,
 }

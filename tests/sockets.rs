@@ -1,4 +1,5 @@
-//! Many datagrams with one system call, over the loopback interface: what comes out is what went in.
+//! Batches of datagrams with one system call over the loopback interface: every datagram arrives
+//! unchanged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use chatagram::net::{Incoming, Listen, Listener, Outgoing, Socket, listen};
@@ -13,32 +14,32 @@ fn socket() -> (Socket, SocketAddr) {
     (socket, address)
 }
 
-/// Datagrams that can be told apart, all but the last as long as they may be.
+/// Distinct datagrams, all but the last of the maximum size.
 fn run(count: usize, last: usize) -> Vec<Vec<u8>> {
     let length = |i| if i + 1 == count { last } else { MAX_DATAGRAM };
     (0..count).map(|i| vec![i as u8; length(i)]).collect()
 }
 
-/// The next datagram and its origin, once it is there.
+/// The next datagram and its source address.
 fn next(socket: &Socket, incoming: &mut Incoming) -> (SocketAddr, Vec<u8>) {
     let (path, bytes) = next_with_path(socket, incoming);
     (path.remote, bytes)
 }
 
-/// The next datagram and its path, once it is there.
+/// The next datagram and its path.
 fn next_with_path(socket: &Socket, incoming: &mut Incoming) -> (Path, Vec<u8>) {
     let begin = Instant::now();
     loop {
         if let Some((path, bytes)) = socket.receive(incoming).unwrap() {
             return (path, bytes.to_vec());
         }
-        assert!(begin.elapsed() < Duration::from_secs(10), "nothing came");
+        assert!(begin.elapsed() < Duration::from_secs(10), "no datagram came");
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn a_run_of_datagrams_arrives_as_so_many_datagrams() {
+fn a_run_of_datagrams_arrives_as_separate_datagrams() {
     let (sender, from) = socket();
     let (receiver, to) = socket();
     let plain = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -47,13 +48,13 @@ fn a_run_of_datagrams_arrives_as_so_many_datagrams() {
         let datagrams = run(count, last);
         sender.send(&datagrams.concat(), plain.local_addr().unwrap());
         sender.send(&datagrams.concat(), to);
-        // To others it is as if they had been sent one by one ...
+        // A plain receiver gets them as if they had been sent one by one ...
         let mut buffer = [0; 2 * MAX_DATAGRAM];
         for datagram in &datagrams {
             let length = plain.recv(&mut buffer).unwrap();
             assert_eq!(&buffer[..length], datagram, "{count} datagrams");
         }
-        // ... and where they are taken in together they come apart again.
+        // ... and a receiver that coalesces splits them again.
         let mut incoming = Incoming::default();
         for datagram in datagrams {
             assert_eq!(next(&receiver, &mut incoming), (from, datagram), "{count} datagrams");
@@ -63,7 +64,7 @@ fn a_run_of_datagrams_arrives_as_so_many_datagrams() {
 }
 
 #[test]
-fn a_burst_of_several_senders_is_read_whole_and_each_in_order() {
+fn a_burst_of_several_senders_is_read_completely_and_in_order() {
     let (receiver, to) = socket();
     let senders: Vec<_> = (0..3).map(|_| socket()).collect();
     for number in 0..100_u8 {
@@ -81,9 +82,9 @@ fn a_burst_of_several_senders_is_read_whole_and_each_in_order() {
     assert!(seen.iter().all(|numbers| numbers.iter().copied().eq(0..100)));
 }
 
-/// One that nothing can be sent to is among them, and more than a system call takes at once.
+/// The batch includes an unreachable address, and more datagrams than a system call takes.
 #[test]
-fn what_waits_for_company_reaches_each_peer_in_order() {
+fn batched_datagrams_reach_each_peer_in_order() {
     let (plain, _) = socket();
     let both_families = Socket::for_client().unwrap();
     let nobody: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -112,9 +113,9 @@ fn what_waits_for_company_reaches_each_peer_in_order() {
     }
 }
 
-/// One reader serves many sockets: that one of them has nothing left says nothing about another.
+/// Several sockets share one reader: an empty socket says nothing about another.
 #[test]
-fn sockets_that_share_a_reader_do_not_miss_what_came() {
+fn sockets_that_share_a_reader_miss_no_datagram() {
     let (sender, _) = socket();
     let (one, to_one) = socket();
     let (other, to_other) = socket();
@@ -149,8 +150,8 @@ fn both_wildcards_listen_at_one_port() {
     }
 }
 
-/// A server's socket with several addresses, asked at each: an answer alone, answers in company, and a run
-/// of datagrams all leave from the address that was asked.
+/// A server's socket has several addresses, and a client asks at each. A single answer, answers in
+/// a batch and a run of datagrams all leave from the address that was asked.
 #[test]
 #[cfg(target_os = "linux")]
 fn an_answer_leaves_from_the_address_that_was_asked() {
@@ -182,10 +183,10 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
     }
 }
 
-/// Better from another address than not at all: the peer can challenge it.
+/// Another source address is better than no datagram: the peer can challenge it.
 #[test]
 #[cfg(target_os = "linux")]
-fn what_was_to_leave_from_an_address_that_is_gone_leaves_all_the_same() {
+fn datagrams_for_a_removed_source_address_leave_from_another() {
     use chatagram::path::Local;
     for (bound, gone, interface) in
         [("0.0.0.0:0", "192.0.2.1", 0), ("[::]:0", "192.0.2.1", 0), ("[::]:0", "fe80::77", 99_999)]

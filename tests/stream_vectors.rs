@@ -1,7 +1,7 @@
-//! The golden vectors of streams: `tests/vectors/streams.txt`, kept like those of datagrams in
-//! `vectors.rs`.
+//! The golden vectors of streams: `tests/vectors/streams.txt`, maintained like those of datagrams
+//! in `vectors.rs`.
 
-// A test that cannot go on fails: that is what these are for.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "vectors/format.rs"]
@@ -22,12 +22,13 @@ fn golden() -> Vec<Golden> {
     vectors
 }
 
-/// What a stream means: a line for the preface, for each record and for what ended it.
+/// The meaning of a stream: a line for the preface, for each record and for the error that ended
+/// it.
 fn meaning(bytes: &[u8]) -> String {
     lines([bytes]).join("\n")
 }
 
-/// The same of a stream that comes in these pieces.
+/// The same for a stream that arrives in these pieces.
 fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     let (mut reader, mut from_server, mut lines) = (StreamReader::default(), false, Vec::new());
     for mut input in pieces {
@@ -51,7 +52,7 @@ fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     lines
 }
 
-/// Writes the stream again from what was read of it.
+/// Encodes again what the reader read from the stream.
 fn rewritten(mut bytes: &[u8]) -> Vec<u8> {
     let (mut reader, mut from_server, mut again) = (StreamReader::default(), false, Vec::new());
     while let Some(piece) = reader.next(&mut bytes).unwrap() {
@@ -68,7 +69,8 @@ fn rewritten(mut bytes: &[u8]) -> Vec<u8> {
     again
 }
 
-/// Where the preface and the records of a valid stream end, counted without the reader.
+/// The offsets at which the preface and the records of a valid stream end, counted without the
+/// reader.
 fn ends(bytes: &[u8]) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut end = PREFACE_LEN;
@@ -84,11 +86,11 @@ fn ends(bytes: &[u8]) -> Vec<usize> {
 fn the_file_holds_what_this_implementation_writes_and_reads() {
     let group = streams::group();
     bless(&[streams::group()], meaning);
-    assert!(is_current(&group, meaning), "{}.txt differs from what is written now", group.file);
+    assert!(is_current(&group, meaning), "{}.txt is out of date", group.file);
 }
 
 #[test]
-fn each_stream_means_what_its_file_says() {
+fn every_stream_has_the_meaning_of_its_file() {
     for vector in golden() {
         assert_eq!(meaning(&vector.bytes), vector.meaning, "{}", vector.name);
         if vector.is_valid() {
@@ -98,7 +100,7 @@ fn each_stream_means_what_its_file_says() {
 }
 
 #[test]
-fn a_stream_means_the_same_wherever_it_is_cut() {
+fn the_meaning_of_a_stream_does_not_depend_on_its_cuts() {
     for Golden { name, bytes, meaning } in golden() {
         for at in 0..=bytes.len() {
             let (left, right) = bytes.split_at(at);
@@ -109,7 +111,7 @@ fn a_stream_means_the_same_wherever_it_is_cut() {
 }
 
 #[test]
-fn a_truncated_stream_means_a_part_of_the_whole() {
+fn a_truncated_stream_has_the_records_before_the_cut() {
     for vector in golden() {
         let whole: Vec<_> = vector.meaning.lines().collect();
         let ends = ends(&vector.bytes);
@@ -125,7 +127,7 @@ fn a_truncated_stream_means_a_part_of_the_whole() {
 }
 
 #[test]
-fn every_reason_to_hang_up_has_a_vector() {
+fn every_stream_error_has_a_vector() {
     let all: Vec<_> = golden().into_iter().filter(|vector| !vector.is_valid()).collect();
     for error in "TooLong Magic Version Flags Malformed NotCanonical".split_whitespace() {
         let rejected = format!("rejected {error}");
@@ -137,7 +139,7 @@ fn every_reason_to_hang_up_has_a_vector() {
 }
 
 #[test]
-fn the_largest_record_is_that_and_a_larger_one_is_not_written() {
+fn the_largest_record_is_written_and_a_larger_one_is_not() {
     let vectors = golden();
     let vector = vectors.iter().find(|vector| vector.name == "stream-largest-record").unwrap();
     let largest = ends(&vector.bytes).windows(2).map(|ends| ends[1] - ends[0] - 2).max();

@@ -1,5 +1,5 @@
-//! The built program and what its parent gives it: signals that are ignored, standard streams that
-//! are full, closed or not read, limits of files. The room goes on, and exit codes stay as documented.
+//! The built program and its environment: ignored signals; standard streams that are full, closed
+//! or not read; limits of file sizes. The room goes on, and exit codes are as documented.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_chatagram");
 
-/// The program, started by a shell that does something first.
+/// The program, started by a shell that runs `setup` first.
 fn after(setup: &str) -> process::Command {
     let mut shell = process::Command::new("sh");
     shell.args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), PROGRAM]);
@@ -40,18 +40,18 @@ fn signals_that_the_parent_ignores_stay_ignored() {
     server.program.signal("INT");
     let mut alice = server.join("alice");
     alice.signal("INT");
-    assert_eq!(alice.wait(), Some(0), "its parent ignores nothing");
+    assert_eq!(alice.wait(), Some(0), "the client's parent ignores no signal");
     server.join("bob");
     server.program.signal("TERM");
     assert_eq!(server.program.wait(), Some(0));
 }
 
 #[test]
-fn a_hang_up_opens_the_log_again_and_the_room_goes_on() {
+fn sighup_reopens_the_log_and_the_room_goes_on() {
     let mut server = server_after(":", &["--no-history", "--log-file", "log"]);
     let log = server.dir.path().join("log");
     server.join("alice");
-    // Messages are written by a thread of their own.
+    // A thread of its own writes the log.
     while !read(&log).contains("alice joined") {
         std::thread::yield_now();
     }
@@ -68,7 +68,7 @@ fn a_hang_up_opens_the_log_again_and_the_room_goes_on() {
 }
 
 #[test]
-fn a_log_that_was_removed_is_begun_anew_and_both_are_for_their_owner_alone() {
+fn a_removed_log_is_replaced_and_both_files_are_private() {
     let mut server = server_after("umask 022", &["--no-history", "--log-file", "log"]);
     let log = server.dir.path().join("log");
     let mode = || fs::metadata(&log).unwrap().permissions().mode() & 0o777;
@@ -95,7 +95,7 @@ fn a_pipe_without_a_reader_is_refused_as_a_log() {
 }
 
 #[test]
-fn a_standard_stream_that_takes_nothing_changes_no_exit_code() {
+fn a_full_or_closed_standard_stream_changes_no_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let closed = || Stdio::from(std::io::pipe().unwrap().1);
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
@@ -123,7 +123,7 @@ fn a_standard_stream_that_takes_nothing_changes_no_exit_code() {
 }
 
 #[test]
-fn closed_standard_streams_go_to_no_socket_and_no_file() {
+fn closed_standard_streams_are_replaced_by_dev_null() {
     let dir = tempfile::tempdir().unwrap();
     let bind = format!("127.0.0.1:{}", free_port());
     let mut command = after("exec <&- >&- 2>&-");
@@ -142,9 +142,9 @@ fn closed_standard_streams_go_to_no_socket_and_no_file() {
     child.wait().unwrap();
 }
 
-/// Enough to fill a pipe, what is being written, and the queue behind it.
+/// More than a pipe, the write in progress and the queue behind it hold.
 #[test]
-fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
+fn an_unread_log_does_not_stop_the_room_and_dropped_messages_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (mut unread, error) = std::io::pipe().unwrap();
     let bind = format!("127.0.0.1:{}", free_port());
@@ -168,20 +168,20 @@ fn a_log_that_nobody_reads_stops_no_room_and_what_was_not_written_is_counted() {
     let mut piece = [0; 1 << 16];
     while !String::from_utf8_lossy(&said).contains("messages were not written") {
         let count = unread.read(&mut piece).unwrap();
-        assert!(count > 0, "nothing was dropped, or nobody says so");
+        assert!(count > 0, "the log ended without the count of dropped messages");
         said.extend_from_slice(&piece[..count]);
     }
     (0..200).for_each(|_| alice.type_line(&long));
     alice.type_line("once more");
     bob.next_where("message", |event| event["text"] == "once more");
-    // Nobody reads again: the goodbye does not wait for it.
+    // Nothing reads the pipe any more; the shutdown does not wait for it.
     program::signal(server.id(), "TERM");
     assert_eq!(server.wait().unwrap().code(), Some(0));
 }
 
-/// `client | less`, and a terminal under Ctrl-S.
+/// As with `client | less`, and a terminal after Ctrl-S.
 #[test]
-fn a_client_whose_output_nobody_reads_ends_when_it_should() {
+fn a_client_with_unread_output_ends_in_time() {
     for (stay, end, code) in [("0s", "", 0), ("forever", "INT", 0), ("forever", "KILL", 5)] {
         let mut server = Server::start(&["--no-history"]);
         let (_unread, output) = full_pipe();
@@ -192,7 +192,7 @@ fn a_client_whose_output_nobody_reads_ends_when_it_should() {
         let mut client = command.spawn().unwrap();
         drop(command);
         if !end.is_empty() {
-            // It is in the room, and knows it.
+            // The client has joined, and has received its `Welcome`.
             server.program.line("its arrival", |line| line.contains("ear joined"));
             let mut alice = server.join("alice");
             alice.type_line("/ping ear");
@@ -207,7 +207,7 @@ fn a_client_whose_output_nobody_reads_ends_when_it_should() {
     }
 }
 
-/// A pipe that takes nothing more, and its other end.
+/// A full pipe: both its ends.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     use rustix::fs::{OFlags, fcntl_setfl};
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -219,7 +219,7 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 }
 
 #[test]
-fn a_file_that_reaches_its_size_limit_is_a_full_disk_and_ends_nobody() {
+fn a_file_at_its_size_limit_ends_neither_server_nor_client() {
     let args = ["--history", "h.jsonl", "--log-file", "log", "--rate-limit", "off"];
     let mut server = server_after("ulimit -f 8", &args);
     let mut alice = server.join("alice");
@@ -240,9 +240,10 @@ fn a_file_that_reaches_its_size_limit_is_a_full_disk_and_ends_nobody() {
     assert_eq!(server.program.wait(), Some(0));
 }
 
-/// The wait between two transmissions is the operator's; the end does not wait for it.
+/// The pause between two transmissions is an option of the operator; the shutdown does not wait for
+/// it.
 #[test]
-fn a_server_that_paces_itself_for_an_hour_ends_as_soon_as_any() {
+fn a_server_with_a_long_flush_interval_stops_at_once() {
     let config = chatagram::server::Config {
         bind: vec![([127, 0, 0, 1], 0).into()],
         tcp: false,

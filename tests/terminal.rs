@@ -1,4 +1,4 @@
-//! The client in a terminal, driven as a person would: a real terminal (tmux), keys, and the screen read.
+//! The client in a real terminal (tmux): the tests press keys and read the screen.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tmux::{Tmux, assert_restored, normalised, observed};
 
-/// A server, and a client in a terminal of this size.
+/// A server, and alice's client in a terminal of this size.
 fn alice(columns: u16, rows: u16, before: &str, args: &str) -> (Server, Tmux) {
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
@@ -28,12 +28,12 @@ fn terminate(tmux: &Tmux) {
     program::signal(tmux.file("pid").trim().parse().unwrap(), "TERM");
 }
 
-/// The next line bob hears from alice.
+/// The text of the next line that bob receives from alice.
 fn heard(bob: &mut Program) -> String {
     bob.next("message")["text"].as_str().unwrap().to_owned()
 }
 
-fn a_conversation_looks_like_this() {
+fn a_conversation_is_shown_as_documented() {
     let (server, tmux) = alice(80, 24, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
@@ -85,11 +85,11 @@ HH:MM:SS alice> /slashed
     assert!(coloured.contains("\u{1b}[1malice>"), "{coloured:?}");
 }
 
-fn what_comes_leaves_the_draft_alone() {
+fn incoming_lines_leave_the_draft_unchanged() {
     let (server, tmux) = alice(60, 20, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
-    // As people talk: a line every 400 ms, a key in between.
+    // People: a line every 400 ms, and a key in between.
     let draft = "dräft 小明 🦀 ".repeat(3);
     let mut typed = String::new();
     for (count, key) in draft.chars().enumerate() {
@@ -101,7 +101,7 @@ fn what_comes_leaves_the_draft_alone() {
         typed.push(key);
         tmux.wait("draft", |screen| screen.ends_with(&format!("> {}", typed.trim_end())));
     }
-    // As machines talk: 200 lines, 5 ms apart, some of them long and wide, and the user goes on.
+    // Programs: 200 lines, 5 ms apart, some long and wide, while the user types on.
     let talker = std::thread::spawn(move || {
         for count in 0..200 {
             let long = if count % 10 == 0 { "長い".repeat(30) } else { String::new() };
@@ -130,7 +130,7 @@ fn what_comes_leaves_the_draft_alone() {
     tmux.press(&["Enter"]);
     assert_eq!(heard(&mut bob), all);
     tmux.draft("");
-    // Nothing was lost, doubled or mixed on the way up.
+    // No line was lost, doubled or mixed on its way into the scrollback.
     let history = tmux.scrollback();
     let mut said: Vec<String> = Vec::new();
     for row in history.lines() {
@@ -148,18 +148,18 @@ fn what_comes_leaves_the_draft_alone() {
     assert_eq!(history.matches("dräft").count(), 3, "{history}");
 }
 
-fn a_pasted_page_arrives_whole_and_in_order() {
+fn a_pasted_page_is_sent_completely_and_in_order() {
     let (server, tmux) = alice(80, 24, "", "");
     let mut bob = server.join("bob");
     tmux.see("2 here");
     let page: Vec<_> = (0..200).map(|line| format!("line {line:03}\tof 小 a page")).collect();
     tmux.paste(&page.join("\n"));
     tmux.see("line 199");
-    // While the page is a draft, lines that come do not push it up again and again.
+    // While the page is a draft, incoming lines do not scroll it out again and again.
     bob.type_line("meanwhile");
     tmux.press(&["Enter"]);
     for line in &page {
-        // A tab is a control character, and goes out as a space.
+        // The client sends a tab, a control character, as a space.
         assert_eq!(heard(&mut bob), line.replace('\t', " "));
     }
     tmux.draft("");
@@ -168,7 +168,7 @@ fn a_pasted_page_arrives_whole_and_in_order() {
     assert_eq!(tmux.scrollback().matches("bob: meanwhile").count(), 1);
     let drawn = tmux.scrollback().matches("line 100").count();
     assert!(drawn <= 3, "a page was drawn {drawn} times");
-    // Also without the marks of a paste, as from a terminal that has none.
+    // Without the marks of a paste too, as from a terminal that has none.
     tmux.write("one\rtwo\rthree\r");
     assert_eq!([heard(&mut bob), heard(&mut bob), heard(&mut bob)], ["one", "two", "three"]);
 }
@@ -213,7 +213,7 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     let mut expected =
         vec!["$ chatagram".to_owned(), "* welcome to the room, alice: 1 here".to_owned()];
     expected.push("* bob joined, 2 here".to_owned());
-    // On a half-empty screen tmux pushes rows out that nobody can reach any more.
+    // On a half-empty screen, tmux drops rows that no scrollback reaches.
     for count in 0..30 {
         bob.type_line(&format!("fill {count}"));
         expected.push(format!("HH:MM:SS bob: fill {count}"));
@@ -223,7 +223,8 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
     tmux.see("rtt ");
     for (count, (columns, status)) in sizes.into_iter().enumerate() {
         tmux.resize(columns, 20);
-        // tmux wraps the rows at once and tells the program a little later: the status shows when.
+        // tmux wraps the rows at once and informs the program a little later; the status shows when
+        // it has.
         let end = wrapped(columns.into());
         tmux.wait("the draft, drawn for this size", |screen| {
             let prompt = screen.ends_with(&end) && screen.matches('>').count() == 1;
@@ -232,7 +233,7 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
         bob.type_line(&format!("line {count}"));
         expected.push(format!("HH:MM:SS bob: line {count}"));
         tmux.see(&format!("bob: line {count}\n-- "));
-        // A narrower terminal pushes rows up and out of the screen: they count as well.
+        // A narrower terminal scrolls rows off the screen: they count as well.
         let all = normalised(&tmux.scrollback());
         let room = all.lines().map(str::trim_end).take_while(|line| !line.starts_with("-- "));
         assert_eq!(room.collect::<Vec<_>>(), expected, "{columns} columns:\n{all}");
@@ -261,7 +262,7 @@ fn no_color_is_respected_and_a_dumb_terminal_gets_plain_lines() {
     assert!(!tmux.coloured().contains('\u{1b}'), "{:?}", tmux.coloured());
 }
 
-fn tab_completes_names_and_commands_and_history_comes_back() {
+fn tab_completes_names_and_commands_and_up_recalls_lines() {
     let (server, tmux) = alice(80, 24, "", "");
     let _here = ["alfred", "alberta"].map(|name| server.join(name));
     let mut bob = server.join("bob");
@@ -277,7 +278,7 @@ fn tab_completes_names_and_commands_and_history_comes_back() {
     tmux.draft("@al");
     tmux.press(&["Tab"]);
     tmux.see("* @alberta  @alfred");
-    // The list waits for no key: lines come in all the same.
+    // The list does not wait for a key: lines still arrive.
     bob.type_line("still here");
     tmux.see("bob: still here");
     tmux.press(&["C-c"]);
@@ -291,7 +292,7 @@ fn tab_completes_names_and_commands_and_history_comes_back() {
     tmux.draft("@bob hello");
 }
 
-fn stopped_and_continued_it_goes_on() {
+fn ctrl_z_and_fg_keep_the_terminal_and_the_draft() {
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
     let shell = "PS1='$ ' exec bash --norc --noprofile -i\n";
@@ -313,7 +314,7 @@ fn stopped_and_continued_it_goes_on() {
     tmux.see("bob: meanwhile");
     tmux.draft("draft");
     tmux.press(&["Enter"]);
-    // At once: a key may come when the editor is between two lines.
+    // At once, because the key may arrive between two lines of the editor.
     tmux.press(&["C-d"]);
     assert_eq!(heard(&mut bob), "draft");
     let screen = tmux.see("* you left");
@@ -323,8 +324,8 @@ fn stopped_and_continued_it_goes_on() {
     assert_eq!(tmux.file("before"), tmux.file("after"));
 }
 
-fn every_way_out_leaves_the_terminal_as_it_was() {
-    // Here, because the terminals are opened by further threads.
+fn every_exit_restores_the_terminal() {
+    // In this thread: the terminals are opened by other threads, which cannot skip the test.
     needs::needs(&tmux::NEEDED);
     type Exit = fn(&Tmux, &mut Server);
     let ways: [(&str, &str, Exit); 6] = [
@@ -371,7 +372,7 @@ fn every_way_out_leaves_the_terminal_as_it_was() {
     }
 }
 
-fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
+fn a_refusal_and_a_second_signal_restore_the_terminal() {
     let (server, tmux) = alice(80, 24, "", "");
     let program = env!("CARGO_BIN_EXE_chatagram");
     let again = format!("{program} client {} --nick alice --no-cache", server.address);
@@ -380,7 +381,7 @@ fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
     refused.see("\nYour name:");
     refused.press(&["C-d"]);
     assert_restored(&refused, "code 4");
-    // A server that is stopped keeps the goodbye waiting: time for a second signal.
+    // A stopped server delays the goodbye: time for a second signal.
     server.program.signal("STOP");
     let pid = tmux.file("pid");
     tmux.wait("end", |screen| {
@@ -391,7 +392,7 @@ fn a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was() {
     server.program.signal("CONT");
 }
 
-/// Not a test: what the next one runs in a terminal.
+/// Not a test: the program that the next test runs in a terminal.
 fn panics() {
     chatagram::client::end_on_panic(|| ());
     chatagram::client::keep_terminal();
@@ -401,7 +402,7 @@ fn panics() {
     panic!("on purpose");
 }
 
-fn a_panic_leaves_the_terminal_as_it_was() {
+fn a_panic_restores_the_terminal() {
     let this = std::env::current_exe().unwrap();
     let command = format!("{} --role panics", this.display());
     let tmux = Tmux::start(80, 24, &observed(&command));
@@ -425,7 +426,7 @@ fn log_messages_stay_out_of_the_draft() {
     bob.end_input();
 }
 
-fn without_a_terminal_to_type_in_there_is_no_editor() {
+fn without_a_terminal_as_input_there_is_no_editor() {
     for input in ["</dev/null", "< <(echo from a pipe)"] {
         let server = Server::start(&["--no-history"]);
         let mut bob = server.join("bob");
@@ -443,7 +444,7 @@ fn without_a_terminal_to_type_in_there_is_no_editor() {
     }
 }
 
-fn a_host_talks_in_a_terminal_too() {
+fn host_has_the_editor_too() {
     let program = env!("CARGO_BIN_EXE_chatagram");
     let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
     let tmux = Tmux::start(80, 24, &observed(&host));
@@ -458,7 +459,7 @@ fn a_host_talks_in_a_terminal_too() {
     assert_restored(&tmux, "code 0");
 }
 
-fn a_name_is_asked_for_and_asked_for_again_when_it_is_refused() {
+fn the_client_asks_for_a_name_and_asks_again_after_a_refusal() {
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
     let program = env!("CARGO_BIN_EXE_chatagram");
@@ -480,7 +481,7 @@ fn a_name_is_asked_for_and_asked_for_again_when_it_is_refused() {
     tmux.see("bob: hi carl");
     tmux.press(&["C-d"]);
     assert_restored(&tmux, "code 0");
-    // Ctrl-C at the question is a way out too.
+    // Ctrl-C at the question ends the program.
     let tmux = Tmux::start(80, 24, &observed(&client));
     tmux.see("Your name [bob]:");
     tmux.press(&["Enter"]);
@@ -489,7 +490,7 @@ fn a_name_is_asked_for_and_asked_for_again_when_it_is_refused() {
     assert_restored(&tmux, "code 130");
 }
 
-fn a_host_is_asked_before_it_closes_the_room_on_others() {
+fn host_asks_before_it_closes_a_room_with_members() {
     let program = env!("CARGO_BIN_EXE_chatagram");
     let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
     for last in ["exit", "C-d"] {
@@ -516,7 +517,7 @@ fn a_host_is_asked_before_it_closes_the_room_on_others() {
         tmux.see("! 1 other is here: type exit again to close the room");
         tmux.say("not yet");
         assert_eq!(heard(&mut bob), "not yet");
-        // A page with the word in it is not said on after it.
+        // A page that contains the word is not sent after the question.
         tmux.paste("выход\nnot to be said");
         tmux.press(&["Enter"]);
         tmux.wait("two questions", |screen| screen.matches("1 other is here").count() == 2);
@@ -530,7 +531,7 @@ fn a_host_is_asked_before_it_closes_the_room_on_others() {
     }
 }
 
-fn words_stay_whole_and_a_pasted_page_of_whispers_stays_private() {
+fn lines_wrap_between_words_and_pasted_whispers_stay_private() {
     let (server, tmux) = alice(40, 24, "", "");
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
     tmux.see("3 here");
@@ -547,7 +548,7 @@ fn words_stay_whole_and_a_pasted_page_of_whispers_stays_private() {
     tmux.wait("two errors", |screen| screen.matches("! not sent: ").count() == 2);
 }
 
-fn json_is_never_edited() {
+fn json_output_has_no_editor() {
     let server = Server::start(&["--no-history"]);
     let program = env!("CARGO_BIN_EXE_chatagram");
     let client =
@@ -562,23 +563,23 @@ fn json_is_never_edited() {
 }
 
 tests! {
-    a_conversation_looks_like_this,
-    what_comes_leaves_the_draft_alone,
-    a_pasted_page_arrives_whole_and_in_order,
+    a_conversation_is_shown_as_documented,
+    incoming_lines_leave_the_draft_unchanged,
+    a_pasted_page_is_sent_completely_and_in_order,
     forty_columns_are_enough,
     a_resized_terminal_keeps_the_room_and_the_draft,
     no_color_is_respected_and_a_dumb_terminal_gets_plain_lines,
-    tab_completes_names_and_commands_and_history_comes_back,
-    stopped_and_continued_it_goes_on,
-    every_way_out_leaves_the_terminal_as_it_was,
-    a_refused_client_and_a_second_signal_leave_the_terminal_as_it_was,
-    a_panic_leaves_the_terminal_as_it_was,
+    tab_completes_names_and_commands_and_up_recalls_lines,
+    ctrl_z_and_fg_keep_the_terminal_and_the_draft,
+    every_exit_restores_the_terminal,
+    a_refusal_and_a_second_signal_restore_the_terminal,
+    a_panic_restores_the_terminal,
     log_messages_stay_out_of_the_draft,
-    without_a_terminal_to_type_in_there_is_no_editor,
-    a_host_talks_in_a_terminal_too,
-    a_name_is_asked_for_and_asked_for_again_when_it_is_refused,
-    a_host_is_asked_before_it_closes_the_room_on_others,
-    words_stay_whole_and_a_pasted_page_of_whispers_stays_private,
-    json_is_never_edited,
+    without_a_terminal_as_input_there_is_no_editor,
+    host_has_the_editor_too,
+    the_client_asks_for_a_name_and_asks_again_after_a_refusal,
+    host_asks_before_it_closes_a_room_with_members,
+    lines_wrap_between_words_and_pasted_whispers_stay_private,
+    json_output_has_no_editor,
     @role panics,
 }

@@ -1,4 +1,4 @@
-//! What the kernel answers with errors.
+//! Kernel calls that fail, injected by strace.
 
 #[macro_use]
 mod needs;

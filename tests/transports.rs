@@ -1,4 +1,4 @@
-//! The built program over UDP and TCP at once, over loopback.
+//! The built program over UDP and TCP at once, on the loopback interface.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
@@ -21,7 +21,7 @@ fn join(server: &Server, name: &str, how: &[&str]) -> Program {
     client
 }
 
-/// Every line that a client was shown as from somebody else, in order.
+/// The texts of all lines from other peers that the client showed, in order.
 fn texts(client: &Program) -> Vec<String> {
     let shown = [client.events("history"), client.events("message")].concat();
     shown.iter().map(|event| event["text"].as_str().unwrap().to_owned()).collect()
@@ -59,7 +59,7 @@ fn a_room_holds_all_transports_at_once() {
 }
 
 #[test]
-fn who_cannot_come_in_over_tcp_is_told_why() {
+fn a_refusal_over_tcp_has_its_reason() {
     let mut server = Server::start(&[]);
     let mut alice = join(&server, "alice", TCP);
     for how in [TCP, ORDERED] {
@@ -75,7 +75,7 @@ fn who_cannot_come_in_over_tcp_is_told_why() {
 }
 
 #[test]
-fn a_server_without_tcp_has_nobody_listen_there() {
+fn no_tcp_leaves_the_port_without_a_listener() {
     let server = Server::start(&["--no-tcp"]);
     assert!(TcpStream::connect(server.address).is_err());
     let mut alice = server.client("alice", &[&["--no-cache"], TCP].concat());
@@ -84,7 +84,7 @@ fn a_server_without_tcp_has_nobody_listen_there() {
 }
 
 #[test]
-fn a_killed_client_on_tcp_is_announced_as_gone() {
+fn a_killed_tcp_client_expires() {
     let server = Server::start(&[]);
     let mut watcher = join(&server, "watcher", ORDERED);
     join(&server, "alice", TCP).kill();
@@ -93,7 +93,7 @@ fn a_killed_client_on_tcp_is_announced_as_gone() {
 }
 
 #[test]
-fn clients_on_tcp_come_back_to_a_restarted_server_with_every_line_once() {
+fn tcp_clients_return_to_a_restarted_server_with_every_line_once() {
     let bind = format!("127.0.0.1:{}", free_port());
     let history = ["--history", "h.jsonl"];
     let server = Server::start_at(&bind, tempfile::tempdir().unwrap(), &history);
@@ -114,7 +114,7 @@ fn clients_on_tcp_come_back_to_a_restarted_server_with_every_line_once() {
     }
 }
 
-/// A connection on which these bytes were written, however it took them.
+/// A connection on which these bytes were written; the server may have closed it meanwhile.
 fn connection(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(2 * JOIN_TIMEOUT)).unwrap();
@@ -122,30 +122,30 @@ fn connection(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// What is said until the connection ends, which it has to.
-fn until_the_end(mut stream: TcpStream) -> Vec<u8> {
+/// Everything the server sends until it closes the connection, which it has to do.
+fn read_to_close(mut stream: TcpStream) -> Vec<u8> {
     let (mut said, mut buffer) = (Vec::new(), [0; 4_096]);
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => return said,
             Ok(length) => said.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return said,
-            Err(error) => panic!("not cut off: {error}"),
+            Err(error) => panic!("the server did not close the connection: {error}"),
         }
     }
 }
 
 #[test]
-fn who_connects_and_dawdles_is_cut_off() {
+fn a_connection_without_a_join_is_closed() {
     let server = Server::start(&[]);
     let slow = connection(server.address, b"CG\x01");
     let silent = connection(server.address, b"");
-    assert_eq!(until_the_end(slow), b"");
-    assert_eq!(until_the_end(silent), b"");
+    assert_eq!(read_to_close(slow), b"");
+    assert_eq!(read_to_close(silent), b"");
 }
 
 #[test]
-fn idle_connections_keep_nobody_out() {
+fn idle_connections_do_not_block_joins() {
     let server = Server::start(&[]);
     let _idle: Vec<_> = (0..100).map(|_| connection(server.address, b"CG")).collect();
     let mut alice = join(&server, "alice", TCP);
@@ -155,7 +155,7 @@ fn idle_connections_keep_nobody_out() {
 }
 
 #[test]
-fn nonsense_on_a_connection_ends_it_and_nothing_else() {
+fn malformed_bytes_end_their_connection_and_no_other() {
     const PREFACE: &[u8; 12] = b"CG\x01\x00\0\0\0\0\0\0\0\0";
     let server = Server::start(&[]);
     let mut alice = join(&server, "alice", TCP);
@@ -164,7 +164,7 @@ fn nonsense_on_a_connection_ends_it_and_nothing_else() {
     let long_noise = vec![0x43; 1 << 20];
     let nonsense: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", &too_long, &[0; 64], &long_noise];
     for bytes in nonsense {
-        let said = until_the_end(connection(server.address, bytes));
+        let said = read_to_close(connection(server.address, bytes));
         assert!(said.is_empty() || said.starts_with(b"CG\x01\x01"), "{said:?}");
     }
     alice.type_line("still here");
@@ -172,14 +172,14 @@ fn nonsense_on_a_connection_ends_it_and_nothing_else() {
 }
 
 #[test]
-fn who_asks_for_too_long_a_record_is_told_the_version_and_cut_off() {
+fn an_overlong_record_is_answered_with_the_preface_and_a_close() {
     let server = Server::start(&[]);
-    let said = until_the_end(connection(server.address, b"CG\x01\x00\0\0\0\0\0\0\0\0\xff\xff"));
+    let said = read_to_close(connection(server.address, b"CG\x01\x00\0\0\0\0\0\0\0\0\xff\xff"));
     assert_eq!(said, b"CG\x01\x01\0\0\0\0\0\0\0\0");
 }
 
 #[test]
-fn stopped_processes_delay_nobody_and_find_their_way_back() {
+fn stopped_clients_delay_no_other_and_return() {
     let server = Server::start(&["--rate-limit", "off"]);
     let mut speaker = join(&server, "speaker", TCP);
     let mut listeners = [("alice", TCP), ("bob", ORDERED)].map(|(n, how)| join(&server, n, how));
@@ -209,7 +209,7 @@ fn stopped_processes_delay_nobody_and_find_their_way_back() {
     }
 }
 
-/// The server stands still for longer than the expiry. Meanwhile more datagrams come than it reads
+/// The server is stopped for longer than the expiry. Meanwhile more datagrams arrive than it reads
 /// in one round, and then those of its members.
 #[test]
 fn a_server_that_stood_still_drops_no_member() {
@@ -233,7 +233,7 @@ fn a_server_that_stood_still_drops_no_member() {
     }
 }
 
-/// A machine that vanished sends nothing, not even that its connection is over.
+/// A machine that vanishes sends nothing, not even a FIN.
 #[test]
 fn a_half_open_connection_expires() {
     let server = Server::start(&[]);

@@ -1,8 +1,8 @@
-//! The golden vectors: `tests/vectors/*.txt` hold datagrams as bytes and what they mean, for this
-//! implementation and for any other. Set `CHATAGRAM_BLESS=1` to write them anew; what changes then
-//! is a change of the protocol.
+//! The golden vectors: `tests/vectors/*.txt` hold datagrams as bytes and their meaning, for this
+//! implementation and others. `CHATAGRAM_BLESS=1` writes them anew; a difference then is a change
+//! of the protocol.
 
-// A test that cannot go on fails: that is what these are for.
+// A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "vectors/catalogue.rs"]
@@ -21,7 +21,7 @@ use format::{Golden, bless, flag_names, frame_line, is_current, written_again};
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// All the vectors of all the files.
+/// The vectors of all files.
 fn golden() -> Vec<Golden> {
     bless(&catalogue::groups(), meaning);
     let groups = catalogue::groups();
@@ -30,7 +30,7 @@ fn golden() -> Vec<Golden> {
     vectors
 }
 
-/// What a datagram means, in a text that stays the same: a line for the header and for each frame.
+/// The meaning of a datagram as a stable text: a line for the header and for each frame.
 fn meaning(bytes: &[u8]) -> String {
     let datagram = match Datagram::decode(bytes) {
         Ok(datagram) => datagram,
@@ -64,7 +64,7 @@ fn meaning(bytes: &[u8]) -> String {
     text
 }
 
-/// Writes the datagram again from what was read of it.
+/// Encodes again what the decoder read from the datagram.
 fn rewritten(bytes: &[u8]) -> Vec<u8> {
     let datagram = Datagram::decode(bytes).unwrap();
     let mut again = Vec::new();
@@ -82,12 +82,12 @@ fn the_files_hold_what_this_implementation_writes_and_reads() {
     let groups = catalogue::groups();
     bless(&groups, meaning);
     for group in &groups {
-        assert!(is_current(group, meaning), "{}.txt differs from what is written now", group.file);
+        assert!(is_current(group, meaning), "{}.txt is out of date", group.file);
     }
 }
 
 #[test]
-fn each_vector_means_what_its_file_says() {
+fn every_vector_has_the_meaning_of_its_file() {
     for vector in golden() {
         assert_eq!(meaning(&vector.bytes), vector.meaning, "{}", vector.name);
         if vector.is_valid() {
@@ -138,7 +138,7 @@ fn every_truncation_of_a_valid_vector_is_rejected() {
 }
 
 #[test]
-fn every_flipped_bit_in_a_valid_vector_is_found() {
+fn every_flipped_bit_in_a_valid_vector_is_detected() {
     for vector in golden().iter().filter(|vector| vector.is_valid()) {
         let mut bytes = vector.bytes.clone();
         for bit in 0..bytes.len() * 8 {
@@ -149,9 +149,9 @@ fn every_flipped_bit_in_a_valid_vector_is_found() {
     }
 }
 
-/// An attacker can compute a checksum; then a truncated datagram is one only between two frames.
+/// An attacker can correct the checksum. Then only a truncation between two frames is valid.
 #[test]
-fn a_truncation_with_a_right_checksum_passes_between_frames_only() {
+fn a_truncation_with_a_correct_checksum_passes_between_frames_only() {
     for vector in golden().iter().filter(|vector| vector.is_valid()) {
         let mut boundaries = vec![HEADER_LEN];
         let mut writer_buffer = Vec::new();
@@ -168,7 +168,7 @@ fn a_truncation_with_a_right_checksum_passes_between_frames_only() {
     }
 }
 
-/// Enough of everything to make any frame or message of.
+/// Values from which `frame`, `client` and `server` make any frame or message.
 #[derive(Clone, Debug)]
 struct Parts {
     kind: u8,
@@ -327,7 +327,7 @@ impl Parts {
 
 proptest! {
     #[test]
-    fn frames_come_back_from_their_bytes(
+    fn frames_survive_encoding_and_decoding(
         head in parts(),
         parts in proptest::collection::vec(parts(), 0..12),
         size in 0..=MAX_DATAGRAM,
@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn messages_come_back_from_their_bytes(parts in parts()) {
+    fn messages_survive_encoding_and_decoding(parts in parts()) {
         let bytes = encode_message(&parts.client());
         prop_assert_eq!(decode_message(&bytes), Ok(parts.client()));
         let bytes = encode_message(&parts.server());
@@ -358,7 +358,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_with_a_byte_more_or_less_is_none(parts in parts(), extra: u8) {
+    fn a_message_with_a_byte_more_or_less_is_rejected(parts in parts(), extra: u8) {
         for mut bytes in [encode_message(&parts.client()), encode_message(&parts.server())] {
             bytes.push(extra);
             prop_assert!(decode_message::<ClientMessage<'_>>(&bytes) != Ok(parts.client()));
@@ -378,7 +378,7 @@ proptest! {
         let _ = decode_message::<ServerMessage<'_>>(&bytes);
     }
 
-    /// With all the checks of the header passed, the frames are what is tried.
+    /// The checks of the header have passed, so this tests the frames.
     #[test]
     fn random_bodies_never_panic_and_are_canonical_if_accepted(
         head in parts(),
@@ -405,7 +405,7 @@ proptest! {
     }
 
     #[test]
-    fn one_changed_byte_in_the_body_is_never_read_as_something_else_of_other_bytes(
+    fn a_changed_byte_in_the_body_never_yields_a_non_canonical_datagram(
         parts in proptest::collection::vec(parts(), 1..4),
         at: prop::sample::Index,
         value: u8,

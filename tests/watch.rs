@@ -1,4 +1,4 @@
-//! `watch`: as programs use it, and as it looks on a terminal (in tmux).
+//! `chatagram watch`: its output for programs, and its screen on a terminal (tmux).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[macro_use]
@@ -25,7 +25,7 @@ fn names(event: &Value) -> Vec<&str> {
     peers.iter().map(|peer| peer["nickname"].as_str().unwrap()).collect()
 }
 
-fn each_answer_is_an_object_with_everybody_but_the_watcher() {
+fn each_answer_is_an_object_with_every_peer_but_the_watcher() {
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &["--impair", "delay 20ms"]);
     let mut bob = server.client("bob", &["--transport", "tcp"]);
@@ -42,7 +42,7 @@ fn each_answer_is_an_object_with_everybody_but_the_watcher() {
     assert_eq!(bob.leave(), Some(0));
     watch.next_where("who", |event| names(event) == ["alice"]);
 
-    // A second one finds another name, and whoever is in the room sees both.
+    // A second watcher picks another name, and both see every peer in the room.
     let mut second = self::watch(&server, &["--output", "json"]);
     second.next_where("who", |event| names(event) == ["alice", "watch"]);
     alice.next_where("joined", |event| event["nickname"] == "watch-2");
@@ -53,7 +53,7 @@ fn each_answer_is_an_object_with_everybody_but_the_watcher() {
     alice.next_where("left", |event| event["nickname"] == "watch" && event["reason"] == "quit");
 }
 
-fn without_a_terminal_it_is_a_table_and_without_a_server_an_error() {
+fn piped_output_is_a_table_and_a_missing_server_is_an_error() {
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &[]);
     alice.next("welcome");
@@ -72,7 +72,7 @@ fn without_a_terminal_it_is_a_table_and_without_a_server_an_error() {
     assert!(alone.output().contains("nothing listens at port 9"), "{}", alone.output());
 }
 
-/// A terminal of its own that ends with the test.
+/// A tmux session that ends with the test.
 struct Terminal {
     socket: String,
 }
@@ -112,7 +112,7 @@ impl Drop for Terminal {
 }
 
 #[cfg(feature = "watch")]
-fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back() {
+fn the_screen_has_a_row_for_each_peer_fits_any_size_and_restores_the_terminal() {
     let server = Server::start(&["--no-history", "--room", "class"]);
     let mut alice = server.client("alice", &["--impair", "loss 30%, delay 10ms"]);
     let mut bob = server.client("bob", &["--transport", "tcp"]);
@@ -120,7 +120,8 @@ fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back(
     bob.next("welcome");
     let program = env!("CARGO_BIN_EXE_chatagram");
     let command = format!(
-        "stty -a >before; {program} watch {} --interval 100ms; echo code $?; stty -a >after; cmp before after && echo same",
+        "stty -a >before; {program} watch {} --interval 100ms; echo code $?; \
+         stty -a >after; cmp before after && echo same",
         server.address
     );
     let terminal =
@@ -134,7 +135,7 @@ fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back(
     assert!(screen.lines().any(|row| row.starts_with("bob") && row.contains("tcp")), "{screen}");
 
     terminal.tmux(&["resize-window", "-x", "40", "-y", "7"]);
-    // Without room for the lines and the mode, the figures stay.
+    // Without room for the lines and the mode, the figures remain.
     terminal.until("a narrow screen", |screen| {
         screen.lines().any(|row| row.starts_with("alice") && row.contains("  2"))
             && screen.lines().all(|row| row.chars().count() <= 40)
@@ -149,12 +150,12 @@ fn the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back(
 }
 
 #[cfg(feature = "watch")]
-fn a_terminal_that_is_closed_ends_it() {
+fn a_closed_terminal_ends_watch() {
     let server = Server::start(&["--no-history"]);
     let mut alice = server.client("alice", &[]);
     alice.next("welcome");
     let program = env!("CARGO_BIN_EXE_chatagram");
-    // The shell is gone at once, and no signal tells the program.
+    // The shell exits at once, and the program receives no signal.
     let command = format!("trap '' HUP; exec {program} watch {}", server.address);
     let terminal = Terminal::open("gone", 80, 10, &command);
     alice.next_where("joined", |event| event["nickname"] == "watch");
@@ -164,10 +165,10 @@ fn a_terminal_that_is_closed_ends_it() {
 }
 
 tests! {
-    each_answer_is_an_object_with_everybody_but_the_watcher,
-    without_a_terminal_it_is_a_table_and_without_a_server_an_error,
+    each_answer_is_an_object_with_every_peer_but_the_watcher,
+    piped_output_is_a_table_and_a_missing_server_is_an_error,
     #[cfg(feature = "watch")]
-    the_screen_has_a_row_for_each_peer_fits_any_size_and_gives_the_terminal_back,
+    the_screen_has_a_row_for_each_peer_fits_any_size_and_restores_the_terminal,
     #[cfg(feature = "watch")]
-    a_terminal_that_is_closed_ends_it,
+    a_closed_terminal_ends_watch,
 }

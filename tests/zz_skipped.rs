@@ -1,5 +1,5 @@
-//! Ends a run of the tests with a list of what was skipped and why. Cargo runs test programs by
-//! name, so this one is the last.
+//! Prints the tests that were skipped, with reasons. Cargo runs test programs in alphabetical
+//! order, so this one is the last.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[macro_use]
@@ -12,16 +12,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let code =
-        needs::run([("every_test_of_a_program_without_a_harness_is_listed", no_test_is_lost)]);
+    let code = needs::run([("programs_without_a_harness_list_all_their_tests", no_test_is_lost)]);
     if !std::env::args().any(|arg| arg == "--list") {
         print!("{}", summary(&taken()));
     }
     code
 }
 
-/// Reason, and the tests that were skipped for it. The lists are removed: a program that does not
-/// run next time has skipped nothing then.
+/// The tests that were skipped, by reason. Removes the lists: a program that does not run next time
+/// has skipped no test then.
 fn taken() -> BTreeMap<String, Vec<String>> {
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in fs::read_dir(needs::lists()).into_iter().flatten().flatten() {
@@ -49,7 +48,7 @@ fn summary(reasons: &BTreeMap<String, Vec<String>>) -> String {
     text
 }
 
-/// Without the standard harness, the compiler drops what `#[test]` marks.
+/// With `harness = false`, the compiler drops functions marked `#[test]`.
 fn no_test_is_lost() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest: toml::Table =

@@ -1,13 +1,13 @@
-//! Counts what a thread allocates, and what lives of it, apart for those it works for. Whoever includes this
-//! file has this allocator.
+//! A global allocator that counts the bytes each thread allocates, and the live bytes of each part
+//! that the threads work for. A test program that includes this file has this allocator.
 
-// An allocator is `unsafe` to write. This one hands everything on as it is. Few need all of it.
+// An allocator is `unsafe` to write; this one passes every call on. No program needs all of it.
 #![allow(unsafe_code, dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// Whose code runs.
+/// The part whose code runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
     Test,
@@ -21,15 +21,15 @@ thread_local! {
     static LIVE: [Cell<i64>; 3] = const { [const { Cell::new(0) }; 3] };
 }
 
-/// The system's allocator, counted.
+/// The system's allocator with counters.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// So many bytes are there now where there were so many before.
+/// Records that an allocation of `before` bytes now has `after` bytes.
 fn count(before: usize, now: usize) {
-    // A thread that ends allocates after its variables are gone.
+    // A thread that ends allocates after its thread-locals are gone.
     let _ = ALLOCATED.try_with(|sum| sum.set(sum.get() + now.saturating_sub(before)));
     let _ = LIVE.try_with(|parts| {
         let live = &parts[RUNNING.get() as usize];
@@ -37,7 +37,7 @@ fn count(before: usize, now: usize) {
     });
 }
 
-// SAFETY: every call goes to `System` with the arguments it came with.
+// SAFETY: every call goes to `System` with its own arguments.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(0, layout.size());
@@ -54,21 +54,21 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    /// What grows counts with what it grows by: the rest was counted before.
+    /// Counts the growth: the rest is counted already.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(layout.size(), size);
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-/// The bytes this thread asked for during `work`, whether they were freed again or not.
+/// Runs `work`. Returns the bytes that this thread requested meanwhile, freed again or not.
 pub(crate) fn allocated<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = ALLOCATED.get();
     let done = work();
     (done, ALLOCATED.get() - before)
 }
 
-/// Does something on account of a part.
+/// Runs `work` on the account of a part.
 pub(crate) fn on_account_of<T>(part: Part, work: impl FnOnce() -> T) -> T {
     let before = RUNNING.replace(part);
     let done = work();
@@ -76,7 +76,7 @@ pub(crate) fn on_account_of<T>(part: Part, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// How many bytes a part has: those it has allocated, less those it has freed.
+/// The live bytes of a part: allocated less freed.
 pub(crate) fn live(part: Part) -> i64 {
     LIVE.with(|parts| parts[part as usize].get())
 }

@@ -1,11 +1,11 @@
-//! What has to hold whoever sends.
+//! Checks of the server against forged source addresses.
 
 use crate::datagrams::{datagram, forge, join, kinds};
 use crate::flood::{FLOOD, FORGED};
 use crate::guests::GUESTS;
 use crate::machines::{Check, Lan, Machine, run_inside};
 use crate::needs;
-use crate::program::Program;
+use crate::program::{DEADLINE, Program};
 use chatagram::protocol::Frame;
 use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
 use std::fs;
@@ -14,27 +14,25 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nothing here takes this long unless it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than any timer that could send something again (`proto.md` §7.5: the probe timeout).
+/// Longer than any timer after which an end could send again (`proto.md` §7.5: the probe timeout).
 const LONGER_THAN_ANY_TIMER: Duration = Duration::from_secs(3);
-/// How often each kind of datagram is sent.
+/// Datagrams of each kind.
 const TIMES: usize = 50;
 const PORT: u16 = 2_428;
-/// IPv4 and UDP.
+/// Bytes of the headers of IPv4 and UDP.
 const HEADERS: u64 = 28;
-/// Joins in the flood, each from another address, and what the server's memory may grow by, in KiB.
+/// Joins in the flood, each from another address, and the limit of the server's growth in KiB.
 const JOINS: u32 = 1_000_000;
 const GROWTH: u64 = 1_024;
 
 pub(crate) const CHECKS: &[Check] = &[
-    ("who has not answered gets no more than was sent in its name, and nothing again", forged),
-    ("what comes from many, or went to many, is not answered", many),
+    ("an unproven address gets no more bytes than came from it, and no retransmission", forged),
+    ("datagrams from or to a broadcast or multicast address get no answer", many),
     ("two servers aimed at each other fall silent", two_servers),
-    ("a million joins from a million addresses keep nobody out and leave nothing", flood),
+    ("a million joins from a million addresses block no client and leave no memory", flood),
 ];
 
-/// In namespaces of its own.
+/// Runs the checks in namespaces of their own.
 pub(crate) fn run() -> ExitCode {
     for [what, place] in [["tmpfs", "/run"], ["proc", "/proc"]] {
         let mounted = Command::new("mount").args(["-t", what, what, place]).status().unwrap();
@@ -68,7 +66,7 @@ fn forged() {
     let welcome = alice.next("welcome");
     let session = u64::from_str_radix(welcome["session"].as_str().unwrap(), 16).unwrap();
     for kind in kinds(PORT, Some(session)) {
-        // Something that is answered for certain comes last: then all before it have been.
+        // The last datagram surely gets an answer: then the server has handled all before it.
         let last = match kind.port {
             PORT => datagram(0, JOIN_SIZE, &[join(7, &[])]),
             _ => datagram(0, PROBE_SIZE, &[Frame::Probe { nonce: 8 }]),
@@ -86,8 +84,8 @@ fn forged() {
     }
     count(&victim, "in", "ip saddr 10.7.0.1");
     thread::sleep(LONGER_THAN_ANY_TIMER);
-    assert_eq!(victim.counted(), (0, 0), "something is sent again");
-    // Nothing has happened to her whose session was named.
+    assert_eq!(victim.counted(), (0, 0), "the server has sent again");
+    // The datagrams named alice's session, and have not changed it.
     assert_eq!(alice.leave(), Some(0), "{}", alice.output());
     assert_eq!(alice.events("welcome").len(), 1, "{}", alice.output());
 }
@@ -96,7 +94,7 @@ fn many() {
     let lan = Lan::new();
     let [server, _victim, attacker, _] = lan_of(&lan);
     let mut keeper = serve(&lan, &server);
-    // The room's port is open to all that the kernel takes for its own.
+    // The room's port accepts every destination address that the kernel accepts.
     attacker.ip("route add default dev eth0");
     server.ip("route add default dev eth0");
     let bytes = datagram(0, JOIN_SIZE, &[join(7, &[])]);
@@ -110,8 +108,8 @@ fn many() {
     }
     forge(&attacker, "10.7.0.2:9", ("10.7.0.1", PORT), 1, &[&bytes]);
     wait_until("an answer to an honest join", || server.counted().0 > 0);
-    assert_eq!(server.counted().0, 1, "answers to many");
-    // What went to many is of no use, and yet the kernel has room for it.
+    assert_eq!(server.counted().0, 1, "answers to broadcasts");
+    // The server reads and drops datagrams to groups, so its receive buffer does not fill.
     keeper.signal("TERM");
     assert_eq!(keeper.wait(), Some(0));
     let log = keeper.output();
@@ -146,7 +144,7 @@ fn two_servers() {
     }
     thread::sleep(LONGER_THAN_ANY_TIMER);
     for machine in [&one, &two] {
-        assert_eq!(machine.counted().0, answers, "they talk to each other");
+        assert_eq!(machine.counted().0, answers, "the servers talk to each other");
     }
 }
 
@@ -164,10 +162,10 @@ fn flood() {
         let numbers: Vec<u64> = said.split_whitespace().map(|it| it.parse().unwrap()).collect();
         let [sent, answered, largest, more] = numbers[..] else { panic!("{said:?}") };
         assert!(largest <= JOIN_SIZE as u64 && answered <= sent && more == 0, "{said}");
-        // It has really worked: what the server never saw proves nothing.
+        // Losses before the server would prove nothing.
         assert!(answered >= sent / 100 * 99, "{said}");
     };
-    // What the first ones need, code that runs for the first time included, is needed once.
+    // The first joins also allocate what the server needs once.
     flood(JOINS, 20_000);
     let mut role = guests.role(&[GUESTS, &to]);
     let mut role = role.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -184,18 +182,18 @@ fn flood() {
     let growth = resident(&keeper).saturating_sub(before);
     let mut waits: Vec<u64> = said
         .lines()
-        .map(|line| line.parse().expect("each is let in, none is told \"never\""))
+        .map(|line| line.parse().expect("every guest is admitted, none reports \"never\""))
         .collect();
     waits.sort_unstable();
     let [median, most] = [50, 95].map(|percent| waits[waits.len() * percent / 100]);
     println!(
-        "{JOINS} joins in {took:.0} s; the server grew by {growth} KiB; {} guests let in after {median} ms \
+        "{JOINS} joins in {took:.0} s; the server grew by {growth} KiB; {} guests joined in {median} ms \
          (median), {most} ms (95 %), {} ms (all)",
         waits.len(),
         waits[waits.len() - 1]
     );
     assert!(growth < GROWTH, "{before} KiB before, {growth} more after");
-    // The machine may have other things to do for a while; the server may not.
+    // The machine may be busy for a while; the server may not.
     assert!(waits.len() >= 20 && most < 1_000, "{waits:?}");
 }
 
@@ -209,14 +207,14 @@ fn serve(lan: &Lan, machine: &Machine) -> Program {
     server
 }
 
-/// Counts what comes to a machine or leaves it.
+/// Counts the packets that reach a machine or leave it.
 fn count(machine: &Machine, way: &str, what: &str) {
     machine.rules(&format!(
         "table inet filter {{ chain it {{ type filter hook {way}put priority filter; {what} counter; }} }}"
     ));
 }
 
-/// Memory of a process, in KiB.
+/// Resident memory of a process in KiB.
 fn resident(program: &Program) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -224,9 +222,9 @@ fn resident(program: &Program) -> u64 {
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !done() {
-        assert!(Instant::now() < deadline, "no end of {what}");
+        assert!(Instant::now() < deadline, "{what} did not end");
         thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! Well-formed datagrams of all kinds that a stranger can make, and how often each may be answered.
+//! Well-formed datagrams of every kind that a stranger can make, and the number of answers to each.
 
 use crate::machines::Machine;
 use crate::raw::Raw;
@@ -8,18 +8,18 @@ use std::io::{BufRead, Write};
 use std::net::SocketAddrV4;
 use std::process::Stdio;
 
-/// The role of a process that sends them.
+/// The role of the process that sends them.
 pub(crate) const SPOOF: &str = "--spoof";
 
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) port: u16,
     pub(crate) bytes: Vec<u8>,
-    /// Whether each of them gets an answer.
+    /// True if each of them gets an answer.
     pub(crate) answered: bool,
 }
 
-/// All kinds, for a server that may have a session of this id.
+/// Every kind, for a server that may have a session with this id.
 pub(crate) fn kinds(port: u16, session: Option<u64>) -> Vec<Kind> {
     let unknown = session.unwrap_or_default() ^ 1;
     let beat = Frame::Heartbeat;
@@ -48,7 +48,7 @@ pub(crate) fn kinds(port: u16, session: Option<u64>) -> Vec<Kind> {
     }
     let looking = Kind { port: DISCOVERY_PORT, ..kind("a probe", true, vec![]) };
     kinds.push(Kind { bytes: datagram(0, PROBE_SIZE, &[probe]), ..looking });
-    // What one server could say to another.
+    // Datagrams that one server could send to another.
     let said = kinds.iter().map(|it| {
         let bytes = from_server(it.bytes.clone());
         Kind { name: "a reply", port: it.port, bytes, answered: false }
@@ -68,7 +68,7 @@ pub(crate) fn datagram(session: u64, size: usize, frames: &[Frame<'_>]) -> Vec<u
     let mut writer = DatagramWriter::new(&mut bytes);
     frames.iter().for_each(|frame| assert!(writer.push(frame)));
     writer.pad_to(size);
-    // Newer than anything the session has had.
+    // Newer than every datagram of the session.
     writer.finish(&Header { session, sequence: 1 << 30, ..Header::default() });
     bytes
 }
@@ -83,7 +83,7 @@ fn from_server(mut bytes: Vec<u8>) -> Vec<u8> {
     sealed(bytes)
 }
 
-/// With the checksum right again, which all versions share.
+/// Corrects the checksum, which is the same in all versions.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let crc = bytes[..4].iter().chain(&bytes[8..]).fold(u32::MAX, |crc, byte| {
         let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
@@ -93,7 +93,7 @@ fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Sends each of these so many times from a machine, as if from another address.
+/// Sends each of these `times` times from a machine, with `from` as the source address.
 pub(crate) fn forge(by: &Machine, from: &str, to: (&str, u16), times: usize, all: &[&[u8]]) {
     let (to, times) = (format!("{}:{}", to.0, to.1), times.to_string());
     let mut role = by.role(&[SPOOF, from, &to, &times]);
@@ -107,7 +107,7 @@ pub(crate) fn forge(by: &Machine, from: &str, to: (&str, u16), times: usize, all
     assert!(child.wait().unwrap().success());
 }
 
-/// What [`forge`] does, as a process there.
+/// [`forge`] in a process on the machine.
 pub(crate) fn spoof(from: &str, to: &str, times: &str) {
     let (from, to): (SocketAddrV4, SocketAddrV4) = (from.parse().unwrap(), to.parse().unwrap());
     let raw = Raw::open();

@@ -1,6 +1,6 @@
-//! Joins from addresses that are not the sender's. The machine that floods is on the way back too:
-//! it sees the answers, so that it can count them, and have as many joins under way as the server's
-//! socket holds and no more. So the server has as much to do as it can, and loses nothing.
+//! Joins with forged source addresses. The flooding machine is also the gateway of these addresses:
+//! it receives the answers and counts them. It keeps as many joins in flight as the server's socket
+//! holds, so that the server is fully loaded and loses no datagram.
 
 use crate::datagrams::{datagram, join};
 use crate::raw::Raw;
@@ -11,19 +11,20 @@ use rustix::net::{AddressFamily, RecvFlags, SocketType, ipproto, recv, socket};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-/// The role of the process that floods.
+/// The role of the flooding process.
 pub(crate) const FLOOD: &str = "--flood";
-/// Where the joins come from.
+/// Network of the forged source addresses.
 pub(crate) const FORGED: &str = "11.0.0.0/8";
 
-/// Joins that have been sent and not been answered.
+/// Joins in flight: sent and not answered.
 const UNDER_WAY: u64 = 64;
-/// What is not answered by then was lost.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// IPv4 and UDP.
+/// A join without an answer after this time is lost.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of the headers of IPv4 and UDP.
 const HEADERS: usize = 28;
 
-/// Floods a server from so many addresses, this one first, and says what came back.
+/// Floods a server from `count` addresses, beginning with `first`, and prints the numbers of the
+/// answers.
 pub(crate) fn run(to: &str, first: &str, count: &str) {
     let to: SocketAddrV4 = to.parse().unwrap();
     let (first, count): (u32, u64) = (first.parse().unwrap(), count.parse().unwrap());
@@ -36,7 +37,7 @@ pub(crate) fn run(to: &str, first: &str, count: &str) {
         if sent < count && sent - answered - lost < UNDER_WAY {
             let n = first + sent as u32;
             let from = Ipv4Addr::from_bits(0x0b00_0000 | n);
-            // By turns: a first join, and one with a cookie.
+            // Alternates between a first join and a join with a cookie.
             let cookie = &[7; 20][..n as usize % 2 * 20];
             let bytes = datagram(0, JOIN_SIZE, &[join(n.into(), cookie)]);
             raw.send(SocketAddrV4::new(from, n as u16 | 1_024), to, &bytes);
@@ -44,7 +45,7 @@ pub(crate) fn run(to: &str, first: &str, count: &str) {
             continue;
         }
         let mut ready = [PollFd::new(&answers, PollFlags::IN)];
-        let timeout = Timespec::try_from(PATIENCE).unwrap();
+        let timeout = Timespec::try_from(ANSWER_TIMEOUT).unwrap();
         if sent == answered + lost {
             break;
         }
@@ -58,8 +59,8 @@ pub(crate) fn run(to: &str, first: &str, count: &str) {
             largest = largest.max(length - HEADERS);
         }
     }
-    // Whatever comes now was not asked for.
+    // Nothing is in flight any more: further datagrams are unsolicited.
     let mut ready = [PollFd::new(&answers, PollFlags::IN)];
-    let more = poll(&mut ready, Some(&Timespec::try_from(PATIENCE).unwrap())).unwrap();
+    let more = poll(&mut ready, Some(&Timespec::try_from(ANSWER_TIMEOUT).unwrap())).unwrap();
     println!("{sent} {answered} {largest} {more}");
 }

@@ -1,4 +1,5 @@
-//! Honest people who come and go, one after the other, and look at the clock.
+//! Guests: honest clients that join and leave, one after the other, and measure how long a join
+//! takes.
 
 use chatagram::client::session::{Config, Event, Session, Transport};
 use chatagram::protocol::Delivery;
@@ -10,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The role of the process in which they live.
+/// The role of the process with the guests.
 pub(crate) const GUESTS: &str = "--guests";
 
-/// They come until the input ends. For each, how long it took to be let in, in ms, or that it was not.
+/// Guests join until the input ends. Prints the time of each join in ms, or that it failed.
 pub(crate) fn run(to: &str) {
     let over = Arc::new(AtomicBool::new(false));
     let flag = over.clone();
@@ -30,12 +31,12 @@ pub(crate) fn run(to: &str) {
             Some(took) => println!("{}", took.as_millis()),
             None => println!("never"),
         }
-        // No more than may join from one address for long (`proto.md` §7.14).
+        // No more than the limit of joins from one address (`proto.md` §7.14).
         thread::sleep(Duration::from_millis(250));
     }
 }
 
-/// Joins, and leaves again.
+/// Joins and leaves.
 fn visit(server: SocketAddr, n: u32) -> Option<Duration> {
     let start = Instant::now();
     let now = || Now {

@@ -1,35 +1,16 @@
-//! The built program and its history on a disk that is full, read-only, fails, or has damaged what it
-//! was given. The chat goes on, people are told, and what was acknowledged is not lost silently.
+//! The built program with its history on a disk that is full, read-only, failing or corrupt. The
+//! chat goes on, peers are told, and no acknowledged line is lost silently.
 //!
 //! A disk of its own needs root and mount(8).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::{needs, skip};
-use crate::program::{Program, Server};
-use serde_json::Value;
+use crate::program::{Program, Server, history_texts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A message with these words that is for people, not a line of the chat.
-fn told(client: &mut Program, words: &str) -> String {
-    let says = |event: &Value| event["text"].as_str().unwrap_or_default().contains(words);
-    client.next_where("status", says)["text"].as_str().unwrap().to_owned()
-}
-
-fn heard(client: &mut Program, text: &str) {
-    client.next_where("message", |event| event["text"] == text);
-}
-
-/// The texts in a history, each line of which has to be a record.
-fn texts(file: &Path) -> Vec<String> {
-    let content = fs::read_to_string(file).unwrap();
-    let text =
-        |line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
-    content.lines().map(text).collect()
-}
-
-fn on_a_full_disk_the_chat_goes_on_everybody_is_told_and_room_is_used_when_there_is_some() {
+fn a_full_disk_is_reported_to_every_peer_and_used_again_when_it_has_space() {
     let disk = Disk::mount(&["-t", "tmpfs", "-o", "size=64k", "chatagram-test"]);
     let (file, ballast) = (disk.path().join("h.jsonl"), disk.path().join("ballast"));
     fs::write(&ballast, vec![0; 48 * 1024]).unwrap();
@@ -38,36 +19,36 @@ fn on_a_full_disk_the_chat_goes_on_everybody_is_told_and_room_is_used_when_there
     let mut bob = server.join("bob");
     let long = "x".repeat(900);
     (0..40).for_each(|_| alice.type_line(&long));
-    // Longer than those: where they did not fit, it does not.
+    // Longer than those lines: it does not fit either.
     let not_kept = format!("not kept {long}");
     alice.type_line(&not_kept);
     for client in [&mut alice, &mut bob] {
-        let words = told(client, "the chat goes on, but the history does not");
+        let words = client.status("the chat goes on, but the history does not");
         assert!(words.contains("check that the disk has room"), "{words}");
     }
-    heard(&mut bob, &not_kept);
+    bob.hear(&not_kept);
     server.program.line("the word in the log", |line| line.contains("[ERROR] the chat goes on"));
-    // Who comes now could not know.
-    told(&mut server.join("carl"), "the history does not");
+    // A new peer is told at once.
+    server.join("carl").status("the history does not");
 
-    let kept = texts(&file).len();
+    let kept = history_texts(&file).len();
     fs::remove_file(&ballast).unwrap();
     alice.type_line("kept again");
     let words = format!("the history is being written again; {} lines are not in it", 41 - kept);
-    heard(&mut bob, "kept again");
+    bob.hear("kept again");
     for client in [&mut alice, &mut bob] {
-        told(client, &words);
+        client.status(&words);
     }
     alice.type_line("and so on");
-    heard(&mut bob, "and so on");
-    assert_eq!(&texts(&file)[kept..], ["kept again", "and so on"]);
+    bob.hear("and so on");
+    assert_eq!(&history_texts(&file)[kept..], ["kept again", "and so on"]);
     let mut dora = server.join("dora");
     dora.type_line("nothing is wrong");
-    heard(&mut alice, "nothing is wrong");
+    alice.hear("nothing is wrong");
     assert!(!dora.output().contains("the history"), "{}", dora.output());
 }
 
-fn on_a_disk_that_becomes_read_only_the_chat_goes_on_and_everybody_is_told() {
+fn the_chat_goes_on_with_a_read_only_disk_and_every_peer_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
     fs::File::create(&image).unwrap().set_len(4 << 20).unwrap();
@@ -80,25 +61,25 @@ fn on_a_disk_that_becomes_read_only_the_chat_goes_on_and_everybody_is_told() {
     let mut alice = server.join("alice");
     let mut bob = server.join("bob");
     alice.type_line("kept");
-    heard(&mut bob, "kept");
-    // What ext4 does by itself when it meets an error (mount -o errors=remount-ro).
+    bob.hear("kept");
+    // ext4 does this after an error (mount -o errors=remount-ro).
     let status =
         Command::new("mount").args(["-o", "remount,abort"]).arg(disk.path()).status().unwrap();
     assert!(status.success());
     alice.type_line("said all the same");
-    heard(&mut bob, "said all the same");
+    bob.hear("said all the same");
     for client in [&mut alice, &mut bob] {
-        told(client, "Read-only file system");
+        client.status("Read-only file system");
     }
-    assert_eq!(texts(&file), ["kept"]);
+    assert_eq!(history_texts(&file), ["kept"]);
     drop(server);
 }
 
-fn a_server_does_not_start_with_a_history_that_it_cannot_write() {
+fn a_server_does_not_start_with_an_unwritable_history() {
     let disk = Disk::mount(&["-t", "tmpfs", "chatagram-test"]);
     let file = disk.path().join("h.jsonl");
-    // Not by this process: a child that another test begins just then would have the file open for a
-    // moment, and a disk is not made read-only while somebody writes.
+    // cp writes the file: a child that another test starts could inherit a descriptor of this
+    // process, and a disk with a file open for writing cannot become read-only.
     let content = tempfile::NamedTempFile::new().unwrap();
     fs::write(content.path(), record(1)).unwrap();
     needs(&["cp"]);
@@ -116,7 +97,7 @@ fn a_server_does_not_start_with_a_history_that_it_cannot_write() {
     assert_eq!(fs::read(&file).unwrap(), record(1));
 }
 
-fn whatever_byte_of_the_last_three_records_a_file_ends_at_what_is_torn_is_said_and_kept() {
+fn a_torn_last_line_is_reported_and_saved_wherever_it_ends() {
     let whole: Vec<u8> = (0..5).flat_map(record).collect();
     let ends: Vec<usize> = (0..=5).map(|n| (0..n).map(|it| record(it).len()).sum()).collect();
     for cut in ends[2]..whole.len() {
@@ -141,11 +122,11 @@ fn whatever_byte_of_the_last_three_records_a_file_ends_at_what_is_torn_is_said_a
     }
 }
 
-fn a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place() {
+fn a_flipped_bit_is_reported_with_its_offset_and_loses_one_line() {
     let mut content: Vec<u8> = (0..2_000).flat_map(record).collect();
     let at: usize = (0..1_200).map(|number| record(number).len()).sum();
     content[at] ^= 0x04;
-    // Another letter, in what stays JSON.
+    // Another letter, which keeps the line valid JSON.
     let text = content.windows(9).position(|it| it == b"line 1201").unwrap();
     content[text] ^= 0x01;
     let dir = tempfile::tempdir().unwrap();
@@ -166,15 +147,15 @@ fn a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place() {
     assert!(String::from_utf8_lossy(&after[content.len()..]).contains("still here"));
 }
 
-/// The file of one server that was given lines by a client, and then one by one each bit of the record
-/// in the middle flipped: all of those files, one behind the other, are one long history with as many
-/// damaged lines, and the next server names each of them.
-fn each_flipped_bit_of_a_record_that_a_server_wrote_is_said_and_costs_no_other_line() {
+/// Flips each bit of the middle record of a server's history in turn. All resulting files,
+/// concatenated, form a long history with that many damaged lines, and the next server reports each
+/// of them.
+fn every_flipped_bit_of_a_written_record_is_reported_and_loses_no_other_line() {
     let server = Server::start(&["--history", "h.jsonl"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     for text in ["the first", "a line in the middle", "the last"] {
         alice.type_line(text);
-        heard(&mut bob, text);
+        bob.hear(text);
     }
     let written = fs::read(server.dir.path().join("h.jsonl")).unwrap();
     drop((alice, bob, server));
@@ -184,7 +165,7 @@ fn each_flipped_bit_of_a_record_that_a_server_wrote_is_said_and_costs_no_other_l
     for bit in 0..(middle.len() - 1) * 8 {
         let mut flipped = middle.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        // What a flipped bit makes two lines of is two damaged ones.
+        // A flipped bit that makes two lines of one damages both.
         content.extend_from_slice(first);
         damaged.push(content.len());
         if flipped[bit / 8] == b'\n' {
@@ -222,7 +203,7 @@ fn record(number: usize) -> Vec<u8> {
     format!("{fields},\"crc\":\"{sum:08x}\"}}\n").into_bytes()
 }
 
-/// As zip files have it, bit by bit.
+/// The CRC-32 of zip files, computed bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
@@ -230,7 +211,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// What a server says that is started with the history there, and ended.
+/// Starts and stops a server with the history in this directory. Returns its output.
 fn served(dir: &Path) -> String {
     let args = ["server", "--bind", "127.0.0.1:0", "--history", "h.jsonl", "--no-discovery"];
     let mut server = Program::start(dir, &args);
@@ -240,7 +221,7 @@ fn served(dir: &Path) -> String {
     server.output()
 }
 
-/// A disk of its own, away again when dropped.
+/// A mounted disk, unmounted when dropped.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
@@ -269,16 +250,16 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: the server may still have its file open.
+        // Lazily, because the server may still have its file open.
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }
 
 tests! {
-    on_a_full_disk_the_chat_goes_on_everybody_is_told_and_room_is_used_when_there_is_some,
-    on_a_disk_that_becomes_read_only_the_chat_goes_on_and_everybody_is_told,
-    a_server_does_not_start_with_a_history_that_it_cannot_write,
-    whatever_byte_of_the_last_three_records_a_file_ends_at_what_is_torn_is_said_and_kept,
-    a_flipped_bit_in_the_middle_costs_one_line_and_is_said_with_its_place,
-    each_flipped_bit_of_a_record_that_a_server_wrote_is_said_and_costs_no_other_line,
+    a_full_disk_is_reported_to_every_peer_and_used_again_when_it_has_space,
+    the_chat_goes_on_with_a_read_only_disk_and_every_peer_is_told,
+    a_server_does_not_start_with_an_unwritable_history,
+    a_torn_last_line_is_reported_and_saved_wherever_it_ends,
+    a_flipped_bit_is_reported_with_its_offset_and_loses_one_line,
+    every_flipped_bit_of_a_written_record_is_reported_and_loses_no_other_line,
 }

@@ -1,8 +1,8 @@
-//! A real chat on the loopback interface, captured by dumpcap: three people over UDP and TCP, one of
-//! them behind a relay that loses one datagram and doubles another.
+//! A real chat on the loopback interface, captured by dumpcap: three clients over UDP and TCP, one
+//! of them behind a relay that drops one datagram and duplicates another.
 
 use crate::needs::{needs, skip};
-use crate::program::{Program, Server};
+use crate::program::{DEADLINE, Program, Server};
 use crate::tshark;
 use chatagram::protocol::{ClientMessage, Datagram, Frame, decode_message};
 use std::collections::BTreeSet;
@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const FILE_HEADER: usize = 24;
 const PACKET_HEADER: usize = 16;
 const ERROR: &str = "8388608";
@@ -26,12 +25,12 @@ struct Sniffer {
     child: Child,
     pieces: Receiver<Vec<u8>>,
     captured: Vec<u8>,
-    /// Sends to itself, within what is captured.
+    /// Sends to itself, within the captured ports.
     bell: UdpSocket,
 }
 
 impl Sniffer {
-    /// Captures these ports, from now on. Says why if it may not.
+    /// Begins to capture these ports. Returns the reason if it may not.
     fn start(ports: &[u16]) -> Result<Self, String> {
         let bell = UdpSocket::bind("127.0.0.1:0").unwrap();
         bell.connect(bell.local_addr().unwrap()).unwrap();
@@ -59,14 +58,14 @@ impl Sniffer {
         Ok(sniffer)
     }
 
-    /// Waits until all that was sent before is captured: this is, and it came after.
+    /// Waits until the capture has everything sent before: sends a marker and waits for it.
     fn ring(&mut self, words: &str) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while !self.captured.windows(words.len()).any(|window| window == words.as_bytes()) {
             if Instant::now() > deadline {
                 return Err(format!("{words} was not captured"));
             }
-            // More than once: the first may come before the capture begins.
+            // Repeats the marker, because the capture may begin late.
             let _ = self.bell.send(words.as_bytes());
             match self.pieces.recv_timeout(Duration::from_millis(200)) {
                 Ok(piece) => self.captured.extend(piece),
@@ -74,7 +73,7 @@ impl Sniffer {
                 Err(RecvTimeoutError::Disconnected) => {
                     let mut why = String::new();
                     self.child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-                    // After "Capturing on ...": what is wrong, and much advice.
+                    // After "Capturing on ..." dumpcap prints what is wrong, with much advice.
                     let why = why.lines().nth(1).unwrap_or_default();
                     return Err(format!("dumpcap cannot capture on lo: {why}"));
                 }
@@ -83,7 +82,7 @@ impl Sniffer {
         Ok(())
     }
 
-    /// Ends the capture and writes what is whole of it.
+    /// Ends the capture and writes its complete packets.
     fn save(mut self, dir: &Path) -> PathBuf {
         self.ring("the capture ends").unwrap();
         let mut end = FILE_HEADER;
@@ -108,7 +107,7 @@ impl Drop for Sniffer {
     }
 }
 
-/// What a client says in this datagram.
+/// The text of a client's line in this datagram.
 fn says(bytes: &[u8], wanted: &str) -> bool {
     let Ok(datagram) = Datagram::decode(bytes) else { return false };
     datagram.frames().any(|frame| match frame {
@@ -120,8 +119,8 @@ fn says(bytes: &[u8], wanted: &str) -> bool {
     })
 }
 
-/// One client's way to the server. The first datagram with "lost" goes nowhere, the first with
-/// "twice" goes twice. Returns the ports before and behind it.
+/// A relay between a client and the server. It drops the first datagram with "lost" and sends the
+/// first one with "twice" twice. Returns the ports on both sides.
 fn relay(server: SocketAddr) -> (SocketAddr, u16) {
     let front = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -160,7 +159,7 @@ fn hears(client: &mut Program, text: &str) {
     client.next_where("message", |event| event["text"] == text);
 }
 
-/// A chat with every kind of message there is but a refusal.
+/// A chat with every kind of message except a refusal.
 fn chat(mut server: Server, relay: SocketAddr) {
     let stays = ["--no-cache", "--stay", "forever"];
     let mut alice = server.join("alice");
@@ -193,7 +192,7 @@ fn chat(mut server: Server, relay: SocketAddr) {
     assert_eq!((alice.wait(), server.program.wait()), (Some(0), Some(0)), "{}", alice.output());
 }
 
-/// A packet of the chat, of the columns below.
+/// A packet of the chat, with the columns below.
 struct Row(Vec<String>);
 
 const COLUMNS: [&str; 17] = [
@@ -233,7 +232,7 @@ impl Row {
     }
 }
 
-pub(crate) fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
+pub(crate) fn a_captured_chat_is_dissected_with_losses_duplicates_and_answers() {
     needs(&["tshark", "dumpcap"]);
     let server = Server::start(&["--no-history"]);
     let (front, back) = relay(server.address);
@@ -267,14 +266,15 @@ pub(crate) fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
     }
     assert!(rows.iter().any(|row| row.get("_ws.col.Info").starts_with("Ack ")), "{}", all());
 
-    // Nothing is wrong with it, and nothing but the gap is a warning.
+    // No packet has an error, and only the gap has a warning.
     for row in &rows {
         assert!(!row.has("_ws.expert.severity", ERROR), "{:?}", row.0);
         let warned = row.has("_ws.expert.severity", WARNING);
         assert_eq!(warned, !row.get("gap").is_empty(), "{:?}", row.0);
     }
 
-    // Behind the relay one number is missing and one came twice; before it, and without it, none.
+    // On the server's side of the relay one number is missing and one is a duplicate; elsewhere
+    // none.
     let behind: Vec<_> = rows.iter().filter(|row| row.is_of(back)).collect();
     assert_eq!(behind.iter().filter(|row| row.get("gap") == "1").count(), 1, "{}", all());
     assert_eq!(
@@ -286,7 +286,8 @@ pub(crate) fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
     for row in rows.iter().filter(|row| !row.is_of(back)) {
         assert_eq!((row.get("gap"), row.get("duplicate")), ("", ""), "{:?}", row.0);
     }
-    // Before it "lost" was said twice at least, and the second time is known for what it is.
+    // On the client's side "lost" was sent at least twice, and the second time is marked as a
+    // retransmission.
     let tries: Vec<_> =
         rows.iter().filter(|row| row.is_of(front.port()) && row.has("say.text", "lost")).collect();
     assert!(tries.len() >= 2, "{}", all());
@@ -297,14 +298,14 @@ pub(crate) fn a_real_chat_is_shown_with_its_losses_copies_and_answers() {
         all()
     );
 
-    // An acknowledgment and what it acknowledges point at each other.
+    // An acknowledgment and the datagram that it acknowledges link to each other.
     let hello = rows.iter().find(|row| row.has("say.text", "hello")).unwrap();
     let ack = row(hello.get("acked_in")).unwrap_or_else(|| panic!("{:?} in\n{}", hello.0, all()));
     assert!(ack.has("acks", hello.get("frame.number")), "{:?}", ack.0);
     let time: f64 = hello.get("acked_time").parse().unwrap();
     assert!((0.0..10.0).contains(&time), "{time}");
 
-    // Every answer points at its question.
+    // Every answer links to its question.
     for answer in rows.iter().filter(|row| row.has("message", "Welcome") || row.has("frame", "6")) {
         if !answer.get("again").is_empty() {
             continue;

@@ -1,4 +1,4 @@
-//! Captures written by hand: the classic pcap format, raw IPv4, one packet each millisecond.
+//! Captures in the classic pcap format: raw IPv4, one packet each millisecond.
 
 use std::fs;
 use std::net::SocketAddrV4;
@@ -31,7 +31,7 @@ impl Pcap {
         self.packet(&udp(from, to, payload), usize::MAX);
     }
 
-    /// As a capture that keeps so many bytes of each packet.
+    /// The capture with at most `kept` bytes of each packet.
     pub(crate) fn cut_udp(
         &mut self,
         from: SocketAddrV4,
@@ -42,7 +42,7 @@ impl Pcap {
         self.packet(&udp(from, to, payload), 28 + kept);
     }
 
-    /// What `to` answers where nobody listens: an ICMP message that quotes the datagram.
+    /// The answer of a closed port: an ICMP message that quotes the datagram.
     pub(crate) fn unreachable(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) {
         let mut body = vec![3, 3, 0, 0, 0, 0, 0, 0];
         body.extend(udp(from, to, payload));
@@ -67,7 +67,7 @@ impl Pcap {
         self.packet(&ip(TCP, from, to, &segment), usize::MAX);
     }
 
-    /// Appends a packet of which `kept` bytes were captured at most.
+    /// Appends a packet, of which at most `kept` bytes are captured.
     fn packet(&mut self, packet: &[u8], kept: usize) {
         let kept = &packet[..kept.min(packet.len())];
         let (seconds, micros) = (self.packets / 1_000, self.packets % 1_000 * 1_000);
@@ -91,7 +91,7 @@ fn udp(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
     datagram.extend(from.port().to_be_bytes());
     datagram.extend(to.port().to_be_bytes());
     datagram.extend(u16::try_from(8 + payload.len()).unwrap().to_be_bytes());
-    datagram.extend([0, 0]); // no checksum: IPv4 allows that
+    datagram.extend([0, 0]); // no checksum, which IPv4 permits
     datagram.extend(payload);
     ip(UDP, from, to, &datagram)
 }

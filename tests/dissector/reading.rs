@@ -1,9 +1,9 @@
-//! What the dissector shows, written as the vectors write it (proto.md §13).
+//! The output of the dissector in the words of the vectors (proto.md §13).
 
 use crate::tshark::Field;
 use std::fmt::Write;
 
-/// A line of the meaning, with the fields that belong to it.
+/// A line of the meaning, with its fields.
 struct Part<'a> {
     begin: &'a Field,
     fields: Vec<&'a Field>,
@@ -98,7 +98,7 @@ fn frame(part: &Part<'_>) -> String {
     }
 }
 
-/// A frame or message and its fields, in the order shown.
+/// A frame or message with its fields, in the order of display.
 fn composed(name: &str, fields: &[&Field]) -> String {
     let prefix = format!("chatagram.{}.", name.to_lowercase());
     let mut own = Vec::new();
@@ -107,7 +107,7 @@ fn composed(name: &str, fields: &[&Field]) -> String {
         let Some(field_name) = field.name.strip_prefix(&prefix) else { continue };
         match (own.last_mut(), field_name) {
             (_, "roll") => own.push((field_name, "[".to_owned())),
-            // The fields of an entry, behind those of the entry before it.
+            // The fields of an entry, after those of the previous entry.
             (Some((_, roll)), "peer" | "nickname" | "next") if has_roll => {
                 let first = roll.len() == 1;
                 let between = if field_name == "peer" { ", " } else { " " };
@@ -123,7 +123,7 @@ fn composed(name: &str, fields: &[&Field]) -> String {
     let mut out = name.to_owned();
     match &own[..] {
         [] => {}
-        // Rust's tuple variants.
+        // Tuple variants in Rust's debug format.
         [(_, value)] if matches!(name, "PathChallenge" | "PathResponse" | "Deliver") => {
             write!(out, "({value})").unwrap();
         }
@@ -151,7 +151,7 @@ fn value_name(field: &Field) -> String {
     value.split_once(" (").unwrap_or((value, "")).0.to_owned()
 }
 
-/// Versions of tshark differ.
+/// Formats differ between versions of tshark.
 fn is_true(show: &str) -> bool {
     matches!(show, "1" | "True")
 }

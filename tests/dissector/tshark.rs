@@ -1,16 +1,16 @@
-//! tshark with the dissector, and what it prints.
+//! Runs tshark with the dissector, and reads its output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Between values of one field in a packet. In no text that is compared.
+/// Separates the values of one field in a packet. No compared text contains it.
 const AGGREGATOR: char = '|';
 
 pub(crate) fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/chatagram.lua")
 }
 
-/// Runs tshark with the dissector, away from the user's own settings and plugins.
+/// Runs tshark with the dissector and without the user's settings and plugins.
 pub(crate) fn run(args: &[&str]) -> String {
     let home = tempfile::tempdir().unwrap();
     let Output { status, stdout, stderr } = Command::new("tshark")
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &[&str]) -> String {
     stdout.into_owned()
 }
 
-/// These fields of each packet; several values of one with `|` between them.
+/// These fields of each packet; several values of one are separated by `|`.
 pub(crate) fn fields(file: &Path, options: &[&str], names: &[&str]) -> Vec<Vec<String>> {
     let aggregator = format!("aggregator={AGGREGATOR}");
     let mut args = vec!["-r", file.to_str().unwrap(), "-T", "fields", "-E", &aggregator];
@@ -40,12 +40,12 @@ pub(crate) fn fields(file: &Path, options: &[&str], names: &[&str]) -> Vec<Vec<S
     rows.lines().map(|row| row.split('\t').map(str::to_owned).collect()).collect()
 }
 
-/// A field as the packet details have it.
+/// A field of the packet details.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) show: String,
-    /// "name: value" as a person sees it.
+    /// "name: value" as displayed.
     pub(crate) label: String,
 }
 

@@ -1,6 +1,6 @@
-//! `scripts/exercises.md` goes as it is told: every command in it runs, and what it promises appears.
-//! Each exercise has a network namespace of its own, where the default port is free; all at once,
-//! for most of what they do is wait.
+//! Runs every command of `scripts/exercises.md` and compares the output with the text. Each
+//! exercise has a network namespace of its own, where the default port is free. All run at once,
+//! because they mostly wait.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod terminal;
@@ -14,9 +14,9 @@ use std::process::{Command, Stdio};
 use terminal::Terminal;
 use text::{Exercise, Step, What};
 
-/// Says to a child of this test which exercise it is to do.
+/// Tells a child of this test the number of its exercise.
 const NUMBER: &str = "EXERCISE";
-/// Says to it that all its terminals are to be shown.
+/// Tells it to print the output of all terminals.
 const SHOW: &str = "EXERCISE_SHOW";
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// `ip link set lo up`, without iproute2.
@@ -36,7 +36,7 @@ fn works(command: &[&str]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn every_exercise_goes_as_it_is_told() {
+fn every_exercise_prints_what_its_text_shows() {
     if std::env::var_os(NUMBER).is_none() {
         needs_time();
     }
@@ -85,12 +85,12 @@ fn every_exercise_goes_as_it_is_told() {
     for output in &ended {
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
     }
-    assert!(ended.iter().all(|output| output.status.success()), "see above");
-    // All the rest has run.
+    assert!(ended.iter().all(|output| output.status.success()), "an exercise failed: see above");
+    // Every exercise has run.
     needs(&["tshark"]);
 }
 
-/// What the test above starts, once for each exercise.
+/// The child that the test above starts for each exercise.
 fn one_exercise_in_a_network_of_its_own() {
     let number: usize = std::env::var(NUMBER).unwrap().parse().unwrap();
     let exercise = &exercises()[number - 1];
@@ -105,7 +105,7 @@ fn one_exercise_in_a_network_of_its_own() {
     let begun = std::time::Instant::now();
     let has_tshark = is_here("tshark");
     let mut terminals: BTreeMap<String, Terminal> = BTreeMap::new();
-    // The terminals whose last command was left out.
+    // Terminals whose last block was left out.
     let mut skipped = BTreeSet::new();
     for (index, step) in exercise.steps.iter().enumerate() {
         let Step { line, terminal: name, what } = step;
@@ -149,7 +149,7 @@ fn one_exercise_in_a_network_of_its_own() {
     eprintln!("{}: {:.0} s", exercise.title, begun.elapsed().as_secs_f64());
 }
 
-/// What nobody promised, and nobody wants to see.
+/// Asserts that a terminal printed no sign of a failure.
 fn check(name: &str, terminal: &Terminal) {
     if std::env::var_os(SHOW).is_some() {
         eprintln!("--- terminal {name}\n{}", terminal.printed.join("\n"));
@@ -160,7 +160,7 @@ fn check(name: &str, terminal: &Terminal) {
     }
 }
 
-fn there_are_eight_and_each_has_its_parts() {
+fn there_are_eight_exercises_with_all_their_parts() {
     let exercises = exercises();
     assert_eq!(exercises.len(), 8);
     for (exercise, number) in exercises.iter().zip(1..) {
@@ -182,8 +182,8 @@ fn there_are_eight_and_each_has_its_parts() {
     }
 }
 
-/// What a text promises is looked for as strictly as it is written.
-fn what_is_not_as_told_is_found() {
+/// The reader is as strict as the text.
+fn output_that_differs_from_the_text_is_found() {
     for (told, line, fit) in [
         ("* you left", "* you left", true),
         ("* you left", "* you left, 1 here", false),
@@ -203,17 +203,17 @@ fn what_is_not_as_told_is_found() {
     }
     let lines = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
     assert_eq!(text::find(&lines("b c"), &lines("a b x b c"), 0), Some(3));
-    assert_eq!(text::find(&lines("b c"), &lines("b c a"), 1), None, "not what came before");
-    assert_eq!(text::find(&lines("b c"), &lines("b x c"), 0), None, "in a row");
+    assert_eq!(text::find(&lines("b c"), &lines("b c a"), 1), None, "not lines before `from`");
+    assert_eq!(text::find(&lines("b c"), &lines("b x c"), 0), None, "adjacent lines only");
     let read = text::read("## Exercise 1: x\n```text\n# terminal 2\na\nb\n...\nc\n```\n## Notes\n");
     let [Exercise { steps, .. }] = &read[..] else { panic!("one exercise") };
-    let What::See { groups } = &steps[0].what else { panic!("to be seen") };
+    let What::See { groups } = &steps[0].what else { panic!("expected output") };
     assert_eq!((&groups[..], &*steps[0].terminal), (&[lines("a b"), lines("c")][..], "2"));
 }
 
 tests! {
-    every_exercise_goes_as_it_is_told,
-    there_are_eight_and_each_has_its_parts,
-    what_is_not_as_told_is_found,
+    every_exercise_prints_what_its_text_shows,
+    there_are_eight_exercises_with_all_their_parts,
+    output_that_differs_from_the_text_is_found,
     @role one_exercise_in_a_network_of_its_own,
 }

@@ -1,4 +1,5 @@
-//! A terminal as the exercises mean it: a shell that runs one block at a time, and what it printed.
+//! A terminal of the exercises: a shell that runs one block at a time, and the lines that it
+//! printed.
 
 use super::text::find;
 use std::io::{BufRead, BufReader};
@@ -8,14 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than any step takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Limit of each step. Only a failing test takes this long.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Terminal {
     child: Child,
     lines: Receiver<String>,
     pub(crate) printed: Vec<String>,
-    /// What was found already.
+    /// Index behind the last line found.
     from: usize,
 }
 
@@ -28,7 +29,7 @@ impl Terminal {
         command.env("HOME", dir).env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME");
         command.env("PATH", path).env("PYTHONUTF8", "1").env("PYTHONDONTWRITEBYTECODE", "1");
         command.current_dir(dir).args(["-c", &format!("exec 2>&1\n{script}")]);
-        // A group of its own, as a shell makes one: Ctrl-C is for all that runs in the terminal.
+        // A process group of its own, as in a shell: Ctrl-C is for all programs of the terminal.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
@@ -41,9 +42,9 @@ impl Terminal {
         Self { child, lines, printed: Vec::new(), from: 0 }
     }
 
-    /// Waits for these lines, in a row.
+    /// Waits for these adjacent lines.
     pub(crate) fn see(&mut self, group: &[String]) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(at) = find(group, &self.printed, self.from) {
                 self.from = at + group.len();
@@ -53,9 +54,9 @@ impl Terminal {
         }
     }
 
-    /// Waits until the block is over.
+    /// Waits until the block has ended.
     pub(crate) fn end(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         while self.read(deadline).is_ok() {}
         if Instant::now() < deadline {
             self.child.wait().map(|_| ()).map_err(|error| error.to_string())

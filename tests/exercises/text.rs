@@ -1,5 +1,5 @@
-//! What the blocks of `scripts/exercises.md` say, by the convention in its section "How the text is
-//! written": what is to be typed into which terminal, and what that terminal prints then.
+//! Reads the blocks of `scripts/exercises.md` by the convention in its section "How the text is
+//! written": the commands for each terminal and the expected output.
 
 /// One exercise: a heading of the second level that begins with "Exercise".
 pub(crate) struct Exercise {
@@ -8,7 +8,7 @@ pub(crate) struct Exercise {
     pub(crate) steps: Vec<Step>,
 }
 
-/// One block. `line` is where it begins in the file.
+/// One block; `line` is its first line in the file.
 pub(crate) struct Step {
     pub(crate) line: usize,
     pub(crate) terminal: String,
@@ -16,9 +16,10 @@ pub(crate) struct Step {
 }
 
 pub(crate) enum What {
-    /// An `sh` block. What still runs in this terminal is waited for, or ended with Ctrl-C.
+    /// An `sh` block. The previous command of this terminal is waited for, or ended with Ctrl-C.
     Type { script: String, after_ctrl_c: bool, with_tshark: bool },
-    /// A `text` block: what the terminal prints. Groups of adjacent lines; others may stand between.
+    /// A `text` block: expected output, as groups of adjacent lines. Others may stand between
+    /// groups.
     See { groups: Vec<Vec<String>> },
 }
 
@@ -68,19 +69,21 @@ fn groups(block: &[&str]) -> Vec<Vec<String>> {
     groups.map(|group| group.iter().map(|line| (*line).to_owned()).collect()).collect()
 }
 
-/// Where the first of these lines is found at or after `from`, all of them in a row.
+/// The index at or after `from` where all these lines are found, adjacent.
 pub(crate) fn find(group: &[String], printed: &[String], from: usize) -> Option<usize> {
     (from..=printed.len().saturating_sub(group.len())).find(|start| {
         let there = printed.get(*start..*start + group.len());
-        there.is_some_and(|lines| group.iter().zip(lines).all(|(told, line)| fits(told, line)))
+        there.is_some_and(|lines| {
+            group.iter().zip(lines).all(|(expected, line)| fits(expected, line))
+        })
     })
 }
 
-/// Whether a printed line fits a told one: `...` stands for any text, a run of spaces for any run of
-/// spaces (a wide number takes some of its column's padding), spaces at the end for nothing.
-pub(crate) fn fits(told: &str, line: &str) -> bool {
-    let (told, line) = (single_spaced(told), single_spaced(line));
-    let mut parts = told.split("...");
+/// True if a printed line fits an expected one: `...` stands for any text, a run of spaces for any
+/// run of spaces (a wide number takes some of its column's padding), trailing spaces for nothing.
+pub(crate) fn fits(expected: &str, line: &str) -> bool {
+    let (expected, line) = (single_spaced(expected), single_spaced(line));
+    let mut parts = expected.split("...");
     let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
         return false;
     };

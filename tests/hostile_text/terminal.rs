@@ -1,7 +1,7 @@
-//! What reaches a terminal in the end, byte by byte: the program before a terminal of its own (script(1)),
-//! a server that puts everything into everything, and a hand that pastes it.
+//! The bytes that reach a terminal: the program runs in a terminal of its own (script(1)), a
+//! hostile server sends every character in every field, and the test pastes every character.
 
-use super::{dangerous, every_character, server_messages, steers, welcome};
+use super::{dangerous, every_character, is_control, server_messages, welcome};
 use crate::needs::needs;
 use crate::program::Server;
 use chatagram::protocol::{
@@ -14,12 +14,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// So many lines at a time: a client that is not let write to its terminal gives lines up.
+/// Limit of each wait. Only a failing test takes this long.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Lines sent at a time: a client that cannot write to its terminal drops lines.
 const BATCH: usize = 100;
 
-/// A program, and what it writes to its terminal.
+/// A program, and its output to its terminal.
 struct Screen {
     child: Child,
     keys: ChildStdin,
@@ -53,9 +53,9 @@ impl Screen {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until this was written after the first `from` bytes; says where that ends.
+    /// Waits for these bytes after the first `from` bytes; returns where they end.
     fn until(&mut self, from: usize, words: &str) -> usize {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         let mut looked = from;
         loop {
             let place =
@@ -74,19 +74,19 @@ impl Screen {
         }
     }
 
-    /// The same until the editor reads again. It marks pastes from then on.
+    /// The same until the editor reads again. From then on it marks pastes.
     fn until_it_reads(&mut self, from: usize) -> usize {
         self.until(from, "\u{1b}[?2004h")
     }
 
-    /// All that was written, once the program has ended.
+    /// The whole output, once the program has ended.
     fn end(mut self) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.seen.extend(bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("it does not end"),
+                Err(RecvTimeoutError::Timeout) => panic!("the program does not end"),
             }
         }
         String::from_utf8(std::mem::take(&mut self.seen)).unwrap()
@@ -95,14 +95,14 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Its terminal goes with it, and that ends the program.
+        // Closing its terminal ends the program.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Fails unless all that moves the cursor, paints or wipes is a sequence that this program has use for:
-/// nothing but `ESC [`, figures and a letter; carriage returns, line feeds, and the tabs of a draft.
+/// Asserts that the program uses every sequence that moves the cursor, paints or erases: only `ESC
+/// [` with numbers and a letter, carriage returns, line feeds, and the tabs of a draft.
 fn assert_own(output: &str) {
     let context = |at: usize| {
         let begin = output.floor_char_boundary(at.saturating_sub(60));
@@ -113,70 +113,70 @@ fn assert_own(output: &str) {
         if ch == '\u{1b}' {
             let rest = &output[at + 1..];
             let length = own_sequence(rest)
-                .unwrap_or_else(|| panic!("a sequence that is not ours: {:?}", context(at)));
+                .unwrap_or_else(|| panic!("an unknown sequence: {:?}", context(at)));
             chars.by_ref().take(length).for_each(drop);
         } else {
-            let bad = steers(ch) && !matches!(ch, '\r' | '\n' | '\t');
+            let bad = is_control(ch) && !matches!(ch, '\r' | '\n' | '\t');
             assert!(!bad, "{ch:?} in {:?}", context(at));
         }
     }
 }
 
-/// How many characters of a sequence follow its escape, if it is one of ours.
+/// The characters after the escape of one of the program's own sequences.
 fn own_sequence(rest: &str) -> Option<usize> {
     let figures = rest.strip_prefix('[')?;
     let end = figures.find(|ch: char| !matches!(ch, '0'..='9' | ';' | '?'))?;
-    // No screen has sixty-six thousand rows.
+    // No terminal has 66,000 rows.
     let letter = figures[end..].chars().next()?;
     ("ACHJKhlm".contains(letter) && !figures[..end].contains("66666")).then_some(end + 2)
 }
 
-/// A server for one client, over TCP.
-struct Liar {
+/// A hostile server for one client, over TCP.
+struct HostileServer {
     stream: TcpStream,
     reader: StreamReader,
 }
 
-impl Liar {
+impl HostileServer {
     fn listen() -> TcpListener {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         listener
     }
 
-    /// Lets somebody in, in whatever room and under whatever name.
+    /// Admits a client to any room and under any name.
     fn accept(listener: &TcpListener, text: &str) -> Self {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         let stream = loop {
             match listener.accept() {
                 Ok((stream, _)) => break stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    assert!(Instant::now() < deadline, "nobody comes");
+                    assert!(Instant::now() < deadline, "no client connects");
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(error) => panic!("{error}"),
             }
         };
         stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut liar = Self { stream, reader: StreamReader::default() };
-        let nonce = liar.wait(|frame| match frame {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        let mut server = Self { stream, reader: StreamReader::default() };
+        let nonce = server.wait(|frame| match frame {
             Frame::Join { nonce, .. } => Some(*nonce),
             _ => None,
         });
         let preface = Preface { flags: Flags::FROM_SERVER, session: 9 };
-        liar.stream.write_all(&preface.encode()).unwrap();
-        liar.say(&[welcome(nonce, text, PATIENCE)]);
-        liar
+        server.stream.write_all(&preface.encode()).unwrap();
+        server.say(&[welcome(nonce, text, DEADLINE)]);
+        server
     }
 
-    /// Reads until something comes that `wanted` takes.
+    /// Reads until a frame that `wanted` accepts.
     fn wait<T>(&mut self, wanted: impl Fn(&Frame<'_>) -> Option<T>) -> T {
         let mut buffer = [0; 4_096];
         loop {
             let count = self.stream.read(&mut buffer).unwrap();
-            assert!(count > 0, "it hung up");
+            assert!(count > 0, "the client closed the connection");
             let (mut bytes, mut found) = (&buffer[..count], None);
             while let Some(piece) = self.reader.next(&mut bytes).unwrap() {
                 if let Piece::Frame(frame) = piece {
@@ -197,7 +197,7 @@ impl Liar {
         })
     }
 
-    /// The number of the client's next question who is here.
+    /// The number of the client's next `Who`.
     fn asked_who(&mut self) -> u16 {
         self.hear(|message| match message {
             ClientMessage::Who { number } => Some(number),
@@ -205,7 +205,7 @@ impl Liar {
         })
     }
 
-    /// Lets the client go, with some last words.
+    /// Ends the session with a reason.
     fn let_go(mut self) {
         self.hear(|message| matches!(message, ClientMessage::Leave { .. }).then_some(()));
         let detail = dangerous();
@@ -235,7 +235,7 @@ fn line(number: u16, from: &str, text: &str) -> Vec<u8> {
     })
 }
 
-/// What would show that it was heeded, between all that could do it.
+/// Text that would be visible if a terminal obeyed it, in every sequence that could.
 fn sequences() -> String {
     let mut all = String::from("xyzzy");
     for csi in ["\u{1b}[", "\u{9b}"] {
@@ -246,17 +246,17 @@ fn sequences() -> String {
     all + "\u{1b}]0;xyzzy\u{7}\u{1b}]52;c;eHl6enk=\u{1b}\\\u{9d}0;xyzzy\u{9c}\u{1b}P$qm\u{1b}\\\u{90}q\u{9c}\u{1b}c\u{1b}Z"
 }
 
-pub(crate) fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() {
-    let listener = Liar::listen();
+pub(crate) fn a_server_or_a_paste_cannot_control_the_editors_terminal() {
+    let listener = HostileServer::listen();
     let address = listener.local_addr().unwrap();
     let args = format!("client {address} --transport tcp --nick alice --no-cache");
     let mut screen = Screen::start(&args);
-    let mut liar = Liar::accept(&listener, &dangerous());
+    let mut server = HostileServer::accept(&listener, &dangerous());
     for text in [dangerous(), sequences()] {
         let mut messages = server_messages(10, &text);
-        // The last one ends the session.
+        // The last line ends the session.
         messages.pop();
-        liar.say(&messages);
+        server.say(&messages);
     }
     let mut at = screen.until(0, "xyzzy");
     let texts: Vec<String> = every_character().collect();
@@ -269,23 +269,23 @@ pub(crate) fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() 
         let mut lines: Vec<_> = lines.collect();
         number = number.wrapping_add(1);
         lines.push(line(number, "bob", &format!("that was batch {batch}.")));
-        liar.say(&lines);
+        server.say(&lines);
         at = screen.until(at, &format!("that was batch {batch}."));
     }
     // Completion lists names.
     for (peer, nickname) in [(7, dangerous() + "xyzzy"), (8, sequences())] {
         let mut roll = RollWriter::default();
         roll.push(&RollEntry { peer, nickname: &nickname, next: 1 });
-        liar.say(&[encode_message(&ServerMessage::Present { roll: roll.roll() })]);
+        server.say(&[encode_message(&ServerMessage::Present { roll: roll.roll() })]);
     }
-    liar.say(&[line(number.wrapping_add(1), "bob", "that were two.")]);
+    server.say(&[line(number.wrapping_add(1), "bob", "that were two.")]);
     at = screen.until(at, "that were two.");
     screen.press("@\t");
     at = screen.until(at, "xyzzy");
-    // Ctrl-C wipes a draft away.
+    // Ctrl-C clears the draft.
     screen.press("\u{3}");
     at = screen.until_it_reads(at);
-    // An escape is a key even in a paste. What follows it is not, in the editor's eyes.
+    // The editor takes an escape in a paste for a key, so the pasted text has none.
     for (round, text) in [dangerous(), sequences()].iter().enumerate() {
         let text = text.replace('\u{1b}', "");
         screen.press(&format!("\u{1b}[200~{text}pasted {round}.\u{1b}[201~"));
@@ -294,38 +294,39 @@ pub(crate) fn a_terminal_with_an_editor_is_not_steered_by_a_server_or_a_paste() 
         at = screen.until(at, &format!("pasted {round}."));
         at = screen.until_it_reads(at);
     }
-    // Typed one by one, and one that Ctrl-V brings in.
+    // Typed character by character, and one inserted with Ctrl-V.
     screen.press("typed \u{2028}\u{202e}\u{9b}31m\u{16}\u{1b}[66666A\u{16}\u{7} this.");
     at = screen.until(at, " this.");
     screen.press("\r");
     at = screen.until_it_reads(at);
     screen.press("/who\r");
-    liar.asked_who();
+    server.asked_who();
     screen.until_it_reads(at);
-    // Ctrl-C on an empty line: nobody confirms what was said, and it would be waited for.
+    // Ctrl-C on an empty line: the server never acknowledges the lines, which the client would wait
+    // for.
     screen.press("\u{3}");
-    liar.let_go();
+    server.let_go();
     let output = screen.end();
-    assert!(!output.contains("were not shown"), "some lines were given up");
-    assert!(output.contains("\u{fffd}[66666A"), "what was hostile is shown, and does nothing");
+    assert!(!output.contains("were not shown"), "the client dropped lines");
+    assert!(output.contains("\u{fffd}[66666A"), "hostile text is shown without effect");
     assert_own(&output);
 }
 
-pub(crate) fn the_screen_of_watch_is_not_steered_by_a_server() {
-    let listener = Liar::listen();
+pub(crate) fn a_server_cannot_control_the_screen_of_watch() {
+    let listener = HostileServer::listen();
     let address = listener.local_addr().unwrap();
     let args = format!("watch {address} --transport tcp --nick alice --interval 100ms");
     let mut screen = Screen::start(&args);
-    let mut liar = Liar::accept(&listener, &dangerous());
-    // A name has 18 columns there.
-    let bad: Vec<char> = dangerous().chars().filter(|ch| steers(*ch)).collect();
+    let mut server = HostileServer::accept(&listener, &dangerous());
+    // Names have 18 columns there.
+    let bad: Vec<char> = dangerous().chars().filter(|ch| is_control(*ch)).collect();
     let mut names: Vec<String> = bad.chunks(8).map(|some| some.iter().collect()).collect();
     names.push("\u{1b}[66666A\u{9b}31mxyzzy".to_owned());
     for round in 0..3 {
-        let asked = liar.asked_who();
+        let asked = server.asked_who();
         let text = format!("{}{}", dangerous(), sequences());
         let number = 200 + round;
-        liar.say(&[
+        server.say(&[
             line(number, &text, "hello"),
             line(number, "eve", &text),
             encode_message(&ServerMessage::Notice { text: &text }),
@@ -346,17 +347,17 @@ pub(crate) fn the_screen_of_watch_is_not_steered_by_a_server() {
                 missing: 1,
             })
         };
-        liar.say(&names.iter().enumerate().map(about).collect::<Vec<_>>());
+        server.say(&names.iter().enumerate().map(about).collect::<Vec<_>>());
     }
     screen.until(0, "xyzzy");
     screen.press("q");
-    liar.let_go();
+    server.let_go();
     let output = screen.end();
-    assert!(output.contains("\u{fffd}[66666A\u{fffd}31mxyzzy"), "what was hostile is shown");
+    assert!(output.contains("\u{fffd}[66666A\u{fffd}31mxyzzy"), "hostile text is shown");
     assert_own(&output);
 }
 
-/// Joins over TCP under a name, and says some texts as they are.
+/// Joins over TCP under this name, and says these texts unchanged.
 fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
     let mut stream = TcpStream::connect(server).unwrap();
     let delivery = Delivery::ReliableOrdered;
@@ -376,13 +377,13 @@ fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
         let payload = encode_message(&ClientMessage::Say { number, sent: 0, text });
         assert!(write_record(&Frame::Once { payload: &payload }, &mut bytes));
     }
-    // Who is refused is hung up on meanwhile.
+    // A refused client is disconnected meanwhile.
     let _ = stream.write_all(&bytes);
     stream
 }
 
-/// The log of a server is read on a terminal too: what its members say is in it, and who was refused.
-pub(crate) fn the_log_of_a_server_is_not_steered_by_what_is_said() {
+/// A server's log is read on a terminal too. It contains lines and refused names.
+pub(crate) fn members_cannot_control_a_terminal_that_shows_the_log() {
     let mut server = Server::start(&["--no-history", "--rate-limit", "off", "-v"]);
     let mut texts: Vec<String> = every_character().collect();
     texts.extend([sequences(), "that was all".to_owned()]);

@@ -1,5 +1,5 @@
-//! Fifty clients in this process, over UDP in each of its modes and over TCP, who talk all the time. What
-//! they say and see is written down, and some of it checked at once.
+//! Fifty clients in this process, over UDP in each delivery mode and over TCP, that talk all the
+//! time. This module records what they say and show, and checks some of it at once.
 
 use crate::since;
 use chatagram::client::session::{self, CloseReason, Event, Transport};
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 const OVER_UDP: usize = 35;
 const OVER_TCP: usize = 15;
-/// One of all the clients says something this often.
+/// Interval between lines of the whole room.
 const PACE: Duration = Duration::from_millis(8);
-/// How long one of the two fleets is served before the other.
+/// Time for one fleet before the other has its turn.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// See the module.
+/// The clients, and what they said and were told.
 pub(crate) struct Room {
-    /// Over UDP, and over TCP.
+    /// The clients over UDP, and over TCP.
     fleets: [Fleet; 2],
     people: [Vec<Person>; 2],
     next: Instant,
@@ -30,13 +30,13 @@ pub(crate) struct Room {
 struct Person {
     here: bool,
     said: usize,
-    doubtful: usize,
-    /// The lines it was shown.
+    uncertain: usize,
+    /// The lines that the client showed.
     shown: HashSet<Mark>,
 }
 
 impl Room {
-    /// Everybody begins to join.
+    /// Creates the clients, which begin to join.
     pub(crate) fn new(server: SocketAddr) -> Self {
         let fleets = [Transport::Udp, Transport::Tcp].map(|transport| {
             let mut fleet = Fleet::new(true, None).unwrap();
@@ -66,12 +66,12 @@ impl Room {
         Self { fleets, people, next: Instant::now(), said: 0, acknowledged: BTreeSet::new() }
     }
 
-    /// Lets everybody join for the first time.
+    /// Waits until every client has joined for the first time.
     pub(crate) fn come(&mut self, limit: Duration) {
         self.come_back(limit, "the first join");
     }
 
-    /// Lets them talk until the server that is there now has welcomed all of them, and says how long
+    /// Lets the clients talk until the current server has welcomed all of them. Returns how long
     /// that took.
     pub(crate) fn come_back(&mut self, limit: Duration, case: &str) -> Duration {
         let start = Instant::now();
@@ -83,7 +83,7 @@ impl Room {
         since(start)
     }
 
-    /// Lets them talk.
+    /// Lets the clients talk.
     pub(crate) fn talk_for(&mut self, duration: Duration) {
         let start = Instant::now();
         while since(start) < duration {
@@ -91,7 +91,7 @@ impl Room {
         }
     }
 
-    /// The server has died: takes in what it said before, and whoever was in is so no more.
+    /// The server has died: handles what it sent before, and counts no client as joined.
     pub(crate) fn take_in(&mut self) {
         for _ in 0..10 {
             self.turn(false);
@@ -99,11 +99,11 @@ impl Room {
         self.people.iter_mut().flatten().for_each(|person| person.here = false);
     }
 
-    /// Waits until something became of every line.
+    /// Waits until every line has an outcome.
     pub(crate) fn settle(&mut self, limit: Duration) {
         let start = Instant::now();
         while !self.fleets.iter().flat_map(Fleet::sessions).all(session::Session::is_settled) {
-            assert!(since(start) < limit, "nobody knows what became of some lines");
+            assert!(since(start) < limit, "some lines have no outcome");
             self.turn(false);
         }
     }
@@ -112,20 +112,20 @@ impl Room {
         self.said
     }
 
-    /// The lines that their senders were told are in the room.
+    /// The acknowledged lines.
     pub(crate) fn acknowledged(&self) -> &BTreeSet<String> {
         &self.acknowledged
     }
 
-    /// How many lines their senders were told may be lost.
-    pub(crate) fn doubtful(&self) -> usize {
-        self.people.iter().flatten().map(|person| person.doubtful).sum()
+    /// The number of lines whose senders were told that they may be lost.
+    pub(crate) fn uncertain(&self) -> usize {
+        self.people.iter().flatten().map(|person| person.uncertain).sum()
     }
 
-    /// Serves the network for a little while.
+    /// Serves both fleets for a moment.
     fn turn(&mut self, talking: bool) {
         if talking && self.next <= Instant::now() {
-            // Not sooner than this from now: who was late is not to make up for it in a burst.
+            // From now, so that a late loop does not make up for it in a burst.
             self.next = Instant::now() + PACE;
             self.say();
         }
@@ -138,10 +138,10 @@ impl Room {
         }
     }
 
-    /// The next one says a line unlike any other.
+    /// The next client says a unique line.
     fn say(&mut self) {
         let all = OVER_UDP + OVER_TCP;
-        // 7 shares no factor with 50: everybody has a turn, and neighbours are far apart.
+        // 7 is coprime to 50: every client has a turn, and successive speakers are far apart.
         let speaker = self.said * 7 % all;
         let (which, index) = match speaker.checked_sub(OVER_UDP) {
             None => (0, speaker),
@@ -166,8 +166,8 @@ impl Room {
                 assert!(!self.acknowledged.contains(&text), "{text:?} was acknowledged twice");
                 self.acknowledged.insert(text);
             }
-            Event::Error { .. } => person.doubtful += 1,
-            // What it is told at the very end.
+            Event::Error { .. } => person.uncertain += 1,
+            // At the very end.
             Event::Closed { reason: CloseReason::Shutdown } => {}
             Event::Closed { reason } => panic!("{which} {index} has given up: {reason:?}"),
             _ => {}

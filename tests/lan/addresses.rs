@@ -1,11 +1,11 @@
-//! A server with several addresses: each answers, and a session goes on where the routes or the addresses
-//! change.
+//! A server with several addresses: each answers, and sessions survive changes of routes and
+//! addresses.
 
-use crate::checks::{expect_lines, join, serve, still_in_its_session};
+use crate::checks::{assert_same_session, expect_lines, join, serve};
 use crate::machines::{Lan, Machine};
 use std::process::Command;
 
-/// Addresses of one machine beside its first: a second one of the interface, in both families, and one of lo.
+/// Further addresses of a machine: a second one of its interface, in both families, and one of lo.
 const FURTHER: [(&str, &str); 4] = [
     ("10.7.0.11/24", "eth0"),
     ("10.79.0.1/32", "lo"),
@@ -47,7 +47,7 @@ pub(crate) fn each_address_answers() {
     }
 }
 
-/// What leaves with one system call, as runs of datagrams too, leaves from the address that was asked.
+/// Datagrams that leave in one system call, as batches too, leave from the address that was asked.
 pub(crate) fn pasted_page() {
     const LINES: usize = 300;
     let lan = Lan::new();
@@ -60,7 +60,7 @@ pub(crate) fn pasted_page() {
         pasting.write(page.as_bytes());
         for listener in &mut listeners {
             expect_lines(listener, first, LINES);
-            still_in_its_session(listener);
+            assert_same_session(listener);
         }
         let mut late = join(&lan, &client, "late", &[address]);
         late.line("the end of the replay", |line| line.contains(&format!("line {}\"", LINES - 1)));
@@ -71,8 +71,8 @@ pub(crate) fn pasted_page() {
     }
 }
 
-/// A VPN, or another better route, comes up in the middle of a chat: first for the server, then for the client.
-pub(crate) fn better_route() {
+/// A better route, such as a VPN, appears during a chat: first for the server, then for the client.
+pub(crate) fn route_appears() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
     let mut keeper = serve(&lan, &server, &[]);
@@ -88,8 +88,8 @@ pub(crate) fn better_route() {
         machine.ip(&format!("addr add {address} dev vpn0"));
         machine.ip("link set vpn0 up");
     }
-    // What the server sends now takes another way than what it receives, and routing would have it sent from
-    // the other address.
+    // The server now sends over another link than it receives from, and routing prefers the other
+    // source address.
     server.ip("route add 10.7.0.2/32 via 10.8.0.2 src 10.8.0.1");
     bob.type_line("heard you");
     alice.next_where("message", |e| e["text"] == "heard you");
@@ -100,11 +100,12 @@ pub(crate) fn better_route() {
     bob.type_line("and there");
     alice.next_where("message", |e| e["text"] == "and there");
     expect_lines(&mut bob, "alice", 3);
-    still_in_its_session(&alice);
+    assert_same_session(&alice);
 }
 
-/// The address at which a client joined goes, and the server has something to tell it: it is followed.
-pub(crate) fn address_goes() {
+/// The address at which a client joined disappears, and the server has a line for the client, which
+/// follows it.
+pub(crate) fn address_disappears() {
     let lan = Lan::new();
     let (server, client) = multihomed(&lan);
     let _keeper = serve(&lan, &server, &[]);
@@ -120,7 +121,7 @@ pub(crate) fn address_goes() {
         expect_lines(peer, "bob", 1);
         peer.type_line("heard you");
         bob.next_where("message", |e| e["text"] == "heard you");
-        still_in_its_session(peer);
+        assert_same_session(peer);
     }
 }
 

@@ -1,78 +1,76 @@
-//! What has to hold on a network.
+//! Checks of discovery, roaming and address translation.
 
 use crate::addresses;
 use crate::machines::{Check, Lan, Machine, run_inside};
-use crate::program::Program;
+use crate::program::{DEADLINE, Program};
 use serde_json::Value;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nothing here takes this long unless it has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The ways in which a probe comes to the server, as nftables sees them.
+/// The destinations of a probe, in nftables' syntax.
 const BROADCAST: &str = "ip daddr 10.7.0.255";
 const GROUP_V4: &str = "ip daddr 239.255.67.71";
 const GROUP_V6: &str = "ip6 daddr ff12::4347";
 
 pub(crate) const CHECKS: &[Check] = &[
-    ("a server is found in each of the ways alone", each_way_alone),
-    ("who finds nobody is told who was asked and why that may be", nobody),
-    ("of several servers one has to be named", several),
-    ("a server at one address answers from that one, to those near it", one_address),
-    ("an interface that comes later is heard too", later_interface),
-    ("a room is joined whose name has dead addresses first", dead_addresses),
-    ("who cannot be reached, and why, is said", reasons),
-    ("others are told addresses that they can use", invitations),
-    ("a room that was found is found again where its server is now", moved),
-    ("the LAN is asked though there is a crowd of interfaces", crowd),
+    ("a server is found by broadcast alone and by each group alone", each_destination_alone),
+    ("a search without a result names the asked networks and possible reasons", no_server),
+    ("with several servers the user has to name one", several),
+    ("a server bound to one address answers from it, to its subnet only", one_address),
+    ("the server listens on an interface that appears later", later_interface),
+    ("a host name with dead addresses first is joined", dead_addresses),
+    ("a failed join names the address and the reason", reasons),
+    ("invitations name addresses that others can reach", invitations),
+    ("a discovered room is found again at its new address", moved),
+    ("the LAN is searched beside many other interfaces", many_interfaces),
     ("a server at a link-local address is joined through the named interface", link_local),
-    ("no answer goes to many, and none is larger than the probe", forged),
-    ("three talk, and one of them moves to another address meanwhile", roaming),
-    ("no line is lost behind a router that forgets every five seconds", behind_nat),
-    ("what the kernel refuses to send is lost like anything else", refused_sends),
-    ("a thousand datagrams to dead ports hurt nobody", dead_ports),
-    ("long lines pass a narrow way", narrow_way),
-    ("long lines pass an interface that drops long packets, also after it changes", black_hole),
-    ("each address of a server answers", addresses::each_address_answers),
-    ("a pasted page arrives from a further address of the server", addresses::pasted_page),
-    ("a better route comes up in the middle of a chat", addresses::better_route),
-    ("a server whose address goes is followed to another", addresses::address_goes),
+    ("no answer goes to a broadcast or group address, and none is larger than the probe", forged),
+    ("one of three talking clients moves to another address", roaming),
+    ("no line is lost behind a NAT that rebinds every five seconds", behind_nat),
+    ("refused sends count as losses", refused_sends),
+    ("a thousand datagrams to closed ports affect no other client", dead_ports),
+    ("long lines pass a link with a small MTU", small_mtu),
+    ("long lines pass an MTU black hole, also after it changes", black_hole),
+    ("a server answers at each of its addresses", addresses::each_address_answers),
+    ("a pasted page arrives from a secondary address of the server", addresses::pasted_page),
+    ("a better route appears during a chat", addresses::route_appears),
+    ("clients follow a server whose address disappears", addresses::address_disappears),
 ];
 
-/// In namespaces of its own.
+/// Runs the checks in namespaces of their own.
 pub(crate) fn run() -> ExitCode {
     let status = Command::new("mount").args(["-t", "tmpfs", "run", "/run"]).status().unwrap();
     assert!(status.success());
     run_inside(CHECKS.iter().copied())
 }
 
-fn each_way_alone() {
+fn each_destination_alone() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
     let mut keeper = serve(&lan, &server, &["--room", "lab"]);
-    for (way, address) in
+    for (destination, address) in
         [(BROADCAST, "10.7.0.1:2428"), (GROUP_V4, "10.7.0.1:2428"), (GROUP_V6, "[fe80::1%2]:2428")]
     {
-        let others = [BROADCAST, GROUP_V4, GROUP_V6].into_iter().filter(|other| *other != way);
+        let others =
+            [BROADCAST, GROUP_V4, GROUP_V6].into_iter().filter(|other| *other != destination);
         block(&server, others);
         let found = find(&lan, &client);
-        assert_eq!((&found["room"], &found["peers"]), (&"lab".into(), &0.into()), "{way}");
-        assert_eq!(found["addresses"], Value::from(vec![address]), "{way}");
-        // The one that is found is joined.
+        assert_eq!((&found["room"], &found["peers"]), (&"lab".into(), &0.into()), "{destination}");
+        assert_eq!(found["addresses"], Value::from(vec![address]), "{destination}");
+        // A client joins the server that it found.
         let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
         alice.type_line("hello");
         assert_eq!(alice.leave(), Some(0), "{}", alice.output());
         assert!(alice.output().contains(&format!("found \"lab\" at {address}, 0 here")));
-        let from = if way == GROUP_V6 { "[fe80::2%" } else { "10.7.0.2:" };
+        let from = if destination == GROUP_V6 { "[fe80::2%" } else { "10.7.0.2:" };
         keeper.line("the join", |line| line.contains(&format!("alice joined from {from}")));
         keeper.line("the leave", |line| line.contains("alice left"));
     }
     // Both families at once: one server, IPv4 first.
     block(&server, []);
     let both = Value::from(vec!["10.7.0.1:2428", "[fe80::1%2]:2428"]);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while find(&lan, &client)["addresses"] != both {
         assert!(Instant::now() < deadline);
     }
@@ -80,7 +78,7 @@ fn each_way_alone() {
     assert_eq!(discover(&lan, &client).0, Some(3));
 }
 
-fn nobody() {
+fn no_server() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
     let _keeper = serve(&lan, &server, &["--no-discovery"]);
@@ -100,7 +98,7 @@ fn nobody() {
     }
     assert_eq!(discover(&lan, &client), (Some(3), vec![]));
     assert_eq!(server.counted(), (0, 0));
-    // It is there, though.
+    // The server exists: a client that names it joins.
     let mut bob = lan.start(&client, &["client", "10.7.0.1", "--nick", "bob", "--no-cache"]);
     assert_eq!(bob.leave(), Some(0), "{}", bob.output());
 }
@@ -108,7 +106,7 @@ fn nobody() {
 fn several() {
     let lan = Lan::new();
     let (one, two) = (lan.machine("one", 1), lan.machine("two", 2));
-    // Two servers on one machine share the port for probes.
+    // Two servers on one machine share the discovery port.
     let _keepers = [
         serve(&lan, &one, &["--bind", "0.0.0.0:2428"]),
         serve(&lan, &one, &["--bind", "0.0.0.0:5000"]),
@@ -116,7 +114,7 @@ fn several() {
     ];
     let client = lan.machine("client", 3);
     let all = ["10.7.0.1:2428", "10.7.0.1:5000", "10.7.0.2:2428"];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     loop {
         let found = discover(&lan, &client).1;
         let addresses: Vec<_> = found.iter().map(|it| it["address"].as_str().unwrap()).collect();
@@ -128,7 +126,7 @@ fn several() {
     let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
     assert_eq!(alice.wait(), Some(2));
     all.iter().for_each(|one| assert!(alice.output().contains(one), "{}", alice.output()));
-    // From one of the machines: its own is nearer by its own address.
+    // From one of the servers' machines: its own server has the loopback address.
     let found = discover(&lan, &two).1;
     assert!(found.iter().any(|it| it["address"] == "127.0.0.1:2428"), "{found:?}");
 }
@@ -144,7 +142,7 @@ fn one_address() {
         machine.ip(&format!("addr add {address}/24 dev {device}"));
         machine.ip(&format!("link set {device} up"));
     }
-    // Unasked, the system would answer from the first address of the interface.
+    // Left to itself, the kernel would answer from the first address of the interface.
     let _keeper = serve(&lan, &server, &["--bind", "10.7.0.99:2428"]);
     assert_eq!(find(&lan, &client)["addresses"], Value::from(vec!["10.7.0.99:2428"]));
     assert_eq!(discover(&lan, &other), (Some(3), vec![]));
@@ -160,7 +158,7 @@ fn later_interface() {
     assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
 }
 
-/// The resolver prefers the dead ones, and nobody says that they are.
+/// The resolver puts dead addresses first, and no ICMP error reports them.
 fn dead_addresses() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
@@ -185,7 +183,7 @@ fn dead_addresses() {
     assert!(Command::new("umount").arg("/etc/hosts").status().unwrap().success());
 }
 
-/// The kernel knows the first three at once, and hears the fourth from the other machine.
+/// The kernel reports the first three reasons at once, and hears the fourth from the other machine.
 fn reasons() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
@@ -214,10 +212,10 @@ fn reasons() {
         assert_eq!(program.wait(), Some(3), "{}", program.output());
         let output = program.output();
         assert!(output.contains(why), "{why:?} is not in {output}");
-        // Others' words may be forged: the join goes on.
+        // An ICMP error may be forged: the join goes on.
         assert_eq!(output.contains("Trying again"), again, "{output}");
     }
-    // So a server that is started meanwhile is joined.
+    // So the client joins a server that is started meanwhile.
     let mut early = lan.start(&client, &["client", "10.7.0.1", "--nick", "early", "--no-cache"]);
     early.line("the reason", |line| line.contains("10.7.0.1 refuses"));
     let _keeper = serve(&lan, &server, &["--no-discovery"]);
@@ -241,7 +239,7 @@ fn invitations() {
     }
 }
 
-/// Its address changes, it is started anew, and at its old address is somebody else.
+/// The server restarts at another address, and another server has its old address.
 fn moved() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
@@ -264,8 +262,8 @@ fn moved() {
     }
 }
 
-/// Two cables' ends each, with link-local addresses only, and the LAN comes last.
-fn crowd() {
+/// Both ends of 80 cables have link-local addresses only, and the LAN is the last interface.
+fn many_interfaces() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.isolated("client"));
     let script = "for i in $(seq 80); do ip link add v$i type veth peer name w$i && \
@@ -278,7 +276,7 @@ fn crowd() {
     search.line("what was left out", |line| line.contains("Not asked"));
 }
 
-/// And a server listens at no address that stands for many.
+/// A server also refuses to listen at a broadcast or multicast address.
 fn link_local() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
@@ -304,8 +302,8 @@ fn link_local() {
     }
 }
 
-/// Linux drops what comes from many, and refuses to send there: what the server itself does about
-/// it is for the tests of the hub.
+/// Linux drops datagrams from broadcast and multicast addresses, and refuses to send to them. The
+/// hub's tests cover what the server does itself.
 fn forged() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
@@ -314,7 +312,7 @@ fn forged() {
     for many in ["10.7.0.255:9", "255.255.255.255:9", "239.255.67.71:9", "10.7.0.2:0"] {
         client.forge(many, "10.7.0.1");
     }
-    // What came later has been answered, so what came before would have been.
+    // The server has answered a later datagram, so it has handled the earlier ones.
     client.forge("10.7.0.2:9", "10.7.0.1");
     wait_until(|| server.counted().0 > 0, || "no answer to an honest probe".to_owned());
     let (packets, bytes) = server.counted();
@@ -346,10 +344,10 @@ fn roaming() {
     for other in [&mut bob, &mut carl] {
         expect_lines(other, "alice", 60);
         other.type_line("heard you");
-        // To its new address.
+        // At its new address.
         alice.next_where("message", |e| e["text"] == "heard you");
     }
-    still_in_its_session(&alice);
+    assert_same_session(&alice);
 }
 
 fn behind_nat() {
@@ -389,8 +387,8 @@ fn behind_nat() {
             lines += 1;
             thread::sleep(PAUSE);
         }
-        // What a masquerading router does when its line comes back: all translations at this
-        // address are forgotten, and the next packet from inside gets another port.
+        // As a masquerading router does when its uplink returns: all translations at this address
+        // are forgotten, and the next packet from inside gets another port.
         router.ip("addr del 10.7.0.9/24 dev eth0");
         router.ip("addr add 10.7.0.9/24 dev eth0");
     }
@@ -402,10 +400,10 @@ fn behind_nat() {
     }
     expect_lines(&mut bob, "alice", lines + 1);
     expect_lines(&mut alice, "bob", lines + 1);
-    still_in_its_session(&alice);
+    assert_same_session(&alice);
 }
 
-/// EPERM, EHOSTUNREACH, EACCES and EINVAL, for a while, at the server and at a client.
+/// EPERM, EHOSTUNREACH, EACCES and EINVAL for a while, at the server and at a client.
 fn refused_sends() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
@@ -433,7 +431,8 @@ fn refused_sends() {
     };
     say(&mut clients, 0..50);
     let speaker = clients[0].events("welcome")[0]["nickname"].as_str().unwrap().to_owned();
-    // Whom the server can send to has them, though it says nothing that arrives.
+    // The client that the server can reach receives the lines, although its own packets are
+    // dropped.
     expect_lines(&mut clients[5], &speaker, 50);
     clients[5].type_line("said behind a wall");
     for (n, kind) in kinds {
@@ -444,7 +443,7 @@ fn refused_sends() {
     say(&mut clients, 50..60);
     for client in &mut clients[1..] {
         expect_lines(client, &speaker, 60);
-        still_in_its_session(client);
+        assert_same_session(client);
     }
     clients[0].next_where("message", |e| e["text"] == "said behind a wall");
     for client in &mut clients {
@@ -454,8 +453,8 @@ fn refused_sends() {
     assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
 }
 
-/// Each is answered by ICMP: port unreachable. (Linux keeps that from sockets that are not connected;
-/// Windows reports it as error 10054 of a later receive, which is skipped.)
+/// Each is answered by ICMP port unreachable. Linux does not report it to unconnected sockets;
+/// Windows reports it as error 10054 of a later receive, which the server skips.
 fn dead_ports() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
@@ -475,7 +474,7 @@ fn dead_ports() {
     let limits = "sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000";
     assert!(dead.command("sh").args(["-c", limits]).status().unwrap().success());
     let mut lines = 0;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while dead.counted().0 < 1_000 {
         assert!(Instant::now() < deadline, "{} datagrams to dead ports", dead.counted().0);
         for _ in 0..10 {
@@ -489,21 +488,21 @@ fn dead_ports() {
         "    {}",
         String::from_utf8_lossy(&answered.stdout).lines().last().unwrap_or_default()
     );
-    // All hundred expire, and the room knows.
+    // All hundred clients expire, and the others are told.
     let left = |e: &Value| e["reason"] == "timeout" && e["peers"] == 2;
     bob.next_where("left", left);
-    alice.type_line("nobody else is here");
-    bob.next_where("message", |e| e["text"] == "nobody else is here");
+    alice.type_line("no_server else is here");
+    bob.next_where("message", |e| e["text"] == "no_server else is here");
     for client in [&mut alice, &mut bob] {
-        still_in_its_session(client);
+        assert_same_session(client);
         assert_eq!(client.leave(), Some(0), "{}", client.output());
     }
     keeper.signal("TERM");
     assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
 }
 
-/// The server's interface drops what is longer than it takes, and nobody is told but its own machine (veth does as a
-/// switch does). That changes while people talk.
+/// The server's interface drops longer packets, and only its own machine is told (veth behaves like
+/// a switch). The limit changes during the chat.
 fn black_hole() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
@@ -531,16 +530,17 @@ fn black_hole() {
             hears(&mut alice, "bob", n);
         }
     }
-    // What knows nothing of the path yet comes in, and is told all that was said.
+    // A client without knowledge of the path joins and receives the replay.
     let mut dave = join(&lan, &machines[2], "dave", &["10.7.0.1"]);
     dave.next_where("history", |e| e["text"] == line(10).as_str());
     for client in [&alice, &bob, &carl, &dave] {
-        still_in_its_session(client);
+        assert_same_session(client);
     }
 }
 
-/// A link that takes 600 bytes at once, of which a router tells the server (RFC 1191). Nobody needs to believe it.
-fn narrow_way() {
+/// A link with an MTU of 600 bytes, which a router reports to the server (RFC 1191). No end needs
+/// to believe the report.
+fn small_mtu() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
     let _keeper = serve(&lan, &server, &[]);
@@ -576,7 +576,7 @@ fn narrow_way() {
             let text = format!("{filling} {n}");
             client.next_where("message", |e| e["from"] == from && e["text"] == text.as_str());
         }
-        still_in_its_session(client);
+        assert_same_session(client);
     }
 }
 
@@ -586,7 +586,7 @@ pub(crate) fn serve(lan: &Lan, machine: &Machine, args: &[&str]) -> Program {
     server
 }
 
-/// A client that is in the room.
+/// A client in the room.
 pub(crate) fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> Program {
     let usual = ["--nick", nick, "--output", "json", "--no-cache", "--stay", "forever"];
     let mut client = lan.start(machine, &[&["client"], args, &usual].concat());
@@ -594,7 +594,7 @@ pub(crate) fn join(lan: &Lan, machine: &Machine, nick: &str, args: &[&str]) -> P
     client
 }
 
-/// All lines of one peer came, each once and in order.
+/// Asserts that all lines of one peer arrived, each once and in order.
 pub(crate) fn expect_lines(client: &mut Program, from: &str, count: usize) {
     let last = format!("line {}", count - 1);
     let heard = |e: &Value| e["event"] == "message" && e["from"] == from;
@@ -610,40 +610,41 @@ pub(crate) fn expect_lines(client: &mut Program, from: &str, count: usize) {
     assert_eq!(texts, expected);
 }
 
-/// It has moved, and not come back as a new one.
-pub(crate) fn still_in_its_session(client: &Program) {
+/// Asserts that the client has not rejoined.
+pub(crate) fn assert_same_session(client: &Program) {
     assert_eq!(client.events("welcome").len(), 1, "{}", client.output());
 }
 
-/// The exit code of a search, and what it found.
+/// The exit code of a search, and the servers it found.
 fn discover(lan: &Lan, machine: &Machine) -> (Option<i32>, Vec<Value>) {
     let mut search = lan.start(machine, &["discover", "--output", "json", "--wait", "600ms"]);
     let code = search.wait();
     (code, search.events("found"))
 }
 
-/// The one server that a search finds, if need be after a few.
+/// The only server that a search finds; searches again if there is none.
 fn find(lan: &Lan, machine: &Machine) -> Value {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     loop {
         match &discover(lan, machine).1[..] {
-            [] => assert!(Instant::now() < deadline, "nothing is found"),
+            [] => assert!(Instant::now() < deadline, "no server is found"),
             [one] => return one.clone(),
             several => panic!("{several:?}"),
         }
     }
 }
 
-/// Lets no probe in that comes this way.
+/// Drops probes to these destinations.
 fn block<'a>(machine: &Machine, ways: impl IntoIterator<Item = &'a str>) {
-    let drops: Vec<_> = ways.into_iter().map(|way| format!("{way} udp dport 2429 drop;")).collect();
+    let drops: Vec<_> =
+        ways.into_iter().map(|destination| format!("{destination} udp dport 2429 drop;")).collect();
     machine.rules(&format!(
         "table inet filter {{ chain in {{ type filter hook input priority filter; {} }} }}",
         drops.join(" ")
     ));
 }
 
-/// Counts what leaves from the port for probes.
+/// Counts the packets that leave from the discovery port.
 fn count_answers(machine: &Machine) {
     machine.rules(
         "table inet filter { chain out { type filter hook output priority filter; \
@@ -652,7 +653,7 @@ fn count_answers(machine: &Machine) {
 }
 
 fn wait_until(done: impl Fn() -> bool, otherwise: impl Fn() -> String) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !done() {
         assert!(Instant::now() < deadline, "{}", otherwise());
         thread::yield_now();

@@ -1,5 +1,5 @@
-//! Machines on a bridge: namespaces within those that this test enters by `unshare`, so that nothing
-//! of it is seen or left outside.
+//! Machines on a bridge: namespaces within the namespaces that this test enters with `unshare`,
+//! invisible from outside, and gone with the process.
 
 use crate::needs;
 use crate::program::Program;
@@ -20,12 +20,12 @@ pub(crate) const FORGE: &str = "--forge";
 
 const TOOLS: [&str; 6] = ["ip", "nft", "nsenter", "unshare", "sh", "mount"];
 
-/// A name, and what has to hold.
+/// A check's name and function.
 pub(crate) type Check = (&'static str, fn());
 
-/// Runs these checks: this program again, in namespaces of its own.
+/// Runs these checks in namespaces of their own, by running this program again.
 pub(crate) fn enter(checks: &[Check]) -> ExitCode {
-    // One that the machine refuses is skipped by each.
+    // If the machine refuses, every check is skipped.
     let Some(mut inside) = namespaces() else {
         let skipped = checks.iter().map(|(name, _)| (*name, || refuse()));
         return needs::run(skipped);
@@ -38,11 +38,11 @@ pub(crate) fn enter(checks: &[Check]) -> ExitCode {
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Runs the checks here, one after another: they share the directory of namespaces.
+/// Runs the checks one after another, because they share the directory of namespaces.
 pub(crate) fn run_inside<F: Fn() + Send + 'static>(
     checks: impl IntoIterator<Item = (&'static str, F)>,
 ) -> ExitCode {
-    // Without the role.
+    // Without the role's arguments.
     let mut args: Vec<_> = env::args_os().collect();
     args.remove(1);
     needs::run_with(args, Some(1), checks)
@@ -53,7 +53,7 @@ fn refuse() {
     needs::skip("this machine refuses namespaces, a bridge in them, or nftables' rules");
 }
 
-/// What becomes a program in namespaces of its own, if the machine has them to give.
+/// The command that runs a program in new namespaces, if the machine permits them.
 fn namespaces() -> Option<Command> {
     if !TOOLS.into_iter().all(needs::is_here) {
         return None;
@@ -76,13 +76,13 @@ fn namespaces() -> Option<Command> {
     None
 }
 
-/// A bridge, and machines on it. Gone when dropped.
+/// A bridge with machines on it, removed when dropped.
 pub(crate) struct Lan {
     id: usize,
     pub(crate) dir: TempDir,
 }
 
-/// A machine: its namespace's name. Its interface to the bridge is `eth0`.
+/// A machine: the name of its namespace. Its interface on the bridge is `eth0`.
 #[derive(Clone)]
 pub(crate) struct Machine(String);
 
@@ -97,7 +97,7 @@ impl Lan {
         lan
     }
 
-    /// A machine without a network.
+    /// A machine without an interface on the bridge.
     pub(crate) fn isolated(&self, name: &str) -> Machine {
         let name = format!("{name}{}", self.id);
         ip(&format!("netns add {name}"));
@@ -113,13 +113,13 @@ impl Lan {
         machine
     }
 
-    /// Gives a machine an interface at the bridge.
+    /// Adds an interface on the bridge to a machine.
     pub(crate) fn plug_in(&self, machine: &Machine, n: u8) {
         let Machine(name) = machine;
         let (bridge, port) = (format!("bridge{}", self.id), format!("to-{name}"));
         ip(&format!("-n {bridge} link add {port} type veth peer name eth0 netns {name}"));
         ip(&format!("-n {bridge} link set {port} master br0 up"));
-        // The kernel's own link-local address would be there only after a second of asking around.
+        // The kernel's own link-local address would need a second of duplicate address detection.
         machine.ip("link set eth0 addrgenmode none");
         machine.ip("link set eth0 up");
         machine.ip(&format!("addr add 10.7.0.{n}/24 dev eth0"));
@@ -144,7 +144,7 @@ impl Drop for Lan {
 }
 
 impl Machine {
-    /// What `ip` does there.
+    /// Runs `ip` on the machine.
     pub(crate) fn ip(&self, words: &str) {
         ip(&format!("-n {} {words}", self.0));
     }
@@ -153,25 +153,25 @@ impl Machine {
         &self.0
     }
 
-    /// A command there.
+    /// A command that runs on the machine.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.0)).arg("--").arg(program);
         command
     }
 
-    /// Replaces all rules there.
+    /// Replaces all nftables rules of the machine.
     pub(crate) fn rules(&self, rules: &str) {
         let mut command = self.command("nft");
         let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        // It wants line ends where people would leave them out.
+        // nft requires line ends where one might omit them.
         let rules = rules.replace("{ ", "{\n").replace("; ", ";\n").replace(" }", "\n}");
         let text = format!("flush ruleset\n{rules}\n");
         nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(nft.wait().unwrap().success(), "nft: {rules}");
     }
 
-    /// Packets and bytes of the rules' one counter.
+    /// Packets and bytes of the rules' only counter.
     pub(crate) fn counted(&self) -> (u64, u64) {
         let output = self.command("nft").args(["list", "ruleset"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -187,21 +187,21 @@ impl Machine {
         Program::start_by(self.command(env!("CARGO_BIN_EXE_chatagram")), dir, args)
     }
 
-    /// This very program there, in another of its roles.
+    /// This program on the machine, in another of its roles.
     pub(crate) fn role(&self, words: &[&str]) -> Command {
         let mut command = self.command(&itself());
         command.args(words);
         command
     }
 
-    /// Sends a probe to an address, as if from another.
+    /// Sends a probe to an address with a forged source address.
     pub(crate) fn forge(&self, from: &str, to: &str) {
         let status = self.role(&[FORGE, from, to]).status().unwrap();
         assert!(status.success());
     }
 }
 
-/// What [`Machine::forge`] does, as a process there.
+/// [`Machine::forge`] in a process on the machine.
 pub(crate) fn forge(from: &str, to: &str) {
     let mut probe = Vec::new();
     let mut writer = DatagramWriter::new(&mut probe);
@@ -212,7 +212,7 @@ pub(crate) fn forge(from: &str, to: &str) {
     Raw::open().send(from.parse().unwrap(), to, &probe);
 }
 
-/// By its path: `/proc/self/exe` would be whatever program leads here.
+/// By its path, because `/proc/self/exe` would be the program that leads here.
 fn itself() -> String {
     env::current_exe().unwrap().into_os_string().into_string().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Packets with any sender's address on them: IPv4 and UDP written by hand. Needs root.
+//! Packets with any source address: handwritten IPv4 and UDP. Needs root.
 
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_socket_broadcast;
@@ -14,9 +14,9 @@ impl Raw {
         Self(raw)
     }
 
-    /// Sends a datagram as if `from` had.
+    /// Sends a datagram with `from` as its source address.
     pub(crate) fn send(&self, from: SocketAddrV4, to: SocketAddrV4, datagram: &[u8]) {
-        // The kernel writes the total length, the id and the header's checksum; UDP goes without one.
+        // The kernel fills in the total length, the id and the header's checksum; UDP has none.
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
         packet.extend(from.ip().octets());
         packet.extend(to.ip().octets());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-/// Bytes of the README: a reader who has ten minutes reads all of it.
+/// Limit of the README in bytes: a reader has ten minutes.
 const README: usize = 12 * 1_024;
 const COLUMNS: usize = 100;
 
@@ -98,8 +98,8 @@ fn every_relative_link_and_anchor_resolves() {
     assert!(count >= 40, "{count} links");
 }
 
-/// A page names a test as `--lib FILTER`, `--bin NAME FILTER` or `--test PROGRAM FILTER`; the name of
-/// a test, or of its file, has to contain the filter.
+/// A page names a test as `--lib FILTER`, `--bin NAME FILTER` or `--test PROGRAM FILTER`. The name
+/// of a test, or of its file, has to contain the filter.
 #[test]
 fn every_test_that_a_page_names_exists() {
     let mut named = 0;

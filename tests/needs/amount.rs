@@ -1,9 +1,9 @@
-//! How much the long tests do.
+//! How many rounds the long tests run.
 #![allow(clippy::panic, dead_code)]
 
 use std::env;
 
-/// Whether `CHATAGRAM_TESTS=all` asks for the tests that take minutes, and for each test in full.
+/// True if `CHATAGRAM_TESTS=all` asks for the tests that take minutes, and for each test in full.
 pub(crate) fn is_all() -> bool {
     match env::var("CHATAGRAM_TESTS") {
         Ok(value) if value == "all" => true,
@@ -12,7 +12,7 @@ pub(crate) fn is_all() -> bool {
     }
 }
 
-/// The number that `variable` holds, or else `usual`, in a run of all tests `full`.
+/// The number in `variable`; without one `usual`, or `full` in a run of all tests.
 pub(crate) fn amount(variable: &str, usual: u64, full: u64) -> u64 {
     match env::var(variable) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")),

@@ -1,9 +1,10 @@
-//! What a test needs of the machine beyond Rust and a C linker, and how it says that it was skipped.
+//! What a test needs of the machine beyond Rust and a C linker, and how a test without it is
+//! skipped.
 //!
 //! A test program with such tests declares `harness = false` in `Cargo.toml` and lists its tests in
 //! [`tests!`]. A test that cannot run calls [`needs`] or [`skip`]: it is then neither passed nor
-//! failed, but ignored with a reason. Where `CI` is set, it fails. `tests/zz_skipped.rs` runs last
-//! and prints what all the programs skipped.
+//! failed, but ignored with a reason. If `CI` is set, it fails. `tests/zz_skipped.rs` runs last and
+//! prints all skipped tests.
 #![allow(dead_code, clippy::panic)]
 
 mod amount;
@@ -17,8 +18,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs};
 
-/// Makes `main` of the tests' names, each with its `#[cfg]`. `@role NAME` is no test, but what a
-/// child of this program runs that is started with `--role NAME`.
+/// Defines `main` with these tests, each with its `#[cfg]`. `@role NAME` is not a test: a child of
+/// this program runs it when started with `--role NAME`.
 macro_rules! tests {
     ($($(#[$when:meta])* $test:path,)+ $(@role $role:path,)*) => {
         pub(crate) fn main() -> std::process::ExitCode {
@@ -32,28 +33,28 @@ macro_rules! tests {
     };
 }
 
-/// Where each program leaves a file of its name, with a line for each test that it skipped.
+/// The directory with a file for each program, with a line for each test that it skipped.
 pub(crate) fn lists() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped")
 }
 
 struct Skipped(String);
 
-/// Skips the calling test, from any depth in it; where `CI` is set, fails it.
+/// Skips the calling test, from any depth; fails it if `CI` is set.
 pub(crate) fn skip(why: impl Into<String>) -> ! {
     let why = why.into();
-    assert!(!is_ci(), "nothing is skipped where CI is set: {why}");
+    assert!(!is_ci(), "no test may be skipped if CI is set: {why}");
     resume_unwind(Box::new(Skipped(why)))
 }
 
-/// Skips the calling test, which takes long, unless `CHATAGRAM_TESTS=all` asks for it.
+/// Skips the calling test, which takes minutes, unless `CHATAGRAM_TESTS=all` asks for it.
 pub(crate) fn needs_time() {
     if !is_all() {
         skip("takes minutes; CHATAGRAM_TESTS=all runs it");
     }
 }
 
-/// Whether this run must skip nothing.
+/// True if no test may be skipped in this run.
 pub(crate) fn is_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
@@ -66,7 +67,7 @@ pub(crate) fn needs(programs: &[&str]) {
     }
 }
 
-/// Whether the `PATH` has this program.
+/// True if the program is on the `PATH`.
 pub(crate) fn is_here(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let name = format!("{program}{}", env::consts::EXE_SUFFIX);
@@ -84,12 +85,12 @@ fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 
-/// The `main` of a program whose tests are for another system.
+/// The `main` of a program whose tests need another system.
 pub(crate) fn not_here(why: &'static str) -> ExitCode {
     run([("all", move || skip(why))])
 }
 
-/// Plays the role that this process was started for, if it was.
+/// Runs the role for which this process was started, if any.
 pub(crate) fn play(roles: &[(&str, fn())]) -> Option<ExitCode> {
     let mut args = env::args().skip(1);
     let role = args.next().filter(|arg| arg == "--role").and_then(|_| args.next())?;
@@ -98,15 +99,15 @@ pub(crate) fn play(roles: &[(&str, fn())]) -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-/// The `main` of a test program, by the usual options of one.
+/// The `main` of a test program, with the usual options.
 pub(crate) fn run<N: Into<String>, F: Fn() + Send + 'static>(
     tests: impl IntoIterator<Item = (N, F)>,
 ) -> ExitCode {
     run_with(env::args_os(), None, tests)
 }
 
-/// The same with these arguments, the program's name first. The arguments, `threads` and
-/// `RUST_TEST_THREADS` say how many tests run at once, in this order.
+/// The same with these arguments, of which the first is the program's name. The arguments,
+/// `threads` and `RUST_TEST_THREADS`, in this order, set the number of concurrent tests.
 pub(crate) fn run_with<N: Into<String>, F: Fn() + Send + 'static>(
     args: impl IntoIterator<Item = OsString>,
     threads: Option<usize>,
@@ -119,7 +120,7 @@ pub(crate) fn run_with<N: Into<String>, F: Fn() + Send + 'static>(
     let trial = |(name, test): (N, F)| {
         let (name, skipped) = (name.into(), Arc::clone(&skipped));
         Trial::ignorable_test(name.clone(), move || {
-            // The harness makes a failure of any other payload.
+            // The harness turns any other payload into a failure.
             let Err(payload) = catch_unwind(AssertUnwindSafe(test)) else {
                 return Ok(Completion::Completed);
             };
@@ -140,7 +141,7 @@ pub(crate) fn run_with<N: Into<String>, F: Fn() + Send + 'static>(
     conclusion.exit_code()
 }
 
-/// Leaves the list for `tests/zz_skipped.rs`.
+/// Writes the list for `tests/zz_skipped.rs`.
 fn leave(list: &str) {
     let file = lists().join(env!("CARGO_CRATE_NAME"));
     let written = fs::create_dir_all(lists()).and_then(|()| fs::write(&file, list));

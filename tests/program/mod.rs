@@ -1,5 +1,5 @@
-//! The built program as a child process whose output is read line by line. Every wait has an end;
-//! what was printed until then is in the message.
+//! The built program as a child process whose output is read line by line. Every wait has a
+//! deadline; the failure's message has the output so far.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Far longer than anything takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Limit of each wait for the program. Only a failing test takes this long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Program {
     child: Child,
@@ -28,7 +28,7 @@ impl Program {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_chatagram")), dir, args)
     }
 
-    /// The same by a command that becomes the program.
+    /// The same with a command that executes the program.
     pub(crate) fn start_by(mut command: Command, dir: &Path, args: &[&str]) -> Self {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHATAGRAM_")) {
             command.env_remove(name);
@@ -52,9 +52,9 @@ impl Program {
         Self { child, stdin, lines, seen: Vec::new() }
     }
 
-    /// The next line of output (or of complaint) that `wanted` accepts.
+    /// The next line of standard output or standard error that `wanted` accepts.
     pub(crate) fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
@@ -64,22 +64,24 @@ impl Program {
                         return line;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("no {what} came: {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {what} within the deadline: {:#?}", self.seen)
+                }
                 Err(RecvTimeoutError::Disconnected) => {
-                    panic!("ended before {what} came: {:#?}", self.seen)
+                    panic!("the program ended before {what}: {:#?}", self.seen)
                 }
             }
         }
     }
 
-    /// As `line`, but it may have been read already.
+    /// Like `line`, but the line may have been read already.
     pub(crate) fn has_said(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
         if !self.seen.iter().any(|line| wanted(line)) {
             self.line(what, wanted);
         }
     }
 
-    /// The next event of this kind, for a program that prints JSON.
+    /// The next event of this kind from a program that prints JSON.
     pub(crate) fn next(&mut self, event: &str) -> Value {
         self.next_where(event, |_| true)
     }
@@ -93,7 +95,18 @@ impl Program {
         parse(&line).unwrap()
     }
 
-    /// All events of this kind printed so far and until `last` comes.
+    /// The text of the next status that contains these words.
+    pub(crate) fn status(&mut self, words: &str) -> String {
+        let says = |event: &Value| event["text"].as_str().unwrap_or_default().contains(words);
+        self.next_where("status", says)["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for a line of the chat with this text.
+    pub(crate) fn hear(&mut self, text: &str) {
+        self.next_where("message", |event| event["text"] == text);
+    }
+
+    /// All events of this kind until one for which `last` is true, including those read before.
     pub(crate) fn events_until(
         &mut self,
         event: &str,
@@ -115,7 +128,7 @@ impl Program {
         stdin.flush().unwrap();
     }
 
-    /// Writes bytes into the input. A program that reads no further is no failure.
+    /// Writes bytes to the input. The program may have stopped reading.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.stdin.as_mut().unwrap().write_all(bytes);
     }
@@ -124,36 +137,38 @@ impl Program {
         self.stdin = None;
     }
 
-    /// The process.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal, by its name without `SIG`.
+    /// Sends a signal, named without `SIG`.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
 
-    /// The exit code, once all output is read.
+    /// Reads all output and returns the exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("does not end: {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("the program does not end: {:#?}", self.seen)
+                }
             }
         }
         self.child.wait().unwrap().code()
     }
 
-    /// Leaves, and says with which exit code.
+    /// Types `/quit` and returns the exit code.
     pub(crate) fn leave(&mut self) -> Option<i32> {
         self.type_line("/quit");
         self.wait()
     }
 
-    /// Everything printed so far.
+    /// The output read so far.
     pub(crate) fn output(&self) -> String {
         self.seen.join("\n")
     }
@@ -171,7 +186,7 @@ impl Drop for Program {
     }
 }
 
-/// Sends a signal to a process, without kill(1), which a machine may lack.
+/// Sends a signal to a process without kill(1), which a machine may lack.
 #[cfg(unix)]
 pub(crate) fn signal(process: u32, name: &str) {
     use rustix::process::{Pid, Signal, kill_process};
@@ -195,7 +210,7 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(status.success());
 }
 
-/// A server on a port of its own, with quick timers.
+/// A server on a port of its own, with short timers.
 pub(crate) struct Server {
     pub(crate) program: Program,
     pub(crate) address: SocketAddr,
@@ -224,7 +239,7 @@ impl Server {
         Program::start(self.dir.path(), &all)
     }
 
-    /// A client that is in the room.
+    /// A client in the room.
     pub(crate) fn join(&self, name: &str) -> Program {
         let mut client = self.client(name, &["--no-cache", "--stay", "forever"]);
         client.next("welcome");
@@ -232,8 +247,16 @@ impl Server {
     }
 }
 
-/// A port nobody uses at the moment, and that no system hands out by itself: it will still be free for a
-/// server that is started there again and again.
+/// The texts in a history. Each of its lines has to be a record.
+pub(crate) fn history_texts(file: &Path) -> Vec<String> {
+    let content = std::fs::read_to_string(file).unwrap();
+    let text =
+        |line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
+    content.lines().map(text).collect()
+}
+
+/// A free port outside the ephemeral range, so that it stays free for a server that the test
+/// restarts.
 pub(crate) fn free_port() -> u16 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(7_919);

@@ -1,5 +1,5 @@
-//! The conversation in Part I of `proto.md`: a client that does what Part I says and no more talks to
-//! the real server, both without sockets and with a clock and seeds of their own. The text has to be
+//! The conversation in Part I of `proto.md`: a client that does exactly what Part I says talks to
+//! the real server, both without sockets, with virtual time and fixed seeds. The text has to equal
 //! what they send. `CHATAGRAM_BLESS=1 cargo test --test proto_md` writes it anew.
 
 use crate::format::{flag_names, frame_line};
@@ -19,7 +19,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 const NONCE: u64 = 0x1122_3344_5566_7788;
-/// From one end to the other.
+/// Delay each way.
 const ONE_WAY: Duration = Duration::from_millis(10);
 /// The pause after which Part I sends a message again.
 const RESEND: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ struct Client {
     bitmap: u64,
     /// The smallest message id not received.
     next: u16,
-    /// What the server said, in order.
+    /// The server's messages, in order.
     told: Vec<String>,
     closed: bool,
 }
@@ -89,7 +89,7 @@ impl World {
         self.now.wall.0 += time.as_micros() as u64;
     }
 
-    /// The client sends these frames; with `note` the datagram does not arrive.
+    /// The client sends these frames. With `note`, the datagram is lost.
     fn send(&mut self, frames: &[Frame<'_>], note: &str) {
         let client = &mut self.client;
         let mut header = Header::default();
@@ -121,8 +121,8 @@ impl World {
         }
     }
 
-    /// Lets the server send until `time` has passed, and the client answer. The datagrams of the
-    /// server that had a message.
+    /// Lets the server send for `time` and the client answer. Returns the server's datagrams that
+    /// carried a message.
     fn run(&mut self, time: Duration) -> Vec<Vec<u8>> {
         let until = self.now.mono + time;
         let mut with_messages = Vec::new();
@@ -152,7 +152,7 @@ impl World {
         with_messages
     }
 
-    /// A datagram of the server arrives. Whether there was a message in it.
+    /// A datagram of the server arrives. Returns true if it carried a message.
     fn receive(&mut self, bytes: &[u8]) -> bool {
         let datagram = Datagram::decode(bytes).unwrap();
         let header = datagram.header;
@@ -268,7 +268,7 @@ fn meaning(bytes: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Writes a line in several, between words.
+/// Wraps a line between words.
 fn wrap(text: &mut String, line: &str) {
     let mut row = String::from("  ");
     for word in line.split(' ') {
@@ -282,7 +282,7 @@ fn wrap(text: &mut String, line: &str) {
     writeln!(text, "{row}").unwrap();
 }
 
-/// What both ends send, from the first `Join` to the acknowledgment of `Closing`.
+/// The transcript of both ends, from the first `Join` to the acknowledgment of `Closing`.
 fn conversation() -> String {
     let mut world = World::new();
     world.join();

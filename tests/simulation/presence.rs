@@ -1,5 +1,6 @@
-//! A crowd comes and goes while people talk and datagrams are lost. What each client was told of who
-//! is here has to be what the server knows; `checks.rs` looks at every step and at the end.
+//! A crowd joins and leaves while clients talk and datagrams are lost. The members that each client
+//! knows have to be those that the server knows; `checks.rs` checks this at every step and at the
+//! end.
 
 use crate::dice::Dice;
 use crate::network::Impairment;
@@ -7,9 +8,9 @@ use crate::scenarios::{MODES, NAMES, SECOND, all_join, recover, say};
 use crate::world::World;
 use std::time::Duration;
 
-/// Clients that come beside those who are there from the beginning.
+/// Clients that join besides those in the room from the beginning.
 const CROWD: usize = 40;
-/// Those that come together come within this time.
+/// A group of clients joins within this time.
 const TOGETHER: Duration = Duration::from_millis(3);
 
 pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
@@ -57,7 +58,7 @@ pub(crate) fn crowd(seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
-/// Some leave at once, also before they are in.
+/// Some leave at once, even before they have joined.
 fn leave_some(world: &mut World, dice: &mut Dice) {
     for index in 0..world.clients.len() {
         if world.clients[index].running && dice.chance(150) {

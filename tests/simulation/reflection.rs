@@ -38,7 +38,7 @@ pub(crate) fn two_servers(seed: u64) {
         };
         let mut turn = dice.below(2);
         for round in 0.. {
-            assert!(round < 2, "the servers talk to each other");
+            assert!(round < 2, "the servers answer each other");
             hubs[turn].handle_datagram(path, &bytes, now);
             if hubs[turn].poll_transmit(&mut bytes, now).is_none() {
                 break;

@@ -1,6 +1,5 @@
-//! A hub, two hundred sessions, and a network that loses every tenth datagram, in virtual time. As the
-//! world of `simulation`, but for speed and a memory of its own that does not grow: it checks nothing of
-//! what is said.
+//! A hub, two hundred sessions, and a network that loses every tenth datagram, in virtual time.
+//! Like the world of `simulation`, but fast and with bounded memory of its own: it checks no line.
 
 use crate::dice::Dice;
 use crate::meter::{Part, on_account_of};
@@ -22,28 +21,28 @@ const DELAY: Duration = Duration::from_millis(20);
 const JITTER: Duration = Duration::from_millis(10);
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 2428);
 const GIVE_UP: Duration = Duration::from_secs(120);
-/// What a session remembers of the lines it has shown at most.
+/// Most lines that a session remembers as shown.
 const SEEN: u64 = 2 * REPLAY_WINDOW;
 
-/// See the module.
+/// The hub, the sessions and the network between them.
 pub(crate) struct World {
     pub(crate) now: Timestamp,
-    /// So many of a thousand datagrams are lost.
+    /// Datagrams lost of a thousand.
     pub(crate) loss: u64,
     dice: Dice,
     hub: Option<Hub>,
     config: hub::Config,
-    /// The end of the history file.
+    /// The newest lines of the history file.
     history: VecDeque<Line>,
     pub(crate) peers: Vec<Peer>,
     by_address: BTreeMap<SocketAddr, usize>,
     due: BTreeSet<(Timestamp, usize)>,
     under_way: BTreeMap<(Timestamp, u64), Packet>,
     pub(crate) sent: u64,
-    /// Processes that got no answer to their first join.
+    /// Clients without an answer to their first join.
     pub(crate) unreachable: u64,
     processes: u32,
-    /// What the hub and what the sessions write into: each is on its own account.
+    /// Output buffers of the hub and of the sessions, each on its own account.
     from_hub: Vec<u8>,
     from_sessions: Vec<u8>,
 }
@@ -52,7 +51,7 @@ pub(crate) struct Peer {
     session: Session,
     address: SocketAddr,
     due: Option<Timestamp>,
-    /// What it was welcomed by: the server is started this often.
+    /// The current server has welcomed it: the server restarts during a run.
     pub(crate) here: bool,
     pub(crate) shown: u64,
 }
@@ -64,9 +63,9 @@ struct Packet {
 }
 
 impl World {
-    /// A server with a past as long as it can be, and nobody there.
+    /// A server with the longest possible history and no member.
     pub(crate) fn new(seed: u64, peers: usize) -> Self {
-        // Who was killed takes a place until it expires.
+        // A killed peer occupies a place until it expires.
         let places = peers + peers / 10;
         let expiry = Duration::from_secs(10);
         let capacity = Capacity { peers: places, peers_per_ip: places, expiry };
@@ -106,7 +105,7 @@ impl World {
         world
     }
 
-    /// Starts the server with what is in its history.
+    /// Starts the server with the lines of its history.
     pub(crate) fn start_server(&mut self) {
         let (now, seed) = (self.wall(), self.dice.seed());
         self.hub = Some(on_account_of(Part::Server, || {
@@ -116,19 +115,19 @@ impl World {
         self.serve(|_, _| {});
     }
 
-    /// The server dies.
+    /// Kills the server.
     pub(crate) fn kill_server(&mut self) {
         let hub = self.hub.take();
         on_account_of(Part::Server, || drop(hub));
         self.peers.iter_mut().for_each(|peer| peer.here = false);
     }
 
-    /// The server, while it runs.
+    /// The hub, while the server runs.
     pub(crate) fn hub(&self) -> Option<&Hub> {
         self.hub.as_ref()
     }
 
-    /// A process comes to the place of a former one, if there is any; that one was killed.
+    /// Starts a client in place of a former one, which is killed.
     pub(crate) fn come(&mut self, place: usize) {
         let index = place.min(self.peers.len());
         self.processes += 1;
@@ -141,7 +140,7 @@ impl World {
                 transport: Transport::Udp,
                 delivery: Delivery::ReliableOrdered,
                 give_up: GIVE_UP,
-                // It remembers as much as it ever will.
+                // The cache is full: the session remembers no more later.
                 shown: (1..=SEEN).map(|position| Mark { epoch: 1, position }).collect(),
             };
             Session::new(config, vec![SERVER.into()], seed, now)
@@ -162,7 +161,7 @@ impl World {
         self.with(index, Session::handle_timeout);
     }
 
-    /// A peer says something.
+    /// A peer says a line.
     pub(crate) fn say(&mut self, index: usize) {
         let text = text(self.sent);
         self.with(index, |session, now| {
@@ -175,7 +174,7 @@ impl World {
         self.with(index, Session::leave);
     }
 
-    /// Lets time pass.
+    /// Runs until a time.
     pub(crate) fn run_until(&mut self, end: Timestamp) {
         loop {
             let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
@@ -214,7 +213,7 @@ impl World {
         }
     }
 
-    /// Sends one datagram, or several.
+    /// Sends one datagram or a batch.
     fn send(&mut self, from: SocketAddr, to: SocketAddr, datagrams: &[u8]) {
         for bytes in datagrams.chunks(MAX_DATAGRAM).map(<[u8]>::to_vec) {
             self.sent += 1;
@@ -225,14 +224,14 @@ impl World {
         }
     }
 
-    /// Does something with the hub, and what follows from it.
+    /// Calls `act` with the hub and handles the consequences.
     fn serve(&mut self, act: impl FnOnce(&mut Hub, Now)) {
         let now = self.wall();
         let Some(mut hub) = self.hub.take() else { return };
         on_account_of(Part::Server, || act(&mut hub, now));
         while let Some(event) = on_account_of(Part::Server, || hub.poll_event()) {
             if let hub::Event::Line(line) = &event {
-                // A copy: this is the disk, and not the server's memory.
+                // A copy, because this is the disk and not the server's memory.
                 self.history.push_back((**line).clone());
                 self.history.pop_front();
             }
@@ -248,7 +247,7 @@ impl World {
         self.hub = Some(hub);
     }
 
-    /// Does something with a session, and what follows from it.
+    /// Calls `act` with a session and handles the consequences.
     fn with(&mut self, index: usize, act: impl FnOnce(&mut Session, Now)) {
         let now = self.wall();
         on_account_of(Part::Clients, || act(&mut self.peers[index].session, now));
@@ -268,11 +267,13 @@ impl World {
                     Event::Welcome { .. } => peer.here = true,
                     Event::Message { .. } | Event::History { .. } => peer.shown += 1,
                     Event::Closed { reason: CloseReason::Quit } => {}
-                    // Five tries of a newcomer can all be lost.
+                    // The network can lose all five tries of a newcomer.
                     Event::Closed { reason: CloseReason::Unreachable } => {
                         self.unreachable += 1;
                     }
-                    Event::Closed { reason } => panic!("peer {index} is out: {reason:?}"),
+                    Event::Closed { reason } => {
+                        panic!("the session of peer {index} ended: {reason:?}")
+                    }
                     _ => {}
                 }
             }
@@ -287,7 +288,7 @@ impl World {
     }
 }
 
-/// Texts of one length: what is kept of them is the same whoever says what.
+/// Texts of one length, so that the stored bytes do not depend on the line.
 fn text(number: u64) -> String {
     format!("{number:060}")
 }

@@ -1,19 +1,18 @@
-//! A terminal with a person before it: a tmux server of its own, keys sent to it, its screen read.
+//! A terminal in a tmux server of its own: the tests send keys and read the screen.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::needs;
+use crate::program::DEADLINE;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Far longer than anything takes; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the screen is looked at.
+/// Interval between looks at the screen.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Programs without which there is no terminal here.
+/// Programs that these tests need.
 pub(crate) const NEEDED: [&str; 5] = ["tmux", "bash", "sh", "stty", "cat"];
 
 pub(crate) struct Tmux {
@@ -22,7 +21,7 @@ pub(crate) struct Tmux {
 }
 
 impl Tmux {
-    /// A terminal of this size in which a shell runs `script`, in a directory of its own.
+    /// Starts a terminal of this size, whose shell runs `script` in a directory of its own.
     pub(crate) fn start(columns: u16, rows: u16, script: &str) -> Self {
         needs(&NEEDED);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -32,7 +31,7 @@ impl Tmux {
         fs::write(tmux.dir.path().join("script"), script).unwrap();
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let size = ["new-session", "-d", "-x", &columns, "-y", &rows, "bash script"];
-        // All in one call, so that the server never is without a session.
+        // In one call, so that the server always has a session.
         let mut all = vec!["set-option", "-g", "history-limit", "9999", ";"];
         all.extend(size);
         let mut command = tmux.command(&all);
@@ -47,7 +46,7 @@ impl Tmux {
         tmux
     }
 
-    /// Presses keys, by tmux's names for them.
+    /// Presses keys, named as in tmux.
     pub(crate) fn press(&self, keys: &[&str]) {
         let mut all = vec!["send-keys"];
         all.extend(keys);
@@ -59,13 +58,13 @@ impl Tmux {
         self.run(&["send-keys", "-l", "--", text]);
     }
 
-    /// Types a line.
+    /// Types a line and Enter.
     pub(crate) fn say(&self, line: &str) {
         self.write(line);
         self.press(&["Enter"]);
     }
 
-    /// Pastes as a terminal does: marked as a paste if the program asked for that.
+    /// Pastes like a terminal: with marks if the program asked for them.
     pub(crate) fn paste(&self, text: &str) {
         let file = self.dir.path().join("page");
         fs::write(&file, text).unwrap();
@@ -78,12 +77,12 @@ impl Tmux {
         self.run(&["resize-window", "-x", &columns, "-y", &rows]);
     }
 
-    /// A figure tmux knows.
+    /// The value of one of tmux's formats.
     pub(crate) fn figure(&self, name: &str) -> String {
         self.run(&["display-message", "-p", &format!("#{{{name}}}")]).trim().to_owned()
     }
 
-    /// The screen, empty rows at its end left out.
+    /// The screen without empty rows at its end.
     pub(crate) fn screen(&self) -> String {
         self.run(&["capture-pane", "-p"]).trim_end().to_owned()
     }
@@ -93,14 +92,14 @@ impl Tmux {
         self.run(&["capture-pane", "-p", "-e"])
     }
 
-    /// All that was ever on the screen, wrapped lines joined.
+    /// The scrollback and the screen, with wrapped lines joined.
     pub(crate) fn scrollback(&self) -> String {
         self.run(&["capture-pane", "-p", "-J", "-S", "-"])
     }
 
-    /// Waits for a screen.
+    /// Waits until `wanted` accepts the screen.
     pub(crate) fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let screen = self.screen();
             if wanted(&screen) {
@@ -111,7 +110,7 @@ impl Tmux {
         }
     }
 
-    /// Waits for a text on the screen.
+    /// Waits for this text on the screen.
     pub(crate) fn see(&self, text: &str) -> String {
         self.wait(text, |screen| screen.contains(text))
     }
@@ -122,10 +121,10 @@ impl Tmux {
         self.wait(&prompt, |screen| screen.lines().last() == Some(prompt.trim_end()))
     }
 
-    /// What a file in the directory holds, once it is there.
+    /// The content of a file in the directory, once it exists.
     pub(crate) fn file(&self, name: &str) -> String {
         let path = self.dir.path().join(name);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
             match fs::read_to_string(&path) {
                 Ok(text) if text.ends_with('\n') => return text,
@@ -144,7 +143,7 @@ impl Tmux {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("tmux");
         command.args(["-u", "-f", "/dev/null", "-L", &self.socket]).args(args);
-        // Its socket goes with the directory: the server leaves it behind.
+        // The server leaves its socket behind, which is removed with the directory.
         command.env("TMUX_TMPDIR", self.dir.path());
         command.env("LC_ALL", "C.UTF-8").env_remove("TMUX").stdin(Stdio::null());
         command
@@ -157,7 +156,7 @@ impl Drop for Tmux {
     }
 }
 
-/// The screen with every time of day written alike, and round trips too.
+/// The screen with constants in place of times and round trips.
 pub(crate) fn normalised(screen: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     for line in screen.lines() {
@@ -175,16 +174,17 @@ pub(crate) fn normalised(screen: &str) -> String {
     out.join("\n")
 }
 
-/// A shell script that runs `command` and leaves in files what it did to the terminal, then shows what
-/// comes from the terminal, control characters too.
+/// A shell script that runs `command`, records the terminal's settings before and after in files,
+/// and then prints all input visibly.
 pub(crate) fn observed(command: &str) -> String {
     format!(
-        "echo '$ chatagram'; stty -a > before; sh -c 'echo $$ > pid; exec {command}'; echo code $?; stty -a > after\n\
+        "echo '$ chatagram'; stty -a > before; sh -c 'echo $$ > pid; exec {command}'; \
+         echo code $?; stty -a > after\n\
          exec cat -v\n"
     )
 }
 
-/// That the terminal is as it was before an `observed` command.
+/// Asserts that the terminal's state is as it was before an `observed` command.
 pub(crate) fn assert_restored(tmux: &Tmux, code: &str) {
     tmux.see(code);
     assert_eq!(tmux.file("before"), tmux.file("after"), "{}", tmux.screen());

@@ -1,9 +1,8 @@
-//! What the kernel answers with errors. One that concerns a datagram costs that datagram at most. One
-//! after which a thread cannot go on ends the process in order: with a message, a code that is not 0, and
-//! nothing left that only looks alive.
+//! Failing system calls. An error about one datagram loses at most that datagram. An error after
+//! which a thread cannot go on ends the process with a message and an exit code other than 0; no
+//! thread goes on without the others.
 //!
-//! The real program is made to fail from outside, by `strace`, which makes the kernel's answer to a
-//! system call an error.
+//! `strace` runs the program and makes the kernel return these errors.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::needs::needs;
@@ -12,8 +11,9 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
-/// `strace` becomes the program, and traces all its threads without standing between it and its parent.
-/// `when` is which calls fail: `4+` the fourth and all after it, `9+3` the ninth and every third after it.
+/// With `-D`, strace detaches: the test's child is the program itself, all of whose threads are
+/// traced. `when` selects the failing calls: `4+` is the fourth and all later ones, `9+3` the ninth
+/// and every third after it.
 fn failing(calls: &str, error: &str, when: &str) -> Command {
     needs(&["strace"]);
     let mut command = Command::new("strace");
@@ -23,14 +23,14 @@ fn failing(calls: &str, error: &str, when: &str) -> Command {
     command
 }
 
-/// What a datagram is received by.
-/// Not recvmsg: the C library asks the kernel for the interfaces with it, and aborts if that fails.
+/// The system calls that receive datagrams. Not recvmsg: the C library lists interfaces with it,
+/// and aborts if that fails.
 const RECEIVE: &str = "recvfrom,recvmmsg";
 
 const SEND: &str = "sendto,sendmsg,sendmmsg";
 
-/// ECONNRESET is what Windows reports as 10054: that an earlier datagram of ours came to a dead port.
-fn errors_of_single_datagrams_cost_these_at_most_at_the_server_and_at_a_client() {
+/// ECONNRESET is Windows' error 10054: an earlier datagram met a closed port.
+fn errors_of_single_datagrams_lose_no_other_datagram() {
     let sent = ["ENOBUFS", "EMSGSIZE", "EPERM", "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED"];
     let received = ["ECONNRESET", "ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN"];
     let faults = sent.map(|error| (SEND, error));
@@ -73,7 +73,7 @@ fn errors_of_single_datagrams_cost_these_at_most_at_the_server_and_at_a_client()
     }
 }
 
-fn a_server_that_can_no_longer_receive_or_wait_ends_and_says_why() {
+fn a_server_that_cannot_receive_or_poll_ends_with_a_reason() {
     for (calls, words) in [
         (RECEIVE, "cannot receive on 127.0.0.1:"),
         ("epoll_wait,epoll_pwait", "cannot wait for the network: "),
@@ -94,7 +94,7 @@ fn a_server_that_can_no_longer_receive_or_wait_ends_and_says_why() {
     }
 }
 
-fn a_client_whose_receiver_fails_ends_and_says_why() {
+fn a_client_whose_receiver_fails_ends_with_a_reason() {
     let server = Server::start(&[]);
     let address = server.address.to_string();
     for (command, when) in [("client", "4+"), ("watch", "8+")] {
@@ -112,7 +112,7 @@ fn a_client_whose_receiver_fails_ends_and_says_why() {
     }
 }
 
-fn a_host_whose_server_fails_ends_and_says_why() {
+fn a_host_whose_server_fails_ends_with_a_reason() {
     let command = failing("epoll_wait,epoll_pwait", "EIO", "100+");
     let dir = tempfile::tempdir().unwrap();
     let args = ["host", "--nick", "alice", "--bind", "127.0.0.1:0", "--stay", "forever"];
@@ -120,7 +120,8 @@ fn a_host_whose_server_fails_ends_and_says_why() {
     let mut host = Program::start_by(command, dir.path(), &args);
     let line = host.line("address", |line| line.starts_with("listening on "));
     host.line("welcome", |line| line.contains("welcome"));
-    // Each wakes the server's thread and not the client's: that one waits for the hundredth time first.
+    // Each datagram wakes the server's thread and not the client's: the client's thread polls 100
+    // times first.
     let noise = UdpSocket::bind("127.0.0.1:0").unwrap();
     for _ in 0..1_000 {
         noise.send_to(b"noise", &line["listening on ".len()..]).unwrap();
@@ -131,12 +132,12 @@ fn a_host_whose_server_fails_ends_and_says_why() {
     assert!(host.output().contains(words), "{}", host.output());
 }
 
-/// Not a test: what the next one runs in a process of its own.
+/// Not a test: the next one runs this in a process of its own.
 fn one_of_two_threads_panics() {
     chatagram::client::end_on_panic(|| eprintln!("last words"));
     let thread = std::thread::Builder::new().name("worker".to_owned());
     thread.spawn(|| panic!("on purpose")).unwrap();
-    // As a thread that waits for the other one, which will not come.
+    // Stands for a thread that waits for the panicked one.
     loop {
         std::thread::park();
     }
@@ -154,10 +155,10 @@ fn a_panic_in_any_thread_ends_the_process_with_a_message() {
 }
 
 tests! {
-    errors_of_single_datagrams_cost_these_at_most_at_the_server_and_at_a_client,
-    a_server_that_can_no_longer_receive_or_wait_ends_and_says_why,
-    a_client_whose_receiver_fails_ends_and_says_why,
-    a_host_whose_server_fails_ends_and_says_why,
+    errors_of_single_datagrams_lose_no_other_datagram,
+    a_server_that_cannot_receive_or_poll_ends_with_a_reason,
+    a_client_whose_receiver_fails_ends_with_a_reason,
+    a_host_whose_server_fails_ends_with_a_reason,
     a_panic_in_any_thread_ends_the_process_with_a_message,
     @role one_of_two_threads_panics,
 }

@@ -1,5 +1,5 @@
-//! What the golden vectors mean, as values. The files beside this one hold the bytes; the test
-//! compares both, and writes the files anew when `CHATAGRAM_BLESS` is set.
+//! The golden vectors as values. The files in this directory hold the bytes; the test compares
+//! both, and writes the files anew if `CHATAGRAM_BLESS` is set.
 
 use crate::format::{Group, Vector, vector};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PART_SIZE, PROBE_SIZE};
@@ -8,20 +8,20 @@ use chatagram::protocol::{
     Refusal, RollEntry, RollWriter, ServerMessage, Token, Transport, encode_message,
 };
 
-/// The session of all the examples.
+/// The session of all examples.
 const SESSION: u64 = 0x0123_4567_89ab_cdef;
 const NONCE: u64 = 0x1122_3344_5566_7788;
 /// 2026-01-31T12:00:00Z in microseconds.
 const NOON: u64 = 1_769_860_800_000_000;
 const COOKIE: [u8; 20] = *b"\x00\x00\x30\x39 sixteen of HMAC";
 const TOKEN: Token = *b"a resuming token";
-/// A log.
+/// The epoch of a log.
 const EPOCH: u64 = 0xfeed_0000_1234_5678;
 /// One letter of four bytes, and one of three: Deseret capital long I, Georgian letter Hae.
 const WIDE: &str = "\u{10400}";
 const THREE: &str = "\u{10f0}";
 
-/// Every vector there is.
+/// All groups of vectors.
 pub(crate) fn groups() -> Vec<Group> {
     vec![
         Group {
@@ -73,12 +73,12 @@ fn padded(header: &Header, frames: &[Frame<'_>], size: usize) -> Vec<u8> {
     bytes
 }
 
-/// The header of a client's first datagrams, which belong to no session.
+/// The header of a client's first datagrams, outside of any session.
 fn outside() -> Header {
     Header { timestamp: 1_000_000, ..Header::default() }
 }
 
-/// The header of a server's answer to somebody without a session.
+/// The header of a server's answer outside of any session.
 fn stateless(session: u64) -> Header {
     Header { flags: Flags::FROM_SERVER, session, timestamp: 2_000_000, ..Header::default() }
 }
@@ -799,14 +799,14 @@ fn unreadable_messages() -> Vec<Vector> {
     ]
 }
 
-/// A datagram with these bytes after the header, and a right checksum.
+/// A datagram with these bytes after the header, and a correct checksum.
 fn raw(header: &Header, body: &[u8]) -> Vec<u8> {
     let mut bytes = datagram(header, &[]);
     bytes.extend_from_slice(body);
     checksummed(bytes)
 }
 
-/// The same with a right checksum, computed bit by bit as section 3.2 says.
+/// Corrects the checksum, computed bit by bit as section 3.2 says.
 pub(crate) fn checksummed(mut bytes: Vec<u8>) -> Vec<u8> {
     let mut crc = u32::MAX;
     for byte in bytes[..4].iter().chain(&bytes[8..]) {

@@ -1,5 +1,5 @@
-//! How the files of golden vectors are written and read, whatever their bytes are: datagrams or
-//! streams. What a frame and the message in it mean, as text. `proto.md` §13.
+//! Reads and writes the files of golden vectors, of datagrams as well as of streams, and formats
+//! the meaning of a frame and its message as text. `proto.md` §13.
 
 use chatagram::protocol::{
     ClientMessage, Flags, Frame, ServerMessage, decode_message, encode_message,
@@ -16,8 +16,7 @@ pub(crate) struct Group {
     pub(crate) vectors: Vec<Vector>,
 }
 
-/// One datagram or stream and what it is for. What it means, or why it is rejected, the decoder
-/// says.
+/// One datagram or stream and its purpose. The decoder says what it means, or why it is rejected.
 pub(crate) struct Vector {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
@@ -28,7 +27,7 @@ pub(crate) fn vector(name: &'static str, about: &'static str, bytes: Vec<u8>) ->
     Vector { name, about, bytes }
 }
 
-/// A vector as its file has it.
+/// A vector as read from its file.
 pub(crate) struct Golden {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
@@ -64,7 +63,7 @@ pub(crate) fn read(file: &str) -> Vec<Golden> {
     entries.collect()
 }
 
-/// Writes the files anew, once, if that is wanted.
+/// Writes the files anew, once, if `CHATAGRAM_BLESS` asks for it.
 pub(crate) fn bless(groups: &[Group], meaning: fn(&[u8]) -> String) {
     static BLESS: Once = Once::new();
     if std::env::var_os("CHATAGRAM_BLESS").is_some() {
@@ -76,7 +75,7 @@ pub(crate) fn bless(groups: &[Group], meaning: fn(&[u8]) -> String) {
     }
 }
 
-/// Whether the file holds what would be written now.
+/// True if the file holds what would be written now.
 pub(crate) fn is_current(group: &Group, meaning: fn(&[u8]) -> String) -> bool {
     fs::read_to_string(path(group.file)).unwrap_or_default() == render(group, meaning)
 }
@@ -121,7 +120,7 @@ pub(crate) fn flag_names(flags: Flags) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// What a frame means, and the message in it.
+/// The meaning of a frame and its message.
 pub(crate) fn frame_line(frame: &Frame<'_>, from_server: bool) -> String {
     let carried = |payload| if from_server { server(payload) } else { client(payload) };
     match frame {
@@ -147,7 +146,7 @@ fn server(payload: &[u8]) -> String {
     }
 }
 
-/// The debug form, with byte strings in hexadecimal. A text may have brackets of its own.
+/// The debug format, with byte strings in hexadecimal. Texts may contain brackets.
 fn in_hex(value: &impl Debug) -> String {
     let text = format!("{value:?}");
     let mut rest = &*text;
@@ -174,7 +173,7 @@ fn in_hex(value: &impl Debug) -> String {
     out + rest
 }
 
-/// Writes a frame again from what was read of it and of the message in it.
+/// Encodes again what the decoder read from a frame and its message.
 pub(crate) fn written_again(
     frame: Frame<'_>,
     from_server: bool,

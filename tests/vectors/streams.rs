@@ -1,4 +1,4 @@
-//! What the golden vectors of streams mean, as values.
+//! The golden vectors of streams as values.
 
 use crate::format::{Group, Vector, vector};
 use chatagram::protocol::{
@@ -10,13 +10,13 @@ const SESSION: u64 = 0x0123_4567_89ab_cdef;
 const NONCE: u64 = 0x1122_3344_5566_7788;
 /// 2026-01-31T12:00:00Z in microseconds.
 const NOON: u64 = 1_769_860_800_000_000;
-/// A log.
+/// The epoch of a log.
 const EPOCH: u64 = 0xfeed_0000_1234_5678;
 const CLIENT: Preface = Preface { flags: Flags(0), session: 0 };
 const SERVER: Preface = Preface { flags: Flags::FROM_SERVER, session: SESSION };
 const NO_SESSION: Preface = Preface { flags: Flags::FROM_SERVER, session: 0 };
 
-/// Every vector of a stream.
+/// The group of stream vectors.
 pub(crate) fn group() -> Group {
     let mut vectors = valid();
     vectors.extend(invalid());
@@ -164,7 +164,7 @@ fn invalid() -> Vec<Vector> {
         bytes[at] = value;
         bytes
     };
-    // A Join, then these bytes.
+    // A `Join`, then these bytes.
     let then = |rest: &[u8]| [&*stream(CLIENT, &[join()]), rest].concat();
     vec![
         vector(

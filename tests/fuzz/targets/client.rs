@@ -1,5 +1,4 @@
-//! A client of a server that says and does what it likes, over either transport; and whose user goes on
-//! typing all the same.
+//! A client of a hostile server, over either transport, whose user goes on typing.
 
 use super::input::Input;
 use super::messages::{carrier, delivery, distorted, of_server};
@@ -33,7 +32,7 @@ pub(crate) fn client(data: &[u8]) {
         stage.act(&mut input);
         stage.settle();
     }
-    // Whatever happened, its user can leave.
+    // Whatever happened, the user can leave.
     stage.session.leave(stage.now);
     stage.settle();
     stage.pass(Duration::from_secs(2));
@@ -49,12 +48,12 @@ struct Stage {
     sequence: u32,
     next: u16,
     received: u32,
-    /// The client's connection, where there is one.
+    /// The client's connection, if it has one.
     wire: Option<StreamReader>,
     wants: bool,
     buffer: Vec<u8>,
     allowance: Allowance,
-    /// What it takes to say again all that was typed, which may be due after every return.
+    /// Bytes that all typed lines may allocate: all are due again after each rejoin.
     said_again: usize,
 }
 
@@ -145,7 +144,7 @@ impl Stage {
 
     fn user(&mut self, input: &mut Input<'_>) {
         let (kind, text) = (input.below(8), input.text());
-        // It waits until it may be sent, in pieces, each of which is a message.
+        // The line waits in the session, in pieces, each of which becomes a message.
         self.allowance.received(1 + text.len() / 250);
         self.said_again += 1_024 + 2 * text.len();
         match kind {
@@ -167,7 +166,7 @@ impl Stage {
         }
     }
 
-    /// The beginning of a session, more or less as it should be.
+    /// The beginning of a session, more or less correct.
     fn welcome(&mut self, input: &mut Input<'_>) {
         (self.sequence, self.next) = (0, 1);
         let payload =
@@ -179,7 +178,7 @@ impl Stage {
         self.frames(&[Frame::Ordered { id: 0, payload: &payload }]);
     }
 
-    /// Frames of session zero, or a preface of any kind.
+    /// Frames of session zero, or any preface.
     fn handshake(&mut self, input: &mut Input<'_>) {
         let flags = Flags(input.byte() & 3);
         if self.transport == Transport::Tcp {
@@ -246,7 +245,7 @@ impl Stage {
             if self.wire.is_some() {
                 let session = &mut self.session;
                 let ((), cost) = allocated(|| session.handle_stream_bytes(bytes, self.now));
-                // No record is shorter, and one was begun before.
+                // No record is shorter, and an earlier one may be incomplete.
                 self.allowance.received(bytes.len() / 4 + 1);
                 self.allowance.spend(cost.saturating_sub(self.said_again));
             }
@@ -278,13 +277,13 @@ impl Stage {
                 _ => return,
             }
         }
-        panic!("the session wants to be called again and again: {:?}", self.session);
+        panic!("the session repeats the same timeout: {:?}", self.session);
     }
 
     fn drain(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         for burst in 0.. {
-            assert!(burst < MAX_BURST, "there is no end to it");
+            assert!(burst < MAX_BURST, "the session does not stop sending");
             if self.session.poll_transmit(&mut buffer, self.now).is_some() {
                 for bytes in buffer.chunks(MAX_DATAGRAM) {
                     let datagram = Datagram::decode(bytes).unwrap();
@@ -330,7 +329,7 @@ impl Stage {
     }
 }
 
-/// What goes to a terminal or to a program. A notice is one line, whatever the server put into it.
+/// Checks the output for terminals and programs. A notice is one line, whatever its text.
 fn check_event(event: &Event) {
     if let Some(text) = Format::Text.plain(event) {
         let lines = match event {

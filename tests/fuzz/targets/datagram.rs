@@ -1,4 +1,4 @@
-//! A datagram, as it is and with its checksum put right: one way to write it, and all who read it agree.
+//! A datagram, unchanged and with a corrected checksum: it has one encoding, and all readers agree.
 
 use super::meter::allocated;
 use super::{assert_clean, sealed};
@@ -35,15 +35,15 @@ fn check(bytes: &[u8]) {
         }
     }
     writer.finish(&datagram.header);
-    assert_eq!(again, bytes, "there are two ways to write this");
+    assert_eq!(again, bytes, "the encoding is not canonical");
 }
 
-/// What decoding may allocate: nothing. A refusal has bincode's words, which end here.
+/// What decoding may allocate: nothing, except for bincode's error text of a rejection.
 fn limit<T>(outcome: &Result<T, DecodeError>) -> usize {
     if outcome.is_ok() { 0 } else { REFUSAL }
 }
 
-/// Both tables of messages.
+/// Reads a payload as a message of either end.
 fn messages(payload: &[u8]) {
     let (read, cost) = allocated(|| decode_message::<ClientMessage<'_>>(payload));
     assert!(cost <= limit(&read), "decoding allocated {cost} bytes");

@@ -1,5 +1,5 @@
-//! A history file of any content: nothing of it is lost, the two readers agree, it takes lines again, and
-//! a flipped bit in one of these is found.
+//! A history file with any content: opening it loses no line, both readers agree, it takes new
+//! lines, and a flipped bit in one of these is found.
 
 use super::assert_clean;
 use super::input::Input;
@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// A disk in memory; handles share it.
+/// A disk in memory, shared by its handles.
 #[derive(Clone, Debug)]
 struct Disk(Rc<RefCell<Vec<u8>>>);
 
@@ -51,13 +51,13 @@ pub(crate) fn history(data: &[u8]) {
     let Some(Opened { mut history, last: records, skipped, .. }) =
         open(&disk, last, can_save, &content)
     else {
-        assert_eq!(*disk.0.borrow(), content, "what is no history was changed");
+        assert_eq!(*disk.0.borrow(), content, "a file that is no history was changed");
         return;
     };
     let damage = verify(&disk);
     for line in &skipped {
         let named = damage.iter().find(|(offset, _)| *offset == line.offset);
-        assert_eq!(named, Some(&(line.offset, line.reason)), "the readers disagree");
+        assert_eq!(named, Some(&(line.offset, line.reason)), "the two readers disagree");
     }
     let record = Record {
         at: WallTime(1),
@@ -70,8 +70,8 @@ pub(crate) fn history(data: &[u8]) {
     assert!(verify(&disk).len() <= damage.len() + 1, "a record is not damage");
     let again = open(&disk, last + 1, true, &disk.0.borrow().clone()).unwrap();
     assert!(again.torn.is_none());
-    assert_eq!(again.last.last(), Some(&record), "what was written is read");
-    assert_eq!(again.last[..again.last.len() - 1], records[..], "and what was there before");
+    assert_eq!(again.last.last(), Some(&record), "the new record is read");
+    assert_eq!(again.last[..again.last.len() - 1], records[..], "the old records are read");
     drop(again);
     let bit = content
         .iter()
@@ -79,7 +79,7 @@ pub(crate) fn history(data: &[u8]) {
     assert_flip_is_found(&disk, bit, &records);
 }
 
-/// A bit flips in the last line, but for its line end.
+/// Flips a bit in the last line, except in its line end.
 fn assert_flip_is_found(disk: &Disk, bit: usize, before: &[Record]) {
     let offset = {
         let bytes = &mut *disk.0.borrow_mut();
@@ -89,15 +89,15 @@ fn assert_flip_is_found(disk: &Disk, bit: usize, before: &[Record]) {
         bytes[offset + bit / 8] ^= 1 << (bit % 8);
         offset
     };
-    assert!(verify(disk).iter().any(|(at, _)| *at == offset as u64), "a flipped bit passes");
+    assert!(verify(disk).iter().any(|(at, _)| *at == offset as u64), "a flipped bit is not found");
     let whole = disk.0.borrow().clone();
     let Some(opened) = open(disk, before.len(), true, &whole) else {
-        return assert!(before.is_empty(), "others show that it is a history");
+        return assert!(before.is_empty(), "no other line shows that the file is a history");
     };
-    assert_eq!(opened.last, before, "a flipped bit costs another line");
+    assert_eq!(opened.last, before, "a flipped bit loses another line");
 }
 
-/// Opens it, and compares what is there then with what was.
+/// Opens the history, and compares the file before and after.
 fn open(disk: &Disk, last: usize, can_save: bool, content: &[u8]) -> Option<Opened<Disk>> {
     let mut saved = Vec::new();
     let save = |bytes: &[u8]| {
@@ -110,7 +110,7 @@ fn open(disk: &Disk, last: usize, can_save: bool, content: &[u8]) -> Option<Open
             assert_clean(&error.to_string());
             return None;
         }
-        Err(error) => panic!("the disk is whole: {error}"),
+        Err(error) => panic!("the disk works: {error}"),
     };
     assert!(opened.last.len() <= last && opened.skipped.len() <= 64);
     for Record { from, text, .. } in &opened.last {
@@ -132,7 +132,7 @@ fn open(disk: &Disk, last: usize, can_save: bool, content: &[u8]) -> Option<Open
     Some(opened)
 }
 
-/// The damaged lines of the whole file, each a line of its own.
+/// The damaged lines of the whole file.
 fn verify(disk: &Disk) -> Vec<(u64, chatagram::history::Reason)> {
     let length = disk.size().unwrap();
     let found = Verify::over(disk.clone(), Path::new("history"), length);

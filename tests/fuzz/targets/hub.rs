@@ -1,5 +1,5 @@
-//! A hub among peers that can do everything their sessions allow and more, and strangers that can do
-//! everything else, over both transports and in any order.
+//! A hub with peers that may do whatever their sessions allow, and strangers that may do anything
+//! else, over both transports and in any order.
 
 use super::input::Input;
 use super::messages::{assert_server_message, carrier, delivery, distorted, of_client};
@@ -22,9 +22,9 @@ use std::time::Duration;
 
 const PEERS: usize = 5;
 const MAX_STEPS: usize = 300;
-/// Calls of `handle_timeout` after which one and the same moment has to be over.
+/// Limit on consecutive calls of `handle_timeout` at one time.
 const MAX_STALLS: usize = 8;
-/// Datagrams one step may give rise to.
+/// Limit on the datagrams of one step.
 const MAX_BURST: usize = 4_000;
 
 pub(crate) fn hub(data: &[u8]) {
@@ -37,8 +37,8 @@ pub(crate) fn hub(data: &[u8]) {
         stage.act(&mut input);
         stage.settle();
     }
-    // Whoever is left falls silent, and nothing stays behind.
-    // In steps that are no standstill, after which all would have their whole time again.
+    // Everyone remaining falls silent and expires. The steps are too short for a standstill, which
+    // would prolong every expiry.
     for _ in 0..60 {
         stage.pass(Duration::from_secs(1));
         stage.settle();
@@ -46,7 +46,7 @@ pub(crate) fn hub(data: &[u8]) {
     assert_eq!((stage.hub.sessions(), stage.hub.queued_bytes()), (0, 0));
 }
 
-/// What a peer over UDP knows.
+/// The state of a peer over UDP.
 #[derive(Default)]
 struct Peer {
     port: u16,
@@ -59,21 +59,21 @@ struct Peer {
     received: u32,
 }
 
-/// What a peer over TCP knows.
+/// The state of a peer over TCP.
 #[derive(Default)]
 struct Wire {
-    /// Reads what the hub reads.
+    /// Reads the bytes that the hub sends.
     to_hub: StreamReader,
     broken: bool,
     from_hub: StreamReader,
     token: Vec<u8>,
     next: u16,
-    /// Its kernel takes nothing more.
+    /// The kernel accepts no more bytes.
     stuck: bool,
 }
 
 impl Wire {
-    /// The messages in these bytes, or no number where a join is among them.
+    /// The number of messages in these bytes; `None` if a join is among them.
     fn messages(&mut self, mut bytes: &[u8]) -> Option<usize> {
         let (mut count, mut joins) = (0, false);
         while !self.broken {
@@ -101,7 +101,7 @@ struct Stage {
     allowance: Allowance,
 }
 
-/// A line as a history may have it, whoever wrote that.
+/// A line as a history may contain it.
 fn kept(index: u64, input: &mut Input<'_>) -> Kept {
     let choice = input.byte();
     let position = if choice & 1 == 0 { index } else { input.number() };
@@ -117,7 +117,7 @@ fn kept(index: u64, input: &mut Input<'_>) -> Kept {
 
 impl Stage {
     fn new(input: &mut Input<'_>) -> Self {
-        // The 32-bit timestamps wrap soon.
+        // The 32-bit timestamps wrap during the run.
         let now = Now {
             mono: Timestamp::from_micros((1 << 32) - 5_000_000),
             wall: WallTime(1_800_000_000_000_000),
@@ -173,7 +173,7 @@ impl Stage {
                 self.send_body(index, body, |_| header);
             }
             9 => {
-                // As many small ones as fit.
+                // As many small messages as fit.
                 let payload = of_client(input);
                 let mut frames = vec![Frame::Heartbeat];
                 for _ in 0..input.byte() {
@@ -339,7 +339,7 @@ impl Stage {
         let ((), cost) = allocated(|| self.hub.handle_datagram(from, bytes, self.now));
         match messages(bytes) {
             None => {}
-            // What belongs to no session has no excuse.
+            // Data outside of any session may cost little.
             _ if !self.is_of_a_session(bytes) => {
                 assert!(cost <= LIMIT, "{cost} bytes allocated for a stranger");
             }
@@ -362,7 +362,7 @@ impl Stage {
         self.hub.handle_timeout(self.now);
     }
 
-    /// Drains the hub as its contract says, until it wants to be left alone.
+    /// Drains the hub as its contract says, until it has nothing due.
     fn settle(&mut self) {
         for _ in 0..MAX_STALLS {
             self.drain();
@@ -371,7 +371,7 @@ impl Stage {
                 _ => return,
             }
         }
-        panic!("the hub wants to be called again and again");
+        panic!("the hub repeats the same timeout");
     }
 
     fn drain(&mut self) {
@@ -380,7 +380,7 @@ impl Stage {
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         for burst in 0.. {
-            assert!(burst < MAX_BURST, "there is no end to it");
+            assert!(burst < MAX_BURST, "the hub does not stop sending");
             match self.hub.poll_transmit(&mut buffer, self.now) {
                 Some(Destination::Datagram(to)) => {
                     buffer.chunks(MAX_DATAGRAM).for_each(|bytes| self.receive(to, bytes));
@@ -395,7 +395,7 @@ impl Stage {
         self.buffer = buffer;
     }
 
-    /// What a peer or a stranger is sent.
+    /// Checks a datagram sent to a peer or a stranger.
     fn receive(&mut self, to: Path, bytes: &[u8]) {
         let datagram = Datagram::decode(bytes).unwrap();
         assert!(datagram.header.flags.contains(Flags::FROM_SERVER));
@@ -467,7 +467,7 @@ fn path(port: u16) -> Path {
     Path::routed(0, ([10, 0, 0, (port / 1_000) as u8], port).into())
 }
 
-/// What goes to the log and to the history.
+/// Checks what goes to the log and to the history.
 fn check_event(event: &Event) {
     match event {
         Event::Line(line) => {

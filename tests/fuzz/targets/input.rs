@@ -1,4 +1,4 @@
-//! An input as a row of choices. Where it ends, all that follow are zero.
+//! An input as a sequence of choices. After its end, all choices are zero.
 
 pub(super) struct Input<'a>(&'a [u8]);
 
@@ -25,7 +25,7 @@ impl<'a> Input<'a> {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// Numbers that matter are small, or about to wrap.
+    /// A number that matters: small, or about to wrap.
     pub(super) fn number(&mut self) -> u64 {
         match self.byte() {
             small @ 0..=0x7f => u64::from(small),
@@ -35,7 +35,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// So many bytes as the input says, 2,047 at most.
+    /// As many bytes as the input says, at most 2,047.
     pub(super) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.word() & 0x7ff).min(self.0.len());
         let (bytes, rest) = self.0.split_at(length);
@@ -43,7 +43,7 @@ impl<'a> Input<'a> {
         bytes
     }
 
-    /// A text: what the bytes say in UTF-8; or one character many times, any there is.
+    /// A text: the input's bytes as UTF-8, or many repetitions of any one character.
     pub(super) fn text(&mut self) -> String {
         match self.byte() {
             0..=0xdf => {

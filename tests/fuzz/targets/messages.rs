@@ -1,4 +1,4 @@
-//! Messages and headers as an input chooses them.
+//! Messages and headers that the input chooses.
 
 use super::input::Input;
 use chatagram::protocol::limits::PART_SIZE;
@@ -11,7 +11,7 @@ pub(super) fn delivery(input: &mut Input<'_>) -> Delivery {
     Delivery::ALL[usize::from(input.below(3))]
 }
 
-/// What a client says, or any bytes in place of it.
+/// A client's message, or any bytes in its place.
 pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
     let kind = input.below(8);
     let (number, sent) = (input.number() as u16, input.number());
@@ -33,7 +33,7 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
     })
 }
 
-/// What a server says, or any bytes in place of it.
+/// A server's message, or any bytes in its place.
 pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
     let kind = input.below(18);
     let (id, number) = (input.number(), input.number() as u16);
@@ -113,7 +113,7 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
     })
 }
 
-/// The frame that carries a message. A reliable one has the next id, mostly.
+/// The frame that carries a message. A reliable one mostly has the next id.
 pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u16) -> Frame<'a> {
     let kind = input.byte();
     let id = if kind & 0x80 == 0 {
@@ -122,7 +122,7 @@ pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u
     } else {
         next.wrapping_add(input.number() as u16)
     };
-    // A part of it, which may not be one that a sender sends.
+    // A part of the message, which a correct sender may never send.
     let (index, count) = (u16::from(kind >> 2 & 3), u16::from(kind >> 4 & 3));
     let part = payload.chunks(PART_SIZE).nth(index.into()).unwrap_or(payload);
     match kind & 3 {
@@ -142,7 +142,7 @@ pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u
     }
 }
 
-/// Fields of a header that are not what they should be.
+/// A header with wrong fields.
 pub(super) fn distorted(input: &mut Input<'_>, header: Header) -> Header {
     Header {
         flags: Flags(input.byte() & 3),
@@ -156,7 +156,7 @@ pub(super) fn distorted(input: &mut Input<'_>, header: Header) -> Header {
     }
 }
 
-/// Fails unless `payload` is a message of the server whose texts may be printed as they are.
+/// Asserts that `payload` is a server's message whose texts are clean.
 pub(super) fn assert_server_message(payload: &[u8]) {
     let texts: &[&str] = match decode_message(payload).unwrap() {
         ServerMessage::Welcome { nickname, room, .. } => &[nickname, room],

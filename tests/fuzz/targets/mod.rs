@@ -1,15 +1,15 @@
-//! What the five fuzz targets do with an input, whoever chose it: `cargo fuzz` (`fuzz_targets/`), or the
-//! corpora in an ordinary test (`tests/fuzz_corpora.rs`). Each fails by panicking.
+//! What the five fuzz targets do with an input, from `cargo fuzz` (`fuzz_targets/`) or from the
+//! corpora (`tests/fuzz_corpora.rs`). Each fails by panicking.
 //!
 //! | target | the input is |
 //! |---|---|
 //! | `datagram` | a datagram |
 //! | `stream` | a stream, and where it is cut |
 //! | `history` | a history file |
-//! | `hub` | what peers and strangers do, step by step |
-//! | `client` | what a server does that may be hostile, step by step |
+//! | `hub` | the actions of peers and strangers, step by step |
+//! | `client` | the actions of a possibly hostile server, step by step |
 
-// What cannot go on fails: that is what these are for. A binary needs one of the five.
+// A target fails by panicking. A fuzzing binary uses one of the five.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
 use chatagram::protocol::{Datagram, Frame};
@@ -30,10 +30,10 @@ pub(crate) use history::history;
 pub(crate) use hub::hub;
 pub(crate) use stream::stream;
 
-/// What is done with an input.
+/// A fuzz target.
 type Target = fn(&[u8]);
 
-/// All of them, by the names of their corpora.
+/// All targets, by the names of their corpora.
 pub(crate) const TARGETS: [(&str, Target); 5] = [
     ("datagram", datagram),
     ("stream", stream),
@@ -42,8 +42,8 @@ pub(crate) const TARGETS: [(&str, Target); 5] = [
     ("client", client),
 ];
 
-/// Fails unless nothing in `text` steers a terminal or breaks a line. A table of its own: what is
-/// promised is checked without the code that keeps the promise.
+/// Asserts that `text` has no character that controls a terminal or breaks a line. Its table is
+/// independent of the code under test.
 pub(crate) fn assert_clean(text: &str) {
     let bad = text.chars().find(|ch| {
         matches!(
@@ -55,14 +55,14 @@ pub(crate) fn assert_clean(text: &str) {
     assert_eq!(bad, None, "{text:?}");
 }
 
-/// What handling a datagram or a piece of a stream may allocate.
+/// Limit of the bytes that handling a datagram or a piece of a stream may allocate.
 pub(crate) const LIMIT: usize = 4_096;
-/// What it costs to hear that a message has arrived: two places in a list that doubles.
+/// Bytes allocated for an acknowledged message: two entries of a list whose capacity doubles.
 const SETTLED: usize = 128;
 
-/// What a session's own traffic so far may still allocate: each message that came as much as a datagram
-/// may, for one that is in order sets those free that waited for it; and a little for each message sent,
-/// which an acknowledgment settles.
+/// What the traffic of a session so far may still allocate. Each received message may cost as much
+/// as a datagram, because one that completes the order releases those that waited for it. Each sent
+/// message may cost a little when it is acknowledged.
 #[derive(Default)]
 pub(crate) struct Allowance(usize);
 
@@ -77,13 +77,13 @@ impl Allowance {
 
     pub(crate) fn spend(&mut self, cost: usize) {
         let over = cost.saturating_sub(LIMIT);
-        assert!(over <= self.0, "{cost} bytes allocated at once");
+        assert!(over <= self.0, "{cost} bytes above the allowance");
         self.0 -= over;
     }
 }
 
-/// The messages, or parts of them, in a datagram; none in one that does not decode, and no number for a join that proves
-/// its sender's address: it is told who is here and what was said.
+/// The number of messages, or parts of messages, in a datagram; 0 if it does not decode. `None` if
+/// it has a join with a proven address, which is answered with the members and the recent lines.
 pub(crate) fn messages(bytes: &[u8]) -> Option<usize> {
     let Ok(datagram) = Datagram::decode(bytes) else { return Some(0) };
     let joins = |frame| matches!(frame, Frame::Join { cookie, .. } if !cookie.is_empty());
@@ -101,7 +101,7 @@ pub(crate) fn is_message(frame: &Frame<'_>) -> bool {
     )
 }
 
-/// The checksum of `proto.md` §3, bit by bit.
+/// The checksum of `proto.md` §3, computed bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         let shift = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 & 0_u32.wrapping_sub(crc & 1));
@@ -109,7 +109,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The same bytes with what no fuzzer guesses: the magic, the version and the checksum.
+/// The same bytes with a correct magic, version and checksum, which no fuzzer guesses.
 pub(crate) fn sealed(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if bytes.len() >= 8 {

@@ -1,4 +1,4 @@
-//! A stream: wherever it is cut into pieces, it says the same; and what it says can be written again.
+//! A stream: its records do not depend on where it is cut, and they encode to the same bytes.
 
 use super::assert_clean;
 use super::input::Input;
@@ -6,7 +6,7 @@ use super::meter::allocated;
 use chatagram::decode;
 use chatagram::protocol::{DecodeError, Piece, StreamReader, write_record};
 
-/// What a reader allocates: room for one record, which doubles until it is there.
+/// What a reader allocates: space for one record, doubled up to its length.
 const READER: usize = 4_096;
 
 pub(crate) fn stream(data: &[u8]) {
@@ -17,22 +17,22 @@ pub(crate) fn stream(data: &[u8]) {
         rest.push(input.byte());
     }
     if cuts.byte() & 1 == 0 && rest.len() >= 3 {
-        rest[..3].copy_from_slice(b"CG\x01"); // which no fuzzer guesses
+        rest[..3].copy_from_slice(b"CG\x01"); // a fuzzer does not guess these
     }
     let (whole, outcome) = read(&rest, || usize::MAX);
     let expected = (whole.clone(), outcome);
     assert_eq!(read(&rest, || 1), expected, "byte by byte");
     assert_eq!(read(&rest, || usize::from(cuts.byte())), expected, "in pieces");
     if outcome.is_none() {
-        // What follows the last whole piece is the beginning of another.
-        assert!(rest.starts_with(&whole), "there are two ways to write this");
+        // The beginning of another record may follow the last whole one.
+        assert!(rest.starts_with(&whole), "the encoding is not canonical");
     }
     let shown = decode::stream(&rest);
     assert!(!shown.accepted || outcome.is_none());
     shown.text.lines().for_each(assert_clean);
 }
 
-/// All that came before the first error, written again; and the error.
+/// Encodes the records before the first error again; the error.
 fn read(bytes: &[u8], mut size: impl FnMut() -> usize) -> (Vec<u8>, Option<DecodeError>) {
     let mut reader = StreamReader::default();
     let (mut again, mut rest) = (Vec::new(), bytes);
