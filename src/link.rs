@@ -39,6 +39,7 @@ mod transmit;
 pub use channel::Channel;
 pub use outbox::Class;
 pub use stats::Stats;
+pub(crate) use stream::Backlog;
 pub use stream::StreamLink;
 
 use crate::protocol::limits::{BASE_DATAGRAM, GIVE_UP, MAX_MESSAGE};

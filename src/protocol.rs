@@ -39,6 +39,7 @@ pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};
 pub use roll::{Roll, RollEntry, RollWriter};
 pub use serial::{unwrap16, unwrap32};
+pub(crate) use stream::{LENGTH_LEN, write_encoded_record};
 pub use stream::{Piece, Preface, StreamReader, write_record};
 pub use text::{MAX_TEXT_BYTES, clean, clean_lines, clip, is_clean, split};
 pub use trace::{Step, Trace, Traced};

@@ -10,6 +10,8 @@
 // A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "allocation/crowd.rs"]
+mod crowd;
 #[path = "allocation/meter.rs"]
 mod meter;
 
@@ -55,19 +57,22 @@ fn path(remote: SocketAddr) -> Path {
     Path::routed(0, remote)
 }
 
+fn server_config() -> hub::Config {
+    hub::Config {
+        room: "lab".to_owned(),
+        heartbeat: Duration::from_secs(2),
+        capacity: Capacity { peers: 256, peers_per_ip: 64, expiry: Duration::from_secs(10) },
+        replay: 10,
+        discovery: Some(2428),
+        limit: None,
+    }
+}
+
 impl World {
     fn new(members: usize) -> Self {
         let mono = Timestamp::from_micros(5_000_000);
         let now = Now { mono, wall: WallTime(1_800_000_000_000_000) };
-        let config = hub::Config {
-            room: "lab".to_owned(),
-            heartbeat: Duration::from_secs(2),
-            capacity: Capacity { peers: 256, peers_per_ip: 64, expiry: Duration::from_secs(10) },
-            replay: 10,
-            discovery: Some(2428),
-            limit: None,
-        };
-        let hub = Hub::new(config, Past::default(), [1; 32], now);
+        let hub = Hub::new(server_config(), Past::default(), [1; 32], now);
         let mut world = Self { hub, now, members: Vec::new(), said: 0, most: BTreeMap::new() };
         for index in 0..members {
             let config = session::Config {

@@ -3,7 +3,7 @@
 
 use super::handshake::{Entrance, Join, Origin};
 use super::{Destination, Hub};
-use crate::link::{Role, StreamLink};
+use crate::link::{Backlog, Role, StreamLink};
 use crate::path::Path;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT};
 use crate::protocol::{Flags, Frame, Piece, Preface, StreamReader, write_record};
@@ -29,7 +29,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Lingering {
     /// Not handed out yet: the kernel has not taken the chunk before.
-    owed: Vec<u8>,
+    owed: Backlog,
     deadline: Timestamp,
 }
 
@@ -77,7 +77,7 @@ impl Streams {
     }
 
     /// Keeps a connection until the kernel has taken the bytes that are owed, or until `deadline`.
-    fn linger(&mut self, id: StreamId, owed: Vec<u8>, writable: bool, deadline: Timestamp) {
+    fn linger(&mut self, id: StreamId, owed: Backlog, writable: bool, deadline: Timestamp) {
         self.lingering.insert(id, Lingering { owed, deadline });
         if writable {
             self.hand_out(id);
@@ -90,8 +90,8 @@ impl Streams {
             None => {}
             Some(it) if it.owed.is_empty() => self.end_lingering(id),
             Some(it) => {
-                let rest = it.owed.split_off(it.owed.len().min(StreamLink::CHUNK));
-                let chunk = std::mem::replace(&mut it.owed, rest);
+                let mut chunk = Vec::new();
+                it.owed.take_chunk(&mut chunk);
                 self.out.push_back((id, Some(chunk)));
             }
         }

@@ -44,7 +44,7 @@ impl Channel {
     pub fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
         match self {
             Self::Datagrams(link) => link.send_batch(batch, delivery, class),
-            Self::Stream(link) => link.send_batch(&batch),
+            Self::Stream(link) => link.send_batch(batch),
         }
     }
 
@@ -52,7 +52,7 @@ impl Channel {
     pub fn send_regardless(&mut self, batch: Batch) {
         match self {
             Self::Datagrams(link) => link.send_regardless(batch),
-            Self::Stream(link) => link.send_regardless(&batch),
+            Self::Stream(link) => link.send_regardless(batch),
         }
     }
 

@@ -2,19 +2,16 @@
 //! orders, so what remains is framing, a bounded queue and signs of life. The link learns of an
 //! arrival only from a message of the other end.
 
+mod backlog;
+
+pub(crate) use backlog::Backlog;
+
 use super::{Received, Role, SendError, Stats, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, STREAM_STALL, tokens};
-use crate::protocol::{
-    Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record,
-};
+use crate::protocol::{Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Capacity that an empty queue keeps, bytes.
-const KEPT: usize = 1_024;
-/// Largest chunk for one write to the kernel, bytes.
-const CHUNK: usize = 16 * 1024;
 
 /// One end of a session over a stream.
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub struct StreamLink {
     role: Role,
     reader: StreamReader,
     received: VecDeque<Received>,
-    outgoing: Vec<u8>,
+    outgoing: Backlog,
     /// Of the queued bytes, those outside the bound.
     regardless: usize,
     /// The kernel took all of the last chunk.
@@ -51,7 +48,7 @@ impl StreamLink {
             role,
             reader,
             received: VecDeque::new(),
-            outgoing: Vec::new(),
+            outgoing: Backlog::default(),
             regardless: 0,
             writable: true,
             moved: now,
@@ -85,7 +82,7 @@ impl StreamLink {
             Role::Server => Flags::FROM_SERVER,
             Role::Client { .. } => Flags::default(),
         };
-        self.outgoing.extend(Preface { flags, session: self.session }.encode());
+        self.outgoing.extend(&Preface { flags, session: self.session }.encode());
     }
 
     /// Queues a message.
@@ -99,32 +96,30 @@ impl StreamLink {
         if payload.len() > MAX_MESSAGE {
             return Err(SendError::TooLong(payload.len()));
         }
-        self.queue(payload);
+        self.stats.sent_message_bytes += payload.len() as u64;
+        self.outgoing.push(&Frame::Once { payload });
         Ok(())
     }
 
     /// Queues messages until the queue is full. Returns how many it took.
-    pub fn send_batch(&mut self, batch: &Batch) -> usize {
-        let messages = batch.iter().take_while(|message| {
-            let room = !self.is_full();
-            if room {
-                self.queue(message);
-            }
-            room
-        });
-        messages.count()
+    pub fn send_batch(&mut self, mut batch: Batch) -> usize {
+        let count = self.outgoing.room_for(&batch, MAX_QUEUE_BYTES + self.regardless);
+        if count > 0 {
+            self.queue(if count < batch.len() { batch.split_to(count) } else { batch });
+        }
+        count
     }
 
     /// Queues messages even when the queue is full. They leave as much room for others.
-    pub fn send_regardless(&mut self, batch: &Batch) {
+    pub fn send_regardless(&mut self, batch: Batch) {
         let before = self.outgoing.len();
-        batch.iter().for_each(|message| self.queue(message));
+        self.queue(batch);
         self.regardless += self.outgoing.len() - before;
     }
 
-    fn queue(&mut self, message: &[u8]) {
-        self.stats.sent_message_bytes += message.len() as u64;
-        self.write(&Frame::Once { payload: message });
+    fn queue(&mut self, batch: Batch) {
+        self.stats.sent_message_bytes += batch.bytes() as u64;
+        self.outgoing.push_batch(batch);
     }
 
     /// Takes in bytes of the stream.
@@ -165,7 +160,7 @@ impl StreamLink {
             }
         }
         if echo && !self.is_full() {
-            self.write(&Frame::Heartbeat);
+            self.outgoing.push(&Frame::Heartbeat);
         }
         Ok(())
     }
@@ -192,21 +187,17 @@ impl StreamLink {
         if let Some(due) = self.heartbeat_due()
             && due <= now
         {
-            self.write(&Frame::Heartbeat);
+            self.outgoing.push(&Frame::Heartbeat);
             self.heartbeat_sent.get_or_insert(now);
             self.last_sent = now;
         }
         if !self.writable || self.outgoing.is_empty() {
             return false;
         }
-        let size = self.outgoing.len().min(CHUNK);
-        buffer.clear();
-        buffer.extend(self.outgoing.drain(..size));
+        self.outgoing.take_chunk(buffer);
+        let size = buffer.len();
         // Messages outside the bound are a session's first, and so leave first, and its last.
         self.regardless = self.regardless.saturating_sub(size);
-        if self.outgoing.is_empty() && self.outgoing.capacity() > KEPT {
-            self.outgoing = Vec::new();
-        }
         self.writable = false;
         self.moved = now;
         self.last_sent = now;
@@ -260,12 +251,9 @@ impl StreamLink {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
 
-    /// Limit on the bytes that the kernel is given at once.
-    pub const CHUNK: usize = CHUNK;
-
     /// The rest of the queue of a link that ends, and whether the kernel takes bytes now; `None` if
     /// it has taken everything.
-    pub fn take_owed(&mut self) -> Option<(Vec<u8>, bool)> {
+    pub(crate) fn take_owed(&mut self) -> Option<(Backlog, bool)> {
         (!self.is_idle()).then(|| (std::mem::take(&mut self.outgoing), self.writable))
     }
 
@@ -290,10 +278,6 @@ impl StreamLink {
             rtt_p99: self.rtts.p99(),
             ..self.stats
         }
-    }
-
-    fn write(&mut self, frame: &Frame<'_>) {
-        write_record(frame, &mut self.outgoing);
     }
 
     fn heartbeat_due(&self) -> Option<Timestamp> {

@@ -260,7 +260,7 @@ fn delivered_messages_outside_the_bound_give_no_extra_room() {
     let mut stream = StreamLink::new(7, Role::Server, StreamReader::default(), now);
     let (message, all) = ([0; 1_000], vec![Batch::of(&[0; 30]).unwrap(); 10_000]);
     pair.links[1].send_regardless(Batch::join(&all));
-    stream.send_regardless(&Batch::join(&all));
+    stream.send_regardless(Batch::join(&all));
     pair.run_for(Duration::from_secs(5));
     while stream.poll_transmit(&mut Vec::new(), now) {
         stream.handle_writable(now);

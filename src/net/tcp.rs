@@ -170,18 +170,30 @@ impl Stream {
     /// Returns true if none are left. On a broken stream all stay buffered; [`Self::read`] reports
     /// the end.
     pub fn write(&mut self, bytes: &[u8]) -> bool {
-        self.unsent.extend_from_slice(bytes);
+        let sent = self.give(&self.unsent);
+        if sent < self.unsent.len() {
+            self.unsent.drain(..sent);
+            self.unsent.extend_from_slice(bytes);
+            return false;
+        }
+        let sent = self.give(bytes);
+        // Without capacity: most of many connections have nothing unsent.
+        self.unsent = bytes[sent..].to_vec();
+        self.unsent.is_empty()
+    }
+
+    /// Gives bytes to the kernel. Returns how many it took.
+    fn give(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;
-        while sent < self.unsent.len() {
-            match self.inner.write(&self.unsent[sent..]) {
+        while sent < bytes.len() {
+            match (&self.inner).write(&bytes[sent..]) {
                 Ok(0) => break,
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
         }
-        self.unsent.drain(..sent);
-        self.unsent.is_empty()
+        sent
     }
 
     /// Closes the connection; bytes that the kernel has taken are still sent. Received bytes are

@@ -75,11 +75,22 @@ impl Batch {
 
     /// The messages.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.each().map(|(_, message)| message)
+    }
+
+    /// The encoded frames, one by one.
+    pub fn each_frame(&self) -> impl Iterator<Item = &[u8]> {
+        self.each().map(|(frame, _)| frame)
+    }
+
+    /// Each frame, and the message in it.
+    fn each(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = self.frames();
         std::iter::from_fn(move || {
             let (message, after) = read_once(rest)?;
+            let frame = &rest[..rest.len() - after.len()];
             rest = after;
-            Some(message)
+            Some((frame, message))
         })
     }
 

@@ -8,7 +8,8 @@ use super::limits::MAX_RECORD;
 
 /// Bytes before the first record: magic, version, flags, session.
 const PREFACE_LEN: usize = 12;
-const LENGTH_LEN: usize = 2;
+/// Bytes of a record before its frame: the length of the frame.
+pub(crate) const LENGTH_LEN: usize = 2;
 
 /// The first bytes of each end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub fn write_record(frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
     let length = (out.len() - at - LENGTH_LEN) as u16;
     out[at..at + LENGTH_LEN].copy_from_slice(&length.to_be_bytes());
     true
+}
+
+/// Appends an encoded frame as a record.
+pub(crate) fn write_encoded_record(frame: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(frame.len() as u16).to_be_bytes());
+    out.extend_from_slice(frame);
 }
 
 /// Parses a stream into its preface and records, at any segmentation. It buffers at most one
