@@ -1,30 +1,30 @@
-//! The hub as its peers see it: datagrams in, datagrams out. The peers are real sessions, whose
-//! datagrams these tests carry by hand.
+//! The hub as its peers see it: datagrams in, datagrams out. The peers are real sessions, and the
+//! tests carry their datagrams.
 
 mod answers;
 mod attacks;
+mod fairness;
+mod floods;
+mod log;
+mod presence;
+mod pressure;
 
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::bucket::Limit;
 use crate::client::session::{self, CloseReason, Session, Transport};
 use crate::path::Path;
-use crate::protocol::limits::REMEMBERED_NONCES;
-use crate::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE};
+use crate::protocol::limits::{
+    JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE, REMEMBERED_NONCES,
+};
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,
-    LeaveReason, Refusal, encode_message,
+    LeaveReason, Preface, Refusal, encode_message, write_record,
 };
 use crate::registry::{Capacity, PeerId};
 use crate::room::Past;
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-mod fairness;
-mod floods;
-mod log;
-mod presence;
-mod pressure;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,17 +36,18 @@ fn path(port: u16) -> Path {
     Path::routed(0, ([10, 0, 0, 9], port).into())
 }
 
-/// A hub, and the sessions that talk to it, each with a port of its own.
+/// A hub and the sessions that talk to it, each with a port of its own.
 struct Room {
     now: Now,
     hub: Hub,
     peers: Vec<(u16, Session)>,
     events: Vec<Event>,
+    /// The events of each session.
     told: Vec<Vec<session::Event>>,
-    /// The datagrams of the last turn: from or to which port.
+    /// The datagrams of the last turn, with the port that they came from or went to.
     up: Vec<(u16, Vec<u8>)>,
     down: Vec<(u16, Vec<u8>)>,
-    /// Nothing passes from or to this port.
+    /// The network loses every datagram from or to this port.
     cut_off: Option<u16>,
 }
 
@@ -71,14 +72,14 @@ impl Room {
         Self { now, hub, peers, events, told, up: vec![], down: vec![], cut_off: None }
     }
 
-    /// Somebody comes, and is in or refused when this returns. The place among the peers.
+    /// Starts a session and runs until it is admitted or refused. Returns its index.
     fn join(&mut self, nickname: &str, port: u16) -> usize {
-        let place = self.start(nickname, port);
+        let index = self.start(nickname, port);
         self.run_for(SECOND / 10);
-        place
+        index
     }
 
-    /// Somebody is about to come.
+    /// Starts a session, which will send its `Join`. Returns its index.
     fn start(&mut self, nickname: &str, port: u16) -> usize {
         let nickname = nickname.to_owned();
         let (delivery, give_up, shown) = (Delivery::ReliableOrdered, 60 * SECOND, vec![]);
@@ -90,7 +91,7 @@ impl Room {
         self.peers.len() - 1
     }
 
-    /// Carries datagrams to and fro, every millisecond.
+    /// Carries datagrams both ways, every millisecond.
     fn run_for(&mut self, duration: Duration) {
         let end = self.now.mono + duration;
         while self.now.mono < end {
@@ -139,7 +140,7 @@ impl Room {
         sent
     }
 
-    /// Hands one datagram to the hub; what it answers.
+    /// Hands one datagram to the hub and returns the answers.
     fn inject(&mut self, port: u16, bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
         self.hub.handle_datagram(path(port), bytes, self.now);
         self.drain()
@@ -156,6 +157,11 @@ impl Room {
         })
     }
 
+    /// The number of lines said so far.
+    fn lines(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
+    }
+
     fn names(&self) -> Vec<&str> {
         self.hub.nicknames().collect()
     }
@@ -169,6 +175,27 @@ impl Room {
     }
 }
 
+fn join_frame<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str, resume: &'a [u8]) -> Frame<'a> {
+    let delivery = Delivery::ReliableOrdered;
+    Frame::Join { nonce, cookie, nickname, delivery, resume, epoch: 0, seen: 0, next: 0 }
+}
+
+fn join_datagram(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = DatagramWriter::new(&mut bytes);
+    writer.push(&join_frame(nonce, cookie, nickname, resume));
+    writer.pad_to(JOIN_SIZE);
+    writer.finish(&Header::default());
+    bytes
+}
+
+/// The bytes with which a client joins over a connection.
+fn join_stream(nonce: u64, nickname: &str) -> Vec<u8> {
+    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
+    write_record(&join_frame(nonce, &[], nickname, &[]), &mut bytes);
+    bytes
+}
+
 fn heartbeat(session: u64, sequence: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = DatagramWriter::new(&mut bytes);
@@ -178,7 +205,7 @@ fn heartbeat(session: u64, sequence: u32) -> Vec<u8> {
     bytes
 }
 
-/// Makes this a datagram of version 2, with the checksum that all versions share.
+/// Makes this a datagram of version 2 with a correct checksum, which is the same in all versions.
 fn seal(bytes: &mut [u8], flags: u8) {
     bytes[..4].copy_from_slice(&[b'C', b'G', 2, flags]);
     let crc = bytes[..4].iter().chain(&bytes[8..]).fold(u32::MAX, |crc, byte| {
@@ -193,7 +220,7 @@ fn first_frame(bytes: &[u8]) -> Frame<'_> {
 }
 
 #[test]
-fn a_name_in_use_is_refused_and_the_room_hears_nothing_of_it() {
+fn a_name_in_use_is_refused_and_the_room_is_not_told() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     let other = room.join("ALICE", 2);
@@ -202,7 +229,7 @@ fn a_name_in_use_is_refused_and_the_room_hears_nothing_of_it() {
 }
 
 #[test]
-fn a_full_room_is_refused_until_somebody_leaves() {
+fn a_full_room_refuses_joins_until_a_member_leaves() {
     let mut room = Room::new(2);
     let (a, _) = (room.join("a", 1), room.join("b", 2));
     let c = room.join("c", 3);
@@ -216,7 +243,7 @@ fn a_full_room_is_refused_until_somebody_leaves() {
 }
 
 #[test]
-fn the_name_of_somebody_who_vanished_is_held_for_its_owner() {
+fn the_name_of_an_expired_client_is_held_for_its_owner() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.cut_off = Some(1);
@@ -231,7 +258,7 @@ fn the_name_of_somebody_who_vanished_is_held_for_its_owner() {
 }
 
 #[test]
-fn a_token_takes_a_name_back_while_the_old_session_lives() {
+fn a_token_reclaims_a_name_while_the_old_session_lives() {
     let mut room = Room::new(8);
     let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
     let sessions = room.session(alice);
@@ -252,11 +279,11 @@ fn a_token_takes_a_name_back_while_the_old_session_lives() {
     assert_eq!((room.welcomes(alice), room.hub.sessions()), (2, 2));
     assert_ne!(room.session(alice), sessions);
     let noticed = |e: &session::Event| matches!(e, session::Event::Left { .. });
-    assert!(!room.told[bob].iter().any(noticed), "nobody came or went");
+    assert!(!room.told[bob].iter().any(noticed), "no departure is announced");
 }
 
 #[test]
-fn a_held_name_is_free_for_anybody_after_a_while() {
+fn a_held_name_is_free_after_the_hold() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.peers.clear();
@@ -267,7 +294,7 @@ fn a_held_name_is_free_for_anybody_after_a_while() {
 }
 
 #[test]
-fn noise_is_counted_and_never_answered() {
+fn noise_is_counted_and_not_answered() {
     let mut room = Room::new(8);
     let alien = [[0; 3].as_slice(), &[0xff; 700], &[0x43; 1_300]];
     for bytes in alien {
@@ -296,7 +323,7 @@ fn noise_is_counted_and_never_answered() {
 }
 
 #[test]
-fn a_join_of_another_version_is_refused_once_and_in_no_more_bytes() {
+fn a_join_of_another_version_gets_one_refusal_no_larger_than_itself() {
     let mut room = Room::new(8);
     let mut join = vec![0; JOIN_SIZE];
     seal(&mut join, 0);
@@ -306,13 +333,13 @@ fn a_join_of_another_version_is_refused_once_and_in_no_more_bytes() {
     assert!(matches!(first_frame(answer), Frame::Refused { reason: Refusal::Version, .. }));
     let mut short = vec![0; JOIN_SIZE - 1];
     seal(&mut short, 0);
-    assert_eq!(room.inject(5, &short), vec![], "too small to be answered");
+    assert_eq!(room.inject(5, &short), vec![], "too small for an answer");
     seal(&mut join, 1);
     assert_eq!(room.inject(5, &join), vec![], "from a server");
 }
 
 #[test]
-fn a_session_nobody_has_is_reset_and_a_bare_acknowledgment_of_it_is_not() {
+fn an_unknown_session_is_reset_unless_the_datagram_is_a_bare_acknowledgment() {
     let mut room = Room::new(8);
     let question = heartbeat(77, 1);
     let answers = room.inject(5, &question);
@@ -326,7 +353,7 @@ fn a_session_nobody_has_is_reset_and_a_bare_acknowledgment_of_it_is_not() {
 }
 
 #[test]
-fn a_peer_roams_when_its_new_address_has_answered_a_challenge() {
+fn a_peer_moves_once_its_new_address_has_answered_a_challenge() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.peers[alice].0 = 2;
@@ -337,7 +364,7 @@ fn a_peer_roams_when_its_new_address_has_answered_a_challenge() {
 }
 
 #[test]
-fn what_was_overheard_moves_no_session() {
+fn replayed_datagrams_move_no_session() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     let mut overheard = Vec::new();
@@ -348,7 +375,7 @@ fn what_was_overheard_moves_no_session() {
     for (_, bytes) in &overheard {
         assert_eq!(room.inject(6, bytes), vec![], "a replay is not the newest");
     }
-    // One that was kept from the server is new to it, and is answered with no more than a question.
+    // A datagram that the attacker held back is new to the server: the only answer is a challenge.
     let session = room.session(alice);
     let answers = room.inject(6, &heartbeat(session, 1_000));
     let [(6, answer)] = &answers[..] else { panic!("{answers:?}") };
@@ -358,7 +385,7 @@ fn what_was_overheard_moves_no_session() {
 }
 
 #[test]
-fn everybody_is_told_when_the_server_closes_and_nobody_comes_in_any_more() {
+fn a_shutdown_is_told_to_every_peer_and_refuses_joins() {
     let mut room = Room::new(8);
     let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
     let now = room.now;
@@ -369,6 +396,6 @@ fn everybody_is_told_when_the_server_closes_and_nobody_comes_in_any_more() {
     for peer in [alice, bob] {
         assert_eq!(room.closed(peer), Some(CloseReason::Shutdown));
     }
-    assert!(room.hub.is_finished(), "all have acknowledged it");
+    assert!(room.hub.is_finished(), "every peer has acknowledged");
     assert_eq!(room.closed(late), Some(CloseReason::Refused));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn who_is_here_is_told_with_what_the_server_knows_of_them() {
+fn who_lists_the_members_with_the_servers_statistics() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.join("bob", 2);
@@ -28,7 +28,7 @@ fn who_is_here_is_told_with_what_the_server_knows_of_them() {
 }
 
 #[test]
-fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
+fn frequent_who_requests_get_fewer_answers_and_no_drop() {
     let mut room = Room::new(64);
     let alice = room.join("alice", 1);
     (2..40).for_each(|port| {
@@ -40,7 +40,7 @@ fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
     }
     assert!(room.hub.queued_bytes() <= 2 * MAX_QUEUE_BYTES);
     room.run_for(20 * SECOND);
-    assert_eq!(room.hub.nicknames().count(), 39, "and nobody was dropped");
+    assert_eq!(room.hub.nicknames().count(), 39, "no member was dropped");
     for _ in 0..400 {
         assert!(room.peers[alice].1.ask_who(room.now));
     }
@@ -53,7 +53,7 @@ fn who_asks_faster_than_it_can_be_told_learns_less_and_is_not_dropped() {
 }
 
 #[test]
-fn a_ping_is_answered_by_the_peer_and_a_lost_one_is_given_up() {
+fn a_peer_answers_a_ping_and_a_lost_ping_is_given_up() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.join("bob", 2);
@@ -79,7 +79,7 @@ fn a_ping_is_answered_by_the_peer_and_a_lost_one_is_given_up() {
 }
 
 #[test]
-fn a_probe_is_answered_once_with_less_and_only_where_it_came_from_one() {
+fn a_probe_gets_one_answer_no_larger_than_itself_and_no_malformed_one_does() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     let probe = |frames: &[Frame<'_>], flags, session, size| {
@@ -123,7 +123,7 @@ fn a_probe_is_answered_once_with_less_and_only_where_it_came_from_one() {
         room.hub.handle_probe(path, &bytes, room.now);
         assert_eq!(room.drain(), [], "{path:?} {bytes:?}");
     }
-    // The port of the room is for those who know it.
+    // The room's own port answers no probe.
     room.hub.handle_datagram(path(9), &good, room.now);
     assert_eq!(room.drain(), []);
 }

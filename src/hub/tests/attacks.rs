@@ -1,17 +1,17 @@
-//! What strangers try: joins from addresses that are not theirs, guesses at tokens and sessions,
-//! and repeating what they overheard. The hub afterwards is the hub before, field by field.
+//! Attacks by strangers: joins with forged source addresses, guesses at tokens and sessions, and
+//! replays. They leave the hub's state unchanged, field by field.
 
 use super::*;
 use crate::hub::StreamId;
-use crate::protocol::limits::{LEAVE_TIMEOUT, REMEMBERED_NONCES};
-use crate::protocol::{Cookie, Nickname, Piece, Preface, StreamReader, Token, write_record};
+use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::{Cookie, Nickname, Piece, StreamReader, Token};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// As many as the flood has: each costs the hub some microseconds.
+/// Attempts of each kind; each takes the hub a few microseconds.
 const FLOOD: u32 = 1_000_000;
 
-/// Everything the hub keeps, but for what it counts and has logged.
+/// The hub's state, without its counters and the limit of its log.
 fn state(hub: &mut Hub) -> String {
     hub.counters = Counters::default();
     hub.refusal_told = None;
@@ -19,27 +19,8 @@ fn state(hub: &mut Hub) -> String {
     format!("{hub:?}")
 }
 
-fn join(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = DatagramWriter::new(&mut bytes);
-    let delivery = Delivery::ReliableOrdered;
-    writer.push(&Frame::Join {
-        nonce,
-        cookie,
-        nickname,
-        delivery,
-        resume,
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    });
-    writer.pad_to(JOIN_SIZE);
-    writer.finish(&Header::default());
-    bytes
-}
-
 #[test]
-fn a_stranger_who_is_faster_does_not_get_the_name_of_who_keeps_the_room() {
+fn a_faster_stranger_does_not_get_the_reserved_name_of_the_host() {
     let mut room = Room::new(8);
     room.hub.reserve(&Nickname::parse("alice").unwrap(), [7; 16]);
     for (look_alike, port) in [("alice", 1), ("a1ice", 2), ("ALICE", 3)] {
@@ -55,9 +36,9 @@ fn a_stranger_who_is_faster_does_not_get_the_name_of_who_keeps_the_room() {
     assert_eq!((room.welcomes(host), room.names()), (1, vec!["alice"]));
 }
 
-/// Joins that are let in at once, and answered with `Reset` ever after.
+/// The server admits each join and answers every later datagram with `Reset`.
 #[test]
-fn a_server_that_lets_nobody_stay_draws_few_joins_and_is_given_up() {
+fn a_server_that_ends_every_session_draws_few_joins_and_is_given_up() {
     let mut room = Room::new(8);
     let alice = room.start("alice", 1);
     let (mut welcomes, mut joins) = (0, 0);
@@ -72,13 +53,13 @@ fn a_server_that_lets_nobody_stay_draws_few_joins_and_is_given_up() {
     }
     assert_eq!(room.closed(alice), Some(CloseReason::Lost));
     let took = room.now.mono.since(begun).as_secs();
-    assert!((60..62).contains(&took), "{took} s, and 60 s were asked for");
+    assert!((60..62).contains(&took), "gave up after {took} s, not 60 s");
     assert!((8..20).contains(&welcomes) && joins <= 3 * welcomes, "{welcomes}, {joins} joins");
 }
 
-/// What a guest at this port gets for its first join: its address is its own.
+/// The cookie for a join from this port, which proves the address.
 fn cookie(room: &mut Room, port: u16, nonce: u64) -> Cookie {
-    let answers = room.inject(port, &join(nonce, &[], "x", &[]));
+    let answers = room.inject(port, &join_datagram(nonce, &[], "x", &[]));
     match first_frame(&answers[0].1) {
         Frame::Challenge { cookie, .. } => cookie,
         other => panic!("{other:?}"),
@@ -86,7 +67,7 @@ fn cookie(room: &mut Room, port: u16, nonce: u64) -> Cookie {
 }
 
 #[test]
-fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
+fn a_million_forged_joins_leave_no_state() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -98,7 +79,7 @@ fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
         let mut cookie: Cookie = [0; 20];
         rng.fill_bytes(&mut cookie);
         cookie[..4].copy_from_slice(&ticks.to_be_bytes());
-        let forged = join(rng.next_u64(), &cookie[..n as usize % 2 * 20], "eve", &[]);
+        let forged = join_datagram(rng.next_u64(), &cookie[..n as usize % 2 * 20], "eve", &[]);
         let remote: SocketAddr = ((0x0b00_0000 + n).to_be_bytes(), n as u16 | 1).into();
         let path = Path::routed(0, remote);
         room.hub.handle_datagram(path, &forged, now);
@@ -106,7 +87,7 @@ fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
         let to = room.hub.poll_transmit(&mut answer, now);
         assert_eq!(to, Some(Destination::Datagram(path)));
         assert!(answer.len() <= forged.len());
-        assert_eq!(room.hub.poll_transmit(&mut answer, now), None, "one answer, and no more");
+        assert_eq!(room.hub.poll_transmit(&mut answer, now), None, "one answer only");
     }
     assert!(matches!(first_frame(&answer), Frame::Challenge { .. }));
     assert!(room.hub.stateless.capacity() < 64);
@@ -115,12 +96,12 @@ fn a_million_joins_from_a_million_addresses_leave_nothing_behind() {
     assert_eq!((room.welcomes(alice), room.welcomes(bob)), (1, 1));
 }
 
-/// Tries this token, and what it takes for one: it was not the right one.
+/// Joins with a wrong token, which the hub refuses.
 fn try_token(room: &mut Room, proof: &Cookie, nickname: &str, guess: &[u8]) {
-    let answers = room.inject(9, &join(7, proof, nickname, guess));
+    let answers = room.inject(9, &join_datagram(7, proof, nickname, guess));
     let [(9, answer)] = &answers[..] else { panic!("{answers:?}") };
     let refused = matches!(first_frame(answer), Frame::Refused { reason: Refusal::NameTaken, .. });
-    assert!(refused, "{guess:?} opened {nickname}: {:?}", first_frame(answer));
+    assert!(refused, "{guess:?} was accepted for {nickname}: {:?}", first_frame(answer));
 }
 
 fn guess_tokens(room: &mut Room, token: Token, rng: &mut ChaCha20Rng, count: usize) {
@@ -145,7 +126,7 @@ fn guess_tokens(room: &mut Room, token: Token, rng: &mut ChaCha20Rng, count: usi
 }
 
 #[test]
-fn no_guess_takes_a_name_from_who_is_here_or_has_been_gone_for_less_than_thirty_seconds() {
+fn no_guessed_token_takes_a_name_in_use_or_held() {
     let mut rng = ChaCha20Rng::seed_from_u64(2);
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
@@ -156,7 +137,7 @@ fn no_guess_takes_a_name_from_who_is_here_or_has_been_gone_for_less_than_thirty_
     while !room.names().is_empty() {
         room.run_for(SECOND / 10);
     }
-    // Its owner tries every two seconds.
+    // The owner tries every two seconds.
     for _ in 0..27 {
         guess_tokens(&mut room, token, &mut rng, 100);
         room.run_for(SECOND);
@@ -166,11 +147,15 @@ fn no_guess_takes_a_name_from_who_is_here_or_has_been_gone_for_less_than_thirty_
         room.run_for(SECOND / 100);
         assert_eq!(room.closed(alice), None);
     }
-    assert_eq!(room.hub.registry.entry(PeerId(1)).unwrap().token, token, "as long as it is hers");
+    assert_eq!(
+        room.hub.registry.entry(PeerId(1)).unwrap().token,
+        token,
+        "the token stays with the name"
+    );
 }
 
 #[test]
-fn no_guess_opens_a_session_nor_moves_one() {
+fn no_guess_ends_or_moves_a_session() {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
@@ -178,7 +163,7 @@ fn no_guess_opens_a_session_nor_moves_one() {
     let known = room.session(alice);
     let before = state(&mut room.hub);
     for n in 0..FLOOD {
-        // Half of them know the id, which does not help them.
+        // Every second attacker knows the session id, which does not help.
         let session = if n % 2 == 0 { known } else { rng.next_u64() };
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
@@ -201,7 +186,7 @@ fn no_guess_opens_a_session_nor_moves_one() {
 }
 
 #[test]
-fn what_is_repeated_keeps_nobody_here() {
+fn replayed_datagrams_do_not_delay_an_expiry() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.join("bob", 2);
@@ -222,20 +207,8 @@ fn what_is_repeated_keeps_nobody_here() {
     assert_eq!(room.names(), ["bob"]);
 }
 
-/// What a client writes to a connection to come in.
-fn hello(nonce: u64, nickname: &str) -> Vec<u8> {
-    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-    let delivery = Delivery::ReliableOrdered;
-    let (cookie, resume) = (&[][..], &[][..]);
-    write_record(
-        &Frame::Join { nonce, cookie, nickname, delivery, resume, epoch: 0, seen: 0, next: 0 },
-        &mut bytes,
-    );
-    bytes
-}
-
-/// Somebody connects and writes this. The session that the answer is of, and whether the server
-/// hung up.
+/// Connects and writes these bytes. Returns the session in the answer's preface, and whether the
+/// server closed the connection.
 fn connect(room: &mut Room, stream: u64, bytes: &[u8]) -> (u64, bool) {
     let id = StreamId(stream);
     room.hub.handle_stream_opened(id, path(9), room.now);
@@ -252,12 +225,12 @@ fn connect(room: &mut Room, stream: u64, bytes: &[u8]) -> (u64, bool) {
 }
 
 #[test]
-fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
+fn a_replayed_stream_join_admits_no_client() {
     let mut room = Room::new(8);
-    let recorded = hello(7, "alice");
+    let recorded = join_stream(7, "alice");
     let (session, closed) = connect(&mut room, 1, &recorded);
     assert!(session != 0 && !closed && room.names() == ["alice"]);
-    assert_eq!(connect(&mut room, 2, &recorded), (0, true), "while she is here");
+    assert_eq!(connect(&mut room, 2, &recorded), (0, true), "while alice is here");
     assert_eq!(room.hub.counters().refused(), 0);
     let mut leave = vec![];
     let payload = encode_message(&ClientMessage::Leave { next: 0 });
@@ -267,22 +240,22 @@ fn a_join_that_was_let_in_over_a_connection_lets_in_nobody_else() {
     assert_eq!(room.hub.sessions(), 0);
     for stream in 3..10 {
         room.run_for(2 * SECOND);
-        assert_eq!(connect(&mut room, stream, &recorded), (0, true), "when she has left");
+        assert_eq!(connect(&mut room, stream, &recorded), (0, true), "after alice has left");
     }
-    // It has no expiry: `REMEMBERED_NONCES` other sessions push it out.
+    // A nonce has no expiry: `REMEMBERED_NONCES` other sessions displace it.
     let others = 10..10 + REMEMBERED_NONCES as u64;
     for stream in others.clone() {
         assert_eq!(connect(&mut room, 2, &recorded), (0, true), "before session {stream}");
-        assert!(connect(&mut room, stream, &hello(stream, "bob")).0 != 0);
+        assert!(connect(&mut room, stream, &join_stream(stream, "bob")).0 != 0);
         room.hub.handle_stream_closed(StreamId(stream), room.now);
         room.now.mono = room.now.mono + SECOND;
     }
     assert_eq!(room.hub.sessions(), 0);
-    let (session, closed) = connect(&mut room, others.end, &hello(8, "alice"));
+    let (session, closed) = connect(&mut room, others.end, &join_stream(8, "alice"));
     assert!(session != 0 && !closed, "another nonce is another join");
 }
 
-/// Writes what the hub has for this connection, until it has no more; whether it closed it.
+/// Writes everything that the hub sends on this connection. Returns whether the hub closed it.
 fn drain(room: &mut Room, id: StreamId, written: &mut Vec<u8>) -> bool {
     let (mut buffer, mut closed) = (vec![], false);
     while room.hub.poll_event().is_some() {}
@@ -297,19 +270,19 @@ fn drain(room: &mut Room, id: StreamId, written: &mut Vec<u8>) -> bool {
 }
 
 #[test]
-fn what_is_owed_leaves_after_the_other_half_of_a_connection_closed() {
+fn pending_bytes_leave_after_the_peer_closed_its_half_of_the_connection() {
     for kernel_takes_it in [true, false] {
         let mut room = Room::new(8);
         let id = StreamId(1);
         room.hub.handle_stream_opened(id, path(9), room.now);
-        let mut bytes = hello(7, "alice");
+        let mut bytes = join_stream(7, "alice");
         let say = encode_message(&ClientMessage::Say { number: 0, sent: 0, text: "hi" });
         write_record(&Frame::Once { payload: &say }, &mut bytes);
         room.hub.handle_stream_bytes(id, &bytes, room.now);
-        room.hub.handle_stream_closed(id, room.now); // its FIN came with the line
+        room.hub.handle_stream_closed(id, room.now); // the FIN arrived with the line
         assert!(room.names().is_empty() && !room.hub.reads(id));
         let mut written = vec![];
-        assert!(!drain(&mut room, id, &mut written), "not before it has left");
+        assert!(!drain(&mut room, id, &mut written), "not before the bytes have left");
         let (mut reader, mut rest, mut numbers) = (StreamReader::default(), &*written, vec![]);
         while let Some(piece) = reader.next(&mut rest).unwrap() {
             if let Piece::Frame(Frame::Once { payload }) = piece {
@@ -326,27 +299,27 @@ fn what_is_owed_leaves_after_the_other_half_of_a_connection_closed() {
             room.hub.handle_timeout(room.now);
         }
         assert!(drain(&mut room, id, &mut written));
-        assert!(!drain(&mut room, id, &mut written), "it is closed once");
+        assert!(!drain(&mut room, id, &mut written), "the connection is closed once");
     }
 }
 
 #[test]
-fn a_join_with_nonce_zero_is_no_join() {
+fn a_join_with_nonce_zero_is_ignored() {
     let mut room = Room::new(8);
-    assert!(room.inject(9, &join(0, &[], "eve", &[])).is_empty());
-    assert_eq!(connect(&mut room, 1, &hello(0, "eve")), (0, true));
+    assert!(room.inject(9, &join_datagram(0, &[], "eve", &[])).is_empty());
+    assert_eq!(connect(&mut room, 1, &join_stream(0, "eve")), (0, true));
     assert!(room.names().is_empty());
 }
 
-/// A client that gave up has no token, and no other client has one for its name.
+/// A client that gave up has no token, and no other client has a token for its name.
 #[test]
-fn no_name_is_held_for_who_was_never_heard() {
+fn no_name_is_held_for_a_client_that_was_never_heard() {
     let mut room = Room::new(8);
-    let (session, _) = connect(&mut room, 1, &hello(7, "alice"));
+    let (session, _) = connect(&mut room, 1, &join_stream(7, "alice"));
     assert!(session != 0);
     room.hub.handle_stream_closed(StreamId(1), room.now);
     let cookie = cookie(&mut room, 9, 8);
-    assert!(!room.inject(9, &join(8, &cookie, "bob", &[])).is_empty());
+    assert!(!room.inject(9, &join_datagram(8, &cookie, "bob", &[])).is_empty());
     assert_eq!(room.names(), ["bob"]);
     room.run_for(11 * SECOND);
     assert_eq!(room.hub.sessions(), 0);
@@ -357,7 +330,7 @@ fn no_name_is_held_for_who_was_never_heard() {
 }
 
 #[test]
-fn refusals_do_not_fill_the_log() {
+fn refusals_in_the_log_are_limited() {
     let mut room = Room::new(8);
     let mut other = vec![0; JOIN_SIZE];
     seal(&mut other, 0);
@@ -365,16 +338,16 @@ fn refusals_do_not_fill_the_log() {
         assert_eq!(room.inject(port, &other).len(), 1);
         room.now.mono = room.now.mono + SECOND / 1_000;
     }
-    let told = room.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
-    assert_eq!((told, room.hub.counters().refused()), (10, 999));
+    let logged = room.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+    assert_eq!((logged, room.hub.counters().refused()), (10, 999));
 }
 
 #[test]
-fn what_comes_from_many_is_not_answered() {
+fn broadcast_and_group_addresses_get_no_answer() {
     let mut room = Room::new(8);
     let mut other = vec![0; JOIN_SIZE];
     seal(&mut other, 0);
-    for bytes in [join(7, &[], "eve", &[]), heartbeat(77, 1), other] {
+    for bytes in [join_datagram(7, &[], "eve", &[]), heartbeat(77, 1), other] {
         for remote in ["255.255.255.255:9", "239.255.67.71:9", "[ff12::4347]:9", "10.0.0.9:0"] {
             let path = Path::routed(0, remote.parse().unwrap());
             room.hub.handle_datagram(path, &bytes, room.now);

@@ -1,31 +1,12 @@
-//! One member tries to take from all others: by rejoining, by bursts, by answers without a question,
-//! by heartbeats. The others stay, and receive every line.
+//! One member tries to take more than its share: by rejoining, by bursts, by unsolicited answers, by
+//! heartbeats. The others stay, and receive every line.
 
 use super::*;
 use crate::hub::StreamId;
-use crate::protocol::limits::{FLOOD_TOLERANCE, tokens};
-use crate::protocol::{Preface, ServerMessage, write_record};
+use crate::protocol::limits::{COOKIE_LIFE, FLOOD_TOLERANCE, tokens};
+use crate::protocol::{Nickname, ServerMessage};
 
-fn join(nonce: u64, cookie: &[u8], nickname: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = DatagramWriter::new(&mut bytes);
-    let (delivery, resume) = (Delivery::ReliableOrdered, &[][..]);
-    writer.push(&Frame::Join {
-        nonce,
-        cookie,
-        nickname,
-        delivery,
-        resume,
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    });
-    writer.pad_to(JOIN_SIZE);
-    writer.finish(&Header::default());
-    bytes
-}
-
-/// A peer that keeps to no rule but that it acknowledges what it gets.
+/// A peer that follows no rule except that it acknowledges every datagram.
 struct Stranger {
     port: u16,
     session: u64,
@@ -35,13 +16,13 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// Comes in, or is refused; and the `Join` that was the last.
-    fn come(room: &mut Room, port: u16, nonce: u64, nickname: &str) -> (Option<Self>, Vec<u8>) {
-        let challenge = room.inject(port, &join(nonce, &[], nickname));
+    /// Joins; `None` if the hub refuses. Returns the second `Join` as well.
+    fn join(room: &mut Room, port: u16, nonce: u64, nickname: &str) -> (Option<Self>, Vec<u8>) {
+        let challenge = room.inject(port, &join_datagram(nonce, &[], nickname, &[]));
         let Frame::Challenge { cookie, .. } = first_frame(&challenge[0].1) else {
             panic!("{challenge:?}")
         };
-        let bytes = join(nonce, &cookie, nickname);
+        let bytes = join_datagram(nonce, &cookie, nickname, &[]);
         let answers = room.inject(port, &bytes);
         let mut stranger = Self { port, session: 0, sequence: 0, largest: 0, next_id: 0 };
         stranger.take(&answers);
@@ -103,22 +84,18 @@ fn line(text: &str) -> ClientMessage<'_> {
 }
 
 impl Room {
-    fn said(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
-    }
-
     fn joined(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Joined { .. })).count()
     }
 }
 
 #[test]
-fn an_allowance_survives_leaving_and_coming_back() {
+fn an_allowance_survives_a_new_session() {
     let mut room = Room::limited(8, Some(Limit::USUAL));
     let honest = room.join("honest", 1);
     let begun = room.now.mono;
     for nonce in 1..=600 {
-        if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
+        if let (Some(mut eve), _) = Stranger::join(&mut room, 9, nonce, "eve") {
             for _ in 0..29 {
                 eve.say_line(&mut room, "x");
             }
@@ -127,14 +104,14 @@ fn an_allowance_survives_leaving_and_coming_back() {
         room.run_for(SECOND / 100);
     }
     let seconds = room.now.mono.since(begun).as_secs() as usize;
-    let (said, most) = (room.said(), 20 + 10 * seconds + 2 * 29);
-    assert!(said <= most, "{said} lines in {seconds} s, {most} are allowed");
-    assert!(said >= 10 * seconds, "{said}: the address is not shut out for good either");
+    let (said, most) = (room.lines(), 20 + 10 * seconds + 2 * 29);
+    assert!(said <= most, "{said} lines in {seconds} s, of {most} allowed");
+    assert!(said >= 10 * seconds, "{said}: the address is not excluded for good");
     assert_eq!((room.welcomes(honest), room.closed(honest)), (1, None));
 }
 
 #[test]
-fn an_allowance_goes_with_the_token_to_another_address() {
+fn an_allowance_follows_the_token_to_another_address() {
     let mut room = Room::limited(8, Some(Limit::USUAL));
     let alice = room.join("alice", 1);
     let token = room.hub.registry.entry(PeerId(0)).unwrap().token;
@@ -144,16 +121,7 @@ fn an_allowance_goes_with_the_token_to_another_address() {
     room.cut_off = Some(1);
     room.hub.lose(PeerId(0), room.now.mono);
     let elsewhere = Path::routed(0, ([10, 9, 9, 9], 7).into());
-    let frame = Frame::Join {
-        nonce: 77,
-        cookie: &[],
-        nickname: "alice",
-        delivery: Delivery::ReliableOrdered,
-        resume: &token,
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    };
+    let frame = join_frame(77, &[], "alice", &token);
     let read = crate::hub::handshake::Join::read(&frame).unwrap();
     let origin = |now| crate::hub::handshake::Origin {
         path: elsewhere,
@@ -167,7 +135,7 @@ fn an_allowance_goes_with_the_token_to_another_address() {
     room.run_for(8 * SECOND);
     let now = room.now;
     room.hub.admit(&read, origin(now));
-    assert_eq!((room.names(), room.welcomes(alice)), (vec!["alice"], 1), "eighty are paid for");
+    assert_eq!((room.names(), room.welcomes(alice)), (vec!["alice"], 1), "80 lines are paid for");
 }
 
 #[test]
@@ -175,7 +143,7 @@ fn joins_are_limited_by_address() {
     let mut room = Room::limited(512, Some(Limit::USUAL));
     let begun = room.now.mono;
     for nonce in 1..=2_000 {
-        if let (Some(mut eve), _) = Stranger::come(&mut room, 9, nonce, "eve") {
+        if let (Some(mut eve), _) = Stranger::join(&mut room, 9, nonce, "eve") {
             eve.leave(&mut room);
         }
         room.now.mono = room.now.mono + SECOND / 200;
@@ -188,7 +156,7 @@ fn joins_are_limited_by_address() {
 }
 
 #[test]
-fn many_who_paste_at_once_throw_nobody_out() {
+fn simultaneous_pastes_drop_no_member() {
     for limit in [None, Limit::new(1_000, 1_000)] {
         let mut room = Room::limited(64, limit);
         for port in 1..=40 {
@@ -207,8 +175,8 @@ fn many_who_paste_at_once_throw_nobody_out() {
             let queued = room.hub.peers.iter().map(|peer| peer.link.queued_bytes()).max();
             longest = longest.max(queued.unwrap());
         }
-        assert!(longest <= MAX_QUEUE_BYTES, "{longest} bytes waited");
-        assert_eq!((room.said(), room.names().len()), (800, 40));
+        assert!(longest <= MAX_QUEUE_BYTES, "a queue of {longest} bytes");
+        assert_eq!((room.lines(), room.names().len()), (800, 40));
         for (peer, told) in room.told.iter().enumerate() {
             let heard = told.iter().filter(|e| matches!(e, session::Event::Message { .. })).count();
             assert_eq!((room.welcomes(peer), heard), (1, 780), "{limit:?} {peer}");
@@ -217,25 +185,25 @@ fn many_who_paste_at_once_throw_nobody_out() {
 }
 
 #[test]
-fn long_lines_take_more_of_the_allowance() {
+fn long_lines_cost_more_tokens() {
     assert_eq!([0, 255, 256, 950, 1_153].map(tokens), [1, 1, 2, 4, 5]);
     let mut room = Room::limited(8, Some(Limit::USUAL));
     let honest = room.join("honest", 1);
-    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
     let (mut eve, text) = (eve.unwrap(), "x".repeat(950));
     for _ in 0..140 {
         eve.say_line(&mut room, &text);
     }
-    assert_eq!(room.said(), (20 + FLOOD_TOLERANCE) / 4);
+    assert_eq!(room.lines(), (20 + FLOOD_TOLERANCE) / 4);
     room.run_for(SECOND);
     assert_eq!((room.names(), room.welcomes(honest)), (vec!["honest"], 1));
 }
 
 #[test]
-fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
+fn a_pong_is_relayed_once_and_only_to_a_recent_asker() {
     let mut room = Room::new(8);
     let victim = room.join("victim", 1);
-    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
     let mut eve = eve.unwrap();
     room.run_for(SECOND);
     let session = room.session(victim);
@@ -253,7 +221,7 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
     let before = sent(&room);
     eve.send(&mut room, &[Frame::Once { payload: &solicited }; 20]);
     assert_eq!(sent(&room) - before, encode_message(&ponged).len() as u64);
-    // One that comes after the asker has given up goes nowhere.
+    // The hub drops an answer that arrives after the asker has given up.
     let now = room.now;
     room.peers[victim].1.ping("eve", now);
     room.run_for(6 * SECOND);
@@ -263,12 +231,12 @@ fn an_answer_is_passed_on_once_to_whoever_asked_a_short_time_ago() {
 }
 
 #[test]
-fn a_question_has_no_share_in_what_lines_may_take_of_a_queue() {
+fn pings_do_not_use_the_queue_space_of_lines() {
     let mut room = Room::new(8);
     let victim = room.join("victim", 1);
     let session = room.session(victim);
     let id = room.hub.peers.of_session(session).unwrap().id;
-    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
     let mut eve = eve.unwrap();
     room.run_for(SECOND / 10);
     room.cut_off = Some(1);
@@ -281,19 +249,19 @@ fn a_question_has_no_share_in_what_lines_may_take_of_a_queue() {
         eve.say_line(&mut room, &"x".repeat(900));
     }
     let before = queued(&room);
-    assert!(before > 16 * 1024, "{before} bytes wait");
+    assert!(before > 16 * 1024, "{before} bytes in the queue");
     for number in 2..100 {
         eve.say(&mut room, &ask(number));
     }
     assert_eq!(queued(&room), before);
 }
 
-/// A member sends more between two turns than a window of the longest datagrams.
+/// Between two turns, a member sends more than a window of the longest datagrams.
 #[test]
-fn a_member_is_read_up_to_its_budget_in_a_turn_and_others_are_read() {
+fn a_member_is_read_up_to_its_budget_in_a_turn_and_others_still_are() {
     let mut room = Room::new(8);
-    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
-    let (bob, _) = Stranger::come(&mut room, 10, 2, "bob");
+    let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
+    let (bob, _) = Stranger::join(&mut room, 10, 2, "bob");
     let (mut eve, mut bob) = (eve.unwrap(), bob.unwrap());
     let say = |number| encode_message(&ClientMessage::Say { number, sent: 0, text: "x" });
     fn frames(payload: &[u8]) -> [Frame<'_>; 2] {
@@ -306,40 +274,27 @@ fn a_member_is_read_up_to_its_budget_in_a_turn_and_others_are_read() {
     let bytes = bob.datagram(&frames(&say(0)));
     room.hub.handle_datagram(path(10), &bytes, room.now);
     room.drain();
-    let most = 2 * MAX_QUEUE_BYTES / sent[0].len(); // All have three bytes for their number.
-    assert_eq!(room.said(), most + 1, "of 1,000 and one lines");
+    let most = 2 * MAX_QUEUE_BYTES / sent[0].len(); // every number takes three bytes
+    assert_eq!(room.lines(), most + 1, "of 1,001 lines");
     // The next turn has a budget of its own.
     eve.send(&mut room, &frames(&say(2_000)));
-    assert_eq!(room.said(), most + 2);
+    assert_eq!(room.lines(), most + 2);
 }
 
 #[test]
 fn signs_of_life_are_charged() {
     let mut room = Room::limited(8, Some(Limit::USUAL));
     let honest = room.join("honest", 1);
-    let (eve, _) = Stranger::come(&mut room, 9, 1, "eve");
+    let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
     let mut eve = eve.unwrap();
     eve.send(&mut room, &[Frame::Heartbeat; 1_150]);
     assert_eq!((room.names(), room.hub.counters().flooders), (vec!["honest"], 1));
 
     let mut room2 = Room::limited(8, Some(Limit::USUAL));
     let id = StreamId(1);
-    let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-    let (delivery, cookie) = (Delivery::ReliableOrdered, &[][..]);
-    let frame = Frame::Join {
-        nonce: 5,
-        cookie,
-        nickname: "eve",
-        delivery,
-        resume: &[],
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    };
-    write_record(&frame, &mut bytes);
     room2.hub.handle_stream_opened(id, path(9), room2.now);
-    room2.hub.handle_stream_bytes(id, &bytes, room2.now);
-    // Half a minute as a client does, then as fast as it can.
+    room2.hub.handle_stream_bytes(id, &join_stream(5, "eve"), room2.now);
+    // For 30 s at a client's rate, then all at once.
     let mut beat = Vec::new();
     write_record(&Frame::Heartbeat, &mut beat);
     for _ in 0..300 {
@@ -353,14 +308,14 @@ fn signs_of_life_are_charged() {
 }
 
 #[test]
-fn nobody_is_told_to_wait_for_what_jitter_brought_early() {
+fn lines_early_by_jitter_are_not_slowed() {
     let mut room = Room::limited(8, Some(Limit::USUAL));
     room.join("alice", 1);
     let say = encode_message(&line("x"));
     for _ in 0..20 {
         room.hub.handle_message(PeerId(0), &say, room.now);
     }
-    // Ten a second, each up to 100 ms early or late.
+    // Ten lines a second, each up to 100 ms early or late.
     for turn in 0..200 {
         let step = if turn % 2 == 0 { 0 } else { 200 };
         room.now.mono = room.now.mono + Duration::from_millis(step);
@@ -370,30 +325,37 @@ fn nobody_is_told_to_wait_for_what_jitter_brought_early() {
 }
 
 #[test]
-fn a_recorded_join_is_not_let_in_again_however_many_came_since() {
+fn a_replayed_join_is_refused_however_many_joins_came_since() {
     let mut room = Room::new(64);
-    let (alice, recorded) = Stranger::come(&mut room, 7, 0xabc, "alice");
+    let (alice, recorded) = Stranger::join(&mut room, 7, 0xabc, "alice");
     alice.unwrap().leave(&mut room);
     assert_eq!(room.hub.sessions(), 0);
     let begun = room.now.mono;
     for n in 0..=REMEMBERED_NONCES as u64 {
-        // From many addresses, for each may bring few.
+        // From many addresses, because the joins of each are limited.
         let remote = ([11, 0, (n >> 8) as u8, n as u8], 5).into();
         let nonce = 1_000_000 + n;
-        let challenged = join(nonce, &[], "eve");
+        let challenged = join_datagram(nonce, &[], "eve", &[]);
         room.hub.handle_datagram(Path::routed(0, remote), &challenged, room.now);
         let mut answer = Vec::new();
         room.hub.poll_transmit(&mut answer, room.now);
         let Frame::Challenge { cookie, .. } = first_frame(&answer) else { panic!() };
-        room.hub.handle_datagram(Path::routed(0, remote), &join(nonce, &cookie, "eve"), room.now);
-        let id = room.hub.registry.named(&crate::protocol::Nickname::parse("eve").unwrap().key());
+        room.hub.handle_datagram(
+            Path::routed(0, remote),
+            &join_datagram(nonce, &cookie, "eve", &[]),
+            room.now,
+        );
+        let id = room.hub.registry.named(&Nickname::parse("eve").unwrap().key());
         let now = room.now;
         room.hub.lose(id.unwrap(), now.mono);
         room.drain();
         room.now.mono = room.now.mono + Duration::from_millis(2);
     }
-    assert!(room.now.mono.since(begun) < crate::protocol::limits::COOKIE_LIFE);
+    assert!(room.now.mono.since(begun) < COOKIE_LIFE);
     let answers = room.inject(7, &recorded);
     assert!(room.names().is_empty());
-    assert!(matches!(first_frame(&answers[0].1), Frame::Challenge { .. }), "it may ask anew");
+    assert!(
+        matches!(first_frame(&answers[0].1), Frame::Challenge { .. }),
+        "a new join needs a new cookie"
+    );
 }

@@ -1,9 +1,9 @@
-//! Those who say more than they may, by hand: a session of this crate does not.
+//! Members that ignore the rate limit. The tests send the lines, because sessions respect the limit.
 
 use super::*;
 use crate::protocol::limits::{FLOOD_HOLD, FLOOD_TOLERANCE};
 
-/// Messages that are carried out before somebody is dropped who does not wait.
+/// Messages that the hub handles before it drops a member that does not wait.
 const MOST: usize = 20 + FLOOD_TOLERANCE;
 
 fn room() -> Room {
@@ -15,7 +15,7 @@ fn say(number: u16) -> Vec<u8> {
 }
 
 impl Room {
-    /// So many lines of one peer at the same moment, each with a number of its own.
+    /// `count` lines of one peer at one time, with distinct numbers.
     fn talk(&mut self, peer: u64, count: usize) {
         for _ in 0..count {
             let number = 60_000 + self.hub.counters().lines as u16;
@@ -23,15 +23,11 @@ impl Room {
         }
     }
 
-    /// So many messages of one peer at the same moment.
+    /// `count` messages of one peer at one time.
     fn flood(&mut self, peer: u64, count: usize, message: &[u8]) {
         for _ in 0..count {
             self.hub.handle_message(PeerId(peer), message, self.now);
         }
-    }
-
-    fn lines(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
     }
 
     fn departures(&self) -> Vec<LeaveReason> {
@@ -52,7 +48,7 @@ impl Room {
 }
 
 #[test]
-fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
+fn a_member_above_the_limit_is_slowed_and_loses_no_line() {
     let mut room = room();
     let alice = room.join("alice", 1);
     room.talk(0, 20);
@@ -61,10 +57,9 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
     room.talk(0, FLOOD_TOLERANCE);
     room.run_for(SECOND / 10);
     assert_eq!((room.lines(), room.departures()), (MOST, vec![]));
-    // For the first line too many, and again for each second that the rest took longer: 12.8 in
-    // all.
+    // Once for the first line above the limit, and once for each second of debt, 12.8 s in all.
     assert_eq!(room.hub.counters().slowed, 13);
-    // Its session had no part in this, and waits all the same: 128 lines at ten a second.
+    // The session did not send these lines, but waits for them: 128 lines at ten a second.
     let now = room.now;
     room.peers[alice].1.say("later", now).unwrap();
     room.run_for(11 * SECOND);
@@ -75,7 +70,7 @@ fn who_says_too_much_is_told_to_wait_and_loses_nothing() {
 }
 
 #[test]
-fn who_does_not_wait_is_dropped_and_everybody_told_why() {
+fn a_member_that_does_not_wait_is_dropped_and_the_reason_announced() {
     let mut room = room();
     let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
     room.talk(0, MOST + 50);
@@ -83,18 +78,20 @@ fn who_does_not_wait_is_dropped_and_everybody_told_why() {
     assert_eq!((room.lines(), room.departures()), (MOST, vec![LeaveReason::Flood]));
     assert_eq!(room.names(), ["bob"]);
     assert_eq!(room.hub.counters().flooders, 1);
-    let told = |peer: usize, wanted: &dyn Fn(&session::Event) -> bool| {
+    let has_event = |peer: usize, wanted: &dyn Fn(&session::Event) -> bool| {
         assert!(room.told[peer].iter().any(wanted), "{:?}", room.told[peer].last());
     };
-    told(bob, &|event| matches!(event, session::Event::Left { reason: LeaveReason::Flood, .. }));
-    told(
+    has_event(bob, &|event| {
+        matches!(event, session::Event::Left { reason: LeaveReason::Flood, .. })
+    });
+    has_event(
         alice,
         &|event| matches!(event, session::Event::Status { text } if text.contains("20 lines")),
     );
 }
 
 #[test]
-fn who_was_dropped_for_flooding_is_kept_out_for_a_minute_and_others_of_its_address_stay() {
+fn a_flooder_is_kept_out_for_a_minute_and_other_members_at_its_address_stay() {
     let mut room = room();
     let (_, bob) = (room.join("alice", 1), room.join("bob", 2));
     room.talk(0, MOST + 1);
@@ -110,7 +107,7 @@ fn who_was_dropped_for_flooding_is_kept_out_for_a_minute_and_others_of_its_addre
 }
 
 #[test]
-fn leaving_does_not_empty_a_bucket() {
+fn leaving_does_not_refill_a_bucket() {
     let mut room = room();
     let alice = room.join("alice", 1);
     room.talk(0, 100);
@@ -121,14 +118,14 @@ fn leaving_does_not_empty_a_bucket() {
     assert_eq!(room.closed(again), Some(CloseReason::Refused));
     room.run_for(8 * SECOND);
     let again = room.join("carol", 3);
-    assert_eq!(room.welcomes(again), 1, "eighty lines are paid for");
+    assert_eq!(room.welcomes(again), 1, "80 lines are paid for");
 }
 
 #[test]
-fn neither_does_a_new_session_under_the_same_name() {
+fn a_new_session_under_the_same_name_does_not_refill_a_bucket() {
     let mut room = room();
     let alice = room.join("alice", 1);
-    // A session that lasted: the next one is joined at once.
+    // After a session that lasted, the client rejoins at once.
     room.run_for(10 * SECOND);
     room.talk(0, MOST);
     let mut reset = Vec::new();
@@ -145,7 +142,7 @@ fn neither_does_a_new_session_under_the_same_name() {
 }
 
 #[test]
-fn everything_counts_but_answers_that_were_asked_for() {
+fn every_message_is_charged_except_solicited_answers() {
     let questions = [
         ClientMessage::Whisper { number: 0, sent: 0, to: "bob", text: "x" },
         ClientMessage::Who { number: 0 },
@@ -169,7 +166,7 @@ fn everything_counts_but_answers_that_were_asked_for() {
 }
 
 #[test]
-fn who_is_pinged_a_lot_answers_a_lot_and_stays() {
+fn a_member_pinged_often_answers_and_stays() {
     let mut room = Room::limited(60, Some(Limit::USUAL));
     let asked = room.join("asked", 1);
     (2..42).for_each(|port| {
@@ -188,7 +185,7 @@ fn who_is_pinged_a_lot_answers_a_lot_and_stays() {
 }
 
 #[test]
-fn a_room_without_a_limit_drops_nobody_for_talking() {
+fn a_room_without_a_limit_drops_no_talker() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.talk(0, 10 * MOST);

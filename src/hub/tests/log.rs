@@ -1,4 +1,4 @@
-//! Lines whose fate is open when a session breaks off, and clocks that are wrong.
+//! Lines without an outcome when a session ends, and wrong clocks.
 
 use super::*;
 use crate::protocol::Mark;
@@ -21,39 +21,39 @@ impl Room {
         lines.collect()
     }
 
-    /// The server starts again, with these lines in its history.
+    /// Restarts the server with these lines in its history.
     fn restart(&mut self, history: Vec<Line>) {
         let config = self.hub.config.clone();
         self.hub = Hub::new(config, Past::from(history), [9; 32], self.now);
     }
 
-    fn told(&self, peer: usize, wanted: impl Fn(&session::Event) -> bool) -> usize {
+    fn count(&self, peer: usize, wanted: impl Fn(&session::Event) -> bool) -> usize {
         self.told[peer].iter().filter(|event| wanted(event)).count()
     }
 
     fn confirmed(&self, peer: usize) -> usize {
-        self.told(peer, |event| matches!(event, session::Event::Confirmed { .. }))
+        self.count(peer, |event| matches!(event, session::Event::Confirmed { .. }))
     }
 
-    fn doubtful(&self, peer: usize) -> usize {
-        self.told(peer, |event| matches!(event, session::Event::Error { .. }))
+    fn uncertain(&self, peer: usize) -> usize {
+        self.count(peer, |event| matches!(event, session::Event::Error { .. }))
     }
 
     fn incomplete(&self, peer: usize) -> usize {
-        self.told(
+        self.count(
             peer,
             |event| matches!(event, session::Event::Status { text } if text.contains("may be missing")),
         )
     }
 }
 
-/// The lines that reached bob under alice's name.
+/// The number of alice's lines that bob received.
 fn heard(room: &Room, bob: usize) -> usize {
-    room.told(bob, |event| matches!(event, session::Event::Message { .. }))
+    room.count(bob, |event| matches!(event, session::Event::Message { .. }))
 }
 
 #[test]
-fn a_lost_line_is_not_confirmed_by_an_earlier_one_with_the_same_text() {
+fn a_lost_line_is_not_confirmed_by_an_earlier_line_with_its_text() {
     for delivery in MODES {
         let mut room = Room::new(8);
         let (alice, bob) = (room.join("alice", 1), room.join("bob", 2));
@@ -64,18 +64,18 @@ fn a_lost_line_is_not_confirmed_by_an_earlier_one_with_the_same_text() {
         room.run_for(SECOND);
         room.cut_off = Some(1);
         room.say(alice, "ok");
-        room.run_for(12 * SECOND); // the server has let her go
+        room.run_for(12 * SECOND); // alice expires
         room.cut_off = None;
         room.run_for(30 * SECOND);
-        let (logged, reported) = (room.logged().len(), room.doubtful(alice));
-        // What was sent once may be found lost before the session ends; then it is said.
+        let (logged, reported) = (room.logged().len(), room.uncertain(alice));
+        // A line sent once may be found lost before the session ends, and is then reported.
         assert_eq!((room.confirmed(alice), logged + reported), (logged, 2), "{delivery:?}");
         assert_eq!(heard(&room, bob), logged, "{delivery:?}");
     }
 }
 
 #[test]
-fn a_line_that_the_log_has_is_confirmed_after_a_restart_and_not_said_again() {
+fn a_logged_line_is_confirmed_after_a_restart_and_not_repeated() {
     for delivery in MODES {
         let mut room = Room::new(8);
         let alice = room.join("alice", 1);
@@ -84,7 +84,7 @@ fn a_line_that_the_log_has_is_confirmed_after_a_restart_and_not_said_again() {
         room.run_for(SECOND);
         room.say(alice, "ok");
         room.run_for(SECOND);
-        // The server writes the second one down, and dies before it has told anybody.
+        // The server logs the second line, and dies before it sends anything.
         room.say(alice, "ok");
         let mut history = room.logged();
         let again = Line {
@@ -95,17 +95,17 @@ fn a_line_that_the_log_has_is_confirmed_after_a_restart_and_not_said_again() {
         history.push(again);
         room.restart(history);
         room.run_for(40 * SECOND);
-        assert_eq!((room.confirmed(alice), room.doubtful(alice)), (2, 0), "{delivery:?}");
-        assert_eq!(room.logged().len(), 1, "{delivery:?}: nothing is said again");
+        assert_eq!((room.confirmed(alice), room.uncertain(alice)), (2, 0), "{delivery:?}");
+        assert_eq!(room.logged().len(), 1, "{delivery:?}: no line is repeated");
         room.say(alice, "ok");
         room.run_for(2 * SECOND);
         let owners: Vec<_> = room.logged().iter().map(|it| it.identity.unwrap().owner).collect();
-        assert!(owners.len() == 2 && owners[0] == owners[1], "the owner stays over a restart");
+        assert!(owners.len() == 2 && owners[0] == owners[1], "the owner survives a restart");
     }
 }
 
 #[test]
-fn what_a_lost_history_had_is_told_and_not_sent_again() {
+fn lines_of_a_lost_history_are_reported_and_not_repeated() {
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
     room.say(alice, "one");
@@ -113,12 +113,12 @@ fn what_a_lost_history_had_is_told_and_not_sent_again() {
     room.say(alice, "two");
     room.restart(Vec::new());
     room.run_for(40 * SECOND);
-    assert_eq!((room.confirmed(alice), room.doubtful(alice)), (1, 1));
+    assert_eq!((room.confirmed(alice), room.uncertain(alice)), (1, 1));
     assert_eq!(room.logged().len(), 1);
 }
 
 #[test]
-fn after_a_lost_history_and_a_clock_put_back_replays_are_complete_again() {
+fn replays_are_complete_again_after_a_lost_history_and_a_clock_step() {
     const DAY: u64 = 86_400_000_000;
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);
@@ -128,7 +128,7 @@ fn after_a_lost_history_and_a_clock_put_back_replays_are_complete_again() {
     room.now.wall.0 -= DAY;
     room.restart(Vec::new());
     room.run_for(30 * SECOND);
-    assert_eq!(room.incomplete(alice), 1, "what was said before the restart");
+    assert_eq!(room.incomplete(alice), 1, "lines from before the restart");
     for round in 2..5 {
         room.say(alice, "two");
         room.run_for(SECOND);
@@ -137,14 +137,14 @@ fn after_a_lost_history_and_a_clock_put_back_replays_are_complete_again() {
         room.run_for(12 * SECOND);
         room.cut_off = None;
         room.run_for(40 * SECOND);
-        assert_eq!((room.incomplete(alice), room.doubtful(alice)), (1, 0), "round {round}");
+        assert_eq!((room.incomplete(alice), room.uncertain(alice)), (1, 0), "round {round}");
         assert_eq!(room.confirmed(alice), room.logged().len());
     }
     assert_eq!(room.logged().len(), 7);
 }
 
 #[test]
-fn each_line_has_the_time_when_it_was_said_whatever_was_said_before() {
+fn each_line_has_the_time_of_its_saying_whatever_the_earlier_times() {
     const YEARS: u64 = 5 * 365 * 86_400_000_000;
     let mut room = Room::new(8);
     let alice = room.join("alice", 1);

@@ -1,11 +1,11 @@
-//! Who comes and goes, as sessions are told of it.
+//! Arrivals and departures, as the hub announces them to sessions.
 
 use super::{Room, SECOND};
 use crate::client::session::Event;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The names that a session knows of, and in how many messages it learned them.
+/// The names that a session knows, and the number of messages that told it.
 fn known(told: &[Event]) -> (BTreeSet<&str>, usize) {
     let (mut names, mut messages) = (BTreeSet::new(), 0);
     for event in told {
@@ -25,7 +25,7 @@ fn known(told: &[Event]) -> (BTreeSet<&str>, usize) {
 }
 
 #[test]
-fn sixty_who_come_and_go_at_once_are_told_of_in_a_few_messages() {
+fn simultaneous_arrivals_and_departures_share_a_few_announcements() {
     let mut room = Room::new(64);
     let first = room.join("first", 1_000);
     let names: Vec<_> = (0..60).map(|n| format!("guest{n}")).collect();
@@ -33,11 +33,11 @@ fn sixty_who_come_and_go_at_once_are_told_of_in_a_few_messages() {
         room.start(name, port);
     }
     room.run_for(SECOND);
-    for (place, told) in room.told.iter().enumerate() {
+    for (peer, told) in room.told.iter().enumerate() {
         let (known, messages) = known(told);
-        assert_eq!(known.len(), 60, "{place}: all but itself");
-        // The first alone, the others together; a newcomer is told of what was announced before.
-        assert!(messages <= 4, "{place} was told in {messages} messages");
+        assert_eq!(known.len(), 60, "{peer}: every other member");
+        // The first arrival alone, the others together, and to a newcomer the earlier ones.
+        assert!(messages <= 4, "{peer} got {messages} messages");
     }
     let now = room.now;
     for (_, peer) in room.peers.iter_mut().skip(1).take(50) {
@@ -50,7 +50,7 @@ fn sixty_who_come_and_go_at_once_are_told_of_in_a_few_messages() {
 }
 
 #[test]
-fn a_lone_arrival_is_told_of_in_the_turn_in_which_it_is_let_in() {
+fn a_single_arrival_is_announced_in_the_turn_of_its_admission() {
     let mut room = Room::new(64);
     let first = room.join("first", 1);
     room.run_for(SECOND);

@@ -1,34 +1,21 @@
-//! Slow readers: one that makes progress sets the pace, one that makes none is dropped after 2 s,
-//! and no queue is ever longer than its bound. Nobody is limited here.
+//! Slow readers: one that makes progress sets the pace, a stalled one is dropped after 2 s, and no
+//! queue exceeds its bound. These rooms have no rate limit.
 
 use super::*;
 use crate::hub::StreamId;
 use crate::protocol::limits::MAX_MESSAGE;
-use crate::protocol::{Preface, write_record};
 
 const READER: StreamId = StreamId(1);
 
 impl Room {
-    /// Lets a reader join over TCP and take what it is told at first.
+    /// A reader joins over TCP.
     fn join_reader(&mut self) {
-        let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-        let join = Frame::Join {
-            nonce: 5,
-            cookie: &[],
-            nickname: "reader",
-            delivery: Delivery::ReliableOrdered,
-            resume: &[],
-            epoch: 0,
-            seen: 0,
-            next: 0,
-        };
-        write_record(&join, &mut bytes);
         self.hub.handle_stream_opened(READER, path(99), self.now);
-        self.hub.handle_stream_bytes(READER, &bytes, self.now);
+        self.hub.handle_stream_bytes(READER, &join_stream(5, "reader"), self.now);
     }
 
-    /// Two members say as much as their sessions take for this long, and the reader's kernel takes
-    /// a chunk each `period`. Stops when the reader is gone. The longest queue to the reader.
+    /// Two members say as much as their sessions take, and the reader's kernel takes a chunk each
+    /// `period`. Stops when the reader is gone. Returns the longest queue to the reader.
     fn talk_at(&mut self, period: Duration, duration: Duration) -> usize {
         let (mut longest, mut taken_at) = (0, self.now.mono);
         let mut beat = Vec::new();
@@ -52,28 +39,23 @@ impl Room {
     }
 }
 
-/// Lines that were said so far.
-fn lines(room: &Room) -> usize {
-    room.events.iter().filter(|event| matches!(event, Event::Line(_))).count()
-}
-
 #[test]
-fn a_reader_that_takes_a_chunk_in_a_second_and_a_half_sets_the_pace() {
+fn a_slow_reader_sets_the_pace() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.join("bob", 2);
     room.join_reader();
     let longest = room.talk_at(SECOND * 3 / 2, 30 * SECOND);
-    assert!(room.names().contains(&"reader"), "dropped though it makes progress");
-    assert!(longest <= MAX_QUEUE_BYTES, "{longest} bytes waited");
-    let before = lines(&room);
+    assert!(room.names().contains(&"reader"), "dropped despite its progress");
+    assert!(longest <= MAX_QUEUE_BYTES, "a queue of {longest} bytes");
+    let before = room.lines();
     room.talk_at(SECOND * 3 / 2, 15 * SECOND);
     // 16 KiB in 1.5 s are 11 lines a second.
-    assert!((120..250).contains(&(lines(&room) - before)), "{}", lines(&room) - before);
+    assert!((120..250).contains(&(room.lines() - before)), "{}", room.lines() - before);
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_dropped_after_two_seconds() {
+fn a_stalled_reader_is_dropped_after_two_seconds() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.join("bob", 2);
@@ -84,15 +66,15 @@ fn a_reader_that_takes_nothing_is_dropped_after_two_seconds() {
     let waited = room.now.mono.since(begun);
     assert_eq!(room.names(), ["alice", "bob"]);
     assert!((2 * SECOND..3 * SECOND).contains(&waited), "dropped after {waited:?}");
-    // The queue takes a message while it is shorter than its bound.
-    assert!(longest < MAX_QUEUE_BYTES + MAX_MESSAGE, "{longest} bytes waited");
-    let before = lines(&room);
+    // The queue accepts a message while it is below its bound.
+    assert!(longest < MAX_QUEUE_BYTES + MAX_MESSAGE, "a queue of {longest} bytes");
+    let before = room.lines();
     room.run_for(SECOND);
-    assert!(lines(&room) > before, "the others go on");
+    assert!(room.lines() > before, "the others go on");
 }
 
 #[test]
-fn a_server_that_stood_still_does_not_take_its_readers_for_stopped() {
+fn a_server_standstill_drops_no_reader() {
     let mut room = Room::new(8);
     room.join("alice", 1);
     room.join("bob", 2);
@@ -101,6 +83,6 @@ fn a_server_that_stood_still_does_not_take_its_readers_for_stopped() {
     let stopped = room.now.mono;
     room.now.mono = stopped + 5 * SECOND;
     let longest = room.talk_at(SECOND * 3 / 2, 20 * SECOND);
-    assert!(room.names().contains(&"reader"), "dropped though it makes progress");
-    assert!(longest <= MAX_QUEUE_BYTES, "{longest} bytes waited");
+    assert!(room.names().contains(&"reader"), "dropped despite its progress");
+    assert!(longest <= MAX_QUEUE_BYTES, "a queue of {longest} bytes");
 }
