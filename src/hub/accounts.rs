@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn all_places_of_an_address_are_taken_twice_at_once_and_then_slowly() {
+    fn an_address_may_fill_its_places_twice_at_once_and_then_slowly() {
         let mut accounts = Accounts::new(None, 60);
         for _ in 0..120 {
             assert_eq!(accounts.exhausted(payer(1), at(0)), None);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_largest_debts_stay() {
+    fn memory_is_bounded_and_the_largest_debts_stay() {
         let mut accounts = Accounts::new(Some(Limit::USUAL), 64);
         accounts.bar(payer(0), at(60_000), at(0));
         for n in 1..10_000 {
@@ -179,6 +179,6 @@ mod tests {
         }
         assert_eq!(accounts.barred(payer(0), at(0)), Some(60 * SECOND));
         accounts.join(payer(0), at(70_000));
-        assert_eq!(accounts.accounts.len(), 1, "what is settled is forgotten");
+        assert_eq!(accounts.accounts.len(), 1, "settled accounts are forgotten");
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_good_for_one_address_one_join_and_ten_seconds() {
+    fn a_cookie_is_valid_for_one_address_one_join_and_ten_seconds() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let now = Timestamp::from_micros(5_000_000);
         let cookies = Cookies::new(&mut rng, now);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_secret_leaves_young_cookies_alone() {
+    fn a_new_secret_keeps_recent_cookies_valid() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut cookies = Cookies::new(&mut rng, Timestamp::ZERO);
         let before = Timestamp::ZERO + SECRET_LIFE - Duration::from_secs(1);

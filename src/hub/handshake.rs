@@ -351,7 +351,7 @@ mod tests {
     use crate::registry::Capacity;
 
     #[test]
-    fn the_longest_join_and_welcome_fit_into_a_datagram_that_every_path_carries() {
+    fn the_longest_join_and_welcome_fit_into_a_base_datagram() {
         let most = u64::MAX;
         let name = "n".repeat(MAX_NAME);
         let welcome = encode_message(&ServerMessage::Welcome {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_are_rarer_in_a_crowd_but_never_so_rare_that_one_lost_would_expire_somebody() {
+    fn heartbeats_are_rarer_in_a_crowd_and_a_single_loss_never_expires_a_peer() {
         let often = |heartbeat, expiry, peers| {
             let seconds = Duration::from_secs;
             let capacity = Capacity { peers: 20_000, peers_per_ip: 1, expiry: seconds(expiry) };

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_known_and_so_is_who_takes_the_same_nonce_again() {
+    fn duplicates_of_a_join_are_recognised_and_a_reused_nonce_is_admitted() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
         let mut nonces = Nonces::new();
         assert!(!nonces.is_known(7));
@@ -91,7 +91,7 @@ mod tests {
         nonces.end(7, at(1_000));
         assert!(nonces.is_echo(7, at(1_020)) && nonces.peer(7).is_none());
         assert!(!nonces.is_echo(7, at(1_021)) && nonces.is_known(7));
-        // It is let in once more: what is remembered of the first time is not in its way.
+        // The nonce is admitted again: its first record does not interfere.
         nonces.begin(7, PeerId(2));
         for nonce in 0..2 * REMEMBERED_NONCES as u64 {
             nonces.end(100 + nonce, at(2_000));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_comes_once_never_early_and_also_after_it_was_put_off() {
+    fn a_timer_fires_once_never_early_and_also_after_a_postponement() {
         let at = Timestamp::from_micros;
         let (a, b) = (PeerId(1), PeerId(2));
         let (mut of_a, mut of_b) = (Timer::default(), Timer::default());
@@ -80,7 +80,7 @@ mod tests {
         timers.set(a, &mut of_a, Some(at(30)));
         assert_eq!(timers.pop(at(9)), None);
         assert_eq!(timers.pop(at(20)), Some(a));
-        assert!(!timers.is_due(a, &mut of_a, at(20)), "it was put off");
+        assert!(!timers.is_due(a, &mut of_a, at(20)), "it was postponed");
         assert_eq!(timers.pop(at(20)), Some(b));
         assert!(timers.is_due(b, &mut of_b, at(20)));
         timers.set(a, &mut of_a, Some(at(25)));

@@ -208,7 +208,7 @@ mod tests {
             assert!(assemblies.begun.len() <= MAX_ASSEMBLIES);
         }
         assert_eq!(assemblies.receive(999, &parts[1], at(1)), Some(message.to_vec()));
-        assert_eq!(assemblies.receive(991, &parts[1], at(1)), None, "its beginning is gone");
+        assert_eq!(assemblies.receive(991, &parts[1], at(1)), None, "its first part has expired");
         assert_eq!(assemblies.receive(998, &parts[1], at(5)), None, "it is too old");
         assemblies.forget_old(at(10));
         assert!(assemblies.begun.is_empty());

@@ -249,14 +249,14 @@ mod tests {
         assert_eq!(size.usable(), MAX_DATAGRAM);
         size.lost(large(10, 1_101), at(30));
         assert_eq!((size.usable(), size.due()), (BASE_DATAGRAM, Some(at(30))));
-        // It was chance after all.
+        // The loss was random.
         assert_eq!(search(&mut size, MAX_DATAGRAM, at(30)), 1);
         assert_eq!((size.usable(), size.due()), (MAX_DATAGRAM, None));
-        // It was not.
+        // The path has become narrow.
         size.lost(large(40, 800), at(50));
         search(&mut size, 700, at(50));
         assert!((669..=700).contains(&size.usable()));
-        // Nor does what left before the path was another one say anything of it.
+        // A datagram that left over the old path tells nothing about the new one.
         size.start_over(BASE_DATAGRAM, at(60));
         search(&mut size, MAX_DATAGRAM, at(60));
         size.lost(large(55, 1_200), at(70));
@@ -271,7 +271,7 @@ mod tests {
         let (next, smaller) = size.probe();
         assert!(smaller < bytes);
         size.probe_lost(number, at(2));
-        assert_eq!(size.due(), None, "that one is known");
+        assert_eq!(size.due(), None, "that size is known");
         size.probe_arrived(next, at(3));
         assert_eq!(size.usable(), smaller);
         size.refused(smaller, at(4));

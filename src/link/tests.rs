@@ -76,7 +76,7 @@ impl Pair {
             };
             // A datagram that arrives goes before timers of the same moment.
             still = if next > self.now || arrival == Some(next) { 0 } else { still + 1 };
-            assert!(still < 5, "time stands still");
+            assert!(still < 5, "time does not advance");
             self.now = self.now.max(next);
             match self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 Some(entry) => {
@@ -140,7 +140,7 @@ fn a_grown_window_sends_no_burst_after_idle_time() {
         burst(&mut pair);
         pair.run_for(Duration::from_millis(200));
     }
-    assert!(pair.links[0].stats().congestion_window > 2 * INITIAL_WINDOW, "it has grown");
+    assert!(pair.links[0].stats().congestion_window > 2 * INITIAL_WINDOW, "the window has grown");
     pair.run_for(Duration::from_secs(10));
     let bytes = burst(&mut pair);
     assert!((1..=INITIAL_WINDOW).contains(&bytes), "{bytes} bytes at once");
@@ -191,7 +191,7 @@ fn the_sender_respects_the_message_window() {
     assert!(pair.received[1].is_empty(), "the first datagram was lost");
     pair.run_for(Duration::from_secs(10));
     assert_eq!(pair.numbers(1), (0..500).collect::<Vec<_>>());
-    assert_eq!(pair.links[1].stats().malformed, 0, "something was sent beyond the window");
+    assert_eq!(pair.links[1].stats().malformed, 0, "a message beyond the window was sent");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn unreliable_messages_never_wait_for_a_lazy_acknowledgment_in_a_small_window() 
         assert_eq!(pair.links[1].queued_bytes(), 0, "after {:?}", pair.links[1].stats());
         pair.run_for(Duration::from_millis(20));
     }
-    assert!(smallest < 4 * MAX_DATAGRAM as u64, "losses shrank it");
+    assert!(smallest < 4 * MAX_DATAGRAM as u64, "losses shrank the window");
 }
 
 #[test]

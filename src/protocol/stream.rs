@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stream_says_the_same_wherever_it_is_cut(
+        fn the_elements_of_a_stream_do_not_depend_on_its_cuts(
             payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..6),
             sizes in prop::collection::vec(0_usize..90, 0..40),
         ) {

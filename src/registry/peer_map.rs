@@ -159,7 +159,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn an_id_finds_nothing_after_its_number_was_used_again() {
+    fn an_id_finds_nothing_after_its_number_was_reused() {
         let mut map = PeerMap::new();
         let (early, late) = (PeerId(7), PeerId(7 + (1 << 16)));
         assert_eq!(early.number(), late.number());
@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn it_does_what_a_tree_does_and_stays_small() {
+    fn it_behaves_like_a_tree_map_and_stays_small() {
         let (mut map, mut tree) = (PeerMap::new(), BTreeMap::new());
         let mut random = 1_u64;
         for next in 0..200_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let id = PeerId(next);
-            // It grows to 3,000 peers and shrinks to a few, again and again.
+            // The map grows to 3,000 peers and shrinks to three, repeatedly.
             let many = (next / 10_000).is_multiple_of(2);
             if tree.len() < if many { 3_000 } else { 3 } {
                 assert_eq!(map.insert(id, next), tree.insert(id, next));

@@ -28,23 +28,23 @@ fn a_name_belongs_to_one_peer_whatever_its_case_or_script() {
 }
 
 #[test]
-fn a_reserved_name_is_for_whoever_has_its_token_and_for_nobody_else_ever() {
+fn a_reserved_name_needs_its_token() {
     let mut registry = registry();
     let now = Timestamp::ZERO;
     registry.reserve(&name("alice"), [7; 16]);
-    let come = |registry: &mut Registry, raw, resume: &[u8]| {
+    let join = |registry: &mut Registry, raw, resume: &[u8]| {
         registry.insert(name(raw), [2; 16], path(1), resume, now)
     };
     for (look_alike, resume) in [("a1ice", &[][..]), ("ALICE", &[2; 16]), ("alice", &[7; 15])] {
-        let refused = come(&mut registry, look_alike, resume);
+        let refused = join(&mut registry, look_alike, resume);
         assert_eq!(refused, Err(Unavailable::NameTaken), "{look_alike}");
     }
     for _ in 0..2 {
-        let host = come(&mut registry, "alice", &[7; 16]).unwrap();
+        let host = join(&mut registry, "alice", &[7; 16]).unwrap();
         assert_eq!(registry.entry(host).unwrap().token, [7; 16]);
         registry.retire(host);
         registry.remove(host, false, now);
-        assert_eq!(come(&mut registry, "a1ice", &[]), Err(Unavailable::NameTaken));
+        assert_eq!(join(&mut registry, "a1ice", &[]), Err(Unavailable::NameTaken));
     }
 }
 
@@ -65,23 +65,23 @@ fn rooms_and_addresses_have_their_limits() {
 }
 
 #[test]
-fn an_address_has_no_more_peers_however_they_came_there() {
+fn the_limit_of_an_address_holds_for_peers_that_move_there() {
     let mut registry = registry();
     let now = Timestamp::ZERO;
-    let come = |registry: &mut Registry, raw, ip| {
+    let join = |registry: &mut Registry, raw, ip| {
         registry.insert(name(raw), [0; 16], path(ip), &[], now).unwrap()
     };
-    let (a, _) = (come(&mut registry, "a", 1), come(&mut registry, "b", 1));
-    let c = come(&mut registry, "c", 2);
+    let (a, _) = (join(&mut registry, "a", 1), join(&mut registry, "b", 1));
+    let c = join(&mut registry, "c", 2);
     assert!(!registry.relocate(c, path(1)) && !registry.renew(c, path(1), now));
     assert_eq!(registry.entry(c).unwrap().path, path(2));
     let port = Path::routed(0, ([10, 0, 0, 1], 7).into());
-    assert!(registry.relocate(a, port), "another port is no other address");
+    assert!(registry.relocate(a, port), "the same address with another port");
     assert!(registry.relocate(a, path(3)) && registry.relocate(c, path(1)));
 }
 
 #[test]
-fn only_the_silent_expire_and_their_name_waits_for_its_owner() {
+fn silent_peers_expire_and_their_names_are_held_for_the_owners() {
     let mut registry = registry();
     let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
     let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
@@ -99,7 +99,7 @@ fn only_the_silent_expire_and_their_name_waits_for_its_owner() {
 }
 
 #[test]
-fn who_vanishes_again_and_again_wears_out_nobody_elses_hold() {
+fn repeated_expiries_at_one_address_displace_no_other_hold() {
     let mut registry = registry();
     let now = Timestamp::ZERO;
     let vanish = |registry: &mut Registry, raw: &str, ip| {
@@ -116,7 +116,7 @@ fn who_vanishes_again_and_again_wears_out_nobody_elses_hold() {
         stranger.is_err_and(|why| matches!(why, Unavailable::NameHeld(_)))
     };
     assert!(held(&mut registry, "alice") && held(&mut registry, "e"));
-    assert_eq!(registry.holds.len(), 3, "two of one address, which may have two peers");
+    assert_eq!(registry.holds.len(), 3, "one address may hold two names");
 }
 
 #[test]
@@ -132,20 +132,20 @@ fn a_held_name_is_free_after_thirty_seconds() {
 }
 
 #[test]
-fn no_name_is_held_for_a_token_that_nobody_got() {
+fn no_name_is_held_for_a_token_that_was_never_received() {
     let mut registry = registry();
     let now = Timestamp::ZERO;
-    let come = |registry: &mut Registry, token: u8, resume: &[u8]| {
+    let join = |registry: &mut Registry, token: u8, resume: &[u8]| {
         registry.insert(name("a"), [token; 16], path(1), resume, now)
     };
-    let unheard = come(&mut registry, 7, &[]).unwrap();
+    let unheard = join(&mut registry, 7, &[]).unwrap();
     registry.remove(unheard, true, now);
-    let other = come(&mut registry, 8, &[]).unwrap();
+    let other = join(&mut registry, 8, &[]).unwrap();
     registry.heard(other, now);
     registry.remove(other, true, now);
-    // Who comes with the token has it, also if nothing is heard of it after that.
-    let back = come(&mut registry, 9, &[8; 16]).unwrap();
+    // A peer that presents the token has it, even if it is never heard after that.
+    let back = join(&mut registry, 9, &[8; 16]).unwrap();
     registry.remove(back, true, now);
-    assert!(matches!(come(&mut registry, 9, &[]), Err(Unavailable::NameHeld(_))));
-    assert!(come(&mut registry, 9, &[8; 16]).is_ok());
+    assert!(matches!(join(&mut registry, 9, &[]), Err(Unavailable::NameHeld(_))));
+    assert!(join(&mut registry, 9, &[8; 16]).is_ok());
 }

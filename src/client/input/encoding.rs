@@ -134,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(narrow(bytes), Some(name), "{bytes:x?}");
         }
-        // Chinese in GBK, Japanese in Shift_JIS: none of these.
+        // Chinese in GBK is none of these.
         assert_eq!(narrow(b"\xc4\xe3\xba\xc3\xa3\xac\xca\xc0\xbd\xe7\n"), None);
     }
 }

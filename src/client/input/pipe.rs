@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_ends_the_input_and_says_what_it_may_be() {
+    fn invalid_utf_8_ends_the_input_and_names_the_likely_encoding() {
         let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
         for (bytes, read, words) in [
             (wide("\u{feff}@bob secret\nexit\n"), 0, "iconv -f UTF-16 "),

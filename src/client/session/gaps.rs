@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(gaps.poll(), None);
         gaps.give_up(Some(now + MISSING_AFTER));
         assert_eq!((gaps.poll(), gaps.poll()), (gap(2), None)); // 0 and 2
-        assert!(!gaps.line(1, "bob", 2, MISSING_AFTER, now), "it was given up");
+        assert!(!gaps.line(1, "bob", 2, MISSING_AFTER, now), "it was reported missing");
         assert_eq!(gaps.timeout(), None);
     }
 

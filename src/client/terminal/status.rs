@@ -80,7 +80,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_line_fits_its_terminal_and_keeps_what_matters_most() {
+    fn the_status_fits_its_terminal_and_keeps_the_most_important_parts() {
         let link = Stats {
             rtt_smoothed: Some(Duration::from_micros(51_600)),
             loss_per_mille: 48,

@@ -128,15 +128,15 @@ mod tests {
     fn loss_is_measured_between_two_reports() {
         let mut board = Board::default();
         board.update(vec![report("bob", 1, 100, 50)]);
-        assert_eq!(board.by_trouble()[0].recent_loss(), None, "what was before is not known");
+        assert_eq!(board.by_trouble()[0].recent_loss(), None, "the earlier counts are unknown");
         board.update(vec![report("bob", 1, 150, 60)]);
         assert_eq!(board.by_trouble()[0].recent_loss(), Some(0.1), "10 of 100 both ways");
         board.update(vec![report("bob", 1, 150, 61)]);
-        assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "nothing was sent");
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "no datagram was sent");
         board.update(vec![report("bob", 1, 10, 0)]);
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "a new session");
         board.update(vec![report("bob", 1, u64::MAX, u64::MAX)]);
-        assert_eq!(board.by_trouble()[0].losses.back(), Some(&Some(1.0)), "no honest figures");
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&Some(1.0)), "inconsistent counts");
     }
 
     #[test]

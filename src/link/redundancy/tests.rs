@@ -127,7 +127,7 @@ impl Relay {
             if number == WELCOME {
                 continue;
             }
-            assert!(self.arrived.insert(number, self.now).is_none(), "{number} came twice");
+            assert!(self.arrived.insert(number, self.now).is_none(), "{number} arrived twice");
             self.order.push(number);
         }
     }
@@ -140,7 +140,7 @@ impl Relay {
                 break;
             };
             self.steps = if next > self.now { 0 } else { self.steps + 1 };
-            assert!(self.steps < 1_000, "time stands still");
+            assert!(self.steps < 1_000, "time does not advance");
             self.now = self.now.max(next);
             match self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 Some(entry) => {

@@ -74,7 +74,7 @@ fn newcomers_get_the_newest_lines_and_rejoining_peers_all_they_missed() {
     let elsewhere = log.after(Mark { epoch: 8, position: 5 });
     assert_eq!((elsewhere.lines.len(), elsewhere.complete), (40, false));
     let lost = log.after(at(41));
-    assert_eq!((lost.lines.len(), lost.complete), (0, false), "this log never had it");
+    assert_eq!((lost.lines.len(), lost.complete), (0, false), "this log never had that position");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_repeat_is_refused_with_its_position_even_after_a_restart() {
             assert_eq!(repeated, Outcome::Repeated(u64::from(number) + 1));
         }
         let other = log.propose(said(Owner(2), 299, "ok"));
-        assert!(matches!(other, Outcome::Committed(_)), "whose it is counts");
+        assert!(matches!(other, Outcome::Committed(_)), "the owner is part of the identity");
     }
     assert_eq!(say(&mut log, 300), 302);
     assert_eq!(
@@ -136,7 +136,7 @@ fn forgotten_owners_are_reported_as_unknown() {
     assert!(matches!(log.propose(said(Owner(4_097), 0, "ok")), Outcome::Committed(_)));
     let taken = log.taken(ALICE, at(0));
     assert_eq!((taken.bytes(), taken.sure), (&[][..], false));
-    assert!(log.taken(ALICE, at(1)).sure, "what it says after its last line is not forgotten");
+    assert!(log.taken(ALICE, at(1)).sure, "its later lines are still known");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_restored_log_continues_its_epoch_after_a_position_step() {
     let whole = log.after(Mark { epoch: 3, position: 6 });
     assert!(whole.complete, "nothing is missing between two runs");
     assert!(log.after(Mark { epoch: 3, position: 4 }).complete);
-    assert!(!log.after(Mark { epoch: 3, position: 7 }).complete, "lost with the end of its run");
+    assert!(!log.after(Mark { epoch: 3, position: 7 }).complete, "the end of that run is lost");
 }
 
 #[test]

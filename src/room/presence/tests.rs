@@ -18,7 +18,7 @@ fn id(peer: u16) -> PeerId {
     PeerId(peer.into())
 }
 
-fn come(room: &mut Room, peer: u16) {
+fn join(room: &mut Room, peer: u16) {
     room.join(id(peer), &format!("guest{peer:05}"), Owner(peer.into()), 0);
 }
 
@@ -42,7 +42,7 @@ fn said(posts: &[Post]) -> Vec<String> {
 /// A room of `members` peers, all announced.
 fn room_of(members: u16) -> Room {
     let mut room = Room::new(Past::default(), 10, 1);
-    (0..members).for_each(|peer| come(&mut room, peer));
+    (0..members).for_each(|peer| join(&mut room, peer));
     while room.poll_timeout().is_some() {
         room.announce(at(0));
         room.presence.last = None;
@@ -54,7 +54,7 @@ fn room_of(members: u16) -> Room {
 #[test]
 fn the_first_change_after_a_pause_is_announced_at_once() {
     let mut room = room_of(3);
-    come(&mut room, 7);
+    join(&mut room, 7);
     room.announce(at(1_000_000));
     let told = posts(&mut room);
     assert_eq!(said(&told), ["joined [7 \"guest00007\" 0], 4 here"]);
@@ -72,7 +72,7 @@ fn the_first_change_after_a_pause_is_announced_at_once() {
 fn a_crowd_is_announced_in_one_message_per_direction() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
-    (100..150).for_each(|peer| come(&mut room, peer));
+    (100..150).for_each(|peer| join(&mut room, peer));
     (0..30).for_each(|peer| _ = room.leave(id(peer), LeaveReason::Quit));
     let due = room.poll_timeout().unwrap();
     assert_eq!(due, at(0) + Duration::from_secs(120) / ANNOUNCE_RATE);
@@ -93,7 +93,7 @@ fn cost_of_a_crowd(members: u16) -> (usize, usize) {
     // A thousand joins a second.
     for peer in 0..2_000_u16 {
         let now = at(1_000_000 + 1_000 * u64::from(peer));
-        come(&mut room, members + peer);
+        join(&mut room, members + peer);
         room.announce(now);
         for post in posts(&mut room) {
             messages += post.messages.len();
@@ -121,7 +121,7 @@ fn announcements_are_bounded_by_the_announce_rate() {
         let mut step = 0;
         while step < 20_000 {
             let peer = members + step % 5_000;
-            come(&mut room, peer);
+            join(&mut room, peer);
             room.announce(at(u64::from(step) * 100));
             room.leave(id(peer), LeaveReason::Quit);
             room.announce(at(u64::from(step) * 100));
@@ -143,7 +143,7 @@ fn a_newcomer_has_the_same_view_as_those_who_join_with_it() {
     room.presence.last = Some(at(0));
     let mut told = Vec::new();
     for peer in 5_000..5_010 {
-        come(&mut room, peer);
+        join(&mut room, peer);
         room.brief(id(peer), &[]);
         told.extend(posts(&mut room));
     }
@@ -160,18 +160,18 @@ fn a_newcomer_has_the_same_view_as_those_who_join_with_it() {
 fn an_arrival_is_announced_before_lines_and_whispers_of_its_peer() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
-    (100..103).for_each(|peer| come(&mut room, peer));
+    (100..103).for_each(|peer| join(&mut room, peer));
     room.whisper(id(101), Ok(id(0)), 0, WallTime(0), "psst", WallTime(0));
     let words = said(&posts(&mut room));
     assert!(words[0].starts_with("joined [101 ") && words[1] == "psst", "{words:?}");
-    come(&mut room, 103);
+    join(&mut room, 103);
     room.leave(id(3), LeaveReason::Timeout);
     room.say(id(103), 0, WallTime(0), "hello", WallTime(0));
     let words = said(&posts(&mut room));
     assert!(words[0].starts_with("left [3 ") && words[1].starts_with("joined [103 "), "{words:?}");
     assert_eq!(words[2..], ["hello", "other"]);
     // Announced peers are not announced again.
-    come(&mut room, 104);
+    join(&mut room, 104);
     room.say(id(103), 1, WallTime(0), "again", WallTime(0));
     assert_eq!(said(&posts(&mut room)), ["again", "other"]);
 }
@@ -180,11 +180,11 @@ fn an_arrival_is_announced_before_lines_and_whispers_of_its_peer() {
 fn a_silent_peer_that_leaves_before_its_announcement_is_not_announced() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
-    come(&mut room, 100);
+    join(&mut room, 100);
     assert_eq!(room.leave(id(100), LeaveReason::Quit).as_deref(), Some("guest00100"));
     assert_eq!(room.poll_timeout(), None);
     // A peer whose lines were lost is announced, so that others learn of the gap.
-    come(&mut room, 101);
+    join(&mut room, 101);
     room.renumber(id(101), 3);
     room.leave(id(101), LeaveReason::Quit);
     room.announce(at(0) + MAX_ANNOUNCE_INTERVAL);
@@ -196,7 +196,7 @@ fn a_silent_peer_that_leaves_before_its_announcement_is_not_announced() {
 #[test]
 fn an_announcement_is_bounded_and_the_rest_follows() {
     let mut room = room_of(1);
-    (1..8_000).for_each(|peer| come(&mut room, peer));
+    (1..8_000).for_each(|peer| join(&mut room, peer));
     let mut now = at(1_000_000);
     let mut joined = 0;
     for _ in 0..10 {
@@ -246,7 +246,7 @@ impl Members {
         }
     }
 
-    fn is_right(&self) -> bool {
+    fn is_correct(&self) -> bool {
         let members = self.room.members.iter();
         let here = members.map(|(id, it)| (id.number(), (it.nickname.clone(), it.next)));
         let here: BTreeMap<_, _> = here.collect();
@@ -265,7 +265,7 @@ fn take_in(peer: u16, picture: &mut Picture, message: &[u8]) {
             picture.announced |= roll.entries().any(|entry| !others(&entry));
             for RollEntry { peer, nickname, next } in roll.entries().filter(others) {
                 let before = picture.others.insert(peer, (nickname.to_owned(), next));
-                assert_eq!(before, None, "{nickname} came twice");
+                assert_eq!(before, None, "{nickname} joined twice");
             }
         }
         ServerMessage::Left { roll, .. } => {
@@ -275,20 +275,20 @@ fn take_in(peer: u16, picture: &mut Picture, message: &[u8]) {
         }
         ServerMessage::Line { peer, number, .. } => {
             let (_, next) = picture.others.get_mut(&peer).expect("the author is known");
-            assert_eq!(*next, number, "a gap where there is none");
+            assert_eq!(*next, number, "a false gap");
             *next = number + 1;
         }
         _ => return,
     }
     if let ServerMessage::Joined { peers, .. } | ServerMessage::Left { peers, .. } = message {
         let known = picture.others.len() + usize::from(picture.announced);
-        assert_eq!(known, usize::from(peers), "the count is not that of the names");
+        assert_eq!(known, usize::from(peers), "the count differs from the names");
     }
 }
 
 proptest! {
     #[test]
-    fn every_member_knows_who_is_here_whatever_happens_in_which_order(
+    fn every_member_has_the_right_view_after_random_changes(
         steps in proptest::collection::vec((0..5_u8, 0..12_u16, 0..4_000_u64), 1..150),
     ) {
         let room = Room::new(Past::default(), 10, 1);
@@ -323,6 +323,6 @@ proptest! {
             members.room.announce(due);
             members.deliver();
         }
-        prop_assert!(members.is_right());
+        prop_assert!(members.is_correct());
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_limit_is_compared_with_what_a_thousand_peers_need() {
+    fn the_file_limit_is_compared_with_the_need_of_a_thousand_peers() {
         let of =
             |limits| files(&Facts { files: Some(limits), ..Facts::default() }, &Remedy::default());
         assert_eq!(of((Some(FILES), Some(FILES))).state, State::Ok);

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_for_terminals_that_want_them() {
+    fn colours_are_for_terminals_without_no_color() {
         assert!(good().colour());
         assert!(!Facts { terminal: false, ..good() }.colour());
         assert!(!Facts { term: Some("dumb".to_owned()), ..good() }.colour());

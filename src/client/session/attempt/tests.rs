@@ -80,7 +80,7 @@ fn addresses_are_tried_in_rounds() {
     let tried = tries(&mut session(Transport::Udp, 1), 60_000);
     let times: Vec<_> = tried.into_iter().map(|(at, _)| at).collect();
     assert_eq!(times[..5], [0, 250, 750, 1_500, 2_250]);
-    assert_eq!((times.len(), times.last()), (12, Some(&7_500)), "nobody answers");
+    assert_eq!((times.len(), times.last()), (12, Some(&7_500)), "no server answers");
     // Connection attempts end when the kernel's SYN retransmissions do.
     let tried = tries(&mut session(Transport::Tcp, 2), 3_000);
     assert_eq!(tried, [(0, 0), (250, 1), (2_250, 0), (2_500, 1)]);
@@ -121,7 +121,10 @@ fn joins_and_look_ups_back_off_while_a_server_is_dead() {
         assert_eq!(searches[..5], [0, 5_000, 15_000, 35_000, 75_000], "{transport:?}");
         let rare = searches[4..].windows(2).all(|pair| pair[1] - pair[0] == 40_000);
         assert!(rare && searches.len() == 18, "{searches:?}");
-        assert!(joins.iter().filter(|at| **at < 2_000).count() >= 3, "at first often: {joins:?}");
+        assert!(
+            joins.iter().filter(|at| **at < 2_000).count() >= 3,
+            "frequent at first: {joins:?}"
+        );
         let pauses: Vec<_> = joins.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(pauses[8..].iter().all(|it| *it <= 8_000), "{pauses:?}");
         let last_minute = joins.iter().filter(|at| **at >= 540_000).count();
