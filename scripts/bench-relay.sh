@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compares the cost of a line to everybody: this server, a plain UDP relay, and ENet, Redis and
-# NATS where they are installed. Builds the programs and runs scripts/bench/run.py with the given
-# options.
+# Compares the cost of relaying a line to every peer: this server, a plain UDP relay, and ENet,
+# Redis and NATS if they are installed. Builds the programs and runs scripts/bench/run.py with the
+# given options.
 #
 #   scripts/bench-relay.sh --repetitions 5 --settings '20 out,320 out,200 l,50 l'
 #

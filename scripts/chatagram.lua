@@ -3,22 +3,22 @@
 --   wireshark -X lua_script:scripts/chatagram.lua
 --   tshark -X lua_script:scripts/chatagram.lua -i lo -O chatagram
 --
--- To have it always, copy this file to the directory that Help > About Wireshark > Folders calls "Personal Lua
+-- To install it, copy this file to the directory that Help > About Wireshark > Folders calls "Personal Lua
 -- Plugins" (~/.local/lib/wireshark/plugins, %APPDATA%\Wireshark\plugins). Wireshark 4.0 or later.
 --
--- A port that Wireshark knows for something else: Analyze > Decode As, or -d udp.port==5000,chatagram.
+-- For a port that Wireshark assigns to another protocol: Analyze > Decode As, or -d udp.port==5000,chatagram.
 --
--- Where TCP loses segments: -o tcp.reassemble_out_of_order:TRUE (Preferences > Protocols > TCP). Without it Wireshark
--- hands over what follows a hole, which may begin anywhere in a record, and is then called rejected.
+-- If TCP loses segments: -o tcp.reassemble_out_of_order:TRUE (Preferences > Protocols > TCP). Otherwise Wireshark
+-- passes on the bytes after a hole, which may begin within a record and are then shown as rejected.
 --
 -- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17, chatagram.rejected,
 -- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
 --
--- What is said about several datagrams (gaps, duplicates, messages sent again, what acknowledges what) is said for each
--- session, direction and pair of addresses, so that two sides of a relay in one capture are two conversations. It is
--- found out when a packet is dissected for the first time, which is in order, and remembered by packet number.
+-- Relations between datagrams (gaps, duplicates, retransmitted messages, acknowledgments) are kept for each session,
+-- direction and pair of addresses, so that the two sides of a relay in one capture are two conversations. They are
+-- found when a packet is dissected for the first time, in order, and stored by packet number.
 --
--- Nothing here trusts a length: all reads go through Reader, which looks at what is left first.
+-- No code here trusts a length: all reads go through Reader, which checks the remaining bytes first.
 
 local chatagram = Proto("chatagram", "Chatagram")
 
@@ -31,7 +31,7 @@ local MAGIC, VERSION = 0x4347, 1
 local FROM_SERVER, ACK = 1, 2
 
 ----------------------------------------------------------------------------------------------------------------------
--- What is on the wire: the tables of §5 and §6. The first frame and the first messages have number 0.
+-- The wire format: the tables of §5 and §6. The first frame and the first messages have number 0.
 ----------------------------------------------------------------------------------------------------------------------
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
@@ -47,11 +47,11 @@ local u64 = function(name) return { name, "u64" } end
 local moment = function(name) return { name, "moment" } end
 local str = function(name) return { name, "string" } end
 local bytes = function(name, size) return { name, "bytes", size } end
--- Peers one after another (§2.3).
+-- A roll of peers (§2.3).
 local roll = function() return { "roll", "roll", entry = { u16("peer"), str("nickname"), u16("next") } } end
 local payload = { "payload", "payload" }
 
--- `from`: who may send it. `session`: whether the header's session is to be 0 or not (§5).
+-- `from`: the end that may send it. `session`: whether the header's session has to be 0 or not (§5).
 local FRAMES = {
   [0] = { name = "Padding", from = "CS", bytes("content") },
   { name = "Heartbeat", from = "CS", session = true },
@@ -237,7 +237,7 @@ complaint("Cut", "the capture does not have all of it", expert.group.UNDECODED, 
 chatagram.experts = experts
 
 ----------------------------------------------------------------------------------------------------------------------
--- Small things
+-- Helpers
 ----------------------------------------------------------------------------------------------------------------------
 
 -- Lua 5.2 (Wireshark 4.0 to 4.2) and 5.4 (later) have no operator or library in common.
@@ -272,7 +272,7 @@ local function raw(tvb, from, length)
   return length > 0 and tvb:raw(from, length) or ""
 end
 
--- RFC 3629: no surrogates, nothing longer than need be, nothing above U+10FFFF.
+-- RFC 3629: no surrogates, only shortest forms, nothing above U+10FFFF.
 local function is_utf8(text)
   local i, n = 1, #text
   while i <= n do
@@ -300,7 +300,7 @@ local function is_utf8(text)
   return true
 end
 
--- What a string is shown as (§4.2): no control, no character that turns text around. UTF-8 in, UTF-8 out.
+-- A string as displayed (§4.2): without controls and bidirectional controls. UTF-8 in, UTF-8 out.
 local REPLACEMENT = "\239\191\189"
 local UNSAFE = {
   "[\0-\8\10-\31\127]", "\194[\128-\159]", "\216\156", "\226\128[\142\143\168-\174]", "\226\129[\166-\169]",
@@ -334,7 +334,7 @@ local function seconds(duration)
   return NSTime.new(whole, math.floor((duration - whole) * 1e9 + 0.5))
 end
 
--- Microseconds since 1970 as a date; nothing where it is no date.
+-- Microseconds since 1970 as a date; nothing if out of range.
 local function date(hi, lo)
   local at = hi * 4294967296 + lo
   local second = math.floor(at / 1000000)
@@ -364,7 +364,7 @@ local function ranges(numbers)
 end
 
 ----------------------------------------------------------------------------------------------------------------------
--- Reader: values of §2.3, one after another. After the first failure (`err`) it reads nothing more.
+-- Reader: successive values of §2.3. After the first failure (`err`) it reads no more.
 ----------------------------------------------------------------------------------------------------------------------
 
 local Reader = {}
@@ -521,7 +521,7 @@ local function read_fields(r, tree, spec, into)
   end
 end
 
--- The names of a roll (§2.3). An entry in another encoding than its one makes all of it malformed.
+-- The names of a roll (§2.3). An entry in a non-canonical encoding makes the whole roll malformed.
 function READ.roll(r, tree, name, part)
   local from, length, range = r:sized(name)
   if not from then return nil end
@@ -544,7 +544,7 @@ end
 -- Messages (§6) and frames (§5)
 ----------------------------------------------------------------------------------------------------------------------
 
--- What a column says of a frame or message: "Line alice: hello", "Say hello", "Left bob (Timeout)".
+-- The text of the Info column for a frame or message: "Line alice: hello", "Say hello", "Left bob (Timeout)".
 local function summary(it)
   local words = { it.name }
   if it.count and it.index then return string.format("%s %d/%d", it.name, it.index + 1, it.count) end
@@ -597,7 +597,7 @@ local function read_message(tvb, from, length, tree, from_server)
   return message
 end
 
--- One frame. Problems are in the reader; what was read until then is in the tree.
+-- One frame. The reader has the error; the tree has the fields before it.
 local function read_frame(r, tree, from_server)
   local at = r.pos
   local sub = tree:add(r.tvb(at, r:left()), "Frame")
@@ -648,7 +648,7 @@ local function reject(tree, name, detail, text)
   tree:add_proto_expert_info(E[name], string.format("%s: %s", detail, text or REASONS[name]))
 end
 
--- Why what was just read is no frame in its one encoding, if so: name, place (frame's begin), text.
+-- The reason if the frame just read is not canonical: name, offset of the frame, text.
 local function fault(r, frame)
   if r.err then return "Malformed", frame.at, r.err.text end
   if r.loose then return "NotCanonical", frame.at, r.loose.text end
@@ -656,14 +656,14 @@ local function fault(r, frame)
 end
 
 ----------------------------------------------------------------------------------------------------------------------
--- What several packets say together. Filled when a packet is dissected for the first time.
+-- Relations between packets, found when a packet is dissected for the first time.
 ----------------------------------------------------------------------------------------------------------------------
 
-local found          -- by packet number and place in it: what was found out about that datagram
+local found          -- by packet number and offset: the findings about that datagram
 local senders        -- by session, direction and addresses: numbers and messages sent
-local requests       -- by what an answer repeats: who asked last
+local requests       -- by the value that an answer repeats: the last question
 local streams        -- by TCP stream and direction
-local column         -- what the Info column says so far, where one packet has several records
+local column         -- the Info column so far, for a packet with several records
 
 function chatagram.init()
   found, senders, requests, streams, column = {}, {}, {}, {}, nil
@@ -685,7 +685,7 @@ local function sender(session, from_server, from, to)
   return it
 end
 
--- Gaps, duplicates, latecomers (§7.3).
+-- Gaps, duplicates, late datagrams (§7.3).
 local function number_it(me, it, sequence, checksum)
   if not me.largest then
     me.largest = sequence
@@ -705,7 +705,7 @@ local function number_it(me, it, sequence, checksum)
     local missing = number - me.largest - 1
     if missing > 0 then
       it.gap = { count = missing, first = (me.largest + 1) % 4294967296, last = (number - 1) % 4294967296 }
-      -- A jump may be of any size; only numbers that may still come are kept.
+      -- A jump may have any size; only numbers that may still arrive are kept.
       for n = math.max(me.largest + 1, number - REPLAY_WINDOW), number - 1 do me.missing[n] = it end
     end
     me.largest = number
@@ -715,7 +715,7 @@ local function number_it(me, it, sequence, checksum)
   end
 end
 
--- The datagrams of the other end that this one is the first to acknowledge.
+-- The datagrams of the other end that this one acknowledges first.
 local function acknowledge(other, it, numbers, now)
   if not other.largest then return end
   it.acks = {}
@@ -728,7 +728,7 @@ local function acknowledge(other, it, numbers, now)
   end
 end
 
--- Reliable messages, or parts of them, that were sent before (§7.4).
+-- Retransmitted reliable messages or parts (§7.4).
 local function message_again(me, it, index, frame, now)
   local id = frame.id
   me.largest_id = me.largest_id or id
@@ -752,7 +752,7 @@ local function is_sound(part)
   return #part.payload > 0 and #part.payload <= PART_SIZE
 end
 
--- The message of which this is a part, if it is the last one that was missing.
+-- The message of which this part was the last missing one.
 local function join_parts(me, part)
   local id = part.id and "id " .. unwrap(part.id, me.largest_id, 65536)
   local key = (id or "number " .. part.number) .. "/" .. part.count
@@ -766,7 +766,7 @@ local function join_parts(me, part)
   return table.concat(parts)
 end
 
--- The message in the last of its parts, in a view of its own.
+-- The complete message, in a view of its own at its last part.
 local function show_joined(frame, message, from_server)
   local tvb = ByteArray.new(message, true):tvb("Joined message")
   frame.message = read_message(tvb, 0, #message, frame.tree, from_server)
@@ -774,7 +774,7 @@ local function show_joined(frame, message, from_server)
     summary(frame.message)))
 end
 
--- Questions by what their answers repeat: a nonce, a number, a cookie. The last one asked counts.
+-- Questions by the value that their answers repeat: a nonce, a number, a cookie. The last question counts.
 local function ask(kind, key, it, index, now)
   it.asked[index] = it.asked[index] or { frame = it.frame, time = now }
   requests[kind .. "|" .. key] = it.asked[index]
@@ -792,13 +792,13 @@ end
 local function relate(frame, index, it, here, now)
   local m = frame.message or {}
   if frame.name == "Join" then
-    -- Without a cookie it is answered by Challenge, with one (and over TCP) by Welcome, always by Refused.
+    -- Challenge answers a Join without a cookie, Welcome one with a cookie (and over TCP), Refused any.
     if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
     ask("join", here .. frame.nonce, it, index, now)
   elseif frame.name == "Probe" then
     ask("probe", frame.nonce, it, index, now)
   elseif frame.name == "Found" then
-    -- The answer comes from one machine, the question went to many.
+    -- The answer comes from one machine, the question went to a group.
     answer("probe", frame.nonce, it, index, now)
   elseif frame.name == "Challenge" then
     answer("plain", here .. frame.nonce, it, index, now)
@@ -878,7 +878,7 @@ local function say(pinfo, place, text)
   pinfo.cols.info = text
 end
 
--- ICMP quotes the datagram it complains of. That one was not sent again.
+-- An ICMP error quotes its datagram, which was not sent again.
 local icmp, icmp6 = Field.new("icmp"), Field.new("icmpv6")
 local function is_quoted()
   return icmp() ~= nil or icmp6() ~= nil
@@ -972,7 +972,7 @@ local function is_misplaced(frame, index, h)
   return h.outside and index > 1 and spec.name ~= "Padding"
 end
 
--- §3.1: what is outside of a session's state has no number in it.
+-- §3.1: a datagram outside of a session's state has no number.
 local function is_inside(h, frames)
   local first = frames[1] and frames[1].name
   local answered = h.from_server and first == "PathResponse"
@@ -997,7 +997,7 @@ local function track(pinfo, h, frames, it)
       it.joined[index] = join_parts(me, frame)
       if it.joined[index] then show_joined(frame, it.joined[index], h.from_server) end
     end
-    -- Nonces are of no session: the Welcome is in one, the Join was not.
+    -- Nonces belong to no session: the Welcome is in a session, the Join was not.
     local nonce = frame.nonce or (frame.message and frame.message.nonce)
     relate(frame, index, it, nonce and from < to and from .. to or nonce and to .. from or here, now)
   end
@@ -1090,7 +1090,7 @@ local function dissect_datagram(tvb, pinfo, root)
   if name then reject(name == "Checksum" and h.checksum_item or tree, name, detail) end
   local frames = {}
   if h.version ~= VERSION then
-    -- §11.1: what follows is another version's affair.
+    -- §11.1: the rest belongs to another version.
     if captured > 8 then tree:add(F.data, tvb(8, captured - 8)) end
   else
     local r = reader(tvb, HEADER, captured)
@@ -1139,9 +1139,9 @@ local function dissect_datagram(tvb, pinfo, root)
   return captured
 end
 
--- The kernel takes several datagrams of one size, the last of which may be shorter, in one call, and a capture on the
--- machine that sends them sees them as one packet (UDP_SEGMENT; the same on receiving, UDP_GRO). The size is nowhere in
--- it: it is where the first datagram's checksum is right and another begins.
+-- With UDP_SEGMENT the kernel takes several datagrams of one size in one call (the last may be shorter), and a capture
+-- on the sending machine shows them as one packet; so does UDP_GRO on receiving. The packet does not contain the size:
+-- it is where the first datagram's checksum is correct and another datagram begins.
 local function segment_size(tvb)
   local captured = tvb:len()
   if captured <= HEADER or tvb(0, 2):uint() ~= MAGIC then return nil end
@@ -1176,7 +1176,7 @@ end
 -- TCP (§11.2)
 ----------------------------------------------------------------------------------------------------------------------
 
--- A place in the capture: packets in order, and in a packet the reassembled record before the rest of the segment.
+-- A position in the capture: packets in order; in a packet, the reassembled record before the rest of the segment.
 local function is_after(packet, place, mark)
   return mark and (packet > mark.packet or (packet == mark.packet and place > mark.place))
 end
@@ -1205,15 +1205,15 @@ local function read_preface(tvb, at, tree)
   return p
 end
 
--- Who speaks in this direction: its preface says so, else the other one's, else the port.
+-- The sender of this direction, from its preface, else from the other direction's, else from the port.
 local function is_from_server(me, other, pinfo)
   if me.preface then return me.from_server end
   if other.preface then return not other.from_server end
   return pinfo.src_port == DEFAULT_PORT or (pinfo.dst_port ~= DEFAULT_PORT and pinfo.src_port < pinfo.dst_port)
 end
 
--- What is known of this direction at this place: of the newest connection that began before it. Wireshark's number of the
--- connection is no help, for it is not there when packets are dissected for the first time.
+-- The state of this direction at this position, of the newest connection that began before it. Wireshark's connection
+-- number does not help: it does not exist when packets are dissected for the first time.
 local function connection_at(key, packet, place)
   local all = streams[key] or {}
   for i = #all, 1, -1 do
@@ -1236,7 +1236,7 @@ local function dissect_stream(tvb, pinfo, root)
   local key = from .. "|" .. to
   local other = connection_at(to .. "|" .. from, pinfo.number, start) or {}
   local me = connection_at(key, pinfo.number, start)
-  -- A segment that begins with CG, where nothing is waiting: the same ports again.
+  -- A segment that begins with CG, without an incomplete record: a new connection on the same ports.
   local is_new = me and me.preface and is_after(pinfo.number, start, me) and length >= 2 and tvb(0, 2):uint() == MAGIC
   if not me or (is_new and not pinfo.visited) then me = begin_connection(key, pinfo.number, start) end
   local tree = root:add(chatagram, tvb(0, length))
@@ -1248,8 +1248,8 @@ local function dissect_stream(tvb, pinfo, root)
     if not me.broken then me.broken = { packet = pinfo.number, place = start + at } end
   end
 
-  -- Asks for what is missing; false where there is nobody to ask.
-  -- A length that is not whole says nothing of how much is: asking for its second byte and then for the
+  -- Requests the missing bytes; false if TCP cannot reassemble.
+  -- An incomplete length does not tell how much is missing: requesting its second byte and then the
   -- record would lose the record in the second pass.
   local function wait_for(size)
     if length - at >= size then return true end
@@ -1271,7 +1271,7 @@ local function dissect_stream(tvb, pinfo, root)
     if not wait_for(2) then break end
     local first = tvb(at, 2):uint()
     local begun = is_after(pinfo.number, start + at, me.preface)
-    -- No record begins with CG: that would be a length of 17,223.
+    -- No record begins with CG, which would be a length of 17,223.
     if first == MAGIC and not begun then
       if not wait_for(PREFACE) then break end
       local p = read_preface(tvb, at, tree)
@@ -1334,17 +1334,17 @@ local function dissect_stream(tvb, pinfo, root)
 end
 
 ----------------------------------------------------------------------------------------------------------------------
--- How packets come here: at port 2428, or because they begin like this protocol
+-- Registration: port 2428, and heuristics for packets that begin like this protocol
 ----------------------------------------------------------------------------------------------------------------------
 
-local TCP_TYPE = 2 -- Wireshark's port type, where pinfo has no better name for it
+local TCP_TYPE = 2 -- Wireshark's port type, for which pinfo has no name
 
 function chatagram.dissector(tvb, pinfo, root)
   if pinfo.port_type == TCP_TYPE then return dissect_stream(tvb, pinfo, root) end
   return dissect_datagrams(tvb, pinfo, root)
 end
 
--- Another version is taken for this protocol if its checksum is right (§11.1), a damaged datagram if it names version 1.
+-- Accepts another version if its checksum is correct (§11.1), and a corrupt datagram if it names version 1.
 local function looks_like_datagram(tvb)
   local length = tvb:len()
   if length < HEADER or tvb(0, 2):uint() ~= MAGIC then return false end

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests a client of your own: first on a clean network, then on one that loses 20 % of the datagrams.
+"""Tests your own client: first on a clean network, then on one that loses 20 % of the datagrams.
 
 usage: check_client.py COMMAND...      such as: check_client.py python3 my_client.py
 
@@ -15,12 +15,12 @@ import sys
 import threading
 import time
 
-PATIENCE = 15  # seconds until something that did not happen is missed
+DEADLINE = 15  # limit of each wait in seconds; only a failed check takes this long
 HEARTBEAT = ["--heartbeat", "500ms", "--expiry", "3s"]
 
 
 class Program:
-    """A child whose lines are read by a thread, so that no wait is endless."""
+    """A child process. A thread reads its lines, so that every wait has a deadline."""
 
     def __init__(self, *command):
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -35,11 +35,11 @@ class Program:
         try:
             self.child.stdin.write(f"{line}\n".encode())
             self.child.stdin.flush()
-        except OSError:  # it has ended, which the next check will say
+        except OSError:  # the child has ended: the next check fails
             pass
 
-    def wait(self, wanted, seconds=PATIENCE):
-        """The lines up to the one that is wanted; None if it does not come."""
+    def wait(self, wanted, seconds=DEADLINE):
+        """The lines up to the wanted one; None if it does not arrive."""
         deadline, before = time.monotonic() + seconds, []
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -56,7 +56,7 @@ class Program:
 
 
 def event(name, **fields):
-    """Whether a line of `--output json` is this event."""
+    """A test whether a line of `--output json` is this event."""
     def wanted(line):
         found = json.loads(line)
         return found["event"] == name and all(found.get(key) == value for key, value in fields.items())
@@ -95,7 +95,7 @@ def check(network, impairment, command):
 
     def ends():
         try:
-            return student.child.wait(PATIENCE) == 0
+            return student.child.wait(DEADLINE) == 0
         except subprocess.TimeoutExpired:
             return False
 

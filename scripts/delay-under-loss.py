@@ -30,7 +30,7 @@ MODES = {
     "reliable-ordered": ["--delivery", "reliable-ordered"],
 }
 SERVER = "10.77.2.2:2428"
-# Set where the network is made already.
+# Set if the network exists already.
 INSIDE = "DELAY_UNDER_LOSS_NET"
 
 
@@ -65,7 +65,7 @@ def wait_for_welcome(client):
 
 
 def measure(program, mode, rate, count):
-    """Sends `count` lines at `rate` a second. The delays in ms, how many were missing, the bytes, the packets."""
+    """Sends `count` lines at `rate` a second. Returns delays in ms, missing lines, bytes and packets."""
     client = [program, "client", SERVER, "--no-cache", "--output", "json", *MODES[mode]]
     receiver = inside("cg-clients", *client, "--nick", "ear", "--stay", "forever",
                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts netem on a real interface, towards one host. Packets to other hosts are left alone.
+# Puts netem on a real interface, for packets to one host only.
 #
 #   scripts/netem-lan.sh put INTERFACE HOST NETEM...   such as: put eth0 192.168.1.7 loss 5%
 #   scripts/netem-lan.sh show INTERFACE                print the settings and the counters
@@ -12,13 +12,13 @@
 # verb prints the commands instead. Needs root, iproute2 and a kernel with sch_netem, sch_prio and
 # sch_tbf. The script refuses an interface whose queueing is configured already.
 #
-# TCP and UDP_SEGMENT hand the kernel many packets as one, which the interface or its driver cuts.
-# netem would lose and delay them as one. So a token bucket in front of netem cuts them to the MTU
-# of the interface; its rate is above that of netem.
+# TCP and UDP_SEGMENT pass many packets to the kernel as one, which the interface or its driver
+# splits. netem would lose and delay them as one. So a token bucket in front of netem splits them
+# at the MTU of the interface; its rate is above that of netem.
 set -euo pipefail
 
 handle=2428: # how this script knows its own
-rate=40gbit  # of the token bucket, which has to be fast: it is there to cut
+rate=40gbit  # of the token bucket, which only splits packets
 
 die() {
     echo "netem-lan.sh: $*" >&2
@@ -56,15 +56,15 @@ put() { # put INTERFACE HOST NETEM...
     esac
     if [ -z "$dry" ]; then
         ours "$interface" && die "$interface has netem already: '$0 off $interface' first"
-        # The kernel's own choices have the handle 0:; anything else somebody put there.
+        # The kernel's defaults have the handle 0:; the user configured any other.
         tc qdisc show dev "$interface" root | grep -qv '^qdisc [a-z_]* 0:' &&
             die "somebody has configured the queueing of $interface: $(tc qdisc show dev "$interface" root | head -n 1)"
     fi
-    # Band 4 is in nobody's priority map: only the filter leads there.
+    # Band 4 is in no priority map: only the filter leads there.
     run tc qdisc add dev "$interface" root handle $handle prio bands 4 ||
         die "the kernel did not take a prio queue on $interface: does it have sch_prio?"
     mtu=$(cat "/sys/class/net/$interface/mtu" 2>/dev/null || echo 1500)
-    # What is larger than the bucket is cut. It holds an Ethernet frame, with a VLAN's tags.
+    # The bucket splits larger packets. It holds an Ethernet frame with VLAN tags.
     if run tc qdisc add dev "$interface" parent $parent handle 2430: tbf rate $rate burst $((mtu + 26)) limit 100000000; then
         parent=2430:1
     else

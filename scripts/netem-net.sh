@@ -3,7 +3,7 @@
 #
 #   cg-clients 10.77.1.2 ── 10.77.1.1 cg-router 10.77.2.1 ── 10.77.2.2 cg-server
 #
-# netem is on the router's two interfaces, so the kernel of the sender does not learn of a loss.
+# netem is on the router's two interfaces, so that the sender's kernel does not learn of a loss.
 # netem sees single packets, each once, and only those of the conversation.
 #
 #   scripts/netem-net.sh up [NETEM...]     make the network; NETEM as in tc-netem(8), per direction
@@ -46,7 +46,7 @@ check_netem() { # check_netem NETEM...: tried where it harms nobody
     local tc kernel
     case " $* " in
     *' seed '*)
-        # An older tc does not know the word; an older kernel takes it and does nothing.
+        # An older tc does not know `seed`; an older kernel accepts and ignores it.
         tc=$(tc -V) kernel=$(uname -r)
         at_least 6.6 "$(sed -n 's/.*iproute2-\([0-9.]*\).*/\1/p' <<<"$tc")" ||
             die "'seed' needs iproute2 6.6 or later, and this is $tc"
@@ -69,13 +69,13 @@ up() {
     local ns
     for ns in cg-clients cg-router cg-server; do
         run ip netns add $ns
-        # Its announcements would take their turn at being lost. Where there is no IPv6, there are none.
+        # IPv6 announcements would use up losses. A kernel without IPv6 sends none.
         run ip netns exec $ns sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
         run ip -n $ns link set lo up
     done
     run ip -n cg-clients link add eth0 address 02:00:00:00:01:02 type veth peer name clients address 02:00:00:00:01:01 netns cg-router
     run ip -n cg-server link add eth0 address 02:00:00:00:02:02 type veth peer name server address 02:00:00:00:02:01 netns cg-router
-    # Without this TCP hands over up to 64 KB as one packet, which netem would count, delay and lose as one.
+    # Otherwise TCP passes up to 64 KB as one packet, which netem counts, delays and loses as one.
     run ip -n cg-clients link set eth0 gso_max_segs 1
     run ip -n cg-server link set eth0 gso_max_segs 1
     run ip -n cg-clients addr add 10.77.1.2/24 dev eth0
@@ -86,7 +86,7 @@ up() {
     run ip -n cg-router link set clients up
     run ip -n cg-router link set server up
     run ip -n cg-server link set eth0 up
-    # Nobody asks who has an address, so no question or answer is lost or counted.
+    # Static entries: no ARP packet is lost or counted.
     run ip -n cg-clients neigh add 10.77.1.1 lladdr 02:00:00:00:01:01 nud permanent dev eth0
     run ip -n cg-router neigh add 10.77.1.2 lladdr 02:00:00:00:01:02 nud permanent dev clients
     run ip -n cg-router neigh add 10.77.2.2 lladdr 02:00:00:00:02:02 nud permanent dev server

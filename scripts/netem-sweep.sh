@@ -52,7 +52,7 @@ check() {
     command -v tc >/dev/null || die "tc is missing: apt-get install iproute2"
     [ "$(id -u)" = 0 ] || die "only root can make network namespaces: sudo $0 ..."
     if unshare -n tc qdisc add dev lo root netem 2>/dev/null; then
-        # The lent kernel's processor says so.
+        # The processor of the lent kernel has this name.
         ! grep -qi 'user mode linux' /proc/cpuinfo || [ "${UML_CLOCK:-}" = virtual ] ||
             echo "this kernel's clock is the host's, on which a busy machine makes packets late:" \
                 "UML_CLOCK=virtual scripts/with-netem-kernel.sh $0 ..." >&2
@@ -102,12 +102,12 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     network=1
     # shellcheck disable=SC2086 # several words
     net up $netem
-    # As the lab does; the machine's own default may be another one.
+    # The congestion control of the lab; the machine's default may differ.
     for node in cg-clients cg-server; do
         run ip netns exec $node sysctl -qw net.ipv4.tcp_congestion_control=cubic ||
             echo "$name: TCP keeps the machine's congestion control, for cubic cannot be had" >&2
     done
-    # As many peers as a plan can ask for.
+    # The largest number of peers in a plan.
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history --no-discovery -q
         --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off)
     # shellcheck disable=SC2206
@@ -124,9 +124,9 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     "${serve[@]}" >"$work/said" 2>"$work/server" &
     serving=$!
     exec {said}<"$work/said"
-    # It says a line once it listens.
+    # The server prints a line when it listens.
     read -r -u "$said" || die "run $name: the server failed: $(tail -n 3 "$work/server")"
-    # In the background, so that a signal is heard at once.
+    # In the background, so that the shell handles signals at once.
     "${drive[@]}" >/dev/null 2>"$work/load" &
     load=$!
     wait "$load" || status=$?
@@ -147,9 +147,9 @@ number() { # number NAME: from one line of JSON
     sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
 }
 
-# counts IN OUT: what netem did to the packets that came in from one interface and left by the other. netem's
-# `packets` and `bytes` are those that left; those that entered have come in by the other interface. `drops` are
-# losses, and packets that found 10,000 others waiting.
+# counts IN OUT: netem's counters of the packets that entered by one interface and left by the other.
+# `packets` and `bytes` are those that left; the other interface counts those that entered. `drops`
+# are losses, and packets that found a full queue of 10,000.
 counts() {
     local statistics="ip netns exec cg-router cat /sys/class/net/$1/statistics/rx_packets /sys/class/net/$1/statistics/rx_bytes"
     local try before after json packets bytes left left_bytes lost held
@@ -160,7 +160,7 @@ counts() {
         { read -r packets && read -r bytes; } <<<"$before"
         left=$(number packets <<<"$json") left_bytes=$(number bytes <<<"$json")
         lost=$(number drops <<<"$json") held=$(number qlen <<<"$json")
-        # The last packets of closed connections may still move.
+        # The last packets of closed connections may still be in flight.
         if [ "$before" = "$after" ] && [ "$packets" = $((left + lost + held)) ]; then
             echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet)), \"lost\": $lost," \
                 "\"delivered\": $left, \"delivered_bytes\": $((left_bytes - left * ethernet)) }"
@@ -209,7 +209,7 @@ else
     prepare
     runs=$("$program" lab "$out/plan.toml" --print-runs)
 fi
-# Every option has a twin with this beginning, and a run is to depend on its plan alone.
+# Every option has an environment variable with this prefix; a run depends on its plan alone.
 for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
 trap cleanup EXIT

@@ -26,7 +26,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a RST (RFC 9293 §3.
 
 
 def describe(data, messages):
-    """Numbers and frames of a datagram in a few words; the checks are `chatagram decode`'s."""
+    """The numbers and frames of a datagram; `chatagram decode` checks more."""
     try:
         _, _, flags, _, session, sequence, acked, _, _, _, _ = HEADER.unpack(data[:40])
         frames = []
@@ -87,7 +87,7 @@ class Relay:
             data = way.recv(2048)
             self.show("down", data)
             self.udp.sendto(data, client)
-        except OSError as error:  # nobody is listening there at the moment
+        except OSError as error:  # no program listens there at the moment
             self.say(f"      {error.strerror}")
 
     def accept(self, listener):
@@ -145,7 +145,7 @@ if __name__ == "__main__":
     parser.add_argument("--forget", type=float)
     parser.add_argument("--log", type=argparse.FileType("w"))
     parser.add_argument("server")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell said to ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if the shell ignores it
     try:
         Relay(parser.parse_args()).run()
     except (KeyboardInterrupt, BrokenPipeError):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the downloads: the same commit and toolchain give the same bytes, in any directory.
+# Builds the downloads. The same commit and toolchain give the same bytes, in any directory.
 #
 # scripts/release.sh [OUT]            into OUT (target/release-files by default)
 # scripts/release.sh --check [OUT]    installs what is in OUT into new roots and runs it (as root)
@@ -35,8 +35,8 @@ umask 022
 
 target=x86_64-unknown-linux-gnu
 if [ -z "${BINARY:-}" ]; then
-    # Nothing in the program names this machine's directories. glibc is linked statically: musl's
-    # target is not in every toolchain.
+    # The program contains no directory of this machine. glibc is linked statically, because not
+    # every toolchain has the musl target.
     export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static
         --remap-path-prefix=$here=/chatagram
         --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
@@ -54,7 +54,7 @@ packed() { # packed DIRECTORY: a tar of it on standard output
         --mtime="@$SOURCE_DATE_EPOCH" -c . | gzip -9n
 }
 
-# What every download has, at the places of a Debian package.
+# The files of every download, at their paths in a Debian package.
 share=$work/all/usr/share
 install -Dm755 "$BINARY" "$work/all/usr/bin/chatagram"
 install -d "$share/man/man1" "$share/chatagram/scripts"
@@ -73,7 +73,7 @@ mkdir "$work/tar"
 cp -a "$work/all/usr" "$work/tar/$name"
 packed "$work/tar" >"$out/$name.tar.gz"
 
-# dpkg-deb instead of cargo-deb: the package is these lines, and cargo-deb is 200 crates to build.
+# dpkg-deb instead of cargo-deb, which has 200 crates to build.
 cp -a "$work/all" "$work/deb"
 find "$work/deb/usr/share/man" -type f -exec gzip -9n {} +
 install -Dm644 scripts/release/chatagram.service "$work/deb/usr/lib/systemd/system/chatagram.service"

@@ -16,12 +16,12 @@ from collections import defaultdict
 from pathlib import Path
 
 HELD_FROM_US = 1000
-# summary.csv is rounded to nine decimals; this leaves room for that and for the order of sums.
+# Tolerance for the nine decimals of summary.csv and for the order of sums.
 RELATIVE, ABSOLUTE = 1e-6, 2e-9
 
 
 def nearest_rank(values, percent):
-    """The value at rank ceil(percent/100 * n), or None of nothing."""
+    """The value at rank ceil(percent/100 * n); None without values."""
     ordered = sorted(values)
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
 
@@ -33,7 +33,7 @@ def student_t_density(x, degrees):
 
 
 def student_t(degrees):
-    """The 97.5 % quantile: Simpson's rule for the area from 0, bisection for the place."""
+    """The 97.5 % quantile: Simpson's rule for the area from 0, bisection for the argument."""
 
     def area(end, parts=2000):
         step = end / parts
@@ -63,14 +63,14 @@ def integer(text):
 
 
 def read_rows(path):
-    """The whole rows; one that a kill cut off is left out."""
+    """The complete rows, without one that a kill truncated."""
     text = path.read_text(encoding="utf-8")
     lines = text[: text.rfind("\n") + 1].splitlines()
     return list(csv.DictReader(lines))
 
 
 class Raw:
-    """What one run, or several of one condition, left."""
+    """The results of one run, or of several with one condition."""
 
     def __init__(self):
         self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
@@ -163,7 +163,7 @@ def key_of(info):
 
 
 def key_of_row(row):
-    """The same key out of a row of the summary."""
+    """The same key from a row of the summary."""
     number = lambda text: float(text) if text else None
     network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
     shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size"))

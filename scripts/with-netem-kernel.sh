@@ -62,9 +62,9 @@ shim() { # shim NAME REASON: compiles what is on standard input, to be loaded be
     shims+=("$work/$1.so")
 }
 
-# Processors with AMX have more register state than this kernel has room for, and the host refuses a
-# write of only a part of it (EFAULT), so the first process dies. This completes such a write with what
-# is there already. The kernel's own code never touches the rest.
+# Processors with AMX have more register state than this kernel reserves. The host refuses to write a
+# part of it (EFAULT), and the first process dies. This library completes such a write with the
+# current state, which the kernel never changes.
 if grep -qw amx_tile /proc/cpuinfo; then
     shim whole-xstate "this processor (AMX) needs a shim" <<'C'
 #define _GNU_SOURCE
@@ -101,7 +101,7 @@ C
 fi
 
 # The kernel reads the host's clock with clock_gettime, has one timer, whose SIGALRM is its tick, and
-# idles in sigsuspend. That is all there is to replace.
+# idles in sigsuspend. This library replaces these calls.
 case ${UML_CLOCK:-real} in
 real) ;;
 virtual)

@@ -1,4 +1,4 @@
-//! A peer over UDP until it is let in: its joins, their pauses, and the link that begins with `Welcome`.
+//! The join of a peer over UDP: its datagrams, their pauses, and the link that begins with `Welcome`.
 
 use chatagram::link::{Link, Role};
 use chatagram::net::Socket;
@@ -26,7 +26,7 @@ impl Joining {
         Self { nickname, nonce, delivery, cookie: None, due: Timestamp::ZERO, pause: JOIN_RETRY }
     }
 
-    /// Sends a `Join` if it is time for one.
+    /// Sends a `Join` if one is due.
     pub(crate) fn flush(&mut self, socket: &Socket, server: SocketAddr, now: Timestamp) {
         if self.due > now {
             return;
@@ -50,7 +50,7 @@ impl Joining {
         self.pause = (2 * self.pause).min(JOIN_RETRY_MAX);
     }
 
-    /// The link, if this datagram begins it.
+    /// The link, if this datagram has the `Welcome`.
     pub(crate) fn receive(
         &mut self,
         datagram: &Datagram<'_>,
@@ -71,7 +71,7 @@ impl Joining {
     }
 }
 
-/// How often the server wants to hear of a peer, if this is its welcome.
+/// The heartbeat interval, if this message is the peer's `Welcome`.
 pub(crate) fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
     let (Frame::Ordered { payload, .. } | Frame::Once { payload }) = frame else { return None };
     match decode_message(payload) {

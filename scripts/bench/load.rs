@@ -1,11 +1,11 @@
-//! Many peers of one relay in one thread: joins them to a room, has some of them talk, counts what
-//! the others are given, and what that cost the relay. `bench-relay.sh` runs it; each run is one line
-//! of JSON.
+//! Many peers of one relay in one thread. They join a room and some of them talk; the program counts
+//! the deliveries and their cost to the relay. `bench-relay.sh` runs it; each run prints one line of
+//! JSON.
 //!
-//! A line is 64 bytes: a mark, the moment it was due in sixteen hexadecimal digits, and letters.
-//! Three ways to talk: `--outstanding N` keeps N lines on their way in all (a line is, until everybody
-//! has it); `--rate R` sends R lines a second whatever comes back; `--unpaced` sends as fast as the
-//! transport takes lines.
+//! A line is 64 bytes: a mark, its due time in sixteen hexadecimal digits, and letters. There are
+//! three loads: `--outstanding N` keeps N lines in flight (until every peer has a line);
+//! `--rate R` sends R lines a second regardless of deliveries; `--unpaced` sends as fast as the
+//! transport accepts lines.
 
 mod joining;
 mod peers;
@@ -14,21 +14,19 @@ use chatagram::net::{Clock, Poller, Ready};
 use chatagram::protocol::Delivery;
 use chatagram::time::Timestamp;
 use clap::{Parser, ValueEnum};
-use peers::Peer;
+use peers::{DEADLINE, Peer};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// What a line begins with: nothing else in any of the protocols has this byte.
+/// The first byte of a line, which occurs nowhere else in any of the protocols.
 const MARK: u8 = b'~';
 const TEXT: usize = 64;
-/// Bytes of the mark and the digits.
+/// Length of the mark and the digits.
 const STAMP: usize = 17;
-/// Upper bound of joining.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// No progress for this long with lines on their way: a lossy transport has lost them.
+/// Without progress for this long, a lossy transport has lost the lines in flight.
 const LOST_AFTER: Duration = Duration::from_millis(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,12 +43,12 @@ enum Protocol {
 struct Args {
     #[arg(long)]
     protocol: Protocol,
-    /// How lines travel, for Chatagram over UDP: unreliable or reliable-ordered.
+    /// The delivery mode over Chatagram's UDP: unreliable or reliable-ordered.
     #[arg(long, default_value = "unreliable", value_parser = delivery)]
     delivery: Delivery,
     #[arg(long)]
     server: SocketAddr,
-    /// The server's process, whose time is counted.
+    /// The server's process, whose processor time is measured.
     #[arg(long)]
     pid: u32,
     #[arg(long, default_value_t = 50)]
@@ -67,7 +65,7 @@ struct Args {
     rate: Option<f64>,
     #[arg(long, group = "pace")]
     unpaced: bool,
-    /// Says only how long it takes until all are in, and until each knows of all.
+    /// Measures only the time until every peer has joined, and until each knows all others.
     #[arg(long, group = "pace")]
     join_only: bool,
 }
@@ -81,13 +79,13 @@ fn delivery(name: &str) -> Result<Delivery, String> {
     }
 }
 
-/// What the peers were given.
+/// The deliveries to the peers.
 #[derive(Debug, Default)]
 struct Counter {
     delivered: u64,
-    /// When measured: how long each took, in microseconds.
+    /// The delay of each in microseconds, if measured.
     latencies: Option<Vec<u32>>,
-    /// Nanoseconds since the run began.
+    /// Time since the run began, in nanoseconds.
     now: u64,
 }
 
@@ -148,7 +146,7 @@ impl Run {
         self.quiet(Duration::from_millis(400))
     }
 
-    /// All come, as fast as they can, and are in when this returns.
+    /// Joins every peer, as fast as possible.
     fn come(&mut self) -> std::io::Result<()> {
         for index in 0..self.args.peers {
             let (protocol, server) = (self.args.protocol, self.args.server);
@@ -161,17 +159,17 @@ impl Run {
         self.until("in", Peer::has_joined)
     }
 
-    /// Serves until this is true of each peer.
+    /// Serves until `holds` is true of each peer.
     fn until(&mut self, what: &str, holds: impl Fn(&Peer) -> bool) -> std::io::Result<()> {
         let begin = Instant::now();
         while !self.peers.iter().all(&holds) {
             let broken = self.peers.iter().filter(|peer| peer.is_broken()).count();
-            if broken > 0 || begin.elapsed() > PATIENCE {
+            if broken > 0 || begin.elapsed() > DEADLINE {
                 let missing = self.peers.iter().filter(|peer| !holds(peer)).count();
                 let why = format!("not {what}: {missing} are missing, {broken} were dropped");
                 return Err(std::io::Error::other(why));
             }
-            // To look at each of them costs more than to serve one.
+            // Checking every peer costs more than serving one.
             let pause = Instant::now();
             while pause.elapsed() < Duration::from_millis(2) {
                 self.serve(Duration::from_millis(1))?;
@@ -180,7 +178,7 @@ impl Run {
         Ok(())
     }
 
-    /// Prints how long it takes until all are in and until each knows of all, and what that costs.
+    /// Prints the time until every peer has joined, until each knows all others, and the cost.
     fn join_only(mut self) -> std::io::Result<()> {
         let (pid, own, count) = (self.args.pid, std::process::id(), self.args.peers);
         if !matches!(self.args.protocol, Protocol::Chatagram | Protocol::ChatagramTcp) {
@@ -200,7 +198,7 @@ impl Run {
         Ok(())
     }
 
-    /// Reads whatever came, and does what is due. True when something came.
+    /// Reads everything that has arrived and does what is due. True if something arrived.
     fn serve(&mut self, timeout: Duration) -> std::io::Result<bool> {
         self.poller.wait(Some(timeout), &mut self.ready)?;
         let ready = std::mem::take(&mut self.ready);
@@ -235,7 +233,7 @@ impl Run {
         }
     }
 
-    /// Serves until nothing has come for so long.
+    /// Serves until nothing has arrived for `pause`.
     fn quiet(&mut self, pause: Duration) -> std::io::Result<()> {
         let (begin, mut last, mut seen) = (Instant::now(), Instant::now(), self.counter.delivered);
         while last.elapsed() < pause && begin.elapsed() < Duration::from_secs(10) {
@@ -254,7 +252,7 @@ impl Run {
         self.sent += 1;
     }
 
-    /// What was queued leaves.
+    /// Sends what the peers have queued.
     fn flush(&mut self) {
         let now = self.clock.now().mono;
         for index in 0..self.args.senders {
@@ -325,14 +323,14 @@ impl Run {
         Ok(())
     }
 
-    /// Deliveries of each line. Redis gives a publisher its own.
+    /// Deliveries of each line. Redis returns lines to their publishers.
     fn copies(&self) -> u64 {
         let all = self.args.peers as u64;
         if self.args.protocol == Protocol::Redis { all } else { all - 1 }
     }
 }
 
-/// Seconds a process's threads have run, to the nanosecond (proc(5), `schedstat`).
+/// The processor time of a process's threads in seconds (proc(5), `schedstat`).
 fn cpu(pid: u32) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let ran = tasks.filter_map(|task| {
@@ -342,7 +340,7 @@ fn cpu(pid: u32) -> f64 {
     ran.sum::<f64>() / 1e9
 }
 
-/// The kernel thread that finishes what core 0 received.
+/// The kernel thread that completes the receptions of core 0.
 fn softirq() -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

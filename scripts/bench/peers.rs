@@ -1,4 +1,4 @@
-//! One peer of a relay, in each of the protocols: just enough of it to join, to talk and to count.
+//! One peer of a relay, in each protocol: it can join, talk and count.
 
 use crate::joining::{Joining, heartbeat};
 use crate::{Counter, MARK, Protocol, STAMP, TEXT};
@@ -14,8 +14,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Nobody waits longer to be let in.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Limit of each wait. Only a failing run takes this long.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// The number of a `Line` among the server's messages.
 const LINE: u8 = 5;
 /// Those of `Welcome`, `Joined` and `Left`.
@@ -28,10 +28,10 @@ thread_local! {
 
 pub(crate) struct Peer {
     wire: Wire,
-    /// Under which moment the run has noted this peer.
+    /// The time under which the run has scheduled this peer.
     noted: Option<Timestamp>,
     number: u16,
-    /// How many are in the room, as it was last told.
+    /// Members of the room, as last announced.
     here: usize,
     broken: bool,
 }
@@ -41,7 +41,7 @@ enum Wire {
         socket: Socket,
         server: SocketAddr,
         joining: Joining,
-        /// From `Welcome` on.
+        /// Exists from `Welcome` on.
         link: Option<Box<Link>>,
         delivery: Delivery,
     },
@@ -64,7 +64,7 @@ enum Wire {
     },
 }
 
-/// How a text is wrapped.
+/// Encodes a line for the protocol.
 struct Publish {
     before: &'static [u8],
     after: &'static [u8],
@@ -75,7 +75,7 @@ const REDIS: Publish =
 const NATS: Publish = Publish { before: b"PUB room 64\r\n", after: b"\r\n" };
 
 impl Peer {
-    /// Begins to join. Returns when the relay has let the peer in; over Chatagram's UDP at once.
+    /// Begins to join. Returns when the relay has admitted the peer; over Chatagram's UDP at once.
     pub(crate) fn join(
         protocol: Protocol,
         server: SocketAddr,
@@ -125,7 +125,7 @@ impl Peer {
         }
     }
 
-    /// Queues a line, or sends it where there is no queue.
+    /// Queues a line, or sends it if the transport has no queue.
     pub(crate) fn send(&mut self, line: &[u8; TEXT]) {
         let number = self.number;
         self.number = number.wrapping_add(1);
@@ -154,7 +154,7 @@ impl Peer {
         }
     }
 
-    /// Whether the transport would take a line now.
+    /// True if the transport accepts a line now.
     pub(crate) fn takes_more(&self) -> bool {
         match &self.wire {
             Wire::Chatagram { link, .. } => {
@@ -165,7 +165,7 @@ impl Peer {
         }
     }
 
-    /// Sends what is queued.
+    /// Sends the queued bytes.
     pub(crate) fn flush(&mut self, now: Timestamp) {
         match &mut self.wire {
             Wire::Chatagram { socket, server, joining, link: None, .. } => {
@@ -190,7 +190,7 @@ impl Peer {
         }
     }
 
-    /// Takes in all that came.
+    /// Reads everything that has arrived.
     pub(crate) fn receive(&mut self, now: Timestamp, counter: &mut Counter) -> io::Result<()> {
         match &mut self.wire {
             Wire::Chatagram { socket, joining, link, .. } => {
@@ -250,7 +250,7 @@ impl Peer {
         Ok(())
     }
 
-    /// The moment that was noted has come.
+    /// The scheduled time has come.
     pub(crate) fn handle_timeout(&mut self, noted: Timestamp, now: Timestamp) {
         if self.noted == Some(noted) {
             self.noted = None;
@@ -277,7 +277,7 @@ impl Peer {
         match &self.wire {
             Wire::Chatagram { joining, link: None, .. } => Some(joining.due),
             Wire::Chatagram { link: Some(link), .. } => link.poll_timeout().map(|(at, _)| at),
-            // Who is broken is heard no more.
+            // A broken peer reads no more.
             Wire::ChatagramTcp { heartbeat, sent, .. } => {
                 (!self.broken).then(|| *sent + *heartbeat)
             }
@@ -285,7 +285,7 @@ impl Peer {
         }
     }
 
-    /// When this peer has something to do, if that is sooner than noted.
+    /// The next time at which this peer has work, if it is before the scheduled one.
     pub(crate) fn earlier_timeout(&mut self) -> Option<Timestamp> {
         let at = self.due()?;
         if self.noted.is_some_and(|noted| noted <= at) {
@@ -295,7 +295,7 @@ impl Peer {
         Some(at)
     }
 
-    /// Whether a line can be lost without anybody sending it again.
+    /// True if no end retransmits a lost line.
     pub(crate) fn may_lose(&self) -> bool {
         match &self.wire {
             Wire::Chatagram { delivery, .. } => *delivery == Delivery::Unreliable,
@@ -304,23 +304,23 @@ impl Peer {
         }
     }
 
-    /// How many are in the room as far as this peer was told; 0 before it is in.
+    /// Members of the room that this peer knows; 0 before it has joined.
     pub(crate) fn here(&self) -> usize {
         self.here
     }
 
-    /// Whether this peer is in.
+    /// True if this peer has joined.
     pub(crate) fn has_joined(&self) -> bool {
         !matches!(self.wire, Wire::Chatagram { link: None, .. })
     }
 
-    /// Whether the relay has given up on this peer, or the other way round.
+    /// True if the relay has dropped this peer, or this peer the relay.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
 }
 
-/// Hands over what is queued, if anything is.
+/// Writes the queued bytes to the kernel.
 fn write_out(stream: &mut Stream, out: &mut Vec<u8>) -> bool {
     let any = !out.is_empty();
     if any {
@@ -330,7 +330,7 @@ fn write_out(stream: &mut Stream, out: &mut Vec<u8>) -> bool {
     any
 }
 
-/// How many are here, if this message says so.
+/// The number of members in this message, if it has one.
 fn here(message: &[u8]) -> Option<usize> {
     if !SAY_HOW_MANY.contains(message.first()?) {
         return None;
@@ -343,7 +343,7 @@ fn here(message: &[u8]) -> Option<usize> {
     }
 }
 
-/// A datagram or message that is one line, or is not one.
+/// A datagram or message, which may be a line.
 fn count(message: &[u8], counter: &mut Counter) {
     if message.first() == Some(&LINE)
         && let Some(text) = message.last_chunk::<TEXT>()
@@ -353,7 +353,7 @@ fn count(message: &[u8], counter: &mut Counter) {
     }
 }
 
-/// Looks for lines in a stream of text, whose pieces are cut anywhere.
+/// Finds lines in a stream of text that is cut anywhere.
 fn count_text(carried: &mut Vec<u8>, mut bytes: &[u8], counter: &mut Counter) {
     if !carried.is_empty() {
         let missing = (STAMP - carried.len()).min(bytes.len());
@@ -396,7 +396,7 @@ fn join_chatagram_tcp(
     };
     write_record(&join, &mut hello);
     stream.write_all(&hello)?;
-    // The preface comes when the server has let the peer in, or will not.
+    // The preface arrives with the admission or the refusal.
     let mut preface = [0; 12];
     stream.read_exact(&mut preface)?;
     if preface[4..] == [0; 8] {
@@ -444,7 +444,7 @@ fn join_plain(server: SocketAddr, index: usize) -> io::Result<Wire> {
         if answered {
             return Ok(Wire::Plain { socket, server });
         }
-        if begin.elapsed() > PATIENCE {
+        if begin.elapsed() > DEADLINE {
             return Err(ErrorKind::TimedOut.into());
         }
         std::thread::yield_now();
@@ -459,7 +459,7 @@ fn text(stream: TcpStream, publish: Publish) -> io::Result<Wire> {
 fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     Ok(stream)
 }
 

@@ -1,5 +1,5 @@
-//! The UDP relay that a first course ends with: one socket, one `recv_from` for each line, one `send_to`
-//! for each peer, and nothing else. What Chatagram is compared with.
+//! The UDP relay of a first course in network programming: one socket, one `recv_from` for each
+//! line, one `send_to` for each peer. The baseline of the comparison.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn main() -> std::io::Result<()> {
                 let line = bincode::serde::encode_to_vec(line, bincode::config::standard());
                 let line = line.map_err(std::io::Error::other)?;
                 for peer in names.keys().filter(|peer| **peer != from) {
-                    // A peer that is gone is no reason to stop.
+                    // A departed peer must not stop the relay.
                     let _ = socket.send_to(&line, peer);
                 }
             }

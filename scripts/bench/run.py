@@ -56,7 +56,7 @@ def enet(channel):
     return lambda port, _: ([TARGET / "bench-enet-relay", str(port)], [TARGET / "bench-enet-load"], ["--channel", channel])
 
 
-# Name: how to start it, and what has to be there.
+# Name: the commands, and the programs that they need.
 RELAYS = {
     "chatagram unreliable": (chatagram("chatagram"), TARGET / "chatagram"),
     "chatagram reliable-ordered": (chatagram("chatagram", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
@@ -67,7 +67,7 @@ RELAYS = {
     "redis": (redis, "redis-server"),
     "nats": (nats, "nats-server"),
 }
-# Name: peers, and how the senders talk.
+# Name: the number of peers, and the load.
 SETTINGS = {
     f"{lines} outstanding, {peers} peers": (peers, ["--outstanding", str(lines)])
     for lines in (20, 320) for peers in (10, 50, 200, 1000)
@@ -93,7 +93,7 @@ def free_port():
 
 
 def wait_until_up(process, port):
-    """A bound port is in /proc/net, whatever protocol it speaks. So are connections of earlier runs for a while."""
+    """Waits for a bound port in /proc/net, which also lists connections of earlier runs for a while."""
     listening = {"tcp": "0A", "udp": "07", "udp6": "07"}
     for _ in range(500):
         if process.poll() is not None:

@@ -13,7 +13,7 @@ chmod 755 "$work" # for the program without privileges
 trap 'rm -rf --one-file-system "$work"' EXIT
 (cd "$out" && sha256sum --check --quiet SHA256SUMS)
 
-# In new namespaces with a /proc and /dev of the root's own, which end with the command.
+# Runs a command in new namespaces, with /proc and /dev of the root's own.
 inside() { # inside ROOT COMMAND...
     local root=$1
     shift
