@@ -67,7 +67,7 @@ fn no_acknowledged_line_is_lost_and_every_client_returns_after_kills() {
         room.talk_for(dice.within(TALK / 4));
         server = machine.start();
         if damaged {
-            server.has_said("the word about a torn line", |line| {
+            server.has_said("message about the torn line", |line| {
                 line.contains("the last line was torn")
             });
         }

@@ -197,7 +197,7 @@ fn finished_parts_survive_a_kill_and_a_report_reads_them() {
     let part = out.join("records.parquet").join("00000.parquet");
     let began = std::time::Instant::now();
     while !part.exists() {
-        assert!(began.elapsed().as_secs() < 30, "no part came");
+        assert!(began.elapsed().as_secs() < 30, "no part was written");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     program.signal("KILL");

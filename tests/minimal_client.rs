@@ -63,7 +63,7 @@ impl Minimal {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
-                Err(why) => panic!("no {wanted:?} came ({why}): {:#?}", self.seen),
+                Err(why) => panic!("no {wanted:?} ({why}): {:#?}", self.seen),
             }
             if self.seen.last().is_some_and(|line| line == wanted) {
                 return;

@@ -234,7 +234,7 @@ fn a_replayed_conversation_has_no_effect() {
     }
     tap.replay();
     let mut dave = server.client("dave", &["--no-cache", "--stay", "forever"]);
-    assert_eq!(dave.next("welcome")["peers"], 1, "somebody was brought in");
+    assert_eq!(dave.next("welcome")["peers"], 1, "the replay admitted a client");
     assert_eq!(dave.leave(), Some(0));
     server.program.signal("TERM");
     assert_eq!(server.program.wait(), Some(0));

@@ -26,7 +26,7 @@ fn a_moved_history_continues_in_a_new_private_file() {
     // The server notices without traffic.
     let words =
         "h.jsonl was moved away: 2 lines of this server stay there; later ones go to a new file";
-    server.program.line("the word about it", |line| line.contains(words));
+    server.program.line("message in the log", |line| line.contains(words));
     say("three");
     assert_eq!(
         (history_texts(&old), history_texts(&file)),
@@ -49,7 +49,7 @@ fn a_moved_history_continues_in_a_new_private_file() {
         (history_texts(&old), history_texts(&file)),
         (vec!["four".into()], vec!["five".into()])
     );
-    server.program.has_said("the word about it", |line| line.contains("bytes were cut off"));
+    server.program.has_said("message in the log", |line| line.contains("bytes were cut off"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_removed_history_is_replaced_and_its_loss_reported() {
     bob.hear("one");
     fs::remove_file(&file).unwrap();
     let words = "h.jsonl was removed, and 1 lines of this server with it";
-    server.program.line("the word to the operator", |line| line.contains(words));
+    server.program.line("message in the log", |line| line.contains(words));
     alice.type_line("two");
     bob.hear("two");
     assert_eq!(history_texts(&file), ["two"]);
@@ -81,7 +81,7 @@ fn without_a_new_history_lines_go_to_the_old_file_or_every_peer_is_told() {
     bob.hear("two");
     server
         .program
-        .has_said("the word about it", |line| line.contains("later ones go there as well"));
+        .has_said("message in the log", |line| line.contains("later ones go there as well"));
     // Either the moved file is still open, or the server began a new one before the test made the
     // directory.
     assert_eq!(history_texts(&old), ["one", "two"]);
@@ -157,7 +157,7 @@ fn the_saved_part_of_a_torn_line_is_private() {
     fs::write(dir.path().join("h.jsonl"), br#"{"at":"2026-11-20T20:18"#).unwrap();
     let args = ["server", "--bind", "127.0.0.1:0", "--history", "h.jsonl", "--no-discovery"];
     let mut server = Program::start(dir.path(), &args);
-    server.line("the word about it", |line| line.contains("the last line was torn"));
+    server.line("message in the log", |line| line.contains("the last line was torn"));
     assert_eq!(mode(&dir.path().join("h.jsonl.torn")), 0o600);
 }
 

@@ -58,7 +58,7 @@ fn sighup_reopens_the_log_and_the_room_goes_on() {
     fs::rename(&log, server.dir.path().join("log.1")).unwrap();
     server.program.signal("HUP");
     let words = "the log log was moved away: what was written stays there";
-    server.program.line("the word to the operator", |line| line.contains(words));
+    server.program.line("message in the log", |line| line.contains(words));
     server.join("bob");
     server.program.signal("INT");
     assert_eq!(server.program.wait(), Some(0));
@@ -76,7 +76,7 @@ fn a_removed_log_is_replaced_and_both_files_are_private() {
     server.join("alice");
     fs::remove_file(&log).unwrap();
     let words = "the log log was removed with what was written to it";
-    server.program.line("the word to the operator", |line| line.contains(words));
+    server.program.line("message in the log", |line| line.contains(words));
     server.join("bob");
     server.program.signal("INT");
     assert_eq!((server.program.wait(), mode()), (Some(0), 0o600));

@@ -48,7 +48,7 @@ fn forged() {
     const VICTIM: &str = "10.7.0.2:9";
     let lan = Lan::new();
     let [server, victim, attacker, home] = lan_of(&lan);
-    let _keeper = serve(&lan, &server);
+    let _process = serve(&lan, &server);
     let mut alice = lan.start(
         &home,
         &[
@@ -93,7 +93,7 @@ fn forged() {
 fn many() {
     let lan = Lan::new();
     let [server, _victim, attacker, _] = lan_of(&lan);
-    let mut keeper = serve(&lan, &server);
+    let mut process = serve(&lan, &server);
     // The room's port accepts every destination address that the kernel accepts.
     attacker.ip("route add default dev eth0");
     server.ip("route add default dev eth0");
@@ -110,9 +110,9 @@ fn many() {
     wait_until("an answer to an honest join", || server.counted().0 > 0);
     assert_eq!(server.counted().0, 1, "answers to broadcasts");
     // The server reads and drops datagrams to groups, so its receive buffer does not fill.
-    keeper.signal("TERM");
-    assert_eq!(keeper.wait(), Some(0));
-    let log = keeper.output();
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0));
+    let log = process.output();
     assert!(
         log.contains(" not of this protocol") && !log.contains("receive buffer was full"),
         "{log}"
@@ -122,7 +122,7 @@ fn many() {
 fn two_servers() {
     let lan = Lan::new();
     let [one, two, attacker, _] = lan_of(&lan);
-    let _keepers = [serve(&lan, &one), serve(&lan, &two)];
+    let _processes = [serve(&lan, &one), serve(&lan, &two)];
     let addresses = ["10.7.0.1", "10.7.0.2"];
     for machine in [&one, &two] {
         count(machine, "out", "udp sport { 2428, 2429 }");
@@ -153,7 +153,7 @@ fn flood() {
     let [server, attacker, guests, _] = lan_of(&lan);
     server.ip(&format!("route add {FORGED} via 10.7.0.2"));
     attacker.ip(&format!("route add local {FORGED} dev lo"));
-    let keeper = serve(&lan, &server);
+    let process = serve(&lan, &server);
     let to = format!("10.7.0.1:{PORT}");
     let flood = |first: u32, count: u32| {
         let (first, count) = (first.to_string(), count.to_string());
@@ -172,14 +172,14 @@ fn flood() {
     let mut guests = BufReader::new(role.stdout.take().unwrap());
     let mut said = String::new();
     (0..20).for_each(|_| assert_ne!(guests.read_line(&mut said).unwrap(), 0));
-    let before = resident(&keeper);
+    let before = resident(&process);
     let start = Instant::now();
     flood(0, JOINS);
     let took = start.elapsed().as_secs_f64();
     drop(role.stdin.take());
     guests.read_to_string(&mut said).unwrap();
     assert!(role.wait().unwrap().success());
-    let growth = resident(&keeper).saturating_sub(before);
+    let growth = resident(&process).saturating_sub(before);
     let mut waits: Vec<u64> = said
         .lines()
         .map(|line| line.parse().expect("every guest is admitted, none reports \"never\""))

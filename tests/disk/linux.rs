@@ -27,7 +27,7 @@ fn a_full_disk_is_reported_to_every_peer_and_used_again_when_it_has_space() {
         assert!(words.contains("check that the disk has room"), "{words}");
     }
     bob.hear(&not_kept);
-    server.program.line("the word in the log", |line| line.contains("[ERROR] the chat goes on"));
+    server.program.line("error in the log", |line| line.contains("[ERROR] the chat goes on"));
     // A new peer is told at once.
     server.join("carl").status("the history does not");
 
@@ -133,9 +133,9 @@ fn a_flipped_bit_is_reported_with_its_offset_and_loses_one_line() {
     fs::write(dir.path().join("h.jsonl"), &content).unwrap();
     let mut server = Server::start_at("127.0.0.1:0", dir, &["--history", "h.jsonl"]);
     let words = format!("history line 1201 (byte {at}) is damaged and stays as it is: not JSON");
-    server.program.has_said("the word about the damage", |line| line.contains(&words));
+    server.program.has_said("message about the damaged line", |line| line.contains(&words));
     let words = "history line 1202 (byte ";
-    server.program.has_said("the word about the letter", |line| {
+    server.program.has_said("message about the changed letter", |line| {
         line.contains(words) && line.contains("its checksum does not match")
     });
     let mut alice = server.join("alice");

@@ -30,7 +30,7 @@ fn no_dad(address: &str) -> &str {
 pub(crate) fn each_address_answers() {
     let lan = Lan::new();
     let (server, client) = multihomed(&lan);
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     let elsewhere =
         ["10.7.0.1", "10.7.0.11", "10.79.0.1", "[::ffff:10.7.0.11]", "fd07::1", "fd07::11"];
     let here = ["[::]:2428", "0.0.0.0", "127.0.0.2", "127.0.1.1", "10.79.0.1", "fd07::11", "::1"];
@@ -52,7 +52,7 @@ pub(crate) fn pasted_page() {
     const LINES: usize = 300;
     let lan = Lan::new();
     let (server, client) = multihomed(&lan);
-    let _keeper = serve(&lan, &server, &["--replay", "300", "--rate-limit", "off"]);
+    let _process = serve(&lan, &server, &["--replay", "300", "--rate-limit", "off"]);
     for (address, first) in [("10.79.0.1", "alice"), ("fd07::11", "carl")] {
         let mut listeners = ["bob", "dave"].map(|name| join(&lan, &client, name, &[address]));
         let mut pasting = join(&lan, &client, first, &[address]);
@@ -75,7 +75,7 @@ pub(crate) fn pasted_page() {
 pub(crate) fn route_appears() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let mut keeper = serve(&lan, &server, &[]);
+    let mut process = serve(&lan, &server, &[]);
     let mut alice = join(&lan, &client, "alice", &["10.7.0.1"]);
     let mut bob = join(&lan, &server, "bob", &["127.0.0.1"]);
     alice.type_line("line 0");
@@ -96,7 +96,7 @@ pub(crate) fn route_appears() {
     alice.type_line("line 1");
     client.ip("route add 10.7.0.1/32 via 10.8.0.1 src 10.8.0.2");
     alice.type_line("line 2");
-    keeper.line("the move", |line| line.contains("alice is at 10.8.0.2:"));
+    process.line("the move", |line| line.contains("alice is at 10.8.0.2:"));
     bob.type_line("and there");
     alice.next_where("message", |e| e["text"] == "and there");
     expect_lines(&mut bob, "alice", 3);
@@ -108,7 +108,7 @@ pub(crate) fn route_appears() {
 pub(crate) fn address_disappears() {
     let lan = Lan::new();
     let (server, client) = multihomed(&lan);
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     let mut alice = join(&lan, &client, "alice", &["10.7.0.11"]);
     let mut carl = join(&lan, &client, "carl", &["fd07::11"]);
     let mut bob = join(&lan, &client, "bob", &["10.7.0.1"]);

@@ -48,7 +48,7 @@ pub(crate) fn run() -> ExitCode {
 fn each_destination_alone() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let mut keeper = serve(&lan, &server, &["--room", "lab"]);
+    let mut process = serve(&lan, &server, &["--room", "lab"]);
     for (destination, address) in
         [(BROADCAST, "10.7.0.1:2428"), (GROUP_V4, "10.7.0.1:2428"), (GROUP_V6, "[fe80::1%2]:2428")]
     {
@@ -64,8 +64,8 @@ fn each_destination_alone() {
         assert_eq!(alice.leave(), Some(0), "{}", alice.output());
         assert!(alice.output().contains(&format!("found \"lab\" at {address}, 0 here")));
         let from = if destination == GROUP_V6 { "[fe80::2%" } else { "10.7.0.2:" };
-        keeper.line("the join", |line| line.contains(&format!("alice joined from {from}")));
-        keeper.line("the leave", |line| line.contains("alice left"));
+        process.line("the join", |line| line.contains(&format!("alice joined from {from}")));
+        process.line("the leave", |line| line.contains("alice left"));
     }
     // Both families at once: one server, IPv4 first.
     block(&server, []);
@@ -81,7 +81,7 @@ fn each_destination_alone() {
 fn no_server() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    let _process = serve(&lan, &server, &["--no-discovery"]);
     count_answers(&server);
     let mut alice = lan.start(&client, &["client", "--nick", "alice", "--no-cache"]);
     assert_eq!(alice.wait(), Some(3));
@@ -107,7 +107,7 @@ fn several() {
     let lan = Lan::new();
     let (one, two) = (lan.machine("one", 1), lan.machine("two", 2));
     // Two servers on one machine share the discovery port.
-    let _keepers = [
+    let _processes = [
         serve(&lan, &one, &["--bind", "0.0.0.0:2428"]),
         serve(&lan, &one, &["--bind", "0.0.0.0:5000"]),
         serve(&lan, &two, &["--bind", "0.0.0.0:2428"]),
@@ -143,7 +143,7 @@ fn one_address() {
         machine.ip(&format!("link set {device} up"));
     }
     // Left to itself, the kernel would answer from the first address of the interface.
-    let _keeper = serve(&lan, &server, &["--bind", "10.7.0.99:2428"]);
+    let _process = serve(&lan, &server, &["--bind", "10.7.0.99:2428"]);
     assert_eq!(find(&lan, &client)["addresses"], Value::from(vec!["10.7.0.99:2428"]));
     assert_eq!(discover(&lan, &other), (Some(3), vec![]));
 }
@@ -151,7 +151,7 @@ fn one_address() {
 fn later_interface() {
     let lan = Lan::new();
     let (server, client) = (lan.isolated("server"), lan.machine("client", 2));
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     lan.plug_in(&server, 1);
     // A broadcast needs no group.
     block(&server, [BROADCAST, GROUP_V6]);
@@ -175,7 +175,7 @@ fn dead_addresses() {
         assert!(Command::new("mount").args(args).status().unwrap().success());
     };
     mount(&["--bind", file.to_str().unwrap(), "/etc/hosts"]);
-    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    let _process = serve(&lan, &server, &["--no-discovery"]);
     for transport in ["udp", "tcp"] {
         let mut guest = join(&lan, &client, transport, &["room.test", "--transport", transport]);
         assert_eq!(guest.leave(), Some(0), "{}", guest.output());
@@ -218,7 +218,7 @@ fn reasons() {
     // So the client joins a server that is started meanwhile.
     let mut early = lan.start(&client, &["client", "10.7.0.1", "--nick", "early", "--no-cache"]);
     early.line("the reason", |line| line.contains("10.7.0.1 refuses"));
-    let _keeper = serve(&lan, &server, &["--no-discovery"]);
+    let _process = serve(&lan, &server, &["--no-discovery"]);
     early.line("welcome", |line| line.contains("welcome"));
     assert_eq!(early.leave(), Some(0), "{}", early.output());
 }
@@ -243,21 +243,21 @@ fn invitations() {
 fn moved() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let keeper = serve(&lan, &server, &["--room", "lab"]);
+    let process = serve(&lan, &server, &["--room", "lab"]);
     let mut guests =
         ["udp", "tcp"].map(|transport| join(&lan, &client, transport, &["--transport", transport]));
-    keeper.kill();
+    process.kill();
     server.ip("addr del 10.7.0.1/24 dev eth0");
     server.ip("addr add 10.7.0.11/24 dev eth0");
     let other = lan.machine("other", 1);
     let _other = serve(&lan, &other, &["--room", "pub"]);
-    let mut keeper = serve(&lan, &server, &["--room", "lab"]);
+    let mut process = serve(&lan, &server, &["--room", "lab"]);
     for guest in &mut guests {
         guest.next("welcome");
         let there = "\\\"lab\\\" is at 10.7.0.11:2428 now";
         guest.has_said("where it is", |line| line.contains(there));
         guest.type_line("found again");
-        keeper.line("the line", |line| line.ends_with(": found again"));
+        process.line("the line", |line| line.ends_with(": found again"));
         assert_eq!(guest.leave(), Some(0), "{}", guest.output());
     }
 }
@@ -270,7 +270,7 @@ fn many_interfaces() {
                   ip link set v$i up && ip link set w$i up; done";
     assert!(client.command("sh").args(["-c", script]).status().unwrap().success());
     lan.plug_in(&client, 2);
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
     let mut search = lan.start(&client, &["discover", "--wait", "600ms"]);
     search.line("what was left out", |line| line.contains("Not asked"));
@@ -280,7 +280,7 @@ fn many_interfaces() {
 fn link_local() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let mut keeper = serve(&lan, &server, &["--bind", "[fe80::1%eth0]:2428"]);
+    let mut process = serve(&lan, &server, &["--bind", "[fe80::1%eth0]:2428"]);
     for (n, (address, transport)) in
         [("fe80::1%eth0", "udp"), ("[fe80::1%eth0]:2428", "tcp"), ("fe80::1%2", "udp")]
             .into_iter()
@@ -288,7 +288,7 @@ fn link_local() {
     {
         let nick = format!("nick{n}");
         let mut guest = join(&lan, &client, &nick, &[address, "--transport", transport]);
-        keeper.line("the join", |line| line.contains(&format!("{nick} joined from [fe80::2%")));
+        process.line("the join", |line| line.contains(&format!("{nick} joined from [fe80::2%")));
         assert_eq!(guest.leave(), Some(0), "{}", guest.output());
     }
     for (bind, why) in [
@@ -307,7 +307,7 @@ fn link_local() {
 fn forged() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
-    let _keeper = serve(&lan, &server, &["--room", &"🎵".repeat(32)]);
+    let _process = serve(&lan, &server, &["--room", &"🎵".repeat(32)]);
     count_answers(&server);
     for many in ["10.7.0.255:9", "255.255.255.255:9", "239.255.67.71:9", "10.7.0.2:0"] {
         client.forge(many, "10.7.0.1");
@@ -323,7 +323,7 @@ fn forged() {
 fn roaming() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let mut keeper = serve(&lan, &server, &[]);
+    let mut process = serve(&lan, &server, &[]);
     let names = [("alice", 2), ("bob", 3), ("carl", 4)];
     let machines = names.map(|(name, n)| (name, lan.machine(name, n)));
     let clients = machines.each_ref().map(|(name, machine)| join(&lan, machine, name, &[]));
@@ -340,7 +340,7 @@ fn roaming() {
     say(20);
     home.ip("addr add 10.7.0.22/24 dev eth0");
     say(20);
-    keeper.line("the move", |line| line.contains("alice is at 10.7.0.22:"));
+    process.line("the move", |line| line.contains("alice is at 10.7.0.22:"));
     for other in [&mut bob, &mut carl] {
         expect_lines(other, "alice", 60);
         other.type_line("heard you");
@@ -356,7 +356,7 @@ fn behind_nat() {
     const PAUSE: Duration = Duration::from_millis(50);
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let mut keeper = serve(&lan, &server, &["--nat"]);
+    let mut process = serve(&lan, &server, &["--nat"]);
     let (router, inside) = (lan.machine("router", 9), lan.isolated("inside"));
     router.ip(&format!("link add eth1 type veth peer name eth0 netns {}", inside.name()));
     for (machine, device, address) in
@@ -375,7 +375,7 @@ fn behind_nat() {
     let outside = lan.machine("outside", 3);
     let mut alice = join(&lan, &inside, "alice", &["10.7.0.1"]);
     let mut bob = join(&lan, &outside, "bob", &[]);
-    keeper.line("alice behind the router", |line| line.contains("alice joined from 10.7.0.9:"));
+    process.line("alice behind the router", |line| line.contains("alice joined from 10.7.0.9:"));
     let start = Instant::now();
     let mut lines = 0;
     for n in 1..=REBINDINGS {
@@ -396,7 +396,7 @@ fn behind_nat() {
         client.type_line(&format!("line {lines}"));
     }
     for _ in 0..REBINDINGS {
-        keeper.line("the rebinding", |line| line.contains("alice is at 10.7.0.9:"));
+        process.line("the rebinding", |line| line.contains("alice is at 10.7.0.9:"));
     }
     expect_lines(&mut bob, "alice", lines + 1);
     expect_lines(&mut alice, "bob", lines + 1);
@@ -407,7 +407,7 @@ fn behind_nat() {
 fn refused_sends() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let mut keeper = serve(&lan, &server, &[]);
+    let mut process = serve(&lan, &server, &[]);
     let machines = [2, 3, 4, 5, 6, 7].map(|n| lan.machine(&format!("m{n}-"), n));
     let mut clients = machines.each_ref().map(|machine| {
         let nick = format!("nick{}", machine.name().trim_start_matches('m').replace('-', "x"));
@@ -449,8 +449,8 @@ fn refused_sends() {
     for client in &mut clients {
         assert_eq!(client.leave(), Some(0), "{}", client.output());
     }
-    keeper.signal("TERM");
-    assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0), "{}", process.output());
 }
 
 /// Each is answered by ICMP port unreachable. Linux does not report it to unconnected sockets;
@@ -458,7 +458,7 @@ fn refused_sends() {
 fn dead_ports() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let mut keeper = serve(&lan, &server, &["--max-peers-per-ip", "200"]);
+    let mut process = serve(&lan, &server, &["--max-peers-per-ip", "200"]);
     let (dead, living) = (lan.machine("dead", 2), lan.machine("living", 3));
     let mut alice = join(&lan, &living, "alice", &["10.7.0.1"]);
     let mut bob = join(&lan, &living, "bob", &["10.7.0.1"]);
@@ -497,8 +497,8 @@ fn dead_ports() {
         assert_same_session(client);
         assert_eq!(client.leave(), Some(0), "{}", client.output());
     }
-    keeper.signal("TERM");
-    assert_eq!(keeper.wait(), Some(0), "{}", keeper.output());
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0), "{}", process.output());
 }
 
 /// The server's interface drops longer packets, and only its own machine is told (veth behaves like
@@ -506,7 +506,7 @@ fn dead_ports() {
 fn black_hole() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     server.ip("link set eth0 mtu 1000");
     let machines = [("one", 2), ("two", 3), ("three", 4)].map(|(name, n)| lan.machine(name, n));
     let mut alice = join(&lan, &machines[0], "alice", &["10.7.0.1"]);
@@ -543,7 +543,7 @@ fn black_hole() {
 fn small_mtu() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let _keeper = serve(&lan, &server, &[]);
+    let _process = serve(&lan, &server, &[]);
     let (router, inside) = (lan.machine("router", 9), lan.isolated("inside"));
     router.ip(&format!(
         "link add eth1 mtu 600 type veth peer name eth0 mtu 600 netns {}",

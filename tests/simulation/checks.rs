@@ -156,7 +156,7 @@ impl Record {
 
     /// Checks one event of the session.
     pub(crate) fn observe(&mut self, event: &Event, log: &Log) {
-        assert_eq!(self.closed, None, "{} goes on after the end: {event:?}", self.tag);
+        assert_eq!(self.closed, None, "{} has an event after its end: {event:?}", self.tag);
         match event {
             Event::Welcome { peers, again, session, nickname, .. } => {
                 self.present = BTreeSet::from([nickname.clone()]);
@@ -240,7 +240,11 @@ impl Record {
     /// Records the arrival of peers, none of which was here.
     fn arrive(&mut self, nicknames: &[String]) {
         for nickname in nicknames {
-            assert!(self.present.insert(nickname.clone()), "{nickname} came to {} twice", self.tag);
+            assert!(
+                self.present.insert(nickname.clone()),
+                "{nickname} was announced to {} twice",
+                self.tag
+            );
             self.introduced.insert(nickname.clone());
         }
     }

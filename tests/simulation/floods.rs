@@ -188,7 +188,7 @@ pub(crate) fn latencies(beside: Beside, limited: bool, tcp: bool, seed: u64) -> 
             // A line of the flood takes four tokens.
             let most = (u64::from(Limit::USUAL.burst()) + FLOOD_TOLERANCE as u64) / 4;
             let (heard, _) = alice.account(&world.clients[third].record);
-            assert!((most..most + 150).contains(&heard), "{heard} lines of the flood came through");
+            assert!((most..most + 150).contains(&heard), "{heard} lines of the flood arrived");
         }
         Beside::Standstill => assert_eq!(gone, Some(LeaveReason::Timeout)),
     }
