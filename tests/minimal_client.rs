@@ -7,125 +7,59 @@ mod needs;
 mod program;
 
 use needs::needs;
-use program::{DEADLINE, Server};
+use program::{Program, Server};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/minimal_client.py")
 }
 
-/// The script as a child process. A thread reads its output, so that every wait has a deadline.
-struct Minimal {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
-    seen: Vec<String>,
+/// Starts the script as a child process.
+fn start(server: SocketAddr, nick: &str) -> Program {
+    needs(&["python3"]);
+    let mut command = Command::new("python3");
+    command.arg(script()).env("PYTHONUTF8", "1");
+    let args = [&*server.to_string(), nick];
+    Program::start_by(command, Path::new(env!("CARGO_TARGET_TMPDIR")), &args)
 }
 
-impl Minimal {
-    fn start(server: SocketAddr, nick: &str) -> Self {
-        needs(&["python3"]);
-        let mut command = Command::new("python3");
-        command.arg(script()).args([&server.to_string(), nick]).env("PYTHONUTF8", "1");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (sender, lines) = channel();
-        let outputs: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for output in outputs {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        let stdin = child.stdin.take();
-        Self { child, stdin, lines, seen: Vec::new() }
-    }
-
-    /// A client in the room, which then has `peers` members.
-    fn join(server: SocketAddr, nick: &str, peers: usize) -> Self {
-        let mut client = Self::start(server, nick);
-        client.expect(&format!("* welcome to the room, {nick}: {peers} here"));
-        client
-    }
-
-    /// Reads until this line.
-    fn expect(&mut self, wanted: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.seen.push(line),
-                Err(why) => panic!("no {wanted:?} ({why}): {:#?}", self.seen),
-            }
-            if self.seen.last().is_some_and(|line| line == wanted) {
-                return;
-            }
-        }
-    }
-
-    fn type_line(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().unwrap();
-        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-
-    fn end_input(&mut self) {
-        self.stdin = None;
-    }
-
-    fn interrupt(&self) {
-        program::signal(self.child.id(), "INT");
-    }
-
-    /// The exit code, once all output is read.
-    fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.seen.push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("does not end: {:#?}", self.seen),
-            }
-        }
-        self.child.wait().unwrap().code()
-    }
+/// A client in the room, which then has `peers` members.
+fn join(server: SocketAddr, nick: &str, peers: usize) -> Program {
+    let mut client = start(server, nick);
+    expect(&mut client, &format!("* welcome to the room, {nick}: {peers} here"));
+    client
 }
 
-impl Drop for Minimal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Reads until this line.
+fn expect(client: &mut Program, wanted: &str) {
+    client.line(wanted, |line| line == wanted);
 }
 
 fn it_talks_with_the_real_client_and_says_goodbye() {
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
-    let mut alice = Minimal::join(server.address, "alice", 2);
+    let mut alice = join(server.address, "alice", 2);
     let joined = bob.next("joined");
     assert_eq!((&joined["nickname"], &joined["peers"]), (&json!("alice"), &json!(2)));
     alice.type_line("hello, 世界");
     let heard = bob.next("message");
     assert_eq!((&heard["from"], &heard["text"]), (&json!("alice"), &json!("hello, 世界")));
     bob.type_line("hello yourself");
-    alice.expect("bob: hello yourself");
+    expect(&mut alice, "bob: hello yourself");
     bob.type_line("@alice only you");
-    alice.expect("bob whispers: only you");
+    expect(&mut alice, "bob whispers: only you");
     bob.type_line("\u{1b}[2J and \u{202e} gone");
-    alice.expect("bob: \u{fffd}[2J and \u{fffd} gone");
+    expect(&mut alice, "bob: \u{fffd}[2J and \u{fffd} gone");
     let mut carl = server.join("carl");
-    alice.expect("* carl joined, 3 here");
+    expect(&mut alice, "* carl joined, 3 here");
     carl.type_line("exit");
-    alice.expect("* carl left, 2 here");
+    expect(&mut alice, "* carl left, 2 here");
     alice.type_line("exit");
-    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    assert_eq!(alice.wait(), Some(0), "{}", alice.output());
     let left = bob.next_where("left", |e| e["nickname"] == "alice");
     assert_eq!((&left["peers"], &left["reason"]), (&json!(1), &json!("quit")));
 }
@@ -134,39 +68,40 @@ fn it_stays_by_heartbeats_and_leaves_when_interrupted() {
     // The server expires a client after 3 s of silence.
     let server = Server::start(&["--no-history"]);
     let mut bob = server.join("bob");
-    let mut alice = Minimal::join(server.address, "alice", 2);
+    let mut alice = join(server.address, "alice", 2);
     std::thread::sleep(Duration::from_secs(4));
     bob.type_line("still here?");
-    alice.expect("bob: still here?");
-    alice.interrupt();
-    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    expect(&mut alice, "bob: still here?");
+    alice.signal("INT");
+    assert_eq!(alice.wait(), Some(0), "{}", alice.output());
     assert_eq!(bob.next("left")["reason"], "quit");
 }
 
 fn a_name_that_is_taken_is_refused_with_exit_code_4() {
     let server = Server::start(&["--no-history"]);
     let _bob = server.join("bob");
-    let mut second = Minimal::start(server.address, "BOB");
-    assert_eq!(second.wait(), Some(4), "{:#?}", second.seen);
-    assert!(second.seen[0].starts_with("* refused: ") && second.seen[0].contains("in use"));
+    let mut second = start(server.address, "BOB");
+    assert_eq!(second.wait(), Some(4), "{}", second.output());
+    let output = second.output();
+    assert!(output.starts_with("* refused: ") && output.contains("in use"), "{output}");
 }
 
 fn without_an_answer_it_gives_up_with_exit_code_3() {
     // A bound socket, so that the kernel does not report the port as unreachable.
     let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut alice = Minimal::start(deaf.local_addr().unwrap(), "alice");
-    assert_eq!(alice.wait(), Some(3), "{:#?}", alice.seen);
+    let mut alice = start(deaf.local_addr().unwrap(), "alice");
+    assert_eq!(alice.wait(), Some(3), "{}", alice.output());
 }
 
 fn a_pipe_of_300_lines_is_delivered_whole_and_in_order() {
     let server = Server::start(&["--no-history", "--rate-limit", "20/100"]);
     let mut bob = server.join("bob");
-    let mut alice = Minimal::start(server.address, "alice");
+    let mut alice = start(server.address, "alice");
     (0..300).for_each(|i| alice.type_line(&format!("line {i}")));
     let long = "й".repeat(1_234);
     alice.type_line(&long);
     alice.end_input();
-    assert_eq!(alice.wait(), Some(0), "{:#?}", alice.seen);
+    assert_eq!(alice.wait(), Some(0), "{}", alice.output());
     bob.next_where("left", |e| e["nickname"] == "alice");
     let texts: Vec<Value> = bob.events("message").iter().map(|e| e["text"].clone()).collect();
     let expected: Vec<Value> = (0..300).map(|i| json!(format!("line {i}"))).collect();
@@ -187,9 +122,10 @@ fn a_replay_of_300_lines_is_complete_and_in_order_despite_losses() {
         lines.iter().for_each(|line| teller.type_line(line));
         teller.end_input();
         assert_eq!(teller.wait(), Some(0));
-        let mut alice = Minimal::start(server.address, "alice");
-        alice.expect("teller: line 299");
-        let told = alice.seen.iter().filter_map(|line| line.strip_prefix("teller: "));
+        let mut alice = start(server.address, "alice");
+        expect(&mut alice, "teller: line 299");
+        let output = alice.output();
+        let told = output.lines().filter_map(|line| line.strip_prefix("teller: "));
         assert_eq!(told.collect::<Vec<_>>(), lines, "{impair}");
     }
 }
