@@ -144,6 +144,17 @@ fn acknowledged(acknowledgment: u32, bitmap: u64) -> String {
     if numbers.is_empty() { "no others".to_owned() } else { format!("also {}", numbers.join(" ")) }
 }
 
+/// What is wrong with a frame.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Trouble {
+    /// A field cannot be decoded.
+    #[error("{0}")]
+    Field(String),
+    /// A number is longer than its canonical encoding.
+    #[error("{0} has a shorter form")]
+    NotCanonical(&'static str),
+}
+
 /// The text, one line per field.
 struct Table<'a> {
     bytes: &'a [u8],
@@ -184,7 +195,7 @@ impl<'a> Table<'a> {
 
     /// Adds all fields that can be read, also of a rejected datagram. Returns what is wrong with
     /// the frames.
-    fn datagram(&mut self) -> Option<String> {
+    fn datagram(&mut self) -> Option<Trouble> {
         let bytes = self.bytes;
         // Pad a short datagram to a full header; `row` omits fields that are cut off.
         let mut padded = bytes.to_vec();
@@ -240,7 +251,7 @@ impl<'a> Table<'a> {
     }
 
     /// Adds a frame of a datagram or record. Returns its end, or what is wrong with it.
-    fn frame(&mut self, at: usize, end: usize, from_server: bool) -> Result<usize, String> {
+    fn frame(&mut self, at: usize, end: usize, from_server: bool) -> Result<usize, Trouble> {
         let trace = Trace::frame(&self.bytes[..end], at);
         let part = trace.get("count").is_some();
         for step in &trace.steps {
@@ -254,10 +265,10 @@ impl<'a> Table<'a> {
         if let Some(trouble) = trace.trouble {
             self.row(trace.end..end, 1, "(not decoded)", "");
             self.note(&format!("byte {}: {trouble}", trace.end));
-            return Err(trouble);
+            return Err(Trouble::Field(trouble));
         }
         let loose = trace.steps.iter().find(|step| step.loose);
-        loose.map_or(Ok(trace.end), |step| Err(format!("{} has a shorter form", step.name)))
+        loose.map_or(Ok(trace.end), |step| Err(Trouble::NotCanonical(step.name)))
     }
 
     fn message(&mut self, payload: &[u8], at: Range<usize>, from_server: bool) {
@@ -347,7 +358,7 @@ impl<'a> Table<'a> {
             DecodeError::Malformed(_) | DecodeError::NotCanonical(_) => {
                 self.length(at);
                 match self.frame(at + 2, end, from_server) {
-                    Err(trouble) => trouble,
+                    Err(trouble) => trouble.to_string(),
                     Ok(frame) => {
                         self.row(frame..end, 1, "(not decoded)", "");
                         format!("{} after the record's frame", count(end - frame, "byte"))

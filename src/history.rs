@@ -27,7 +27,7 @@ use std::{
 
 use crate::files::{self, Named};
 
-pub use error::HistoryError;
+pub use error::{HistoryError, NotHistory};
 use lock::Lock;
 pub use open::Opened;
 pub use record::{MAX_LINE, Reason, Record};

@@ -30,7 +30,7 @@ mod spec;
 pub use counts::{Counts, MAX_DROP_RANGES, TRUNCATED};
 pub use queue::MAX_HELD;
 pub use ranges::Ranges;
-pub use spec::{Burst, DEFAULT_LIMIT, Loss, PRESETS, Profile, Share, Spec, SpecError};
+pub use spec::{Burst, DEFAULT_LIMIT, Loss, PRESETS, Profile, Share, Spec, SpecError, SpecProblem};
 
 use crate::time::{Timestamp, micros};
 use counts::Drops;

@@ -116,6 +116,7 @@ pub enum Timer {
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The backlog to this peer is at its bound.
     #[error("the queue to this peer is full: it does not keep up")]

@@ -96,6 +96,7 @@ pub struct HistoryFile {
 
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A socket could not be bound.
     #[error(transparent)]

@@ -64,6 +64,7 @@ pub type Sink = Box<dyn Fn(String) + Send + Sync>;
 
 /// Why a client failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No socket, thread or randomness.
     #[error("cannot start: {0}")]

@@ -10,6 +10,7 @@ pub const MAX_INPUT: usize = 64 * 1024;
 
 /// An error in hexadecimal text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum HexError {
     /// A character that is neither a digit nor a separator.
     #[error("character {place} is not hexadecimal; write bytes as 43 47, 43:47, 0x43 0x47 or 4347")]

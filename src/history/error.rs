@@ -7,12 +7,13 @@ use std::{
 
 use thiserror::Error;
 
-use super::MAX_LINE;
+use super::{MAX_LINE, tail::SLACK};
 
 /// An error in opening, reading or writing a history.
 ///
 /// Its text includes the cause, so there is no source chain to print.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum HistoryError {
     /// The directory of the file does not exist.
     #[error(
@@ -89,7 +90,7 @@ pub enum HistoryError {
         /// The file's path.
         path: PathBuf,
         /// The evidence.
-        why: String,
+        why: NotHistory,
     },
     /// The file cannot be read.
     #[error("cannot read the history {path}: {cause}; check the disk", path = .path.display())]
@@ -123,6 +124,18 @@ pub enum HistoryError {
         /// The length of its line, bytes.
         bytes: usize,
     },
+}
+
+/// Evidence that a file is not a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NotHistory {
+    /// A line at the end is longer than any record.
+    #[error("its last {SLACK} bytes hold no line end")]
+    NoLineEnd,
+    /// Neither the beginning nor the end holds a record.
+    #[error("it does not hold records")]
+    NoRecords,
 }
 
 impl HistoryError {

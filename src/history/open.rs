@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::{
-    History, HistoryError, Record, Skipped, Storage, Torn, TornFate, lock,
-    record::begins_like_a_record,
-    tail::{self, SLACK},
-    torn,
+    History, HistoryError, NotHistory, Record, Skipped, Storage, Torn, TornFate, lock,
+    record::begins_like_a_record, tail, torn,
 };
 use crate::files;
 
@@ -138,10 +136,10 @@ struct End {
 }
 
 /// Reads the end of the file. The inner error is the evidence that the file is not a history.
-fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, String>> {
+fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, NotHistory>> {
     let len = storage.size()?;
     let Some(whole) = tail::last_line_end(storage, len)? else {
-        return Ok(Err(format!("its last {SLACK} bytes hold no line end")));
+        return Ok(Err(NotHistory::NoLineEnd));
     };
     let rest = tail::read_range(storage, whole, len)?;
     let unended = Record::decode(&rest).ok();
@@ -150,7 +148,7 @@ fn look_at_end<S: Storage>(storage: &S, last: usize) -> io::Result<Result<End, S
     if unended.is_none() && tail.records.is_empty() {
         let head = tail::read_range(storage, 0, len.min(HEAD))?;
         if !begins_like_a_record(&head) {
-            return Ok(Err("it does not hold records".to_owned()));
+            return Ok(Err(NotHistory::NoRecords));
         }
     }
     Ok(Ok(End { len, whole, rest, unended, tail }))

@@ -1,6 +1,6 @@
 //! A set of packet indices, stored and written as ranges: `5,17-19`.
 
-use super::SpecError;
+use super::{SpecError, SpecProblem};
 use std::{fmt, str::FromStr};
 
 /// Packet indices (from 0) as ascending ranges with gaps between them. The text form is `5,17-19`;
@@ -82,16 +82,15 @@ impl FromStr for Ranges {
 }
 
 fn range(piece: &str) -> Result<(u64, u64), SpecError> {
+    let problem = |problem| Err(SpecError::new(piece, problem));
     if piece == super::TRUNCATED {
-        return Err(SpecError::new(piece, "the list is truncated here, so the rest is unknown"));
+        return problem(SpecProblem::Truncated);
     }
     let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
     match (index(first), index(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(_), Some(_)) => {
-            Err(SpecError::new(piece, format!("ends before it begins; write {last}-{first}")))
-        }
-        _ => Err(SpecError::new(piece, "write a packet index, from 0, or a range such as 17-19")),
+        (Some(first), Some(last)) => problem(SpecProblem::RangeReversed { first, last }),
+        _ => problem(SpecProblem::NotAnIndex),
     }
 }
 

@@ -36,7 +36,10 @@
 //! Shares are exact to a billionth and times to a microsecond. Finer values are rejected, so that
 //! the output of `Display` parses back to the same value.
 
+mod error;
 mod parse;
+
+pub use error::{SpecError, SpecProblem};
 
 use super::Ranges;
 use crate::quantity::{self, RATES, SHARES, write_amount, write_time};
@@ -197,27 +200,6 @@ impl Burst {
     pub fn fits(self, loss: Share) -> bool {
         let (mean, loss, all) = (u64::from(self.0), u64::from(loss.0), u64::from(Share::ALL.0));
         loss * (mean + 1_000) <= all * mean
-    }
-}
-
-/// An error in the text of an impairment: the item, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{item}: {problem}")]
-pub struct SpecError {
-    item: String,
-    problem: String,
-}
-
-impl SpecError {
-    /// Quotes at most 48 characters of `item`, without control characters.
-    pub(super) fn new(item: &str, problem: impl Into<String>) -> Self {
-        const LONGEST: usize = 48;
-        let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        let mut quoted: String = item.chars().take(LONGEST).map(printable).collect();
-        if item.chars().nth(LONGEST).is_some() {
-            quoted.push('…');
-        }
-        Self { item: quoted, problem: problem.into() }
     }
 }
 

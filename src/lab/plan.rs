@@ -3,7 +3,7 @@
 
 mod values;
 
-use super::record::{Condition, Mode};
+use super::record::{Condition, Mode, UnknownMode};
 use crate::impair::{Loss, Share, Spec, SpecError};
 use crate::quantity;
 use serde::{Deserialize, Serialize};
@@ -73,13 +73,28 @@ impl Default for Plan {
 
 /// A plan that cannot be run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The text is not TOML, has an unknown key, or a value out of range. Names the line.
-    #[error("{0}")]
-    Text(String),
-    /// A list is empty, or the plan has too many runs.
-    #[error("{0}")]
-    Runs(String),
+    /// The text is not TOML, or a value has the wrong type or is out of range.
+    #[error("{message}")]
+    Text {
+        /// The parser's message, which names the line.
+        message: String,
+    },
+    /// The text has a key that resembles one of a plan.
+    #[error("{message}\ndid you mean `{nearest}`?")]
+    UnknownKey {
+        /// The parser's message, which names the line.
+        message: String,
+        /// The key that was probably meant.
+        nearest: String,
+    },
+    /// A list is empty.
+    #[error("{0} is empty: give it at least one value")]
+    EmptyList(&'static str),
+    /// The lists have too many combinations.
+    #[error("{0} runs are too many: reduce them to at most {MAX_RUNS}")]
+    TooManyRuns(usize),
     /// A combination that no network can have.
     #[error("loss {}%, burst {}: {cause}", .condition.loss * 100.0, .condition.burst)]
     Condition {
@@ -183,16 +198,15 @@ impl Plan {
     /// Parses a plan.
     ///
     /// # Errors
-    /// [`Error::Text`] with the line, and with a suggestion for a misspelt key.
+    /// [`Error::Text`], and [`Error::UnknownKey`] for a misspelt key.
     pub fn parse(text: &str) -> Result<Self, Error> {
         toml::from_str(text).map_err(|error| {
-            let mut message = error.to_string().trim_end().to_owned();
-            if let Some((wrong, expected)) = unknown_key(error.message())
-                && let Some(near) = nearest(wrong, &expected)
-            {
-                message.push_str(&format!("\ndid you mean `{near}`?"));
+            let message = error.to_string().trim_end().to_owned();
+            let unknown = unknown_key(error.message());
+            match unknown.and_then(|(wrong, known)| nearest(wrong, &known)) {
+                Some(nearest) => Error::UnknownKey { message, nearest: nearest.to_owned() },
+                None => Error::Text { message },
             }
-            Error::Text(message)
         })
     }
 
@@ -206,7 +220,7 @@ impl Plan {
     /// each condition equally often.
     ///
     /// # Errors
-    /// [`Error::Runs`] and [`Error::Condition`].
+    /// [`Error::EmptyList`], [`Error::TooManyRuns`] and [`Error::Condition`].
     pub fn trials(&self) -> Result<Vec<Trial>, Error> {
         let lists = [
             ("loss", self.loss.len()),
@@ -216,13 +230,11 @@ impl Plan {
             ("modes", self.modes.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
-            return Err(Error::Runs(format!("{name} is empty: give it at least one value")));
+            return Err(Error::EmptyList(name));
         }
         let runs = lists.iter().fold(self.repetitions as usize, |n, (_, l)| n.saturating_mul(*l));
         if runs > MAX_RUNS {
-            return Err(Error::Runs(format!(
-                "{runs} runs are too many: reduce them to at most {MAX_RUNS}"
-            )));
+            return Err(Error::TooManyRuns(runs));
         }
         let mut trials = Vec::new();
         for repetition in 1..=self.repetitions {
@@ -288,7 +300,7 @@ pub fn milliseconds(text: &str) -> Result<f64, quantity::Error> {
     quantity::milliseconds(text, &quantity::LAB_DELAY)
 }
 
-/// Parses a duration in seconds, likewise.
+/// Parses a duration in seconds, as an option or in a plan.
 ///
 /// # Errors
 /// Those of [`quantity::seconds`].
@@ -296,7 +308,7 @@ pub fn seconds(text: &str) -> Result<f64, quantity::Error> {
     quantity::seconds(text, &quantity::RUN)
 }
 
-/// Parses the mean length of a loss burst in packets, likewise.
+/// Parses the mean length of a loss burst in packets, as an option or in a plan.
 ///
 /// # Errors
 /// Those of [`quantity::burst`].
@@ -304,11 +316,11 @@ pub fn burst(text: &str) -> Result<f64, quantity::Error> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
 }
 
-/// Parses the name of a mode, likewise.
+/// Parses the name of a mode, as an option or in a plan.
 ///
 /// # Errors
-/// A message that names the value and the way out.
-pub fn mode(text: &str) -> Result<Mode, String> {
+/// [`UnknownMode`], which lists the names.
+pub fn mode(text: &str) -> Result<Mode, UnknownMode> {
     text.trim().parse()
 }
 

@@ -23,12 +23,12 @@
 use crate::client::session::Transport;
 use crate::protocol::Delivery;
 use serde::{Deserialize, Serialize};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, str::FromStr};
 
 mod csv;
+mod error;
 mod files;
 mod format;
 mod names;
@@ -39,6 +39,9 @@ mod parquet;
 mod parquet;
 
 pub use crate::impair::Counts;
+#[cfg(feature = "parquet")]
+pub use error::PartError;
+pub use error::{Error, LineError, RowError, UnknownMode};
 pub use files::{RecordWriter, Run, read_run};
 pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
@@ -63,84 +66,6 @@ pub const HEADER: [&str; 11] = [
     "delivered_us",
     "verdict",
 ];
-
-/// An error in reading or writing a run's files.
-///
-/// Its text includes the cause, so there is no source chain to print.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An error of the file system.
-    #[error("cannot {what} {path}: {cause}", path = .path.display())]
-    Io {
-        /// The failed operation: a verb.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        cause: io::Error,
-    },
-    /// A line is malformed.
-    #[error("{path}, line {line}: {problem}", path = .path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// The problem.
-        problem: String,
-    },
-    /// A Parquet part is malformed.
-    #[error("{path}: {problem}", path = .path.display())]
-    Part {
-        /// The file.
-        path: PathBuf,
-        /// The problem.
-        problem: String,
-    },
-    /// The run has rows in both formats.
-    #[error(
-        "{dir} holds both records.csv and records.parquet: move one of them to another directory",
-        dir = .dir.display()
-    )]
-    Both {
-        /// The run's directory.
-        dir: PathBuf,
-    },
-    /// This build lacks Parquet.
-    #[error(
-        "{path} is Parquet, which this build neither writes nor reads: \
-         build with `cargo build --release --features parquet`", path = .path.display()
-    )]
-    NoParquet {
-        /// The file of rows.
-        path: PathBuf,
-    },
-    /// The name has the suffix of a file of rows but is none of the two names.
-    #[error(
-        "{path} is not a valid name for a run: name the rows records.csv or records.parquet, or \
-         name a directory", path = .path.display()
-    )]
-    Name {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The directory has no runs.
-    #[error(
-        "{path} holds no runs: name a directory written by `lab` or `load`",
-        path = .path.display()
-    )]
-    NoRuns {
-        /// The directory.
-        path: PathBuf,
-    },
-}
-
-impl Error {
-    /// For `map_err`: the system error of `what` on `path`.
-    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self::Io { what, path: path.to_owned(), cause }
-    }
-}
 
 /// A transport and, over UDP, a delivery mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -219,11 +144,11 @@ impl Mode {
     }
 
     /// The inverse of [`Self::transport`] and [`Self::column`].
-    fn from_columns(transport: &str, mode: &str) -> Result<Self, String> {
+    fn from_columns(transport: &str, mode: &str) -> Result<Self, RowError> {
         Self::ALL
             .into_iter()
             .find(|it| it.transport() == transport && it.column() == mode)
-            .ok_or_else(|| format!("there is no transport \"{transport}\" with mode \"{mode}\""))
+            .ok_or_else(|| RowError::UnknownMode { transport: transport.into(), mode: mode.into() })
     }
 }
 
@@ -234,20 +159,18 @@ impl fmt::Display for Mode {
 }
 
 impl FromStr for Mode {
-    type Err = String;
+    type Err = UnknownMode;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|it| it.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no \"{text}\": choose from {names}")
-        })
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        let found = Self::ALL.into_iter().find(|it| it.name() == text);
+        found.ok_or_else(|| UnknownMode(text.to_owned()))
     }
 }
 
 impl TryFrom<Columns> for Mode {
-    type Error = String;
+    type Error = RowError;
 
-    fn try_from(columns: Columns) -> Result<Self, String> {
+    fn try_from(columns: Columns) -> Result<Self, RowError> {
         Self::from_columns(&columns.transport, &columns.mode)
     }
 }
@@ -281,13 +204,14 @@ impl Verdict {
     }
 
     /// The inverse of [`Self::name`]; rejects a delivery without `delivered_us`.
-    fn from_column(name: &str, delivered_us: Option<u64>) -> Result<Self, String> {
-        let verdict = [Self::Delivered, Self::Lost, Self::Duplicate];
-        let verdict = verdict.into_iter().find(|it| it.name() == name);
-        if delivered_us.is_none() && verdict.is_some_and(|it| it != Self::Lost) {
-            return Err(format!("verdict \"{name}\" without delivered_us"));
+    fn from_column(name: &str, delivered_us: Option<u64>) -> Result<Self, RowError> {
+        let all = [Self::Delivered, Self::Lost, Self::Duplicate];
+        match all.into_iter().find(|it| it.name() == name) {
+            None => Err(RowError::UnknownVerdict(name.to_owned())),
+            Some(Self::Lost) => Ok(Self::Lost),
+            Some(verdict) if delivered_us.is_none() => Err(RowError::NoDeliveryTime(verdict)),
+            Some(verdict) => Ok(verdict),
         }
-        verdict.ok_or_else(|| format!("there is no verdict \"{name}\""))
     }
 }
 

@@ -12,7 +12,7 @@ mod in_process;
 mod namespaces;
 mod replay;
 
-pub use replay::replay;
+pub use replay::{NoPattern, replay};
 
 use super::load;
 use super::plan::{Plan, Trial};
@@ -63,6 +63,7 @@ pub struct Config {
 
 /// An error that ends the lab, or one run of it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The plan cannot be run.
     #[error("{0}")]
@@ -149,8 +150,8 @@ pub enum Error {
     NoPattern {
         /// The run's directory.
         path: PathBuf,
-        /// The reason and the way out.
-        why: String,
+        /// The reason.
+        why: NoPattern,
     },
     /// The stop flag was set.
     #[error(

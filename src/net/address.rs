@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 /// An error in a typed address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// The host is empty.
     #[error("the host is missing: give a name or an address, such as 192.168.1.5 or room.local")]

@@ -32,6 +32,7 @@ const BINCODE: Configuration<BigEndian, Varint, Limit<MAX_DATAGRAM>> =
 
 /// Why a datagram or message is invalid. Such a datagram is counted and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Shorter than a header.
     #[error("{0} bytes are too few for a header of {HEADER_LEN}")]

@@ -80,6 +80,7 @@ impl fmt::Display for Nickname {
 
 /// Why a name was refused, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// Only white space.
     #[error("the name is empty: give 1 to {MAX_NAME_CHARS} letters or digits")]

@@ -28,6 +28,7 @@ impl CacheWarning {
 
 /// Lines that could not be saved. The text includes the cause.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CacheError {
     /// The directory could not be created.
     #[error("cannot save the last lines: cannot create the directory {path}: {cause}; create it, or allow this program to", path = .path.display())]

@@ -1,6 +1,7 @@
 //! Parses the text of a [`Spec`]. Every error names the item and the remedy.
 
-use super::{Burst, Loss, PRESETS, Profile, Share, Spec, SpecError};
+use super::error::names;
+use super::{Burst, Loss, PRESETS, Profile, Share, Spec, SpecError, SpecProblem};
 use crate::impair::Direction;
 use crate::impair::queue::MAX_HELD;
 use crate::quantity;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Each item's name and its syntax.
-const ITEMS: [(&str, &str); 11] = [
+pub(super) const ITEMS: [(&str, &str); 11] = [
     ("loss", "loss 5% or loss 5% burst 3"),
     ("gilbert", "gilbert 1% 25%, with the loss of the bad and the good state if you like"),
     ("drop", "drop 5,17-19"),
@@ -23,7 +24,8 @@ const ITEMS: [(&str, &str); 11] = [
     ("rate", "rate 2mbit"),
     ("limit", "limit 100"),
 ];
-const NONE: &str = "none";
+/// The preset that impairs nothing.
+pub(super) const NONE: &str = "none";
 
 /// # Errors
 /// An unknown item, a value out of range, or items that contradict each other, with the right
@@ -38,8 +40,7 @@ impl FromStr for Spec {
         for section in text.split(';').map(str::trim) {
             let Some((label, items)) = section.split_once(':') else {
                 if !named.is_empty() {
-                    let way_out = "move the items for both directions before up: and down:";
-                    return Err(SpecError::new(section, way_out));
+                    return Err(SpecError::new(section, SpecProblem::BothAfterOne));
                 }
                 read(section, Direction::Up, &mut spec.up)?;
                 read(section, Direction::Down, &mut spec.down)?;
@@ -47,7 +48,7 @@ impl FromStr for Spec {
             };
             let direction = direction(label.trim())?;
             if named.contains(&direction) {
-                return Err(SpecError::new(label, "is given twice; join both with a comma"));
+                return Err(SpecError::new(label, SpecProblem::DirectionTwice));
             }
             named.push(direction);
             let profile = match direction {
@@ -64,7 +65,7 @@ fn direction(label: &str) -> Result<Direction, SpecError> {
     match label {
         "up" => Ok(Direction::Up),
         "down" => Ok(Direction::Down),
-        _ => Err(SpecError::new(label, "a direction is up: (from the client) or down:")),
+        _ => Err(SpecError::new(label, SpecProblem::UnknownDirection)),
     }
 }
 
@@ -72,15 +73,13 @@ fn direction(label: &str) -> Result<Direction, SpecError> {
 fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), SpecError> {
     let mut seen: Vec<&str> = Vec::new();
     for (place, item) in items(text)?.iter().enumerate() {
-        let fail = |problem: String| SpecError::new(item, problem);
+        let fail = |problem| SpecError::new(item, problem);
         let words = words(item);
         let mut words = words.iter().map(String::as_str);
         let name = words.next().unwrap_or_default();
         if let Some(preset) = preset(name) {
             if place > 0 || words.next().is_some() {
-                return Err(fail(String::from(
-                    "a preset comes first and takes no arguments; items after it override it",
-                )));
+                return Err(fail(SpecProblem::PresetNotFirst));
             }
             let Spec { up, down } = preset?;
             *profile = if direction == Direction::Up { up } else { down };
@@ -92,19 +91,16 @@ fn read(text: &str, direction: Direction, profile: &mut Profile) -> Result<(), S
         // Both set the random loss.
         let what = if known == "gilbert" { "loss" } else { known };
         if seen.contains(&what) {
-            return Err(fail(format!("the {what} is already set; keep one of the two")));
+            return Err(fail(SpecProblem::SetTwice(what)));
         }
         seen.push(what);
         let words: Vec<&str> = words.collect();
-        set(profile, name, &words).map_err(|problem| {
-            fail(problem.unwrap_or_else(|| format!("has the wrong form; write {usage}")))
-        })?;
+        set(profile, name, &words, usage).map_err(fail)?;
     }
     match (profile.limit, profile.rate) {
-        (Some(limit), None) => Err(SpecError::new(
-            &format!("limit {limit}"),
-            "a limit needs a rate; add one, such as rate 2mbit",
-        )),
+        (Some(limit), None) => {
+            Err(SpecError::new(&format!("limit {limit}"), SpecProblem::LimitWithoutRate))
+        }
         _ => Ok(()),
     }
 }
@@ -114,8 +110,8 @@ fn items(text: &str) -> Result<Vec<String>, SpecError> {
     let mut items: Vec<String> = Vec::new();
     for piece in text.split(',').map(str::trim) {
         if piece.is_empty() {
-            let way_out = "an item is missing; write for example loss 5%, delay 25ms, or none";
-            return Err(SpecError::new(if text.is_empty() { "\"\"" } else { text }, way_out));
+            let text = if text.is_empty() { "\"\"" } else { text };
+            return Err(SpecError::new(text, SpecProblem::MissingItem));
         }
         let list = |item: &&mut String| item.starts_with("drop ") || item.starts_with("blackhole ");
         if !piece.starts_with(|c: char| c.is_ascii_digit() || c == '…') {
@@ -124,9 +120,7 @@ fn items(text: &str) -> Result<Vec<String>, SpecError> {
             item.push(',');
             item.push_str(piece);
         } else {
-            let way_out = "a number needs a name before it, as in delay 25ms, and a decimal point \
-                           instead of a comma, as in 2.5%";
-            return Err(SpecError::new(piece, way_out));
+            return Err(SpecError::new(piece, SpecProblem::NumberWithoutName));
         }
     }
     Ok(items)
@@ -157,8 +151,13 @@ fn preset(name: &str) -> Option<Result<Spec, SpecError>> {
     PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, text)| text.parse())
 }
 
-/// Sets one item. The error is the problem, or `None` for a wrong number of words.
-fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<String>> {
+/// Sets one item. `usage` is its right form.
+fn set(
+    profile: &mut Profile,
+    name: &str,
+    words: &[&str],
+    usage: &'static str,
+) -> Result<(), SpecProblem> {
     match (name, words) {
         ("loss", [loss]) => profile.loss = Loss::Independent(share(loss)?),
         ("loss", [loss, "burst", mean]) => profile.loss = burst(share(loss)?, mean)?,
@@ -169,69 +168,56 @@ fn set(profile: &mut Profile, name: &str, words: &[&str]) -> Result<(), Option<S
             profile.loss = Loss::Gilbert { p: share(p)?, r: share(r)?, bad, good };
         }
         ("drop", [list]) => {
-            profile.drop = list.parse().map_err(|error: SpecError| error.to_string())?;
+            profile.drop = list.parse().map_err(|error| SpecProblem::Drop(Box::new(error)))?;
         }
         ("every", [n]) => {
             let n: Option<NonZeroU64> = n.parse().ok();
-            profile.every =
-                Some(n.ok_or_else(|| "write a whole number from 1, as in every 10".to_owned())?);
+            profile.every = Some(n.ok_or(SpecProblem::Every)?);
         }
         ("blackhole", [windows]) => {
-            profile.blackholes = windows.split(',').map(window).collect::<Result<_, String>>()?;
+            profile.blackholes = windows.split(',').map(window).collect::<Result<_, _>>()?;
         }
         ("delay", [delay]) => profile.delay = time(delay)?,
         ("jitter", [jitter]) => profile.jitter = time(jitter)?,
         ("duplicate", [part]) => profile.duplicate = share(part)?,
         ("corrupt", [part]) => profile.corrupt = share(part)?,
-        ("rate", [rate]) => {
-            profile.rate = Some(quantity::bit_rate(rate).map_err(|error| error.to_string())?)
-        }
+        ("rate", [rate]) => profile.rate = Some(quantity::bit_rate(rate)?),
         ("limit", [limit]) => {
             let limit: Option<usize> = limit.parse().ok();
             let limit = limit.filter(|limit| (1..=MAX_HELD).contains(limit));
-            profile.limit = Some(limit.ok_or(format!("a queue holds 1 to {MAX_HELD} packets"))?);
+            profile.limit = Some(limit.ok_or(SpecProblem::Limit)?);
         }
-        _ => return Err(None),
+        _ => return Err(SpecProblem::Form(usage)),
     }
     Ok(())
 }
 
-fn share(text: &str) -> Result<Share, String> {
-    quantity::share(text).map(Share::from_billionths).map_err(|error| error.to_string())
+fn share(text: &str) -> Result<Share, quantity::Error> {
+    quantity::share(text).map(Share::from_billionths)
 }
 
-fn burst(loss: Share, mean: &str) -> Result<Loss, String> {
-    let mean = Burst::from_thousandths(quantity::burst(mean).map_err(|error| error.to_string())?);
-    if !mean.fits(loss) {
-        let way_out = "at least one packet gets through between two bursts; lower the loss or \
-                       lengthen the bursts";
-        return Err(way_out.into());
-    }
-    Ok(Loss::Burst { loss, mean })
+fn burst(loss: Share, mean: &str) -> Result<Loss, SpecProblem> {
+    let mean = Burst::from_thousandths(quantity::burst(mean)?);
+    if mean.fits(loss) { Ok(Loss::Burst { loss, mean }) } else { Err(SpecProblem::BurstTooShort) }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    quantity::duration(text, &quantity::DELAY).map_err(|error| error.to_string())
+fn time(text: &str) -> Result<Duration, quantity::Error> {
+    quantity::duration(text, &quantity::DELAY)
 }
 
-fn window(text: &str) -> Result<Range<Duration>, String> {
-    let (start, end) =
-        text.split_once('-').ok_or(format!("{text} has no end; write for example 2s-5s"))?;
-    let (start, end) = (time(start)?, time(end)?);
-    if start < end { Ok(start..end) } else { Err(format!("{text} ends before it begins")) }
+fn window(text: &str) -> Result<Range<Duration>, SpecProblem> {
+    let times = text.split_once('-').ok_or_else(|| SpecProblem::NoEnd(text.to_owned()))?;
+    let (start, end) = (time(times.0)?, time(times.1)?);
+    if start < end { Ok(start..end) } else { Err(SpecProblem::EndsBeforeStart(text.to_owned())) }
 }
 
 /// The error for an unknown name.
-fn unknown(name: &str) -> String {
-    let items = ITEMS.iter().map(|(item, _)| *item);
-    let presets = PRESETS.iter().map(|(preset, _)| *preset).chain([NONE]);
-    let names: Vec<&str> = items.chain(presets).collect();
-    let nearest = names.iter().map(|known| (distance(name, known), known)).min();
-    match nearest {
+fn unknown(name: &str) -> SpecProblem {
+    match names().map(|known| (distance(name, known), known)).min() {
         Some((distance, known)) if distance <= 2 && distance < known.len() / 2 + 1 => {
-            format!("unknown impairment; did you mean {known}?")
+            SpecProblem::Misspelt(known)
         }
-        _ => format!("unknown impairment; choose from {}", names.join(", ")),
+        _ => SpecProblem::UnknownItem,
     }
 }
 

@@ -10,6 +10,7 @@ pub const UNREACHABLE: u8 = 3;
 
 /// A run that did not finish. The rows recorded so far are kept; `run.json` is missing.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The output directory is not empty.
     #[error(

@@ -1,7 +1,7 @@
 //! Rows as CSV.
 
 use super::names::Names;
-use super::{Error, HEADER, Mode, RECORDS, Record, Verdict};
+use super::{Error, HEADER, LineError, Mode, RECORDS, Record, RowError, Verdict};
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
 }
 
 /// Parses the rows under the header. An error names its line.
-fn parse_rows(bytes: &[u8]) -> Result<Vec<Record>, (u64, String)> {
+fn parse_rows(bytes: &[u8]) -> Result<Vec<Record>, (u64, LineError)> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let (mut row, mut names, mut records) = (csv::StringRecord::new(), Names::default(), vec![]);
     let mut first = true;
@@ -95,23 +95,24 @@ fn parse_rows(bytes: &[u8]) -> Result<Vec<Record>, (u64, String)> {
         match reader.read_record(&mut row) {
             Ok(false) => return Ok(records),
             Ok(true) if first && row != HEADER[..] => {
-                return Err((line, format!("the header must be {}", HEADER.join(","))));
+                return Err((line, LineError::Header));
             }
             Ok(true) if first => first = false,
-            Ok(true) => records.push(parse_row(&row, &mut names).map_err(|e| (line, e))?),
-            Err(e) => return Err((line, e.to_string())),
+            Ok(true) => {
+                records.push(parse_row(&row, &mut names).map_err(|error| (line, error.into()))?);
+            }
+            Err(error) => return Err((line, LineError::Csv(error))),
         }
     }
 }
 
-fn parse_row(row: &csv::StringRecord, names: &mut Names) -> Result<Record, String> {
+fn parse_row(row: &csv::StringRecord, names: &mut Names) -> Result<Record, RowError> {
     if row.len() != HEADER.len() {
-        return Err(format!("{} columns where {} are expected", row.len(), HEADER.len()));
+        return Err(RowError::Columns(row.len()));
     }
     let number = |at: usize| {
-        row[at]
-            .parse()
-            .map_err(|_| format!("{} \"{}\" is not a whole number", HEADER[at], &row[at]))
+        let text = &row[at];
+        text.parse().map_err(|_| RowError::NotANumber { column: HEADER[at], text: text.to_owned() })
     };
     let time = |at: usize| if row[at].is_empty() { Ok(None) } else { number(at).map(Some) };
     let delivered_us = time(9)?;

@@ -1,6 +1,6 @@
 //! Writing a run's files during the run, and reading them back.
 
-use super::{Error, Format, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
+use super::{Error, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
 use crate::files::behind_links;
 use crate::protocol::is_clean;
 use serde::Serialize;
@@ -126,7 +126,7 @@ pub fn read_run(dir: &Path) -> Result<Run, Error> {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|e| Error::Line {
             path: path.clone(),
             line: e.line() as u64,
-            problem: e.to_string(),
+            problem: LineError::Json(e),
         })?),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(Error::io("read", &path)(e)),

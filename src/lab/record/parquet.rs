@@ -3,7 +3,7 @@
 //! A Parquet file is readable only once its footer is written, so a killed run would lose all rows
 //! of a single file. A part is small, and is renamed to its final name when it is complete.
 
-use super::{Error, HEADER, PARQUET};
+use super::{Error, HEADER, PARQUET, PartError};
 use parquet::errors::ParquetError;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::TypePtr;
@@ -19,7 +19,7 @@ pub(super) use read::read;
 pub(super) use write::Writer;
 
 /// Limits on a part by rows and age: a kill loses at most one part.
-const PART_ROWS: usize = 65_536;
+pub(super) const PART_ROWS: usize = 65_536;
 const PART_AFTER: Duration = Duration::from_secs(5);
 
 /// The columns, in the order of [`HEADER`].
@@ -57,14 +57,14 @@ const UNFINISHED: &str = ".part";
 fn problem(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(cause) => Error::io("write", path)(std::io::Error::other(cause)),
-        other => Error::Part { path: path.to_owned(), problem: message(other) },
+        other => Error::Part { path: path.to_owned(), problem: other.into() },
     }
 }
 
 /// The library's message without the prefix "Parquet error: ".
-fn message(error: ParquetError) -> String {
+pub(super) fn message(error: &ParquetError) -> String {
     match error {
-        ParquetError::General(text) | ParquetError::EOF(text) => text,
+        ParquetError::General(text) | ParquetError::EOF(text) => text.clone(),
         other => other.to_string(),
     }
 }

@@ -1,12 +1,41 @@
 //! Replays a run's packet losses over another transport.
 
 use super::{Config, Error, Job, Place};
-use crate::impair::{Counts, Loss, Profile, Spec, TRUNCATED};
+use crate::impair::{Counts, Loss, Profile, Spec, SpecError, TRUNCATED};
 use crate::lab::plan::{Plan, Trial};
 use crate::lab::record::{self, Mode, RUN, RunInfo, read_run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+
+/// Why a run cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPattern {
+    /// The directory is that of a lab.
+    #[error("it is a lab: name one of its runs, such as runs/NAME in it")]
+    Lab,
+    /// The run was killed or failed.
+    #[error("it did not finish: it has no {RUN}")]
+    Unfinished,
+    /// The run had no emulated network.
+    #[error("it has no list of lost packets; runs of `lab` and of `load --impair` have one")]
+    NoList,
+    /// Another program emulated the network.
+    #[error("its network was not emulated by chatagram (\"{text}\": {cause})")]
+    OtherNetwork {
+        /// The network, as the run describes it.
+        text: String,
+        /// Why that is not an impairment.
+        cause: SpecError,
+    },
+    /// The list of lost packets is incomplete.
+    #[error("it lost more packets than its {RUN} lists")]
+    Truncated,
+    /// The list of lost packets cannot be parsed.
+    #[error("its list of drops is damaged: {0}")]
+    Damaged(SpecError),
+}
 
 /// Repeats the recorded run over `mode`: the same load, with the packets lost that were lost there,
 /// by their index in each direction. Everything else about the network (delay, jitter, duplicates,
@@ -24,14 +53,11 @@ pub fn replay(
     place: Place,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let no_pattern = |why: String| Error::NoPattern { path: recorded.to_owned(), why };
+    let no_pattern = |why| Error::NoPattern { path: recorded.to_owned(), why };
     if recorded.join("runs").is_dir() {
-        return Err(no_pattern(
-            "it is a lab: name one of its runs, such as runs/NAME in it".into(),
-        ));
+        return Err(no_pattern(NoPattern::Lab));
     }
-    let unfinished = || no_pattern(format!("it did not finish: it has no {RUN}"));
-    let info = read_run(recorded)?.info.ok_or_else(unfinished)?;
+    let info = read_run(recorded)?.info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
     let (plan, trial) = plan_and_trial(&info, mode).map_err(no_pattern)?;
     let config = Config { plan, out, resume: false, program, place };
     config.create_empty_dir().map_err(|error| match error {
@@ -51,15 +77,11 @@ pub fn replay(
 }
 
 /// The plan of one run, and its network with the recorded losses in place of random ones.
-fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), String> {
-    let network = info
-        .network
-        .as_ref()
-        .ok_or("it has no list of lost packets; runs of `lab` and of `load --impair` have one")?;
+fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), NoPattern> {
+    let network = info.network.as_ref().ok_or(NoPattern::NoList)?;
     let text = info.impair.as_deref().unwrap_or_default();
-    let asked: Spec = text.parse().map_err(|error| {
-        format!("its network was not emulated by chatagram (\"{text}\": {error})")
-    })?;
+    let other = |cause| NoPattern::OtherNetwork { text: text.to_owned(), cause };
+    let asked: Spec = text.parse().map_err(other)?;
     let spec = Spec {
         up: with_recorded_losses(asked.up, &network.up)?,
         down: with_recorded_losses(asked.down, &network.down)?,
@@ -84,12 +106,11 @@ fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), String> {
     Ok((plan, trial))
 }
 
-fn with_recorded_losses(asked: Profile, did: &Counts) -> Result<Profile, String> {
+fn with_recorded_losses(asked: Profile, did: &Counts) -> Result<Profile, NoPattern> {
     if did.drops.ends_with(TRUNCATED) {
-        return Err("it lost more packets than its run.json lists".to_owned());
+        return Err(NoPattern::Truncated);
     }
-    let drop =
-        did.drops.parse().map_err(|error| format!("its list of drops is damaged: {error}"))?;
+    let drop = did.drops.parse().map_err(NoPattern::Damaged)?;
     Ok(Profile { loss: Loss::default(), every: None, blackholes: Vec::new(), drop, ..asked })
 }
 

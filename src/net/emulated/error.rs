@@ -5,6 +5,7 @@ use std::{fs, io};
 
 /// An emulated network that could not be built.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The kernel denied a namespace.
     #[error("the kernel refuses namespaces for an emulated network ({cause}): {way_out}")]

@@ -20,19 +20,20 @@ impl CheckedPages {
         Self { pages, is_text, rows, left: rows, has_dictionary: false }
     }
 
-    fn check(&mut self, page: &Page) -> std::result::Result<(), &'static str> {
+    fn check(&mut self, page: &Page) -> Result<()> {
         match page {
             Page::DictionaryPage { buf, num_values, .. } => {
                 let is_first = !self.has_dictionary && self.left == self.rows;
                 let values = *num_values as usize;
                 if !is_first || values > self.rows || !self.holds_strings(buf, values) {
-                    return Err("a malformed dictionary");
+                    return malformed("a malformed dictionary");
                 }
                 self.has_dictionary = true;
             }
             Page::DataPage { buf, num_values, encoding, def_level_encoding, .. } => {
                 let values = self.left.checked_sub(*num_values as usize);
-                self.left = values.ok_or("more values than rows")?;
+                let Some(left) = values else { return malformed("more values than rows") };
+                self.left = left;
                 let is_known = match encoding {
                     Encoding::PLAIN => self.holds_strings(buf, *num_values as usize),
                     Encoding::DELTA_BINARY_PACKED => true,
@@ -40,10 +41,10 @@ impl CheckedPages {
                     _ => false,
                 };
                 if !is_known || *def_level_encoding != Encoding::RLE {
-                    return Err("an unexpected encoding of values");
+                    return malformed("an unexpected encoding of values");
                 }
             }
-            Page::DataPageV2 { .. } => return Err("an unexpected kind of page"),
+            Page::DataPageV2 { .. } => return malformed("an unexpected kind of page"),
         }
         Ok(())
     }
@@ -60,13 +61,15 @@ impl CheckedPages {
     }
 }
 
+fn malformed(problem: &str) -> Result<()> {
+    Err(ParquetError::General(problem.to_owned()))
+}
+
 impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(page) = self.pages.get_next_page()? else { return Ok(None) };
-        match self.check(&page) {
-            Ok(()) => Ok(Some(page)),
-            Err(problem) => Err(ParquetError::General(problem.to_owned())),
-        }
+        self.check(&page)?;
+        Ok(Some(page))
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {

@@ -6,13 +6,12 @@
 //! its contents, about 10 MB; a small file cannot make the reader allocate more.
 
 use super::pages::CheckedPages;
-use super::{HEADER, PARQUET, PART_ROWS, UNFINISHED, message, part_name, schema};
+use super::{HEADER, PARQUET, PART_ROWS, PartError, UNFINISHED, part_name, schema};
 use crate::lab::record::names::Names;
-use crate::lab::record::{Error, Mode, Record, Verdict};
+use crate::lab::record::{Error, Mode, Record, RowError, Verdict};
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArrayType, DataType, Int64Type};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types;
@@ -40,8 +39,7 @@ pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Er
         // The library asserts properties of its input. The known ones are checked before; an
         // unknown one must not end the report without naming the file.
         let read = || read_part(file, size, &mut names);
-        let rows = catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| Err("it is damaged".to_owned()));
+        let rows = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(PartError::Damaged));
         records.extend(rows.map_err(|problem| Error::Part { path, problem })?);
     }
     Ok((records, torn))
@@ -59,37 +57,36 @@ fn parts(dir: &Path) -> Result<(Vec<PathBuf>, bool), Error> {
         }
         let number = name.strip_suffix(".parquet").and_then(|digits| digits.parse().ok());
         let Some(number) = number.filter(|number| part_name(*number) == name) else {
-            let problem = "it is not a part of a run; other programs would read it as one";
-            return Err(Error::Part { path, problem: problem.to_owned() });
+            return Err(Error::Part { path, problem: PartError::NotAPart });
         };
         numbers.push(number);
     }
     numbers.sort_unstable();
     if let Some(hole) = (0..).zip(&numbers).find(|(meant, number)| meant != *number) {
         let path = dir.join(part_name(hole.0));
-        return Err(Error::Part { path, problem: "it is missing".to_owned() });
+        return Err(Error::Part { path, problem: PartError::Missing });
     }
     Ok((numbers.into_iter().map(|number| dir.join(part_name(number))).collect(), torn))
 }
 
-fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, String> {
+fn read_part(file: File, size: u64, names: &mut Names) -> Result<Vec<Record>, PartError> {
     if size > PART_BYTES {
-        return Err(format!("its {size} bytes exceed the limit of a part"));
+        return Err(PartError::TooLarge(size));
     }
-    if footer(&file, size).map_err(|error| error.to_string())? > FOOTER_BYTES {
-        return Err("its footer exceeds the limit of a part".to_owned());
+    if footer(&file, size)? > FOOTER_BYTES {
+        return Err(PartError::FooterTooLarge);
     }
-    let reader = SerializedFileReader::new(file).map_err(message)?;
+    let reader = SerializedFileReader::new(file)?;
     let metadata = reader.metadata();
-    check_columns(metadata.file_metadata().schema()).map_err(message)?;
+    check_columns(metadata.file_metadata().schema())?;
     let mut records = vec![];
     for at in 0..metadata.num_row_groups() {
         let left = PART_ROWS - records.len();
         let group = metadata.row_group(at);
         check_ranges(group, size)?;
         let rows = usize::try_from(group.num_rows()).ok().filter(|rows| *rows <= left);
-        let rows = rows.ok_or_else(|| format!("it has more than {PART_ROWS} rows"))?;
-        let columns = Columns { group: &*reader.get_row_group(at).map_err(message)?, rows, names };
+        let rows = rows.ok_or(PartError::TooManyRows)?;
+        let columns = Columns { group: &*reader.get_row_group(at)?, rows, names };
         records.append(&mut columns.read()?);
     }
     Ok(records)
@@ -105,7 +102,7 @@ fn footer(mut file: &File, size: u64) -> io::Result<u32> {
 }
 
 /// Compares names and types with those written; annotations may differ.
-fn check_columns(found: &types::Type) -> Result<(), ParquetError> {
+fn check_columns(found: &types::Type) -> Result<(), PartError> {
     let kind = |column: &types::Type| {
         let basic = column.get_basic_info();
         let kind = column.is_primitive().then(|| column.get_physical_type());
@@ -116,14 +113,13 @@ fn check_columns(found: &types::Type) -> Result<(), ParquetError> {
     {
         return Ok(());
     }
-    let columns = HEADER.join(",");
-    Err(ParquetError::General(format!("the columns must be {columns}, with their types")))
+    Err(PartError::Columns)
 }
 
 /// Checks that every column exists and lies within the file.
-fn check_ranges(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
+fn check_ranges(group: &RowGroupMetaData, size: u64) -> Result<(), PartError> {
     if group.num_columns() != HEADER.len() {
-        return Err("columns are missing".to_owned());
+        return Err(PartError::ColumnsMissing);
     }
     for column in group.columns() {
         let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
@@ -131,7 +127,7 @@ fn check_ranges(group: &RowGroupMetaData, size: u64) -> Result<(), String> {
         let within = |place: i64| u64::try_from(place).is_ok_and(|place| place <= size);
         let length = column.compressed_size();
         if ![Some(first), Some(length), end].into_iter().all(|it| it.is_some_and(within)) {
-            return Err("a column lies outside of the file".to_owned());
+            return Err(PartError::ColumnOutside);
         }
     }
     Ok(())
@@ -145,13 +141,13 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    fn read(mut self) -> Result<Vec<Record>, String> {
+    fn read(mut self) -> Result<Vec<Record>, PartError> {
         let [run, transport, mode, sender, receiver] =
             [self.text(0)?, self.text(1)?, self.text(2)?, self.text(3)?, self.text(4)?];
         let [id, intended] = [self.numbers(5)?, self.numbers(6)?];
         let [sent, arrived, delivered] = [self.times(7)?, self.times(8)?, self.times(9)?];
         let verdict = self.text(10)?;
-        let record = |at: usize| {
+        let record = |at: usize| -> Result<Record, RowError> {
             Ok(Record {
                 run: run[at].clone(),
                 mode: Mode::from_columns(&transport[at], &mode[at])?,
@@ -166,21 +162,21 @@ impl Columns<'_> {
             })
         };
         (0..self.rows)
-            .map(|at| record(at).map_err(|problem: String| format!("row {}: {problem}", at + 1)))
+            .map(|at| record(at).map_err(|problem| PartError::Row { row: at + 1, problem }))
             .collect()
     }
 
-    fn text(&mut self, column: usize) -> Result<Vec<Arc<str>>, String> {
+    fn text(&mut self, column: usize) -> Result<Vec<Arc<str>>, PartError> {
         let (_, values) = self.column::<ByteArrayType>(column, false)?;
-        values.iter().map(|it| it.as_utf8().map(|it| self.names.get(it)).map_err(message)).collect()
+        values.iter().map(|it| Ok(self.names.get(it.as_utf8()?))).collect()
     }
 
-    fn numbers(&self, column: usize) -> Result<Vec<u64>, String> {
+    fn numbers(&self, column: usize) -> Result<Vec<u64>, PartError> {
         let (_, values) = self.column::<Int64Type>(column, false)?;
         values.into_iter().map(|it| unsigned(it, column)).collect()
     }
 
-    fn times(&self, column: usize) -> Result<Vec<Option<u64>>, String> {
+    fn times(&self, column: usize) -> Result<Vec<Option<u64>>, PartError> {
         let (present, values) = self.column::<Int64Type>(column, true)?;
         let mut values = values.into_iter();
         let times = present.into_iter().map(|present| {
@@ -195,9 +191,9 @@ impl Columns<'_> {
         &self,
         at: usize,
         is_optional: bool,
-    ) -> Result<(Vec<i16>, Vec<T::T>), String> {
+    ) -> Result<(Vec<i16>, Vec<T::T>), PartError> {
         let (mut present, mut values) = (vec![], vec![]);
-        let named = |error| format!("column {}: {}", HEADER[at], message(error));
+        let named = |cause| PartError::Column { column: HEADER[at], cause };
         let is_text = T::get_physical_type() == Type::BYTE_ARRAY;
         let pages = self.group.get_column_page_reader(at).map_err(named)?;
         let pages = CheckedPages::new(pages, is_text, self.rows);
@@ -205,15 +201,15 @@ impl Columns<'_> {
         let mut reader = ColumnReaderImpl::<T>::new(column, Box::new(pages));
         let levels = is_optional.then_some(&mut present);
         let read = reader.read_records(self.rows, levels, None, &mut values).map_err(named)?;
-        let whole = if is_optional { present.len() } else { values.len() };
-        if (read.0, whole) != (self.rows, self.rows) {
-            return Err(format!("column {} has {whole} of {} rows", HEADER[at], self.rows));
+        let found = if is_optional { present.len() } else { values.len() };
+        if (read.0, found) != (self.rows, self.rows) {
+            let (column, rows) = (HEADER[at], self.rows);
+            return Err(PartError::ColumnTooShort { column, values: found, rows });
         }
         Ok((present, values))
     }
 }
 
-fn unsigned(number: i64, column: usize) -> Result<u64, String> {
-    let wrong = |_| format!("{} {number} is negative", HEADER[column]);
-    u64::try_from(number).map_err(wrong)
+fn unsigned(number: i64, column: usize) -> Result<u64, PartError> {
+    u64::try_from(number).map_err(|_| PartError::Negative { column: HEADER[column], number })
 }
