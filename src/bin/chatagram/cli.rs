@@ -12,24 +12,22 @@ mod client;
 mod decode;
 mod discover;
 mod environment;
+mod error;
 mod help;
 mod lab;
 mod machine;
 mod server;
 mod watch;
 
-pub(crate) use client::{ClientArgs, DeliveryArg, TransportArg};
+pub(crate) use client::{ClientArgs, ModeArgs, TransportArg};
 pub(crate) use decode::DecodeArgs;
 pub(crate) use discover::DiscoverArgs;
 pub(crate) use environment::origins;
+pub(crate) use error::Error;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub(crate) use server::ServerArgs;
 pub(crate) use watch::WatchArgs;
-
-/// Why TCP cannot have `--impair`.
-const ONLY_DATAGRAMS: &str = "--impair works on datagrams, and TCP's packets are the kernel's: leave \
-     it out, or see `chatagram lab`, where the kernel's TCP meets a bad network";
 
 /// A chat whose transport is the subject: raw UDP, reliable UDP and TCP in one room
 #[derive(Debug, Parser)]

@@ -5,12 +5,12 @@
 use chatagram::client::Sink;
 use chatagram::protocol::{clean, clean_lines};
 use chatagram::server::OPERATOR;
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
 use spool::Spool;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use target::{LogFile, Standard};
@@ -75,21 +75,37 @@ pub(crate) fn try_file(path: &Path) -> io::Result<()> {
     LogFile::open(path).map(drop)
 }
 
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file cannot be opened.
+    #[error("cannot log to {path}: {cause}; name another file with --log-file", path = .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// Another logger was set before.
+    #[error("{0}")]
+    Started(#[from] SetLoggerError),
+}
+
 /// Starts logging at `level`, to `file` if there is one.
 ///
 /// # Errors
-/// Why the file cannot be used, worded for the user.
-pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), String> {
+/// The file cannot be opened, or logging has started before.
+pub(crate) fn start(level: LevelFilter, file: Option<&Path>) -> Result<(), Error> {
     let (spool, terminal) = match file {
         None => (STDERR.clone(), io::stderr().is_terminal()),
         Some(path) => {
             let file = LogFile::open(path)
-                .map_err(|error| format!("cannot log to {}: {error}", path.display()))?;
+                .map_err(|cause| Error::Open { path: path.to_owned(), cause })?;
             (FILE.get_or_init(|| Spool::new(file)).clone(), false)
         }
     };
     let logger = logger(level, Lines { spool, line: Vec::new() }, terminal);
-    log::set_boxed_logger(logger).map_err(|error| error.to_string())?;
+    log::set_boxed_logger(logger)?;
     log::set_max_level(level);
     Ok(())
 }

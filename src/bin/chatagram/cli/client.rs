@@ -1,6 +1,6 @@
 //! The options of a client.
 
-use super::{ImpairArgs, NetworkArgs, ONLY_DATAGRAMS, Switch, timeout};
+use super::{Error, ImpairArgs, NetworkArgs, Switch, timeout};
 use crate::paths;
 use chatagram::client::session::Transport;
 use chatagram::client::{self, Format};
@@ -20,21 +20,9 @@ pub(crate) struct ClientArgs {
     /// It has up to 32 letters, digits and the characters . _ -
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK", value_parser = nickname)]
     pub(crate) nick: Option<String>,
-    /// Transport of the chat
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
-    pub(crate) transport: TransportArg,
-    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
-    ///
-    /// The mode holds for lines to you and from you; `/mode` changes it while you chat.
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        default_value_t,
-        hide_default_value = true,
-        env = "CHATAGRAM_DELIVERY"
-    )]
-    pub(crate) delivery: DeliveryArg,
+    /// The transport and the mode.
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
     /// Keep the last lines of each server in this file [default: in your cache directory]
     #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_CACHE")]
     pub(crate) cache: Option<PathBuf>,
@@ -56,6 +44,26 @@ pub(crate) struct ClientArgs {
         value_parser = timeout
     )]
     pub(crate) give_up: Duration,
+}
+
+/// A transport and, over UDP, a delivery mode.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ModeArgs {
+    /// Transport of the chat
+    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    pub(crate) transport: TransportArg,
+    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
+    ///
+    /// The mode holds for lines to a client and from it.
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        env = "CHATAGRAM_DELIVERY"
+    )]
+    pub(crate) delivery: DeliveryArg,
 }
 
 /// `--transport`.
@@ -95,20 +103,20 @@ impl ClientArgs {
         nickname: String,
         network: &NetworkArgs,
         impair: Option<&ImpairArgs>,
-    ) -> Result<client::Config, String> {
+    ) -> Result<client::Config, Error> {
         let impair = impair.and_then(ImpairArgs::network);
-        if impair.is_some() && self.transport == TransportArg::Tcp {
-            return Err(ONLY_DATAGRAMS.to_owned());
+        if impair.is_some() && self.mode.transport == TransportArg::Tcp {
+            return Err(Error::OnlyDatagrams);
         }
         let cache = self.cache.clone().or_else(paths::cache_file);
         Ok(client::Config {
             server,
             room: None,
             nickname,
-            transport: self.transport.into(),
+            transport: self.mode.transport.into(),
             no_delay: network.no_delay == Switch::On,
             impair,
-            delivery: self.delivery.into(),
+            delivery: self.mode.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),
             format: self.output,
             stay: self.stay.0,
@@ -140,17 +148,16 @@ impl From<DeliveryArg> for Delivery {
 }
 
 /// Refuses an empty name. The server checks the rest, since its Unicode may be newer.
-fn nickname(text: &str) -> Result<String, String> {
+fn nickname(text: &str) -> Result<String, Error> {
     match text.trim() {
-        "" => Err("the name is empty: give 1 to 32 letters or digits".to_owned()),
+        "" => Err(Error::NoName),
         name => Ok(name.to_owned()),
     }
 }
 
-fn stay_duration(text: &str) -> Result<Stay, String> {
+fn stay_duration(text: &str) -> Result<Stay, Error> {
     if text.trim() == "forever" {
         return Ok(Stay(None));
     }
-    let stay = quantity::any_duration(text).map_err(|error| format!("{error}, or forever"))?;
-    Ok(Stay(Some(stay)))
+    quantity::any_duration(text).map(Some).map(Stay).map_err(Error::Stay)
 }

@@ -1,6 +1,6 @@
 //! The options of `load` and `lab`.
 
-use super::{DeliveryArg, NetworkArgs, Switch, TransportArg};
+use super::{Error, ModeArgs, NetworkArgs, Switch};
 use chatagram::impair::Spec;
 use chatagram::lab::load;
 use chatagram::lab::plan::{self, Plan};
@@ -12,53 +12,43 @@ use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The messages of a run.
+#[derive(Debug, Args)]
+pub(crate) struct TrafficArgs {
+    /// Clients that speak [default: 1]
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS", value_parser = peers)]
+    pub(crate) senders: Option<u32>,
+    /// Clients that listen [default: 1]
+    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
+    pub(crate) receivers: Option<u32>,
+    /// Messages a second for each sender, such as 0.5 [default: 50]
+    #[arg(
+        long, value_name = "RATE", env = "CHATAGRAM_RATE", value_parser = quantity::message_rate
+    )]
+    pub(crate) rate: Option<f64>,
+    /// Bytes of text in a message, 16 to 1000 [default: 64]
+    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
+    pub(crate) size: Option<u32>,
+    /// Seed of the emulated network and start times [default: 1]
+    #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
+    pub(crate) seed: Option<u64>,
+}
+
 /// Options of a run of the lab.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// Transport of the chat
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
-    pub(crate) transport: TransportArg,
-    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        default_value_t,
-        hide_default_value = true,
-        env = "CHATAGRAM_DELIVERY"
-    )]
-    pub(crate) delivery: DeliveryArg,
-    /// Clients that speak
-    #[arg(
-        long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_SENDERS",
-        value_parser = peers
-    )]
-    pub(crate) senders: u32,
-    /// Clients that listen
-    #[arg(
-        long, value_name = "PEERS", default_value_t = 1, env = "CHATAGRAM_RECEIVERS",
-        value_parser = peers
-    )]
-    pub(crate) receivers: u32,
-    /// Messages a second for each sender, such as 50 or 0.5
-    #[arg(long, default_value = "50", env = "CHATAGRAM_RATE",
-        value_parser = quantity::message_rate)]
-    pub(crate) rate: f64,
-    /// Bytes of text in a message, 16 to 1000
-    #[arg(
-        long, value_name = "BYTES", default_value_t = 64, env = "CHATAGRAM_SIZE",
-        value_parser = size
-    )]
-    pub(crate) size: u32,
+    /// The transport and the mode.
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
+    /// The messages.
+    #[command(flatten)]
+    pub(crate) traffic: TrafficArgs,
     /// Duration of the run
     #[arg(
         long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_DURATION",
         value_parser = run_duration
     )]
     pub(crate) duration: Duration,
-    /// Seed of the start times and of --impair
-    #[arg(long, default_value_t = 1, env = "CHATAGRAM_SEED")]
-    pub(crate) seed: u64,
     /// Write records.csv and run.json to this directory, empty or new
     ///
     /// DIR/records.parquet writes the rows as Parquet, in a build with that feature.
@@ -93,10 +83,12 @@ pub(crate) struct LoadArgs {
     pub(crate) repetition: u32,
 }
 
-/// Options of `lab`. An option replaces the plan's value.
+/// Options of `lab`.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
-    /// Plan in TOML, see --print-plan [default: a plan of less than two minutes]
+    /// Plan in TOML [default: one of two minutes, see --print-plan]
+    ///
+    /// An option replaces the plan's value.
     #[arg(value_name = "PLAN.toml", env = "CHATAGRAM_PLAN")]
     pub(crate) plan: Option<PathBuf>,
     /// Packets lost each way, in percent: 0,1,5,10
@@ -132,28 +124,14 @@ pub(crate) struct LabArgs {
     /// Repetitions of each condition, each with another seed
     #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
     pub(crate) repetitions: Option<u32>,
-    /// Clients that speak
-    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_SENDERS", value_parser = peers)]
-    pub(crate) senders: Option<u32>,
-    /// Clients that listen
-    #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
-    pub(crate) receivers: Option<u32>,
-    /// Messages a second for each sender
-    #[arg(
-        long, value_name = "RATE", env = "CHATAGRAM_RATE", value_parser = quantity::message_rate
-    )]
-    pub(crate) rate: Option<f64>,
-    /// Bytes of text in a message
-    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
-    pub(crate) size: Option<u32>,
+    /// The messages.
+    #[command(flatten)]
+    pub(crate) traffic: TrafficArgs,
     /// Duration of each run in seconds
     #[arg(
         long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S", value_parser = plan::seconds
     )]
     pub(crate) duration_s: Option<f64>,
-    /// Seed of everything that is random
-    #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
-    pub(crate) seed: Option<u64>,
     /// Write to this directory
     #[arg(long, value_name = "DIR", default_value = "chatagram-lab", env = "CHATAGRAM_OUT")]
     pub(crate) out: PathBuf,
@@ -179,19 +157,9 @@ pub(crate) struct ReplayArgs {
     /// Directory of a run, such as chatagram-lab/runs/NAME
     #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
     pub(crate) dir: PathBuf,
-    /// Transport of the chat
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
-    pub(crate) transport: TransportArg,
-    /// Mode: reliable-ordered (default), reliable-unordered, unreliable
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        default_value_t,
-        hide_default_value = true,
-        env = "CHATAGRAM_DELIVERY"
-    )]
-    pub(crate) delivery: DeliveryArg,
+    /// The transport and the mode.
+    #[command(flatten)]
+    pub(crate) mode: ModeArgs,
     /// Directory for both runs and the report
     ///
     /// It is empty or new.
@@ -199,26 +167,29 @@ pub(crate) struct ReplayArgs {
     pub(crate) out: PathBuf,
 }
 
-impl ReplayArgs {
-    /// The mode of the second run.
-    pub(crate) fn mode(&self) -> Mode {
-        Mode::new(self.transport.into(), self.delivery.into())
+impl From<ModeArgs> for Mode {
+    fn from(args: ModeArgs) -> Self {
+        Self::new(args.transport.into(), args.delivery.into())
     }
 }
 
 impl LoadArgs {
     /// The configuration of this run against the server.
     pub(crate) fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
+        // The defaults are those of a plan.
+        let mut plan = Plan::default();
+        self.traffic.put(&mut plan);
+        let Plan { senders, receivers, rate, size, seed, .. } = plan;
         load::Config {
             server,
-            mode: Mode::new(self.transport.into(), self.delivery.into()),
+            mode: self.mode.into(),
             no_delay: network.no_delay == Switch::On,
-            senders: self.senders,
-            receivers: self.receivers,
-            rate: self.rate,
-            size: self.size,
+            senders,
+            receivers,
+            rate,
+            size,
             duration: self.duration,
-            seed: self.seed,
+            seed,
             out: self.out.dir.clone(),
             format: self.out.format,
             name: self
@@ -227,7 +198,7 @@ impl LoadArgs {
                 .or_else(|| self.out.name())
                 .unwrap_or_else(|| "load".to_owned()),
             condition: self.condition,
-            impair: self.impair.clone().map(|spec| BadNetwork { spec, seed: self.seed }),
+            impair: self.impair.clone().map(|spec| BadNetwork { spec, seed }),
             repetition: self.repetition,
         }
     }
@@ -239,34 +210,41 @@ impl LabArgs {
     ///
     /// # Errors
     /// The plan's.
-    pub(crate) fn plan(&self, file: Option<&str>) -> Result<Option<Plan>, String> {
-        let base = file.map(Plan::parse).transpose().map_err(|error| error.to_string())?;
-        let asked = base.is_some();
+    pub(crate) fn plan(&self, file: Option<&str>) -> Result<Option<Plan>, plan::Error> {
+        let base = file.map(Plan::parse).transpose()?;
+        let has_base = base.is_some();
         let mut plan = base.unwrap_or_default();
-        let set = [
+        let given = [
             put(&mut plan.loss, &self.loss),
             put(&mut plan.delay_ms, &self.delay_ms),
             put(&mut plan.jitter_ms, &self.jitter_ms),
             put(&mut plan.burst, &self.burst),
             put(&mut plan.modes, &self.modes),
             put(&mut plan.repetitions, &self.repetitions),
+            put(&mut plan.duration_s, &self.duration_s),
+            self.traffic.put(&mut plan),
+        ];
+        Ok((has_base || given.contains(&Some(()))).then_some(plan))
+    }
+}
+
+impl TrafficArgs {
+    /// Stores the given options in the plan; `None` without any.
+    fn put(&self, plan: &mut Plan) -> Option<()> {
+        let given = [
             put(&mut plan.senders, &self.senders),
             put(&mut plan.receivers, &self.receivers),
             put(&mut plan.rate, &self.rate),
             put(&mut plan.size, &self.size),
-            put(&mut plan.duration_s, &self.duration_s),
             put(&mut plan.seed, &self.seed),
         ];
-        Ok((asked || set.contains(&true)).then_some(plan))
+        given.into_iter().flatten().next()
     }
 }
 
-/// Stores an option in its field, if given; returns whether it was.
-fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
-    if let Some(value) = option {
-        field.clone_from(value);
-    }
-    option.is_some()
+/// Stores an option in its field, if given.
+fn put<T: Clone>(field: &mut T, option: &Option<T>) -> Option<()> {
+    option.as_ref().map(|value| field.clone_from(value))
 }
 
 fn peers(text: &str) -> Result<u32, quantity::Error> {
@@ -285,15 +263,9 @@ fn run_duration(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::RUN)
 }
 
-fn condition(text: &str) -> Result<Condition, Box<dyn std::error::Error + Send + Sync>> {
+fn condition(text: &str) -> Result<Condition, Error> {
     let parts: Vec<&str> = text.split(':').collect();
-    let [loss, delay, jitter, burst] = parts[..] else {
-        return Err(
-            "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in \
-                    milliseconds, and packets, 1 at least"
-                .into(),
-        );
-    };
+    let [loss, delay, jitter, burst] = parts[..] else { return Err(Error::Condition) };
     Ok(Condition {
         // Divided as in a plan, so that the same share is the same number.
         loss: quantity::percent(loss)? / 100.0,

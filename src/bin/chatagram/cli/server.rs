@@ -1,6 +1,6 @@
 //! The options of a server, and the server they describe.
 
-use super::{ImpairArgs, NetworkArgs, Switch, timeout};
+use super::{Error, ImpairArgs, NetworkArgs, Switch, timeout};
 use crate::paths;
 use chatagram::bucket::Limit;
 use chatagram::net::parse_bind;
@@ -10,7 +10,7 @@ use chatagram::registry::Capacity;
 use chatagram::{hub, server};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const USUAL: (Duration, Duration) = (limits::HEARTBEAT, limits::EXPIRY);
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 
 /// Default address of the metrics, for this machine only.
-const METRICS: &str = "127.0.0.1:2430";
+pub(super) const METRICS: &str = "127.0.0.1:2430";
+const METRICS_PORT: u16 = 2430;
 
 /// Options of a server.
 #[derive(Debug, Args)]
@@ -140,15 +141,10 @@ impl ServerArgs {
         &self,
         network: &NetworkArgs,
         impair: &ImpairArgs,
-    ) -> Result<server::Config, String> {
+    ) -> Result<server::Config, Error> {
         let (heartbeat, expiry) = self.signs_of_life();
         if expiry <= heartbeat {
-            return Err(format!(
-                "--expiry {} must be longer than --heartbeat {}: several times as long, so that \
-                 a lost heartbeat or two expire nobody",
-                humantime::format_duration(expiry),
-                humantime::format_duration(heartbeat)
-            ));
+            return Err(Error::ExpiryTooShort { expiry, heartbeat });
         }
         Ok(server::Config {
             bind: self.bind.clone(),
@@ -206,40 +202,34 @@ fn pace(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::PACE)
 }
 
-fn rate_limit(text: &str) -> Result<RateLimit, String> {
+fn rate_limit(text: &str) -> Result<RateLimit, Error> {
     if text == "off" {
         return Ok(RateLimit(None));
     }
     let parts = text.split_once('/');
     let numbers = parts.and_then(|(burst, rate)| Some((burst.parse().ok()?, rate.parse().ok()?)));
-    let limit = numbers.and_then(|(burst, rate)| Limit::new(burst, rate)).map(Some).map(RateLimit);
-    limit.ok_or_else(|| {
-        "write it as 20/10, for 20 lines at once and 10 a second after that, or as off".to_owned()
-    })
+    let limit = numbers.and_then(|(burst, rate)| Limit::new(burst, rate));
+    limit.map(Some).map(RateLimit).ok_or(Error::RateLimit)
 }
 
-/// Like `--bind`, but the default is this machine only.
-fn metrics_address(text: &str) -> Result<SocketAddr, String> {
-    let usual: SocketAddr = METRICS.parse().map_err(|error| format!("{error}"))?;
+/// Like `--bind`, but a port alone is on loopback, and an address alone has the default port.
+fn metrics_address(text: &str) -> Result<SocketAddr, Error> {
     let text = text.trim();
     if let Ok(ip) = text.parse() {
-        return Ok(SocketAddr::new(ip, usual.port()));
+        return Ok(SocketAddr::new(ip, METRICS_PORT));
     }
-    // A port alone is on loopback.
     match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-        Some(port) => Ok(SocketAddr::new(usual.ip(), port)),
-        None => text
-            .parse()
-            .map_err(|_| format!("not an address and a port, such as {METRICS}: {text}")),
+        Some(port) => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
+        None => text.parse().map_err(|_| Error::MetricsAddress(text.to_owned())),
     }
 }
 
-fn room_name(text: &str) -> Result<String, String> {
+fn room_name(text: &str) -> Result<String, Error> {
     let length = text.chars().count();
     if (1..=32).contains(&length) && chatagram::protocol::is_clean(text) {
         Ok(text.to_owned())
     } else {
-        Err("a room's name has 1 to 32 characters, none of them control characters".to_owned())
+        Err(Error::RoomName)
     }
 }
 
@@ -258,9 +248,12 @@ mod tests {
         impair: ImpairArgs,
     }
 
-    fn config(options: &str) -> Result<server::Config, String> {
-        let words = ["server"].into_iter().chain(options.split_whitespace());
-        let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+    fn read(options: &str) -> Result<Line, clap::Error> {
+        Line::try_parse_from(["server"].into_iter().chain(options.split_whitespace()))
+    }
+
+    fn config(options: &str) -> Result<server::Config, Error> {
+        let line = read(options).unwrap();
         line.server.config(&line.network, &line.impair)
     }
 
@@ -274,8 +267,13 @@ mod tests {
         assert_eq!(times("--nat"), (15, 60));
         assert_eq!(times("--nat --heartbeat 20s"), (20, 60));
         assert_eq!(times("--nat --expiry 40s"), (15, 40));
-        assert!(config("--nat --expiry 10s").unwrap_err().contains("--heartbeat 15s"));
-        assert!(config("--heartbeat 10s").unwrap_err().contains("--expiry 10s"));
+        for (options, expiry, heartbeat) in
+            [("--nat --expiry 10s", 10, 15), ("--heartbeat 10s", 10, 10)]
+        {
+            let [expiry, heartbeat] = [expiry, heartbeat].map(Duration::from_secs);
+            let error = Error::ExpiryTooShort { expiry, heartbeat };
+            assert_eq!(config(options).unwrap_err(), error, "{options}");
+        }
     }
 
     #[test]
@@ -285,7 +283,7 @@ mod tests {
         assert_eq!(limit("--rate-limit 3/1"), Ok(Limit::new(3, 1)));
         assert_eq!(limit("--rate-limit off"), Ok(None));
         for wrong in ["0/10", "20/0", "20", "20/10/5", "a/b", "-1/1", "70000/1", "none"] {
-            let error = limit(&format!("--rate-limit={wrong}")).unwrap_err();
+            let error = read(&format!("--rate-limit={wrong}")).unwrap_err().to_string();
             assert!(error.contains("20/10"), "{error}");
         }
     }
@@ -313,7 +311,8 @@ mod tests {
         ] {
             assert_eq!(metrics(options).unwrap(), Some(wanted.parse().unwrap()), "{options}");
         }
-        assert!(metrics("--metrics somewhere").unwrap_err().contains(METRICS));
+        let error = read("--metrics somewhere").unwrap_err().to_string();
+        assert!(error.contains(METRICS), "{error}");
     }
 
     #[test]

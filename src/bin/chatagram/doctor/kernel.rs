@@ -2,6 +2,7 @@
 
 use super::remedy::{Fix, Remedy};
 use super::{Check, State};
+use std::io;
 
 /// The state of a kernel feature, found without loading its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Kernel {
 }
 
 /// The facts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Facts {
     /// Whether namespaces work; if not, the kernel's error and the remedy.
     pub(crate) namespaces: Result<(), (String, String)>,
@@ -74,7 +75,7 @@ pub(super) struct Facts {
     /// State of netem in the kernel's lists.
     pub(crate) netem: Part,
     /// Result of adding a netem queue in a namespace; `None`: not tried.
-    pub(crate) tried: Option<Result<(), String>>,
+    pub(crate) tried: Option<io::Result<()>>,
 }
 
 /// `/dev/net/tun`.
@@ -199,7 +200,7 @@ mod linux {
     use super::{Facts, Kernel, Part, Tun};
     use chatagram::net::emulated::{Error, Host};
     use std::fs::OpenOptions;
-    use std::io::ErrorKind;
+    use std::io::{self, ErrorKind};
 
     pub(super) fn gather() -> Facts {
         let namespaces = Host::rehearse().map_err(|error| match error {
@@ -210,7 +211,7 @@ mod linux {
         let netem = kernel.part("sch_netem", "CONFIG_NET_SCH_NETEM");
         // Trying would load the module for good.
         let try_it = netem == Part::Now && namespaces.is_ok();
-        let tried = try_it.then(|| Host::rehearse_netem().map_err(|error| error.to_string()));
+        let tried = try_it.then(|| Host::rehearse_netem().map_err(io::Error::other));
         Facts { namespaces, tun: tun(&kernel), netem, tried }
     }
 
@@ -305,7 +306,7 @@ mod tests {
         let facts = |tried, netem| Facts { namespaces: Ok(()), tun: Tun::Open, netem, tried };
         let state = |tried, netem| judge(&facts(tried, netem), &Remedy::default())[2].state;
         assert_eq!(state(Some(Ok(())), Part::Now), State::Ok);
-        assert_eq!(state(Some(Err("no".into())), Part::Now), State::Unknown);
+        assert_eq!(state(Some(Err(io::ErrorKind::Unsupported.into())), Part::Now), State::Unknown);
         assert_eq!(state(None, Part::OnDemand), State::Ok);
         assert_eq!(state(None, Part::NotInstalled), State::Missing);
         assert_eq!(state(None, Part::Unknown), State::Unknown);

@@ -11,16 +11,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 /// The facts. Errors are the kernel's.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Facts {
     /// Granted receive buffer, bytes.
-    pub(crate) buffer: Result<usize, String>,
+    pub(crate) buffer: io::Result<usize>,
     /// UDP 2428, TCP 2428 and UDP 2429.
     pub(crate) ports: [Port; 3],
     /// Whether `[::1]` can be bound.
-    pub(crate) ipv6: Result<(), String>,
+    pub(crate) ipv6: io::Result<()>,
     /// Whether a dual-stack socket receives IPv4.
-    pub(crate) dual: Result<(), String>,
+    pub(crate) dual: io::Result<()>,
 }
 
 /// The state of a port.
@@ -40,16 +40,15 @@ pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
 
 impl Facts {
     fn gather() -> Self {
-        let words = |error: io::Error| error.to_string();
         Self {
-            buffer: buffer().map_err(words),
+            buffer: buffer(),
             ports: [
                 port(Type::DGRAM, DEFAULT_PORT, false),
                 port(Type::STREAM, DEFAULT_PORT, true),
                 port(Type::DGRAM, DISCOVERY_PORT, true),
             ],
-            ipv6: UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).map(drop).map_err(words),
-            dual: dual().map_err(words),
+            ipv6: UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).map(drop),
+            dual: dual(),
         }
     }
 }
@@ -77,7 +76,7 @@ fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
     ]
 }
 
-fn receive_buffer(granted: &Result<usize, String>, remedy: &Remedy) -> Check {
+fn receive_buffer(granted: &io::Result<usize>, remedy: &Remedy) -> Check {
     let check = |state, means| Check::new("udp-buffer", state, means);
     let sysctl = if cfg!(target_os = "macos") {
         format!("sysctl -w kern.ipc.maxsockbuf={}", 2 * SOCKET_BUFFER)
@@ -133,7 +132,7 @@ fn whose(name: &str) -> Option<Fix> {
     Some(Fix::Run(command))
 }
 
-fn family(name: &'static str, fact: &Result<(), String>, there: &str, not: &str) -> Check {
+fn family(name: &'static str, fact: &io::Result<()>, there: &str, not: &str) -> Check {
     match fact {
         Ok(()) => Check::new(name, State::Ok, there),
         Err(error) => Check::new(name, State::Limited, format!("{not} ({error})")),
@@ -239,7 +238,8 @@ mod tests {
 
     #[test]
     fn without_ipv6_the_chat_is_limited_to_ipv4() {
-        let without = Facts { ipv6: Err("no".into()), dual: Err("no".into()), ..facts() };
+        let no = || Err(ErrorKind::Unsupported.into());
+        let without = Facts { ipv6: no(), dual: no(), ..facts() };
         for name in ["ipv6", "dual-stack"] {
             let check = find(&without, name);
             assert!(check.state == State::Limited && check.means.contains("IPv4"), "{check:?}");

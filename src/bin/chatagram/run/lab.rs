@@ -6,7 +6,7 @@ use super::{
 };
 use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
 use chatagram::lab::load::{self, Outcome};
-use chatagram::lab::plan::Plan;
+use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::record;
 use chatagram::lab::report;
 use chatagram::lab::sweep::{self, Place};
@@ -75,7 +75,7 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
         Ok(text) => text,
         Err(code) => return code,
     };
-    let named = |error: String| match &args.plan {
+    let named = |error: plan::Error| match &args.plan {
         Some(path) => fail(USAGE, format!("{}: {error}", path.display())),
         None => fail(USAGE, error),
     };
@@ -157,7 +157,7 @@ pub(crate) fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
         Err(error) => return fail(COULD_NOT_START, error),
     };
     let out = args.out.clone();
-    match sweep::replay(&args.dir, args.mode(), out, program, place, &stop_on_signal()) {
+    match sweep::replay(&args.dir, args.mode.into(), out, program, place, &stop_on_signal()) {
         Ok(()) => match show_report(&args.out) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(COULD_NOT_START, error),

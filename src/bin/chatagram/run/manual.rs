@@ -13,6 +13,30 @@ use std::process::ExitCode;
 /// The first line of each page, which marks a file as generated.
 const MARK: &str = ".\\\" Made by: chatagram man\n";
 
+/// Why the pages could not be written.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Another program or person made the file.
+    #[error("{} is there and was not made by `chatagram man`: move it away", .0.display())]
+    NotOurs(PathBuf),
+    /// The file could not be read, or a page or the directory not be written.
+    #[error("cannot {what} {path}: {cause}", path = .path.display())]
+    Io {
+        /// The failed operation: a verb.
+        what: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's error.
+        cause: io::Error,
+    },
+}
+
+impl Error {
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { what, path: path.to_owned(), cause }
+    }
+}
+
 /// Prints a shell's completions.
 pub(crate) fn completions(args: &CompletionsArgs) -> ExitCode {
     let shell = match args.shell {
@@ -52,32 +76,29 @@ fn command() -> Command {
     command
 }
 
-fn write_all(dir: &Path, command: &Command) -> Result<usize, String> {
-    let at = |path: &Path, error: io::Error| format!("cannot write {}: {error}", path.display());
+/// Writes all pages and returns their number.
+fn write_all(dir: &Path, command: &Command) -> Result<usize, Error> {
     let mut pages: Vec<(PathBuf, String)> = Vec::new();
     for command in std::iter::once(command).chain(command.get_subcommands()) {
         let path = dir.join(format!("{}.1", full_name(command)));
-        let page = page(command).map_err(|error| at(&path, error))?;
+        let page = page(command).map_err(Error::io("write", &path))?;
         pages.push((path, page));
     }
     // All are checked before one is written.
     for (path, _) in &pages {
         match fs::read(path) {
             Ok(old) if !old.starts_with(MARK.as_bytes()) => {
-                return Err(format!(
-                    "{} is there and was not made by `chatagram man`: move it away",
-                    path.display()
-                ));
+                return Err(Error::NotOurs(path.clone()));
             }
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound) => {
-                return Err(format!("cannot read {}: {error}", path.display()));
+                return Err(Error::io("read", path)(error));
             }
             _ => {}
         }
     }
-    fs::create_dir_all(dir).map_err(|error| at(dir, error))?;
+    fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     for (path, page) in &pages {
-        fs::write(path, page).map_err(|error| at(path, error))?;
+        fs::write(path, page).map_err(Error::io("write", path))?;
     }
     Ok(pages.len())
 }

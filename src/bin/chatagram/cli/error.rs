@@ -1,0 +1,53 @@
+//! Errors in options that clap does not find by itself.
+
+use super::server::METRICS;
+use chatagram::quantity;
+use std::time::Duration;
+
+/// Why a value is none of its option's, or which options exclude each other, and the way out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// `--expiry` is not longer than `--heartbeat`.
+    #[error(
+        "--expiry {} must be longer than --heartbeat {}: several times as long, so that a lost \
+         heartbeat or two expire no client",
+        humantime::format_duration(*.expiry),
+        humantime::format_duration(*.heartbeat)
+    )]
+    ExpiryTooShort {
+        /// The expiry.
+        expiry: Duration,
+        /// The heartbeat interval.
+        heartbeat: Duration,
+    },
+    /// `--impair` with `--transport tcp`.
+    #[error(
+        "--impair works on UDP datagrams only, because TCP's packets are the kernel's: leave it out, \
+         or measure TCP with `chatagram lab`"
+    )]
+    OnlyDatagrams,
+    /// `--nick` without a visible character.
+    #[error("the name is empty: give 1 to 32 letters or digits")]
+    NoName,
+    /// `--stay` is neither a time nor `forever`.
+    #[error("{0}, or forever")]
+    Stay(quantity::Error),
+    /// `--rate-limit` has another form.
+    #[error("write it as 20/10, for 20 lines at once and 10 a second after that, or as off")]
+    RateLimit,
+    /// `--metrics` is no address.
+    #[error("not an address and a port, such as {METRICS}: {0}")]
+    MetricsAddress(String),
+    /// `--room` is empty, too long, or not clean.
+    #[error("a room's name has 1 to 32 characters, none of them control characters")]
+    RoomName,
+    /// `--condition` has another number of parts.
+    #[error(
+        "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in milliseconds, \
+         and packets, 1 at least"
+    )]
+    Condition,
+    /// A part of `--condition` is out of range.
+    #[error("{0}")]
+    Quantity(#[from] quantity::Error),
+}
