@@ -13,7 +13,7 @@ pub struct SpecError {
     /// The item, at most 48 characters of it, without control characters.
     pub item: String,
     /// What is wrong with it.
-    pub problem: SpecProblem,
+    pub problem: Box<SpecProblem>,
 }
 
 impl SpecError {
@@ -24,7 +24,7 @@ impl SpecError {
         if item.chars().nth(LONGEST).is_some() {
             quoted.push('…');
         }
-        Self { item: quoted, problem }
+        Self { item: quoted, problem: Box::new(problem) }
     }
 }
 
@@ -101,7 +101,7 @@ pub enum SpecProblem {
     Truncated,
     /// An error in one of the item's ranges of packets.
     #[error("{0}")]
-    Drop(Box<SpecError>),
+    Drop(SpecError),
     /// A quantity of the item has the wrong form or is out of range.
     #[error("{0}")]
     Quantity(#[from] quantity::Error),

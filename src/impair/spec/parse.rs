@@ -168,7 +168,7 @@ fn set(
             profile.loss = Loss::Gilbert { p: share(p)?, r: share(r)?, bad, good };
         }
         ("drop", [list]) => {
-            profile.drop = list.parse().map_err(|error| SpecProblem::Drop(Box::new(error)))?;
+            profile.drop = list.parse().map_err(SpecProblem::Drop)?;
         }
         ("every", [n]) => {
             let n: Option<NonZeroU64> = n.parse().ok();
