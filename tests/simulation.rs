@@ -48,36 +48,54 @@ mod world;
 use amount::amount;
 use chatagram::protocol::Delivery;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::thread::available_parallelism;
 
 /// Runs a scenario, which returns the trace of its run, with every seed.
-fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
+fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     for_seeds(1, name, scenario);
 }
 
 /// Like [`for_every_seed`], for a slow scenario.
-fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64) {
+fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     for_seeds(5, name, scenario);
 }
 
-fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64) {
+/// The seeds of a scenario run on all processors; its traces are folded in the order of the seeds.
+fn for_seeds(step: usize, name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     let only = std::env::var_os("CHATAGRAM_SEED").map(|_| amount("CHATAGRAM_SEED", 0, 0));
     let seeds = only.map_or(0..amount("CHATAGRAM_SEEDS", 250, 10_000), |only| only..only + 1);
-    let mut traces = 0_u64;
-    for seed in seeds.step_by(step) {
-        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(seed, only.is_some())));
-        match outcome {
-            Ok(trace) => traces = traces.rotate_left(5) ^ trace,
-            Err(cause) => {
-                eprintln!(
-                    "seed {seed} fails; to see it again:\n    CHATAGRAM_SEED={seed} cargo test \
-                     --test simulation {name} -- --exact --nocapture"
-                );
-                resume_unwind(cause);
+    let waiting = Mutex::new(seeds.step_by(step));
+    let worker = || {
+        let mut traces = Vec::new();
+        loop {
+            let Some(seed) = waiting.lock().unwrap().next() else { return traces };
+            match catch_unwind(AssertUnwindSafe(|| scenario(seed, only.is_some()))) {
+                Ok(trace) => traces.push((seed, trace)),
+                Err(cause) => {
+                    waiting.lock().unwrap().by_ref().for_each(drop);
+                    eprintln!(
+                        "seed {seed} fails; to see it again:\n    CHATAGRAM_SEED={seed} cargo test \
+                         --test simulation {name} -- --exact --nocapture"
+                    );
+                    resume_unwind(cause);
+                }
             }
         }
-    }
+    };
+    let mut traces = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..available_parallelism().map_or(1, usize::from))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        let ended = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        ended.flatten().collect::<Vec<_>>()
+    });
+    traces.sort_unstable();
+    let folded = traces.iter().fold(0_u64, |folded, (_, trace)| folded.rotate_left(5) ^ trace);
     // A change that keeps the behaviour keeps this number.
-    eprintln!("{name}: traces {traces:016x}");
+    eprintln!("{name}: traces {folded:016x}");
 }
 
 #[test]
