@@ -85,7 +85,7 @@ pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
             raw.set_multicast_hops_v6(1)?;
         }
     }
-    Ok(Socket::wrap(raw, route.from.is_ipv6()))
+    Ok(Socket::wrap(raw, route.from.is_ipv6(), true))
 }
 
 /// Opens a socket for [`DISCOVERY_PORT`] of `ip`, which other servers of this machine may share.
@@ -95,7 +95,7 @@ pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
 pub fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
     let address = SocketAddr::new(ip, DISCOVERY_PORT);
     open(address, true)
-        .map(|raw| Socket::wrap(raw, ip.is_ipv6()))
+        .map(|raw| Socket::wrap(raw, ip.is_ipv6(), true))
         .map_err(|cause| BindError::new(address, cause))
 }
 
