@@ -15,7 +15,7 @@ fn program(args: &[&str], variables: &[(String, &str)]) -> (Option<i32>, String)
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// The variables that the help of some command names.
+/// The variables of all options, by the rule that the help states, and of the arguments.
 fn variables() -> BTreeSet<String> {
     let help = |args: &[&str]| {
         let output =
@@ -25,13 +25,21 @@ fn variables() -> BTreeSet<String> {
     let whole = help(&["--help"]);
     let commands = whole.lines().skip_while(|line| *line != "Commands:").skip(1);
     let commands = commands.map_while(|line| line.strip_prefix("  ")?.split(' ').next());
-    let mut variables = BTreeSet::new();
+    let mut names: BTreeSet<_> =
+        ["server", "plan", "dir", "hex", "shell"].map(str::to_owned).into();
     for command in commands.filter(|command| !command.is_empty()) {
-        for found in help(&[command, "--help"]).split("[env: ").skip(1) {
-            variables.insert(found.split('=').next().unwrap().to_owned());
+        for line in help(&[command, "--help"]).lines().map(str::trim_start) {
+            let option = line.starts_with('-').then(|| line.split("--").nth(1)).flatten();
+            names.extend(
+                option.and_then(|text| text.split([' ', '[', '.']).next()).map(str::to_owned),
+            );
         }
     }
-    variables
+    names.remove("help");
+    names
+        .iter()
+        .map(|name| format!("CHATAGRAM_{}", name.to_uppercase().replace('-', "_")))
+        .collect()
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) enum Command {
         /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// The bad network in this process.
+        /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
         /// The log.
@@ -71,7 +71,7 @@ pub(crate) enum Command {
         /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// The bad network in this process.
+        /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
         /// The log.
@@ -100,7 +100,7 @@ pub(crate) enum Command {
         /// Options of both ends.
         #[command(flatten)]
         network: NetworkArgs,
-        /// The bad network in this process.
+        /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
         /// The log.
@@ -199,7 +199,9 @@ pub(crate) enum Command {
 /// Options of both ends.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
-    /// Send small TCP segments at once; 'off' lets Nagle's algorithm collect them
+    /// Send small TCP segments at once
+    ///
+    /// 'off' lets Nagle's algorithm coalesce them.
     #[arg(
         long,
         value_enum,
@@ -211,16 +213,18 @@ pub(crate) struct NetworkArgs {
     pub(crate) no_delay: Switch,
 }
 
-/// A bad network in this process, for machines that have no other.
+/// An emulated network in this process.
 #[derive(Debug, Args)]
 pub(crate) struct ImpairArgs {
     /// Emulate a bad network on UDP: 'loss 5%, delay 25ms'
     ///
-    /// The program treats its own datagrams, in and out. Other values: 'wifi', 'up: drop 3,7-9'.
-    /// The page src/docs/lab.md lists all items.
+    /// The emulated network carries this program's own datagrams, both ways. Other values: 'wifi',
+    /// 'up: drop 3,7-9'. The page src/docs/lab.md lists all items.
     #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
     pub(crate) impair: Option<Spec>,
-    /// Seed of --impair: the same seed does the same to the same datagrams
+    /// Seed of --impair
+    ///
+    /// The same seed impairs the same sequence of datagrams alike.
     #[arg(
         long,
         hide_short_help = true,
@@ -248,16 +252,16 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// The log: its file and its level.
+/// The log's file and level.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LoggingArgs {
     /// Append the log to this file instead of printing it
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
     pub(crate) log_file: Option<PathBuf>,
-    /// Log more; twice: still more
+    /// Log more; give it twice for still more
     #[arg(short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE")]
     pub(crate) verbose: u8,
-    /// Log less; twice: nothing
+    /// Log less; give it twice for nothing
     #[arg(short, long, hide_short_help = true, action = ArgAction::Count, conflicts_with = "verbose",
         env = "CHATAGRAM_QUIET")]
     pub(crate) quiet: u8,

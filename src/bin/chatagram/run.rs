@@ -212,7 +212,7 @@ fn start_server(
 ) -> Result<Server, ExitCode> {
     let config = args.config(network, impair).map_err(|error| fail(USAGE, error))?;
     start_logging(logging, level)?;
-    if args.lacks_a_place_for_history() {
+    if args.lacks_history_directory() {
         crate::logging::tell_operator(
             "no history is kept: neither HOME nor XDG_STATE_HOME names a place for it; name a file \
              with --history, or start with --no-history",

@@ -23,7 +23,7 @@ pub(crate) struct ClientArgs {
     /// The transport and the mode.
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
-    /// Keep the last lines of each server in this file [default: in your cache directory]
+    /// File for the last lines [default: in your cache directory]
     #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_CACHE")]
     pub(crate) cache: Option<PathBuf>,
     /// Keep no lines for the next start

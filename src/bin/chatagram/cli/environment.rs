@@ -1,7 +1,7 @@
 //! Environment variables of options. An empty variable counts as unset, and an error names the
 //! variable that has the wrong value.
 
-use super::Cli;
+use super::{Cli, help};
 use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,12 @@ impl Cli {
     /// # Errors
     /// An error of clap, or help that the user asked for.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, clap::Error> {
-        // `-h` fits a screen; `--help` has each variable and all values.
         let is_short = args.iter().any(|arg| arg == "-h");
-        let shorten = |arg: Arg| match arg.get_action().takes_values() {
-            true if is_short => arg.hide_env(true).hide_possible_values(true),
-            false if is_short => arg.hide_env(true),
-            _ => arg,
+        let shape = |command: Command| {
+            let command = command.mut_args(without_empty_twin);
+            help::on_one_screen(command, is_short)
         };
-        let shape = |arg| shorten(without_empty_twin(arg));
-        let command = Self::command().mut_subcommands(|sub| sub.mut_args(shape));
+        let command = shape(Self::command()).mut_subcommands(shape);
         let mut matches = command.try_get_matches_from(args)?;
         Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut Self::command()))
     }

@@ -225,20 +225,21 @@ fn every_example_in_the_help_parses() {
 }
 
 #[test]
-fn short_help_fits_a_screen() {
-    const LINES: usize = 40;
+fn help_fits_a_screen() {
     const COLUMNS: usize = 100;
     for command in commands() {
         let name = Some(command.get_name()).filter(|name| *name != "chatagram");
-        let line: Vec<_> = ["chatagram"].into_iter().chain(name).chain(["-h"]).collect();
-        let line: Vec<_> = line.into_iter().map(Into::into).collect();
-        let help = Cli::read(&line).unwrap_err();
-        assert_eq!(help.kind(), ErrorKind::DisplayHelp);
-        let help = help.to_string();
-        assert!(help.lines().count() <= LINES, "{help}");
-        for line in help.lines() {
-            let columns = line.chars().count();
-            assert!(columns <= COLUMNS, "{columns} columns: {line}");
+        for (option, most) in [("-h", 40), ("--help", 60)] {
+            let line: Vec<_> = ["chatagram"].into_iter().chain(name).chain([option]).collect();
+            let line: Vec<_> = line.into_iter().map(Into::into).collect();
+            let help = Cli::read(&line).unwrap_err();
+            assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+            let help = help.to_string();
+            assert!(help.lines().count() <= most, "{help}");
+            for line in help.lines() {
+                let columns = line.chars().count();
+                assert!(columns <= COLUMNS, "{columns} columns: {line}");
+            }
         }
     }
 }

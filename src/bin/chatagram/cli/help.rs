@@ -1,5 +1,10 @@
-//! The end of each command's help: examples in `-h`; in `--help` and manual pages also exit codes
-//! and a page to read.
+//! The help of each command on one screen, and its end: examples, exit codes, and a page to read.
+//!
+//! `-h` has the usual options; `--help` has all of them, and exit codes. Only the manual page has
+//! the paragraphs about an option.
+
+use clap::builder::Resettable;
+use clap::{Arg, Command};
 
 /// The end of a command's help.
 pub(super) struct Tail {
@@ -18,11 +23,27 @@ impl Tail {
         format!(
             "{}\n\nExit codes:\n{}\n\n\
              Each option is an environment variable too: --log-file is CHATAGRAM_LOG_FILE.\n\
-             More: src/docs/{}.md in the source.",
+             More: src/docs/{}.md in the source, and the pages that `chatagram man DIR` writes.",
             self.short(),
             self.exit_codes,
             self.page
         )
+    }
+}
+
+/// Gives each option one line. `-h` leaves out the unusual ones and the exit codes.
+pub(super) fn on_one_screen(command: Command, is_short: bool) -> Command {
+    let one_line = |arg: Arg| {
+        let has_values = arg.get_action().takes_values();
+        let arg = arg.hide_env(true);
+        let arg = if has_values { arg.hide_possible_values(true) } else { arg };
+        if is_short { arg } else { arg.hide_short_help(false).long_help(Resettable::Reset) }
+    };
+    let command = command.mut_args(one_line);
+    let whole_end = command.get_after_long_help().cloned();
+    match whole_end.filter(|_| !is_short) {
+        Some(end) => command.after_help(end).after_long_help(Resettable::Reset),
+        None => command,
     }
 }
 
@@ -149,9 +170,9 @@ pub(super) const DOCTOR: Tail = Tail {
 
 pub(super) const COMPLETIONS: Tail = Tail {
     examples: "  \
-  eval \"$(chatagram completions bash)\"     # in ~/.bashrc
-  eval \"$(chatagram completions zsh)\"      # in ~/.zshrc, after compinit
-  chatagram completions fish | source        # in ~/.config/fish/config.fish",
+  eval \"$(chatagram completions bash)\"   # in ~/.bashrc
+  eval \"$(chatagram completions zsh)\"    # in ~/.zshrc, after compinit
+  chatagram completions fish | source    # in ~/.config/fish/config.fish",
     exit_codes: PRINTING_CODES,
     page: "operations",
 };

@@ -62,16 +62,17 @@ pub(crate) struct LoadArgs {
     pub(crate) name: Option<String>,
     /// Emulate a bad network on UDP: 'loss 5%, delay 25ms'
     ///
-    /// The network treats the datagrams of all these clients. Another value: 'wifi'. The page
-    /// src/docs/lab.md lists all items.
+    /// The emulated network carries the datagrams of all these clients. Another value: 'wifi'. The
+    /// page src/docs/lab.md lists all items.
     #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
     pub(crate) impair: Option<Spec>,
-    /// Record that the network between here and the server does this, such as 5%:25:0:1
+    /// Record the network's LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1
     ///
-    /// The parts are the share of lost packets, delay and jitter in milliseconds, and the mean
-    /// length of a burst of losses.
+    /// The option describes the network between the clients and the server; it changes nothing. The
+    /// parts are the share of lost packets, delay and jitter in milliseconds, and the mean length of
+    /// a burst of losses in packets.
     #[arg(
-        long, value_name = "LOSS:DELAY:JITTER:BURST", env = "CHATAGRAM_CONDITION",
+        long, value_name = "CONDITION", env = "CHATAGRAM_CONDITION",
         hide_short_help = true, value_parser = condition
     )]
     pub(crate) condition: Option<Condition>,
@@ -135,7 +136,7 @@ pub(crate) struct LabArgs {
     /// Write to this directory
     #[arg(long, value_name = "DIR", default_value = "chatagram-lab", env = "CHATAGRAM_OUT")]
     pub(crate) out: PathBuf,
-    /// Continue the lab that is in the directory
+    /// Continue the lab in the directory
     #[arg(long, env = "CHATAGRAM_RESUME", value_parser = FalseyValueParser::new())]
     pub(crate) resume: bool,
     /// Print the plan instead of running it
@@ -143,7 +144,7 @@ pub(crate) struct LabArgs {
     pub(crate) print_plan: bool,
     /// Print the runs instead of running them, for scripts
     ///
-    /// Tabs separate the name, the network in the words of tc-netem, and the arguments of `load`.
+    /// One line for each run. Tabs separate the name, the arguments of tc-netem, and those of `load`.
     #[arg(
         long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
         value_parser = FalseyValueParser::new()
@@ -162,7 +163,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) mode: ModeArgs,
     /// Directory for both runs and the report
     ///
-    /// It is empty or new.
+    /// It must be empty or new.
     #[arg(long, value_name = "DIR", default_value = "chatagram-replay", env = "CHATAGRAM_OUT")]
     pub(crate) out: PathBuf,
 }

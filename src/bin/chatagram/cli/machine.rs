@@ -15,12 +15,12 @@ pub(crate) struct DoctorArgs {
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// The shell: bash, zsh or fish
     #[arg(value_enum, env = "CHATAGRAM_SHELL")]
     pub(crate) shell: Shell,
 }
 
-/// A shell that can be taught.
+/// A shell with completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {
     /// eval "$(chatagram completions bash)" in ~/.bashrc
@@ -36,8 +36,7 @@ pub(crate) enum Shell {
 pub(crate) struct ManArgs {
     /// Write the pages of all commands to this directory
     ///
-    /// The directory is made if it is missing. Pages of an earlier version are replaced, other
-    /// files are left alone.
+    /// A missing directory is created. Pages of an earlier version are replaced; other files stay.
     #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
     pub(crate) dir: Option<PathBuf>,
 }

@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Heartbeat and expiry on a LAN, where a dead client should be removed soon.
+/// Heartbeat and expiry on a LAN, where the server can notice a dead client soon.
 const USUAL: (Duration, Duration) = (limits::HEARTBEAT, limits::EXPIRY);
 /// Heartbeat and expiry behind NAT. The strictest routers forget a UDP flow after 30 s of silence
 /// (RFC 4787 REQ-5 asks for two minutes); the heartbeat is half of that.
@@ -27,9 +27,9 @@ const METRICS_PORT: u16 = 2430;
 /// Options of a server.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Listen here; several with commas between them
+    /// Addresses to listen on, comma-separated
     ///
-    /// '[::]' takes IPv4 too, unless an IPv4 address with the same port is given.
+    /// '[::]' includes IPv4, unless an IPv4 address with the same port is given.
     /// '[fe80::1%eth0]:2428' is an address of one link. The option can be repeated.
     #[arg(
         long, value_name = "ADDR:PORT", default_value = "[::]:2428", value_parser = parse_bind,
@@ -51,23 +51,26 @@ pub(crate) struct ServerArgs {
         value_parser = clap::value_parser!(u16).range(0..=1024)
     )]
     pub(crate) replay: u16,
-    /// Clients send a heartbeat at least this often [default: 2s; with --nat 15s]
+    /// Largest interval between a client's heartbeats [default: 2s]
     ///
-    /// In a room of more than a thousand peers new clients send one every 5s.
+    /// With --nat the default is 15s. In a room of more than a thousand peers, new clients have at
+    /// least 5s.
     #[arg(
         long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_HEARTBEAT",
         value_parser = timeout
     )]
     pub(crate) heartbeat: Option<Duration>,
-    /// Remove a client after this long without traffic [default: 10s; with --nat 60s]
+    /// Remove a client after this long without traffic [default: 10s]
+    ///
+    /// With --nat the default is 60s.
     #[arg(
         long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_EXPIRY",
         value_parser = timeout
     )]
     pub(crate) expiry: Option<Duration>,
-    /// Heartbeat and expiry for clients behind routers
+    /// For clients behind routers: heartbeats every 15s, expiry after 60s
     ///
-    /// Both are longer: rare enough for a battery, often enough for a router.
+    /// Such heartbeats are rare enough for a battery, and keep a router's UDP mapping.
     #[arg(long, env = "CHATAGRAM_NAT", value_parser = FalseyValueParser::new())]
     pub(crate) nat: bool,
     /// Peers in the room at most
@@ -88,10 +91,9 @@ pub(crate) struct ServerArgs {
         value_parser = rate_limit
     )]
     pub(crate) rate_limit: RateLimit,
-    /// Minimum interval between sends to the room [default: none]
+    /// Minimum interval between flushes to the room [default: none]
     ///
-    /// Lines said within the interval travel together. In a room that is full and busy, 2ms is a
-    /// good value.
+    /// Lines said within the interval are coalesced. In a full and busy room, 2ms is a good value.
     #[arg(long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = pace)]
     pub(crate) pace: Option<Duration>,
     /// Listen on UDP only
@@ -102,18 +104,17 @@ pub(crate) struct ServerArgs {
     pub(crate) no_discovery: bool,
     /// Serve counters to Prometheus at ADDR:PORT/metrics [default: off]
     ///
-    /// Without a value the address is 127.0.0.1:2430, which programs on this machine reach. Every
-    /// program that reaches another address can read there. src/docs/operations.md lists the
-    /// metrics.
+    /// Without a value the address is 127.0.0.1:2430, which only programs on this machine reach. The
+    /// metrics have no password. src/docs/operations.md lists them.
     #[arg(
         long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
         num_args = 0..=1, default_missing_value = METRICS
     )]
     pub(crate) metrics: Option<SocketAddr>,
-    /// Accept requests for the metrics under this name too; several with commas between them
+    /// Serve metrics under these names too, comma-separated
     ///
-    /// The machine's addresses, its name and `localhost` are always accepted. The option can be
-    /// repeated.
+    /// Requests under the machine's addresses, its name and `localhost` are always accepted. The
+    /// option can be repeated.
     #[arg(
         long,
         hide_short_help = true,
@@ -178,13 +179,13 @@ impl ServerArgs {
         (self.heartbeat.unwrap_or(heartbeat), self.expiry.unwrap_or(expiry))
     }
 
-    /// The history lacks a directory only because the environment names none.
-    pub(crate) fn lacks_a_place_for_history(&self) -> bool {
+    /// Returns true if there is no history only because the environment names no directory for it.
+    pub(crate) fn lacks_history_directory(&self) -> bool {
         let lasting = self.bind.first().is_some_and(|address| address.port() != 0);
         lasting && !self.no_history && self.history().is_none()
     }
 
-    /// A room on port 0 is temporary: its next port is another one.
+    /// The history file. A room on port 0 has no default: its next port is another one.
     fn history(&self) -> Option<server::HistoryFile> {
         let port = self.bind.first().map_or(0, SocketAddr::port);
         match &self.history {
