@@ -30,10 +30,13 @@ pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Head, Invariant, decode_message, encode_message,
     encode_message_into,
 };
-pub use frame::{Cookie, Delivery, Frame, PathCookie, Refusal, Token, Transport};
+pub use frame::{Cookie, Delivery, Frame, Join, Part, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use mark::{Mark, hex};
-pub use message::{ClientMessage, LeaveReason, ServerMessage};
+pub use message::{
+    About, ClientMessage, LeaveReason, LiveLine, PastLine, Say, ServerCounters, ServerMessage,
+    Welcome, Whisper,
+};
 #[cfg(feature = "cli")]
 pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};

@@ -10,8 +10,8 @@ pub use numbers::Taken;
 
 use crate::protocol::limits::{MAX_ANNOUNCEMENT, MAX_DATAGRAM};
 use crate::protocol::{
-    Batch, LeaveReason, Mark, RollEntry, RollWriter, ServerMessage, encode_message,
-    encode_message_into,
+    Batch, LeaveReason, LiveLine, Mark, PastLine, RollEntry, RollWriter, Say, ServerMessage,
+    Whisper, encode_message, encode_message_into,
 };
 use crate::registry::{Owner, PeerId, PeerMap};
 use crate::time::{Timestamp, WallTime};
@@ -163,14 +163,14 @@ impl Room {
         let owner = self.members.get(peer).map(|member| member.owner);
         for Line { mark, at, from, text, identity } in lines.iter().map(|line| &**line) {
             let own = identity.filter(|identity| Some(identity.owner) == owner);
-            let message = ServerMessage::History {
+            let message = ServerMessage::History(PastLine {
                 position: mark.position,
                 at: at.0,
                 own: own.is_some(),
                 number: own.map_or(0, |identity| identity.number),
                 from,
                 text,
-            };
+            });
             messages.extend(Batch::of(&encode_message(&message)));
         }
         if let Some(text) = &self.warning {
@@ -267,19 +267,13 @@ impl Room {
 
     /// Proposes a line of a peer to the log. Returns it if it is new; for a repeat, its author is
     /// told the position again.
-    pub fn say(
-        &mut self,
-        peer: PeerId,
-        number: u16,
-        sent: WallTime,
-        text: &str,
-        now: WallTime,
-    ) -> Option<Rc<Line>> {
+    pub fn say(&mut self, peer: PeerId, say: Say<'_>, now: WallTime) -> Option<Rc<Line>> {
+        let Say { number, text, .. } = say;
         let Member { nickname: from, owner, .. } = self.members.get(peer)?;
         let identity = LineIdentity { owner: *owner, number };
         match self.log.propose(Proposal { identity, at: now, from, text }) {
             Outcome::Committed(line) => {
-                self.committed(peer, number, sent, &line);
+                self.committed(peer, say, &line);
                 Some(line)
             }
             Outcome::Repeated(position) => {
@@ -291,7 +285,7 @@ impl Room {
     }
 
     /// Delivers a committed line to all peers.
-    fn committed(&mut self, peer: PeerId, number: u16, sent: WallTime, line: &Line) {
+    fn committed(&mut self, peer: PeerId, Say { number, sent, .. }: Say<'_>, line: &Line) {
         self.introduce(peer);
         // A reordered or retransmitted line does not turn the counter back.
         if let Some(member) = self.members.get_mut(peer)
@@ -302,16 +296,9 @@ impl Room {
         }
         let Line { mark: Mark { position, .. }, at, from, text, .. } = line;
         let (position, upstream) = (*position, upstream(*at, sent));
-        let peer_number = peer.number();
-        let message = ServerMessage::Line {
-            position,
-            at: at.0,
-            upstream,
-            peer: peer_number,
-            number,
-            from,
-            text,
-        };
+        let (at, author) = (at.0, peer.number());
+        let line = LiveLine { position, at, upstream, peer: author, number, from, text };
+        let message = ServerMessage::Line(line);
         self.post(Recipients::AllBut(peer), Kind::Line, &message);
         let accepted = ServerMessage::Accepted { number, position };
         self.post(Recipients::One(peer), Kind::Receipt, &accepted);
@@ -321,20 +308,17 @@ impl Room {
     pub fn whisper(
         &mut self,
         peer: PeerId,
-        to: Result<PeerId, &str>,
-        number: u16,
-        sent: WallTime,
-        text: &str,
+        to: Option<PeerId>,
+        whisper: Whisper<'_>,
         now: WallTime,
     ) {
-        let recipient = to.map(|to| (to, self.members.get(to)));
-        let (to, nickname) = match recipient {
-            Ok((to, Some(member))) => (to, member.nickname.clone()),
-            Ok((_, None)) => return,
-            Err(to) => {
-                let message = ServerMessage::NotHere { number, to };
-                return self.post(Recipients::One(peer), Kind::Control, &message);
-            }
+        let Whisper { number, sent, text, .. } = whisper;
+        let Some(to) = to else {
+            let message = ServerMessage::NotHere { number, to: whisper.to };
+            return self.post(Recipients::One(peer), Kind::Control, &message);
+        };
+        let Some(nickname) = self.members.get(to).map(|member| member.nickname.clone()) else {
+            return;
         };
         let Some(member) = self.members.get(peer) else { return };
         let from = member.nickname.clone();
@@ -425,8 +409,8 @@ fn counted(peers: usize) -> u16 {
 }
 
 /// Delay of a line to the server, with the offset of the two clocks, saturating at 35 minutes.
-fn upstream(now: WallTime, sent: WallTime) -> i32 {
-    let micros = now.micros_since(sent);
+fn upstream(now: WallTime, sent: u64) -> i32 {
+    let micros = now.micros_since(WallTime(sent));
     i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
 }
 
@@ -436,9 +420,9 @@ mod tests {
 
     #[test]
     fn delays_with_distant_clocks_saturate() {
-        assert_eq!(upstream(WallTime(0), WallTime(u64::MAX / 2)), i32::MIN);
-        assert_eq!(upstream(WallTime(5), WallTime(2)), 3);
-        assert_eq!(upstream(WallTime(5), WallTime(u64::MAX)), i32::MIN);
-        assert_eq!(upstream(WallTime(u64::MAX), WallTime(0)), i32::MAX);
+        assert_eq!(upstream(WallTime(0), u64::MAX / 2), i32::MIN);
+        assert_eq!(upstream(WallTime(5), 2), 3);
+        assert_eq!(upstream(WallTime(5), u64::MAX), i32::MIN);
+        assert_eq!(upstream(WallTime(u64::MAX), 0), i32::MAX);
     }
 }

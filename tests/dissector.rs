@@ -25,8 +25,8 @@ mod tshark;
 use catalogue::checksummed;
 use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, ServerMessage,
-    encode_message,
+    ClientMessage, Datagram, DatagramWriter, DecodeError, Flags, Frame, Header, Part, Say,
+    ServerMessage, encode_message,
 };
 use format::{Golden, frame_line};
 use needs::needs;
@@ -394,7 +394,7 @@ impl Talk {
 }
 
 fn say(number: u16) -> Vec<u8> {
-    encode_message(&ClientMessage::Say { number, sent: 0, text: "hi" })
+    encode_message(&ClientMessage::Say(Say { number, sent: 0, text: "hi" }))
 }
 
 fn gaps_late_duplicate_and_reused_numbers_are_told_apart_across_the_wrap() {
@@ -516,15 +516,15 @@ fn the_parts_of_a_message_are_joined_in_any_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut talk = Talk::new(5);
     let text = "x".repeat(1_000);
-    let message = encode_message(&ClientMessage::Say { number: 1, sent: 0, text: &text });
+    let message = encode_message(&ClientMessage::Say(Say { number: 1, sent: 0, text: &text }));
     let parts: Vec<_> = message.chunks(PART_SIZE).collect();
     let part = |id, index: u16| {
         let (ordered, count, payload) = (true, 3, parts[usize::from(index)]);
-        Frame::Part { id, ordered, index, count, payload }
+        Frame::Part { id, ordered, part: Part { index, count, payload } }
     };
     let once = |index: u16| {
         let (number, count, payload) = (0, 3, parts[usize::from(index)]);
-        Frame::OncePart { number, index, count, payload }
+        Frame::OncePart { number, part: Part { index, count, payload } }
     };
     talk.client(1, None, &[part(0, 0)]); // 1
     talk.client(2, None, &[part(0, 2), part(1, 2)]); // 2

@@ -22,8 +22,9 @@ use chatagram::hub::{self, Destination, Hub};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, LeaveReason, Refusal,
-    RollEntry, RollWriter, ServerMessage, decode_message, encode_message,
+    About, ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Join,
+    LeaveReason, LiveLine, PastLine, Refusal, RollEntry, RollWriter, Say, ServerMessage, Welcome,
+    Whisper, decode_message, encode_message,
 };
 use chatagram::registry::Capacity;
 use chatagram::room::{Line, Past};
@@ -98,7 +99,7 @@ fn client(now: Now) -> (Session, u64) {
     let mut buffer = Vec::new();
     session.poll_transmit(&mut buffer, now).unwrap();
     let frame = Datagram::decode(&buffer).unwrap().frames().next();
-    let Some(Frame::Join { nonce, .. }) = frame else { panic!("{frame:?}") };
+    let Some(Frame::Join(Join { nonce, .. })) = frame else { panic!("{frame:?}") };
     (session, nonce)
 }
 
@@ -109,19 +110,21 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
     let (from, detail) = (text, text);
     // The client ignores an entry with its own name, which is `text` (proto.md §7.17).
     let nickname = &*format!("z{text}");
-    let about = |nickname| ServerMessage::About {
-        number: WHO,
-        left: 0,
-        peer,
-        nickname,
-        transport: Transport::Udp,
-        delivery: Delivery::Unreliable,
-        rtt_us: 1,
-        silent_ms: 1,
-        sent: 1,
-        lost: 1,
-        received: 1,
-        missing: 1,
+    let about = |nickname| {
+        ServerMessage::About(About {
+            number: WHO,
+            left: 0,
+            peer,
+            nickname,
+            transport: Transport::Udp,
+            delivery: Delivery::Unreliable,
+            rtt_us: 1,
+            silent_ms: 1,
+            sent: 1,
+            lost: 1,
+            received: 1,
+            missing: 1,
+        })
     };
     let reason = LeaveReason::Quit;
     let [came, went] = [next, next + 100].map(|next| {
@@ -132,9 +135,9 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
     });
     [
         ServerMessage::Present { roll: came.roll() },
-        ServerMessage::History { position, at, own, number, from, text },
+        ServerMessage::History(PastLine { position, at, own, number, from, text }),
         ServerMessage::Joined { peers, roll: came.roll() },
-        ServerMessage::Line {
+        ServerMessage::Line(LiveLine {
             position: position + 1,
             at,
             upstream,
@@ -142,7 +145,7 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
             number: number + 7,
             from,
             text,
-        },
+        }),
         ServerMessage::Left { peers, reason, roll: went.roll() },
         ServerMessage::Whisper { at, upstream, peer, from, text },
         ServerMessage::Whispered { number, at, to, text },
@@ -159,7 +162,7 @@ fn server_messages(position: u64, text: &str) -> Vec<Vec<u8>> {
 
 /// A welcome to a room, and under a name, of this text.
 fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
-    encode_message(&ServerMessage::Welcome {
+    encode_message(&ServerMessage::Welcome(Welcome {
         nonce,
         peer: 1,
         token: [1; 16],
@@ -177,7 +180,7 @@ fn welcome(nonce: u64, text: &str, expiry: Duration) -> Vec<u8> {
         newest: 0,
         taken: &[],
         sure: true,
-    })
+    }))
 }
 
 fn text_from_a_server_is_shown_without_controls() {
@@ -267,16 +270,12 @@ impl Room {
     fn join(&mut self, port: u16, nickname: &str) {
         let mut proof = Vec::new();
         for _ in 0..2 {
-            let join = Frame::Join {
+            let join = Frame::Join(Join {
                 nonce: port.into(),
                 cookie: &proof,
                 nickname,
-                delivery: Delivery::ReliableOrdered,
-                resume: &[],
-                epoch: 0,
-                seen: 0,
-                next: 0,
-            };
+                ..Join::default()
+            });
             let bytes = datagram(&Header::default(), &join, JOIN_SIZE);
             self.hub.handle_datagram(path(port), &bytes, self.now);
             if let Some(cookie) = self.check_output() {
@@ -348,8 +347,8 @@ fn path(port: u16) -> Path {
 /// Checks what the hub sends to other members.
 fn check_message(payload: &[u8]) {
     match decode_message(payload).unwrap() {
-        ServerMessage::History { from, text, .. }
-        | ServerMessage::Line { from, text, .. }
+        ServerMessage::History(PastLine { from, text, .. })
+        | ServerMessage::Line(LiveLine { from, text, .. })
         | ServerMessage::Whisper { from, text, .. }
         | ServerMessage::Whispered { to: from, text, .. } => {
             assert_clean(from);
@@ -375,9 +374,9 @@ fn text_from_a_member_is_relayed_and_stored_without_controls() {
         let mut room = Room::new(Past::default());
         for (index, text) in some.iter().enumerate() {
             number += 1;
-            room.say(&ClientMessage::Say { number, sent: 0, text });
-            room.say(&ClientMessage::Whisper { number, sent: 0, to: "listener", text });
-            room.say(&ClientMessage::Whisper { number, sent: 0, to: text, text: "hi" });
+            room.say(&ClientMessage::Say(Say { number, sent: 0, text }));
+            room.say(&ClientMessage::Whisper(Whisper { number, sent: 0, to: "listener", text }));
+            room.say(&ClientMessage::Whisper(Whisper { number, sent: 0, to: text, text: "hi" }));
             room.say(&ClientMessage::Ping { number, to: text });
             // The refusal repeats the name.
             room.join(10 + index as u16, &text.chars().take(3).collect::<String>());

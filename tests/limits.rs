@@ -10,7 +10,7 @@
 mod program;
 
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Preface,
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Join, Preface, Say,
     encode_message, write_record,
 };
 use program::{Program, Server};
@@ -30,12 +30,12 @@ static NONCES: AtomicU64 = AtomicU64::new(2);
 
 fn join<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str) -> Frame<'a> {
     let delivery = Delivery::ReliableOrdered;
-    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], epoch: 0, seen: 0, next: 0 }
+    Frame::Join(Join { nonce, cookie, nickname, delivery, ..Join::default() })
 }
 
 fn say(number: usize) -> Vec<u8> {
     let text = format!("flood {number} {}", "x".repeat(100));
-    encode_message(&ClientMessage::Say { number: number as u16, sent: 0, text: &text })
+    encode_message(&ClientMessage::Say(Say { number: number as u16, sent: 0, text: &text }))
 }
 
 /// Sends as much as a connection takes, until the server closes it.

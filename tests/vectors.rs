@@ -14,8 +14,8 @@ use catalogue::checksummed;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, HEADER_LEN,
-    Header, LeaveReason, Refusal, RollEntry, RollWriter, ServerMessage, decode_message,
-    encode_message,
+    Header, Join, LeaveReason, LiveLine, Part, PastLine, Refusal, RollEntry, RollWriter, Say,
+    ServerMessage, Welcome, Whisper, decode_message, encode_message,
 };
 use format::{Golden, bless, flag_names, frame_line, is_current, written_again};
 use proptest::prelude::*;
@@ -232,14 +232,14 @@ impl Parts {
         let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
         let (index, count, ordered) = (self.e, self.d, self.small.is_multiple_of(2));
         match self.kind % 13 {
-            11 => Frame::Part { id, ordered, index, count, payload },
-            12 => Frame::OncePart { number: id, index, count, payload },
+            11 => Frame::Part { id, ordered, part: Part { index, count, payload } },
+            12 => Frame::OncePart { number: id, part: Part { index, count, payload } },
             0 => Frame::Padding(payload),
             1 => Frame::Heartbeat,
             2 => Frame::Once { payload },
             3 => Frame::Unordered { id, payload },
             4 => Frame::Ordered { id, payload },
-            5 => Frame::Join {
+            5 => Frame::Join(Join {
                 nonce,
                 cookie: payload,
                 nickname: &self.name,
@@ -248,7 +248,7 @@ impl Parts {
                 epoch: self.a,
                 seen: u64::from(self.b),
                 next: self.e,
-            },
+            }),
             6 => Frame::Challenge { nonce, cookie: self.array() },
             7 => {
                 let reason = refusals[usize::from(self.small) % refusals.len()];
@@ -263,8 +263,8 @@ impl Parts {
     fn client(&self) -> ClientMessage<'_> {
         let (number, sent, to, text) = (self.d, self.a, &*self.name, &*self.text);
         match self.kind % 4 {
-            0 => ClientMessage::Say { number, sent, text },
-            1 => ClientMessage::Whisper { number, sent, to, text },
+            0 => ClientMessage::Say(Say { number, sent, text }),
+            1 => ClientMessage::Whisper(Whisper { number, sent, to, text }),
             2 => ClientMessage::Leave { next: number },
             _ => ClientMessage::Deliver(self.delivery()),
         }
@@ -277,7 +277,7 @@ impl Parts {
         let (nickname, to, peers, reason) = (from, from, number, self.reason());
         let roll = self.roll.roll();
         match self.kind % 13 {
-            0 => ServerMessage::Welcome {
+            0 => ServerMessage::Welcome(Welcome {
                 nonce: id,
                 peer,
                 token: self.array(),
@@ -295,12 +295,20 @@ impl Parts {
                 newest: number,
                 taken: &self.bytes,
                 sure: self.small % 3 == 1,
-            },
+            }),
             1 => ServerMessage::Present { roll },
-            2 => ServerMessage::History { position: id, at, own, number, from, text },
+            2 => ServerMessage::History(PastLine { position: id, at, own, number, from, text }),
             3 => ServerMessage::Joined { peers, roll },
             4 => ServerMessage::Left { peers, reason, roll },
-            5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
+            5 => ServerMessage::Line(LiveLine {
+                position: id,
+                at,
+                upstream,
+                peer,
+                number,
+                from,
+                text,
+            }),
             6 => ServerMessage::Accepted { number, position: id },
             7 => ServerMessage::Whisper { at, upstream, peer, from, text },
             8 => ServerMessage::Whispered { number, at, to, text },

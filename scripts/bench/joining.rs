@@ -4,7 +4,8 @@ use chatagram::link::{Link, Role};
 use chatagram::net::Socket;
 use chatagram::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
 use chatagram::protocol::{
-    Cookie, Datagram, DatagramWriter, Delivery, Frame, Header, ServerMessage, decode_message,
+    Cookie, Datagram, DatagramWriter, Delivery, Frame, Header, Join, ServerMessage, Welcome,
+    decode_message,
 };
 use chatagram::time::Timestamp;
 use std::io;
@@ -33,16 +34,13 @@ impl Joining {
         }
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
-        writer.push(&Frame::Join {
+        writer.push(&Frame::Join(Join {
             nonce: self.nonce,
             cookie: self.cookie.as_ref().map_or(&[], |cookie| &cookie[..]),
             nickname: &self.nickname,
             delivery: self.delivery,
-            resume: &[],
-            epoch: 0,
-            seen: 0,
-            next: 0,
-        });
+            ..Join::default()
+        }));
         writer.pad_to(JOIN_SIZE);
         writer.finish(&Header::default());
         socket.send(&bytes, server);
@@ -75,7 +73,7 @@ impl Joining {
 pub(crate) fn heartbeat(frame: Frame<'_>) -> Option<Duration> {
     let (Frame::Ordered { payload, .. } | Frame::Once { payload }) = frame else { return None };
     match decode_message(payload) {
-        Ok(ServerMessage::Welcome { heartbeat_ms, .. }) => {
+        Ok(ServerMessage::Welcome(Welcome { heartbeat_ms, .. })) => {
             Some(Duration::from_millis(heartbeat_ms.into()))
         }
         _ => None,

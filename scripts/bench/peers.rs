@@ -5,8 +5,8 @@ use crate::{Counter, MARK, Protocol, STAMP, TEXT};
 use chatagram::link::Link;
 use chatagram::net::{Clock, Incoming, Poller, Reading, Socket, Stream};
 use chatagram::protocol::{
-    ClientMessage, Datagram, Delivery, Flags, Frame, Piece, Preface, ServerMessage, StreamReader,
-    decode_message, encode_message, write_record,
+    ClientMessage, Datagram, Delivery, Flags, Frame, Join, Piece, Preface, Say, ServerMessage,
+    StreamReader, Welcome, decode_message, encode_message, write_record,
 };
 use chatagram::time::Timestamp;
 use std::cell::RefCell;
@@ -131,7 +131,7 @@ impl Peer {
         self.number = number.wrapping_add(1);
         let say = || {
             let text = std::str::from_utf8(line).unwrap_or_default();
-            encode_message(&ClientMessage::Say { number, sent: 0, text })
+            encode_message(&ClientMessage::Say(Say { number, sent: 0, text }))
         };
         match &mut self.wire {
             Wire::Chatagram { link, delivery, .. } => {
@@ -336,7 +336,7 @@ fn here(message: &[u8]) -> Option<usize> {
         return None;
     }
     match decode_message(message).ok()? {
-        ServerMessage::Welcome { peers, .. }
+        ServerMessage::Welcome(Welcome { peers, .. })
         | ServerMessage::Joined { peers, .. }
         | ServerMessage::Left { peers, .. } => Some(peers.into()),
         _ => None,
@@ -384,7 +384,7 @@ fn join_chatagram_tcp(
 ) -> io::Result<Wire> {
     let mut stream = connect(server)?;
     let mut hello = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-    let join = Frame::Join {
+    let join = Frame::Join(Join {
         nonce: index as u64 + 1,
         cookie: &[],
         nickname: &format!("u{index}"),
@@ -393,7 +393,7 @@ fn join_chatagram_tcp(
         epoch: 0,
         seen: 0,
         next: 0,
-    };
+    });
     write_record(&join, &mut hello);
     stream.write_all(&hello)?;
     // The preface arrives with the admission or the refusal.

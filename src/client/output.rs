@@ -5,7 +5,7 @@ mod text;
 mod wrap;
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
+use super::session::{CloseReason, Event, PeerReport, Report, ServerCounters, Transport};
 use super::style::Style;
 use crate::protocol::{Delivery, LeaveReason, clean, is_clean};
 use crate::time::WallTime;
@@ -135,7 +135,7 @@ enum Object<'a> {
     },
     Who {
         peers: Vec<PeerObject<'a>>,
-        server: Option<ServerReport>,
+        server: Option<ServerCounters>,
     },
     Pong {
         from: &'a str,

@@ -30,10 +30,10 @@ mod roaming;
 mod seen;
 mod sending;
 
-pub use crate::protocol::Transport;
+pub use crate::protocol::{ServerCounters, Transport};
 pub use event::{CloseReason, Condition, Event, Report};
 pub use obstacle::{Kind as ObstacleKind, Obstacle};
-pub use questions::{PeerReport, ServerReport};
+pub use questions::PeerReport;
 
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
 use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, clip, encode_message};
@@ -320,10 +320,10 @@ impl Session {
             }
         }
         let (seen, next) = (self.last_seen(), self.own.next_unsent());
-        let resume = self.token.or(self.claim);
         let attempt = self.attempt.as_mut()?;
-        let resume = resume.as_ref().map_or(&[][..], |token| &token[..]);
-        attempt.poll_transmit(buffer, &self.config, &self.addresses, resume, seen, next, now)
+        let resume = self.token.as_ref().or(self.claim.as_ref());
+        let join = self.config.join(resume, seen, next);
+        attempt.poll_transmit(buffer, join, &self.addresses, now)
     }
 
     /// The next thing to show or do.

@@ -13,7 +13,7 @@ mod screen;
 use super::attended::{Progress, attend};
 use super::driver::{self, Driver};
 use super::output::Format;
-use super::session::{self, CloseReason, Event, ServerReport, Session, Transport};
+use super::session::{self, CloseReason, Event, ServerCounters, Session, Transport};
 use super::style::Style;
 use super::whereabouts::Whereabouts;
 use super::{Error, Leaver};
@@ -58,7 +58,7 @@ struct View {
     status: String,
     board: Board,
     /// The server's counters.
-    counters: Option<ServerReport>,
+    counters: Option<ServerCounters>,
     /// The last lines and notices of the room.
     lines: VecDeque<String>,
 }

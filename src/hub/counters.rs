@@ -3,7 +3,7 @@
 
 use super::Hub;
 use crate::link::Stats;
-use crate::protocol::{Refusal, Transport};
+use crate::protocol::{Refusal, ServerCounters, Transport};
 
 /// What came in and could not be used, or was answered without a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Counters {
     /// Refusals sent, by the number of their reason.
     pub refusals: [u64; Self::REASONS],
     /// Messages that the full queue of a slow peer refused.
-    pub overflowed: u64,
+    pub left_out: u64,
     /// Times a peer was asked to wait: it had reached its limit, or the readers theirs.
     pub slowed: u64,
     /// Peers dropped because they exceeded their limit and did not wait.
@@ -53,6 +53,21 @@ impl Counters {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refusals.iter().sum()
+    }
+
+    /// What clients are told of them.
+    pub(super) fn to_wire(self) -> ServerCounters {
+        ServerCounters {
+            received: self.received,
+            alien: self.alien,
+            other_version: self.other_version,
+            corrupt: self.corrupt,
+            malformed: self.malformed,
+            unknown_session: self.unknown_session,
+            unread: self.unread,
+            refused: self.refused(),
+            left_out: self.left_out,
+        }
     }
 }
 
@@ -125,8 +140,8 @@ impl Hub {
     /// The counters so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (overflowed, slowed) = (self.outgoing.overflowed, self.outgoing.slowed);
-        Counters { overflowed, slowed, ..self.counters }
+        let (left_out, slowed) = (self.outgoing.left_out, self.outgoing.slowed);
+        Counters { left_out, slowed, ..self.counters }
     }
 
     /// Tells how many datagrams the kernel has dropped so far because the receive buffer was full.

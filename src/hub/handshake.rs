@@ -22,8 +22,8 @@ use crate::protocol::limits::{
     HEARTBEAT_SHARE, JOIN_SIZE, MAX_HEARTBEAT, MAX_RAW_NAME, base_datagram,
 };
 use crate::protocol::{
-    Batch, Datagram, Delivery, Frame, Invariant, Mark, Nickname, Refusal, ServerMessage, Token,
-    VERSION, clip, encode_message,
+    Batch, Datagram, Frame, Invariant, Join, Mark, Nickname, Refusal, ServerMessage, Token,
+    VERSION, Welcome, clip, encode_message,
 };
 use crate::registry::{PeerId, Unavailable, same};
 use crate::room::Replay;
@@ -34,30 +34,6 @@ use std::time::Duration;
 /// A refusal that follows another one sooner is counted, but causes no event.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 
-/// The fields of a `Join` frame.
-#[derive(Clone, Copy)]
-pub(super) struct Join<'a> {
-    pub(super) nonce: u64,
-    cookie: &'a [u8],
-    nickname: &'a str,
-    delivery: Delivery,
-    resume: &'a [u8],
-    seen: Mark,
-    next: u16,
-}
-
-impl<'a> Join<'a> {
-    pub(super) fn read(frame: &Frame<'a>) -> Option<Self> {
-        match *frame {
-            Frame::Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next } => {
-                let seen = Mark { epoch, position: seen };
-                Some(Self { nonce, cookie, nickname, delivery, resume, seen, next })
-            }
-            _ => None,
-        }
-    }
-}
-
 /// The transport of a join.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Entrance {
@@ -65,12 +41,11 @@ pub(super) enum Entrance {
     Stream(StreamId),
 }
 
-/// Where a join came from, and when: what an answer to it needs.
+/// Where a join came from, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) path: Path,
     pub(super) entrance: Entrance,
-    pub(super) nonce: u64,
     pub(super) now: Now,
 }
 
@@ -99,10 +74,12 @@ impl Hub {
         bytes: usize,
         now: Now,
     ) {
-        let join = datagram.frames().next().and_then(|frame| Join::read(&frame));
-        let Some(join) = join.filter(|join| bytes >= JOIN_SIZE && join.nonce != 0) else {
-            self.counters.malformed += 1;
-            return;
+        let join = match datagram.frames().next() {
+            Some(Frame::Join(join)) if bytes >= JOIN_SIZE && join.nonce != 0 => join,
+            _ => {
+                self.counters.malformed += 1;
+                return;
+            }
         };
         let floor = self.nonces.floor();
         if !self.cookies.accepts(join.cookie, &path, join.nonce, floor, now.mono) {
@@ -114,8 +91,7 @@ impl Hub {
         if self.nonces.is_echo(join.nonce, now.mono) {
             self.follow_echo(&join, path);
         } else {
-            let (entrance, nonce) = (Entrance::Datagrams, join.nonce);
-            self.admit(&join, Origin { path, entrance, nonce, now });
+            self.admit(&join, Origin { path, entrance: Entrance::Datagrams, now });
         }
     }
 
@@ -123,7 +99,6 @@ impl Hub {
     pub(super) fn refuse_version(
         &mut self,
         path: Path,
-        version: u8,
         invariant: &Invariant,
         bytes: usize,
         now: Now,
@@ -131,9 +106,9 @@ impl Hub {
         if invariant.from_server || bytes < JOIN_SIZE {
             return;
         }
-        let detail = format!("this server speaks version {VERSION}, not {version}");
-        let origin = Origin { path, entrance: Entrance::Datagrams, nonce: 0, now };
-        self.refuse(origin, &Denial { reason: Refusal::Version, detail });
+        let detail = format!("this server speaks version {VERSION}, not {}", invariant.version);
+        let origin = Origin { path, entrance: Entrance::Datagrams, now };
+        self.refuse(origin, 0, &Denial { reason: Refusal::Version, detail });
     }
 
     /// This very join was admitted before. Its `Welcome` is under way, and the link retransmits it,
@@ -154,7 +129,7 @@ impl Hub {
     /// Admits a client whose address has answered, or tells it why not.
     pub(super) fn admit(&mut self, join: &Join<'_>, origin: Origin) {
         if let Err(denial) = self.try_admit(join, origin) {
-            self.refuse(origin, &denial);
+            self.refuse(origin, join.nonce, &denial);
         }
     }
 
@@ -205,7 +180,7 @@ impl Hub {
 
     /// A peer with a new session, on the account of its address and of the owner of its name.
     fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
-        let Origin { path, entrance, nonce, now } = origin;
+        let Origin { path, entrance, now } = origin;
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
@@ -228,7 +203,7 @@ impl Hub {
             stream,
             path,
             delivery: join.delivery,
-            nonce,
+            nonce: join.nonce,
             taken: self.outgoing.fanout.next(),
             allowance: Allowance::new(self.config.limit, full, now.mono),
             too_slow: false,
@@ -247,12 +222,12 @@ impl Hub {
     }
 
     fn welcome(&mut self, id: PeerId, join: &Join<'_>, new: bool) {
-        let Replay { lines, complete } = self.room.replay(join.seen);
+        let Replay { lines, complete } = self.room.replay(join.seen());
         let Some(entry) = self.registry.entry(id) else { return };
         let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
         let Mark { epoch, position: latest } = self.room.latest();
-        let own_lines = self.room.taken(owner, join.seen);
-        let message = ServerMessage::Welcome {
+        let own_lines = self.room.taken(owner, join.seen());
+        let message = ServerMessage::Welcome(Welcome {
             nonce: join.nonce,
             peer: id.number(),
             token,
@@ -270,7 +245,7 @@ impl Hub {
             newest: own_lines.newest,
             taken: own_lines.bytes(),
             sure: own_lines.sure,
-        };
+        });
         if let Some(mut peer) = self.peers.get_mut(id)
             && let Some(message) = Batch::of(&encode_message(&message))
         {
@@ -282,8 +257,8 @@ impl Hub {
         self.room.brief(id, &lines);
     }
 
-    fn refuse(&mut self, origin: Origin, denial: &Denial) {
-        let Origin { path, entrance, nonce, now } = origin;
+    fn refuse(&mut self, origin: Origin, nonce: u64, denial: &Denial) {
+        let Origin { path, entrance, now } = origin;
         let Denial { reason, detail } = denial;
         self.counters.refusals[*reason as usize] += 1;
         let frame = Frame::Refused { nonce, reason: *reason, detail };
@@ -346,15 +321,15 @@ fn millis(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::DatagramWriter;
     use crate::protocol::limits::{BASE_DATAGRAM, MAX_NAME, ROOM_SIZE};
+    use crate::protocol::{DatagramWriter, Delivery};
     use crate::registry::Capacity;
 
     #[test]
     fn the_longest_join_and_welcome_fit_into_a_base_datagram() {
         let most = u64::MAX;
         let name = "n".repeat(MAX_NAME);
-        let welcome = encode_message(&ServerMessage::Welcome {
+        let welcome = encode_message(&ServerMessage::Welcome(Welcome {
             nonce: most,
             peer: u16::MAX,
             token: [0; 16],
@@ -372,8 +347,8 @@ mod tests {
             newest: u16::MAX,
             taken: &[u8::MAX; 32],
             sure: true,
-        });
-        let join = Frame::Join {
+        }));
+        let join = Frame::Join(Join {
             nonce: most,
             cookie: &[0; 20],
             nickname: &"n".repeat(MAX_RAW_NAME),
@@ -382,7 +357,7 @@ mod tests {
             epoch: most,
             seen: most,
             next: u16::MAX,
-        };
+        });
         for frame in [join, Frame::Ordered { id: 0, payload: &welcome }] {
             let mut bytes = Vec::new();
             assert!(DatagramWriter::limited(&mut bytes, BASE_DATAGRAM).push(&frame), "{frame:?}");

@@ -9,11 +9,11 @@ use super::{Event, Hub};
 use crate::path::Path;
 use crate::protocol::limits::{BASE_DATAGRAM, FREE_FRAMES, MAX_NAME, MAX_TEXT, tokens};
 use crate::protocol::{
-    ClientMessage, Datagram, DecodeError, Flags, Frame, Invariant, LeaveReason, Nickname,
-    ServerMessage, clean, clip, decode_message,
+    ClientMessage, Datagram, DecodeError, Flags, Frame, Invariant, LeaveReason, Nickname, Say,
+    ServerMessage, Whisper, clean, clip, decode_message,
 };
 use crate::registry::PeerId;
-use crate::time::{Now, Timestamp, WallTime};
+use crate::time::{Now, Timestamp};
 use std::borrow::Cow;
 
 impl Hub {
@@ -50,8 +50,8 @@ impl Hub {
         };
         *counter += 1;
         log::debug!("dropped a datagram of {} bytes from {}: {error}", bytes.len(), path.remote);
-        if let (DecodeError::Version(version), Some(invariant)) = (error, Invariant::read(bytes)) {
-            self.refuse_version(path, version, &invariant, bytes.len(), now);
+        if let (DecodeError::Version(_), Some(invariant)) = (error, Invariant::read(bytes)) {
+            self.refuse_version(path, &invariant, bytes.len(), now);
         }
     }
 
@@ -214,12 +214,8 @@ impl Hub {
             }
         }
         match message {
-            Ok(ClientMessage::Say { number, sent, text }) => {
-                self.say(id, number, WallTime(sent), text, now);
-            }
-            Ok(ClientMessage::Whisper { number, sent, to, text }) => {
-                self.whisper(id, number, WallTime(sent), to, text, now);
-            }
+            Ok(ClientMessage::Say(say)) => self.say(id, say, now),
+            Ok(ClientMessage::Whisper(whisper)) => self.whisper(id, whisper, now),
             Ok(ClientMessage::Leave { next }) => {
                 self.room.renumber(id, next);
                 self.close(id, LeaveReason::Quit, "", now.mono);
@@ -247,21 +243,21 @@ impl Hub {
         }
     }
 
-    fn say(&mut self, id: PeerId, number: u16, sent: WallTime, text: &str, now: Now) {
-        if let Some(text) = self.acceptable(id, text)
-            && let Some(line) = self.room.say(id, number, sent, &text, now.wall)
+    fn say(&mut self, id: PeerId, say: Say<'_>, now: Now) {
+        if let Some(text) = self.acceptable(id, say.text)
+            && let Some(line) = self.room.say(id, Say { text: &text, ..say }, now.wall)
         {
             self.counters.lines += 1;
             self.events.push_back(Event::Line(line));
         }
     }
 
-    fn whisper(&mut self, id: PeerId, number: u16, sent: WallTime, to: &str, text: &str, now: Now) {
-        let Some(text) = self.acceptable(id, text) else { return };
-        let named = self.peer_named(to);
-        let to = clean(to);
-        let to = clip(&to, MAX_NAME);
-        self.room.whisper(id, named.ok_or(to), number, sent, &text, now.wall);
+    fn whisper(&mut self, id: PeerId, whisper: Whisper<'_>, now: Now) {
+        let Some(text) = self.acceptable(id, whisper.text) else { return };
+        let named = self.peer_named(whisper.to);
+        let to = clean(whisper.to);
+        let whisper = Whisper { to: clip(&to, MAX_NAME), text: &text, ..whisper };
+        self.room.whisper(id, named, whisper, now.wall);
     }
 
     fn peer_named(&self, name: &str) -> Option<PeerId> {

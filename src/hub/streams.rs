@@ -1,7 +1,7 @@
 //! TCP connections: those that have not joined yet, and which peer belongs to the others. A
 //! connection needs no cookie, because TCP's own handshake has proven the address (RFC 9293 §3.5).
 
-use super::handshake::{Entrance, Join, Origin};
+use super::handshake::{Entrance, Origin};
 use super::{Destination, Hub};
 use crate::link::{Backlog, Role, StreamLink};
 use crate::path::Path;
@@ -226,16 +226,13 @@ impl Hub {
                 }
                 Ok(Some(Piece::Preface(preface)))
                     if !preface.flags.contains(Flags::FROM_SERVER) => {}
-                Ok(Some(Piece::Frame(ref frame)))
-                    if let Some(join) = Join::read(frame)
-                        && join.nonce != 0 =>
-                {
+                Ok(Some(Piece::Frame(Frame::Join(join)))) if join.nonce != 0 => {
                     if self.nonces.is_known(join.nonce) {
                         log::debug!("a join from {} repeats an old nonce", waiting.path.remote);
                         return self.hang_up(id, None);
                     }
-                    let (path, entrance, nonce) = (waiting.path, Entrance::Stream(id), join.nonce);
-                    self.admit(&join, Origin { path, entrance, nonce, now });
+                    let (path, entrance) = (waiting.path, Entrance::Stream(id));
+                    self.admit(&join, Origin { path, entrance, now });
                     if let Some(peer) = self.streams.joined.get(&id).copied()
                         && !bytes.is_empty()
                     {

@@ -17,8 +17,8 @@ use crate::protocol::limits::{
     JOIN_SIZE, MAX_DATAGRAM, MAX_QUEUE_BYTES, NAME_HOLD, PROBE_SIZE, REMEMBERED_NONCES,
 };
 use crate::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header,
-    LeaveReason, Preface, Refusal, encode_message, write_record,
+    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, Join,
+    LeaveReason, Preface, Refusal, Say, Whisper, encode_message, write_record,
 };
 use crate::registry::{Capacity, PeerId};
 use crate::room::Past;
@@ -176,8 +176,7 @@ impl Room {
 }
 
 fn join_frame<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str, resume: &'a [u8]) -> Frame<'a> {
-    let delivery = Delivery::ReliableOrdered;
-    Frame::Join { nonce, cookie, nickname, delivery, resume, epoch: 0, seen: 0, next: 0 }
+    Frame::Join(Join { nonce, cookie, nickname, resume, ..Join::default() })
 }
 
 fn join_datagram(nonce: u64, cookie: &[u8], nickname: &str, resume: &[u8]) -> Vec<u8> {

@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
     pub(super) fanout: Fanout,
     pub(super) pressure: Pressure,
     /// Messages that the full queue of a slow peer refused.
-    pub(super) overflowed: u64,
+    pub(super) left_out: u64,
     /// Times a peer was asked to wait.
     pub(super) slowed: u64,
 }
@@ -32,14 +32,14 @@ impl Outgoing {
     /// Gives a link the posts to everybody that it lacks: before anything else is queued there.
     pub(super) fn catch_up(&mut self, peer: &mut Peer, now: Timestamp) {
         if peer.taken != self.fanout.next() {
-            self.overflowed += self.fanout.give(peer);
+            self.left_out += self.fanout.give(peer);
             self.measure(peer, now);
         }
     }
 
     /// Gives a link messages for this peer alone.
     fn deliver(&mut self, peer: &mut Peer, kind: Kind, messages: Batch, now: Timestamp) {
-        self.overflowed += self.fanout.give(peer) + peer.take(messages, kind);
+        self.left_out += self.fanout.give(peer) + peer.take(messages, kind);
         self.measure(peer, now);
     }
 
@@ -66,7 +66,7 @@ impl Outgoing {
 
     /// Gives a link the last message of its session, also if its queue is full.
     pub(super) fn send_last(&mut self, peer: &mut Peer, message: &ServerMessage<'_>) {
-        self.overflowed += self.fanout.give(peer);
+        self.left_out += self.fanout.give(peer);
         if let Some(message) = Batch::of(&encode_message(message)) {
             peer.link.send_regardless(message);
         }
@@ -76,7 +76,7 @@ impl Outgoing {
     fn distribute<'a>(&mut self, peers: impl Iterator<Item = &'a mut Peer>, now: Timestamp) {
         self.fanout.seal();
         for peer in peers {
-            self.overflowed += self.fanout.give(peer);
+            self.left_out += self.fanout.give(peer);
             self.measure(peer, now);
         }
         self.fanout.clear();
@@ -133,7 +133,7 @@ impl Hub {
                 peers.prefetch();
             }
             let Some(mut peer) = peers.next_to_send() else { break };
-            outgoing.overflowed += outgoing.fanout.give(&mut peer);
+            outgoing.left_out += outgoing.fanout.give(&mut peer);
             let sent = peer.link.poll_transmit(buffer, now.mono);
             let link = peer.link.poll_timeout();
             // A link that has more to send asks to be called at once.

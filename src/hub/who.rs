@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::protocol::limits::MAX_ABOUT;
-use crate::protocol::{Delivery, ServerMessage, encode_message};
+use crate::protocol::{About, Delivery, ServerMessage, encode_message};
 use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
 
@@ -10,19 +10,8 @@ impl Hub {
     /// Tells a peer how the server and everybody is, as far as the queue to it has room: a peer
     /// that asks more often than it can be told learns less.
     pub(super) fn tell_who(&mut self, id: PeerId, number: u16, now: Timestamp) {
-        let counters = self.counters();
-        let message = ServerMessage::Counters {
-            number,
-            received: counters.received,
-            alien: counters.alien,
-            other_version: counters.other_version,
-            corrupt: counters.corrupt,
-            malformed: counters.malformed,
-            unknown_session: counters.unknown_session,
-            unread: counters.unread,
-            refused: counters.refused(),
-            left_out: counters.overflowed,
-        };
+        let server = self.counters().to_wire();
+        let message = ServerMessage::Counters { number, server };
         let Some(mut asker) = self.peers.touch(id) else { return };
         self.outgoing.catch_up(&mut asker, self.now);
         // A queue without room for this has none for the answers below.
@@ -35,7 +24,7 @@ impl Hub {
                 continue;
             };
             let stats = peer.link.stats();
-            let message = ServerMessage::About {
+            let message = ServerMessage::About(About {
                 number,
                 left: (here.len() - told - 1) as u16,
                 peer: other.number(),
@@ -48,7 +37,7 @@ impl Hub {
                 lost: stats.sent_lost,
                 received: stats.received,
                 missing: stats.received_missing,
-            };
+            });
             let message = encode_message(&message);
             let Some(mut asker) = self.peers.get_mut(id) else { return };
             if asker.link.send(&message, Delivery::ReliableOrdered, None).is_err() {

@@ -2,9 +2,9 @@
 //! (head-of-line blocking); the wait is measured.
 
 use super::Received;
-use super::parts::{Assembly, Part};
+use super::parts::Assembly;
 use crate::protocol::limits::MESSAGE_WINDOW;
-use crate::protocol::unwrap16;
+use crate::protocol::{Part, unwrap16};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;

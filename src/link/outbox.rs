@@ -292,7 +292,11 @@ impl Outbox {
         let mut bytes = 0;
         for index in parts.indices() {
             pieces.copies[usize::from(index)] += 1;
-            bytes += outgoing.batch.iter().next().map_or(0, |message| part(message, index).len());
+            bytes += outgoing
+                .batch
+                .iter()
+                .next()
+                .map_or(0, |message| part(message, index).payload.len());
         }
         let all = Parts::all(outgoing.batch.bytes());
         if new {
@@ -361,7 +365,7 @@ impl Outbox {
         let wanted = parts.without(pieces.acked);
         let lost = outgoing.lost();
         let message = outgoing.batch.iter().next().unwrap_or_default();
-        let bytes = wanted.indices().map(|index| part(message, index).len()).sum();
+        let bytes = wanted.indices().map(|index| part(message, index).payload.len()).sum();
         if !lost.is_empty() {
             self.lost.insert(id, lost);
         }

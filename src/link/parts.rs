@@ -5,8 +5,8 @@
 //! lists attacks with overlapping fragments.
 
 use super::outbox::FRAME_OVERHEAD;
-use crate::protocol::HEADER_LEN;
-use crate::protocol::limits::{MAX_ASSEMBLIES, MAX_MESSAGE, MAX_PARTS, PART_SIZE, REASSEMBLY};
+use crate::protocol::limits::{MAX_ASSEMBLIES, MAX_PARTS, PART_SIZE, REASSEMBLY};
+use crate::protocol::{HEADER_LEN, Part};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
@@ -21,8 +21,9 @@ pub(super) fn count(length: usize) -> u16 {
 }
 
 /// One part of a message.
-pub(super) fn part(message: &[u8], index: u16) -> &[u8] {
-    message.chunks(PART_SIZE).nth(index.into()).unwrap_or_default()
+pub(super) fn part(message: &[u8], index: u16) -> Part<'_> {
+    let payload = message.chunks(PART_SIZE).nth(index.into()).unwrap_or_default();
+    Part { index, count: count(message.len()), payload }
 }
 
 /// A set of parts of a message.
@@ -65,29 +66,6 @@ impl Parts {
 
     pub(super) fn indices(self) -> impl Iterator<Item = u16> {
         (0..MAX_PARTS as u16).filter(move |index| self.has(*index))
-    }
-}
-
-/// A received part.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
-    pub(super) index: u16,
-    pub(super) count: u16,
-    pub(super) payload: &'a [u8],
-}
-
-impl Part<'_> {
-    /// Whether the part is cut as [`PART_SIZE`] and [`MAX_MESSAGE`] require.
-    pub(super) fn is_sound(&self) -> bool {
-        let (index, count) = (usize::from(self.index), usize::from(self.count));
-        let length = self.payload.len();
-        if !(2..=MAX_PARTS).contains(&count) || index >= count {
-            return false;
-        }
-        if index + 1 < count {
-            return length == PART_SIZE;
-        }
-        (1..=PART_SIZE).contains(&length) && index * PART_SIZE + length <= MAX_MESSAGE
     }
 }
 
@@ -159,10 +137,10 @@ impl Assemblies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::limits::MAX_MESSAGE;
 
     fn parts(message: &[u8]) -> Vec<Part<'_>> {
-        let count = count(message.len());
-        (0..count).map(|index| Part { index, count, payload: part(message, index) }).collect()
+        (0..count(message.len())).map(|index| part(message, index)).collect()
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use super::arrivals::{Arrival, Urgency};
 use super::inbox::Placed;
-use super::parts::Part;
 use super::{Link, Received};
-use crate::protocol::{Datagram, Flags, Frame, Header, PathCookie};
+use crate::protocol::{Datagram, Flags, Frame, Header, Part, PathCookie};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -70,20 +69,14 @@ impl Link {
                     self.received.push_back(Received { payload, held: Duration::ZERO });
                     Placed::New
                 }
-                Frame::Unordered { id, payload } => {
-                    self.inbox.receive(id, payload, false, now, &mut self.received)
+                Frame::Unordered { id, payload } | Frame::Ordered { id, payload } => {
+                    let ordered = matches!(frame, Frame::Ordered { .. });
+                    self.inbox.receive(id, payload, ordered, now, &mut self.received)
                 }
-                Frame::Ordered { id, payload } => {
-                    self.inbox.receive(id, payload, true, now, &mut self.received)
-                }
-                Frame::Part { id, ordered, index, count, payload } => {
-                    let part = Part { index, count, payload };
+                Frame::Part { id, ordered, part } => {
                     self.inbox.receive_part(id, &part, ordered, now, &mut self.received)
                 }
-                Frame::OncePart { number, index, count, payload } => {
-                    let part = Part { index, count, payload };
-                    self.receive_once_part(number, &part, now)
-                }
+                Frame::OncePart { number, part } => self.receive_once_part(number, &part, now),
                 _ => Placed::New,
             };
             self.stats.malformed += u64::from(placed == Placed::AgainstRules);

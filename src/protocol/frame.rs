@@ -4,6 +4,8 @@
 //! All fields borrow from the datagram: decoding allocates nothing, whatever length a datagram
 //! claims.
 
+use super::limits::{MAX_MESSAGE, MAX_PARTS, PART_SIZE};
+use super::mark::Mark;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Join cookie: proof that the client receives at its source address. The server derives it from
@@ -90,26 +92,7 @@ pub enum Frame<'a> {
         payload: &'a [u8],
     },
     /// 5: a client asks to join. Session zero.
-    Join {
-        /// Chosen by the client at random for this attempt.
-        nonce: u64,
-        /// Empty in the first join; then the cookie of `Challenge`.
-        #[serde(serialize_with = "as_bytes")]
-        cookie: &'a [u8],
-        /// The name asked for, as typed.
-        nickname: &'a str,
-        /// How the client wants chat lines delivered to it.
-        delivery: Delivery,
-        /// Empty, or the token of an earlier `Welcome`, to take that name back.
-        #[serde(serialize_with = "as_bytes")]
-        resume: &'a [u8],
-        /// Epoch of the log in the client's last session; 0 in a first join.
-        epoch: u64,
-        /// Position up to which the client has all lines of that log.
-        seen: u64,
-        /// Number of the client's next line.
-        next: u16,
-    },
+    Join(#[serde(borrow)] Join<'a>),
     /// 6: the server's answer to an address that is not validated yet. Session zero.
     Challenge {
         /// The nonce of the `Join`.
@@ -156,26 +139,77 @@ pub enum Frame<'a> {
         id: u16,
         /// Whether the message is delivered as an `Ordered` one.
         ordered: bool,
-        /// Index of the part, from 0.
-        index: u16,
-        /// Number of parts.
-        count: u16,
-        /// `PART_SIZE` bytes of the message; the rest in the last part.
-        #[serde(serialize_with = "as_bytes")]
-        payload: &'a [u8],
+        /// The part.
+        #[serde(borrow)]
+        part: Part<'a>,
     },
     /// 14: a part of a message sent once.
     OncePart {
         /// Counts the messages of this direction sent once in parts, modulo 2^16.
         number: u16,
-        /// As in `Part`.
-        index: u16,
-        /// As in `Part`.
-        count: u16,
-        /// As in `Part`.
-        #[serde(serialize_with = "as_bytes")]
-        payload: &'a [u8],
+        /// The part.
+        #[serde(borrow)]
+        part: Part<'a>,
     },
+}
+
+/// A client's request to join.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join<'a> {
+    /// Chosen by the client at random for this attempt.
+    pub nonce: u64,
+    /// Empty in the first join; then the cookie of `Challenge`.
+    #[serde(serialize_with = "as_bytes")]
+    pub cookie: &'a [u8],
+    /// The name asked for, as typed.
+    pub nickname: &'a str,
+    /// How the client wants chat lines delivered to it.
+    pub delivery: Delivery,
+    /// Empty, or the token of an earlier `Welcome`, to take that name back.
+    #[serde(serialize_with = "as_bytes")]
+    pub resume: &'a [u8],
+    /// Epoch of the log in the client's last session; 0 in a first join.
+    pub epoch: u64,
+    /// Position up to which the client has all lines of that log.
+    pub seen: u64,
+    /// Number of the client's next line.
+    pub next: u16,
+}
+
+impl Join<'_> {
+    /// The line up to which the client has all; epoch 0 in a first join.
+    #[must_use]
+    pub fn seen(&self) -> Mark {
+        Mark { epoch: self.epoch, position: self.seen }
+    }
+}
+
+/// A part of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part<'a> {
+    /// Index of the part, from 0.
+    pub index: u16,
+    /// Number of parts.
+    pub count: u16,
+    /// `PART_SIZE` bytes of the message; the rest in the last part.
+    #[serde(serialize_with = "as_bytes")]
+    pub payload: &'a [u8],
+}
+
+impl Part<'_> {
+    /// Whether the part is cut as [`PART_SIZE`] and [`MAX_MESSAGE`] require.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let (index, count) = (usize::from(self.index), usize::from(self.count));
+        let length = self.payload.len();
+        if !(2..=MAX_PARTS).contains(&count) || index >= count {
+            return false;
+        }
+        if index + 1 < count {
+            return length == PART_SIZE;
+        }
+        (1..=PART_SIZE).contains(&length) && index * PART_SIZE + length <= MAX_MESSAGE
+    }
 }
 
 /// Serializes bytes as serde does for slices, but not byte by byte; the encoding is the same.

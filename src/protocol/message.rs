@@ -3,6 +3,7 @@
 //! their number on the wire. `proto.md` §6 has the same tables.
 
 use super::frame::{Delivery, Token, Transport, as_bytes};
+use super::mark::Mark;
 use super::roll::Roll;
 use serde::{Deserialize, Serialize};
 
@@ -10,26 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientMessage<'a> {
     /// 0: a line for the room.
-    Say {
-        /// Number of the line: counts this client's lines for the room, modulo 2^16, across
-        /// sessions.
-        number: u16,
-        /// The client's wall clock when the line was typed, microseconds since 1970.
-        sent: u64,
-        /// At most 1,000 bytes, no control characters.
-        text: &'a str,
-    },
+    Say(#[serde(borrow)] Say<'a>),
     /// 1: a line for one peer.
-    Whisper {
-        /// Number of the whisper: counts this client's whispers, modulo 2^16, across sessions.
-        number: u16,
-        /// As in `Say`.
-        sent: u64,
-        /// Nickname of the receiver.
-        to: &'a str,
-        /// As in `Say`.
-        text: &'a str,
-    },
+    Whisper(#[serde(borrow)] Whisper<'a>),
     /// 2: leaves. The server ends the session with `Closing`.
     Leave {
         /// Number that the next line would have had, so that peers learn of lost last lines.
@@ -79,46 +63,7 @@ pub enum LeaveReason {
 pub enum ServerMessage<'a> {
     /// 0: the first message of a session. `Present` with `peers - 1` other peers in total and
     /// `replay` times `History` follow, in this order.
-    Welcome {
-        /// The nonce of the `Join`.
-        nonce: u64,
-        /// This client's number in the room.
-        peer: u16,
-        /// Token with which a rejoin keeps the nickname.
-        token: Token,
-        /// The nickname as all peers see it: normalised.
-        nickname: &'a str,
-        /// Name of the room.
-        room: &'a str,
-        /// Heartbeat interval, milliseconds.
-        heartbeat_ms: u32,
-        /// Expiry, milliseconds.
-        expiry_ms: u32,
-        /// Rate limit: messages at once; 0: no limit.
-        burst: u16,
-        /// Rate limit: messages a second after that; 0: no limit.
-        rate: u16,
-        /// Number of announced peers, this client included.
-        peers: u16,
-        /// Number of `History` messages that follow.
-        replay: u16,
-        /// Whether these are all lines after the `seen` of the `Join`.
-        complete: bool,
-        /// Epoch of the log.
-        epoch: u64,
-        /// Position of the newest line, or one before the first: the client's `seen` after the
-        /// replay.
-        latest: u64,
-        /// Largest line number of this owner in the log; 0 if `taken` is empty.
-        newest: u16,
-        /// Line numbers of this owner in the log: bit `i` stands for `newest - i`, the lowest bit
-        /// of the first byte for `newest`. At most 32 bytes, the last of them not 0.
-        #[serde(serialize_with = "as_bytes")]
-        taken: &'a [u8],
-        /// Whether `taken` has every line of this owner after the `seen` of the `Join`, within its
-        /// window.
-        sure: bool,
-    },
+    Welcome(#[serde(borrow)] Welcome<'a>),
     /// 1: peers announced before this client.
     Present {
         /// The peers, with the numbers of their next lines.
@@ -126,20 +71,7 @@ pub enum ServerMessage<'a> {
         roll: Roll<'a>,
     },
     /// 2: a line from before this client joined or rejoined.
-    History {
-        /// As in `Line`.
-        position: u64,
-        /// As in `Line`.
-        at: u64,
-        /// Whether this client's owner said it.
-        own: bool,
-        /// The `number` of its `Say` if so; else 0.
-        number: u16,
-        /// Whose line it was.
-        from: &'a str,
-        /// What was said.
-        text: &'a str,
-    },
+    History(#[serde(borrow)] PastLine<'a>),
     /// 3: peers joined.
     Joined {
         /// Number of peers in the room, with them.
@@ -159,24 +91,7 @@ pub enum ServerMessage<'a> {
         roll: Roll<'a>,
     },
     /// 5: a line.
-    Line {
-        /// Position in the log of this epoch.
-        position: u64,
-        /// The server's wall clock when it took the line, microseconds since 1970. For display
-        /// only: the clock may step, so it gives no order.
-        at: u64,
-        /// Delay to the server: `at` minus the `sent` of the `Say`, microseconds, saturating. It
-        /// includes the offset of the two clocks.
-        upstream: i32,
-        /// The sender's peer number.
-        peer: u16,
-        /// The `number` of the `Say`. A jump is a gap.
-        number: u16,
-        /// The sender's nickname.
-        from: &'a str,
-        /// What was said.
-        text: &'a str,
-    },
+    Line(#[serde(borrow)] LiveLine<'a>),
     /// 6: this client's line `number` is in the log at `position`.
     Accepted {
         /// As in the `Say`.
@@ -228,32 +143,7 @@ pub enum ServerMessage<'a> {
         detail: &'a str,
     },
     /// 12: statistics of one peer, in answer to `Who`.
-    About {
-        /// Identifies the `Who`.
-        number: u16,
-        /// Number of `About`s that follow.
-        left: u16,
-        /// Its peer number.
-        peer: u16,
-        /// Its nickname.
-        nickname: &'a str,
-        /// Transport of its session.
-        transport: Transport,
-        /// Delivery mode of lines to it.
-        delivery: Delivery,
-        /// The smoothed round-trip time between server and peer, microseconds; 0: not known.
-        rtt_us: u32,
-        /// Time since the server heard it, milliseconds.
-        silent_ms: u32,
-        /// Ack-eliciting datagrams sent to it in this session.
-        sent: u64,
-        /// Of these, datagrams declared lost.
-        lost: u64,
-        /// Datagrams received from it.
-        received: u64,
-        /// Datagrams missing between them.
-        missing: u64,
-    },
+    About(#[serde(borrow)] About<'a>),
     /// 13: another client measures the round-trip time: answer with a `Pong` of the same contents.
     Pinged {
         /// Peer number of that client.
@@ -277,23 +167,174 @@ pub enum ServerMessage<'a> {
     Counters {
         /// Identifies the `Who`.
         number: u16,
-        /// Datagrams received, of any kind.
-        received: u64,
-        /// Of another protocol.
-        alien: u64,
-        /// Of another version.
-        other_version: u64,
-        /// Damaged: the checksum is wrong.
-        corrupt: u64,
-        /// Malformed frames or messages with a valid checksum, over TCP too.
-        malformed: u64,
-        /// Of sessions that do not exist.
-        unknown_session: u64,
-        /// Dropped by the server's kernel: the receive buffer was full.
-        unread: u64,
-        /// Joins refused.
-        refused: u64,
-        /// Messages refused by full queues to slow peers.
-        left_out: u64,
+        /// The counters.
+        server: ServerCounters,
     },
+}
+
+/// A line for the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Say<'a> {
+    /// Number of the line: counts this client's lines for the room, modulo 2^16, across
+    /// sessions.
+    pub number: u16,
+    /// The client's wall clock when the line was typed, microseconds since 1970.
+    pub sent: u64,
+    /// At most 1,000 bytes, no control characters.
+    pub text: &'a str,
+}
+
+/// A line for one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whisper<'a> {
+    /// Number of the whisper: counts this client's whispers, modulo 2^16, across sessions.
+    pub number: u16,
+    /// As in `Say`.
+    pub sent: u64,
+    /// Nickname of the receiver.
+    pub to: &'a str,
+    /// As in `Say`.
+    pub text: &'a str,
+}
+
+/// The first message of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome<'a> {
+    /// The nonce of the `Join`.
+    pub nonce: u64,
+    /// This client's number in the room.
+    pub peer: u16,
+    /// Token with which a rejoin keeps the nickname.
+    pub token: Token,
+    /// The nickname as all peers see it: normalised.
+    pub nickname: &'a str,
+    /// Name of the room.
+    pub room: &'a str,
+    /// Heartbeat interval, milliseconds.
+    pub heartbeat_ms: u32,
+    /// Expiry, milliseconds.
+    pub expiry_ms: u32,
+    /// Rate limit: messages at once; 0: no limit.
+    pub burst: u16,
+    /// Rate limit: messages a second after that; 0: no limit.
+    pub rate: u16,
+    /// Number of announced peers, this client included.
+    pub peers: u16,
+    /// Number of `History` messages that follow.
+    pub replay: u16,
+    /// Whether these are all lines after the `seen` of the `Join`.
+    pub complete: bool,
+    /// Epoch of the log.
+    pub epoch: u64,
+    /// Position of the newest line, or one before the first: the client's `seen` after the
+    /// replay.
+    pub latest: u64,
+    /// Largest line number of this owner in the log; 0 if `taken` is empty.
+    pub newest: u16,
+    /// Line numbers of this owner in the log: bit `i` stands for `newest - i`, the lowest bit
+    /// of the first byte for `newest`. At most 32 bytes, the last of them not 0.
+    #[serde(serialize_with = "as_bytes")]
+    pub taken: &'a [u8],
+    /// Whether `taken` has every line of this owner after the `seen` of the `Join`, within its
+    /// window.
+    pub sure: bool,
+}
+
+impl Welcome<'_> {
+    /// The newest line of the log, or the position before the first.
+    #[must_use]
+    pub fn latest(&self) -> Mark {
+        Mark { epoch: self.epoch, position: self.latest }
+    }
+}
+
+/// A line from before the client joined or rejoined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastLine<'a> {
+    /// As in `Line`.
+    pub position: u64,
+    /// As in `Line`.
+    pub at: u64,
+    /// Whether this client's owner said it.
+    pub own: bool,
+    /// The `number` of its `Say` if so; else 0.
+    pub number: u16,
+    /// Whose line it was.
+    pub from: &'a str,
+    /// What was said.
+    pub text: &'a str,
+}
+
+/// A line, as it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveLine<'a> {
+    /// Position in the log of this epoch.
+    pub position: u64,
+    /// The server's wall clock when it took the line, microseconds since 1970. For display
+    /// only: the clock may step, so it gives no order.
+    pub at: u64,
+    /// Delay to the server: `at` minus the `sent` of the `Say`, microseconds, saturating. It
+    /// includes the offset of the two clocks.
+    pub upstream: i32,
+    /// The sender's peer number.
+    pub peer: u16,
+    /// The `number` of the `Say`. A jump is a gap.
+    pub number: u16,
+    /// The sender's nickname.
+    pub from: &'a str,
+    /// What was said.
+    pub text: &'a str,
+}
+
+/// Statistics of one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About<'a> {
+    /// Identifies the `Who`.
+    pub number: u16,
+    /// Number of `About`s that follow.
+    pub left: u16,
+    /// Its peer number.
+    pub peer: u16,
+    /// Its nickname.
+    pub nickname: &'a str,
+    /// Transport of its session.
+    pub transport: Transport,
+    /// Delivery mode of lines to it.
+    pub delivery: Delivery,
+    /// The smoothed round-trip time between server and peer, microseconds; 0: not known.
+    pub rtt_us: u32,
+    /// Time since the server heard it, milliseconds.
+    pub silent_ms: u32,
+    /// Ack-eliciting datagrams sent to it in this session.
+    pub sent: u64,
+    /// Of these, datagrams declared lost.
+    pub lost: u64,
+    /// Datagrams received from it.
+    pub received: u64,
+    /// Datagrams missing between them.
+    pub missing: u64,
+}
+
+/// Datagrams that a server received and dropped since it started. Losses of the network are not
+/// included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCounters {
+    /// Datagrams received, of any kind.
+    pub received: u64,
+    /// Of another protocol.
+    pub alien: u64,
+    /// Of another version.
+    pub other_version: u64,
+    /// Damaged: the checksum is wrong.
+    pub corrupt: u64,
+    /// Malformed frames or messages with a valid checksum, over TCP too.
+    pub malformed: u64,
+    /// Of sessions that do not exist.
+    pub unknown_session: u64,
+    /// Dropped by the server's kernel: the receive buffer was full.
+    pub unread: u64,
+    /// Joins refused.
+    pub refused: u64,
+    /// Messages refused by full queues to slow peers.
+    pub left_out: u64,
 }

@@ -264,6 +264,16 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
         visitor.visit_enum(Variant { tracer: self, number })
     }
 
+    /// The payload of a variant, or a part of it.
+    fn deserialize_struct<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Trouble> {
+        visitor.visit_seq(Fields { tracer: self, fields })
+    }
+
     fn deserialize_any<V: Visitor<'a>>(self, _: V) -> Result<V::Value, Trouble> {
         Err(Trouble("a type that the wire does not have".to_owned()))
     }
@@ -271,7 +281,7 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
     serde::forward_to_deserialize_any! {
         <W: Visitor<'a>>
         i8 i16 i64 i128 u8 u128 f32 f64 char string byte_buf option unit unit_struct newtype_struct
-        seq tuple_struct map struct identifier ignored_any
+        seq tuple_struct map identifier ignored_any
     }
 }
 

@@ -32,7 +32,7 @@ impl Drops {
                 counters.corrupt,
                 counters.malformed,
                 counters.unknown_session,
-                counters.overflowed,
+                counters.left_out,
             ],
             unread: counters.unread,
         };

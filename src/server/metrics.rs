@@ -102,7 +102,7 @@ const ROWS: &[Row] = &[
     (
         "chatagram_lines_left_out_total",
         "Messages left out because the queue of their peer was full.",
-        |f| one(f.counters.overflowed),
+        |f| one(f.counters.left_out),
     ),
     ("chatagram_slowed_total", "Times a peer was told to wait before it says more.", |f| {
         one(f.counters.slowed)

@@ -339,7 +339,7 @@ fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use crate::hub;
-    use crate::protocol::{Delivery, Flags, Frame, Preface, write_record};
+    use crate::protocol::{Delivery, Flags, Frame, Join, Preface, write_record};
     use crate::registry::Capacity;
     use crate::server::{Config, Server};
     use std::io::{Read, Write};
@@ -376,7 +376,7 @@ mod tests {
         let (nickname, cookie, resume) = ("alice", &[][..], &[][..]);
         let (nonce, epoch, seen, next) = (1, 0, 0, 0);
         write_record(
-            &Frame::Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next },
+            &Frame::Join(Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next }),
             &mut join,
         );
         // All connections wait in the backlog when the server starts to accept.

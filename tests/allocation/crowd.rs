@@ -7,7 +7,7 @@ use chatagram::client::session::Transport;
 use chatagram::hub::{Destination, Hub, StreamId};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
-    Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Preface, write_record,
+    Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Join, Preface, write_record,
 };
 use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -24,7 +24,7 @@ struct Crowd {
 
 fn join<'a>(nonce: u64, cookie: &'a [u8], nickname: &'a str) -> Frame<'a> {
     let (delivery, resume) = (Delivery::ReliableOrdered, &[][..]);
-    Frame::Join { nonce, cookie, nickname, delivery, resume, epoch: 0, seen: 0, next: 0 }
+    Frame::Join(Join { nonce, cookie, nickname, delivery, resume, ..Join::default() })
 }
 
 impl Crowd {

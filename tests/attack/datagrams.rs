@@ -3,7 +3,7 @@
 use crate::machines::Machine;
 use crate::raw::Raw;
 use chatagram::protocol::limits::{DISCOVERY_PORT, JOIN_SIZE, PROBE_SIZE};
-use chatagram::protocol::{DatagramWriter, Delivery, Flags, Frame, Header};
+use chatagram::protocol::{DatagramWriter, Delivery, Flags, Frame, Header, Join};
 use std::io::{BufRead, Write};
 use std::net::SocketAddrV4;
 use std::process::Stdio;
@@ -60,7 +60,7 @@ pub(crate) fn kinds(port: u16, session: Option<u64>) -> Vec<Kind> {
 
 pub(crate) fn join(nonce: u64, cookie: &[u8]) -> Frame<'_> {
     let (nickname, delivery) = ("eve", Delivery::ReliableOrdered);
-    Frame::Join { nonce, cookie, nickname, delivery, resume: &[], epoch: 0, seen: 0, next: 0 }
+    Frame::Join(Join { nonce, cookie, nickname, delivery, ..Join::default() })
 }
 
 pub(crate) fn datagram(session: u64, size: usize, frames: &[Frame<'_>]) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use crate::needs::{needs, skip};
 use crate::program::{DEADLINE, Program, Server};
 use crate::tshark;
-use chatagram::protocol::{ClientMessage, Datagram, Frame, decode_message};
+use chatagram::protocol::{ClientMessage, Datagram, Frame, Say, decode_message};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
@@ -113,7 +113,7 @@ fn says(bytes: &[u8], wanted: &str) -> bool {
     datagram.frames().any(|frame| match frame {
         Frame::Ordered { payload, .. } => matches!(
             decode_message::<ClientMessage<'_>>(payload),
-            Ok(ClientMessage::Say { text, .. }) if text == wanted
+            Ok(ClientMessage::Say(Say { text, .. })) if text == wanted
         ),
         _ => false,
     })

@@ -5,8 +5,9 @@ use super::{dangerous, every_character, is_control, server_messages, welcome};
 use crate::needs::needs;
 use crate::program::Server;
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, LeaveReason, Piece, Preface, RollEntry, RollWriter,
-    ServerMessage, StreamReader, decode_message, encode_message, write_record,
+    About, ClientMessage, Delivery, Flags, Frame, Join, LeaveReason, LiveLine, Piece, Preface,
+    RollEntry, RollWriter, Say, ServerMessage, StreamReader, decode_message, encode_message,
+    write_record,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -162,7 +163,7 @@ impl HostileServer {
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         let mut server = Self { stream, reader: StreamReader::default() };
         let nonce = server.wait(|frame| match frame {
-            Frame::Join { nonce, .. } => Some(*nonce),
+            Frame::Join(Join { nonce, .. }) => Some(*nonce),
             _ => None,
         });
         let preface = Preface { flags: Flags::FROM_SERVER, session: 9 };
@@ -224,7 +225,7 @@ impl HostileServer {
 
 fn line(number: u16, from: &str, text: &str) -> Vec<u8> {
     let id = 1_800_000_000_000_000 + u64::from(number);
-    encode_message(&ServerMessage::Line {
+    encode_message(&ServerMessage::Line(LiveLine {
         position: id,
         at: id,
         upstream: 0,
@@ -232,7 +233,7 @@ fn line(number: u16, from: &str, text: &str) -> Vec<u8> {
         number,
         from,
         text,
-    })
+    }))
 }
 
 /// Text that would be visible if a terminal obeyed it, in every sequence that could.
@@ -332,7 +333,7 @@ pub(crate) fn a_server_cannot_control_the_screen_of_watch() {
             encode_message(&ServerMessage::Notice { text: &text }),
         ]);
         let about = |(place, name): (usize, &String)| {
-            encode_message(&ServerMessage::About {
+            encode_message(&ServerMessage::About(About {
                 number: asked,
                 left: (names.len() - place - 1) as u16,
                 peer: place as u16,
@@ -345,7 +346,7 @@ pub(crate) fn a_server_cannot_control_the_screen_of_watch() {
                 lost: 1,
                 received: 1,
                 missing: 1,
-            })
+            }))
         };
         server.say(&names.iter().enumerate().map(about).collect::<Vec<_>>());
     }
@@ -361,20 +362,11 @@ pub(crate) fn a_server_cannot_control_the_screen_of_watch() {
 fn speak(server: SocketAddr, nickname: &str, texts: &[String]) -> TcpStream {
     let mut stream = TcpStream::connect(server).unwrap();
     let delivery = Delivery::ReliableOrdered;
-    let join = Frame::Join {
-        nonce: 1,
-        cookie: &[],
-        nickname,
-        delivery,
-        resume: &[],
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    };
+    let join = Frame::Join(Join { nonce: 1, nickname, delivery, ..Join::default() });
     let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     assert!(write_record(&join, &mut bytes));
     for (number, text) in (0..).zip(texts) {
-        let payload = encode_message(&ClientMessage::Say { number, sent: 0, text });
+        let payload = encode_message(&ClientMessage::Say(Say { number, sent: 0, text }));
         assert!(write_record(&Frame::Once { payload: &payload }, &mut bytes));
     }
     // A refused client is disconnected meanwhile.

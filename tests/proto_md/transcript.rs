@@ -9,7 +9,7 @@ use chatagram::hub::{Config, Destination, Hub};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{HEARTBEAT, JOIN_SIZE, MAX_DATAGRAM, MESSAGE_WINDOW};
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, LeaveReason, Mark,
+    ClientMessage, Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Mark, Say,
     ServerMessage, decode_message, encode_message,
 };
 use chatagram::registry::Capacity;
@@ -188,7 +188,7 @@ impl World {
                         matches!(message, ServerMessage::Closing { reason: LeaveReason::Quit, .. });
                     client.closed |= closing;
                     let name = format!("{message:?}");
-                    client.told.push(name.split([' ', '{']).next().unwrap().to_owned());
+                    client.told.push(name.split([' ', '(', '{']).next().unwrap().to_owned());
                 }
             }
         }
@@ -206,16 +206,12 @@ impl World {
     fn join(&mut self) {
         let cookie = self.client.cookie.clone();
         self.send(
-            &[Frame::Join {
+            &[Frame::Join(Join {
                 nonce: NONCE,
                 cookie: &cookie,
                 nickname: "alice",
-                delivery: Delivery::ReliableOrdered,
-                resume: &[],
-                epoch: 0,
-                seen: 0,
-                next: 0,
-            }],
+                ..Join::default()
+            })],
             "",
         );
     }
@@ -291,7 +287,7 @@ fn conversation() -> String {
     world.run(Duration::from_millis(100));
     assert_eq!(world.client.told, ["Welcome", "History", "Joined"]);
 
-    let hello = ClientMessage::Say { number: 0, sent: 0, text: "hello" };
+    let hello = ClientMessage::Say(Say { number: 0, sent: 0, text: "hello" });
     world.say(0, &hello, "lost");
     world.run(RESEND);
     world.say(0, &hello, "");

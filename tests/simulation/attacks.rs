@@ -9,7 +9,7 @@ use crate::world::World;
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::{JOIN_SIZE, PROBE_SIZE};
 use chatagram::protocol::{
-    ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, encode_message,
+    ClientMessage, Datagram, DatagramWriter, Flags, Frame, Header, Join, encode_message,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -60,16 +60,13 @@ fn probe(dice: &mut Dice) -> Vec<u8> {
 /// overheard one.
 pub(crate) fn forgery(overheard: Header, dice: &mut Dice) -> Vec<u8> {
     let cookie: [u8; 20] = std::array::from_fn(|_| dice.roll() as u8);
-    let join = Frame::Join {
+    let join = Frame::Join(Join {
         nonce: dice.roll(),
         cookie: &cookie[..20 * dice.below(2)],
         nickname: NAMES[dice.below(NAMES.len())],
-        delivery: Delivery::ReliableOrdered,
         resume: &cookie[..16 * dice.below(2)],
-        epoch: 0,
-        seen: 0,
-        next: 0,
-    };
+        ..Join::default()
+    });
     let size = if dice.chance(700) { JOIN_SIZE } else { dice.below(JOIN_SIZE) };
     match dice.below(4) {
         0 => datagram(0, 0, size, &[join]),

@@ -9,7 +9,7 @@ use crate::world::World;
 use chatagram::bucket::Limit;
 use chatagram::protocol::limits::FLOOD_TOLERANCE;
 use chatagram::protocol::{
-    ClientMessage, DatagramWriter, Delivery, Frame, Header, LeaveReason, encode_message,
+    ClientMessage, DatagramWriter, Delivery, Frame, Header, LeaveReason, Say, encode_message,
     write_record,
 };
 use std::time::Duration;
@@ -302,7 +302,7 @@ fn said(world: &World, index: usize) -> u64 {
 fn shout(world: &mut World, index: usize, number: &mut u32) {
     let client = &mut world.clients[index];
     let text = client.record.compose("flood", &"x".repeat(900));
-    let message = ClientMessage::Say { number: *number as u16, sent: 0, text: &text };
+    let message = ClientMessage::Say(Say { number: *number as u16, sent: 0, text: &text });
     let payload = encode_message(&message);
     let id = *number as u16;
     *number += 1;

@@ -3,7 +3,7 @@
 
 use chatagram::hub::Hub;
 use chatagram::protocol::limits::MAX_QUEUE_BYTES;
-use chatagram::protocol::{Datagram, Flags, Frame};
+use chatagram::protocol::{Datagram, Flags, Frame, Join};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -44,8 +44,9 @@ impl Guard {
         let from_server = bytes.get(3).is_some_and(|flags| flags & Flags::FROM_SERVER.0 != 0);
         self.question = Some(Question { from, bytes: bytes.len(), from_server });
         self.answered = false;
-        let answers =
-            |frame| matches!(frame, Frame::Join { cookie: [_, ..], .. } | Frame::PathResponse(_));
+        let answers = |frame| {
+            matches!(frame, Frame::Join(Join { cookie: [_, ..], .. }) | Frame::PathResponse(_))
+        };
         if self.reached.contains(&from)
             && !self.proven.contains(&from)
             && Datagram::decode(bytes).is_ok_and(|datagram| datagram.frames().any(answers))

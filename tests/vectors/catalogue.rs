@@ -4,8 +4,9 @@
 use crate::format::{Group, Vector, vector};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PART_SIZE, PROBE_SIZE};
 use chatagram::protocol::{
-    ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, LeaveReason,
-    Refusal, RollEntry, RollWriter, ServerMessage, Token, Transport, encode_message,
+    About, ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, Join,
+    LeaveReason, LiveLine, Part, PastLine, Refusal, RollEntry, RollWriter, Say, ServerCounters,
+    ServerMessage, Token, Transport, Welcome, Whisper, encode_message,
 };
 
 /// The session of all examples.
@@ -114,15 +115,17 @@ fn from_server() -> Header {
 }
 
 fn handshake() -> Vec<Vector> {
-    let join = |cookie, resume, epoch, seen, next| Frame::Join {
-        nonce: NONCE,
-        cookie,
-        nickname: "alice",
-        delivery: Delivery::ReliableOrdered,
-        resume,
-        epoch,
-        seen,
-        next,
+    let join = |cookie, resume, epoch, seen, next| {
+        Frame::Join(Join {
+            nonce: NONCE,
+            cookie,
+            nickname: "alice",
+            delivery: Delivery::ReliableOrdered,
+            resume,
+            epoch,
+            seen,
+            next,
+        })
     };
     let first = join(&[], &[], 0, 0, 0);
     let second = join(&COOKIE, &[], 0, 0, 0);
@@ -189,13 +192,18 @@ fn handshake() -> Vec<Vector> {
 }
 
 fn frames() -> Vec<Vector> {
-    let say = encode_message(&ClientMessage::Say { number: 1, sent: NOON, text: "hello" });
-    let whisper =
-        encode_message(&ClientMessage::Whisper { number: 0, sent: NOON, to: "bob", text: "psst" });
+    let say = encode_message(&ClientMessage::Say(Say { number: 1, sent: NOON, text: "hello" }));
+    let whisper = encode_message(&ClientMessage::Whisper(Whisper {
+        number: 0,
+        sent: NOON,
+        to: "bob",
+        text: "psst",
+    }));
     let accepted = encode_message(&ServerMessage::Accepted { number: 1, position: 1_000_008 });
     let line = |position, number, text| {
         let (at, upstream, peer, from) = (NOON + position, 1_500, 1, "bob");
-        let message = ServerMessage::Line { position, at, upstream, peer, number, from, text };
+        let message =
+            ServerMessage::Line(LiveLine { position, at, upstream, peer, number, from, text });
         encode_message(&message)
     };
     let (one, two) = (line(9, 8, "one"), line(10, 9, "two"));
@@ -222,13 +230,15 @@ fn frames() -> Vec<Vector> {
         ..from_server()
     };
     let line = "x".repeat(1_000);
-    let long = encode_message(&ClientMessage::Say { number: 0, sent: NOON, text: &line });
+    let long = encode_message(&ClientMessage::Say(Say { number: 0, sent: NOON, text: &line }));
     let part = |index: u16| Frame::Part {
         id: 2,
         ordered: true,
-        index,
-        count: 3,
-        payload: long.chunks(PART_SIZE).nth(index.into()).unwrap_or_default(),
+        part: Part {
+            index,
+            count: 3,
+            payload: long.chunks(PART_SIZE).nth(index.into()).unwrap_or_default(),
+        },
     };
     vec![
         vector(
@@ -345,9 +355,7 @@ fn frames() -> Vec<Vector> {
                 &[Frame::Part {
                     id: u16::MAX,
                     ordered: false,
-                    index: 2,
-                    count: 3,
-                    payload: &long[2 * PART_SIZE..],
+                    part: Part { index: 2, count: 3, payload: &long[2 * PART_SIZE..] },
                 }],
             ),
         ),
@@ -358,9 +366,7 @@ fn frames() -> Vec<Vector> {
                 &from_client(),
                 &[Frame::OncePart {
                     number: 2,
-                    index: 2,
-                    count: 3,
-                    payload: &long[2 * PART_SIZE..],
+                    part: Part { index: 2, count: 3, payload: &long[2 * PART_SIZE..] },
                 }],
             ),
         ),
@@ -379,30 +385,36 @@ fn client_message(message: &ClientMessage<'_>) -> Vec<u8> {
 fn client_messages() -> Vec<Vector> {
     let wide_name = WIDE.repeat(29) + THREE;
     let longest = "x".repeat(1_000);
-    let largest =
-        ClientMessage::Whisper { number: u16::MAX, sent: NOON, to: &wide_name, text: &longest };
+    let largest = ClientMessage::Whisper(Whisper {
+        number: u16::MAX,
+        sent: NOON,
+        to: &wide_name,
+        text: &longest,
+    });
     vec![
         vector(
             "say",
             "A line for the room.",
-            client_message(&ClientMessage::Say { number: 1, sent: NOON, text: "hello" }),
+            client_message(&ClientMessage::Say(Say { number: 1, sent: NOON, text: "hello" })),
         ),
         vector(
             "say-unicode",
             "Text is UTF-8; its length counts bytes. A sender without a clock says 0.",
-            client_message(&ClientMessage::Say {
-                number: 300, sent: 0, text: "Привет, 世界 👋🏽"
-            }),
+            client_message(&ClientMessage::Say(Say {
+                number: 300,
+                sent: 0,
+                text: "Привет, 世界 👋🏽",
+            })),
         ),
         vector(
             "whisper",
             "A line for one peer.",
-            client_message(&ClientMessage::Whisper {
+            client_message(&ClientMessage::Whisper(Whisper {
                 number: 0,
                 sent: NOON,
                 to: "bob",
                 text: "psst",
-            }),
+            })),
         ),
         vector(
             "whisper-largest",
@@ -449,7 +461,7 @@ fn server_message(message: &ServerMessage<'_>) -> Vec<u8> {
 fn server_messages() -> Vec<Vector> {
     let wide_name = WIDE.repeat(29) + THREE;
     let longest = "x".repeat(1_000);
-    let about = ServerMessage::About {
+    let about = ServerMessage::About(About {
         number: 1,
         left: 1,
         peer: 1,
@@ -462,8 +474,8 @@ fn server_messages() -> Vec<Vector> {
         lost: 3,
         received: 180,
         missing: 1,
-    };
-    let largest = ServerMessage::Line {
+    });
+    let largest = ServerMessage::Line(LiveLine {
         position: u64::MAX,
         at: u64::MAX,
         upstream: i32::MIN,
@@ -471,8 +483,8 @@ fn server_messages() -> Vec<Vector> {
         number: u16::MAX,
         from: &wide_name,
         text: &longest,
-    };
-    let welcome = ServerMessage::Welcome {
+    });
+    let welcome = ServerMessage::Welcome(Welcome {
         nonce: NONCE,
         peer: 0,
         token: TOKEN,
@@ -490,8 +502,8 @@ fn server_messages() -> Vec<Vector> {
         newest: 0,
         taken: &[],
         sure: false,
-    };
-    let limited = ServerMessage::Welcome {
+    });
+    let limited = ServerMessage::Welcome(Welcome {
         nonce: NONCE,
         peer: 0,
         token: TOKEN,
@@ -509,15 +521,17 @@ fn server_messages() -> Vec<Vector> {
         newest: 299,
         taken: &[0b1111_1011, 1],
         sure: true,
-    };
-    let line = |upstream, text| ServerMessage::Line {
-        position: 1_000_009,
-        at: NOON + 2,
-        upstream,
-        peer: 1,
-        number: 8,
-        from: "bob",
-        text,
+    });
+    let line = |upstream, text| {
+        ServerMessage::Line(LiveLine {
+            position: 1_000_009,
+            at: NOON + 2,
+            upstream,
+            peer: 1,
+            number: 8,
+            from: "bob",
+            text,
+        })
     };
     let (bob, text) = ("bob", "hello");
     let roll = |entries: &[(u16, &str, u16)]| {
@@ -548,26 +562,26 @@ fn server_messages() -> Vec<Vector> {
         vector(
             "history",
             "A line from before.",
-            server_message(&ServerMessage::History {
+            server_message(&ServerMessage::History(PastLine {
                 position: 7,
                 at: NOON,
                 own: false,
                 number: 0,
                 from: bob,
                 text,
-            }),
+            })),
         ),
         vector(
             "history-own",
             "A line from before, of the client itself.",
-            server_message(&ServerMessage::History {
+            server_message(&ServerMessage::History(PastLine {
                 position: 250,
                 at: NOON,
                 own: true,
                 number: 299,
                 from: "alice",
                 text,
-            }),
+            })),
         ),
         vector(
             "joined",
@@ -698,7 +712,7 @@ fn server_messages() -> Vec<Vector> {
         vector(
             "about-tcp",
             "Eve is the last one, on TCP, and nothing is known of her yet.",
-            server_message(&ServerMessage::About {
+            server_message(&ServerMessage::About(About {
                 number: 1,
                 left: 0,
                 peer: 2,
@@ -711,7 +725,7 @@ fn server_messages() -> Vec<Vector> {
                 lost: 0,
                 received: 0,
                 missing: 0,
-            }),
+            })),
         ),
         vector(
             "pinged",
@@ -743,15 +757,17 @@ fn server_messages() -> Vec<Vector> {
             "The server's kernel had no room for 4,000 of the datagrams sent to it.",
             server_message(&ServerMessage::Counters {
                 number: 1,
-                received: 1 << 32,
-                alien: 1,
-                other_version: 2,
-                corrupt: 250,
-                malformed: 251,
-                unknown_session: 65_535,
-                unread: 4_000,
-                refused: 3,
-                left_out: 0,
+                server: ServerCounters {
+                    received: 1 << 32,
+                    alien: 1,
+                    other_version: 2,
+                    corrupt: 250,
+                    malformed: 251,
+                    unknown_session: 65_535,
+                    unread: 4_000,
+                    refused: 3,
+                    left_out: 0,
+                },
             }),
         ),
     ]

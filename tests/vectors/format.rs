@@ -148,7 +148,7 @@ fn server(payload: &[u8]) -> String {
 
 /// The debug format, with byte strings in hexadecimal. Texts may contain brackets.
 fn in_hex(value: &impl Debug) -> String {
-    let text = format!("{value:?}");
+    let text = flat(&format!("{value:?}"));
     let mut rest = &*text;
     let mut out = String::new();
     while let Some((before, after)) = rest.split_once('[') {
@@ -171,6 +171,24 @@ fn in_hex(value: &impl Debug) -> String {
         rest = after;
     }
     out + rest
+}
+
+/// The debug format without the names of payload types: the wire has one list of fields.
+fn flat(text: &str) -> String {
+    let is_name = |name: &str| name.chars().all(char::is_alphanumeric);
+    let payload = text.split_once('(').filter(|(variant, _)| is_name(variant));
+    if let Some((variant, rest)) = payload
+        && let Some((name, fields)) = rest.strip_suffix(')').and_then(|it| it.split_once(' '))
+        && is_name(name)
+    {
+        return format!("{variant} {fields}");
+    }
+    for nested in ["part: Part { ", "server: ServerCounters { "] {
+        if let Some((before, after)) = text.split_once(nested) {
+            return format!("{before}{}", after.strip_suffix(" }").unwrap());
+        }
+    }
+    text.to_owned()
 }
 
 /// Encodes again what the decoder read from a frame and its message.

@@ -2,8 +2,8 @@
 
 use crate::format::{Group, Vector, vector};
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, Preface, Refusal, RollEntry, RollWriter, ServerMessage,
-    encode_message, write_record,
+    ClientMessage, Delivery, Flags, Frame, Join, LiveLine, Preface, Refusal, RollEntry, RollWriter,
+    Say, ServerMessage, Welcome, encode_message, write_record,
 };
 
 const SESSION: u64 = 0x0123_4567_89ab_cdef;
@@ -36,7 +36,7 @@ fn stream(preface: Preface, frames: &[Frame<'_>]) -> Vec<u8> {
 }
 
 fn join() -> Frame<'static> {
-    Frame::Join {
+    Frame::Join(Join {
         nonce: NONCE,
         cookie: &[],
         nickname: "alice",
@@ -45,11 +45,11 @@ fn join() -> Frame<'static> {
         epoch: 0,
         seen: 0,
         next: 0,
-    }
+    })
 }
 
 fn welcome() -> Vec<u8> {
-    encode_message(&ServerMessage::Welcome {
+    encode_message(&ServerMessage::Welcome(Welcome {
         nonce: NONCE,
         peer: 0,
         token: *b"a resuming token",
@@ -67,12 +67,20 @@ fn welcome() -> Vec<u8> {
         newest: 0,
         taken: &[],
         sure: true,
-    })
+    }))
 }
 
 fn line(position: u64, upstream: i32, peer: u16, number: u16, from: &str, text: &str) -> Vec<u8> {
     let at = if position == u64::MAX { position } else { NOON + position };
-    encode_message(&ServerMessage::Line { position, at, upstream, peer, number, from, text })
+    encode_message(&ServerMessage::Line(LiveLine {
+        position,
+        at,
+        upstream,
+        peer,
+        number,
+        from,
+        text,
+    }))
 }
 
 fn valid() -> Vec<Vector> {
@@ -83,7 +91,7 @@ fn valid() -> Vec<Vector> {
         detail: "the nickname alice is in use",
     };
     let welcome = welcome();
-    let say = encode_message(&ClientMessage::Say { number: 0, sent: NOON, text: "hello" });
+    let say = encode_message(&ClientMessage::Say(Say { number: 0, sent: NOON, text: "hello" }));
     let leave = encode_message(&ClientMessage::Leave { next: 1 });
     let mut roll = RollWriter::default();
     roll.push(&RollEntry { peer: 1, nickname: "bob", next: u16::MAX });

@@ -3,7 +3,7 @@
 
 use super::delivery_name;
 use super::wrap::wrap;
-use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerReport, Transport};
+use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerCounters, Transport};
 use crate::client::style::Style;
 use crate::protocol::LeaveReason;
 use crate::protocol::limits::MAX_DATAGRAM;
@@ -146,7 +146,7 @@ fn stats_text(report: &Report) -> String {
 }
 
 /// The counters of a server's dropped datagrams, without zeros.
-pub(in crate::client) fn server_text(server: &ServerReport) -> String {
+pub(in crate::client) fn server_text(server: &ServerCounters) -> String {
     let counts = [
         (server.alien, "not of this protocol"),
         (server.other_version, "of another version"),

@@ -11,7 +11,8 @@ use crate::protocol::limits::{
     STAGGER, STREAM_ANSWER,
 };
 use crate::protocol::{
-    Cookie, Datagram, DatagramWriter, Frame, Header, Mark, Refusal, ServerMessage, decode_message,
+    Cookie, Datagram, DatagramWriter, Frame, Header, Join, Mark, Refusal, ServerMessage, Token,
+    Welcome, decode_message,
 };
 use crate::time::{Now, Timestamp};
 use rand_chacha::ChaCha20Rng;
@@ -143,9 +144,9 @@ impl Attempt {
         datagram.frames().find_map(|frame| {
             let Frame::Ordered { id: 0, payload } = frame else { return None };
             match decode_message(payload) {
-                Ok(ServerMessage::Welcome { nonce, heartbeat_ms, epoch, latest, .. })
-                    if nonce == self.nonce =>
-                {
+                Ok(ServerMessage::Welcome(Welcome {
+                    nonce, heartbeat_ms, epoch, latest, ..
+                })) if nonce == self.nonce => {
                     let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
                     let latest = Mark { epoch, position: latest };
                     Some((heartbeat.max(MIN_HEARTBEAT), latest))
@@ -311,37 +312,13 @@ impl Attempt {
         address
     }
 
-    /// The `Join` frame.
-    pub(super) fn join<'a>(
-        &self,
-        config: &'a Config,
-        cookie: &'a [u8],
-        resume: &'a [u8],
-        seen: Mark,
-        next: u16,
-    ) -> Frame<'a> {
-        Frame::Join {
-            nonce: self.nonce,
-            cookie,
-            nickname: &config.nickname,
-            delivery: config.delivery,
-            resume,
-            epoch: seen.epoch,
-            seen: seen.position,
-            next,
-        }
-    }
-
-    /// Writes the join that is due, if one is; returns its destination.
-    #[allow(clippy::too_many_arguments)]
+    /// Writes the join that is due, if one is; returns its destination. Nonce and cookie of `join`
+    /// are those of the attempt.
     pub(super) fn poll_transmit(
         &mut self,
         buffer: &mut Vec<u8>,
-        config: &Config,
+        join: Join<'_>,
         addresses: &[SocketAddr],
-        resume: &[u8],
-        seen: Mark,
-        next: u16,
         now: Now,
     ) -> Option<SocketAddr> {
         if !self.is_due(now.mono) {
@@ -359,7 +336,7 @@ impl Attempt {
         };
         let cookie = self.cookie.as_ref().map_or(&[][..], |(cookie, ..)| &cookie[..]);
         let mut writer = DatagramWriter::new(buffer);
-        writer.push(&self.join(config, cookie, resume, seen, next));
+        writer.push(&Frame::Join(Join { nonce: self.nonce, cookie, ..join }));
         writer.pad_to(JOIN_SIZE);
         writer.finish(&Header { timestamp: now.mono.low_bits(), ..Header::default() });
         Some(to)
@@ -381,5 +358,20 @@ impl Attempt {
         }
         let restarted = self.restart.map(|at| at + RESTART_WAIT);
         restarted.into_iter().fold(self.since + give_up, Timestamp::min)
+    }
+}
+
+impl Config {
+    /// A request to join, without nonce and cookie.
+    pub(super) fn join<'a>(&'a self, resume: Option<&'a Token>, seen: Mark, next: u16) -> Join<'a> {
+        Join {
+            nickname: &self.nickname,
+            delivery: self.delivery,
+            resume: resume.map_or(&[], |token| &token[..]),
+            epoch: seen.epoch,
+            seen: seen.position,
+            next,
+            ..Join::default()
+        }
     }
 }

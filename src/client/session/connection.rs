@@ -5,7 +5,9 @@ use super::established::Established;
 use super::{CloseReason, Event, Session, Transport};
 use crate::link::{Channel, Role, StreamLink};
 use crate::protocol::limits::INITIAL_HEARTBEAT;
-use crate::protocol::{DecodeError, Flags, Frame, Piece, Preface, StreamReader, write_record};
+use crate::protocol::{
+    DecodeError, Flags, Frame, Join, Piece, Preface, StreamReader, write_record,
+};
 use crate::time::Now;
 use std::net::SocketAddr;
 
@@ -29,13 +31,10 @@ impl Session {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.connected(&mut self.rng, self.addresses.len() > 1, now.mono);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-        let resume = self.token.or(self.claim);
-        let resume = resume.as_ref().map_or(&[][..], |token| &token[..]);
-        let (seen, next) = (self.last_seen(), self.own.next_unsent());
-        let join = self.attempt.as_ref().map(|a| a.join(&self.config, &[], resume, seen, next));
-        if let Some(join) = join {
-            write_record(&join, &mut outgoing);
-        }
+        let nonce = attempt.nonce;
+        let resume = self.token.as_ref().or(self.claim.as_ref());
+        let join = self.config.join(resume, self.last_seen(), self.own.next_unsent());
+        write_record(&Frame::Join(Join { nonce, ..join }), &mut outgoing);
         self.connection = Some(Connection { server, reader: StreamReader::default(), outgoing });
     }
 
@@ -189,7 +188,7 @@ mod tests {
         assert!(session.poll_stream_transmit(&mut bytes, now));
         let (mut reader, mut bytes) = (StreamReader::default(), &bytes[..]);
         loop {
-            if let Piece::Frame(Frame::Join { nonce, .. }) =
+            if let Piece::Frame(Frame::Join(Join { nonce, .. })) =
                 reader.next(&mut bytes).unwrap().unwrap()
             {
                 return nonce;

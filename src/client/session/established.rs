@@ -12,7 +12,8 @@ use crate::protocol::limits::{
     GAP_WAIT, GAP_WAIT_RELIABLE, LASTING, MAX_NAME, MIN_HEARTBEAT, QUIET, ROOM_SIZE, SILENT,
 };
 use crate::protocol::{
-    Delivery, LeaveReason, Mark, Roll, RollEntry, ServerMessage, clean, clip, decode_message,
+    Delivery, LeaveReason, LiveLine, Mark, PastLine, Roll, RollEntry, ServerMessage, Welcome,
+    clean, clip, decode_message,
 };
 use crate::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
@@ -111,12 +112,12 @@ impl Session {
             Err(error) => return log::debug!("ignored a message of the server: {error}"),
         };
         match message {
-            ServerMessage::Welcome { .. } => self.welcome(&message, now),
+            ServerMessage::Welcome(welcome) => self.welcome(&welcome, now),
             ServerMessage::Present { roll } => {
                 let nicknames = self.arrivals(roll, now.mono);
                 self.events.extend(tell(nicknames, |nicknames| Event::Present { nicknames }));
             }
-            ServerMessage::History { .. } => self.history(&message),
+            ServerMessage::History(line) => self.history(&line),
             ServerMessage::Joined { peers, roll } => {
                 let nicknames = self.arrivals(roll, now.mono);
                 let peers = self.counted(peers);
@@ -128,18 +129,7 @@ impl Session {
                 let left = |nicknames| Event::Left { nicknames, peers, reason };
                 self.events.extend(tell(nicknames, left));
             }
-            ServerMessage::Line { position, at, upstream, peer, number, from, text } => {
-                let (at, from) = (WallTime(at), cleaned(from, MAX_NAME));
-                let awaited = self.gaps.line(peer, &from, number, self.gap_timeout(), now.mono);
-                self.reach(position);
-                // With unreliable delivery, a line reported as missing is not shown later.
-                if self.seen.insert(position) && (awaited || !self.is_unreliable()) {
-                    let transit = transit(at, upstream, now);
-                    let text = clean(text).into_owned();
-                    let (mark, to, private) = (Some(self.seen.mark(position)), None, false);
-                    self.show(Event::Message { mark, at, from, to, text, private, held, transit });
-                }
-            }
+            ServerMessage::Line(line) => self.line(&line, held, now),
             ServerMessage::Accepted { number, position } => {
                 self.seen.insert(position);
                 self.reach(position);
@@ -185,8 +175,8 @@ impl Session {
             ServerMessage::Notice { text } => {
                 self.events.push_back(Event::Status { text: clean(text).into_owned() });
             }
-            ServerMessage::About { .. } => self.about(&message),
-            ServerMessage::Counters { .. } => self.counters(&message),
+            ServerMessage::About(about) => self.about(&about),
+            ServerMessage::Counters { number, server } => self.counters(number, server),
             ServerMessage::Pinged { peer, number } => self.pinged(peer, number),
             ServerMessage::Ponged { number, from } => self.ponged(number, from, now),
             ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),
@@ -230,59 +220,52 @@ impl Session {
         peers.saturating_add(u16::from(!self.announced))
     }
 
-    fn welcome(&mut self, message: &ServerMessage<'_>, now: Now) {
+    fn line(&mut self, line: &LiveLine<'_>, held: Duration, now: Now) {
+        let LiveLine { position, at, upstream, peer, number, from, text } = *line;
+        let (at, from) = (WallTime(at), cleaned(from, MAX_NAME));
+        let awaited = self.gaps.line(peer, &from, number, self.gap_timeout(), now.mono);
+        self.reach(position);
+        // With unreliable delivery, a line reported as missing is not shown later.
+        if self.seen.insert(position) && (awaited || !self.is_unreliable()) {
+            let transit = transit(at, upstream, now);
+            let text = clean(text).into_owned();
+            let (mark, to, private) = (Some(self.seen.mark(position)), None, false);
+            self.show(Event::Message { mark, at, from, to, text, private, held, transit });
+        }
+    }
+
+    fn welcome(&mut self, welcome: &Welcome<'_>, now: Now) {
         let Some(established) = &mut self.established else { return };
-        let ServerMessage::Welcome {
-            peer,
-            token,
-            nickname,
-            room,
-            heartbeat_ms,
-            expiry_ms,
-            burst,
-            rate,
-            peers,
-            replay,
-            complete,
-            epoch,
-            latest,
-            newest,
-            taken: bits,
-            sure,
-            ..
-        } = *message
-        else {
-            return;
-        };
+        let Welcome { peer, replay, complete, peers, .. } = *welcome;
         if established.replay.is_some() {
             return; // a session has one `Welcome`
         }
         established.pending = None;
         (self.peer, self.announced) = (Some(peer), false);
-        let heartbeat = Duration::from_millis(u64::from(heartbeat_ms));
-        let expiry = Duration::from_millis(u64::from(expiry_ms));
+        let heartbeat = Duration::from_millis(u64::from(welcome.heartbeat_ms));
+        let expiry = Duration::from_millis(u64::from(welcome.expiry_ms));
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
         established.silent_after = SILENT.max(expiry * 3 / 2);
         established.replay = Some(replay);
-        established.latest = latest;
-        let latest = Mark { epoch, position: latest };
+        established.latest = welcome.latest;
+        let latest = welcome.latest();
         let session = established.link.session();
         if let Some(stream) = established.link.as_stream() {
             stream.set_heartbeat(heartbeat.max(MIN_HEARTBEAT));
             self.begin_log(latest);
         }
         self.gaps.start_over(complete);
-        self.pacing.limit(Limit::new(burst, rate), now.mono);
-        let again = self.token.replace(token).is_some();
-        let nickname = cleaned(nickname, MAX_NAME);
+        self.pacing.limit(Limit::new(welcome.burst, welcome.rate), now.mono);
+        let again = self.token.replace(welcome.token).is_some();
+        let nickname = cleaned(welcome.nickname, MAX_NAME);
         self.nickname = Some(nickname.clone());
-        let room = cleaned(room, ROOM_SIZE);
+        let room = cleaned(welcome.room, ROOM_SIZE);
         self.events.push_back(Event::Welcome { nickname, room, peers, session, latest, again });
         if again && !complete {
             let text = "some lines of the meantime may be missing here".to_owned();
             self.events.push_back(Event::Status { text });
         }
-        for line in self.own.after_welcome(Taken { newest, bits, sure }) {
+        for line in self.own.after_welcome(Taken::from(welcome)) {
             self.report_undelivered(&line, "was not confirmed and may not have arrived");
         }
         self.end_replay_if_complete();
@@ -297,10 +280,8 @@ impl Session {
         }
     }
 
-    fn history(&mut self, message: &ServerMessage<'_>) {
-        let ServerMessage::History { position, at, own, number, from, text } = *message else {
-            return;
-        };
+    fn history(&mut self, line: &PastLine<'_>) {
+        let PastLine { position, at, own, number, from, text } = *line;
         self.seen.advance(position); // a replay is in order
         let (mark, at) = (self.seen.mark(position), WallTime(at));
         let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());

@@ -1,6 +1,6 @@
 //! Events of a session for the program around it.
 
-use super::{PeerReport, ServerReport, Transport};
+use super::{PeerReport, ServerCounters, Transport};
 use crate::link::Stats;
 use crate::protocol::{Delivery, LeaveReason, Mark};
 use crate::time::WallTime;
@@ -101,7 +101,7 @@ pub enum Event {
     /// The peers by name, as the server sees them.
     Who {
         /// The server's counters, if it sends them.
-        server: Option<ServerReport>,
+        server: Option<ServerCounters>,
         /// The peers, this client included.
         peers: Vec<PeerReport>,
     },

@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::protocol::limits::{self, NUMBER_WINDOW};
-use crate::protocol::{ClientMessage, Mark, encode_message};
+use crate::protocol::{ClientMessage, Mark, Say, Welcome, Whisper, encode_message};
 use crate::time::WallTime;
 use std::collections::VecDeque;
 
@@ -22,6 +22,12 @@ pub(super) struct Taken<'a> {
     pub(super) bits: &'a [u8],
     /// Whether a number outside the bits is missing in the log.
     pub(super) sure: bool,
+}
+
+impl<'a> From<&Welcome<'a>> for Taken<'a> {
+    fn from(welcome: &Welcome<'a>) -> Self {
+        Self { newest: welcome.newest, bits: welcome.taken, sure: welcome.sure }
+    }
 }
 
 impl Taken<'_> {
@@ -183,8 +189,8 @@ impl Unconfirmed {
     fn message(&self) -> Vec<u8> {
         let (number, sent, text) = (self.number, self.typed.0, &self.text);
         encode_message(&match &self.to {
-            None => ClientMessage::Say { number, sent, text },
-            Some(to) => ClientMessage::Whisper { number, sent, to, text },
+            None => ClientMessage::Say(Say { number, sent, text }),
+            Some(to) => ClientMessage::Whisper(Whisper { number, sent, to, text }),
         })
     }
 }

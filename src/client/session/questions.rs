@@ -3,10 +3,9 @@
 use super::{Event, Session};
 use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME, MAX_PINGS};
 use crate::protocol::{
-    ClientMessage, Delivery, ServerMessage, Transport, clean, clip, encode_message,
+    About, ClientMessage, Delivery, ServerCounters, Transport, clean, clip, encode_message,
 };
 use crate::time::{Now, Timestamp};
-use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -35,28 +34,22 @@ pub struct PeerReport {
     pub missing: u64,
 }
 
-/// Datagrams that a server received and dropped since it started. Losses of the network are not
-/// included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ServerReport {
-    /// Datagrams received, of any kind.
-    pub received: u64,
-    /// Of another protocol.
-    pub alien: u64,
-    /// Of another version.
-    pub other_version: u64,
-    /// With a wrong checksum.
-    pub corrupt: u64,
-    /// Malformed, with a valid checksum.
-    pub malformed: u64,
-    /// Of unknown sessions.
-    pub unknown_session: u64,
-    /// Dropped by the server's kernel because its receive buffer was full.
-    pub unread: u64,
-    /// Joins refused.
-    pub refused: u64,
-    /// Messages refused by full queues to slow peers.
-    pub left_out: u64,
+impl PeerReport {
+    fn new(about: &About<'_>) -> Self {
+        let rtt = Duration::from_micros(about.rtt_us.into());
+        Self {
+            nickname: clean(about.nickname).into_owned(),
+            peer: about.peer,
+            transport: about.transport,
+            delivery: about.delivery,
+            rtt: Some(rtt).filter(|rtt| !rtt.is_zero()),
+            silence: Duration::from_millis(about.silent_ms.into()),
+            sent: about.sent,
+            lost: about.lost,
+            received: about.received,
+            missing: about.missing,
+        }
+    }
 }
 
 /// The open questions.
@@ -71,7 +64,7 @@ pub(super) struct Questions {
 struct Inquiry {
     number: u16,
     until: Timestamp,
-    server: Option<ServerReport>,
+    server: Option<ServerCounters>,
     peers: Vec<PeerReport>,
 }
 
@@ -150,75 +143,19 @@ impl Session {
     }
 
     /// Takes the server's counters.
-    pub(super) fn counters(&mut self, message: &ServerMessage<'_>) {
-        let ServerMessage::Counters {
-            number,
-            received,
-            alien,
-            other_version,
-            corrupt,
-            malformed,
-            unknown_session,
-            unread,
-            refused,
-            left_out,
-        } = *message
-        else {
-            return;
-        };
+    pub(super) fn counters(&mut self, number: u16, server: ServerCounters) {
         if let Some(who) = self.questions.who.as_mut().filter(|who| who.number == number) {
-            who.server = Some(ServerReport {
-                received,
-                alien,
-                other_version,
-                corrupt,
-                malformed,
-                unknown_session,
-                unread,
-                refused,
-                left_out,
-            });
+            who.server = Some(server);
         }
     }
 
     /// Takes the statistics of one peer.
-    pub(super) fn about(&mut self, message: &ServerMessage<'_>) {
-        let ServerMessage::About {
-            number,
-            left,
-            peer,
-            nickname,
-            transport,
-            delivery,
-            rtt_us,
-            silent_ms,
-            sent,
-            lost,
-            received,
-            missing,
-        } = *message
-        else {
+    pub(super) fn about(&mut self, about: &About<'_>) {
+        let Some(who) = self.questions.who.as_mut().filter(|who| who.number == about.number) else {
             return;
         };
-        let Some(who) = self.questions.who.as_mut().filter(|who| who.number == number) else {
-            return;
-        };
-        let rtt = Some(Duration::from_micros(rtt_us.into())).filter(|rtt| !rtt.is_zero());
-        let silence = Duration::from_millis(silent_ms.into());
-        let nickname = clean(nickname).into_owned();
-        who.peers.push(PeerReport {
-            nickname,
-            peer,
-            transport,
-            delivery,
-            rtt,
-            silence,
-            sent,
-            lost,
-            received,
-            missing,
-        });
-        if left == 0 || who.peers.len() >= MAX_ABOUT {
+        who.peers.push(PeerReport::new(about));
+        if about.left == 0 || who.peers.len() >= MAX_ABOUT {
             self.answer_who();
         }
     }

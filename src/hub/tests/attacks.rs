@@ -276,7 +276,7 @@ fn pending_bytes_leave_after_the_peer_closed_its_half_of_the_connection() {
         let id = StreamId(1);
         room.hub.handle_stream_opened(id, path(9), room.now);
         let mut bytes = join_stream(7, "alice");
-        let say = encode_message(&ClientMessage::Say { number: 0, sent: 0, text: "hi" });
+        let say = encode_message(&ClientMessage::Say(Say { number: 0, sent: 0, text: "hi" }));
         write_record(&Frame::Once { payload: &say }, &mut bytes);
         room.hub.handle_stream_bytes(id, &bytes, room.now);
         room.hub.handle_stream_closed(id, room.now); // the FIN arrived with the line

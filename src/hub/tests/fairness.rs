@@ -70,7 +70,7 @@ impl Stranger {
     }
 
     fn say_line(&mut self, room: &mut Room, text: &str) {
-        self.say(room, &ClientMessage::Say { number: self.next_id, sent: 0, text });
+        self.say(room, &ClientMessage::Say(Say { number: self.next_id, sent: 0, text }));
     }
 
     fn leave(&mut self, room: &mut Room) {
@@ -80,7 +80,7 @@ impl Stranger {
 }
 
 fn line(text: &str) -> ClientMessage<'_> {
-    ClientMessage::Say { number: 0, sent: 0, text }
+    ClientMessage::Say(Say { number: 0, sent: 0, text })
 }
 
 impl Room {
@@ -121,20 +121,18 @@ fn an_allowance_follows_the_token_to_another_address() {
     room.cut_off = Some(1);
     room.hub.lose(PeerId(0), room.now.mono);
     let elsewhere = Path::routed(0, ([10, 9, 9, 9], 7).into());
-    let frame = join_frame(77, &[], "alice", &token);
-    let read = crate::hub::handshake::Join::read(&frame).unwrap();
+    let join = Join { nonce: 77, nickname: "alice", resume: &token, ..Join::default() };
     let origin = |now| crate::hub::handshake::Origin {
         path: elsewhere,
         entrance: crate::hub::handshake::Entrance::Datagrams,
-        nonce: 77,
         now,
     };
     let now = room.now;
-    room.hub.admit(&read, origin(now));
+    room.hub.admit(&join, origin(now));
     assert_eq!((room.names().len(), room.hub.counters().refused()), (0, 1));
     room.run_for(8 * SECOND);
     let now = room.now;
-    room.hub.admit(&read, origin(now));
+    room.hub.admit(&join, origin(now));
     assert_eq!((room.names(), room.welcomes(alice)), (vec!["alice"], 1), "80 lines are paid for");
 }
 
@@ -263,7 +261,7 @@ fn a_member_is_read_up_to_its_budget_in_a_turn_and_others_still_are() {
     let (eve, _) = Stranger::join(&mut room, 9, 1, "eve");
     let (bob, _) = Stranger::join(&mut room, 10, 2, "bob");
     let (mut eve, mut bob) = (eve.unwrap(), bob.unwrap());
-    let say = |number| encode_message(&ClientMessage::Say { number, sent: 0, text: "x" });
+    let say = |number| encode_message(&ClientMessage::Say(Say { number, sent: 0, text: "x" }));
     fn frames(payload: &[u8]) -> [Frame<'_>; 2] {
         [Frame::Once { payload }, Frame::Padding(&[0; 1_100])]
     }

@@ -11,7 +11,7 @@ fn room() -> Room {
 }
 
 fn say(number: u16) -> Vec<u8> {
-    encode_message(&ClientMessage::Say { number, sent: 0, text: "x" })
+    encode_message(&ClientMessage::Say(Say { number, sent: 0, text: "x" }))
 }
 
 impl Room {
@@ -144,7 +144,7 @@ fn a_new_session_under_the_same_name_does_not_refill_a_bucket() {
 #[test]
 fn every_message_is_charged_except_solicited_answers() {
     let questions = [
-        ClientMessage::Whisper { number: 0, sent: 0, to: "bob", text: "x" },
+        ClientMessage::Whisper(Whisper { number: 0, sent: 0, to: "bob", text: "x" }),
         ClientMessage::Who { number: 0 },
         ClientMessage::Ping { number: 0, to: "bob" },
         ClientMessage::Deliver(Delivery::Unreliable),

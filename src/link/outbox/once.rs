@@ -40,11 +40,11 @@ impl Outbox {
     /// or a part has left already.
     pub(in crate::link) fn next_once_part(&self, limit: usize) -> Option<Frame<'_>> {
         let message = self.next_once()?.iter().next()?;
-        let (number, index, count) = (self.once_cut, self.once_parts, count(message.len()));
+        let (number, index) = (self.once_cut, self.once_parts);
         if index == 0 && fits(message.len(), limit) {
             return None;
         }
-        Some(Frame::OncePart { number, index, count, payload: part(message, index) })
+        Some(Frame::OncePart { number, part: part(message, index) })
     }
 
     /// Records the departure of that part. Returns it, if the message has a tag.

@@ -1,7 +1,7 @@
 //! Reliable messages that have left, and how to write them into a datagram.
 
 use super::Class;
-use crate::link::parts::{Parts, count, fits, part};
+use crate::link::parts::{Parts, fits, part};
 use crate::protocol::limits::MAX_PARTS;
 use crate::protocol::{Batch, DatagramWriter, Frame};
 use crate::time::Timestamp;
@@ -95,10 +95,10 @@ impl Reliable<'_> {
             return if writer.push(&frame) { Parts::WHOLE } else { Parts::NONE };
         }
         let mut written = Parts::NONE;
-        let (ordered, count) = (self.ordered, count(payload.len()));
+        let ordered = self.ordered;
         for index in self.parts().indices() {
-            let payload = part(payload, index);
-            if !writer.push(&Frame::Part { id, ordered, index, count, payload }) {
+            let part = part(payload, index);
+            if !writer.push(&Frame::Part { id, ordered, part }) {
                 break;
             }
             written.insert(index);
@@ -119,7 +119,7 @@ impl Reliable<'_> {
     pub(super) fn bytes(&self) -> usize {
         match self.wanted {
             Parts::WHOLE => self.payload.len(),
-            parts => parts.indices().map(|index| part(self.payload, index).len()).sum(),
+            parts => parts.indices().map(|index| part(self.payload, index).payload.len()).sum(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Pair;
 use crate::link::{Fate, Received};
 use crate::protocol::limits::{BASE_DATAGRAM, MAX_DATAGRAM, MAX_MESSAGE, PART_SIZE, PATH_RAISE};
-use crate::protocol::{Datagram, DatagramWriter, Delivery, Frame, HEADER_LEN, Header};
+use crate::protocol::{Datagram, DatagramWriter, Delivery, Frame, HEADER_LEN, Header, Part};
 use std::time::Duration;
 
 const DELIVERIES: [Delivery; 3] = Delivery::ALL;
@@ -165,15 +165,21 @@ fn lost_parts_are_retransmitted_and_lose_an_unreliable_message() {
 fn parts_cut_against_the_rules_are_counted_and_ignored() {
     let mut pair = Pair::new(1, |_, _| false);
     let full = [7; PART_SIZE];
-    let part = |index, count, payload| Frame::Part { id: 0, ordered: true, index, count, payload };
-    let once = |index, count, payload| Frame::OncePart { number: 9, index, count, payload };
+    let part = |index, count, payload| {
+        let part = Part { index, count, payload };
+        Frame::Part { id: 0, ordered: true, part }
+    };
+    let once = |index, count, payload| {
+        let part = Part { index, count, payload };
+        Frame::OncePart { number: 9, part }
+    };
     let wrong = [
         part(0, 1, &full[..]),
         part(2, 2, &full),
         part(0, 9, &full),
         part(1, 3, &full[1..]),
         part(1, 2, &[]),
-        once(0, 1, &full),
+        once(0, 1, &full[..]),
         once(0, 3, &[]),
         once(2, 3, &full),
     ];

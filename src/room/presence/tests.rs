@@ -2,7 +2,9 @@
 
 use crate::protocol::limits::MAX_MESSAGE;
 use crate::protocol::limits::{ANNOUNCE_RATE, MAX_ANNOUNCE_INTERVAL};
-use crate::protocol::{LeaveReason, RollEntry, ServerMessage, decode_message};
+use crate::protocol::{
+    LeaveReason, LiveLine, RollEntry, Say, ServerMessage, Whisper, decode_message,
+};
 use crate::registry::{Owner, PeerId};
 use crate::room::{Kind, Past, Post, Recipients, Room};
 use crate::time::{Timestamp, WallTime};
@@ -33,7 +35,9 @@ fn said(posts: &[Post]) -> Vec<String> {
         ServerMessage::Present { roll } => format!("present {roll:?}"),
         ServerMessage::Joined { peers, roll } => format!("joined {roll:?}, {peers} here"),
         ServerMessage::Left { peers, roll, .. } => format!("left {roll:?}, {peers} here"),
-        ServerMessage::Line { text, .. } | ServerMessage::Whisper { text, .. } => text.to_owned(),
+        ServerMessage::Line(LiveLine { text, .. }) | ServerMessage::Whisper { text, .. } => {
+            text.to_owned()
+        }
         _ => "other".to_owned(),
     });
     words.collect()
@@ -161,18 +165,19 @@ fn an_arrival_is_announced_before_lines_and_whispers_of_its_peer() {
     let mut room = room_of(100);
     room.presence.last = Some(at(0));
     (100..103).for_each(|peer| join(&mut room, peer));
-    room.whisper(id(101), Ok(id(0)), 0, WallTime(0), "psst", WallTime(0));
+    let whisper = Whisper { number: 0, sent: 0, to: "", text: "psst" };
+    room.whisper(id(101), Some(id(0)), whisper, WallTime(0));
     let words = said(&posts(&mut room));
     assert!(words[0].starts_with("joined [101 ") && words[1] == "psst", "{words:?}");
     join(&mut room, 103);
     room.leave(id(3), LeaveReason::Timeout);
-    room.say(id(103), 0, WallTime(0), "hello", WallTime(0));
+    room.say(id(103), Say { number: 0, sent: 0, text: "hello" }, WallTime(0));
     let words = said(&posts(&mut room));
     assert!(words[0].starts_with("left [3 ") && words[1].starts_with("joined [103 "), "{words:?}");
     assert_eq!(words[2..], ["hello", "other"]);
     // Announced peers are not announced again.
     join(&mut room, 104);
-    room.say(id(103), 1, WallTime(0), "again", WallTime(0));
+    room.say(id(103), Say { number: 1, sent: 0, text: "again" }, WallTime(0));
     assert_eq!(said(&posts(&mut room)), ["again", "other"]);
 }
 
@@ -273,7 +278,7 @@ fn take_in(peer: u16, picture: &mut Picture, message: &[u8]) {
                 assert_eq!(picture.others.remove(&peer), Some((nickname.to_owned(), next)));
             }
         }
-        ServerMessage::Line { peer, number, .. } => {
+        ServerMessage::Line(LiveLine { peer, number, .. }) => {
             let (_, next) = picture.others.get_mut(&peer).expect("the author is known");
             assert_eq!(*next, number, "a false gap");
             *next = number + 1;
@@ -312,7 +317,7 @@ proptest! {
                 }
                 (3, Some(peer)) => {
                     let number = room.members.get(id(peer)).unwrap().next;
-                    room.say(id(peer), number, WallTime(0), "hello", WallTime(0));
+                    room.say(id(peer), Say { number, sent: 0, text: "hello" }, WallTime(0));
                 }
                 _ => members.now += pause,
             }

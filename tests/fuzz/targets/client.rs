@@ -9,7 +9,7 @@ use chatagram::client::session::{Config, Event, Session, Transport};
 use chatagram::protocol::Mark;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
-    Datagram, DatagramWriter, Flags, Frame, Header, Piece, Preface, Refusal, StreamReader,
+    Datagram, DatagramWriter, Flags, Frame, Header, Join, Piece, Preface, Refusal, StreamReader,
     write_record,
 };
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -323,7 +323,7 @@ impl Stage {
 
     fn hear(&mut self, frame: &Frame<'_>) {
         self.allowance.sent(usize::from(is_message(frame)));
-        if let Frame::Join { nonce, .. } = *frame {
+        if let Frame::Join(Join { nonce, .. }) = *frame {
             self.nonce = nonce;
         }
     }

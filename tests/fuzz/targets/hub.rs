@@ -11,8 +11,8 @@ use chatagram::path::Path;
 use chatagram::protocol::Mark;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{
-    Datagram, DatagramWriter, Flags, Frame, Header, LeaveReason, Piece, Preface, ServerMessage,
-    StreamReader, decode_message, write_record,
+    Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Piece, Preface,
+    ServerMessage, StreamReader, Welcome, decode_message, write_record,
 };
 use chatagram::registry::{Capacity, Owner};
 use chatagram::room::{Kept, LineIdentity, Past};
@@ -79,7 +79,7 @@ impl Wire {
         while !self.broken {
             match self.to_hub.next(&mut bytes) {
                 Ok(None) => break,
-                Ok(Some(Piece::Frame(Frame::Join { .. }))) => joins = true,
+                Ok(Some(Piece::Frame(Frame::Join(_)))) => joins = true,
                 Ok(Some(Piece::Frame(frame))) => count += usize::from(is_message(&frame)),
                 Ok(Some(Piece::Preface(_))) => {}
                 Err(_) => self.broken = true,
@@ -270,7 +270,7 @@ impl Stage {
         let name = input.text();
         let default = format!("peer{index}");
         let peer = &self.peers[index];
-        let frame = Frame::Join {
+        let frame = Frame::Join(Join {
             nonce: peer.nonce,
             cookie: &peer.cookie,
             nickname: if name.is_empty() { &default } else { &name },
@@ -279,7 +279,7 @@ impl Stage {
             epoch: input.number(),
             seen: input.number(),
             next: input.number() as u16,
-        };
+        });
         let mut bytes = Vec::new();
         let mut writer = DatagramWriter::new(&mut bytes);
         writer.push(&frame);
@@ -293,7 +293,7 @@ impl Stage {
         self.nonce += 1;
         let (name, default) = (input.text(), format!("wire{}", id.0));
         let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-        let frame = Frame::Join {
+        let frame = Frame::Join(Join {
             nonce: self.nonce,
             cookie: &[],
             nickname: if name.is_empty() { &default } else { &name },
@@ -302,7 +302,7 @@ impl Stage {
             epoch: input.number(),
             seen: input.number(),
             next: 0,
-        };
+        });
         write_record(&frame, &mut bytes);
         if let Some(wire) = self.wires.get_mut(&id) {
             wire.messages(&bytes);
@@ -416,7 +416,8 @@ impl Stage {
                 | Frame::Ordered { payload, .. } => {
                     self.allowance.sent(1);
                     assert_server_message(payload);
-                    if let Ok(ServerMessage::Welcome { nonce, token, .. }) = decode_message(payload)
+                    if let Ok(ServerMessage::Welcome(Welcome { nonce, token, .. })) =
+                        decode_message(payload)
                         && nonce == peer.nonce
                         && peer.session != datagram.header.session
                     {
@@ -450,7 +451,9 @@ impl Stage {
                     | Frame::Ordered { payload, .. },
                 ) => {
                     assert_server_message(payload);
-                    if let Ok(ServerMessage::Welcome { token, .. }) = decode_message(payload) {
+                    if let Ok(ServerMessage::Welcome(Welcome { token, .. })) =
+                        decode_message(payload)
+                    {
                         wire.token = token.to_vec();
                     }
                 }

@@ -3,8 +3,9 @@
 use super::input::Input;
 use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
-    ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, RollEntry, RollWriter,
-    ServerMessage, Transport, decode_message, encode_message,
+    About, ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, LiveLine, Part, PastLine,
+    RollEntry, RollWriter, Say, ServerCounters, ServerMessage, Transport, Welcome, Whisper,
+    decode_message, encode_message,
 };
 
 pub(super) fn delivery(input: &mut Input<'_>) -> Delivery {
@@ -22,8 +23,8 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
         _ => Default::default(),
     };
     encode_message(&match kind {
-        0 => ClientMessage::Say { number, sent, text: &text },
-        1 => ClientMessage::Whisper { number, sent, to: &to, text: &text },
+        0 => ClientMessage::Say(Say { number, sent, text: &text }),
+        1 => ClientMessage::Whisper(Whisper { number, sent, to: &to, text: &text }),
         2 => ClientMessage::Leave { next: number },
         3 => ClientMessage::Deliver(delivery(input)),
         4 => ClientMessage::Who { number },
@@ -50,7 +51,7 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
         roll.push(&RollEntry { peer: peer.wrapping_add(step as u16), nickname, next });
     }
     encode_message(&match kind {
-        0 => ServerMessage::Welcome {
+        0 => ServerMessage::Welcome(Welcome {
             nonce,
             peer,
             token: [7; 16],
@@ -68,19 +69,19 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
             newest: number,
             taken: name.as_bytes(),
             sure: input.below(2) == 0,
-        },
+        }),
         1 => ServerMessage::Present { roll: roll.roll() },
-        2 => ServerMessage::History { position: id, at, own, number, from, text },
+        2 => ServerMessage::History(PastLine { position: id, at, own, number, from, text }),
         3 => ServerMessage::Joined { peers, roll: roll.roll() },
         4 => ServerMessage::Left { peers, reason, roll: roll.roll() },
-        5 => ServerMessage::Line { position: id, at, upstream, peer, number, from, text },
+        5 => ServerMessage::Line(LiveLine { position: id, at, upstream, peer, number, from, text }),
         6 => ServerMessage::Accepted { number, position: id },
         7 => ServerMessage::Whisper { at, upstream, peer, from, text },
         8 => ServerMessage::Whispered { number, at, to, text },
         9 => ServerMessage::NotHere { number, to },
         10 => ServerMessage::Notice { text },
         11 => ServerMessage::Closing { reason, detail: text },
-        12 => ServerMessage::About {
+        12 => ServerMessage::About(About {
             number,
             left: input.number() as u16,
             peer,
@@ -93,21 +94,23 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
             lost: input.number(),
             received: input.number(),
             missing: input.number(),
-        },
+        }),
         13 => ServerMessage::Pinged { peer, number },
         14 => ServerMessage::Ponged { number, from },
         15 => ServerMessage::Slow { wait_ms: number },
         16 => ServerMessage::Counters {
             number,
-            received: id,
-            alien: input.number(),
-            other_version: input.number(),
-            corrupt: input.number(),
-            malformed: input.number(),
-            unknown_session: input.number(),
-            unread: input.number(),
-            refused: input.number(),
-            left_out: input.number(),
+            server: ServerCounters {
+                received: id,
+                alien: input.number(),
+                other_version: input.number(),
+                corrupt: input.number(),
+                malformed: input.number(),
+                unknown_session: input.number(),
+                unread: input.number(),
+                refused: input.number(),
+                left_out: input.number(),
+            },
         },
         _ => return input.bytes().to_vec(),
     })
@@ -128,10 +131,10 @@ pub(super) fn carrier<'a>(input: &mut Input<'_>, payload: &'a [u8], next: &mut u
     match kind & 3 {
         0 if kind & 0x40 != 0 => {
             *next = id;
-            Frame::OncePart { number: id, index, count, payload: part }
+            Frame::OncePart { number: id, part: Part { index, count, payload: part } }
         }
         ordered @ 1..=2 if kind & 0x40 != 0 => {
-            Frame::Part { id, ordered: ordered == 2, index, count, payload: part }
+            Frame::Part { id, ordered: ordered == 2, part: Part { index, count, payload: part } }
         }
         0 => {
             *next = id;
@@ -159,15 +162,15 @@ pub(super) fn distorted(input: &mut Input<'_>, header: Header) -> Header {
 /// Asserts that `payload` is a server's message whose texts are clean.
 pub(super) fn assert_server_message(payload: &[u8]) {
     let texts: &[&str] = match decode_message(payload).unwrap() {
-        ServerMessage::Welcome { nickname, room, .. } => &[nickname, room],
+        ServerMessage::Welcome(Welcome { nickname, room, .. }) => &[nickname, room],
         ServerMessage::Present { roll }
         | ServerMessage::Joined { roll, .. }
         | ServerMessage::Left { roll, .. } => {
             return roll.entries().for_each(|entry| super::assert_clean(entry.nickname));
         }
-        ServerMessage::About { nickname, .. } => &[nickname],
-        ServerMessage::History { from, text, .. }
-        | ServerMessage::Line { from, text, .. }
+        ServerMessage::About(About { nickname, .. }) => &[nickname],
+        ServerMessage::History(PastLine { from, text, .. })
+        | ServerMessage::Line(LiveLine { from, text, .. })
         | ServerMessage::Whisper { from, text, .. } => &[from, text],
         ServerMessage::Whispered { to, text, .. } => &[to, text],
         ServerMessage::NotHere { to, .. } => &[to],

@@ -12,7 +12,7 @@
 // A target fails by panicking. A fuzzing binary uses one of the five.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
-use chatagram::protocol::{Datagram, Frame};
+use chatagram::protocol::{Datagram, Frame, Join};
 
 mod client;
 mod datagram;
@@ -86,7 +86,7 @@ impl Allowance {
 /// it has a join with a proven address, which is answered with the members and the recent lines.
 pub(crate) fn messages(bytes: &[u8]) -> Option<usize> {
     let Ok(datagram) = Datagram::decode(bytes) else { return Some(0) };
-    let joins = |frame| matches!(frame, Frame::Join { cookie, .. } if !cookie.is_empty());
+    let joins = |frame| matches!(frame, Frame::Join(Join { cookie, .. }) if !cookie.is_empty());
     (!datagram.frames().any(joins)).then(|| datagram.frames().filter(is_message).count())
 }
 

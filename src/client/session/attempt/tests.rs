@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::obstacle::Kind;
-use super::super::{CloseReason, Event, Session, Transport};
+use super::super::{CloseReason, Config, Event, Session, Transport};
 use super::*;
 use crate::protocol::{Delivery, Flags};
 use crate::time::WallTime;
@@ -244,20 +244,12 @@ fn a_flood_of_cookies_draws_one_immediate_join() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let start = Timestamp::from_micros(1_000_000);
     let mut attempt = Attempt::first(&mut rng, start);
-    let config = Config {
-        nickname: "alice".to_owned(),
-        transport: Transport::Udp,
-        delivery: Delivery::ReliableOrdered,
-        give_up: Duration::from_secs(60),
-        shown: vec![],
-    };
     let server: SocketAddr = ([10, 0, 0, 1], 2428).into();
     let (mut joins, mut bytes) = (vec![], vec![]);
     for millis in 0..3_000_u64 {
         let mono = start + Duration::from_millis(millis);
         let now = Now { mono, wall: crate::time::WallTime(0) };
-        let seen = Mark::default();
-        if attempt.poll_transmit(&mut bytes, &config, &[server], &[], seen, 0, now).is_some() {
+        if attempt.poll_transmit(&mut bytes, Join::default(), &[server], now).is_some() {
             joins.push(millis);
         }
         let cookie = std::array::from_fn(|i| millis.to_be_bytes()[i % 8]);
