@@ -20,7 +20,7 @@ mod node;
 mod router;
 mod sys;
 
-pub use error::Error;
+pub use error::{Error, Obstacle};
 
 use crate::impair::{Counts, Spec};
 use device::Device;

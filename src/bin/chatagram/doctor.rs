@@ -1,8 +1,8 @@
-//! `doctor`: abilities of this machine for chat and lab, and remedies for missing ones.
+//! `doctor`: what this machine lacks for chat and lab, and the command that helps.
 //!
-//! Each part collects facts and evaluates them; the evaluation is a pure function. Nothing is
-//! changed: tests run in a child process with its own namespace, on sockets that are closed again,
-//! and with datagrams that no server accepts. No kernel module is loaded.
+//! Each part collects facts and evaluates them; the evaluation is a pure function. The doctor
+//! changes nothing: it tries namespaces in a child process, closes its sockets again, sends only
+//! datagrams that no server accepts, and loads no kernel module.
 
 mod ask;
 mod clock;
@@ -33,20 +33,20 @@ pub(crate) struct Check {
     pub(crate) state: State,
     /// Explanation, one sentence.
     pub(crate) means: String,
-    /// Remedy, if there is one.
+    /// The way out, if there is one.
     pub(crate) fix: Option<Fix>,
 }
 
 /// The state of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Good.
+    /// Nothing to do.
     Ok,
-    /// Works with limits.
+    /// The program works, with less than it could.
     Limited,
-    /// Missing.
+    /// Something does not work.
     Missing,
-    /// Unknown.
+    /// The program cannot find out.
     Unknown,
 }
 
@@ -77,19 +77,18 @@ impl Check {
 pub(crate) fn examine() -> Vec<Check> {
     let remedy = Remedy::gather();
     let mut checks = kernel::examine(&remedy);
-    checks.push(tools::iproute2(&tools::version(), &remedy));
     checks.extend(sockets::examine(&remedy));
     let heard = nearby::gather();
-    checks.extend(nearby::judge(&heard));
+    checks.push(nearby::judge(&heard));
     checks.push(firewall::judge(&firewall::Facts::gather(&remedy), &heard, &remedy));
-    checks.extend(clock::judge(&clock::Facts::gather(), &remedy));
+    checks.push(clock::judge(clock::is_synchronised(), &remedy));
     checks.extend(machine::examine(&remedy));
     checks.push(terminal::judge(&terminal::Facts::gather()));
     checks.extend(tools::judge(|name| ask::find(name).is_some(), &remedy));
     checks
 }
 
-/// Whether standard output is a terminal that wants colours.
+/// Returns true if standard output is a terminal that wants colours.
 pub(crate) fn wants_colour() -> bool {
-    terminal::Facts::gather().colour()
+    terminal::Facts::gather().wants_colour()
 }

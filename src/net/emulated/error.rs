@@ -8,12 +8,15 @@ use std::{fs, io};
 #[non_exhaustive]
 pub enum Error {
     /// The kernel denied a namespace.
-    #[error("the kernel refuses namespaces for an emulated network ({cause}): {way_out}")]
+    #[error(
+        "the kernel refuses namespaces for an emulated network ({cause}): {}",
+        .obstacles.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
     Refused {
         /// The kernel's error.
         cause: io::Error,
-        /// The likely obstacle on this machine, and how to remove it.
-        way_out: String,
+        /// The likely obstacles on this machine, at least one.
+        obstacles: Vec<Obstacle>,
     },
     /// The process has several threads, so it cannot enter a user namespace.
     #[error(
@@ -51,84 +54,107 @@ pub enum Error {
     },
 }
 
+/// What keeps this process from creating namespaces, and how to remove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// A setting of the kernel.
+    #[error("as root, run `sysctl -w {name}={value}`, or run this as root")]
+    Setting {
+        /// The setting's name.
+        name: &'static str,
+        /// A value that allows namespaces.
+        value: &'static str,
+    },
+    /// A seccomp filter, which only a new container can lack.
+    #[error(
+        "a seccomp filter is in force, as in most containers: start the container with --cap-add \
+         SYS_ADMIN --cap-add NET_ADMIN, or with --security-opt seccomp=unconfined"
+    )]
+    Seccomp,
+    /// None of the above: the user's rights, or the kernel.
+    #[error(
+        "run this as root, on a kernel with user and network namespaces (CONFIG_USER_NS, \
+         CONFIG_NET_NS)"
+    )]
+    Other,
+}
+
 impl Error {
     pub(super) fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Step { step, cause }
     }
 
     pub(super) fn refused(cause: io::Error) -> Self {
-        let way_out = way_out(|path| fs::read_to_string(path).ok());
-        Self::Refused { cause, way_out }
+        let obstacles = obstacles(|path| fs::read_to_string(path).ok());
+        Self::Refused { cause, obstacles }
     }
 }
 
-/// Finds the obstacle in the machine's settings. `read` returns a file's text, or `None` if it is
+/// Settings that may forbid namespaces: name, the value that forbids, and one that does not.
+const SETTINGS: [(&str, &str, &str); 4] = [
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("user.max_user_namespaces", "0", "1000"),
+    ("user.max_net_namespaces", "0", "1000"),
+];
+
+/// Finds the obstacles in the machine's settings. `read` returns a file's text, or `None` if it is
 /// missing.
-fn way_out(read: impl Fn(&str) -> Option<String>) -> String {
-    let setting = |path: &str| read(path).map(|text| text.trim().to_owned());
-    let is = |path: &str, value: &str| setting(path).is_some_and(|text| text == value);
-    let sysctl = |name: &str, value: &str| {
-        format!("as root, run `sysctl -w {name}={value}`, or run this as root")
-    };
+fn obstacles(read: impl Fn(&str) -> Option<String>) -> Vec<Obstacle> {
     let mut found = Vec::new();
-    if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        found.push(sysctl("kernel.unprivileged_userns_clone", "1"));
-    }
-    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        found.push(sysctl("kernel.apparmor_restrict_unprivileged_userns", "0"));
-    }
-    for name in ["max_user_namespaces", "max_net_namespaces"] {
-        if is(&format!("/proc/sys/user/{name}"), "0") {
-            found.push(sysctl(&format!("user.{name}"), "1000"));
+    for (name, forbids, value) in SETTINGS {
+        let now = read(&format!("/proc/sys/{}", name.replace('.', "/")));
+        if now.is_some_and(|text| text.trim() == forbids) {
+            found.push(Obstacle::Setting { name, value });
         }
     }
     let status = read("/proc/self/status").unwrap_or_default();
     let filter = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
     if filter.is_some_and(|mode| mode.trim() == "2") {
-        found.push(
-            "a seccomp filter is in force, as in most containers: start the container with \
-             --cap-add SYS_ADMIN --cap-add NET_ADMIN, or with --security-opt seccomp=unconfined"
-                .to_owned(),
-        );
+        found.push(Obstacle::Seccomp);
     }
     if found.is_empty() {
-        "run this as root, on a kernel with user and network namespaces (CONFIG_USER_NS, CONFIG_NET_NS)"
-            .to_owned()
-    } else {
-        found.join("; ")
+        found.push(Obstacle::Other);
     }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with(files: &[(&str, &str)]) -> String {
-        way_out(|path| {
+    fn with(files: &[(&str, &str)]) -> Vec<Obstacle> {
+        obstacles(|path| {
             files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned())
         })
     }
 
     #[test]
-    fn the_way_out_names_the_obstacle() {
+    fn the_obstacles_are_found() {
         let ubuntu = with(&[
             ("/proc/sys/kernel/unprivileged_userns_clone", "1\n"),
             ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"),
             ("/proc/sys/user/max_user_namespaces", "96365\n"),
             ("/proc/self/status", "Name:\tx\nSeccomp:\t0\n"),
         ]);
-        assert!(ubuntu.contains("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"));
-        assert!(!ubuntu.contains("userns_clone") && !ubuntu.contains("seccomp"), "{ubuntu}");
+        let name = "kernel.apparmor_restrict_unprivileged_userns";
+        assert_eq!(ubuntu, [Obstacle::Setting { name, value: "0" }]);
 
         let debian = with(&[("/proc/sys/kernel/unprivileged_userns_clone", "0\n")]);
-        assert!(debian.contains("sysctl -w kernel.unprivileged_userns_clone=1"), "{debian}");
+        let name = "kernel.unprivileged_userns_clone";
+        assert_eq!(debian, [Obstacle::Setting { name, value: "1" }]);
 
-        let centos = with(&[("/proc/sys/user/max_user_namespaces", "0\n")]);
-        assert!(centos.contains("sysctl -w user.max_user_namespaces="), "{centos}");
+        let both = with(&[
+            ("/proc/sys/user/max_user_namespaces", "0\n"),
+            ("/proc/self/status", "Name:\tx\nSeccomp:\t2\n"),
+        ]);
+        let error =
+            Error::Refused { cause: io::ErrorKind::PermissionDenied.into(), obstacles: both };
+        let error = error.to_string();
+        assert!(error.contains("sysctl -w user.max_user_namespaces=1000"), "{error}");
+        assert!(error.contains("--cap-add SYS_ADMIN"), "{error}");
 
-        let docker = with(&[("/proc/self/status", "Name:\tx\nSeccomp:\t2\n")]);
-        assert!(docker.contains("--cap-add SYS_ADMIN"), "{docker}");
-
-        assert!(with(&[]).contains("CONFIG_USER_NS"));
+        assert_eq!(with(&[]), [Obstacle::Other]);
     }
 }

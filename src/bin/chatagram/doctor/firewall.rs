@@ -1,5 +1,5 @@
-//! Whether a firewall blocks the server's ports, as far as a user without root can tell: datagrams
-//! of [`nearby`](super::nearby) come in through a real interface.
+//! The firewall: whether it blocks the server's ports, as far as a user without root can tell. The
+//! datagrams of [`nearby`](super::nearby) come in through a real interface.
 
 use super::nearby::{self, Fate};
 use super::remedy::{Fix, Remedy};
@@ -9,8 +9,8 @@ use super::{Check, State, ask};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     /// Active firewalls.
-    pub(crate) at_work: Vec<&'static str>,
-    /// Whether that list is known to be complete.
+    pub(crate) active: Vec<&'static str>,
+    /// That list is known to be complete.
     pub(crate) all_known: bool,
 }
 
@@ -19,32 +19,32 @@ impl Facts {
         if !cfg!(target_os = "linux") {
             return Self::default();
         }
-        let mut at_work = Vec::new();
+        let mut active = Vec::new();
         // Its status needs root; its settings are readable.
-        if ask::read("/etc/ufw/ufw.conf").is_some_and(|text| ufw_enabled(&text)) {
-            at_work.push("ufw");
+        if ask::read("/etc/ufw/ufw.conf").is_some_and(|text| is_ufw_enabled(&text)) {
+            active.push("ufw");
         }
         if ask::run("firewall-cmd", &["--state"]).is_some_and(|text| text.trim() == "running") {
-            at_work.push("firewalld");
+            active.push("firewalld");
         }
         // Listing rules loads the kernel module, so it is asked only if that is loaded.
         let nft = is_loaded("nf_tables");
         let rules = (nft && remedy.root).then(|| ask::run("nft", &["list", "ruleset"])).flatten();
         let legacy = is_loaded("ip_tables").then(|| ask::read("/proc/net/ip_tables_names"));
         match &rules {
-            Some(rules) if rules.contains("hook input") => at_work.push("nftables"),
+            Some(rules) if rules.contains("hook input") => active.push("nftables"),
             _ => {}
         }
         match &legacy {
             Some(Some(tables)) if tables.lines().any(|table| table == "filter") => {
-                at_work.push("iptables");
+                active.push("iptables");
             }
             _ => {}
         }
         let known = |there: bool, answered: bool| !there || answered;
         let all_known =
             known(nft, rules.is_some()) && known(legacy.is_some(), legacy != Some(None));
-        Self { at_work, all_known }
+        Self { active, all_known }
     }
 }
 
@@ -57,7 +57,7 @@ fn is_loaded(module: &str) -> bool {
         || modules.is_empty()
 }
 
-fn ufw_enabled(settings: &str) -> bool {
+fn is_ufw_enabled(settings: &str) -> bool {
     settings.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Ch
     let check = |state, means: String| Check::new("firewall", state, means);
     let talk = come_in(heard, |one| &one.talk);
     let discovery = come_in(heard, |one| &one.groups[0]);
-    let by = match facts.at_work.as_slice() {
+    let by = match facts.active.as_slice() {
         [] => "a firewall".to_owned(),
         names => names.join(" and "),
     };
@@ -79,8 +79,8 @@ pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Ch
         return check(
             State::Limited,
             format!(
-                "datagrams to UDP {} do not come in through a real interface: {by} seems to keep \
-                 others out; TCP cannot be tried from here",
+                "datagrams to UDP {} do not come in through a network interface: {by} seems to block \
+                 them",
                 closed.join(" and ")
             ),
         )
@@ -92,21 +92,27 @@ pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Ch
         (None, Some(_)) => "UDP 2429 comes in, UDP 2428 could not be tried",
         _ => "no datagram could be tried",
     };
-    match (facts.at_work.is_empty(), facts.all_known) {
-        (true, true) => check(State::Ok, format!("none is at work on this machine; {udp}")),
+    match (facts.active.is_empty(), facts.all_known) {
+        (true, true) => check(State::Ok, format!("none is active on this machine; {udp}")),
+        (true, false) if remedy.root => check(
+            State::Unknown,
+            format!("{udp}; `nft` is missing, which tells whether a firewall blocks TCP 2428"),
+        )
+        .with(remedy.install("nftables", &[])),
         (true, false) => check(
             State::Unknown,
-            format!("{udp}; whether a firewall lets TCP 2428 in cannot be told without root"),
-        ),
+            format!("{udp}; only root can read whether a firewall blocks TCP 2428"),
+        )
+        .with(remedy.as_root("chatagram doctor")),
         (false, _) => check(
             State::Unknown,
-            format!("{udp}; whether {by} lets TCP 2428 in cannot be told from here"),
+            format!("{udp}; {by} may block TCP 2428, which cannot be tried from inside"),
         )
         .with(open(facts, remedy)),
     }
 }
 
-/// Whether datagrams come in on every tried interface; `None` if none was tried.
+/// Returns true if datagrams come in on every tried interface; `None` if none was tried.
 fn come_in(heard: &nearby::Facts, fate: impl Fn(&nearby::Heard) -> &Fate) -> Option<bool> {
     let tried = heard.interfaces.iter().map(fate);
     let mut tried = tried.filter(|fate| matches!(fate, Fate::Heard | Fate::Silent)).peekable();
@@ -114,20 +120,21 @@ fn come_in(heard: &nearby::Facts, fate: impl Fn(&nearby::Heard) -> &Fate) -> Opt
     Some(tried.all(|fate| *fate == Fate::Heard))
 }
 
-/// The command that opens the ports.
+/// The command that opens the ports, or shows the rules that block them.
 fn open(facts: &Facts, remedy: &Remedy) -> Fix {
-    match facts.at_work.first() {
-        Some(&"ufw") => {
-            let sudo = if remedy.root { "" } else { "sudo " };
-            Fix::Run(format!("{sudo}ufw allow 2428 && {sudo}ufw allow 2429/udp"))
-        }
+    let all = |commands: &[&str]| {
+        let commands = commands.iter().map(|it| remedy.as_root(it).text().to_owned());
+        Fix::Run(commands.collect::<Vec<_>>().join(" && "))
+    };
+    match facts.active.first() {
+        Some(&"ufw") => all(&["ufw allow 2428", "ufw allow 2429/udp"]),
         Some(&"firewalld") => remedy
             .as_root("firewall-cmd --add-port=2428/udp --add-port=2428/tcp --add-port=2429/udp"),
-        Some(&"nftables") => Fix::Say(
-            "let UDP 2428 and 2429 and TCP 2428 in; `nft list ruleset` shows, as root, the rules"
-                .to_owned(),
-        ),
-        Some(&"iptables") => remedy.as_root("iptables -I INPUT -p udp --dport 2428:2429 -j ACCEPT"),
+        Some(&"iptables") => all(&[
+            "iptables -I INPUT -p udp --dport 2428:2429 -j ACCEPT",
+            "iptables -I INPUT -p tcp --dport 2428 -j ACCEPT",
+        ]),
+        _ if cfg!(target_os = "linux") => remedy.as_root("nft list ruleset"),
         _ => Fix::Say("let UDP 2428 and 2429 and TCP 2428 in".to_owned()),
     }
 }
@@ -146,8 +153,8 @@ mod tests {
         nearby::Facts { interfaces: vec![one], ..nearby::Facts::default() }
     }
 
-    fn facts(at_work: &[&'static str], all_known: bool) -> Facts {
-        Facts { at_work: at_work.to_vec(), all_known }
+    fn facts(active: &[&'static str], all_known: bool) -> Facts {
+        Facts { active: active.to_vec(), all_known }
     }
 
     #[test]
@@ -176,7 +183,7 @@ mod tests {
 
     #[test]
     fn ufw_is_active_if_its_settings_say_so() {
-        assert!(ufw_enabled("# x\nENABLED=yes\n"));
-        assert!(!ufw_enabled("ENABLED=no\n#ENABLED=yes\n"));
+        assert!(is_ufw_enabled("# x\nENABLED=yes\n"));
+        assert!(!is_ufw_enabled("ENABLED=no\n#ENABLED=yes\n"));
     }
 }

@@ -68,14 +68,18 @@ impl Kernel {
 /// The facts.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// Whether namespaces work; if not, the kernel's error and the remedy.
-    pub(crate) namespaces: Result<(), (String, String)>,
+    /// Namespaces work; if not, the cause and the way out.
+    pub(crate) namespaces: Result<(), (String, Fix)>,
     /// State of `/dev/net/tun`.
     pub(crate) tun: Tun,
     /// State of netem in the kernel's lists.
     pub(crate) netem: Part,
     /// Result of adding a netem queue in a namespace; `None`: not tried.
     pub(crate) tried: Option<io::Result<()>>,
+    /// `tc` runs.
+    pub(crate) tc: bool,
+    /// User-mode Linux is installed.
+    pub(crate) uml: bool,
 }
 
 /// `/dev/net/tun`.
@@ -83,35 +87,33 @@ pub(super) struct Facts {
 pub(super) enum Tun {
     /// It can be opened.
     Open,
-    /// Opening it would load the module.
+    /// Opening it loads the module.
     OnDemand,
-    /// It cannot be opened.
-    Closed(String),
-    /// Missing.
+    /// The user may not open it.
+    Denied(String),
+    /// The module is not loaded, and perhaps not installed.
+    NotLoaded,
+    /// The kernel has no TUN devices.
+    LeftOut,
+    /// The file is missing.
     Absent,
 }
 
-/// The checks; on other systems the features are missing.
+/// The checks; other systems have none of these features.
 pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
     #[cfg(target_os = "linux")]
-    return judge(&linux::gather(), remedy);
+    return judge(&linux::gather(remedy), remedy);
     #[cfg(not(target_os = "linux"))]
     {
         let _ = remedy;
-        let words = "a virtual machine with Linux, or WSL 2, has it";
-        let missing = |name, means: &str| {
-            Check::new(name, State::Missing, means).with(Fix::Say(words.to_owned()))
-        };
-        vec![
-            missing("namespaces", "only Linux has them: `chatagram lab` measures UDP alone"),
-            missing("tun", "only Linux has it, and only the lab needs it"),
-            missing("netem", "only Linux has it; `--impair` needs nothing"),
-        ]
+        let means = "only Linux has network namespaces: `chatagram lab` measures UDP alone";
+        let way_out = "run the lab in a virtual machine with Linux, or in WSL 2";
+        vec![Check::new("namespaces", State::Missing, means).with(Fix::Say(way_out.to_owned()))]
     }
 }
 
 fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
-    vec![namespaces(facts), tun(facts, remedy), netem(facts, remedy)]
+    vec![namespaces(facts), tun(facts, remedy), netem(facts, remedy), iproute2(facts, remedy)]
 }
 
 fn namespaces(facts: &Facts) -> Check {
@@ -119,100 +121,146 @@ fn namespaces(facts: &Facts) -> Check {
         Ok(()) => Check::new(
             "namespaces",
             State::Ok,
-            "`chatagram lab` makes its own network and really loses the kernel's packets",
+            "`chatagram lab` emulates a network, in which the kernel's TCP loses packets",
         ),
         Err((cause, way_out)) => Check::new(
             "namespaces",
             State::Missing,
-            format!("refused ({cause}): `chatagram lab` measures UDP alone, inside the process"),
+            format!("the kernel refuses them ({cause}): `chatagram lab` measures UDP alone"),
         )
-        .with(Fix::Say(way_out.clone())),
+        .with(way_out.clone()),
     }
 }
 
 fn tun(facts: &Facts, remedy: &Remedy) -> Check {
-    let veth = "the lab takes veth pairs instead";
+    let check = |state, means: String| Check::new("tun", state, means);
+    let limited = |what: &str| check(State::Limited, format!("{what}: the lab uses veth pairs"));
     match &facts.tun {
-        Tun::Open => Check::new("tun", State::Ok, "/dev/net/tun opens: the lab's devices"),
-        Tun::OnDemand => Check::new(
-            "tun",
-            State::Ok,
-            "/dev/net/tun is there; its kernel module is loaded when the lab opens it",
-        ),
-        Tun::Closed(why) => {
-            Check::new("tun", State::Limited, format!("/dev/net/tun does not open ({why}): {veth}"))
-                .with(remedy.as_root("chmod 0666 /dev/net/tun"))
+        Tun::Open => check(State::Ok, "/dev/net/tun opens, for the lab's devices".to_owned()),
+        Tun::OnDemand => {
+            check(State::Ok, "/dev/net/tun exists; the lab loads its kernel module".to_owned())
         }
-        Tun::Absent => {
-            Check::new("tun", State::Limited, format!("there is no /dev/net/tun: {veth}")).with(
-                Fix::Say("as root, `modprobe tun`; a container wants --device /dev/net/tun".into()),
-            )
-        }
+        Tun::Denied(why) => limited(&format!("/dev/net/tun does not open ({why})"))
+            .with(remedy.as_root("chmod 0666 /dev/net/tun")),
+        Tun::NotLoaded => limited("the kernel module of /dev/net/tun is not loaded")
+            .with(remedy.as_root("modprobe tun")),
+        Tun::LeftOut => limited("this kernel was built without TUN devices"),
+        Tun::Absent if remedy.engine.is_some() => limited("this container has no /dev/net/tun")
+            .with(remedy.new_container("--device /dev/net/tun")),
+        Tun::Absent => limited("there is no /dev/net/tun").with(remedy.as_root("modprobe tun")),
     }
 }
 
 fn netem(facts: &Facts, remedy: &Remedy) -> Check {
-    let lend =
-        || Fix::Say("`scripts/with-netem-kernel.sh COMMAND` lends a kernel that has it".into());
     let check = |state, means: &str| Check::new("netem", state, means);
+    // User-mode Linux has a kernel of its own.
+    let lend = || match remedy.manager {
+        Some("apt-get") if !facts.uml => remedy.install("user-mode-linux", &[]),
+        _ => Fix::Run("scripts/with-netem-kernel.sh COMMAND".to_owned()),
+    };
     match (&facts.tried, facts.netem) {
-        (Some(Ok(())), _) => {
-            check(State::Ok, "the kernel takes a netem queue, as scripts/netem-*.sh need it")
+        (Some(Ok(())), _) | (None, Part::Now) => {
+            check(State::Ok, "the kernel has it, for scripts/netem-*.sh")
+        }
+        (None, Part::OnDemand) => {
+            check(State::Ok, "a kernel module that scripts/netem-*.sh load as root")
         }
         (Some(Err(cause)), _) => Check::new(
             "netem",
             State::Unknown,
-            format!("the kernel lists sch_netem but gave no queue ({cause})"),
-        ),
-        (None, Part::Now) => {
-            check(State::Ok, "the kernel has sch_netem; scripts/netem-*.sh use it as root")
-        }
-        (None, Part::OnDemand) => check(
-            State::Ok,
-            "sch_netem is a kernel module, loaded when scripts/netem-*.sh first use it as root",
-        ),
-        (None, Part::NotInstalled) => check(
-            State::Missing,
-            "this kernel has sch_netem as a module that is not installed: no scripts/netem-*.sh",
+            format!(
+                "the kernel lists it but adds no queue ({cause}); for scripts/netem-*.sh, \
+                 scripts/with-netem-kernel.sh lends another kernel"
+            ),
         )
-        .with(remedy.install(
-            "the kernel's extra modules",
-            &[
+        .with(lend()),
+        (None, Part::NotInstalled) => {
+            let means = "its kernel module is not installed, and scripts/netem-*.sh need it";
+            let modules = [
                 ("apt-get", "linux-modules-extra-$(uname -r)"),
                 ("dnf", "kernel-modules-extra-$(uname -r)"),
-            ],
-        )),
-        (None, Part::LeftOut) => {
-            check(State::Missing, "this kernel was built without sch_netem: no scripts/netem-*.sh")
-                .with(lend())
+            ];
+            let known = modules.iter().find(|(manager, _)| remedy.manager == Some(manager));
+            check(State::Missing, means)
+                .with(known.map_or_else(lend, |(_, package)| remedy.install(package, &[])))
         }
+        (None, Part::LeftOut) => check(
+            State::Missing,
+            "this kernel was built without it, and scripts/netem-*.sh need it; \
+             scripts/with-netem-kernel.sh lends another kernel",
+        )
+        .with(lend()),
         (None, Part::Unknown) => check(
             State::Unknown,
-            "cannot tell without loading it whether the kernel has sch_netem, for scripts/netem-*.sh",
+            "the kernel does not list its modules; scripts/netem-*.sh need this one",
         )
         .with(remedy.as_root("modprobe sch_netem")),
+    }
+}
+
+fn iproute2(facts: &Facts, remedy: &Remedy) -> Check {
+    if facts.tc {
+        Check::new("iproute2", State::Ok, "`tc` runs, for scripts/netem-*.sh")
+    } else {
+        Check::new("iproute2", State::Missing, "no `tc`, and scripts/netem-*.sh need it")
+            .with(remedy.install("iproute2", &[("dnf", "iproute-tc")]))
     }
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use super::super::ask;
-    use super::{Facts, Kernel, Part, Tun};
-    use chatagram::net::emulated::{Error, Host};
+    use super::{Facts, Fix, Kernel, Part, Remedy, Tun};
+    use chatagram::net::emulated::{Error, Host, Obstacle};
     use std::fs::OpenOptions;
     use std::io::{self, ErrorKind};
 
-    pub(super) fn gather() -> Facts {
+    pub(super) fn gather(remedy: &Remedy) -> Facts {
         let namespaces = Host::rehearse().map_err(|error| match error {
-            Error::Refused { cause, way_out } => (cause.to_string(), way_out),
-            other => (other.to_string(), "run `chatagram lab` to see more".to_owned()),
+            Error::Refused { cause, obstacles } => refusal(&cause, &obstacles, remedy),
+            other => (other.to_string(), Fix::Run("chatagram lab".to_owned())),
         });
         let kernel = ask_kernel();
         let netem = kernel.part("sch_netem", "CONFIG_NET_SCH_NETEM");
         // Trying would load the module for good.
         let try_it = netem == Part::Now && namespaces.is_ok();
         let tried = try_it.then(|| Host::rehearse_netem().map_err(io::Error::other));
-        Facts { namespaces, tun: tun(&kernel), netem, tried }
+        Facts {
+            namespaces,
+            tun: tun(&kernel),
+            netem,
+            tried,
+            tc: ask::run("tc", &["-V"]).is_some(),
+            uml: ask::find("linux.uml").is_some(),
+        }
+    }
+
+    /// The cause in words, and the command that removes the first obstacles.
+    pub(super) fn refusal(
+        cause: &io::Error,
+        obstacles: &[Obstacle],
+        remedy: &Remedy,
+    ) -> (String, Fix) {
+        let settings: Vec<_> = obstacles
+            .iter()
+            .filter_map(|obstacle| match obstacle {
+                Obstacle::Setting { name, value } => Some(format!("{name}={value}")),
+                _ => None,
+            })
+            .collect();
+        if !settings.is_empty() {
+            let command = format!("sysctl -w {}", settings.join(" "));
+            (cause.to_string(), remedy.as_root(&command))
+        } else if obstacles.contains(&Obstacle::Seccomp) {
+            let cause = format!("{cause}; a seccomp filter, as most containers have one");
+            let flags = "--cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun";
+            (cause, remedy.new_container(flags))
+        } else if remedy.root {
+            let needed = "use a kernel with CONFIG_USER_NS and CONFIG_NET_NS";
+            (cause.to_string(), Fix::Say(needed.to_owned()))
+        } else {
+            (cause.to_string(), remedy.as_root("chatagram lab"))
+        }
     }
 
     fn ask_kernel() -> Kernel {
@@ -237,15 +285,15 @@ mod linux {
         let there = std::fs::metadata(PATH);
         match there {
             Err(error) if error.kind() == ErrorKind::NotFound => Tun::Absent,
-            Err(error) => Tun::Closed(error.to_string()),
+            Err(error) => Tun::Denied(error.to_string()),
             Ok(_) if driver => match OpenOptions::new().read(true).write(true).open(PATH) {
                 Ok(_) => Tun::Open,
-                Err(error) => Tun::Closed(error.to_string()),
+                Err(error) => Tun::Denied(error.to_string()),
             },
             Ok(_) => match kernel.part("tun", "CONFIG_TUN") {
                 Part::Now | Part::OnDemand => Tun::OnDemand,
-                Part::NotInstalled | Part::LeftOut => Tun::Closed("the kernel lacks it".into()),
-                Part::Unknown => Tun::Closed("its kernel module is not loaded".into()),
+                Part::LeftOut => Tun::LeftOut,
+                Part::NotInstalled | Part::Unknown => Tun::NotLoaded,
             },
         }
     }
@@ -284,26 +332,55 @@ mod tests {
         assert_eq!(part(kernel("", "", needs, module)), Part::NotInstalled);
     }
 
+    fn facts() -> Facts {
+        let (tun, netem) = (Tun::Open, Part::Now);
+        Facts { namespaces: Ok(()), tun, netem, tried: None, tc: true, uml: false }
+    }
+
     #[test]
-    fn a_refusal_names_cause_and_remedy() {
+    fn each_missing_feature_comes_with_a_command() {
+        let fix = Fix::Run("sudo x".into());
         let facts = Facts {
-            namespaces: Err(("Permission denied".into(), "as root, run `x`".into())),
-            tun: Tun::Closed("Permission denied".into()),
+            namespaces: Err(("Permission denied".into(), fix.clone())),
+            tun: Tun::Denied("Permission denied".into()),
             netem: Part::LeftOut,
-            tried: None,
+            tc: false,
+            ..facts()
         };
-        let [namespaces, tun, netem] = judge(&facts, &Remedy::default()).try_into().unwrap();
+        let remedy = Remedy { manager: Some("apt-get"), ..Remedy::default() };
+        let [namespaces, tun, netem, tc] = judge(&facts, &remedy).try_into().unwrap();
         assert_eq!(namespaces.state, State::Missing);
         assert!(namespaces.means.contains("Permission denied") && namespaces.means.contains("UDP"));
-        assert_eq!(namespaces.fix, Some(Fix::Say("as root, run `x`".into())));
+        assert_eq!(namespaces.fix, Some(fix));
         assert_eq!((tun.state, netem.state), (State::Limited, State::Missing));
         assert_eq!(tun.fix.unwrap().text(), "sudo chmod 0666 /dev/net/tun");
-        assert!(netem.fix.unwrap().text().contains("with-netem-kernel.sh"));
+        assert_eq!(netem.fix.unwrap().text(), "sudo apt-get install user-mode-linux");
+        assert_eq!(tc.fix.unwrap().text(), "sudo apt-get install iproute2");
+        let lent = super::netem(&Facts { uml: true, ..facts }, &remedy);
+        assert!(lent.fix.unwrap().text().contains("with-netem-kernel.sh"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_refusal_of_namespaces_comes_with_the_command_for_its_cause() {
+        use chatagram::net::emulated::Obstacle;
+        let of = |obstacles: &[Obstacle], remedy: &Remedy| {
+            let (_, fix) =
+                linux::refusal(&io::ErrorKind::PermissionDenied.into(), obstacles, remedy);
+            fix.text().to_owned()
+        };
+        let setting = |name| Obstacle::Setting { name, value: "1" };
+        let user = Remedy::default();
+        assert_eq!(of(&[setting("a"), setting("b")], &user), "sudo sysctl -w a=1 b=1");
+        assert!(of(&[Obstacle::Seccomp], &user).starts_with("docker run --cap-add SYS_ADMIN"));
+        assert_eq!(of(&[Obstacle::Other], &user), "sudo chatagram lab");
+        let root = Remedy { root: true, ..Remedy::default() };
+        assert!(of(&[Obstacle::Other], &root).contains("CONFIG_USER_NS"));
     }
 
     #[test]
     fn a_working_queue_overrides_the_lists() {
-        let facts = |tried, netem| Facts { namespaces: Ok(()), tun: Tun::Open, netem, tried };
+        let facts = |tried, netem| Facts { netem, tried, ..facts() };
         let state = |tried, netem| judge(&facts(tried, netem), &Remedy::default())[2].state;
         assert_eq!(state(Some(Ok(())), Part::Now), State::Ok);
         assert_eq!(state(Some(Err(io::ErrorKind::Unsupported.into())), Part::Now), State::Unknown);

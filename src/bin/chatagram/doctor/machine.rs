@@ -12,34 +12,29 @@ const FILES: u64 = PEERS + 64;
 pub(super) struct Facts {
     /// `/proc/sys/kernel/osrelease`.
     pub(crate) release: String,
-    /// The sign of a container, and its name.
-    pub(crate) container: Option<&'static str>,
     /// Limit of open files, and the hard limit; `None`: unlimited.
     pub(crate) files: Option<(Option<u64>, Option<u64>)>,
 }
 
 pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
-    let facts = Facts::gather();
-    vec![machine(&facts), files(&facts, remedy)]
+    let release = ask::read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let facts = Facts { release, files: limits() };
+    vec![machine(&facts, remedy), files(&facts, remedy)]
 }
 
-impl Facts {
-    fn gather() -> Self {
-        let there = |path: &str| std::path::Path::new(path).exists();
-        let release = ask::read("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let groups = ask::read("/proc/1/cgroup").unwrap_or_default();
-        let variable = std::env::var("container").unwrap_or_default();
-        let container = container(there, &groups, &variable);
-        Self { release, container, files: limits() }
-    }
+/// The engine of the container that this is; `None` outside of one.
+pub(super) fn engine() -> Option<&'static str> {
+    let groups = ask::read("/proc/1/cgroup").unwrap_or_default();
+    let variable = std::env::var("container").unwrap_or_default();
+    detect(|path| std::path::Path::new(path).exists(), &groups, &variable)
 }
 
 /// Detects a container by its engine's files, the first process's groups, or systemd's variable.
-fn container(there: impl Fn(&str) -> bool, groups: &str, variable: &str) -> Option<&'static str> {
+fn detect(exists: impl Fn(&str) -> bool, groups: &str, variable: &str) -> Option<&'static str> {
     let groups = |name: &str| groups.contains(name);
     match () {
-        () if there("/.dockerenv") || groups("docker") => Some("Docker"),
-        () if there("/run/.containerenv") || variable == "podman" => Some("Podman"),
+        () if exists("/.dockerenv") || groups("docker") => Some("Docker"),
+        () if exists("/run/.containerenv") || variable == "podman" => Some("Podman"),
         () if groups("kubepods") => Some("Kubernetes"),
         () if groups("lxc") || variable == "lxc" => Some("LXC"),
         () if !variable.is_empty() => Some("a container engine"),
@@ -47,35 +42,35 @@ fn container(there: impl Fn(&str) -> bool, groups: &str, variable: &str) -> Opti
     }
 }
 
-fn machine(facts: &Facts) -> Check {
+fn machine(facts: &Facts, remedy: &Remedy) -> Check {
     let check = |state, means: String| Check::new("machine", state, means);
     let release = facts.release.trim().to_lowercase();
     if release.contains("microsoft") {
-        let version = if release.contains("wsl2") || release.contains("standard") { 2 } else { 1 };
-        let check = check(
-            State::Limited,
-            format!("WSL {version}: others may not reach a server here, nor find it"),
-        );
-        return check.with(Fix::Say(match version {
-            2 => "networkingMode=mirrored under [wsl2] in %UserProfile%\\.wslconfig, then \
-                  `wsl --shutdown`"
-                .to_owned(),
-            _ => "`wsl --set-version DISTRIBUTION 2`: WSL 1 has no network namespaces".to_owned(),
-        }));
-    }
-    if let Some(engine) = facts.container {
-        let means = format!(
-            "in a container ({engine}): others reach a server here only at ports that are published"
-        );
-        let fix = match engine {
-            "Docker" | "Podman" => Fix::Say(format!(
-                "start it with `{} run --network host`, or with -p 2428:2428/udp -p 2428:2428/tcp \
-                 -p 2429:2429/udp",
-                engine.to_lowercase()
-            )),
-            _ => Fix::Say("publish UDP 2428 and 2429 and TCP 2428".to_owned()),
+        return if release.contains("wsl2") || release.contains("standard") {
+            check(
+                State::Limited,
+                "WSL 2: other machines may not reach a server here. Write \
+                 networkingMode=mirrored under [wsl2] in .wslconfig in your Windows home, then \
+                 restart WSL"
+                    .to_owned(),
+            )
+            .with(Fix::Run("wsl.exe --shutdown".to_owned()))
+        } else {
+            check(
+                State::Limited,
+                "WSL 1: other machines may not reach a server here, and there are no network \
+                 namespaces. WSL 2 has them"
+                    .to_owned(),
+            )
+            .with(Fix::Run("wsl.exe --set-version DISTRIBUTION 2".to_owned()))
         };
-        return check(State::Limited, means).with(fix);
+    }
+    if let Some(engine) = remedy.engine {
+        let means = format!(
+            "in a container ({engine}): other machines reach a server here only if the container has \
+             the host's network, or publishes UDP 2428 and 2429 and TCP 2428"
+        );
+        return check(State::Limited, means).with(remedy.new_container("--network host"));
     }
     let system = std::env::consts::OS;
     check(State::Ok, format!("{system} on {}, in no container, no WSL", std::env::consts::ARCH))
@@ -85,23 +80,27 @@ fn files(facts: &Facts, remedy: &Remedy) -> Check {
     let check = |state, means: String| Check::new("open-files", state, means);
     let word = |limit: Option<u64>| limit.map_or("any number of".to_owned(), |n| n.to_string());
     let Some((soft, hard)) = facts.files else {
-        return check(State::Unknown, "cannot tell how many files may be open at once".to_owned());
+        let means = format!("the limit is unknown: `load` with {PEERS} peers opens {FILES} files");
+        return check(State::Unknown, means);
     };
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= FILES);
     if enough(soft) {
         return check(
             State::Ok,
-            format!("{} open files: enough for `load` with {PEERS} peers", word(soft)),
+            format!("{} open files, enough for `load` with {PEERS} peers", word(soft)),
         );
     }
-    let raise = match (enough(hard), remedy.root) {
-        (true, _) | (_, true) => Fix::Run(format!("ulimit -n {}", 4 * 1_024)),
-        _ => Fix::Say("raise `nofile` in /etc/security/limits.conf and log in again".to_owned()),
+    let raise = if enough(hard) || remedy.root {
+        Fix::Run("ulimit -n 4096".to_owned())
+    } else if cfg!(target_os = "linux") {
+        remedy.as_root("prlimit --pid $$ --nofile=4096")
+    } else {
+        Fix::Say("raise the limit of open files as an administrator, and log in again".to_owned())
     };
     let peers = soft.unwrap_or(0).saturating_sub(FILES - PEERS);
     check(
         State::Limited,
-        format!("{} open files: `load` manages some {peers} peers, not {PEERS}", word(soft)),
+        format!("{} open files: `load` has at most about {peers} peers", word(soft)),
     )
     .with(raise)
 }
@@ -129,22 +128,24 @@ mod tests {
     #[test]
     fn a_container_and_wsl_are_recognised() {
         let engine = |file: &str, groups: &str, variable: &str| {
-            container(|path| path == file, groups, variable)
+            detect(|path| path == file, groups, variable)
         };
         assert_eq!(engine("/.dockerenv", "", ""), Some("Docker"));
         assert_eq!(engine("", "0::/kubepods/x", ""), Some("Kubernetes"));
         assert_eq!(engine("", "", "lxc"), Some("LXC"));
         assert_eq!(engine("", "0::/init.scope", ""), None);
 
-        let of = |release: &str, container| {
-            machine(&Facts { release: release.to_owned(), container, files: None })
+        let of = |release: &str, engine| {
+            let facts = Facts { release: release.to_owned(), files: None };
+            machine(&facts, &Remedy { engine, ..Remedy::default() })
         };
         let two = of("5.15.90.1-microsoft-standard-WSL2\n", None);
-        assert!(two.means.contains("WSL 2") && two.fix.unwrap().text().contains("mirrored"));
+        assert!(two.means.contains("mirrored") && two.fix.unwrap().text().contains("shutdown"));
         let one = of("4.4.0-19041-Microsoft", None);
         assert!(one.means.contains("WSL 1") && one.fix.unwrap().text().contains("set-version"));
         assert_eq!(of("6.1.0-18-amd64", None).state, State::Ok);
-        assert!(of("6.1.0", Some("Docker")).fix.unwrap().text().contains("docker run"));
+        let docker = of("6.1.0", Some("Docker"));
+        assert_eq!(docker.fix.unwrap().text(), "docker run --network host IMAGE");
     }
 
     #[test]
@@ -157,6 +158,10 @@ mod tests {
         assert_eq!(usual.state, State::Limited);
         assert!(usual.means.contains("960 peers"), "{usual:?}");
         assert_eq!(usual.fix, Some(Fix::Run("ulimit -n 4096".into())));
-        assert!(matches!(of((Some(256), Some(512))).fix, Some(Fix::Say(_))));
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            of((Some(256), Some(512))).fix.unwrap().text(),
+            "sudo prlimit --pid $$ --nofile=4096"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! Discovery (`proto.md` §7.12): checks whether broadcast and multicast on each interface come back
-//! in.
+//! Discovery (`proto.md` §7.12): on each interface, broadcast or multicast must come back in.
 //!
 //! Multicast has hop limit 0 and stays in this machine. Broadcast leaves it, but is no probe, so
 //! servers ignore it. Both come in through the interface they left by, so a firewall treats them
-//! like a neighbour's.
+//! like datagrams of another machine.
 
+use super::remedy::Fix;
 use super::{Check, State};
 use chatagram::discovery::{GROUP_V4, GROUP_V6};
 use chatagram::protocol::limits::{DEFAULT_PORT, DISCOVERY_PORT};
@@ -26,8 +26,9 @@ pub(super) struct Interface {
     pub(crate) index: u32,
     pub(crate) v4: Option<Ipv4Addr>,
     pub(crate) broadcast: Option<Ipv4Addr>,
-    /// Whether it carries multicast.
+    /// It carries multicast.
     pub(crate) multicast: bool,
+    /// It has an IPv6 address.
     pub(crate) v6: bool,
 }
 
@@ -42,6 +43,17 @@ pub(super) enum Fate {
     Refused(String),
     /// The interface does not support it.
     None,
+}
+
+impl Fate {
+    /// Why it was not received; `None` if the interface does not support it.
+    fn why(&self) -> Option<&str> {
+        match self {
+            Self::Heard | Self::None => None,
+            Self::Silent => Some("was sent and did not come in"),
+            Self::Refused(why) => Some(why),
+        }
+    }
 }
 
 /// The outcome of all datagrams.
@@ -75,7 +87,11 @@ pub(super) fn gather() -> Facts {
     let mut trial = Trial::default();
     let sent: Vec<_> = interfaces.iter().take(MOST).map(|one| trial.send(one)).collect();
     let deadline = Instant::now() + LOOPBACK_TIMEOUT;
-    while !trial.listen() && Instant::now() < deadline {
+    loop {
+        trial.receive();
+        if trial.is_complete() || Instant::now() >= deadline {
+            break;
+        }
         thread::sleep(Duration::from_millis(2));
     }
     let heard = sent.into_iter().map(|(name, fates)| {
@@ -86,63 +102,52 @@ pub(super) fn gather() -> Facts {
     Facts { interfaces: heard.collect(), left_out, error: None }
 }
 
-/// The two checks.
-pub(super) fn judge(facts: &Facts) -> Vec<Check> {
-    let broadcast = |one: &Heard| vec![(one.name.clone(), one.broadcast.clone())];
-    let groups = |one: &Heard| {
-        let [v4, v6] = one.groups.clone();
-        vec![(format!("{} (IPv4)", one.name), v4), (format!("{} (IPv6)", one.name), v6)]
-    };
-    vec![
-        judge_one("broadcast", facts, broadcast, "a broadcast leaves and comes in"),
-        judge_one("multicast", facts, groups, "what is sent to the groups leaves and comes in"),
-    ]
-}
-
-fn judge_one(
-    name: &'static str,
-    facts: &Facts,
-    fates: impl Fn(&Heard) -> Vec<(String, Fate)>,
-    good: &str,
-) -> Check {
+/// The check. A search uses both ways, so an interface needs one of them.
+pub(super) fn judge(facts: &Facts) -> Check {
+    let check = |state, means: String| Check::new("discovery", state, means);
     if let Some(error) = &facts.error {
-        return Check::new(name, State::Unknown, format!("cannot list the interfaces: {error}"));
+        return check(State::Unknown, format!("the interfaces cannot be listed: {error}"));
     }
-    let (mut on, mut not) = (Vec::new(), Vec::new());
+    let join = || Fix::Run("chatagram client ADDRESS --nick NAME".to_owned());
+    let (mut on, mut off) = (Vec::new(), Vec::new());
     for one in &facts.interfaces {
-        let mut fates = fates(one);
-        fates.retain(|(_, fate)| *fate != Fate::None);
-        if fates.is_empty() {
-            not.push(format!("{} has none", one.name));
-        }
-        for (by, fate) in fates {
-            match fate {
-                Fate::Heard => on.push(by),
-                Fate::Refused(why) => not.push(format!("{by}: {why}")),
-                _ => not.push(format!("{by}: sent, but it did not come in")),
-            }
+        let [v4, v6] = &one.groups;
+        let ways = [("broadcast", &one.broadcast), ("IPv4 multicast", v4), ("IPv6 multicast", v6)];
+        if ways.iter().any(|(_, fate)| **fate == Fate::Heard) {
+            on.push(one.name.clone());
+        } else {
+            let reasons =
+                ways.iter().filter_map(|(way, fate)| Some(format!("{way} {}", fate.why()?)));
+            let reasons: Vec<_> = reasons.collect();
+            let reason =
+                if reasons.is_empty() { "it has neither".to_owned() } else { reasons.join(", ") };
+            off.push(format!("{}: {reason}", one.name));
         }
     }
     if facts.left_out > 0 {
-        not.push(format!("{} less likely interfaces were not tried", facts.left_out));
+        off.push(format!("{} less likely interfaces were not tried", facts.left_out));
     }
-    let on = on.join(", ");
-    let not = not.join("; ");
-    match (on.is_empty(), not.is_empty()) {
-        (true, true) => Check::new(
-            name,
+    let (on, off) = (on.join(", "), off.join("; "));
+    match (on.is_empty(), off.is_empty()) {
+        (true, true) => check(
             State::Missing,
-            "no interface but the loopback is up: nobody else can be found or find this machine",
-        ),
-        (false, true) => Check::new(name, State::Ok, format!("{good} by {on}")),
-        (false, false) => {
-            Check::new(name, State::Limited, format!("{good} by {on}, not otherwise ({not})"))
+            "no interface but the loopback is up: connect this machine to a network. On this \
+             machine, join by address:"
+                .to_owned(),
+        )
+        .with(Fix::Run("chatagram client 127.0.0.1 --nick NAME".to_owned())),
+        (false, true) => {
+            check(State::Ok, format!("broadcast or multicast leaves and comes in on {on}"))
         }
-        (true, false) => Check::new(
-            name,
-            State::Missing,
-            format!("not by any interface ({not}): join by address, `chatagram client ADDRESS`"),
-        ),
+        (false, false) => check(
+            State::Limited,
+            format!("works on {on}, not elsewhere ({off}). There, join by address:"),
+        )
+        .with(join()),
+        (true, false) => {
+            check(State::Missing, format!("works on no interface ({off}). Join by address:"))
+                .with(join())
+        }
     }
 }
 
@@ -230,8 +235,8 @@ impl Trial {
         Ok(number)
     }
 
-    /// Receives what has arrived. Returns whether that was all.
-    fn listen(&mut self) -> bool {
+    /// Receives the datagrams that have arrived.
+    fn receive(&mut self) {
         let mut buffer = [0; 64];
         for socket in self.sockets.iter().flatten() {
             // Bounded, because others may send endlessly.
@@ -243,6 +248,10 @@ impl Trial {
                 }
             }
         }
+    }
+
+    /// Returns true if all datagrams were received.
+    fn is_complete(&self) -> bool {
         self.heard.iter().all(|heard| *heard)
     }
 
@@ -321,28 +330,29 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_without_broadcast_is_named() {
+    fn an_interface_needs_broadcast_or_multicast() {
         let eth0 = heard("eth0", Fate::Heard, Fate::Heard);
         let wg0 = heard("wg0", Fate::None, Fate::Silent);
-        let [broadcast, multicast] = judge(&facts(&[eth0.clone(), wg0])).try_into().unwrap();
-        assert_eq!((broadcast.state, multicast.state), (State::Limited, State::Limited));
-        assert!(broadcast.means.contains("by eth0"), "{broadcast:?}");
-        assert!(broadcast.means.contains("wg0 has none"), "{broadcast:?}");
-        assert!(multicast.means.contains("wg0 (IPv4): sent, but"), "{multicast:?}");
-        assert!(
-            judge(&facts(std::slice::from_ref(&eth0))).iter().all(|check| check.state == State::Ok)
-        );
+        let check = judge(&facts(&[eth0.clone(), wg0]));
+        assert_eq!(check.state, State::Limited);
+        assert!(check.means.contains("works on eth0, not"), "{check:?}");
+        assert!(check.means.contains("wg0: IPv4 multicast was sent and"), "{check:?}");
+        assert!(check.fix.unwrap().text().contains("chatagram client ADDRESS"));
+        assert_eq!(judge(&facts(std::slice::from_ref(&eth0))).state, State::Ok);
+        let one_way = heard("eth1", Fate::Silent, Fate::Heard);
+        assert_eq!(judge(&facts(&[one_way])).state, State::Ok);
         let crowd = Facts { left_out: 9, ..facts(&[eth0]) };
-        assert!(judge(&crowd).iter().all(|check| check.means.contains("9 less likely")));
+        assert!(judge(&crowd).means.contains("9 less likely"));
     }
 
     #[test]
     fn without_an_interface_discovery_is_missing() {
-        for check in judge(&facts(&[])) {
-            assert!(check.state == State::Missing && check.means.contains("loopback"), "{check:?}");
-        }
+        let check = judge(&facts(&[]));
+        assert!(check.state == State::Missing && check.means.contains("loopback"), "{check:?}");
         let none = facts(&[heard("tun0", Fate::Refused("no route".into()), Fate::None)]);
-        assert!(judge(&none).iter().all(|check| check.state == State::Missing));
+        assert_eq!(judge(&none).state, State::Missing);
+        let neither = judge(&facts(&[heard("wg0", Fate::None, Fate::None)]));
+        assert!(neither.means.contains("wg0: it has neither"), "{neither:?}");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Remedies on this machine: as which user, with which package manager.
 
-use super::ask;
+use super::{ask, machine};
 
-/// A remedy.
+/// The way out of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fix {
-    /// A command, complete.
+    /// A command; words in capitals stand for others.
     Run(String),
     /// Advice in words.
     Say(String),
@@ -30,24 +30,33 @@ const MANAGERS: [(&str, &str); 6] = [
     ("brew", "brew install"),
 ];
 
-/// Facts about the user.
+/// Facts about the user and the machine that commands depend on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Remedy {
-    /// Whether the user is root.
+    /// The user is root.
     pub(crate) root: bool,
     /// The first package manager found.
     pub(crate) manager: Option<&'static str>,
+    /// The container's engine, if this is a container.
+    pub(crate) engine: Option<&'static str>,
 }
 
 impl Remedy {
     pub(super) fn gather() -> Self {
         let there = |(name, _): &&(&'static str, &str)| ask::find(name).is_some();
-        Self { root: is_root(), manager: MANAGERS.iter().find(there).map(|(name, _)| *name) }
+        let manager = MANAGERS.iter().find(there).map(|(name, _)| *name);
+        Self { root: is_root(), manager, engine: machine::engine() }
     }
 
     /// A command that needs root.
     pub(super) fn as_root(&self, command: &str) -> Fix {
         Fix::Run(if self.root { command.to_owned() } else { format!("sudo {command}") })
+    }
+
+    /// The command that starts this container anew, with these flags.
+    pub(super) fn new_container(&self, flags: &str) -> Fix {
+        let engine = if self.engine == Some("Podman") { "podman" } else { "docker" };
+        Fix::Run(format!("{engine} run {flags} IMAGE"))
     }
 
     /// Installs a package; `names` has its other names by manager.
@@ -80,14 +89,17 @@ mod tests {
 
     #[test]
     fn a_command_for_root_has_sudo_for_other_users_only() {
-        let user = Remedy { root: false, manager: Some("dnf") };
+        let user = Remedy { manager: Some("dnf"), ..Remedy::default() };
         let names = [("dnf", "iproute")];
         assert_eq!(user.install("iproute2", &names).text(), "sudo dnf install iproute");
-        assert_eq!(user.install("tmux", &[]).text(), "sudo dnf install tmux");
-        let root = Remedy { root: true, manager: Some("apt-get") };
+        assert_eq!(user.install("python3", &[]).text(), "sudo dnf install python3");
+        let root = Remedy { root: true, manager: Some("apt-get"), engine: None };
         assert_eq!(root.install("iproute2", &names).text(), "apt-get install iproute2");
-        let mac = Remedy { root: false, manager: Some("brew") };
-        assert_eq!(mac.install("tmux", &[]).text(), "brew install tmux");
-        assert_eq!(Remedy::default().install("tmux", &[]), Fix::Say("install tmux".to_owned()));
+        let mac = Remedy { manager: Some("brew"), ..Remedy::default() };
+        assert_eq!(mac.install("python3", &[]).text(), "brew install python3");
+        assert_eq!(
+            Remedy::default().install("python3", &[]),
+            Fix::Say("install python3".to_owned())
+        );
     }
 }

@@ -17,9 +17,9 @@ pub(super) struct Facts {
     pub(crate) buffer: io::Result<usize>,
     /// UDP 2428, TCP 2428 and UDP 2429.
     pub(crate) ports: [Port; 3],
-    /// Whether `[::1]` can be bound.
+    /// Binding `[::1]`.
     pub(crate) ipv6: io::Result<()>,
-    /// Whether a dual-stack socket receives IPv4.
+    /// Receiving IPv4 on an IPv6 socket.
     pub(crate) dual: io::Result<()>,
 }
 
@@ -55,24 +55,20 @@ impl Facts {
 
 fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
     let [udp, tcp, discovery] = &facts.ports;
-    let other = "another program has it, perhaps a server of this chat: a second one needs --bind";
+    let other = "another program uses the port, perhaps a server of this chat; a second server needs \
+                 another one, with --bind. This command shows the program:";
     vec![
         receive_buffer(&facts.buffer, remedy),
-        port_check("udp-2428", udp, "a server can have it", other),
-        port_check("tcp-2428", tcp, "a server can have it", other),
+        port_check("udp-2428", udp, "the port is free for a server", other),
+        port_check("tcp-2428", tcp, "the port is free for a server", other),
         port_check(
             "udp-2429",
             discovery,
-            "a server can be found through it",
-            "another program has it for itself: a server here cannot be found by looking for one",
+            "the port is free for discovery",
+            "another program uses the port exclusively, so clients cannot discover a server here. \
+             This command shows the program:",
         ),
-        family("ipv6", &facts.ipv6, "there is IPv6", "no IPv6: the chat uses IPv4 alone"),
-        family(
-            "dual-stack",
-            &facts.dual,
-            "one socket serves IPv6 and IPv4",
-            "no socket for both families: `--bind 0.0.0.0:2428` serves IPv4",
-        ),
+        families(facts, remedy),
     ]
 }
 
@@ -84,20 +80,20 @@ fn receive_buffer(granted: &io::Result<usize>, remedy: &Remedy) -> Check {
         format!("sysctl -w net.core.rmem_max={SOCKET_BUFFER}")
     };
     match granted {
-        Ok(bytes) if *bytes >= SOCKET_BUFFER => check(
-            State::Ok,
-            format!("{} of receive buffer are granted, as asked for", size(*bytes)),
-        ),
+        Ok(bytes) if *bytes >= SOCKET_BUFFER => {
+            check(State::Ok, format!("the kernel grants a receive buffer of {}", size(*bytes)))
+        }
         Ok(bytes) => check(
             State::Limited,
             format!(
-                "{} of receive buffer are granted, {} asked for: a burst of a full room may be lost",
+                "the kernel grants a receive buffer of {}, not {}: a burst of a full room may \
+                 overflow it",
                 size(*bytes),
                 size(SOCKET_BUFFER)
             ),
         )
         .with((!cfg!(windows)).then(|| remedy.as_root(&sysctl))),
-        Err(error) => check(State::Unknown, format!("no UDP socket to ask: {error}")),
+        Err(error) => check(State::Unknown, format!("no UDP socket can be opened: {error}")),
     }
 }
 
@@ -112,16 +108,16 @@ fn size(bytes: usize) -> String {
 
 fn port_check(name: &'static str, port: &Port, free: &str, taken: &str) -> Check {
     match port {
-        Port::Free => Check::new(name, State::Ok, format!("the port is free: {free}")),
-        Port::Taken => Check::new(name, State::Limited, taken).with(whose(name)),
+        Port::Free => Check::new(name, State::Ok, free),
+        Port::Taken => Check::new(name, State::Limited, taken).with(owner(name)),
         Port::Refused(error) => {
-            Check::new(name, State::Unknown, format!("the port cannot be tried: {error}"))
+            Check::new(name, State::Unknown, format!("the port cannot be bound: {error}"))
         }
     }
 }
 
 /// The command that shows the owner of a port.
-fn whose(name: &str) -> Option<Fix> {
+fn owner(name: &str) -> Option<Fix> {
     let (transport, number) = name.split_once('-')?;
     let command = match std::env::consts::OS {
         "linux" => format!("ss -l{}np 'sport = :{number}'", &transport[..1]),
@@ -132,10 +128,22 @@ fn whose(name: &str) -> Option<Fix> {
     Some(Fix::Run(command))
 }
 
-fn family(name: &'static str, fact: &io::Result<()>, there: &str, not: &str) -> Check {
-    match fact {
-        Ok(()) => Check::new(name, State::Ok, there),
-        Err(error) => Check::new(name, State::Limited, format!("{not} ({error})")),
+fn families(facts: &Facts, remedy: &Remedy) -> Check {
+    let check = |state, means| Check::new("ipv6", state, means);
+    match (&facts.ipv6, &facts.dual) {
+        (Ok(()), Ok(())) => check(State::Ok, "one socket serves IPv6 and IPv4".to_owned()),
+        (Ok(()), Err(error)) => check(
+            State::Limited,
+            format!("an IPv6 socket receives no IPv4 ({error}): a server needs both addresses"),
+        )
+        .with(Fix::Run("chatagram server --bind 0.0.0.0:2428,[::]:2428".to_owned())),
+        (Err(error), _) => {
+            check(State::Limited, format!("no IPv6 ({error}): servers and clients here use IPv4"))
+                .with(
+                    cfg!(target_os = "linux")
+                        .then(|| remedy.as_root("sysctl -w net.ipv6.conf.all.disable_ipv6=0")),
+                )
+        }
     }
 }
 
@@ -237,12 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn without_ipv6_the_chat_is_limited_to_ipv4() {
+    fn a_server_binds_both_families_where_one_socket_serves_one() {
         let no = || Err(ErrorKind::Unsupported.into());
-        let without = Facts { ipv6: no(), dual: no(), ..facts() };
-        for name in ["ipv6", "dual-stack"] {
-            let check = find(&without, name);
-            assert!(check.state == State::Limited && check.means.contains("IPv4"), "{check:?}");
-        }
+        let without = find(&Facts { ipv6: no(), dual: no(), ..facts() }, "ipv6");
+        assert!(without.state == State::Limited && without.means.contains("IPv4"), "{without:?}");
+        let apart = find(&Facts { dual: no(), ..facts() }, "ipv6");
+        assert_eq!(apart.state, State::Limited);
+        assert_eq!(apart.fix.unwrap().text(), "chatagram server --bind 0.0.0.0:2428,[::]:2428");
     }
 }

@@ -9,19 +9,19 @@ use std::io::{self, IsTerminal};
 /// The facts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
-    /// Whether standard output is a terminal.
+    /// Standard output is a terminal.
     pub(crate) terminal: bool,
     /// `TERM`.
     pub(crate) term: Option<String>,
-    /// Whether the user disabled colours.
+    /// The user has disabled colours.
     pub(crate) no_color: bool,
-    /// The locale of characters.
+    /// The locale that selects the encoding.
     pub(crate) locale: Option<String>,
     /// Columns.
     pub(crate) width: Option<u16>,
 }
 
-/// Least readable width of chat lines, columns.
+/// Columns below which lines of a chat are hard to read.
 const NARROW: u16 = 60;
 
 impl Facts {
@@ -36,13 +36,13 @@ impl Facts {
         }
     }
 
-    pub(super) fn colour(&self) -> bool {
+    pub(super) fn wants_colour(&self) -> bool {
         let dumb = self.term.as_deref().is_none_or(|term| term == "dumb");
         self.terminal && !dumb && !self.no_color
     }
 
     /// Windows consoles show Unicode in any locale; elsewhere the locale decides.
-    fn utf8(&self) -> bool {
+    fn is_utf8(&self) -> bool {
         let locale = self.locale.as_deref().unwrap_or_default().to_lowercase();
         cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
     }
@@ -51,7 +51,7 @@ impl Facts {
 pub(super) fn judge(facts: &Facts) -> Check {
     let check = |state, means: String| Check::new("terminal", state, means);
     let locale = facts.locale.as_deref().unwrap_or("not set");
-    if !facts.utf8() {
+    if !facts.is_utf8() {
         return check(
             State::Limited,
             format!("the locale ({locale}) is not UTF-8: letters beyond ASCII may look wrong"),
@@ -59,16 +59,16 @@ pub(super) fn judge(facts: &Facts) -> Check {
         .with(Fix::Run("export LANG=C.UTF-8".to_owned()));
     }
     if !facts.terminal {
-        return check(State::Ok, "the output goes to no terminal: plain text, UTF-8".to_owned());
+        return check(State::Ok, "standard output is no terminal: plain text, UTF-8".to_owned());
     }
     let width = facts.width.map_or("of unknown width".to_owned(), |n| format!("{n} columns wide"));
     let term = facts.term.as_deref().unwrap_or("not set");
     match facts.width {
         Some(columns) if columns < NARROW => check(
             State::Limited,
-            format!("{width}: a chat is easier to read from {NARROW} columns on"),
+            format!("{width}: make it at least {NARROW} columns wide to read a chat easily"),
         ),
-        _ if facts.colour() => check(State::Ok, format!("{term}, {width}, colours, UTF-8")),
+        _ if facts.wants_colour() => check(State::Ok, format!("{term}, {width}, colours, UTF-8")),
         _ if facts.no_color => {
             check(State::Ok, format!("{term}, {width}, no colours (NO_COLOR), UTF-8"))
         }
@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals_without_no_color() {
-        assert!(good().colour());
-        assert!(!Facts { terminal: false, ..good() }.colour());
-        assert!(!Facts { term: Some("dumb".to_owned()), ..good() }.colour());
-        assert!(!Facts { term: None, ..good() }.colour());
-        assert!(!Facts { no_color: true, ..good() }.colour());
+        assert!(good().wants_colour());
+        assert!(!Facts { terminal: false, ..good() }.wants_colour());
+        assert!(!Facts { term: Some("dumb".to_owned()), ..good() }.wants_colour());
+        assert!(!Facts { term: None, ..good() }.wants_colour());
+        assert!(!Facts { no_color: true, ..good() }.wants_colour());
     }
 
     #[test]
