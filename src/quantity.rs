@@ -185,7 +185,7 @@ pub fn milliseconds(text: &str, range: &RangeInclusive<Duration>) -> Result<f64,
     duration(&with_unit(text, "ms"), range).map(|time| micros(time) as f64 / 1e3)
 }
 
-/// Parses a time in seconds, likewise.
+/// Parses a time in seconds for an option with that unit in its name; `2` and `2s` are the same.
 ///
 /// # Errors
 /// Those of [`duration`].

@@ -15,7 +15,6 @@ mod recorder;
 mod sockets;
 
 use crate::hub::{Event, Hub};
-
 use crate::net::{BadNetwork, BindError, Clock, Poller, READ_LEN, Ready};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
 use crate::protocol::{LeaveReason, Nickname, Token};
@@ -47,8 +46,8 @@ const ACCEPTS: usize = MAX_UNJOINED / 2;
 /// Rounds of reading that together exceed a receive buffer: afterwards everything that had arrived
 /// before the first round is read, even in a flood.
 const ROUNDS: u32 = 32;
-/// Pause after a failed `accept`, for example for want of descriptors: nothing signals when there
-/// are some.
+/// Pause after a failed `accept`, for example without free descriptors: no event tells when one is
+/// free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// Time for closing beyond the peers' own timeout.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -60,11 +59,11 @@ const PORT_TRIES: usize = 16;
 pub struct Config {
     /// Addresses to listen on.
     pub bind: Vec<SocketAddr>,
-    /// Whether to listen on TCP too, on the same ports.
+    /// Listen on TCP too, on the same ports.
     pub tcp: bool,
-    /// Whether small TCP segments leave at once; `false` enables Nagle's algorithm.
+    /// Sets `TCP_NODELAY`: small segments leave at once; `false` enables Nagle's algorithm.
     pub no_delay: bool,
-    /// Whether the server answers discovery probes.
+    /// Answer discovery probes.
     pub discovery: bool,
     /// Minimum interval between flushes: messages that arrive meanwhile are coalesced. Zero
     /// disables pacing.
@@ -90,7 +89,8 @@ pub const OPERATOR: &str = "chatagram::operator";
 pub struct HistoryFile {
     /// The file.
     pub path: PathBuf,
-    /// Whether the user named it. If not, the server creates its directory.
+    /// The user named it. If not, the server creates its directory, and starts without a history if
+    /// it cannot be opened.
     pub chosen: bool,
 }
 
@@ -170,7 +170,7 @@ pub struct Server {
     /// Time of the next flush.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
-    /// Whether to announce a restart.
+    /// The shutdown announces a restart.
     restart: Arc<AtomicBool>,
     /// A request to check the history file.
     look: Arc<AtomicBool>,
@@ -230,7 +230,7 @@ impl Server {
         self.sockets.addresses()
     }
 
-    /// Whether the server answers discovery probes.
+    /// Returns true if the server answers discovery probes.
     pub fn can_be_found(&self) -> bool {
         self.sockets.found_at().is_some()
     }
@@ -311,7 +311,7 @@ impl Server {
             }
             if closing.is_none() && self.stop.load(Ordering::Acquire) {
                 let restart = self.restart.load(Ordering::Acquire);
-                log::info!("{}", if restart { "closing, to be started again" } else { "closing" });
+                log::info!("{}", if restart { "closing for a restart" } else { "closing" });
                 hub.shutdown(
                     if restart { LeaveReason::Restart } else { LeaveReason::Shutdown },
                     now,
@@ -339,8 +339,8 @@ impl Server {
         Ok(())
     }
 
-    /// Serves the metrics page: the connection with this index, or timeouts. True when there may be
-    /// more.
+    /// Serves the metrics page: the connection with this index, or timeouts. Returns true if there
+    /// may be more.
     fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> bool {
         let Some(exporter) = &mut self.exporter else { return false };
         let recorder = &self.recorder;

@@ -329,7 +329,7 @@ fn waiting_clients_are_served_when_descriptors_are_free_again() {
     };
     let (room, metrics) = (after("listening on "), after("metrics at http://"));
     let taken: Vec<TcpStream> = (0..60).map(|_| connect(room)).collect();
-    server.line("message in the log", |line| line.contains("cannot take a connection"));
+    server.line("message in the log", |line| line.contains("cannot accept a connection"));
     // More than the server serves at once.
     let mut waiting: Vec<TcpStream> = (0..20).map(|_| connect(metrics)).collect();
     for stream in &mut waiting {

@@ -107,6 +107,7 @@ impl Search {
         self.found
     }
 
+    /// Adds a server or one of its addresses. Returns false for a server beyond the limit.
     fn remember(&mut self, server: u64, room: &str, peers: u16, address: SocketAddr) -> bool {
         if let Some(known) = self.found.iter_mut().find(|known| known.server == server) {
             if !known.addresses.contains(&address) && known.addresses.len() < MAX_ADDRESSES {
@@ -122,8 +123,8 @@ impl Search {
     }
 }
 
-/// The preference among addresses: an IPv4 address is easy to pass on, and a link-local address works only
-/// on its link.
+/// The preference among addresses, lowest first: an IPv4 address is easy to pass on, and a link-local
+/// address works only on its link.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
         _ if ip.is_loopback() => 0,

@@ -1,10 +1,10 @@
 //! Drives a running server with many real clients and records the outcome of every message.
 //!
 //! The clients are this crate's own sessions, all in one thread and on one clock, so a delay is the
-//! difference of two readings of the same clock. Senders follow an open-loop
-//! schedule. A message that a session cannot take yet is offered again after the
-//! session makes progress, and its latency still counts from its intended time. Otherwise a network
-//! that stalls the sender would look better than one that does not (coordinated omission).
+//! difference of two readings of the same clock. Senders follow an open-loop schedule. A message
+//! that a session cannot take yet is offered again after the session makes progress, and its latency
+//! still counts from its intended time. Otherwise a network that stalls the sender would look better
+//! than one that does not (coordinated omission).
 
 mod error;
 mod fleet;
@@ -100,7 +100,7 @@ pub struct Outcome {
     pub delivered: u64,
     /// The median latency from the intended time (nearest rank); `None` without a delivery.
     pub p50: Option<Duration>,
-    /// The 99th percentile of latency, likewise.
+    /// The 99th percentile of latency from the intended time; `None` without a delivery.
     pub p99: Option<Duration>,
 }
 

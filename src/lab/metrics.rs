@@ -46,11 +46,11 @@ pub struct Summary {
     pub reordered: u64,
     /// The median latency in milliseconds, by nearest rank; `None` without a delivery.
     pub p50_ms: Option<f64>,
-    /// The 95th percentile of latency, likewise.
+    /// The 95th percentile of latency, in the same way.
     pub p95_ms: Option<f64>,
-    /// The 99th percentile of latency, likewise.
+    /// The 99th percentile of latency, in the same way.
     pub p99_ms: Option<f64>,
-    /// The largest latency, likewise.
+    /// The largest latency; `None` without a delivery.
     pub max_ms: Option<f64>,
     /// The mean of RFC 3550's jitter estimates, in milliseconds; `None` without a pair.
     pub jitter_ms: Option<f64>,

@@ -81,10 +81,10 @@ impl DiscoveryResponder {
             }
         }
         if !responder.sockets.iter().any(|heard| heard.answers) {
-            log::warn!("this room cannot be found: others have to be told its address");
+            log::warn!("clients cannot discover this room: tell them its address");
             return None;
         }
-        log::info!("to be found by those who look for servers near here, at port {DISCOVERY_PORT}");
+        log::info!("clients on this network can discover this room, at UDP port {DISCOVERY_PORT}");
         responder.look(now);
         Some(responder)
     }
@@ -94,7 +94,7 @@ impl DiscoveryResponder {
         self.port
     }
 
-    /// How many sockets there are.
+    /// Number of sockets.
     pub(super) fn len(&self) -> usize {
         self.sockets.len()
     }
@@ -104,12 +104,12 @@ impl DiscoveryResponder {
         self.sockets.iter().map(|heard| heard.socket.overflowed()).sum()
     }
 
-    /// True when the socket with this index belongs to the responder.
+    /// Returns true if the socket with this index belongs to the responder.
     pub(super) fn owns(&self, index: usize) -> bool {
         (self.first..self.first + self.len()).contains(&index)
     }
 
-    /// Passes a batch of probes to the hub. True when there may be more.
+    /// Passes a batch of probes to the hub. Returns true if there may be more.
     pub(super) fn receive(
         &self,
         index: usize,
@@ -201,7 +201,7 @@ impl DiscoveryResponder {
         Some(Local::socket(self.first + socket))
     }
 
-    /// True when the room is bound to an address of this interface.
+    /// Returns true if the room is bound to an address of this interface.
     fn has_room(&self, interface: &Interface, v6: bool) -> bool {
         interface.networks.iter().any(|network| {
             network.ip.is_ipv6() == v6 && self.sockets.iter().any(|own| own.ip == network.ip)
@@ -216,7 +216,9 @@ impl DiscoveryResponder {
             Err(error) if ip == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
                 return log::debug!("{error}");
             }
-            Err(error) => return log::warn!("{error}; until then some will not find this room"),
+            Err(error) => {
+                return log::warn!("{error}; until then some clients cannot discover this room");
+            }
         };
         match poller.add(&mut socket, self.first + self.sockets.len()) {
             Ok(()) => self.sockets.push(Heard { socket, ip, answers }),

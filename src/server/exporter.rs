@@ -71,12 +71,12 @@ impl Exporter {
         self.address
     }
 
-    /// Whether the index belongs to the exporter.
+    /// Returns true if the index belongs to the exporter.
     pub(super) fn owns(index: usize) -> bool {
         index >= FIRST
     }
 
-    /// Handles an event. True when there may be more.
+    /// Handles an event. Returns true if there may be more.
     pub(super) fn receive(
         &mut self,
         index: usize,
@@ -108,7 +108,7 @@ impl Exporter {
         }
     }
 
-    /// Accepts connections up to the bound. True when there may be more.
+    /// Accepts connections up to the bound. Returns true if there may be more.
     fn accept(&mut self, now: Timestamp, page: &impl Fn() -> String) -> bool {
         for _ in 0..MAX_CONNECTIONS {
             match self.listener.accept() {
@@ -122,7 +122,7 @@ impl Exporter {
                 }
                 Err(error) => {
                     if self.starved.replace(now + ACCEPT_AGAIN).is_none() {
-                        log::warn!("cannot take a connection for metrics: {error}");
+                        log::warn!("cannot accept a connection for metrics: {error}");
                     }
                     return false;
                 }
@@ -157,7 +157,7 @@ impl Exporter {
 }
 
 impl Connection {
-    /// Reads and answers. True when the connection is done.
+    /// Reads and answers. Returns true if the connection is done.
     fn serve(
         &mut self,
         buffer: &mut Vec<u8>,

@@ -23,7 +23,7 @@ const NO_PAGE: Refusal = ("404 Not Found", "", "there is /metrics\n");
 const OTHER_HOST: Refusal = (
     "421 Misdirected Request",
     "",
-    "this server does not go by that name: ask for its address, or start it with --metrics-host NAME\n",
+    "this server does not have that name: use its address, or start it with --metrics-host NAME\n",
 );
 
 /// The answer to a request; `None` until its head is complete. A body and further requests are
@@ -119,7 +119,7 @@ fn split_absolute(target: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(end))
 }
 
-/// Whether this host names this server.
+/// Returns true if this host names this server.
 fn is_ours(authority: &str, names: &[String]) -> bool {
     let (host, port) = match authority.rfind(':') {
         Some(at) if !authority.ends_with(']') => (&authority[..at], &authority[at + 1..]),

@@ -11,7 +11,7 @@ pub(super) struct Figures {
     pub(super) tally: Tally,
     pub(super) sessions: usize,
     pub(super) queued_bytes: usize,
-    /// Whether writing the history fails.
+    /// Writing the history fails.
     pub(super) history_failing: bool,
     /// Lines written to the history since the start.
     pub(super) history_lines: u64,

@@ -26,7 +26,7 @@ pub(super) struct Recorder<S: Storage = File> {
     in_file: u64,
     /// Why the file, which was removed, cannot be created again.
     lost: Option<String>,
-    /// Whether that was reported.
+    /// That was reported.
     said: bool,
     next_look: Timestamp,
 }
@@ -71,8 +71,9 @@ impl Recorder {
             last.iter().map(|record| record.at).max().filter(|at| at.is_ahead_of(now))
         {
             log::warn!(
-                "history {}: its lines are dated as late as {latest}, and it is {now} now: the clock was \
-                 wrong then, or is wrong now. New lines get the time it is, and stand behind the old ones",
+                "history {}: its newest line is from {latest}, and this machine's clock says {now}: \
+                 the clock was wrong then, or is wrong now. New lines follow the old ones and have the \
+                 clock's time",
                 path.display()
             );
         }
@@ -140,7 +141,7 @@ impl<S: Storage> Recorder<S> {
         self.history.as_ref().map(|_| self.next_look)
     }
 
-    /// Whether writing fails at the moment.
+    /// Returns true while writing fails.
     pub(super) fn is_failing(&self) -> bool {
         self.missing > 0
     }

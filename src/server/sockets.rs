@@ -27,7 +27,7 @@ pub(super) struct Sockets {
     next: u64,
     no_delay: bool,
     watch: Watch,
-    /// When to call `accept` again after it failed, for example for want of descriptors.
+    /// When to call `accept` again after it failed, for example without free descriptors.
     starved: Option<Timestamp>,
     /// The failure was logged.
     starvation_told: bool,
@@ -101,7 +101,7 @@ impl Sockets {
         self.addresses.iter().copied()
     }
 
-    /// Passes a batch of datagrams or stream bytes to the hub. True when the socket may have more.
+    /// Passes a batch of datagrams or stream bytes to the hub. Returns true if the socket may have more.
     pub(super) fn receive(
         &mut self,
         index: usize,
@@ -223,7 +223,7 @@ impl Sockets {
         again.into_iter().map(|index| index as usize)
     }
 
-    /// Accepts a batch of connections. True when there may be more.
+    /// Accepts a batch of connections. Returns true if there may be more.
     fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
         for _ in 0..(ACCEPTS / self.listeners.len().max(1)).max(1) {
             let Some(listener) = self.listeners.get(local) else { return false };
@@ -235,7 +235,7 @@ impl Sockets {
                 Err(error) => {
                     self.starved = Some(clock.now().mono + ACCEPT_AGAIN);
                     if !std::mem::replace(&mut self.starvation_told, true) {
-                        log::warn!("cannot take a connection: {error}");
+                        log::warn!("cannot accept a connection: {error}");
                     }
                     return false;
                 }

@@ -233,7 +233,7 @@ fn invitations() {
             line.starts_with("others join with: chatagram client 10.7.0.1 ")
         });
         let mut alone = lan.start(&alone, &args);
-        alone.line("a reason", |line| line.starts_with("this machine has no network"));
+        alone.line("a reason", |line| line.starts_with("this machine is on no network"));
         alone.line("an address", |line| line.contains("join with: chatagram client 127.0.0.1 "));
         assert!(!alone.output().contains("others join"), "{}", alone.output());
     }
@@ -273,7 +273,7 @@ fn many_interfaces() {
     let _process = serve(&lan, &server, &[]);
     assert_eq!(find(&lan, &client)["address"], "10.7.0.1:2428");
     let mut search = lan.start(&client, &["discover", "--wait", "600ms"]);
-    search.line("what was left out", |line| line.contains("Not asked"));
+    search.line("what was left out", |line| line.contains("Not probed"));
 }
 
 /// A server also refuses to listen at a broadcast or multicast address.

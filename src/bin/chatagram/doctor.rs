@@ -72,7 +72,7 @@ impl Check {
     }
 }
 
-/// Collects all findings. To be called while the process has one thread, as the kernel requires for
+/// Collects all findings. Call it while the process has one thread, as the kernel requires for
 /// namespaces.
 pub(crate) fn examine() -> Vec<Check> {
     let remedy = Remedy::gather();

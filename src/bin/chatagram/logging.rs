@@ -26,7 +26,7 @@ static STDERR: LazyLock<Spool> = LazyLock::new(|| Spool::new(Standard(io::stderr
 /// The file of `--log-file`, if there is one.
 static FILE: OnceLock<Spool> = OnceLock::new();
 
-/// Prints on standard error why the program failed. Neither blocks nor fails without a reader.
+/// Prints on standard error why the program failed. It neither blocks nor fails without a reader.
 pub(crate) fn complain(error: impl Display) {
     let error = clean_lines(&error.to_string());
     let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ pub(crate) fn complain(error: impl Display) {
     STDERR.push(format!("chatagram: {error}\n").as_bytes());
 }
 
-/// Prints a line on standard output at once. Neither blocks nor fails without a reader.
+/// Prints a line on standard output at once. It neither blocks nor fails without a reader.
 pub(crate) fn announce(line: &str) {
     STDOUT.push(format!("{}\n", clean_lines(line)).as_bytes());
     STDOUT.finish(LAST_MESSAGES);
@@ -144,7 +144,7 @@ impl Write for Lines {
 /// Cleans messages before simplelog, which does not escape them.
 struct Clean {
     log: Box<dyn Log>,
-    /// Whether messages go to a terminal.
+    /// Messages go to a terminal.
     terminal: bool,
 }
 

@@ -197,9 +197,9 @@ pub(crate) fn host(
     }
 }
 
-/// Reports that a panic is a fault of the program.
+/// Reports that a panic is a bug.
 fn report_fault() {
-    crate::logging::complain("this is a fault of the program: please report it");
+    crate::logging::complain("this is a bug of the program: please report it");
     crate::logging::finish();
 }
 
@@ -214,8 +214,8 @@ fn start_server(
     start_logging(logging, level)?;
     if args.lacks_history_directory() {
         crate::logging::tell_operator(
-            "no history is kept: neither HOME nor XDG_STATE_HOME names a place for it; name a file \
-             with --history, or start with --no-history",
+            "no history is kept: neither HOME nor XDG_STATE_HOME names a directory for it; name a \
+             file with --history, or start with --no-history",
         );
     }
     Server::start(config).map_err(|error| fail(COULD_NOT_START, error))

@@ -82,7 +82,7 @@ impl Ledger {
         };
         let delivered = micros(now.since(self.epoch));
         let arrived = micros((now - held).since(self.epoch));
-        let verdict = if self.mark(receiver, sender, id) {
+        let verdict = if self.is_first(receiver, sender, id) {
             let intended = self.schedule.intended(sender, id).unwrap_or(delivered);
             let latency = u32::try_from(delivered.saturating_sub(intended)).unwrap_or(u32::MAX);
             self.latencies.push(latency);
@@ -100,7 +100,7 @@ impl Ledger {
         for sender in 0..self.senders.len() {
             for id in 0..self.schedule.each() {
                 for receiver in 0..self.receivers.len() {
-                    if self.mark(receiver, sender, id) {
+                    if self.is_first(receiver, sender, id) {
                         self.write(receiver, sender, id, None, Verdict::Lost)?;
                     }
                 }
@@ -156,8 +156,8 @@ impl Ledger {
         self.schedule.total() * self.receivers.len() as u64
     }
 
-    /// Marks a message as delivered. Returns false if it was marked before.
-    fn mark(&mut self, receiver: usize, sender: usize, id: u64) -> bool {
+    /// Marks a message as delivered. Returns true if it was not marked before.
+    fn is_first(&mut self, receiver: usize, sender: usize, id: u64) -> bool {
         let words = &mut self.delivered[receiver * self.senders.len() + sender];
         let (word, bit) = (&mut words[(id / 64) as usize], 1 << (id % 64));
         let new = *word & bit == 0;

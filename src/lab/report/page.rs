@@ -205,8 +205,7 @@ fn table(groups: &[Group]) -> String {
             or_dash(s.wire_per_text, |it| format!("{it:.2}")),
         ];
         for cell in cells {
-            // Cells contain only numbers and words of this file, and `
-            // ` for `<br>`.
+            // Cells contain only numbers and words of this file. A line feed stands for `<br>`.
             out += &format!("<td>{}</td>", escape(&cell).replace('\n', "<br>"));
         }
         out += "</tr>\n";

@@ -39,8 +39,8 @@ struct State {
     waiting: Vec<u8>,
     /// Messages dropped since the last report.
     dropped: u64,
-    /// Whether the thread was started. It starts with the first line, because `lab` needs a single
-    /// thread at its start.
+    /// The thread was started. It starts with the first line, because `lab` needs a single thread at
+    /// its start.
     started: bool,
     writing: bool,
     reopen: bool,
@@ -123,7 +123,7 @@ impl Shared {
             super::tell_operator(&news);
         }
         if written && dropped > 0 {
-            log::warn!("{dropped} messages were not written: nobody took them");
+            log::warn!("{dropped} messages were dropped: their reader or the disk was too slow");
         }
         self.changed.notify_all();
     }

@@ -32,11 +32,11 @@ impl<W: Write + Send> Target for Standard<W> {
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    /// Whether the last write ended within a line.
+    /// The last write ended within a line.
     torn: bool,
-    /// Whether a failure to reopen was reported.
+    /// A failure to reopen was reported.
     lost: bool,
-    /// Whether a failure to write was reported.
+    /// A failure to write was reported.
     failing: bool,
 }
 
@@ -52,12 +52,12 @@ impl LogFile {
                 (self.file, self.torn, self.lost) = (file, false, false);
                 Some(done)
             }
-            Err(error) => self.loses(format!("cannot be opened again: {error}")),
+            Err(error) => self.report_loss(format!("cannot be opened again: {error}")),
         }
     }
 
-    /// The message about it, the first time.
-    fn loses(&mut self, what: String) -> Option<String> {
+    /// The message about a failure to reopen, the first time.
+    fn report_loss(&mut self, what: String) -> Option<String> {
         let news = !std::mem::replace(&mut self.lost, true);
         news.then(|| format!("the log {} {what}", self.path.display()))
     }
@@ -108,7 +108,7 @@ impl Target for LogFile {
             Ok(Named::Removed) => self.reopen(format!(
                 "the log {path} was removed with what was written to it; this is a new file"
             )),
-            Err(error) => self.loses(format!("cannot be found: {error}")),
+            Err(error) => self.report_loss(format!("cannot be found: {error}")),
         }
     }
 

@@ -16,14 +16,15 @@ use unicode_width::UnicodeWidthStr;
 /// Largest number of interfaces listed by name.
 const SHOWN: usize = 16;
 
-/// Possible reasons for no answer, and what to do.
+/// Possible reasons for no answer, and the way out.
 const WHY: &str = "\
-It may be that
+Possible reasons:
   - no server runs on this network, or it was started with --no-discovery or on 127.0.0.1 alone
-  - the Wi-Fi keeps its devices apart (\"AP isolation\", \"client isolation\", guest networks)
+  - the Wi-Fi separates its devices (\"AP isolation\", \"client isolation\", guest networks)
   - this machine or the server's is WSL, a container or a virtual machine with a network of its own
-  - a firewall on the server's machine does not let UDP port 2429 in, or one here not the answer
-What always works where the server can be reached: chatagram client HOST";
+  - a firewall blocks UDP port 2429 on the server's machine, or the answer on this one
+Join by the server's address, which needs no discovery:
+  chatagram client HOST";
 
 /// Runs `discover`.
 pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
@@ -32,10 +33,10 @@ pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
     }
     let outcome = match search(args.wait, None) {
         Ok(outcome) => outcome,
-        Err(error) => return fail(COULD_NOT_START, format!("cannot look for servers: {error}")),
+        Err(error) => return fail(COULD_NOT_START, format!("cannot search for servers: {error}")),
     };
     if outcome.found.is_empty() {
-        return fail(UNREACHABLE, nobody(&outcome));
+        return fail(UNREACHABLE, no_answer(&outcome));
     }
     if !outcome.left_out.is_empty() {
         log::warn!("{}", left_out(&outcome.left_out));
@@ -52,11 +53,11 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
     let outcome = search(WAIT, Some(SEARCH_WINDOW)).map_err(|error| {
         fail(
             COULD_NOT_START,
-            format!("cannot look for servers: {error}; name one: chatagram client HOST"),
+            format!("cannot search for servers: {error}; name one: chatagram client HOST"),
         )
     })?;
     let chosen = match &outcome.found[..] {
-        [] => return Err(fail(UNREACHABLE, nobody(&outcome))),
+        [] => return Err(fail(UNREACHABLE, no_answer(&outcome))),
         [one] => one,
         several => {
             let talking = format == Format::Text && io::stdout().is_terminal();
@@ -67,7 +68,7 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
         }
     };
     let Some(address) = chosen.addresses.first().copied() else {
-        return Err(fail(UNREACHABLE, nobody(&outcome)));
+        return Err(fail(UNREACHABLE, no_answer(&outcome)));
     };
     if format == Format::Text {
         tell(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
@@ -135,11 +136,11 @@ fn undecided(found: &[Found]) -> String {
 }
 
 /// The message for a search without an answer.
-fn nobody(outcome: &Outcome) -> String {
+fn no_answer(outcome: &Outcome) -> String {
     let mut text = "no server answered.".to_owned();
     match outcome.asked[..] {
-        [] => text.push_str(" There was nobody to ask: no network interface is up"),
-        _ => text.push_str(" Asked:"),
+        [] => text.push_str(" No probe was sent: no network interface is up"),
+        _ => text.push_str(" Probes were sent on:"),
     }
     for Asked { way, failed } in outcome.asked.iter().take(SHOWN) {
         let to: Vec<_> = way.to.iter().map(|to| to.ip().to_string()).collect();
@@ -165,7 +166,7 @@ fn nobody(outcome: &Outcome) -> String {
 /// The interfaces left out, the least likely ones.
 fn left_out(names: &[String]) -> String {
     let names: Vec<_> = names.iter().collect();
-    format!("Not asked, for there are too many interfaces: {}", listed(&names))
+    format!("Not probed, because there are too many interfaces: {}", listed(&names))
 }
 
 /// A list of names, shortened.
@@ -267,11 +268,11 @@ mod tests {
             probe_routes(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
         asked[1].failed = Some("no route".to_owned());
         let outcome = Outcome { asked, left_out: vec!["veth7".to_owned()], ..Outcome::default() };
-        let text = nobody(&outcome);
+        let text = no_answer(&outcome);
         for part in [
             "\n  eth0: 10.0.0.255, 239.255.67.71 from 10.0.0.5\n",
             "\n  eth0: ff12::4347: no route\n",
-            "\nNot asked, for there are too many interfaces: veth7\n",
+            "\nNot probed, because there are too many interfaces: veth7\n",
             "isolation",
             "WSL",
             "firewall",
@@ -279,7 +280,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
-        assert!(nobody(&Outcome::default()).contains("no network interface"));
+        assert!(no_answer(&Outcome::default()).contains("no network interface"));
         let many: Vec<_> = (0..99).map(|n| format!("veth{n}")).collect();
         assert!(left_out(&many).ends_with(", veth15 and 83 more"));
     }

@@ -34,9 +34,9 @@ fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec
     }
     let Some(own) = listening.first().copied().map(crate::cli::reachable) else { return lines };
     let why = if listening.iter().all(|bound| bound.ip().is_loopback()) {
-        "this room listens at this machine's own address: nobody else can join"
+        "this room listens on the loopback address: other machines cannot join"
     } else {
-        "this machine has no network that others could reach: nobody else can join until it has one"
+        "this machine is on no network: other machines cannot join until it is on one"
     };
     vec![
         why.to_owned(),
@@ -131,6 +131,6 @@ mod tests {
             "{told:?}"
         );
         let told = lines(&["127.0.0.1:99".parse().unwrap()], true, &[lo]);
-        assert!(told[0].contains("nobody else") && told[1].contains("127.0.0.1:99"), "{told:?}");
+        assert!(told[0].contains("loopback") && told[1].contains("127.0.0.1:99"), "{told:?}");
     }
 }

@@ -98,8 +98,7 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     measure(plan, args)
 }
 
-/// The place of a lab or replay. To be chosen before a second thread starts, as the kernel requires
-/// for namespaces.
+/// The place of a lab or replay. The kernel gives namespaces only before a second thread starts.
 fn place() -> Place {
     #[cfg(target_os = "linux")]
     let why = match Host::enter() {
@@ -107,10 +106,10 @@ fn place() -> Place {
         Err(error) => error.to_string(),
     };
     #[cfg(not(target_os = "linux"))]
-    let why = "only Linux has network namespaces: a virtual machine or WSL 2 has them too";
+    let why = "only Linux has network namespaces: run the lab in a virtual machine or in WSL 2";
     crate::logging::complain(why);
     crate::logging::complain(
-        "until then UDP only: datagrams are lost in this process, TCP is left out",
+        "this lab measures UDP alone: datagrams are lost in this process, and TCP is left out",
     );
     Place::InProcess
 }

@@ -40,14 +40,14 @@ pub(super) fn on_signal(mut act: impl FnMut(Signal) -> Then + Send + 'static) {
         ending = act(signal) == Then::End;
     };
     if let Err(error) = system::listen(handle) {
-        log::warn!("Ctrl-C will end the program without a goodbye: {error}");
+        log::warn!("Ctrl-C will end the program before it leaves the room: {error}");
     }
 }
 
 /// Makes the file size limit (RLIMIT_FSIZE) an error of the write instead of a fatal SIGXFSZ.
 pub(crate) fn survive_file_size_limit() {
     if let Err(error) = system::catch_file_size_limit() {
-        crate::logging::complain(format!("a full file will end the program: {error}"));
+        crate::logging::complain(format!("a file at its size limit will end the program: {error}"));
     }
 }
 
