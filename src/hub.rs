@@ -61,7 +61,7 @@ mod timers;
 mod transmit;
 mod who;
 
-pub use counters::{Carried, Counters, Tally};
+pub use counters::{Counters, Tally};
 pub use streams::StreamId;
 
 use crate::bucket::Limit;

@@ -38,7 +38,7 @@ mod transmit;
 
 pub use channel::Channel;
 pub use outbox::Class;
-pub use stats::Stats;
+pub use stats::{Stats, Totals};
 pub(crate) use stream::Backlog;
 pub use stream::StreamLink;
 

@@ -78,8 +78,8 @@ fn every_message_has_its_row_over_every_transport() {
             mode == Mode::Tcp && cfg!(target_os = "linux")
         );
         // The lines of two senders, and those shown to five peers (four for each line).
-        assert!(info.links.sent_bytes > 6_400, "{:?}", info.links);
-        assert!(info.links.received_bytes > 4 * 6_400, "{:?}", info.links);
+        assert!(info.links.totals.sent_bytes > 6_400, "{:?}", info.links);
+        assert!(info.links.totals.received_bytes > 4 * 6_400, "{:?}", info.links);
     }
 }
 

@@ -9,6 +9,7 @@ use chatagram::lab::record::{
     Condition, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
 };
 use chatagram::lab::report;
+use chatagram::link::Totals;
 use needs::needs;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -64,8 +65,8 @@ fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
 
 fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) -> RunInfo {
     let condition = Condition { loss, delay_ms: 20.0, jitter_ms: 4.0, burst: 1.0 };
-    let links =
-        Links { sent_bytes: 60_000, received_bytes: 70_000, retransmitted, ..Links::default() };
+    let totals =
+        Totals { sent_bytes: 60_000, received_bytes: 70_000, retransmitted, ..Totals::default() };
     RunInfo {
         run: name.into(),
         condition: Some(condition),
@@ -85,7 +86,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         kernel: "Linux <6.1> & more".into(),
         congestion_control: Some("cubic".into()),
         started: "2026-01-31T12:00:00Z".into(),
-        links,
+        links: Links { totals, corrupt: 0 },
         text_bytes: 400 * 64,
         network: None,
     }

@@ -1,11 +1,10 @@
-//! What the hub counts: what came in and was answered without a session, and what all links
-//! carried.
+//! Counters: datagrams received, datagrams answered without a session, and the totals of all links.
 
 use super::Hub;
-use crate::link::Stats;
+use crate::link::{Stats, Totals};
 use crate::protocol::{Refusal, ServerCounters, Transport};
 
-/// What came in and could not be used, or was answered without a session.
+/// Counters of the hub since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Datagrams received, of any kind.
@@ -55,8 +54,8 @@ impl Counters {
         self.refusals.iter().sum()
     }
 
-    /// What clients are told of them.
-    pub(super) fn to_wire(self) -> ServerCounters {
+    /// The counters that the server sends to clients.
+    pub(crate) fn to_wire(self) -> ServerCounters {
         ServerCounters {
             received: self.received,
             alien: self.alien,
@@ -71,68 +70,31 @@ impl Counters {
     }
 }
 
-/// What all links have carried: of the sessions that are, and of those that were, so that no total
-/// goes down when a peer leaves.
+/// What all links have carried: those of present and of past sessions, so that no total decreases
+/// when a peer leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Over UDP.
-    pub udp: Carried,
-    /// Over TCP. What the kernels do about loss is not visible here.
-    pub tcp: Carried,
-}
-
-/// What one transport has carried within sessions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// Active peers.
-    pub peers: u64,
-    /// Datagrams sent; over TCP frames.
-    pub sent: u64,
-    /// Their bytes.
-    pub sent_bytes: u64,
-    /// Datagrams or frames received, each counted once.
-    pub received: u64,
-    /// Their bytes.
-    pub received_bytes: u64,
-    /// Datagrams sent that were found lost.
-    pub lost: u64,
-    /// Datagrams of present peers that were skipped on the way here. A late one is missing no more.
-    pub missing: u64,
-    /// Datagrams received again.
-    pub duplicated: u64,
-    /// Datagrams received after one that was sent later.
-    pub reordered: u64,
-    /// Messages sent again because they were lost.
-    pub retransmitted: u64,
-    /// Messages sent again before anything was known to be lost.
-    pub redundant: u64,
+    /// Active peers over UDP.
+    pub udp_peers: u64,
+    /// Active peers over TCP.
+    pub tcp_peers: u64,
+    /// Links over UDP. `missing` counts present peers only: a late datagram is missing no more.
+    pub udp: Totals,
+    /// Links over TCP. What the kernels do about loss is not visible here.
+    pub tcp: Totals,
 }
 
 impl Tally {
-    fn of(&mut self, transport: Transport) -> &mut Carried {
+    fn of(&mut self, transport: Transport) -> (&mut u64, &mut Totals) {
         match transport {
-            Transport::Udp => &mut self.udp,
-            Transport::Tcp => &mut self.tcp,
+            Transport::Udp => (&mut self.udp_peers, &mut self.udp),
+            Transport::Tcp => (&mut self.tcp_peers, &mut self.tcp),
         }
     }
 
-    /// A session is gone: what it counted stays.
-    pub(super) fn keep(&mut self, transport: Transport, stats: &Stats) {
-        self.of(transport).add(stats);
-    }
-}
-
-impl Carried {
-    fn add(&mut self, stats: &Stats) {
-        self.sent += stats.sent;
-        self.sent_bytes += stats.sent_bytes;
-        self.received += stats.received;
-        self.received_bytes += stats.received_bytes;
-        self.lost += stats.sent_lost;
-        self.duplicated += stats.duplicated;
-        self.reordered += stats.reordered;
-        self.retransmitted += stats.retransmitted;
-        self.redundant += stats.redundant;
+    /// Keeps the counters of a session that is gone.
+    pub(super) fn keep(&mut self, transport: Transport, stats: Stats) {
+        *self.of(transport).1 += &Stats { received_missing: 0, ..stats };
     }
 }
 
@@ -154,11 +116,9 @@ impl Hub {
     pub fn tally(&self) -> Tally {
         let mut tally = self.ended;
         for peer in self.peers.iter() {
-            let stats = peer.link.stats();
-            let carried = tally.of(peer.transport());
-            carried.add(&stats);
-            carried.missing += stats.received_missing;
-            carried.peers += u64::from(!peer.is_closing());
+            let (peers, totals) = tally.of(peer.transport());
+            *peers += u64::from(!peer.is_closing());
+            *totals += &peer.link.stats();
         }
         tally
     }

@@ -129,7 +129,7 @@ impl Hub {
     /// Releases what a session that is gone had outside of [`Peers`](super::peers::Peers).
     fn forget(&mut self, peer: &Peer, now: Timestamp) {
         self.outgoing.pressure.forget(peer.id);
-        self.ended.keep(peer.transport(), &peer.link.stats());
+        self.ended.keep(peer.transport(), peer.link.stats());
         self.nonces.end(peer.nonce, now);
         if let Some(stream) = peer.stream {
             self.streams.close(stream);

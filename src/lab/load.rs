@@ -377,7 +377,7 @@ impl Load<'_> {
                 .map_or_else(|| std::env::consts::OS.to_owned(), |it| format!("Linux {it}")),
             congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
             started: started.to_string(),
-            links: self.fleet.sessions().fold(Links::default(), add),
+            links: links(self.fleet.sessions()),
             text_bytes: ledger.sent() * u64::from(config.size),
             network: self
                 .fleet
@@ -430,21 +430,13 @@ impl Load<'_> {
     }
 }
 
-/// Adds one session's link counters, both directions.
-fn add(sum: Links, session: &Session) -> Links {
-    let Some(report) = session.report() else { return sum };
-    let link = report.link;
-    Links {
-        sent: sum.sent + link.sent,
-        sent_bytes: sum.sent_bytes + link.sent_bytes,
-        received: sum.received + link.received,
-        received_bytes: sum.received_bytes + link.received_bytes,
-        missing: sum.missing + link.received_missing,
-        lost: sum.lost + link.sent_lost + link.received_missing,
-        duplicated: sum.duplicated + link.duplicated,
-        reordered: sum.reordered + link.reordered,
-        retransmitted: sum.retransmitted + link.retransmitted,
-        redundant: sum.redundant + link.redundant,
-        corrupt: sum.corrupt + report.corrupt,
+/// The counters of all links, both directions.
+fn links<'a>(sessions: impl Iterator<Item = &'a Session>) -> Links {
+    let mut links = Links::default();
+    for report in sessions.filter_map(Session::report) {
+        links.totals += &report.link;
+        links.totals.lost += report.link.received_missing;
+        links.corrupt += report.corrupt;
     }
+    links
 }

@@ -113,9 +113,10 @@ impl Measured {
         let mut it = Self { text_bytes: info.text_bytes, ..Self::default() };
         it.wire_bytes = match &info.network {
             Some(network) => network.up.bytes.saturating_add(network.down.bytes),
-            None => info.links.sent_bytes.saturating_add(info.links.received_bytes),
+            None => info.links.totals.sent_bytes.saturating_add(info.links.totals.received_bytes),
         };
-        it.counts.retransmitted = (info.mode != Mode::Tcp).then_some(info.links.retransmitted);
+        it.counts.retransmitted =
+            (info.mode != Mode::Tcp).then_some(info.links.totals.retransmitted);
         let mut flows = BTreeMap::<_, Vec<&Record>>::new();
         for record in records {
             match record.verdict {

@@ -21,6 +21,7 @@
 //! so one-way delays need no clock synchronisation.
 
 use crate::client::session::Transport;
+use crate::link::Totals;
 use crate::protocol::Delivery;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -263,30 +264,13 @@ pub struct Condition {
     pub burst: f64,
 }
 
-/// The link counters of all clients, summed.
+/// The link counters of all clients, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Links {
-    /// Datagrams sent.
-    pub sent: u64,
-    /// Bytes of payload sent.
-    pub sent_bytes: u64,
-    /// Datagrams received.
-    pub received: u64,
-    /// Bytes of payload received.
-    pub received_bytes: u64,
-    /// Datagrams declared lost, both ways.
-    pub lost: u64,
-    /// Datagrams declared lost on the way to the clients.
-    pub missing: u64,
-    /// Duplicate datagrams received.
-    pub duplicated: u64,
-    /// Datagrams received out of order (RFC 4737).
-    pub reordered: u64,
-    /// Messages retransmitted after a loss.
-    pub retransmitted: u64,
-    /// Redundant copies sent before a loss was known.
-    pub redundant: u64,
+    /// Totals of the links; `lost` counts both directions.
+    #[serde(flatten)]
+    pub totals: Totals,
     /// Datagrams received with a wrong checksum.
     pub corrupt: u64,
 }

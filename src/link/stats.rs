@@ -3,6 +3,8 @@
 
 use crate::percentile::nearest_rank;
 use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// Round-trip samples kept for the percentile.
@@ -56,6 +58,47 @@ pub struct Stats {
     pub congestion_window: u64,
     /// Largest datagram this end sends: the proven size of the path.
     pub datagram_size: usize,
+}
+
+/// Counters of several links, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Datagrams sent; over TCP chunks.
+    pub sent: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Distinct datagrams received; over TCP frames.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Datagrams sent that were declared lost.
+    pub lost: u64,
+    /// Datagrams from the other ends that were skipped and have not arrived since.
+    pub missing: u64,
+    /// Duplicates received.
+    pub duplicated: u64,
+    /// Datagrams received after one that was sent later.
+    pub reordered: u64,
+    /// Messages retransmitted after a loss or by a probe.
+    pub retransmitted: u64,
+    /// Copies of messages, sent ahead of a loss.
+    pub redundant: u64,
+}
+
+impl AddAssign<&Stats> for Totals {
+    fn add_assign(&mut self, link: &Stats) {
+        self.sent += link.sent;
+        self.sent_bytes += link.sent_bytes;
+        self.received += link.received;
+        self.received_bytes += link.received_bytes;
+        self.lost += link.sent_lost;
+        self.missing += link.received_missing;
+        self.duplicated += link.duplicated;
+        self.reordered += link.reordered;
+        self.retransmitted += link.retransmitted;
+        self.redundant += link.redundant;
+    }
 }
 
 /// Interarrival jitter on 32-bit microsecond timestamps.

@@ -2,6 +2,7 @@
 //! flood does not fill the log.
 
 use crate::hub::Counters;
+use crate::protocol::ServerCounters;
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -10,32 +11,13 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// The last report and its time.
 #[derive(Debug, Default)]
 pub(super) struct Drops {
-    reported: Option<(Timestamp, Counts)>,
-}
-
-/// The reported counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    /// Dropped by the server.
-    useless: [u64; 6],
-    /// Dropped by the kernel: the receive buffer was full.
-    unread: u64,
+    reported: Option<(Timestamp, ServerCounters)>,
 }
 
 impl Drops {
-    /// Logs the counters if they changed and the interval is over.
+    /// Logs the counters of drops if they changed and the interval is over.
     pub(super) fn report(&mut self, counters: &Counters, now: Timestamp, closing: bool) {
-        let counts = Counts {
-            useless: [
-                counters.alien,
-                counters.other_version,
-                counters.corrupt,
-                counters.malformed,
-                counters.unknown_session,
-                counters.left_out,
-            ],
-            unread: counters.unread,
-        };
+        let counts = ServerCounters { received: 0, refused: 0, ..counters.to_wire() };
         let (at, last) = self.reported.unwrap_or_default();
         if counts == last {
             return;
@@ -44,12 +26,13 @@ impl Drops {
             return;
         }
         self.reported = Some((now, counts));
-        if counts.useless != last.useless {
-            let [alien, version, corrupt, malformed, unknown, overflowed] = counts.useless;
+        if counts != (ServerCounters { unread: counts.unread, ..last }) {
+            let ServerCounters { alien, other_version, corrupt, malformed, .. } = counts;
+            let ServerCounters { unknown_session, left_out, .. } = counts;
             log::warn!(
-                "dropped so far: {alien} not of this protocol, {version} of another version, \
-                 {corrupt} damaged (checksum), {malformed} malformed, {unknown} of unknown sessions; \
-                 {overflowed} lines did not fit the queue to a slow peer"
+                "dropped so far: {alien} not of this protocol, {other_version} of another version, \
+                 {corrupt} damaged (checksum), {malformed} malformed, {unknown_session} of unknown \
+                 sessions; {left_out} lines did not fit the queue to a slow peer"
             );
         }
         if counts.unread != last.unread {

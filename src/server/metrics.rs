@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
         vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
     }),
     ("chatagram_peers", "Peers in the room, by transport.", |f| {
-        vec![(UDP, f.tally.udp.peers), (TCP, f.tally.tcp.peers)]
+        vec![(UDP, f.tally.udp_peers), (TCP, f.tally.tcp_peers)]
     }),
     ("chatagram_sessions", "Sessions, including those that are closing.", |f| {
         one(f.sessions as u64)

@@ -218,7 +218,7 @@ fn counters_of_one(info: &RunInfo, mode: Mode, check: &mut impl FnMut(bool, Stri
     // The peers sent no more datagrams than entered the network, and received no more than left it.
     // They miss each datagram lost on the way down, except those without a successor: the last of a
     // session, and those of the join.
-    let links = info.links;
+    let links = info.links.totals;
     check(links.sent <= network.up.packets, format!("{links:?}, up {:?}", network.up));
     check(links.received <= network.down.delivered, format!("{links:?}, down {:?}", network.down));
     let unseen = network.down.lost.checked_sub(links.missing);

@@ -156,7 +156,8 @@ fn loss_runs_are_rfc_3357_loss_periods() {
 fn wire_bytes_come_from_the_network_or_else_from_the_links() {
     let mut info = info();
     info.text_bytes = 1_000;
-    info.links = Links { sent_bytes: 1_500, received_bytes: 500, retransmitted: 7, ..info.links };
+    let totals = &mut info.links.totals;
+    (totals.sent_bytes, totals.received_bytes, totals.retransmitted) = (1_500, 500, 7);
     let it = Measured::new(&[], &info).summary();
     assert_eq!((it.wire_per_text, it.retransmitted), (Some(2.0), Some(7)));
     let counts = |bytes| Counts { bytes, ..Counts::default() };
