@@ -58,7 +58,7 @@ put() { # put INTERFACE HOST NETEM...
         ours "$interface" && die "$interface has netem already: '$0 off $interface' first"
         # The kernel's defaults have the handle 0:; the user configured any other.
         tc qdisc show dev "$interface" root | grep -qv '^qdisc [a-z_]* 0:' &&
-            die "somebody has configured the queueing of $interface: $(tc qdisc show dev "$interface" root | head -n 1)"
+            die "the queueing of $interface is configured already: $(tc qdisc show dev "$interface" root | head -n 1)"
     fi
     # Band 4 is in no priority map: only the filter leads there.
     run tc qdisc add dev "$interface" root handle $handle prio bands 4 ||

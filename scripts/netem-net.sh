@@ -41,7 +41,7 @@ at_least() { # at_least 6.6 VERSION
     [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
 
-check_netem() { # check_netem NETEM...: tried where it harms nobody
+check_netem() { # check_netem NETEM...: tried on an interface that nothing uses
     [ -z "$dry" ] || return 0
     local tc kernel
     case " $* " in
