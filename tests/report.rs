@@ -305,6 +305,24 @@ fn control_characters_in_run_json_do_not_reach_the_terminal() {
     }
 }
 
+fn reports_at_the_same_time_write_whole_files() {
+    let dir = tempfile::tempdir().unwrap();
+    make_run(dir.path(), Mode::Tcp, 0.05, 1);
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            let reports = [(); 4].map(|()| scope.spawn(|| report::write(dir.path())));
+            reports.into_iter().for_each(|it| drop(it.join().unwrap().unwrap()));
+        });
+        let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(text("summary.csv").starts_with("level,"));
+        assert!(text("summary.json").starts_with('{'));
+    }
+    let mut left: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["report.html", "runs", "summary.csv", "summary.json"]);
+}
+
 fn a_directory_without_runs_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let error = report::write(dir.path()).unwrap_err().to_string();
@@ -366,6 +384,7 @@ tests! {
     #[cfg(target_os = "linux")]
     control_characters_in_a_run_name_do_not_reach_the_terminal,
     control_characters_in_run_json_do_not_reach_the_terminal,
+    reports_at_the_same_time_write_whole_files,
     a_directory_without_runs_is_an_error,
     a_run_is_read_back_up_to_a_torn_last_row,
     errors_name_the_file_and_the_line,

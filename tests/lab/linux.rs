@@ -185,6 +185,18 @@ fn a_replay_loses_the_recorded_packets() {
     let output = again(&runs.join(&name), "udp", &out("replay of a replay"));
     assert!(output.status.success(), "{}", said(&output));
 
+    // A name in `run.json` is not a path: the replay writes inside its own directory.
+    let text = fs::read_to_string(&file).unwrap();
+    let name = format!("\"run\": \"{}\"", one.file_name().unwrap().to_str().unwrap());
+    assert!(text.contains(&name), "{text}");
+    fs::write(&file, text.replace(&name, "\"run\": \"../../escaped\"")).unwrap();
+    let output = again(&one, "udp", &out("deep/replay"));
+    assert!(output.status.success(), "{}", said(&output));
+    let escaped = |it: &fs::DirEntry| it.file_name().to_str().unwrap().starts_with("escaped");
+    for dir in [dir.path(), &dir.path().join("deep")] {
+        assert!(!fs::read_dir(dir).unwrap().any(|it| escaped(&it.unwrap())));
+    }
+
     let lab = out("one");
     let output = again(Path::new(&lab), "tcp", &out("nothing"));
     assert_eq!(output.status.code(), Some(2));

@@ -4,18 +4,35 @@ use super::{Error, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, cs
 use crate::files::behind_links;
 use crate::protocol::is_clean;
 use serde::Serialize;
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes a file atomically, through a temporary file and a rename. A symbolic link is kept and its
 /// target written.
+///
+/// Each call has a temporary name of its own: another process may write the same file.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let path = &behind_links(path);
-    let temporary = path.with_extension("part");
-    let mut file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(Error::io("write", path))
+    replace(path, bytes).map_err(Error::io("write", path))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".chatagram-");
+    // Readable by others, as far as the umask allows it: the default is for secrets.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// JSON with control characters and other unsafe characters escaped (RFC 8259 §7).
@@ -104,7 +121,7 @@ impl RecordWriter {
 /// The files of a run, read back.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The name of the run's directory.
+    /// The name of the run's directory: one component of a path, whatever `run.json` says.
     pub name: String,
     /// The contents of `run.json`; `None` for a run that did not finish.
     pub info: Option<RunInfo>,
@@ -137,6 +154,6 @@ pub fn read_run(dir: &Path) -> Result<Run, Error> {
         (_, false) => csv::read(dir)?,
     };
     let name = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.file_name().unwrap_or(OsStr::new("run")).to_string_lossy().into_owned();
     Ok(Run { name, info, records, torn })
 }

@@ -3,7 +3,7 @@
 use super::{Config, Error, Job, Place};
 use crate::impair::{Counts, Loss, Profile, Spec, SpecError, TRUNCATED};
 use crate::lab::plan::{Plan, Trial};
-use crate::lab::record::{self, Mode, RUN, RunInfo, read_run};
+use crate::lab::record::{self, Mode, RUN, Run, RunInfo, read_run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -57,7 +57,8 @@ pub fn replay(
     if recorded.join("runs").is_dir() {
         return Err(no_pattern(NoPattern::Lab));
     }
-    let info = read_run(recorded)?.info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
+    let Run { name: of, info, .. } = read_run(recorded)?;
+    let info = info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
     let (plan, trial) = plan_and_trial(&info, mode).map_err(no_pattern)?;
     let config = Config { plan, out, resume: false, program, place };
     config.create_empty_dir().map_err(|error| match error {
@@ -65,15 +66,16 @@ pub fn replay(
         other => other,
     })?;
     let runs = config.out.join("runs");
-    copy(recorded, &runs.join(&info.run))?;
-    let name = format!("{}-replayed-{mode}", info.run);
+    // The directory's name: the one in `run.json` may be a path, such as `../..`.
+    copy(recorded, &runs.join(&of))?;
+    let name = format!("{of}-replayed-{mode}");
     let job = Job::new(&config, &trial, mode, name.clone());
     job.run(stop)?;
     // Keep the original condition and impairment, so that the report groups both runs.
     let dir = runs.join(name);
     let Some(did) = read_run(&dir)?.info else { return Err(Error::Stopped) };
-    let RunInfo { condition, impair, run, .. } = info;
-    Ok(RunInfo { condition, impair, replayed: Some(run), ..did }.write(&dir)?)
+    let RunInfo { condition, impair, .. } = info;
+    Ok(RunInfo { condition, impair, replayed: Some(of), ..did }.write(&dir)?)
 }
 
 /// The plan of one run, and its network with the recorded losses in place of random ones.
