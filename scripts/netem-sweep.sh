@@ -74,12 +74,27 @@ prepare() { # makes the directory ready, and puts the plan there
         [ -f "$out/plan.toml" ] || die "there is no lab in $out to go on with: leave --resume out"
         [ ${#plan[@]} = 0 ] || [ "$asked" = "$(cat "$out/plan.toml")" ] ||
             die "the lab in $out has another plan: leave the options out to go on with it, or choose another --out"
+        lock
         return
     fi
-    [ -z "$(ls -A "$out" 2>/dev/null)" ] ||
+    mkdir -p "$out"
+    lock
+    [ "$(ls -A "$out")" = lab.lock ] ||
         die "$out is not empty: add --resume to go on with the lab in it, or choose another --out"
     mkdir -p "$out/runs"
     printf '%s\n' "$asked" >"$out/plan.toml"
+}
+
+lock() { # the lock of `chatagram lab` on the directory, until this script ends
+    command -v flock >/dev/null || die "flock is missing: apt-get install util-linux"
+    until [ -n "$locked" ]; do
+        exec 9>>"$out/lab.lock"
+        flock -n 9 ||
+            die "$out is in use: process $(cat "$out/lab.lock") measures in it; wait until it ends, or choose another --out"
+        # The previous owner may have removed the file between opening and locking it.
+        [ "$out/lab.lock" -ef /proc/self/fd/9 ] && locked=$out/lab.lock
+    done
+    echo $$ >"$locked"
 }
 
 cleanup() {
@@ -88,6 +103,7 @@ cleanup() {
     stop "$serving"
     [ -z "$network" ] || net down
     [ -z "$work" ] || rm -rf "$work"
+    [ -z "$locked" ] || rm -f "$locked"
 }
 
 stop() { # stop PROCESS
@@ -121,13 +137,13 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
         echo "mv $part $out/runs/$name"
         return
     fi
-    "${serve[@]}" >"$work/said" 2>"$work/server" &
+    "${serve[@]}" >"$work/said" 2>"$work/server" 9>&- &
     serving=$!
     exec {said}<"$work/said"
     # The server prints a line when it listens.
     read -r -u "$said" || die "run $name: the server failed: $(tail -n 3 "$work/server")"
     # In the background, so that the shell handles signals at once.
-    "${drive[@]}" >/dev/null 2>"$work/load" &
+    "${drive[@]}" >/dev/null 2>"$work/load" 9>&- &
     load=$!
     wait "$load" || status=$?
     load=
@@ -181,7 +197,7 @@ annotate() { # annotate DIR NETEM UP DOWN: what the network was and did goes whe
 }
 
 dry='' resume='' out=chatagram-lab plan=() given=("$@")
-network='' serving='' load='' work=''
+network='' serving='' load='' work='' locked=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=1 ;;
@@ -201,6 +217,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 find_program
 check
 if [ -n "$dry" ]; then
@@ -212,9 +231,6 @@ fi
 # Every option has an environment variable with this prefix; a run depends on its plan alone.
 for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
 work=$(mktemp -d)
 mkfifo "$work/said"
 total=$(wc -l <<<"$runs") done=0

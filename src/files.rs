@@ -1,5 +1,9 @@
-//! Long-lived files: how they are opened, and whether their path still names them, since log
-//! rotation renames or removes them.
+//! Long-lived files: how they are opened and locked, and whether their path still names them, since
+//! log rotation renames or removes them.
+
+mod lock;
+
+pub use lock::{Lock, LockError};
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

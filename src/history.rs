@@ -25,10 +25,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files::{self, Named};
+use crate::files::{self, Lock, Named};
 
 pub use error::{HistoryError, NotHistory};
-use lock::Lock;
 pub use open::Opened;
 pub use record::{MAX_LINE, Reason, Record};
 pub use storage::Storage;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/plan.toml                       the plan
+//! DIR/lab.lock                        the number of the process that measures, while it does
 //! DIR/runs/loss5-...-tcp-1/           a finished run: records.csv, run.json
 //! DIR/runs/loss5-...-tcp-1.part/      a run in progress, killed, or failed
 //!                        failed.txt   the reason, if it failed
@@ -19,19 +20,23 @@ use super::plan::{Plan, Trial};
 use super::record::{Mode, RUN, write_atomically};
 #[cfg(target_os = "linux")]
 use super::record::{RunInfo, read_run};
+use crate::files::{Lock, LockError};
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
 use crate::protocol::clean_lines;
 use crate::server;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
 /// The plan's file in a lab's directory.
 const PLAN: &str = "plan.toml";
+/// Locked by the process that measures: another one would remove its unfinished runs.
+const LOCK: &str = "lab.lock";
 /// The reason, in the directory of a failed run.
 const FAILED: &str = "failed.txt";
 
@@ -59,6 +64,8 @@ pub struct Config {
     pub program: PathBuf,
     /// Where the networks of the runs are.
     pub place: Place,
+    /// Keeps other processes from measuring in `out`.
+    _lock: Arc<Lock>,
 }
 
 /// An error that ends the lab, or one run of it.
@@ -74,6 +81,18 @@ pub enum Error {
         .0.display()
     )]
     NotEmpty(PathBuf),
+    /// Another process measures in the output directory.
+    #[error(
+        "{} is in use: {} measures in it; wait until it ends, or choose another --out",
+        .path.display(),
+        .process.map_or_else(|| "another process".to_owned(), |it| format!("process {it}"))
+    )]
+    InUse {
+        /// The output directory.
+        path: PathBuf,
+        /// The other process, if it could be read.
+        process: Option<u32>,
+    },
     /// The output directory of a replay is not empty.
     #[error("{} is not empty: choose another --out, or remove the directory first", .0.display())]
     Taken(PathBuf),
@@ -190,7 +209,8 @@ impl Config {
     /// `asked` must be `None` or equal to it.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], [`Error::OtherPlan`], [`Error::NothingToResume`], [`Error::Files`].
+    /// [`Error::NotEmpty`], [`Error::InUse`], [`Error::OtherPlan`], [`Error::NothingToResume`],
+    /// [`Error::Files`].
     pub fn prepare(
         asked: Option<Plan>,
         out: PathBuf,
@@ -206,26 +226,30 @@ impl Config {
             if asked.is_some_and(|asked| asked != plan) {
                 return Err(Error::OtherPlan(out));
             }
-            return Ok(Self { plan, out, resume, program, place });
+            let lock = lock(&out)?;
+            return Ok(Self { plan, out, resume, program, place, _lock: lock });
         }
-        let plan = asked.unwrap_or_default();
-        plan.trials()?;
-        let config = Self { plan, out, resume, program, place };
-        config.create_empty_dir()?;
+        let config = Self::begin(asked.unwrap_or_default(), out, program, place)?;
         write_atomically(&file, config.plan.text().as_bytes())?;
         Ok(config)
     }
 
-    /// Creates the output directory, which must be empty if it exists.
-    fn create_empty_dir(&self) -> Result<(), Error> {
-        if self.modes().next().is_none() {
+    /// Creates the output directory, which must be empty if it exists, and locks it.
+    fn begin(plan: Plan, out: PathBuf, program: PathBuf, place: Place) -> Result<Self, Error> {
+        plan.trials()?;
+        if place == Place::InProcess && plan.modes.iter().all(|mode| *mode == Mode::Tcp) {
             return Err(Error::OnlyTcp);
         }
-        if fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Error::NotEmpty(self.out.clone()));
+        fs::create_dir_all(&out).map_err(super::record::Error::io("make", &out))?;
+        let lock = lock(&out)?;
+        let mut entries = fs::read_dir(&out).map_err(super::record::Error::io("read", &out))?;
+        // A killed lab leaves its lock's file.
+        if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)) {
+            return Err(Error::NotEmpty(out));
         }
-        let runs = self.out.join("runs");
-        Ok(fs::create_dir_all(&runs).map_err(super::record::Error::io("make", &runs))?)
+        let runs = out.join("runs");
+        fs::create_dir_all(&runs).map_err(super::record::Error::io("make", &runs))?;
+        Ok(Self { plan, out, resume: false, program, place, _lock: lock })
     }
 
     /// The plan's modes that the place supports.
@@ -233,6 +257,15 @@ impl Config {
         let datagrams_only = self.place == Place::InProcess;
         self.plan.modes.iter().copied().filter(move |mode| !datagrams_only || *mode != Mode::Tcp)
     }
+}
+
+/// Locks a lab's directory.
+fn lock(out: &Path) -> Result<Arc<Lock>, Error> {
+    let path = out.join(LOCK);
+    Lock::take(&path).map(Arc::new).map_err(|error| match error {
+        LockError::Held(process) => Error::InUse { path: out.to_owned(), process },
+        LockError::Io(error) => super::record::Error::io("lock", &path)(error).into(),
+    })
 }
 
 /// Runs the unfinished part of the plan. A failed run is kept with its reason, and the others

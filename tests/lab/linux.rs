@@ -287,6 +287,30 @@ fn a_broken_network_fails_the_run_with_the_reason() {
     assert!(!run.exists(), "a run without a network is no result");
 }
 
+fn a_directory_in_which_a_lab_runs_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let small = ["--loss", "0", "--delay-ms", "1", "--duration-s", "2", "--modes", "unreliable"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.arg("lab").args(small).args(["--repetitions", "2", "--out"]).arg(&out);
+    let mut first = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !out.join("plan.toml").exists() && first.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let path = out.to_str().unwrap();
+    for options in [&["--resume", "--out", path][..], &["--loss", "0", "--out", path]] {
+        let second = lab(options);
+        needs_namespaces(&second);
+        assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+        let wanted = format!("is in use: process {} measures in it", first.id());
+        assert!(said(&second).contains(&wanted), "{}", said(&second));
+    }
+    let output = first.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("2 runs"), "{}", said(&output));
+    assert!(!out.join("lab.lock").exists());
+}
+
 fn an_interrupted_lab_keeps_finished_runs() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
@@ -318,5 +342,6 @@ tests! {
     without_namespaces_the_lab_names_the_cause_and_measures_udp,
     a_full_disk_fails_each_run_with_a_reason,
     a_broken_network_fails_the_run_with_the_reason,
+    a_directory_in_which_a_lab_runs_is_refused,
     an_interrupted_lab_keeps_finished_runs,
 }

@@ -60,8 +60,7 @@ pub fn replay(
     let Run { name: of, info, .. } = read_run(recorded)?;
     let info = info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
     let (plan, trial) = plan_and_trial(&info, mode).map_err(no_pattern)?;
-    let config = Config { plan, out, resume: false, program, place };
-    config.create_empty_dir().map_err(|error| match error {
+    let config = Config::begin(plan, out, program, place).map_err(|error| match error {
         Error::NotEmpty(path) => Error::Taken(path),
         other => other,
     })?;
