@@ -9,16 +9,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A unit's name and its value in the smallest unit.
-pub type Unit = (&'static str, u64);
+pub(crate) type Unit = (&'static str, u64);
 
 /// Units of shares, in billionths.
-pub const SHARES: [Unit; 1] = [("%", 10_000_000)];
+pub(crate) const SHARES: [Unit; 1] = [("%", 10_000_000)];
 /// Units of burst lengths, in thousandths of a packet.
-pub const BURSTS: [Unit; 1] = [("", 1_000)];
+pub(crate) const BURSTS: [Unit; 1] = [("", 1_000)];
 /// Units of times, in microseconds.
-pub const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+pub(crate) const TIMES: [Unit; 3] = [("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 /// Units of bit rates, in bits per second, named as in tc.
-pub const RATES: [Unit; 4] =
+pub(crate) const RATES: [Unit; 4] =
     [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000), ("bit", 1)];
 
 /// A share of 100 %, in billionths.
@@ -211,7 +211,7 @@ pub fn burst(text: &str) -> Result<u64, Error> {
 ///
 /// # Errors
 /// `text` is not a rate from 1bit to 100gbit.
-pub fn bit_rate(text: &str) -> Result<u64, Error> {
+pub(crate) fn bit_rate(text: &str) -> Result<u64, Error> {
     within(amount(text, &RATES, None)?, &(1..=100_000_000_000)).ok_or(Error::BitRate)
 }
 
@@ -290,7 +290,7 @@ fn amount(text: &str, units: &[Unit], bare: Option<u64>) -> Result<u64, Error> {
 
 /// The largest of the descending `units` that is at most `value`; the smallest if there is none.
 #[must_use]
-pub fn largest(value: u64, units: &[Unit]) -> &Unit {
+pub(crate) fn largest(value: u64, units: &[Unit]) -> &Unit {
     let fallback = &units[units.len() - 1];
     units.iter().find(|(_, size)| value >= *size).unwrap_or(fallback)
 }
@@ -299,7 +299,7 @@ pub fn largest(value: u64, units: &[Unit]) -> &Unit {
 ///
 /// # Errors
 /// The formatter fails.
-pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
+pub(crate) fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt::Result {
     let (name, size) = *unit;
     let digits = size.ilog10() as usize;
     let fraction = format!("{:0digits$}", value % size);
@@ -312,7 +312,7 @@ pub fn write_amount(f: &mut fmt::Formatter<'_>, value: u64, unit: &Unit) -> fmt:
 ///
 /// # Errors
 /// The formatter fails.
-pub fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
+pub(crate) fn write_time(f: &mut fmt::Formatter<'_>, time: Duration) -> fmt::Result {
     let value = micros(time);
     let unit = if value == 0 { &TIMES[0] } else { largest(value, &TIMES) };
     write_amount(f, value, unit)

@@ -27,7 +27,7 @@ mod tests;
 
 /// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
 /// event loop, not ordering.
-pub const HELD_FROM_US: u64 = 1_000;
+const HELD_FROM_US: u64 = 1_000;
 
 /// The statistics of a run, or of all runs of a condition together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -272,7 +272,7 @@ impl Estimate {
 
 /// The 97.5 % quantile of Student's t, for a two-sided 95 % interval.
 #[must_use]
-pub fn student_t(degrees: usize) -> f64 {
+fn student_t(degrees: usize) -> f64 {
     const TABLE: [f64; 30] = [
         12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004,
         2.262_157, 2.228_139, 2.200_985, 2.178_813, 2.160_369, 2.144_787, 2.131_450, 2.119_905,

@@ -160,7 +160,7 @@ impl Plan {
     /// The arguments of `chatagram load` for this mode's run, after the server's address and
     /// without `--out`. None of them contains a space.
     #[must_use]
-    pub fn load_arguments(&self, trial: &Trial, mode: Mode, name: &str) -> Vec<String> {
+    pub(crate) fn load_arguments(&self, trial: &Trial, mode: Mode, name: &str) -> Vec<String> {
         let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
         let arguments = [
             ("--transport", mode.transport().to_owned()),

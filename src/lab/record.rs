@@ -48,9 +48,9 @@ pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
 
 /// The file of rows in a run's directory.
-pub const RECORDS: &str = "records.csv";
+pub(crate) const RECORDS: &str = "records.csv";
 /// The directory of Parquet parts in a run's directory.
-pub const PARQUET: &str = "records.parquet";
+pub(crate) const PARQUET: &str = "records.parquet";
 /// The file that describes the run, in its directory.
 pub const RUN: &str = "run.json";
 /// The columns, which are also the header of the CSV.

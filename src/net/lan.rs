@@ -92,7 +92,7 @@ pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
 ///
 /// # Errors
 /// [`BindError`] names the address.
-pub fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
+pub(crate) fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
     let address = SocketAddr::new(ip, DISCOVERY_PORT);
     open(address, true)
         .map(|raw| Socket::wrap(raw, ip.is_ipv6(), true))
@@ -103,7 +103,7 @@ pub fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
 ///
 /// # Errors
 /// The kernel's, such as too many groups.
-pub fn join_group(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
+pub(crate) fn join_group(socket: &Socket, v6: bool, index: u32) -> io::Result<()> {
     let raw = SockRef::from(socket.inner());
     let joined = if v6 {
         raw.join_multicast_v6(&GROUP_V6, index)

@@ -59,7 +59,7 @@ impl Poller {
 
     /// Returns true if more sockets may be ready than the last call reported.
     #[must_use]
-    pub fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         self.full
     }
 

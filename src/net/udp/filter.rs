@@ -24,7 +24,7 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn ignore_multicast_and_broadcast(&self) -> io::Result<()> {
+    pub(crate) fn ignore_multicast_and_broadcast(&self) -> io::Result<()> {
         SockRef::from(self.inner()).attach_filter(&[
             SockFilter::new(LOAD, 0, 0, PACKET_TYPE),
             SockFilter::new(EQUAL, 0, 1, PACKET_HOST),
