@@ -84,6 +84,15 @@ pub struct Config {
 /// the log goes to a file.
 pub const OPERATOR: &str = "chatagram::operator";
 
+/// What is left of a socket after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Nothing: the poller reports what arrives next.
+    Nothing,
+    /// Perhaps more, to be read in the next turn: the poller will not report it.
+    Unread,
+}
+
 /// The path of the history.
 #[derive(Clone, Debug)]
 pub struct HistoryFile {
@@ -288,12 +297,12 @@ impl Server {
             ready.sort_unstable();
             ready.dedup();
             for index in &ready {
-                let more = if Exporter::owns(*index) {
+                let rest = if Exporter::owns(*index) {
                     self.export(&mut hub, Some(*index))
                 } else {
                     self.sockets.receive(*index, &mut hub, &self.clock, &mut receive_buffer)?
                 };
-                if more {
+                if rest == Rest::Unread {
                     backlog.push(*index);
                 }
             }
@@ -339,10 +348,9 @@ impl Server {
         Ok(())
     }
 
-    /// Serves the metrics page: the connection with this index, or timeouts. Returns true if there
-    /// may be more.
-    fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> bool {
-        let Some(exporter) = &mut self.exporter else { return false };
+    /// Serves the metrics page: the connection with this index, or timeouts.
+    fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> Rest {
+        let Some(exporter) = &mut self.exporter else { return Rest::Nothing };
         let recorder = &self.recorder;
         hub.set_unread(self.sockets.unread());
         let page = || {
@@ -361,7 +369,7 @@ impl Server {
             Some(index) => exporter.receive(index, now, page),
             None => {
                 exporter.handle_timeout(now, page);
-                false
+                Rest::Nothing
             }
         }
     }

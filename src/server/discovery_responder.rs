@@ -6,7 +6,7 @@
 //! answers from a socket bound to that address, and only to clients on a network of its interface,
 //! because others may not reach it.
 
-use super::BATCH;
+use super::{BATCH, Rest};
 use crate::discovery::Interface;
 use crate::hub::Hub;
 use crate::net::{Clock, Incoming, Poller, Socket, lan};
@@ -109,15 +109,15 @@ impl DiscoveryResponder {
         (self.first..self.first + self.len()).contains(&index)
     }
 
-    /// Passes a batch of probes to the hub. Returns true if there may be more.
+    /// Passes a batch of probes to the hub.
     pub(super) fn receive(
         &self,
         index: usize,
         hub: &mut Hub,
         clock: &Clock,
         incoming: &mut Incoming,
-    ) -> bool {
-        let Some(heard) = self.sockets.get(index - self.first) else { return false };
+    ) -> Rest {
+        let Some(heard) = self.sockets.get(index - self.first) else { return Rest::Nothing };
         for received in 1.. {
             match heard.socket.receive(incoming) {
                 Ok(Some((path, bytes))) => {
@@ -125,17 +125,17 @@ impl DiscoveryResponder {
                         hub.handle_probe(Path { local, ..path }, bytes, clock.now());
                     }
                 }
-                Ok(None) => return false,
+                Ok(None) => return Rest::Nothing,
                 Err(error) => {
                     log::debug!("no probe received: {error}");
-                    return false;
+                    return Rest::Nothing;
                 }
             }
             if received >= BATCH && incoming.is_empty() {
-                return true;
+                return Rest::Unread;
             }
         }
-        true
+        Rest::Unread
     }
 
     /// Sends an answer.

@@ -2,7 +2,7 @@
 //! nothing blocks, everything is bounded.
 
 use super::http::{MAX_REQUEST, answer};
-use super::{ACCEPT_AGAIN, Error};
+use super::{ACCEPT_AGAIN, Error, Rest};
 use crate::net::{Listener, Poller, Reading, Stream, Watch};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -76,20 +76,20 @@ impl Exporter {
         index >= FIRST
     }
 
-    /// Handles an event. Returns true if there may be more.
+    /// Handles an event.
     pub(super) fn receive(
         &mut self,
         index: usize,
         now: Timestamp,
         page: impl Fn() -> String,
-    ) -> bool {
+    ) -> Rest {
         if index == FIRST {
             return self.accept(now, &page);
         }
         if let Some(place) = self.connections.iter().position(|it| it.index == index) {
             self.serve(place, &page);
         }
-        false
+        Rest::Nothing
     }
 
     /// When [`Self::handle_timeout`] has something to do.
@@ -103,13 +103,13 @@ impl Exporter {
         while self.connections.front().is_some_and(|oldest| oldest.until <= now) {
             self.connections.pop_front();
         }
-        if self.starved.is_some() && self.accept(now, &page) {
+        if self.starved.is_some() && self.accept(now, &page) == Rest::Unread {
             self.starved = Some(now);
         }
     }
 
-    /// Accepts connections up to the bound. Returns true if there may be more.
-    fn accept(&mut self, now: Timestamp, page: &impl Fn() -> String) -> bool {
+    /// Accepts connections up to the bound.
+    fn accept(&mut self, now: Timestamp, page: &impl Fn() -> String) -> Rest {
         for _ in 0..MAX_CONNECTIONS {
             match self.listener.accept() {
                 Ok(Some((stream, _))) => {
@@ -118,17 +118,17 @@ impl Exporter {
                 }
                 Ok(None) => {
                     self.starved = None;
-                    return false;
+                    return Rest::Nothing;
                 }
                 Err(error) => {
                     if self.starved.replace(now + ACCEPT_AGAIN).is_none() {
                         log::warn!("cannot accept a connection for metrics: {error}");
                     }
-                    return false;
+                    return Rest::Nothing;
                 }
             }
         }
-        true
+        Rest::Unread
     }
 
     fn take_in(&mut self, mut stream: Stream, now: Timestamp, page: &impl Fn() -> String) {

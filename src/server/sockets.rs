@@ -3,7 +3,7 @@
 //! discovery responder, then the connections.
 
 use super::discovery_responder::DiscoveryResponder;
-use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, STREAM_READS};
+use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, Rest, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Read,
@@ -101,27 +101,27 @@ impl Sockets {
         self.addresses.iter().copied()
     }
 
-    /// Passes a batch of datagrams or stream bytes to the hub. Returns true if the socket may have more.
+    /// Passes a batch of datagrams or stream bytes to the hub.
     pub(super) fn receive(
         &mut self,
         index: usize,
         hub: &mut Hub,
         clock: &Clock,
         buffer: &mut ReceiveBuffer,
-    ) -> Result<bool, Error> {
+    ) -> Result<Rest, Error> {
         if let Some(address) = self.addresses.get(index) {
             let mut now = clock.now();
             for received in 1.. {
                 let datagram = self.udp.receive(index, &mut buffer.incoming, now.mono);
                 let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
                 match datagram {
-                    None => return Ok(false),
+                    None => return Ok(Rest::Nothing),
                     Some(Read::Datagram(path, bytes)) => hub.handle_datagram(path, bytes, now),
                     Some(Read::HeldBack) => {}
                 }
                 if buffer.incoming.is_empty() {
                     if received >= BATCH {
-                        return Ok(true);
+                        return Ok(Rest::Unread);
                     }
                     now = clock.now();
                 }
@@ -223,25 +223,25 @@ impl Sockets {
         again.into_iter().map(|index| index as usize)
     }
 
-    /// Accepts a batch of connections. Returns true if there may be more.
-    fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> bool {
+    /// Accepts a batch of connections.
+    fn accept(&mut self, local: usize, hub: &mut Hub, clock: &Clock) -> Rest {
         for _ in 0..(ACCEPTS / self.listeners.len().max(1)).max(1) {
-            let Some(listener) = self.listeners.get(local) else { return false };
+            let Some(listener) = self.listeners.get(local) else { return Rest::Nothing };
             match listener.accept() {
                 Ok(Some((stream, remote))) => {
                     self.take_in(stream, Path::routed(local, remote), hub, clock);
                 }
-                Ok(None) => return false,
+                Ok(None) => return Rest::Nothing,
                 Err(error) => {
                     self.starved = Some(clock.now().mono + ACCEPT_AGAIN);
                     if !std::mem::replace(&mut self.starvation_told, true) {
                         log::warn!("cannot accept a connection: {error}");
                     }
-                    return false;
+                    return Rest::Nothing;
                 }
             }
         }
-        true
+        Rest::Unread
     }
 
     fn take_in(&mut self, mut stream: Stream, path: Path, hub: &mut Hub, clock: &Clock) {
@@ -261,8 +261,8 @@ impl Sockets {
         hub: &mut Hub,
         clock: &Clock,
         buffer: &mut Vec<u8>,
-    ) -> bool {
-        let Some(stream) = self.streams.get_mut(&index) else { return false };
+    ) -> Rest {
+        let Some(stream) = self.streams.get_mut(&index) else { return Rest::Nothing };
         let id = StreamId(index);
         if stream.write(&[]) {
             hub.handle_stream_writable(id, clock.now());
@@ -270,19 +270,19 @@ impl Sockets {
         for _ in 0..STREAM_READS {
             if !hub.reads(id) {
                 self.unread.insert(index);
-                return false;
+                return Rest::Nothing;
             }
             match stream.read(buffer) {
                 Reading::Bytes => hub.handle_stream_bytes(id, buffer, clock.now()),
-                Reading::Nothing => return false,
+                Reading::Nothing => return Rest::Nothing,
                 // The hub says when to close it: the other half may be open still.
                 Reading::End => {
                     hub.handle_stream_closed(id, clock.now());
-                    return false;
+                    return Rest::Nothing;
                 }
             }
         }
-        true
+        Rest::Unread
     }
 }
 
