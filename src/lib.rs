@@ -1,4 +1,4 @@
-//! Chatagram: a chat whose transport is the subject. Raw UDP, reliable UDP and TCP meet in one room.
+//! Chatagram: a chat whose transport is the subject. Raw UDP, reliable UDP and TCP in one room.
 //!
 //! # Where a datagram goes
 //!
@@ -127,15 +127,15 @@
 //!
 //! # Invariants
 //!
-//! - Features keep sockets and their crates out of the core. The standard library has threads, files
-//!   and clocks too; `tests/layering.rs` checks that the core names none of them.
-//! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub ◄ server`, and
-//!   `link ◄ client::session ◄ client`. `tests/layering.rs` checks this as well.
+//! - Features keep sockets and their crates out of the core. The standard library has threads,
+//!   files and clocks too; `tests/layering.rs` checks that the core names none of them.
+//! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub`,
+//!   `hub ◄ server`, and `link ◄ client::session ◄ client`. `tests/layering.rs` checks this too.
 //! - `net` decides nothing; `server` and `client::driver` only carry.
 //! - One thread owns the server's state. The client's threads share one session behind one lock. A
 //!   thread that panics ends the process.
-//! - Input from the network or a file never panics, blocks, makes memory grow without bound, or reaches
-//!   a terminal unescaped.
+//! - Input from the network or a file never panics, blocks, makes memory grow without bound, or
+//!   reaches a terminal unescaped.
 
 pub mod bucket;
 pub mod client;

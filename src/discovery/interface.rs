@@ -104,8 +104,8 @@ impl Network {
 }
 
 /// The probe routes of all interfaces, the likeliest first; a search uses at most [`MAX_ROUTES`].
-/// The loopback interface has no broadcast and, on some systems, no multicast, so its own address is a
-/// destination too.
+/// The loopback interface has no broadcast and, on some systems, no multicast, so its own address
+/// is a destination too.
 pub fn probe_routes(interfaces: &[Interface]) -> Vec<ProbeRoute> {
     let mut interfaces: Vec<_> = interfaces.iter().collect();
     interfaces.sort_by_key(|interface| (interface.kind, interface.index));

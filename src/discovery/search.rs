@@ -123,8 +123,8 @@ impl Search {
     }
 }
 
-/// The preference among addresses, lowest first: an IPv4 address is easy to pass on, and a link-local
-/// address works only on its link.
+/// The preference among addresses, lowest first: an IPv4 address is easy to pass on, and a
+/// link-local address works only on its link.
 fn rank(ip: IpAddr) -> u8 {
     match ip {
         _ if ip.is_loopback() => 0,

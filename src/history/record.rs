@@ -100,8 +100,8 @@ impl Record {
     }
 
     /// Decodes a line without its line feed. A trailing `\r` and a byte order mark, which editors
-    /// add, are accepted. Unknown fields are accepted only under a checksum: otherwise a flipped bit
-    /// in the key `crc` would go unnoticed.
+    /// add, are accepted. Unknown fields are accepted only under a checksum: otherwise a flipped
+    /// bit in the key `crc` would go unnoticed.
     pub(super) fn decode(line: &[u8]) -> Result<Self, Reason> {
         if line.len() >= MAX_LINE {
             return Err(Reason::TooLong);

@@ -64,7 +64,8 @@ pub(super) fn tail<S: Storage>(storage: &S, end: u64, count: usize) -> io::Resul
     Ok(tail)
 }
 
-/// The end of the last complete line: after the last line break before `len`, or 0 if there is none.
+/// The end of the last complete line: after the last line break before `len`, or 0 if there is
+/// none.
 /// `None` if it is more than [`SLACK`] away.
 pub(super) fn last_line_end<S: Storage>(storage: &S, len: u64) -> io::Result<Option<u64>> {
     let mut end = len;

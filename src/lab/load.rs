@@ -2,9 +2,9 @@
 //!
 //! The clients are this crate's own sessions, all in one thread and on one clock, so a delay is the
 //! difference of two readings of the same clock. Senders follow an open-loop schedule. A message
-//! that a session cannot take yet is offered again after the session makes progress, and its latency
-//! still counts from its intended time. Otherwise a network that stalls the sender would look better
-//! than one that does not (coordinated omission).
+//! that a session cannot take yet is offered again after the session makes progress, and its
+//! latency still counts from its intended time. Otherwise a network that stalls the sender would
+//! look better than one that does not (coordinated omission).
 
 mod error;
 mod fleet;

@@ -10,8 +10,8 @@
 //! Each node is a thread in its own network namespace, which the threads and processes started by
 //! it inherit. The device is a TUN or, without access to `/dev/net/tun`, a veth pair with a packet
 //! socket at its far end. The router sees whole IPv4 packets of at most 1,500 bytes, checksummed
-//! and segmented by the kernel; each takes one index of its direction. A node reaches only the other
-//! node.
+//! and segmented by the kernel; each takes one index of its direction. A node reaches only the
+//! other node.
 
 mod device;
 mod error;
@@ -234,8 +234,8 @@ impl Network {
         self.router.counts()
     }
 
-    /// The error after which the network delivers no packet any more, if there was one: packets sent
-    /// since then are in no counter.
+    /// The error after which the network delivers no packet any more, if there was one: packets
+    /// sent since then are in no counter.
     #[must_use]
     pub fn failure(&self) -> Option<&io::Error> {
         self.router.failure()

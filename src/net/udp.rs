@@ -330,8 +330,8 @@ impl Socket {
         let _ = raw.set_send_buffer_size(BUFFER);
         raw.set_nonblocking(true)?;
         raw.bind(&SockAddr::from(address))?;
-        // A socket bound to one address receives at that address only and sends from it. The control
-        // messages that say so for each datagram cost a server up to 4 % of its time.
+        // A socket bound to one address receives at that address only and sends from it. The
+        // control messages that say so for each datagram cost a server up to 4 % of its time.
         Ok(Self::wrap(raw, address.is_ipv6(), address.ip().is_unspecified()))
     }
 

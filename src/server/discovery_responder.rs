@@ -1,10 +1,10 @@
 //! Answers discovery probes (`proto.md` §7.12).
 //!
-//! A client joins at the source address of an answer, so that must be an address of the room. A room
-//! bound to all addresses answers from the address that the probe was sent to; after a multicast or
-//! broadcast probe, from an address of the interface that received it. A room bound to one address
-//! answers from a socket bound to that address, and only to clients on a network of its interface,
-//! because others may not reach it.
+//! A client joins at the source address of an answer, so that must be an address of the room. A
+//! room bound to all addresses answers from the address that the probe was sent to; after a
+//! multicast or broadcast probe, from an address of the interface that received it. A room bound to
+//! one address answers from a socket bound to that address, and only to clients on a network of its
+//! interface, because others may not reach it.
 
 use super::{BATCH, Rest};
 use crate::discovery::Interface;
@@ -185,8 +185,8 @@ impl DiscoveryResponder {
         self.joined = joined;
     }
 
-    /// The local address that answers a probe which this socket received: the probe's destination, the
-    /// interface it came in on when the destination was a group, or the socket of one address.
+    /// The local address that answers a probe which this socket received: the probe's destination,
+    /// the interface it came in on when the destination was a group, or the socket of one address.
     fn answers_from(&self, heard: usize, path: Path) -> Option<Local> {
         if self.sockets.get(heard)?.answers {
             return Some(Local { socket: self.first + heard, ..path.local });

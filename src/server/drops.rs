@@ -38,8 +38,8 @@ impl Drops {
         if counts.unread != last.unread {
             log::warn!(
                 "the receive buffer was full: so far {} datagrams were dropped by this machine's \
-                 kernel, not by the network; a larger buffer holds longer bursts: `chatagram doctor` \
-                 says how to get one",
+                 kernel, not by the network; a larger buffer holds longer bursts: `chatagram \
+                 doctor` says how to get one",
                 counts.unread
             );
         }

@@ -71,9 +71,9 @@ impl Recorder {
             last.iter().map(|record| record.at).max().filter(|at| at.is_ahead_of(now))
         {
             log::warn!(
-                "history {}: its newest line is from {latest}, and this machine's clock says {now}: \
-                 the clock was wrong then, or is wrong now. New lines follow the old ones and have the \
-                 clock's time",
+                "history {}: its newest line is from {latest}, and this machine's clock says \
+                 {now}: the clock was wrong then, or is wrong now. New lines follow the old ones \
+                 and have the clock's time",
                 path.display()
             );
         }
@@ -96,8 +96,8 @@ impl Recorder {
             }
             Ok(FileState::Truncated(bytes)) => {
                 return tell_operator(&format!(
-                    "{bytes} bytes were cut off the history {name} by another program; later lines go \
-                     on into it"
+                    "{bytes} bytes were cut off the history {name} by another program; later lines \
+                     go on into it"
                 ));
             }
             Ok(FileState::Moved) => {
@@ -227,8 +227,8 @@ fn verify_in_background(history: &History) {
         }
         if verify.unsummed() > 0 {
             log::info!(
-                "{} lines of the history have no checksum: they were written by hand, and damage in \
-                 them cannot be detected",
+                "{} lines of the history have no checksum: they were written by hand, and damage \
+                 in them cannot be detected",
                 verify.unsummed()
             );
         }

@@ -1,6 +1,6 @@
-//! The server's sockets carry bytes between the network and the hub. An index identifies each socket:
-//! first the UDP sockets, one for each address, then the TCP listeners, then the sockets of the
-//! discovery responder, then the connections.
+//! The server's sockets carry bytes between the network and the hub. An index identifies each
+//! socket: first the UDP sockets, one for each address, then the TCP listeners, then the sockets of
+//! the discovery responder, then the connections.
 
 use super::discovery_responder::DiscoveryResponder;
 use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, Rest, STREAM_READS};
@@ -23,7 +23,8 @@ pub(super) struct Sockets {
     listeners: Vec<Listener>,
     responder: Option<DiscoveryResponder>,
     streams: BTreeMap<u64, Stream>,
-    /// The index of the next connection. No index is used twice, so the hub uses it as the stream id.
+    /// The index of the next connection. No index is used twice, so the hub uses it as the stream
+    /// id.
     next: u64,
     no_delay: bool,
     watch: Watch,
@@ -84,8 +85,8 @@ impl Sockets {
             log::info!("receive buffer of {} KiB", kib(granted));
         } else {
             log::info!(
-                "receive buffer of {} KiB, less than the {} KiB asked for: `chatagram doctor` says how to \
-                 get more",
+                "receive buffer of {} KiB, less than the {} KiB asked for: `chatagram doctor` says \
+                 how to get more",
                 kib(granted),
                 kib(SOCKET_BUFFER)
             );
@@ -160,8 +161,8 @@ impl Sockets {
         self.udp.impairment_counts()
     }
 
-    /// Sends datagrams that were collected for one system call and those whose emulated delay is over,
-    /// and lets the responder look for new interfaces.
+    /// Sends datagrams that were collected for one system call and those whose emulated delay is
+    /// over, and lets the responder look for new interfaces.
     pub(super) fn flush(&mut self, now: Timestamp) {
         if let Some(responder) = &mut self.responder {
             responder.look(now);
@@ -175,8 +176,8 @@ impl Sockets {
         self.udp.poll_refused()
     }
 
-    /// Sends bytes of the hub; datagrams may wait for [`Self::flush`]. Returns a connection that has
-    /// taken all bytes.
+    /// Sends bytes of the hub; datagrams may wait for [`Self::flush`]. Returns a connection that
+    /// has taken all bytes.
     pub(super) fn send(
         &mut self,
         destination: Destination,
@@ -289,8 +290,8 @@ impl Sockets {
 /// A UDP socket, and a TCP listener unless TCP is off.
 type Pair = (Socket, Option<Listener>);
 
-/// The sockets for all addresses. Without IPv6 on this machine, `[::]` beside an IPv4 address is left
-/// out.
+/// The sockets for all addresses. Without IPv6 on this machine, `[::]` beside an IPv4 address is
+/// left out.
 fn open_pairs(addresses: &[SocketAddr], tcp: bool) -> Result<Vec<Pair>, Error> {
     let wanted = net::listen(addresses);
     let mut pairs = Vec::new();

@@ -259,11 +259,15 @@ pub(crate) struct LoggingArgs {
     #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
     pub(crate) log_file: Option<PathBuf>,
     /// Log more; give it twice for still more
-    #[arg(short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE")]
+    #[arg(
+        short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE"
+    )]
     pub(crate) verbose: u8,
     /// Log less; give it twice for nothing
-    #[arg(short, long, hide_short_help = true, action = ArgAction::Count, conflicts_with = "verbose",
-        env = "CHATAGRAM_QUIET")]
+    #[arg(
+        short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_QUIET",
+        conflicts_with = "verbose"
+    )]
     pub(crate) quiet: u8,
 }
 

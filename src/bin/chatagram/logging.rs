@@ -79,7 +79,10 @@ pub(crate) fn try_file(path: &Path) -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The file cannot be opened.
-    #[error("cannot log to {path}: {cause}; name another file with --log-file", path = .path.display())]
+    #[error(
+        "cannot log to {path}: {cause}; name another file with --log-file",
+        path = .path.display()
+    )]
     Open {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The program: parses the command line, starts logging, runs the command and returns its exit code.
+//! The program: parses the command line, starts logging, runs the command, returns an exit code.
 //!
 //! | module | owns |
 //! |---|---|

@@ -61,8 +61,8 @@ pub enum SpecProblem {
     MissingItem,
     /// A number stands where an item begins.
     #[error(
-        "a number needs a name before it, as in delay 25ms, and a decimal point instead of a comma, \
-         as in 2.5%"
+        "a number needs a name before it, as in delay 25ms, and a decimal point instead of a \
+         comma, as in 2.5%"
     )]
     NumberWithoutName,
     /// `limit` without `rate`.

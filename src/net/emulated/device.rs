@@ -99,7 +99,8 @@ impl Device {
     }
 
     /// Delivers a packet to the node. A packet that the kernel rejects (corrupted version field, no
-    /// memory) counts as lost. Any other error, such as a device that is down, concerns all packets.
+    /// memory) counts as lost. Any other error, such as a device that is down, concerns all
+    /// packets.
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
         let result = match self {
             Self::Tun(file) => (&*file).write(packet),
@@ -158,8 +159,9 @@ mod tests {
 
     #[test]
     fn drops_are_read_from_the_right_column() {
-        let table = "Inter-|   Receive |  Transmit\n face |bytes packets ...\n    lo: 1 1 1 1 1 1 1 1 1 1 1 1 \
-                     1 1 1 1\n emulated0: 10 11 12 13 14 15 16 17 20 21 22 23 24 25 26 27\n";
+        let table = "Inter-|   Receive |  Transmit\n face |bytes packets ...\n    lo: 1 1 1 1 1 1 \
+                     1 1 1 1 1 1 1 1 1 1\n emulated0: 10 11 12 13 14 15 16 17 20 21 22 23 24 25 \
+                     26 27\n";
         assert_eq!(transmit_drops(table), Some(23));
         assert_eq!(transmit_drops("lo: 1"), None);
     }

@@ -34,8 +34,8 @@ pub enum Error {
     },
     /// Neither kind of device could be created.
     #[error(
-        "cannot make a network device: TUN: {tun}; veth: {veth}. Load one of the two kernel modules \
-         (modprobe tun; modprobe veth), and give a container --device /dev/net/tun"
+        "cannot make a network device: TUN: {tun}; veth: {veth}. Load one of the two kernel \
+         modules (modprobe tun; modprobe veth), and give a container --device /dev/net/tun"
     )]
     NoDevice {
         /// The error for TUN.

@@ -33,7 +33,8 @@ pub(super) fn unshare(kinds: UnshareFlags) -> io::Result<()> {
 pub(super) fn attach_tun(tun: &File, name: &str) -> io::Result<()> {
     let mut request = interface(name)?;
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is and which outlives the call.
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which `request` is and which outlives the
+    // call.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) })
 }
 

@@ -10,8 +10,8 @@
 //! - `IP_MTU_DISCOVER`: no datagram is fragmented.
 //! - `SO_RXQ_OVFL`: the count of datagrams dropped by a full receive buffer (socket(7)).
 //! - `IP_PKTINFO`, `IPV6_PKTINFO`: the local address and interface of a datagram, both ways (ip(7),
-//!   RFC 3542 §6). `quinn-udp` has these too, but it reads no overflow counts, sends to one peer per
-//!   call, and cannot choose an interface.
+//!   RFC 3542 §6). `quinn-udp` has these too, but it reads no overflow counts, sends to one peer
+//!   per call, and cannot choose an interface.
 #![allow(unsafe_code)]
 
 use super::incoming::{Message, SLOT_LEN, SLOTS};
@@ -40,8 +40,8 @@ pub(super) fn send(
     let mut control = Control::default();
     let mut header = header(&name, &mut piece);
     prepare(&mut header, &mut control, datagrams.len(), segment, path);
-    // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the call,
-    // which reads them only.
+    // SAFETY: the name, the piece and the control buffer are what `header` says and outlive the
+    // call, which reads them only.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -22,8 +22,8 @@ pub(crate) enum Error {
     },
     /// `--impair` with `--transport tcp`.
     #[error(
-        "--impair works on UDP datagrams only, because TCP's packets are the kernel's: leave it out, \
-         or measure TCP with `chatagram lab`"
+        "--impair works on UDP datagrams only, because TCP's packets are the kernel's: leave it \
+         out, or measure TCP with `chatagram lab`"
     )]
     OnlyDatagrams,
     /// `--nick` without a visible character.
@@ -43,8 +43,8 @@ pub(crate) enum Error {
     RoomName,
     /// `--condition` has another number of parts.
     #[error(
-        "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in milliseconds, \
-         and packets, 1 at least"
+        "write it as LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1: a share, two times in \
+         milliseconds, and packets, 1 at least"
     )]
     Condition,
     /// A part of `--condition` is out of range.

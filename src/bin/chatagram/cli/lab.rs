@@ -69,8 +69,8 @@ pub(crate) struct LoadArgs {
     /// Record the network's LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1
     ///
     /// The option describes the network between the clients and the server; it changes nothing. The
-    /// parts are the share of lost packets, delay and jitter in milliseconds, and the mean length of
-    /// a burst of losses in packets.
+    /// parts are the share of lost packets, delay and jitter in milliseconds, and the mean length
+    /// of a burst of losses in packets.
     #[arg(
         long, value_name = "CONDITION", env = "CHATAGRAM_CONDITION",
         hide_short_help = true, value_parser = condition
@@ -144,7 +144,8 @@ pub(crate) struct LabArgs {
     pub(crate) print_plan: bool,
     /// Print the runs instead of running them, for scripts
     ///
-    /// One line for each run. Tabs separate the name, the arguments of tc-netem, and those of `load`.
+    /// One line for each run. Tabs separate the name, the arguments of tc-netem, and those of
+    /// `load`.
     #[arg(
         long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
         value_parser = FalseyValueParser::new()

@@ -81,7 +81,8 @@ pub(crate) struct ServerArgs {
     pub(crate) max_peers: u16,
     /// Peers from one IP address at most
     #[arg(
-        long, hide_short_help = true, value_name = "PEERS", default_value_t = limits::PEERS_PER_IP, env = "CHATAGRAM_MAX_PEERS_PER_IP",
+        long, hide_short_help = true, value_name = "PEERS",
+        default_value_t = limits::PEERS_PER_IP, env = "CHATAGRAM_MAX_PEERS_PER_IP",
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub(crate) max_peers_per_ip: u16,
@@ -94,7 +95,10 @@ pub(crate) struct ServerArgs {
     /// Minimum interval between flushes to the room [default: none]
     ///
     /// Lines said within the interval are coalesced. In a full and busy room, 2ms is a good value.
-    #[arg(long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_PACE", value_parser = pace)]
+    #[arg(
+        long, hide_short_help = true, value_name = "DURATION", env = "CHATAGRAM_PACE",
+        value_parser = pace
+    )]
     pub(crate) pace: Option<Duration>,
     /// Listen on UDP only
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
@@ -104,8 +108,8 @@ pub(crate) struct ServerArgs {
     pub(crate) no_discovery: bool,
     /// Serve counters to Prometheus at ADDR:PORT/metrics [default: off]
     ///
-    /// Without a value the address is 127.0.0.1:2430, which only programs on this machine reach. The
-    /// metrics have no password. src/docs/operations.md lists them.
+    /// Without a value the address is 127.0.0.1:2430, which only programs on this machine reach.
+    /// The metrics have no password. src/docs/operations.md lists them.
     #[arg(
         long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
         num_args = 0..=1, default_missing_value = METRICS

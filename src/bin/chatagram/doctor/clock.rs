@@ -13,7 +13,8 @@ pub(super) fn judge(synchronised: Option<bool>, remedy: &Remedy) -> Check {
         ),
         Some(false) => check(
             State::Limited,
-            "not synchronised, says the kernel: `transit_ms` of lines from other machines may be off",
+            "not synchronised, says the kernel: `transit_ms` of lines from other machines may be \
+             off",
         )
         .with(synchronise(remedy)),
         None => check(

@@ -79,8 +79,8 @@ pub(super) fn judge(facts: &Facts, heard: &nearby::Facts, remedy: &Remedy) -> Ch
         return check(
             State::Limited,
             format!(
-                "datagrams to UDP {} do not come in through a network interface: {by} seems to block \
-                 them",
+                "datagrams to UDP {} do not come in through a network interface: {by} seems to \
+                 block them",
                 closed.join(" and ")
             ),
         )

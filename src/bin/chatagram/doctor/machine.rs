@@ -67,8 +67,8 @@ fn machine(facts: &Facts, remedy: &Remedy) -> Check {
     }
     if let Some(engine) = remedy.engine {
         let means = format!(
-            "in a container ({engine}): other machines reach a server here only if the container has \
-             the host's network, or publishes UDP 2428 and 2429 and TCP 2428"
+            "in a container ({engine}): other machines reach a server here only if the container \
+             has the host's network, or publishes UDP 2428 and 2429 and TCP 2428"
         );
         return check(State::Limited, means).with(remedy.new_container("--network host"));
     }

@@ -55,8 +55,8 @@ impl Facts {
 
 fn judge(facts: &Facts, remedy: &Remedy) -> Vec<Check> {
     let [udp, tcp, discovery] = &facts.ports;
-    let other = "another program uses the port, perhaps a server of this chat; a second server needs \
-                 another one, with --bind. This command shows the program:";
+    let other = "another program uses the port, perhaps a server of this chat; a second server \
+                 needs another one, with --bind. This command shows the program:";
     vec![
         receive_buffer(&facts.buffer, remedy),
         port_check("udp-2428", udp, "the port is free for a server", other),

@@ -39,8 +39,8 @@ struct State {
     waiting: Vec<u8>,
     /// Messages dropped since the last report.
     dropped: u64,
-    /// The thread was started. It starts with the first line, because `lab` needs a single thread at
-    /// its start.
+    /// The thread was started. It starts with the first line, because `lab` needs a single thread
+    /// at its start.
     started: bool,
     writing: bool,
     reopen: bool,

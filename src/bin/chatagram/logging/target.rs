@@ -103,7 +103,7 @@ impl Target for LogFile {
             }
             Ok(Named::Same) => self.reopen(format!("the log {path} was opened again")),
             Ok(Named::Moved) => self.reopen(format!(
-                "the log {path} was moved away: what was written stays there, and this is a new file"
+                "the log {path} was moved away: what was written stays there; this is a new file"
             )),
             Ok(Named::Removed) => self.reopen(format!(
                 "the log {path} was removed with what was written to it; this is a new file"

@@ -25,8 +25,8 @@ pub(super) fn host_log(client: &ClientArgs, logging: &LoggingArgs) -> HostLog {
         // A missing log does not stop the room.
         Err(error) => HostLog {
             notice: Some(format!(
-                "messages of the server appear here: cannot write {}: {error}; --log-file FILE names \
-                 another place",
+                "messages of the server appear here: cannot write {}: {error}; --log-file FILE \
+                 names another place",
                 path.display()
             )),
             args: logging.clone(),

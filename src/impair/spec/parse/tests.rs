@@ -69,8 +69,9 @@ fn every_error_names_the_item_and_the_remedy() {
         ("wify", "wify: unknown impairment; did you mean wifi?"),
         (
             "weather",
-            "weather: unknown impairment; choose from loss, gilbert, drop, every, blackhole, delay, \
-             jitter, duplicate, corrupt, rate, limit, wifi, cellular, satellite, congested, lossy-lab, none",
+            "weather: unknown impairment; choose from loss, gilbert, drop, every, blackhole, \
+             delay, jitter, duplicate, corrupt, rate, limit, wifi, cellular, satellite, \
+             congested, lossy-lab, none",
         ),
         ("loss", "loss: has the wrong form; write loss 5% or loss 5% burst 3"),
         (
@@ -106,8 +107,8 @@ fn every_error_names_the_item_and_the_remedy() {
         ),
         (
             "loss 2,5%",
-            "5%: a number needs a name before it, as in delay 25ms, and a decimal point instead of a \
-             comma, as in 2.5%",
+            "5%: a number needs a name before it, as in delay 25ms, and a decimal point instead of \
+             a comma, as in 2.5%",
         ),
         ("", "\"\": an item is missing; write for example loss 5%, delay 25ms, or none"),
         (
