@@ -191,7 +191,8 @@ def expected(directory):
     for place in places:
         if (place / "records.parquet").exists():
             raise NoCsv(f"{place / 'records.parquet'}: this script reads records.csv only")
-        if not (place / "run.json").exists() or not (place / "records.csv").exists():
+        finished = (place / "run.json").exists() and (place / "records.csv").exists()
+        if not finished or (place / "failed.txt").exists():
             continue
         info, rows = json.loads((place / "run.json").read_text()), read_rows(place / "records.csv")
         raw = Raw()

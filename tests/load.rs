@@ -276,3 +276,19 @@ fn a_stopping_server_ends_the_run() {
     assert!(program.output().contains("it closed"), "{}", program.output());
     assert!(!out.join("run.json").exists());
 }
+
+#[test]
+fn a_server_killed_in_mid_run_is_no_loss() {
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let args = ["--duration", "1s", "--delivery", "unreliable"];
+    let mut program = load(&server, &out, &args);
+    while !out.join("records.csv").exists() {
+        std::thread::yield_now();
+    }
+    server.program.signal("KILL");
+    assert_eq!(program.wait(), Some(5), "{}", program.output());
+    assert!(program.output().contains("it no longer answers"), "{}", program.output());
+    assert!(!out.join("run.json").exists());
+}

@@ -6,6 +6,7 @@
 //! latency still counts from its intended time. Otherwise a network that stalls the sender would
 //! look better than one that does not (coordinated omission).
 
+mod end;
 mod error;
 mod fleet;
 mod ledger;
@@ -41,12 +42,6 @@ const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 const FIRST_JOIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause between the last join and the run's epoch.
 const START_DELAY: Duration = Duration::from_millis(200);
-/// The run ends after this long without a new delivery, or after `QUIET_FACTOR` times the largest
-/// latency if that is longer.
-const QUIET_TIME: Duration = Duration::from_secs(3);
-const QUIET_FACTOR: u32 = 4;
-/// Limit on the time after the last intended message, even if messages are still in flight.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(1);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 /// A session that loses its server tries to rejoin for this long.
@@ -278,7 +273,7 @@ impl Load<'_> {
             if self.is_stopped() {
                 return Err(Error::Stopped);
             }
-            if ledger.is_complete() || self.is_over(ledger) {
+            if ledger.is_complete() || self.is_over(ledger)? {
                 return Ok(());
             }
             self.wait(next.unwrap_or(Timestamp::from_micros(u64::MAX)))?;
@@ -336,22 +331,6 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Returns true when the messages still missing count as lost.
-    fn is_over(&self, ledger: &Ledger) -> bool {
-        let now = self.fleet.now().mono;
-        let end = ledger.end();
-        if now < end {
-            return false;
-        }
-        let limit = QUIET_TIME.max(ledger.max_latency() * QUIET_FACTOR);
-        let quiet = now.since(ledger.last_delivery().max(end)) >= limit;
-        // An unreliable sender has no acknowledgment to wait for.
-        let unconfirmed = self.config.mode != Mode::Unreliable
-            && (ledger.sent() < ledger.scheduled()
-                || (0..self.senders.len()).any(|sender| !self.fleet.session(sender).is_settled()));
-        (quiet && !unconfirmed) || now.since(end) >= DRAIN_DEADLINE
-    }
-
     fn info(&self, ledger: &Ledger, started: WallTime) -> RunInfo {
         let config = self.config;
         let proc = |path| fs::read_to_string(path).map(|text: String| text.trim().to_owned()).ok();
@@ -379,10 +358,11 @@ impl Load<'_> {
             started: started.to_string(),
             links: links(self.fleet.sessions()),
             text_bytes: ledger.sent() * u64::from(config.size),
-            network: self
-                .fleet
-                .impairment_counts()
-                .map(|ImpairmentCounts { up, down }| Network { up, down }),
+            network: self.fleet.impairment_counts().map(|ImpairmentCounts { up, down }| Network {
+                up,
+                down,
+                overruns: 0,
+            }),
         }
     }
 

@@ -294,6 +294,9 @@ pub struct Network {
     pub up: Counts,
     /// From the server to clients.
     pub down: Counts,
+    /// Packets that a busy machine lost beyond those: the run does not show its condition.
+    #[serde(default)]
+    pub overruns: u64,
 }
 
 /// The description of a finished run: `run.json`.

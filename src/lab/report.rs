@@ -8,6 +8,7 @@
 
 use super::metrics::{Group, Measured, group};
 use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_atomically};
+use super::sweep::FAILED;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,8 @@ fn read(dir: &Path) -> Result<Lab, Error> {
     let (mut runs, mut incomplete) = (vec![], vec![]);
     for dir in run_directories(dir)? {
         let run = read_run(&dir)?;
-        match run.info {
+        // A run may fail after its rows are complete.
+        match run.info.filter(|_| !dir.join(FAILED).exists()) {
             None => incomplete.push(run.name),
             Some(info) => {
                 let measured = Measured::new(&run.records, &info);

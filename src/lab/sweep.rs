@@ -37,8 +37,8 @@ use std::thread;
 const PLAN: &str = "plan.toml";
 /// Locked by the process that measures: another one would remove its unfinished runs.
 const LOCK: &str = "lab.lock";
-/// The reason, in the directory of a failed run.
-const FAILED: &str = "failed.txt";
+/// The reason, in the directory of a failed run. Reports leave such a run out.
+pub(super) const FAILED: &str = "failed.txt";
 
 /// Where the networks of the runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// The server or the load of a run failed.
-    #[error("run {run}: the {role} failed ({status}): {output}")]
+    #[error("run {run}: the {role} failed ({status}){}{output}", colon(.output))]
     Program {
         /// The run.
         run: String,
@@ -138,6 +138,12 @@ pub enum Error {
         status: ExitStatus,
         /// The end of its error output.
         output: String,
+    },
+    /// The server in this process ended before the load.
+    #[error("run {run}: the server ended in mid-run")]
+    Ended {
+        /// The run.
+        run: String,
     },
     /// The load in this process failed.
     #[error("run {run}: the load failed: {cause}")]
@@ -164,6 +170,17 @@ pub enum Error {
         /// The kernel's error.
         cause: String,
     },
+    /// The router lost packets because it was late: the run's losses are not those of its condition.
+    #[error(
+        "run {run}: the machine was too busy: {lost} packets were lost beyond those of the \
+         condition"
+    )]
+    Overrun {
+        /// The run.
+        run: String,
+        /// The packets lost beyond those of the condition.
+        lost: u64,
+    },
     /// The run recorded no losses to replay.
     #[error("{path} cannot be replayed: {why}", path = .path.display())]
     NoPattern {
@@ -180,15 +197,25 @@ pub enum Error {
     Stopped,
 }
 
+/// The separator before a program's output, if there is any.
+fn colon(output: &str) -> &'static str {
+    if output.is_empty() { "" } else { ": " }
+}
+
 impl Error {
     /// Returns true for an error of one run, after which the others continue.
     fn concerns_one_run(&self) -> bool {
         match self {
             #[cfg(target_os = "linux")]
             Self::Broken { .. } => true,
-            other => {
-                matches!(other, Self::Program { .. } | Self::Load { .. } | Self::Server { .. })
-            }
+            other => matches!(
+                other,
+                Self::Program { .. }
+                    | Self::Ended { .. }
+                    | Self::Load { .. }
+                    | Self::Server { .. }
+                    | Self::Overrun { .. }
+            ),
         }
     }
 }

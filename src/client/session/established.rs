@@ -77,6 +77,11 @@ impl Established {
         std::mem::take(&mut self.quiet)
     }
 
+    /// When the server was last heard.
+    pub(super) fn last_heard(&self) -> Timestamp {
+        self.heard
+    }
+
     /// Whether the session has lasted: the server was heard some time after it began.
     pub(super) fn has_lasted(&self) -> bool {
         self.heard.since(self.began) >= LASTING

@@ -1,10 +1,17 @@
 //! Liveness of the server: its silence, attempts to reach it again, and their end.
 
+use super::established::Established;
 use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
 use crate::protocol::Transport;
-use crate::time::Now;
+use crate::time::{Now, Timestamp};
 
 impl Session {
+    /// When the server was last heard; `None` without a session.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Timestamp> {
+        self.established.as_ref().map(Established::last_heard)
+    }
+
     pub(super) fn note_sign_of_life(&mut self, now: Now) {
         if self.established.as_mut().is_some_and(|e| e.heard(now.mono)) && self.leaving.is_none() {
             let text = "the server is back".to_owned();

@@ -19,14 +19,23 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let server = Server::start(server_config(job)).map_err(failed)?;
     let stopper = server.stopper();
     let Some(address) = server.addresses().next() else { return Err(Error::Stopped) };
-    let (load, serve) = thread::scope(|scope| {
+    let (load, ended_early, serve) = thread::scope(|scope| {
         let serving = scope.spawn(move || server.run());
         let load = job.remove_old().and_then(|()| run_load(job, address, stop));
+        let ended_early = serving.is_finished();
         stopper.stop();
-        (load, serving.join())
+        (load, ended_early, serving.join())
     });
-    load?;
-    serve.unwrap_or(Ok(())).map_err(failed)
+    // Before the load's failure, whose reason is then the server's end.
+    let ended = || Error::Ended { run: job.name.clone() };
+    match serve {
+        Ok(result) => result.map_err(failed)?,
+        Err(_) => return Err(ended()),
+    }
+    if ended_early {
+        return Err(ended());
+    }
+    load
 }
 
 fn run_load(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), Error> {

@@ -32,26 +32,29 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         Process::start("server", &job.name, &network, Node::Server, server_command(job.config))?;
     server.first_line()?;
     job.remove_old()?;
-    run_load(job, &network, stop)?;
+    run_load(job, &network, &mut server, stop)?;
     drop(server);
     let (up, down) = network.counts();
     let lost = network.overruns().map_err(system("read the network's drop counters"))?;
     drop(network);
-    if lost > 0 {
-        log::warn!(
-            "{}: the machine was too busy: {lost} packets were lost beyond those of the condition",
-            job.name
-        );
-    }
     job.edit_info(|info| {
         info.emulation = Some(Emulation::Namespaces);
         info.impair = Some(job.trial.spec.to_string());
-        info.network = Some(Counted { up, down });
-    })
+        info.network = Some(Counted { up, down, overruns: lost });
+    })?;
+    if lost > 0 {
+        return Err(Error::Overrun { run: job.name.clone(), lost });
+    }
+    Ok(())
 }
 
-/// Runs the load to its end.
-fn run_load(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
+/// Runs the load to its end, which the server must survive.
+fn run_load(
+    job: &Job<'_>,
+    network: &Network,
+    server: &mut Process,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
     let mut load = Process::start("load", &job.name, network, Node::Clients, load_command(job))?;
     loop {
         let ended = load.has_ended();
@@ -59,11 +62,14 @@ fn run_load(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), E
         if let Some(cause) = network.failure() {
             return Err(Error::Broken { run: job.name.clone(), cause: cause.to_string() });
         }
+        // Before the ends of the programs: Ctrl-C reaches them as well.
+        if stop.load(Ordering::Relaxed) && !matches!(ended, Ok(true)) {
+            return Err(Error::Stopped);
+        }
+        // Before the load's failure, whose reason is then the server's end.
+        server.expect_running()?;
         if ended? {
             return Ok(());
-        }
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped);
         }
         thread::sleep(POLL_INTERVAL);
     }
@@ -143,9 +149,17 @@ impl Process {
         Ok(())
     }
 
+    /// An error if it has ended, even successfully.
+    fn expect_running(&mut self) -> Result<(), Error> {
+        match self.child.try_wait().map_err(system("wait for the program"))? {
+            None => Ok(()),
+            Some(status) => Err(self.failed(status)),
+        }
+    }
+
     /// Returns true if it has ended successfully.
     fn has_ended(&mut self) -> Result<bool, Error> {
-        match self.child.try_wait().map_err(system("wait for the load"))? {
+        match self.child.try_wait().map_err(system("wait for the program"))? {
             None => Ok(false),
             Some(status) if status.success() => Ok(true),
             Some(status) => Err(self.failed(status)),
