@@ -1,5 +1,5 @@
 //! The fuzz targets over their corpora (`tests/fuzz/corpus`), and over mutations of these.
-//! `tests/fuzz/Cargo.toml` says how to fuzz for longer.
+//! `tests/fuzz/cargo-fuzz/Cargo.toml` says how to fuzz for longer.
 //!
 //! `CHATAGRAM_SEEDS=50000` sets the number of mutations for each target (1,000 by default, 10,000
 //! with `CHATAGRAM_TESTS=all`). `CHATAGRAM_SEED=17` runs one of them.
