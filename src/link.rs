@@ -248,8 +248,10 @@ impl Link {
         self.stats.sent_message_bytes += batch.bytes() as u64;
         match delivery {
             Delivery::Unreliable => self.outbox.push_once(batch, tag, class),
-            Delivery::ReliableUnordered => self.outbox.push_reliable(batch, false, class),
-            Delivery::ReliableOrdered => self.outbox.push_reliable(batch, true, class),
+            Delivery::ReliableUnordered | Delivery::ReliableOrdered => {
+                let ordered = delivery == Delivery::ReliableOrdered;
+                self.outbox.push_reliable(batch, ordered, class);
+            }
         }
     }
 

@@ -250,19 +250,29 @@ impl Registry {
         }
     }
 
-    /// The peer has gone. With `hold`, its name is held for `NAME_HOLD`; but not the name of a peer
-    /// that was never heard, because nobody has its token.
-    pub fn remove(&mut self, peer: PeerId, hold: bool, now: Timestamp) {
-        let Some(entry) = self.entries.remove(peer) else { return };
-        self.reviews.remove(&(entry.review, peer));
-        let ip = entry.path.remote.ip();
-        self.forget_ip(ip);
-        let Some(key) = entry.key else { return };
-        self.names.remove(&key);
-        if hold && entry.owned {
+    /// The peer has gone, and its name is free.
+    pub fn remove(&mut self, peer: PeerId) {
+        self.take(peer);
+    }
+
+    /// The peer is lost. Its name is held for `NAME_HOLD`, unless the server never heard the peer:
+    /// then no client has the token.
+    pub fn lose(&mut self, peer: PeerId, now: Timestamp) {
+        if let Some(Entry { key: Some(key), owned: true, token, path, .. }) = self.take(peer) {
+            let ip = path.remote.ip();
             self.make_room_for_hold(ip);
-            self.holds.push_back(Hold { key, token: entry.token, ip, until: now + NAME_HOLD });
+            self.holds.push_back(Hold { key, token, ip, until: now + NAME_HOLD });
         }
+    }
+
+    fn take(&mut self, peer: PeerId) -> Option<Entry> {
+        let entry = self.entries.remove(peer)?;
+        self.reviews.remove(&(entry.review, peer));
+        self.forget_ip(entry.path.remote.ip());
+        if let Some(key) = &entry.key {
+            self.names.remove(key);
+        }
+        Some(entry)
     }
 
     /// Drops the oldest hold of an address that has too many, or the oldest of all if there are too

@@ -90,7 +90,9 @@ impl Driver {
         let receiver = driver.clone();
         let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
             let outcome = receiver.receive(poller);
-            receiver.end(outcome.is_err());
+            if outcome.is_err() {
+                receiver.give_up();
+            }
             outcome
         })?;
         Ok((driver, events, thread))
@@ -190,11 +192,9 @@ impl Driver {
         self.shared.overflowed.swap(0, Ordering::Relaxed)
     }
 
-    /// The receiver ended. If the network failed, this closes the session and wakes all waiters.
-    fn end(&self, failed: bool) {
-        if failed {
-            self.turn(|session, _| session.give_up());
-        }
+    /// The network failed: closes the session and wakes all waiters.
+    fn give_up(&self) {
+        self.turn(|session, _| session.give_up());
     }
 
     fn turn_in<R>(&self, turns: &mut Turns, act: impl FnOnce(&mut Session, Now) -> R) -> R {
@@ -228,7 +228,7 @@ impl Driver {
             }
             Err(error) => {
                 log::debug!("cannot connect to {server}: {error}");
-                turns.session.handle_obstacle(server, reach::obstacle(&error, true), now);
+                turns.session.handle_obstacle(server, reach::local_obstacle(&error), now);
             }
         }
     }
@@ -356,7 +356,7 @@ mod tests {
         let input = thread::spawn(move || {
             waiting.wait_until(None, |session, _| session.is_closed().then_some(()))
         });
-        driver.end(true);
+        driver.give_up();
         assert_eq!(input.join().unwrap(), Some(()));
         assert_eq!(events.recv().unwrap(), Event::Closed { reason: CloseReason::Lost });
     }

@@ -8,19 +8,28 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 /// datagram by it, so the routing table is asked. EPERM comes from a local firewall.
 pub(crate) fn refused_send(to: SocketAddr, error: &io::Error) -> Obstacle {
     match route(to) {
-        Err(error) => obstacle(&error, true),
-        Ok(()) => obstacle(error, error.kind() == ErrorKind::PermissionDenied && is_eperm(error)),
+        Err(error) => local_obstacle(&error),
+        Ok(()) if error.kind() == ErrorKind::PermissionDenied && is_eperm(error) => {
+            local_obstacle(error)
+        }
+        Ok(()) => obstacle(error),
     }
 }
 
-/// The obstacle of an error; `local`: the kernel reports it of this machine.
-pub(crate) fn obstacle(error: &io::Error, local: bool) -> Obstacle {
+/// The obstacle of an error that the kernel reports of this machine.
+pub(crate) fn local_obstacle(error: &io::Error) -> Obstacle {
+    let obstacle = obstacle(error);
+    Obstacle { local: obstacle.kind != ObstacleKind::Refused, ..obstacle }
+}
+
+/// The obstacle of an error from the server or from a router on the path.
+pub(crate) fn obstacle(error: &io::Error) -> Obstacle {
     let kind = match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => ObstacleKind::Refused,
         ErrorKind::PermissionDenied => ObstacleKind::Prohibited,
         _ => ObstacleKind::Unreachable,
     };
-    Obstacle { kind, local: local && kind != ObstacleKind::Refused }
+    Obstacle { kind, local: false }
 }
 
 /// Whether the routing table has a route to `to`. Nothing is sent.
@@ -52,9 +61,9 @@ mod tests {
         for kind in [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable] {
             assert!(!refused_send(here, &kind.into()).local, "{kind}");
         }
-        let refused = obstacle(&ErrorKind::ConnectionRefused.into(), true);
+        let refused = local_obstacle(&ErrorKind::ConnectionRefused.into());
         assert_eq!(refused, Obstacle { kind: ObstacleKind::Refused, local: false });
-        let unreachable = obstacle(&ErrorKind::NetworkUnreachable.into(), true);
+        let unreachable = local_obstacle(&ErrorKind::NetworkUnreachable.into());
         assert_eq!(unreachable, Obstacle { kind: ObstacleKind::Unreachable, local: true });
     }
 }

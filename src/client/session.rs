@@ -420,7 +420,8 @@ impl Session {
         if let Some(established) = &mut self.established {
             self.events.extend(established.take_held_back());
         }
-        self.gaps.start_over(false);
+        self.gaps.give_up(None);
+        self.gaps.clear();
         self.report_gaps();
         let left: Vec<_> = self.own.drain().collect();
         for line in left {

@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use termios_guard::Editor;
 
 /// Bound of typed lines that wait for the session; then the editor waits.
 const LINES: usize = 1024;
@@ -54,7 +55,7 @@ pub(super) fn keep() {
 
 /// Restores the terminal, if a client took it over.
 pub(super) fn restore() {
-    termios_guard::restore(false);
+    termios_guard::restore(Editor::Running);
 }
 
 /// Width of the terminal.
@@ -98,7 +99,7 @@ impl Terminal {
         let edit = move || {
             termios_guard::hold();
             let end = prompt_editor.run(&sender);
-            termios_guard::restore(true);
+            termios_guard::restore(Editor::Ended);
             if end == End::Interrupted {
                 interrupt();
             }
@@ -137,7 +138,7 @@ impl Drop for Terminal {
         self.prompt.close();
         end_input();
         let ended = self.prompt.wait_for_end();
-        termios_guard::restore(ended);
+        termios_guard::restore(if ended { Editor::Ended } else { Editor::Running });
         termios_guard::release();
     }
 }

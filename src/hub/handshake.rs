@@ -41,6 +41,14 @@ pub(super) enum Entrance {
     Stream(StreamId),
 }
 
+/// Whether the room knows the peer of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    New,
+    /// It was active until this join, and the others are told nothing.
+    Present,
+}
+
 /// Where a join came from, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
@@ -157,7 +165,7 @@ impl Hub {
             self.room.renumber(id, join.next);
             let peer = self.new_peer(id, join, origin);
             self.take_over(peer, now.mono);
-            self.welcome(id, join, false);
+            self.welcome(id, join, Member::Present);
             self.tell_move(id, path);
             return Ok(());
         }
@@ -172,7 +180,7 @@ impl Hub {
             .map_err(|why| Denial::unavailable(why, &nickname))?;
         let peer = self.new_peer(id, join, origin);
         self.enter(peer);
-        self.welcome(id, join, true);
+        self.welcome(id, join, Member::New);
         let (nickname, peers) = (nickname.to_string(), self.room.len());
         self.events.push_back(Event::Joined { nickname, path, peers });
         Ok(())
@@ -221,7 +229,7 @@ impl Hub {
         }
     }
 
-    fn welcome(&mut self, id: PeerId, join: &Join<'_>, new: bool) {
+    fn welcome(&mut self, id: PeerId, join: &Join<'_>, member: Member) {
         let Replay { lines, complete } = self.room.replay(join.seen());
         let Some(entry) = self.registry.entry(id) else { return };
         let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
@@ -251,7 +259,7 @@ impl Hub {
         {
             peer.link.send_regardless(message);
         }
-        if new {
+        if member == Member::New {
             self.room.join(id, nickname, owner, join.next);
         }
         self.room.brief(id, &lines);

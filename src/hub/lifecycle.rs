@@ -71,14 +71,14 @@ impl Hub {
 
     /// Closing → Gone.
     fn finish(&mut self, id: PeerId, now: Timestamp) {
-        self.registry.remove(id, false, now);
+        self.registry.remove(id);
         self.peers.remove(id).inspect(|peer| self.forget(peer, now));
     }
 
     /// Active or Closing → Gone, without the peer. The registry holds the name for its owner.
     pub(super) fn lose(&mut self, id: PeerId, now: Timestamp) {
         self.keep_account(id, LeaveReason::Timeout, now);
-        self.registry.remove(id, true, now);
+        self.registry.lose(id, now);
         self.peers.remove(id).inspect(|peer| self.forget(peer, now));
         self.announce_departure(id, LeaveReason::Timeout);
     }

@@ -151,7 +151,8 @@ impl Outbox {
     /// Queues ordered messages outside the bound: they leave as much room for others.
     pub(super) fn push_regardless(&mut self, batch: Batch) {
         self.regardless += cost(&batch);
-        self.push_reliable(batch, true, Class::Content);
+        let ordered = true;
+        self.push_reliable(batch, ordered, Class::Content);
     }
 
     /// Raises the window to ids up to `window` (modulo 2^16). It never shrinks.

@@ -43,7 +43,7 @@ fn a_reserved_name_needs_its_token() {
         let host = join(&mut registry, "alice", &[7; 16]).unwrap();
         assert_eq!(registry.entry(host).unwrap().token, [7; 16]);
         registry.retire(host);
-        registry.remove(host, false, now);
+        registry.remove(host);
         assert_eq!(join(&mut registry, "a1ice", &[]), Err(Unavailable::NameTaken));
     }
 }
@@ -60,7 +60,7 @@ fn rooms_and_addresses_have_their_limits() {
     registry.insert(name("c"), [0; 16], path(1), &[], now).unwrap();
     let refused = registry.insert(name("d"), [0; 16], path(3), &[], now);
     assert_eq!(refused, Err(Unavailable::Full));
-    registry.remove(b, false, now);
+    registry.remove(b);
     assert_eq!(registry.insert(name("d"), [0; 16], path(3), &[], now), Ok(PeerId(3)));
 }
 
@@ -90,7 +90,7 @@ fn silent_peers_expire_and_their_names_are_held_for_the_owners() {
     registry.heard(b, at(9));
     assert_eq!(registry.expired(at(9)), None);
     assert_eq!(registry.expired(at(10)), Some(a));
-    registry.remove(a, true, at(10));
+    registry.lose(a, at(10));
     assert_eq!(registry.expired(at(18)), None);
     assert_eq!(registry.poll_timeout(), Some(at(19)));
     let stranger = registry.insert(name("A"), [9; 16], path(2), &[], at(20));
@@ -105,7 +105,7 @@ fn repeated_expiries_at_one_address_displace_no_other_hold() {
     let vanish = |registry: &mut Registry, raw: &str, ip| {
         let peer = registry.insert(name(raw), [7; 16], path(ip), &[], now).unwrap();
         registry.heard(peer, now);
-        registry.remove(peer, true, now);
+        registry.lose(peer, now);
     };
     vanish(&mut registry, "alice", 1);
     for flood in ["b", "c", "d", "e", "f"] {
@@ -125,7 +125,7 @@ fn a_held_name_is_free_after_thirty_seconds() {
     let at = |seconds: u32| Timestamp::ZERO + seconds * SECOND;
     let a = registry.insert(name("a"), [7; 16], path(1), &[], at(0)).unwrap();
     registry.heard(a, at(0));
-    registry.remove(a, true, at(10));
+    registry.lose(a, at(10));
     let early = registry.insert(name("a"), [9; 16], path(2), &[], at(39));
     assert_eq!(early, Err(Unavailable::NameHeld(SECOND)));
     assert!(registry.insert(name("a"), [9; 16], path(2), &[], at(40)).is_ok());
@@ -139,13 +139,13 @@ fn no_name_is_held_for_a_token_that_was_never_received() {
         registry.insert(name("a"), [token; 16], path(1), resume, now)
     };
     let unheard = join(&mut registry, 7, &[]).unwrap();
-    registry.remove(unheard, true, now);
+    registry.lose(unheard, now);
     let other = join(&mut registry, 8, &[]).unwrap();
     registry.heard(other, now);
-    registry.remove(other, true, now);
+    registry.lose(other, now);
     // A peer that presents the token has it, even if it is never heard after that.
     let back = join(&mut registry, 9, &[8; 16]).unwrap();
-    registry.remove(back, true, now);
+    registry.lose(back, now);
     assert!(matches!(join(&mut registry, 9, &[]), Err(Unavailable::NameHeld(_))));
     assert!(join(&mut registry, 9, &[8; 16]).is_ok());
 }

@@ -80,7 +80,7 @@ impl Driver {
             self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
         }
         while let Some((to, error)) = turns.datagrams.poll_error(SOCKET) {
-            let obstacle = reach::obstacle(&error, false);
+            let obstacle = reach::obstacle(&error);
             self.turn_in(turns, |s, now| s.handle_obstacle(to, obstacle, now));
         }
         self.connect_further(turns, ready);
@@ -113,7 +113,7 @@ impl Driver {
                 Err(error) => {
                     log::debug!("cannot connect to {server}: {error}");
                     turns.connections.swap_remove(at);
-                    let obstacle = reach::obstacle(&error, false);
+                    let obstacle = reach::obstacle(&error);
                     self.turn_in(turns, |s, now| s.handle_obstacle(server, obstacle, now));
                 }
             }

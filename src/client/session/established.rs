@@ -97,16 +97,25 @@ impl Established {
         self.heard + if self.quiet { self.silent_after } else { self.quiet_after }
     }
 
-    /// Duration of the silence, if the server has just become quiet (false) or dead (true).
-    pub(super) fn silence(&mut self, now: Timestamp) -> Option<(Duration, bool)> {
+    /// The silence of the server, if it has just become quiet or counts as dead.
+    pub(super) fn silence(&mut self, now: Timestamp) -> Option<Silence> {
         let silence = now.since(self.heard);
         if silence >= self.silent_after {
             self.quiet = true;
-            return Some((silence, true));
+            return Some(Silence::Dead(silence));
         }
         (silence >= self.quiet_after && !std::mem::replace(&mut self.quiet, true))
-            .then_some((silence, false))
+            .then_some(Silence::Quiet(silence))
     }
+}
+
+/// How long the server has sent nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Silence {
+    /// Longer than usual: the user is told.
+    Quiet(Duration),
+    /// So long that the client joins again.
+    Dead(Duration),
 }
 
 impl Session {
@@ -138,7 +147,7 @@ impl Session {
             ServerMessage::Accepted { number, position } => {
                 self.seen.insert(position);
                 self.reach(position);
-                if let Some(line) = self.own.remove(number, false) {
+                if let Some(line) = self.own.take_line(number) {
                     let mark = Some(self.seen.mark(position));
                     self.events.push_back(line.confirmed(mark));
                 } else {
@@ -159,7 +168,7 @@ impl Session {
                 });
             }
             ServerMessage::Whispered { number, at, to, text } => {
-                self.own.remove(number, true);
+                self.own.take_whisper(number);
                 self.show(Event::Message {
                     mark: None,
                     at: WallTime(at),
@@ -173,7 +182,7 @@ impl Session {
             }
             ServerMessage::NotHere { number, to } => {
                 let to = clean(to);
-                let text = self.own.remove(number, true).map_or_else(String::new, |l| l.text);
+                let text = self.own.take_whisper(number).map_or_else(String::new, |l| l.text);
                 let message = format!("no peer is named {to}; not sent: {text}");
                 self.events.push_back(Event::Error { message });
             }
@@ -259,7 +268,11 @@ impl Session {
             stream.set_heartbeat(heartbeat.max(MIN_HEARTBEAT));
             self.begin_log(latest);
         }
-        self.gaps.start_over(complete);
+        // Skipped lines are missing unless the replay has them.
+        if !complete {
+            self.gaps.give_up(None);
+        }
+        self.gaps.clear();
         self.pacing.limit(Limit::new(welcome.burst, welcome.rate), now.mono);
         let again = self.token.replace(welcome.token).is_some();
         let nickname = cleaned(welcome.nickname, MAX_NAME);
@@ -291,7 +304,7 @@ impl Session {
         let (mark, at) = (self.seen.mark(position), WallTime(at));
         let (from, text) = (cleaned(from, MAX_NAME), clean(text).into_owned());
         let new = self.seen.insert(position);
-        if own && let Some(line) = self.own.remove(number, false) {
+        if own && let Some(line) = self.own.take_line(number) {
             self.events.push_back(line.confirmed(Some(mark)));
         } else if new && (!own || self.own.take_back(number).is_some()) {
             self.events.push_back(Event::History { mark, at, from, text });

@@ -135,12 +135,8 @@ impl Gaps {
         self.give_up_first(self.skipped.partition_point(over));
     }
 
-    /// Starts a new session: the server announces the peers again. Skipped lines are missing unless
-    /// the replay has them.
-    pub(super) fn start_over(&mut self, replayed: bool) {
-        if !replayed {
-            self.give_up(None);
-        }
+    /// Forgets all peers: the server of a new session announces them again.
+    pub(super) fn clear(&mut self) {
         self.senders.clear();
         self.skipped.clear();
         self.given_up.clear();

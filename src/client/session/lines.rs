@@ -124,10 +124,18 @@ impl OwnLines {
         Some((line, line.message()))
     }
 
-    /// Removes a confirmed or failed line or whisper.
-    pub(super) fn remove(&mut self, number: u16, whisper: bool) -> Option<Unconfirmed> {
-        let mine = |line: &Unconfirmed| line.number == number && line.to.is_some() == whisper;
-        let index = self.waiting.iter().position(mine)?;
+    /// Takes out a confirmed or failed line for the room.
+    pub(super) fn take_line(&mut self, number: u16) -> Option<Unconfirmed> {
+        self.take(|line| line.number == number && line.to.is_none())
+    }
+
+    /// Takes out a confirmed or failed whisper.
+    pub(super) fn take_whisper(&mut self, number: u16) -> Option<Unconfirmed> {
+        self.take(|line| line.number == number && line.to.is_some())
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Unconfirmed) -> bool) -> Option<Unconfirmed> {
+        let index = self.waiting.iter().position(wanted)?;
         self.waiting.remove(index)
     }
 

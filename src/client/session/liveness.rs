@@ -1,6 +1,6 @@
 //! Liveness of the server: its silence, attempts to reach it again, and their end.
 
-use super::established::Established;
+use super::established::{Established, Silence};
 use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
 use crate::protocol::Transport;
 use crate::time::{Now, Timestamp};
@@ -31,18 +31,19 @@ impl Session {
         if self.attempt.is_some() {
             return;
         }
-        let Some((silence, dead)) = established.silence(now.mono) else { return };
-        let seconds = silence.as_secs();
-        let text = if dead {
-            format!("server silent for {seconds} s, trying again")
-        } else {
-            format!("server quiet for {seconds} s")
+        let silence = established.silence(now.mono);
+        let text = match silence {
+            None => return,
+            Some(Silence::Quiet(silence)) => format!("server quiet for {} s", silence.as_secs()),
+            Some(Silence::Dead(silence)) => {
+                format!("server silent for {} s, trying again", silence.as_secs())
+            }
         };
         self.events.push_back(Event::Status { text });
-        match self.config.transport {
-            _ if !dead => {}
-            Transport::Udp => self.begin_attempt(now),
-            Transport::Tcp => self.rejoin(now),
+        match (silence, self.config.transport) {
+            (Some(Silence::Dead(_)), Transport::Udp) => self.begin_attempt(now),
+            (Some(Silence::Dead(_)), Transport::Tcp) => self.rejoin(now),
+            _ => {}
         }
     }
 

@@ -64,14 +64,14 @@ impl Session {
             match fate {
                 // A line with an `Accepted` in the same datagram is confirmed already.
                 Fate::Arrived(number) => {
-                    if let Some(line) = self.own.remove(number as u16, false) {
+                    if let Some(line) = self.own.take_line(number as u16) {
                         self.events.push_back(line.confirmed(None));
                     } else {
                         self.take_back(number as u16);
                     }
                 }
                 Fate::Lost(number) => {
-                    if let Some(line) = self.own.remove(number as u16, false) {
+                    if let Some(line) = self.own.take_line(number as u16) {
                         self.report_undelivered(&line, "was lost on the way");
                     }
                 }

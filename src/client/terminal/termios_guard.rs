@@ -18,10 +18,18 @@ pub(super) fn take_back() {
     saved::take_back();
 }
 
-/// Restores the modes saved by `keep`. `in_order`: the editor has ended and left nothing on the screen.
-/// False when nothing was saved.
-pub(super) fn restore(in_order: bool) -> bool {
-    saved::restore(in_order)
+/// The editor at the time of [`restore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Editor {
+    /// It left nothing on the screen.
+    Ended,
+    /// Its prompt may be on the screen.
+    Running,
+}
+
+/// Restores the modes saved by `keep`. False when nothing was saved.
+pub(super) fn restore(editor: Editor) -> bool {
+    saved::restore(editor)
 }
 
 /// Drops the saved modes: `restore` does nothing from now on.
@@ -31,6 +39,7 @@ pub(super) fn release() {
 
 #[cfg(unix)]
 mod saved {
+    use super::Editor;
     use rustix::termios::{
         InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
     };
@@ -100,7 +109,7 @@ mod saved {
         let _ = rustix::io::write(rustix::stdio::stdout(), MARK_PASTES);
     }
 
-    pub(super) fn restore(in_order: bool) -> bool {
+    pub(super) fn restore(editor: Editor) -> bool {
         // A thread that holds the lock is restoring already: a panic must not wait.
         let slot = match SAVED.try_lock() {
             Ok(slot) => slot,
@@ -114,7 +123,7 @@ mod saved {
             // Not through `stdout`: the thread that panicked may hold its lock.
             let out = rustix::stdio::stdout();
             let _ = rustix::io::write(out, UNDO);
-            if !in_order {
+            if editor == Editor::Running {
                 let _ = rustix::io::write(out, FRESH);
             }
         }
@@ -131,6 +140,7 @@ mod saved {
 /// On other systems only the editor restores the terminal.
 #[cfg(not(unix))]
 mod saved {
+    use super::Editor;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     static KEPT: AtomicBool = AtomicBool::new(false);
@@ -143,7 +153,7 @@ mod saved {
 
     pub(super) fn take_back() {}
 
-    pub(super) fn restore(_: bool) -> bool {
+    pub(super) fn restore(_: Editor) -> bool {
         KEPT.load(Ordering::Relaxed)
     }
 

@@ -150,6 +150,12 @@ fn sparkline(samples: impl ExactSizeIterator<Item = Option<f64>>, columns: usize
     std::iter::repeat_n(HEIGHTS[0], gap).chain(samples.skip(skip).map(height)).collect()
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Align {
+    Left,
+    Right,
+}
+
 /// A row built from the left, never wider than the screen.
 struct Row {
     text: String,
@@ -164,15 +170,15 @@ impl Row {
 
     /// A cell of `width` columns, one column after the cell before.
     fn text(self, text: &str, width: usize, look: Look) -> Self {
-        self.cell(text, width, look, false)
+        self.cell(text, width, look, Align::Left)
     }
 
     /// Like `cell`, right-aligned, for a figure.
     fn figure(self, text: &str, width: usize) -> Self {
-        self.cell(text, width, PLAIN, true)
+        self.cell(text, width, PLAIN, Align::Right)
     }
 
-    fn cell(mut self, text: &str, width: usize, look: Look, right: bool) -> Self {
+    fn cell(mut self, text: &str, width: usize, look: Look, align: Align) -> Self {
         let between = usize::from(self.used > 0);
         let width = width.min(self.columns.saturating_sub(self.used + between));
         if width == 0 {
@@ -180,7 +186,10 @@ impl Row {
         }
         let text = clean(text);
         let (text, taken) = cut(&text, width);
-        let (before, after) = if right { (width - taken, 0) } else { (0, width - taken) };
+        let (before, after) = match align {
+            Align::Left => (0, width - taken),
+            Align::Right => (width - taken, 0),
+        };
         self.pad(between + before);
         if look.is_empty() || text.is_empty() {
             self.text += text;

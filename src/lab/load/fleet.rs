@@ -176,7 +176,7 @@ impl Fleet {
             });
         }
         while let Some((to, error)) = self.shared.datagrams.poll_error(index) {
-            let obstacle = reach::obstacle(&error, false);
+            let obstacle = reach::obstacle(&error);
             peer.with_session(index, &mut self.shared, &mut self.events, |session, now| {
                 session.handle_obstacle(to, obstacle, now);
             });

@@ -119,7 +119,7 @@ impl Peer {
                 Err(error) => {
                     log::debug!("cannot connect to {server}: {error}");
                     self.connections.swap_remove(at);
-                    let obstacle = reach::obstacle(&error, false);
+                    let obstacle = reach::obstacle(&error);
                     self.with_session(index, shared, events, |s, now| {
                         s.handle_obstacle(server, obstacle, now);
                     });
@@ -141,7 +141,7 @@ impl Peer {
             }
             Err(error) => {
                 log::debug!("cannot connect to {server}: {error}");
-                self.session.handle_obstacle(server, reach::obstacle(&error, true), now);
+                self.session.handle_obstacle(server, reach::local_obstacle(&error), now);
             }
         }
     }
