@@ -40,14 +40,14 @@ impl Limit {
 
     /// The time in which `count` tokens come.
     #[must_use]
-    pub fn time_for(self, count: usize) -> Duration {
+    pub(crate) fn time_for(self, count: usize) -> Duration {
         Duration::from_secs(1) / u32::from(self.rate) * u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
 
 /// A token bucket.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     limit: Limit,
     full: Timestamp,
 }
@@ -55,68 +55,68 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket.
     #[must_use]
-    pub fn new(limit: Limit, now: Timestamp) -> Self {
+    pub(crate) fn new(limit: Limit, now: Timestamp) -> Self {
         Self { limit, full: now }
     }
 
     /// A bucket that will be full at `full`.
     #[must_use]
-    pub fn full_at(limit: Limit, full: Timestamp) -> Self {
+    pub(crate) fn full_at(limit: Limit, full: Timestamp) -> Self {
         Self { limit, full }
     }
 
     /// When it is full.
     #[must_use]
-    pub fn full(&self) -> Timestamp {
+    pub(crate) fn full(&self) -> Timestamp {
         self.full
     }
 
     /// The same bucket under another limit: what was taken stays taken.
     #[must_use]
-    pub fn limited_to(self, limit: Limit) -> Self {
+    pub(crate) fn limited_to(self, limit: Limit) -> Self {
         Self { limit, ..self }
     }
 
     /// The limit that it enforces.
     #[must_use]
-    pub fn limit(&self) -> Limit {
+    pub(crate) fn limit(&self) -> Limit {
         self.limit
     }
 
     /// Takes tokens, whether they are there or not.
-    pub fn take(&mut self, tokens: usize, now: Timestamp) {
+    pub(crate) fn take(&mut self, tokens: usize, now: Timestamp) {
         self.full = self.full.max(now) + self.limit.time_for(tokens);
     }
 
     /// When there is a token.
     #[must_use]
-    pub fn ready(&self) -> Timestamp {
+    pub(crate) fn ready(&self) -> Timestamp {
         self.ready_for(1)
     }
 
     /// When there are this many tokens, or all that the bucket holds.
     #[must_use]
-    pub fn ready_for(&self, tokens: usize) -> Timestamp {
+    pub(crate) fn ready_for(&self, tokens: usize) -> Timestamp {
         self.full - self.limit.time_for(usize::from(self.limit.burst).saturating_sub(tokens))
     }
 
     /// How long it takes to pay for all tokens that were taken without being there.
     #[must_use]
-    pub fn debt(&self, now: Timestamp) -> Duration {
+    pub(crate) fn debt(&self, now: Timestamp) -> Duration {
         self.full.since(now).saturating_sub(self.limit.time_for(self.limit.burst.into()))
     }
 
     /// Whether the debt is more than jitter and a few questions explain. Then the sender is asked
     /// to wait.
     #[must_use]
-    pub fn is_owing(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_owing(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(SLOW_DEBT)
     }
 
     /// Whether the debt is more than that of a sender that keeps to the limit, whatever the network
     /// does.
     #[must_use]
-    pub fn is_broken(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_broken(&self, now: Timestamp) -> bool {
         self.debt(now) > self.limit.time_for(FLOOD_TOLERANCE)
     }
 }

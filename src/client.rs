@@ -8,7 +8,7 @@ pub(crate) mod reach;
 #[cfg(feature = "cli")]
 mod attended;
 #[cfg(feature = "cli")]
-pub mod cache;
+mod cache;
 #[cfg(feature = "cli")]
 mod cached_history;
 #[cfg(feature = "cli")]

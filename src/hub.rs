@@ -64,12 +64,15 @@ mod who;
 pub use counters::{Counters, Tally};
 pub use streams::StreamId;
 
-use crate::bucket::Limit;
+pub use crate::bucket::Limit;
+pub use crate::registry::{Capacity, Owner};
+pub use crate::room::{Kept, Line, LineIdentity, Past};
+
 use crate::path::Path;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
 use crate::protocol::{LeaveReason, Nickname, Token, clean, clip};
-use crate::registry::{Capacity, PeerId, Registry};
-use crate::room::{Line, Past, Room};
+use crate::registry::{PeerId, Registry};
+use crate::room::Room;
 use crate::time::{Now, Timestamp};
 use accounts::Accounts;
 use cookie::Cookies;
@@ -105,6 +108,7 @@ pub struct Config {
 
 /// An event for the driver to record or to log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A line was said: write it to the history before anything else is sent.
     Line(Rc<Line>),

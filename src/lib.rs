@@ -17,11 +17,9 @@
 //!
 //! ```
 //! use chatagram::client::session::{self, Event, Session, Transport};
-//! use chatagram::hub::{self, Destination, Hub};
+//! use chatagram::hub::{self, Capacity, Destination, Hub, Past};
 //! use chatagram::path::Path;
 //! use chatagram::protocol::{Delivery, limits::MAX_DATAGRAM};
-//! use chatagram::registry::Capacity;
-//! use chatagram::room::Past;
 //! use chatagram::time::{Now, Timestamp, WallTime};
 //! use std::time::Duration;
 //!
@@ -102,10 +100,10 @@
 //! | [`time`] | moments as values: monotonic for timers, wall clock for people |
 //! | [`protocol`] | headers, frames and messages as bytes; specified by `proto.md` |
 //! | [`link`] | one side of one conversation: loss, order, acknowledgment, congestion, path size |
-//! | [`bucket`] | how fast a client may speak; both sides count alike |
+//! | `bucket` | how fast a client may speak; both sides count alike |
 //! | [`path`] | the local address and interface, and the remote address |
-//! | [`registry`] | nickname, peer and address, and which peers are silent too long |
-//! | [`room`] | join, say, whisper, leave, replay; the order of lines is `room::log` |
+//! | `registry` | nickname, peer and address, and which peers are silent too long |
+//! | `room` | join, say, whisper, leave, replay; the order of lines is `room::log` |
 //! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
 //! | [`client::session`] | the client without sockets |
 //! | [`discovery`] | which networks to search for servers, and how to read the answers |
@@ -137,7 +135,7 @@
 //! - Input from the network or a file never panics, blocks, makes memory grow without bound, or
 //!   reaches a terminal unescaped.
 
-pub mod bucket;
+mod bucket;
 pub mod client;
 pub mod decode;
 pub mod discovery;
@@ -148,8 +146,8 @@ pub mod link;
 pub mod path;
 pub mod protocol;
 pub mod quantity;
-pub mod registry;
-pub mod room;
+mod registry;
+mod room;
 pub mod time;
 
 #[cfg(feature = "net")]

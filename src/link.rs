@@ -36,11 +36,10 @@ mod stream;
 mod tests;
 mod transmit;
 
-pub use channel::Channel;
-pub use outbox::Class;
+pub(crate) use channel::Channel;
+pub(crate) use outbox::Class;
 pub use stats::{Stats, Totals};
-pub(crate) use stream::Backlog;
-pub use stream::StreamLink;
+pub(crate) use stream::{Backlog, StreamLink};
 
 use crate::protocol::limits::{BASE_DATAGRAM, GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{Batch, Delivery, HEADER_LEN, PathCookie};
@@ -85,6 +84,7 @@ pub struct Received {
 
 /// Outcome of a message that was sent once, with a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fate {
     /// Its datagram was acknowledged.
     Arrived(u64),
@@ -95,6 +95,7 @@ pub enum Fate {
 
 /// What a timeout is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Timer {
     /// A datagram can be sent now.
     Transmit,
@@ -227,7 +228,12 @@ impl Link {
     }
 
     /// Queues messages that other peers get too, until the queue is full. Returns how many it took.
-    pub fn send_batch(&mut self, mut batch: Batch, delivery: Delivery, class: Class) -> usize {
+    pub(crate) fn send_batch(
+        &mut self,
+        mut batch: Batch,
+        delivery: Delivery,
+        class: Class,
+    ) -> usize {
         let taken = self.outbox.room_for(&batch);
         if taken > 0 {
             let taken = if taken < batch.len() { batch.split_to(taken) } else { batch };
@@ -239,7 +245,7 @@ impl Link {
     /// Queues messages, reliable and ordered, even when the queue is full. They leave as much room
     /// for others. For messages at the beginning and end of a session, whose amount is bounded
     /// elsewhere.
-    pub fn send_regardless(&mut self, batch: Batch) {
+    pub(crate) fn send_regardless(&mut self, batch: Batch) {
         self.stats.sent_message_bytes += batch.bytes() as u64;
         self.outbox.push_regardless(batch);
     }

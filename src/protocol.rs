@@ -25,11 +25,11 @@ mod stream;
 mod text;
 mod trace;
 
-pub use batch::Batch;
+pub(crate) use batch::Batch;
 pub use codec::{
-    Datagram, DatagramWriter, DecodeError, Frames, Head, Invariant, decode_message, encode_message,
-    encode_message_into,
+    Datagram, DatagramWriter, DecodeError, Frames, Head, decode_message, encode_message,
 };
+pub(crate) use codec::{Invariant, encode_message_into};
 pub use frame::{Cookie, Delivery, Frame, Join, Part, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use mark::{Mark, hex};
@@ -41,8 +41,9 @@ pub use message::{
 pub(crate) use name::is_default_ignorable;
 pub use name::{NameError, NameKey, Nickname};
 pub use roll::{Roll, RollEntry, RollWriter};
-pub use serial::{unwrap16, unwrap32};
+pub(crate) use serial::{unwrap16, unwrap32};
 pub(crate) use stream::{LENGTH_LEN, write_encoded_record};
 pub use stream::{Piece, Preface, StreamReader, write_record};
-pub use text::{MAX_TEXT_BYTES, clean, clean_lines, clip, is_clean, split};
+pub(crate) use text::clip;
+pub use text::{MAX_TEXT_BYTES, clean, clean_lines, is_clean, split};
 pub use trace::{Step, Trace, Traced};

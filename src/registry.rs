@@ -4,7 +4,7 @@
 
 mod peer_map;
 
-pub use peer_map::{PeerId, PeerMap};
+pub(crate) use peer_map::{PeerId, PeerMap};
 
 use crate::path::Path;
 use crate::protocol::limits::NAME_HOLD;
@@ -41,7 +41,7 @@ pub struct Capacity {
 
 /// Why a peer cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
+pub(crate) enum Unavailable {
     /// The name, or one that looks like it, is in use.
     NameTaken,
     /// No peer has the name, but it is held for its owner for this long.
@@ -54,7 +54,7 @@ pub enum Unavailable {
 
 /// One peer.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The nickname, as other peers see it.
     pub nickname: Nickname,
     /// The secret that takes the name back.
@@ -75,7 +75,7 @@ pub struct Entry {
 impl Entry {
     /// How long nothing valid was received from the peer.
     #[must_use]
-    pub fn silence(&self, now: Timestamp) -> Duration {
+    pub(crate) fn silence(&self, now: Timestamp) -> Duration {
         now.since(self.heard)
     }
 }
@@ -93,7 +93,7 @@ struct Hold {
 
 /// The registry of peers.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     capacity: Capacity,
     entries: PeerMap<Entry>,
     names: HashMap<NameKey, PeerId>,
@@ -112,7 +112,7 @@ pub struct Registry {
 impl Registry {
     /// An empty registry.
     #[must_use]
-    pub fn new(capacity: Capacity) -> Self {
+    pub(crate) fn new(capacity: Capacity) -> Self {
         Self {
             capacity,
             entries: PeerMap::new(),
@@ -127,19 +127,19 @@ impl Registry {
     }
 
     /// Keeps a name, and all that look like it, for a peer with this token.
-    pub fn reserve(&mut self, nickname: &Nickname, token: Token) {
+    pub(crate) fn reserve(&mut self, nickname: &Nickname, token: Token) {
         self.reserved = Some((nickname.key(), token));
     }
 
     /// The peer that has this name, or one that looks like it.
     #[must_use]
-    pub fn named(&self, key: &NameKey) -> Option<PeerId> {
+    pub(crate) fn named(&self, key: &NameKey) -> Option<PeerId> {
         self.names.get(key).copied()
     }
 
     /// The entry of a peer.
     #[must_use]
-    pub fn entry(&self, peer: PeerId) -> Option<&Entry> {
+    pub(crate) fn entry(&self, peer: PeerId) -> Option<&Entry> {
         self.entries.get(peer)
     }
 
@@ -150,7 +150,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Unavailable`] says why not; nothing has changed then.
-    pub fn insert(
+    pub(crate) fn insert(
         &mut self,
         nickname: Nickname,
         token: Token,
@@ -209,7 +209,7 @@ impl Registry {
     }
 
     /// Something valid came in from this peer, in the session in which it was told its token.
-    pub fn heard(&mut self, peer: PeerId, now: Timestamp) {
+    pub(crate) fn heard(&mut self, peer: PeerId, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(peer) {
             entry.heard = now;
             entry.owned = true;
@@ -218,7 +218,7 @@ impl Registry {
 
     /// The peer has another path. Returns false, and changes nothing, if the new address already
     /// has all the peers that it may have, however they came there.
-    pub fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
+    pub(crate) fn relocate(&mut self, peer: PeerId, path: Path) -> bool {
         let Some(entry) = self.entries.get(peer) else { return false };
         let (old, new) = (entry.path.remote.ip(), path.remote.ip());
         if old != new && self.is_crowded(new) {
@@ -233,7 +233,7 @@ impl Registry {
     }
 
     /// A new session from `path` replaces the peer's old one, unless that address is full.
-    pub fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) -> bool {
+    pub(crate) fn renew(&mut self, peer: PeerId, path: Path, now: Timestamp) -> bool {
         let relocated = self.relocate(peer, path);
         if relocated {
             self.heard(peer, now);
@@ -242,7 +242,7 @@ impl Registry {
     }
 
     /// The peer is closing: its name is free, but it still counts.
-    pub fn retire(&mut self, peer: PeerId) {
+    pub(crate) fn retire(&mut self, peer: PeerId) {
         if let Some(entry) = self.entries.get_mut(peer)
             && let Some(key) = entry.key.take()
         {
@@ -251,13 +251,13 @@ impl Registry {
     }
 
     /// The peer has gone, and its name is free.
-    pub fn remove(&mut self, peer: PeerId) {
+    pub(crate) fn remove(&mut self, peer: PeerId) {
         self.take(peer);
     }
 
     /// The peer is lost. Its name is held for `NAME_HOLD`, unless the server never heard the peer:
     /// then no client has the token.
-    pub fn lose(&mut self, peer: PeerId, now: Timestamp) {
+    pub(crate) fn lose(&mut self, peer: PeerId, now: Timestamp) {
         if let Some(Entry { key: Some(key), owned: true, token, path, .. }) = self.take(peer) {
             let ip = path.remote.ip();
             self.make_room_for_hold(ip);
@@ -290,7 +290,7 @@ impl Registry {
     }
 
     /// A peer that has been silent for the expiry time, if there is one.
-    pub fn expired(&mut self, now: Timestamp) -> Option<PeerId> {
+    pub(crate) fn expired(&mut self, now: Timestamp) -> Option<PeerId> {
         while let Some((at, peer)) = self.reviews.first().copied().filter(|(at, _)| *at <= now) {
             let entry = self.entries.get_mut(peer)?;
             let deadline = entry.heard.max(self.resumed) + self.capacity.expiry;
@@ -305,26 +305,14 @@ impl Registry {
     }
 
     /// The server stood still until now. That time does not count as silence.
-    pub fn resume(&mut self, now: Timestamp) {
+    pub(crate) fn resume(&mut self, now: Timestamp) {
         self.resumed = now;
     }
 
     /// When to call `expired` next.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         self.reviews.first().map(|(at, _)| *at)
-    }
-
-    /// The number of peers, closing ones included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is no peer.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Whether an address has all the peers it may have.

@@ -5,8 +5,9 @@ mod log;
 mod numbers;
 mod presence;
 
-pub use log::{Kept, Line, LineIdentity, Log, Outcome, Past, Proposal, Replay};
-pub use numbers::Taken;
+pub use log::{Kept, Line, LineIdentity, Past};
+pub(crate) use log::{Log, Outcome, Proposal, Replay};
+pub(crate) use numbers::Taken;
 
 use crate::protocol::limits::{MAX_ANNOUNCEMENT, MAX_DATAGRAM};
 use crate::protocol::{
@@ -21,7 +22,7 @@ use std::rc::Rc;
 
 /// The recipients of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recipients {
+pub(crate) enum Recipients {
     /// This peer.
     One(PeerId),
     /// All peers but this one.
@@ -32,7 +33,7 @@ pub enum Recipients {
 
 /// The kind of a message, which decides its delivery mode and urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A chat line: in the delivery mode of its receiver.
     Line,
     /// Confirms to the author that its line is in the log: in the mode of lines, never urgent.
@@ -47,7 +48,7 @@ pub enum Kind {
 
 /// Messages to deliver.
 #[derive(Clone, Debug)]
-pub struct Post {
+pub(crate) struct Post {
     /// Recipients.
     pub to: Recipients,
     /// Kind.
@@ -77,7 +78,7 @@ impl Member {
 
 /// The members, the log of their lines, and the messages to deliver.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     members: PeerMap<Member>,
     presence: Presence,
     /// Roll of the announced members for newcomers, until it changes.
@@ -95,7 +96,7 @@ impl Room {
     /// Makes an empty room with the past lines. Newcomers get at most `replay` of them. `epoch` is
     /// random and not 0: the log's, if the past has none.
     #[must_use]
-    pub fn new(past: Past, replay: usize, epoch: u64) -> Self {
+    pub(crate) fn new(past: Past, replay: usize, epoch: u64) -> Self {
         Self {
             members: PeerMap::new(),
             presence: Presence::default(),
@@ -109,43 +110,37 @@ impl Room {
     }
 
     /// The next messages to deliver.
-    pub fn poll_post(&mut self) -> Option<Post> {
+    pub(crate) fn poll_post(&mut self) -> Option<Post> {
         self.posts.pop_front()
     }
 
     /// Number of peers in the room.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.members.len()
-    }
-
-    /// Whether the room is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     /// The lines for a peer that has seen all up to `seen` (epoch 0: a newcomer), and whether they
     /// are all since then. A rejoining peer gets all it missed that is still in memory.
     #[must_use]
-    pub fn replay(&self, seen: Mark) -> Replay {
+    pub(crate) fn replay(&self, seen: Mark) -> Replay {
         if seen.epoch == 0 { self.log.newest(self.replay) } else { self.log.after(seen) }
     }
 
     /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
     #[must_use]
-    pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
+    pub(crate) fn taken(&self, owner: Owner, seen: Mark) -> Taken {
         self.log.taken(owner, seen)
     }
 
     /// The `seen` of a peer after its replay: the newest line, or the position before the first.
     #[must_use]
-    pub fn latest(&self) -> Mark {
+    pub(crate) fn latest(&self) -> Mark {
         self.log.latest()
     }
 
     /// Adds a peer; `next` is the number of its next line. The caller sends `Welcome`.
-    pub fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
+    pub(crate) fn join(&mut self, peer: PeerId, nickname: &str, owner: Owner, next: u16) {
         let unannounced = Some(self.presence.arrive(peer));
         let nickname = nickname.to_owned();
         self.members.insert(peer, Member { nickname, owner, next, first: next, unannounced });
@@ -153,7 +148,7 @@ impl Room {
 
     /// Queues what a newcomer needs: the announced members, `lines`, and the current warning. Later
     /// announcements bring the other members.
-    pub fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
+    pub(crate) fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
         let (to, kind) = (Recipients::One(peer), Kind::Briefing);
         let messages = self.digest();
         if !messages.is_empty() {
@@ -207,12 +202,12 @@ impl Room {
 
     /// When the next announcement is due; `None` if nothing waits.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         self.presence.due(self.members.len())
     }
 
     /// Announces arrivals and departures that are due.
-    pub fn announce(&mut self, now: Timestamp) {
+    pub(crate) fn announce(&mut self, now: Timestamp) {
         if self.poll_timeout().is_some_and(|due| due <= now) {
             self.presence.begin(now);
             self.announce_all();
@@ -258,7 +253,7 @@ impl Room {
     }
 
     /// Sets the number of the next line of a peer that rejoined.
-    pub fn renumber(&mut self, peer: PeerId, next: u16) {
+    pub(crate) fn renumber(&mut self, peer: PeerId, next: u16) {
         if let Some(member) = self.members.get_mut(peer) {
             member.next = next;
             self.digest = None;
@@ -267,7 +262,7 @@ impl Room {
 
     /// Proposes a line of a peer to the log. Returns it if it is new; for a repeat, its author is
     /// told the position again.
-    pub fn say(&mut self, peer: PeerId, say: Say<'_>, now: WallTime) -> Option<Rc<Line>> {
+    pub(crate) fn say(&mut self, peer: PeerId, say: Say<'_>, now: WallTime) -> Option<Rc<Line>> {
         let Say { number, text, .. } = say;
         let Member { nickname: from, owner, .. } = self.members.get(peer)?;
         let identity = LineIdentity { owner: *owner, number };
@@ -305,7 +300,7 @@ impl Room {
     }
 
     /// Delivers a whisper; `to` is the receiver, if the room has it.
-    pub fn whisper(
+    pub(crate) fn whisper(
         &mut self,
         peer: PeerId,
         to: Option<PeerId>,
@@ -340,7 +335,7 @@ impl Room {
 
     /// Removes a peer; returns its nickname. A peer that was not announced and said nothing leaves
     /// silently.
-    pub fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
+    pub(crate) fn leave(&mut self, peer: PeerId, reason: LeaveReason) -> Option<String> {
         if self.members.get(peer).is_some_and(|member| member.next != member.first) {
             self.introduce(peer);
         }
@@ -353,7 +348,7 @@ impl Room {
     }
 
     /// Passes the ping of `peer` on to `to`, if the room has that nickname.
-    pub fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
+    pub(crate) fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
         match to.filter(|to| self.members.contains(*to)) {
             Some(to) => {
                 let message = ServerMessage::Pinged { peer: peer.number(), number };
@@ -367,33 +362,33 @@ impl Room {
     }
 
     /// Passes the pong of `peer` on to `asker`.
-    pub fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
+    pub(crate) fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
         let Some(member) = self.members.get(peer) else { return };
         let message = ServerMessage::Ponged { number, from: &member.nickname.clone() };
         self.post(Recipients::One(asker), Kind::Probe, &message);
     }
 
     /// Sends a warning to all peers, and to newcomers until it is over.
-    pub fn warn(&mut self, text: &str) {
+    pub(crate) fn warn(&mut self, text: &str) {
         self.warning = Some(text.to_owned());
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 
     /// Tells all peers that the warning is over.
-    pub fn all_clear(&mut self, text: &str) {
+    pub(crate) fn all_clear(&mut self, text: &str) {
         self.warning = None;
         self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 
     /// Number of peers, as on the wire.
     #[must_use]
-    pub fn count(&self) -> u16 {
+    pub(crate) fn count(&self) -> u16 {
         counted(self.members.len())
     }
 
     /// Number of peers in a newcomer's `Welcome`: itself and the announced ones.
     #[must_use]
-    pub fn count_for(&self, peer: PeerId) -> u16 {
+    pub(crate) fn count_for(&self, peer: PeerId) -> u16 {
         let known = self.members.get(peer).is_some_and(|member| member.unannounced.is_none());
         counted(self.presence.announced() + usize::from(!known))
     }

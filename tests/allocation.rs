@@ -16,12 +16,10 @@ mod crowd;
 mod meter;
 
 use chatagram::client::session::{self, Event, Session, Transport};
-use chatagram::hub::{self, Destination, Hub, StreamId};
+use chatagram::hub::{self, Capacity, Destination, Hub, Past, StreamId};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_TEXT};
 use chatagram::protocol::{Datagram, Delivery, Nickname};
-use chatagram::registry::Capacity;
-use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 use meter::allocated;
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use chatagram::client::Format;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::decode;
 use chatagram::history::{History, Record, Verify};
-use chatagram::hub::{self, Destination, Hub};
+use chatagram::hub::{self, Capacity, Destination, Hub, Line, Past};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
@@ -26,8 +26,6 @@ use chatagram::protocol::{
     LeaveReason, LiveLine, PastLine, Refusal, RollEntry, RollWriter, Say, ServerMessage, Welcome,
     Whisper, decode_message, encode_message,
 };
-use chatagram::registry::Capacity;
-use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -314,6 +312,7 @@ impl Room {
                 hub::Event::Joined { nickname, .. }
                 | hub::Event::Left { nickname, .. }
                 | hub::Event::Moved { nickname, .. } => assert_clean(&nickname),
+                event => panic!("unchecked: {event:?}"),
             }
         }
         let (mut buffer, mut proof) = (Vec::new(), None);

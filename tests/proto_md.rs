@@ -10,7 +10,7 @@ mod format;
 #[path = "proto_md/transcript.rs"]
 mod transcript;
 
-use chatagram::bucket::Limit;
+use chatagram::hub::Limit;
 use chatagram::protocol::{encode_message, limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

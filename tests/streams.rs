@@ -5,8 +5,7 @@
 
 mod program;
 
-use chatagram::hub;
-use chatagram::registry::Capacity;
+use chatagram::hub::{self, Capacity};
 use program::{Program, Server, free_port};
 use std::fs::{self, File};
 use std::io::Read;

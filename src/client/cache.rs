@@ -22,21 +22,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Mark, hex};
 use crate::time::WallTime;
-pub use error::{CacheError, CacheWarning};
+pub(crate) use error::{CacheError, CacheWarning};
 use file::{Found, Servers};
 
 /// Lines per server.
-pub const CACHE_LINES: usize = 5;
+pub(crate) const CACHE_LINES: usize = 5;
 
 /// Number of servers.
-pub const CACHE_SERVERS: usize = 32;
+pub(crate) const CACHE_SERVERS: usize = 32;
 
 /// Largest size of the file, bytes. A longer one is treated as damaged, and none is written.
-pub const CACHE_BYTES: usize = 1024 * 1024;
+pub(crate) const CACHE_BYTES: usize = 1024 * 1024;
 
 /// A line as it was shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CachedLine {
+pub(crate) struct CachedLine {
     /// Epoch of its log, if known.
     #[serde(default, with = "hex")]
     pub epoch: Option<u64>,
@@ -54,14 +54,14 @@ pub struct CachedLine {
 impl CachedLine {
     /// Epoch and position, if the file has them.
     #[must_use]
-    pub fn mark(&self) -> Option<Mark> {
+    pub(crate) fn mark(&self) -> Option<Mark> {
         self.epoch.zip(self.id).map(|(epoch, position)| Mark { epoch, position })
     }
 }
 
 /// The cached lines of all servers.
 #[derive(Debug)]
-pub struct Cache {
+pub(crate) struct Cache {
     path: PathBuf,
     servers: Servers,
     /// Servers with new lines of this client: `save` replaces their entries.
@@ -72,7 +72,7 @@ impl Cache {
     /// Reads the cache at `path`. On an error the cache is empty, and the warning says what became
     /// of the file.
     #[must_use]
-    pub fn open(path: &Path) -> (Self, Option<CacheWarning>) {
+    pub(crate) fn open(path: &Path) -> (Self, Option<CacheWarning>) {
         let (servers, warning) = match file::read(path) {
             Found::Nothing => (Servers::default(), None),
             Found::Servers(servers) => (servers, None),
@@ -88,12 +88,12 @@ impl Cache {
 
     /// The last lines of a server, oldest first.
     #[must_use]
-    pub fn lines(&self, server: &str) -> &[CachedLine] {
+    pub(crate) fn lines(&self, server: &str) -> &[CachedLine] {
         self.servers.lines(server)
     }
 
     /// Adds the newest line of a server, which becomes the most recently used.
-    pub fn push(&mut self, server: &str, line: CachedLine) {
+    pub(crate) fn push(&mut self, server: &str, line: CachedLine) {
         let mut lines = self.servers.take(server);
         lines.push(line);
         self.servers.put(server.to_owned(), lines);
@@ -107,7 +107,7 @@ impl Cache {
     ///
     /// # Errors
     /// The file or its directory cannot be read or written.
-    pub fn save(&mut self) -> Result<(), CacheError> {
+    pub(crate) fn save(&mut self) -> Result<(), CacheError> {
         let base = match file::read(&self.path) {
             Found::Servers(servers) => servers,
             // The file was erased: drops the entries read from it.

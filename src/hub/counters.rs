@@ -6,6 +6,7 @@ use crate::protocol::{Refusal, ServerCounters, Transport};
 
 /// Counters of the hub since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// Datagrams received, of any kind.
     pub received: u64,
@@ -73,6 +74,7 @@ impl Counters {
 /// What all links have carried: those of present and of past sessions, so that no total decreases
 /// when a peer leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tally {
     /// Active peers over UDP.
     pub udp_peers: u64,

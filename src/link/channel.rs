@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 /// A link over datagrams or over a stream.
 #[derive(Debug)]
-pub enum Channel {
+pub(crate) enum Channel {
     /// Over UDP.
     Datagrams(Box<Link>),
     /// Over TCP.
@@ -17,7 +17,7 @@ pub enum Channel {
 impl Channel {
     /// The session the link belongs to.
     #[must_use]
-    pub fn session(&self) -> u64 {
+    pub(crate) fn session(&self) -> u64 {
         match self {
             Self::Datagrams(link) => link.session(),
             Self::Stream(link) => link.session(),
@@ -28,7 +28,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`SendError`]: the message was not queued.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         message: &[u8],
         delivery: Delivery,
@@ -41,7 +41,7 @@ impl Channel {
     }
 
     /// Queues messages that other peers get too, until the queue is full. Returns how many it took.
-    pub fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
+    pub(crate) fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
         match self {
             Self::Datagrams(link) => link.send_batch(batch, delivery, class),
             Self::Stream(link) => link.send_batch(batch),
@@ -49,7 +49,7 @@ impl Channel {
     }
 
     /// Queues messages, reliable and in order, even when the queue is full.
-    pub fn send_regardless(&mut self, batch: Batch) {
+    pub(crate) fn send_regardless(&mut self, batch: Batch) {
         match self {
             Self::Datagrams(link) => link.send_regardless(batch),
             Self::Stream(link) => link.send_regardless(batch),
@@ -58,7 +58,7 @@ impl Channel {
 
     /// Whether `poll_received` has a message.
     #[must_use]
-    pub fn has_received(&self) -> bool {
+    pub(crate) fn has_received(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_received(),
             Self::Stream(link) => link.has_received(),
@@ -66,7 +66,7 @@ impl Channel {
     }
 
     /// The next message from the other end.
-    pub fn poll_received(&mut self) -> Option<Received> {
+    pub(crate) fn poll_received(&mut self) -> Option<Received> {
         match self {
             Self::Datagrams(link) => link.poll_received(),
             Self::Stream(link) => link.poll_received(),
@@ -74,7 +74,7 @@ impl Channel {
     }
 
     /// The next fate of a message that was sent once with a tag. A stream reports none.
-    pub fn poll_fate(&mut self) -> Option<Fate> {
+    pub(crate) fn poll_fate(&mut self) -> Option<Fate> {
         match self {
             Self::Datagrams(link) => link.poll_fate(),
             Self::Stream(_) => None,
@@ -82,7 +82,7 @@ impl Channel {
     }
 
     /// Puts the next datagram, or the next bytes of the stream, into `buffer`.
-    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
+    pub(crate) fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         match self {
             Self::Datagrams(link) => link.poll_transmit(buffer, now),
             Self::Stream(link) => link.poll_transmit(buffer, now),
@@ -90,7 +90,7 @@ impl Channel {
     }
 
     /// Prefetches the link before it transmits.
-    pub fn prefetch(&self) {
+    pub(crate) fn prefetch(&self) {
         match self {
             Self::Datagrams(link) => prefetch(&**link),
             Self::Stream(link) => prefetch(&**link),
@@ -98,14 +98,14 @@ impl Channel {
     }
 
     /// Prefetches what the link points to, once the link is in the cache.
-    pub fn prefetch_queue(&self) {
+    pub(crate) fn prefetch_queue(&self) {
         if let Self::Datagrams(link) = self {
             link.prefetch_queue();
         }
     }
 
     /// Does what is due by `now`.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
         match self {
             Self::Datagrams(link) => link.handle_timeout(now),
             Self::Stream(link) => link.handle_timeout(now),
@@ -114,7 +114,7 @@ impl Channel {
 
     /// When to call `handle_timeout` next.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.poll_timeout().map(|(at, _)| at),
             Self::Stream(link) => link.poll_timeout(),
@@ -123,7 +123,7 @@ impl Channel {
 
     /// Whether the other end has taken nothing for too long: the session is over.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.has_failed(),
             Self::Stream(link) => link.has_failed(),
@@ -132,7 +132,7 @@ impl Channel {
 
     /// Whether every reliable message was acknowledged and nothing waits.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_idle(),
             Self::Stream(link) => link.is_idle(),
@@ -141,7 +141,7 @@ impl Channel {
 
     /// Whether the queue has no room for another message.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Datagrams(link) => link.is_full(),
             Self::Stream(link) => link.is_full(),
@@ -150,7 +150,7 @@ impl Channel {
 
     /// Bytes of messages queued or unacknowledged.
     #[must_use]
-    pub fn queued_bytes(&self) -> usize {
+    pub(crate) fn queued_bytes(&self) -> usize {
         match self {
             Self::Datagrams(link) => link.queued_bytes(),
             Self::Stream(link) => link.queued_bytes(),
@@ -158,7 +158,7 @@ impl Channel {
     }
 
     /// This end was suspended until now.
-    pub fn resume(&mut self, now: Timestamp) {
+    pub(crate) fn resume(&mut self, now: Timestamp) {
         match self {
             Self::Datagrams(link) => link.resume(now),
             Self::Stream(link) => link.resume(now),
@@ -168,7 +168,7 @@ impl Channel {
     /// Since when the other end has acknowledged nothing while messages wait. Over a stream only
     /// the kernel sees acknowledgments: since when it has taken nothing.
     #[must_use]
-    pub fn stalled_since(&self) -> Option<Timestamp> {
+    pub(crate) fn stalled_since(&self) -> Option<Timestamp> {
         match self {
             Self::Datagrams(link) => link.stalled_since(),
             Self::Stream(link) => link.stalled_since(),
@@ -177,7 +177,7 @@ impl Channel {
 
     /// The counters so far.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         match self {
             Self::Datagrams(link) => link.stats(),
             Self::Stream(link) => link.stats(),
@@ -185,7 +185,7 @@ impl Channel {
     }
 
     /// The link, if it is over datagrams.
-    pub fn as_datagrams(&mut self) -> Option<&mut Link> {
+    pub(crate) fn as_datagrams(&mut self) -> Option<&mut Link> {
         match self {
             Self::Datagrams(link) => Some(link),
             Self::Stream(_) => None,
@@ -193,7 +193,7 @@ impl Channel {
     }
 
     /// The link, if it is over a stream.
-    pub fn as_stream(&mut self) -> Option<&mut StreamLink> {
+    pub(crate) fn as_stream(&mut self) -> Option<&mut StreamLink> {
         match self {
             Self::Datagrams(_) => None,
             Self::Stream(link) => Some(link),

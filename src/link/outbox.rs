@@ -31,7 +31,7 @@ pub(super) const FRAME_OVERHEAD: usize = 1 + 3 + 3;
 
 /// How urgent a message is, in any delivery mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Content: leaves at once, and is copied on a path that loses datagrams.
     Content,
     /// Confirms a message of the other end, which has that on screen already. A receipt leaves with

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// One end of a session over a stream.
 #[derive(Debug)]
-pub struct StreamLink {
+pub(crate) struct StreamLink {
     session: u64,
     role: Role,
     reader: StreamReader,
@@ -42,7 +42,7 @@ pub struct StreamLink {
 impl StreamLink {
     /// Makes a link for `session`; `reader` continues after the handshake.
     #[must_use]
-    pub fn new(session: u64, role: Role, reader: StreamReader, now: Timestamp) -> Self {
+    pub(crate) fn new(session: u64, role: Role, reader: StreamReader, now: Timestamp) -> Self {
         Self {
             session,
             role,
@@ -65,19 +65,19 @@ impl StreamLink {
 
     /// The session this link belongs to.
     #[must_use]
-    pub fn session(&self) -> u64 {
+    pub(crate) fn session(&self) -> u64 {
         self.session
     }
 
     /// Sets the heartbeat interval of a client.
-    pub fn set_heartbeat(&mut self, heartbeat: Duration) {
+    pub(crate) fn set_heartbeat(&mut self, heartbeat: Duration) {
         if self.role != Role::Server {
             self.role = Role::Client { heartbeat };
         }
     }
 
     /// Queues the preface, the first bytes of either end.
-    pub fn send_preface(&mut self) {
+    pub(crate) fn send_preface(&mut self) {
         let flags = match self.role {
             Role::Server => Flags::FROM_SERVER,
             Role::Client { .. } => Flags::default(),
@@ -89,7 +89,7 @@ impl StreamLink {
     ///
     /// # Errors
     /// [`SendError`]: the message was not queued.
-    pub fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
         if self.is_full() {
             return Err(SendError::QueueFull);
         }
@@ -102,7 +102,7 @@ impl StreamLink {
     }
 
     /// Queues messages until the queue is full. Returns how many it took.
-    pub fn send_batch(&mut self, mut batch: Batch) -> usize {
+    pub(crate) fn send_batch(&mut self, mut batch: Batch) -> usize {
         let count = self.outgoing.room_for(&batch, MAX_QUEUE_BYTES + self.regardless);
         if count > 0 {
             self.queue(if count < batch.len() { batch.split_to(count) } else { batch });
@@ -111,7 +111,7 @@ impl StreamLink {
     }
 
     /// Queues messages even when the queue is full. They leave as much room for others.
-    pub fn send_regardless(&mut self, batch: Batch) {
+    pub(crate) fn send_regardless(&mut self, batch: Batch) {
         let before = self.outgoing.len();
         self.queue(batch);
         self.regardless += self.outgoing.len() - before;
@@ -126,7 +126,7 @@ impl StreamLink {
     ///
     /// # Errors
     /// [`DecodeError`]: the stream cannot be read any further.
-    pub fn receive(&mut self, mut bytes: &[u8], now: Timestamp) -> Result<(), DecodeError> {
+    pub(crate) fn receive(&mut self, mut bytes: &[u8], now: Timestamp) -> Result<(), DecodeError> {
         self.stats.received_bytes += bytes.len() as u64;
         let mut echo = false;
         while let Some(piece) = self.reader.next(&mut bytes)? {
@@ -166,24 +166,24 @@ impl StreamLink {
     }
 
     /// Takes the tokens of frames without a message, received since the last call.
-    pub fn take_idle(&mut self) -> usize {
+    pub(crate) fn take_idle(&mut self) -> usize {
         std::mem::take(&mut self.idle)
     }
 
     /// Whether `poll_received` has a message.
     #[must_use]
-    pub fn has_received(&self) -> bool {
+    pub(crate) fn has_received(&self) -> bool {
         !self.received.is_empty()
     }
 
     /// The next message from the other end.
-    pub fn poll_received(&mut self) -> Option<Received> {
+    pub(crate) fn poll_received(&mut self) -> Option<Received> {
         self.received.pop_front()
     }
 
     /// Moves the next chunk to write into `buffer`. There is none until `handle_writable` reports
     /// the last one as taken.
-    pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
+    pub(crate) fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> bool {
         if let Some(due) = self.heartbeat_due()
             && due <= now
         {
@@ -208,25 +208,25 @@ impl StreamLink {
     }
 
     /// The kernel took all of the last chunk.
-    pub fn handle_writable(&mut self, now: Timestamp) {
+    pub(crate) fn handle_writable(&mut self, now: Timestamp) {
         self.writable = true;
         self.moved = now;
     }
 
     /// This end was suspended until now: the time before counts against no deadline.
-    pub fn resume(&mut self, now: Timestamp) {
+    pub(crate) fn resume(&mut self, now: Timestamp) {
         self.moved = self.moved.max(now);
     }
 
     /// Since when the kernel has not taken all of a chunk.
     #[must_use]
-    pub fn stalled_since(&self) -> Option<Timestamp> {
+    pub(crate) fn stalled_since(&self) -> Option<Timestamp> {
         (!self.writable).then_some(self.moved)
     }
 
     /// When to call `handle_timeout` next.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         if self.writable && !self.outgoing.is_empty() {
             return Some(Timestamp::ZERO);
         }
@@ -235,19 +235,19 @@ impl StreamLink {
     }
 
     /// Does what is due by `now`.
-    pub fn handle_timeout(&mut self, now: Timestamp) {
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
         self.failed |= !self.writable && self.moved + STREAM_STALL <= now;
     }
 
     /// Whether the other end has taken nothing for `GIVE_UP` or longer.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
     /// Whether the queue takes no more.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
     }
 
@@ -259,19 +259,19 @@ impl StreamLink {
 
     /// Whether the kernel has taken everything.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.writable && self.outgoing.is_empty()
     }
 
     /// Bytes in the queue.
     #[must_use]
-    pub fn queued_bytes(&self) -> usize {
+    pub(crate) fn queued_bytes(&self) -> usize {
         self.outgoing.len()
     }
 
     /// The counters so far. Those of datagrams stay zero.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             rtt_min: self.rtt_min,
             rtt_smoothed: self.rtt_smoothed,

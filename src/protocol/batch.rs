@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Consecutive messages, each encoded in a [`Frame::Once`](super::Frame::Once) and none too long
 /// for a datagram. Clones and slices share the bytes.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     frames: Arc<[u8]>,
     from: Place,
     to: Place,
@@ -27,7 +27,7 @@ struct Place {
 impl Batch {
     /// A batch of one message; `None` if it is too long for a datagram.
     #[must_use]
-    pub fn of(message: &[u8]) -> Option<Self> {
+    pub(crate) fn of(message: &[u8]) -> Option<Self> {
         if message.len() > MAX_MESSAGE {
             return None;
         }
@@ -39,7 +39,7 @@ impl Batch {
     }
 
     /// Concatenates batches.
-    pub fn join(batches: &[Self]) -> Self {
+    pub(crate) fn join(batches: &[Self]) -> Self {
         if let [only] = batches {
             return only.clone();
         }
@@ -51,35 +51,35 @@ impl Batch {
 
     /// Number of messages.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         (self.to.count - self.from.count) as usize
     }
 
     /// Whether there is no message.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Bytes of the messages.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         (self.to.messages - self.from.messages) as usize
     }
 
     /// The encoded frames.
     #[must_use]
-    pub fn frames(&self) -> &[u8] {
+    pub(crate) fn frames(&self) -> &[u8] {
         &self.frames[self.from.frames as usize..self.to.frames as usize]
     }
 
     /// The messages.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.each().map(|(_, message)| message)
     }
 
     /// The encoded frames, one by one.
-    pub fn each_frame(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn each_frame(&self) -> impl Iterator<Item = &[u8]> {
         self.each().map(|(frame, _)| frame)
     }
 
@@ -95,7 +95,7 @@ impl Batch {
     }
 
     /// Splits off the first `count` messages, or all.
-    pub fn split_to(&mut self, count: usize) -> Self {
+    pub(crate) fn split_to(&mut self, count: usize) -> Self {
         let mut at = self.from;
         let mut rest = self.frames();
         for _ in 0..count {
@@ -112,7 +112,7 @@ impl Batch {
 
     /// A range of the messages.
     #[must_use]
-    pub fn part(&self, range: Range<usize>) -> Self {
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let mut rest = self.clone();
         if range.start > 0 {
             rest.split_to(range.start);

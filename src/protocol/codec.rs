@@ -11,7 +11,8 @@ mod message_frame;
 mod tests;
 mod writer;
 
-pub use head::{Head, Invariant};
+pub use head::Head;
+pub(crate) use head::Invariant;
 use message_frame::read_message_frame;
 pub(super) use message_frame::{once_head, read_once};
 pub use writer::DatagramWriter;
@@ -154,7 +155,7 @@ pub fn encode_message<M: Serialize>(message: &M) -> Vec<u8> {
 }
 
 /// Like [`encode_message`], into `bytes`, which is overwritten.
-pub fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>) {
+pub(crate) fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>) {
     bytes.clear();
     // Numbers, texts and bytes always encode. The link refuses a message too long for a datagram.
     if bincode::serde::encode_into_std_write(message, bytes, BINCODE).is_err() {

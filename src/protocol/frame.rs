@@ -47,6 +47,7 @@ pub enum Transport {
 
 /// Why a server refuses a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The server speaks another version: the one in this datagram's header.
     Version,
@@ -64,6 +65,7 @@ pub enum Refusal {
 
 /// One frame. `proto.md` §5 says which end may send it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Frame<'a> {
     /// 0: padding. Receivers ignore its bytes.
     Padding(#[serde(serialize_with = "as_bytes")] &'a [u8]),
@@ -199,7 +201,7 @@ pub struct Part<'a> {
 impl Part<'_> {
     /// Whether the part is cut as [`PART_SIZE`] and [`MAX_MESSAGE`] require.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let (index, count) = (usize::from(self.index), usize::from(self.count));
         let length = self.payload.len();
         if !(2..=MAX_PARTS).contains(&count) || index >= count {

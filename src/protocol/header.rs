@@ -30,7 +30,7 @@ impl Flags {
 
     /// Whether a bit is set that version 1 does not define.
     #[must_use]
-    pub const fn has_unknown(self) -> bool {
+    pub(crate) const fn has_unknown(self) -> bool {
         self.0 & !Self::KNOWN != 0
     }
 

@@ -16,7 +16,7 @@ pub const MAX_DATAGRAM: usize = 1_200;
 pub const BASE_DATAGRAM: usize = 576 - 20 - 8;
 /// The same for a path of either version: every IPv6 link carries 1,280 bytes (RFC 8200 §5).
 #[must_use]
-pub fn base_datagram(ipv6: bool) -> usize {
+pub(crate) fn base_datagram(ipv6: bool) -> usize {
     if ipv6 { MAX_DATAGRAM } else { BASE_DATAGRAM }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum ClientMessage<'a> {
     /// 0: a line for the room.
     Say(#[serde(borrow)] Say<'a>),
@@ -45,6 +46,7 @@ pub enum ClientMessage<'a> {
 /// Why a peer left the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LeaveReason {
     /// It sent `Leave`.
     Quit,
@@ -60,6 +62,7 @@ pub enum LeaveReason {
 
 /// A message of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum ServerMessage<'a> {
     /// 0: the first message of a session. `Present` with `peers - 1` other peers in total and
     /// `replay` times `History` follow, in this order.

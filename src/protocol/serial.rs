@@ -3,7 +3,7 @@
 /// The counter closest to `near` whose low 32 bits are `wire`. Near zero it is the next one ahead
 /// (RFC 9000 §A.3).
 #[must_use]
-pub fn unwrap32(wire: u32, near: u64) -> u64 {
+pub(crate) fn unwrap32(wire: u32, near: u64) -> u64 {
     let ahead = wire.wrapping_sub(near as u32);
     let closest = near.checked_add_signed(i64::from(ahead as i32));
     closest.unwrap_or_else(|| near.saturating_add(u64::from(ahead)))
@@ -11,7 +11,7 @@ pub fn unwrap32(wire: u32, near: u64) -> u64 {
 
 /// The same for 16 bits.
 #[must_use]
-pub fn unwrap16(wire: u16, near: u64) -> u64 {
+pub(crate) fn unwrap16(wire: u16, near: u64) -> u64 {
     let ahead = wire.wrapping_sub(near as u16);
     let closest = near.checked_add_signed(i64::from(ahead as i16));
     closest.unwrap_or_else(|| near.saturating_add(u64::from(ahead)))

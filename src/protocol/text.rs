@@ -55,7 +55,7 @@ pub fn is_clean(raw: &str) -> bool {
 
 /// The longest beginning of `text` of at most `max` bytes that does not cut a character.
 #[must_use]
-pub fn clip(text: &str, max: usize) -> &str {
+pub(crate) fn clip(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 

@@ -6,12 +6,12 @@ use std::fmt;
 /// low 16 bits are its *number*, which the wire uses. A number is free again once its peer has
 /// gone, and is used again as late as possible; an id is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(pub u64);
+pub(crate) struct PeerId(pub u64);
 
 impl PeerId {
     /// The number of this peer on the wire.
     #[must_use]
-    pub const fn number(self) -> u16 {
+    pub(crate) const fn number(self) -> u16 {
         self.0 as u16
     }
 }
@@ -27,7 +27,7 @@ const SPARE: usize = 16;
 /// The crates `slab` and `slotmap` choose the keys themselves, hand out first the slot that was
 /// freed last, and iterate in the order of slots. A peer number must be used again as late as
 /// possible, and the order of iteration is the order in which datagrams leave.
-pub struct PeerMap<T> {
+pub(crate) struct PeerMap<T> {
     /// For each peer number the index of its entry, or `NONE`.
     index: Vec<u32>,
     /// In order of arrival; empty where a peer has gone.
@@ -38,32 +38,32 @@ pub struct PeerMap<T> {
 impl<T> PeerMap<T> {
     /// A map without peers.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { index: Vec::new(), entries: Vec::new(), len: 0 }
     }
 
     /// The number of peers.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there is no peer.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The value of a peer.
     #[must_use]
-    pub fn get(&self, id: PeerId) -> Option<&T> {
+    pub(crate) fn get(&self, id: PeerId) -> Option<&T> {
         let index = *self.index.get(usize::from(id.number()))?;
         let (owner, value) = self.entries.get(index as usize)?.as_ref()?;
         (*owner == id).then_some(value)
     }
 
     /// The value of a peer.
-    pub fn get_mut(&mut self, id: PeerId) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, id: PeerId) -> Option<&mut T> {
         let index = *self.index.get(usize::from(id.number()))?;
         let (owner, value) = self.entries.get_mut(index as usize)?.as_mut()?;
         (*owner == id).then_some(value)
@@ -71,19 +71,19 @@ impl<T> PeerMap<T> {
 
     /// Whether this peer is in the map.
     #[must_use]
-    pub fn contains(&self, id: PeerId) -> bool {
+    pub(crate) fn contains(&self, id: PeerId) -> bool {
         self.get(id).is_some()
     }
 
     /// The peer that has this number now.
     #[must_use]
-    pub fn numbered(&self, number: u16) -> Option<PeerId> {
+    pub(crate) fn numbered(&self, number: u16) -> Option<PeerId> {
         let index = *self.index.get(usize::from(number))?;
         self.entries.get(index as usize)?.as_ref().map(|(id, _)| *id)
     }
 
     /// Sets the value of a peer and returns the one before. A peer that is new comes last.
-    pub fn insert(&mut self, id: PeerId, value: T) -> Option<T> {
+    pub(crate) fn insert(&mut self, id: PeerId, value: T) -> Option<T> {
         if let Some(present) = self.get_mut(id) {
             return Some(std::mem::replace(present, value));
         }
@@ -100,7 +100,7 @@ impl<T> PeerMap<T> {
     }
 
     /// Removes a peer.
-    pub fn remove(&mut self, id: PeerId) -> Option<T> {
+    pub(crate) fn remove(&mut self, id: PeerId) -> Option<T> {
         self.get(id)?;
         let index = std::mem::replace(&mut self.index[usize::from(id.number())], NONE);
         let (_, value) = self.entries[index as usize].take()?;
@@ -116,27 +116,27 @@ impl<T> PeerMap<T> {
     }
 
     /// All peers and their values.
-    pub fn iter(&self) -> impl Iterator<Item = (PeerId, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &T)> {
         self.entries.iter().flatten().map(|(id, value)| (*id, value))
     }
 
     /// All peers and their values.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut T)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut T)> {
         self.entries.iter_mut().flatten().map(|(id, value)| (*id, value))
     }
 
     /// All peers.
-    pub fn ids(&self) -> impl Iterator<Item = PeerId> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = PeerId> {
         self.iter().map(|(id, _)| id)
     }
 
     /// All values.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.iter().map(|(_, value)| value)
     }
 
     /// All values.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.iter_mut().map(|(_, value)| value)
     }
 }

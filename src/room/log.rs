@@ -80,7 +80,7 @@ impl From<Vec<Line>> for Past {
 
 /// A line proposed to the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Proposal<'a> {
+pub(crate) struct Proposal<'a> {
     /// Line identity.
     pub identity: LineIdentity,
     /// Wall-clock time.
@@ -93,7 +93,7 @@ pub struct Proposal<'a> {
 
 /// The outcome of a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Committed as the newest line.
     Committed(Rc<Line>),
     /// A repeat: the log has it at this position.
@@ -102,7 +102,7 @@ pub enum Outcome {
 
 /// The lines for a joining peer.
 #[derive(Clone, Debug)]
-pub struct Replay {
+pub(crate) struct Replay {
     /// Oldest first.
     pub lines: Vec<Rc<Line>>,
     /// Whether these are all lines after its `seen`.
@@ -111,7 +111,7 @@ pub struct Replay {
 
 /// The lines in memory, in the order of their positions, and the numbers of their owners.
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     epoch: u64,
     lines: VecDeque<Rc<Line>>,
     /// All lines after this position are in `lines`.
@@ -125,7 +125,7 @@ impl Log {
     /// Restores a log from the past. It continues the epoch of the newest line, or begins `epoch`
     /// if that line has none.
     #[must_use]
-    pub fn new(past: Past, epoch: u64) -> Self {
+    pub(crate) fn new(past: Past, epoch: u64) -> Self {
         let placed = Placed::all(&past.lines, epoch);
         let next = placed
             .positions
@@ -154,7 +154,7 @@ impl Log {
     }
 
     /// Commits a line, unless it is a repeat.
-    pub fn propose(&mut self, proposal: Proposal<'_>) -> Outcome {
+    pub(crate) fn propose(&mut self, proposal: Proposal<'_>) -> Outcome {
         let Proposal { identity, at, from, text } = proposal;
         if let Some(position) = self.numbers.find(identity) {
             return Outcome::Repeated(position);
@@ -171,21 +171,21 @@ impl Log {
 
     /// The newest line's position, or the one before the first.
     #[must_use]
-    pub fn latest(&self) -> Mark {
+    pub(crate) fn latest(&self) -> Mark {
         let newest = self.lines.back().map_or(0, |line| line.mark.position);
         Mark { epoch: self.epoch, position: newest.max(self.floor) }
     }
 
     /// The last `most` lines, for a newcomer.
     #[must_use]
-    pub fn newest(&self, most: usize) -> Replay {
+    pub(crate) fn newest(&self, most: usize) -> Replay {
         let skip = self.lines.len().saturating_sub(most);
         Replay { lines: self.lines.iter().skip(skip).cloned().collect(), complete: false }
     }
 
     /// The lines after `seen` that are in memory and fit the bound of a replay.
     #[must_use]
-    pub fn after(&self, seen: Mark) -> Replay {
+    pub(crate) fn after(&self, seen: Mark) -> Replay {
         let here = seen.epoch == self.epoch;
         // Positions of another log have no meaning here: all lines may be new.
         let after = if here { seen.position } else { 0 };
@@ -207,7 +207,7 @@ impl Log {
 
     /// Which of this owner's newest lines the log has, for a client that has seen `seen`.
     #[must_use]
-    pub fn taken(&self, owner: Owner, seen: Mark) -> Taken {
+    pub(crate) fn taken(&self, owner: Owner, seen: Mark) -> Taken {
         let sure = seen.epoch == self.epoch && self.numbers.floor() <= seen.position;
         Taken { sure, ..self.numbers.of(owner) }
     }

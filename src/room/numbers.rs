@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The line numbers of one owner in the log, as in `Welcome`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Largest number.
     pub newest: u16,
     /// Bit `i`, from the lowest bit of the first byte on: whether the log has `newest - i`.
@@ -20,7 +20,7 @@ pub struct Taken {
 impl Taken {
     /// The bits without trailing zero bytes.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         let used = self.bits.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         &self.bits[..used]
     }

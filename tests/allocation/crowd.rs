@@ -4,12 +4,11 @@
 use crate::meter::{Part, live, on_account_of};
 use crate::{path, server_config};
 use chatagram::client::session::Transport;
-use chatagram::hub::{Destination, Hub, StreamId};
+use chatagram::hub::{Destination, Hub, Past, StreamId};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
     Cookie, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Join, Preface, write_record,
 };
-use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::time::Duration;
 

@@ -4,16 +4,13 @@
 
 use crate::format::{flag_names, frame_line};
 use crate::{read, root};
-use chatagram::bucket::Limit;
-use chatagram::hub::{Config, Destination, Hub};
+use chatagram::hub::{Capacity, Config, Destination, Hub, Limit, Line, Past};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{HEARTBEAT, JOIN_SIZE, MAX_DATAGRAM, MESSAGE_WINDOW};
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Mark, Say,
     ServerMessage, decode_message, encode_message,
 };
-use chatagram::registry::Capacity;
-use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::fmt::Write;
 use std::time::Duration;

@@ -3,9 +3,8 @@
 use crate::checks::Record;
 use crate::network::Packet;
 use chatagram::client::session::Session;
-use chatagram::hub::{self, Hub};
+use chatagram::hub::{self, Hub, Line};
 use chatagram::path::Local;
-use chatagram::room::Line;
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;

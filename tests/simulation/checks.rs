@@ -2,8 +2,8 @@
 //! each event; `at_rest` and `all_settled` run once the network is calm.
 
 use chatagram::client::session::{CloseReason, Event};
+use chatagram::hub::{Line, LineIdentity};
 use chatagram::protocol::{Delivery, LeaveReason, Mark};
-use chatagram::room::{Line, LineIdentity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All lines that the server has ever logged, in order.
@@ -234,6 +234,7 @@ impl Record {
             | Event::Resolve
             | Event::Connect(_)
             | Event::Disconnect => {}
+            event => panic!("unchecked: {event:?}"),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::network::{Impairment, Packet};
 use crate::scenarios::{MODES, NAMES, SECOND, all_join, all_leave, recover};
 use crate::wires::End;
 use crate::world::World;
-use chatagram::bucket::Limit;
+use chatagram::hub::Limit;
 use chatagram::protocol::limits::FLOOD_TOLERANCE;
 use chatagram::protocol::{
     ClientMessage, DatagramWriter, Delivery, Frame, Header, LeaveReason, Say, encode_message,

@@ -4,11 +4,9 @@ use crate::attacks;
 use crate::dice::Dice;
 use crate::scenarios::SECOND;
 use crate::world::EXPIRY;
-use chatagram::hub::{self, Hub};
+use chatagram::hub::{self, Capacity, Hub, Past};
 use chatagram::path::Path;
 use chatagram::protocol::Header;
-use chatagram::registry::Capacity;
-use chatagram::room::Past;
 use chatagram::time::{Now, Timestamp, WallTime};
 
 /// Runs two servers; each datagram of one is delivered to the other.

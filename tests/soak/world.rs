@@ -3,14 +3,11 @@
 
 use crate::dice::Dice;
 use crate::meter::{Part, on_account_of};
-use chatagram::bucket::Limit;
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
-use chatagram::hub::{self, Destination, Hub};
+use chatagram::hub::{self, Capacity, Destination, Hub, Limit, Line, Past};
 use chatagram::path::Path;
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, REPLAY_WINDOW};
 use chatagram::protocol::{Delivery, Mark};
-use chatagram::registry::Capacity;
-use chatagram::room::{Line, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use thiserror::Error;
 /// An unusable cache file. The chat continues without it.
 #[derive(Debug, Error)]
 #[error("cannot read the saved lines in {path}: {cause}; {}", aftermath(.moved_to.as_deref()), path = .path.display())]
-pub struct CacheWarning {
+pub(crate) struct CacheWarning {
     /// The cache file.
     pub path: PathBuf,
     /// The fault.
@@ -29,7 +29,7 @@ impl CacheWarning {
 /// Lines that could not be saved. The text includes the cause.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum CacheError {
+pub(crate) enum CacheError {
     /// The directory could not be created.
     #[error("cannot save the last lines: cannot create the directory {path}: {cause}; create it, or allow this program to", path = .path.display())]
     Directory {

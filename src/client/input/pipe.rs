@@ -36,6 +36,7 @@ enum Rest {
 
 /// Why the rest of the input cannot be sent.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unreadable {
     /// An I/O error.
     #[error("cannot read the input: {0}")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// An event to show, store or act on. Texts and names in it are clean.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The server admitted this client.
     Welcome {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 /// An obstacle to one address of a server, and whether it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Obstacle {
     /// Its kind.
     pub kind: Kind,
@@ -18,6 +19,7 @@ pub struct Obstacle {
 /// Kinds of obstacles, the most informative last: the further a datagram came, the more is right
 /// already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Kind {
     /// No route.
     Unreachable,

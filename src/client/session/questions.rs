@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// A peer as the server sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerReport {
     /// Its name.
     pub nickname: String,

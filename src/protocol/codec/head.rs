@@ -35,7 +35,7 @@ impl Head {
 
 /// The fields that every version keeps in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invariant {
+pub(crate) struct Invariant {
     /// The version.
     pub version: u8,
     /// Whether the sender is a server.
@@ -45,7 +45,7 @@ pub struct Invariant {
 impl Invariant {
     /// Reads the first four bytes, if the magic is this protocol's.
     #[must_use]
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<4>()?;
         (u16::from_be_bytes([head[0], head[1]]) == MAGIC).then(|| Self {
             version: head[2],

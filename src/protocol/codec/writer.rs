@@ -47,7 +47,7 @@ impl<'b> DatagramWriter<'b> {
     ///
     /// # Errors
     /// The number that fitted, if not all did.
-    pub fn push_frames(&mut self, frames: &[u8]) -> Result<(), usize> {
+    pub(crate) fn push_frames(&mut self, frames: &[u8]) -> Result<(), usize> {
         let room = self.limit.saturating_sub(self.len());
         if frames.len() <= room {
             self.buffer.extend_from_slice(frames);

@@ -5,8 +5,9 @@ use super::input::Input;
 use super::messages::{assert_server_message, carrier, delivery, distorted, of_client};
 use super::meter::allocated;
 use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
-use chatagram::bucket::Limit;
-use chatagram::hub::{Config, Destination, Event, Hub, StreamId};
+use chatagram::hub::{
+    Capacity, Config, Destination, Event, Hub, Kept, Limit, LineIdentity, Owner, Past, StreamId,
+};
 use chatagram::path::Path;
 use chatagram::protocol::Mark;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
@@ -14,8 +15,6 @@ use chatagram::protocol::{
     Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Piece, Preface,
     ServerMessage, StreamReader, Welcome, decode_message, write_record,
 };
-use chatagram::registry::{Capacity, Owner};
-use chatagram::room::{Kept, LineIdentity, Past};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -483,5 +482,6 @@ fn check_event(event: &Event) {
         | Event::Left { nickname, .. }
         | Event::Moved { nickname, .. } => assert_clean(nickname),
         Event::Refused { detail, .. } => assert_clean(detail),
+        event => panic!("unchecked: {event:?}"),
     }
 }

@@ -181,6 +181,7 @@ pub(super) fn assert_server_message(payload: &[u8]) {
         | ServerMessage::Pinged { .. }
         | ServerMessage::Slow { .. }
         | ServerMessage::Counters { .. } => &[],
+        message => panic!("unchecked: {message:?}"),
     };
     texts.iter().for_each(|text| super::assert_clean(text));
 }

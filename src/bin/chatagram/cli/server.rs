@@ -2,11 +2,10 @@
 
 use super::{Error, ImpairArgs, NetworkArgs, Switch, timeout};
 use crate::paths;
-use chatagram::bucket::Limit;
+use chatagram::hub::{Capacity, Limit};
 use chatagram::net::parse_bind;
 use chatagram::protocol::limits;
 use chatagram::quantity;
-use chatagram::registry::Capacity;
 use chatagram::{hub, server};
 use clap::Args;
 use clap::builder::FalseyValueParser;
