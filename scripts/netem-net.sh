@@ -7,7 +7,7 @@
 # netem sees single packets, each once, and only those of the conversation.
 #
 #   scripts/netem-net.sh up [NETEM...]     make the network; NETEM as in tc-netem(8), per direction
-#   scripts/netem-net.sh set NETEM...      change netem, such as: delay 25ms loss 5%
+#   scripts/netem-net.sh set NETEM...      replace all settings, such as: delay 25ms loss 5%
 #   scripts/netem-net.sh show              print the settings and the counters
 #   scripts/netem-net.sh down              remove the network
 #   scripts/netem-net.sh with 'NETEM' COMMAND...
@@ -94,14 +94,20 @@ up() {
     run ip -n cg-clients route add default via 10.77.1.1
     run ip -n cg-server route add default via 10.77.2.1
     run ip netns exec cg-router sysctl -qw net.ipv4.ip_forward=1
-    [ $# -eq 0 ] || netem add "$@"
+    [ $# -eq 0 ] || netem "$@"
 }
 
-netem() { # netem add|replace NETEM...
-    local verb=$1 interface
-    shift
+netem() { # netem NETEM...
+    local interface
     for interface in clients server; do
-        run tc -n cg-router qdisc "$verb" dev $interface root netem limit 10000 "$@"
+        run tc -n cg-router qdisc add dev $interface root netem limit 10000 "$@"
+    done
+}
+
+no_netem() { # also where there was none
+    local interface
+    for interface in clients server; do
+        run tc -n cg-router qdisc del dev $interface root 2>/dev/null || true
     done
 }
 
@@ -132,7 +138,9 @@ up | set | with)
     set)
         [ $# -gt 0 ] || die "set what? such as: delay 25ms loss 5%"
         check_netem "$@"
-        netem replace "$@"
+        # `tc qdisc replace` would keep the rate, corruption and reordering of before.
+        no_netem
+        netem "$@"
         ;;
     with)
         [ $# -gt 1 ] || die "usage: $0 with 'NETEM...' COMMAND..."

@@ -162,6 +162,26 @@ fn a_real_interface_loses_single_packets() {
     assert!(!text.contains("longer than the MTU"), "{text}");
 }
 
+/// `tc qdisc replace` keeps what the new settings do not name.
+fn set_forgets_the_settings_of_before() {
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "bash", "nice"]);
+    let script = "set -e
+        scripts/netem-net.sh up
+        scripts/netem-net.sh set delay 25ms rate 1mbit corrupt 50% reorder 20% duplicate 9% loss 5%
+        scripts/netem-net.sh set delay 10ms
+        scripts/netem-net.sh show";
+    let output = in_a_kernel(script);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let set: Vec<_> = text.lines().filter(|line| line.starts_with("qdisc netem")).collect();
+    assert_eq!(set.len(), 2, "{text}");
+    for line in set {
+        let (_, settings) = line.split_once("limit 10000 ").unwrap();
+        assert!(settings.starts_with("delay 10ms") && !settings.contains('%'), "{text}");
+        assert!(!settings.contains("rate"), "{text}");
+    }
+}
+
 fn each_script_prints_its_header_comment_as_usage() {
     needs(&["bash", "sed", "dirname"]);
     for name in ["netem-lan", "netem-net", "netem-sweep"] {
@@ -340,5 +360,6 @@ fn said(output: &Output) -> String {
 tests! {
     the_emulated_network_matches_netem,
     a_real_interface_loses_single_packets,
+    set_forgets_the_settings_of_before,
     each_script_prints_its_header_comment_as_usage,
 }
