@@ -4,20 +4,28 @@
 Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, and
 DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exit codes:
 0 all statistics agree; 1 some differ, and each difference is printed; 2 there is nothing to
-compare, or a run has its rows in Parquet, which needs more than Python's standard library.
+compare, or a file cannot be read, such as rows in Parquet, which need more than Python's standard
+library. The message names the file.
 """
 
 import argparse
 import csv
+import io
 import json
 import math
+import os
 import sys
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
 HELD_FROM_US = 1000
 # Tolerance for the nine decimals of summary.csv and for the order of sums.
 RELATIVE, ABSOLUTE = 1e-6, 2e-9
+# Line separators and the controls of UAX #9: with all of Cc, the summary has U+FFFD for them.
+STEERS = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# A spreadsheet takes such a beginning for a formula; the summary has an apostrophe before it.
+FORMULA = ("=", "+", "-", "@")
 
 
 def nearest_rank(values, percent):
@@ -64,9 +72,25 @@ def integer(text):
 
 def read_rows(path):
     """The complete rows, without one that a kill truncated."""
-    text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    return list(csv.DictReader(lines))
+    text = path.read_bytes().decode()
+    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+
+
+def cell(text):
+    """Text as in the summary: no character that steers a terminal, and no formula."""
+    steers = lambda c: unicodedata.category(c) == "Cc" or c in STEERS
+    text = "".join(" " if c == "\t" else "\ufffd" if steers(c) else c for c in text)
+    return "'" + text if text.startswith(FORMULA) else text
+
+
+def name_of(place):
+    """The run's name: that of its directory, behind links, whatever the locale is."""
+    return cell(os.fsencode(place.resolve().name).decode(errors="replace"))
+
+
+def decimal(number):
+    """A number with the nine decimals of the summary."""
+    return None if number is None else float(f"{number:.9f}")
 
 
 class Raw:
@@ -156,9 +180,10 @@ class Raw:
 
 def key_of(info):
     condition = info["condition"]
-    impair = "" if condition else info["impair"] or ""
-    network = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
-    shape = tuple(info[k] for k in ("senders", "receivers", "rate", "size"))
+    impair = "" if condition else cell(info["impair"] or "")
+    numbers = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
+    network = tuple(map(decimal, numbers))
+    shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size"))
     return (info["transport"], info["mode"], *network, impair, *shape)
 
 
@@ -179,8 +204,23 @@ def with_estimates(found, runs):
     return found
 
 
-class NoCsv(Exception):
-    """Rows that this script does not read."""
+class Unreadable(Exception):
+    """A file that this script does not read."""
+
+
+def read_run(place):
+    """The description and the rows of a finished run."""
+    path = place / "run.json"
+    try:
+        info = json.loads(path.read_bytes())
+        key_of(info)
+        path = place / "records.csv"
+        rows = read_rows(path)
+        found = Raw()
+        found.add(info, rows)
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
+    return info, rows, found.statistics()
 
 
 def expected(directory):
@@ -190,15 +230,15 @@ def expected(directory):
     wanted, together = {}, defaultdict(lambda: (Raw(), []))
     for place in places:
         if (place / "records.parquet").exists():
-            raise NoCsv(f"{place / 'records.parquet'}: this script reads records.csv only")
+            raise Unreadable(f"{place / 'records.parquet'}: this script reads records.csv only")
         finished = (place / "run.json").exists() and (place / "records.csv").exists()
         if not finished or (place / "failed.txt").exists():
             continue
-        info, rows = json.loads((place / "run.json").read_text()), read_rows(place / "records.csv")
-        raw = Raw()
-        raw.add(info, rows)
-        found = raw.statistics()
-        wanted["run", place.name] = with_estimates(dict(found), [found])
+        info, rows, found = read_run(place)
+        name = name_of(place)
+        if ("run", name) in wanted:
+            raise Unreadable(f"{place}: another run is also called {name} in the summary")
+        wanted["run", name] = with_estimates(dict(found), [found])
         both, members = together[key_of(info)]
         both.add(info, rows)
         members.append(found)
@@ -239,20 +279,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, metavar="DIR", help="what `chatagram report` was given")
     directory = parser.parse_args().directory
+    csv.field_size_limit(2**31 - 1)
+    # Names may hold what the locale cannot print.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     try:
         with open(directory / "summary.csv", encoding="utf-8", newline="") as file:
             summary = list(csv.DictReader(file))
         wanted = expected(directory)
+        found = list(differences(wanted, summary))
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    except NoCsv as error:
+    except (ValueError, KeyError, csv.Error) as error:
+        print(f"{directory / 'summary.csv'}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except Unreadable as error:
         print(error, file=sys.stderr)
         return 2
     if not wanted:
         print(f"{directory}: no finished run to compare with", file=sys.stderr)
         return 2
-    found = list(differences(wanted, summary))
     for line in found:
         print(line)
     checked = sum(len(statistics) for statistics in wanted.values())

@@ -208,6 +208,52 @@ fn an_independent_script_agrees_and_detects_changed_numbers() {
     assert_eq!(verify().unwrap().status.code(), Some(1));
 }
 
+/// Names with line separators, of a link, without UTF-8 or with a formula, and a locale of ASCII.
+#[cfg(target_os = "linux")]
+fn the_script_agrees_whatever_a_run_is_called() {
+    use std::os::unix::ffi::OsStrExt;
+    needs(&["python3"]);
+    let verify = |dir: &Path| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+        let mut command = Command::new("python3");
+        let ascii = [("LC_ALL", "C"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0")];
+        let output = command.envs(ascii).arg(script).arg(dir).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let names = ["a\u{2028}b", "a\u{1c}b\t", "\u{43f}\u{440}", "=1+1", "@x"];
+    let bytes = std::ffi::OsStr::from_bytes(b"x\xff");
+    for (at, name) in names.map(std::ffi::OsStr::new).into_iter().chain([bytes]).enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        make_run(dir.path(), Mode::Tcp, 0.05, 1);
+        let run = dir.path().join("runs").join("tcp-0.05-1");
+        let description = RunInfo {
+            run: name.to_string_lossy().into_owned(),
+            condition: None,
+            impair: Some(name.to_string_lossy().into_owned()),
+            rate: 33.333_333_333_333 + at as f64,
+            ..info("r", Mode::Tcp, 0.05, 1, 0)
+        };
+        description.write(&run).unwrap();
+        let rows = fs::read_to_string(run.join("records.csv")).unwrap();
+        let rows = rows.replace("tcp-0.05-1", &name.to_string_lossy());
+        fs::write(run.join("records.csv"), rows).unwrap();
+        fs::rename(&run, dir.path().join(name)).unwrap();
+        std::os::unix::fs::symlink(dir.path().join(name), &run).unwrap();
+        let written = report::write(dir.path()).unwrap();
+        let (code, said) = verify(dir.path());
+        assert_eq!(code, Some(0), "{name:?}: {said}");
+        let mut summary = csv::Reader::from_path(written.csv).unwrap();
+        for row in summary.records().map(Result::unwrap) {
+            let formula = row.iter().find(|cell| cell.starts_with(['=', '+', '-', '@']));
+            assert_eq!(formula, None, "a spreadsheet would calculate it");
+        }
+        fs::write(run.join("run.json"), "{\"run\": 5}").unwrap();
+        let (code, said) = verify(dir.path());
+        assert!(code == Some(2) && said.contains("run.json: KeyError"), "{name:?}: {said}");
+    }
+}
+
 fn the_script_says_that_it_does_not_read_parquet() {
     needs(&["python3"]);
     let dir = lab();
@@ -379,6 +425,8 @@ fn errors_name_the_file_and_the_line() {
 tests! {
     the_page_is_complete_and_self_contained,
     an_independent_script_agrees_and_detects_changed_numbers,
+    #[cfg(target_os = "linux")]
+    the_script_agrees_whatever_a_run_is_called,
     the_script_says_that_it_does_not_read_parquet,
     empty_and_partial_runs_have_a_page,
     #[cfg(target_os = "linux")]

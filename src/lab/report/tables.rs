@@ -117,12 +117,19 @@ fn row(
         optional(it.wire_per_text),
     ];
     // A run's files are untrusted: a spreadsheet or terminal must show them safely.
-    row.iter_mut().for_each(|cell| *cell = clean(cell).into_owned());
+    row.iter_mut().for_each(|cell| *cell = safe(cell));
     for estimate in estimates {
         row.push(optional(estimate.map(|it| it.mean)));
         row.push(optional(estimate.and_then(|it| it.half)));
     }
     row
+}
+
+/// Without control characters, and with an apostrophe before what a spreadsheet would calculate. No
+/// number of a row is negative.
+fn safe(cell: &str) -> String {
+    let formula = if cell.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+    format!("{formula}{}", clean(cell))
 }
 
 fn optional(value: Option<f64>) -> String {
