@@ -37,7 +37,9 @@ target=x86_64-unknown-linux-gnu
 if [ -z "${BINARY:-}" ]; then
     # The program contains no directory of this machine. glibc is linked statically, because not
     # every toolchain has the musl target.
+    # A static program does not find getrandom(2) in its C library, and would need /dev/random.
     export RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static
+        --cfg getrandom_backend=\"linux_getrandom\"
         --remap-path-prefix=$here=/chatagram
         --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
     CARGO_INCREMENTAL=0 cargo build --locked --profile dist --target $target --bin chatagram
