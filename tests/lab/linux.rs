@@ -211,7 +211,7 @@ fn without_namespaces_the_lab_names_the_cause_and_measures_udp() {
     let output = unshared("", script, dir.path());
     let said = said(&output);
     assert!(output.status.success(), "{said}");
-    for part in ["max_net_namespaces", "UDP only", "UDP unreliable"] {
+    for part in ["max_net_namespaces", "UDP alone", "UDP unreliable"] {
         assert!(said.contains(part), "{said}");
     }
     let runs = dir.path().join("lab/runs");
