@@ -156,6 +156,8 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     annotate "$part" "$netem" "$up" "$down"
     net down
     network=
+    # A damaged run that is measured again: mv would move the new one into it.
+    rm -rf "$out/runs/$name"
     mv "$part" "$out/runs/$name"
 }
 
@@ -226,17 +228,18 @@ if [ -n "$dry" ]; then
     runs=$("$program" lab "${plan[@]}" --print-runs)
 else
     prepare
-    runs=$("$program" lab "$out/plan.toml" --print-runs)
+    # The runs that are left, which are all of a new lab.
+    runs=$("$program" lab "$out/plan.toml" --print-runs --resume --out "$out")
 fi
 # Every option has an environment variable with this prefix; a run depends on its plan alone.
 for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
 work=$(mktemp -d)
 mkfifo "$work/said"
-total=$(wc -l <<<"$runs") done=0
+total=$(grep -c . <<<"$runs" || true) done=0
 while IFS=$'\t' read -r -u 3 name netem arguments; do
+    [ -n "$name" ] || continue
     done=$((done + 1))
-    [ ! -f "$out/runs/$name/run.json" ] || continue
     echo "[$done/$total] $name" >&2
     one "$name" "$netem" "$arguments"
 done 3<<<"$runs"

@@ -17,9 +17,9 @@ pub use replay::{NoPattern, replay};
 
 use super::load;
 use super::plan::{Plan, Trial};
-use super::record::{Mode, RUN, write_atomically};
 #[cfg(target_os = "linux")]
-use super::record::{RunInfo, read_run};
+use super::record::RunInfo;
+use super::record::{Mode, RUN, Run, read_run, write_atomically};
 use crate::files::{Lock, LockError};
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
@@ -245,19 +245,13 @@ impl Config {
         program: PathBuf,
         place: Place,
     ) -> Result<Self, Error> {
-        let file = out.join(PLAN);
         if resume {
-            let text =
-                fs::read_to_string(&file).map_err(|_| Error::NothingToResume(out.clone()))?;
-            let plan = Plan::parse(&text)?;
-            if asked.is_some_and(|asked| asked != plan) {
-                return Err(Error::OtherPlan(out));
-            }
+            let plan = plan_in(&out, asked)?;
             let lock = lock(&out)?;
             return Ok(Self { plan, out, resume, program, place, _lock: lock });
         }
         let config = Self::begin(asked.unwrap_or_default(), out, program, place)?;
-        write_atomically(&file, config.plan.text().as_bytes())?;
+        write_atomically(&config.out.join(PLAN), config.plan.text().as_bytes())?;
         Ok(config)
     }
 
@@ -286,6 +280,31 @@ impl Config {
     }
 }
 
+/// The plan of the lab in `out`, which `asked` must equal if it is given.
+fn plan_in(out: &Path, asked: Option<Plan>) -> Result<Plan, Error> {
+    let text = fs::read_to_string(out.join(PLAN));
+    let plan = Plan::parse(&text.map_err(|_| Error::NothingToResume(out.to_owned()))?)?;
+    if asked.is_some_and(|asked| asked != plan) {
+        return Err(Error::OtherPlan(out.to_owned()));
+    }
+    Ok(plan)
+}
+
+/// [`Plan::runs_text`] of the lab in `out`, without its finished runs.
+///
+/// # Errors
+/// [`Error::OtherPlan`], [`Error::NothingToResume`], [`Error::Files`].
+pub fn runs_left(asked: Option<Plan>, out: &Path) -> Result<String, Error> {
+    let mut left = String::new();
+    for line in plan_in(out, asked)?.runs_text()?.lines() {
+        let (name, _) = line.split_once('\t').unwrap_or((line, ""));
+        if !is_done(out, name)? {
+            left += &format!("{line}\n");
+        }
+    }
+    Ok(left)
+}
+
 /// Locks a lab's directory.
 fn lock(out: &Path) -> Result<Arc<Lock>, Error> {
     let path = out.join(LOCK);
@@ -312,8 +331,12 @@ pub fn run(
     let total = trials.len();
     for (done, trial) in trials.iter().enumerate() {
         report(Progress { done, total, now: Some(trial) });
-        let left: Vec<Mode> =
-            config.modes().filter(|mode| !is_done(config, &trial.run(*mode))).collect();
+        let mut left = Vec::new();
+        for mode in config.modes() {
+            if !is_done(&config.out, &trial.run(mode))? {
+                left.push(mode);
+            }
+        }
         // Modes run side by side, so all of them share the same load of the machine.
         let outcomes: Vec<_> = thread::scope(|scope| {
             let runs: Vec<_> = left
@@ -336,8 +359,24 @@ pub fn run(
     Ok(failed)
 }
 
-fn is_done(config: &Config, name: &str) -> bool {
-    config.out.join("runs").join(name).join(RUN).exists()
+/// Returns true for a run whose files can be read. A directory with other files is measured again.
+fn is_done(out: &Path, name: &str) -> Result<bool, Error> {
+    use super::record::Error::{Io, Line};
+    let dir = out.join("runs").join(name);
+    if !dir.exists() {
+        return Ok(false);
+    }
+    let why = match read_run(&dir) {
+        Ok(Run { info: Some(_), .. }) => return Ok(true),
+        Ok(_) => format!("it has no {RUN}"),
+        Err(error @ Line { .. }) => error.to_string(),
+        Err(Io { path, cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            format!("it has no {}", path.file_name().unwrap_or_default().display())
+        }
+        Err(other) => return Err(other.into()),
+    };
+    log::warn!("run {name} is measured again: {why}");
+    Ok(false)
 }
 
 /// The run of one mode under one condition.
@@ -363,8 +402,7 @@ impl<'a> Job<'a> {
             Place::InProcess => in_process::run(self, stop),
         };
         match outcome {
-            Ok(()) => Ok(fs::rename(&self.part, self.part.with_file_name(&self.name))
-                .map_err(super::record::Error::io("rename", &self.part))?),
+            Ok(()) => self.finish(),
             Err(error) => {
                 if error.concerns_one_run() {
                     let _ = fs::create_dir_all(&self.part);
@@ -375,13 +413,16 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Gives the run its name. A damaged run of that name is removed.
+    fn finish(&self) -> Result<(), Error> {
+        let dir = self.part.with_file_name(&self.name);
+        remove(&dir)?;
+        Ok(fs::rename(&self.part, dir).map_err(super::record::Error::io("rename", &self.part))?)
+    }
+
     /// Removes the directory of an earlier attempt that was killed.
     fn remove_old(&self) -> Result<(), Error> {
-        if self.part.exists() {
-            let part = &self.part;
-            fs::remove_dir_all(part).map_err(super::record::Error::io("remove", part))?;
-        }
-        Ok(())
+        remove(&self.part)
     }
 
     /// Edits the run's `run.json`.
@@ -390,5 +431,15 @@ impl<'a> Job<'a> {
         let Some(mut info) = read_run(&self.part)?.info else { return Err(Error::Stopped) };
         change(&mut info);
         Ok(info.write(&self.part)?)
+    }
+}
+
+/// Removes a directory, if there is one.
+fn remove(dir: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(super::record::Error::io("remove", dir)(error).into())
+        }
+        _ => Ok(()),
     }
 }

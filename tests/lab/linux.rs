@@ -105,6 +105,19 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     assert_eq!(fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap(), untouched);
     assert!(before.agrees(&Losses::of(&raw, "up")), "the same seed loses the same packets");
 
+    // So is a run whose `run.json` is damaged or gone, with a word about it.
+    for damage in [|file: &Path| fs::write(file, ""), |file: &Path| fs::remove_file(file)] {
+        damage(&raw.join("run.json")).unwrap();
+        let left = said(&lab(&["--print-runs", "--resume", "--out", out]));
+        let name = raw.file_name().unwrap().to_str().unwrap();
+        assert!(left.starts_with(&format!("{name}\tdelay ")) && !left.contains("-tcp-"), "{left}");
+        let resumed = lab(&["--resume", "--out", out]);
+        assert!(resumed.status.success(), "{}", said(&resumed));
+        let wanted = format!("run {name} is measured again: ");
+        assert!(said(&resumed).contains(&wanted), "{}", said(&resumed));
+        assert!(before.agrees(&Losses::of(&raw, "up")) && !raw.with_extension("part").exists());
+    }
+
     let other = lab(&["--resume", "--loss", "1", "--out", out]);
     assert!(said(&other).contains("another plan"), "{}", said(&other));
 

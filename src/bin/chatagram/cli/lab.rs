@@ -145,7 +145,7 @@ pub(crate) struct LabArgs {
     /// Print the runs instead of running them, for scripts
     ///
     /// One line for each run. Tabs separate the name, the arguments of tc-netem, and those of
-    /// `load`.
+    /// `load`. With --resume, only the runs that the lab in --out lacks.
     #[arg(
         long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
         value_parser = FalseyValueParser::new()

@@ -86,14 +86,19 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());
     }
-    if args.print_runs {
-        return match plan.unwrap_or_default().runs_text() {
-            Ok(text) => print(&text), // with its tabs
-            Err(error) => fail(USAGE, error),
-        };
-    }
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
+    }
+    if args.print_runs {
+        let runs = if args.resume {
+            sweep::runs_left(plan, &args.out)
+        } else {
+            plan.unwrap_or_default().runs_text().map_err(sweep::Error::from)
+        };
+        return match runs {
+            Ok(text) => print(&text), // with its tabs
+            Err(error) => fail(lab_failure(&error), error),
+        };
     }
     measure(plan, args)
 }
