@@ -344,10 +344,10 @@ impl Setting {
     }
 }
 
-/// A share as a percentage, rounded to 4 decimals: 0.07 is 7, not 7.000000000000001.
+/// A share in whole billionths as a percentage: 0.07 is 7, not 7.000000000000001.
 #[must_use]
 pub fn percent(share: f64) -> f64 {
-    (share * 1e6).round() / 1e4
+    (share * 1e9).round() / 1e7
 }
 
 /// All repetitions of one mode under one setting.

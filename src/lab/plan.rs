@@ -1,12 +1,16 @@
 //! The plan of a lab: every combination of its losses, delays, jitters and bursts, measured with
 //! several modes and repetitions. It is a TOML file or the options of the command.
 
+#[cfg(test)]
+mod tests;
 mod values;
 
 use super::record::{Condition, Mode, UnknownMode};
 use crate::impair::{Loss, Share, Spec, SpecError};
 use crate::quantity;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// Limit on the runs of a plan; more are taken for a typing error.
 const MAX_RUNS: usize = 100_000;
@@ -95,6 +99,9 @@ pub enum Error {
     /// The lists have too many combinations.
     #[error("{0} runs are too many: reduce them to at most {MAX_RUNS}")]
     TooManyRuns(usize),
+    /// Two runs have one name, so one directory.
+    #[error("run {0} is in the plan twice: leave each value in it once")]
+    Repeated(String),
     /// A combination that no network can have.
     #[error("loss {}%, burst {}: {cause}", .condition.loss * 100.0, .condition.burst)]
     Condition {
@@ -216,11 +223,23 @@ impl Plan {
         toml::to_string(self).unwrap_or_default()
     }
 
+    /// Leaves each value of a list in it once. Returns a sentence for each that was repeated.
+    #[must_use]
+    pub fn remove_repeats(&mut self) -> Vec<String> {
+        let mut repeated = Vec::new();
+        once("loss", &mut self.loss, &mut repeated);
+        once("delay_ms", &mut self.delay_ms, &mut repeated);
+        once("jitter_ms", &mut self.jitter_ms, &mut repeated);
+        once("burst", &mut self.burst, &mut repeated);
+        once("mode", &mut self.modes, &mut repeated);
+        repeated
+    }
+
     /// All conditions in order, once for each repetition, so that an interrupted lab has measured
     /// each condition equally often.
     ///
     /// # Errors
-    /// [`Error::EmptyList`], [`Error::TooManyRuns`] and [`Error::Condition`].
+    /// [`Error::EmptyList`], [`Error::TooManyRuns`], [`Error::Condition`] and [`Error::Repeated`].
     pub fn trials(&self) -> Result<Vec<Trial>, Error> {
         let lists = [
             ("loss", self.loss.len()),
@@ -236,13 +255,19 @@ impl Plan {
         if runs > MAX_RUNS {
             return Err(Error::TooManyRuns(runs));
         }
-        let mut trials = Vec::new();
+        let (mut trials, mut names) = (Vec::new(), BTreeSet::new());
         for repetition in 1..=self.repetitions {
             for condition in self.conditions() {
                 let spec =
                     spec(&condition).map_err(|cause| Error::Condition { condition, cause })?;
                 let seed = self.seed.wrapping_add(trials.len() as u64);
-                trials.push(Trial { condition, spec, repetition, seed });
+                let trial = Trial { condition, spec, repetition, seed };
+                for name in self.modes.iter().map(|mode| trial.run(*mode)) {
+                    if let Some(name) = names.replace(name) {
+                        return Err(Error::Repeated(name));
+                    }
+                }
+                trials.push(trial);
             }
         }
         Ok(trials)
@@ -275,9 +300,27 @@ fn spec(condition: &Condition) -> Result<Spec, SpecError> {
     text.parse()
 }
 
-/// Removes the rounding error of 0.07 × 100.
+/// Removes the rounding error of 0.07 × 100. Shares are whole billionths: no two round alike.
 fn round(percent: f64) -> f64 {
-    (percent * 1e6).round() / 1e6
+    (percent * 1e7).round() / 1e7
+}
+
+/// Leaves each value once, and adds a sentence for each that was repeated.
+fn once<T: Copy + PartialEq + fmt::Display>(
+    name: &str,
+    values: &mut Vec<T>,
+    repeated: &mut Vec<String>,
+) {
+    let mut kept = Vec::new();
+    for value in values.drain(..) {
+        if kept.contains(&value) {
+            repeated.push(format!("{name} {value} is repeated in the plan: it is measured once"));
+        } else {
+            kept.push(value);
+        }
+    }
+    repeated.dedup();
+    *values = kept;
 }
 
 /// The unknown key of serde's message and the known ones; all are in backquotes.
@@ -322,89 +365,4 @@ pub fn burst(text: &str) -> Result<f64, quantity::Error> {
 /// [`UnknownMode`], which lists the names.
 pub fn mode(text: &str) -> Result<Mode, UnknownMode> {
     text.trim().parse()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_survives_writing_and_parsing() {
-        let plan = Plan { loss: vec![0.5, 7.0], modes: Mode::ALL.to_vec(), ..Plan::default() };
-        assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
-        assert_eq!(Plan::parse("").unwrap(), Plan::default());
-        assert_eq!(Plan::parse("loss = [3]\n").unwrap().loss, [3.0], "whole numbers too");
-        for text in ["loss = 5", "loss = [\"5%\"]", "loss = \"5 %\"", "loss = [5.0]"] {
-            assert_eq!(Plan::parse(text).unwrap().loss, [5.0], "{text}");
-        }
-        let text = "loss = \"0, 5%\"\ndelay_ms = [\"25ms\", 0.5]\nduration_s = \"2s\"";
-        let parsed = Plan::parse(text).unwrap();
-        assert_eq!((parsed.loss, parsed.delay_ms), (vec![0.0, 5.0], vec![25.0, 0.5]));
-        assert_eq!(parsed.duration_s, 2.0);
-    }
-
-    #[test]
-    fn errors_name_the_line_and_the_remedy() {
-        for (text, wanted) in [
-            ("seed = 1\nlos = [5]", ["line 2", "did you mean `loss`?"]),
-            ("seed = 1\nloss = [5, 120]", ["line 2", "a share is between 0% and 100%"]),
-            ("modes = [\"udp\"]", ["line 1", "choose from unreliable"]),
-            ("duration_s = 0", ["line 1", "not between 10ms and 1day"]),
-            ("rate = \"fast\"", ["line 1", "fast is not a number"]),
-            ("loss = [nan]", ["line 1", "not a number"]),
-        ] {
-            let error = Plan::parse(text).unwrap_err().to_string();
-            assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");
-        }
-        let empty = Plan { modes: vec![], ..Plan::default() };
-        assert!(empty.trials().unwrap_err().to_string().contains("modes is empty"));
-        let huge = Plan { loss: vec![1.0; 1_000], repetitions: 1_000, ..Plan::default() };
-        assert!(huge.trials().unwrap_err().to_string().contains("too many"));
-        let absurd = Plan { loss: vec![99.0], burst: vec![2.0], ..Plan::default() };
-        assert!(absurd.trials().is_err());
-    }
-
-    #[test]
-    fn names_and_seeds_of_runs_are_unique() {
-        let trials = Plan::default().trials().unwrap();
-        assert_eq!(trials.len(), 12);
-        let names: std::collections::BTreeSet<_> =
-            trials.iter().map(|trial| (trial.run(Mode::Tcp), trial.seed)).collect();
-        assert_eq!(names.len(), 12);
-        assert_eq!(trials[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
-        assert_eq!(trials[2].spec, "loss 5%, delay 25ms".parse().unwrap());
-        let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
-        assert_eq!(odd.trials().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
-    }
-
-    #[test]
-    fn conditions_translate_to_netem_arguments() {
-        for (loss, jitter_ms, burst, words) in [
-            (0.0, 0.0, 1.0, "delay 25ms"),
-            (0.0, 0.0, 3.0, "delay 25ms"),
-            (7.0, 0.5, 1.0, "delay 25ms 0.5ms loss 7%"),
-            // r = 1/4, p = 0.2 / 0.8 of it.
-            (20.0, 0.0, 4.0, "delay 25ms loss gemodel 6.25% 25% 100% 0%"),
-        ] {
-            let (loss, jitter_ms, burst) = (vec![loss], vec![jitter_ms], vec![burst]);
-            let plan = Plan { loss, jitter_ms, burst, ..Plan::default() };
-            assert_eq!(plan.trials().unwrap()[0].netem(), words);
-        }
-    }
-
-    #[test]
-    fn a_shell_can_split_the_lines_of_runs() {
-        let plan = Plan { loss: vec![0.1, 7.0], burst: vec![1.0, 1.3], ..Plan::default() };
-        let text = plan.runs_text().unwrap();
-        assert_eq!(text.lines().count(), 2 * 2 * 3 * 3);
-        for line in text.lines() {
-            let columns: Vec<_> = line.split('\t').collect();
-            let [name, netem, load] = columns[..] else { panic!("{line}") };
-            assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
-            // No character that a shell expands, no leading, trailing or double space.
-            let unquoted = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
-            assert!(line.replace('\t', "").chars().all(unquoted), "{line}");
-            assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");
-        }
-    }
 }

@@ -283,7 +283,8 @@ impl Config {
 /// The plan of the lab in `out`, which `asked` must equal if it is given.
 fn plan_in(out: &Path, asked: Option<Plan>) -> Result<Plan, Error> {
     let text = fs::read_to_string(out.join(PLAN));
-    let plan = Plan::parse(&text.map_err(|_| Error::NothingToResume(out.to_owned()))?)?;
+    let mut plan = Plan::parse(&text.map_err(|_| Error::NothingToResume(out.to_owned()))?)?;
+    let _ = plan.remove_repeats();
     if asked.is_some_and(|asked| asked != plan) {
         return Err(Error::OtherPlan(out.to_owned()));
     }

@@ -79,10 +79,13 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
         Some(path) => fail(USAGE, format!("{}: {error}", path.display())),
         None => fail(USAGE, error),
     };
-    let plan = match args.plan(text.as_deref()) {
+    let mut plan = match args.plan(text.as_deref()) {
         Ok(plan) => plan,
         Err(error) => return named(error),
     };
+    for repeated in plan.iter_mut().flat_map(Plan::remove_repeats) {
+        crate::logging::complain(repeated);
+    }
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());
     }

@@ -1,0 +1,95 @@
+use super::*;
+
+#[test]
+fn a_plan_survives_writing_and_parsing() {
+    let plan = Plan { loss: vec![0.5, 7.0], modes: Mode::ALL.to_vec(), ..Plan::default() };
+    assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+    assert_eq!(Plan::parse("").unwrap(), Plan::default());
+    assert_eq!(Plan::parse("loss = [3]\n").unwrap().loss, [3.0], "whole numbers too");
+    for text in ["loss = 5", "loss = [\"5%\"]", "loss = \"5 %\"", "loss = [5.0]"] {
+        assert_eq!(Plan::parse(text).unwrap().loss, [5.0], "{text}");
+    }
+    let text = "loss = \"0, 5%\"\ndelay_ms = [\"25ms\", 0.5]\nduration_s = \"2s\"";
+    let parsed = Plan::parse(text).unwrap();
+    assert_eq!((parsed.loss, parsed.delay_ms), (vec![0.0, 5.0], vec![25.0, 0.5]));
+    assert_eq!(parsed.duration_s, 2.0);
+}
+
+#[test]
+fn errors_name_the_line_and_the_remedy() {
+    for (text, wanted) in [
+        ("seed = 1\nlos = [5]", ["line 2", "did you mean `loss`?"]),
+        ("seed = 1\nloss = [5, 120]", ["line 2", "a share is between 0% and 100%"]),
+        ("modes = [\"udp\"]", ["line 1", "choose from unreliable"]),
+        ("duration_s = 0", ["line 1", "not between 10ms and 1day"]),
+        ("rate = \"fast\"", ["line 1", "fast is not a number"]),
+        ("loss = [nan]", ["line 1", "not a number"]),
+    ] {
+        let error = Plan::parse(text).unwrap_err().to_string();
+        assert!(wanted.iter().all(|part| error.contains(part)), "{text}: {error}");
+    }
+    let empty = Plan { modes: vec![], ..Plan::default() };
+    assert!(empty.trials().unwrap_err().to_string().contains("modes is empty"));
+    let huge = Plan { loss: vec![1.0; 1_000], repetitions: 1_000, ..Plan::default() };
+    assert!(huge.trials().unwrap_err().to_string().contains("too many"));
+    let absurd = Plan { loss: vec![99.0], burst: vec![2.0], ..Plan::default() };
+    assert!(absurd.trials().is_err());
+}
+
+#[test]
+fn names_and_seeds_of_runs_are_unique() {
+    let trials = Plan::default().trials().unwrap();
+    assert_eq!(trials.len(), 12);
+    let names: std::collections::BTreeSet<_> =
+        trials.iter().map(|trial| (trial.run(Mode::Tcp), trial.seed)).collect();
+    assert_eq!(names.len(), 12);
+    assert_eq!(trials[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
+    assert_eq!(trials[2].spec, "loss 5%, delay 25ms".parse().unwrap());
+    let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
+    assert_eq!(odd.trials().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
+}
+
+#[test]
+fn a_repeated_value_is_measured_once_and_close_values_both() {
+    let modes = vec![Mode::Tcp, Mode::Unreliable, Mode::Tcp, Mode::Tcp];
+    let mut plan = Plan { loss: vec![5.0, 5.000_000_1, 5.0], modes, ..Plan::default() };
+    assert!(matches!(plan.trials(), Err(Error::Repeated(_))));
+    let said = plan.remove_repeats();
+    let end = "is repeated in the plan: it is measured once";
+    assert_eq!(said, [format!("loss 5 {end}"), format!("mode tcp {end}")]);
+    assert_eq!(plan.modes, [Mode::Tcp, Mode::Unreliable]);
+    let trials = plan.trials().unwrap();
+    assert_eq!(trials[1].run(Mode::Tcp), "loss5.0000001-delay25-jitter0-burst1-tcp-1");
+    assert_ne!(trials[0].spec, trials[1].spec);
+}
+
+#[test]
+fn conditions_translate_to_netem_arguments() {
+    for (loss, jitter_ms, burst, words) in [
+        (0.0, 0.0, 1.0, "delay 25ms"),
+        (0.0, 0.0, 3.0, "delay 25ms"),
+        (7.0, 0.5, 1.0, "delay 25ms 0.5ms loss 7%"),
+        // r = 1/4, p = 0.2 / 0.8 of it.
+        (20.0, 0.0, 4.0, "delay 25ms loss gemodel 6.25% 25% 100% 0%"),
+    ] {
+        let (loss, jitter_ms, burst) = (vec![loss], vec![jitter_ms], vec![burst]);
+        let plan = Plan { loss, jitter_ms, burst, ..Plan::default() };
+        assert_eq!(plan.trials().unwrap()[0].netem(), words);
+    }
+}
+
+#[test]
+fn a_shell_can_split_the_lines_of_runs() {
+    let plan = Plan { loss: vec![0.1, 7.0], burst: vec![1.0, 1.3], ..Plan::default() };
+    let text = plan.runs_text().unwrap();
+    assert_eq!(text.lines().count(), 2 * 2 * 3 * 3);
+    for line in text.lines() {
+        let columns: Vec<_> = line.split('\t').collect();
+        let [name, netem, load] = columns[..] else { panic!("{line}") };
+        assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
+        // No character that a shell expands, no leading, trailing or double space.
+        let unquoted = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
+        assert!(line.replace('\t', "").chars().all(unquoted), "{line}");
+        assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");
+    }
+}
