@@ -380,6 +380,19 @@ fn a_directory_without_runs_is_an_error() {
     assert!(fs::read_to_string(written.page).unwrap().contains("No run has finished"));
 }
 
+fn a_directory_of_failed_runs_gives_the_first_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, reason) in [("b.part", "run b: \u{1b}second\n"), ("a.part", "run a: first\n")] {
+        let run = dir.path().join("runs").join(name);
+        fs::create_dir_all(&run).unwrap();
+        fs::write(run.join("failed.txt"), reason).unwrap();
+    }
+    let error = report::write(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("finished: run a: first\ntry them again"), "{error}");
+    make_run(dir.path(), Mode::Tcp, 0.0, 1);
+    assert_eq!(report::write(dir.path()).unwrap().runs, 1);
+}
+
 fn a_run_is_read_back_up_to_a_torn_last_row() {
     let dir = tempfile::tempdir().unwrap();
     make_run(dir.path(), Mode::ReliableOrdered, 0.05, 1);
@@ -434,6 +447,7 @@ tests! {
     control_characters_in_run_json_do_not_reach_the_terminal,
     reports_at_the_same_time_write_whole_files,
     a_directory_without_runs_is_an_error,
+    a_directory_of_failed_runs_gives_the_first_reason,
     a_run_is_read_back_up_to_a_torn_last_row,
     errors_name_the_file_and_the_line,
 }

@@ -9,6 +9,7 @@
 use super::metrics::{Group, Measured, group};
 use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_atomically};
 use super::sweep::FAILED;
+use crate::protocol::clean_lines;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ pub struct Written {
 /// Reads all runs in a lab's directory (or one run in its own) and writes the report there.
 ///
 /// # Errors
-/// A directory without runs, malformed rows (with the file and, in CSV, the line), or an error of
+/// A directory without runs or with failed ones only, malformed rows (with the file and, in CSV, the line), or an error of
 /// the file system.
 pub fn write(dir: &Path) -> Result<Written, Error> {
     let lab = read(dir)?;
@@ -102,10 +103,14 @@ fn run_directories(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(&runs).map_err(Error::io("read", &runs))?;
     let entries: Result<Vec<_>, _> = entries.map(|it| it.map(|it| it.path())).collect();
     let mut found = entries.map_err(Error::io("read", &runs))?;
-    found.retain(|it| holds_a_run(it));
     found.sort();
-    if found.is_empty() {
-        return Err(Error::NoRuns { path: dir.to_owned() });
+    let path = dir.to_owned();
+    let mut reasons = found.iter().map(|it| fs::read_to_string(it.join(FAILED)));
+    if let Some(Ok(reason)) = reasons.next()
+        && reasons.all(|it| it.is_ok())
+    {
+        return Err(Error::AllFailed { path, reason: clean_lines(reason.trim_end()) });
     }
-    Ok(found)
+    found.retain(|it| holds_a_run(it));
+    if found.is_empty() { Err(Error::NoRuns { path }) } else { Ok(found) }
 }

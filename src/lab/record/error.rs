@@ -68,6 +68,17 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// The directory has failed runs only.
+    #[error(
+        "no run in {path} finished: {reason}\ntry them again with `chatagram lab --resume`",
+        path = .path.display()
+    )]
+    AllFailed {
+        /// The directory.
+        path: PathBuf,
+        /// The reason of the first one.
+        reason: String,
+    },
     /// The directory has no runs.
     #[error(
         "{path} holds no runs: name a directory written by `lab` or `load`",
