@@ -292,3 +292,52 @@ fn a_server_killed_in_mid_run_is_no_loss() {
     assert!(program.output().contains("it no longer answers"), "{}", program.output());
     assert!(!out.join("run.json").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn the_command_on_the_page_repeats_the_run() {
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
+    let dir = tempfile::tempdir().unwrap();
+    let impaired = ["--impair", "up: loss 20%, delay 2ms; down: jitter 1ms"];
+    let condition = ["--condition", "0.07:2:1.5:1.25", "--repetition", "3", "--no-delay", "off"];
+    for (name, more) in [
+        ("udp", &[&["--delivery", "reliable-unordered"], &impaired[..]].concat()),
+        ("tcp", &[&["--transport", "tcp"], &condition[..]].concat()),
+        ("both", &[impaired, ["--condition", "0:0:0:1"]].concat()),
+    ] {
+        let (out, again) = (dir.path().join(name), dir.path().join(format!("{name} again")));
+        let args = ["--duration", "300ms", "--rate", "33.25", "--seed", "18446744073709551615"];
+        let first = loaded(&server, &out, &[&args[..], more].concat()).info.unwrap();
+        chatagram::lab::report::write(&out).unwrap();
+        let page = fs::read_to_string(out.join("report.html")).unwrap();
+        let (_, from) = page.split_once("<code>chatagram load SERVER ").unwrap();
+        let (text, _) = from.split_once("</code>").unwrap();
+        let text = text.replace("&#39;", "'").replace("DIRECTORY", "\"$3\"");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("\"$1\" load \"$2\" {text}"), "sh"]);
+        shell.arg(env!("CARGO_BIN_EXE_chatagram")).arg(server.address.to_string()).arg(&again);
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{text}: {output:?}");
+        let second = read_run(&again).unwrap().info.unwrap();
+        let chatagram::lab::record::RunInfo { run, started, links, network, .. } = first.clone();
+        let same = chatagram::lab::record::RunInfo { run, started, links, network, ..second };
+        assert_eq!(same, first, "{text}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_of_load_with_an_emulated_network_can_be_replayed() {
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let args = ["--duration", "300ms", "--impair", "loss 20%", "--delivery", "unreliable"];
+    let first = loaded(&server, &out, &args).info.unwrap();
+    let args = ["replay", "run", "--delivery", "reliable-ordered", "--out", "again"];
+    let mut program = Program::start(dir.path(), &args);
+    assert_eq!(program.wait(), Some(0), "{}", program.output());
+    let again = dir.path().join("again/runs/run-replayed-reliable-ordered");
+    let again = read_run(&again).unwrap().info.unwrap();
+    assert_eq!((again.condition, &again.impair), (None, &first.impair));
+    assert_eq!(again.replayed.as_deref(), Some("run"));
+}

@@ -80,6 +80,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         receivers: 1,
         rate: 50.0,
         size: 64,
+        no_delay: None,
         duration_s: 8.0,
         sent: 400,
         version: "0.1.0".into(),

@@ -349,6 +349,7 @@ impl Load<'_> {
             receivers: config.receivers,
             rate: config.rate,
             size: config.size,
+            no_delay: Some(config.no_delay),
             duration_s: config.duration.as_secs_f64(),
             sent: ledger.scheduled(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

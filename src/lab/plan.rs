@@ -53,6 +53,7 @@ pub struct Plan {
     #[serde(deserialize_with = "values::duration")]
     pub duration_s: f64,
     /// Seed of all randomness.
+    #[serde(serialize_with = "values::seed_text", deserialize_with = "values::seed")]
     pub seed: u64,
 }
 

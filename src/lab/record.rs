@@ -20,6 +20,7 @@
 //! All times are microseconds since one epoch on one monotonic clock. All peers are in one process,
 //! so one-way delays need no clock synchronisation.
 
+use super::metrics::percent;
 use crate::client::session::Transport;
 use crate::link::Totals;
 use crate::protocol::Delivery;
@@ -252,7 +253,7 @@ impl Record {
 }
 
 /// The network condition of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Condition {
     /// Share of packets lost, each way, 0 to 1.
     pub loss: f64,
@@ -262,6 +263,21 @@ pub struct Condition {
     pub jitter_ms: f64,
     /// The mean length of a loss burst, in packets; 1 is independent loss.
     pub burst: f64,
+}
+
+impl Default for Condition {
+    /// A network that does nothing.
+    fn default() -> Self {
+        Self { loss: 0.0, delay_ms: 0.0, jitter_ms: 0.0, burst: 1.0 }
+    }
+}
+
+impl fmt::Display for Condition {
+    /// The value of `load --condition`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { loss, delay_ms, jitter_ms, burst } = self;
+        write!(f, "{}:{delay_ms}:{jitter_ms}:{burst}", percent(*loss))
+    }
 }
 
 /// The link counters of all clients, added up.
@@ -329,6 +345,9 @@ pub struct RunInfo {
     pub rate: f64,
     /// Bytes of text in a message.
     pub size: u32,
+    /// Whether `TCP_NODELAY` was set; `None` in records of earlier versions.
+    #[serde(default)]
+    pub no_delay: Option<bool>,
     /// How long the senders sent, in seconds.
     pub duration_s: f64,
     /// Messages scheduled, of all senders.

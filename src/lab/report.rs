@@ -13,6 +13,7 @@ use crate::protocol::clean_lines;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod command;
 mod curves;
 mod ladder;
 mod page;

@@ -39,6 +39,7 @@ fn info() -> RunInfo {
         receivers: 1,
         rate: 50.0,
         size: 64,
+        no_delay: None,
         duration_s: 1.0,
         sent: 0,
         version: String::new(),

@@ -122,3 +122,33 @@ pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> 
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     from.deserialize_any(One(seconds))
 }
+
+pub(super) fn seed<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    from.deserialize_any(One(|text| {
+        text.trim().parse::<u64>().map_err(|error| format!("{text} is not a seed: {error}"))
+    }))
+}
+
+/// TOML has no whole number above `i64::MAX`: such a seed is text.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(super) fn seed_text<S: Serializer>(seed: &u64, to: S) -> Result<S::Ok, S::Error> {
+    match i64::try_from(*seed) {
+        Ok(seed) => to.serialize_i64(seed),
+        Err(_) => to.collect_str(seed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lab::plan::Plan;
+
+    #[test]
+    fn every_seed_survives_writing_and_parsing() {
+        for seed in [0, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+            let plan = Plan { seed, ..Plan::default() };
+            assert_eq!(Plan::parse(&plan.text()).unwrap(), plan, "{}", plan.text());
+        }
+        let error = Plan::parse("seed = -1").unwrap_err().to_string();
+        assert!(error.contains("-1 is not a seed"), "{error}");
+    }
+}

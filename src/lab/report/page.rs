@@ -1,5 +1,6 @@
 //! `report.html`: one self-contained file.
 
+use super::command::command;
 use super::text::{class, count, emulation, escape, label, list, ms, or_dash, percent};
 use super::{Finished, Lab, curves, ladder};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
@@ -253,39 +254,4 @@ fn provenance(lab: &Lab) -> String {
         );
     }
     out + include_str!("definitions.html")
-}
-
-/// The command that repeats the runs.
-fn command(lab: &Lab) -> String {
-    let Some(it) = lab.runs.first().map(|it| &it.info) else {
-        return "chatagram lab --out DIRECTORY".into();
-    };
-    if lab.plan.is_some() {
-        return "chatagram lab plan.toml --out ANOTHER-DIRECTORY".into();
-    }
-    let mut replayed = lab.runs.iter().filter(|it| it.info.replayed.is_some());
-    if let Some((it, of)) = replayed.next().and_then(|it| Some((it, it.info.replayed.as_ref()?))) {
-        return format!(
-            "chatagram replay runs/{of} {} --out ANOTHER-DIRECTORY",
-            options(it.info.mode)
-        );
-    }
-    let commands = lab.groups.iter().map(|group| {
-        let how = options(group.mode);
-        let info = group.runs.first().map_or(it, |&at| &lab.runs[at].info);
-        format!(
-            "chatagram load SERVER {how} --senders {} --receivers {} --rate {} --size {} \
-             --duration {}s --seed {} --out DIRECTORY",
-            info.senders, info.receivers, info.rate, info.size, info.duration_s, info.seed
-        )
-    });
-    commands.collect::<Vec<_>>().join("\n")
-}
-
-/// A mode as options of `load` and `replay`.
-fn options(mode: Mode) -> String {
-    match mode {
-        Mode::Tcp => "--transport tcp".to_owned(),
-        mode => format!("--transport udp --delivery {mode}"),
-    }
 }
