@@ -71,7 +71,7 @@ impl Bucket {
         self.full
     }
 
-    /// The same bucket under another limit: what was taken stays taken.
+    /// The same bucket under another limit: used tokens stay used.
     #[must_use]
     pub(crate) fn limited_to(self, limit: Limit) -> Self {
         Self { limit, ..self }

@@ -1,6 +1,5 @@
 //! The server without its sockets: datagrams and stream bytes in, datagrams and stream bytes out.
-//! It joins the registry (which peers), the room (what is said) and a link for each peer (how it
-//! gets there).
+//! It joins the registry (the peers), the room (their lines) and a link for each peer (delivery).
 //!
 //! A line goes from its sender to all other peers through three files:
 //!
@@ -8,10 +7,10 @@
 //!   datagram, stream bytes
 //!            │
 //!            ▼
-//!       receive.rs    whose session is it? link.receive ─► messages; may the peer speak now?
+//!       receive.rs    which session? link.receive ─► messages; may the peer speak now?
 //!            │
 //!            ▼
-//!       room.rs       what does it mean? commit the line to the log, post it
+//!       room.rs       commit the line to the log, post it
 //!            │
 //!            ▼
 //!       transmit.rs   to the links of the recipients, and out by poll_transmit
@@ -22,15 +21,15 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `peers.rs`, `peer.rs` | the peers by number and by session, and the queues in which they stand |
+//! | `peers.rs`, `peer.rs` | the peers by number and by session, and their queues |
 //! | `lifecycle.rs` | the states of a session, and one function for each edge |
 //! | `handshake.rs` | challenges and joins: which clients become peers |
 //! | `streams.rs` | connections that have not joined, and the peers of the others |
 //! | `paths.rs` | peers that change their address |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
-//! | `counters.rs` | what is counted |
-//! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: what a peer may say, who pays, back pressure |
-//! | `fanout.rs`, `timers.rs`, `nonces.rs`, `cookie.rs` | values as well, without access to the hub |
+//! | `counters.rs` | the counters |
+//! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
+//! | `fanout.rs`, `timers.rs`, `nonces.rs`, `cookie.rs` | values without access to the hub |
 //!
 //! Contract: after any `handle_*` call, first drain `poll_event` and carry out each event (a line
 //! is written to the history *before* its acknowledgment can leave), then drain `poll_transmit`,
@@ -100,7 +99,7 @@ pub struct Config {
     pub capacity: Capacity,
     /// Lines replayed to newcomers.
     pub replay: usize,
-    /// The limit for what a member says. `None`: no limit.
+    /// The rate limit of a member. `None`: no limit.
     pub limit: Option<Limit>,
     /// The port for joins, told to clients that look for servers. `None`: they get no answer.
     pub discovery: Option<u16>,
@@ -179,7 +178,7 @@ pub struct Hub {
     events: VecDeque<Event>,
     /// The latest moment that a call has named.
     now: Timestamp,
-    /// The number of times all output was taken. What is read in between belongs to one turn.
+    /// The number of times all output was taken: one turn lies between two of them.
     turn: u64,
     /// When a refusal last caused an event.
     refusal_told: Option<Timestamp>,
@@ -217,8 +216,8 @@ impl Hub {
         }
     }
 
-    /// Keeps a nickname, and all that look like it, for a client with this token: that of the user
-    /// who hosts the room. Call it before anything is received.
+    /// Reserves a nickname, and all that look like it, for the client with this token: that of the
+    /// host. Call it before the hub receives anything.
     pub fn reserve(&mut self, nickname: &Nickname, token: Token) {
         self.registry.reserve(nickname, token);
     }
@@ -272,12 +271,12 @@ impl Hub {
         self.shutting_down && self.peers.is_empty()
     }
 
-    /// What to write down or log next. Drain this before `poll_transmit`.
+    /// The next event to record or to log. Drain this before `poll_transmit`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When to call `handle_timeout` next. With output still queued that is at once.
+    /// When to call `handle_timeout` next: at once while output is queued.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if !(self.stateless.is_empty() && self.peers.is_silent() && self.events.is_empty()) {
@@ -317,7 +316,7 @@ impl Hub {
     /// from `now` on, because the hub could hear no peer meanwhile.
     fn observe(&mut self, now: Timestamp) {
         if now.since(self.now) > STANDSTILL && !self.peers.is_empty() {
-            log::debug!("nothing happened here for {:?}", now.since(self.now));
+            log::debug!("this process was suspended for {:?}", now.since(self.now));
             self.registry.resume(now);
             self.outgoing.pressure.resume(self.now, now);
             for peer in self.peers.iter_mut() {

@@ -9,7 +9,7 @@
 //!   hub             which peer sent it?             client::session  did the server send it?
 //!   link            new? in order? acknowledge      link             the same
 //!   room            what does it mean?              client::session  what does it mean?
-//!   link            queue, retransmit               client::screen   what the user sees
+//!   link            queue, retransmit               client::screen   lines and status
 //!   server ► net::Socket                            your terminal
 //! ```
 //!

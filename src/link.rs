@@ -93,7 +93,7 @@ pub enum Fate {
     Lost(u64),
 }
 
-/// What a timeout is for.
+/// The purpose of a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timer {

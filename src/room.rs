@@ -146,8 +146,8 @@ impl Room {
         self.members.insert(peer, Member { nickname, owner, next, first: next, unannounced });
     }
 
-    /// Queues what a newcomer needs: the announced members, `lines`, and the current warning. Later
-    /// announcements bring the other members.
+    /// Queues the briefing of a newcomer: the announced members, `lines`, and the current warning.
+    /// Later announcements bring the other members.
     pub(crate) fn brief(&mut self, peer: PeerId, lines: &[Rc<Line>]) {
         let (to, kind) = (Recipients::One(peer), Kind::Briefing);
         let messages = self.digest();
@@ -214,8 +214,8 @@ impl Room {
         }
     }
 
-    /// Announces the queued departures, then the arrivals: an arrival may reuse the number or name of
-    /// a departed peer.
+    /// Announces the queued departures, then the arrivals: an arrival may reuse the number or name
+    /// of a departed peer.
     fn announce_all(&mut self) {
         self.digest = None;
         let mut roll = RollWriter::default();

@@ -84,7 +84,7 @@ pub struct Config {
 /// the log goes to a file.
 pub const OPERATOR: &str = "chatagram::operator";
 
-/// What is left of a socket after a turn.
+/// Unread input of a socket after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     /// Nothing: the poller reports what arrives next.

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long the output may block after the end of the session.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Counts what was printed.
+/// Counts printed lines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<AtomicU64>);
 
@@ -50,7 +50,7 @@ pub(super) fn attend<R: Send + 'static>(
         let now = progress.0.load(Ordering::Relaxed);
         let Some(reason) = driver.ended() else { continue };
         if std::mem::replace(&mut over, true) && now == last {
-            log::warn!("not all was shown: nobody read the output");
+            log::warn!("some events were not shown: the output is not read");
             return Ok(Err(reason));
         }
         last = now;

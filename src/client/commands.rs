@@ -162,7 +162,7 @@ impl Command {
         }
         // The server would refuse it too, but a private text should not leave in vain.
         if let Err(error) = Nickname::parse(&to) {
-            return Self::wrong(&format!("nobody is called that: {error}; {usage} ({ESCAPE})"));
+            return Self::wrong(&format!("no peer has that name: {error}; {usage} ({ESCAPE})"));
         }
         Self::Whisper { to, text: text.trim_start().to_owned() }
     }

@@ -31,7 +31,7 @@ impl<T> Monitor<T> {
         result
     }
 
-    /// Tries `act` now and after every [`Self::turn`] until it has a result, and then wakes all waiters.
+    /// Tries `act` now and after every [`Self::turn`] until it has a result, then wakes all waiters.
     /// `None` when the deadline came first.
     pub(crate) fn wait_until<R>(
         &self,
@@ -43,7 +43,7 @@ impl<T> Monitor<T> {
             let result = act(&mut inside);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if result.is_some() || left == Some(Duration::ZERO) {
-                // A try without a result wakes nobody: two waiters would wake each other for ever.
+                // A try without a result wakes no waiter: two would wake each other for ever.
                 self.moved.notify_all();
                 return result;
             }

@@ -356,7 +356,7 @@ impl Talk {
             let overflowed = driver.take_overflowed();
             if overflowed > 0 {
                 screen
-                    .status(&format!("{overflowed} events were not shown: nobody read the output"));
+                    .status(&format!("{overflowed} events were not shown: the output is not read"));
             }
             if screen.is_broken() {
                 driver.turn(Session::leave);

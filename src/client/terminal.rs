@@ -6,7 +6,7 @@
 //!      nudge │      ▼
 //!           prompt  screen
 //!            ▲
-//!            └── main thread: what is to be shown
+//!            └── main thread: lines and status
 //! ```
 
 mod completion;

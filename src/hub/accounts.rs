@@ -1,6 +1,6 @@
-//! Accounts: an address and the owner of a name pay for what is said, not a session. A session that
-//! ends leaves its bucket here, and the next session of that address or owner begins with it. The
-//! address also pays for joins (`proto.md` §7.14). A value, without access to the hub.
+//! Accounts: an address and the owner of a name pay for messages, not a session. A session leaves
+//! its bucket here, and the next session of that address or owner begins with it. The address also
+//! pays for joins (`proto.md` §7.14). A value, without access to the hub.
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::Token;
@@ -36,7 +36,7 @@ impl Payer {
     }
 }
 
-/// What a payer owes. All of it is over at some time, and forgotten then.
+/// The debts of a payer. An account without debts is removed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
     /// When the bucket of messages is full.
@@ -48,7 +48,8 @@ struct Account {
 }
 
 impl Account {
-    fn settled(&self) -> Timestamp {
+    /// When no debt is left.
+    fn debt_free(&self) -> Timestamp {
         self.said.max(self.joined).max(self.barred)
     }
 }
@@ -59,7 +60,7 @@ pub(super) struct Accounts {
     limit: Option<Limit>,
     joins: Limit,
     accounts: BTreeMap<Payer, Account>,
-    /// The same by the time when each is settled.
+    /// Payers by the time when they have no debt left.
     order: BTreeSet<(Timestamp, Payer)>,
 }
 
@@ -74,7 +75,7 @@ impl Accounts {
         Self { limit, joins, accounts: BTreeMap::new(), order: BTreeSet::new() }
     }
 
-    /// How long no new peer is admitted on this account, because of what others there said.
+    /// How long this account admits no new peer, because of messages of earlier sessions.
     pub(super) fn barred(&self, payer: Payer, now: Timestamp) -> Option<Duration> {
         let account = self.accounts.get(&payer)?;
         let bucket = self.limit.map(|limit| Bucket::full_at(limit, account.said));
@@ -82,7 +83,7 @@ impl Accounts {
         debt.into_iter().chain([account.barred.since(now)]).max().filter(|left| !left.is_zero())
     }
 
-    /// How long no join is admitted on this account, because there were too many.
+    /// How long this account admits no join, because there were too many.
     pub(super) fn exhausted(&self, payer: Payer, now: Timestamp) -> Option<Duration> {
         let bucket = Bucket::full_at(self.joins, self.accounts.get(&payer)?.joined);
         Some(bucket.ready().since(now)).filter(|left| !left.is_zero())
@@ -120,14 +121,14 @@ impl Accounts {
 
     fn change(&mut self, payer: Payer, now: Timestamp, change: impl FnOnce(&mut Account)) {
         let mut account = self.accounts.get(&payer).copied().unwrap_or_default();
-        self.order.remove(&(account.settled(), payer));
+        self.order.remove(&(account.debt_free(), payer));
         change(&mut account);
         self.accounts.insert(payer, account);
-        self.order.insert((account.settled(), payer));
-        while let Some((settled, payer)) = self.order.first().copied()
-            && (settled <= now || self.order.len() > MAX_ACCOUNTS)
+        self.order.insert((account.debt_free(), payer));
+        while let Some((debt_free, payer)) = self.order.first().copied()
+            && (debt_free <= now || self.order.len() > MAX_ACCOUNTS)
         {
-            self.order.remove(&(settled, payer));
+            self.order.remove(&(debt_free, payer));
             self.accounts.remove(&payer);
         }
     }
@@ -179,6 +180,6 @@ mod tests {
         }
         assert_eq!(accounts.barred(payer(0), at(0)), Some(60 * SECOND));
         accounts.join(payer(0), at(70_000));
-        assert_eq!(accounts.accounts.len(), 1, "settled accounts are forgotten");
+        assert_eq!(accounts.accounts.len(), 1, "accounts without debts are removed");
     }
 }

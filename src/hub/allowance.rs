@@ -1,7 +1,7 @@
 //! What a member may say (`proto.md` §7.14): a burst, then a rate. Every message costs, because
 //! every message costs the server as much. A member above its limit is asked to wait, and nothing
-//! is held back or lost. A member far above it is dropped; one that waits as asked
-//! never gets there.
+//! is held back or lost. The server drops a member far above the limit; a member that waits as
+//! asked never gets there.
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::{ANSWER_TIMEOUT, FREE_PATH_PROBE, MAX_PINGS, SLOW_AGAIN, TURN_BYTES};
@@ -17,25 +17,25 @@ struct Ping {
     asked: Timestamp,
 }
 
-/// What follows from a charge.
+/// The result of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Charge {
-    /// Nothing.
+    /// The peer is within its limit.
     Paid,
     /// The peer should wait this long.
     Owing(Duration),
-    /// The peer is to be dropped: this was its limit.
+    /// The server drops the peer, whose limit this was.
     Flooding(Limit),
 }
 
-/// What a peer has used of its allowance.
+/// The used part of a peer's allowance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     bucket: Bucket,
-    /// Whether the limit is enforced. If not, the bucket only tells modest senders from others.
+    /// Whether the limit is enforced. If not, the bucket only finds the senders above it.
     limited: bool,
-    /// Until when it has been told to wait.
+    /// The end of the last wait that the server asked for.
     told: Timestamp,
     /// The next sign of life is free from then on.
     free_at: Timestamp,
@@ -43,12 +43,12 @@ pub(super) struct Allowance {
     path_probe_at: Timestamp,
     /// The turn in which it was read last, and the bytes read in it.
     read: (u64, usize),
-    /// Its questions without an answer so far: an answer to anything else is passed on to nobody.
+    /// Its pings without an answer. The server drops any other answer.
     pings: [Option<Ping>; MAX_PINGS],
 }
 
 impl Allowance {
-    /// An allowance whose bucket is full at `full`: what earlier sessions left of it.
+    /// An allowance whose bucket is full at `full`, as earlier sessions left it.
     pub(super) fn new(limit: Option<Limit>, full: Timestamp, now: Timestamp) -> Self {
         Self {
             bucket: Bucket::full_at(limit.unwrap_or(Limit::USUAL), full.max(now)),
@@ -94,8 +94,8 @@ impl Allowance {
         if tokens > 0 { self.charge(tokens, now) } else { Charge::Paid }
     }
 
-    /// A probe of the path's datagram size (`proto.md` §7.16) came. Returns whether it is free:
-    /// it came no sooner than a client that searches sends one.
+    /// Takes in a probe of the path's datagram size (`proto.md` §7.16). Returns whether it is free:
+    /// no earlier than a searching client sends one.
     pub(super) fn takes_path_probe(&mut self, now: Timestamp) -> bool {
         let due = self.path_probe_at <= now;
         if due {
@@ -104,8 +104,8 @@ impl Allowance {
         due
     }
 
-    /// Bytes came in this turn. Returns whether they are read: what is above the budget of a turn
-    /// is lost, as if a buffer had been full, so that the other peers have their turn.
+    /// Counts bytes received in this turn. Returns whether to read them: bytes above the budget of
+    /// a turn are lost, as if a buffer had been full, so that the other peers have their turn.
     pub(super) fn takes_bytes(&mut self, bytes: usize, turn: u64) -> bool {
         if self.read.0 != turn {
             self.read = (turn, 0);
@@ -115,22 +115,22 @@ impl Allowance {
     }
 
     /// Whether its next message is within the limit; without a limit, within the usual one.
-    pub(super) fn is_modest(&self, now: Timestamp) -> bool {
+    pub(super) fn is_within_limit(&self, now: Timestamp) -> bool {
         self.bucket.ready() <= now
     }
 
-    /// When it is modest again.
+    /// When it is within the limit again.
     pub(super) fn ready(&self) -> Timestamp {
         self.bucket.ready()
     }
 
-    /// When all that it said is paid for. Without a limit nothing is owed.
+    /// When the bucket is full again. Without a limit it always is.
     pub(super) fn full(&self) -> Timestamp {
         if self.limited { self.bucket.full() } else { Timestamp::ZERO }
     }
 
-    /// How many milliseconds to ask the peer to wait. `None` if nothing is to be said: it was asked
-    /// already, and that is still nearly true.
+    /// How many milliseconds to ask the peer to wait. `None` if an earlier request still covers
+    /// nearly all of it.
     pub(super) fn ask_to_wait(&mut self, wait: Duration, now: Timestamp) -> Option<u16> {
         let until = now + wait;
         if until <= now || (self.told > now && until < self.told + SLOW_AGAIN) {

@@ -71,8 +71,7 @@ impl Counters {
     }
 }
 
-/// What all links have carried: those of present and of past sessions, so that no total decreases
-/// when a peer leaves.
+/// Totals of all links, of present and of past sessions: no total decreases when a peer leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
@@ -82,7 +81,7 @@ pub struct Tally {
     pub tcp_peers: u64,
     /// Links over UDP. `missing` counts present peers only: a late datagram is missing no more.
     pub udp: Totals,
-    /// Links over TCP. What the kernels do about loss is not visible here.
+    /// Links over TCP. The kernels do not show losses.
     pub tcp: Totals,
 }
 
@@ -113,7 +112,7 @@ impl Hub {
         self.counters.unread = unread;
     }
 
-    /// What all links have carried so far. It visits every peer: call it now and then.
+    /// The totals of all links so far. It visits every peer: call it now and then.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = self.ended;

@@ -219,7 +219,7 @@ impl Hub {
         }
     }
 
-    /// A session id that no session has and nobody can guess (RFC 6056 says why random).
+    /// A session id that is unused and hard to guess (RFC 6056).
     pub(super) fn new_session(&mut self) -> u64 {
         loop {
             let session = self.rng.next_u64();
@@ -303,12 +303,12 @@ impl Denial {
                 "the nickname {nickname}, or one that looks like it, is in use: choose another"
             ),
             Unavailable::NameHeld(left) => format!(
-                "the nickname {nickname} is kept for {} s more for who had it and was lost: wait, \
-                 or choose another",
+                "the nickname {nickname} is held for {} s more for its last owner: wait, or choose \
+                 another",
                 left.as_secs() + 1
             ),
             Unavailable::Full => {
-                let detail = "the room is full: try again when somebody has left";
+                let detail = "the room is full: try again later";
                 return Self::new(Refusal::RoomFull, detail);
             }
             Unavailable::TooManyFromAddress => return Self::crowded(),
@@ -317,7 +317,7 @@ impl Denial {
     }
 }
 
-/// Cuts a name that is too long before anything looks at it. What is left is refused as too long.
+/// Bounds the work on a long name. The rest is still too long, and refused.
 fn bounded(raw: &str) -> &str {
     clip(raw, MAX_RAW_NAME)
 }

@@ -105,7 +105,7 @@ impl Hub {
         self.peers.insert(peer)
     }
 
-    /// What a departing peer has used of its allowance stays with its address and the owner of its
+    /// Leaves the allowance of a departing peer with its address and the owner of its
     /// name (`proto.md` §7.14).
     fn keep_account(&mut self, id: PeerId, reason: LeaveReason, now: Timestamp) {
         let (Some(peer), Some(entry)) = (self.peers.get(id), self.registry.entry(id)) else {
@@ -126,7 +126,7 @@ impl Hub {
         }
     }
 
-    /// Releases what a session that is gone had outside of [`Peers`](super::peers::Peers).
+    /// Releases everything that a past session had outside of [`Peers`](super::peers::Peers).
     fn forget(&mut self, peer: &Peer, now: Timestamp) {
         self.outgoing.pressure.forget(peer.id);
         self.ended.keep(peer.transport(), peer.link.stats());

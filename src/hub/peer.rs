@@ -1,4 +1,4 @@
-//! One peer: its session, its link and what it has used of its allowance.
+//! One peer: its session, its link and its allowance.
 
 use super::StreamId;
 use super::allowance::Allowance;
@@ -19,18 +19,18 @@ pub(super) struct Peer {
     pub(super) link: Channel,
     /// The connection, for a peer on TCP.
     pub(super) stream: Option<StreamId>,
-    /// Where it is. The registry keeps the path too; the hot path reads this copy.
+    /// Its path. The registry keeps the path too; receiving and sending read this copy.
     pub(super) path: Path,
-    /// How it wants chat lines delivered.
+    /// Delivery mode of chat lines to it.
     pub(super) delivery: Delivery,
     /// The nonce of the join that began the session.
     pub(super) nonce: u64,
     /// The number of the next post to everybody that its link does not have.
     pub(super) taken: u64,
     pub(super) allowance: Allowance,
-    /// A message that must not be lost did not fit into the queue: the session is to end.
+    /// The queue refused a message that must not be lost: the session ends.
     pub(super) too_slow: bool,
-    /// Its places in the queues of [`Peers`](super::peers::Peers).
+    /// Its membership in the queues of [`Peers`](super::peers::Peers).
     pub(super) standing: Standing,
 }
 
@@ -41,7 +41,7 @@ impl Peer {
             return 0;
         }
         let count = batch.len();
-        // A probe that waits measures the queue, and has no share in the bound of chat lines.
+        // A probe behind a long queue would measure that queue, and take room from lines.
         if kind == Kind::Probe && self.link.queued_bytes() > PING_QUEUE {
             return count as u64;
         }
@@ -57,8 +57,8 @@ impl Peer {
         };
         if taken < count {
             log::debug!("the queue to peer {} refused {} messages", self.id.0, count - taken);
-            // A reliable message cannot be left out. The session ends instead, and a `Reset` tells
-            // the peer when it is heard again.
+            // A session without one of its reliable messages ends. The peer gets a `Reset` when it
+            // is heard again.
             self.too_slow |= match kind {
                 Kind::Line | Kind::Receipt => self.delivery != Delivery::Unreliable,
                 Kind::Probe => false,
@@ -72,7 +72,7 @@ impl Peer {
         matches!(self.state, State::Closing { .. })
     }
 
-    /// When the peer is to be looked at, if its link is to be called at `link`.
+    /// When to call [`advance`](super::Hub::advance), if the link's timeout is `link`.
     pub(super) fn wake(&self, link: Option<Timestamp>) -> Option<Timestamp> {
         let closing = match self.state {
             State::Active => None,

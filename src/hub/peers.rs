@@ -1,4 +1,4 @@
-//! The peers, and the queues in which they stand: to send, to be read, to be called.
+//! The peers, and their queues: to send, to be read, and by timeout.
 
 use super::peer::Peer;
 use super::timers::{Timer, Timers};
@@ -28,7 +28,7 @@ struct Queues {
     timers: Timers,
 }
 
-/// The places of one peer in the queues. It is at most once in each.
+/// The queues that a peer is in, at most once in each.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     sending: bool,
@@ -37,7 +37,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Whether what the peer sent waits to be read.
+    /// Whether messages of the peer wait to be read.
     pub(super) fn is_held(&self) -> bool {
         self.held
     }
@@ -72,7 +72,7 @@ impl PeerMut<'_> {
         }
     }
 
-    /// What the peer sent is read later, in its turn.
+    /// Puts the peer in the queue of those that wait to be read.
     pub(super) fn hold(&mut self) {
         if !std::mem::replace(&mut self.peer.standing.held, true) {
             self.queues.held.push_back(self.peer.id);

@@ -1,5 +1,5 @@
-//! Back pressure from readers to senders (`proto.md` §7.15): which queues are long, and what
-//! follows for the senders. A value, without access to the hub.
+//! Back pressure from readers to senders (`proto.md` §7.15): which queues are long, and which
+//! members are not read meanwhile. A value, without access to the hub.
 //!
 //! The slowest reader sets the pace of the members that say a lot. A long queue to a reader is
 //! pressure: the hub stops reading members that are above their allowance, so their windows, or
@@ -14,7 +14,7 @@ use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
-/// A queue that is pressure, or was when its reader still made progress.
+/// A queue that exerts pressure, or did while its reader made progress.
 #[derive(Clone, Copy, Debug)]
 struct Long {
     length: usize,
@@ -27,10 +27,11 @@ struct Long {
 /// Which members the hub does not read at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
-    Nobody,
-    /// Those above their allowance.
-    Immodest,
-    Everybody,
+    /// The hub reads all members.
+    Off,
+    /// Members above their limit.
+    AboveLimit,
+    All,
 }
 
 /// The queues that are long.
@@ -68,40 +69,40 @@ impl Pressure {
             long.from = length;
         } else if length + PRESSURE_STEP <= long.from {
             long.from = length;
-            // A reader that stood still for `PRESSURE_WAIT` has to catch up before it exerts pressure again.
+            // After a stall of `PRESSURE_WAIT` a reader catches up before it exerts pressure again.
             if now < long.until {
                 long.until = until;
             }
         }
     }
 
-    /// This server stood still from `before` until `now`, and saw no progress that readers made.
+    /// Extends all deadlines: this server was suspended from `before` until `now`.
     pub(super) fn resume(&mut self, before: Timestamp, now: Timestamp) {
         for long in self.long.values_mut().filter(|long| before < long.until) {
             long.until = long.until.max(now + PRESSURE_WAIT);
         }
     }
 
-    /// The peer has gone.
+    /// Removes a departed peer.
     pub(super) fn forget(&mut self, id: PeerId) {
         self.long.remove(&id);
     }
 
     /// Which members are not read at `now`.
     pub(super) fn level(&self, now: Timestamp) -> Level {
-        let mut level = Level::Nobody;
+        let mut level = Level::Off;
         for long in self.long.values().filter(|long| now < long.until) {
             if long.length >= PRESSURE_FULL {
-                return Level::Everybody;
+                return Level::All;
             }
-            level = Level::Immodest;
+            level = Level::AboveLimit;
         }
         level
     }
 
     /// When the pressure of this level ends at the latest.
     pub(super) fn over(&self, level: Level) -> Timestamp {
-        let least = if level == Level::Everybody { PRESSURE_FULL } else { 0 };
+        let least = if level == Level::All { PRESSURE_FULL } else { 0 };
         let long = self.long.values().filter(|long| long.length >= least);
         long.map(|long| long.until).max().unwrap_or(Timestamp::ZERO)
     }

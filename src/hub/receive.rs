@@ -1,5 +1,5 @@
-//! From datagrams and stream bytes to messages, and what each message asks for: whose session it
-//! belongs to, whether the peer may speak now, and which function of the room answers.
+//! From datagrams and stream bytes to messages, and from messages to the room: which session sent
+//! a message, whether the peer may speak now, and which function of the room handles it.
 
 use super::allowance::Charge;
 use super::peer::Peer;
@@ -61,15 +61,15 @@ impl Hub {
         let peer = self.peers.of_session(session).filter(|peer| peer.stream.is_none());
         let Some(mut peer) = peer else {
             self.counters.unknown_session += 1;
-            // A datagram with a frame is at least as long as this answer. A bare acknowledgment is
-            // not answered.
+            // A datagram with a frame is at least as long as this answer. A bare acknowledgment
+            // gets none.
             if datagram.frames().next().is_some() {
                 self.answer(path, session, &Frame::Reset, now);
             }
             return;
         };
-        // Alone in its datagram, which is outside of the sequence. The answer is as long, and goes
-        // to where the question came from; nothing else follows from it (`proto.md` §7.7).
+        // Alone in its datagram, outside the sequence. The answer is as long, goes to the source
+        // address, and changes nothing here (`proto.md` §7.7).
         if let Some(Frame::PathChallenge(cookie)) = datagram.frames().next() {
             if peer.allowance.takes_bytes(bytes, self.turn) {
                 self.answer(path, session, &Frame::PathResponse(cookie), now);
@@ -88,8 +88,8 @@ impl Hub {
             return;
         }
         let carries = Carries::read(datagram);
-        // A message that is sent once counts as heard as soon as its datagram is acknowledged. So
-        // the datagram is read to its end now, or not at all.
+        // The acknowledgment of a datagram confirms its messages that are sent once. So the hub
+        // reads all of the datagram now, or none of it.
         if carries.once
             && (peer.is_closing() || holds_back(&self.outgoing.pressure, &mut peer, now.mono))
         {
@@ -121,14 +121,14 @@ impl Hub {
         self.handle_messages(id, now);
         if let Err(error) = outcome {
             self.counters.malformed += 1;
-            log::debug!("the stream of peer {} makes no sense: {error}", id.0);
+            log::debug!("the stream of peer {} breaks the protocol: {error}", id.0);
             self.lose(id, now.mono);
         } else {
             self.advance(id, now.mono);
         }
     }
 
-    /// Carries out the messages that a peer's link received, until pressure holds the peer back.
+    /// Handles the messages that a peer's link received, until pressure holds the peer back.
     fn handle_messages(&mut self, id: PeerId, now: Now) {
         while let Some(mut peer) = self.peers.get_mut(id)
             && peer.link.has_received()
@@ -140,7 +140,7 @@ impl Hub {
         }
     }
 
-    /// Carries out the next message that a peer's link received. Returns whether there was one.
+    /// Handles the next message that a peer's link received. Returns whether there was one.
     fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
         let received = self.peers.get_mut(id).and_then(|mut peer| peer.link.poll_received());
         received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
@@ -148,11 +148,11 @@ impl Hub {
         received.is_some()
     }
 
-    /// Reads the peers that are held back, as far as pressure allows: of each a message in turn.
+    /// Reads the peers that are held back, one message of each in turn, as far as pressure allows.
     pub(super) fn read_on(&mut self, now: Now) {
         let mut left = self.peers.held().len();
         while left > 0
-            && self.outgoing.pressure.level(now.mono) != Level::Everybody
+            && self.outgoing.pressure.level(now.mono) != Level::All
             && let Some(mut peer) = self.peers.next_held()
         {
             left -= 1;
@@ -173,7 +173,7 @@ impl Hub {
         }
     }
 
-    /// When to `read_on`.
+    /// When to call `read_on` next.
     pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.peers.held();
         if held.len() == 0 {
@@ -182,22 +182,22 @@ impl Hub {
         let level = self.outgoing.pressure.level(now);
         let over = self.outgoing.pressure.over(level);
         match level {
-            Level::Nobody => Some(Timestamp::ZERO),
-            Level::Everybody => Some(over),
-            Level::Immodest => {
+            Level::Off => Some(Timestamp::ZERO),
+            Level::All => Some(over),
+            Level::AboveLimit => {
                 let turn = held.flatten().map(|peer| peer.allowance.ready()).min()?;
                 Some(turn.min(over))
             }
         }
     }
 
-    /// Carries out one message of a peer.
+    /// Handles one message of a peer.
     pub(super) fn handle_message(&mut self, id: PeerId, payload: &[u8], now: Now) {
         if self.peers.get(id).is_none_or(Peer::is_closing) {
             return;
         }
         let message = decode_message(payload);
-        // The first answer to a question is free. Any other is charged and passed on to nobody.
+        // The first answer to a ping is free. The hub charges and drops any other.
         if let Ok(ClientMessage::Pong { peer: asker, number }) = message
             && let Some(mut asker) = self.peers.numbered(asker)
             && asker.allowance.answered(id, number, now.mono)
@@ -222,7 +222,7 @@ impl Hub {
             }
             Ok(ClientMessage::Deliver(delivery)) => {
                 if let Some(mut peer) = self.peers.get_mut(id) {
-                    // What was said so far is delivered as it was wanted so far.
+                    // Earlier lines keep the earlier mode.
                     self.outgoing.catch_up(&mut peer, self.now);
                     peer.delivery = delivery;
                 }
@@ -264,8 +264,7 @@ impl Hub {
         Nickname::parse(name).ok().and_then(|name| self.registry.named(&name.key()))
     }
 
-    /// The text as others may see it. A client cleans and splits what was typed; this is for
-    /// clients that do not.
+    /// The text as others may see it. Clients of this project clean and split lines themselves.
     fn acceptable<'t>(&mut self, id: PeerId, text: &'t str) -> Option<Cow<'t, str>> {
         let text = clean(text);
         if !text.trim().is_empty() && text.len() <= MAX_TEXT {
@@ -291,7 +290,7 @@ impl Hub {
         }
     }
 
-    /// Does what follows from a charge. Returns whether the peer stays.
+    /// Slows or drops a peer after a charge. Returns whether the peer stays.
     fn carry_out(&mut self, id: PeerId, charge: Charge, now: Timestamp) -> bool {
         match charge {
             Charge::Paid => {}
@@ -302,7 +301,7 @@ impl Hub {
             }
             Charge::Flooding(limit) => {
                 self.counters.flooders += 1;
-                log::info!("peer {} says more than it may, and does not wait: dropped", id.0);
+                log::info!("peer {} exceeds its limit and does not wait: dropped", id.0);
                 let detail = format!(
                     "dropped for flooding: {} lines at once and {} a second are the limit here",
                     limit.burst(),
@@ -316,12 +315,12 @@ impl Hub {
     }
 }
 
-/// Whether pressure leaves a peer's next message unread for now. The hub reads it in its turn.
+/// Whether pressure leaves a peer's next message unread. If so, the peer waits for its turn.
 fn holds_back(pressure: &Pressure, peer: &mut PeerMut<'_>, now: Timestamp) -> bool {
     let held = match pressure.level(now) {
-        Level::Nobody => false,
-        Level::Immodest => !peer.allowance.is_modest(now),
-        Level::Everybody => true,
+        Level::Off => false,
+        Level::AboveLimit => !peer.allowance.is_within_limit(now),
+        Level::All => true,
     };
     if held {
         peer.hold();
@@ -329,7 +328,7 @@ fn holds_back(pressure: &Pressure, peer: &mut PeerMut<'_>, now: Timestamp) -> bo
     held
 }
 
-/// What a datagram has in it.
+/// The contents of a datagram.
 #[derive(Debug, Default)]
 struct Carries {
     /// A message that is sent once.
@@ -362,7 +361,7 @@ impl Carries {
         !self.message && self.idle <= 2 && bytes > BASE_DATAGRAM
     }
 
-    /// What it costs beside its messages: a sign of life is one token, and so is each frame above
+    /// Tokens beside those of its messages: one for a sign of life, and one for each frame above
     /// `FREE_FRAMES`.
     fn idle_tokens(&self) -> usize {
         let sign_of_life = usize::from(self.idle > 0 && !self.message);

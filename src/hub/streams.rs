@@ -28,7 +28,7 @@ pub(super) struct Streams {
 
 #[derive(Debug)]
 struct Lingering {
-    /// Not handed out yet: the kernel has not taken the chunk before.
+    /// Not handed out yet, because the kernel has not taken the chunk before.
     owed: Backlog,
     deadline: Timestamp,
 }
@@ -60,8 +60,8 @@ impl Streams {
         unjoined.into_iter().chain(self.lingering.values().map(|it| it.deadline)).min()
     }
 
-    /// The connection that has waited longest, and since when. There are at most `MAX_UNJOINED`, and
-    /// their names say nothing about their order.
+    /// The connection that has waited longest, and since when. At most `MAX_UNJOINED` wait, in no
+    /// order.
     fn oldest(&self) -> Option<(StreamId, Timestamp)> {
         let waiting = self.waiting.iter().map(|(id, waiting)| (*id, waiting.since));
         waiting.min_by_key(|(id, since)| (*since, *id))
@@ -150,8 +150,8 @@ impl Hub {
     }
 
     /// The other end of a connection sends no more: it closed the connection, or its half of it
-    /// (RFC 9293 §3.6). The peer is gone. What is owed to it still leaves, as far as the connection
-    /// takes it within `LEAVE_TIMEOUT`; then [`Destination::Close`] follows.
+    /// (RFC 9293 §3.6). The peer is gone. Its backlog still leaves, as far as the connection takes
+    /// it within `LEAVE_TIMEOUT`; then [`Destination::Close`] follows.
     pub fn handle_stream_closed(&mut self, id: StreamId, now: Now) {
         if self.streams.lingering.contains_key(&id) {
             return;

@@ -17,7 +17,7 @@ use crate::time::{Now, Timestamp};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// What is on its way to the links, and the pressure of the links with long queues.
+/// Posts on their way to the links, and the pressure of the links with long queues.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     pub(super) fanout: Fanout,
@@ -43,7 +43,7 @@ impl Outgoing {
         self.measure(peer, now);
     }
 
-    /// Tells a peer something that is no line of the chat.
+    /// Sends a peer a message that is no chat line.
     pub(super) fn tell(
         &mut self,
         peer: &mut PeerMut<'_>,
@@ -56,7 +56,7 @@ impl Outgoing {
         }
     }
 
-    /// Asks a peer to wait, unless it knows.
+    /// Asks a peer to wait, unless an earlier request covers it.
     pub(super) fn slow_down(&mut self, peer: &mut PeerMut<'_>, wait: Duration, now: Timestamp) {
         if let Some(wait_ms) = peer.allowance.ask_to_wait(wait, now) {
             self.slowed += 1;
@@ -82,7 +82,7 @@ impl Outgoing {
         self.fanout.clear();
     }
 
-    /// The queue to a peer may be longer or shorter. A queue whose lines may be left out exerts no
+    /// Notes the length of the queue to a peer. A queue whose lines may be left out exerts no
     /// pressure.
     fn measure(&mut self, peer: &Peer, now: Timestamp) {
         let queued = peer.link.queued_bytes();
@@ -95,7 +95,7 @@ impl Outgoing {
 }
 
 impl Hub {
-    /// Takes in what the room wants delivered.
+    /// Takes in the posts of the room.
     pub(super) fn deliver_posts(&mut self) {
         self.room.announce(self.now);
         while let Some(post) = self.room.poll_post() {

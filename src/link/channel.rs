@@ -97,7 +97,7 @@ impl Channel {
         }
     }
 
-    /// Prefetches what the link points to, once the link is in the cache.
+    /// Prefetches the queue of the link, once the link is in the cache.
     pub(crate) fn prefetch_queue(&self) {
         if let Self::Datagrams(link) = self {
             link.prefetch_queue();

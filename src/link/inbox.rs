@@ -28,7 +28,7 @@ pub(super) struct Inbox {
     announced: Option<u64>,
 }
 
-/// What the inbox did with a reliable message.
+/// The result of receiving a reliable message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placed {
     New,
@@ -51,7 +51,7 @@ impl Inbox {
         self.announced.unwrap_or(MESSAGE_WINDOW - 1)
     }
 
-    /// Takes in a reliable message and delivers what is in order.
+    /// Takes in a reliable message and delivers the messages in order.
     pub(super) fn receive(
         &mut self,
         wire: u16,

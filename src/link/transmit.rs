@@ -1,4 +1,4 @@
-//! The sending half of a link: builds datagrams of what is due, the most urgent first, up to the
+//! The sending half of a link: builds datagrams, the most urgent contents first, up to the
 //! size of the path.
 
 use super::contents::{Content, Contents};

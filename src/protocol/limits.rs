@@ -42,7 +42,7 @@ pub const MAX_RAW_NAME: usize = 256;
 pub const MAX_RAW_CHARS: usize = 4 * MAX_NAME_CHARS;
 /// Characters of a nickname in its normalised form, at most.
 pub const MAX_NAME_CHARS: usize = 32;
-/// Bytes of a nickname, at most: what a `Line` with the longest text leaves of a datagram.
+/// Longest nickname in bytes: it fits into a `Line` with the longest text in one datagram.
 pub const MAX_NAME: usize = 119;
 /// Nonspacing marks on one letter of a nickname: the bound that UTS #39 §5.4 proposes.
 pub const MAX_MARKS: usize = 4;
@@ -74,7 +74,7 @@ pub const MAX_QUEUE_BYTES: usize = 1 << 18;
 pub const PRESSURE_HIGH: usize = MAX_QUEUE_BYTES / 8 * 5;
 /// Bytes in a queue that is pressure no longer.
 pub const PRESSURE_LOW: usize = MAX_QUEUE_BYTES / 4;
-/// Bytes in a queue that puts pressure on all peers. What is in transit through the hub still fits.
+/// Bytes in a queue that puts pressure on all peers. Lines in transit through the hub still fit.
 pub const PRESSURE_FULL: usize = MAX_QUEUE_BYTES / 4 * 3;
 /// Bytes that a reader takes within [`PRESSURE_WAIT`] if it makes progress.
 pub const PRESSURE_STEP: usize = 8 * 1024;
@@ -242,7 +242,7 @@ pub const PATH_PROBES: u32 = 3;
 pub const PATH_PROBE_PAUSE: Duration = Duration::from_millis(250);
 /// Distance between a size that passes and one that does not, at which the search ends, bytes.
 pub const PATH_STEP: usize = 32;
-/// After the search ended below the largest size, a larger one is probed for again at this interval.
+/// Interval between probes for a larger size after the search ended below the largest.
 /// RFC 8899 §5.1.1 has 600 s; a conversation is shorter than a connection.
 pub const PATH_RAISE: Duration = Duration::from_secs(60);
 /// Parts of a message sent once wait this long for the others.
@@ -286,7 +286,7 @@ pub const FLOOD_TOLERANCE: usize = 2 * MAX_UNSETTLED;
 /// An IP address that flooded is kept out for this long.
 pub const FLOOD_HOLD: Duration = Duration::from_secs(60);
 
-// Who may come in
+// Admission
 
 /// Peers in the room, unless configured otherwise.
 pub const PEERS: u16 = 256;
@@ -297,7 +297,7 @@ pub const JOINS_PERIOD: Duration = Duration::from_secs(30);
 /// Joins at once that each address may always make.
 pub const MIN_JOINS: u16 = 20;
 
-// What a client tells its user, and how it looks for a server
+// Reports to the user, and the search for a server
 
 /// A skipped line counts as missing after this long where lines are sent once.
 pub const GAP_WAIT: Duration = Duration::from_secs(1);

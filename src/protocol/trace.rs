@@ -1,8 +1,8 @@
 //! The offset and value of each field of a frame or message, for people who read bytes.
 //!
-//! A serde `Deserializer` that records what the types of `frame` and `message` ask for, so there is
-//! no second table of fields. `Datagram::decode` decides whether a datagram is valid; a test checks
-//! that both agree.
+//! A serde `Deserializer` records the fields that the types of `frame` and `message` ask for, so
+//! there is no second table of fields. `Datagram::decode` decides whether a datagram is valid; a
+//! test checks that both agree.
 
 use super::codec::{Read, read_one};
 use super::frame::Frame;

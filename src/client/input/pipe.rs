@@ -19,12 +19,12 @@ pub(in crate::client) struct Pipe<R> {
     number: u64,
     /// Unparsed bytes of the line.
     piece: Vec<u8>,
-    /// What the rest of a cut line is.
+    /// The command that the rest of a cut line continues.
     rest: Option<Rest>,
     ended: bool,
 }
 
-/// What the rest of a cut line is.
+/// The command that the rest of a cut line continues.
 #[derive(Clone, Debug)]
 enum Rest {
     Said,
@@ -55,8 +55,8 @@ fn advice(line: u64, guess: Option<&str>) -> String {
     let looks = guess.map_or(String::new(), |guess| format!(" (it looks like {guess})"));
     let from = guess.unwrap_or("ENCODING");
     format!(
-        "line {line} of the input is not UTF-8{looks}: it and what follows are not sent; convert the \
-         input first: iconv -f {from} -t UTF-8 FILE | chatagram client ..."
+        "line {line} of the input is not UTF-8{looks}: it and later lines are not sent; convert \
+         the input first: iconv -f {from} -t UTF-8 FILE | chatagram client ..."
     )
 }
 

@@ -73,8 +73,8 @@ impl Obstacles {
             }
             (Some((address, obstacle)), None) => describe(address, obstacle),
             (_, Some(address)) => format!(
-                "no answer from the server at {address}: is it running, is the address right, and does \
-                 its firewall let {transport} port {} in?",
+                "no answer from the server at {address}: is it running, is the address right, and \
+                 does its firewall let {transport} port {} in?",
                 address.port()
             ),
             (None, None) => "the server has no address".to_owned(),
@@ -95,13 +95,13 @@ fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
     let ip = address.ip();
     match (kind, local) {
         (Kind::Refused, _) => format!(
-            "{ip} refuses: nothing listens at port {} there. Is the server started, and is the port \
-             right?",
+            "{ip} refuses: nothing listens at port {} there. Is the server started, and is the \
+             port right?",
             address.port()
         ),
         (Kind::Prohibited, true) => format!(
-            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow port {} \
-             to go out",
+            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow port \
+             {} to go out",
             address.port()
         ),
         (Kind::Prohibited, false) => {
@@ -112,8 +112,8 @@ fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
              (Wi-Fi, cable, VPN), and is the address right?"
         ),
         (Kind::Unreachable, false) => format!(
-            "{ip} is unreachable: no machine on the way knows a route to it, or nobody has this \
-             address. Is that machine on, and is the address right?"
+            "{ip} is unreachable: no machine on the way knows a route to it, or no machine has \
+             this address. Is that machine on, and is the address right?"
         ),
     }
 }

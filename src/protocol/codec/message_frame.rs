@@ -53,7 +53,7 @@ pub(in crate::protocol) fn read_once(frames: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Decodes the first frame, if it carries a message in the encoding of [`MessageHead`]; returns it
-/// with the rest. Anything else is left to bincode, which also tells what is wrong.
+/// with the rest. bincode decodes anything else, or says why not.
 pub(super) fn read_message_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (tag, mut rest) = bytes.split_first()?;
     let id = match *tag {

@@ -44,7 +44,7 @@ pub(super) fn stray_mark(name: &str) -> Option<char> {
 }
 
 /// Whether `name` is “highly restrictive” by UTS #39 section 5.2: of one script, or of Latin with
-/// Chinese, Japanese or Korean writing. What all scripts share (digits, `_ - .`) counts as any.
+/// Chinese, Japanese or Korean writing. Characters of all scripts (digits, `_ - .`) fit any.
 ///
 /// Unlike there, no script is refused: rarely used ones have users too.
 pub(super) fn is_of_one_writing_system(name: &str) -> bool {
