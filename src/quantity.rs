@@ -33,8 +33,9 @@ pub const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(
 pub const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 /// Bounds of an emulated delay.
 pub const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
-/// Bounds of an emulated delay in a plan, whose runs have to end.
-pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+/// Bounds of an emulated delay in a plan. At 4 s, TCP may take the 15 s after which a client takes
+/// the server for dead; beyond 5 s, a join cookie is too old when it returns.
+pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3);
 /// Bounds of the number of peers in a lab run.
 pub const PEERS: RangeInclusive<u32> = 1..=10_000;
 /// Bounds of the repetitions of a condition.

@@ -84,6 +84,19 @@ pub struct Config {
     pub repetition: u32,
 }
 
+impl Config {
+    /// The longest round trip that the emulated network alone causes, as far as it is known.
+    fn round_trip(&self) -> Duration {
+        let condition = self.condition.unwrap_or_default();
+        let one_way = Duration::try_from_secs_f64((condition.delay_ms + condition.jitter_ms) / 1e3);
+        let impaired =
+            self.impair.as_ref().map_or(Duration::ZERO, |BadNetwork { spec, .. }| {
+                spec.up.delay + spec.up.jitter + spec.down.delay + spec.down.jitter
+            });
+        (2 * one_way.unwrap_or_default()).max(impaired)
+    }
+}
+
 /// The summary of a finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
@@ -175,7 +188,9 @@ impl Load<'_> {
     /// taken for this run's.
     fn join(&mut self, addresses: &[SocketAddr]) -> Result<(), Error> {
         let begun = self.fleet.now().mono;
-        let deadline = begun + JOIN_DEADLINE;
+        // A join takes two round trips.
+        let more = 4 * self.config.round_trip();
+        let deadline = begun + JOIN_DEADLINE + more;
         let mut joining = BTreeSet::new();
         let mut refusal = String::new();
         loop {
@@ -191,8 +206,9 @@ impl Load<'_> {
                 };
                 let added = self.fleet.add(config, addresses);
                 added.map_err(|cause| Error::Network { peers: index, cause })?;
-                self.fleet
-                    .with_session(index, |session, _| session.set_join_timeout(JOIN_DEADLINE));
+                self.fleet.with_session(index, |session, _| {
+                    session.set_join_timeout(JOIN_DEADLINE + more)
+                });
                 joining.insert(index);
             }
             if joining.is_empty() {
@@ -213,7 +229,7 @@ impl Load<'_> {
                 return Err(Error::Stopped);
             }
             let (now, joined) = (self.fleet.now().mono, self.fleet.len() - joining.len());
-            if joined == 0 && now >= begun + FIRST_JOIN_DEADLINE {
+            if joined == 0 && now >= begun + FIRST_JOIN_DEADLINE + more {
                 let why = self.fleet.session(0).why_not_in().unwrap_or(refusal);
                 return Err(self.join_error(0, CloseReason::Unreachable, why));
             }

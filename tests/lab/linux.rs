@@ -128,6 +128,20 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     assert!(verified.status.success(), "{}", said(&verified));
 }
 
+/// Over the longest delay that a plan takes.
+fn every_mode_works_over_seconds_of_delay() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let long = ["--loss", "0", "--delay-ms", "3000", "--repetitions", "1", "--duration-s", "1"];
+    let modes = "unreliable,reliable-unordered,reliable-ordered,tcp";
+    let output = lab(&[&long[..], &["--modes", modes, "--out", out.to_str().unwrap()]].concat());
+    needs_namespaces(&output);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("100 %").count(), 4, "{}", said(&output));
+    let output = lab(&["--delay-ms", "3001"]);
+    assert!(said(&output).contains("between 0s and 3s"), "{}", said(&output));
+}
+
 fn print_runs_writes_one_line_per_run() {
     let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
     assert!(output.status.success(), "{}", said(&output));
@@ -425,6 +439,7 @@ fn an_interrupted_lab_keeps_finished_runs() {
 
 tests! {
     a_lab_writes_a_correct_report_and_can_be_resumed,
+    every_mode_works_over_seconds_of_delay,
     print_runs_writes_one_line_per_run,
     a_plan_error_names_the_line_and_suggests_the_key,
     a_replay_loses_the_recorded_packets,

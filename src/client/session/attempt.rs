@@ -241,7 +241,9 @@ impl Attempt {
         if self.ends_round(addresses) {
             self.connecting.clear();
         }
-        let address = self.next_address(addresses, CONNECT_TIMEOUT.max(self.pause()), now)?;
+        // A program that waits long may have a long path, on which each new connection is in vain.
+        let timeout = self.join_timeout.map_or(CONNECT_TIMEOUT, |all| all / 4);
+        let address = self.next_address(addresses, timeout.max(self.pause()), now)?;
         self.connecting.push(address);
         Some(address)
     }

@@ -6,8 +6,8 @@ use crate::client::session::Condition;
 use crate::lab::record::Mode;
 use std::time::Duration;
 
-/// The run ends after this long without a new delivery, or after `QUIET_FACTOR` times the largest
-/// latency if that is longer.
+/// The run ends after this long and a round trip without a new delivery, or after `QUIET_FACTOR`
+/// times the largest latency if that is longer.
 const QUIET_TIME: Duration = Duration::from_secs(3);
 const QUIET_FACTOR: u32 = 4;
 /// Limit on the time after the last intended message, even if messages are still in flight.
@@ -24,7 +24,8 @@ impl Load<'_> {
         if now < end {
             return Ok(false);
         }
-        let limit = QUIET_TIME.max(ledger.max_latency() * QUIET_FACTOR);
+        let quiet_time = QUIET_TIME + self.config.round_trip();
+        let limit = quiet_time.max(ledger.max_latency() * QUIET_FACTOR);
         let quiet_since = ledger.last_delivery().max(end);
         let quiet = now.since(quiet_since) >= limit;
         // An unreliable sender has no acknowledgment to wait for.
