@@ -183,16 +183,16 @@ def key_of(info):
     impair = "" if condition else cell(info["impair"] or "")
     numbers = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
     network = tuple(map(decimal, numbers))
-    shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size"))
-    return (info["transport"], info["mode"], *network, impair, *shape)
+    shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
+    return (info["transport"], info["mode"], *network, impair, info.get("emulation") or "", *shape)
 
 
 def key_of_row(row):
     """The same key from a row of the summary."""
     number = lambda text: float(text) if text else None
     network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
-    shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size"))
-    return (row["transport"], row["mode"], *network, row["impair"], *shape)
+    shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
+    return (row["transport"], row["mode"], *network, row["impair"], row["emulation"], *shape)
 
 
 def with_estimates(found, runs):

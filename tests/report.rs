@@ -6,7 +6,7 @@
 mod needs;
 
 use chatagram::lab::record::{
-    Condition, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
+    Condition, Emulation, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
 };
 use chatagram::lab::report;
 use chatagram::link::Totals;
@@ -160,6 +160,45 @@ fn the_page_is_complete_and_self_contained() {
     if let Some(keep) = std::env::var_os("KEEP_REPORT") {
         fs::copy(&written.page, keep).unwrap();
     }
+}
+
+fn every_setting_has_a_section_and_a_title_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut repetition = 0;
+    let mut make = |change: fn(&mut RunInfo)| {
+        for mode in [Mode::Unreliable, Mode::Tcp] {
+            repetition += 1;
+            make_run(dir.path(), mode, 0.05, repetition);
+            let run = dir.path().join("runs").join(format!("{mode}-0.05-{repetition}"));
+            let mut info = read_run(&run).unwrap().info.unwrap();
+            change(&mut info);
+            info.write(&run).unwrap();
+        }
+    };
+    make(|_| {});
+    make(|it| it.receivers = 2);
+    make(|it| it.size = 500);
+    make(|it| it.duration_s = 9.0);
+    make(|it| it.emulation = Some(Emulation::Namespaces));
+    make(|it| it.emulation = Some(Emulation::InProcess));
+    let written = report::write(dir.path()).unwrap();
+    assert!(written.groups.iter().all(|it| it.runs.len() == 1), "no shared mean");
+    let page = fs::read_to_string(&written.page).unwrap();
+    let titles: Vec<_> = page.split("<h2>5 % loss").skip(1).collect();
+    let mut titles: Vec<_> = titles.iter().map(|it| it.split_once('<').unwrap().0).collect();
+    assert_eq!(titles.len(), 6, "both modes of a setting share a section: {titles:?}");
+    titles.sort();
+    titles.dedup();
+    assert_eq!(titles.len(), 6, "{titles:?}");
+    for part in ["2 receivers", "500 bytes", "9 s", "namespaces", "in-process"] {
+        assert!(titles.iter().any(|it| it.contains(part)), "{part}: {titles:?}");
+    }
+    assert!(page.contains("from 1 sender to several receivers"));
+
+    needs(&["python3"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+    let output = Command::new("python3").arg(script).arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 fn an_independent_script_agrees_and_detects_changed_numbers() {
@@ -438,6 +477,7 @@ fn errors_name_the_file_and_the_line() {
 
 tests! {
     the_page_is_complete_and_self_contained,
+    every_setting_has_a_section_and_a_title_of_its_own,
     an_independent_script_agrees_and_detects_changed_numbers,
     #[cfg(target_os = "linux")]
     the_script_agrees_whatever_a_run_is_called,

@@ -17,13 +17,17 @@
 //! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
 //! the wall clock changes no statistic.
 
-use super::record::{Condition, Mode, Record, RunInfo, Verdict};
+use super::record::{Mode, Record, RunInfo, Verdict};
 use crate::percentile::nearest_rank;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+mod setting;
 #[cfg(test)]
 mod tests;
+
+use setting::Differing;
+pub use setting::Setting;
 
 /// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
 /// event loop, not ordering.
@@ -293,57 +297,6 @@ fn student_t(degrees: usize) -> f64 {
     }
 }
 
-/// The parameters that all repetitions of a condition share.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Setting {
-    /// The condition; `None` for a run of `load` without `--condition`.
-    pub condition: Option<Condition>,
-    /// The impairment's text, for a run without a condition.
-    pub impair: Option<String>,
-    /// Number of sending peers.
-    pub senders: u32,
-    /// Number of receiving peers.
-    pub receivers: u32,
-    /// Messages per second and sender.
-    pub rate: f64,
-    /// Bytes of text in a message.
-    pub size: u32,
-}
-
-impl Setting {
-    /// The setting of a run.
-    #[must_use]
-    pub fn of(info: &RunInfo) -> Self {
-        Self {
-            condition: info.condition,
-            impair: info.impair.clone().filter(|_| info.condition.is_none()),
-            senders: info.senders,
-            receivers: info.receivers,
-            rate: info.rate,
-            size: info.size,
-        }
-    }
-
-    /// The condition as a heading.
-    #[must_use]
-    pub fn title(&self) -> String {
-        let Some(it) = self.condition else {
-            return self
-                .impair
-                .as_ref()
-                .map_or("unimpaired".into(), |it| format!("impaired: {it}"));
-        };
-        let mut title = format!("{} % loss, {} ms delay", percent(it.loss), it.delay_ms);
-        if it.jitter_ms != 0.0 {
-            title += &format!(", {} ms jitter", it.jitter_ms);
-        }
-        if it.burst > 1.0 {
-            title += &format!(", bursts of {}", it.burst);
-        }
-        title
-    }
-}
-
 /// A share in whole billionths as a percentage: 0.07 is 7, not 7.000000000000001.
 #[must_use]
 pub fn percent(share: f64) -> f64 {
@@ -355,6 +308,8 @@ pub fn percent(share: f64) -> f64 {
 pub struct Group {
     /// The shared parameters.
     pub setting: Setting,
+    /// The condition, and every other parameter in which the settings differ.
+    pub title: String,
     /// The transport and delivery mode.
     pub mode: Mode,
     /// Indices into the grouped list of runs, by repetition.
@@ -380,7 +335,9 @@ pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
             None => keys.push((setting, info.mode, vec![at])),
         }
     }
-    keys.sort_by(|a, b| compare(&a.0, &b.0).then_with(|| place(a.1).cmp(&place(b.1))));
+    keys.sort_by(|a, b| a.0.order(&b.0).then_with(|| place(a.1).cmp(&place(b.1))));
+    let settings: Vec<Setting> = keys.iter().map(|it| it.0.clone()).collect();
+    let differing = Differing::among(&settings);
     let summed = keys.into_iter().map(|(setting, mode, mut members)| {
         members.sort_by_key(|&at| (runs[at].0.repetition, at));
         let mut measured = Measured::default();
@@ -393,23 +350,12 @@ pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
         }
         let (delivery, p99_ms) = (Estimate::of(&deliveries), Estimate::of(&p99s));
         let summary = measured.summary();
-        Group { setting, mode, runs: members, measured, summary, delivery, p99_ms }
+        let title = setting.title(&differing);
+        Group { setting, title, mode, runs: members, measured, summary, delivery, p99_ms }
     });
     summed.collect()
 }
 
 fn place(mode: Mode) -> usize {
     Mode::ALL.iter().position(|it| *it == mode).unwrap_or(0)
-}
-
-/// A total order in which the losses of otherwise equal settings ascend.
-fn compare(a: &Setting, b: &Setting) -> std::cmp::Ordering {
-    let key = |it: &Setting| {
-        let c = it.condition.unwrap_or_default();
-        [c.delay_ms, c.jitter_ms, c.burst, it.rate, it.size.into(), it.senders.into(), c.loss]
-    };
-    let order = key(a).into_iter().zip(key(b)).map(|(a, b)| a.total_cmp(&b));
-    order
-        .fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-        .then_with(|| a.impair.cmp(&b.impair))
 }

@@ -303,6 +303,18 @@ pub enum Emulation {
     Netem,
 }
 
+impl Emulation {
+    /// The name in `run.json` and `summary.csv`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::InProcess => "in-process",
+            Self::Netem => "netem",
+        }
+    }
+}
+
 /// The emulated network's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::lab::record::Condition;
 use crate::lab::record::{Counts, Links, Network};
 
 /// A row of `a` at `b`: id, intended, arrived and delivered in microseconds; sent when intended.

@@ -66,12 +66,18 @@ fn workload(lab: &Lab) -> String {
         if same(|it| it.size.into()) { format!(" of {} bytes", it.size) } else { String::new() };
     let time =
         if same(|it| it.duration_s) { format!(" for {} s", it.duration_s) } else { String::new() };
-    let plural = |n: u32, one| count(n as usize, one);
+    let peers = |what: fn(&RunInfo) -> u32, one| {
+        if lab.runs.iter().all(|run| what(&run.info) == what(it)) {
+            count(what(it) as usize, one)
+        } else {
+            format!("several {one}s")
+        }
+    };
     let repetitions = lab.groups.iter().map(|it| it.runs.len()).max().unwrap_or(1);
     format!(
         "{rate}{size} from {} to {}{time}: {}, {}, seed {}.",
-        plural(it.senders, "sender"),
-        plural(it.receivers, "receiver"),
+        peers(|it| it.senders, "sender"),
+        peers(|it| it.receivers, "receiver"),
         count(lab.runs.len(), "run"),
         count(repetitions, "repetition"),
         seeds(&lab.runs)
@@ -115,9 +121,8 @@ fn overview(groups: &[Group]) -> String {
     families.retain(|it| it.1.iter().any(|g| g.setting.condition != it.1[0].setting.condition));
     let several = families.len() > 1;
     let mut out = String::new();
-    for (rest, members) in families.into_iter().take(MAX_PLOTS) {
-        let title = rest.title();
-        let rest = title.split_once(", ").map_or("", |it| it.1);
+    for (_, members) in families.into_iter().take(MAX_PLOTS) {
+        let rest = members[0].title.split_once(", ").map_or("", |it| it.1);
         let name =
             if several { format!("Effect of loss: {rest}") } else { "Effect of loss".into() };
         out += &format!("<section>\n<h2>{}</h2>\n", escape(&name));
@@ -131,8 +136,7 @@ fn overview(groups: &[Group]) -> String {
 /// One condition: its table and plots.
 fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
     let Some(first) = groups.first() else { return String::new() };
-    let mut out =
-        format!("<section>\n<h2>{}</h2>\n{}", escape(&first.setting.title()), table(groups));
+    let mut out = format!("<section>\n<h2>{}</h2>\n{}", escape(&first.title), table(groups));
     if plots {
         // Plot the same repetition of every mode, if there is one.
         let all = |n: u32| {

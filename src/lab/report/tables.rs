@@ -3,12 +3,12 @@
 use super::Lab;
 use super::text::{label, ms, or_dash, percent};
 use crate::lab::metrics::{Estimate, Group, Setting, Summary};
-use crate::lab::record::{Mode, RunInfo, json_text};
+use crate::lab::record::{Emulation, Mode, RunInfo, json_text};
 use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 37] = [
+const COLUMNS: [&str; 39] = [
     "level",
     "name",
     "transport",
@@ -22,6 +22,8 @@ const COLUMNS: [&str; 37] = [
     "receivers",
     "rate",
     "size",
+    "duration_s",
+    "emulation",
     "repetitions",
     "sent",
     "delivered",
@@ -62,7 +64,7 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
         out.write_record(row(("run", &run.name), &setting, run.info.mode, 1, &summary, estimates))?;
     }
     for it in &lab.groups {
-        let (name, estimates) = (it.setting.title(), [it.delivery, it.p99_ms].into_iter());
+        let (name, estimates) = (&it.title, [it.delivery, it.p99_ms].into_iter());
         let runs = it.runs.len();
         let name = ("condition", name.as_str());
         out.write_record(row(name, &it.setting, it.mode, runs, &it.summary, estimates))?;
@@ -95,6 +97,8 @@ fn row(
         setting.receivers.to_string(),
         number(setting.rate),
         setting.size.to_string(),
+        number(setting.duration_s),
+        setting.emulation.map_or("", Emulation::name).to_owned(),
         repetitions.to_string(),
         it.sent.to_string(),
         it.delivered.to_string(),
@@ -175,7 +179,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
         summary: it.measured.summary(),
     });
     let conditions = lab.groups.iter().map(|it| GroupRow {
-        title: it.setting.title(),
+        title: it.title.clone(),
         setting: &it.setting,
         mode: it.mode,
         runs: it.runs.iter().map(|&at| lab.runs[at].name.as_str()).collect(),
@@ -200,7 +204,7 @@ pub fn terminal_table(groups: &[Group]) -> String {
             let first = if last.is_none() { "" } else { "\n" };
             out += &format!(
                 "{first}{}\n  {:<22} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8}\n",
-                it.setting.title(),
+                it.title.clone(),
                 "",
                 "sent",
                 "delivered",
