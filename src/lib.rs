@@ -5,11 +5,11 @@
 //! ```text
 //!   server                                          client
 //!   net::Socket     bytes from the kernel           net::Socket
-//!   server          a loop, no decisions            client::driver   threads, no decisions
+//!   server          a loop, no decisions            client::app      threads, no decisions
 //!   hub             which peer sent it?             client::session  did the server send it?
 //!   link            new? in order? acknowledge      link             the same
 //!   room            what does it mean?              client::session  what does it mean?
-//!   link            queue, retransmit               client::screen   lines and status
+//!   link            queue, retransmit               client::app      lines and status
 //!   server ► net::Socket                            your terminal
 //! ```
 //!
@@ -129,7 +129,7 @@
 //!   files and clocks too; `tests/layering.rs` checks that the core names none of them.
 //! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub`,
 //!   `hub ◄ server`, and `link ◄ client::session ◄ client`. `tests/layering.rs` checks this too.
-//! - `net` decides nothing; `server` and `client::driver` only carry.
+//! - `net` decides nothing; `server` and `client::app::driver` only carry.
 //! - One thread owns the server's state. The client's threads share one session behind one lock. A
 //!   thread that panics ends the process.
 //! - Input from the network or a file never panics, blocks, makes memory grow without bound, or

@@ -62,20 +62,22 @@ mod sync {
     }
 }
 
-#[path = "../src/client/monitor.rs"]
+#[path = "../src/client/app/monitor.rs"]
 mod monitor;
-#[path = "../src/client/terminal/prompt_state.rs"]
+#[path = "../src/client/app/terminal/prompt_state.rs"]
 #[allow(dead_code)]
 mod prompt_state;
-#[path = "../src/client/terminal/status.rs"]
+#[path = "../src/client/app/terminal/status.rs"]
 mod status;
-#[path = "../src/client/style.rs"]
+#[path = "../src/client/app/style.rs"]
 #[allow(dead_code)]
 mod style;
 
 /// The other parts of the crate that these files use. None of them has to do with threads.
 mod client {
-    pub(crate) use crate::style;
+    pub(crate) mod app {
+        pub(crate) use crate::style;
+    }
     pub(crate) use chatagram::client::session;
 }
 mod termios_guard {

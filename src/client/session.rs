@@ -1,5 +1,5 @@
 //! The client without socket and terminal: joining, talking, noticing a dead server, rejoining,
-//! leaving. Sans-IO, like the hub; `client::driver` carries its bytes.
+//! leaving. Sans-IO, like the hub; `client::app::driver` carries its bytes.
 //!
 //! An *attempt* joins; the *established* session talks. When the server is silent, an attempt
 //! begins while the session still listens, and the first to hear from the server wins: an

@@ -1,5 +1,5 @@
 //! One client of a load: this crate's session with the socket or connection that carries its bytes.
-//! The counterpart of `client::driver`, without its threads and terminal.
+//! The counterpart of `client::app::driver`, without its threads and terminal.
 
 use crate::client::reach;
 use crate::client::session::{Event, Session};

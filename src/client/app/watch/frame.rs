@@ -2,7 +2,7 @@
 
 use super::View;
 use super::board::{SAMPLES, Track};
-use crate::client::output::{delivery_name, ms, server_text};
+use crate::client::app::output::{delivery_name, ms, server_text};
 use crate::client::session::Transport;
 use crate::protocol::clean;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Completion of a word by Tab. No I/O.
 
-use crate::client::commands::{Arguments, COMMANDS};
-use crate::client::output::delivery_name;
+use crate::client::app::commands::{Arguments, COMMANDS};
+use crate::client::app::output::delivery_name;
 use crate::protocol::{Delivery, clip};
 
 /// The result of Tab.

@@ -1,7 +1,7 @@
 //! Commands from a pipe or file, or from a terminal without this program's editor.
 
 use super::encoding;
-use crate::client::commands::Command;
+use crate::client::app::commands::Command;
 use std::io::{self, BufRead, BufReader, Read};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -11,7 +11,7 @@ const MAX_PIECE: usize = 64 * 1024;
 /// Reads lines and parses each once, in bounded memory: of a line longer than 64 KiB, later pieces
 /// continue the first one's command, whatever they look like.
 #[derive(Debug)]
-pub(in crate::client) struct Pipe<R> {
+pub(in crate::client::app) struct Pipe<R> {
     input: BufReader<R>,
     /// Whether the input is a terminal, where the user can retype a line.
     interactive: bool,
@@ -61,7 +61,7 @@ fn advice(line: u64, guess: Option<&str>) -> String {
 }
 
 impl<R: Read> Pipe<R> {
-    pub(in crate::client) fn new(input: R, interactive: bool) -> Self {
+    pub(in crate::client::app) fn new(input: R, interactive: bool) -> Self {
         Self {
             input: BufReader::new(input),
             interactive,

@@ -7,8 +7,8 @@
 
 use super::status::Status;
 use super::{termios_guard, write};
+use crate::client::app::style::Style;
 use crate::client::session::{Condition, Event};
-use crate::client::style::Style;
 use crate::protocol::clean;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeSet;

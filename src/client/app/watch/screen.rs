@@ -2,7 +2,7 @@
 
 use super::View;
 use super::frame::frame;
-use crate::client::no_color;
+use crate::client::app::no_color;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::style::Print;

@@ -3,8 +3,8 @@
 
 use super::delivery_name;
 use super::wrap::wrap;
+use crate::client::app::style::Style;
 use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerCounters, Transport};
-use crate::client::style::Style;
 use crate::protocol::LeaveReason;
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::WallTime;
@@ -120,10 +120,10 @@ fn stats_text(report: &Report) -> String {
     };
     format!(
         "* {carrier}\n\
-         * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages retransmitted, \
-         {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
-         * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} duplicated, \
-         {} reordered, {corrupt} corrupt; {unread} more found the receive buffer full here\n\
+         * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages \
+         retransmitted, {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
+         * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} \
+         duplicated, {} reordered, {corrupt} corrupt; {unread} more found the receive buffer full here\n\
          * round trip: min {}, smoothed {}, p99 {}; jitter {}",
         link.sent,
         link.sent_bytes,
@@ -146,7 +146,7 @@ fn stats_text(report: &Report) -> String {
 }
 
 /// The counters of a server's dropped datagrams, without zeros.
-pub(in crate::client) fn server_text(server: &ServerCounters) -> String {
+pub(in crate::client::app) fn server_text(server: &ServerCounters) -> String {
     let counts = [
         (server.alien, "not of this protocol"),
         (server.other_version, "of another version"),
@@ -203,12 +203,12 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
     out
 }
 
-pub(in crate::client) fn ms(duration: Option<Duration>) -> String {
+pub(in crate::client::app) fn ms(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
 }
 
 /// A line of this client. The mark after the name shows that without colours too.
-pub(in crate::client) fn own(at: WallTime, name: &str, text: &str, style: Style) -> String {
+pub(in crate::client::app) fn own(at: WallTime, name: &str, text: &str, style: Style) -> String {
     let line = format!("{} {} {text}", time(at, style), style.own(&format!("{name}>")));
     fit(&line, style)
 }
@@ -222,7 +222,7 @@ fn time(at: WallTime, style: Style) -> String {
     style.dim(&clock(at))
 }
 
-pub(in crate::client) fn farewell(reason: CloseReason) -> &'static str {
+pub(in crate::client::app) fn farewell(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Quit => "you left",
         CloseReason::Shutdown => "the server has closed",
@@ -250,8 +250,8 @@ pub(super) fn local(at: WallTime) -> jiff::Zoned {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::cache::CachedLine;
-    use crate::client::output::Format;
+    use crate::client::app::cache::CachedLine;
+    use crate::client::app::output::Format;
     use crate::protocol::{Delivery, is_clean};
 
     #[test]

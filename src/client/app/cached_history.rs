@@ -56,15 +56,15 @@ impl CachedHistory {
             cached.held.iter().map(|line| line.at).max().filter(|at| at.is_ahead_of(now))
         {
             screen.status(&format!(
-                "the lines remembered of this server are dated as late as {latest}, and it is {now} now: \
-                 a clock was wrong then, or is wrong now"
+                "the cached lines of this server are dated up to {latest}, and it is {now} now: a \
+                 clock was wrong then, or is wrong now"
             ));
         }
         cached
     }
 
-    /// Shows the cached lines that come before this event. True when the event itself is to be shown,
-    /// false when it repeats a cached line that was shown.
+    /// Shows the cached lines that come before this event. True if the event itself should be shown,
+    /// false if it repeats a cached line that was shown.
     pub(super) fn precede(&mut self, event: &Event, screen: &mut Screen) -> bool {
         match event {
             Event::Welcome { .. } | Event::Present { .. } => true,

@@ -1,25 +1,25 @@
 //! Dividers where the day changes between lines, since lines have a time of day only.
 
 use super::text::local;
-use crate::client::style::Style;
+use crate::client::app::style::Style;
 use crate::time::WallTime;
 use jiff::civil::Date;
 use std::sync::{Mutex, PoisonError};
 
 /// Day of the last line shown. Shared by the main thread and the editor, which both show lines.
 #[derive(Debug)]
-pub(in crate::client) struct Days {
+pub(in crate::client::app) struct Days {
     last: Mutex<Date>,
 }
 
 impl Days {
     /// No divider precedes lines of the day of `now` until a line of another day was shown.
-    pub(in crate::client) fn since(now: WallTime) -> Self {
+    pub(in crate::client::app) fn since(now: WallTime) -> Self {
         Self { last: Mutex::new(local(now).date()) }
     }
 
     /// The divider before a line of time `at`, if its day differs from the last line's.
-    pub(in crate::client) fn divider(&self, at: WallTime, style: Style) -> Option<String> {
+    pub(in crate::client::app) fn divider(&self, at: WallTime, style: Style) -> Option<String> {
         let date = local(at).date();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = std::mem::replace(&mut *last, date) != date;

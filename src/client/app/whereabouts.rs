@@ -32,8 +32,8 @@ impl Whereabouts {
             Recognition::Ambiguous(addresses) => {
                 let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
                 let text = format!(
-                    "several rooms called \"{}\" are here, at {}: join the right one with `chatagram \
-                     client ADDRESS`",
+                    "several rooms called \"{}\" are here, at {}: join the right one with \
+                     `chatagram client ADDRESS`",
                     room.name(),
                     addresses.join(", ")
                 );

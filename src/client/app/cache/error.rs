@@ -9,7 +9,10 @@ use thiserror::Error;
 
 /// An unusable cache file. The chat continues without it.
 #[derive(Debug, Error)]
-#[error("cannot read the saved lines in {path}: {cause}; {}", aftermath(.moved_to.as_deref()), path = .path.display())]
+#[error(
+    "cannot read the saved lines in {path}: {cause}; {}",
+    aftermath(.moved_to.as_deref()), path = .path.display()
+)]
 pub(crate) struct CacheWarning {
     /// The cache file.
     pub path: PathBuf,
@@ -31,7 +34,10 @@ impl CacheWarning {
 #[non_exhaustive]
 pub(crate) enum CacheError {
     /// The directory could not be created.
-    #[error("cannot save the last lines: cannot create the directory {path}: {cause}; create it, or allow this program to", path = .path.display())]
+    #[error(
+        "cannot save the last lines: cannot create the directory {path}: {cause}; create it, or \
+         allow this program to", path = .path.display()
+    )]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -39,7 +45,10 @@ pub(crate) enum CacheError {
         cause: io::Error,
     },
     /// The file could not be replaced.
-    #[error("cannot save the last lines to {path}: {cause}; check that the disk has room and the directory can be written", path = .path.display())]
+    #[error(
+        "cannot save the last lines to {path}: {cause}; check that the disk has room and the \
+         directory can be written", path = .path.display()
+    )]
     Write {
         /// The cache file.
         path: PathBuf,

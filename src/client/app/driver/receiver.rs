@@ -148,7 +148,7 @@ impl Driver {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::client::driver::tests::open;
+    use crate::client::app::driver::tests::open;
     use crate::net::BadNetwork;
     use crate::protocol::limits::JOIN_DEADLINE;
     use std::net::{Ipv4Addr, UdpSocket};

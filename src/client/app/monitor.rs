@@ -31,7 +31,7 @@ impl<T> Monitor<T> {
         result
     }
 
-    /// Tries `act` now and after every [`Self::turn`] until it has a result, then wakes all waiters.
+    /// Tries `act` now and after each [`Self::turn`] until it has a result. Then wakes all waiters.
     /// `None` when the deadline came first.
     pub(crate) fn wait_until<R>(
         &self,
