@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::lab::record::Condition;
-use crate::lab::record::{Counts, Links, Network};
+use crate::lab::record::{Condition, Counts, Links, Network};
 
 /// A row of `a` at `b`: id, intended, arrived and delivered in microseconds; sent when intended.
 fn row(id: u64, intended: u64, arrived: u64, delivered: u64) -> Record {
