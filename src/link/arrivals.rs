@@ -17,8 +17,10 @@ pub(super) enum Urgency {
     Lazy,
     /// `MAX_ACK_DELAY`: the sender keeps its messages until then.
     Soon,
-    /// Not at all: the sender asked for it, or a datagram is missing.
+    /// Not at all: the sender asked for it.
     AtOnce,
+    /// Not at all: something is missing.
+    Missing,
 }
 
 /// Classification of a sequence number.
@@ -49,8 +51,8 @@ pub(super) struct Arrivals {
     unacknowledged_bytes: u32,
     /// Of these, those with [`Urgency::Soon`].
     unacknowledged_soon: u32,
-    /// Datagrams in order since the last out-of-order one.
-    in_order: u32,
+    /// Datagrams since the last pause, late datagram or loss that had to be repaired.
+    steady: u32,
     /// Datagrams since the last late one.
     since_late: Option<u32>,
     /// Departure of the last acknowledgment.
@@ -81,8 +83,9 @@ impl Arrivals {
             let newest = 1_u64.checked_shl(step - 1).unwrap_or(0);
             self.bitmap = self.bitmap.checked_shl(step).unwrap_or(0) | newest;
             self.largest = Some(sequence);
+            let streams = now.since(self.largest_at) < ACK_INTERVAL;
+            self.steady = if streams { self.steady.saturating_add(1) } else { 0 };
             self.accept(sequence, now);
-            self.in_order = if step == 1 { self.in_order.saturating_add(1) } else { 0 };
             self.since_late = self.since_late.map(|since| since.saturating_add(1));
             return Arrival::New { early: sequence != largest + 1, late: false };
         }
@@ -96,7 +99,7 @@ impl Arrivals {
         self.bitmap |= 1_u64.checked_shl((largest - sequence - 1) as u32).unwrap_or(0);
         self.set(sequence, true);
         self.unique += 1;
-        self.in_order = 0;
+        self.steady = 0;
         self.since_late = Some(0);
         Arrival::New { early: false, late: true }
     }
@@ -115,15 +118,18 @@ impl Arrivals {
     /// datagram, so it waits: for a datagram that leaves anyway, for others to acknowledge, and
     /// longer where nothing depends on it (RFC 9000 §13.2.2 leaves this to the receiver).
     pub(super) fn elicit(&mut self, urgency: Urgency, bytes: usize, now: Timestamp) {
+        if urgency == Urgency::Missing {
+            self.steady = 0;
+        }
         self.unacknowledged += 1;
         self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_add(bytes as u32);
         self.unacknowledged_soon += u32::from(urgency == Urgency::Soon);
         // After a loss or reordering the sender needs the acknowledgment sooner.
-        let interval = if self.in_order >= STEADY { ACK_INTERVAL } else { MAX_ACK_DELAY };
+        let interval = if self.steady >= STEADY { ACK_INTERVAL } else { MAX_ACK_DELAY };
         let many = self.unacknowledged >= ACK_DATAGRAMS || self.unacknowledged_bytes >= ACK_BYTES;
         let due = match urgency {
             _ if many => now,
-            Urgency::AtOnce => now,
+            Urgency::AtOnce | Urgency::Missing => now,
             // The second datagram is acknowledged at once (RFC 9000 §13.2.2), but in a steady
             // stream only every `ACK_INTERVAL`.
             Urgency::Soon if self.unacknowledged_soon > 1 => {
@@ -269,9 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_is_acknowledged_less_often_until_a_loss() {
+    fn a_steady_stream_is_acknowledged_less_often_until_a_message_is_missing() {
+        use Urgency::{Missing, Soon};
         let mut arrivals = Arrivals::default();
-        let mut acknowledged = |from: u32, to: u32, missing: Option<u32>| {
+        // `lost` does not arrive; what its successor says about that is `after`.
+        let mut acknowledged = |from: u32, to: u32, lost: Option<u32>, after| {
             let mut count = 0;
             for sequence in from..to {
                 let at = Timestamp::from_micros(u64::from(sequence) * 20_000);
@@ -279,18 +287,36 @@ mod tests {
                     arrivals.acknowledge(at);
                     count += 1;
                 }
-                if Some(sequence) != missing {
+                if Some(sequence) != lost {
                     arrivals.register(sequence, at);
-                    arrivals.elicit(Urgency::Soon, 100, at);
+                    let urgency = if sequence.checked_sub(1) == lost { after } else { Soon };
+                    arrivals.elicit(urgency, 100, at);
                 }
             }
             count
         };
-        let first = acknowledged(0, 60, None);
-        acknowledged(60, 100, None);
-        let steady = acknowledged(100, 160, None);
+        let first = acknowledged(0, 60, None, Soon);
+        acknowledged(60, 100, None, Soon);
+        let steady = acknowledged(100, 160, None, Soon);
         assert!(first > steady, "{first} > {steady}");
         assert!(steady <= 60 / 3 + 1, "{steady}");
-        assert!(acknowledged(160, 220, Some(165)) >= 60 / 2 - 2);
+        assert!(acknowledged(160, 220, Some(165), Soon) <= steady, "copies repaired it");
+        assert!(acknowledged(220, 280, Some(225), Missing) >= 60 / 2 - 2);
+    }
+
+    /// Each line and its copies, with pauses: the sender's probe timeout counts on `MAX_ACK_DELAY`.
+    #[test]
+    fn messages_with_pauses_are_no_steady_stream() {
+        let mut arrivals = Arrivals::default();
+        for sequence in 0..3 * STEADY {
+            let millis = u64::from(200 * (sequence / 3) + 12 * (sequence % 3));
+            let at = Timestamp::from_micros(1_000 * millis);
+            if arrivals.due().is_some_and(|due| due <= at) {
+                arrivals.acknowledge(at);
+            }
+            arrivals.register(sequence, at);
+            arrivals.elicit(Urgency::Soon, 100, at);
+            assert!(arrivals.due().is_some_and(|due| due <= at + MAX_ACK_DELAY), "{sequence}");
+        }
     }
 }

@@ -73,9 +73,9 @@ impl Congestion {
         before + waiting.min(MAX_DATAGRAM) <= self.room()
     }
 
-    /// Whether half of the window is in use with `bytes` more in flight.
-    pub(super) fn is_half_used(&self, bytes: usize) -> bool {
-        2 * (self.in_flight + bytes as u64) > self.window
+    /// Whether less than one part in `parts` of the window is left with `bytes` more in flight.
+    pub(super) fn leaves_less_than(&self, parts: u64, bytes: usize) -> bool {
+        (self.room().saturating_sub(bytes) as u64) * parts < self.window
     }
 
     /// Room in the window, bytes.

@@ -47,6 +47,11 @@ impl Inbox {
         window as u16
     }
 
+    /// Whether no message is missing before the newest one.
+    pub(super) fn is_whole(&self) -> bool {
+        self.ahead.is_empty() && self.begun.is_empty()
+    }
+
     fn limit(&self) -> u64 {
         self.announced.unwrap_or(MESSAGE_WINDOW - 1)
     }

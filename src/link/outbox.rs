@@ -52,7 +52,9 @@ struct Waiting {
 pub(super) struct Departure {
     /// Their bytes.
     pub(super) bytes: usize,
-    /// Bytes of those that count for the budget of copies.
+    /// Messages of content.
+    pub(super) content: usize,
+    /// Their bytes, which count for the budget of copies.
     pub(super) copyable: usize,
     /// Messages that had left before.
     pub(super) again: usize,
@@ -61,7 +63,10 @@ pub(super) struct Departure {
 impl Departure {
     fn add(&mut self, batch: &Batch, class: Class) {
         self.bytes += batch.bytes();
-        self.copyable += if class == Class::Content { batch.bytes() } else { 0 };
+        if class == Class::Content {
+            self.content += batch.len();
+            self.copyable += batch.bytes();
+        }
     }
 }
 
@@ -306,7 +311,7 @@ impl Outbox {
         }
         self.forget_lost_parts(id, parts, all);
         // Messages long enough for parts are not copied.
-        Departure { bytes, copyable: 0, again }
+        Departure { bytes, again, ..Departure::default() }
     }
 
     /// Records the acknowledgment of these messages.

@@ -86,8 +86,9 @@ impl Link {
         }
         if let Some(asked) = urgency(datagram) {
             // An out-of-order datagram is acknowledged at once (RFC 9000 §13.2.1), unless the
-            // sender knows that this path reorders.
-            let urgency = if out_of_order { Urgency::AtOnce } else { asked };
+            // sender knows that this path reorders, or copies brought what the lost ones carried.
+            let repaired = asked == Urgency::Soon && self.inbox.is_whole();
+            let urgency = if out_of_order && !repaired { Urgency::Missing } else { asked };
             self.arrivals.elicit(urgency, bytes, now);
         }
         true

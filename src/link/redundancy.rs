@@ -6,19 +6,22 @@
 //!
 //! **The rule.** [`copies`] datagrams carry each small unacknowledged message: at most four, and
 //! enough that all are lost only once in hundreds of times at the measured loss. The first is the
-//! message itself. The others ride in datagrams that leave at least half a [`spacing`] later, which costs a
-//! frame; a datagram of its own costs 82 bytes of headers. So a copy leaves alone only when nothing
-//! left within a `spacing` and, where messages have a rhythm of 25 ms or less, when the expected
-//! message did not leave. From 14 % loss on the first copy does not wait for the rhythm. Spread out
-//! like this copies survive a short burst of losses. Below 0.2 % loss there are none. A receipt
+//! message itself. The others ride in datagrams that leave at least half a [`spacing`] later, which
+//! costs a frame; a datagram of its own costs 82 bytes of headers. So a copy leaves alone only when
+//! nothing left within a `spacing` and, where messages have a rhythm of 25 ms or less, when the
+//! expected message did not leave. From 14 % loss on the first copy does not wait for the rhythm.
+//! Spread out like this copies survive a short burst of losses. Messages of a rhythm that leave
+//! together are late already: an earlier hop lost a datagram. They leave twice, because a second
+//! loss would cost another interval. Below 0.2 % loss there are no copies. A receipt
 //! ([`Class::Receipt`](super::Class)) has none, because its loss delays no message.
 //!
 //! **The budget.** Bytes of copies are at most `copies - 1` times the bytes of messages sent for
 //! another reason, first or again, and once more for each lost message, so that repairs do not use
 //! up the budget of later messages. RFC 8085 §3.1 demands congestion control of all traffic: copies
-//! count against the congestion window (RFC 9002 §7) and leave room in it for a small message. A
-//! sender with anything else to send, or held back by a window, sends none; so a bulk sender never
-//! does.
+//! count against the congestion window (RFC 9002 §7) and leave room in it for another message like
+//! theirs. The loss that copies answer keeps that window small: a sender of copies asks for an
+//! acknowledgment before it is full. A sender with anything else to send, or held back by a window,
+//! sends none; so a bulk sender never does.
 //!
 //! **Why not early retransmission** (RFC 5827, RFC 8985)? A datagram overtaken by one 1/8 of a
 //! round trip younger is declared lost already (RFC 9002 §6.1.2), before three have overtaken it.
@@ -29,7 +32,7 @@ use super::outbox::FRAME_OVERHEAD;
 use super::rtt::Rtt;
 use crate::protocol::HEADER_LEN;
 use crate::protocol::limits::{
-    COPY_CREDIT, GRANULARITY, MAX_ACK_DELAY, MAX_COPIED, MAX_RIDE_WAIT, PAIRED_PROBES,
+    COPY_CREDIT, GRANULARITY, MAX_ACK_DELAY, MAX_RIDE_WAIT, PAIRED_PROBES,
 };
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -37,8 +40,6 @@ use std::time::Duration;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the congestion window that copies leave free: room for a small message alone.
-const WINDOW_RESERVE: usize = HEADER_LEN + FRAME_OVERHEAD + MAX_COPIED;
 /// Loss thresholds for one more copy each: 0.2 %, 2 %, 14 %. All copies are then lost once in 500
 /// times at most, in 2,500, in 360. The bench in `tests` shows bytes and delay of other steps.
 const STEPS: [u32; 3] = [Loss::ONE / 500, Loss::ONE / 50, Loss::ONE / 7];
@@ -100,11 +101,10 @@ pub(super) fn probes(loss: Loss, in_a_row: u32) -> u32 {
     if copies(loss) > 1 && in_a_row <= PAIRED_PROBES { 2 } else { 1 }
 }
 
-/// How long the next copy of a message waits for a datagram that leaves anyway: half a round trip,
-/// or a quarter at high loss.
+/// How long the next copy of a message waits for a datagram that leaves anyway: all leave within a
+/// round trip.
 pub(super) fn spacing(rtt: &Rtt, copies: u32) -> Duration {
-    let share = if copies > 2 { 4 } else { 2 };
-    (rtt.smoothed / share).clamp(GRANULARITY, MAX_ACK_DELAY)
+    (rtt.smoothed / (copies + 1)).clamp(GRANULARITY, MAX_ACK_DELAY)
 }
 
 /// The state of the policy.
@@ -124,14 +124,17 @@ impl Default for Redundancy {
 #[derive(Clone, Copy, Debug, Default)]
 struct Rhythm {
     last: Option<Timestamp>,
-    /// Moving average of the pauses, each with a weight of a quarter.
+    /// Moving average of the time from one message to the next; each pause weighs a quarter.
     interval: Option<Duration>,
+    /// Whether several messages left together last.
+    together: bool,
 }
 
 impl Rhythm {
-    fn on_departure(&mut self, now: Timestamp) {
+    fn on_departure(&mut self, messages: u32, now: Timestamp) {
+        self.together = messages > 1;
         if let Some(last) = self.last.replace(now) {
-            let pause = now.since(last).min(MAX_PAUSE);
+            let pause = now.since(last).min(MAX_PAUSE) / messages;
             self.interval = Some(self.interval.map_or(pause, |mean| (3 * mean + pause) / 4));
         }
     }
@@ -144,14 +147,14 @@ impl Rhythm {
 }
 
 impl Redundancy {
-    /// Counts the departure of new messages.
-    pub(super) fn on_departure(&mut self, now: Timestamp) {
-        self.rhythm.on_departure(now);
+    /// Counts the departure of new messages in one datagram.
+    pub(super) fn on_departure(&mut self, messages: u32, now: Timestamp) {
+        self.rhythm.on_departure(messages, now);
     }
 
     /// When the next copy of a message, sent `sent` times and last at `last_sent`, leaves in a
     /// datagram of its own. It waits for a datagram that the rhythm predicts, except the first copy
-    /// at high loss.
+    /// at high loss, or of messages that left together.
     pub(super) fn copy_leaves(
         &self,
         last_sent: Timestamp,
@@ -160,11 +163,11 @@ impl Redundancy {
         copies: u32,
     ) -> Timestamp {
         let due = last_sent + spacing(rtt, copies);
-        if sent == 1 && copies > STEPS.len() as u32 {
-            return due;
+        match self.rhythm.next() {
+            Some(_) if sent == 1 && self.rhythm.together => last_sent + GRANULARITY,
+            Some(next) if sent > 1 || copies <= STEPS.len() as u32 => due.max(next),
+            _ => due,
         }
-        let latest = last_sent + 2 * MAX_RIDE_WAIT;
-        self.rhythm.next().map_or(due, |next| due.max(next.min(latest)))
     }
 
     /// Counts departing messages that are no copies.
@@ -183,10 +186,10 @@ impl Redundancy {
         self.credit = self.credit.saturating_sub(bytes as u64);
     }
 
-    /// Whether a copy of `bytes` bytes may join a datagram of `before` bytes.
+    /// Whether a copy of `bytes` bytes may join a datagram of `before` bytes. It leaves room in the
+    /// congestion window for another such message, alone.
     pub(super) fn allows(&self, bytes: usize, before: usize, congestion: &Congestion) -> bool {
-        let reserve = WINDOW_RESERVE;
-        bytes as u64 <= self.credit
-            && before + FRAME_OVERHEAD + bytes + reserve <= congestion.room()
+        let needed = before + HEADER_LEN + 2 * (FRAME_OVERHEAD + bytes);
+        bytes as u64 <= self.credit && needed <= congestion.room()
     }
 }

@@ -65,15 +65,19 @@ impl Link {
         if probe && contents.is_empty() {
             self.write_unacknowledged(&mut writer, &mut contents, now);
         }
-        self.write_copies(&mut writer, &mut contents, company || messages, now);
+        self.write_copies(&mut writer, &mut contents, now);
         let more = messages && self.outbox.has_waiting();
         let more_fits = more && self.can_send_messages_after(writer.len());
         // A sender that waits for window room needs the acknowledgment at once (QUIC's
         // IMMEDIATE_ACK, draft-ietf-quic-ack-frequency §5).
         let reliable = contents.has_reliable();
-        // A sender of messages sent once needs it soon when half of the window is used.
+        // A sender of messages sent once needs it soon when half of the window is used, one of
+        // copies when four fifths are: copies need room too.
         let lazy = !writer.is_empty() && !reliable && !answer;
-        let crowded = lazy && self.recovery.congestion.is_half_used(writer.len());
+        let copying = reliable && !more && self.copies() > 1;
+        let congestion = &self.recovery.congestion;
+        let crowded = (lazy && congestion.leaves_less_than(2, writer.len()))
+            || (copying && congestion.leaves_less_than(5, writer.len()));
         // Lazy acknowledgments give no round-trip sample: asks for the first one, and later ones.
         let stale = lazy && self.recovery.sample_age(now).is_none_or(|age| age > SAMPLE_INTERVAL);
         let ask =
@@ -221,21 +225,19 @@ impl Link {
                 Content::Parts(id, parts) => self.outbox.parts_sent(id, parts, now),
                 _ => continue,
             };
-            if sent.copyable > 0 && sent.again == 0 {
-                self.redundancy.on_departure(now);
+            if sent.content > 0 && sent.again == 0 {
+                self.redundancy.on_departure(sent.content as u32, now);
             }
             self.redundancy.on_sent(sent.copyable, self.copies());
             self.stats.retransmitted += sent.again as u64;
         }
     }
 
-    /// Writes copies of messages within the policy's budget, into a datagram that leaves for
-    /// another reason (`riding`) or one of their own.
+    /// Writes copies of messages within the policy's budget.
     fn write_copies(
         &mut self,
         writer: &mut DatagramWriter<'_>,
         contents: &mut Contents,
-        riding: bool,
         now: Timestamp,
     ) {
         if self.copies() == 1 {
@@ -245,7 +247,7 @@ impl Link {
         let mut copied = Vec::new();
         for (message, last_sent, sent) in self.outbox.wanting_copies(self.copies(), MAX_COPIED) {
             let bytes = message.payload.len();
-            let due = if riding { last_sent + pause } else { self.copy_leaves(last_sent, sent) };
+            let due = self.copy_leaves(last_sent, sent).min(last_sent + pause);
             if due <= now
                 && self.redundancy.allows(bytes, writer.len(), &self.recovery.congestion)
                 && message.write(writer) == Parts::WHOLE

@@ -191,8 +191,8 @@ pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 pub const LAZY_ACK_DELAY: Duration = Duration::from_millis(500);
 /// Shortest interval between two acknowledgments of a steady stream.
 pub const ACK_INTERVAL: Duration = Duration::from_millis(60);
-/// Datagrams in order after which a stream counts as steady, and datagrams after a late one during
-/// which the path counts as reordering.
+/// Datagrams without a pause, a late one or a missing message after which a stream counts as
+/// steady, and datagrams after a late one during which the path counts as reordering.
 pub const STEADY: u32 = 64;
 /// Datagrams that one acknowledgment may wait for. Its bitmap names twice as many.
 pub const ACK_DATAGRAMS: u32 = 32;
