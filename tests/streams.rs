@@ -165,7 +165,8 @@ fn an_unread_log_does_not_stop_the_room_and_dropped_messages_are_counted() {
     bob.next_where("message", |event| event["text"] == "the last");
     let mut said = Vec::new();
     let mut piece = [0; 1 << 16];
-    while !String::from_utf8_lossy(&said).contains("messages were not written") {
+    while !String::from_utf8_lossy(&said).contains("messages were dropped") {
+        assert!(is_readable(&unread), "the log has no count of dropped messages");
         let count = unread.read(&mut piece).unwrap();
         assert!(count > 0, "the log ended without the count of dropped messages");
         said.extend_from_slice(&piece[..count]);
@@ -176,6 +177,13 @@ fn an_unread_log_does_not_stop_the_room_and_dropped_messages_are_counted() {
     // Nothing reads the pipe any more; the shutdown does not wait for it.
     program::signal(server.id(), "TERM");
     assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+/// Returns false if the pipe stays empty until the deadline.
+fn is_readable(pipe: &std::io::PipeReader) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let timeout = Timespec::try_from(program::DEADLINE).unwrap();
+    poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&timeout)).unwrap() > 0
 }
 
 /// As with `client | less`, and a terminal after Ctrl-S.
