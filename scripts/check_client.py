@@ -103,7 +103,7 @@ def check(network, impairment, command):
         ("joins (§7.2)", lambda: teacher.wait(event("joined", nickname="student")) is not None),
         ("what it says arrives, once and in order (§7.4, §7.5)", says),
         ("hears what is said, once and in order (§7.3, §7.4)", hears),
-        ("stays while nobody talks (§7.6)", stays),
+        ("stays in a silent room (§7.6)", stays),
         ("leaves with a goodbye (§7.11)", leaves),
         ("ends with exit code 0", ends),
     ]

@@ -144,7 +144,7 @@ fn acknowledged(acknowledgment: u32, bitmap: u64) -> String {
     if numbers.is_empty() { "no others".to_owned() } else { format!("also {}", numbers.join(" ")) }
 }
 
-/// What is wrong with a frame.
+/// The fault of a frame.
 #[derive(Clone, Debug, thiserror::Error)]
 enum Trouble {
     /// A field cannot be decoded.

@@ -81,7 +81,7 @@ pub(super) struct Outbox {
     unsent: u64,
     /// The largest id in the other end's window.
     limit: u64,
-    /// What of the messages in `sent` has to leave: lost ones, and parts that never left.
+    /// Parts of the messages in `sent` that have to leave: lost ones, and ones that never left.
     lost: BTreeMap<u64, Parts>,
     bytes: usize,
     /// Of `bytes`, those outside the bound.

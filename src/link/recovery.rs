@@ -26,7 +26,7 @@ use std::time::Duration;
 /// lost: its repetition gives no sample (Karn's rule, RFC 6298 §3).
 const MAX_SAMPLED_DELAY: Duration = ACK_INTERVAL;
 
-/// What an acknowledgment or a timer revealed.
+/// The contents that an acknowledgment or a timer settled or declared lost.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) acked: Vec<Content>,

@@ -25,7 +25,7 @@
 //!
 //! **Why not early retransmission** (RFC 5827, RFC 8985)? A datagram overtaken by one 1/8 of a
 //! round trip younger is declared lost already (RFC 9002 §6.1.2), before three have overtaken it.
-//! What remains is the round trip itself, and only a copy sent ahead saves that.
+//! The round trip itself remains, and only a copy sent ahead saves it.
 
 use super::congestion::Congestion;
 use super::outbox::FRAME_OVERHEAD;

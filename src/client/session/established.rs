@@ -114,7 +114,7 @@ impl Established {
 pub(super) enum Silence {
     /// Longer than usual: the user is told.
     Quiet(Duration),
-    /// So long that the client joins again.
+    /// `silent_after` or longer: the client joins again.
     Dead(Duration),
 }
 

@@ -12,7 +12,7 @@ use crate::quantity;
 pub struct SpecError {
     /// The item, at most 48 characters of it, without control characters.
     pub item: String,
-    /// What is wrong with it.
+    /// The fault of the item.
     pub problem: Box<SpecProblem>,
 }
 
@@ -28,7 +28,7 @@ impl SpecError {
     }
 }
 
-/// What is wrong with an item, and what to write instead.
+/// The fault of an item. The message says how to write the item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecProblem {

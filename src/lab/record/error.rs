@@ -127,7 +127,7 @@ pub enum RowError {
     NotANumber {
         /// The column.
         column: &'static str,
-        /// What it holds.
+        /// The text in that column.
         text: String,
     },
     /// The two columns name no [`Mode`].

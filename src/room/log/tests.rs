@@ -121,8 +121,8 @@ fn missing_numbers_are_known_across_a_wrap() {
     let taken = log.taken(ALICE, at(0));
     assert_eq!((taken.newest, taken.bytes(), taken.sure), (2, &[0b0010_1101][..], true));
     assert!(!log.taken(ALICE, Mark { epoch: 8, position: 0 }).sure);
-    let nobody = log.taken(Owner(9), at(3));
-    assert_eq!((nobody.bytes(), nobody.sure), (&[][..], true));
+    let silent = log.taken(Owner(9), at(3));
+    assert_eq!((silent.bytes(), silent.sure), (&[][..], true));
 }
 
 #[test]

@@ -226,13 +226,13 @@ impl LabArgs {
             put(&mut plan.duration_s, &self.duration_s),
             self.traffic.put(&mut plan),
         ];
-        Ok((has_base || given.contains(&Some(()))).then_some(plan))
+        Ok((has_base || given.contains(&true)).then_some(plan))
     }
 }
 
 impl TrafficArgs {
-    /// Stores the given options in the plan; `None` without any.
-    fn put(&self, plan: &mut Plan) -> Option<()> {
+    /// Stores the given options in the plan. Returns false without any.
+    fn put(&self, plan: &mut Plan) -> bool {
         let given = [
             put(&mut plan.senders, &self.senders),
             put(&mut plan.receivers, &self.receivers),
@@ -240,13 +240,16 @@ impl TrafficArgs {
             put(&mut plan.size, &self.size),
             put(&mut plan.seed, &self.seed),
         ];
-        given.into_iter().flatten().next()
+        given.contains(&true)
     }
 }
 
-/// Stores an option in its field, if given.
-fn put<T: Clone>(field: &mut T, option: &Option<T>) -> Option<()> {
-    option.as_ref().map(|value| field.clone_from(value))
+/// Stores an option in its field. Returns false if it is not given.
+fn put<T: Clone>(field: &mut T, option: &Option<T>) -> bool {
+    if let Some(value) = option {
+        field.clone_from(value);
+    }
+    option.is_some()
 }
 
 fn peers(text: &str) -> Result<u32, quantity::Error> {
