@@ -104,6 +104,7 @@
 //! | [`path`] | the local address and interface, and the remote address |
 //! | `registry` | nickname, peer and address, and which peers are silent too long |
 //! | `room` | join, say, whisper, leave, replay; the order of lines is `room::log` |
+//! | [`engine`] | the requests and answers between a hub and a log that several servers share |
 //! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
 //! | [`client::session`] | the client without sockets |
 //! | [`discovery`] | which networks to search for servers, and how to read the answers |
@@ -140,6 +141,7 @@ pub mod client;
 pub mod decode;
 pub mod discovery;
 pub mod docs;
+pub mod engine;
 pub mod hub;
 pub mod impair;
 pub mod link;

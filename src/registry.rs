@@ -21,8 +21,9 @@ use std::time::Duration;
 pub struct Owner(pub u64);
 
 impl Owner {
-    fn of(token: &Token, key: &NameKey) -> Self {
-        let hash = Sha256::new().chain_update(token).chain_update(key.as_str()).finalize();
+    /// The owner with this token of the name with this key.
+    pub(crate) fn of(token: &Token, key: &str) -> Self {
+        let hash = Sha256::new().chain_update(token).chain_update(key).finalize();
         let [first, ..] = hash.as_chunks().0 else { return Self(0) };
         Self(u64::from_be_bytes(*first))
     }
@@ -192,7 +193,7 @@ impl Registry {
         // never arrives must not lock the owner out.
         let returning = known.is_some();
         let token = known.unwrap_or(token);
-        let owner = Owner::of(&token, &key);
+        let owner = Owner::of(&token, key.as_str());
         self.reviews.insert((review, peer));
         let entry = Entry {
             nickname,

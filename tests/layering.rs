@@ -38,7 +38,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("path", &[]),
     ("registry", &["time", "protocol", "path"]),
     ("room", &["time", "protocol", "link", "registry"]),
-    ("hub", &["time", "prefetch", "protocol", "link", "bucket", "path", "registry", "room"]),
+    ("engine", &["time", "protocol", "registry", "room"]),
+    (
+        "hub",
+        &["time", "prefetch", "protocol", "link", "bucket", "path", "registry", "room", "engine"],
+    ),
     ("client/session", &["time", "protocol", "link", "bucket"]),
 ];
 
