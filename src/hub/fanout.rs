@@ -19,6 +19,9 @@ const MAX_BYTES: usize = 32 * 1024;
 const RARE: Duration = Duration::from_millis(1);
 const MANY: usize = 256;
 
+/// A longer run of posts is copied for a link that cannot share it.
+const COPIED: usize = 2;
+
 /// Posts to everybody that not all links may have yet.
 #[derive(Debug, Default)]
 pub(super) struct Fanout {
@@ -65,6 +68,8 @@ impl Group {
                 Some(all) if run.len() == self.to.len() => take(all.clone()),
                 // A slow link that keeps a small part must not keep the whole batch in memory.
                 Some(all) if run.len() > self.to.len() / 4 => take(all.part(range)),
+                // One element in the link's queues costs less than many.
+                _ if run.len() > COPIED => take(Batch::join(&self.messages[range])),
                 _ => self.messages[range].iter().cloned().for_each(&mut take),
             }
         }

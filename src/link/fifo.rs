@@ -140,8 +140,13 @@ impl<T> Fifo<T> {
         if self.later == 0 || self.taken == Self::PIECE {
             piece.clear();
             self.taken = 0;
-            self.pieces.rotate_left(1);
-            self.pieces.truncate(self.used() + SPARE);
+            if self.later > 0 {
+                self.pieces.rotate_left(1);
+            }
+            let kept = self.used() + SPARE;
+            if self.pieces.len() > kept {
+                self.pieces.truncate(kept);
+            }
         }
         Some(element)
     }

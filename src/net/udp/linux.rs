@@ -20,7 +20,7 @@ use crate::path::{Local, Path};
 use socket2::SockAddr;
 use std::array::from_fn;
 use std::io;
-use std::mem::{size_of, zeroed};
+use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
@@ -213,7 +213,8 @@ pub(super) fn receive(
             zeroed::<[libc::sockaddr_in6; SLOTS]>(),
         )
     };
-    let mut controls = [Control::default(); SLOTS];
+    // Not initialised: the kernel says in each header how much it wrote.
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; SLOTS];
     for (i, slot) in slots.chunks_exact_mut(SLOT_LEN).enumerate() {
         pieces[i] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT_LEN };
         let header = &mut headers[i].msg_hdr;
@@ -221,7 +222,7 @@ pub(super) fn receive(
         header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
         header.msg_iov = &raw mut pieces[i];
         header.msg_iovlen = 1;
-        header.msg_control = (&raw mut controls[i]).cast();
+        header.msg_control = controls[i].as_mut_ptr().cast();
         header.msg_controllen = size_of::<Control>() as _;
     }
     // SAFETY: each of the `SLOTS` headers points to one name, one piece with its own slot, and one
