@@ -2,21 +2,26 @@
 """Recomputes every statistic of summary.csv from the raw records, and compares.
 
 Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, and
-DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Exit codes:
-0 all statistics agree; 1 some differ, and each difference is printed; 2 there is nothing to
-compare, or a file cannot be read, such as rows in Parquet, which need more than Python's standard
-library. The message names the file.
+DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Names the
+runs that are in no figure: unfinished, failed or damaged ones (rows against the count and CRC-32 in
+run.json), and those with another seed than plan.toml's or another version than most. Exit codes: 0
+all statistics agree; 1 some differ, and each difference is printed, or with --strict a run is left
+out; 2 there is nothing to compare, or a file cannot be read, such as rows in Parquet, which need
+more than Python's standard library. The message names the file.
 """
 
 import argparse
 import csv
 import io
+import itertools
 import json
 import math
 import os
 import sys
+import tomllib
 import unicodedata
-from collections import defaultdict
+import zlib
+from collections import Counter, defaultdict
 from pathlib import Path
 
 HELD_FROM_US = 1000
@@ -70,10 +75,18 @@ def integer(text):
     return int(text) if text else None
 
 
-def read_rows(path):
-    """The complete rows, without one that a kill truncated."""
-    text = path.read_bytes().decode()
-    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+def read_rows(path, sums):
+    """The rows, which must be those that the run wrote."""
+    if [it["file"] for it in sums] != [path.name]:
+        raise Unreadable(f"{path}: run.json lists {', '.join(it['file'] for it in sums) or 'no file'}")
+    written, content = sums[0], path.read_bytes()
+    text = content.decode()
+    rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    if len(rows) != written["rows"]:
+        raise Unreadable(f"{path}: {len(rows)} rows where the run wrote {written['rows']}")
+    if zlib.crc32(content) != written["crc32"]:
+        raise Unreadable(f"{path}: its checksum is not the one in run.json")
+    return rows
 
 
 def cell(text):
@@ -208,33 +221,84 @@ class Unreadable(Exception):
     """A file that this script does not read."""
 
 
+class LeftOut(Exception):
+    """The reason why a run is in no figure."""
+
+
 def read_run(place):
     """The description and the rows of a finished run."""
+    if (place / "failed.txt").exists():
+        raise LeftOut("it failed")
     path = place / "run.json"
     try:
         info = json.loads(path.read_bytes())
         key_of(info)
         path = place / "records.csv"
-        rows = read_rows(path)
+        rows = read_rows(path, info["files"])
         found = Raw()
         found.add(info, rows)
+    except FileNotFoundError as error:
+        raise LeftOut(f"it has no {path.name}") from error
+    except Unreadable as error:
+        raise LeftOut(str(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
+        raise LeftOut(f"{path}: {type(error).__name__}: {error}") from error
     return info, rows, found.statistics()
 
 
+def planned_seeds(directory):
+    """The seed of each run of the plan, by name."""
+    with open(directory / "plan.toml", "rb") as file:
+        plan = tomllib.load(file)
+    as_list = lambda value: value if isinstance(value, list) else [value]
+    values = lambda name: list(dict.fromkeys(map(float, as_list(plan[name]))))
+    plain = lambda number: f"{number:.9f}".rstrip("0").rstrip(".")
+    conditions = list(itertools.product(*map(values, ("loss", "delay_ms", "jitter_ms", "burst"))))
+    seeds, seed = {}, int(plan["seed"])
+    for repetition in range(1, plan["repetitions"] + 1):
+        for loss, delay, jitter, burst in conditions:
+            condition = f"loss{plain(loss)}-delay{plain(delay)}-jitter{plain(jitter)}-burst{plain(burst)}"
+            for mode in ("unreliable", "reliable-unordered", "reliable-ordered", "tcp"):
+                seeds[f"{condition}-{mode}-{repetition}"] = seed % 2**64
+            seed += 1
+    return seeds
+
+
+def strangers(directory, runs):
+    """(place, reason) of each run that is not of this lab."""
+    if not (directory / "plan.toml").exists():
+        return
+    try:
+        seeds = planned_seeds(directory)
+    except (ValueError, KeyError, TypeError):
+        seeds = {}
+    versions = Counter(info["version"] for info, _, _ in runs.values())
+    last = lambda version: max(i["started"] for i, _, _ in runs.values() if i["version"] == version)
+    most = max(versions, key=lambda version: (versions[version], last(version)), default=None)
+    for place, (info, _, _) in runs.items():
+        planned = seeds.get(name_of(place))
+        if planned is not None and planned != info["seed"]:
+            yield place, f"its seed is {info['seed']} where the plan has {planned}"
+        elif info["version"] != most:
+            yield place, f"chatagram {info['version']} measured it, and {most} most runs"
+
+
 def expected(directory):
-    """(level, name or key) -> statistics."""
+    """(level, name or key) -> statistics, and the names of the runs that are left out."""
     single = any((directory / rows).exists() for rows in ("records.csv", "records.parquet"))
     places = [directory.resolve()] if single else sorted((directory / "runs").glob("*"))
-    wanted, together = {}, defaultdict(lambda: (Raw(), []))
+    wanted, together, runs, left_out = {}, defaultdict(lambda: (Raw(), [])), {}, {}
     for place in places:
         if (place / "records.parquet").exists():
             raise Unreadable(f"{place / 'records.parquet'}: this script reads records.csv only")
-        finished = (place / "run.json").exists() and (place / "records.csv").exists()
-        if not finished or (place / "failed.txt").exists():
-            continue
-        info, rows, found = read_run(place)
+        try:
+            runs[place] = read_run(place)
+        except LeftOut as why:
+            left_out[name_of(place)] = str(why)
+    for place, why in list(strangers(directory, runs)):
+        left_out[name_of(place)] = why
+        del runs[place]
+    for place, (info, rows, found) in runs.items():
         name = name_of(place)
         if ("run", name) in wanted:
             raise Unreadable(f"{place}: another run is also called {name} in the summary")
@@ -244,7 +308,7 @@ def expected(directory):
         members.append(found)
     for key, (raw, members) in together.items():
         wanted["condition", key] = with_estimates(raw.statistics(), members)
-    return wanted
+    return wanted, left_out
 
 
 def differences(wanted, summary):
@@ -278,7 +342,9 @@ def differences(wanted, summary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, metavar="DIR", help="what `chatagram report` was given")
-    directory = parser.parse_args().directory
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a run is left out")
+    arguments = parser.parse_args()
+    directory = arguments.directory
     csv.field_size_limit(2**31 - 1)
     # Names may hold what the locale cannot print.
     for stream in (sys.stdout, sys.stderr):
@@ -286,7 +352,7 @@ def main():
     try:
         with open(directory / "summary.csv", encoding="utf-8", newline="") as file:
             summary = list(csv.DictReader(file))
-        wanted = expected(directory)
+        wanted, left_out = expected(directory)
         found = list(differences(wanted, summary))
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
@@ -297,6 +363,8 @@ def main():
     except Unreadable as error:
         print(error, file=sys.stderr)
         return 2
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}")
     if not wanted:
         print(f"{directory}: no finished run to compare with", file=sys.stderr)
         return 2
@@ -304,7 +372,7 @@ def main():
         print(line)
     checked = sum(len(statistics) for statistics in wanted.values())
     print(f"{checked} statistics of {len(wanted)} rows: {f'{len(found)} differ' if found else 'all agree'}")
-    return 1 if found else 0
+    return 1 if found or (arguments.strict and left_out) else 0
 
 
 if __name__ == "__main__":

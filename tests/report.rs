@@ -6,11 +6,11 @@
 mod needs;
 
 use chatagram::lab::record::{
-    Condition, Emulation, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
+    Condition, Emulation, FileSum, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
 };
 use chatagram::lab::report;
 use chatagram::link::Totals;
-use needs::needs;
+use needs::{is_here, needs};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::fs;
@@ -59,8 +59,16 @@ fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
             writer.write(&Record { verdict: Verdict::Duplicate, ..record }).unwrap();
         }
     }
-    writer.finish().unwrap();
-    info(&name, mode, loss, repetition, repeated).write(&dir).unwrap();
+    let files = writer.finish().unwrap();
+    let info = info(&name, mode, loss, repetition, repeated);
+    RunInfo { files, ..info }.write(&dir).unwrap();
+}
+
+/// The sum of a run's `records.csv` as it is.
+fn sums(dir: &Path) -> Vec<FileSum> {
+    let bytes = fs::read(dir.join("records.csv")).unwrap();
+    let rows = bytes.iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
+    vec![FileSum { file: "records.csv".into(), rows, crc32: crc32fast::hash(&bytes) }]
 }
 
 fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) -> RunInfo {
@@ -87,6 +95,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         kernel: "Linux <6.1> & more".into(),
         congestion_control: Some("cubic".into()),
         started: "2026-01-31T12:00:00Z".into(),
+        files: Vec::new(),
         links: Links { totals, corrupt: 0 },
         text_bytes: 400 * 64,
         network: None,
@@ -112,7 +121,9 @@ fn the_page_is_complete_and_self_contained() {
     fs::create_dir(&unfinished).unwrap();
     fs::write(unfinished.join("records.csv"), "").unwrap();
     let written = report::write(dir.path()).unwrap();
-    assert_eq!((written.runs, written.incomplete.as_slice()), (36, &["killed <i>".to_owned()][..]));
+    let left_out: Vec<_> =
+        written.left_out.iter().map(|it| (it.name.as_str(), it.why.to_string())).collect();
+    assert_eq!((written.runs, left_out), (36, vec![("killed <i>", "it did not finish".to_owned())]));
     let page = fs::read_to_string(&written.page).unwrap();
     for forbidden in [
         "<script",
@@ -274,10 +285,10 @@ fn the_script_agrees_whatever_a_run_is_called() {
             rate: 33.333_333_333_333 + at as f64,
             ..info("r", Mode::Tcp, 0.05, 1, 0)
         };
-        description.write(&run).unwrap();
         let rows = fs::read_to_string(run.join("records.csv")).unwrap();
         let rows = rows.replace("tcp-0.05-1", &name.to_string_lossy());
         fs::write(run.join("records.csv"), rows).unwrap();
+        RunInfo { files: sums(&run), ..description }.write(&run).unwrap();
         fs::rename(&run, dir.path().join(name)).unwrap();
         std::os::unix::fs::symlink(dir.path().join(name), &run).unwrap();
         let written = report::write(dir.path()).unwrap();
@@ -331,6 +342,7 @@ fn empty_and_partial_runs_have_a_page() {
                 rate,
                 condition: None,
                 text_bytes: 0,
+                files: sums(dir.path()),
                 ..info("r", Mode::Unreliable, 0.0, 1, 0)
             };
             info.write(dir.path()).unwrap();
@@ -356,7 +368,7 @@ fn control_characters_in_a_run_name_do_not_reach_the_terminal() {
     let output = command.arg("report").arg(dir.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("left out, because it did not finish: \u{fffd}"), "{said}");
+    assert!(said.contains("left out: \u{fffd}"), "{said}");
     assert!(said.split('\n').all(chatagram::protocol::is_clean), "{said:?}");
 }
 
@@ -374,6 +386,7 @@ fn control_characters_in_run_json_do_not_reach_the_terminal() {
         congestion_control: Some(steers.clone()),
         started: steers.clone(),
         version: steers.clone(),
+        files: sums(&run),
         ..info("r", Mode::Tcp, 0.0, 1, 0)
     };
     other.write(&run).unwrap();
@@ -416,8 +429,88 @@ fn a_directory_without_runs_is_an_error() {
     // A run killed at once still counts as a run, without numbers.
     fs::write(dir.path().join("records.csv"), "run,tra").unwrap();
     let written = report::write(dir.path()).unwrap();
-    assert_eq!((written.runs, written.incomplete.len()), (0, 1));
+    assert_eq!((written.runs, written.left_out.len()), (0, 1));
     assert!(fs::read_to_string(written.page).unwrap().contains("No run has finished"));
+}
+
+/// Rows cut off at any place, or changed, are no losses: the run is named and left out.
+fn damaged_runs_and_runs_of_another_lab_are_named_and_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = "loss = [0, 1]\ndelay_ms = 25\nmodes = \"tcp\"\nrepetitions = 3\nseed = 42\n";
+    fs::write(dir.path().join("plan.toml"), plan).unwrap();
+    let name = |loss, repetition| format!("loss{loss}-delay25-jitter0-burst1-tcp-{repetition}");
+    let run = |loss, repetition| dir.path().join("runs").join(name(loss, repetition));
+    for (at, repetition) in (0..).zip(1..=3) {
+        for (loss, share) in [(0, 0.0), (1, 0.01)] {
+            make_run(dir.path(), Mode::Tcp, share, repetition);
+            let made = dir.path().join("runs").join(format!("tcp-{share}-{repetition}"));
+            fs::rename(made, run(loss, repetition)).unwrap();
+            let info = read_run(&run(loss, repetition)).unwrap().info.unwrap();
+            let seed = 42 + 2 * at + loss;
+            RunInfo { seed, ..info }.write(&run(loss, repetition)).unwrap();
+        }
+    }
+    let report = |strict: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        let output = command.arg("report").arg(dir.path()).args(strict).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    assert_eq!(report(&["--strict"]).0, Some(0));
+
+    let records = run(0, 1).join("records.csv");
+    let whole = fs::read_to_string(&records).unwrap();
+    let half = whole.lines().count() / 2;
+    let cut: String = whole.lines().take(half).map(|line| format!("{line}\n")).collect();
+    let torn = format!("{whole}r,udp");
+    let longer = format!("{whole}{}\n", whole.lines().last().unwrap());
+    let changed = whole.replacen(",delivered\n", ",duplicate\n", 1);
+    let info = |loss, repetition, change: &dyn Fn(RunInfo) -> RunInfo| {
+        let dir = run(loss, repetition);
+        change(read_run(&dir).unwrap().info.unwrap()).write(&dir).unwrap();
+    };
+    info(0, 2, &|it| RunInfo { seed: 7, ..it });
+    info(1, 2, &|it| RunInfo { version: "9.9".into(), ..it });
+    fs::remove_file(run(0, 3).join("run.json")).unwrap();
+    fs::write(run(1, 3).join("run.json"), "{\n\"run\": 5}").unwrap();
+    for (rows, why) in [
+        (cut, "rows where the run wrote 404"),
+        (String::new(), "0 rows where the run wrote 404"),
+        (torn, "its checksum is not the one in run.json"),
+        (longer, "405 rows where the run wrote 404"),
+        (changed, "its checksum is not the one in run.json"),
+    ] {
+        fs::write(&records, rows).unwrap();
+        let (code, said) = report(&[]);
+        assert_eq!((code, report(&["--strict"]).0), (Some(0), Some(1)), "{said}");
+        let page = fs::read_to_string(dir.path().join("report.html")).unwrap();
+        for (name, why) in [
+            (name(0, 1), why),
+            (name(0, 2), "its seed is 7 where the plan has 44"),
+            (name(1, 2), "chatagram 9.9 measured it, and 0.1.0 most runs"),
+            (name(0, 3), "it did not finish"),
+            (name(1, 3), "run.json, line 2: missing field"),
+        ] {
+            let line = said.lines().find(|line| line.starts_with(&format!("left out: {name}: ")));
+            assert!(line.is_some_and(|line| line.contains(why)), "{name} {why}: {said}");
+            assert!(page.contains(&format!("<li>{name}: ")) && page.contains(why.split(',').next().unwrap()));
+        }
+        assert!(said.contains("\n1 run; open "), "{said}");
+        if is_here("python3") {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+            let output = Command::new("python3").arg(script).arg(dir.path()).output().unwrap();
+            let found = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && found.contains("all agree"), "{found}");
+            for loss in [0, 1] {
+                for repetition in 1..=3 {
+                    let out = (loss, repetition) != (1, 1);
+                    let line = format!("left out: {}: ", name(loss, repetition));
+                    assert_eq!(found.contains(&line), out, "{line}: {found}");
+                }
+            }
+        }
+    }
+    needs(&["python3"]);
 }
 
 fn a_directory_of_failed_runs_gives_the_first_reason() {
@@ -488,6 +581,7 @@ tests! {
     control_characters_in_run_json_do_not_reach_the_terminal,
     reports_at_the_same_time_write_whole_files,
     a_directory_without_runs_is_an_error,
+    damaged_runs_and_runs_of_another_lab_are_named_and_left_out,
     a_directory_of_failed_runs_gives_the_first_reason,
     a_run_is_read_back_up_to_a_torn_last_row,
     errors_name_the_file_and_the_line,

@@ -265,9 +265,10 @@ impl Load<'_> {
         // Rows recorded before a failure are kept.
         ledger.flush()?;
         result?;
-        let info = self.info(&ledger, started);
+        let mut info = self.info(&ledger, started);
         let expected = ledger.expected();
-        let latencies = ledger.finish()?;
+        let (latencies, files) = ledger.finish()?;
+        info.files = files;
         let percentile = |percent| {
             nearest_rank(&latencies, percent).map(|micros| Duration::from_micros(micros.into()))
         };
@@ -374,6 +375,7 @@ impl Load<'_> {
             congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
             started: started.to_string(),
             links: links(self.fleet.sessions()),
+            files: Vec::new(),
             text_bytes: ledger.sent() * u64::from(config.size),
             network: self.fleet.impairment_counts().map(|ImpairmentCounts { up, down }| Network {
                 up,

@@ -43,7 +43,8 @@ mod parquet;
 pub use crate::impair::Counts;
 #[cfg(feature = "parquet")]
 pub use error::PartError;
-pub use error::{Error, LineError, RowError, UnknownMode};
+pub use error::{Change, Error, LineError, RowError, UnknownMode};
+use files::Rows;
 pub use files::{RecordWriter, Run, read_run};
 pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
@@ -315,6 +316,17 @@ impl Emulation {
     }
 }
 
+/// A file of rows as the run wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Its path in the run's directory.
+    pub file: String,
+    /// Its number of rows.
+    pub rows: u64,
+    /// The CRC-32 (ISO 3309) of its bytes.
+    pub crc32: u32,
+}
+
 /// The emulated network's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -374,6 +386,8 @@ pub struct RunInfo {
     pub started: String,
     /// The link counters of the clients.
     pub links: Links,
+    /// The files of rows: reports leave out a run whose files differ.
+    pub files: Vec<FileSum>,
     /// Bytes of text sent.
     pub text_bytes: u64,
     /// The emulated network's counters, if there was one.

@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 mod command;
 mod curves;
 mod ladder;
+mod left_out;
 mod page;
 mod svg;
 mod tables;
 mod text;
 
+pub use left_out::{LeftOut, Why};
 pub use tables::terminal_table;
 
 /// A run that finished.
@@ -37,7 +39,7 @@ struct Finished {
 struct Lab {
     plan: Option<String>,
     runs: Vec<Finished>,
-    incomplete: Vec<String>,
+    left_out: Vec<LeftOut>,
     groups: Vec<Group>,
 }
 
@@ -52,8 +54,8 @@ pub struct Written {
     pub json: PathBuf,
     /// Number of runs in them.
     pub runs: usize,
-    /// Runs that did not finish and are left out of the statistics.
-    pub incomplete: Vec<String>,
+    /// Runs that are left out of the statistics.
+    pub left_out: Vec<LeftOut>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,
 }
@@ -61,34 +63,48 @@ pub struct Written {
 /// Reads all runs in a lab's directory (or one run in its own) and writes the report there.
 ///
 /// # Errors
-/// A directory without runs or with failed ones only, malformed rows (with the file and, in CSV, the line), or an error of
-/// the file system.
+/// A directory without runs or with failed ones only, the damaged files of a run in its own
+/// directory (of a lab, the run is left out), or an error of the file system.
 pub fn write(dir: &Path) -> Result<Written, Error> {
     let lab = read(dir)?;
     let [page, csv, json] = ["report.html", "summary.csv", "summary.json"].map(|it| dir.join(it));
     write_atomically(&csv, &tables::csv(&lab).map_err(Error::io("write", &csv))?)?;
     write_atomically(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
     write_atomically(&page, page::html(&lab).as_bytes())?;
-    let Lab { runs, incomplete, groups, .. } = lab;
-    Ok(Written { page, csv, json, runs: runs.len(), incomplete, groups })
+    let Lab { runs, left_out, groups, .. } = lab;
+    Ok(Written { page, csv, json, runs: runs.len(), left_out, groups })
 }
 
 fn read(dir: &Path) -> Result<Lab, Error> {
-    let (mut runs, mut incomplete) = (vec![], vec![]);
-    for dir in run_directories(dir)? {
-        let run = read_run(&dir)?;
+    let (mut runs, mut left_out) = (vec![], vec![]);
+    let directories = run_directories(dir)?;
+    let is_lab = directories != [dir];
+    for dir in directories {
         // A run may fail after its rows are complete.
-        match run.info.filter(|_| !dir.join(FAILED).exists()) {
-            None => incomplete.push(run.name),
-            Some(info) => {
-                let measured = Measured::new(&run.records, &info);
-                runs.push(Finished { name: run.name, info, records: run.records, measured });
+        let failed = fs::read_to_string(dir.join(FAILED)).ok();
+        let read = read_run(&dir).map(|run| (run.name, run.info, run.records));
+        match (read, failed) {
+            (Err(error), None) if !is_lab => return Err(error),
+            (_, Some(text)) => {
+                left_out.push(LeftOut { name: left_out::name(&dir), why: Why::failed(&text) });
+            }
+            (Err(error), _) => {
+                left_out.push(LeftOut { name: left_out::name(&dir), why: error.into() });
+            }
+            (Ok((name, None, _)), _) => left_out.push(LeftOut { name, why: Why::Unfinished }),
+            (Ok((name, Some(info), records)), _) => {
+                let measured = Measured::new(&records, &info);
+                runs.push(Finished { name, info, records, measured });
             }
         }
     }
+    let plan = fs::read_to_string(dir.join("plan.toml")).ok();
+    if let Some(plan) = &plan {
+        left_out::separate(plan, &mut runs, &mut left_out);
+    }
     let pairs: Vec<_> = runs.iter().map(|it| (&it.info, &it.measured)).collect();
     let groups = group(&pairs);
-    Ok(Lab { plan: fs::read_to_string(dir.join("plan.toml")).ok(), runs, incomplete, groups })
+    Ok(Lab { plan, runs, left_out, groups })
 }
 
 /// The run's directory itself, or those of all runs of a lab, by name.

@@ -362,7 +362,7 @@ pub fn run(
 
 /// Returns true for a run whose files can be read. A directory with other files is measured again.
 fn is_done(out: &Path, name: &str) -> Result<bool, Error> {
-    use super::record::Error::{Io, Line};
+    use super::record::Error::{Changed, Io, Line};
     let dir = out.join("runs").join(name);
     if !dir.exists() {
         return Ok(false);
@@ -370,7 +370,7 @@ fn is_done(out: &Path, name: &str) -> Result<bool, Error> {
     let why = match read_run(&dir) {
         Ok(Run { info: Some(_), .. }) => return Ok(true),
         Ok(_) => format!("it has no {RUN}"),
-        Err(error @ Line { .. }) => error.to_string(),
+        Err(error @ (Line { .. } | Changed { .. })) => error.to_string(),
         Err(Io { path, cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
             format!("it has no {}", path.file_name().unwrap_or_default().display())
         }

@@ -24,7 +24,7 @@ pub(crate) use decode::DecodeArgs;
 pub(crate) use discover::DiscoverArgs;
 pub(crate) use environment::origins;
 pub(crate) use error::Error;
-pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs};
+pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub(crate) use server::ServerArgs;
 pub(crate) use watch::WatchArgs;
@@ -159,9 +159,9 @@ pub(crate) enum Command {
     /// Make the report of a `lab` or a `load`: tables and pictures
     #[command(after_help = help::REPORT.short(), after_long_help = help::REPORT.long())]
     Report {
-        /// Directory of a lab or of a run
-        #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
-        dir: PathBuf,
+        /// The options.
+        #[command(flatten)]
+        report: ReportArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,

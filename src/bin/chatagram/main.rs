@@ -45,7 +45,7 @@ fn carry_out(command: &Command) -> ExitCode {
         }
         Command::Lab { lab, logging } => run::lab(lab, logging),
         Command::Replay { replay, logging } => run::replay(replay, logging),
-        Command::Report { dir, logging } => run::report(dir, logging),
+        Command::Report { report, logging } => run::report(report, logging),
         Command::Decode { decode } => run::decode(decode),
         Command::Doctor { doctor } => run::doctor(doctor),
         Command::Completions { completions } => run::completions(completions),

@@ -1,7 +1,7 @@
 //! Which messages were sent and delivered, recorded as they happen.
 
 use super::schedule::{Schedule, message_id};
-use crate::lab::record::{self, Mode, Record, RecordWriter, Verdict};
+use crate::lab::record::{self, FileSum, Mode, Record, RecordWriter, Verdict};
 use crate::time::{Timestamp, micros};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +95,9 @@ impl Ledger {
         self.write(receiver, sender, id, Some((arrived, delivered)), verdict)
     }
 
-    /// Writes a row for each message not delivered. Returns the latencies, microseconds, ascending.
-    pub(super) fn finish(mut self) -> Result<Vec<u32>, record::Error> {
+    /// Writes a row for each message not delivered. Returns the latencies, microseconds, ascending,
+    /// and the sums of the files.
+    pub(super) fn finish(mut self) -> Result<(Vec<u32>, Vec<FileSum>), record::Error> {
         for sender in 0..self.senders.len() {
             for id in 0..self.schedule.each() {
                 for receiver in 0..self.receivers.len() {
@@ -106,9 +107,9 @@ impl Ledger {
                 }
             }
         }
-        self.writer.finish()?;
+        let files = self.writer.finish()?;
         self.latencies.sort_unstable();
-        Ok(self.latencies)
+        Ok((self.latencies, files))
     }
 
     /// Writes buffered rows to the file.

@@ -46,6 +46,7 @@ fn info() -> RunInfo {
         kernel: String::new(),
         congestion_control: None,
         started: String::new(),
+        files: Vec::new(),
         links: Links::default(),
         text_bytes: 0,
         network: None,

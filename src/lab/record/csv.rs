@@ -1,9 +1,9 @@
 //! Rows as CSV.
 
 use super::names::Names;
-use super::{Error, HEADER, LineError, Mode, RECORDS, Record, RowError, Verdict};
+use super::{Error, FileSum, HEADER, LineError, Mode, RECORDS, Record, Rows, RowError, Verdict};
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// Writes `records.csv` during the run.
 #[derive(Debug)]
 pub(super) struct Writer {
-    csv: csv::Writer<BufWriter<File>>,
+    csv: csv::Writer<Summed>,
     path: PathBuf,
+    rows: u64,
     waiting: u32,
     flushed: Instant,
 }
@@ -24,8 +25,8 @@ impl Writer {
     pub(super) fn create(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(RECORDS);
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
-        let csv = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
-        let mut writer = Self { csv, path, waiting: 0, flushed: Instant::now() };
+        let csv = csv::WriterBuilder::new().has_headers(false).from_writer(Summed::new(file));
+        let mut writer = Self { csv, path, rows: 0, waiting: 0, flushed: Instant::now() };
         writer.row(HEADER)?;
         writer.flush()?;
         Ok(writer)
@@ -46,6 +47,7 @@ impl Writer {
             &micros(record.delivered_us),
             record.verdict.name(),
         ])?;
+        self.rows += 1;
         self.waiting += 1;
         self.flush_due()
     }
@@ -61,9 +63,12 @@ impl Writer {
         self.csv.flush().map_err(Error::io("write", &self.path))
     }
 
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(mut self) -> Result<Vec<FileSum>, Error> {
         self.flush()?;
-        self.csv.get_ref().get_ref().sync_all().map_err(Error::io("write", &self.path))
+        let Summed { file, sum } = self.csv.get_ref();
+        file.get_ref().sync_all().map_err(Error::io("write", &self.path))?;
+        let crc32 = sum.clone().finalize();
+        Ok(vec![FileSum { file: RECORDS.to_owned(), rows: self.rows, crc32 }])
     }
 
     fn row(&mut self, fields: [&str; 11]) -> Result<(), Error> {
@@ -71,8 +76,33 @@ impl Writer {
     }
 }
 
-/// The rows in a run's directory; true if the last one was incomplete.
-pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
+/// A file and the checksum of what was written to it.
+#[derive(Debug)]
+struct Summed {
+    file: BufWriter<File>,
+    sum: crc32fast::Hasher,
+}
+
+impl Summed {
+    fn new(file: File) -> Self {
+        Self { file: BufWriter::new(file), sum: crc32fast::Hasher::new() }
+    }
+}
+
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The rows in a run's directory.
+pub(super) fn read(dir: &Path) -> Result<Rows, Error> {
     let path = dir.join(RECORDS);
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     // Only a line break completes a row: half a number is still a number.
@@ -82,7 +112,9 @@ pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
         line,
         problem,
     })?;
-    Ok((records, whole < bytes.len()))
+    let (rows, crc32) = (records.len() as u64, crc32fast::hash(&bytes));
+    let files = vec![FileSum { file: RECORDS.to_owned(), rows, crc32 }];
+    Ok(Rows { records, torn: whole < bytes.len(), files })
 }
 
 /// Parses the rows under the header. An error names its line.

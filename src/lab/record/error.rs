@@ -41,6 +41,14 @@ pub enum Error {
         /// The problem.
         problem: PartError,
     },
+    /// A file of rows is not as the run wrote it.
+    #[error("{path}: {change}", path = .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The difference.
+        change: Change,
+    },
     /// The run has rows in both formats.
     #[error(
         "{dir} holds both records.csv and records.parquet: move one of them to another directory",
@@ -95,6 +103,29 @@ impl Error {
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Io { what, path: path.to_owned(), cause }
     }
+}
+
+/// How a file of rows differs from what `run.json` says that the run wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Change {
+    /// The file is not there.
+    #[error("it is missing")]
+    Missing,
+    /// The run wrote no such file.
+    #[error("run.json does not list it")]
+    Extra,
+    /// Rows are missing, or there are too many.
+    #[error("it has {found} rows where the run wrote {written}")]
+    Rows {
+        /// Rows in the file.
+        found: u64,
+        /// Rows written.
+        written: u64,
+    },
+    /// The number of rows is right.
+    #[error("it was changed after the run: its checksum is not the one in run.json")]
+    Bytes,
 }
 
 /// The problem of a line.

@@ -1,6 +1,6 @@
 //! Writing a run's files during the run, and reading them back.
 
-use super::{Error, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
+use super::{Change, Error, FileSum, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
 use crate::files::behind_links;
 use crate::protocol::is_clean;
 use serde::Serialize;
@@ -52,10 +52,10 @@ pub(crate) fn json_text(value: &impl Serialize) -> io::Result<String> {
 
 /// Writes a run's rows.
 #[derive(Debug)]
-pub struct RecordWriter(Rows);
+pub struct RecordWriter(Writer);
 
 #[derive(Debug)]
-enum Rows {
+enum Writer {
     Csv(Box<csv::Writer>),
     Parquet(parquet::Writer),
 }
@@ -67,8 +67,8 @@ impl RecordWriter {
     /// An error of the file system, existing rows, or a format that this build lacks.
     pub fn create(dir: &Path, format: Format) -> Result<Self, Error> {
         Ok(Self(match format {
-            Format::Csv => Rows::Csv(Box::new(csv::Writer::create(dir)?)),
-            Format::Parquet => Rows::Parquet(parquet::Writer::create(dir)?),
+            Format::Csv => Writer::Csv(Box::new(csv::Writer::create(dir)?)),
+            Format::Parquet => Writer::Parquet(parquet::Writer::create(dir)?),
         }))
     }
 
@@ -79,8 +79,8 @@ impl RecordWriter {
     /// An error of the file system, such as a full disk.
     pub fn write(&mut self, record: &Record) -> Result<(), Error> {
         match &mut self.0 {
-            Rows::Csv(rows) => rows.write(record),
-            Rows::Parquet(rows) => rows.write(record),
+            Writer::Csv(rows) => rows.write(record),
+            Writer::Parquet(rows) => rows.write(record),
         }
     }
 
@@ -90,8 +90,8 @@ impl RecordWriter {
     /// An error of the file system, such as a full disk.
     pub fn flush_due(&mut self) -> Result<(), Error> {
         match &mut self.0 {
-            Rows::Csv(rows) => rows.flush_due(),
-            Rows::Parquet(rows) => rows.flush_due(),
+            Writer::Csv(rows) => rows.flush_due(),
+            Writer::Parquet(rows) => rows.flush_due(),
         }
     }
 
@@ -101,21 +101,29 @@ impl RecordWriter {
     /// An error of the file system, such as a full disk.
     pub fn flush(&mut self) -> Result<(), Error> {
         match &mut self.0 {
-            Rows::Csv(rows) => rows.flush(),
-            Rows::Parquet(rows) => rows.flush(),
+            Writer::Csv(rows) => rows.flush(),
+            Writer::Parquet(rows) => rows.flush(),
         }
     }
 
-    /// Syncs all rows to the disk and closes the files.
+    /// Syncs all rows to the disk and closes the files. Returns their sums, for `run.json`.
     ///
     /// # Errors
     /// An error of the file system, such as a full disk.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(self) -> Result<Vec<FileSum>, Error> {
         match self.0 {
-            Rows::Csv(rows) => rows.finish(),
-            Rows::Parquet(rows) => rows.finish(),
+            Writer::Csv(rows) => rows.finish(),
+            Writer::Parquet(rows) => rows.finish(),
         }
     }
+}
+
+/// The rows of a run as they are on the disk.
+pub(super) struct Rows {
+    pub(super) records: Vec<Record>,
+    /// True if the last row or part was incomplete and is left out.
+    pub(super) torn: bool,
+    pub(super) files: Vec<FileSum>,
 }
 
 /// The files of a run, read back.
@@ -135,11 +143,11 @@ pub struct Run {
 /// without `run.json`. Anything else that is wrong is an error.
 ///
 /// # Errors
-/// An error of the file system, a malformed line or part, rows in both formats, or a format that
-/// this build lacks.
+/// An error of the file system, a malformed line or part, rows other than those that `run.json`
+/// counts, rows in both formats, or a format that this build lacks.
 pub fn read_run(dir: &Path) -> Result<Run, Error> {
     let path = dir.join(RUN);
-    let info = match fs::read(&path) {
+    let info: Option<RunInfo> = match fs::read(&path) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|e| Error::Line {
             path: path.clone(),
             line: e.line() as u64,
@@ -148,12 +156,34 @@ pub fn read_run(dir: &Path) -> Result<Run, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(Error::io("read", &path)(e)),
     };
-    let (records, torn) = match (dir.join(RECORDS).exists(), dir.join(PARQUET).exists()) {
+    let Rows { records, torn, files } = match (dir.join(RECORDS).exists(), dir.join(PARQUET).exists()) {
         (true, true) => return Err(Error::Both { dir: dir.to_owned() }),
         (false, true) => parquet::read(dir)?,
         (_, false) => csv::read(dir)?,
     };
+    if let Some(info) = &info {
+        compare(dir, &info.files, &files)?;
+    }
     let name = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = name.file_name().unwrap_or(OsStr::new("run")).to_string_lossy().into_owned();
     Ok(Run { name, info, records, torn })
+}
+
+/// Checks that the files are those that the run wrote.
+fn compare(dir: &Path, written: &[FileSum], found: &[FileSum]) -> Result<(), Error> {
+    let changed = |file: &FileSum, change| Error::Changed { path: dir.join(&file.file), change };
+    for was in written {
+        match found.iter().find(|it| it.file == was.file) {
+            None => return Err(changed(was, Change::Missing)),
+            Some(is) if is.rows != was.rows => {
+                return Err(changed(is, Change::Rows { found: is.rows, written: was.rows }));
+            }
+            Some(is) if is.crc32 != was.crc32 => return Err(changed(is, Change::Bytes)),
+            Some(_) => {}
+        }
+    }
+    match found.iter().find(|is| written.iter().all(|was| was.file != is.file)) {
+        Some(extra) => Err(changed(extra, Change::Extra)),
+        None => Ok(()),
+    }
 }

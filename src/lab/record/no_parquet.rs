@@ -1,7 +1,7 @@
 //! Replaces Parquet in a build without it: writing and reading return an error that names the
 //! feature.
 
-use super::{Error, PARQUET, Record};
+use super::{Error, FileSum, PARQUET, Record, Rows};
 use std::path::Path;
 
 /// Cannot be constructed.
@@ -25,12 +25,12 @@ impl Writer {
         match *self {}
     }
 
-    pub(super) fn finish(self) -> Result<(), Error> {
+    pub(super) fn finish(self) -> Result<Vec<FileSum>, Error> {
         match self {}
     }
 }
 
-pub(super) fn read(dir: &Path) -> Result<(Vec<Record>, bool), Error> {
+pub(super) fn read(dir: &Path) -> Result<Rows, Error> {
     Err(refusal(dir))
 }
 

@@ -46,6 +46,11 @@ fn part_name(number: usize) -> String {
     format!("{number:05}.parquet")
 }
 
+/// A part in `run.json`: its path in the run's directory.
+fn part_path(number: usize) -> String {
+    format!("{PARQUET}/{}", part_name(number))
+}
+
 /// The temporary name of a part: readers of data sets skip names that start with a dot.
 fn unfinished_name(number: usize) -> String {
     format!(".{}{UNFINISHED}", part_name(number))

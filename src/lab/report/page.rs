@@ -2,7 +2,7 @@
 
 use super::command::command;
 use super::text::{class, count, emulation, escape, label, list, ms, or_dash, percent};
-use super::{Finished, Lab, curves, ladder};
+use super::{Finished, Lab, LeftOut, curves, ladder};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
 use std::collections::BTreeSet;
@@ -20,13 +20,7 @@ pub(super) fn html(lab: &Lab) -> String {
         include_str!("style.css"),
         escape(&workload(lab))
     );
-    if !lab.incomplete.is_empty() {
-        let names: Vec<_> = lab.incomplete.iter().map(|it| escape(it)).collect();
-        page += &format!(
-            "<p><strong>Unfinished runs, left out of all numbers:</strong> {}.</p>\n",
-            list(&names)
-        );
-    }
+    page += &left_out(&lab.left_out);
     page += &overview(&lab.groups);
     for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
         page += &section(lab, groups, at < MAX_PLOTS);
@@ -34,6 +28,18 @@ pub(super) fn html(lab: &Lab) -> String {
     page += &provenance(lab);
     page += "</main>\n</body>\n</html>\n";
     page
+}
+
+/// The runs without a part in any number, each with its reason.
+fn left_out(runs: &[LeftOut]) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let item = |it: &LeftOut| {
+        format!("<li>{}: {}</li>\n", escape(&it.name), escape(&it.why.to_string()))
+    };
+    let items: String = runs.iter().map(item).collect();
+    format!("<p><strong>Runs left out of all numbers:</strong></p>\n<ul>\n{items}</ul>\n")
 }
 
 /// The compared modes and the range of losses.

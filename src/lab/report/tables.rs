@@ -1,6 +1,6 @@
 //! `summary.csv`, `summary.json` and the table for the terminal.
 
-use super::Lab;
+use super::{Lab, LeftOut};
 use super::text::{label, ms, or_dash, percent};
 use crate::lab::metrics::{Estimate, Group, Setting, Summary};
 use crate::lab::record::{Emulation, Mode, RunInfo, json_text};
@@ -169,7 +169,7 @@ struct GroupRow<'a> {
 struct Document<'a> {
     runs: Vec<RunRow<'a>>,
     conditions: Vec<GroupRow<'a>>,
-    incomplete: &'a [String],
+    left_out: &'a [LeftOut],
 }
 
 pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
@@ -190,7 +190,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     let document = Document {
         runs: runs.collect(),
         conditions: conditions.collect(),
-        incomplete: &lab.incomplete,
+        left_out: &lab.left_out,
     };
     Ok(json_text(&document)?.into_bytes())
 }

@@ -169,6 +169,20 @@ pub(crate) struct ReplayArgs {
     pub(crate) out: PathBuf,
 }
 
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Directory of a lab or of a run
+    #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
+    pub(crate) dir: PathBuf,
+    /// Exit with code 1 if a run is left out
+    ///
+    /// Unfinished, failed and damaged runs are left out, and runs with another seed than the plan's
+    /// or another version than most. The report names each with its reason.
+    #[arg(long, env = "CHATAGRAM_STRICT", value_parser = FalseyValueParser::new())]
+    pub(crate) strict: bool,
+}
+
 impl From<ModeArgs> for Mode {
     fn from(args: ModeArgs) -> Self {
         Self::new(args.transport.into(), args.delivery.into())

@@ -4,11 +4,11 @@ use super::{
     COULD_NOT_START, INTERRUPTED, Then, USAGE, fail, on_signal, print, report_fault, start_logging,
     tell,
 };
-use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs};
+use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs, ReportArgs};
 use chatagram::lab::load::{self, Outcome};
 use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::record;
-use chatagram::lab::report;
+use chatagram::lab::report::{self, LeftOut, Written};
 use chatagram::lab::sweep::{self, Place};
 use chatagram::net::ServerName;
 #[cfg(target_os = "linux")]
@@ -43,25 +43,29 @@ pub(crate) fn load(
 }
 
 /// Runs `report`: page, tables and pictures of recorded runs.
-pub(crate) fn report(dir: &Path, logging: &LoggingArgs) -> ExitCode {
+pub(crate) fn report(args: &ReportArgs, logging: &LoggingArgs) -> ExitCode {
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
-    match show_report(dir) {
-        Ok(()) => ExitCode::SUCCESS,
+    match show_report(&args.dir) {
+        Ok(written) if args.strict && !written.left_out.is_empty() => {
+            let runs = written.left_out.len();
+            fail(COULD_NOT_START, format!("--strict: runs left out: {runs}"))
+        }
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail(COULD_NOT_START, error),
     }
 }
 
-fn show_report(dir: &Path) -> Result<(), record::Error> {
+fn show_report(dir: &Path) -> Result<Written, record::Error> {
     let written = report::write(dir)?;
     tell(report::terminal_table(&written.groups).trim_end());
-    for run in &written.incomplete {
-        tell(&format!("left out, because it did not finish: {run}"));
+    for LeftOut { name, why } in &written.left_out {
+        tell(&format!("left out: {name}: {why}"));
     }
     let runs = if written.runs == 1 { "run" } else { "runs" };
     tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));
-    Ok(())
+    Ok(written)
 }
 
 /// Runs `lab`: measurement and report.
@@ -144,8 +148,8 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         crate::logging::complain(error);
     }
     match show_report(&config.out) {
-        Ok(()) if failed.is_empty() => ExitCode::SUCCESS,
-        Ok(()) => fail(
+        Ok(_) if failed.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => fail(
             COULD_NOT_START,
             format!("failed runs: {}; try them again with `chatagram lab --resume`", failed.len()),
         ),
@@ -166,7 +170,7 @@ pub(crate) fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
     let out = args.out.clone();
     match sweep::replay(&args.dir, args.mode.into(), out, program, place, &stop_on_signal()) {
         Ok(()) => match show_report(&args.out) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => fail(COULD_NOT_START, error),
         },
         Err(error) => fail(lab_failure(&error), error),

@@ -6,9 +6,9 @@
 //! its contents, about 10 MB; a small file cannot make the reader allocate more.
 
 use super::pages::CheckedPages;
-use super::{HEADER, PARQUET, PART_ROWS, PartError, UNFINISHED, part_name, schema};
+use super::{HEADER, PARQUET, PART_ROWS, PartError, UNFINISHED, part_name, part_path, schema};
 use crate::lab::record::names::Names;
-use crate::lab::record::{Error, Mode, Record, RowError, Verdict};
+use crate::lab::record::{Error, FileSum, Mode, Record, RowError, Rows, Verdict};
 use parquet::basic::Type;
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArrayType, DataType, Int64Type};
@@ -29,20 +29,28 @@ const FOOTER_BYTES: u32 = 64 << 10;
 /// The end of a file: the footer's length and the magic number `PAR1`.
 const TAIL_BYTES: u64 = 8;
 
-/// The rows in a run's directory; true if a part was incomplete.
-pub(in crate::lab::record) fn read(run: &Path) -> Result<(Vec<Record>, bool), Error> {
+/// The rows in a run's directory.
+pub(in crate::lab::record) fn read(run: &Path) -> Result<Rows, Error> {
     let (parts, torn) = parts(&run.join(PARQUET))?;
-    let (mut names, mut records) = (Names::default(), vec![]);
-    for path in parts {
+    let (mut names, mut records, mut files) = (Names::default(), vec![], vec![]);
+    for (number, path) in parts.into_iter().enumerate() {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
         let size = file.metadata().map_err(Error::io("read", &path))?.len();
         // The library asserts properties of its input. The known ones are checked before; an
         // unknown one must not end the report without naming the file.
         let read = || read_part(file, size, &mut names);
         let rows = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(PartError::Damaged));
-        records.extend(rows.map_err(|problem| Error::Part { path, problem })?);
+        let failed = |problem| Error::Part { path: path.clone(), problem };
+        let (rows, crc32) = (rows.map_err(failed)?, checksum(&path)?);
+        files.push(FileSum { file: part_path(number), rows: rows.len() as u64, crc32 });
+        records.extend(rows);
     }
-    Ok((records, torn))
+    Ok(Rows { records, torn, files })
+}
+
+/// The checksum of a part, whose size is bounded.
+fn checksum(path: &Path) -> Result<u32, Error> {
+    fs::read(path).map(|bytes| crc32fast::hash(&bytes)).map_err(Error::io("read", path))
 }
 
 /// The paths of all parts in order; true if there is an unfinished one.

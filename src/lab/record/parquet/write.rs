@@ -1,7 +1,7 @@
 //! Writes the parts in a separate thread, so that the disk does not delay the measurement.
 
-use super::{HEADER, PARQUET, PART_AFTER, PART_ROWS, part_name, problem, schema, unfinished_name};
-use crate::lab::record::{Error, Record};
+use super::{HEADER, PARQUET, PART_AFTER, PART_ROWS, part_name, part_path, problem, schema, unfinished_name};
+use crate::lab::record::{Error, FileSum, Record};
 use parquet::basic::{Encoding, Type};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use parquet::errors::ParquetError;
@@ -25,8 +25,9 @@ pub(in crate::lab::record) struct Writer {
     since: Instant,
     /// Capacity of one part: a producer two parts ahead of the disk waits.
     parts: SyncSender<Vec<Record>>,
-    done: Receiver<Result<(), Error>>,
+    done: Receiver<Result<FileSum, Error>>,
     pending: usize,
+    files: Vec<FileSum>,
     is_empty: bool,
 }
 
@@ -42,7 +43,8 @@ impl Writer {
             .spawn(move || write_parts(&place, &to_write, &report))
             .map_err(Error::io("start the thread for", &dir))?;
         let since = Instant::now();
-        Ok(Self { dir, rows: vec![], since, parts, done, pending: 0, is_empty: true })
+        let (rows, files) = (vec![], vec![]);
+        Ok(Self { dir, rows, since, parts, done, pending: 0, files, is_empty: true })
     }
 
     pub(in crate::lab::record) fn write(&mut self, record: &Record) -> Result<(), Error> {
@@ -67,12 +69,15 @@ impl Writer {
         self.collect_results(true)
     }
 
-    pub(in crate::lab::record) fn finish(mut self) -> Result<(), Error> {
+    pub(in crate::lab::record) fn finish(
+        mut self,
+    ) -> Result<Vec<FileSum>, Error> {
         if self.is_empty {
             // A run without rows still has a part with its columns.
             self.end_part()?;
         }
-        self.flush()
+        self.flush()?;
+        Ok(self.files)
     }
 
     fn end_part(&mut self) -> Result<(), Error> {
@@ -93,7 +98,7 @@ impl Writer {
                 Ok(result) => result,
             };
             self.pending -= 1;
-            result?;
+            self.files.push(result?);
         }
         Ok(())
     }
@@ -104,7 +109,7 @@ impl Writer {
 }
 
 /// The writing thread. A failed part's number is used again: the numbers have no gaps.
-fn write_parts(dir: &Path, parts: &Receiver<Vec<Record>>, report: &Sender<Result<(), Error>>) {
+fn write_parts(dir: &Path, parts: &Receiver<Vec<Record>>, report: &Sender<Result<FileSum, Error>>) {
     let mut number = 0;
     for rows in parts {
         let result = write_part(dir, number, &rows);
@@ -114,13 +119,15 @@ fn write_parts(dir: &Path, parts: &Receiver<Vec<Record>>, report: &Sender<Result
     }
 }
 
-fn write_part(dir: &Path, number: usize, rows: &[Record]) -> Result<(), Error> {
+fn write_part(dir: &Path, number: usize, rows: &[Record]) -> Result<FileSum, Error> {
     let path = dir.join(part_name(number));
     let temporary = dir.join(unfinished_name(number));
     let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
     let file = encode(file, rows).map_err(|error| problem(&temporary, error))?;
     file.sync_all().map_err(Error::io("write", &temporary))?;
-    fs::rename(&temporary, &path).map_err(Error::io("write", &path))
+    let crc32 = crc32fast::hash(&fs::read(&temporary).map_err(Error::io("read", &temporary))?);
+    fs::rename(&temporary, &path).map_err(Error::io("write", &path))?;
+    Ok(FileSum { file: part_path(number), rows: rows.len() as u64, crc32 })
 }
 
 fn encode(file: File, rows: &[Record]) -> Result<File, ParquetError> {
