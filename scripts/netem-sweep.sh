@@ -125,7 +125,7 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     done
     # The largest number of peers in a plan.
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history --no-discovery -q
-        --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off)
+        --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off --redundancy "$(word_after --redundancy "$arguments")")
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
     if [ -n "$dry" ]; then
@@ -159,6 +159,10 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     # A damaged run that is measured again: mv would move the new one into it.
     rm -rf "$out/runs/$name"
     mv "$part" "$out/runs/$name"
+}
+
+word_after() { # word_after OPTION ARGUMENTS
+    sed "s/.*$1 \([^ ]*\).*/\1/" <<<"$2"
 }
 
 number() { # number NAME: from one line of JSON

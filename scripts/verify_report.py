@@ -112,7 +112,7 @@ class Raw:
     def __init__(self):
         self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
         self.latencies, self.holds, self.jitters, self.runs_of_loss = [], [], [], []
-        self.retransmitted, self.wire, self.text = None, 0, 0
+        self.retransmitted, self.redundant, self.wire, self.text = None, None, 0, 0
 
     def add(self, info, rows):
         flows = defaultdict(list)
@@ -125,6 +125,7 @@ class Raw:
             self.add_flow(flow)
         if info["transport"] != "tcp":
             self.retransmitted = (self.retransmitted or 0) + info["links"]["retransmitted"]
+            self.redundant = (self.redundant or 0) + info["links"]["redundant"]
         network = info.get("network")
         if network:
             self.wire += network["up"]["bytes"] + network["down"]["bytes"]
@@ -184,6 +185,7 @@ class Raw:
             "loss_run_mean": self.lost / len(self.runs_of_loss) if self.runs_of_loss else None,
             "loss_run_max": max(self.runs_of_loss, default=0),
             "retransmitted": self.retransmitted,
+            "redundant": self.redundant,
             "wire_per_text": self.wire / self.text if self.text and self.wire else None,
         }
         for name, percent in (("p50_ms", 50), ("p95_ms", 95), ("p99_ms", 99), ("max_ms", 100)):
@@ -197,7 +199,13 @@ def key_of(info):
     numbers = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
     network = tuple(map(decimal, numbers))
     shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
-    return (info["transport"], info["mode"], *network, impair, info.get("emulation") or "", *shape)
+    return (*variant_of(info), *network, impair, info.get("emulation") or "", *shape)
+
+
+def variant_of(info):
+    """Transport, mode and copies; only the reliable modes over UDP have copies."""
+    has_copies = info["transport"] == "udp" and info["mode"] != "unreliable"
+    return info["transport"], info["mode"], info["redundancy"] if has_copies else "auto"
 
 
 def key_of_row(row):
@@ -205,7 +213,8 @@ def key_of_row(row):
     number = lambda text: float(text) if text else None
     network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
     shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
-    return (row["transport"], row["mode"], *network, row["impair"], row["emulation"], *shape)
+    variant = (row["transport"], row["mode"], row["redundancy"])
+    return (*variant, *network, row["impair"], row["emulation"], *shape)
 
 
 def with_estimates(found, runs):
@@ -254,12 +263,15 @@ def planned_seeds(directory):
     values = lambda name: list(dict.fromkeys(map(float, as_list(plan[name]))))
     plain = lambda number: f"{number:.9f}".rstrip("0").rstrip(".")
     conditions = list(itertools.product(*map(values, ("loss", "delay_ms", "jitter_ms", "burst"))))
+    copies = {"off": "-copies0", "auto": ""}
+    copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
+    variants = [mode + it for mode in plan["modes"] for it in (copies if mode.startswith("reliable") else [""])]
     seeds, seed = {}, int(plan["seed"])
     for repetition in range(1, plan["repetitions"] + 1):
         for loss, delay, jitter, burst in conditions:
             condition = f"loss{plain(loss)}-delay{plain(delay)}-jitter{plain(jitter)}-burst{plain(burst)}"
-            for mode in ("unreliable", "reliable-unordered", "reliable-ordered", "tcp"):
-                seeds[f"{condition}-{mode}-{repetition}"] = seed % 2**64
+            for variant in variants:
+                seeds[f"{condition}-{variant}-{repetition}"] = seed % 2**64
             seed += 1
     return seeds
 

@@ -67,6 +67,7 @@ pub use crate::bucket::Limit;
 pub use crate::registry::{Capacity, Owner};
 pub use crate::room::{Kept, Line, LineIdentity, Past};
 
+use crate::link::Copies;
 use crate::path::Path;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
 use crate::protocol::{LeaveReason, Nickname, Token, clean, clip};
@@ -183,6 +184,7 @@ pub struct Hub {
     /// When a refusal last caused an event.
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
+    copies: Copies,
     counters: Counters,
     /// Totals of the links whose sessions are gone.
     ended: Tally,
@@ -211,9 +213,15 @@ impl Hub {
             turn: 1,
             refusal_told: None,
             shutting_down: false,
+            copies: Copies::default(),
             counters: Counters::default(),
             ended: Tally::default(),
         }
+    }
+
+    /// Sets the number of copies of each message over UDP, for peers that join after this call.
+    pub fn set_copies(&mut self, copies: Copies) {
+        self.copies = copies;
     }
 
     /// Reserves a nickname, and all that look like it, for the client with this token: that of the

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`plan`] | the conditions to measure and the modes to measure them with |
+//! | [`variant`] | a mode with its settings: the runs of one trial differ in it |
 //! | [`sweep`] | running a plan in emulated networks or in this process; replaying a run |
 //! | [`load`] | many real clients against a running server, and the outcome of every message |
 //! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
@@ -15,3 +16,4 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod sweep;
+pub mod variant;

@@ -20,6 +20,7 @@ mod arrivals;
 mod channel;
 mod congestion;
 mod contents;
+mod copies;
 mod fifo;
 mod inbox;
 mod outbox;
@@ -37,6 +38,7 @@ mod tests;
 mod transmit;
 
 pub(crate) use channel::Channel;
+pub use copies::{BadCopies, Copies};
 pub(crate) use outbox::Class;
 pub use stats::{Stats, Totals};
 pub(crate) use stream::{Backlog, StreamLink};
@@ -143,6 +145,7 @@ pub struct Link {
     /// This end was suspended until then: waiting times count from here.
     resumed: Timestamp,
     redundancy: Redundancy,
+    setting: Copies,
     role: Role,
     session: u64,
     /// Probes to send now.
@@ -174,6 +177,7 @@ impl Link {
             doubtful: VecDeque::new(),
             resumed: now,
             redundancy: Redundancy::default(),
+            setting: Copies::default(),
             role,
             session,
             probes: 0,
@@ -196,6 +200,11 @@ impl Link {
     /// its largest size starts over.
     pub fn set_path(&mut self, base: usize, now: Timestamp) {
         self.path_size.start_over(base, now);
+    }
+
+    /// Sets the number of copies of each message.
+    pub fn set_copies(&mut self, setting: Copies) {
+        self.setting = setting;
     }
 
     /// The local kernel refused to send a datagram of this size (`EMSGSIZE`).
@@ -287,7 +296,7 @@ impl Link {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let mut outcome = Outcome::default();
         if self.recovery.on_timeout(now, &mut outcome) {
-            self.probes = redundancy::probes(self.recovery.loss, self.recovery.probes_in_a_row());
+            self.probes = redundancy::probes(self.copies(), self.recovery.probes_in_a_row());
         }
         self.apply(outcome, now);
         while let Some((_, tag)) = self.doubtful.pop_front_if(|(at, _)| *at <= now) {

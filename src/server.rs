@@ -15,6 +15,7 @@ mod recorder;
 mod sockets;
 
 use crate::hub::{Event, Hub};
+use crate::link::Copies;
 use crate::net::{BadNetwork, BindError, Clock, Poller, READ_LEN, Ready};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
 use crate::protocol::{LeaveReason, Nickname, Token};
@@ -68,6 +69,8 @@ pub struct Config {
     /// Minimum interval between flushes: messages that arrive meanwhile are coalesced. Zero
     /// disables pacing.
     pub pace: Duration,
+    /// Copies of each message over UDP.
+    pub copies: Copies,
     /// Impairment of the UDP sockets.
     pub impair: Option<BadNetwork>,
     /// The history file.
@@ -176,6 +179,7 @@ pub struct Server {
     sockets: Sockets,
     exporter: Option<Exporter>,
     pace: Duration,
+    copies: Copies,
     /// Time of the next flush.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
@@ -215,6 +219,7 @@ impl Server {
             sockets,
             exporter,
             pace: config.pace,
+            copies: config.copies,
             next_flush: Timestamp::ZERO,
             stop: Arc::default(),
             restart: Arc::default(),
@@ -266,6 +271,7 @@ impl Server {
     pub fn run(mut self) -> Result<(), Error> {
         let past = std::mem::take(&mut self.past);
         let mut hub = Hub::new(self.rules.clone(), past, self.seed, self.clock.now());
+        hub.set_copies(self.copies);
         if let Some((nickname, token)) = &self.reserved {
             hub.reserve(nickname, *token);
         }

@@ -305,10 +305,13 @@ fn the_command_on_the_page_repeats_the_run() {
         ("udp", &[&["--delivery", "reliable-unordered"], &impaired[..]].concat()),
         ("tcp", &[&["--transport", "tcp"], &condition[..]].concat()),
         ("both", &[impaired, ["--condition", "0:0:0:1"]].concat()),
+        ("off", &[impaired, ["--redundancy", "off"]].concat()),
+        ("copies", &vec!["--redundancy", "2"]),
     ] {
         let (out, again) = (dir.path().join(name), dir.path().join(format!("{name} again")));
         let args = ["--duration", "300ms", "--rate", "33.25", "--seed", "18446744073709551615"];
         let first = loaded(&server, &out, &[&args[..], more].concat()).info.unwrap();
+        assert_eq!(first.links.totals.redundant == 0, ["off", "tcp"].contains(&name), "{name}");
         chatagram::lab::report::write(&out).unwrap();
         let page = fs::read_to_string(out.join("report.html")).unwrap();
         let (_, from) = page.split_once("<code>chatagram load SERVER ").unwrap();
@@ -320,8 +323,10 @@ fn the_command_on_the_page_repeats_the_run() {
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{text}: {output:?}");
         let second = read_run(&again).unwrap().info.unwrap();
-        let chatagram::lab::record::RunInfo { run, started, links, network, .. } = first.clone();
-        let same = chatagram::lab::record::RunInfo { run, started, links, network, ..second };
+        let chatagram::lab::record::RunInfo { run, started, links, network, files, .. } =
+            first.clone();
+        let same =
+            chatagram::lab::record::RunInfo { run, started, links, network, files, ..second };
         assert_eq!(same, first, "{text}");
     }
 }

@@ -6,10 +6,11 @@
 mod needs;
 
 use chatagram::lab::record::{
-    Condition, Emulation, FileSum, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict, read_run,
+    Condition, Emulation, FileSum, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict,
+    read_run,
 };
 use chatagram::lab::report;
-use chatagram::link::Totals;
+use chatagram::link::{Copies, Totals};
 use needs::{is_here, needs};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -82,6 +83,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         replayed: None,
         impair: Some("<loss>".into()),
         mode,
+        redundancy: Copies::Auto,
         repetition,
         seed: 42,
         senders: 1,
@@ -123,7 +125,10 @@ fn the_page_is_complete_and_self_contained() {
     let written = report::write(dir.path()).unwrap();
     let left_out: Vec<_> =
         written.left_out.iter().map(|it| (it.name.as_str(), it.why.to_string())).collect();
-    assert_eq!((written.runs, left_out), (36, vec![("killed <i>", "it did not finish".to_owned())]));
+    assert_eq!(
+        (written.runs, left_out),
+        (36, vec![("killed <i>", "it did not finish".to_owned())])
+    );
     let page = fs::read_to_string(&written.page).unwrap();
     for forbidden in [
         "<script",
@@ -489,11 +494,14 @@ fn damaged_runs_and_runs_of_another_lab_are_named_and_left_out() {
             (name(0, 2), "its seed is 7 where the plan has 44"),
             (name(1, 2), "chatagram 9.9 measured it, and 0.1.0 most runs"),
             (name(0, 3), "it did not finish"),
-            (name(1, 3), "run.json, line 2: missing field"),
+            (name(1, 3), "run.json, line 2: invalid type"),
         ] {
             let line = said.lines().find(|line| line.starts_with(&format!("left out: {name}: ")));
             assert!(line.is_some_and(|line| line.contains(why)), "{name} {why}: {said}");
-            assert!(page.contains(&format!("<li>{name}: ")) && page.contains(why.split(',').next().unwrap()));
+            assert!(
+                page.contains(&format!("<li>{name}: "))
+                    && page.contains(why.split(',').next().unwrap())
+            );
         }
         assert!(said.contains("\n1 run; open "), "{said}");
         if is_here("python3") {

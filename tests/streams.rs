@@ -257,6 +257,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
         no_delay: true,
         discovery: false,
         pace: Duration::from_secs(3_600),
+        copies: chatagram::link::Copies::Auto,
         impair: None,
         history: None,
         metrics: None,

@@ -35,6 +35,7 @@ pub use event::{CloseReason, Condition, Event, Report};
 pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::PeerReport;
 
+use crate::link::Copies;
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
 use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, clip, encode_message};
 use crate::time::{Now, Timestamp};
@@ -103,6 +104,7 @@ pub struct Session {
     pacing: Pacing,
     /// The delivery mode changed and the server does not know yet.
     undeclared: bool,
+    copies: Copies,
     seen: Seen,
     gaps: Gaps,
     questions: Questions,
@@ -140,6 +142,7 @@ impl Session {
             own: OwnLines::default(),
             pacing: Pacing::default(),
             undeclared: false,
+            copies: Copies::default(),
             seen: Seen::default(),
             gaps: Gaps::default(),
             questions: Questions::default(),
@@ -160,6 +163,11 @@ impl Session {
         if let Some(attempt) = &mut self.attempt {
             attempt.join_timeout = Some(timeout);
         }
+    }
+
+    /// Sets the number of copies of each line over UDP, for sessions that begin after this call.
+    pub fn set_copies(&mut self, copies: Copies) {
+        self.copies = copies;
     }
 
     /// Sets the token for the nickname, which the server has reserved.

@@ -193,6 +193,7 @@ impl Hub {
             Entrance::Datagrams => {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
                 link.set_path(base_datagram(path.remote.is_ipv6()), now.mono);
+                link.set_copies(self.copies);
                 (Channel::Datagrams(link.into()), None)
             }
             Entrance::Stream(stream) => {

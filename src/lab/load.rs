@@ -20,6 +20,7 @@ use super::record::{
     self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
 };
 use crate::client::session::{self, CloseReason, Event, Session};
+use crate::link::Copies;
 use crate::net::{BadNetwork, ImpairmentCounts, ServerName};
 use crate::percentile::nearest_rank;
 use crate::time::{Timestamp, WallTime};
@@ -58,6 +59,8 @@ pub struct Config {
     pub mode: Mode,
     /// Sets `TCP_NODELAY`: small segments leave at once.
     pub no_delay: bool,
+    /// Copies of each message over UDP. The server has its own setting.
+    pub copies: Copies,
     /// Number of sending peers; they are named `s1`, `s2` and so on.
     pub senders: u32,
     /// Number of receiving peers; they are named `r1`, `r2` and so on.
@@ -191,6 +194,7 @@ impl Load<'_> {
         // A join takes two round trips.
         let more = 4 * self.config.round_trip();
         let deadline = begun + JOIN_DEADLINE + more;
+        let copies = self.config.copies;
         let mut joining = BTreeSet::new();
         let mut refusal = String::new();
         loop {
@@ -207,6 +211,7 @@ impl Load<'_> {
                 let added = self.fleet.add(config, addresses);
                 added.map_err(|cause| Error::Network { peers: index, cause })?;
                 self.fleet.with_session(index, |session, _| {
+                    session.set_copies(copies);
                     session.set_join_timeout(JOIN_DEADLINE + more)
                 });
                 joining.insert(index);
@@ -360,6 +365,7 @@ impl Load<'_> {
             replayed: None,
             impair: config.impair.as_ref().map(|it| it.spec.to_string()),
             mode: config.mode,
+            redundancy: config.copies,
             repetition: config.repetition,
             seed: config.seed,
             senders: config.senders,

@@ -11,6 +11,7 @@
 //! | jitter | RFC 3550 §6.4.1 from the first *pair* of arrivals of a flow; mean of all estimates |
 //! | held | delivered ≥ 1 ms after arrival, by ordering in the session (head-of-line blocking) |
 //! | loss runs | consecutive lost numbers of a flow: the loss periods of RFC 3357 §5 |
+//! | retransmitted, redundant | of the links of all peers: again after a loss, and ahead of any |
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
 //! | confidence | 95 %, Student t, over repetitions; none with one repetition |
 //!
@@ -18,6 +19,7 @@
 //! the wall clock changes no statistic.
 
 use super::record::{Mode, Record, RunInfo, Verdict};
+use super::variant::Variant;
 use crate::percentile::nearest_rank;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,6 +70,8 @@ pub struct Summary {
     pub loss_run_max: u64,
     /// Messages retransmitted by the peers' links; `None` over TCP, where the kernel retransmits.
     pub retransmitted: Option<u64>,
+    /// Copies of messages that the peers' links sent ahead of a loss; `None` over TCP.
+    pub redundant: Option<u64>,
     /// Bytes on the wire per byte of text; `None` if either was not counted.
     pub wire_per_text: Option<f64>,
 }
@@ -89,6 +93,14 @@ impl Summary {
     #[must_use]
     pub fn loss_run_mean(&self) -> Option<f64> {
         share(self.lost, self.loss_runs)
+    }
+}
+
+/// The sum of the known numbers.
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
     }
 }
 
@@ -119,8 +131,10 @@ impl Measured {
             Some(network) => network.up.bytes.saturating_add(network.down.bytes),
             None => info.links.totals.sent_bytes.saturating_add(info.links.totals.received_bytes),
         };
-        it.counts.retransmitted =
-            (info.mode != Mode::Tcp).then_some(info.links.totals.retransmitted);
+        if info.mode != Mode::Tcp {
+            it.counts.retransmitted = Some(info.links.totals.retransmitted);
+            it.counts.redundant = Some(info.links.totals.redundant);
+        }
         let mut flows = BTreeMap::<_, Vec<&Record>>::new();
         for record in records {
             match record.verdict {
@@ -199,10 +213,8 @@ impl Measured {
         mine.reordered += its.reordered;
         mine.loss_runs += its.loss_runs;
         mine.loss_run_max = mine.loss_run_max.max(its.loss_run_max);
-        mine.retransmitted = match (mine.retransmitted, its.retransmitted) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            (a, b) => a.or(b),
-        };
+        mine.retransmitted = sum(mine.retransmitted, its.retransmitted);
+        mine.redundant = sum(mine.redundant, its.redundant);
         self.latencies.extend_from_slice(&other.latencies);
         self.latencies.sort_unstable();
         self.holds.extend_from_slice(&other.holds);
@@ -310,8 +322,8 @@ pub struct Group {
     pub setting: Setting,
     /// The condition, and every other parameter in which the settings differ.
     pub title: String,
-    /// The transport and delivery mode.
-    pub mode: Mode,
+    /// The mode and its settings.
+    pub variant: Variant,
     /// Indices into the grouped list of runs, by repetition.
     pub runs: Vec<usize>,
     /// The merged measurements of all repetitions.
@@ -324,21 +336,24 @@ pub struct Group {
     pub p99_ms: Option<Estimate>,
 }
 
-/// Groups runs by setting and mode, in the order of both.
+/// Groups runs by setting and variant, in the order of both.
 #[must_use]
 pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
-    let mut keys: Vec<(Setting, Mode, Vec<usize>)> = vec![];
+    let mut keys: Vec<(Setting, Variant, Vec<usize>)> = vec![];
     for (at, (info, _)) in runs.iter().enumerate() {
-        let setting = Setting::of(info);
-        match keys.iter_mut().find(|it| it.0 == setting && it.1 == info.mode) {
+        let (setting, variant) = (Setting::of(info), Variant::of(info));
+        match keys.iter_mut().find(|it| it.0 == setting && it.1 == variant) {
             Some(known) => known.2.push(at),
-            None => keys.push((setting, info.mode, vec![at])),
+            None => keys.push((setting, variant, vec![at])),
         }
     }
-    keys.sort_by(|a, b| a.0.order(&b.0).then_with(|| place(a.1).cmp(&place(b.1))));
+    let place = |it: &Variant| Mode::ALL.iter().position(|mode| *mode == it.mode);
+    keys.sort_by(|a, b| {
+        a.0.order(&b.0).then_with(|| place(&a.1).cmp(&place(&b.1))).then_with(|| a.1.cmp(&b.1))
+    });
     let settings: Vec<Setting> = keys.iter().map(|it| it.0.clone()).collect();
     let differing = Differing::among(&settings);
-    let summed = keys.into_iter().map(|(setting, mode, mut members)| {
+    let summed = keys.into_iter().map(|(setting, variant, mut members)| {
         members.sort_by_key(|&at| (runs[at].0.repetition, at));
         let mut measured = Measured::default();
         let (mut deliveries, mut p99s) = (vec![], vec![]);
@@ -351,11 +366,7 @@ pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
         let (delivery, p99_ms) = (Estimate::of(&deliveries), Estimate::of(&p99s));
         let summary = measured.summary();
         let title = setting.title(&differing);
-        Group { setting, title, mode, runs: members, measured, summary, delivery, p99_ms }
+        Group { setting, title, variant, runs: members, measured, summary, delivery, p99_ms }
     });
     summed.collect()
-}
-
-fn place(mode: Mode) -> usize {
-    Mode::ALL.iter().position(|it| *it == mode).unwrap_or(0)
 }

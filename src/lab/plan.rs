@@ -6,7 +6,9 @@ mod tests;
 mod values;
 
 use super::record::{Condition, Mode, UnknownMode};
+use super::variant::Variant;
 use crate::impair::{Loss, Share, Spec, SpecError};
+use crate::link::{BadCopies, Copies};
 use crate::quantity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -34,6 +36,9 @@ pub struct Plan {
     /// The modes to measure.
     #[serde(serialize_with = "values::mode_names", deserialize_with = "values::modes")]
     pub modes: Vec<Mode>,
+    /// Copies of each message, in the modes that have copies.
+    #[serde(deserialize_with = "values::redundancies")]
+    pub redundancy: Vec<Copies>,
     /// Runs per condition and mode, each with another seed.
     #[serde(deserialize_with = "values::repetitions")]
     pub repetitions: u32,
@@ -64,7 +69,8 @@ impl Default for Plan {
             delay_ms: vec![25.0],
             jitter_ms: vec![0.0],
             burst: vec![1.0],
-            modes: vec![Mode::Unreliable, Mode::ReliableOrdered, Mode::Tcp],
+            modes: Mode::ALL.to_vec(),
+            redundancy: vec![Copies::Auto],
             repetitions: 3,
             senders: 1,
             receivers: 1,
@@ -127,13 +133,13 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The name of this mode's run, which is also its directory.
+    /// The name of this variant's run, which is also its directory.
     #[must_use]
-    pub fn run(&self, mode: Mode) -> String {
+    pub fn run(&self, variant: &Variant) -> String {
         let Condition { loss, delay_ms, jitter_ms, burst } = self.condition;
         let loss = round(loss * 100.0);
         format!(
-            "loss{loss}-delay{delay_ms}-jitter{jitter_ms}-burst{burst}-{mode}-{}",
+            "loss{loss}-delay{delay_ms}-jitter{jitter_ms}-burst{burst}-{variant}-{}",
             self.repetition
         )
     }
@@ -165,14 +171,36 @@ impl Trial {
 }
 
 impl Plan {
-    /// The arguments of `chatagram load` for this mode's run, after the server's address and
+    /// The variants of each trial: the modes, each with all settings that it has.
+    #[must_use]
+    pub fn variants(&self) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        for &mode in &self.modes {
+            for &redundancy in &self.redundancy {
+                let variant = Variant::new(mode, redundancy);
+                if !variants.contains(&variant) {
+                    variants.push(variant);
+                }
+            }
+        }
+        variants
+    }
+
+    /// The arguments of `chatagram load` for this variant's run, after the server's address and
     /// without `--out`. None of them contains a space.
     #[must_use]
-    pub(crate) fn load_arguments(&self, trial: &Trial, mode: Mode, name: &str) -> Vec<String> {
+    pub(crate) fn load_arguments(
+        &self,
+        trial: &Trial,
+        variant: &Variant,
+        name: &str,
+    ) -> Vec<String> {
+        let mode = variant.mode;
         let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
         let arguments = [
             ("--transport", mode.transport().to_owned()),
             ("--delivery", mode.column().to_owned()),
+            ("--redundancy", variant.redundancy.to_string()),
             ("--name", name.to_owned()),
             ("--senders", self.senders.to_string()),
             ("--receivers", self.receivers.to_string()),
@@ -194,9 +222,9 @@ impl Plan {
     pub fn runs_text(&self) -> Result<String, Error> {
         let mut text = String::new();
         for trial in self.trials()? {
-            for &mode in &self.modes {
-                let name = trial.run(mode);
-                let arguments = self.load_arguments(&trial, mode, &name).join(" ");
+            for variant in self.variants() {
+                let name = trial.run(&variant);
+                let arguments = self.load_arguments(&trial, &variant, &name).join(" ");
                 text.push_str(&format!("{name}\t{}\t{arguments}\n", trial.netem()));
             }
         }
@@ -233,6 +261,7 @@ impl Plan {
         once("jitter_ms", &mut self.jitter_ms, &mut repeated);
         once("burst", &mut self.burst, &mut repeated);
         once("mode", &mut self.modes, &mut repeated);
+        once("redundancy", &mut self.redundancy, &mut repeated);
         repeated
     }
 
@@ -248,6 +277,7 @@ impl Plan {
             ("jitter_ms", self.jitter_ms.len()),
             ("burst", self.burst.len()),
             ("modes", self.modes.len()),
+            ("redundancy", self.redundancy.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
             return Err(Error::EmptyList(name));
@@ -257,13 +287,14 @@ impl Plan {
             return Err(Error::TooManyRuns(runs));
         }
         let (mut trials, mut names) = (Vec::new(), BTreeSet::new());
+        let variants = self.variants();
         for repetition in 1..=self.repetitions {
             for condition in self.conditions() {
                 let spec =
                     spec(&condition).map_err(|cause| Error::Condition { condition, cause })?;
                 let seed = self.seed.wrapping_add(trials.len() as u64);
                 let trial = Trial { condition, spec, repetition, seed };
-                for name in self.modes.iter().map(|mode| trial.run(*mode)) {
+                for name in variants.iter().map(|variant| trial.run(variant)) {
                     if let Some(name) = names.replace(name) {
                         return Err(Error::Repeated(name));
                     }
@@ -358,6 +389,14 @@ pub fn seconds(text: &str) -> Result<f64, quantity::Error> {
 /// Those of [`quantity::burst`].
 pub fn burst(text: &str) -> Result<f64, quantity::Error> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
+}
+
+/// Parses a number of copies, as an option or in a plan.
+///
+/// # Errors
+/// [`BadCopies`].
+pub fn redundancy(text: &str) -> Result<Copies, BadCopies> {
+    text.parse()
 }
 
 /// Parses the name of a mode, as an option or in a plan.

@@ -22,7 +22,7 @@
 
 use super::metrics::percent;
 use crate::client::session::Transport;
-use crate::link::Totals;
+use crate::link::{Copies, Totals};
 use crate::protocol::Delivery;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -39,6 +39,7 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "record/no_parquet.rs"]
 mod parquet;
+mod sum;
 
 pub use crate::impair::Counts;
 #[cfg(feature = "parquet")]
@@ -48,6 +49,7 @@ use files::Rows;
 pub use files::{RecordWriter, Run, read_run};
 pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
+pub use sum::FileSum;
 
 /// The file of rows in a run's directory.
 pub(crate) const RECORDS: &str = "records.csv";
@@ -116,6 +118,12 @@ impl Mode {
             Self::ReliableOrdered => (Transport::Udp, Delivery::ReliableOrdered),
             Self::Tcp => (Transport::Tcp, Delivery::ReliableOrdered),
         }
+    }
+
+    /// Whether messages travel in copies: they are repaired, and not by the kernel.
+    #[must_use]
+    pub const fn has_copies(self) -> bool {
+        matches!(self, Self::ReliableUnordered | Self::ReliableOrdered)
     }
 
     /// The name in lists and plans: `unreliable`, …, `tcp`.
@@ -316,17 +324,6 @@ impl Emulation {
     }
 }
 
-/// A file of rows as the run wrote it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSum {
-    /// Its path in the run's directory.
-    pub file: String,
-    /// Its number of rows.
-    pub rows: u64,
-    /// The CRC-32 (ISO 3309) of its bytes.
-    pub crc32: u32,
-}
-
 /// The emulated network's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -357,6 +354,8 @@ pub struct RunInfo {
     /// The transport and delivery mode.
     #[serde(flatten)]
     pub mode: Mode,
+    /// Copies of each message over UDP.
+    pub redundancy: Copies,
     /// The repetition of the condition, from 1.
     pub repetition: u32,
     /// Seed of all randomness.

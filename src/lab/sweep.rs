@@ -20,6 +20,7 @@ use super::plan::{Plan, Trial};
 #[cfg(target_os = "linux")]
 use super::record::RunInfo;
 use super::record::{Mode, RUN, Run, read_run, write_atomically};
+use super::variant::Variant;
 use crate::files::{Lock, LockError};
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
@@ -273,10 +274,11 @@ impl Config {
         Ok(Self { plan, out, resume: false, program, place, _lock: lock })
     }
 
-    /// The plan's modes that the place supports.
-    fn modes(&self) -> impl Iterator<Item = Mode> {
+    /// The plan's variants that the place supports.
+    fn variants(&self) -> impl Iterator<Item = Variant> {
         let datagrams_only = self.place == Place::InProcess;
-        self.plan.modes.iter().copied().filter(move |mode| !datagrams_only || *mode != Mode::Tcp)
+        let variants = self.plan.variants().into_iter();
+        variants.filter(move |it| !datagrams_only || it.mode != Mode::Tcp)
     }
 }
 
@@ -333,17 +335,18 @@ pub fn run(
     for (done, trial) in trials.iter().enumerate() {
         report(Progress { done, total, now: Some(trial) });
         let mut left = Vec::new();
-        for mode in config.modes() {
-            if !is_done(&config.out, &trial.run(mode))? {
-                left.push(mode);
+        for variant in config.variants() {
+            if !is_done(&config.out, &trial.run(&variant))? {
+                left.push(variant);
             }
         }
-        // Modes run side by side, so all of them share the same load of the machine.
+        // Variants run side by side, so all of them share the same load of the machine.
         let outcomes: Vec<_> = thread::scope(|scope| {
             let runs: Vec<_> = left
                 .into_iter()
-                .map(|mode| {
-                    let job = Job::new(config, trial, mode, trial.run(mode));
+                .map(|variant| {
+                    let name = trial.run(&variant);
+                    let job = Job::new(config, trial, variant, name);
                     scope.spawn(move || job.run(stop))
                 })
                 .collect();
@@ -380,20 +383,20 @@ fn is_done(out: &Path, name: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The run of one mode under one condition.
+/// The run of one variant under one condition.
 struct Job<'a> {
     config: &'a Config,
     trial: &'a Trial,
-    mode: Mode,
+    variant: Variant,
     name: String,
     /// The run's directory until the run is complete.
     part: PathBuf,
 }
 
 impl<'a> Job<'a> {
-    fn new(config: &'a Config, trial: &'a Trial, mode: Mode, name: String) -> Self {
+    fn new(config: &'a Config, trial: &'a Trial, variant: Variant, name: String) -> Self {
         let part = config.out.join("runs").join(format!("{name}.part"));
-        Self { config, trial, mode, name, part }
+        Self { config, trial, variant, name, part }
     }
 
     fn run(&self, stop: &AtomicBool) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use super::contents::{Content, Contents};
 use super::outbox::OncePart;
 use super::parts::Parts;
 use super::recovery::Asks;
-use super::{ACK_DELAY_UNIT, Link, PATH_CHALLENGE_LEN, Role, redundancy};
+use super::{ACK_DELAY_UNIT, Copies, Link, PATH_CHALLENGE_LEN, Role, redundancy};
 use crate::protocol::limits::{MAX_COPIED, MAX_DATAGRAM, SAMPLE_INTERVAL};
 use crate::protocol::{DatagramWriter, Flags, Frame, HEADER_LEN, Header};
 use crate::time::{Timestamp, micros};
@@ -266,7 +266,10 @@ impl Link {
 
     /// Datagrams that should carry each message.
     pub(super) fn copies(&self) -> u32 {
-        redundancy::copies(self.recovery.loss)
+        match self.setting {
+            Copies::Auto => redundancy::copies(self.recovery.loss),
+            Copies::Fixed(copies) => 1 + u32::from(copies),
+        }
     }
 
     /// When the next copy of a message, sent `sent` times, leaves in a datagram of its own.

@@ -357,6 +357,7 @@ mod tests {
             no_delay: true,
             discovery: false,
             pace: Duration::ZERO,
+            copies: crate::link::Copies::Auto,
             impair: None,
             history: None,
             metrics: None,

@@ -1,6 +1,7 @@
 //! The command line: its options, and the typed configurations that they describe. No I/O.
 
 use chatagram::impair::Spec;
+use chatagram::link::Copies;
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -211,6 +212,18 @@ pub(crate) struct NetworkArgs {
         hide_short_help = true
     )]
     pub(crate) no_delay: Switch,
+    /// Copies of each message over UDP: auto, off, or 1 to 3
+    ///
+    /// A copy is sent before any loss is known. 'auto' takes more copies where more is lost, and
+    /// none below 0.2 % loss. The option holds for what this program sends.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "auto|off|N",
+        default_value_t,
+        env = "CHATAGRAM_REDUNDANCY"
+    )]
+    pub(crate) redundancy: Copies,
 }
 
 /// An emulated network in this process.

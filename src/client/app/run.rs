@@ -13,6 +13,7 @@ use super::session::{self, CloseReason, Event, Session, Transport};
 use super::terminal::{self, Terminal};
 use super::whereabouts::Whereabouts;
 use crate::discovery::Known;
+use crate::link::Copies;
 use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::limits::MAX_RAW_NAME;
@@ -38,6 +39,8 @@ pub struct Config {
     pub transport: Transport,
     /// Whether small TCP segments leave at once (TCP_NODELAY).
     pub no_delay: bool,
+    /// Copies of each line over UDP.
+    pub copies: Copies,
     /// Impairment of the UDP socket.
     pub impair: Option<BadNetwork>,
     /// Delivery mode.
@@ -189,9 +192,10 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         give_up: config.give_up,
         shown: Vec::new(),
     };
-    let claim = config.claim;
+    let (claim, copies) = (config.claim, config.copies);
     let make = |now| {
         let mut session = Session::new(session, addresses, seed, now);
+        session.set_copies(copies);
         if config.room.is_some() {
             session.look_first();
         }

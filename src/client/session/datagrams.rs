@@ -33,6 +33,7 @@ impl Session {
         {
             let mut link = Link::new(session, Role::Client { heartbeat }, 1, now.mono);
             link.set_path(base_datagram(from.is_ipv6()), now.mono);
+            link.set_copies(self.copies);
             self.end_established(now);
             self.attempt = None;
             let link = Channel::Datagrams(link.into());

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::lab::record::{Condition, Counts, Links, Network};
+use crate::link::Copies;
 
 /// A row of `a` at `b`: id, intended, arrived and delivered in microseconds; sent when intended.
 fn row(id: u64, intended: u64, arrived: u64, delivered: u64) -> Record {
@@ -33,6 +34,7 @@ fn info() -> RunInfo {
         replayed: None,
         impair: None,
         mode: Mode::ReliableOrdered,
+        redundancy: Copies::Auto,
         repetition: 1,
         seed: 1,
         senders: 1,
@@ -60,7 +62,7 @@ fn summary(records: &[Record]) -> Summary {
 #[test]
 fn no_rows_give_no_statistics() {
     let it = summary(&[]);
-    assert_eq!(it, Summary { retransmitted: Some(0), ..Summary::default() });
+    assert_eq!(it, Summary { retransmitted: Some(0), redundant: Some(0), ..Summary::default() });
     assert_eq!((it.delivery(), it.held_share(), it.loss_run_mean()), (None, None, None));
 }
 
@@ -197,7 +199,7 @@ fn repetitions_are_grouped_and_groups_are_ordered() {
     let halves = [vec![row(0, 0, 10_000, 10_000), lost(1)], vec![row(0, 0, 30_000, 30_000)]];
     let measured: Vec<_> = (0..4).map(|at| Measured::new(&halves[at % 2], &infos[at])).collect();
     let groups = group(&infos.iter().zip(&measured).collect::<Vec<_>>());
-    let order: Vec<_> = groups.iter().map(|it| (it.mode, it.runs.clone())).collect();
+    let order: Vec<_> = groups.iter().map(|it| (it.variant.mode, it.runs.clone())).collect();
     assert_eq!(order, [(Mode::Tcp, vec![2]), (Mode::Unreliable, vec![3, 1]), (Mode::Tcp, vec![0])]);
     assert_eq!(groups[1].summary.sent, 2);
     assert_eq!(groups[1].p99_ms.unwrap().mean, 30.0);

@@ -1,5 +1,10 @@
 use super::*;
 
+/// A mode without further settings.
+fn plain(mode: Mode) -> Variant {
+    Variant::new(mode, Copies::Auto)
+}
+
 #[test]
 fn a_plan_survives_writing_and_parsing() {
     let plan = Plan { loss: vec![0.5, 7.0], modes: Mode::ALL.to_vec(), ..Plan::default() };
@@ -41,9 +46,9 @@ fn names_and_seeds_of_runs_are_unique() {
     let trials = Plan::default().trials().unwrap();
     assert_eq!(trials.len(), 12);
     let names: std::collections::BTreeSet<_> =
-        trials.iter().map(|trial| (trial.run(Mode::Tcp), trial.seed)).collect();
+        trials.iter().map(|trial| (trial.run(&plain(Mode::Tcp)), trial.seed)).collect();
     assert_eq!(names.len(), 12);
-    assert_eq!(trials[2].run(Mode::Tcp), "loss5-delay25-jitter0-burst1-tcp-1");
+    assert_eq!(trials[2].run(&plain(Mode::Tcp)), "loss5-delay25-jitter0-burst1-tcp-1");
     assert_eq!(trials[2].spec, "loss 5%, delay 25ms".parse().unwrap());
     let odd = Plan { loss: vec![7.0], burst: vec![3.0], ..Plan::default() };
     assert_eq!(odd.trials().unwrap()[0].spec, "loss 7% burst 3, delay 25ms".parse().unwrap());
@@ -59,7 +64,7 @@ fn a_repeated_value_is_measured_once_and_close_values_both() {
     assert_eq!(said, [format!("loss 5 {end}"), format!("mode tcp {end}")]);
     assert_eq!(plan.modes, [Mode::Tcp, Mode::Unreliable]);
     let trials = plan.trials().unwrap();
-    assert_eq!(trials[1].run(Mode::Tcp), "loss5.0000001-delay25-jitter0-burst1-tcp-1");
+    assert_eq!(trials[1].run(&plain(Mode::Tcp)), "loss5.0000001-delay25-jitter0-burst1-tcp-1");
     assert_ne!(trials[0].spec, trials[1].spec);
 }
 
@@ -82,7 +87,7 @@ fn conditions_translate_to_netem_arguments() {
 fn a_shell_can_split_the_lines_of_runs() {
     let plan = Plan { loss: vec![0.1, 7.0], burst: vec![1.0, 1.3], ..Plan::default() };
     let text = plan.runs_text().unwrap();
-    assert_eq!(text.lines().count(), 2 * 2 * 3 * 3);
+    assert_eq!(text.lines().count(), 2 * 2 * 3 * 4);
     for line in text.lines() {
         let columns: Vec<_> = line.split('\t').collect();
         let [name, netem, load] = columns[..] else { panic!("{line}") };
@@ -92,4 +97,25 @@ fn a_shell_can_split_the_lines_of_runs() {
         assert!(line.replace('\t', "").chars().all(unquoted), "{line}");
         assert!(columns.iter().all(|it| it.split(' ').all(|word| !word.is_empty())), "{line}");
     }
+}
+
+#[test]
+fn modes_without_copies_are_measured_once_whatever_the_redundancy() {
+    let plan = Plan::parse("redundancy = [\"off\", 2]\nloss = 5\nrepetitions = 1").unwrap();
+    assert_eq!(plan.redundancy, [Copies::Fixed(0), Copies::Fixed(2)]);
+    let trials = plan.trials().unwrap();
+    assert_eq!(trials.len(), 1, "all variants meet the same losses");
+    let names: Vec<_> = plan.variants().iter().map(|it| trials[0].run(it)).collect();
+    let modes = [
+        "unreliable",
+        "reliable-ordered-copies0",
+        "reliable-ordered-copies2",
+        "reliable-unordered-copies0",
+        "reliable-unordered-copies2",
+        "tcp",
+    ];
+    assert_eq!(names, modes.map(|mode| format!("loss5-delay25-jitter0-burst1-{mode}-1")));
+    let text = plan.runs_text().unwrap();
+    assert_eq!(text.matches("--redundancy off ").count(), 2, "{text}");
+    assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
 }

@@ -1,9 +1,9 @@
 //! Rows as CSV.
 
 use super::names::Names;
-use super::{Error, FileSum, HEADER, LineError, Mode, RECORDS, Record, Rows, RowError, Verdict};
+use super::sum::Summed;
+use super::{Error, FileSum, HEADER, LineError, Mode, RECORDS, Record, RowError, Rows, Verdict};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,39 +65,12 @@ impl Writer {
 
     pub(super) fn finish(mut self) -> Result<Vec<FileSum>, Error> {
         self.flush()?;
-        let Summed { file, sum } = self.csv.get_ref();
-        file.get_ref().sync_all().map_err(Error::io("write", &self.path))?;
-        let crc32 = sum.clone().finalize();
-        Ok(vec![FileSum { file: RECORDS.to_owned(), rows: self.rows, crc32 }])
+        let sum = self.csv.get_ref().finish(RECORDS, self.rows);
+        Ok(vec![sum.map_err(Error::io("write", &self.path))?])
     }
 
     fn row(&mut self, fields: [&str; 11]) -> Result<(), Error> {
         self.csv.write_record(fields).map_err(|e| Error::io("write", &self.path)(e.into()))
-    }
-}
-
-/// A file and the checksum of what was written to it.
-#[derive(Debug)]
-struct Summed {
-    file: BufWriter<File>,
-    sum: crc32fast::Hasher,
-}
-
-impl Summed {
-    fn new(file: File) -> Self {
-        Self { file: BufWriter::new(file), sum: crc32fast::Hasher::new() }
-    }
-}
-
-impl Write for Summed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sum.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
@@ -112,8 +85,7 @@ pub(super) fn read(dir: &Path) -> Result<Rows, Error> {
         line,
         problem,
     })?;
-    let (rows, crc32) = (records.len() as u64, crc32fast::hash(&bytes));
-    let files = vec![FileSum { file: RECORDS.to_owned(), rows, crc32 }];
+    let files = vec![FileSum::of(RECORDS.to_owned(), records.len(), &bytes)];
     Ok(Rows { records, torn: whole < bytes.len(), files })
 }
 

@@ -1,6 +1,8 @@
 //! Writing a run's files during the run, and reading them back.
 
-use super::{Change, Error, FileSum, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet};
+use super::{
+    Change, Error, FileSum, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet,
+};
 use crate::files::behind_links;
 use crate::protocol::is_clean;
 use serde::Serialize;
@@ -156,11 +158,12 @@ pub fn read_run(dir: &Path) -> Result<Run, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(Error::io("read", &path)(e)),
     };
-    let Rows { records, torn, files } = match (dir.join(RECORDS).exists(), dir.join(PARQUET).exists()) {
-        (true, true) => return Err(Error::Both { dir: dir.to_owned() }),
-        (false, true) => parquet::read(dir)?,
-        (_, false) => csv::read(dir)?,
-    };
+    let Rows { records, torn, files } =
+        match (dir.join(RECORDS).exists(), dir.join(PARQUET).exists()) {
+            (true, true) => return Err(Error::Both { dir: dir.to_owned() }),
+            (false, true) => parquet::read(dir)?,
+            (_, false) => csv::read(dir)?,
+        };
     if let Some(info) = &info {
         compare(dir, &info.files, &files)?;
     }

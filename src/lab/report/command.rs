@@ -2,6 +2,7 @@
 
 use super::Lab;
 use crate::lab::record::{Emulation, Mode, RunInfo};
+use crate::link::Copies;
 use std::borrow::Cow;
 
 /// The commands that repeat the runs: one for a lab or a replay, or one `load` for each group.
@@ -39,6 +40,9 @@ fn load(info: &RunInfo) -> String {
     }
     if info.repetition != 1 {
         command += &format!(" --repetition {}", info.repetition);
+    }
+    if info.redundancy != Copies::Auto {
+        command += &format!(" --redundancy {}", info.redundancy);
     }
     if info.no_delay == Some(false) {
         command += " --no-delay off";

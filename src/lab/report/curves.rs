@@ -58,8 +58,8 @@ pub(super) fn within(groups: &[&Group]) -> String {
         if !path.is_empty() {
             let _ = write!(path, "H{:.1}", plot.right);
         }
-        svg.path(&format!("l thick {}", class(group.mode)), &path);
-        labels.push((end, class(group.mode), label(group.mode).to_owned()));
+        svg.path(&format!("l thick {}", class(&group.variant)), &path);
+        labels.push((end, class(&group.variant), label(&group.variant)));
     }
     plot.labels(&mut svg, labels);
     svg.figure(&within_sentence(&sent))
@@ -84,7 +84,7 @@ fn log_ticks(svg: &mut Svg, plot: &Plot) {
 fn within_sentence(groups: &[&&Group]) -> String {
     let (mut reached, mut stopped) = (vec![], vec![]);
     for it in groups {
-        let name = label(it.mode);
+        let name = label(&it.variant);
         match (it.measured.within(99), it.summary.delivery()) {
             (Some(at), _) => reached.push(format!("{} over {name}", ms(at))),
             (None, share) => {
@@ -173,13 +173,13 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     }
     plot.name_x(&mut svg, "share of packets lost, each way");
     let (mut labels, mut changes) = (vec![], vec![]);
-    let mut modes: Vec<_> = points.iter().map(|it| it.1.mode).collect();
-    modes.sort_by_key(|it| class(*it));
-    modes.dedup();
-    for mode in modes {
-        let colour = class(mode);
+    let mut variants: Vec<_> = points.iter().map(|it| &it.1.variant).collect();
+    variants.sort_by_key(|it| class(it));
+    variants.dedup();
+    for variant in variants {
+        let colour = &class(variant);
         let mut path = String::new();
-        let mut own: Vec<_> = points.iter().filter(|it| it.1.mode == mode).collect();
+        let mut own: Vec<_> = points.iter().filter(|it| it.1.variant == *variant).collect();
         own.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (loss, _, estimate) in &own {
             let (x, at) = (plot.at_x(*loss), plot.at_y(estimate.mean));
@@ -197,7 +197,7 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         }
         svg.path(&format!("l thick {colour}"), &path);
         if let (Some(first), Some(last)) = (own.first(), own.last()) {
-            labels.push((plot.at_y(last.2.mean), colour, label(mode).to_owned()));
+            labels.push((plot.at_y(last.2.mean), colour.clone(), label(variant)));
             let [from, to] = [first, last].map(|it| measure.show(it.2.mean));
             let change = if from == to {
                 format!("stayed at {to}")
@@ -205,8 +205,8 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
                 format!("went from {from} to {to}")
             };
             match changes.iter_mut().find(|it: &&mut (String, Vec<String>)| it.0 == change) {
-                Some(same) => same.1.push(label(mode).to_owned()),
-                None => changes.push((change, vec![label(mode).to_owned()])),
+                Some(same) => same.1.push(label(variant)),
+                None => changes.push((change, vec![label(variant)])),
             }
         }
     }

@@ -5,6 +5,7 @@ use super::Finished;
 use super::svg::{Plot, Svg, WIDTH, step};
 use super::text::{class, count, label, ms};
 use crate::lab::record::{Mode, Record, Verdict};
+use crate::lab::variant::Variant;
 use crate::percentile::nearest_rank;
 use std::fmt::Write;
 
@@ -18,7 +19,7 @@ const BURST_US: u64 = 2_000;
 
 /// One flow of a run.
 struct Flow {
-    mode: Mode,
+    variant: Variant,
     /// Intended and delivered time since the run's first message, ordered.
     messages: Vec<(u64, Option<u64>)>,
     median_us: u64,
@@ -39,7 +40,7 @@ impl Flow {
             messages.iter().filter_map(|it| Some(it.1?.saturating_sub(it.0))).collect();
         latencies.sort_unstable();
         let median_us = nearest_rank(&latencies, 50).unwrap_or(0);
-        Some(Self { mode: run.info.mode, messages, median_us })
+        Some(Self { variant: Variant::of(&run.info), messages, median_us })
     }
 
     /// Returns true for a message that is lost or much later than the median.
@@ -55,7 +56,7 @@ impl Flow {
 
     fn sentence(&self, window: (u64, u64)) -> String {
         let messages = self.within(window);
-        let name = label(self.mode);
+        let name = label(&self.variant);
         if messages.is_empty() {
             return format!("{name} sent nothing.");
         }
@@ -81,7 +82,7 @@ impl Flow {
         let largest_burst = self.largest_burst(messages);
         if largest_burst >= 3 {
             text += &format!("; {largest_burst} of them arrived in one burst");
-            if matches!(self.mode, Mode::ReliableOrdered | Mode::Tcp) {
+            if matches!(self.variant.mode, Mode::ReliableOrdered | Mode::Tcp) {
                 text += ", held behind a lost message (head-of-line blocking)";
             }
         }
@@ -117,7 +118,7 @@ impl Flow {
             let (x2, y2) = (plot.at_x(to), plot.top + height * part);
             let _ = write!(path, "M{x1:.1} {:.1}L{x2:.1} {y2:.1}", plot.top);
         }
-        let colour = class(self.mode);
+        let colour = class(&self.variant);
         svg.path(&format!("l faint {colour}"), &on_time);
         svg.path(&format!("l {colour}"), &lost);
         svg.path(&format!("l {colour}"), &late);
@@ -159,8 +160,8 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
         let messages = flow.within(window);
         let lost = messages.iter().filter(|it| it.1.is_none()).count();
         let name =
-            format!("{}: {}, {lost} lost", label(flow.mode), count(messages.len(), "message"));
-        svg.text((plot.left, plot.top - 6.0), class(flow.mode), "start", &name);
+            format!("{}: {}, {lost} lost", label(&flow.variant), count(messages.len(), "message"));
+        svg.text((plot.left, plot.top - 6.0), &class(&flow.variant), "start", &name);
         for y in [plot.top, plot.bottom] {
             svg.line("g", (plot.left, y), (plot.right, y));
         }

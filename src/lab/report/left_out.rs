@@ -1,8 +1,8 @@
 //! Runs that are left out of all numbers: their files are damaged, or they are not of this lab.
 
 use super::Finished;
-use crate::lab::plan::Plan;
-use crate::lab::record::{Error, Mode};
+use crate::lab::plan::{Plan, Trial};
+use crate::lab::record::Error;
 use crate::protocol::clean_lines;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -90,14 +90,11 @@ pub(super) fn separate(plan: &str, runs: &mut Vec<Finished>, left_out: &mut Vec<
 
 /// The seed of each run of the plan, by name.
 fn seeds(plan: &str) -> BTreeMap<String, u64> {
-    let trials = Plan::parse(plan).and_then(|mut plan| {
-        let _ = plan.remove_repeats();
-        plan.trials()
-    });
-    let named = trials.unwrap_or_default().into_iter().flat_map(|trial| {
-        Mode::ALL.map(|mode| (trial.run(mode), trial.seed))
-    });
-    named.collect()
+    let Ok(mut plan) = Plan::parse(plan) else { return BTreeMap::new() };
+    let _ = plan.remove_repeats();
+    let (variants, trials) = (plan.variants(), plan.trials().unwrap_or_default());
+    let names = |trial: Trial| variants.iter().map(move |it| (trial.run(it), trial.seed));
+    trials.into_iter().flat_map(names).collect()
 }
 
 /// The version of most runs; of the last one started where two are as frequent.

@@ -1,7 +1,7 @@
 //! `report.html`: one self-contained file.
 
 use super::command::command;
-use super::text::{class, count, emulation, escape, label, list, ms, or_dash, percent};
+use super::text::{class, count, emulation, escape, label, list, mode_label, ms, or_dash, percent};
 use super::{Finished, Lab, LeftOut, curves, ladder};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
@@ -35,17 +35,16 @@ fn left_out(runs: &[LeftOut]) -> String {
     if runs.is_empty() {
         return String::new();
     }
-    let item = |it: &LeftOut| {
-        format!("<li>{}: {}</li>\n", escape(&it.name), escape(&it.why.to_string()))
-    };
+    let item =
+        |it: &LeftOut| format!("<li>{}: {}</li>\n", escape(&it.name), escape(&it.why.to_string()));
     let items: String = runs.iter().map(item).collect();
     format!("<p><strong>Runs left out of all numbers:</strong></p>\n<ul>\n{items}</ul>\n")
 }
 
 /// The compared modes and the range of losses.
 fn title(lab: &Lab) -> String {
-    let modes = Mode::ALL.into_iter().filter(|it| lab.groups.iter().any(|g| g.mode == *it));
-    let modes: Vec<_> = modes.map(|it| label(it).to_owned()).collect();
+    let modes = Mode::ALL.into_iter().filter(|it| lab.groups.iter().any(|g| g.variant.mode == *it));
+    let modes: Vec<_> = modes.map(|it| mode_label(it).to_owned()).collect();
     let losses = || lab.groups.iter().filter_map(|it| Some(it.setting.condition?.loss));
     let (least, most) = (losses().fold(f64::MAX, f64::min), losses().fold(f64::MIN, f64::max));
     let [low, high] = [least, most].map(metrics::percent);
@@ -164,7 +163,7 @@ fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
 }
 
 fn table(groups: &[Group]) -> String {
-    const HEADS: [&str; 15] = [
+    const HEADS: [&str; 16] = [
         "",
         "sent",
         "delivered",
@@ -179,6 +178,7 @@ fn table(groups: &[Group]) -> String {
         "jitter",
         "held",
         "retransmitted",
+        "copies sent ahead",
         "wire bytes per byte of text",
     ];
     let mut out = "<div class=\"wide\"><table>\n<thead><tr>".to_owned();
@@ -188,13 +188,16 @@ fn table(groups: &[Group]) -> String {
     out += "</tr></thead>\n<tbody>\n";
     for it in groups {
         let s = &it.summary;
-        let held = match (it.mode, s.held_share(), s.hold_p99_ms) {
+        let held = match (it.variant.mode, s.held_share(), s.hold_p99_ms) {
             (Mode::Tcp, ..) => "in the\nkernel".into(),
             (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
             (_, share, _) => or_dash(share, percent),
         };
-        out +=
-            &format!("<tr><th scope=\"row\" class=\"{}\">{}</th>", class(it.mode), label(it.mode));
+        out += &format!(
+            "<tr><th scope=\"row\" class=\"{}\">{}</th>",
+            class(&it.variant),
+            label(&it.variant)
+        );
         let cells = [
             match s.unsaid {
                 0 => s.sent.to_string(),
@@ -213,6 +216,7 @@ fn table(groups: &[Group]) -> String {
             or_dash(s.jitter_ms, ms),
             held,
             s.retransmitted.map_or_else(|| "in the\nkernel".into(), |it| it.to_string()),
+            s.redundant.map_or_else(|| "none".into(), |it| it.to_string()),
             or_dash(s.wire_per_text, |it| format!("{it:.2}")),
         ];
         for cell in cells {
@@ -221,7 +225,25 @@ fn table(groups: &[Group]) -> String {
         }
         out += "</tr>\n";
     }
-    out + "</tbody></table></div>\n"
+    out + "</tbody></table></div>\n" + &repairs(groups)
+}
+
+/// What repaired the losses, in a sentence: copies repair most of them before any is known.
+fn repairs(groups: &[Group]) -> String {
+    let said = groups.iter().filter(|it| it.variant.mode.has_copies()).map(|it| {
+        let s = &it.summary;
+        let copies = count(s.redundant.unwrap_or(0) as usize, "copy");
+        let again = count(s.retransmitted.unwrap_or(0) as usize, "message");
+        format!("{} sent {copies} ahead of a loss and {again} again after one", label(&it.variant))
+    });
+    match list(&said.collect::<Vec<_>>()) {
+        none if none.is_empty() => none,
+        said => format!(
+            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission, and its price \
+             is in the bytes on the wire.</p>\n",
+            escape(&said)
+        ),
+    }
 }
 
 /// Half the confidence interval, on a new line.

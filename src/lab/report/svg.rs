@@ -96,7 +96,7 @@ impl Plot {
     }
 
     /// Places labels at the right edge, each near the end of its line and without overlap.
-    pub(super) fn labels(&self, svg: &mut Svg, mut labels: Vec<(f64, &str, String)>) {
+    pub(super) fn labels(&self, svg: &mut Svg, mut labels: Vec<(f64, String, String)>) {
         const APART: f64 = 17.0;
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut last = f64::NEG_INFINITY;
@@ -110,7 +110,7 @@ impl Plot {
             next = label.0;
         }
         for (y, class, text) in labels {
-            svg.text((self.right + 8.0, y + 4.5), class, "start", &text);
+            svg.text((self.right + 8.0, y + 4.5), &class, "start", &text);
         }
     }
 }

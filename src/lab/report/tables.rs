@@ -1,18 +1,20 @@
 //! `summary.csv`, `summary.json` and the table for the terminal.
 
-use super::{Lab, LeftOut};
 use super::text::{label, ms, or_dash, percent};
+use super::{Lab, LeftOut};
 use crate::lab::metrics::{Estimate, Group, Setting, Summary};
-use crate::lab::record::{Emulation, Mode, RunInfo, json_text};
+use crate::lab::record::{Emulation, RunInfo, json_text};
+use crate::lab::variant::Variant;
 use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 41] = [
     "level",
     "name",
     "transport",
     "mode",
+    "redundancy",
     "loss",
     "delay_ms",
     "jitter_ms",
@@ -43,6 +45,7 @@ const COLUMNS: [&str; 39] = [
     "loss_run_mean",
     "loss_run_max",
     "retransmitted",
+    "redundant",
     "wire_per_text",
     "delivery_mean",
     "delivery_ci95",
@@ -57,17 +60,18 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
     out.write_record(COLUMNS)?;
     for run in &lab.runs {
         let (setting, summary) = (Setting::of(&run.info), run.measured.summary());
+        let variant = Variant::of(&run.info);
         let estimates = [Estimate::of, Estimate::of]
             .into_iter()
             .zip([summary.delivery(), summary.p99_ms])
             .map(|(of, value)| of(value.as_slice()));
-        out.write_record(row(("run", &run.name), &setting, run.info.mode, 1, &summary, estimates))?;
+        out.write_record(row(("run", &run.name), &setting, &variant, 1, &summary, estimates))?;
     }
     for it in &lab.groups {
         let (name, estimates) = (&it.title, [it.delivery, it.p99_ms].into_iter());
         let runs = it.runs.len();
         let name = ("condition", name.as_str());
-        out.write_record(row(name, &it.setting, it.mode, runs, &it.summary, estimates))?;
+        out.write_record(row(name, &it.setting, &it.variant, runs, &it.summary, estimates))?;
     }
     out.into_inner().map_err(|it| it.into_error())
 }
@@ -75,7 +79,7 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
 fn row(
     (level, name): (&str, &str),
     setting: &Setting,
-    mode: Mode,
+    variant: &Variant,
     repetitions: usize,
     it: &Summary,
     estimates: impl Iterator<Item = Option<Estimate>>,
@@ -86,8 +90,9 @@ fn row(
     let mut row = vec![
         level.to_owned(),
         name.to_owned(),
-        mode.transport().to_owned(),
-        mode.column().to_owned(),
+        variant.mode.transport().to_owned(),
+        variant.mode.column().to_owned(),
+        variant.redundancy.to_string(),
         of_condition(|it| it.loss),
         of_condition(|it| it.delay_ms),
         of_condition(|it| it.jitter_ms),
@@ -118,6 +123,7 @@ fn row(
         optional(it.loss_run_mean()),
         it.loss_run_max.to_string(),
         it.retransmitted.map(|it| it.to_string()).unwrap_or_default(),
+        it.redundant.map(|it| it.to_string()).unwrap_or_default(),
         optional(it.wire_per_text),
     ];
     // A run's files are untrusted: a spreadsheet or terminal must show them safely.
@@ -158,7 +164,7 @@ struct GroupRow<'a> {
     title: String,
     setting: &'a Setting,
     #[serde(flatten)]
-    mode: Mode,
+    variant: &'a Variant,
     runs: Vec<&'a str>,
     summary: &'a Summary,
     delivery: Option<Estimate>,
@@ -181,7 +187,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     let conditions = lab.groups.iter().map(|it| GroupRow {
         title: it.title.clone(),
         setting: &it.setting,
-        mode: it.mode,
+        variant: &it.variant,
         runs: it.runs.iter().map(|&at| lab.runs[at].name.as_str()).collect(),
         summary: &it.summary,
         delivery: it.delivery,
@@ -220,7 +226,7 @@ pub fn terminal_table(groups: &[Group]) -> String {
             [s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms].map(|it| or_dash(it, ms));
         out += &format!(
             "  {:<22} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}\n",
-            label(it.mode),
+            label(&it.variant),
             s.sent,
             or_dash(s.delivery(), percent),
         );

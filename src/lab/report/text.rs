@@ -1,6 +1,8 @@
 //! Formats numbers, names and lists for people, and escapes text for HTML.
 
 use crate::lab::record::{Emulation, Mode};
+use crate::lab::variant::Variant;
+use crate::link::Copies;
 use crate::protocol::clean;
 
 /// Escapes text for HTML.
@@ -21,8 +23,18 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// The name of a mode in plots and sentences.
-pub(super) const fn label(mode: Mode) -> &'static str {
+/// The name of a mode with its settings in plots and sentences.
+pub(super) fn label(variant: &Variant) -> String {
+    match variant.redundancy {
+        Copies::Auto => mode_label(variant.mode).to_owned(),
+        Copies::Fixed(0) => format!("{}, no copies", mode_label(variant.mode)),
+        Copies::Fixed(1) => format!("{}, 1 copy", mode_label(variant.mode)),
+        Copies::Fixed(n) => format!("{}, {n} copies", mode_label(variant.mode)),
+    }
+}
+
+/// The name of a mode.
+pub(super) const fn mode_label(mode: Mode) -> &'static str {
     match mode {
         Mode::Unreliable => "UDP unreliable",
         Mode::ReliableOrdered => "UDP reliable-ordered",
@@ -43,13 +55,17 @@ pub(super) const fn emulation(emulation: Emulation) -> &'static str {
     }
 }
 
-/// The CSS class with a mode's colour.
-pub(super) const fn class(mode: Mode) -> &'static str {
-    match mode {
+/// The CSS classes with a mode's colour, and with the dashes of its settings.
+pub(super) fn class(variant: &Variant) -> String {
+    let colour = match variant.mode {
         Mode::Unreliable => "m0",
         Mode::ReliableOrdered => "m1",
         Mode::ReliableUnordered => "m2",
         Mode::Tcp => "m3",
+    };
+    match variant.redundancy {
+        Copies::Auto => colour.to_owned(),
+        Copies::Fixed(copies) => format!("{colour} v{copies}"),
     }
 }
 
@@ -81,7 +97,10 @@ pub(super) fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String
 
 /// `1 message`, `2 messages`.
 pub(super) fn count(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+    match one.strip_suffix('y').filter(|_| n != 1) {
+        Some(stem) => format!("{n} {stem}ies"),
+        None => format!("{n} {one}{}", if n == 1 { "" } else { "s" }),
+    }
 }
 
 /// `a`, `a and b`, `a, b and c`.

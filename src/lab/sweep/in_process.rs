@@ -54,6 +54,7 @@ fn server_config(job: &Job<'_>) -> server::Config {
         tcp: false,
         no_delay: true,
         pace: Duration::ZERO,
+        copies: job.variant.redundancy,
         discovery: false,
         impair: None,
         history: None,
@@ -74,8 +75,9 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
     let (plan, trial) = (&job.config.plan, job.trial);
     load::Config {
         server: server.into(),
-        mode: job.mode,
+        mode: job.variant.mode,
         no_delay: true,
+        copies: job.variant.redundancy,
         senders: plan.senders,
         receivers: plan.receivers,
         rate: plan.rate,

@@ -29,7 +29,7 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         );
     }
     let mut server =
-        Process::start("server", &job.name, &network, Node::Server, server_command(job.config))?;
+        Process::start("server", &job.name, &network, Node::Server, server_command(job))?;
     server.first_line()?;
     job.remove_old()?;
     run_load(job, &network, &mut server, stop)?;
@@ -75,7 +75,8 @@ fn run_load(
     }
 }
 
-fn server_command(config: &Config) -> Command {
+fn server_command(job: &Job<'_>) -> Command {
+    let Job { config, variant, .. } = job;
     let plan = &config.plan;
     let peers = (plan.senders + plan.receivers).to_string();
     let mut command = command(config);
@@ -90,15 +91,17 @@ fn server_command(config: &Config) -> Command {
         &peers,
         "--rate-limit",
         "off",
+        "--redundancy",
+        &variant.redundancy.to_string(),
     ]);
     command
 }
 
 fn load_command(job: &Job<'_>) -> Command {
-    let Job { config, trial, mode, name, .. } = job;
+    let Job { config, trial, variant, name, .. } = job;
     let mut command = command(config);
     command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
-    command.args(config.plan.load_arguments(trial, *mode, name)).arg("--out").arg(&job.part);
+    command.args(config.plan.load_arguments(trial, variant, name)).arg("--out").arg(&job.part);
     command
 }
 

@@ -4,6 +4,7 @@ use super::{Config, Error, Job, Place};
 use crate::impair::{Counts, Loss, Profile, Spec, SpecError, TRUNCATED};
 use crate::lab::plan::{Plan, Trial};
 use crate::lab::record::{self, Mode, RUN, Run, RunInfo, read_run};
+use crate::lab::variant::Variant;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -60,6 +61,7 @@ pub fn replay(
     let Run { name: of, info, .. } = read_run(recorded)?;
     let info = info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
     let (plan, trial) = plan_and_trial(&info, mode).map_err(no_pattern)?;
+    let variant = Variant::new(mode, info.redundancy);
     let config = Config::begin(plan, out, program, place).map_err(|error| match error {
         Error::NotEmpty(path) => Error::Taken(path),
         other => other,
@@ -68,7 +70,7 @@ pub fn replay(
     // The directory's name: the one in `run.json` may be a path, such as `../..`.
     copy(recorded, &runs.join(&of))?;
     let name = format!("{of}-replayed-{mode}");
-    let job = Job::new(&config, &trial, mode, name.clone());
+    let job = Job::new(&config, &trial, variant, name.clone());
     job.run(stop)?;
     // Keep the original condition and impairment, so that the report groups both runs.
     let dir = runs.join(name);
@@ -89,6 +91,7 @@ fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), NoPattern
     };
     let plan = Plan {
         modes: vec![mode],
+        redundancy: vec![info.redundancy],
         repetitions: 1,
         senders: info.senders,
         receivers: info.receivers,

@@ -6,7 +6,7 @@
 
 use super::{Loss, Redundancy, copies};
 use crate::link::rtt::Rtt;
-use crate::link::{Class, Link, Role};
+use crate::link::{Class, Copies, Link, Role};
 use crate::protocol::limits::{MAX_DATAGRAM, MESSAGE_WINDOW};
 use crate::protocol::{Batch, Datagram, Delivery};
 use crate::time::Timestamp;
@@ -277,6 +277,28 @@ fn a_clean_path_carries_copies_of_the_first_messages_only() {
         let stats = link.stats();
         assert!(stats.redundant <= 30, "{} copies", stats.redundant);
         assert_eq!((stats.redundancy, stats.loss_per_mille), (0, 0));
+    }
+}
+
+#[test]
+fn a_setting_replaces_the_loss_as_the_reason_for_copies() {
+    let delivered = |percent: u64, setting| {
+        let mut relay = Relay::new(10 * percent, 3, Delivery::ReliableOrdered);
+        relay.links.iter_mut().for_each(|link| link.set_copies(setting));
+        for line in 0..300 {
+            relay.run_until(relay.now + Duration::from_millis(100));
+            relay.say(line);
+        }
+        relay.run_until(relay.now + Duration::from_secs(10));
+        assert_eq!(relay.arrived.len(), 300, "without copies, losses are still repaired");
+        relay.links[0].stats()
+    };
+    let none = delivered(20, Copies::Fixed(0));
+    assert_eq!((none.redundant, none.redundancy), (0, 0));
+    assert!(none.retransmitted > 0);
+    for copies in 1..=Copies::MOST {
+        let stats = delivered(0, Copies::Fixed(copies));
+        assert_eq!((stats.redundant, stats.retransmitted), (300 * u64::from(copies), 0));
     }
 }
 

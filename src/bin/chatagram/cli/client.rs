@@ -115,6 +115,7 @@ impl ClientArgs {
             nickname,
             transport: self.mode.transport.into(),
             no_delay: network.no_delay == Switch::On,
+            copies: network.redundancy,
             impair,
             delivery: self.mode.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),

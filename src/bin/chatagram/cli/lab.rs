@@ -5,6 +5,7 @@ use chatagram::impair::Spec;
 use chatagram::lab::load;
 use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::record::{Condition, Destination, Mode};
+use chatagram::link::Copies;
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
 use clap::Args;
@@ -122,6 +123,12 @@ pub(crate) struct LabArgs {
         value_parser = plan::mode
     )]
     pub(crate) modes: Option<Vec<Mode>>,
+    /// Copies of each message over reliable UDP: auto,off,2
+    #[arg(
+        long, value_name = "auto|off|N,...", env = "CHATAGRAM_REDUNDANCY", value_delimiter = ',',
+        value_parser = plan::redundancy
+    )]
+    pub(crate) redundancy: Option<Vec<Copies>>,
     /// Repetitions of each condition, each with another seed
     #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
     pub(crate) repetitions: Option<u32>,
@@ -200,6 +207,7 @@ impl LoadArgs {
             server,
             mode: self.mode.into(),
             no_delay: network.no_delay == Switch::On,
+            copies: network.redundancy,
             senders,
             receivers,
             rate,
@@ -236,6 +244,7 @@ impl LabArgs {
             put(&mut plan.jitter_ms, &self.jitter_ms),
             put(&mut plan.burst, &self.burst),
             put(&mut plan.modes, &self.modes),
+            put(&mut plan.redundancy, &self.redundancy),
             put(&mut plan.repetitions, &self.repetitions),
             put(&mut plan.duration_s, &self.duration_s),
             self.traffic.put(&mut plan),

@@ -155,6 +155,7 @@ impl ServerArgs {
             tcp: !self.no_tcp,
             discovery: !self.no_discovery,
             no_delay: network.no_delay == Switch::On,
+            copies: network.redundancy,
             pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),

@@ -41,16 +41,12 @@ pub(in crate::lab::record) fn read(run: &Path) -> Result<Rows, Error> {
         let read = || read_part(file, size, &mut names);
         let rows = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(PartError::Damaged));
         let failed = |problem| Error::Part { path: path.clone(), problem };
-        let (rows, crc32) = (rows.map_err(failed)?, checksum(&path)?);
-        files.push(FileSum { file: part_path(number), rows: rows.len() as u64, crc32 });
+        let rows = rows.map_err(failed)?;
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        files.push(FileSum::of(part_path(number), rows.len(), &bytes));
         records.extend(rows);
     }
     Ok(Rows { records, torn, files })
-}
-
-/// The checksum of a part, whose size is bounded.
-fn checksum(path: &Path) -> Result<u32, Error> {
-    fs::read(path).map(|bytes| crc32fast::hash(&bytes)).map_err(Error::io("read", path))
 }
 
 /// The paths of all parts in order; true if there is an unfinished one.

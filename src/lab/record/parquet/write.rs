@@ -1,6 +1,8 @@
 //! Writes the parts in a separate thread, so that the disk does not delay the measurement.
 
-use super::{HEADER, PARQUET, PART_AFTER, PART_ROWS, part_name, part_path, problem, schema, unfinished_name};
+use super::{
+    HEADER, PARQUET, PART_AFTER, PART_ROWS, part_name, part_path, problem, schema, unfinished_name,
+};
 use crate::lab::record::{Error, FileSum, Record};
 use parquet::basic::{Encoding, Type};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
@@ -69,9 +71,7 @@ impl Writer {
         self.collect_results(true)
     }
 
-    pub(in crate::lab::record) fn finish(
-        mut self,
-    ) -> Result<Vec<FileSum>, Error> {
+    pub(in crate::lab::record) fn finish(mut self) -> Result<Vec<FileSum>, Error> {
         if self.is_empty {
             // A run without rows still has a part with its columns.
             self.end_part()?;
@@ -125,9 +125,9 @@ fn write_part(dir: &Path, number: usize, rows: &[Record]) -> Result<FileSum, Err
     let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
     let file = encode(file, rows).map_err(|error| problem(&temporary, error))?;
     file.sync_all().map_err(Error::io("write", &temporary))?;
-    let crc32 = crc32fast::hash(&fs::read(&temporary).map_err(Error::io("read", &temporary))?);
+    let bytes = fs::read(&temporary).map_err(Error::io("read", &temporary))?;
     fs::rename(&temporary, &path).map_err(Error::io("write", &path))?;
-    Ok(FileSum { file: part_path(number), rows: rows.len() as u64, crc32 })
+    Ok(FileSum::of(part_path(number), rows.len(), &bytes))
 }
 
 fn encode(file: File, rows: &[Record]) -> Result<File, ParquetError> {
