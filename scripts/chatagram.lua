@@ -37,7 +37,8 @@ local FROM_SERVER, ACK = 1, 2
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
 local TRANSPORT = { [0] = "Udp", "Tcp" }
 local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart" }
-local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown" }
+local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown",
+  "Unavailable" }
 
 local function delivery(name) return { name, "enum", DELIVERY } end
 local function reason(values) return { "reason", "enum", values } end

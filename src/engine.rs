@@ -109,12 +109,7 @@ pub enum Ask {
     /// Proposes a line. Committed as [`Change::Said`], unless the log has its identity.
     Say(Said),
     /// Mail for another server. It is sent once.
-    Mail {
-        /// The mail.
-        mail: Mail,
-        /// The engine refuses it after this time on its own clock, milliseconds.
-        until: u64,
-    },
+    Mail(Mail),
 }
 
 /// A claim of a name.
@@ -154,6 +149,9 @@ pub struct Mail {
     pub from: Fence,
     /// The seat that it is for.
     pub to: Fence,
+    /// Neither the engine nor the reader's server takes it after this time on the engine's clock,
+    /// milliseconds.
+    pub until: u64,
     /// Content.
     pub content: Content,
 }
@@ -199,8 +197,6 @@ pub struct Seat {
     pub fence: Fence,
     /// The server at which its peer is.
     pub server: ServerId,
-    /// As in [`Claim`].
-    pub key: String,
     /// As in [`Claim`].
     pub nickname: String,
     /// The public part of the proof.

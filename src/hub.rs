@@ -26,6 +26,7 @@
 //! | `handshake.rs` | challenges and joins: which clients become peers |
 //! | `streams.rs` | connections that have not joined, and the peers of the others |
 //! | `paths.rs` | peers that change their address |
+//! | `engine.rs`, `engine/*.rs` | a room with several servers: requests to the engine, its entries |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs` | the counters |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
@@ -44,6 +45,7 @@ mod allowance;
 mod cookie;
 mod counters;
 mod discovery;
+mod engine;
 mod fanout;
 mod handshake;
 mod lifecycle;
@@ -61,6 +63,7 @@ mod transmit;
 mod who;
 
 pub use counters::{Counters, Tally};
+pub use engine::Shared;
 pub use streams::StreamId;
 
 pub use crate::bucket::Limit;
@@ -76,6 +79,7 @@ use crate::room::Room;
 use crate::time::{Now, Timestamp};
 use accounts::Accounts;
 use cookie::Cookies;
+use engine::Engine;
 use nonces::Nonces;
 use peers::Peers;
 use rand_chacha::ChaCha20Rng;
@@ -185,6 +189,8 @@ pub struct Hub {
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
     copies: Copies,
+    /// In a room with several servers.
+    engine: Option<Box<Engine>>,
     counters: Counters,
     /// Totals of the links whose sessions are gone.
     ended: Tally,
@@ -214,6 +220,7 @@ impl Hub {
             refusal_told: None,
             shutting_down: false,
             copies: Copies::default(),
+            engine: None,
             counters: Counters::default(),
             ended: Tally::default(),
         }
@@ -234,7 +241,11 @@ impl Hub {
     pub fn handle_timeout(&mut self, now: Now) {
         self.observe(now.mono);
         while let Some(id) = self.registry.expired(now.mono) {
-            self.lose(id, now.mono);
+            if self.is_unread(id) {
+                self.registry.heard(id, now.mono);
+            } else {
+                self.lose(id, now.mono);
+            }
         }
         while let Some(mut peer) = self.peers.next_due(now.mono) {
             peer.link.handle_timeout(now.mono);
@@ -242,6 +253,9 @@ impl Hub {
             self.advance(id, now.mono);
         }
         self.cut_off_waiting(now.mono);
+        if self.engine.is_some() {
+            self.look_after_engine(now);
+        }
         self.read_on(now);
         self.deliver_posts();
     }
@@ -273,10 +287,12 @@ impl Hub {
         self.deliver_posts();
     }
 
-    /// Whether a shutdown is over: every peer has acknowledged it, or had a second to.
+    /// Whether a shutdown is over: every peer has acknowledged it, or had a second to, and the
+    /// engine, if there is one, knows that they are gone.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.shutting_down && self.peers.is_empty()
+        let settled = self.engine.as_deref().is_none_or(Engine::is_settled);
+        self.shutting_down && self.peers.is_empty() && settled
     }
 
     /// The next event to record or to log. Drain this before `poll_transmit`.
@@ -297,6 +313,7 @@ impl Hub {
             self.streams.poll_timeout(),
             self.room.poll_timeout(),
             self.held_until(self.now),
+            self.engine.as_deref().and_then(Engine::poll_timeout),
             look,
         ];
         timers.into_iter().flatten().min()
@@ -318,6 +335,15 @@ impl Hub {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.peers.iter().map(|peer| peer.link.queued_bytes()).sum()
+    }
+
+    /// Whether the hub does not read the connection of a peer, because lines wait for the engine:
+    /// then it cannot hear the peer.
+    fn is_unread(&self, id: PeerId) -> bool {
+        self.engine.is_some()
+            && self.peers.get(id).is_some_and(|peer| {
+                peer.stream.is_some() && peer.standing.is_held() && !peer.is_closing()
+            })
     }
 
     /// Takes note of the time. After a standstill of this process, expiry and retransmission count

@@ -74,11 +74,30 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Whether the owner has the token.
+    #[must_use]
+    pub(crate) fn is_owned(&self) -> bool {
+        self.owned
+    }
+
     /// How long nothing valid was received from the peer.
     #[must_use]
     pub(crate) fn silence(&self, now: Timestamp) -> Duration {
         now.since(self.heard)
     }
+}
+
+/// A peer to register.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    /// As in [`Entry`].
+    pub nickname: Nickname,
+    /// As in [`Entry`].
+    pub token: Token,
+    /// Whether it presented the token.
+    pub owned: bool,
+    /// As in [`Entry`].
+    pub path: Path,
 }
 
 /// A name that waits for its owner.
@@ -97,6 +116,9 @@ struct Hold {
 pub(crate) struct Registry {
     capacity: Capacity,
     entries: PeerMap<Entry>,
+    /// Members of the room without a session here: those of other servers, and those whose
+    /// departure is not committed. With the key of the name, as long as it is theirs.
+    elsewhere: PeerMap<Option<NameKey>>,
     names: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
     /// When to look whether a peer has fallen silent. A datagram of a peer does not move its
@@ -117,6 +139,7 @@ impl Registry {
         Self {
             capacity,
             entries: PeerMap::new(),
+            elsewhere: PeerMap::new(),
             names: HashMap::new(),
             per_ip: HashMap::new(),
             reviews: BTreeSet::new(),
@@ -164,8 +187,7 @@ impl Registry {
         if self.names.contains_key(&key) {
             return Err(Unavailable::NameTaken);
         }
-        let reserved = self.reserved.as_ref().filter(|(name, _)| *name == key);
-        if reserved.is_some_and(|(_, token)| !same(token, resume)) {
+        if self.is_reserved(&key, resume) {
             return Err(Unavailable::NameTaken);
         }
         let hold = self.holds.iter().find(|hold| hold.key == key);
@@ -173,40 +195,114 @@ impl Registry {
             return Err(Unavailable::NameHeld(hold.until.since(now)));
         }
         let known = hold.map(|hold| hold.token).or_else(|| Token::try_from(resume).ok());
+        self.vacancy(path.remote.ip())?;
+        let peer = self.fresh().ok_or(Unavailable::Full)?;
+        self.holds.retain(|hold| hold.key != key);
+        // The token stays the same for as long as the name has the same owner: a `Welcome` that
+        // never arrives must not lock the owner out.
+        let (token, owned) = (known.unwrap_or(token), known.is_some());
+        self.enter(peer, key, Newcomer { nickname, token, owned, path }, now);
+        Ok(peer)
+    }
+
+    /// Whether a name is reserved for another token.
+    #[must_use]
+    pub(crate) fn is_reserved(&self, key: &NameKey, resume: &[u8]) -> bool {
+        let reserved = self.reserved.as_ref().filter(|(name, _)| name == key);
+        reserved.is_some_and(|(_, token)| !same(token, resume))
+    }
+
+    /// Whether there is a place for one more peer from this address.
+    pub(crate) fn vacancy(&self, ip: IpAddr) -> Result<(), Unavailable> {
         if self.entries.len() >= self.capacity.peers.min(usize::from(u16::MAX)) {
             return Err(Unavailable::Full);
         }
-        let ip = path.remote.ip();
-        if self.is_crowded(ip) {
-            return Err(Unavailable::TooManyFromAddress);
+        if self.is_crowded(ip) { Err(Unavailable::TooManyFromAddress) } else { Ok(()) }
+    }
+
+    /// An id whose number no member has; `None` if all are in use.
+    fn fresh(&mut self) -> Option<PeerId> {
+        if self.entries.len() + self.elsewhere.len() > usize::from(u16::MAX) {
+            return None;
         }
-        while self.entries.numbered(PeerId(self.next).number()).is_some() {
+        let used = |number| {
+            self.entries.numbered(number).or_else(|| self.elsewhere.numbered(number)).is_some()
+        };
+        while used(PeerId(self.next).number()) {
             self.next += 1;
         }
-        let peer = PeerId(self.next);
         self.next += 1;
-        self.holds.retain(|hold| hold.key != key);
+        Some(PeerId(self.next - 1))
+    }
+
+    /// Registers a peer whose name an engine has given to it: the member `known`, if the room has
+    /// it already. `None` if all peer numbers are in use.
+    pub(crate) fn seat(
+        &mut self,
+        known: Option<PeerId>,
+        newcomer: Newcomer,
+        now: Timestamp,
+    ) -> Option<PeerId> {
+        let peer = known.or_else(|| self.fresh())?;
+        self.elsewhere.remove(peer);
+        self.enter(peer, newcomer.nickname.key(), newcomer, now);
+        Some(peer)
+    }
+
+    /// Adds an entry.
+    fn enter(&mut self, peer: PeerId, key: NameKey, newcomer: Newcomer, now: Timestamp) {
+        let Newcomer { nickname, token, owned, path } = newcomer;
         self.names.insert(key.clone(), peer);
-        *self.per_ip.entry(ip).or_default() += 1;
-        let review = now + self.capacity.expiry;
-        // The token stays the same for as long as the name has the same owner: a `Welcome` that
-        // never arrives must not lock the owner out.
-        let returning = known.is_some();
-        let token = known.unwrap_or(token);
+        *self.per_ip.entry(path.remote.ip()).or_default() += 1;
+        let (heard, review) = (now, now + self.capacity.expiry);
         let owner = Owner::of(&token, key.as_str());
         self.reviews.insert((review, peer));
-        let entry = Entry {
-            nickname,
-            token,
-            owner,
-            path,
-            heard: now,
-            review,
-            key: Some(key),
-            owned: returning,
-        };
+        let key = Some(key);
+        let entry = Entry { nickname, token, owner, path, heard, review, key, owned };
         self.entries.insert(peer, entry);
-        Ok(peer)
+    }
+
+    /// Adds a member that has no session here: `known`, if the room has it already. `None` if all
+    /// peer numbers are in use.
+    pub(crate) fn add_elsewhere(
+        &mut self,
+        known: Option<PeerId>,
+        nickname: &Nickname,
+    ) -> Option<PeerId> {
+        let peer = known.or_else(|| self.fresh())?;
+        let key = nickname.key();
+        self.names.insert(key.clone(), peer);
+        self.elsewhere.insert(peer, Some(key));
+        Some(peer)
+    }
+
+    /// A peer has no session here any more, and stays a member until its departure is committed.
+    pub(crate) fn keep_elsewhere(&mut self, peer: PeerId) {
+        self.elsewhere.insert(peer, None);
+    }
+
+    /// A member without a session here has left.
+    pub(crate) fn remove_elsewhere(&mut self, peer: PeerId) {
+        let key = self.elsewhere.remove(peer).flatten();
+        self.release(key, peer);
+    }
+
+    /// Forgets all members without a session here.
+    pub(crate) fn clear_elsewhere(&mut self) {
+        for peer in self.elsewhere.ids().collect::<Vec<_>>() {
+            self.remove_elsewhere(peer);
+        }
+    }
+
+    /// The members without a session here that have a name.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = PeerId> {
+        self.elsewhere.iter().filter(|(_, key)| key.is_some()).map(|(peer, _)| peer)
+    }
+
+    /// The member without a session here that has this number now.
+    #[must_use]
+    pub(crate) fn numbered_elsewhere(&self, number: u16) -> Option<PeerId> {
+        self.elsewhere.numbered(number)
     }
 
     /// Something valid came in from this peer, in the session in which it was told its token.
@@ -244,11 +340,8 @@ impl Registry {
 
     /// The peer is closing: its name is free, but it still counts.
     pub(crate) fn retire(&mut self, peer: PeerId) {
-        if let Some(entry) = self.entries.get_mut(peer)
-            && let Some(key) = entry.key.take()
-        {
-            self.names.remove(&key);
-        }
+        let key = self.entries.get_mut(peer).and_then(|entry| entry.key.take());
+        self.release(key, peer);
     }
 
     /// The peer has gone, and its name is free.
@@ -270,10 +363,17 @@ impl Registry {
         let entry = self.entries.remove(peer)?;
         self.reviews.remove(&(entry.review, peer));
         self.forget_ip(entry.path.remote.ip());
-        if let Some(key) = &entry.key {
-            self.names.remove(key);
-        }
+        self.release(entry.key.clone(), peer);
         Some(entry)
+    }
+
+    /// Frees the name, unless another peer has it by now.
+    fn release(&mut self, key: Option<NameKey>, peer: PeerId) {
+        if let Some(key) = key
+            && self.names.get(&key) == Some(&peer)
+        {
+            self.names.remove(&key);
+        }
     }
 
     /// Drops the oldest hold of an address that has too many, or the oldest of all if there are too

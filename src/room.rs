@@ -1,6 +1,7 @@
 //! The chat room: its members, the log of their lines, and the messages to deliver. It knows no
 //! transport: each message becomes a [`Post`], encoded once for all its recipients.
 
+mod direct;
 mod log;
 mod numbers;
 mod presence;
@@ -12,7 +13,7 @@ pub(crate) use numbers::Taken;
 use crate::protocol::limits::{MAX_ANNOUNCEMENT, MAX_DATAGRAM};
 use crate::protocol::{
     Batch, LeaveReason, LiveLine, Mark, PastLine, RollEntry, RollWriter, Say, ServerMessage,
-    Whisper, encode_message, encode_message_into,
+    encode_message, encode_message_into,
 };
 use crate::registry::{Owner, PeerId, PeerMap};
 use crate::time::{Timestamp, WallTime};
@@ -107,6 +108,14 @@ impl Room {
             posts: VecDeque::new(),
             scratch: Vec::with_capacity(MAX_DATAGRAM),
         }
+    }
+
+    /// Forgets the members and all lines: the room continues with those of an engine.
+    pub(crate) fn begin(&mut self, log: Log) {
+        self.members = PeerMap::new();
+        self.presence = Presence::default();
+        self.digest = None;
+        self.log = log;
     }
 
     /// The next messages to deliver.
@@ -263,24 +272,45 @@ impl Room {
     /// Proposes a line of a peer to the log. Returns it if it is new; for a repeat, its author is
     /// told the position again.
     pub(crate) fn say(&mut self, peer: PeerId, say: Say<'_>, now: WallTime) -> Option<Rc<Line>> {
-        let Say { number, text, .. } = say;
+        let Say { number, sent, text } = say;
         let Member { nickname: from, owner, .. } = self.members.get(peer)?;
         let identity = LineIdentity { owner: *owner, number };
         match self.log.propose(Proposal { identity, at: now, from, text }) {
             Outcome::Committed(line) => {
-                self.committed(peer, say, &line);
+                self.relay(peer, number, upstream(line.at, sent), &line);
+                self.accept(peer, number, line.mark.position);
                 Some(line)
             }
             Outcome::Repeated(position) => {
-                let accepted = ServerMessage::Accepted { number, position };
-                self.post(Recipients::One(peer), Kind::Receipt, &accepted);
+                self.accept(peer, number, position);
                 None
             }
         }
     }
 
-    /// Delivers a committed line to all peers.
-    fn committed(&mut self, peer: PeerId, Say { number, sent, .. }: Say<'_>, line: &Line) {
+    /// Takes in a line of a peer that an engine has committed.
+    pub(crate) fn append(&mut self, peer: PeerId, upstream: i32, line: Line) -> Rc<Line> {
+        let line = self.log.append(line);
+        if let Some(LineIdentity { number, .. }) = line.identity {
+            self.relay(peer, number, upstream, &line);
+        }
+        line
+    }
+
+    /// The position of a line, if the log in memory has it.
+    #[must_use]
+    pub(crate) fn find(&self, identity: LineIdentity) -> Option<u64> {
+        self.log.find(identity)
+    }
+
+    /// Tells an author that the log has its line.
+    pub(crate) fn accept(&mut self, peer: PeerId, number: u16, position: u64) {
+        let accepted = ServerMessage::Accepted { number, position };
+        self.post(Recipients::One(peer), Kind::Receipt, &accepted);
+    }
+
+    /// Delivers a committed line to all peers but its author.
+    fn relay(&mut self, peer: PeerId, number: u16, upstream: i32, line: &Line) {
         self.introduce(peer);
         // A reordered or retransmitted line does not turn the counter back.
         if let Some(member) = self.members.get_mut(peer)
@@ -290,47 +320,10 @@ impl Room {
             self.digest = None;
         }
         let Line { mark: Mark { position, .. }, at, from, text, .. } = line;
-        let (position, upstream) = (*position, upstream(*at, sent));
-        let (at, author) = (at.0, peer.number());
+        let (position, at, author) = (*position, at.0, peer.number());
         let line = LiveLine { position, at, upstream, peer: author, number, from, text };
         let message = ServerMessage::Line(line);
         self.post(Recipients::AllBut(peer), Kind::Line, &message);
-        let accepted = ServerMessage::Accepted { number, position };
-        self.post(Recipients::One(peer), Kind::Receipt, &accepted);
-    }
-
-    /// Delivers a whisper; `to` is the receiver, if the room has it.
-    pub(crate) fn whisper(
-        &mut self,
-        peer: PeerId,
-        to: Option<PeerId>,
-        whisper: Whisper<'_>,
-        now: WallTime,
-    ) {
-        let Whisper { number, sent, text, .. } = whisper;
-        let Some(to) = to else {
-            let message = ServerMessage::NotHere { number, to: whisper.to };
-            return self.post(Recipients::One(peer), Kind::Control, &message);
-        };
-        let Some(nickname) = self.members.get(to).map(|member| member.nickname.clone()) else {
-            return;
-        };
-        let Some(member) = self.members.get(peer) else { return };
-        let from = member.nickname.clone();
-        if to != peer {
-            self.introduce(peer);
-            let upstream = upstream(now, sent);
-            let message = ServerMessage::Whisper {
-                at: now.0,
-                upstream,
-                peer: peer.number(),
-                from: &from,
-                text,
-            };
-            self.post(Recipients::One(to), Kind::Control, &message);
-        }
-        let echo = ServerMessage::Whispered { number, at: now.0, to: &nickname, text };
-        self.post(Recipients::One(peer), Kind::Control, &echo);
     }
 
     /// Removes a peer; returns its nickname. A peer that was not announced and said nothing leaves
@@ -347,37 +340,33 @@ impl Room {
         Some(nickname)
     }
 
-    /// Passes the ping of `peer` on to `to`, if the room has that nickname.
-    pub(crate) fn ping(&mut self, peer: PeerId, to: Option<PeerId>, number: u16) {
-        match to.filter(|to| self.members.contains(*to)) {
-            Some(to) => {
-                let message = ServerMessage::Pinged { peer: peer.number(), number };
-                self.post(Recipients::One(to), Kind::Probe, &message);
-            }
-            None => {
-                let message = ServerMessage::Ponged { number, from: "" };
-                self.post(Recipients::One(peer), Kind::Probe, &message);
-            }
-        }
+    /// The nickname of a member.
+    #[must_use]
+    pub(crate) fn nickname(&self, peer: PeerId) -> Option<&str> {
+        self.members.get(peer).map(|member| member.nickname.as_str())
     }
 
-    /// Passes the pong of `peer` on to `asker`.
-    pub(crate) fn pong(&mut self, peer: PeerId, asker: PeerId, number: u16) {
-        let Some(member) = self.members.get(peer) else { return };
-        let message = ServerMessage::Ponged { number, from: &member.nickname.clone() };
-        self.post(Recipients::One(asker), Kind::Probe, &message);
+    /// The number of a member's next line.
+    #[must_use]
+    pub(crate) fn next_number(&self, peer: PeerId) -> Option<u16> {
+        self.members.get(peer).map(|member| member.next)
+    }
+
+    /// Sends a notice to all peers.
+    pub(crate) fn notify(&mut self, text: &str) {
+        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
     }
 
     /// Sends a warning to all peers, and to newcomers until it is over.
     pub(crate) fn warn(&mut self, text: &str) {
         self.warning = Some(text.to_owned());
-        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
+        self.notify(text);
     }
 
     /// Tells all peers that the warning is over.
     pub(crate) fn all_clear(&mut self, text: &str) {
         self.warning = None;
-        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
+        self.notify(text);
     }
 
     /// Number of peers, as on the wire.
@@ -404,7 +393,7 @@ fn counted(peers: usize) -> u16 {
 }
 
 /// Delay of a line to the server, with the offset of the two clocks, saturating at 35 minutes.
-fn upstream(now: WallTime, sent: u64) -> i32 {
+pub(crate) fn upstream(now: WallTime, sent: u64) -> i32 {
     let micros = now.micros_since(WallTime(sent));
     i32::try_from(micros).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX })
 }

@@ -228,6 +228,7 @@ impl Parts {
             Refusal::RoomFull,
             Refusal::TooManyFromAddress,
             Refusal::ShuttingDown,
+            Refusal::Unavailable,
         ];
         let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
         let (index, count, ordered) = (self.e, self.d, self.small.is_multiple_of(2));

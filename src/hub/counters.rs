@@ -47,7 +47,7 @@ pub struct Counters {
 
 impl Counters {
     /// The number of reasons to refuse a join.
-    pub const REASONS: usize = Refusal::ShuttingDown as usize + 1;
+    pub const REASONS: usize = Refusal::Unavailable as usize + 1;
 
     /// Refusals sent, for any reason.
     #[must_use]

@@ -43,7 +43,7 @@ pub(super) enum Entrance {
 
 /// Whether the room knows the peer of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
+pub(super) enum Member {
     New,
     /// It was active until this join, and the others are told nothing.
     Present,
@@ -59,7 +59,7 @@ pub(super) struct Origin {
 
 /// Why a join is refused.
 #[derive(Debug)]
-struct Denial {
+pub(super) struct Denial {
     reason: Refusal,
     detail: String,
 }
@@ -136,6 +136,10 @@ impl Hub {
 
     /// Admits a client whose address has answered, or tells it why not.
     pub(super) fn admit(&mut self, join: &Join<'_>, origin: Origin) {
+        let engine = self.engine.as_deref_mut();
+        if engine.is_some_and(|engine| engine.is_claimed(join.nonce, origin)) {
+            return;
+        }
         if let Err(denial) = self.try_admit(join, origin) {
             self.refuse(origin, join.nonce, &denial);
         }
@@ -144,7 +148,7 @@ impl Hub {
     fn try_admit(&mut self, join: &Join<'_>, origin: Origin) -> Result<(), Denial> {
         let Origin { path, now, .. } = origin;
         if self.shutting_down {
-            return Err(Denial::new(Refusal::ShuttingDown, "the server is closing"));
+            return Err(Denial::shutting_down());
         }
         let payer = Payer::at(path.remote.ip());
         if let Some(left) = self.accounts.exhausted(payer, now.mono) {
@@ -163,6 +167,7 @@ impl Hub {
                 return Err(Denial::crowded());
             }
             self.room.renumber(id, join.next);
+            self.accounts.join(payer, now.mono);
             let peer = self.new_peer(id, join, origin);
             self.take_over(peer, now.mono);
             self.welcome(id, join, Member::Present);
@@ -174,10 +179,14 @@ impl Hub {
         if let Some(left) = barred.filter_map(|it| self.accounts.barred(it, now.mono)).max() {
             return Err(Denial::wait("too much was said from your address", left));
         }
+        if self.engine.is_some() {
+            return self.claim(join, nickname, token, origin);
+        }
         let id = self
             .registry
             .insert(nickname.clone(), token, path, join.resume, now.mono)
             .map_err(|why| Denial::unavailable(why, &nickname))?;
+        self.accounts.join(payer, now.mono);
         let peer = self.new_peer(id, join, origin);
         self.enter(peer);
         self.welcome(id, join, Member::New);
@@ -187,7 +196,7 @@ impl Hub {
     }
 
     /// A peer with a new session, on the account of its address and of the owner of its name.
-    fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
+    pub(super) fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
         let Origin { path, entrance, now } = origin;
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
@@ -201,9 +210,8 @@ impl Hub {
                 (Channel::Stream(link.into()), Some(stream))
             }
         };
-        let payer = Payer::at(path.remote.ip());
-        self.accounts.join(payer, now.mono);
-        let payers = [Some(payer), Payer::owner(join.resume)].into_iter().flatten();
+        let payers =
+            [Some(Payer::at(path.remote.ip())), Payer::owner(join.resume)].into_iter().flatten();
         let full = self.accounts.full(payers);
         Peer {
             id,
@@ -230,7 +238,7 @@ impl Hub {
         }
     }
 
-    fn welcome(&mut self, id: PeerId, join: &Join<'_>, member: Member) {
+    pub(super) fn welcome(&mut self, id: PeerId, join: &Join<'_>, member: Member) {
         let Replay { lines, complete } = self.room.replay(join.seen());
         let Some(entry) = self.registry.entry(id) else { return };
         let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
@@ -266,7 +274,7 @@ impl Hub {
         self.room.brief(id, &lines);
     }
 
-    fn refuse(&mut self, origin: Origin, nonce: u64, denial: &Denial) {
+    pub(super) fn refuse(&mut self, origin: Origin, nonce: u64, denial: &Denial) {
         let Origin { path, entrance, now } = origin;
         let Denial { reason, detail } = denial;
         self.counters.refusals[*reason as usize] += 1;
@@ -283,8 +291,12 @@ impl Hub {
 }
 
 impl Denial {
-    fn new(reason: Refusal, detail: &str) -> Self {
+    pub(super) fn new(reason: Refusal, detail: &str) -> Self {
         Self { reason, detail: detail.to_owned() }
+    }
+
+    pub(super) fn shutting_down() -> Self {
+        Self::new(Refusal::ShuttingDown, "the server is closing")
     }
 
     /// The address may come back later.
@@ -298,7 +310,7 @@ impl Denial {
     }
 
     /// The registry has no place for this nickname.
-    fn unavailable(why: Unavailable, nickname: &Nickname) -> Self {
+    pub(super) fn unavailable(why: Unavailable, nickname: &Nickname) -> Self {
         let detail = match why {
             Unavailable::NameTaken => format!(
                 "the nickname {nickname}, or one that looks like it, is in use: choose another"

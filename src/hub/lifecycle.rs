@@ -25,7 +25,7 @@ use super::peer::Peer;
 use super::{Event, Hub};
 use crate::protocol::limits::{FLOOD_HOLD, LEAVE_TIMEOUT};
 use crate::protocol::{LeaveReason, ServerMessage};
-use crate::registry::PeerId;
+use crate::registry::{Entry, PeerId};
 use crate::time::Timestamp;
 
 /// The state of a session that is not gone.
@@ -66,11 +66,11 @@ impl Hub {
         peer.touch();
         self.keep_account(id, reason, now);
         self.registry.retire(id);
-        self.announce_departure(id, reason);
+        self.announce_departure(id, reason, reason == LeaveReason::Restart);
     }
 
     /// Closing → Gone.
-    fn finish(&mut self, id: PeerId, now: Timestamp) {
+    pub(super) fn finish(&mut self, id: PeerId, now: Timestamp) {
         self.registry.remove(id);
         self.peers.remove(id).inspect(|peer| self.forget(peer, now));
     }
@@ -78,9 +78,10 @@ impl Hub {
     /// Active or Closing → Gone, without the peer. The registry holds the name for its owner.
     pub(super) fn lose(&mut self, id: PeerId, now: Timestamp) {
         self.keep_account(id, LeaveReason::Timeout, now);
+        let owned = self.registry.entry(id).is_some_and(Entry::is_owned);
         self.registry.lose(id, now);
         self.peers.remove(id).inspect(|peer| self.forget(peer, now));
-        self.announce_departure(id, LeaveReason::Timeout);
+        self.announce_departure(id, LeaveReason::Timeout, owned);
     }
 
     /// Takes the edge that is due. Without one, the peer may have something to send.
@@ -118,9 +119,12 @@ impl Hub {
         }
     }
 
-    /// Tells the others, once: a closing peer is not in the room any more.
-    fn announce_departure(&mut self, id: PeerId, reason: LeaveReason) {
-        if let Some(nickname) = self.room.leave(id, reason) {
+    /// Tells the others, once: a closing peer is not in the room any more. An engine tells them
+    /// when it has committed the departure, and may `hold` the name for its owner.
+    fn announce_departure(&mut self, id: PeerId, reason: LeaveReason, hold: bool) {
+        if self.engine.is_some() {
+            self.give_up_seat(id, reason, hold);
+        } else if let Some(nickname) = self.room.leave(id, reason) {
             let peers = self.room.len();
             self.events.push_back(Event::Left { nickname, reason, peers });
         }

@@ -25,9 +25,10 @@ struct Long {
 }
 
 /// Which members the hub does not read at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// The hub reads all members.
+    #[default]
     Off,
     /// Members above their limit.
     AboveLimit,
@@ -38,6 +39,8 @@ pub(super) enum Level {
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     long: BTreeMap<PeerId, Long>,
+    /// The pressure of the lines that wait for an engine.
+    log: Level,
 }
 
 impl Pressure {
@@ -88,22 +91,28 @@ impl Pressure {
         self.long.remove(&id);
     }
 
+    /// The lines that wait for an engine exert this pressure from now on.
+    pub(super) fn set_log(&mut self, level: Level) {
+        self.log = level;
+    }
+
     /// Which members are not read at `now`.
     pub(super) fn level(&self, now: Timestamp) -> Level {
-        let mut level = Level::Off;
+        let mut level = self.log;
         for long in self.long.values().filter(|long| now < long.until) {
             if long.length >= PRESSURE_FULL {
                 return Level::All;
             }
-            level = Level::AboveLimit;
+            level = level.max(Level::AboveLimit);
         }
         level
     }
 
-    /// When the pressure of this level ends at the latest.
-    pub(super) fn over(&self, level: Level) -> Timestamp {
+    /// When the pressure of this level ends at the latest, as far as that is known.
+    pub(super) fn over(&self, level: Level, now: Timestamp) -> Timestamp {
         let least = if level == Level::All { PRESSURE_FULL } else { 0 };
         let long = self.long.values().filter(|long| long.length >= least);
-        long.map(|long| long.until).max().unwrap_or(Timestamp::ZERO)
+        let proposed = (self.log >= level).then_some(now + PRESSURE_WAIT);
+        long.map(|long| long.until).chain(proposed).max().unwrap_or(Timestamp::ZERO)
     }
 }

@@ -94,7 +94,7 @@ impl Hub {
             && (peer.is_closing() || holds_back(&self.outgoing.pressure, &mut peer, now.mono))
         {
             let pressure = &self.outgoing.pressure;
-            let wait = pressure.over(pressure.level(now.mono)).since(now.mono);
+            let wait = pressure.over(pressure.level(now.mono), now.mono).since(now.mono);
             return self.outgoing.slow_down(&mut peer, wait, now.mono);
         }
         let Some(link) = peer.link.as_datagrams() else { return };
@@ -180,7 +180,7 @@ impl Hub {
             return None;
         }
         let level = self.outgoing.pressure.level(now);
-        let over = self.outgoing.pressure.over(level);
+        let over = self.outgoing.pressure.over(level, now);
         match level {
             Level::Off => Some(Timestamp::ZERO),
             Level::All => Some(over),
@@ -204,6 +204,12 @@ impl Hub {
         {
             let asker = asker.id;
             return self.room.pong(id, asker, number);
+        }
+        if let Ok(ClientMessage::Pong { peer: asker, number }) = message
+            && self.engine.is_some()
+            && self.pong_elsewhere(id, asker, number)
+        {
+            return;
         }
         if !matches!(message, Ok(ClientMessage::Leave { .. }))
             && let Some(mut peer) = self.peers.get_mut(id)
@@ -233,7 +239,10 @@ impl Hub {
                 if let (Some(to), Some(mut asker)) = (to, self.peers.get_mut(id)) {
                     asker.allowance.ask(to, number, now.mono);
                 }
-                self.room.ping(id, to, number);
+                match to.filter(|to| self.is_elsewhere(*to)) {
+                    Some(to) => self.ping_elsewhere(id, to, number),
+                    None => self.room.ping(id, to, number),
+                }
             }
             Ok(ClientMessage::Pong { .. }) => {}
             Err(error) => {
@@ -244,9 +253,10 @@ impl Hub {
     }
 
     fn say(&mut self, id: PeerId, say: Say<'_>, now: Now) {
-        if let Some(text) = self.acceptable(id, say.text)
-            && let Some(line) = self.room.say(id, Say { text: &text, ..say }, now.wall)
-        {
+        let Some(text) = self.acceptable(id, say.text) else { return };
+        if self.engine.is_some() {
+            self.propose(id, Say { text: &text, ..say }, now);
+        } else if let Some(line) = self.room.say(id, Say { text: &text, ..say }, now.wall) {
             self.counters.lines += 1;
             self.events.push_back(Event::Line(line));
         }
@@ -257,7 +267,15 @@ impl Hub {
         let named = self.peer_named(whisper.to);
         let to = clean(whisper.to);
         let whisper = Whisper { to: clip(&to, MAX_NAME), text: &text, ..whisper };
-        self.room.whisper(id, named, whisper, now.wall);
+        match named.filter(|to| self.is_elsewhere(*to)) {
+            Some(to) => self.whisper_elsewhere(id, to, whisper, now),
+            None => self.room.whisper(id, named, whisper, now.wall),
+        }
+    }
+
+    /// Whether a member is at another server.
+    fn is_elsewhere(&self, id: PeerId) -> bool {
+        self.engine.as_deref().is_some_and(|engine| engine.is_elsewhere(id))
     }
 
     fn peer_named(&self, name: &str) -> Option<PeerId> {

@@ -5,7 +5,9 @@ use super::handshake::{Entrance, Origin};
 use super::{Destination, Hub};
 use crate::link::{Backlog, Role, StreamLink};
 use crate::path::Path;
-use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT};
+use crate::protocol::limits::{
+    LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT, STREAM_TURN_BYTES,
+};
 use crate::protocol::{Flags, Frame, Piece, Preface, StreamReader, write_record};
 use crate::registry::PeerId;
 use crate::time::{Now, Timestamp};
@@ -19,6 +21,8 @@ pub struct StreamId(pub u64);
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     waiting: BTreeMap<StreamId, Waiting>,
+    /// Connections whose join waits for an engine, and what came after it. They are not read.
+    claiming: BTreeMap<StreamId, Vec<u8>>,
     joined: BTreeMap<StreamId, PeerId>,
     /// Connections without a peer that have bytes to take, and when each is closed at the latest.
     lingering: BTreeMap<StreamId, Lingering>,
@@ -70,10 +74,21 @@ impl Streams {
     /// Forgets a connection, and has it closed unless it lingers.
     pub(super) fn close(&mut self, id: StreamId) {
         self.waiting.remove(&id);
+        self.claiming.remove(&id);
         self.joined.remove(&id);
         if !self.lingering.contains_key(&id) {
             self.out.push_back((id, None));
         }
+    }
+
+    /// The join of a connection waits for an engine.
+    pub(super) fn hold(&mut self, id: StreamId) {
+        self.claiming.insert(id, Vec::new());
+    }
+
+    /// The join of a connection is admitted. Returns the bytes that came after it.
+    pub(super) fn release(&mut self, id: StreamId) -> Vec<u8> {
+        self.claiming.remove(&id).unwrap_or_default()
     }
 
     /// Keeps a connection until the kernel has taken the bytes that are owed, or until `deadline`.
@@ -123,6 +138,8 @@ impl Hub {
             self.handle_peer_bytes(peer, bytes, now);
         } else if let Some(waiting) = self.streams.waiting.remove(&id) {
             self.handle_waiting_bytes(id, waiting, bytes, now);
+        } else {
+            self.keep_bytes(id, bytes);
         }
         self.deliver_posts();
     }
@@ -130,7 +147,7 @@ impl Hub {
     /// Whether this connection is to be read. If not, the kernel of its sender waits.
     #[must_use]
     pub fn reads(&self, id: StreamId) -> bool {
-        if self.streams.lingering.contains_key(&id) {
+        if self.streams.lingering.contains_key(&id) || self.streams.claiming.contains_key(&id) {
             return false;
         }
         let peer = self.streams.joined.get(&id).and_then(|peer| self.peers.get(*peer));
@@ -158,6 +175,10 @@ impl Hub {
         }
         match self.streams.joined.get(&id).copied() {
             None if self.streams.waiting.contains_key(&id) => self.streams.close(id),
+            None if self.streams.claiming.contains_key(&id) => {
+                self.forget_claim(id);
+                self.streams.close(id);
+            }
             None => {}
             Some(peer) => {
                 let owed = self.peers.get_mut(peer).and_then(|mut peer| {
@@ -171,6 +192,17 @@ impl Hub {
             }
         }
         self.deliver_posts();
+    }
+
+    /// Keeps the bytes behind a join that waits. A client sends few before `Welcome`.
+    fn keep_bytes(&mut self, id: StreamId, bytes: &[u8]) {
+        let Some(kept) = self.streams.claiming.get_mut(&id) else { return };
+        kept.extend_from_slice(bytes);
+        if kept.len() > STREAM_TURN_BYTES {
+            self.counters.malformed += 1;
+            self.forget_claim(id);
+            self.hang_up(id, None);
+        }
     }
 
     /// Closes the connections that did not join in time.
@@ -238,7 +270,7 @@ impl Hub {
                     {
                         self.handle_peer_bytes(peer, bytes, now);
                     }
-                    return;
+                    return self.keep_bytes(id, bytes);
                 }
                 other => {
                     self.counters.malformed += 1;

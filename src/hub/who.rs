@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::protocol::limits::MAX_ABOUT;
-use crate::protocol::{About, Delivery, ServerMessage, encode_message};
+use crate::protocol::{About, Delivery, ServerMessage, Transport, encode_message};
 use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
 
@@ -17,33 +17,58 @@ impl Hub {
         // A queue without room for this has none for the answers below.
         let _ = asker.link.send(&encode_message(&message), Delivery::ReliableOrdered, None);
         let here = self.peers.iter().filter(|peer| !peer.is_closing()).map(|peer| peer.id);
-        let here: Vec<_> = here.take(MAX_ABOUT).collect();
-        for (told, other) in here.iter().enumerate() {
-            let (Some(peer), Some(entry)) = (self.peers.get(*other), self.registry.entry(*other))
-            else {
-                continue;
-            };
-            let stats = peer.link.stats();
-            let message = ServerMessage::About(About {
-                number,
-                left: (here.len() - told - 1) as u16,
-                peer: other.number(),
-                nickname: entry.nickname.as_str(),
-                transport: peer.transport(),
-                delivery: peer.delivery,
-                rtt_us: stats.rtt_smoothed.map_or(0, |rtt| saturated(micros(rtt))),
-                silent_ms: saturated(micros(entry.silence(now)) / 1_000),
-                sent: stats.sent_eliciting,
-                lost: stats.sent_lost,
-                received: stats.received,
-                missing: stats.received_missing,
-            });
-            let message = encode_message(&message);
+        let all: Vec<_> = here.chain(self.registry.elsewhere()).take(MAX_ABOUT).collect();
+        for (told, other) in all.iter().enumerate() {
+            let left = (all.len() - told - 1) as u16;
+            let Some(about) = self.about(*other, number, left, now) else { continue };
+            let message = encode_message(&ServerMessage::About(about));
             let Some(mut asker) = self.peers.get_mut(id) else { return };
             if asker.link.send(&message, Delivery::ReliableOrdered, None).is_err() {
                 break;
             }
         }
+    }
+}
+
+impl Hub {
+    /// How a peer is. The link of a peer at another server is unknown here.
+    fn about(&self, id: PeerId, number: u16, left: u16, now: Timestamp) -> Option<About<'_>> {
+        let peer = id.number();
+        let (Some(here), Some(entry)) = (self.peers.get(id), self.registry.entry(id)) else {
+            let (transport, delivery) = (Transport::default(), Delivery::default());
+            let (rtt_us, silent_ms) = (0, u32::MAX);
+            let (sent, lost, received, missing) = (0, 0, 0, 0);
+            let nickname = self.room.nickname(id)?;
+            return Some(About {
+                number,
+                left,
+                peer,
+                nickname,
+                transport,
+                delivery,
+                rtt_us,
+                silent_ms,
+                sent,
+                lost,
+                received,
+                missing,
+            });
+        };
+        let stats = here.link.stats();
+        Some(About {
+            number,
+            left,
+            peer,
+            nickname: entry.nickname.as_str(),
+            transport: here.transport(),
+            delivery: here.delivery,
+            rtt_us: stats.rtt_smoothed.map_or(0, |rtt| saturated(micros(rtt))),
+            silent_ms: saturated(micros(entry.silence(now)) / 1_000),
+            sent: stats.sent_eliciting,
+            lost: stats.sent_lost,
+            received: stats.received,
+            missing: stats.received_missing,
+        })
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Refusal {
     TooManyFromAddress,
     /// The server is closing.
     ShuttingDown,
+    /// The server cannot admit anybody for now: it has no contact with the room's other servers.
+    Unavailable,
 }
 
 /// One frame. `proto.md` §5 says which end may send it, and when.

@@ -297,6 +297,31 @@ pub const JOINS_PERIOD: Duration = Duration::from_secs(30);
 /// Joins at once that each address may always make.
 pub const MIN_JOINS: u16 = 20;
 
+// A room with several servers
+
+/// A server renews its lease this often.
+pub const ENGINE_RENEW: Duration = Duration::from_secs(2);
+/// After this time without a renewal a server tells its peers.
+pub const ENGINE_QUIET: Duration = Duration::from_secs(4);
+/// After this time without a renewal the peers of a server are gone.
+pub const ENGINE_EXPIRY: Duration = Duration::from_secs(10);
+/// A server ends its sessions this long before others may have the names of its peers.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// A `Join` that waits for its name for this long is refused.
+pub const CLAIM_WAIT: Duration = Duration::from_secs(5);
+/// `Join`s that wait for their names, at most.
+pub const MAX_CLAIMS: usize = 256;
+/// A whisper to a peer of another server has no reader after this time without an answer.
+pub const MAIL_WAIT: Duration = Duration::from_secs(5);
+/// Whispers and pings between servers without an answer, at most.
+pub const MAX_MAIL: usize = 1_024;
+/// Bytes of lines without a position that are pressure.
+pub const PROPOSED_HIGH: usize = 1 << 19;
+/// Bytes of lines without a position that put pressure on all peers.
+pub const PROPOSED_FULL: usize = 1 << 20;
+/// Peers of a room with several servers, at most: each server numbers all of them.
+pub const MAX_SEATS: usize = 60_000;
+
 // Reports to the user, and the search for a server
 
 /// A skipped line counts as missing after this long where lines are sent once.

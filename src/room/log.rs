@@ -1,5 +1,6 @@
 //! The log: the room's one order. A line is proposed and takes effect when it is committed. This
-//! log lives in memory, is restored from a history, and commits at once.
+//! log lives in memory, is restored from a history, and commits at once. In a room with several
+//! servers an engine commits, and this is the end of its log ([`Log::shared`]).
 //!
 //! A *position* within the log's *epoch* identifies a line, never a clock: clocks step. The log
 //! keeps the *line identity* from the author too, and refuses repeats by it.
@@ -153,6 +154,21 @@ impl Log {
         log
     }
 
+    /// The end of a log that an engine keeps: all its lines after `floor`, oldest first.
+    #[must_use]
+    pub(crate) fn shared(epoch: u64, lines: Vec<Line>, floor: u64) -> Self {
+        let mut log = Self {
+            epoch,
+            lines: VecDeque::with_capacity(LOG_LINES + 1),
+            floor,
+            next: floor + 1,
+            numbers: Numbers::default(),
+        };
+        log.numbers.forget_before(floor);
+        lines.into_iter().for_each(|line| drop(log.append(line)));
+        log
+    }
+
     /// Commits a line, unless it is a repeat.
     pub(crate) fn propose(&mut self, proposal: Proposal<'_>) -> Outcome {
         let Proposal { identity, at, from, text } = proposal;
@@ -160,13 +176,27 @@ impl Log {
             return Outcome::Repeated(position);
         }
         let mark = Mark { epoch: self.epoch, position: self.next };
-        self.next += 1;
-        self.numbers.note(identity, mark.position);
         let (from, text, identity) = (from.to_owned(), text.to_owned(), Some(identity));
-        let line = Rc::new(Line { mark, at, from, text, identity });
+        Outcome::Committed(self.append(Line { mark, at, from, text, identity }))
+    }
+
+    /// The position of a line, if the log in memory has it.
+    #[must_use]
+    pub(crate) fn find(&self, identity: LineIdentity) -> Option<u64> {
+        self.numbers.find(identity)
+    }
+
+    /// Appends a committed line.
+    pub(crate) fn append(&mut self, line: Line) -> Rc<Line> {
+        let position = line.mark.position;
+        self.next = position + 1;
+        if let Some(identity) = line.identity {
+            self.numbers.note(identity, position);
+        }
+        let line = Rc::new(line);
         self.lines.push_back(line.clone());
         self.trim();
-        Outcome::Committed(line)
+        line
     }
 
     /// The newest line's position, or the one before the first.

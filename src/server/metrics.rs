@@ -134,6 +134,7 @@ const REFUSALS: [(Refusal, &str); Counters::REASONS] = [
     (Refusal::RoomFull, "reason=\"room_full\""),
     (Refusal::TooManyFromAddress, "reason=\"too_many_from_address\""),
     (Refusal::ShuttingDown, "reason=\"shutting_down\""),
+    (Refusal::Unavailable, "reason=\"unavailable\""),
 ];
 
 fn one(value: u64) -> Samples {
@@ -185,6 +186,6 @@ mod tests {
         for (place, (reason, label)) in REFUSALS.iter().enumerate() {
             assert_eq!(place, *reason as usize, "{label}");
         }
-        assert_eq!(REFUSALS.len(), Refusal::ShuttingDown as usize + 1);
+        assert_eq!(REFUSALS.len(), Refusal::Unavailable as usize + 1);
     }
 }

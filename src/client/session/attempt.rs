@@ -106,7 +106,8 @@ impl Attempt {
 
     /// Whether the server announced that it would refuse for this reason.
     pub(super) fn expects(&self, reason: Refusal) -> bool {
-        self.restart.is_some() && reason == Refusal::ShuttingDown
+        let passing = matches!(reason, Refusal::ShuttingDown | Refusal::Unavailable);
+        self.restart.is_some() && passing
     }
 
     /// Takes a `Challenge` from `from`. The first address that answers is joined; later ones are

@@ -1,0 +1,303 @@
+//! A room with several servers: the requests of this hub to the engine, and what the engine's
+//! answers change ([`crate::engine`]).
+//!
+//! ```text
+//!   receive.rs, handshake.rs, lifecycle.rs
+//!        │ propose · claim · give_up_seat
+//!        ▼
+//!   requests.rs ──► poll_engine ──► driver ──► engine
+//!                                                 │
+//!   entries.rs  ◄── handle_engine ◄── driver ◄────┘ log
+//!        │ seat · unseat · take_line
+//!        ▼
+//!   room.rs
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `requests.rs` | the requests that are not settled |
+//! | `lease.rs` | when to renew, and what follows without contact |
+//! | `claims.rs` | joins that wait for their names |
+//! | `seats.rs` | which member has which seat |
+//! | `entries.rs` | the effect of each entry |
+//! | `mail.rs` | whispers and pings between servers |
+
+mod claims;
+mod entries;
+mod lease;
+mod mail;
+mod requests;
+mod seats;
+
+use super::{Config, Hub};
+use crate::engine::{Answer, Ask, Attached, Place, Refused, Request, ServerEntry, ServerId};
+use crate::protocol::LeaveReason;
+use crate::room::Past;
+use crate::time::{Now, Timestamp};
+use claims::Claims;
+use lease::{Lease, Overdue};
+use mail::Mailbox;
+use rand_chacha::rand_core::Rng;
+use requests::{Requests, Settled};
+use seats::Seats;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const QUIET: &str = "this server has no contact with the room's other servers: lines wait";
+const BACK: &str = "this server is in contact with the room's other servers again";
+const ENDED: &str = "this server has had no contact with the room's other servers for too long";
+
+/// The part of a server in a room with several.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Addresses of this server for clients of the others.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The connection to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    Down,
+    /// The hub is about to attach.
+    Up,
+    Attaching,
+    Attached,
+}
+
+/// The engine's clock, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Clock(Option<(u64, Timestamp)>);
+
+impl Clock {
+    /// The engine's time at `moment`, milliseconds. It is early by the time that the last answer
+    /// took.
+    fn at(self, moment: Timestamp) -> Option<u64> {
+        self.0.map(|(clock, then)| clock + moment.since(then).as_millis() as u64)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    server: ServerId,
+    addresses: Vec<SocketAddr>,
+    contact: Contact,
+    /// The number of the last `Attach`.
+    attach: u64,
+    /// The last entry that was applied.
+    place: Option<Place>,
+    /// The position after which entries were missing. If they are missing again, the hub begins
+    /// anew.
+    gap: Option<u64>,
+    clock: Clock,
+    lease: Lease,
+    requests: Requests,
+    seats: Seats,
+    claims: Claims,
+    mail: Mailbox,
+    /// The servers of the room.
+    servers: Vec<ServerEntry>,
+}
+
+impl Engine {
+    fn new(server: ServerId, shared: Shared) -> Self {
+        Self {
+            server,
+            addresses: shared.addresses,
+            contact: Contact::Down,
+            attach: 0,
+            place: None,
+            gap: None,
+            clock: Clock::default(),
+            lease: Lease::default(),
+            requests: Requests::default(),
+            seats: Seats::default(),
+            claims: Claims::default(),
+            mail: Mailbox::default(),
+            servers: Vec::new(),
+        }
+    }
+
+    fn poll(&mut self, epoch: impl FnOnce() -> u64, now: Timestamp) -> Option<Request> {
+        let (number, ask) = match self.contact {
+            Contact::Down | Contact::Attaching => return None,
+            Contact::Up => {
+                self.contact = Contact::Attaching;
+                self.attach = self.requests.number();
+                self.lease.ask(self.attach, now);
+                let addresses = self.addresses.clone();
+                let ask = Ask::Attach { resume: self.place, epoch: epoch(), addresses };
+                (self.attach, Arc::new(ask))
+            }
+            Contact::Attached if self.lease.is_due(now) => {
+                let number = self.requests.number();
+                self.lease.ask(number, now);
+                (number, Arc::new(Ask::Renew))
+            }
+            Contact::Attached => self.requests.poll()?,
+        };
+        Some(Request { server: self.server, attach: self.attach, number, ask })
+    }
+
+    /// Attaches again over the same connection.
+    fn attach_again(&mut self) {
+        let read = self.place.map(|place| place.position);
+        if self.gap == read {
+            self.place = None;
+        }
+        self.gap = read;
+        self.contact = Contact::Up;
+    }
+
+    /// All that was known is void.
+    fn begin(&mut self, place: Place) {
+        self.place = Some(place);
+        self.seats = Seats::default();
+        self.requests.keep_claims();
+        self.mail.clear();
+    }
+
+    /// When the hub is to look after it next.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        let attached = self.contact == Contact::Attached;
+        let timers = [
+            self.lease.poll_timeout(attached),
+            self.claims.poll_timeout(),
+            self.mail.poll_timeout(),
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Whether the engine has everything that this server has to tell it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.requests.is_empty()
+    }
+}
+
+impl Hub {
+    /// A hub of a room with several servers. It admits clients once the engine has answered
+    /// [`Ask::Attach`].
+    #[must_use]
+    pub fn shared(config: Config, shared: Shared, seed: [u8; 32], now: Now) -> Self {
+        let mut hub = Self::new(config, Past::default(), seed, now);
+        let server = ServerId(hub.rng.next_u64());
+        hub.engine = Some(Box::new(Engine::new(server, shared)));
+        hub
+    }
+
+    /// The servers of the room, as the engine last told.
+    #[must_use]
+    pub fn servers(&self) -> &[ServerEntry] {
+        self.engine.as_deref().map_or(&[], |engine| &engine.servers)
+    }
+
+    /// The next request for the engine. Drain this, too, after any `handle_*` call, as far as the
+    /// driver has room.
+    pub fn poll_engine(&mut self, now: Now) -> Option<Request> {
+        let rng = &mut self.rng;
+        self.engine.as_deref_mut()?.poll(|| rng.next_u64().max(1), now.mono)
+    }
+
+    /// Takes in an answer of the engine. Nothing in it can make the hub fail.
+    pub fn handle_engine(&mut self, answer: Answer, now: Now) {
+        self.observe(now.mono);
+        let Some(engine) = self.engine.as_deref_mut() else { return };
+        match answer {
+            Answer::Up => {
+                engine.lease.interrupt();
+                engine.contact = Contact::Up;
+            }
+            Answer::Down { why } => {
+                log::warn!("no contact with the engine: {why}");
+                engine.lease.interrupt();
+                engine.contact = Contact::Down;
+            }
+            Answer::Attached { request, clock, outcome } => {
+                if engine.contact == Contact::Attaching && request == engine.attach {
+                    engine.contact = Contact::Attached;
+                    engine.requests.resend();
+                    self.renewed(request, clock, now);
+                    if let Attached::Fresh(snapshot) = outcome {
+                        self.begin_anew(snapshot, now);
+                    }
+                }
+            }
+            Answer::Renewed { request, clock, servers } => {
+                engine.servers = servers;
+                self.renewed(request, clock, now);
+            }
+            Answer::Stale { .. } if engine.contact == Contact::Attached => {
+                engine.contact = Contact::Up;
+            }
+            Answer::Stale { .. } => {}
+            Answer::Kept { request } => {
+                let settled = engine.requests.kept(request);
+                self.settle(settled);
+            }
+            Answer::Repeated { request, position } => {
+                let read = engine.place.map_or(0, |place| place.position);
+                let settled = engine.requests.repeated(request, position, read);
+                self.settle(settled);
+            }
+            Answer::Refused { request, why } => self.refused(request, why, now),
+            Answer::Committed(entry) => self.apply(entry, now),
+            Answer::Mail(mail) => self.receive_mail(mail, now),
+        }
+        self.read_on(now);
+        self.deliver_posts();
+    }
+
+    fn renewed(&mut self, request: u64, clock: u64, now: Now) {
+        let Some(engine) = self.engine.as_deref_mut() else { return };
+        engine.clock = Clock(Some((clock, now.mono)));
+        if engine.lease.renew(request).is_some() {
+            log::info!("{BACK}");
+            self.room.notify(BACK);
+        }
+    }
+
+    /// Tells the author of a line that is settled.
+    fn settle(&mut self, settled: Option<Settled>) {
+        let Some(Settled { author, number, position }) = settled else { return };
+        if let Some(engine) = self.engine.as_deref() {
+            self.outgoing.pressure.set_log(engine.requests.level());
+        }
+        if self.peers.get(author).is_some_and(|peer| !peer.is_closing()) {
+            self.room.accept(author, number, position);
+        }
+    }
+
+    fn refused(&mut self, request: u64, why: Refused, now: Now) {
+        let Some(engine) = self.engine.as_deref_mut() else { return };
+        let fence = engine.requests.remove(request);
+        self.outgoing.pressure.set_log(engine.requests.level());
+        // The seat is gone; its entry in the log tells why.
+        if let Some(fence) = fence {
+            return log::debug!("the engine refuses a request of {fence:?}: {why:?}");
+        }
+        self.settle_whisper(request, false);
+        self.refuse_claim(request, why, now);
+    }
+
+    /// Does what is due without answers of the engine.
+    pub(super) fn look_after_engine(&mut self, now: Now) {
+        while let Some(engine) = self.engine.as_deref_mut()
+            && let Some(overdue) = engine.lease.overdue(now.mono)
+        {
+            match overdue {
+                Overdue::Quiet => {
+                    log::warn!("{QUIET}");
+                    self.room.notify(QUIET);
+                }
+                Overdue::Ended => {
+                    log::error!("{ENDED}");
+                    let ids: Vec<_> = self.peers.ids().collect();
+                    for id in ids {
+                        self.close(id, LeaveReason::Restart, ENDED, now.mono);
+                    }
+                }
+            }
+        }
+        self.expire_claims(now);
+        self.expire_mail(now.mono);
+    }
+}

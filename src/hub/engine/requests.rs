@@ -1,0 +1,176 @@
+//! Requests to the engine that are not settled. A value, without access to the hub.
+//!
+//! A request stays until it is settled, and is sent again after each `Attach`. Mail is sent once.
+
+use crate::engine::{Ask, Fence, Said};
+use crate::hub::pressure::Level;
+use crate::protocol::limits::{PROPOSED_FULL, PROPOSED_HIGH};
+use crate::registry::PeerId;
+use crate::room::LineIdentity;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bytes of a proposed line beside its text, about.
+const OVERHEAD: usize = 128;
+
+/// A request that is not settled.
+#[derive(Debug)]
+struct Open {
+    ask: Arc<Ask>,
+    line: Option<Proposed>,
+}
+
+/// A proposed line. It is settled when the hub has read it from the log and the engine keeps it.
+#[derive(Clone, Copy, Debug)]
+struct Proposed {
+    author: PeerId,
+    identity: LineIdentity,
+    bytes: usize,
+    position: Option<u64>,
+    kept: bool,
+}
+
+/// A line that its author is to be told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) author: PeerId,
+    pub(super) number: u16,
+    pub(super) position: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// The number of the last request.
+    last: u64,
+    open: BTreeMap<u64, Open>,
+    /// Open requests up to this number were sent since the last `Attach`.
+    sent: u64,
+    lines: BTreeMap<LineIdentity, u64>,
+    /// Bytes of the proposed lines.
+    bytes: usize,
+}
+
+impl Requests {
+    /// The number of the next request.
+    pub(super) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// Adds a request; returns its number.
+    pub(super) fn push(&mut self, ask: Ask) -> u64 {
+        self.push_numbered(|_| ask)
+    }
+
+    /// Adds the request that `ask` makes for a number; returns the number.
+    pub(super) fn push_numbered(&mut self, ask: impl FnOnce(u64) -> Ask) -> u64 {
+        let number = self.number();
+        self.open.insert(number, Open { ask: Arc::new(ask(number)), line: None });
+        number
+    }
+
+    /// Proposes a line, unless it is proposed already.
+    pub(super) fn propose(&mut self, author: PeerId, said: Said) {
+        let identity = said.identity;
+        if self.lines.contains_key(&identity) {
+            return;
+        }
+        let number = self.number();
+        let bytes = said.text.len() + OVERHEAD;
+        let line = Some(Proposed { author, identity, bytes, position: None, kept: false });
+        self.bytes += bytes;
+        self.lines.insert(identity, number);
+        self.open.insert(number, Open { ask: Arc::new(Ask::Say(said)), line });
+    }
+
+    /// The next request to send.
+    pub(super) fn poll(&mut self) -> Option<(u64, Arc<Ask>)> {
+        let (number, open) = self.open.range(self.sent + 1..).next()?;
+        let (number, ask) = (*number, open.ask.clone());
+        self.sent = number;
+        if matches!(*ask, Ask::Mail(_)) {
+            self.open.remove(&number);
+        }
+        Some((number, ask))
+    }
+
+    /// All open requests are to be sent again.
+    pub(super) fn resend(&mut self) {
+        self.sent = 0;
+    }
+
+    /// The engine keeps the change of a request.
+    pub(super) fn kept(&mut self, number: u64) -> Option<Settled> {
+        let open = self.open.get_mut(&number)?;
+        match &mut open.line {
+            Some(line) => {
+                line.kept = true;
+                self.settle(number)
+            }
+            // A claim is settled by its entry.
+            None if matches!(*open.ask, Ask::Claim(_)) => None,
+            None => {
+                self.open.remove(&number);
+                None
+            }
+        }
+    }
+
+    /// The log has a proposed line already. The hub has read the log up to `read`.
+    pub(super) fn repeated(&mut self, number: u64, position: u64, read: u64) -> Option<Settled> {
+        let line = self.open.get_mut(&number)?.line.as_mut()?;
+        line.kept = true;
+        if position <= read {
+            line.position = Some(position);
+        }
+        self.settle(number)
+    }
+
+    /// The hub has read a line from the log.
+    pub(super) fn committed(&mut self, identity: LineIdentity, position: u64) -> Option<Settled> {
+        let number = *self.lines.get(&identity)?;
+        self.open.get_mut(&number)?.line.as_mut()?.position = Some(position);
+        self.settle(number)
+    }
+
+    fn settle(&mut self, number: u64) -> Option<Settled> {
+        let Proposed { author, identity, position, kept, .. } = self.open.get(&number)?.line?;
+        let position = position.filter(|_| kept)?;
+        self.remove(number);
+        Some(Settled { author, number: identity.number, position })
+    }
+
+    /// Removes a request, if it is open; returns the seat that it was for.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Fence> {
+        let Open { ask, line } = self.open.remove(&number)?;
+        if let Some(Proposed { identity, bytes, .. }) = line {
+            self.lines.remove(&identity);
+            self.bytes -= bytes;
+        }
+        match *ask {
+            Ask::Say(Said { fence, .. }) | Ask::Leave { fence, .. } => Some(fence),
+            _ => None,
+        }
+    }
+
+    /// Removes all requests but claims.
+    pub(super) fn keep_claims(&mut self) {
+        self.open.retain(|_, open| matches!(*open.ask, Ask::Claim(_)));
+        self.lines.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether no request is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The pressure of the proposed lines.
+    pub(super) fn level(&self) -> Level {
+        match self.bytes {
+            PROPOSED_FULL.. => Level::All,
+            PROPOSED_HIGH.. => Level::AboveLimit,
+            _ => Level::Off,
+        }
+    }
+}
