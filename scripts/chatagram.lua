@@ -15,8 +15,8 @@
 -- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
 --
 -- Relations between datagrams (gaps, duplicates, retransmitted messages, acknowledgments) are kept for each session,
--- direction and pair of addresses, so that the two sides of a relay in one capture are two conversations. They are
--- found when a packet is dissected for the first time, in order, and stored by packet number.
+-- direction, pair of addresses and interface, so that the two sides of a relay or of a router in one capture are two
+-- conversations. They are found when a packet is dissected for the first time, in order, and stored by packet number.
 --
 -- No code here trusts a length: all reads go through Reader, which checks the remaining bytes first.
 
@@ -670,9 +670,17 @@ function chatagram.init()
   found, senders, requests, streams, column = {}, {}, {}, {}, nil
 end
 
+-- A router has each packet on two interfaces.
+local interface_id = Field.new("frame.interface_id")
+local function interface()
+  local id = interface_id()
+  return id and tostring(id.value) or ""
+end
+
 local function ends(pinfo)
-  local src = tostring(pinfo.src) .. " " .. pinfo.src_port
-  local dst = tostring(pinfo.dst) .. " " .. pinfo.dst_port
+  local side = " " .. interface()
+  local src = tostring(pinfo.src) .. " " .. pinfo.src_port .. side
+  local dst = tostring(pinfo.dst) .. " " .. pinfo.dst_port .. side
   return src, dst
 end
 
@@ -797,10 +805,10 @@ local function relate(frame, index, it, here, now)
     if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
     ask("join", here .. frame.nonce, it, index, now)
   elseif frame.name == "Probe" then
-    ask("probe", frame.nonce, it, index, now)
+    ask("probe", interface() .. " " .. frame.nonce, it, index, now)
   elseif frame.name == "Found" then
     -- The answer comes from one machine, the question went to a group.
-    answer("probe", frame.nonce, it, index, now)
+    answer("probe", interface() .. " " .. frame.nonce, it, index, now)
   elseif frame.name == "Challenge" then
     answer("plain", here .. frame.nonce, it, index, now)
   elseif frame.name == "Refused" then

@@ -2,7 +2,8 @@
 """Recomputes every statistic of summary.csv from the raw records, and compares.
 
 Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, and
-DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. Names the
+DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. A run's
+capture, trace.pcapng, is compared with its records and counters: see verify_capture.py. Names the
 runs that are in no figure: unfinished, failed or damaged ones (rows against the count and CRC-32 in
 run.json), and those with another seed than plan.toml's or another version than most. Exit codes: 0
 all statistics agree; 1 some differ, and each difference is printed, or with --strict a run is left
@@ -23,6 +24,8 @@ import unicodedata
 import zlib
 from collections import Counter, defaultdict
 from pathlib import Path
+
+from verify_capture import problems
 
 HELD_FROM_US = 1000
 # Tolerance for the nine decimals of summary.csv and for the order of sums.
@@ -295,8 +298,9 @@ def strangers(directory, runs):
             yield place, f"chatagram {info['version']} measured it, and {most} most runs"
 
 
-def expected(directory):
-    """(level, name or key) -> statistics, and the names of the runs that are left out."""
+def expected(directory, captures):
+    """(level, name or key) -> statistics, and the names of the runs that are left out. Puts what is wrong
+    with a capture into `captures`."""
     single = any((directory / rows).exists() for rows in ("records.csv", "records.parquet"))
     places = [directory.resolve()] if single else sorted((directory / "runs").glob("*"))
     wanted, together, runs, left_out = {}, defaultdict(lambda: (Raw(), [])), {}, {}
@@ -311,6 +315,7 @@ def expected(directory):
         left_out[name_of(place)] = why
         del runs[place]
     for place, (info, rows, found) in runs.items():
+        captures += problems(place, info, rows)
         name = name_of(place)
         if ("run", name) in wanted:
             raise Unreadable(f"{place}: another run is also called {name} in the summary")
@@ -364,7 +369,8 @@ def main():
     try:
         with open(directory / "summary.csv", encoding="utf-8", newline="") as file:
             summary = list(csv.DictReader(file))
-        wanted, left_out = expected(directory)
+        captures = []
+        wanted, left_out = expected(directory, captures)
         found = list(differences(wanted, summary))
     except OSError as error:
         print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
@@ -380,11 +386,11 @@ def main():
     if not wanted:
         print(f"{directory}: no finished run to compare with", file=sys.stderr)
         return 2
-    for line in found:
+    for line in found + captures:
         print(line)
     checked = sum(len(statistics) for statistics in wanted.values())
     print(f"{checked} statistics of {len(wanted)} rows: {f'{len(found)} differ' if found else 'all agree'}")
-    return 1 if found or (arguments.strict and left_out) else 0
+    return 1 if found or captures or (arguments.strict and left_out) else 0
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@
 //! a full queue.
 
 mod counts;
+mod fate;
 mod loss;
 pub mod prng;
 mod queue;
@@ -28,6 +29,7 @@ mod ranges;
 mod spec;
 
 pub use counts::{Counts, MAX_DROP_RANGES, TRUNCATED};
+pub use fate::{Cause, Departure, Fate};
 pub use queue::MAX_HELD;
 pub use ranges::Ranges;
 pub use spec::{Burst, DEFAULT_LIMIT, Loss, PRESETS, Profile, Share, Spec, SpecError, SpecProblem};
@@ -105,41 +107,49 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         }
     }
 
-    /// Enters the next packet. It, or its copy, may be due at once: call [`Self::pop`] afterwards.
-    pub fn push(&mut self, mut packet: P, now: Timestamp) {
+    /// Enters the next packet and returns what will happen to it. It, or its copy, may be due at
+    /// once: call [`Self::pop`] afterwards.
+    pub fn push(&mut self, mut packet: P, now: Timestamp) -> Fate {
         let index = self.counts.packets;
         let elapsed = now.since(*self.first.get_or_insert(now));
         self.counts.packets += 1;
         let length = packet.as_ref().len();
         self.counts.bytes += length as u64;
-        if self.losses.is_lost(index, elapsed) {
+        if let Some(cause) = self.losses.cause(index, elapsed) {
             self.counts.lost += 1;
             self.drops.note(index);
-            return;
+            return Fate::Lost(cause);
         }
-        let Some(sent) = self.transmit(length, now) else { return };
-        self.flip_bit(index, packet.as_mut());
+        let Some(sent) = self.transmit(length, now) else { return Fate::Overflowed };
+        let flipped = self.flip_bit(index, packet.as_mut());
         let copy = self.streams.duplicate.happens(index, self.duplicate).then(|| packet.clone());
         let due = sent + self.draw_delay(self.streams.jitter, index);
         self.delay_line.insert(due, false, Held { index, entered: now, packet });
-        if let Some(packet) = copy {
+        let copy = copy.map(|packet| {
             self.counts.duplicated += 1;
-            let Some(sent) = self.transmit(length, now) else { return };
-            let due = sent + self.draw_delay(self.streams.copy_jitter, index);
+            let due =
+                self.transmit(length, now)? + self.draw_delay(self.streams.copy_jitter, index);
             self.delay_line.insert(due, true, Held { index, entered: now, packet });
-        }
+            Some(due.since(now))
+        });
+        Fate::Forwarded { delay: due.since(now), flipped, copy }
     }
 
     /// Removes the earliest packet that is due by `now`. Call it until it returns `None`.
     pub fn pop(&mut self, now: Timestamp) -> Option<P> {
-        let Held { index, entered, packet } = self.delay_line.pop(now)?;
+        self.depart(now).map(|(packet, _)| packet)
+    }
+
+    /// Like [`Self::pop`], and tells which packet it is.
+    pub fn depart(&mut self, now: Timestamp) -> Option<(P, Departure)> {
+        let (is_copy, Held { index, entered, packet }) = self.delay_line.pop(now)?;
         self.counts.delivered += 1;
         self.counts.delivered_bytes += packet.as_ref().len() as u64;
-        let delay = micros(now.since(entered));
-        self.counts.delay_sum_us = self.counts.delay_sum_us.saturating_add(delay);
+        let delay = now.since(entered);
+        self.counts.delay_sum_us = self.counts.delay_sum_us.saturating_add(micros(delay));
         self.counts.reordered += u64::from(index < self.max_delivered);
         self.max_delivered = self.max_delivered.max(index);
-        Some(packet)
+        Some((packet, Departure { index, is_copy, delay }))
     }
 
     /// The time at which the next packet is due; `None` if no packet is held. It may be in the
@@ -147,6 +157,12 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.delay_line.next_due()
+    }
+
+    /// The packets that have entered, which is the index of the next one.
+    #[must_use]
+    pub fn entered(&self) -> u64 {
+        self.counts.packets
     }
 
     /// The counters so far. This formats the list of drops, so do not call it for every packet.
@@ -175,15 +191,15 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         self.delay.saturating_add(place).saturating_sub(self.jitter)
     }
 
-    /// Flips one random bit; bit 0 is the least significant bit of the first byte.
-    fn flip_bit(&mut self, index: u64, packet: &mut [u8]) {
+    /// Flips one random bit and returns its number; bit 0 is the least significant bit of the first
+    /// byte.
+    fn flip_bit(&mut self, index: u64, packet: &mut [u8]) -> Option<u64> {
         if !self.streams.corrupt.happens(index, self.corrupt) {
-            return;
+            return None;
         }
         let bit = self.streams.bit.below(index, packet.len() as u64 * 8);
-        if let Some(byte) = packet.get_mut((bit / 8) as usize) {
-            *byte ^= 1 << (bit % 8);
-            self.counts.corrupted += 1;
-        }
+        *packet.get_mut((bit / 8) as usize)? ^= 1 << (bit % 8);
+        self.counts.corrupted += 1;
+        Some(bit)
     }
 }

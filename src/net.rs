@@ -7,6 +7,7 @@ mod datagrams;
 #[cfg(target_os = "linux")]
 pub mod emulated;
 pub mod lan;
+pub(crate) mod pcapng;
 mod poller;
 mod tcp;
 mod udp;

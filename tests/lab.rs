@@ -4,6 +4,9 @@
 mod needs;
 
 #[cfg(target_os = "linux")]
+#[path = "lab/captures.rs"]
+mod captures;
+#[cfg(target_os = "linux")]
 #[path = "lab/linux.rs"]
 mod linux;
 

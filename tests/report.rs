@@ -101,6 +101,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         links: Links { totals, corrupt: 0 },
         text_bytes: 400 * 64,
         network: None,
+        trace: None,
     }
 }
 

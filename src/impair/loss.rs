@@ -1,7 +1,7 @@
 //! Loss: random, by list, every nth, or in a time window.
 
 use super::prng::{Purpose, Stream};
-use super::{Direction, Loss, Profile, Share};
+use super::{Cause, Direction, Loss, Profile, Share};
 use std::time::Duration;
 
 /// Decides about the packets of one direction, in order. Each cause alone suffices.
@@ -39,14 +39,21 @@ impl Losses {
         }
     }
 
-    /// Returns true if packet `index`, which enters `elapsed` after the first, is lost. Call it
-    /// once per packet, in order: the chain advances here, whatever the other causes decide.
-    pub(super) fn is_lost(&mut self, index: u64, elapsed: Duration) -> bool {
+    /// The first cause by which packet `index`, which enters `elapsed` after the first, is lost.
+    /// Call it once per packet, in order: the chain advances here, whatever the other causes
+    /// decide.
+    pub(super) fn cause(&mut self, index: u64, elapsed: Duration) -> Option<Cause> {
         let share = self.chain.step(self.state, index);
-        self.chance.happens(index, share)
-            || self.profile.drop.contains(index)
-            || self.profile.every.is_some_and(|n| (index % n) == n.get() - 1)
-            || self.profile.blackholes.iter().any(|window| window.contains(&elapsed))
+        let Profile { drop, every, blackholes, .. } = &self.profile;
+        if self.chance.happens(index, share) {
+            Some(Cause::Chance)
+        } else if drop.contains(index) {
+            Some(Cause::Listed)
+        } else if every.is_some_and(|n| (index % n) == n.get() - 1) {
+            Some(Cause::Every)
+        } else {
+            blackholes.iter().position(|it| it.contains(&elapsed)).map(Cause::Blackhole)
+        }
     }
 }
 

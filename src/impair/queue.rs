@@ -37,9 +37,10 @@ impl<P> DelayLine<P> {
         self.0.first_key_value().map(|(&(due, ..), _)| due)
     }
 
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Held<P>> {
+    /// The next packet that is due, and whether it is a copy.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<(bool, Held<P>)> {
         self.next_due().filter(|&due| due <= now)?;
-        self.0.pop_first().map(|(_, held)| held)
+        self.0.pop_first().map(|((_, _, copy), held)| (copy, held))
     }
 }
 

@@ -266,7 +266,8 @@ impl fmt::Display for Loss {
     }
 }
 
-struct Time(Duration);
+/// A time in the text form.
+pub(super) struct Time(pub(super) Duration);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -274,7 +275,8 @@ impl fmt::Display for Time {
     }
 }
 
-struct Rate(u64);
+/// A rate in the text form.
+pub(super) struct Rate(pub(super) u64);
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

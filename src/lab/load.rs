@@ -149,11 +149,11 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// Creates the output directory, which must be empty if it exists.
+/// Creates the output directory. If it exists, it must be empty but for the capture of the run.
 fn create_empty_dir(out: &Path) -> Result<(), Error> {
     fs::create_dir_all(out).map_err(record::Error::io("create", out))?;
     let mut entries = fs::read_dir(out).map_err(record::Error::io("read", out))?;
-    if entries.next().is_some() {
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != record::TRACE)) {
         return Err(Error::NotEmpty(out.to_owned()));
     }
     Ok(())
@@ -387,7 +387,9 @@ impl Load<'_> {
                 up,
                 down,
                 overruns: 0,
+                kernel: None,
             }),
+            trace: None,
         }
     }
 

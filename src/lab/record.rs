@@ -55,6 +55,8 @@ pub use sum::FileSum;
 pub(crate) const RECORDS: &str = "records.csv";
 /// The directory of Parquet parts in a run's directory.
 pub(crate) const PARQUET: &str = "records.parquet";
+/// The capture in a run's directory, a pcapng file.
+pub const TRACE: &str = "trace.pcapng";
 /// The file that describes the run, in its directory.
 pub const RUN: &str = "run.json";
 /// The columns, which are also the header of the CSV.
@@ -334,6 +336,42 @@ pub struct Network {
     /// Packets that a busy machine lost beyond those: the run does not show its condition.
     #[serde(default)]
     pub overruns: u64,
+    /// The kernel's counters of both nodes' devices; `None` without namespaces.
+    #[serde(default)]
+    pub kernel: Option<Kernel>,
+}
+
+/// The kernel's counters of both nodes' devices, packets. They agree with those of the router: it
+/// sees each packet that a node sends, and a node receives each that leaves the router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// Sent by the clients' node.
+    pub clients_sent: u64,
+    /// Received by the clients' node.
+    pub clients_received: u64,
+    /// Left the router towards the clients and refused by the kernel, such as for a corrupted
+    /// version.
+    pub clients_refused: u64,
+    /// Sent by the server's node.
+    pub server_sent: u64,
+    /// Received by the server's node.
+    pub server_received: u64,
+    /// Left the router towards the server and refused by the kernel.
+    pub server_refused: u64,
+}
+
+/// The capture of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trace {
+    /// Packets in it, in Wireshark's count: one that crosses the network is in it twice.
+    pub packets: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Packets left out because it had reached its largest length.
+    pub beyond_limit: u64,
+    /// Packets left out because the machine wrote too slowly.
+    pub too_slow: u64,
 }
 
 /// The description of a finished run: `run.json`.
@@ -391,6 +429,9 @@ pub struct RunInfo {
     pub text_bytes: u64,
     /// The emulated network's counters, if there was one.
     pub network: Option<Network>,
+    /// The capture beside the records, if there is one.
+    #[serde(default)]
+    pub trace: Option<Trace>,
 }
 
 impl RunInfo {

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/plan.toml                       the plan
 //! DIR/lab.lock                        the number of the process that measures, while it does
-//! DIR/runs/loss5-...-tcp-1/           a finished run: records.csv, run.json
+//! DIR/runs/loss5-...-tcp-1/           a finished run: records.csv, run.json, trace.pcapng
 //! DIR/runs/loss5-...-tcp-1.part/      a run in progress, killed, or failed
 //!                        failed.txt   the reason, if it failed
 //! ```
@@ -65,6 +65,8 @@ pub struct Config {
     pub program: PathBuf,
     /// Where the networks of the runs are.
     pub place: Place,
+    /// Capture each run of [`Place::Namespaces`] in `trace.pcapng`.
+    pub trace: bool,
     /// Keeps other processes from measuring in `out`.
     _lock: Arc<Lock>,
 }
@@ -249,7 +251,7 @@ impl Config {
         if resume {
             let plan = plan_in(&out, asked)?;
             let lock = lock(&out)?;
-            return Ok(Self { plan, out, resume, program, place, _lock: lock });
+            return Ok(Self { plan, out, resume, program, place, trace: true, _lock: lock });
         }
         let config = Self::begin(asked.unwrap_or_default(), out, program, place)?;
         write_atomically(&config.out.join(PLAN), config.plan.text().as_bytes())?;
@@ -271,7 +273,7 @@ impl Config {
         }
         let runs = out.join("runs");
         fs::create_dir_all(&runs).map_err(super::record::Error::io("make", &runs))?;
-        Ok(Self { plan, out, resume: false, program, place, _lock: lock })
+        Ok(Self { plan, out, resume: false, program, place, trace: true, _lock: lock })
     }
 
     /// The plan's variants that the place supports.
@@ -318,9 +320,7 @@ fn lock(out: &Path) -> Result<Arc<Lock>, Error> {
 }
 
 /// Runs the unfinished part of the plan. A failed run is kept with its reason, and the others
-/// continue.
-///
-/// Stops soon after `stop` is set. The runs in progress are discarded.
+/// continue. Stops soon after `stop` is set, and discards the runs in progress.
 ///
 /// # Errors
 /// An [`Error`] that concerns all runs. Finished runs are kept.

@@ -19,8 +19,10 @@ mod netlink;
 mod node;
 mod router;
 mod sys;
+mod trace;
 
 pub use error::{Error, Obstacle};
+pub use trace::{MAX_BYTES, Traced};
 
 use crate::impair::{Counts, Spec};
 use device::Device;
@@ -31,6 +33,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -76,6 +79,42 @@ pub enum Wire {
     Tun,
     /// A veth pair per node, with a packet socket at its far end.
     Veth,
+}
+
+/// The kernel's counters of a node's device, packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// Handed to the router.
+    pub sent: u64,
+    /// Dropped because the router was too slow.
+    pub overruns: u64,
+    /// Taken from the router.
+    pub received: u64,
+}
+
+/// What a network did, from its first packet to the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The router's counters towards the server.
+    pub up: Counts,
+    /// The router's counters towards the clients.
+    pub down: Counts,
+    /// Packets that left the router and that the kernel refused: up and down.
+    pub refused: [u64; 2],
+    /// The kernel's counters, by [`Node`].
+    pub nodes: [NodeCounts; 2],
+    /// The capture, if there was one.
+    pub traced: Option<Traced>,
+}
+
+impl Totals {
+    /// True if the kernel of each node handed over and took as many packets as the router counted.
+    fn agree(&self) -> bool {
+        let [clients, server] = self.nodes;
+        let left = [&self.up, &self.down].map(|counts| counts.delivered);
+        [self.up.packets, self.down.packets] == [clients.sent, server.sent]
+            && left == [server.received + self.refused[0], clients.received + self.refused[1]]
+    }
 }
 
 /// Proof that this process may build networks.
@@ -157,6 +196,9 @@ fn become_root() -> io::Result<()> {
     fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
     fs::write("/proc/self/gid_map", format!("0 {group} 1"))
 }
+
+/// Number of times that [`Network::finish`] compares its counters.
+const SETTLE: u32 = 100;
 
 /// An emulated network. Dropping it kills its processes and removes its threads and devices.
 pub struct Network {
@@ -241,18 +283,58 @@ impl Network {
         self.router.failure()
     }
 
+    /// Captures each packet from now on, where it enters the router and where it leaves, in a new
+    /// pcapng file of at most about `limit` bytes. `note` is the comment at its beginning.
+    ///
+    /// # Errors
+    /// An error of the file system. [`Self::finish`] returns later ones.
+    pub fn capture(&self, path: &Path, note: &str, limit: u64) -> io::Result<()> {
+        self.router.capture(path, note, limit)
+    }
+
+    /// Stops the router and returns all counters, which agree with each other and with the capture.
+    ///
+    /// # Errors
+    /// The kernel's, or [`Error::Capture`].
+    pub fn finish(mut self) -> Result<Totals, Error> {
+        let at = Error::at("read the counters");
+        self.router.stop();
+        let mut totals = self.settled().map_err(at)?;
+        totals.traced = self.router.end_capture().map_err(Error::Capture)?;
+        Ok(totals)
+    }
+
+    /// The counters of a router that has stopped.
+    fn settled(&self) -> io::Result<Totals> {
+        let mut totals = self.totals()?;
+        // A connection whose process has ended may still send.
+        for _ in 0..SETTLE {
+            if totals.agree() {
+                break;
+            }
+            self.router.take_rest()?;
+            totals = self.totals()?;
+        }
+        Ok(totals)
+    }
+
+    fn totals(&self) -> io::Result<Totals> {
+        let mut nodes = [NodeCounts::default(); 2];
+        for node in [Node::Clients, Node::Server] {
+            let device = Arc::clone(&self.devices[node as usize]);
+            nodes[node as usize] = self.node(node).run(move || device.counts())??;
+        }
+        let (up, down) = self.router.counts();
+        Ok(Totals { up, down, refused: self.router.refused(), nodes, traced: None })
+    }
+
     /// Packets lost because the router could not keep up, both ways. If it is not 0, the network
     /// lost more than its counters say.
     ///
     /// # Errors
     /// The kernel's.
     pub fn overruns(&self) -> io::Result<u64> {
-        let mut total = 0;
-        for node in [Node::Clients, Node::Server] {
-            let device = Arc::clone(&self.devices[node as usize]);
-            total += self.node(node).run(move || device.overruns())??;
-        }
-        Ok(total)
+        Ok(self.totals()?.nodes.iter().map(|node| node.overruns).sum())
     }
 
     /// Sets the congestion control of new TCP connections on both nodes, such as `cubic`. A new

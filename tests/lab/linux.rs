@@ -2,22 +2,23 @@
 //! an independent script.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use crate::captures;
 use crate::needs::{needs, skip};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-fn lab(arguments: &[&str]) -> Output {
+pub(crate) fn lab(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
     command.arg("lab").args(arguments).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn needs_namespaces(output: &Output) {
+pub(crate) fn needs_namespaces(output: &Output) {
     let said = said(output);
     if said.contains("refuses namespaces") {
         skip(said.trim().replace('\n', "; "));
@@ -451,4 +452,7 @@ tests! {
     a_load_that_dies_fails_the_run,
     a_machine_too_busy_to_route_fails_the_run,
     an_interrupted_lab_keeps_finished_runs,
+    captures::captures_records_and_counters_agree_packet_for_packet,
+    captures::wireshark_reads_the_captures_and_finds_the_drops,
+    captures::no_trace_writes_no_capture,
 }

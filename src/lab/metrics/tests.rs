@@ -52,6 +52,7 @@ fn info() -> RunInfo {
         links: Links::default(),
         text_bytes: 0,
         network: None,
+        trace: None,
     }
 }
 
@@ -165,7 +166,7 @@ fn wire_bytes_come_from_the_network_or_else_from_the_links() {
     let it = Measured::new(&[], &info).summary();
     assert_eq!((it.wire_per_text, it.retransmitted), (Some(2.0), Some(7)));
     let counts = |bytes| Counts { bytes, ..Counts::default() };
-    info.network = Some(Network { up: counts(2_500), down: counts(1_500), overruns: 0 });
+    info.network = Some(Network { up: counts(2_500), down: counts(1_500), ..Network::default() });
     info.mode = Mode::Tcp;
     let it = Measured::new(&[], &info).summary();
     assert_eq!((it.wire_per_text, it.retransmitted), (Some(4.0), None));

@@ -2,9 +2,11 @@
 //! packets are lost between their kernel stacks.
 
 use super::{Config, Error, Job};
-use crate::lab::record::{Emulation, Network as Counted};
-use crate::net::emulated::{Network, Node};
+use crate::impair::Direction;
+use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
+use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::DEFAULT_PORT;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +22,11 @@ const MAX_ERROR_OUTPUT: usize = 2_000;
 
 /// Runs the server and the load, then adds the network's counters to `run.json`.
 pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
+    job.remove_old()?;
     let network = Network::build(&job.trial.spec, job.trial.seed)?;
+    if job.config.trace {
+        capture(job, &network)?;
+    }
     // CUBIC for comparable results; the machine's default may differ.
     if let Err(error) = network.set_congestion_control("cubic") {
         log::info!(
@@ -31,21 +37,56 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let mut server =
         Process::start("server", &job.name, &network, Node::Server, server_command(job))?;
     server.first_line()?;
-    job.remove_old()?;
     run_load(job, &network, &mut server, stop)?;
     drop(server);
-    let (up, down) = network.counts();
-    let lost = network.overruns().map_err(system("read the network's drop counters"))?;
-    drop(network);
+    let totals = network.finish().map_err(|error| match error {
+        emulated::Error::Capture(cause) => no_capture(job)(cause),
+        other => other.into(),
+    })?;
+    let lost = totals.nodes.iter().map(|node| node.overruns).sum();
     job.edit_info(|info| {
         info.emulation = Some(Emulation::Namespaces);
         info.impair = Some(job.trial.spec.to_string());
-        info.network = Some(Counted { up, down, overruns: lost });
+        info.trace = totals.traced.map(trace);
+        info.network = Some(counted(totals, lost));
     })?;
     if lost > 0 {
         return Err(Error::Overrun { run: job.name.clone(), lost });
     }
     Ok(())
+}
+
+fn capture(job: &Job<'_>, network: &Network) -> Result<(), Error> {
+    fs::create_dir_all(&job.part).map_err(no_capture(job))?;
+    let Job { name, trial, .. } = job;
+    let note = format!("run {name}; network: {}; seed {}", trial.spec, trial.seed);
+    network.capture(&job.part.join(TRACE), &note, emulated::MAX_BYTES).map_err(no_capture(job))
+}
+
+fn no_capture(job: &Job<'_>) -> impl FnOnce(io::Error) -> Error {
+    let run = job.name.clone();
+    move |cause| Error::Broken {
+        run,
+        cause: format!("cannot write {TRACE}: {cause}; free some space, or add --no-trace"),
+    }
+}
+
+fn trace(it: emulated::Traced) -> Trace {
+    let emulated::Traced { packets, bytes, beyond_limit, too_slow } = it;
+    Trace { packets, bytes, beyond_limit, too_slow }
+}
+
+fn counted(totals: Totals, overruns: u64) -> Counted {
+    let Totals { up, down, refused, nodes: [clients, server], .. } = totals;
+    let kernel = Kernel {
+        clients_sent: clients.sent,
+        clients_received: clients.received,
+        clients_refused: refused[Direction::Down as usize],
+        server_sent: server.sent,
+        server_received: server.received,
+        server_refused: refused[Direction::Up as usize],
+    };
+    Counted { up, down, overruns, kernel: Some(kernel) }
 }
 
 /// Runs the load to its end, which the server must survive.

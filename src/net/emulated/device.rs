@@ -1,7 +1,8 @@
 //! A node's network device, and its end at the router.
 
 use super::netlink::Netlink;
-use super::{Error, Wire, sys};
+use super::trace::Delivery;
+use super::{Error, NodeCounts, Wire, sys};
 use rustix::fd::{AsFd, BorrowedFd};
 use socket2::{Domain, Socket, Type};
 use std::fs::{self, File, OpenOptions};
@@ -98,10 +99,9 @@ impl Device {
         }
     }
 
-    /// Delivers a packet to the node. A packet that the kernel rejects (corrupted version field, no
-    /// memory) counts as lost. Any other error, such as a device that is down, concerns all
-    /// packets.
-    pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
+    /// Delivers a packet to the node. The kernel refuses one with a corrupted version field, or for
+    /// want of memory. Any other error, such as a device that is down, concerns all packets.
+    pub(super) fn send(&self, packet: &[u8]) -> io::Result<Delivery> {
         let result = match self {
             Self::Tun(file) => (&*file).write(packet),
             Self::Veth(socket, _) => socket.send(&[&ETHERNET, packet].concat()),
@@ -109,20 +109,23 @@ impl Device {
         match result {
             Err(error) if concerns_one_packet(&error) => {
                 log::debug!("{} bytes not delivered: {error}", packet.len());
-                Ok(())
+                Ok(Delivery::Refused)
             }
-            result => result.map(drop),
+            result => result.map(|_| Delivery::Accepted),
         }
     }
 
-    /// Packets dropped because the router was too slow. Call it in the node's namespace.
-    pub(super) fn overruns(&self) -> io::Result<u64> {
+    /// The kernel's counters of the device. Call it in the node's namespace.
+    pub(super) fn counts(&self) -> io::Result<NodeCounts> {
+        let table = fs::read_to_string("/proc/thread-self/net/dev")?;
+        let counts = counters(&table).ok_or(ErrorKind::InvalidData)?;
         match self {
-            Self::Tun(_) => transmit_drops(&fs::read_to_string("/proc/thread-self/net/dev")?)
-                .ok_or_else(|| ErrorKind::InvalidData.into()),
+            Self::Tun(_) => Ok(counts),
             Self::Veth(socket, total) => {
                 let new = sys::packet_drops(socket)?;
-                Ok(total.fetch_add(new, Ordering::Relaxed) + new)
+                let overruns = total.fetch_add(new, Ordering::Relaxed) + new;
+                // The device has sent them, and the socket at its other end had no room.
+                Ok(NodeCounts { sent: counts.sent.saturating_sub(overruns), overruns, ..counts })
             }
         }
     }
@@ -146,11 +149,13 @@ fn is_ipv4(packet: &[u8]) -> bool {
     packet.first().is_some_and(|byte| byte >> 4 == 4)
 }
 
-/// Reads the drop counter of `/proc/net/dev`: eight receive counters precede those of transmission,
-/// which are bytes, packets, errors, dropped.
-fn transmit_drops(table: &str) -> Option<u64> {
+/// Reads `/proc/net/dev`: bytes, packets, errors, dropped and four more of what was received, then
+/// the same of what was sent.
+fn counters(table: &str) -> Option<NodeCounts> {
     let line = table.lines().find_map(|line| line.trim().strip_prefix(NAME)?.strip_prefix(':'))?;
-    line.split_whitespace().nth(8 + 3)?.parse().ok()
+    let columns: Vec<u64> = line.split_whitespace().map_while(|it| it.parse().ok()).collect();
+    let [received, sent, overruns] = [1, 9, 11].map(|at| columns.get(at).copied());
+    Some(NodeCounts { received: received?, sent: sent?, overruns: overruns? })
 }
 
 #[cfg(test)]
@@ -158,12 +163,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_are_read_from_the_right_column() {
+    fn counters_are_read_from_the_right_columns() {
         let table = "Inter-|   Receive |  Transmit\n face |bytes packets ...\n    lo: 1 1 1 1 1 1 \
                      1 1 1 1 1 1 1 1 1 1\n emulated0: 10 11 12 13 14 15 16 17 20 21 22 23 24 25 \
                      26 27\n";
-        assert_eq!(transmit_drops(table), Some(23));
-        assert_eq!(transmit_drops("lo: 1"), None);
+        let counts = NodeCounts { received: 11, sent: 21, overruns: 23 };
+        assert_eq!(counters(table), Some(counts));
+        assert_eq!(counters("lo: 1"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Wire;
 use std::{fs, io};
 
-/// An emulated network that could not be built.
+/// An emulated network that could not be built, or not be read at its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -43,6 +43,9 @@ pub enum Error {
         /// The error for veth.
         veth: io::Error,
     },
+    /// The capture could not be written.
+    #[error("cannot write the capture: {0}")]
+    Capture(#[source] io::Error),
     /// Another step failed.
     #[error("cannot {step} for the emulated network: {cause}")]
     Step {

@@ -3,12 +3,15 @@
 
 use super::Node;
 use super::device::Device;
+use super::trace::{Delivery, Recorder, Traced};
 use crate::impair::{Counts, Direction, Impairment, Spec};
 use crate::net::Clock;
 use crate::time::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::{self, PipeReader, PipeWriter};
 use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -18,21 +21,27 @@ const BATCH: usize = 64;
 const MAX_PACKET: usize = 2048;
 
 /// One direction.
-pub(super) struct Lane {
+struct Lane {
+    direction: Direction,
     from: Node,
     to: Node,
     impairment: Mutex<Impairment>,
+    /// Packets that left and that the kernel of the node refused.
+    refused: AtomicU64,
 }
 
-impl Lane {
-    fn impairment(&self) -> MutexGuard<'_, Impairment> {
-        self.impairment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the router's thread shares.
+struct Shared {
+    devices: [Arc<Device>; 2],
+    lanes: [Lane; 2],
+    recorder: Mutex<Option<Recorder>>,
+    clock: Clock,
 }
 
 /// Ends its thread when dropped; delayed packets are lost.
 pub(super) struct Router {
-    lanes: Arc<[Lane; 2]>,
+    spec: Spec,
+    shared: Arc<Shared>,
     stop: Option<PipeWriter>,
     failure: Arc<OnceLock<io::Error>>,
     thread: Option<JoinHandle<()>>,
@@ -40,23 +49,30 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn start(devices: [Arc<Device>; 2], spec: &Spec, seed: u64) -> io::Result<Self> {
-        let up = Impairment::new(&spec.up, seed, Direction::Up);
-        let down = Impairment::new(&spec.down, seed, Direction::Down);
-        let lanes = Arc::new([
-            Lane { from: Node::Clients, to: Node::Server, impairment: Mutex::new(up) },
-            Lane { from: Node::Server, to: Node::Clients, impairment: Mutex::new(down) },
-        ]);
+        let lane = |direction, profile, from: Node| Lane {
+            direction,
+            from,
+            to: from.other(),
+            impairment: Mutex::new(Impairment::new(profile, seed, direction)),
+            refused: AtomicU64::new(0),
+        };
+        let lanes = [
+            lane(Direction::Up, &spec.up, Node::Clients),
+            lane(Direction::Down, &spec.down, Node::Server),
+        ];
+        let recorder = Mutex::new(None);
+        let shared = Arc::new(Shared { devices, lanes, recorder, clock: Clock::start() });
         let (stopped, stop) = io::pipe()?;
         let failure = Arc::new(OnceLock::new());
         let thread = thread::Builder::new().name("router".into()).spawn({
-            let (lanes, failure) = (Arc::clone(&lanes), Arc::clone(&failure));
+            let (shared, failure) = (Arc::clone(&shared), Arc::clone(&failure));
             move || {
-                if let Err(error) = run(&devices, &lanes, &stopped) {
+                if let Err(error) = run(&shared, &stopped) {
                     let _ = failure.set(error);
                 }
             }
         })?;
-        Ok(Self { lanes, stop: Some(stop), failure, thread: Some(thread) })
+        Ok(Self { spec: spec.clone(), shared, stop: Some(stop), failure, thread: Some(thread) })
     }
 
     /// The error that ended the thread.
@@ -66,31 +82,66 @@ impl Router {
 
     /// The counters so far, up and down.
     pub(super) fn counts(&self) -> (Counts, Counts) {
-        let [up, down] = &*self.lanes;
-        (up.impairment().counts(), down.impairment().counts())
+        let [up, down] = &self.shared.lanes;
+        (lock(&up.impairment).counts(), lock(&down.impairment).counts())
     }
-}
 
-impl Drop for Router {
-    fn drop(&mut self) {
+    /// Packets, of those that left, that the kernel of the node refused: up and down.
+    pub(super) fn refused(&self) -> [u64; 2] {
+        self.shared.lanes.each_ref().map(|lane| lane.refused.load(Ordering::Relaxed))
+    }
+
+    /// Captures the packets from now on in a new file.
+    pub(super) fn capture(&self, path: &Path, note: &str, limit: u64) -> io::Result<()> {
+        let recorder = Recorder::start(path, self.spec.clone(), note, limit)?;
+        *lock(&self.shared.recorder) = Some(recorder);
+        Ok(())
+    }
+
+    /// Ends the thread. No packet enters or leaves any more.
+    pub(super) fn stop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
+
+    /// After [`Self::stop`]: counts the packets that the nodes have sent since.
+    pub(super) fn take_rest(&self) -> io::Result<()> {
+        let mut buffer = vec![0; MAX_PACKET];
+        for lane in &self.shared.lanes {
+            while receive_batch(&self.shared, lane, &mut buffer)? == BATCH {}
+        }
+        Ok(())
+    }
+
+    /// Ends the capture, if there is one.
+    pub(super) fn end_capture(&self) -> io::Result<Option<Traced>> {
+        lock(&self.shared.recorder).take().map(Recorder::finish).transpose()
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs until the other end of `stopped` closes.
-fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> io::Result<()> {
+fn run(shared: &Shared, stopped: &PipeReader) -> io::Result<()> {
     // The default timer slack would wake the thread up to 50 µs late and lengthen delays.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-    let clock = Clock::start();
+    let Shared { devices, lanes, clock, .. } = shared;
     let mut buffer = vec![0; MAX_PACKET];
     loop {
         for lane in lanes {
-            deliver(lane, &devices[lane.to as usize], clock.now().mono)?;
+            deliver(shared, lane, clock.now().mono)?;
         }
-        let due = lanes.iter().filter_map(|lane| lane.impairment().poll_timeout()).min();
+        let due = lanes.iter().filter_map(|lane| lock(&lane.impairment).poll_timeout()).min();
         let wait = due.map(|due| timespec(due, clock.now().mono));
         let mut ready = [
             PollFd::new(&devices[0], PollFlags::IN),
@@ -108,24 +159,39 @@ fn run(devices: &[Arc<Device>; 2], lanes: &[Lane; 2], stopped: &PipeReader) -> i
         }
         for lane in lanes {
             if [clients, server][lane.from as usize] {
-                receive_batch(lane, &devices[lane.from as usize], &clock, &mut buffer)?;
+                receive_batch(shared, lane, &mut buffer)?;
             }
         }
     }
 }
 
-fn receive_batch(lane: &Lane, device: &Device, clock: &Clock, buffer: &mut [u8]) -> io::Result<()> {
-    for _ in 0..BATCH {
-        let Some(packet) = device.receive(buffer)? else { return Ok(()) };
-        lane.impairment().push(packet, clock.now().mono);
+/// Lets packets enter, at most [`BATCH`], and returns their number.
+fn receive_batch(shared: &Shared, lane: &Lane, buffer: &mut [u8]) -> io::Result<usize> {
+    let recorder = lock(&shared.recorder);
+    for count in 0..BATCH {
+        let Some(packet) = shared.devices[lane.from as usize].receive(buffer)? else {
+            return Ok(count);
+        };
+        let bytes = if recorder.is_some() { packet.clone() } else { Vec::new() };
+        let mut impairment = lock(&lane.impairment);
+        let index = impairment.entered();
+        let fate = impairment.push(packet, shared.clock.now().mono);
+        if let Some(recorder) = &*recorder {
+            recorder.entered(lane.direction, index, fate, bytes);
+        }
     }
-    Ok(())
+    Ok(BATCH)
 }
 
-fn deliver(lane: &Lane, device: &Device, now: Timestamp) -> io::Result<()> {
-    let mut impairment = lane.impairment();
-    while let Some(packet) = impairment.pop(now) {
-        device.send(&packet)?;
+fn deliver(shared: &Shared, lane: &Lane, now: Timestamp) -> io::Result<()> {
+    let recorder = lock(&shared.recorder);
+    let mut impairment = lock(&lane.impairment);
+    while let Some((packet, departure)) = impairment.depart(now) {
+        let delivery = shared.devices[lane.to as usize].send(&packet)?;
+        lane.refused.fetch_add((delivery == Delivery::Refused).into(), Ordering::Relaxed);
+        if let Some(recorder) = &*recorder {
+            recorder.left(lane.direction, departure, delivery, packet);
+        }
     }
     Ok(())
 }

@@ -146,6 +146,12 @@ pub(crate) struct LabArgs {
     /// Continue the lab in the directory
     #[arg(long, env = "CHATAGRAM_RESUME", value_parser = FalseyValueParser::new())]
     pub(crate) resume: bool,
+    /// Write no captures of the runs (trace.pcapng)
+    ///
+    /// A capture has every packet of its run, also the lost ones, for Wireshark. It takes about 300
+    /// bytes for each packet, and at most 64 MB for a run.
+    #[arg(long, env = "CHATAGRAM_NO_TRACE", value_parser = FalseyValueParser::new())]
+    pub(crate) no_trace: bool,
     /// Print the plan instead of running it
     #[arg(long, env = "CHATAGRAM_PRINT_PLAN", value_parser = FalseyValueParser::new())]
     pub(crate) print_plan: bool,

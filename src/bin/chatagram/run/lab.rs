@@ -133,10 +133,11 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         Err(error) => return fail(COULD_NOT_START, error),
     };
     let out = args.out.clone();
-    let config = match sweep::Config::prepare(plan, out, args.resume, program, place) {
+    let mut config = match sweep::Config::prepare(plan, out, args.resume, program, place) {
         Ok(config) => config,
         Err(error) => return fail(lab_failure(&error), error),
     };
+    config.trace = !args.no_trace;
     let bar = Bar::start();
     let outcome = sweep::run(&config, &stop_on_signal(), |progress| bar.show(&progress));
     bar.end();
