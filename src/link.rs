@@ -295,8 +295,9 @@ impl Link {
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let mut outcome = Outcome::default();
-        if self.recovery.on_timeout(now, &mut outcome) {
-            self.probes = redundancy::probes(self.copies(), self.recovery.probes_in_a_row());
+        let copies = self.copies();
+        if let Some(datagrams) = self.recovery.on_timeout(now, copies, &mut outcome) {
+            self.probes = datagrams;
         }
         self.apply(outcome, now);
         while let Some((_, tag)) = self.doubtful.pop_front_if(|(at, _)| *at <= now) {

@@ -12,7 +12,7 @@ use super::congestion::Congestion;
 use super::contents::{Content, Contents};
 use super::fifo::Fifo;
 use super::path_size::Large;
-use super::redundancy::Loss;
+use super::redundancy::{self, Loss};
 use super::rtt::Rtt;
 use crate::protocol::limits::{
     ACK_BITMAP, ACK_INTERVAL, LAZY_ACK_DELAY, MAX_ACK_DELAY, MAX_PROBE_INTERVAL, PACKET_THRESHOLD,
@@ -50,6 +50,8 @@ pub(super) struct Recovery {
     pub(super) congestion: Congestion,
     pub(super) loss: Loss,
     probes_in_a_row: u32,
+    /// Those of them that doubled the interval.
+    doublings: u32,
     outstanding: u32,
     /// Of `outstanding`, those with [`Asks::Soon`].
     outstanding_soon: u32,
@@ -75,6 +77,7 @@ impl Recovery {
             congestion: Congestion::default(),
             loss: Loss::default(),
             probes_in_a_row: 0,
+            doublings: 0,
             outstanding: 0,
             outstanding_soon: 0,
             last_soon: now,
@@ -196,7 +199,7 @@ impl Recovery {
             progress |= self.mark_arrived(sequence, now, outcome).is_some();
         }
         if progress {
-            self.probes_in_a_row = 0;
+            (self.probes_in_a_row, self.doublings) = (0, 0);
             self.progress = now;
         }
         self.largest_acked = self.largest_acked.max(Some(largest));
@@ -241,28 +244,38 @@ impl Recovery {
         }
     }
 
-    /// Handles the timer. True when a probe has to be sent (§6.2.4).
-    pub(super) fn on_timeout(&mut self, now: Timestamp, outcome: &mut Outcome) -> bool {
+    /// Handles the timer. Returns the number of datagrams of the probe to send (§6.2.4), if any.
+    /// Each message leaves in `copies` datagrams.
+    pub(super) fn on_timeout(
+        &mut self,
+        now: Timestamp,
+        copies: u32,
+        outcome: &mut Outcome,
+    ) -> Option<u32> {
         if self.loss_time.is_some_and(|at| at <= now) {
             self.detect_losses(now, outcome);
-            return false;
+            return None;
         }
-        if self.loss_time.is_none() && self.timeout().is_some_and(|at| at <= now) {
-            self.probes_in_a_row += 1;
-            // The interval restarts even if the congestion window holds the probe back.
-            self.last_eliciting = now;
-            self.last_soon = now;
-            return true;
+        if self.loss_time.is_some() || self.timeout().is_none_or(|at| at > now) {
+            return None;
         }
-        false
+        self.probes_in_a_row += 1;
+        // The interval restarts even if the congestion window holds the probe back.
+        self.last_eliciting = now;
+        self.last_soon = now;
+        if redundancy::pairs_probe(copies, self.probes_in_a_row) {
+            return Some(2);
+        }
+        self.doublings += 1;
+        Some(1)
     }
 
     fn probe_interval(&self, ack_delay: Duration) -> Duration {
         let undoubled = self.rtt.probe_timeout(ack_delay);
-        if self.probes_in_a_row == 0 {
+        if self.doublings == 0 {
             return undoubled;
         }
-        let doubled = undoubled * (1 << self.probes_in_a_row.min(10));
+        let doubled = undoubled * (1 << self.doublings.min(10));
         doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
     }
 

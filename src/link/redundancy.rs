@@ -96,9 +96,10 @@ pub(super) fn copies(loss: Loss) -> u32 {
     1 + STEPS.iter().take_while(|step| loss.share >= **step).count() as u32
 }
 
-/// Datagrams of a probe with `copies` datagrams for each message, the `in_a_row`th without an acknowledgment.
-pub(super) fn probes(copies: u32, in_a_row: u32) -> u32 {
-    if copies > 1 && in_a_row <= PAIRED_PROBES { 2 } else { 1 }
+/// Whether the `in_a_row`th probe without an acknowledgment is two datagrams and does not double the
+/// interval, where a message leaves in `copies` datagrams.
+pub(super) fn pairs_probe(copies: u32, in_a_row: u32) -> bool {
+    copies > 1 && in_a_row <= PAIRED_PROBES
 }
 
 /// How long the next copy of a message waits for a datagram that leaves anyway: all leave within a

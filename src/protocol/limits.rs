@@ -231,8 +231,9 @@ pub const MAX_COPIED: usize = 256;
 pub const COPY_CREDIT: u64 = 2 * MAX_DATAGRAM as u64;
 /// A copy waits for the next message if messages leave at least this often.
 pub const MAX_RIDE_WAIT: Duration = Duration::from_millis(25);
-/// Probes in a row that are two datagrams each where datagrams get lost (RFC 9002 §6.2.4).
-pub const PAIRED_PROBES: u32 = 2;
+/// Probes in a row that are two datagrams each and do not double the interval, where datagrams get
+/// lost (RFC 9002 §6.2.4).
+pub const PAIRED_PROBES: u32 = 3;
 
 // Path size
 

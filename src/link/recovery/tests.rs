@@ -77,7 +77,7 @@ fn loss_delay_grows_to_the_reordering_seen() {
     let loss_delay = Duration::from_millis(200) * 9 / 8;
     assert_eq!(recovery.timeout(), Some(at(50) + loss_delay));
     let mut outcome = Outcome::default();
-    assert!(!recovery.on_timeout(at(50) + loss_delay, &mut outcome));
+    assert_eq!(recovery.on_timeout(at(50) + loss_delay, 1, &mut outcome), None);
     assert_eq!(outcome.lost_datagrams, 1);
 }
 
