@@ -1,5 +1,5 @@
 //! Every number that a client author or the network can notice, in one place. `proto.md` §9 has the
-//! same table; `tests/proto_md.rs` compares the two.
+//! same table; `tests/library/proto_md.rs` compares the two.
 //!
 //! The values are those of the specification this implementation follows, where there is one, and
 //! the comment cites it.

@@ -1,41 +1,70 @@
 //! What a test needs of the machine beyond Rust and a C linker, and how a test without it is
 //! skipped.
 //!
-//! A test program with such tests declares `harness = false` in `Cargo.toml` and lists its tests in
-//! [`tests!`]. A test that cannot run calls [`needs`] or [`skip`]: it is then neither passed nor
-//! failed, but ignored with a reason. If `CI` is set, it fails. `tests/zz_skipped.rs` runs last and
+//! A test program with such tests declares `harness = false` in `Cargo.toml`; its modules list their
+//! tests in [`tests!`]. A test that cannot run calls [`needs`] or [`skip`]: it is then neither
+//! passed nor failed, but ignored with a reason. If `CI` is set, it fails. The last test program
 //! prints all skipped tests.
-#![allow(dead_code, clippy::panic)]
+#![allow(dead_code, unused_imports, clippy::panic)]
 
 mod amount;
+mod skipped;
 
-use amount::is_all;
+pub(crate) use amount::{amount, is_all};
+pub(crate) use skipped::summary;
+
 use libtest_mimic::{Arguments, Completion, Trial};
-use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs};
 
-/// Defines `main` with these tests, each with its `#[cfg]`. `@role NAME` is not a test: a child of
-/// this program runs it when started with `--role NAME`.
+/// A test. Its name begins with the path of its module.
+pub(crate) struct Test {
+    name: String,
+    run: Box<dyn Fn() + Send>,
+    /// Runs only if the arguments ask for ignored tests.
+    ignored: bool,
+}
+
+/// What this program does instead of its tests when it is started with `--role NAME ARGUMENT...`.
+pub(crate) type Role = (&'static str, fn(&[&str]));
+
+/// The exit code of a role that skips its test.
+const SKIPPED: u8 = 77;
+
+/// Defines `tests()` with these tests, each with its `#[cfg]`, and `ROLES`. `@ignored` tests run
+/// only with `--ignored`.
 macro_rules! tests {
-    ($($(#[$when:meta])* $test:path,)+ $(@role $role:path,)*) => {
-        pub(crate) fn main() -> std::process::ExitCode {
-            let roles: &[(&str, fn())] = &[$((stringify!($role), $role)),*];
-            if let Some(code) = $crate::needs::play(roles) {
-                return code;
-            }
-            let tests: &[(&str, fn())] = &[$($(#[$when])* (stringify!($test), $test)),+];
-            $crate::needs::run(tests.iter().copied())
+    (
+        $($(#[$when:meta])* $test:path,)+
+        $(@ignored $ignored:path,)*
+        $(@role $role:ident,)*
+    ) => {
+        pub(crate) fn tests() -> Vec<$crate::needs::Test> {
+            vec![
+                $($(#[$when])* $crate::needs::Test::new(module_path!(), stringify!($test), $test),)+
+                $($crate::needs::Test::new(module_path!(), stringify!($ignored), $ignored)
+                    .ignored(),)*
+            ]
         }
+        #[allow(dead_code)]
+        pub(crate) const ROLES: &[$crate::needs::Role] = &[$((stringify!($role), $role)),*];
     };
 }
 
-/// The directory with a file for each program, with a line for each test that it skipped.
-pub(crate) fn lists() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped")
+impl Test {
+    pub(crate) fn new(module: &str, name: &str, run: impl Fn() + Send + 'static) -> Self {
+        // Without the program's name.
+        let module = module.split_once("::").map_or("", |(_program, module)| module);
+        let path = if module.is_empty() { name.to_owned() } else { format!("{module}::{name}") };
+        Self { name: path, run: Box::new(run), ignored: false }
+    }
+
+    pub(crate) fn ignored(self) -> Self {
+        Self { ignored: true, ..self }
+    }
 }
 
 struct Skipped(String);
@@ -85,67 +114,62 @@ fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 
-/// The `main` of a program whose tests need another system.
-pub(crate) fn not_here(why: &'static str) -> ExitCode {
-    run([("all", move || skip(why))])
+/// The command that runs this program in another role. By its path, because `/proc/self/exe` is
+/// another program's for a child such as `unshare`.
+pub(crate) fn itself() -> Command {
+    Command::new(env::current_exe().unwrap())
 }
 
 /// Runs the role for which this process was started, if any.
-pub(crate) fn play(roles: &[(&str, fn())]) -> Option<ExitCode> {
-    let mut args = env::args().skip(1);
-    let role = args.next().filter(|arg| arg == "--role").and_then(|_| args.next())?;
-    let (_, play) = roles.iter().find(|(name, _)| *name == role)?;
-    play();
-    Some(ExitCode::SUCCESS)
+pub(crate) fn play(roles: &[Role]) -> Option<ExitCode> {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ["--role", role, rest @ ..] = &args[..] else { return None };
+    let (_, play) = roles.iter().find(|(name, _)| name == role)?;
+    let Err(payload) = catch_unwind(|| play(rest)) else { return Some(ExitCode::SUCCESS) };
+    let why = payload.downcast::<Skipped>().unwrap_or_else(|other| resume_unwind(other)).0;
+    println!("{why}");
+    Some(SKIPPED.into())
 }
 
-/// The `main` of a test program, with the usual options.
-pub(crate) fn run<N: Into<String>, F: Fn() + Send + 'static>(
-    tests: impl IntoIterator<Item = (N, F)>,
-) -> ExitCode {
-    run_with(env::args_os(), None, tests)
+/// Runs the calling test in a child process, which this command starts in a role.
+pub(crate) fn delegate(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.code() {
+        Some(0) => print!("{said}"),
+        Some(code) if code == i32::from(SKIPPED) => skip(said.lines().last().unwrap_or_default()),
+        _ => panic!("{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr)),
+    }
 }
 
-/// The same with these arguments, of which the first is the program's name. The arguments,
-/// `threads` and `RUST_TEST_THREADS`, in this order, set the number of concurrent tests.
-pub(crate) fn run_with<N: Into<String>, F: Fn() + Send + 'static>(
-    args: impl IntoIterator<Item = OsString>,
-    threads: Option<usize>,
-    tests: impl IntoIterator<Item = (N, F)>,
-) -> ExitCode {
-    let mut args = Arguments::from_iter(args);
+/// The `main` of a test program, with the usual options. The argument, `threads` and
+/// `RUST_TEST_THREADS`, in this order, set the number of concurrent tests.
+pub(crate) fn run(tests: Vec<Test>, threads: Option<usize>) -> ExitCode {
+    let mut args = Arguments::from_args();
     let usual = || env::var("RUST_TEST_THREADS").ok()?.parse().ok();
     args.test_threads = args.test_threads.or(threads).or_else(usual);
     let skipped = Arc::new(Mutex::new(Vec::new()));
-    let trial = |(name, test): (N, F)| {
-        let (name, skipped) = (name.into(), Arc::clone(&skipped));
-        Trial::ignorable_test(name.clone(), move || {
+    let trial = |Test { name, run, ignored }| {
+        let (test, skipped) = (String::clone(&name), Arc::clone(&skipped));
+        let trial = Trial::ignorable_test(name, move || {
             // The harness turns any other payload into a failure.
-            let Err(payload) = catch_unwind(AssertUnwindSafe(test)) else {
+            let Err(payload) = catch_unwind(AssertUnwindSafe(&run)) else {
                 return Ok(Completion::Completed);
             };
             let why = payload.downcast::<Skipped>().unwrap_or_else(|other| resume_unwind(other)).0;
-            let line = format!("{name}\t{why}\n");
-            skipped.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            skipped
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((test.clone(), why.clone()));
             Ok(Completion::ignored_with(why))
-        })
+        });
+        trial.with_ignored_flag(ignored)
     };
-    let trials = tests.into_iter().map(trial).collect();
-    let conclusion = libtest_mimic::run(&args, trials);
+    let conclusion = libtest_mimic::run(&args, tests.into_iter().map(trial).collect());
     if !args.list {
-        let mut lines =
-            std::mem::take(&mut *skipped.lock().unwrap_or_else(PoisonError::into_inner));
-        lines.sort();
-        leave(&lines.concat());
+        let skipped = std::mem::take(&mut *skipped.lock().unwrap_or_else(PoisonError::into_inner));
+        skipped::leave(skipped);
     }
     conclusion.exit_code()
-}
-
-/// Writes the list for `tests/zz_skipped.rs`.
-fn leave(list: &str) {
-    let file = lists().join(env!("CARGO_CRATE_NAME"));
-    let written = fs::create_dir_all(lists()).and_then(|()| fs::write(&file, list));
-    if let Err(error) = written {
-        eprintln!("cannot write {}: {error}", file.display());
-    }
 }

@@ -1,5 +1,5 @@
 //! What the five fuzz targets do with an input, from `cargo fuzz` (`fuzz_targets/`) or from the
-//! corpora (`tests/fuzz_corpora.rs`). Each fails by panicking.
+//! corpora (`tests/memory/fuzz_corpora.rs`). Each fails by panicking.
 //!
 //! | target | the input is |
 //! |---|---|
@@ -20,8 +20,7 @@ mod history;
 mod hub;
 mod input;
 mod messages;
-#[path = "../../allocation/meter.rs"]
-mod meter;
+pub(crate) mod meter;
 mod stream;
 
 pub(crate) use client::client;

@@ -1,0 +1,458 @@
+//! The `lab` and `replay` commands over the emulated network: interrupted, resumed, and verified by
+//! an independent script.
+
+mod captures;
+
+use crate::needs::{needs, skip};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) fn lab(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.arg("lab").args(arguments).output().unwrap()
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+pub(crate) fn needs_namespaces(output: &Output) {
+    let said = said(output);
+    if said.contains("refuses namespaces") {
+        skip(said.trim().replace('\n', "; "));
+    }
+}
+
+/// The packets of one direction of a run, and the indices of those lost.
+struct Losses {
+    packets: u64,
+    drops: Vec<u64>,
+}
+
+impl Losses {
+    fn of(run: &Path, direction: &str) -> Self {
+        let text = fs::read(run.join("run.json")).unwrap();
+        let info: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let counts = &info["network"][direction];
+        let ranges = counts["drops"].as_str().unwrap();
+        let ranges = ranges.split(',').filter(|range| !range.is_empty());
+        let drops = ranges.flat_map(|range| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            first.parse::<u64>().unwrap()..=last.parse().unwrap()
+        });
+        Self { packets: counts["packets"].as_u64().unwrap(), drops: drops.collect() }
+    }
+
+    /// Returns true if the same packets were lost, among those that both runs sent.
+    fn agrees(&self, other: &Self) -> bool {
+        let common = self.packets.min(other.packets);
+        let within = |fate: &Self| -> Vec<u64> {
+            fate.drops.iter().copied().filter(|index| *index < common).collect()
+        };
+        within(self) == within(other)
+    }
+}
+
+fn both_ways_agree(one: &Path, other: &Path) -> bool {
+    ["up", "down"].iter().all(|way| Losses::of(one, way).agrees(&Losses::of(other, way)))
+}
+
+/// Runs the script as root of a new user namespace, with the program as `$1`.
+fn unshared(what: &str, script: &str, dir: &Path) -> Output {
+    needs(&["unshare", "sh"]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user"]).args(what.split_whitespace());
+    command.args(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_chatagram")]);
+    let output = command.current_dir(dir).output().unwrap();
+    // Many containers and chroots forbid this.
+    if String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
+        skip("this machine refuses user namespaces (unshare --user)");
+    }
+    output
+}
+
+fn a_lab_writes_a_correct_report_and_can_be_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let out = out.to_str().unwrap();
+    let small = ["--loss", "20", "--delay-ms", "5", "--repetitions", "1", "--duration-s", "1"];
+    let modes = ["--modes", "unreliable,tcp", "--out", out];
+    let output = lab(&[&small[..], &modes[..]].concat());
+    needs_namespaces(&output);
+    assert!(output.status.success(), "{}", said(&output));
+    let page = fs::read_to_string(Path::new(out).join("report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http://"), "a self-contained page with plots");
+
+    let runs = Path::new(out).join("runs");
+    let raw = runs.join("loss20-delay5-jitter0-burst1-unreliable-1");
+    let tcp = runs.join("loss20-delay5-jitter0-burst1-tcp-1");
+    let before = Losses::of(&raw, "up");
+    assert!(!before.drops.is_empty(), "20 % of about 50 packets are lost");
+    assert!(both_ways_agree(&raw, &tcp), "the same packets are lost for every mode");
+
+    let again = lab(&["--out", out]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("--resume"), "{}", said(&again));
+
+    // A killed run leaves this. Only that run is run again.
+    fs::rename(&raw, raw.with_extension("part")).unwrap();
+    fs::remove_file(raw.with_extension("part").join("run.json")).unwrap();
+    let untouched = fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap();
+    let resumed = lab(&["--resume", "--out", out]);
+    assert!(resumed.status.success(), "{}", said(&resumed));
+    assert!(raw.join("run.json").exists() && !raw.with_extension("part").exists());
+    assert_eq!(fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap(), untouched);
+    assert!(before.agrees(&Losses::of(&raw, "up")), "the same seed loses the same packets");
+
+    // So is a run whose `run.json` is damaged or gone, with a word about it.
+    for damage in [|file: &Path| fs::write(file, ""), |file: &Path| fs::remove_file(file)] {
+        damage(&raw.join("run.json")).unwrap();
+        let left = said(&lab(&["--print-runs", "--resume", "--out", out]));
+        let name = raw.file_name().unwrap().to_str().unwrap();
+        assert!(left.starts_with(&format!("{name}\tdelay ")) && !left.contains("-tcp-"), "{left}");
+        let resumed = lab(&["--resume", "--out", out]);
+        assert!(resumed.status.success(), "{}", said(&resumed));
+        let wanted = format!("run {name} is measured again: ");
+        assert!(said(&resumed).contains(&wanted), "{}", said(&resumed));
+        assert!(before.agrees(&Losses::of(&raw, "up")) && !raw.with_extension("part").exists());
+    }
+
+    let other = lab(&["--resume", "--loss", "1", "--out", out]);
+    assert!(said(&other).contains("another plan"), "{}", said(&other));
+
+    // Everything above works without python3.
+    needs(&["python3"]);
+    let verified = Command::new("python3").args(["scripts/verify_report.py", out]).output();
+    let verified = verified.unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+}
+
+/// Over the longest delay that a plan takes.
+fn every_mode_works_over_seconds_of_delay() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let long = ["--loss", "0", "--delay-ms", "3000", "--repetitions", "1", "--duration-s", "1"];
+    let modes = "unreliable,reliable-unordered,reliable-ordered,tcp";
+    let output = lab(&[&long[..], &["--modes", modes, "--out", out.to_str().unwrap()]].concat());
+    needs_namespaces(&output);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("100 %").count(), 4, "{}", said(&output));
+    let output = lab(&["--delay-ms", "3001"]);
+    assert!(said(&output).contains("between 0s and 3s"), "{}", said(&output));
+}
+
+fn print_runs_writes_one_line_per_run() {
+    let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines[1][..2], ["loss5-delay25-jitter0-burst1-tcp-2", "delay 25ms loss 5%"]);
+    assert!(lines[1][2].starts_with("--transport tcp "), "{text}");
+    assert_eq!(lab(&["--print-runs", "--loss", "120"]).status.code(), Some(2));
+    assert!(!Path::new("chatagram-lab").exists());
+}
+
+fn a_plan_error_names_the_line_and_suggests_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "seed = 3\nlos = [5]\n").unwrap();
+    let output = lab(&[plan.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = said(&output);
+    for part in ["plan.toml", "line 2", "did you mean `loss`?"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let output = lab(&["--loss", "120"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!Path::new("chatagram-lab").exists(), "a rejected plan creates nothing");
+}
+
+fn a_replay_loses_the_recorded_packets() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let run = |dir: &str| Path::new(dir).join("runs/loss20-delay5-jitter0-burst1-unreliable-1");
+    let small = ["--loss", "20", "--delay-ms", "5", "--repetitions", "1", "--duration-s", "1"];
+    for (name, seed) in [("one", "7"), ("other", "8")] {
+        let rest = ["--modes", "unreliable", "--seed", seed, "--out", &out(name)];
+        let output = lab(&[&small[..], &rest].concat());
+        needs_namespaces(&output);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let (one, other) = (run(&out("one")), run(&out("other")));
+    assert!(!both_ways_agree(&one, &other), "another seed loses other packets");
+
+    let again = |of: &Path, transport: &str, into: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        command.arg("replay").arg(of).args(["--transport", transport, "--out", into]);
+        command.output().unwrap()
+    };
+    // Edit the recorded losses: the replay must follow the file, not the seed.
+    let file = one.join("run.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let drops = |text: &str| format!("\"drops\": \"{text}\"");
+    let up = text.split("\"drops\": \"").nth(1).unwrap().split('"').next().unwrap();
+    fs::write(&file, text.replace(&drops(up), &drops("3,9-10,31"))).unwrap();
+
+    let output = again(&one, "tcp", &out("replay"));
+    assert!(output.status.success(), "{}", said(&output));
+    let table = said(&output);
+    assert!(table.contains("UDP unreliable") && table.contains("TCP"), "side by side: {table}");
+    let runs = Path::new(&out("replay")).join("runs");
+    let name = format!("{}-replayed-tcp", one.file_name().unwrap().to_str().unwrap());
+    assert!(both_ways_agree(&one, &runs.join(&name)), "the recorded packets are lost");
+    assert_eq!(
+        Losses::of(&one, "up").drops,
+        Losses::of(&runs.join(one.file_name().unwrap()), "up").drops
+    );
+    // A replay records its own losses, so it can be replayed too.
+    let most = Losses::of(&one, "up").drops.last().copied().unwrap();
+    assert!(Losses::of(&runs.join(&name), "up").drops.iter().all(|index| *index <= most));
+    let output = again(&runs.join(&name), "udp", &out("replay of a replay"));
+    assert!(output.status.success(), "{}", said(&output));
+
+    // A name in `run.json` is not a path: the replay writes inside its own directory.
+    let text = fs::read_to_string(&file).unwrap();
+    let name = format!("\"run\": \"{}\"", one.file_name().unwrap().to_str().unwrap());
+    assert!(text.contains(&name), "{text}");
+    fs::write(&file, text.replace(&name, "\"run\": \"../../escaped\"")).unwrap();
+    let output = again(&one, "udp", &out("deep/replay"));
+    assert!(output.status.success(), "{}", said(&output));
+    let escaped = |it: &fs::DirEntry| it.file_name().to_str().unwrap().starts_with("escaped");
+    for dir in [dir.path(), &dir.path().join("deep")] {
+        assert!(!fs::read_dir(dir).unwrap().any(|it| escaped(&it.unwrap())));
+    }
+
+    let lab = out("one");
+    let output = again(Path::new(&lab), "tcp", &out("nothing"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("name one of its runs"), "{}", said(&output));
+    assert!(!Path::new(&out("nothing")).exists());
+}
+
+fn without_namespaces_the_lab_names_the_cause_and_measures_udp() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$1\" lab --loss 20 \
+                  --repetitions 1 --duration-s 1 --modes unreliable,tcp --out lab";
+    let output = unshared("", script, dir.path());
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["max_net_namespaces", "UDP alone", "UDP unreliable"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let runs = dir.path().join("lab/runs");
+    assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "TCP is left out");
+    let raw = runs.join("loss20-delay25-jitter0-burst1-unreliable-1");
+    assert!(!Losses::of(&raw, "down").drops.is_empty());
+    let page = fs::read_to_string(dir.path().join("lab/report.html")).unwrap();
+    assert!(page.contains("in the clients&#39; process"), "the page names the emulation");
+}
+
+fn a_full_disk_fails_each_run_with_a_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkdir disk && mount -t tmpfs -o size=100k none disk && \
+                  \"$1\" lab --loss 0 --rate 1000 --duration-s 5 --repetitions 1 --out disk/lab \
+                  --modes unreliable,reliable-ordered; code=$?; cat disk/lab/runs/*/failed.txt; exit $code";
+    let output = unshared("--mount", script, dir.path());
+    needs_namespaces(&output);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    for mode in ["unreliable", "reliable-ordered"] {
+        let run = format!("run loss0-delay25-jitter0-burst1-{mode}-1: the load failed");
+        assert!(said.contains(&run), "{said}");
+    }
+}
+
+/// The process of a running lab that has this command.
+fn process_of(lab: u32, command: &str) -> Option<u32> {
+    let ids = fs::read_dir("/proc").unwrap().flatten();
+    let mut ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|id| {
+        let read =
+            |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let parent = read("stat").rsplit_once(") ").and_then(|(_, rest)| {
+            rest.split(' ').nth(1).and_then(|parent| parent.parse::<u32>().ok())
+        });
+        parent == Some(lab) && read("cmdline").split('\0').nth(1) == Some(command)
+    })
+}
+
+/// Calls ip(8) in the network namespace of a running load.
+fn on_the_clients_node(load: u32, arguments: &[&str]) {
+    let namespace = |id| fs::read_link(format!("/proc/{id}/ns/user")).unwrap();
+    let mut command = Command::new("nsenter");
+    command.args([&format!("--target={load}"), "--net"]);
+    if namespace(load) != namespace(std::process::id()) {
+        command.args(["--user", "--preserve-credentials"]);
+    }
+    let output = command.arg("ip").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+fn a_broken_network_fails_the_run_with_the_reason() {
+    needs(&["nsenter", "ip"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.args(["lab", "--loss", "0", "--delay-ms", "1", "--duration-s", "20"]);
+    command.args(["--modes", "unreliable", "--repetitions", "1", "--out"]).arg(&out);
+    let mut lab = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let load = loop {
+        let load = process_of(lab.id(), "load");
+        if load.is_some() || lab.try_wait().unwrap().is_some() {
+            break load;
+        }
+        std::thread::yield_now();
+    };
+    if let Some(load) = load {
+        on_the_clients_node(load, &["link", "delete", "emulated0"]);
+    }
+    let output = lab.wait_with_output().unwrap();
+    needs_namespaces(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let run = out.join("runs/loss0-delay1-jitter0-burst1-unreliable-1");
+    let reason = fs::read_to_string(run.with_extension("part").join("failed.txt")).unwrap();
+    assert!(reason.contains("the emulated network failed: "), "{reason}");
+    assert!(said(&output).contains(reason.trim()), "{}", said(&output));
+    assert!(!run.exists(), "a run without a network is no result");
+}
+
+fn a_directory_in_which_a_lab_runs_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let small = ["--loss", "0", "--delay-ms", "1", "--duration-s", "2", "--modes", "unreliable"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.arg("lab").args(small).args(["--repetitions", "2", "--out"]).arg(&out);
+    let mut first = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !out.join("plan.toml").exists() && first.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let path = out.to_str().unwrap();
+    for options in [&["--resume", "--out", path][..], &["--loss", "0", "--out", path]] {
+        let second = lab(options);
+        needs_namespaces(&second);
+        assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+        let wanted = format!("is in use: process {} measures in it", first.id());
+        assert!(said(&second).contains(&wanted), "{}", said(&second));
+    }
+    let output = first.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("2 runs"), "{}", said(&output));
+    assert!(!out.join("lab.lock").exists());
+}
+
+/// Starts a lab of one run at 0 % loss and waits until the run has rows. Returns the run's directory.
+fn started(dir: &Path, rate: &str) -> (Child, PathBuf) {
+    let out = dir.join("lab");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.args(["lab", "--loss", "0", "--delay-ms", "1", "--duration-s", "3", "--rate", rate]);
+    command.args(["--modes", "unreliable", "--repetitions", "1", "--out"]).arg(&out);
+    let mut lab = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let run = out.join("runs/loss0-delay1-jitter0-burst1-unreliable-1");
+    let records = run.with_extension("part").join("records.csv");
+    while !records.exists() && lab.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    (lab, run)
+}
+
+fn signal(id: u32, signal: rustix::process::Signal) {
+    let id = rustix::process::Pid::from_raw(id.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
+}
+
+/// The lab failed for this reason, and its report has no run.
+fn failed(lab: Child, run: &Path, reason: &str) {
+    let output = lab.wait_with_output().unwrap();
+    needs_namespaces(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let part = run.with_extension("part");
+    let why = fs::read_to_string(part.join("failed.txt")).unwrap();
+    assert!(why.contains(reason) && said(&output).contains(why.trim()), "{}", said(&output));
+    assert!(!run.exists(), "a failed run is no result");
+    let json = fs::read(part.parent().unwrap().with_file_name("summary.json"));
+    if let Ok(json) = json {
+        let summary: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(summary["runs"].as_array().unwrap().len(), 0, "{summary}");
+    }
+}
+
+fn a_server_that_dies_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lab, run) = started(dir.path(), "50");
+    if let Some(server) = process_of(lab.id(), "server") {
+        signal(server, rustix::process::Signal::KILL);
+    }
+    failed(lab, &run, "the server failed (signal: 9");
+}
+
+fn a_load_that_dies_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lab, run) = started(dir.path(), "50");
+    if let Some(load) = process_of(lab.id(), "load") {
+        signal(load, rustix::process::Signal::KILL);
+    }
+    failed(lab, &run, "the load failed (signal: 9");
+}
+
+/// The router is in the lab's process. While that stands still, the queue before it overflows.
+fn a_machine_too_busy_to_route_fails_the_run() {
+    needs(&["nsenter", "ip"]);
+    let dir = tempfile::tempdir().unwrap();
+    let (lab, run) = started(dir.path(), "200");
+    if let Some(load) = process_of(lab.id(), "load") {
+        on_the_clients_node(load, &["link", "set", "dev", "emulated0", "txqueuelen", "1"]);
+        signal(lab.id(), rustix::process::Signal::STOP);
+        std::thread::sleep(Duration::from_millis(500));
+        signal(lab.id(), rustix::process::Signal::CONT);
+    }
+    failed(lab, &run, "the machine was too busy: ");
+    let text = fs::read(run.with_extension("part").join("run.json")).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert!(info["network"]["overruns"].as_u64() > Some(0), "{info}");
+}
+
+fn an_interrupted_lab_keeps_finished_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    command.args(["lab", "--loss", "0", "--delay-ms", "1", "--duration-s", "0.5"]);
+    command.args(["--modes", "unreliable", "--repetitions", "50", "--out"]).arg(&out);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let lab = command.spawn().unwrap();
+    let first = out.join("runs/loss0-delay1-jitter0-burst1-unreliable-1");
+    let started = Instant::now();
+    while !first.exists() && started.elapsed() < Duration::from_secs(60) {
+        std::thread::yield_now();
+    }
+    let process = rustix::process::Pid::from_child(&lab);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let output = lab.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("--resume"), "{}", said(&output));
+    let mut report = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    let output = report.arg("report").arg(&out).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("UDP unreliable"));
+}
+
+tests! {
+    a_lab_writes_a_correct_report_and_can_be_resumed,
+    every_mode_works_over_seconds_of_delay,
+    print_runs_writes_one_line_per_run,
+    a_plan_error_names_the_line_and_suggests_the_key,
+    a_replay_loses_the_recorded_packets,
+    without_namespaces_the_lab_names_the_cause_and_measures_udp,
+    a_full_disk_fails_each_run_with_a_reason,
+    a_broken_network_fails_the_run_with_the_reason,
+    a_directory_in_which_a_lab_runs_is_refused,
+    a_server_that_dies_fails_the_run,
+    a_load_that_dies_fails_the_run,
+    a_machine_too_busy_to_route_fails_the_run,
+    an_interrupted_lab_keeps_finished_runs,
+    captures::captures_records_and_counters_agree_packet_for_packet,
+    captures::wireshark_reads_the_captures_and_finds_the_drops,
+    captures::no_trace_writes_no_capture,
+}
