@@ -7,7 +7,7 @@ capture, trace.pcapng, is compared with its records and counters: see verify_cap
 runs that are in no figure: unfinished, failed or damaged ones (rows against the count and CRC-32 in
 run.json), and those with another seed than plan.toml's or another version than most. Exit codes: 0
 all statistics agree; 1 some differ, and each difference is printed, or with --strict a run is left
-out; 2 there is nothing to compare, or a file cannot be read, such as rows in Parquet, which need
+out or the machine spoiled one; 2 there is nothing to compare, or a file cannot be read, such as rows in Parquet, which need
 more than Python's standard library. The message names the file.
 """
 
@@ -28,6 +28,8 @@ from pathlib import Path
 from verify_capture import problems
 
 HELD_FROM_US = 1000
+# Beyond these the machine spoiled a run: lateness, stolen time, the spread of `unreliable`.
+LATE_US, STEAL, SPREAD_MS = 5000, 0.05, 10
 # Tolerance for the nine decimals of summary.csv and for the order of sums.
 RELATIVE, ABSOLUTE = 1e-6, 2e-9
 # Line separators and the controls of UAX #9: with all of Cc, the summary has U+FFFD for them.
@@ -220,12 +222,34 @@ def key_of_row(row):
     return (*variant, *network, row["impair"], row["emulation"], *shape)
 
 
+def spread_of(info, found):
+    """The spread of an `unreliable` run that only the machine explains."""
+    if info["mode"] != "unreliable" or not info["condition"] or found["p99_ms"] is None:
+        return False
+    return found["p99_ms"] - found["p50_ms"] - 2 * info["condition"]["jitter_ms"] > SPREAD_MS
+
+
+def is_late(info):
+    machine = info["machine"]
+    late = max(machine["send_late_p99_us"], machine["router_late_p99_us"] or 0)
+    return late > LATE_US or (machine["steal"] or 0) > STEAL
+
+
+def note_tainted(runs):
+    """A spread taints all runs of the same setting and repetition."""
+    together = lambda info: (*key_of(info)[3:], info["repetition"])
+    spread = {together(info) for info, _, found in runs if spread_of(info, found)}
+    for info, _, found in runs:
+        found["tainted"] = int(is_late(info) or together(info) in spread)
+
+
 def with_estimates(found, runs):
     deliveries = [r["delivery"] for r in runs if r["delivery"] is not None]
     p99s = [r["p99_ms"] for r in runs if r["p99_ms"] is not None]
     found["delivery_mean"], found["delivery_ci95"] = estimate(deliveries)
     found["p99_mean_ms"], found["p99_ci95_ms"] = estimate(p99s)
     found["repetitions"] = len(runs)
+    found["tainted"] = sum(r["tainted"] for r in runs)
     return found
 
 
@@ -314,6 +338,7 @@ def expected(directory, captures):
     for place, why in list(strangers(directory, runs)):
         left_out[name_of(place)] = why
         del runs[place]
+    note_tainted(runs.values())
     for place, (info, rows, found) in runs.items():
         captures += problems(place, info, rows)
         name = name_of(place)
@@ -359,7 +384,7 @@ def differences(wanted, summary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, metavar="DIR", help="what `chatagram report` was given")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a run is left out")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a run is left out or spoiled by the machine")
     arguments = parser.parse_args()
     directory = arguments.directory
     csv.field_size_limit(2**31 - 1)
@@ -390,7 +415,8 @@ def main():
         print(line)
     checked = sum(len(statistics) for statistics in wanted.values())
     print(f"{checked} statistics of {len(wanted)} rows: {f'{len(found)} differ' if found else 'all agree'}")
-    return 1 if found or captures or (arguments.strict and left_out) else 0
+    spoiled = any(it["tainted"] for it in wanted.values())
+    return 1 if found or captures or (arguments.strict and (left_out or spoiled)) else 0
 
 
 if __name__ == "__main__":

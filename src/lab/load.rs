@@ -6,30 +6,31 @@
 //! latency still counts from its intended time. Otherwise a network that stalls the sender would
 //! look better than one that does not (coordinated omission).
 
+mod config;
 mod end;
 mod error;
 mod fleet;
 mod ledger;
+mod machine;
 mod peer;
 mod schedule;
 
+pub use config::{Config, Outcome};
 pub use error::{Error, UNREACHABLE};
 pub use fleet::Fleet;
 
-use super::record::{
-    self, Condition, Emulation, Format, Links, Mode, Network, RecordWriter, RunInfo,
-};
+use super::record::{self, Emulation, Links, Machine, Mode, Network, RecordWriter, RunInfo};
 use crate::client::session::{self, CloseReason, Event, Session};
-use crate::link::Copies;
-use crate::net::{BadNetwork, ImpairmentCounts, ServerName};
+use crate::net::ImpairmentCounts;
 use crate::percentile::nearest_rank;
 use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
+use machine::Ticks;
 use schedule::Schedule;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,71 +50,6 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 const REJOIN_LIMIT: Duration = Duration::from_secs(60);
 /// Interval at which the stop flag is checked.
 const STOP_CHECK: Duration = Duration::from_millis(250);
-
-/// The configuration of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// The server's name or address.
-    pub server: ServerName,
-    /// The transport and delivery mode of all peers.
-    pub mode: Mode,
-    /// Sets `TCP_NODELAY`: small segments leave at once.
-    pub no_delay: bool,
-    /// Copies of each message over UDP. The server has its own setting.
-    pub copies: Copies,
-    /// Number of sending peers; they are named `s1`, `s2` and so on.
-    pub senders: u32,
-    /// Number of receiving peers; they are named `r1`, `r2` and so on.
-    pub receivers: u32,
-    /// Messages per second and sender; more than 0.
-    pub rate: f64,
-    /// Bytes of text in a message, 16 to 1,000.
-    pub size: u32,
-    /// How long the senders send.
-    pub duration: Duration,
-    /// Seed of each sender's phase within its first interval.
-    pub seed: u64,
-    /// The output directory; it must be empty or absent.
-    pub out: PathBuf,
-    /// The file format of the rows.
-    pub format: Format,
-    /// The run's name.
-    pub name: String,
-    /// The condition that the run is labelled with. `load` itself does not create it.
-    pub condition: Option<Condition>,
-    /// An emulated network in this process, in front of the UDP sockets of all peers.
-    pub impair: Option<BadNetwork>,
-    /// The repetition of the condition, from 1.
-    pub repetition: u32,
-}
-
-impl Config {
-    /// The longest round trip that the emulated network alone causes, as far as it is known.
-    fn round_trip(&self) -> Duration {
-        let condition = self.condition.unwrap_or_default();
-        let one_way = Duration::try_from_secs_f64((condition.delay_ms + condition.jitter_ms) / 1e3);
-        let impaired =
-            self.impair.as_ref().map_or(Duration::ZERO, |BadNetwork { spec, .. }| {
-                spec.up.delay + spec.up.jitter + spec.down.delay + spec.down.jitter
-            });
-        (2 * one_way.unwrap_or_default()).max(impaired)
-    }
-}
-
-/// The summary of a finished run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The contents of `run.json`.
-    pub info: RunInfo,
-    /// Messages × receivers.
-    pub expected: u64,
-    /// Messages delivered, without duplicates.
-    pub delivered: u64,
-    /// The median latency from the intended time (nearest rank); `None` without a delivery.
-    pub p50: Option<Duration>,
-    /// The 99th percentile of latency from the intended time; `None` without a delivery.
-    pub p99: Option<Duration>,
-}
 
 /// Runs the load against the server and writes the rows and `run.json` to the output directory.
 ///
@@ -142,7 +78,10 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());
     let mut load = Load { config, stop, fleet, senders, receivers };
-    let outcome = load.join(&addresses).and_then(|()| load.send_and_record());
+    let outcome = load
+        .join(&addresses)
+        .and_then(|()| load.check_rate_limit())
+        .and_then(|()| load.send_and_record());
     load.leave()?;
     let outcome = outcome?;
     outcome.info.write(&config.out)?;
@@ -244,6 +183,16 @@ impl Load<'_> {
         }
     }
 
+    /// An error if the server's rate limit would delay the messages: the run would measure it.
+    fn check_rate_limit(&self) -> Result<(), Error> {
+        let config = self.config;
+        let limit = self.fleet.sessions().next().and_then(Session::rate_limit);
+        match limit.filter(|it| !config.through_rate_limit && config.exceeds(*it)) {
+            Some(limit) => Err(Error::RateLimit { limit, rate: config.rate }),
+            None => Ok(()),
+        }
+    }
+
     fn join_error(&self, index: usize, reason: CloseReason, why: String) -> Error {
         let peer = self.name(index).to_string();
         match reason {
@@ -266,11 +215,14 @@ impl Load<'_> {
         let started = WallTime(now.wall.0 + crate::time::micros(START_DELAY));
         let names = (self.senders.clone(), self.receivers.clone());
         let mut ledger = Ledger::new(writer, &config.name, config.mode, schedule, names, epoch);
+        let before = Ticks::now();
         let result = self.run_until_done(&mut ledger);
+        let ticks = before.zip(Ticks::now());
         // Rows recorded before a failure are kept.
         ledger.flush()?;
         result?;
         let mut info = self.info(&ledger, started);
+        info.machine.steal = ticks.and_then(|(before, now)| now.stolen_since(before));
         let expected = ledger.expected();
         let (latencies, files) = ledger.finish()?;
         info.files = files;
@@ -309,6 +261,7 @@ impl Load<'_> {
             while let Some((id, at)) = ledger.next(sender) {
                 let now = self.fleet.now().mono;
                 if at > now {
+                    ledger.note_idle(sender);
                     soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
                     break;
                 }
@@ -316,6 +269,7 @@ impl Load<'_> {
                 if self.fleet.with_session(sender, |session, now| session.say(&text, now)).is_err()
                 {
                     // The session's queue is full: offer the message again on a later turn.
+                    ledger.note_refused(sender);
                     break;
                 }
                 ledger.note_sent(sender, now);
@@ -381,6 +335,12 @@ impl Load<'_> {
             congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
             started: started.to_string(),
             links: links(self.fleet.sessions()),
+            machine: Machine {
+                send_late_p99_us: ledger.lateness().0,
+                send_late_max_us: ledger.lateness().1,
+                ..Machine::default()
+            },
+            attempts: 1,
             files: Vec::new(),
             text_bytes: ledger.sent() * u64::from(config.size),
             network: self.fleet.impairment_counts().map(|ImpairmentCounts { up, down }| Network {

@@ -13,6 +13,7 @@
 //! | loss runs | consecutive lost numbers of a flow: the loss periods of RFC 3357 §5 |
 //! | retransmitted, redundant | of the links of all peers: again after a loss, and ahead of any |
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
+//! | tainted | send or router lateness over 5 ms at the 99th percentile, steal over 5 %, or a spread of `unreliable` (p99 - p50 - 2 · jitter) over 10 ms, in a run or in one beside it |
 //! | confidence | 95 %, Student t, over repetitions; none with one repetition |
 //!
 //! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
@@ -25,11 +26,13 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 mod setting;
+mod taint;
 #[cfg(test)]
 mod tests;
 
 use setting::Differing;
 pub use setting::Setting;
+pub use taint::{Taint, taints};
 
 /// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
 /// event loop, not ordering.
@@ -328,6 +331,8 @@ pub struct Group {
     pub runs: Vec<usize>,
     /// The merged measurements of all repetitions.
     pub measured: Measured,
+    /// Number of repetitions that the machine spoiled.
+    pub tainted: usize,
     /// Their statistics.
     pub summary: Summary,
     /// The share delivered: mean over repetitions.
@@ -339,6 +344,7 @@ pub struct Group {
 /// Groups runs by setting and variant, in the order of both.
 #[must_use]
 pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
+    let taints = taints(runs);
     let mut keys: Vec<(Setting, Variant, Vec<usize>)> = vec![];
     for (at, (info, _)) in runs.iter().enumerate() {
         let (setting, variant) = (Setting::of(info), Variant::of(info));
@@ -366,7 +372,18 @@ pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
         let (delivery, p99_ms) = (Estimate::of(&deliveries), Estimate::of(&p99s));
         let summary = measured.summary();
         let title = setting.title(&differing);
-        Group { setting, title, variant, runs: members, measured, summary, delivery, p99_ms }
+        let tainted = members.iter().filter(|&&at| !taints[at].is_empty()).count();
+        Group {
+            setting,
+            title,
+            variant,
+            runs: members,
+            measured,
+            tainted,
+            summary,
+            delivery,
+            p99_ms,
+        }
     });
     summed.collect()
 }

@@ -6,7 +6,7 @@
 //! | `summary.csv` | spreadsheets: one row per run and one per condition and mode |
 //! | `summary.json` | programs: the same numbers and the description of each run |
 
-use super::metrics::{Group, Measured, group};
+use super::metrics::{Group, Measured, Taint, group, taints};
 use super::record::{Error, PARQUET, RECORDS, RUN, Record, RunInfo, read_run, write_atomically};
 use super::sweep::FAILED;
 use crate::protocol::clean_lines;
@@ -32,6 +32,8 @@ struct Finished {
     info: RunInfo,
     records: Vec<Record>,
     measured: Measured,
+    /// How the machine spoiled it.
+    taints: Vec<Taint>,
 }
 
 /// The runs of a lab and their statistics.
@@ -56,6 +58,8 @@ pub struct Written {
     pub runs: usize,
     /// Runs that are left out of the statistics.
     pub left_out: Vec<LeftOut>,
+    /// Runs that the machine spoiled, each with the reasons. They are in the statistics.
+    pub tainted: Vec<(String, Vec<Taint>)>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,
 }
@@ -72,7 +76,10 @@ pub fn write(dir: &Path) -> Result<Written, Error> {
     write_atomically(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
     write_atomically(&page, page::html(&lab).as_bytes())?;
     let Lab { runs, left_out, groups, .. } = lab;
-    Ok(Written { page, csv, json, runs: runs.len(), left_out, groups })
+    let count = runs.len();
+    let tainted = runs.into_iter().filter(|it| !it.taints.is_empty());
+    let tainted = tainted.map(|it| (it.name, it.taints)).collect();
+    Ok(Written { page, csv, json, runs: count, left_out, tainted, groups })
 }
 
 fn read(dir: &Path) -> Result<Lab, Error> {
@@ -94,7 +101,7 @@ fn read(dir: &Path) -> Result<Lab, Error> {
             (Ok((name, None, _)), _) => left_out.push(LeftOut { name, why: Why::Unfinished }),
             (Ok((name, Some(info), records)), _) => {
                 let measured = Measured::new(&records, &info);
-                runs.push(Finished { name, info, records, measured });
+                runs.push(Finished { name, info, records, measured, taints: Vec::new() });
             }
         }
     }
@@ -103,7 +110,10 @@ fn read(dir: &Path) -> Result<Lab, Error> {
         left_out::separate(plan, &mut runs, &mut left_out);
     }
     let pairs: Vec<_> = runs.iter().map(|it| (&it.info, &it.measured)).collect();
-    let groups = group(&pairs);
+    let (groups, found) = (group(&pairs), taints(&pairs));
+    for (run, taints) in runs.iter_mut().zip(found) {
+        run.taints = taints;
+    }
     Ok(Lab { plan, runs, left_out, groups })
 }
 

@@ -8,32 +8,30 @@
 //!                        failed.txt   the reason, if it failed
 //! ```
 
+mod error;
 mod in_process;
 #[cfg(target_os = "linux")]
 mod namespaces;
 mod replay;
 
+pub use error::Error;
 pub use replay::{NoPattern, replay};
 
-use super::load;
+use super::metrics::{Measured, taints};
 use super::plan::{Plan, Trial};
-#[cfg(target_os = "linux")]
-use super::record::RunInfo;
-use super::record::{Mode, RUN, Run, read_run, write_atomically};
+use super::record::{Mode, RUN, Run, RunInfo, read_run, write_atomically};
 use super::variant::Variant;
 use crate::files::{Lock, LockError};
-#[cfg(target_os = "linux")]
-use crate::net::emulated;
 use crate::protocol::clean_lines;
-use crate::server;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+/// How often a trial is measured while the machine spoils it.
+const ATTEMPTS: u32 = 3;
 /// The plan's file in a lab's directory.
 const PLAN: &str = "plan.toml";
 /// Locked by the process that measures: another one would remove its unfinished runs.
@@ -69,158 +67,6 @@ pub struct Config {
     pub trace: bool,
     /// Keeps other processes from measuring in `out`.
     _lock: Arc<Lock>,
-}
-
-/// An error that ends the lab, or one run of it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The plan cannot be run.
-    #[error("{0}")]
-    Plan(#[from] super::plan::Error),
-    /// The output directory is not empty.
-    #[error(
-        "{} is not empty: add --resume to continue the lab in it, or choose another --out",
-        .0.display()
-    )]
-    NotEmpty(PathBuf),
-    /// Another process measures in the output directory.
-    #[error(
-        "{} is in use: {} measures in it; wait until it ends, or choose another --out",
-        .path.display(),
-        .process.map_or_else(|| "another process".to_owned(), |it| format!("process {it}"))
-    )]
-    InUse {
-        /// The output directory.
-        path: PathBuf,
-        /// The other process, if it could be read.
-        process: Option<u32>,
-    },
-    /// The output directory of a replay is not empty.
-    #[error("{} is not empty: choose another --out, or remove the directory first", .0.display())]
-    Taken(PathBuf),
-    /// The output directory holds a lab with another plan.
-    #[error(
-        "the lab in {} has another plan: leave the options out to continue it, \
-         or choose another --out",
-        .0.display()
-    )]
-    OtherPlan(PathBuf),
-    /// `--resume` without a lab.
-    #[error("there is no lab in {} to resume: leave --resume out", .0.display())]
-    NothingToResume(PathBuf),
-    /// A file could not be read or written.
-    #[error("{0}")]
-    Files(#[from] super::record::Error),
-    /// The plan has no mode but TCP, which [`Place::InProcess`] lacks.
-    #[error(
-        "TCP cannot be measured without network namespaces: add a UDP mode, or run \
-         `chatagram doctor`"
-    )]
-    OnlyTcp,
-    /// The emulated network could not be built.
-    #[cfg(target_os = "linux")]
-    #[error("{0}")]
-    Network(#[from] emulated::Error),
-    /// Another system call failed.
-    #[error("cannot {what}: {cause}")]
-    System {
-        /// The failed operation.
-        what: &'static str,
-        /// The system's error.
-        cause: io::Error,
-    },
-    /// The server or the load of a run failed.
-    #[error("run {run}: the {role} failed ({status}){}{output}", colon(.output))]
-    Program {
-        /// The run.
-        run: String,
-        /// `server` or `load`.
-        role: &'static str,
-        /// Its exit status.
-        status: ExitStatus,
-        /// The end of its error output.
-        output: String,
-    },
-    /// The server in this process ended before the load.
-    #[error("run {run}: the server ended in mid-run")]
-    Ended {
-        /// The run.
-        run: String,
-    },
-    /// The load in this process failed.
-    #[error("run {run}: the load failed: {cause}")]
-    Load {
-        /// The run.
-        run: String,
-        /// The reason.
-        cause: load::Error,
-    },
-    /// The server in this process failed.
-    #[error("run {run}: the server failed: {cause}")]
-    Server {
-        /// The run.
-        run: String,
-        /// The reason.
-        cause: server::Error,
-    },
-    /// The emulated network of a run failed: its record would count everything since as lost.
-    #[cfg(target_os = "linux")]
-    #[error("run {run}: the emulated network failed: {cause}")]
-    Broken {
-        /// The run.
-        run: String,
-        /// The kernel's error.
-        cause: String,
-    },
-    /// The router lost packets because it was late: the run's losses are not those of its condition.
-    #[error(
-        "run {run}: the machine was too busy: {lost} packets were lost beyond those of the \
-         condition"
-    )]
-    Overrun {
-        /// The run.
-        run: String,
-        /// The packets lost beyond those of the condition.
-        lost: u64,
-    },
-    /// The run recorded no losses to replay.
-    #[error("{path} cannot be replayed: {why}", path = .path.display())]
-    NoPattern {
-        /// The run's directory.
-        path: PathBuf,
-        /// The reason.
-        why: NoPattern,
-    },
-    /// The stop flag was set.
-    #[error(
-        "stopped; finished runs are kept: continue with `chatagram lab --resume`, or \
-         show them with `chatagram report`"
-    )]
-    Stopped,
-}
-
-/// The separator before a program's output, if there is any.
-fn colon(output: &str) -> &'static str {
-    if output.is_empty() { "" } else { ": " }
-}
-
-impl Error {
-    /// Returns true for an error of one run, after which the others continue.
-    fn concerns_one_run(&self) -> bool {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Broken { .. } => true,
-            other => matches!(
-                other,
-                Self::Program { .. }
-                    | Self::Ended { .. }
-                    | Self::Load { .. }
-                    | Self::Server { .. }
-                    | Self::Overrun { .. }
-            ),
-        }
-    }
 }
 
 /// The progress of a lab.
@@ -320,7 +166,9 @@ fn lock(out: &Path) -> Result<Arc<Lock>, Error> {
 }
 
 /// Runs the unfinished part of the plan. A failed run is kept with its reason, and the others
-/// continue. Stops soon after `stop` is set, and discards the runs in progress.
+/// continue. A trial that the machine spoiled is measured again, at most [`ATTEMPTS`] times in all.
+///
+/// Stops soon after `stop` is set. The runs in progress are discarded.
 ///
 /// # Errors
 /// An [`Error`] that concerns all runs. Finished runs are kept.
@@ -340,27 +188,63 @@ pub fn run(
                 left.push(variant);
             }
         }
-        // Variants run side by side, so all of them share the same load of the machine.
-        let outcomes: Vec<_> = thread::scope(|scope| {
-            let runs: Vec<_> = left
-                .into_iter()
-                .map(|variant| {
-                    let name = trial.run(&variant);
-                    let job = Job::new(config, trial, variant, name);
-                    scope.spawn(move || job.run(stop))
-                })
-                .collect();
-            runs.into_iter().map(|run| run.join()).collect()
-        });
-        for outcome in outcomes {
-            match outcome.unwrap_or(Err(Error::Stopped)) {
-                Err(error) if error.concerns_one_run() => failed.push(error),
-                outcome => outcome?,
+        for attempt in 1..=ATTEMPTS {
+            let failures = measure(config, trial, &left, attempt, stop)?;
+            let spoiled = if failures.is_empty() { spoiled(config, trial, &left)? } else { None };
+            if let Some(why) = spoiled.filter(|_| attempt < ATTEMPTS) {
+                log::warn!("{why}: measured again");
+            } else {
+                failed.extend(failures);
+                break;
             }
         }
     }
     report(Progress { done: total, total, now: None });
     Ok(failed)
+}
+
+/// Measures these variants of a trial side by side: all of them share the same load of the machine.
+/// Returns the failures of single runs.
+fn measure(
+    config: &Config,
+    trial: &Trial,
+    variants: &[Variant],
+    attempt: u32,
+    stop: &AtomicBool,
+) -> Result<Vec<Error>, Error> {
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let runs: Vec<_> = variants
+            .iter()
+            .map(|variant| {
+                let name = trial.run(variant);
+                let job = Job::new(config, trial, variant.clone(), name);
+                scope.spawn(move || job.run(attempt, stop))
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join()).collect()
+    });
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        match outcome.unwrap_or(Err(Error::Stopped)) {
+            Err(error) if error.concerns_one_run() => failures.push(error),
+            outcome => outcome?,
+        }
+    }
+    Ok(failures)
+}
+
+/// The first run of these that the machine spoiled, and how.
+fn spoiled(config: &Config, trial: &Trial, variants: &[Variant]) -> Result<Option<String>, Error> {
+    let mut runs = Vec::new();
+    for variant in variants {
+        let run = read_run(&config.out.join("runs").join(trial.run(variant)))?;
+        let measured = run.info.as_ref().map(|info| Measured::new(&run.records, info));
+        runs.extend(run.info.zip(measured).map(|(info, measured)| (run.name, info, measured)));
+    }
+    let pairs: Vec<_> = runs.iter().map(|(_, info, measured)| (info, measured)).collect();
+    let found = taints(&pairs).into_iter().zip(&runs);
+    let mut whys = found.filter_map(|(taints, run)| Some((taints.into_iter().next()?, &run.0)));
+    Ok(whys.next().map(|(taint, name)| format!("run {name}: {taint}")))
 }
 
 /// Returns true for a run whose files can be read. A directory with other files is measured again.
@@ -399,13 +283,17 @@ impl<'a> Job<'a> {
         Self { config, trial, variant, name, part }
     }
 
-    fn run(&self, stop: &AtomicBool) -> Result<(), Error> {
+    fn run(&self, attempt: u32, stop: &AtomicBool) -> Result<(), Error> {
         let outcome = match self.config.place {
             #[cfg(target_os = "linux")]
             Place::Namespaces => namespaces::run(self, stop),
             Place::InProcess => in_process::run(self, stop),
         };
         match outcome {
+            Ok(()) if attempt > 1 => {
+                self.edit_info(|info| info.attempts = attempt)?;
+                self.finish()
+            }
             Ok(()) => self.finish(),
             Err(error) => {
                 if error.concerns_one_run() {
@@ -430,7 +318,6 @@ impl<'a> Job<'a> {
     }
 
     /// Edits the run's `run.json`.
-    #[cfg(target_os = "linux")]
     fn edit_info(&self, change: impl FnOnce(&mut RunInfo)) -> Result<(), Error> {
         let Some(mut info) = read_run(&self.part)?.info else { return Err(Error::Stopped) };
         change(&mut info);

@@ -15,6 +15,7 @@
 
 mod device;
 mod error;
+mod lateness;
 mod netlink;
 mod node;
 mod router;
@@ -22,6 +23,7 @@ mod sys;
 mod trace;
 
 pub use error::{Error, Obstacle};
+pub use lateness::Lateness;
 pub use trace::{MAX_BYTES, Traced};
 
 use crate::impair::{Counts, Spec};
@@ -101,6 +103,8 @@ pub struct Totals {
     pub down: Counts,
     /// Packets that left the router and that the kernel refused: up and down.
     pub refused: [u64; 2],
+    /// How late packets left the router.
+    pub lateness: Lateness,
     /// The kernel's counters, by [`Node`].
     pub nodes: [NodeCounts; 2],
     /// The capture, if there was one.
@@ -325,7 +329,8 @@ impl Network {
             nodes[node as usize] = self.node(node).run(move || device.counts())??;
         }
         let (up, down) = self.router.counts();
-        Ok(Totals { up, down, refused: self.router.refused(), nodes, traced: None })
+        let (refused, lateness) = (self.router.refused(), self.router.lateness());
+        Ok(Totals { up, down, refused, lateness, nodes, traced: None })
     }
 
     /// Packets lost because the router could not keep up, both ways. If it is not 0, the network

@@ -228,6 +228,30 @@ fn a_refused_client_is_named_with_the_reason_and_the_remedy() {
     }
 }
 
+fn a_rate_limit_that_the_run_would_measure_is_refused_unless_asked_for() {
+    let server = Server::start(&["--no-history", "--rate-limit", "5/20"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut program = load(&server, &out, &["--rate", "50", "--duration", "500ms"]);
+    assert_eq!(program.wait(), Some(2), "{}", program.output());
+    let said = program.output();
+    for part in ["5 lines at once and then 20 a second", "says 50 a second", "--rate-limit off"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "nothing was measured");
+    // A long message takes five tokens.
+    let long = ["--rate", "10", "--size", "1000", "--duration", "1s"];
+    assert_eq!(load(&server, &out, &long).wait(), Some(2));
+    let slow = ["--rate", "50", "--duration", "500ms", "--through-rate-limit"];
+    let info = loaded(&server, &out, &slow).info.unwrap();
+    assert!(info.machine.send_late_p99_us <= info.machine.send_late_max_us);
+    // Messages within the limit, and a burst that the bucket holds.
+    for (name, args) in [("within", ["--rate", "20"]), ("burst", ["--rate", "50"])] {
+        let short = ["--duration", "100ms"];
+        loaded(&server, &dir.path().join(name), &[&args[..], &short[..]].concat());
+    }
+}
+
 fn an_interrupted_run_keeps_its_rows_and_has_no_run_json() {
     let mut server = Server::start(&["--no-history", "--rate-limit", "off"]);
     let dir = tempfile::tempdir().unwrap();
@@ -305,10 +329,18 @@ fn the_command_on_the_page_repeats_the_run() {
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{text}: {output:?}");
         let second = read_run(&again).unwrap().info.unwrap();
-        let chatagram::lab::record::RunInfo { run, started, links, network, files, .. } =
-            first.clone();
-        let same =
-            chatagram::lab::record::RunInfo { run, started, links, network, files, ..second };
+        let chatagram::lab::record::RunInfo {
+            run, started, links, network, machine, files, ..
+        } = first.clone();
+        let same = chatagram::lab::record::RunInfo {
+            run,
+            started,
+            links,
+            network,
+            machine,
+            files,
+            ..second
+        };
         assert_eq!(same, first, "{text}");
     }
 }
@@ -342,6 +374,7 @@ tests! {
     finished_parts_survive_a_kill_and_a_report_reads_them,
     an_unreachable_server_is_reported_and_no_file_is_left,
     a_refused_client_is_named_with_the_reason_and_the_remedy,
+    a_rate_limit_that_the_run_would_measure_is_refused_unless_asked_for,
     an_interrupted_run_keeps_its_rows_and_has_no_run_json,
     a_stopping_server_ends_the_run,
     a_server_killed_in_mid_run_is_no_loss,

@@ -3,8 +3,8 @@
 
 use crate::needs::{is_here, needs};
 use chatagram::lab::record::{
-    Condition, Emulation, FileSum, Format, Links, Mode, Record, RecordWriter, RunInfo, Verdict,
-    read_run,
+    Condition, Emulation, FileSum, Format, Links, Machine, Mode, Record, RecordWriter, RunInfo,
+    Verdict, read_run,
 };
 use chatagram::lab::report;
 use chatagram::link::{Copies, Totals};
@@ -93,6 +93,8 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         kernel: "Linux <6.1> & more".into(),
         congestion_control: Some("cubic".into()),
         started: "2026-01-31T12:00:00Z".into(),
+        machine: Machine::default(),
+        attempts: 1,
         files: Vec::new(),
         links: Links { totals, corrupt: 0 },
         text_bytes: 400 * 64,
@@ -518,6 +520,42 @@ fn damaged_runs_and_runs_of_another_lab_are_named_and_left_out() {
     needs(&["python3"]);
 }
 
+/// A late machine is named, wherever its figures stand; the independent script agrees.
+fn runs_that_the_machine_spoiled_are_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    for mode in [Mode::Unreliable, Mode::Tcp] {
+        for repetition in 1..=2 {
+            make_run(dir.path(), mode, 0.05, repetition);
+        }
+    }
+    let report = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        let output = command.arg("report").arg(dir.path()).args(options).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = report(&["--strict"]);
+    assert!(code == Some(0) && !said.contains("spoiled"), "{said}");
+    let run = dir.path().join("runs").join("tcp-0.05-2");
+    let info = read_run(&run).unwrap().info.unwrap();
+    let machine = Machine { send_late_p99_us: 23_400, steal: Some(0.3), ..info.machine };
+    RunInfo { machine, ..info }.write(&run).unwrap();
+    let (code, said) = report(&[]);
+    let why = "messages were sent 23.4 ms late (99th percentile)";
+    assert_eq!((code, report(&["--strict"]).0), (Some(0), Some(1)), "{said}");
+    let line = format!("spoiled by the machine: tcp-0.05-2: {why}; the hypervisor took 30 %");
+    assert!(said.contains(&line) && said.contains("\n! TCP ") && said.contains("  UDP"), "{said}");
+    let page = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    assert!(page.contains("The machine spoiled 1 of 4 runs.") && page.contains(why));
+    assert_eq!(page.matches("! 1 of 2 spoiled").count(), 1);
+    let summary = fs::read_to_string(dir.path().join("summary.json")).unwrap();
+    assert!(summary.contains("\"late_ms\": 23.4") && summary.contains("\"tainted\": 1"));
+    needs(&["python3"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify_report.py");
+    let output = Command::new("python3").arg(script).arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 fn a_directory_of_failed_runs_gives_the_first_reason() {
     let dir = tempfile::tempdir().unwrap();
     for (name, reason) in [("b.part", "run b: \u{1b}second\n"), ("a.part", "run a: first\n")] {
@@ -587,6 +625,7 @@ tests! {
     reports_at_the_same_time_write_whole_files,
     a_directory_without_runs_is_an_error,
     damaged_runs_and_runs_of_another_lab_are_named_and_left_out,
+    runs_that_the_machine_spoiled_are_marked,
     a_directory_of_failed_runs_gives_the_first_reason,
     a_run_is_read_back_up_to_a_torn_last_row,
     errors_name_the_file_and_the_line,

@@ -65,6 +65,12 @@ impl Pacing {
 }
 
 impl Session {
+    /// The server's rate limit; `None` without one, or before it is known.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<Limit> {
+        self.pacing.bucket.as_ref().map(Bucket::limit)
+    }
+
     /// How long queued lines wait until the last may leave.
     #[must_use]
     pub fn backlog(&self, now: Timestamp) -> Duration {

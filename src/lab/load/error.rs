@@ -1,5 +1,6 @@
 //! Errors of a run, each with the way out.
 
+use crate::hub::Limit;
 use crate::lab::record;
 use crate::net::ServerName;
 use std::io;
@@ -77,6 +78,19 @@ pub enum Error {
          with `chatagram lab`"
     )]
     OnlyDatagrams,
+    /// The server's rate limit would delay the messages.
+    #[error(
+        "the server lets each client say {} lines at once and then {} a second, but each sender \
+         says {rate} a second: the run would measure that limit. Start the server with \
+         --rate-limit off, or lower --rate, or add --through-rate-limit",
+        .limit.burst(), .limit.rate()
+    )]
+    RateLimit {
+        /// The server's limit.
+        limit: Limit,
+        /// Messages per second and sender.
+        rate: f64,
+    },
     /// The stop flag was set.
     #[error("the run is incomplete: interrupted")]
     Stopped,
@@ -87,7 +101,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEmpty(_) | Self::OnlyDatagrams => 2,
+            Self::NotEmpty(_) | Self::OnlyDatagrams | Self::RateLimit { .. } => 2,
             Self::Files(_) | Self::Network { .. } => 1,
             Self::NotFound(_) | Self::Unreachable { .. } | Self::Slow { .. } => UNREACHABLE,
             Self::Refused { .. } => 4,

@@ -2,6 +2,7 @@
 
 use super::schedule::{Schedule, message_id};
 use crate::lab::record::{self, FileSum, Mode, Record, RecordWriter, Verdict};
+use crate::percentile::nearest_rank;
 use crate::time::{Timestamp, micros};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub(super) struct Ledger {
     delivered: Vec<Vec<u64>>,
     /// Latencies of delivered messages, microseconds.
     latencies: Vec<u32>,
+    /// How late messages were offered to their sessions, microseconds.
+    late: Vec<u32>,
+    /// Senders whose session had no room: the machine did not make their next message late.
+    blocked: Vec<bool>,
     max_latency: u32,
     last_delivery: Timestamp,
 }
@@ -42,6 +47,8 @@ impl Ledger {
             mode,
             epoch,
             sent: vec![Vec::new(); senders.len()],
+            late: Vec::new(),
+            blocked: vec![false; senders.len()],
             delivered: vec![vec![0; words]; senders.len() * receivers.len()],
             schedule,
             senders,
@@ -59,8 +66,32 @@ impl Ledger {
         Some((id, self.epoch + Duration::from_micros(intended)))
     }
 
+    /// Records that a sender's session had no room for its next message.
+    pub(super) fn note_refused(&mut self, sender: usize) {
+        self.blocked[sender] = true;
+    }
+
+    /// Records that no message of a sender is due: the next one is offered in time or is late
+    /// because of the machine.
+    pub(super) fn note_idle(&mut self, sender: usize) {
+        self.blocked[sender] = false;
+    }
+
+    /// How late messages were offered: the 99th percentile and the largest, microseconds.
+    pub(super) fn lateness(&self) -> (u64, u64) {
+        let mut late = self.late.clone();
+        late.sort_unstable();
+        let rank = |percent| nearest_rank(&late, percent).unwrap_or(0).into();
+        (rank(99), rank(100))
+    }
+
     /// Records that a sender's next message was sent.
     pub(super) fn note_sent(&mut self, sender: usize, now: Timestamp) {
+        if !self.blocked[sender]
+            && let Some((_, intended)) = self.next(sender)
+        {
+            self.late.push(u32::try_from(micros(now.since(intended))).unwrap_or(u32::MAX));
+        }
         self.sent[sender].push(micros(now.since(self.epoch)));
     }
 

@@ -1,6 +1,7 @@
 //! The send schedule. It is fixed by the seed before the run begins: an open loop, in which neither
 //! an answer nor a wait for one moves a later message.
 
+use crate::protocol::{ClientMessage, Say, encode_message, limits};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::time::Duration;
@@ -56,6 +57,12 @@ pub(super) fn text(id: u64, size: u32) -> String {
     let mut text = format!("{id} ");
     text.extend(std::iter::repeat_n('x', size.saturating_sub(text.len())));
     text
+}
+
+/// The tokens that a message of this size takes from the bucket of a server's rate limit.
+pub(super) fn tokens(size: u32) -> usize {
+    let message = Say { number: 0, sent: 1_800_000_000_000_000, text: &text(0, size) };
+    limits::tokens(encode_message(&ClientMessage::Say(message)).len())
 }
 
 /// The number at the beginning of a text.

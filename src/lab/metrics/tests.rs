@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::lab::record::{Condition, Counts, Links, Network};
+use crate::lab::record::{Condition, Counts, Links, Machine, Network};
 use crate::link::Copies;
 
 /// A row of `a` at `b`: id, intended, arrived and delivered in microseconds; sent when intended.
@@ -48,6 +48,8 @@ fn info() -> RunInfo {
         kernel: String::new(),
         congestion_control: None,
         started: String::new(),
+        machine: Machine::default(),
+        attempts: 1,
         files: Vec::new(),
         links: Links::default(),
         text_bytes: 0,
@@ -206,4 +208,40 @@ fn repetitions_are_grouped_and_groups_are_ordered() {
     assert_eq!(groups[1].p99_ms.unwrap().mean, 30.0);
     assert_eq!(groups[0].measured.within(50), Some(10.0));
     assert_eq!(groups[0].measured.within(99), None, "half of it was lost");
+}
+
+#[test]
+fn the_machine_taints_a_run_and_a_spread_taints_all_runs_beside_it() {
+    let condition = Some(Condition { jitter_ms: 2.0, ..Condition::default() });
+    let run = |mode, repetition| RunInfo { condition, mode, repetition, ..info() };
+    let late = Machine { send_late_p99_us: 5_001, ..Machine::default() };
+    let router = Machine { router_late_p99_us: Some(9_000), ..Machine::default() };
+    let steal = Machine { steal: Some(0.06), ..Machine::default() };
+    let fine =
+        Machine { send_late_p99_us: 5_000, steal: Some(0.05), router_late_p99_us: None, ..late };
+    let infos = [
+        RunInfo { machine: late, ..run(Mode::Tcp, 1) },
+        RunInfo { machine: router, ..run(Mode::Tcp, 2) },
+        RunInfo { machine: steal, ..run(Mode::ReliableOrdered, 2) },
+        RunInfo { machine: fine, ..run(Mode::Tcp, 3) },
+        run(Mode::Unreliable, 4),
+        run(Mode::Tcp, 4),
+        RunInfo { senders: 2, ..run(Mode::Tcp, 4) },
+        RunInfo { condition: None, ..run(Mode::Unreliable, 5) },
+    ];
+    let at = |latency: u64| vec![row(0, 0, 20_000, 20_000), row(1, 0, 20_000, latency)];
+    let spread = Measured::new(&at(34_500), &infos[4]);
+    let measured: Vec<_> = infos
+        .iter()
+        .map(|it| if it.mode == Mode::Unreliable { spread.clone() } else { Measured::default() })
+        .collect();
+    let found = taints(&infos.iter().zip(&measured).collect::<Vec<_>>());
+    let beside = Taint::Spread { spread_ms: 10.5 };
+    assert_eq!(found[0], [Taint::Sending { late_ms: 5.001 }]);
+    assert_eq!(found[1], [Taint::Router { late_ms: 9.0 }]);
+    assert_eq!(found[2], [Taint::Steal { share: 0.06 }]);
+    assert_eq!((&found[3], &found[4], &found[5]), (&vec![], &vec![beside], &vec![beside]));
+    assert_eq!((&found[6], &found[7]), (&vec![], &vec![]), "not beside it; an unknown network");
+    let within = Measured::new(&at(34_000), &infos[4]);
+    assert!(taints(&[(&infos[4], &within)])[0].is_empty());
 }

@@ -21,6 +21,7 @@ pub(super) fn html(lab: &Lab) -> String {
         escape(&workload(lab))
     );
     page += &left_out(&lab.left_out);
+    page += &tainted(&lab.runs);
     page += &overview(&lab.groups);
     for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
         page += &section(lab, groups, at < MAX_PLOTS);
@@ -39,6 +40,25 @@ fn left_out(runs: &[LeftOut]) -> String {
         |it: &LeftOut| format!("<li>{}: {}</li>\n", escape(&it.name), escape(&it.why.to_string()));
     let items: String = runs.iter().map(item).collect();
     format!("<p><strong>Runs left out of all numbers:</strong></p>\n<ul>\n{items}</ul>\n")
+}
+
+/// The runs that the machine spoiled, each with the reasons.
+fn tainted(runs: &[Finished]) -> String {
+    let spoiled: Vec<_> = runs.iter().filter(|it| !it.taints.is_empty()).collect();
+    if spoiled.is_empty() {
+        return String::new();
+    }
+    let item = |it: &&Finished| {
+        let taints: Vec<_> = it.taints.iter().map(ToString::to_string).collect();
+        format!("<li>{}: {}</li>\n", escape(&it.name), escape(&list(&taints)))
+    };
+    let items: String = spoiled.iter().map(item).collect();
+    format!(
+        "<details open><summary><strong>The machine spoiled {} of {}.</strong> They are in the \
+         numbers, which tell of the machine too.</summary>\n<ul>\n{items}</ul></details>\n",
+        spoiled.len(),
+        count(runs.len(), "run"),
+    )
 }
 
 /// The compared modes and the range of losses.
@@ -193,10 +213,14 @@ fn table(groups: &[Group]) -> String {
             (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
             (_, share, _) => or_dash(share, percent),
         };
+        let mark = match it.tainted {
+            0 => String::new(),
+            spoiled => format!("<br><small>! {spoiled} of {} spoiled</small>", it.runs.len()),
+        };
         out += &format!(
-            "<tr><th scope=\"row\" class=\"{}\">{}</th>",
+            "<tr><th scope=\"row\" class=\"{}\">{}{mark}</th>",
             class(&it.variant),
-            label(&it.variant)
+            escape(&label(&it.variant))
         );
         let cells = [
             match s.unsaid {

@@ -2,14 +2,14 @@
 
 use super::text::{label, ms, or_dash, percent};
 use super::{Lab, LeftOut};
-use crate::lab::metrics::{Estimate, Group, Setting, Summary};
+use crate::lab::metrics::{Estimate, Group, Setting, Summary, Taint};
 use crate::lab::record::{Emulation, RunInfo, json_text};
 use crate::lab::variant::Variant;
 use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 41] = [
+const COLUMNS: [&str; 42] = [
     "level",
     "name",
     "transport",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 41] = [
     "duration_s",
     "emulation",
     "repetitions",
+    "tainted",
     "sent",
     "delivered",
     "lost",
@@ -65,11 +66,18 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
             .into_iter()
             .zip([summary.delivery(), summary.p99_ms])
             .map(|(of, value)| of(value.as_slice()));
-        out.write_record(row(("run", &run.name), &setting, &variant, 1, &summary, estimates))?;
+        out.write_record(row(
+            ("run", &run.name),
+            &setting,
+            &variant,
+            (1, usize::from(!run.taints.is_empty())),
+            &summary,
+            estimates,
+        ))?;
     }
     for it in &lab.groups {
         let (name, estimates) = (&it.title, [it.delivery, it.p99_ms].into_iter());
-        let runs = it.runs.len();
+        let runs = (it.runs.len(), it.tainted);
         let name = ("condition", name.as_str());
         out.write_record(row(name, &it.setting, &it.variant, runs, &it.summary, estimates))?;
     }
@@ -80,7 +88,7 @@ fn row(
     (level, name): (&str, &str),
     setting: &Setting,
     variant: &Variant,
-    repetitions: usize,
+    (repetitions, tainted): (usize, usize),
     it: &Summary,
     estimates: impl Iterator<Item = Option<Estimate>>,
 ) -> Vec<String> {
@@ -105,6 +113,7 @@ fn row(
         number(setting.duration_s),
         setting.emulation.map_or("", Emulation::name).to_owned(),
         repetitions.to_string(),
+        tainted.to_string(),
         it.sent.to_string(),
         it.delivered.to_string(),
         it.lost.to_string(),
@@ -156,6 +165,7 @@ fn number(value: f64) -> String {
 struct RunRow<'a> {
     name: &'a str,
     info: &'a RunInfo,
+    taints: &'a [Taint],
     summary: Summary,
 }
 
@@ -166,6 +176,7 @@ struct GroupRow<'a> {
     #[serde(flatten)]
     variant: &'a Variant,
     runs: Vec<&'a str>,
+    tainted: usize,
     summary: &'a Summary,
     delivery: Option<Estimate>,
     p99_ms: Option<Estimate>,
@@ -182,6 +193,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     let runs = lab.runs.iter().map(|it| RunRow {
         name: &it.name,
         info: &it.info,
+        taints: &it.taints,
         summary: it.measured.summary(),
     });
     let conditions = lab.groups.iter().map(|it| GroupRow {
@@ -189,6 +201,7 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
         setting: &it.setting,
         variant: &it.variant,
         runs: it.runs.iter().map(|&at| lab.runs[at].name.as_str()).collect(),
+        tainted: it.tainted,
         summary: &it.summary,
         delivery: it.delivery,
         p99_ms: it.p99_ms,
@@ -201,15 +214,17 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     Ok(json_text(&document)?.into_bytes())
 }
 
-/// A table for the terminal: 78 columns wide, one line per condition and mode.
+/// A table for the terminal: 78 columns wide unless a label is long; one line per condition and
+/// variant.
 pub fn terminal_table(groups: &[Group]) -> String {
     let mut out = String::new();
     let mut last = None;
+    let wide = groups.iter().map(|it| label(&it.variant).len()).fold(22, usize::max);
     for it in groups {
         if last != Some(&it.setting) {
             let first = if last.is_none() { "" } else { "\n" };
             out += &format!(
-                "{first}{}\n  {:<22} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8}\n",
+                "{first}{}\n  {:<wide$} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8}\n",
                 it.title.clone(),
                 "",
                 "sent",
@@ -225,11 +240,15 @@ pub fn terminal_table(groups: &[Group]) -> String {
         let [p50, p95, p99, max] =
             [s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms].map(|it| or_dash(it, ms));
         out += &format!(
-            "  {:<22} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}\n",
+            "{} {:<wide$} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}\n",
+            if it.tainted > 0 { '!' } else { ' ' },
             label(&it.variant),
             s.sent,
             or_dash(s.delivery(), percent),
         );
+    }
+    if groups.iter().any(|it| it.tainted > 0) {
+        out += "\n! the machine spoiled at least one of these runs, as named below\n";
     }
     out
 }

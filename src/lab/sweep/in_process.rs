@@ -90,5 +90,6 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
         condition: Some(trial.condition),
         impair: Some(BadNetwork { spec: trial.spec.clone(), seed: trial.seed }),
         repetition: trial.repetition,
+        through_rate_limit: false,
     }
 }

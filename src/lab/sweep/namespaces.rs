@@ -6,6 +6,7 @@ use crate::impair::Direction;
 use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
 use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::DEFAULT_PORT;
+use crate::time::micros;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -47,6 +48,8 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     job.edit_info(|info| {
         info.emulation = Some(Emulation::Namespaces);
         info.impair = Some(job.trial.spec.to_string());
+        info.machine.router_late_p99_us = Some(micros(totals.lateness.p99()));
+        info.machine.router_late_max_us = Some(micros(totals.lateness.max()));
         info.trace = totals.traced.map(trace);
         info.network = Some(counted(totals, lost));
     })?;

@@ -71,7 +71,7 @@ pub fn replay(
     copy(recorded, &runs.join(&of))?;
     let name = format!("{of}-replayed-{mode}");
     let job = Job::new(&config, &trial, variant, name.clone());
-    job.run(stop)?;
+    job.run(1, stop)?;
     // Keep the original condition and impairment, so that the report groups both runs.
     let dir = runs.join(name);
     let Some(did) = read_run(&dir)?.info else { return Err(Error::Stopped) };

@@ -3,6 +3,7 @@
 
 use super::Node;
 use super::device::Device;
+use super::lateness::Lateness;
 use super::trace::{Delivery, Recorder, Traced};
 use crate::impair::{Counts, Direction, Impairment, Spec};
 use crate::net::Clock;
@@ -28,6 +29,7 @@ struct Lane {
     impairment: Mutex<Impairment>,
     /// Packets that left and that the kernel of the node refused.
     refused: AtomicU64,
+    late: Mutex<Lateness>,
 }
 
 /// What the router's thread shares.
@@ -55,6 +57,7 @@ impl Router {
             to: from.other(),
             impairment: Mutex::new(Impairment::new(profile, seed, direction)),
             refused: AtomicU64::new(0),
+            late: Mutex::default(),
         };
         let lanes = [
             lane(Direction::Up, &spec.up, Node::Clients),
@@ -89,6 +92,14 @@ impl Router {
     /// Packets, of those that left, that the kernel of the node refused: up and down.
     pub(super) fn refused(&self) -> [u64; 2] {
         self.shared.lanes.each_ref().map(|lane| lane.refused.load(Ordering::Relaxed))
+    }
+
+    /// How late packets left, both ways.
+    pub(super) fn lateness(&self) -> Lateness {
+        let [up, down] = &self.shared.lanes;
+        let mut late = lock(&up.late).clone();
+        late.merge(&lock(&down.late));
+        late
     }
 
     /// Captures the packets from now on in a new file.
@@ -186,7 +197,10 @@ fn receive_batch(shared: &Shared, lane: &Lane, buffer: &mut [u8]) -> io::Result<
 fn deliver(shared: &Shared, lane: &Lane, now: Timestamp) -> io::Result<()> {
     let recorder = lock(&shared.recorder);
     let mut impairment = lock(&lane.impairment);
-    while let Some((packet, departure)) = impairment.depart(now) {
+    while let Some(due) = impairment.poll_timeout()
+        && let Some((packet, departure)) = impairment.depart(now)
+    {
+        lock(&lane.late).note(now.since(due));
         let delivery = shared.devices[lane.to as usize].send(&packet)?;
         lane.refused.fetch_add((delivery == Delivery::Refused).into(), Ordering::Relaxed);
         if let Some(recorder) = &*recorder {

@@ -83,6 +83,12 @@ pub(crate) struct LoadArgs {
         hide_short_help = true, value_parser = repetitions
     )]
     pub(crate) repetition: u32,
+    /// Measure although the server's rate limit delays the messages
+    #[arg(
+        long, env = "CHATAGRAM_THROUGH_RATE_LIMIT", hide_short_help = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) through_rate_limit: bool,
 }
 
 /// Options of `lab`.
@@ -188,10 +194,11 @@ pub(crate) struct ReportArgs {
     /// Directory of a lab or of a run
     #[arg(value_name = "DIR", env = "CHATAGRAM_DIR")]
     pub(crate) dir: PathBuf,
-    /// Exit with code 1 if a run is left out
+    /// Exit with code 1 if a run is left out or tainted
     ///
     /// Unfinished, failed and damaged runs are left out, and runs with another seed than the plan's
-    /// or another version than most. The report names each with its reason.
+    /// or another version than most. A run that the machine spoiled is tainted. The report names each
+    /// with its reason.
     #[arg(long, env = "CHATAGRAM_STRICT", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
 }
@@ -230,6 +237,7 @@ impl LoadArgs {
             condition: self.condition,
             impair: self.impair.clone().map(|spec| BadNetwork { spec, seed }),
             repetition: self.repetition,
+            through_rate_limit: self.through_rate_limit,
         }
     }
 }

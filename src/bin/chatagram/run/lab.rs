@@ -48,9 +48,11 @@ pub(crate) fn report(args: &ReportArgs, logging: &LoggingArgs) -> ExitCode {
         return code;
     }
     match show_report(&args.dir) {
-        Ok(written) if args.strict && !written.left_out.is_empty() => {
-            let runs = written.left_out.len();
-            fail(COULD_NOT_START, format!("--strict: runs left out: {runs}"))
+        Ok(Written { left_out, tainted, .. })
+            if args.strict && !(left_out.is_empty() && tainted.is_empty()) =>
+        {
+            let (out, spoiled) = (left_out.len(), tainted.len());
+            fail(COULD_NOT_START, format!("--strict: {out} runs left out, {spoiled} tainted"))
         }
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => fail(COULD_NOT_START, error),
@@ -62,6 +64,10 @@ fn show_report(dir: &Path) -> Result<Written, record::Error> {
     tell(report::terminal_table(&written.groups).trim_end());
     for LeftOut { name, why } in &written.left_out {
         tell(&format!("left out: {name}: {why}"));
+    }
+    for (name, taints) in &written.tainted {
+        let whys: Vec<_> = taints.iter().map(ToString::to_string).collect();
+        tell(&format!("spoiled by the machine: {name}: {}", whys.join("; ")));
     }
     let runs = if written.runs == 1 { "run" } else { "runs" };
     tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));

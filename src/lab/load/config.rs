@@ -1,0 +1,84 @@
+//! The configuration of a run, and its outcome.
+
+use super::schedule;
+use crate::hub::Limit;
+use crate::lab::record::{Condition, Format, Mode, RunInfo};
+use crate::link::Copies;
+use crate::net::{BadNetwork, ServerName};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The configuration of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The server's name or address.
+    pub server: ServerName,
+    /// The transport and delivery mode of all peers.
+    pub mode: Mode,
+    /// Sets `TCP_NODELAY`: small segments leave at once.
+    pub no_delay: bool,
+    /// Copies of each message over UDP. The server has its own setting.
+    pub copies: Copies,
+    /// Number of sending peers; they are named `s1`, `s2` and so on.
+    pub senders: u32,
+    /// Number of receiving peers; they are named `r1`, `r2` and so on.
+    pub receivers: u32,
+    /// Messages per second and sender; more than 0.
+    pub rate: f64,
+    /// Bytes of text in a message, 16 to 1,000.
+    pub size: u32,
+    /// How long the senders send.
+    pub duration: Duration,
+    /// Seed of each sender's phase within its first interval.
+    pub seed: u64,
+    /// The output directory; it must be empty or absent.
+    pub out: PathBuf,
+    /// The file format of the rows.
+    pub format: Format,
+    /// The run's name.
+    pub name: String,
+    /// The condition that the run is labelled with. `load` itself does not create it.
+    pub condition: Option<Condition>,
+    /// An emulated network in this process, in front of the UDP sockets of all peers.
+    pub impair: Option<BadNetwork>,
+    /// The repetition of the condition, from 1.
+    pub repetition: u32,
+    /// Measure even if the server's rate limit delays the messages.
+    pub through_rate_limit: bool,
+}
+
+impl Config {
+    /// The longest round trip that the emulated network alone causes, as far as it is known.
+    pub(super) fn round_trip(&self) -> Duration {
+        let condition = self.condition.unwrap_or_default();
+        let one_way = Duration::try_from_secs_f64((condition.delay_ms + condition.jitter_ms) / 1e3);
+        let impaired =
+            self.impair.as_ref().map_or(Duration::ZERO, |BadNetwork { spec, .. }| {
+                spec.up.delay + spec.up.jitter + spec.down.delay + spec.down.jitter
+            });
+        (2 * one_way.unwrap_or_default()).max(impaired)
+    }
+
+    /// Whether a server with this rate limit delays the messages of a sender.
+    pub(super) fn exceeds(&self, limit: Limit) -> bool {
+        let tokens = schedule::tokens(self.size) as f64;
+        let seconds = self.duration.as_secs_f64();
+        let (wanted, allowed) = (tokens * self.rate, f64::from(limit.rate()));
+        wanted > allowed && wanted * seconds > f64::from(limit.burst()) + allowed * seconds
+    }
+}
+
+/// The summary of a finished run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The contents of `run.json`.
+    pub info: RunInfo,
+    /// Messages × receivers.
+    pub expected: u64,
+    /// Messages delivered, without duplicates.
+    pub delivered: u64,
+    /// The median latency from the intended time (nearest rank); `None` without a delivery.
+    pub p50: Option<Duration>,
+    /// The 99th percentile of latency from the intended time; `None` without a delivery.
+    pub p99: Option<Duration>,
+}
