@@ -10,6 +10,7 @@
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
 //! | [`report`] | the page, tables and plots made of those statistics |
 
+mod capture;
 pub mod load;
 pub mod metrics;
 pub mod plan;

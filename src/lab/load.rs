@@ -27,6 +27,7 @@ use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
 use machine::Ticks;
 use schedule::Schedule;
+pub(super) use schedule::message_id;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ mod command;
 mod curves;
 mod ladder;
 mod left_out;
+mod packets;
 mod page;
 mod svg;
 mod tables;
@@ -29,6 +30,9 @@ pub use tables::terminal_table;
 #[derive(Debug)]
 struct Finished {
     name: String,
+    dir: PathBuf,
+    /// True for a run of a lab; false for one that is reported on alone.
+    is_in_lab: bool,
     info: RunInfo,
     records: Vec<Record>,
     measured: Measured,
@@ -60,6 +64,8 @@ pub struct Written {
     pub left_out: Vec<LeftOut>,
     /// Runs that the machine spoiled, each with the reasons. They are in the statistics.
     pub tainted: Vec<(String, Vec<Taint>)>,
+    /// What the captures of runs lack: a sentence for each such run.
+    pub captures: Vec<String>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,
 }
@@ -75,11 +81,12 @@ pub fn write(dir: &Path) -> Result<Written, Error> {
     write_atomically(&csv, &tables::csv(&lab).map_err(Error::io("write", &csv))?)?;
     write_atomically(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
     write_atomically(&page, page::html(&lab).as_bytes())?;
+    let captures = packets::left_out(&lab.runs);
     let Lab { runs, left_out, groups, .. } = lab;
     let count = runs.len();
     let tainted = runs.into_iter().filter(|it| !it.taints.is_empty());
     let tainted = tainted.map(|it| (it.name, it.taints)).collect();
-    Ok(Written { page, csv, json, runs: count, left_out, tainted, groups })
+    Ok(Written { page, csv, json, runs: count, left_out, tainted, captures, groups })
 }
 
 fn read(dir: &Path) -> Result<Lab, Error> {
@@ -101,7 +108,16 @@ fn read(dir: &Path) -> Result<Lab, Error> {
             (Ok((name, None, _)), _) => left_out.push(LeftOut { name, why: Why::Unfinished }),
             (Ok((name, Some(info), records)), _) => {
                 let measured = Measured::new(&records, &info);
-                runs.push(Finished { name, info, records, measured, taints: Vec::new() });
+                let taints = Vec::new();
+                runs.push(Finished {
+                    name,
+                    dir,
+                    is_in_lab: is_lab,
+                    info,
+                    records,
+                    measured,
+                    taints,
+                });
             }
         }
     }

@@ -4,11 +4,9 @@
 //! Written here rather than by a crate such as pcap-file: five kinds of blocks are about 200 lines,
 //! both ways, and the default build stays without further crates.
 
-#[cfg(test)]
 mod read;
 
-#[cfg(test)]
-pub(crate) use read::Capture;
+pub(crate) use read::{Capture, Malformed, Packet};
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;

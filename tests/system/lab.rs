@@ -454,5 +454,6 @@ tests! {
     an_interrupted_lab_keeps_finished_runs,
     captures::captures_records_and_counters_agree_packet_for_packet,
     captures::wireshark_reads_the_captures_and_finds_the_drops,
+    captures::the_ladder_names_the_packets_of_wireshark,
     captures::no_trace_writes_no_capture,
 }

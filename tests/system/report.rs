@@ -4,7 +4,7 @@
 use crate::needs::{is_here, needs};
 use chatagram::lab::record::{
     Condition, Emulation, FileSum, Format, Links, Machine, Mode, Record, RecordWriter, RunInfo,
-    Verdict, read_run,
+    Trace, Verdict, read_run,
 };
 use chatagram::lab::report;
 use chatagram::link::{Copies, Totals};
@@ -426,6 +426,28 @@ fn reports_at_the_same_time_write_whole_files() {
     assert_eq!(left, ["report.html", "runs", "summary.csv", "summary.json"]);
 }
 
+fn a_capture_that_lacks_packets_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    make_run(dir.path(), Mode::Tcp, 0.01, 1);
+    let run = fs::read_dir(dir.path().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let info = read_run(&run).unwrap().info.unwrap();
+    let trace = Trace { packets: 10, bytes: 9, beyond_limit: 3, too_slow: 1 };
+    RunInfo { trace: Some(trace), ..info }.write(&run).unwrap();
+    fs::write(run.join("trace.pcapng"), "no capture").unwrap();
+    let written = report::write(dir.path()).unwrap();
+    let name = run.file_name().unwrap().to_str().unwrap();
+    let wanted = format!(
+        "the capture of {name} lacks 3 packets after it had reached its largest size and 1 packet \
+         that the machine wrote too slowly"
+    );
+    assert_eq!(written.captures, [wanted.clone()]);
+    let page = fs::read_to_string(&written.page).unwrap();
+    assert!(page.contains(&wanted) && page.contains("it is no pcapng file"), "{page}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+    let output = command.arg("report").arg(dir.path()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&wanted));
+}
+
 fn a_directory_without_runs_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let error = report::write(dir.path()).unwrap_err().to_string();
@@ -623,6 +645,7 @@ tests! {
     control_characters_in_a_run_name_do_not_reach_the_terminal,
     control_characters_in_run_json_do_not_reach_the_terminal,
     reports_at_the_same_time_write_whole_files,
+    a_capture_that_lacks_packets_says_so,
     a_directory_without_runs_is_an_error,
     damaged_runs_and_runs_of_another_lab_are_named_and_left_out,
     runs_that_the_machine_spoiled_are_marked,

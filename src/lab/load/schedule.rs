@@ -66,7 +66,7 @@ pub(super) fn tokens(size: u32) -> usize {
 }
 
 /// The number at the beginning of a text.
-pub(super) fn message_id(text: &str) -> Option<u64> {
+pub(in crate::lab) fn message_id(text: &str) -> Option<u64> {
     text.split_once(' ')?.0.parse().ok()
 }
 

@@ -2,9 +2,10 @@
 //! (bottom). A lost message is a short stub with a cross. Messages held behind another form a fan.
 
 use super::Finished;
+use super::packets::{self, Followed, Packets, Row};
 use super::svg::{Plot, Svg, WIDTH, step};
 use super::text::{class, count, label, ms};
-use crate::lab::record::{Mode, Record, Verdict};
+use crate::lab::record::{Record, Verdict};
 use crate::lab::variant::Variant;
 use crate::percentile::nearest_rank;
 use std::fmt::Write;
@@ -16,13 +17,62 @@ const MAX_MESSAGES: f64 = 150.0;
 const GRID_US: u64 = 50_000;
 /// Deliveries at most this far apart count as one burst, microseconds.
 const BURST_US: u64 = 2_000;
+/// A shorter time between arrival and delivery is processing time, not a wait; microseconds.
+const HELD_FROM_US: u64 = 1_000;
+/// Limit on the rows of a flow in the table of packets.
+const MAX_ROWS: usize = 40;
+
+/// A message of a flow. Times are microseconds since the run's first message.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Message {
+    intended: u64,
+    delivered: Option<u64>,
+    id: u64,
+    /// True if it was held at the reader until an earlier one had arrived.
+    held: bool,
+    packets: Packets,
+}
+
+impl Message {
+    fn new(record: &Record, start: u64, capture: Option<&Followed>) -> Self {
+        let held = record
+            .delivered_us
+            .zip(record.arrived_us)
+            .map(|(shown, came)| shown.saturating_sub(came));
+        Self {
+            intended: record.intended_us - start,
+            delivered: record.delivered_us.map(|it| it.saturating_sub(start)),
+            id: record.id,
+            held: held.is_some_and(|it| it >= HELD_FROM_US),
+            packets: capture.map(|it| it.of(record)).unwrap_or_default(),
+        }
+    }
+
+    fn latency(&self) -> Option<u64> {
+        Some(self.delivered?.saturating_sub(self.intended))
+    }
+
+    /// True if the record or the capture says that it waited for an earlier one.
+    fn waited(&self) -> bool {
+        self.held || !self.packets.waits.is_empty()
+    }
+
+    fn sentence(&self) -> String {
+        let took = match self.latency() {
+            Some(latency) => format!("took {}", ms(latency as f64 / 1e3)),
+            None => "lost".into(),
+        };
+        format!("message {}: {took}{}", self.id, self.packets.sentence())
+    }
+}
 
 /// One flow of a run.
 struct Flow {
     variant: Variant,
-    /// Intended and delivered time since the run's first message, ordered.
-    messages: Vec<(u64, Option<u64>)>,
+    /// In the order of their intended times.
+    messages: Vec<Message>,
     median_us: u64,
+    capture: Option<Followed>,
 }
 
 impl Flow {
@@ -31,26 +81,26 @@ impl Flow {
         let rows = || run.records.iter().filter(said);
         let start = rows().map(|it| it.intended_us).min()?;
         let (sender, receiver) = rows().map(|it| (&it.sender, &it.receiver)).min()?;
+        let capture = Followed::read(run);
         let mut messages: Vec<_> = rows()
             .filter(|it| (&it.sender, &it.receiver) == (sender, receiver))
-            .map(|it| (it.intended_us - start, it.delivered_us.map(|t| t.saturating_sub(start))))
+            .map(|it| Message::new(it, start, capture.as_ref()))
             .collect();
         messages.sort_unstable();
-        let mut latencies: Vec<_> =
-            messages.iter().filter_map(|it| Some(it.1?.saturating_sub(it.0))).collect();
+        let mut latencies: Vec<_> = messages.iter().filter_map(Message::latency).collect();
         latencies.sort_unstable();
         let median_us = nearest_rank(&latencies, 50).unwrap_or(0);
-        Some(Self { variant: Variant::of(&run.info), messages, median_us })
+        Some(Self { variant: Variant::of(&run.info), messages, median_us, capture })
     }
 
     /// Returns true for a message that is lost or much later than the median.
-    fn is_lost_or_late(&self, (said, shown): (u64, Option<u64>)) -> bool {
+    fn is_lost_or_late(&self, message: &Message) -> bool {
         let on_time = self.median_us.saturating_add(self.median_us / 2 + 5_000);
-        shown.is_none_or(|shown| shown.saturating_sub(said) > on_time)
+        message.latency().is_none_or(|latency| latency > on_time)
     }
 
-    fn within(&self, (from, to): (u64, u64)) -> &[(u64, Option<u64>)] {
-        let at = |moment| self.messages.partition_point(|it| it.0 < moment);
+    fn within(&self, (from, to): (u64, u64)) -> &[Message] {
+        let at = |moment| self.messages.partition_point(|it| it.intended < moment);
         &self.messages[at(from)..at(to)]
     }
 
@@ -60,10 +110,9 @@ impl Flow {
         if messages.is_empty() {
             return format!("{name} sent nothing.");
         }
-        let lost = messages.iter().filter(|it| it.1.is_none()).count();
-        let late =
-            messages.iter().filter(|it| it.1.is_some() && self.is_lost_or_late(**it)).count();
-        let latest = messages.iter().filter_map(|it| Some(it.1?.saturating_sub(it.0))).max();
+        let lost = messages.iter().filter(|it| it.delivered.is_none()).count();
+        let late: Vec<_> = self.late(messages).collect();
+        let latest = messages.iter().filter_map(Message::latency).max();
         let Some(latest) = latest.map(|it| ms(it as f64 / 1e3)) else {
             return format!("{name} lost all {}.", messages.len());
         };
@@ -71,59 +120,84 @@ impl Flow {
             0 => format!("{name} lost none of {}", messages.len()),
             _ => format!("{name} lost {lost} of {}", messages.len()),
         };
-        if late == 0 {
+        if late.is_empty() {
             return text
                 + &format!(
                     " and delivered {} within {latest}.",
                     if lost == 0 { "all" } else { "the rest" }
                 );
         }
-        text += &format!(" and delivered {late} late, the slowest after {latest}");
-        let largest_burst = self.largest_burst(messages);
-        if largest_burst >= 3 {
-            text += &format!("; {largest_burst} of them arrived in one burst");
-            if matches!(self.variant.mode, Mode::ReliableOrdered | Mode::Tcp) {
-                text += ", held behind a lost message (head-of-line blocking)";
-            }
+        text += &format!(" and delivered {} late, the slowest after {latest}", late.len());
+        let waited = late.iter().filter(|it| it.waited()).count();
+        let largest_burst = largest_burst(&late);
+        if waited > 0 {
+            text +=
+                &format!("; {waited} of them waited for an earlier one (head-of-line blocking)");
+        } else if largest_burst >= 3 {
+            text += &format!("; {largest_burst} of them arrived together");
         }
         text + "."
     }
 
-    /// The largest number of late messages delivered in one burst.
-    fn largest_burst(&self, messages: &[(u64, Option<u64>)]) -> usize {
-        let late = messages.iter().filter(|it| self.is_lost_or_late(**it));
-        let mut shown: Vec<u64> = late.filter_map(|it| it.1).collect();
-        shown.sort_unstable();
-        shown.chunk_by(|a, b| b - a <= BURST_US).map(<[u64]>::len).max().unwrap_or(0)
+    /// The messages that were delivered late.
+    fn late<'a>(&'a self, messages: &'a [Message]) -> impl Iterator<Item = &'a Message> {
+        messages.iter().filter(|it| it.delivered.is_some() && self.is_lost_or_late(it))
+    }
+
+    /// The lost and late messages, for the table of packets.
+    fn rows(&self, window: (u64, u64)) -> impl Iterator<Item = Row<'_>> {
+        let messages = self.within(window).iter().filter(|it| self.is_lost_or_late(it));
+        messages.take(MAX_ROWS).map(move |it| Row {
+            class: class(&self.variant),
+            mode: label(&self.variant),
+            id: it.id,
+            due: (it.intended - window.0) as f64 / 1e3,
+            took: it.latency().map(|latency| latency as f64 / 1e3),
+            packets: &it.packets,
+        })
     }
 
     fn draw(&self, svg: &mut Svg, plot: &Plot, window: (u64, u64)) {
         let (mut on_time, mut late, mut lost, mut crosses) =
             (String::new(), String::new(), String::new(), String::new());
+        let mut all = Vec::new();
         let height = plot.bottom - plot.top;
-        for &message in self.within(window) {
-            let from = (message.0 - window.0) as f64;
+        for message in self.within(window) {
+            let from = (message.intended - window.0) as f64;
             let x1 = plot.at_x(from);
-            let Some(shown) = message.1 else {
-                let (x, y) =
-                    (plot.at_x(from + self.median_us as f64 * 0.3), plot.top + height * 0.3);
-                let _ = write!(lost, "M{x1:.1} {:.1}L{x:.1} {y:.1}", plot.top);
-                let _ = write!(crosses, "M{:.1} {:.1}l8 8m0 -8l-8 8", x - 4.0, y - 4.0);
-                continue;
+            let (path, x2, y2) = match message.delivered {
+                None => {
+                    let (x, y) =
+                        (plot.at_x(from + self.median_us as f64 * 0.3), plot.top + height * 0.3);
+                    let _ = write!(crosses, "M{:.1} {:.1}l8 8m0 -8l-8 8", x - 4.0, y - 4.0);
+                    (&mut lost, x, y)
+                }
+                Some(delivered) => {
+                    // Clip a line at the plot's edge without changing its slope.
+                    let to = delivered.saturating_sub(window.0) as f64;
+                    let part = if to > plot.x.1 { (plot.x.1 - from) / (to - from) } else { 1.0 };
+                    let path = if self.is_lost_or_late(message) { &mut late } else { &mut on_time };
+                    (path, plot.at_x(to), plot.top + height * part)
+                }
             };
-            // Clip a line at the plot's edge without changing its slope.
-            let to = shown.saturating_sub(window.0) as f64;
-            let part = if to > plot.x.1 { (plot.x.1 - from) / (to - from) } else { 1.0 };
-            let path = if self.is_lost_or_late(message) { &mut late } else { &mut on_time };
-            let (x2, y2) = (plot.at_x(to), plot.top + height * part);
-            let _ = write!(path, "M{x1:.1} {:.1}L{x2:.1} {y2:.1}", plot.top);
+            let line = format!("M{x1:.1} {:.1}L{x2:.1} {y2:.1}", plot.top);
+            path.push_str(&line);
+            all.push((line, message.sentence()));
         }
         let colour = class(&self.variant);
         svg.path(&format!("l faint {colour}"), &on_time);
         svg.path(&format!("l {colour}"), &lost);
         svg.path(&format!("l {colour}"), &late);
         svg.path("x", &crosses);
+        all.iter().for_each(|(line, sentence)| svg.tip(line, sentence));
     }
+}
+
+/// The largest number of messages delivered in one burst.
+fn largest_burst(messages: &[&Message]) -> usize {
+    let mut shown: Vec<u64> = messages.iter().filter_map(|it| it.delivered).collect();
+    shown.sort_unstable();
+    shown.chunk_by(|a, b| b - a <= BURST_US).map(<[u64]>::len).max().unwrap_or(0)
 }
 
 /// The ladder of these runs, one per mode; empty if none of them has a message.
@@ -139,7 +213,7 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
         if rate > 0.0 { WINDOW_US.min((MAX_MESSAGES / rate * 1e6) as u64) } else { WINDOW_US };
     let window = worst_window(&flows, length.max(1_000));
     let length = (window.1 - window.0) as f64;
-    let overhang = flows.iter().flat_map(|it| it.within(window)).filter_map(|it| it.1);
+    let overhang = flows.iter().flat_map(|it| it.within(window)).filter_map(|it| it.delivered);
     let end = overhang.map(|it| it.saturating_sub(window.0) as f64).fold(length, f64::max);
     let end = end.min(length * 2.0);
     let seconds = |micros: f64| format!("{} s", (micros / 1e4).round() / 100.0);
@@ -158,7 +232,7 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
         plot.top = 40.0 + at as f64 * (ROW + GAP) + 18.0;
         plot.bottom = plot.top + ROW;
         let messages = flow.within(window);
-        let lost = messages.iter().filter(|it| it.1.is_none()).count();
+        let lost = messages.iter().filter(|it| it.delivered.is_none()).count();
         let name =
             format!("{}: {}, {lost} lost", label(&flow.variant), count(messages.len(), "message"));
         svg.text((plot.left, plot.top - 6.0), &class(&flow.variant), "start", &name);
@@ -175,19 +249,23 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
     }
     plot.name_x(&mut svg, "time in milliseconds");
     let sentences: Vec<_> = flows.iter().map(|it| it.sentence(window)).collect();
-    svg.figure(&format!("Here {}", sentences.join(" ")))
+    let captures: Vec<_> =
+        flows.iter().filter_map(|it| Some((label(&it.variant), it.capture.as_ref()?))).collect();
+    let rows: Vec<_> = flows.iter().flat_map(|it| it.rows(window)).collect();
+    svg.figure(&format!("Here {}", sentences.join(" "))) + &packets::table(&rows, &captures)
 }
 
 /// The first window of this length with the most lost or late messages over all flows.
 fn worst_window(flows: &[Flow], length: u64) -> (u64, u64) {
     let mut moments: Vec<u64> = flows
         .iter()
-        .flat_map(|flow| flow.messages.iter().filter(|it| flow.is_lost_or_late(**it)))
-        .map(|it| it.0)
+        .flat_map(|flow| flow.messages.iter().filter(|it| flow.is_lost_or_late(it)))
+        .map(|it| it.intended)
         .collect();
     moments.sort_unstable();
     let before = |moment| moments.partition_point(|it| *it < moment);
-    let last = flows.iter().filter_map(|it| it.messages.last()).map(|it| it.0).max().unwrap_or(0);
+    let last =
+        flows.iter().filter_map(|it| it.messages.last()).map(|it| it.intended).max().unwrap_or(0);
     // Start on the grid, a little before a lost or late message, and early enough to fill the
     // window.
     let latest = last.saturating_sub(length).div_ceil(GRID_US).saturating_mul(GRID_US);

@@ -2,7 +2,7 @@
 
 use super::command::command;
 use super::text::{class, count, emulation, escape, label, list, mode_label, ms, or_dash, percent};
-use super::{Finished, Lab, LeftOut, curves, ladder};
+use super::{Finished, Lab, LeftOut, curves, ladder, packets};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
 use std::collections::BTreeSet;
@@ -22,6 +22,9 @@ pub(super) fn html(lab: &Lab) -> String {
     );
     page += &left_out(&lab.left_out);
     page += &tainted(&lab.runs);
+    for lacks in packets::left_out(&lab.runs) {
+        page += &format!("<p class=\"note\">Note: {}.</p>\n", escape(&lacks));
+    }
     page += &overview(&lab.groups);
     for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
         page += &section(lab, groups, at < MAX_PLOTS);

@@ -33,6 +33,12 @@ impl Svg {
         }
     }
 
+    /// A wide invisible line with a text for the pointer, over a line that is drawn.
+    pub(super) fn tip(&mut self, points: &str, text: &str) {
+        let text = escape(text);
+        let _ = write!(self.body, "<path class=\"h\" d=\"{points}\"><title>{text}</title></path>");
+    }
+
     pub(super) fn text(&mut self, at: (f64, f64), class: &str, anchor: &str, text: &str) {
         let (x, y) = at;
         let _ = write!(

@@ -1,6 +1,6 @@
 //! The captures of the lab's runs: they agree with records and counters, packet for packet, and
 //! Wireshark reads them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::{lab, needs_namespaces, said};
 use crate::needs::needs;
@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fields of a packet, and their places.
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 8] = [
     "frame.interface_name",
     "frame.packet_flags_direction",
     "frame.comment",
     "chatagram.duplicate",
     "chatagram.gap",
     "chatagram.acked_in",
+    "chatagram.say.text",
+    "chatagram.line.text",
 ];
 const SIDE: usize = 0;
 const WAY: usize = 1;
@@ -25,6 +27,8 @@ const COMMENT: usize = 2;
 const DUPLICATE: usize = 3;
 const GAP: usize = 4;
 const ACKED: usize = 5;
+const SAID: usize = 6;
+const SHOWN: usize = 7;
 /// Wireshark's directions at an interface.
 const IN: &str = "0x00000001";
 const OUT: &str = "0x00000002";
@@ -139,6 +143,47 @@ pub(crate) fn wireshark_reads_the_captures_and_finds_the_drops() {
         }
         assert_eq!(gaps > 0, !run.to_str().unwrap().contains("tcp"));
     }
+}
+
+pub(crate) fn the_ladder_names_the_packets_of_wireshark() {
+    needs(&["tshark"]);
+    let dir = tempfile::tempdir().unwrap();
+    let runs = runs(dir.path(), &["--loss", "10"]);
+    let page = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    let table = page.split("<details>").nth(1).unwrap().split("</details>").next().unwrap();
+    let name = |run: &Path| run.file_name().unwrap().to_str().unwrap().to_owned();
+    let packets = |of: &str| {
+        let run = runs.iter().find(|run| name(run).contains(of)).unwrap();
+        assert!(table.contains(&format!("href=\"runs/{}/trace.pcapng\"", name(run))), "{table}");
+        tshark(run, "frame", &COLUMNS)
+    };
+    let [raw, tcp] = ["-unreliable-", "-tcp-"].map(packets);
+    let (mut dropped, mut waits) = (0, 0);
+    for row in table.split("<tr>").skip(2) {
+        let cells: Vec<_> = row.split("<td>").skip(1).collect();
+        let [id, _, _, up, down, waited] = cells[..] else { panic!("{row}") };
+        let id = id.split('<').next().unwrap();
+        for (cell, text) in [(up, SAID), (down, SHOWN)] {
+            let Some((before, _)) = cell.split_once(" (dropped)") else { continue };
+            let frame: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+            if row.contains(">UDP unreliable<") {
+                let packet = &raw[frame - 1];
+                assert!(packet[COMMENT].contains(": dropped by 'loss 10%'"), "{packet:?}");
+                let texts: Vec<_> = packet[text].split(',').collect();
+                assert!(texts.iter().any(|it| it.starts_with(&format!("{id} "))), "{packet:?}");
+                dropped += 1;
+            }
+        }
+        if row.contains(">TCP<")
+            && let Some((_, rest)) = waited.split_once("for packet ")
+        {
+            let frame: usize = rest.split(',').next().unwrap().parse().unwrap();
+            assert_eq!(tcp[frame - 1][WAY], OUT, "{row}");
+            waits += 1;
+        }
+    }
+    assert!(dropped > 0 && waits > 0, "{table}");
+    assert!(page.contains("waited for an earlier one (head-of-line blocking)"), "{page}");
 }
 
 pub(crate) fn no_trace_writes_no_capture() {

@@ -69,6 +69,9 @@ fn show_report(dir: &Path) -> Result<Written, record::Error> {
         let whys: Vec<_> = taints.iter().map(ToString::to_string).collect();
         tell(&format!("spoiled by the machine: {name}: {}", whys.join("; ")));
     }
+    for lacks in &written.captures {
+        tell(lacks);
+    }
     let runs = if written.runs == 1 { "run" } else { "runs" };
     tell(&format!("{} {runs}; open {}", written.runs, written.page.display()));
     Ok(written)
