@@ -440,7 +440,7 @@ fn a_capture_that_lacks_packets_says_so() {
         "the capture of {name} lacks 3 packets after it had reached its largest size and 1 packet \
          that the machine wrote too slowly"
     );
-    assert_eq!(written.captures, [wanted.clone()]);
+    assert_eq!(written.captures, std::slice::from_ref(&wanted));
     let page = fs::read_to_string(&written.page).unwrap();
     assert!(page.contains(&wanted) && page.contains("it is no pcapng file"), "{page}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
