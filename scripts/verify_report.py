@@ -287,12 +287,13 @@ def planned_seeds(directory):
     with open(directory / "plan.toml", "rb") as file:
         plan = tomllib.load(file)
     as_list = lambda value: value if isinstance(value, list) else [value]
+    plan = {"jitter_ms": 0, "burst": 1, "redundancy": "auto"} | plan
     values = lambda name: list(dict.fromkeys(map(float, as_list(plan[name]))))
     plain = lambda number: f"{number:.9f}".rstrip("0").rstrip(".")
     conditions = list(itertools.product(*map(values, ("loss", "delay_ms", "jitter_ms", "burst"))))
     copies = {"off": "-copies0", "auto": ""}
     copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
-    variants = [mode + it for mode in plan["modes"] for it in (copies if mode.startswith("reliable") else [""])]
+    variants = [mode + it for mode in as_list(plan["modes"]) for it in (copies if mode.startswith("reliable") else [""])]
     seeds, seed = {}, int(plan["seed"])
     for repetition in range(1, plan["repetitions"] + 1):
         for loss, delay, jitter, burst in conditions:
