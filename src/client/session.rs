@@ -111,7 +111,7 @@ pub struct Session {
     leaving: Option<Timestamp>,
     closed: bool,
     /// The server refused the nickname; another one may be free.
-    name_refused: bool,
+    refusal: Option<Refusal>,
     /// Acknowledgment of the `Closing` of an ended session.
     last_word: Option<(Vec<u8>, SocketAddr)>,
     events: VecDeque<Event>,
@@ -148,7 +148,7 @@ impl Session {
             questions: Questions::default(),
             leaving: None,
             closed: false,
-            name_refused: false,
+            refusal: None,
             last_word: None,
             events: VecDeque::new(),
             corrupt: 0,
@@ -280,10 +280,16 @@ impl Session {
         self.closed
     }
 
+    /// Why the server refused a join, if that ended the session.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
     /// Whether the session is over because its nickname was refused.
     #[must_use]
     pub fn is_name_refused(&self) -> bool {
-        self.name_refused
+        matches!(self.refusal, Some(Refusal::NameTaken | Refusal::NameNotAllowed))
     }
 
     /// Does what is due by `now`.
@@ -386,7 +392,7 @@ impl Session {
         let message = clean(clip(detail, MAX_DETAIL)).into_owned();
         let passing = !attempt.first && reason != Refusal::NameNotAllowed;
         if !passing {
-            self.name_refused = matches!(reason, Refusal::NameTaken | Refusal::NameNotAllowed);
+            self.refusal = Some(reason);
             self.events.push_back(Event::Error { message });
             self.close(CloseReason::Refused);
         } else if !attempt.expects(reason) && attempt.refused_again(&message) {

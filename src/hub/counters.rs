@@ -8,23 +8,11 @@ use crate::protocol::{Refusal, ServerCounters, Transport};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Datagrams received, of any kind.
-    pub received: u64,
-    /// Their bytes.
+    /// Those that the server sends to clients that ask. Of another protocol means: the magic or the
+    /// size is wrong. The kernel knows of those that it dropped; [`Hub::set_unread`] tells the hub.
+    pub wire: ServerCounters,
+    /// Bytes of the datagrams received.
     pub received_bytes: u64,
-    /// Datagrams of another protocol: the magic or the size is wrong.
-    pub alien: u64,
-    /// Datagrams of another version.
-    pub other_version: u64,
-    /// Datagrams with a wrong checksum.
-    pub corrupt: u64,
-    /// Datagrams with a right checksum and wrong contents.
-    pub malformed: u64,
-    /// Datagrams of a session that does not exist.
-    pub unknown_session: u64,
-    /// Datagrams that the kernel dropped because the receive buffer was full. The hub cannot know
-    /// it; [`Hub::set_unread`] tells it.
-    pub unread: u64,
     /// Datagrams sent to addresses without a session: challenges, refusals and the like.
     pub answers: u64,
     /// Their bytes.
@@ -37,8 +25,6 @@ pub struct Counters {
     pub challenges: u64,
     /// Refusals sent, by the number of their reason.
     pub refusals: [u64; Self::REASONS],
-    /// Messages that the full queue of a slow peer refused.
-    pub left_out: u64,
     /// Times a peer was asked to wait: it had reached its limit, or the readers theirs.
     pub slowed: u64,
     /// Peers dropped because they exceeded their limit and did not wait.
@@ -49,25 +35,9 @@ impl Counters {
     /// The number of reasons to refuse a join.
     pub const REASONS: usize = Refusal::Unavailable as usize + 1;
 
-    /// Refusals sent, for any reason.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refusals.iter().sum()
-    }
-
-    /// The counters that the server sends to clients.
-    pub(crate) fn to_wire(self) -> ServerCounters {
-        ServerCounters {
-            received: self.received,
-            alien: self.alien,
-            other_version: self.other_version,
-            corrupt: self.corrupt,
-            malformed: self.malformed,
-            unknown_session: self.unknown_session,
-            unread: self.unread,
-            refused: self.refused(),
-            left_out: self.left_out,
-        }
+    pub(super) fn note_refusal(&mut self, reason: Refusal) {
+        self.wire.refused += 1;
+        self.refusals[reason as usize] += 1;
     }
 }
 
@@ -103,13 +73,13 @@ impl Hub {
     /// The counters so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (left_out, slowed) = (self.outgoing.left_out, self.outgoing.slowed);
-        Counters { left_out, slowed, ..self.counters }
+        let wire = ServerCounters { left_out: self.outgoing.left_out, ..self.counters.wire };
+        Counters { wire, slowed: self.outgoing.slowed, ..self.counters }
     }
 
     /// Tells how many datagrams the kernel has dropped so far because the receive buffer was full.
     pub fn set_unread(&mut self, unread: u64) {
-        self.counters.unread = unread;
+        self.counters.wire.unread = unread;
     }
 
     /// The totals of all links so far. It visits every peer: call it now and then.

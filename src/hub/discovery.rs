@@ -10,7 +10,7 @@ use crate::time::Now;
 impl Hub {
     /// Takes in a datagram that came to the port for probes. Only a probe is answered there.
     pub fn handle_probe(&mut self, path: Path, bytes: &[u8], now: Now) {
-        self.counters.received += 1;
+        self.counters.wire.received += 1;
         self.counters.received_bytes += bytes.len() as u64;
         let Some(port) = self.config.discovery.filter(|_| !self.shutting_down) else { return };
         let probe = Datagram::decode(bytes).ok().filter(|datagram| {
@@ -25,7 +25,7 @@ impl Hub {
                 let found = Frame::Found { nonce, server, port, peers, room: &room };
                 self.answer(path, 0, &found, now);
             }
-            _ => self.counters.malformed += 1,
+            _ => self.counters.wire.malformed += 1,
         }
     }
 }

@@ -85,7 +85,7 @@ impl Hub {
         let join = match datagram.frames().next() {
             Some(Frame::Join(join)) if bytes >= JOIN_SIZE && join.nonce != 0 => join,
             _ => {
-                self.counters.malformed += 1;
+                self.counters.wire.malformed += 1;
                 return;
             }
         };
@@ -277,7 +277,7 @@ impl Hub {
     pub(super) fn refuse(&mut self, origin: Origin, nonce: u64, denial: &Denial) {
         let Origin { path, entrance, now } = origin;
         let Denial { reason, detail } = denial;
-        self.counters.refusals[*reason as usize] += 1;
+        self.counters.note_refusal(*reason);
         let frame = Frame::Refused { nonce, reason: *reason, detail };
         match entrance {
             Entrance::Datagrams => self.answer(path, 0, &frame, now),

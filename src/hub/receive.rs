@@ -20,7 +20,7 @@ impl Hub {
     /// Takes in a datagram. Nothing in it can make the hub fail.
     pub fn handle_datagram(&mut self, path: Path, bytes: &[u8], now: Now) {
         self.observe(now.mono);
-        self.counters.received += 1;
+        self.counters.wire.received += 1;
         self.counters.received_bytes += bytes.len() as u64;
         self.cookies.renew(&mut self.rng, now.mono);
         let datagram = match Datagram::decode(bytes) {
@@ -28,7 +28,7 @@ impl Hub {
             Err(error) => return self.handle_undecodable(path, bytes, error, now),
         };
         if datagram.header.flags.contains(Flags::FROM_SERVER) {
-            self.counters.malformed += 1; // a reply is never replied to
+            self.counters.wire.malformed += 1; // a reply is never replied to
         } else if datagram.header.session == 0 {
             self.handle_handshake(path, &datagram, bytes.len(), now);
         } else {
@@ -40,12 +40,12 @@ impl Hub {
     fn handle_undecodable(&mut self, path: Path, bytes: &[u8], error: DecodeError, now: Now) {
         let counter = match error {
             DecodeError::TooShort(_) | DecodeError::TooLong | DecodeError::Magic(_) => {
-                &mut self.counters.alien
+                &mut self.counters.wire.alien
             }
-            DecodeError::Version(_) => &mut self.counters.other_version,
-            DecodeError::Checksum { .. } => &mut self.counters.corrupt,
+            DecodeError::Version(_) => &mut self.counters.wire.other_version,
+            DecodeError::Checksum { .. } => &mut self.counters.wire.corrupt,
             DecodeError::Flags(_) | DecodeError::Malformed(_) | DecodeError::NotCanonical(_) => {
-                &mut self.counters.malformed
+                &mut self.counters.wire.malformed
             }
         };
         *counter += 1;
@@ -60,7 +60,7 @@ impl Hub {
         let session = datagram.header.session;
         let peer = self.peers.of_session(session).filter(|peer| peer.stream.is_none());
         let Some(mut peer) = peer else {
-            self.counters.unknown_session += 1;
+            self.counters.wire.unknown_session += 1;
             // A datagram with a frame is at least as long as this answer. A bare acknowledgment
             // gets none.
             if datagram.frames().next().is_some() {
@@ -120,7 +120,7 @@ impl Hub {
         self.charge_idle(id, idle, now.mono);
         self.handle_messages(id, now);
         if let Err(error) = outcome {
-            self.counters.malformed += 1;
+            self.counters.wire.malformed += 1;
             log::debug!("the stream of peer {} breaks the protocol: {error}", id.0);
             self.lose(id, now.mono);
         } else {
@@ -246,7 +246,7 @@ impl Hub {
             }
             Ok(ClientMessage::Pong { .. }) => {}
             Err(error) => {
-                self.counters.malformed += 1;
+                self.counters.wire.malformed += 1;
                 log::debug!("ignored a message of peer {}: {error}", id.0);
             }
         }
@@ -288,7 +288,7 @@ impl Hub {
         if !text.trim().is_empty() && text.len() <= MAX_TEXT {
             return Some(text);
         }
-        self.counters.malformed += 1;
+        self.counters.wire.malformed += 1;
         let why = format!(
             "a line of yours was empty or longer than {MAX_TEXT} bytes: it was not passed on"
         );

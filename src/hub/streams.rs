@@ -199,7 +199,7 @@ impl Hub {
         let Some(kept) = self.streams.claiming.get_mut(&id) else { return };
         kept.extend_from_slice(bytes);
         if kept.len() > STREAM_TURN_BYTES {
-            self.counters.malformed += 1;
+            self.counters.wire.malformed += 1;
             self.forget_claim(id);
             self.hang_up(id, None);
         }
@@ -273,7 +273,7 @@ impl Hub {
                     return self.keep_bytes(id, bytes);
                 }
                 other => {
-                    self.counters.malformed += 1;
+                    self.counters.wire.malformed += 1;
                     log::debug!("hung up on {}: {other:?}", waiting.path.remote);
                     return self.hang_up(id, None);
                 }

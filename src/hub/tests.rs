@@ -18,7 +18,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{
     ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, Join,
-    LeaveReason, Preface, Refusal, Say, Whisper, encode_message, write_record,
+    LeaveReason, Preface, Refusal, Say, ServerCounters, Whisper, encode_message, write_record,
 };
 use crate::registry::{Capacity, PeerId};
 use crate::room::Past;
@@ -224,7 +224,7 @@ fn a_name_in_use_is_refused_and_the_room_is_not_told() {
     let alice = room.join("alice", 1);
     let other = room.join("ALICE", 2);
     assert_eq!((room.welcomes(alice), room.closed(other)), (1, Some(CloseReason::Refused)));
-    assert_eq!((room.names(), room.hub.counters().refused()), (vec!["alice"], 1));
+    assert_eq!((room.names(), room.hub.counters().wire.refused), (vec!["alice"], 1));
 }
 
 #[test]
@@ -310,14 +310,14 @@ fn noise_is_counted_and_not_answered() {
     assert_eq!(room.inject(5, &echo), vec![]);
     let received_bytes = alien.iter().map(|bytes| bytes.len() as u64).sum::<u64>()
         + (corrupt.len() + heartbeat(0, 1).len() + echo.len()) as u64;
-    let expected = Counters {
+    let wire = ServerCounters {
         received: 6,
-        received_bytes,
         alien: 3,
         corrupt: 1,
         malformed: 2,
-        ..Counters::default()
+        ..ServerCounters::default()
     };
+    let expected = Counters { wire, received_bytes, ..Counters::default() };
     assert_eq!(room.hub.counters(), expected);
 }
 
@@ -348,7 +348,7 @@ fn an_unknown_session_is_reset_unless_the_datagram_is_a_bare_acknowledgment() {
     DatagramWriter::new(&mut bare).finish(&Header { session: 77, ..Header::default() });
     assert_eq!(bare.len(), HEADER_LEN);
     assert_eq!(room.inject(5, &bare), vec![]);
-    assert_eq!(room.hub.counters().unknown_session, 2);
+    assert_eq!(room.hub.counters().wire.unknown_session, 2);
 }
 
 #[test]

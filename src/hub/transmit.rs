@@ -157,7 +157,7 @@ impl Hub {
     /// Answers a datagram without a session. One datagram gets at most one answer.
     pub(super) fn answer(&mut self, path: Path, session: u64, frame: &Frame<'_>, now: Now) {
         if !is_one(path) {
-            self.counters.malformed += 1;
+            self.counters.wire.malformed += 1;
             return;
         }
         let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ impl Hub {
     /// Tells a peer how the server and everybody is, as far as the queue to it has room: a peer
     /// that asks more often than it can be told learns less.
     pub(super) fn tell_who(&mut self, id: PeerId, number: u16, now: Timestamp) {
-        let server = self.counters().to_wire();
+        let server = self.counters().wire;
         let message = ServerMessage::Counters { number, server };
         let Some(mut asker) = self.peers.touch(id) else { return };
         self.outgoing.catch_up(&mut asker, self.now);

@@ -76,7 +76,7 @@ pub(super) struct Drops {
 
 impl Drops {
     pub(super) fn note(&mut self, index: u64) {
-        self.truncated = self.truncated || !self.ranges.append(index, MAX_DROP_RANGES);
+        self.truncated = self.truncated || self.ranges.append(index, MAX_DROP_RANGES).is_err();
     }
 
     pub(super) fn text(&self) -> String {

@@ -8,6 +8,10 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
+/// The set would have more ranges than it may have.
+#[derive(Debug)]
+pub(super) struct TooManyRanges;
+
 impl Ranges {
     /// Returns true if the set contains `index`.
     #[must_use]
@@ -27,15 +31,15 @@ impl Ranges {
         self.0.iter().copied()
     }
 
-    /// Adds an index larger than all others. Returns false if that takes more than `most` ranges.
-    pub(super) fn append(&mut self, index: u64, most: usize) -> bool {
+    /// Adds an index larger than all others, unless that takes more than `most` ranges.
+    pub(super) fn append(&mut self, index: u64, most: usize) -> Result<(), TooManyRanges> {
         let full = self.0.len() >= most;
         match self.0.last_mut() {
             Some((_, last)) if last.checked_add(1) == Some(index) => *last = index,
-            _ if full => return false,
+            _ if full => return Err(TooManyRanges),
             _ => self.0.push((index, index)),
         }
-        true
+        Ok(())
     }
 }
 
@@ -125,8 +129,8 @@ mod tests {
     #[test]
     fn appending_stops_at_the_limit() {
         let mut ranges = Ranges::default();
-        assert!([3, 4, 9, 10].into_iter().all(|index| ranges.append(index, 2)));
-        assert!(!ranges.append(12, 2));
+        assert!([3, 4, 9, 10].into_iter().all(|index| ranges.append(index, 2).is_ok()));
+        assert!(ranges.append(12, 2).is_err());
         assert_eq!(ranges.to_string(), "3-4,9-10");
     }
 }

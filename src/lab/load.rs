@@ -200,8 +200,12 @@ impl Load<'_> {
             CloseReason::Unreachable => {
                 Error::Unreachable { peer, server: self.config.server.clone(), why }
             }
-            CloseReason::Refused => Error::Refused { peer, why },
-            CloseReason::Shutdown => Error::Refused { peer, why: "the server closed".to_owned() },
+            CloseReason::Refused => {
+                Error::Refused { peer, reason: self.fleet.session(index).refusal(), why }
+            }
+            CloseReason::Shutdown => {
+                Error::Refused { peer, reason: None, why: "the server closed".to_owned() }
+            }
             CloseReason::Quit | CloseReason::Lost => Error::Gone { peer, why: "no answer".into() },
         }
     }

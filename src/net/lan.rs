@@ -1,5 +1,6 @@
 //! The machine's interfaces, and the sockets of discovery.
 
+use super::udp::ReceivesAt;
 use super::{BindError, Socket};
 use crate::discovery::{GROUP_V4, GROUP_V6, Hints, Interface, InterfaceKind, Network, ProbeRoute};
 use crate::protocol::limits::DISCOVERY_PORT;
@@ -85,7 +86,7 @@ pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
             raw.set_multicast_hops_v6(1)?;
         }
     }
-    Ok(Socket::wrap(raw, route.from.is_ipv6(), true))
+    Ok(Socket::wrap(raw, route.from, ReceivesAt::Several))
 }
 
 /// Opens a socket for [`DISCOVERY_PORT`] of `ip`, which other servers of this machine may share.
@@ -95,7 +96,7 @@ pub fn probe_socket(route: &ProbeRoute) -> io::Result<Socket> {
 pub(crate) fn responder_socket(ip: IpAddr) -> Result<Socket, BindError> {
     let address = SocketAddr::new(ip, DISCOVERY_PORT);
     open(address, true)
-        .map(|raw| Socket::wrap(raw, ip.is_ipv6(), true))
+        .map(|raw| Socket::wrap(raw, ip, ReceivesAt::Several))
         .map_err(|cause| BindError::new(address, cause))
 }
 

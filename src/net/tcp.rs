@@ -106,6 +106,15 @@ pub enum Reading {
     End,
 }
 
+/// The result of [`Stream::write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The kernel took all bytes.
+    Whole,
+    /// Some bytes are buffered: write again when the poller reports the stream.
+    InPart,
+}
+
 impl Stream {
     /// Begins to connect. When the poller reports the stream, [`Self::is_connected`] has the
     /// result.
@@ -167,19 +176,18 @@ impl Stream {
     }
 
     /// Writes `bytes` after those still unsent, and buffers those that the kernel does not take.
-    /// Returns true if none are left. On a broken stream all stay buffered; [`Self::read`] reports
-    /// the end.
-    pub fn write(&mut self, bytes: &[u8]) -> bool {
+    /// On a broken stream all stay buffered; [`Self::read`] reports the end.
+    pub fn write(&mut self, bytes: &[u8]) -> Written {
         let sent = self.give(&self.unsent);
         if sent < self.unsent.len() {
             self.unsent.drain(..sent);
             self.unsent.extend_from_slice(bytes);
-            return false;
+            return Written::InPart;
         }
         let sent = self.give(bytes);
         // Without capacity: most of many connections have nothing unsent.
         self.unsent = bytes[sent..].to_vec();
-        self.unsent.is_empty()
+        if self.unsent.is_empty() { Written::Whole } else { Written::InPart }
     }
 
     /// Gives bytes to the kernel. Returns how many it took.

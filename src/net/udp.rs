@@ -22,12 +22,19 @@ use crate::protocol::limits::MAX_DATAGRAM;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Size requested for the receive and send buffers, bytes. The kernel's default holds about 256
 /// small datagrams, less than one burst of a full room. The kernel may grant less.
 pub const BUFFER: usize = 4 << 20;
+
+/// The addresses at which a socket receives.
+#[derive(Clone, Copy)]
+pub(super) enum ReceivesAt {
+    OneAddress,
+    Several,
+}
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -162,9 +169,9 @@ impl Socket {
     pub fn send_with(&self, outgoing: &mut Outgoing, datagrams: &[u8], path: impl Into<Path>) {
         let path = self.in_socket_form(path.into());
         let one_by_one = datagrams.len() > MAX_DATAGRAM && !self.sends_segments();
-        if one_by_one || !outgoing.push(datagrams, path) {
+        if one_by_one || outgoing.push(datagrams, path).is_err() {
             self.flush(outgoing);
-            if one_by_one || !outgoing.push(datagrams, path) {
+            if one_by_one || outgoing.push(datagrams, path).is_err() {
                 self.send(datagrams, path);
             }
         }
@@ -286,12 +293,13 @@ impl Socket {
         self.overflowed.load(Ordering::Relaxed)
     }
 
-    /// Wraps a bound, non-blocking socket. `is_wildcard`: it may receive at several addresses.
-    pub(super) fn wrap(raw: RawSocket, v6: bool, is_wildcard: bool) -> Self {
+    /// Wraps a bound, non-blocking socket for datagrams of this family.
+    pub(super) fn wrap(raw: RawSocket, family: IpAddr, receives: ReceivesAt) -> Self {
+        let v6 = family.is_ipv6();
         #[cfg(target_os = "linux")]
-        request_options(&raw, v6, is_wildcard);
+        request_options(&raw, v6, receives);
         #[cfg(not(target_os = "linux"))]
-        let _ = is_wildcard;
+        let _ = receives;
         Self {
             #[cfg(not(target_os = "linux"))]
             local_ends: portable::LocalEnds::of(&raw),
@@ -332,7 +340,9 @@ impl Socket {
         raw.bind(&SockAddr::from(address))?;
         // A socket bound to one address receives at that address only and sends from it. The
         // control messages that say so for each datagram cost a server up to 4 % of its time.
-        Ok(Self::wrap(raw, address.is_ipv6(), address.ip().is_unspecified()))
+        let ip = address.ip();
+        let one = !ip.is_unspecified();
+        Ok(Self::wrap(raw, ip, if one { ReceivesAt::OneAddress } else { ReceivesAt::Several }))
     }
 
     /// Receives with one system call. Returns false if nothing is available. Errors of earlier
@@ -381,11 +391,14 @@ impl Socket {
 /// Requests optional features: batches of datagrams, overflow counts, local addresses, no
 /// fragmentation.
 #[cfg(target_os = "linux")]
-fn request_options(raw: &RawSocket, v6: bool, is_wildcard: bool) {
+fn request_options(raw: &RawSocket, v6: bool, receives: ReceivesAt) {
     let outcomes = [
         linux::join_segments(raw),
         linux::count_overflows(raw),
-        if is_wildcard { linux::tell_local_end(raw, v6) } else { Ok(()) },
+        match receives {
+            ReceivesAt::OneAddress => Ok(()),
+            ReceivesAt::Several => linux::tell_local_end(raw, v6),
+        },
         linux::forbid_fragments(raw, v6),
     ];
     for error in outcomes.into_iter().filter_map(Result::err) {

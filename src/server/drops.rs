@@ -17,7 +17,7 @@ pub(super) struct Drops {
 impl Drops {
     /// Logs the counters of drops if they changed and the interval is over.
     pub(super) fn report(&mut self, counters: &Counters, now: Timestamp, closing: bool) {
-        let counts = ServerCounters { received: 0, refused: 0, ..counters.to_wire() };
+        let counts = ServerCounters { received: 0, refused: 0, ..counters.wire };
         let (at, last) = self.reported.unwrap_or_default();
         if counts == last {
             return;

@@ -3,7 +3,7 @@
 
 use super::http::{MAX_REQUEST, answer};
 use super::{ACCEPT_AGAIN, Error, Rest};
-use crate::net::{Listener, Poller, Reading, Stream, Watch};
+use crate::net::{Listener, Poller, Reading, Stream, Watch, Written};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -148,7 +148,8 @@ impl Exporter {
     }
 
     fn serve(&mut self, place: usize, page: &impl Fn() -> String) {
-        if self.connections[place].serve(&mut self.buffer, &self.names, page)
+        let progress = self.connections[place].serve(&mut self.buffer, &self.names, page);
+        if progress == Progress::Done
             && let Some(connection) = self.connections.remove(place)
         {
             connection.stream.close();
@@ -156,14 +157,30 @@ impl Exporter {
     }
 }
 
+/// Whether a connection has its whole answer, or waits for the network.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Done,
+    Waits,
+}
+
+impl From<Written> for Progress {
+    fn from(answer: Written) -> Self {
+        match answer {
+            Written::Whole => Self::Done,
+            Written::InPart => Self::Waits,
+        }
+    }
+}
+
 impl Connection {
-    /// Reads and answers. Returns true if the connection is done.
+    /// Reads and answers.
     fn serve(
         &mut self,
         buffer: &mut Vec<u8>,
         names: &[String],
         page: &impl Fn() -> String,
-    ) -> bool {
+    ) -> Progress {
         while !self.answered {
             match self.stream.read(buffer) {
                 // One byte beyond the bound shows that a request is too long.
@@ -171,15 +188,15 @@ impl Connection {
                     let room = (MAX_REQUEST + 1).saturating_sub(self.request.len());
                     self.request.extend_from_slice(&buffer[..room.min(buffer.len())]);
                 }
-                Reading::Nothing => return false,
-                Reading::End => return true,
+                Reading::Nothing => return Progress::Waits,
+                Reading::End => return Progress::Done,
             }
             if let Some(answer) = answer(&self.request, names, page) {
                 self.answered = true;
-                return self.stream.write(&answer);
+                return self.stream.write(&answer).into();
             }
         }
-        self.stream.write(&[])
+        self.stream.write(&[]).into()
     }
 }
 

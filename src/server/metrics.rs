@@ -53,7 +53,7 @@ const ROWS: &[Row] = &[
         reasons.map(|(count, (_, label))| (label, *count)).collect()
     }),
     ("chatagram_datagrams_received_total", "UDP datagrams received, valid or not.", |f| {
-        one(f.counters.received)
+        one(f.counters.wire.received)
     }),
     ("chatagram_datagrams_sent_total", "UDP datagrams sent.", |f| {
         one(f.tally.udp.sent + f.counters.answers)
@@ -71,12 +71,12 @@ const ROWS: &[Row] = &[
         "Datagrams dropped, by reason; receive_buffer: by the kernel, whose buffer was full.",
         |f| {
             vec![
-                ("reason=\"alien\"", f.counters.alien),
-                ("reason=\"version\"", f.counters.other_version),
-                ("reason=\"corrupt\"", f.counters.corrupt),
-                ("reason=\"malformed\"", f.counters.malformed),
-                ("reason=\"unknown_session\"", f.counters.unknown_session),
-                ("reason=\"receive_buffer\"", f.counters.unread),
+                ("reason=\"alien\"", f.counters.wire.alien),
+                ("reason=\"version\"", f.counters.wire.other_version),
+                ("reason=\"corrupt\"", f.counters.wire.corrupt),
+                ("reason=\"malformed\"", f.counters.wire.malformed),
+                ("reason=\"unknown_session\"", f.counters.wire.unknown_session),
+                ("reason=\"receive_buffer\"", f.counters.wire.unread),
             ]
         },
     ),
@@ -102,7 +102,7 @@ const ROWS: &[Row] = &[
     (
         "chatagram_lines_left_out_total",
         "Messages left out because the queue of their peer was full.",
-        |f| one(f.counters.left_out),
+        |f| one(f.counters.wire.left_out),
     ),
     ("chatagram_slowed_total", "Times a peer was told to wait before it says more.", |f| {
         one(f.counters.slowed)

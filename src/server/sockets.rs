@@ -7,7 +7,7 @@ use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, Rest, STREA
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Read,
-    Reading, SOCKET_BUFFER, Socket, Stream, Watch,
+    Reading, SOCKET_BUFFER, Socket, Stream, Watch, Written,
 };
 use crate::path::Path;
 use crate::time::Timestamp;
@@ -193,7 +193,10 @@ impl Sockets {
                 }
                 None
             }
-            Destination::Stream(id) => self.streams.get_mut(&id.0)?.write(bytes).then_some(id),
+            Destination::Stream(id) => {
+                let written = self.streams.get_mut(&id.0)?.write(bytes);
+                (written == Written::Whole).then_some(id)
+            }
             Destination::Close(id) => {
                 if let Some(stream) = self.streams.remove(&id.0) {
                     stream.close();
@@ -265,7 +268,7 @@ impl Sockets {
     ) -> Rest {
         let Some(stream) = self.streams.get_mut(&index) else { return Rest::Nothing };
         let id = StreamId(index);
-        if stream.write(&[]) {
+        if stream.write(&[]) == Written::Whole {
             hub.handle_stream_writable(id, clock.now());
         }
         for _ in 0..STREAM_READS {

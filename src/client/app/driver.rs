@@ -16,7 +16,7 @@ use super::session::{self, CloseReason, Session};
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
 use crate::net::{
-    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Poller, Socket, Stream, Watch,
+    BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Poller, Socket, Stream, Watch, Written,
 };
 use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
@@ -314,7 +314,7 @@ impl Turns {
         let open = self.connections.first_mut().filter(|open| open.announced);
         let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
-            if open.stream.write(&buffer) {
+            if open.stream.write(&buffer) == Written::Whole {
                 self.session.handle_stream_writable(now);
             }
         }

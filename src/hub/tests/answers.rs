@@ -17,7 +17,7 @@ fn who_lists_the_members_with_the_servers_statistics() {
     let counters = room.hub.counters();
     let server = server.unwrap();
     assert_eq!((server.alien, server.unread, server.refused), (1, 7, 0));
-    assert!(server.received > 1 && server.received <= counters.received);
+    assert!(server.received > 1 && server.received <= counters.wire.received);
     let names: Vec<_> = peers.iter().map(|peer| peer.nickname.as_str()).collect();
     assert_eq!(names, ["alice", "bob"]);
     for peer in peers {

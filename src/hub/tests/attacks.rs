@@ -231,7 +231,7 @@ fn a_replayed_stream_join_admits_no_client() {
     let (session, closed) = connect(&mut room, 1, &recorded);
     assert!(session != 0 && !closed && room.names() == ["alice"]);
     assert_eq!(connect(&mut room, 2, &recorded), (0, true), "while alice is here");
-    assert_eq!(room.hub.counters().refused(), 0);
+    assert_eq!(room.hub.counters().wire.refused, 0);
     let mut leave = vec![];
     let payload = encode_message(&ClientMessage::Leave { next: 0 });
     write_record(&Frame::Once { payload: &payload }, &mut leave);
@@ -339,7 +339,7 @@ fn refusals_in_the_log_are_limited() {
         room.now.mono = room.now.mono + SECOND / 1_000;
     }
     let logged = room.events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
-    assert_eq!((logged, room.hub.counters().refused()), (10, 999));
+    assert_eq!((logged, room.hub.counters().wire.refused), (10, 999));
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn an_allowance_follows_the_token_to_another_address() {
     };
     let now = room.now;
     room.hub.admit(&join, origin(now));
-    assert_eq!((room.names().len(), room.hub.counters().refused()), (0, 1));
+    assert_eq!((room.names().len(), room.hub.counters().wire.refused), (0, 1));
     room.run_for(8 * SECOND);
     let now = room.now;
     room.hub.admit(&join, origin(now));

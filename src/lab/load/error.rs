@@ -3,6 +3,7 @@
 use crate::hub::Limit;
 use crate::lab::record;
 use crate::net::ServerName;
+use crate::protocol::Refusal;
 use std::io;
 use std::path::PathBuf;
 
@@ -44,11 +45,13 @@ pub enum Error {
         why: String,
     },
     /// The server refused a join.
-    #[error("{peer} was refused: {why}{}", limit_hint(.why))]
+    #[error("{peer} was refused: {why}{}", way_out(*.reason))]
     Refused {
         /// The refused peer's nickname.
         peer: String,
-        /// The server's reason.
+        /// The server's reason, if it is one of the protocol's.
+        reason: Option<Refusal>,
+        /// Its text.
         why: String,
     },
     /// Joining took too long.
@@ -116,15 +119,13 @@ fn open_files_hint(cause: &io::Error) -> &'static str {
     if cause.to_string().contains("open files") { "; `ulimit -n 8192` allows more" } else { "" }
 }
 
-/// The way out of a refusal. The texts are those of this crate's server (`hub::handshake`).
-fn limit_hint(why: &str) -> &'static str {
-    if why.contains("from your address") {
-        "; --max-peers-per-ip on the server raises the limit"
-    } else if why.contains("room is full") {
-        "; --max-peers on the server raises the limit"
-    } else if why.contains("in use") || why.contains("is kept") {
-        "; another load is running there, or one was killed less than a minute ago"
-    } else {
-        ""
+fn way_out(of: Option<Refusal>) -> &'static str {
+    match of {
+        Some(Refusal::TooManyFromAddress) => "; --max-peers-per-ip on the server raises the limit",
+        Some(Refusal::RoomFull) => "; --max-peers on the server raises the limit",
+        Some(Refusal::NameTaken) => {
+            "; another load is running there, or one was killed less than a minute ago"
+        }
+        _ => "",
     }
 }

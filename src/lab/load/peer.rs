@@ -3,7 +3,7 @@
 
 use crate::client::reach;
 use crate::client::session::{Event, Session};
-use crate::net::{Clock, Datagrams, Reading, Stream, Watch};
+use crate::net::{Clock, Datagrams, Reading, Stream, Watch, Written};
 use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::{Now, Timestamp};
@@ -72,7 +72,7 @@ impl Peer {
     ) {
         self.poll_connecting(index, shared, events);
         while let Some(open) = self.connection() {
-            if open.stream.write(&[]) {
+            if open.stream.write(&[]) == Written::Whole {
                 self.with_session(index, shared, events, Session::handle_stream_writable);
             }
             let Some(open) = self.connection() else { break };
@@ -165,7 +165,7 @@ impl Peer {
         let open = self.connections.first_mut().filter(|open| open.established);
         let Some(open) = open else { return };
         while self.session.poll_stream_transmit(&mut buffer, now) {
-            if open.stream.write(&buffer) {
+            if open.stream.write(&buffer) == Written::Whole {
                 self.session.handle_stream_writable(now);
             }
         }

@@ -22,6 +22,10 @@ pub struct Outgoing {
     refused: Vec<(Path, usize)>,
 }
 
+/// The buffer has no room for the message.
+#[derive(Debug)]
+pub(super) struct Full;
+
 /// One or more consecutive datagrams to one peer; each but the last has [`MAX_DATAGRAM`] bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
@@ -53,15 +57,15 @@ impl Outgoing {
         self.refused.pop()
     }
 
-    /// Adds a message. Returns false if the buffer is full.
-    pub(super) fn push(&mut self, datagrams: &[u8], path: Path) -> bool {
+    /// Adds a message.
+    pub(super) fn push(&mut self, datagrams: &[u8], path: Path) -> Result<(), Full> {
         let start = self.bytes.len();
-        let fits = self.messages.len() < SLOTS && start + datagrams.len() <= MAX_BYTES;
-        if fits {
-            self.bytes.extend_from_slice(datagrams);
-            self.messages.push(Message { path, range: start..self.bytes.len() });
+        if self.messages.len() == SLOTS || start + datagrams.len() > MAX_BYTES {
+            return Err(Full);
         }
-        fits
+        self.bytes.extend_from_slice(datagrams);
+        self.messages.push(Message { path, range: start..self.bytes.len() });
+        Ok(())
     }
 
     /// The buffered messages and their bytes.

@@ -21,7 +21,6 @@ const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::fro
 
 /// Default address of the metrics, for this machine only.
 pub(super) const METRICS: &str = "127.0.0.1:2430";
-const METRICS_PORT: u16 = 2430;
 
 /// Options of a server.
 #[derive(Debug, Args)]
@@ -220,12 +219,15 @@ fn rate_limit(text: &str) -> Result<RateLimit, Error> {
 /// Like `--bind`, but a port alone is on loopback, and an address alone has the default port.
 fn metrics_address(text: &str) -> Result<SocketAddr, Error> {
     let text = text.trim();
+    let parse = |text: &str| -> Result<SocketAddr, Error> {
+        text.parse().map_err(|_| Error::MetricsAddress(text.to_owned()))
+    };
     if let Ok(ip) = text.parse() {
-        return Ok(SocketAddr::new(ip, METRICS_PORT));
+        return Ok(SocketAddr::new(ip, parse(METRICS)?.port()));
     }
     match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         Some(port) => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-        None => text.parse().map_err(|_| Error::MetricsAddress(text.to_owned())),
+        None => parse(text),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Connection, Driver, SOCKET, Turns};
 use crate::client::reach;
 use crate::client::session::Session;
-use crate::net::{Incoming, Poller, Read, Reading, Ready};
+use crate::net::{Incoming, Poller, Read, Reading, Ready, Written};
 use crate::time::Now;
 use std::io;
 use std::time::Duration;
@@ -125,7 +125,7 @@ impl Driver {
     fn receive_stream(&self, turns: &mut Turns, buffer: &mut Vec<u8>) -> bool {
         for _ in 0..STREAM_READS {
             let Some(open) = turns.connection() else { return false };
-            if open.stream.write(&[]) {
+            if open.stream.write(&[]) == Written::Whole {
                 self.turn_in(turns, Session::handle_stream_writable);
             }
             let Some(open) = turns.connection() else { return false };
