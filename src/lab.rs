@@ -5,6 +5,7 @@
 //! | [`plan`] | the conditions to measure and the modes to measure them with |
 //! | [`variant`] | a mode with its settings: the runs of one trial differ in it |
 //! | [`sweep`] | running a plan in emulated networks or in this process; replaying a run |
+//! | [`program`] | chats of other authors: their commands, output, privileges and limits |
 //! | [`load`] | many real clients against a running server, and the outcome of every message |
 //! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
@@ -14,6 +15,7 @@ mod capture;
 pub mod load;
 pub mod metrics;
 pub mod plan;
+pub mod program;
 pub mod record;
 pub mod report;
 pub mod sweep;
