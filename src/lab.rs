@@ -7,6 +7,7 @@
 //! | [`sweep`] | running a plan in emulated networks or in this process; replaying a run |
 //! | [`program`] | chats of other authors: their commands, output, privileges and limits |
 //! | [`load`] | many real clients against a running server, and the outcome of every message |
+//! | `capture` | the packets of each message in a run's capture, and what each waited for |
 //! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
 //! | [`report`] | the page, tables and plots made of those statistics |

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 /// Limit on the payload of a segment.
 const MAX_SEGMENT: u64 = 65_535;
+/// Limits on the segments near a record, and on its packets: a capture from elsewhere may send the
+/// same bytes a million times.
+const MAX_NEAR: usize = 10_000;
+const MAX_SEEN: usize = 100;
 
 /// A direction of a connection, in the order of its packets.
 #[derive(Clone, Debug, Default)]
@@ -121,13 +125,15 @@ impl Stream {
     fn overlapping(&self, from: u64, to: u64) -> impl Iterator<Item = &Segment> {
         let first = from.saturating_sub(MAX_SEGMENT);
         let first = self.segments.partition_point(|it| it.from < first);
-        let near = self.segments[first..].iter().take_while(move |it| it.from < to);
+        let near = self.segments[first..].iter().take(MAX_NEAR);
+        let near = near.take_while(move |it| it.from < to);
         near.filter(move |it| it.to > from)
     }
 
     fn sightings(&self, from: u64, to: u64) -> Vec<Sighting> {
         let mut seen: Vec<_> = self.overlapping(from, to).map(|it| it.seen).collect();
         seen.sort_by_key(|it| it.frame);
+        seen.truncate(MAX_SEEN);
         seen
     }
 

@@ -103,3 +103,18 @@ fn what_comes_before_damage_is_kept() {
     assert_eq!(up(&journeys, 0).seen.len(), 1);
     assert!(damage.unwrap().to_string().contains("after packet 2"));
 }
+
+#[test]
+fn no_damage_makes_the_reader_fail() {
+    let mut example = joined();
+    example.say(0, "up 1: dropped by 'loss 5%'", 0);
+    example.say(0, "up 2: leaves after 5ms", 1);
+    example.say(1, "up 2: left after 5ms", 1);
+    for at in 0..example.bytes.len() {
+        for value in [0, 1, 6, 0x45, 0x7f, 0xff] {
+            let mut damaged = example.bytes.clone();
+            damaged[at] = value;
+            let _ = Journeys::read(&damaged);
+        }
+    }
+}

@@ -135,6 +135,7 @@ impl Router {
 impl Drop for Router {
     fn drop(&mut self) {
         self.stop();
+        let _ = self.end_capture(); // what a failed run has captured
     }
 }
 
