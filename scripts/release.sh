@@ -42,7 +42,8 @@ if [ -z "${BINARY:-}" ]; then
         --cfg getrandom_backend=\"linux_getrandom\"
         --remap-path-prefix=$here=/chatagram
         --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-    CARGO_INCREMENTAL=0 cargo build --locked --profile dist --target $target --bin chatagram
+    CARGO_INCREMENTAL=0 cargo build --locked --profile dist --target $target --bin chatagram \
+        --features redis
     BINARY=${CARGO_TARGET_DIR:-target}/$target/dist/chatagram
 fi
 

@@ -7,14 +7,17 @@
 mod clock_steps;
 mod discovery_responder;
 mod drops;
+mod engine;
 mod exporter;
 mod http;
 mod metrics;
 mod presence;
 mod recorder;
+#[cfg(feature = "redis")]
+mod redis;
 mod sockets;
 
-use crate::hub::{Event, Hub};
+use crate::hub::{Event, Hub, Shared};
 use crate::link::Copies;
 use crate::net::{BadNetwork, BindError, Clock, Poller, READ_LEN, Ready};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
@@ -23,11 +26,18 @@ use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
 use drops::Drops;
+#[cfg(not(feature = "redis"))]
+use engine::none::Redis;
+pub use engine::{EngineConfig, UrlSource};
 use exporter::Exporter;
 use metrics::Figures;
 use mio::Waker;
 use presence::Presence;
 use recorder::{News, Recorder};
+#[cfg(feature = "redis")]
+use redis::Redis;
+#[cfg(feature = "redis")]
+pub use redis::{EngineError, UrlError, Version};
 use sockets::{ReceiveBuffer, Sockets};
 use std::io;
 use std::net::SocketAddr;
@@ -50,8 +60,6 @@ const ROUNDS: u32 = 32;
 /// Pause after a failed `accept`, for example without free descriptors: no event tells when one is
 /// free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// Interval at which the kernel is asked about a TCP connection that has sent bytes.
-const INFO_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for closing beyond the peers' own timeout.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Attempts to find a port that is free for UDP and TCP.
@@ -77,6 +85,8 @@ pub struct Config {
     pub impair: Option<BadNetwork>,
     /// The history file.
     pub history: Option<HistoryFile>,
+    /// The engine of a room on several servers.
+    pub engine: Option<EngineConfig>,
     /// Address of the metrics page.
     pub metrics: Option<SocketAddr>,
     /// Host names for the metrics page, besides the addresses and the machine's name.
@@ -118,6 +128,19 @@ pub enum Error {
     /// The history could not be opened.
     #[error(transparent)]
     History(#[from] crate::history::HistoryError),
+    /// The file with the engine's URL cannot be read.
+    #[error("cannot read the engine's URL from {0}: {1}")]
+    EngineFile(PathBuf, io::Error),
+    /// The engine cannot be used.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// This build has no engine.
+    #[error(
+        "this build of chatagram cannot use an engine: the downloads can, and so can a build with \
+         `--features redis`"
+    )]
+    NoEngine,
     /// The system provides no randomness for secrets.
     #[error("the operating system provides no random numbers: {0}")]
     Random(getrandom::Error),
@@ -180,6 +203,9 @@ pub struct Server {
     poller: Poller,
     sockets: Sockets,
     exporter: Option<Exporter>,
+    engine: Option<Redis>,
+    /// Addresses that the engine tells the other servers.
+    advertised: Vec<SocketAddr>,
     pace: Duration,
     copies: Copies,
     /// Time of the next flush.
@@ -205,7 +231,14 @@ impl Server {
         let exporter =
             config.metrics.map(|address| Exporter::open(address, names, &poller)).transpose()?;
         config.hub.discovery = sockets.found_at();
-        let (recorder, past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
+        let (recorder, mut past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
+        let engine = config.engine.as_ref().map(|it| connect(it, &poller)).transpose()?;
+        let mut advertised = Vec::new();
+        if let Some(engine) = &config.engine {
+            // The engine has the room's history.
+            past = Past::default();
+            advertised = engine.advertised(sockets.addresses());
+        }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Error::Random)?;
         Ok(Self {
@@ -220,6 +253,8 @@ impl Server {
             poller,
             sockets,
             exporter,
+            engine,
+            advertised,
             pace: config.pace,
             copies: config.copies,
             next_flush: Timestamp::ZERO,
@@ -272,7 +307,13 @@ impl Server {
     /// [`Error`]: the network failed permanently.
     pub fn run(mut self) -> Result<(), Error> {
         let past = std::mem::take(&mut self.past);
-        let mut hub = Hub::new(self.rules.clone(), past, self.seed, self.clock.now());
+        let now = self.clock.now();
+        let mut hub = if self.engine.is_some() {
+            let shared = Shared { addresses: std::mem::take(&mut self.advertised) };
+            Hub::shared(self.rules.clone(), shared, self.seed, now)
+        } else {
+            Hub::new(self.rules.clone(), past, self.seed, now)
+        };
         hub.set_copies(self.copies);
         if let Some((nickname, token)) = &self.reserved {
             hub.reserve(nickname, *token);
@@ -315,6 +356,7 @@ impl Server {
                 }
             }
             self.sockets.receive_due(&mut hub, &self.clock);
+            self.hear_engine(&mut hub);
             self.sockets.retry(&mut hub, &self.clock);
             hub.set_unread(self.sockets.unread());
             let now = self.clock.now();
@@ -356,6 +398,14 @@ impl Server {
         Ok(())
     }
 
+    /// Passes on what the engine answered.
+    fn hear_engine(&self, hub: &mut Hub) {
+        let Some(engine) = &self.engine else { return };
+        while let Some(answer) = engine.receive() {
+            hub.handle_engine(answer, self.clock.now());
+        }
+    }
+
     /// Serves the metrics page: the connection with this index, or timeouts.
     fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> Rest {
         let Some(exporter) = &mut self.exporter else { return Rest::Nothing };
@@ -369,6 +419,7 @@ impl Server {
                 queued_bytes: hub.queued_bytes(),
                 history_failing: recorder.is_failing(),
                 history_lines: recorder.taken(),
+                engine: self.engine.as_ref().map(|engine| engine.figures()),
                 resident: metrics::resident(),
             })
         };
@@ -413,6 +464,9 @@ impl Server {
                 }
             }
         }
+        if let Some(engine) = &mut self.engine {
+            engine.send(|| hub.poll_engine(now));
+        }
         if now.mono < self.next_flush {
             return;
         }
@@ -427,4 +481,16 @@ impl Server {
             hub.handle_refused_size(path, bytes, now);
         }
     }
+}
+
+/// Connects to the engine, whose threads wake the poller.
+#[cfg(feature = "redis")]
+fn connect(config: &EngineConfig, poller: &Poller) -> Result<Redis, Error> {
+    Ok(Redis::start(&config.url.read()?, config.durable, poller.waker())?)
+}
+
+/// A build without an engine.
+#[cfg(not(feature = "redis"))]
+fn connect(_: &EngineConfig, _: &Poller) -> Result<Redis, Error> {
+    Err(Error::NoEngine)
 }

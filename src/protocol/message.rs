@@ -308,15 +308,13 @@ pub struct About<'a> {
     pub rtt_us: u32,
     /// Time since the server heard it, milliseconds.
     pub silent_ms: u32,
-    /// Ack-eliciting datagrams sent to it in this session; over TCP segments with data. 0: this
-    /// and `lost` are not known.
+    /// Ack-eliciting datagrams sent to it in this session.
     pub sent: u64,
-    /// Of these, datagrams declared lost; over TCP segments retransmitted.
+    /// Of these, datagrams declared lost.
     pub lost: u64,
-    /// Datagrams received from it; over TCP segments with data. 0: this and `missing` are not
-    /// known.
+    /// Datagrams received from it.
     pub received: u64,
-    /// Datagrams missing between them; not known over TCP.
+    /// Datagrams missing between them.
     pub missing: u64,
 }
 

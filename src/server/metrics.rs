@@ -1,5 +1,6 @@
 //! The server's counters in Prometheus' text exposition format 0.0.4. No I/O.
 
+use super::engine::EngineFigures;
 use crate::hub::{Counters, Tally};
 use crate::protocol::Refusal;
 use std::fmt::Write;
@@ -15,6 +16,8 @@ pub(super) struct Figures {
     pub(super) history_failing: bool,
     /// Lines written to the history since the start.
     pub(super) history_lines: u64,
+    /// `None` without an engine.
+    pub(super) engine: Option<EngineFigures>,
     /// Resident memory in bytes; `None` if unknown.
     pub(super) resident: Option<u64>,
 }
@@ -121,6 +124,17 @@ const ROWS: &[Row] = &[
     ("chatagram_history_lines_total", "Lines written to the history since the start.", |f| {
         one(f.history_lines)
     }),
+    ("chatagram_engine_up", "1 while there is a connection to the engine, else 0.", |f| {
+        f.engine.map(|it| one(it.up)).unwrap_or_default()
+    }),
+    ("chatagram_engine_reconnects_total", "Connections to the engine after the first one.", |f| {
+        f.engine.map(|it| one(it.reconnects)).unwrap_or_default()
+    }),
+    (
+        "chatagram_engine_round_trip_microseconds",
+        "Last round trip to the engine, with the time it took there.",
+        |f| f.engine.map(|it| one(it.round_trip)).unwrap_or_default(),
+    ),
     ("chatagram_resident_memory_bytes", "Resident memory of the process (Linux).", |f| {
         f.resident.map(one).unwrap_or_default()
     }),

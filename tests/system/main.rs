@@ -36,6 +36,8 @@ mod emulated_network;
 mod end_to_end;
 #[cfg(target_os = "linux")]
 mod endurance;
+#[cfg(all(unix, feature = "redis"))]
+mod engine;
 mod environment;
 #[cfg(target_os = "linux")]
 mod exercises;
@@ -53,6 +55,8 @@ mod metrics;
 mod minimal_client;
 #[cfg(target_os = "linux")]
 mod netem;
+#[cfg(not(all(unix, feature = "redis")))]
+mod no_engine;
 mod replay;
 mod report;
 #[cfg(target_os = "linux")]
@@ -88,6 +92,10 @@ const MODULES: &[Module] = &[
     (attack::tests, attack::ROLES),
     #[cfg(target_os = "linux")]
     (lab::tests, lab::ROLES),
+    #[cfg(all(unix, feature = "redis"))]
+    (engine::tests, engine::ROLES),
+    #[cfg(not(all(unix, feature = "redis")))]
+    (no_engine::tests, no_engine::ROLES),
     #[cfg(unix)]
     (kills::tests, kills::ROLES),
     (input::tests, input::ROLES),

@@ -246,6 +246,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
         copies: chatagram::link::Copies::Auto,
         impair: None,
         history: None,
+        engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
         hub: hub::Config {

@@ -23,7 +23,7 @@ mod watch;
 pub(crate) use client::{ClientArgs, ModeArgs, TransportArg};
 pub(crate) use decode::DecodeArgs;
 pub(crate) use discover::DiscoverArgs;
-pub(crate) use environment::origins;
+pub(crate) use environment::{origins, shows_password};
 pub(crate) use error::Error;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
@@ -325,8 +325,7 @@ mod tests {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             for arg in sub.get_arguments() {
                 let id = arg.get_id().as_str();
-                // The lab's server is a command, and CHATAGRAM_SERVER the address of one.
-                if id == "help" || (sub.get_name(), id) == ("lab", "server") {
+                if id == "help" {
                     continue;
                 }
                 let twin = format!("CHATAGRAM_{}", id.to_uppercase());

@@ -211,6 +211,9 @@ fn start_server(
     level: LevelFilter,
 ) -> Result<Server, ExitCode> {
     let config = args.config(network, impair).map_err(|error| fail(USAGE, error))?;
+    if crate::cli::shows_password(&std::env::args_os().collect::<Vec<_>>()) {
+        return Err(fail(USAGE, crate::cli::Error::VisiblePassword));
+    }
     start_logging(logging, level)?;
     if args.lacks_history_directory() {
         crate::logging::tell_operator(

@@ -58,6 +58,7 @@ fn server_config(job: &Job<'_>) -> server::Config {
         discovery: false,
         impair: None,
         history: None,
+        engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
         hub: hub::Config {
@@ -91,6 +92,5 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
         impair: Some(BadNetwork { spec: trial.spec.clone(), seed: trial.seed }),
         repetition: trial.repetition,
         through_rate_limit: false,
-        program: None,
     }
 }

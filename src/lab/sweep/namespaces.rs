@@ -1,7 +1,7 @@
 //! Runs in the emulated network's two namespaces: the server and the load are processes, and
 //! packets are lost between their kernel stacks.
 
-use super::{Config, Error, Job, program};
+use super::{Config, Error, Job};
 use crate::impair::Direction;
 use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
 use crate::net::emulated::{self, Network, Node, Totals};
@@ -35,13 +35,11 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
             job.name
         );
     }
-    let served = match job.config.plan.program_of(job.variant.mode) {
-        None => {
-            run_own(job, &network, stop)?;
-            None
-        }
-        Some(program) => Some(program::run(job, program, &network, stop)?),
-    };
+    let mut server =
+        Process::start("server", &job.name, &network, Node::Server, server_command(job))?;
+    server.first_line()?;
+    run_load(job, &network, &mut server, stop)?;
+    drop(server);
     let totals = network.finish().map_err(|error| match error {
         emulated::Error::Capture(cause) => no_capture(job)(cause),
         other => other.into(),
@@ -54,9 +52,6 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         info.machine.router_late_max_us = Some(micros(totals.lateness.max()));
         info.trace = totals.traced.map(trace);
         info.network = Some(counted(totals, lost));
-        if let Some(served) = served {
-            served.add_to(info);
-        }
     })?;
     if lost > 0 {
         return Err(Error::Overrun { run: job.name.clone(), lost });
@@ -97,24 +92,14 @@ fn counted(totals: Totals, overruns: u64) -> Counted {
     Counted { up, down, overruns, kernel: Some(kernel) }
 }
 
-/// Runs this crate's server and the load, which the server must survive.
-fn run_own(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
-    let command = server_command(job);
-    let mut server = Process::start("server", &job.name, network, Node::Server, command)?;
-    server.first_line()?;
-    run_load(job, network, DEFAULT_PORT, stop, || server.expect_running())
-}
-
-/// Runs the load to its end. `check` looks at the server every now and then.
-pub(super) fn run_load(
+/// Runs the load to its end, which the server must survive.
+fn run_load(
     job: &Job<'_>,
     network: &Network,
-    port: u16,
+    server: &mut Process,
     stop: &AtomicBool,
-    mut check: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let command = load_command(job, port);
-    let mut load = Process::start("load", &job.name, network, Node::Clients, command)?;
+    let mut load = Process::start("load", &job.name, network, Node::Clients, load_command(job))?;
     loop {
         let ended = load.has_ended();
         // First, because without a network the load may fail as well.
@@ -126,7 +111,7 @@ pub(super) fn run_load(
             return Err(Error::Stopped);
         }
         // Before the load's failure, whose reason is then the server's end.
-        check()?;
+        server.expect_running()?;
         if ended? {
             return Ok(());
         }
@@ -156,10 +141,10 @@ fn server_command(job: &Job<'_>) -> Command {
     command
 }
 
-fn load_command(job: &Job<'_>, port: u16) -> Command {
+fn load_command(job: &Job<'_>) -> Command {
     let Job { config, trial, variant, name, .. } = job;
     let mut command = command(config);
-    command.arg("load").arg(format!("{}:{port}", Node::Server.address()));
+    command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
     command.args(config.plan.load_arguments(trial, variant, name)).arg("--out").arg(&job.part);
     command
 }
@@ -175,7 +160,7 @@ fn command(config: &Config) -> Command {
     command
 }
 
-pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |cause| Error::System { what, cause }
 }
 

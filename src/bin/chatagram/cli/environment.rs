@@ -53,6 +53,15 @@ pub(crate) fn origins(error: &str, args: &[OsString]) -> String {
     meant.map(line).collect()
 }
 
+/// Whether a URL with a password is on the command line, for all users of the machine to read.
+pub(crate) fn shows_password(args: &[OsString]) -> bool {
+    let words = args.iter().map(|word| word.to_string_lossy());
+    words
+        .skip_while(|word| !word.starts_with("--engine"))
+        .take(2)
+        .any(|word| word.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).is_some())
+}
+
 fn names(error: &str, arg: &Arg) -> bool {
     match arg.get_long() {
         Some(long) => {

@@ -38,6 +38,15 @@ pub(crate) enum Error {
     /// `--metrics` is no address.
     #[error("not an address and a port, such as {METRICS}: {0}")]
     MetricsAddress(String),
+    /// An option that only a room on several servers has.
+    #[error("{0} is for a room on several servers: name its engine with --engine, or leave it out")]
+    NoEngine(&'static str),
+    /// A password in `--engine` is on the command line, which all users of the machine can read.
+    #[error(
+        "--engine has a password, and everybody on this machine can read a command line: put the \
+         URL into a file and name it with --engine-file, or into CHATAGRAM_ENGINE"
+    )]
+    VisiblePassword,
     /// `--room` is empty, too long, or not clean.
     #[error("a room's name has 1 to 32 characters, none of them control characters")]
     RoomName,

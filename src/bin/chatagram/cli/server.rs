@@ -6,6 +6,7 @@ use chatagram::hub::{Capacity, Limit};
 use chatagram::net::parse_bind;
 use chatagram::protocol::limits;
 use chatagram::quantity;
+use chatagram::server::UrlSource;
 use chatagram::{hub, server};
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -125,6 +126,40 @@ pub(crate) struct ServerArgs {
         value_delimiter = ','
     )]
     pub(crate) metrics_host: Vec<String>,
+    /// Share the room with other servers: redis://HOST:PORT/ROOM
+    ///
+    /// All servers with the same URL serve one room, whose lines and names Redis or Valkey keeps.
+    /// Put a password into --engine-file or the environment, never here. Other URLs: rediss://
+    /// (TLS), redis+unix:///PATH/ROOM, redis+sentinel://HOST,HOST/ROOM?master=NAME.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CHATAGRAM_ENGINE",
+        hide_env_values = true,
+        conflicts_with = "engine_file"
+    )]
+    pub(crate) engine: Option<String>,
+    /// Read the URL of --engine from the first line of this file
+    #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_ENGINE_FILE")]
+    pub(crate) engine_file: Option<PathBuf>,
+    /// Confirm only lines that the engine has on its disk
+    ///
+    /// Redis 7.2 or later needs `appendonly yes`, an earlier one `appendfsync always` too. If the
+    /// engine has a replica, the line is there too.
+    #[arg(
+        long, hide_short_help = true, env = "CHATAGRAM_ENGINE_DURABLE",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) engine_durable: bool,
+    /// Addresses that clients of the other servers use, comma-separated
+    ///
+    /// Without it: the addresses on which the server listens. The engine tells them to the other
+    /// servers, and these tell them to their clients, which use them when their own server fails.
+    #[arg(
+        long, hide_short_help = true, value_name = "ADDR:PORT", value_parser = parse_bind,
+        env = "CHATAGRAM_ADVERTISE", value_delimiter = ','
+    )]
+    pub(crate) advertise: Vec<SocketAddr>,
     /// Name of the room
     #[arg(long, value_name = "NAME", default_value = "the room", env = "CHATAGRAM_ROOM",
         value_parser = room_name)]
@@ -158,6 +193,7 @@ impl ServerArgs {
             pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
             history: self.history(),
+            engine: self.engine()?,
             metrics: self.metrics,
             metrics_hosts: self.metrics_host.clone(),
             hub: hub::Config {
@@ -176,6 +212,21 @@ impl ServerArgs {
         })
     }
 
+    /// The engine.
+    fn engine(&self) -> Result<Option<server::EngineConfig>, Error> {
+        let url = match (&self.engine, &self.engine_file) {
+            (Some(url), _) => UrlSource::Url(url.clone()),
+            (None, Some(file)) => UrlSource::File(file.clone()),
+            (None, None) if self.engine_durable => return Err(Error::NoEngine("--engine-durable")),
+            (None, None) if !self.advertise.is_empty() => {
+                return Err(Error::NoEngine("--advertise"));
+            }
+            (None, None) => return Ok(None),
+        };
+        let (durable, advertise) = (self.engine_durable, self.advertise.clone());
+        Ok(Some(server::EngineConfig { url, durable, advertise }))
+    }
+
     /// Heartbeat interval and expiry.
     fn signs_of_life(&self) -> (Duration, Duration) {
         let (heartbeat, expiry) = if self.nat { BEHIND_NAT } else { USUAL };
@@ -184,7 +235,8 @@ impl ServerArgs {
 
     /// Returns true if there is no history only because the environment names no directory for it.
     pub(crate) fn lacks_history_directory(&self) -> bool {
-        let lasting = self.bind.first().is_some_and(|address| address.port() != 0);
+        let shared = self.engine.is_some() || self.engine_file.is_some();
+        let lasting = !shared && self.bind.first().is_some_and(|address| address.port() != 0);
         lasting && !self.no_history && self.history().is_none()
     }
 
@@ -194,7 +246,8 @@ impl ServerArgs {
         match &self.history {
             _ if self.no_history => None,
             Some(path) => Some(server::HistoryFile { path: path.clone(), chosen: true }),
-            None if port == 0 => None,
+            // The engine has the history.
+            None if port == 0 || self.engine.is_some() || self.engine_file.is_some() => None,
             None => {
                 paths::history_file(port).map(|path| server::HistoryFile { path, chosen: false })
             }

@@ -1,0 +1,34 @@
+-- Renews a server's lease, and removes the seats of servers that did not renew theirs.
+-- ARGV: server, attach, request, expiry (ms), hold (ms), most removals, last mail read, keep
+-- Replies 'renewed', clock, servers and their addresses; or 'stale'.
+local expiry, hold, most, read, keep = unpack(ARGV, 4)
+if stale() then return { 'stale' } end
+local now = clock()
+expiry = tonumber(expiry)
+
+-- While no server could renew, none was dead: each gets time. A clock that is behind is another's.
+local beat = tonumber(state('beat') or 0)
+if now - beat > expiry / 2 or now < beat then
+  redis.call('HSET', KEYS[1], 'grace', digits(now + expiry))
+end
+redis.call('HSET', KEYS[1], 'beat', digits(now))
+local grace = now < tonumber(state('grace') or 0)
+redis.call('XTRIM', key('mail', server), 'MINID', read + 1)
+
+local alive = {}
+for _, other in ipairs(redis.call('HKEYS', key('servers'))) do
+  local it = known(other)
+  if other == server or it.renewed > now then
+    it.renewed = now
+    redis.call('HSET', key('servers'), other,
+      table.concat({ it.attach, digits(now), it.addresses }, '\n'))
+  end
+  if now - it.renewed <= expiry then
+    alive[#alive + 1] = other
+    alive[#alive + 1] = it.addresses
+  elseif not grace and sweep(keep, other, tonumber(hold), tonumber(most)) then
+    redis.call('HDEL', key('servers'), other)
+    redis.call('DEL', key('mail', other))
+  end
+end
+return { 'renewed', digits(now), alive }

@@ -1,0 +1,30 @@
+//! One room on several servers, with a `redis-server` that each test starts.
+//!
+//! `CHATAGRAM_ENGINE_KILLS=1000` sets the number of killed servers (3 by default, 25 with
+//! `CHATAGRAM_TESTS=all`), `CHATAGRAM_RACES=10000` the number of races for a name (50, 250), and
+//! `CHATAGRAM_CROWD=300` the peers of the test for one order (60, 300).
+
+mod crowd;
+mod names;
+mod order;
+mod outages;
+mod proxy;
+mod redis;
+mod refusals;
+mod servers;
+
+tests! {
+    names::a_server_cut_off_from_the_engine_gives_its_names_up_in_time,
+    order::three_servers_show_one_order_under_loss,
+    order::killed_servers_lose_no_confirmed_line_and_no_peer,
+    outages::lines_said_while_the_engine_is_down_are_confirmed_when_it_is_back,
+    outages::an_emptied_engine_is_announced_and_the_room_begins_anew,
+    outages::an_engine_with_an_older_log_is_announced,
+    outages::a_killed_durable_engine_loses_no_confirmed_line,
+    outages::a_promoted_replica_serves_the_room,
+    refusals::a_wrong_url_is_refused,
+    refusals::an_unusable_redis_is_refused_with_its_fault,
+    refusals::an_engine_over_tls_is_used_and_its_certificate_checked,
+    refusals::a_password_is_shown_nowhere,
+    @ignored names::a_name_has_one_winner_in_each_race,
+}
