@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::{lab, needs_namespaces, said};
-use crate::needs::needs;
+use crate::needs::{needs, needs_time};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -111,6 +111,7 @@ pub(crate) fn captures_records_and_counters_agree_packet_for_packet() {
 }
 
 pub(crate) fn wireshark_reads_the_captures_and_finds_the_drops() {
+    needs_time();
     needs(&["tshark", "capinfos"]);
     let dir = tempfile::tempdir().unwrap();
     for run in &runs(dir.path(), &["--loss", "10"]) {
@@ -146,6 +147,7 @@ pub(crate) fn wireshark_reads_the_captures_and_finds_the_drops() {
 }
 
 pub(crate) fn the_ladder_names_the_packets_of_wireshark() {
+    needs_time();
     needs(&["tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let runs = runs(dir.path(), &["--loss", "10"]);
