@@ -85,7 +85,9 @@ pub enum Ask {
     Attach {
         /// The last entry that the hub has applied; `None` to begin anew.
         resume: Option<Place>,
-        /// Random and not 0: the epoch, should a new one begin.
+        /// The epoch, should a new one begin: larger than that of `resume`, and than all before. A
+        /// new one begins if the engine has no log, or not what `resume` names: another `chain`
+        /// there, an earlier end, or an earlier epoch.
         epoch: u64,
         /// Addresses of this server for clients.
         addresses: Vec<SocketAddr>,

@@ -16,8 +16,12 @@ mod attacks;
 mod cast;
 #[path = "simulation/checks.rs"]
 mod checks;
+#[path = "simulation/claims.rs"]
+mod claims;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/engine.rs"]
+mod engine;
 #[path = "simulation/floods.rs"]
 mod floods;
 #[path = "simulation/guard.rs"]
@@ -34,8 +38,12 @@ mod paths;
 mod presence;
 #[path = "simulation/reflection.rs"]
 mod reflection;
+#[path = "simulation/rooms.rs"]
+mod rooms;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
+#[path = "simulation/shared.rs"]
+mod shared;
 #[path = "simulation/streams.rs"]
 mod streams;
 #[path = "simulation/transports.rs"]
@@ -262,6 +270,47 @@ fn reliable_ordered_lines_arrive_exactly_once_and_in_order() {
     for_every_seed("reliable_ordered_lines_arrive_exactly_once_and_in_order", |seed, verbose| {
         scenarios::delivery(Delivery::ReliableOrdered, seed, verbose)
     });
+}
+
+#[test]
+fn a_room_with_several_servers_survives_random_events() {
+    for_every_seed("a_room_with_several_servers_survives_random_events", rooms::anything);
+}
+
+#[test]
+fn a_race_for_a_name_over_several_servers_has_one_winner() {
+    for_every_seed("a_race_for_a_name_over_several_servers_has_one_winner", rooms::race);
+}
+
+#[test]
+fn a_join_over_tcp_waits_for_the_engine() {
+    claims::over_streams();
+}
+
+#[test]
+fn a_server_cut_off_from_the_engine_tells_its_peers_and_heals() {
+    let name = "a_server_cut_off_from_the_engine_tells_its_peers_and_heals";
+    for_every_fifth_seed(name, rooms::cut_off);
+}
+
+#[test]
+fn an_engine_that_is_away_loses_no_line_and_no_session() {
+    for_every_fifth_seed("an_engine_that_is_away_loses_no_line_and_no_session", rooms::engine_away);
+}
+
+#[test]
+fn an_engine_that_forgets_is_noticed_by_everybody() {
+    for_every_fifth_seed("an_engine_that_forgets_is_noticed_by_everybody", rooms::engine_forgets);
+}
+
+#[test]
+fn whispers_pings_and_questions_reach_other_servers() {
+    for_every_fifth_seed("whispers_pings_and_questions_reach_other_servers", rooms::across);
+}
+
+#[test]
+fn clients_of_a_dead_server_go_on_at_another() {
+    for_every_fifth_seed("clients_of_a_dead_server_go_on_at_another", rooms::server_dies);
 }
 
 #[test]

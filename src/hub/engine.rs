@@ -37,11 +37,15 @@ use crate::time::{Now, Timestamp};
 use claims::Claims;
 use lease::{Lease, Overdue};
 use mail::Mailbox;
+use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use requests::{Requests, Settled};
 use seats::Seats;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Random bits at the end of a new epoch.
+const EPOCH_RANDOM: u32 = 12;
 
 const QUIET: &str = "this server has no contact with the room's other servers: lines wait";
 const BACK: &str = "this server is in contact with the room's other servers again";
@@ -117,7 +121,8 @@ impl Engine {
         }
     }
 
-    fn poll(&mut self, epoch: impl FnOnce() -> u64, now: Timestamp) -> Option<Request> {
+    fn poll(&mut self, rng: &mut ChaCha20Rng, now: Now) -> Option<Request> {
+        let Now { mono: now, wall } = now;
         let (number, ask) = match self.contact {
             Contact::Down | Contact::Attaching => return None,
             Contact::Up => {
@@ -125,7 +130,10 @@ impl Engine {
                 self.attach = self.requests.number();
                 self.lease.ask(self.attach, now);
                 let addresses = self.addresses.clone();
-                let ask = Ask::Attach { resume: self.place, epoch: epoch(), addresses };
+                // By the clock, so that a later epoch is larger, whoever begins it.
+                let clock = wall.0 << EPOCH_RANDOM | rng.next_u64() >> (64 - EPOCH_RANDOM);
+                let epoch = self.place.map_or(0, |place| place.epoch).saturating_add(1).max(clock);
+                let ask = Ask::Attach { resume: self.place, epoch, addresses };
                 (self.attach, Arc::new(ask))
             }
             Contact::Attached if self.lease.is_due(now) => {
@@ -184,6 +192,12 @@ impl Hub {
         hub
     }
 
+    /// This server, in a room with several.
+    #[must_use]
+    pub fn server_id(&self) -> Option<ServerId> {
+        self.engine.as_deref().map(|engine| engine.server)
+    }
+
     /// The servers of the room, as the engine last told.
     #[must_use]
     pub fn servers(&self) -> &[ServerEntry] {
@@ -193,8 +207,7 @@ impl Hub {
     /// The next request for the engine. Drain this, too, after any `handle_*` call, as far as the
     /// driver has room.
     pub fn poll_engine(&mut self, now: Now) -> Option<Request> {
-        let rng = &mut self.rng;
-        self.engine.as_deref_mut()?.poll(|| rng.next_u64().max(1), now.mono)
+        self.engine.as_deref_mut()?.poll(&mut self.rng, now)
     }
 
     /// Takes in an answer of the engine. Nothing in it can make the hub fail.
@@ -225,10 +238,11 @@ impl Hub {
                 engine.servers = servers;
                 self.renewed(request, clock, now);
             }
-            Answer::Stale { .. } if engine.contact == Contact::Attached => {
-                engine.contact = Contact::Up;
-            }
-            Answer::Stale { .. } => {}
+            Answer::Stale { request } => match engine.contact {
+                Contact::Attaching if request != engine.attach => {}
+                Contact::Attached | Contact::Attaching => engine.contact = Contact::Up,
+                Contact::Down | Contact::Up => {}
+            },
             Answer::Kept { request } => {
                 let settled = engine.requests.kept(request);
                 self.settle(settled);

@@ -23,8 +23,9 @@ pub struct PeerReport {
     pub delivery: Delivery,
     /// Smoothed round-trip time between server and peer.
     pub rtt: Option<Duration>,
-    /// Time since the server heard it.
-    pub silence: Duration,
+    /// Time since the server heard it. `None`: it is at another server, and the values below are
+    /// unknown too.
+    pub silence: Option<Duration>,
     /// Ack-eliciting datagrams from the server in this session; over TCP frames.
     pub sent: u64,
     /// Of these, datagrams declared lost.
@@ -44,7 +45,9 @@ impl PeerReport {
             transport: about.transport,
             delivery: about.delivery,
             rtt: Some(rtt).filter(|rtt| !rtt.is_zero()),
-            silence: Duration::from_millis(about.silent_ms.into()),
+            silence: Some(about.silent_ms)
+                .filter(|silent| *silent != u32::MAX)
+                .map(|silent| Duration::from_millis(silent.into())),
             sent: about.sent,
             lost: about.lost,
             received: about.received,

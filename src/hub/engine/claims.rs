@@ -179,8 +179,12 @@ impl Hub {
             self.enter(peer);
         }
         self.welcome(id, &join, member);
-        let (nickname, path, peers) = (seat.nickname.clone(), origin.path, self.room.len());
-        self.events.push_back(Event::Joined { nickname, path, peers });
+        if here.is_some() {
+            self.tell_move(id, origin.path);
+        } else {
+            let (nickname, path, peers) = (seat.nickname.clone(), origin.path, self.room.len());
+            self.events.push_back(Event::Joined { nickname, path, peers });
+        }
         if !rest.is_empty() {
             self.handle_peer_bytes(id, &rest, now);
         }

@@ -58,9 +58,9 @@ impl Lease {
         Some(renewed + ENGINE_RENEW)
     }
 
-    /// Whether the engine has not answered for a while, or never did.
+    /// Whether the engine has not answered for a while.
     pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
-        self.renewed.is_none_or(|renewed| renewed + ENGINE_QUIET <= now)
+        self.renewed.is_some_and(|renewed| renewed + ENGINE_QUIET <= now)
     }
 
     /// The next step, if it is due.
@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_question_and_ends_in_two_steps() {
         let mut lease = Lease::default();
-        assert_eq!((lease.poll_timeout(true), lease.is_quiet(at(0))), (None, true));
+        assert_eq!((lease.poll_timeout(true), lease.is_quiet(at(0))), (None, false));
         lease.ask(1, at(0));
         assert_eq!(lease.renew(2), None);
-        assert!(lease.is_quiet(at(1)), "another request was answered");
+        assert!(!lease.is_due(at(5)), "another request was answered");
         assert_eq!(lease.renew(1), None);
         assert_eq!((lease.is_due(at(1)), lease.is_due(at(2))), (false, true));
         lease.ask(3, at(2));

@@ -180,6 +180,7 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
     );
     for peer in peers {
         let over = match peer.transport {
+            _ if peer.silence.is_none() => "at another server".to_owned(),
             Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
             Transport::Tcp => "tcp".to_owned(),
         };
@@ -193,10 +194,9 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
             ms(peer.rtt),
             lost(peer.lost, peer.sent),
             lost(peer.missing, peer.received.saturating_add(peer.missing)),
-            if peer.silence.as_secs() > 0 {
-                format!("{} s", peer.silence.as_secs())
-            } else {
-                "-".into()
+            match peer.silence.map_or(0, |silence| silence.as_secs()) {
+                0 => "-".to_owned(),
+                seconds => format!("{seconds} s"),
             }
         ));
     }
@@ -337,7 +337,7 @@ mod tests {
             transport: Transport::Udp,
             delivery: Delivery::Unreliable,
             rtt: None,
-            silence: Duration::ZERO,
+            silence: Some(Duration::ZERO),
             sent: u64::MAX,
             lost: u64::MAX,
             received: u64::MAX,

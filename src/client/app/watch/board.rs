@@ -45,7 +45,7 @@ impl Board {
         tracks.sort_by_key(|track| {
             let loss = track.recent_loss().map_or(0, |loss| (loss * 1e4) as u64);
             let rtt = track.report.rtt.unwrap_or_default();
-            std::cmp::Reverse((track.report.silence.as_secs() / 5, loss, rtt))
+            std::cmp::Reverse((track.report.silence.unwrap_or_default().as_secs() / 5, loss, rtt))
         });
         tracks
     }
@@ -116,7 +116,7 @@ mod tests {
             transport: Transport::Udp,
             delivery: Delivery::ReliableOrdered,
             rtt: Some(Duration::from_millis(20)),
-            silence: Duration::ZERO,
+            silence: Some(Duration::ZERO),
             sent,
             lost,
             received: sent,
@@ -154,7 +154,7 @@ mod tests {
         let mut board = Board::default();
         for round in 1..=200 {
             let mut silent = report("silent", 3, round, 0);
-            silent.silence = Duration::from_secs(8);
+            silent.silence = Some(Duration::from_secs(8));
             let lossy = report("lossy", 2, round * 10, round * 2);
             board.update(vec![report("good", 1, round * 10, 0), lossy, silent]);
         }

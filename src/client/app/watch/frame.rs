@@ -111,13 +111,15 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     let report = &track.report;
     let [name, over, rtt, rtt_line, loss, loss_line, silent] = widths(columns);
     let recent = track.recent_loss();
+    let silence = report.silence.unwrap_or_default();
     let health = match recent {
-        _ if report.silence >= SILENT => palette.bad,
+        _ if silence >= SILENT => palette.bad,
         Some(share) if share >= MUCH_LOSS => palette.bad,
         Some(share) if share >= SOME_LOSS => palette.fair,
         _ => palette.good,
     };
     let mode = match report.transport {
+        _ if report.silence.is_none() => "elsewhere".to_owned(),
         Transport::Tcp => "tcp".to_owned(),
         Transport::Udp if over < 8 => "udp".to_owned(),
         Transport::Udp => format!("udp {}", delivery_name(report.delivery)),
@@ -125,7 +127,7 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
     let shares = track.losses.iter().map(|share| share.map(|it| it / FULL_LOSS));
     let share = recent.map_or_else(|| "-".to_owned(), |it| format!("{:.1} %", it * 100.0));
-    let silence = match report.silence.as_secs() {
+    let silence = match silence.as_secs() {
         0 => String::new(),
         seconds => format!("{seconds} s"),
     };
@@ -238,7 +240,7 @@ mod tests {
             transport: Transport::Udp,
             delivery: Delivery::ReliableOrdered,
             rtt: Some(Duration::from_millis(rtt_ms)),
-            silence: Duration::ZERO,
+            silence: Some(Duration::ZERO),
             sent: 0,
             lost: 0,
             received: 0,
