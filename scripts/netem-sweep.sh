@@ -5,7 +5,8 @@
 #   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options of 'chatagram lab', such as --loss 0,5
 #   scripts/netem-sweep.sh --resume --out DIR        continue a stopped sweep
 #
-# --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the
+# Each run has a capture of both sides of the router, trace.pcapng, if dumpcap is installed; it ends
+# at 64 MB. --no-trace writes none. --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the
 # chatagram in PATH. Needs root, iproute2 and a kernel with sch_netem. Without such a kernel the
 # sweep runs under the one that scripts/with-netem-kernel.sh lends, in virtual time, so a busy
 # machine delays nothing. netem draws its losses anew each time: modes and repetitions meet the
@@ -14,6 +15,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 server=10.77.2.2:2428
+trace_kb=65536 # largest size of a capture
 ethernet=14 # bytes of header that netem counts and the lab does not
 
 die() {
@@ -100,6 +102,7 @@ lock() { # the lock of `chatagram lab` on the directory, until this script ends
 cleanup() {
     trap '' INT TERM HUP
     stop "$load"
+    stop "$capturing"
     stop "$serving"
     [ -z "$network" ] || net down
     [ -z "$work" ] || rm -rf "$work"
@@ -113,7 +116,7 @@ stop() { # stop PROCESS
 }
 
 one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's counters are its own
-    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part status=0 node up down
+    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part status=0 node up down trace
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
@@ -128,7 +131,9 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
         --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off --redundancy "$(word_after --redundancy "$arguments")")
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
+    local capture=(ip netns exec cg-router dumpcap -q -i clients -i server -a "filesize:$trace_kb" -w "$part/trace.pcapng")
     if [ -n "$dry" ]; then
+        [ -n "$no_trace" ] || echo "${capture[*]} &"
         echo "${serve[*]} &"
         echo "${drive[*]}"
         echo "tc -n cg-router -s -j qdisc show dev server root # and clients: into $part/run.json"
@@ -136,6 +141,18 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
         network=
         echo "mv $part $out/runs/$name"
         return
+    fi
+    if [ -z "$no_trace" ]; then
+        mkdir -p "$part"
+        : >"$work/dumpcap"
+        "${capture[@]}" 2>"$work/dumpcap" 9>&- &
+        capturing=$!
+        # It names its file when it has begun.
+        until grep -q '^File: ' "$work/dumpcap"; do
+            kill -0 "$capturing" 2>/dev/null ||
+                die "run $name: dumpcap failed: $(tail -n 3 "$work/dumpcap"); --no-trace does without"
+            sleep 0.05
+        done
     fi
     "${serve[@]}" >"$work/said" 2>"$work/server" 9>&- &
     serving=$!
@@ -153,7 +170,9 @@ one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's c
     exec {said}<&-
     up=$(counts clients server)
     down=$(counts server clients)
-    annotate "$part" "$netem" "$up" "$down"
+    trace=$(end_capture "$part" "$up" "$down")
+    capturing=
+    annotate "$part" "$netem" "$up" "$down" "$trace"
     net down
     network=
     # A damaged run that is measured again: mv would move the new one into it.
@@ -165,8 +184,32 @@ word_after() { # word_after OPTION ARGUMENTS
     sed "s/.*$1 \([^ ]*\).*/\1/" <<<"$2"
 }
 
+# end_capture DIR UP DOWN: ends the capture, and prints what run.json says about it. Of one that had
+# reached its largest size, the packets that netem counted and that are not in it are missing.
+end_capture() {
+    local packets slow bytes beyond=0
+    if [ -z "$capturing" ]; then
+        echo null
+        return
+    fi
+    # The kernel hands packets over within 250 ms.
+    sleep 0.5
+    kill "$capturing" 2>/dev/null || beyond=1
+    while kill -0 "$capturing" 2>/dev/null; do sleep 0.05; done
+    # dumpcap writes what it has of one interface before the other.
+    reordercap "$1/trace.pcapng" "$work/trace.pcapng" >/dev/null && cp "$work/trace.pcapng" "$1/trace.pcapng"
+    rm -f "$work/trace.pcapng"
+    chmod a+r "$1/trace.pcapng"
+    packets=$(sed -n 's/.*Packets captured: //p' "$work/dumpcap") bytes=$(stat -c %s "$1/trace.pcapng")
+    slow=$(sed -n 's/^Packets received.*: [0-9]*\/\([0-9]*\) .*/\1/p' "$work/dumpcap" | paste -sd+)
+    [ $beyond = 0 ] || beyond=$(($(number packets <<<"$2") + $(number delivered <<<"$2") + \
+        $(number packets <<<"$3") + $(number delivered <<<"$3") - packets - slow))
+    echo "{ \"packets\": $packets, \"bytes\": $bytes, \"beyond_limit\": $((beyond > 0 ? beyond : 0))," \
+        "\"too_slow\": $((slow)) }"
+}
+
 number() { # number NAME: from one line of JSON
-    sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"
+    sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"
 }
 
 # counts IN OUT: netem's counters of the packets that entered by one interface and left by the other.
@@ -192,22 +235,24 @@ counts() {
     die "netem's counters do not add up: $packets packets came in by $1; $left left by $2, $lost were lost, $held wait"
 }
 
-annotate() { # annotate DIR NETEM UP DOWN: what the network was and did goes where the run is described
+annotate() { # annotate DIR NETEM UP DOWN TRACE: what the network was and did goes where the run is described
     local file=$1/run.json
     sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
         -e 's/^  "emulation": null,$/  "emulation": "netem",/' \
-        -e "s/^  \"network\": null\$/  \"network\": { \"up\": $3, \"down\": $4 }/" "$file" >"$file.new"
-    [ "$(grep -cE '^  "(impair": "netem |emulation": "netem|network": \{ "up")' "$file.new")" = 3 ] ||
+        -e "s/^  \"network\": null,\$/  \"network\": { \"up\": $3, \"down\": $4 },/" \
+        -e "s/^  \"trace\": null\$/  \"trace\": $5/" "$file" >"$file.new"
+    [ "$(grep -cE '^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": )' "$file.new")" = 4 ] ||
         die "$file does not have the lines this script knows: is $program of the same version?"
     mv "$file.new" "$file"
 }
 
-dry='' resume='' out=chatagram-lab plan=() given=("$@")
-network='' serving='' load='' work='' locked=''
+dry='' resume='' no_trace='' out=chatagram-lab plan=() given=("$@")
+network='' serving='' load='' capturing='' work='' locked=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=1 ;;
     --resume) resume=1 ;;
+    --no-trace) no_trace=1 ;;
     --out=*) out=${1#--out=} ;;
     --out)
         [ $# -gt 1 ] || die "--out where?"
@@ -238,6 +283,12 @@ fi
 # Every option has an environment variable with this prefix; a run depends on its plan alone.
 for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
+for tool in dumpcap reordercap; do
+    [ -n "$no_trace$dry" ] || command -v $tool >/dev/null || {
+        echo "netem-sweep.sh: no captures, for $tool is missing: apt-get install wireshark-common" >&2
+        no_trace=1
+    }
+done
 work=$(mktemp -d)
 mkfifo "$work/said"
 total=$(grep -c . <<<"$runs" || true) done=0

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Recomputes every statistic of summary.csv from the raw records, and compares.
 
-Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, and
+Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, for other
+programs also output.csv, what their clients printed, and
 DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. A run's
 capture, trace.pcapng, is compared with its records and counters: see verify_capture.py. Names the
 runs that are in no figure: unfinished, failed or damaged ones (rows against the count and CRC-32 in
@@ -18,6 +19,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 import tomllib
 import unicodedata
@@ -111,6 +113,77 @@ def decimal(number):
     return None if number is None else float(f"{number:.9f}")
 
 
+# A receiver of another program hangs if it printed nothing of the last second, and of ten messages.
+SILENT_US, SILENT_MESSAGES = 1_000_000, 10
+
+
+def printed_lines(place):
+    """client -> lines of its output; a long line is several rows."""
+    lines = defaultdict(list)
+    open_line = set()
+    for row in csv.DictReader(io.StringIO((place / "output.csv").read_text(encoding="utf-8"), newline="")):
+        client = row["client"]
+        if client in open_line:
+            lines[client][-1] += row["text"]
+        else:
+            lines[client].append(row["text"])
+        (open_line.discard if row["ended"] == "1" else open_line.add)(client)
+    return lines
+
+
+class Conduct:
+    """What another program did wrong, and the messages in its output."""
+
+    def __init__(self, place, info, rows):
+        said = info["program"]
+        mark = f"~{said['nonce']}."
+        self.fused = self.cut = 0
+        self.shown = set()
+        for client, lines in printed_lines(place).items():
+            if client.startswith("r"):
+                for line in lines:
+                    self.add_line(client, line.split(mark)[1:], info["size"] - len(mark) - 1)
+        ended = {end["who"] for end in said["ended"]}
+        self.crashed = len(said["ended"])
+        self.hung = 0 if "server" in ended else len(self.stopped(rows) - ended)
+
+    def add_line(self, client, pieces, size):
+        whole = 0
+        for piece in pieces:
+            head = re.match(r"s(\d+)\.(p?)(\d+)~", piece)
+            padding = "x" * (0 if head and head[2] else size - head.end()) if head else ""
+            if head and piece.startswith(padding + "!", head.end()):
+                whole += 1
+                if not head[2]:
+                    self.fused += whole > 1
+                    self.shown.add((f"s{head[1]}", client, int(head[3])))
+            elif not re.match(r"s\d+\.p", piece):
+                self.cut += 1
+
+    @staticmethod
+    def stopped(rows):
+        """Receivers that printed none of the last messages said, senders that did not say all."""
+        rows = [r for r in rows if r["verdict"] != "duplicate"]
+        stopped = {r["sender"] for r in rows if not r["sent_us"]}
+        end = max((int(r["intended_us"]) for r in rows), default=0)
+        for receiver in {r["receiver"] for r in rows}:
+            said = [r for r in rows if r["receiver"] == receiver and r["sent_us"]]
+            said.sort(key=lambda r: int(r["intended_us"]))
+            late = [r for r in said if int(r["intended_us"]) >= end - SILENT_US]
+            tail = late if len(late) >= SILENT_MESSAGES else said[-SILENT_MESSAGES:]
+            if len(tail) >= SILENT_MESSAGES and all(r["verdict"] == "lost" for r in tail):
+                stopped.add(receiver)
+        return stopped
+
+    def check(self, rows):
+        """The rows agree with what was printed, apart from a message printed before it was said."""
+        kept = {(r["sender"], r["receiver"], int(r["id"])) for r in rows if r["verdict"] == "delivered"}
+        said = {(r["sender"], r["receiver"], int(r["id"])) for r in rows if r["sent_us"]}
+        if kept != self.shown & said:
+            odd = sorted(kept ^ (self.shown & said))
+            raise ValueError(f"records.csv and output.csv differ in {len(odd)} messages, first {odd[0]}")
+
+
 class Raw:
     """The results of one run, or of several with one condition."""
 
@@ -118,8 +191,12 @@ class Raw:
         self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
         self.latencies, self.holds, self.jitters, self.runs_of_loss = [], [], [], []
         self.retransmitted, self.redundant, self.wire, self.text = None, None, 0, 0
+        self.faults = dict.fromkeys(("fused", "cut", "crashed", "hung"))
 
-    def add(self, info, rows):
+    def add(self, info, rows, conduct):
+        if conduct:
+            for name, count in self.faults.items():
+                self.faults[name] = (count or 0) + getattr(conduct, name)
         flows = defaultdict(list)
         for row in rows:
             if row["verdict"] == "duplicate":
@@ -128,7 +205,7 @@ class Raw:
                 flows[row["sender"], row["receiver"]].append(row)
         for flow in flows.values():
             self.add_flow(flow)
-        if info["transport"] != "tcp":
+        if info["transport"] == "udp":
             self.retransmitted = (self.retransmitted or 0) + info["links"]["retransmitted"]
             self.redundant = (self.redundant or 0) + info["links"]["redundant"]
         network = info.get("network")
@@ -192,6 +269,7 @@ class Raw:
             "retransmitted": self.retransmitted,
             "redundant": self.redundant,
             "wire_per_text": self.wire / self.text if self.text and self.wire else None,
+            **self.faults,
         }
         for name, percent in (("p50_ms", 50), ("p95_ms", 95), ("p99_ms", 99), ("max_ms", 100)):
             found[name] = ms(nearest_rank(self.latencies, percent))
@@ -238,8 +316,8 @@ def is_late(info):
 def note_tainted(runs):
     """A spread taints all runs of the same setting and repetition."""
     together = lambda info: (*key_of(info)[3:], info["repetition"])
-    spread = {together(info) for info, _, found in runs if spread_of(info, found)}
-    for info, _, found in runs:
+    spread = {together(info) for info, *_, found in runs if spread_of(info, found)}
+    for info, *_, found in runs:
         found["tainted"] = int(is_late(info) or together(info) in spread)
 
 
@@ -271,15 +349,20 @@ def read_run(place):
         key_of(info)
         path = place / "records.csv"
         rows = read_rows(path, info["files"])
+        conduct = None
+        if info.get("program"):
+            path = place / "output.csv"
+            conduct = Conduct(place, info, rows)
+            conduct.check(rows)
         found = Raw()
-        found.add(info, rows)
+        found.add(info, rows, conduct)
     except FileNotFoundError as error:
         raise LeftOut(f"it has no {path.name}") from error
     except Unreadable as error:
         raise LeftOut(str(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise LeftOut(f"{path}: {type(error).__name__}: {error}") from error
-    return info, rows, found.statistics()
+    return info, rows, conduct, found.statistics()
 
 
 def planned_seeds(directory):
@@ -294,6 +377,7 @@ def planned_seeds(directory):
     copies = {"off": "-copies0", "auto": ""}
     copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
     variants = [mode + it for mode in as_list(plan["modes"]) for it in (copies if mode.startswith("reliable") else [""])]
+    variants += [program["name"] for program in plan.get("program", [])]
     seeds, seed = {}, int(plan["seed"])
     for repetition in range(1, plan["repetitions"] + 1):
         for loss, delay, jitter, burst in conditions:
@@ -312,10 +396,10 @@ def strangers(directory, runs):
         seeds = planned_seeds(directory)
     except (ValueError, KeyError, TypeError):
         seeds = {}
-    versions = Counter(info["version"] for info, _, _ in runs.values())
-    last = lambda version: max(i["started"] for i, _, _ in runs.values() if i["version"] == version)
+    versions = Counter(info["version"] for info, *_ in runs.values())
+    last = lambda version: max(i["started"] for i, *_ in runs.values() if i["version"] == version)
     most = max(versions, key=lambda version: (versions[version], last(version)), default=None)
-    for place, (info, _, _) in runs.items():
+    for place, (info, *_) in runs.items():
         planned = seeds.get(name_of(place))
         if planned is not None and planned != info["seed"]:
             yield place, f"its seed is {info['seed']} where the plan has {planned}"
@@ -340,14 +424,14 @@ def expected(directory, captures):
         left_out[name_of(place)] = why
         del runs[place]
     note_tainted(runs.values())
-    for place, (info, rows, found) in runs.items():
+    for place, (info, rows, conduct, found) in runs.items():
         captures += problems(place, info, rows)
         name = name_of(place)
         if ("run", name) in wanted:
             raise Unreadable(f"{place}: another run is also called {name} in the summary")
         wanted["run", name] = with_estimates(dict(found), [found])
         both, members = together[key_of(info)]
-        both.add(info, rows)
+        both.add(info, rows, conduct)
         members.append(found)
     for key, (raw, members) in together.items():
         wanted["condition", key] = with_estimates(raw.statistics(), members)

@@ -5,6 +5,7 @@
 //! | [`plan`] | the conditions to measure and the modes to measure them with |
 //! | [`variant`] | a mode with its settings: the runs of one trial differ in it |
 //! | [`sweep`] | running a plan in emulated networks or in this process; replaying a run |
+//! | [`program`] | chats of other authors: their commands, output, privileges and limits |
 //! | [`load`] | many real clients against a running server, and the outcome of every message |
 //! | `capture` | the packets of each message in a run's capture, and what each waited for |
 //! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
@@ -15,6 +16,7 @@ mod capture;
 pub mod load;
 pub mod metrics;
 pub mod plan;
+pub mod program;
 pub mod record;
 pub mod report;
 pub mod sweep;

@@ -33,6 +33,7 @@ mod redundancy;
 mod rtt;
 mod stats;
 mod stream;
+mod tcp_info;
 #[cfg(test)]
 mod tests;
 mod transmit;
@@ -42,6 +43,7 @@ pub use copies::{BadCopies, Copies};
 pub(crate) use outbox::Class;
 pub use stats::{Stats, Totals};
 pub(crate) use stream::{Backlog, StreamLink};
+pub use tcp_info::{BadCongestionControl, CongestionControl, TcpInfo};
 
 use crate::protocol::limits::{BASE_DATAGRAM, GIVE_UP, MAX_MESSAGE};
 use crate::protocol::{Batch, Delivery, HEADER_LEN, PathCookie};
@@ -374,6 +376,7 @@ impl Link {
         let rtt = &self.recovery.rtt;
         Stats {
             received_missing: self.arrivals.missing(),
+            received_loss_per_mille: self.arrivals.loss_per_mille(),
             rtt_min: rtt.min,
             rtt_smoothed: rtt.min.map(|_| rtt.smoothed),
             rtt_p99: self.rtts.p99(),

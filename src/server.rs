@@ -60,6 +60,8 @@ const ROUNDS: u32 = 32;
 /// Pause after a failed `accept`, for example without free descriptors: no event tells when one is
 /// free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+/// Interval at which the kernel is asked about a TCP connection that has sent bytes.
+const INFO_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for closing beyond the peers' own timeout.
 const CLOSING: Duration = Duration::from_secs(1);
 /// Attempts to find a port that is free for UDP and TCP.

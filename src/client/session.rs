@@ -214,6 +214,7 @@ impl Session {
             link: established.link.stats(),
             corrupt: self.corrupt,
             unread: 0,
+            tcp: None,
             text_sent: self.text_sent,
             text_received: self.text_received,
         })

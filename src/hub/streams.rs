@@ -3,7 +3,7 @@
 
 use super::handshake::{Entrance, Origin};
 use super::{Destination, Hub};
-use crate::link::{Backlog, Role, StreamLink};
+use crate::link::{Backlog, Role, StreamLink, TcpInfo};
 use crate::path::Path;
 use crate::protocol::limits::{
     LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT, STREAM_TURN_BYTES,
@@ -163,6 +163,16 @@ impl Hub {
         {
             link.handle_writable(now.mono);
             self.advance(id, now.mono);
+        }
+    }
+
+    /// Takes what the kernel reports about a connection, for answers to `Who`.
+    pub fn handle_stream_info(&mut self, id: StreamId, info: TcpInfo) {
+        if let Some(id) = self.streams.joined.get(&id).copied()
+            && let Some(mut peer) = self.peers.get_mut(id)
+            && let Some(link) = peer.link.as_stream()
+        {
+            link.set_info(info);
         }
     }
 

@@ -1,10 +1,12 @@
 //! Answers to `Who`: how the server is, and how each peer is.
 
 use super::Hub;
+use crate::link::Channel;
 use crate::protocol::limits::MAX_ABOUT;
 use crate::protocol::{About, Delivery, ServerMessage, Transport, encode_message};
 use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
+use std::time::Duration;
 
 impl Hub {
     /// Tells a peer how the server and everybody is, as far as the queue to it has room: a peer
@@ -54,7 +56,7 @@ impl Hub {
                 missing,
             });
         };
-        let stats = here.link.stats();
+        let figures = Figures::of(&here.link);
         Some(About {
             number,
             left,
@@ -62,13 +64,46 @@ impl Hub {
             nickname: entry.nickname.as_str(),
             transport: here.transport(),
             delivery: here.delivery,
-            rtt_us: stats.rtt_smoothed.map_or(0, |rtt| saturated(micros(rtt))),
+            rtt_us: figures.rtt.map_or(0, |rtt| saturated(micros(rtt))),
             silent_ms: saturated(micros(entry.silence(now)) / 1_000),
-            sent: stats.sent_eliciting,
-            lost: stats.sent_lost,
-            received: stats.received,
-            missing: stats.received_missing,
+            sent: figures.sent,
+            lost: figures.lost,
+            received: figures.received,
+            missing: figures.missing,
         })
+    }
+}
+
+/// The link's part of an `About`; 0 where a figure is unknown.
+struct Figures {
+    rtt: Option<Duration>,
+    sent: u64,
+    lost: u64,
+    received: u64,
+    missing: u64,
+}
+
+impl Figures {
+    fn of(link: &Channel) -> Self {
+        match link {
+            Channel::Datagrams(link) => {
+                let stats = link.stats();
+                Self {
+                    rtt: stats.rtt_smoothed,
+                    sent: stats.sent_eliciting,
+                    lost: stats.sent_lost,
+                    received: stats.received,
+                    missing: stats.received_missing,
+                }
+            }
+            // Only the kernel counts segments, and no end knows which of the other's are missing.
+            Channel::Stream(link) => {
+                let info = link.info().unwrap_or_default();
+                let (sent, lost) = info.sent.zip(info.retransmitted).unwrap_or_default();
+                let received = info.received.unwrap_or_default();
+                Self { rtt: info.rtt, sent, lost, received, missing: 0 }
+            }
+        }
     }
 }
 

@@ -7,22 +7,29 @@
 //! look better than one that does not (coordinated omission).
 
 mod config;
+#[cfg(target_os = "linux")]
+mod crew;
 mod end;
 mod error;
 mod fleet;
 mod ledger;
 mod machine;
+mod outcome;
 mod peer;
+#[cfg(target_os = "linux")]
+mod program;
 mod schedule;
 
-pub use config::{Config, Outcome};
+pub use config::Config;
 pub use error::{Error, UNREACHABLE};
 pub use fleet::Fleet;
+pub use outcome::Outcome;
 
-use super::record::{self, Emulation, Links, Machine, Mode, Network, RecordWriter, RunInfo};
-use crate::client::session::{self, CloseReason, Event, Session};
+use super::program::Program;
+use super::record::{self, Mode, Network, RecordWriter, RunInfo};
+use crate::client::session::{self, CloseReason, Event, Session, Transport};
 use crate::net::ImpairmentCounts;
-use crate::percentile::nearest_rank;
+use crate::protocol::Delivery;
 use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
 use machine::Ticks;
@@ -73,20 +80,58 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     config.format.available(&config.out)?;
     create_empty_dir(&config.out)?;
     let addresses = config.server.resolve().map_err(Error::NotFound)?;
+    let outcome = match (&config.program, config.mode.settings()) {
+        (None, Some(settings)) => measure_own(config, settings, &addresses, stop)?,
+        (program, _) => measure_program(config, program.as_ref(), &addresses, stop)?,
+    };
+    outcome.info.write(&config.out)?;
+    Ok(outcome)
+}
+
+/// Measures a program's clients.
+#[cfg(target_os = "linux")]
+fn measure_program(
+    config: &Config,
+    program: Option<&Program>,
+    addresses: &[SocketAddr],
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
+    match (program, addresses.first()) {
+        (Some(program), Some(server)) => program::measure(config, program, *server, stop),
+        _ => Err(Error::NoProgram),
+    }
+}
+
+/// Measures a program's clients.
+#[cfg(not(target_os = "linux"))]
+fn measure_program(
+    _: &Config,
+    _: Option<&Program>,
+    _: &[SocketAddr],
+    _: &AtomicBool,
+) -> Result<Outcome, Error> {
+    Err(Error::NoProgram)
+}
+
+/// Measures this crate's clients.
+fn measure_own(
+    config: &Config,
+    settings: (Transport, Delivery),
+    addresses: &[SocketAddr],
+    stop: &AtomicBool,
+) -> Result<Outcome, Error> {
     let fleet = Fleet::new(config.no_delay, config.impair.as_ref())
         .map_err(|cause| Error::Network { peers: 0, cause })?;
     let names = |letter, count| (1..=count).map(move |k| format!("{letter}{k}").into());
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());
-    let mut load = Load { config, stop, fleet, senders, receivers };
+    let mut load = Load { config, settings, stop, fleet, senders, receivers };
     let outcome = load
-        .join(&addresses)
+        .join(addresses)
         .and_then(|()| load.check_rate_limit())
         .and_then(|()| load.send_and_record());
     load.leave()?;
-    let outcome = outcome?;
-    outcome.info.write(&config.out)?;
-    Ok(outcome)
+    outcome
 }
 
 /// Creates the output directory. If it exists, it must be empty but for the capture of the run.
@@ -102,6 +147,7 @@ fn create_empty_dir(out: &Path) -> Result<(), Error> {
 /// A run in progress. Senders have the first indices in the fleet, receivers the next.
 struct Load<'a> {
     config: &'a Config,
+    settings: (Transport, Delivery),
     stop: &'a AtomicBool,
     fleet: Fleet,
     senders: Vec<Arc<str>>,
@@ -140,7 +186,7 @@ impl Load<'_> {
         loop {
             while joining.len() < MAX_CONCURRENT && self.fleet.len() < self.peers() {
                 let index = self.fleet.len();
-                let (transport, delivery) = self.config.mode.settings();
+                let (transport, delivery) = self.settings;
                 let config = session::Config {
                     nickname: self.name(index).to_string(),
                     transport,
@@ -226,21 +272,18 @@ impl Load<'_> {
         // Rows recorded before a failure are kept.
         ledger.flush()?;
         result?;
-        let mut info = self.info(&ledger, started);
+        let network = self.fleet.impairment_counts();
+        let network = network.map(|ImpairmentCounts { up, down }| Network {
+            up,
+            down,
+            overruns: 0,
+            kernel: None,
+        });
+        let links = outcome::links(self.fleet.sessions());
+        let mut info = outcome::info(config, &ledger, started);
+        info = RunInfo { links, network, ..info };
         info.machine.steal = ticks.and_then(|(before, now)| now.stolen_since(before));
-        let expected = ledger.expected();
-        let (latencies, files) = ledger.finish()?;
-        info.files = files;
-        let percentile = |percent| {
-            nearest_rank(&latencies, percent).map(|micros| Duration::from_micros(micros.into()))
-        };
-        Ok(Outcome {
-            info,
-            expected,
-            delivered: latencies.len() as u64,
-            p50: percentile(50),
-            p99: percentile(99),
-        })
+        outcome::finish(info, ledger)
     }
 
     fn run_until_done(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
@@ -312,52 +355,6 @@ impl Load<'_> {
         Ok(())
     }
 
-    fn info(&self, ledger: &Ledger, started: WallTime) -> RunInfo {
-        let config = self.config;
-        let proc = |path| fs::read_to_string(path).map(|text: String| text.trim().to_owned()).ok();
-        let release = proc("/proc/sys/kernel/osrelease");
-        let congestion_control = proc("/proc/sys/net/ipv4/tcp_congestion_control");
-        RunInfo {
-            run: config.name.clone(),
-            condition: config.condition,
-            emulation: config.impair.as_ref().map(|_| Emulation::InProcess),
-            replayed: None,
-            impair: config.impair.as_ref().map(|it| it.spec.to_string()),
-            mode: config.mode,
-            redundancy: config.copies,
-            repetition: config.repetition,
-            seed: config.seed,
-            senders: config.senders,
-            receivers: config.receivers,
-            rate: config.rate,
-            size: config.size,
-            no_delay: Some(config.no_delay),
-            duration_s: config.duration.as_secs_f64(),
-            sent: ledger.scheduled(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: release
-                .map_or_else(|| std::env::consts::OS.to_owned(), |it| format!("Linux {it}")),
-            congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
-            started: started.to_string(),
-            links: links(self.fleet.sessions()),
-            machine: Machine {
-                send_late_p99_us: ledger.lateness().0,
-                send_late_max_us: ledger.lateness().1,
-                ..Machine::default()
-            },
-            attempts: 1,
-            files: Vec::new(),
-            text_bytes: ledger.sent() * u64::from(config.size),
-            network: self.fleet.impairment_counts().map(|ImpairmentCounts { up, down }| Network {
-                up,
-                down,
-                overruns: 0,
-                kernel: None,
-            }),
-            trace: None,
-        }
-    }
-
     /// Waits until pending joins are answered. A join abandoned now could still be admitted by the
     /// server, and its name would stay taken until it expires.
     fn await_join_answers(&mut self) -> Result<(), Error> {
@@ -400,15 +397,4 @@ impl Load<'_> {
             self.wait(deadline)?;
         }
     }
-}
-
-/// The counters of all links, both directions.
-fn links<'a>(sessions: impl Iterator<Item = &'a Session>) -> Links {
-    let mut links = Links::default();
-    for report in sessions.filter_map(Session::report) {
-        links.totals += &report.link;
-        links.totals.lost += report.link.received_missing;
-        links.corrupt += report.corrupt;
-    }
-    links
 }

@@ -14,12 +14,13 @@
 //! | retransmitted, redundant | of the links of all peers: again after a loss, and ahead of any |
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
 //! | tainted | send or router lateness over 5 ms at the 99th percentile, steal over 5 %, or a spread of `unreliable` (p99 - p50 - 2 · jitter) over 10 ms, in a run or in one beside it |
+//! | fused, cut, crashed, hung | of programs, from `program` in `run.json` |
 //! | confidence | 95 %, Student t, over repetitions; none with one repetition |
 //!
 //! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
 //! the wall clock changes no statistic.
 
-use super::record::{Mode, Record, RunInfo, Verdict};
+use super::record::{Conduct, Record, RunInfo, Verdict};
 use super::variant::Variant;
 use crate::percentile::nearest_rank;
 use serde::Serialize;
@@ -77,6 +78,37 @@ pub struct Summary {
     pub redundant: Option<u64>,
     /// Bytes on the wire per byte of text; `None` if either was not counted.
     pub wire_per_text: Option<f64>,
+    /// What a program did wrong beside that; `None` for a mode of this crate.
+    pub faults: Option<Faults>,
+}
+
+/// What a program did wrong beside losing, repeating and reordering messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Faults {
+    /// Messages printed on one line with a message before them.
+    pub fused: u64,
+    /// Messages printed without their end, or in several lines.
+    pub cut: u64,
+    /// Processes that ended before their run did.
+    pub crashed: u64,
+    /// Clients that ran, but had stopped.
+    pub hung: u64,
+}
+
+impl Faults {
+    fn of(conduct: &Conduct) -> Self {
+        let Conduct { fused, cut, .. } = *conduct;
+        Self { fused, cut, crashed: conduct.crashed(), hung: conduct.hung() }
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            fused: self.fused.saturating_add(other.fused),
+            cut: self.cut.saturating_add(other.cut),
+            crashed: self.crashed + other.crashed,
+            hung: self.hung + other.hung,
+        }
+    }
 }
 
 impl Summary {
@@ -134,10 +166,11 @@ impl Measured {
             Some(network) => network.up.bytes.saturating_add(network.down.bytes),
             None => info.links.totals.sent_bytes.saturating_add(info.links.totals.received_bytes),
         };
-        if info.mode != Mode::Tcp {
+        if info.mode.transport() == "udp" {
             it.counts.retransmitted = Some(info.links.totals.retransmitted);
             it.counts.redundant = Some(info.links.totals.redundant);
         }
+        it.counts.faults = info.program.as_ref().map(Faults::of);
         let mut flows = BTreeMap::<_, Vec<&Record>>::new();
         for record in records {
             match record.verdict {
@@ -218,6 +251,10 @@ impl Measured {
         mine.loss_run_max = mine.loss_run_max.max(its.loss_run_max);
         mine.retransmitted = sum(mine.retransmitted, its.retransmitted);
         mine.redundant = sum(mine.redundant, its.redundant);
+        mine.faults = match (mine.faults, its.faults) {
+            (Some(a), Some(b)) => Some(a.add(b)),
+            (a, b) => a.or(b),
+        };
         self.latencies.extend_from_slice(&other.latencies);
         self.latencies.sort_unstable();
         self.holds.extend_from_slice(&other.holds);
@@ -353,9 +390,9 @@ pub fn group(runs: &[(&RunInfo, &Measured)]) -> Vec<Group> {
             None => keys.push((setting, variant, vec![at])),
         }
     }
-    let place = |it: &Variant| Mode::ALL.iter().position(|mode| *mode == it.mode);
     keys.sort_by(|a, b| {
-        a.0.order(&b.0).then_with(|| place(&a.1).cmp(&place(&b.1))).then_with(|| a.1.cmp(&b.1))
+        let modes = || a.1.mode.order().cmp(&b.1.mode.order());
+        a.0.order(&b.0).then_with(modes).then_with(|| a.1.cmp(&b.1))
     });
     let settings: Vec<Setting> = keys.iter().map(|it| it.0.clone()).collect();
     let differing = Differing::among(&settings);

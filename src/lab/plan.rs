@@ -5,7 +5,8 @@
 mod tests;
 mod values;
 
-use super::record::{Condition, Mode, UnknownMode};
+use super::program::Program;
+use super::record::{Condition, Mode, ProgramName, UnknownMode};
 use super::variant::Variant;
 use crate::impair::{Loss, Share, Spec, SpecError};
 use crate::link::{BadCopies, Copies};
@@ -60,6 +61,9 @@ pub struct Plan {
     /// Seed of all randomness.
     #[serde(serialize_with = "values::seed_text", deserialize_with = "values::seed")]
     pub seed: u64,
+    /// Programs to measure beside the modes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub program: Vec<Program>,
 }
 
 impl Default for Plan {
@@ -78,6 +82,7 @@ impl Default for Plan {
             size: 64,
             duration_s: 4.0,
             seed: 1,
+            program: Vec::new(),
         }
     }
 }
@@ -109,6 +114,12 @@ pub enum Error {
     /// Two runs have one name, so one directory.
     #[error("run {0} is in the plan twice: leave each value in it once")]
     Repeated(String),
+    /// A program has no server, without which its clients have nobody to talk to.
+    #[error("the program {name} has no server: give its command, as `server` or --server", name = .0.as_str())]
+    NoServer(ProgramName),
+    /// The runs of a program are printed, but only `lab` itself can start its server.
+    #[error("--print-runs has no lines for programs: measure them with `chatagram lab`")]
+    ProgramsInScripts,
     /// A combination that no network can have.
     #[error("loss {}%, burst {}: {cause}", .condition.loss * 100.0, .condition.burst)]
     Condition {
@@ -171,7 +182,7 @@ impl Trial {
 }
 
 impl Plan {
-    /// The variants of each trial: the modes, each with all settings that it has.
+    /// The variants of each trial: the modes, each with all settings that it has, and the programs.
     #[must_use]
     pub fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();
@@ -183,11 +194,19 @@ impl Plan {
                 }
             }
         }
+        let programs = self.program.iter().map(|it| Mode::Program(it.name));
+        variants.extend(programs.map(|it| Variant::new(it, Copies::Auto)));
         variants
     }
 
+    /// The program of this mode, if it is one.
+    #[must_use]
+    pub fn program_of(&self, mode: Mode) -> Option<&Program> {
+        self.program.iter().find(|it| Mode::Program(it.name) == mode)
+    }
+
     /// The arguments of `chatagram load` for this variant's run, after the server's address and
-    /// without `--out`. None of them contains a space.
+    /// without `--out`. Without programs, none of them contains a space.
     #[must_use]
     pub(crate) fn load_arguments(
         &self,
@@ -197,10 +216,15 @@ impl Plan {
     ) -> Vec<String> {
         let mode = variant.mode;
         let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
+        let clients = match self.program_of(mode) {
+            Some(program) => program.load_options(),
+            None => vec![
+                ("--transport", mode.transport().to_owned()),
+                ("--delivery", mode.column().to_owned()),
+                ("--redundancy", variant.redundancy.to_string()),
+            ],
+        };
         let arguments = [
-            ("--transport", mode.transport().to_owned()),
-            ("--delivery", mode.column().to_owned()),
-            ("--redundancy", variant.redundancy.to_string()),
             ("--name", name.to_owned()),
             ("--senders", self.senders.to_string()),
             ("--receivers", self.receivers.to_string()),
@@ -211,15 +235,19 @@ impl Plan {
             ("--repetition", trial.repetition.to_string()),
             ("--condition", format!("{}:{delay_ms}:{jitter_ms}:{burst}", round(loss * 100.0))),
         ];
-        arguments.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+        let arguments = clients.into_iter().chain(arguments);
+        arguments.flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
 
     /// All runs for scripts, one per line. Tabs separate the run's name, the arguments for netem
     /// and the arguments for `load`; a shell may split the last two at their spaces.
     ///
     /// # Errors
-    /// Those of [`Self::trials`].
+    /// Those of [`Self::trials`], and [`Error::ProgramsInScripts`].
     pub fn runs_text(&self) -> Result<String, Error> {
+        if !self.program.is_empty() {
+            return Err(Error::ProgramsInScripts);
+        }
         let mut text = String::new();
         for trial in self.trials()? {
             for variant in self.variants() {
@@ -269,14 +297,15 @@ impl Plan {
     /// each condition equally often.
     ///
     /// # Errors
-    /// [`Error::EmptyList`], [`Error::TooManyRuns`], [`Error::Condition`] and [`Error::Repeated`].
+    /// [`Error::EmptyList`], [`Error::TooManyRuns`], [`Error::NoServer`], [`Error::Condition`] and
+    /// [`Error::Repeated`].
     pub fn trials(&self) -> Result<Vec<Trial>, Error> {
         let lists = [
             ("loss", self.loss.len()),
             ("delay_ms", self.delay_ms.len()),
             ("jitter_ms", self.jitter_ms.len()),
             ("burst", self.burst.len()),
-            ("modes", self.modes.len()),
+            ("modes", self.modes.len() + self.program.len()),
             ("redundancy", self.redundancy.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
@@ -285,6 +314,9 @@ impl Plan {
         let runs = lists.iter().fold(self.repetitions as usize, |n, (_, l)| n.saturating_mul(*l));
         if runs > MAX_RUNS {
             return Err(Error::TooManyRuns(runs));
+        }
+        if let Some(program) = self.program.iter().find(|it| it.server.is_none()) {
+            return Err(Error::NoServer(program.name));
         }
         let (mut trials, mut names) = (Vec::new(), BTreeSet::new());
         let variants = self.variants();

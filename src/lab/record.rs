@@ -39,18 +39,22 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "record/no_parquet.rs"]
 mod parquet;
+mod program;
 mod sum;
 
 pub use crate::impair::Counts;
 #[cfg(feature = "parquet")]
 pub use error::PartError;
-pub use error::{Change, Error, LineError, RowError, UnknownMode};
+pub use error::{Change, Error, InvalidName, LineError, RowError, UnknownMode};
 use files::Rows;
 pub use files::{RecordWriter, Run, read_run};
 pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
 pub use machine::Machine;
-pub use mode::Mode;
+pub use mode::{Mode, ProgramName};
+pub use program::{Conduct, Ended, ErrorOutput};
+#[cfg(target_os = "linux")]
+pub(crate) use program::{OutputWriter, SERVER};
 pub use sum::FileSum;
 
 /// The file of rows in a run's directory.
@@ -318,6 +322,9 @@ pub struct RunInfo {
     /// The capture beside the records, if there is one.
     #[serde(default)]
     pub trace: Option<Trace>,
+    /// How the program behaved; `None` for a mode of this crate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Conduct>,
 }
 
 impl RunInfo {

@@ -19,6 +19,9 @@ mod ladder;
 mod left_out;
 mod packets;
 mod page;
+#[cfg(test)]
+mod palette;
+mod programs;
 mod svg;
 mod tables;
 mod text;

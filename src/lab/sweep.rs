@@ -12,9 +12,13 @@ mod error;
 mod in_process;
 #[cfg(target_os = "linux")]
 mod namespaces;
+#[cfg(target_os = "linux")]
+mod program;
 mod replay;
 
 pub use error::Error;
+#[cfg(target_os = "linux")]
+pub use program::NoService;
 pub use replay::{NoPattern, replay};
 
 use super::metrics::{Measured, taints};
@@ -107,7 +111,7 @@ impl Config {
     /// Creates the output directory, which must be empty if it exists, and locks it.
     fn begin(plan: Plan, out: PathBuf, program: PathBuf, place: Place) -> Result<Self, Error> {
         plan.trials()?;
-        if place == Place::InProcess && plan.modes.iter().all(|mode| *mode == Mode::Tcp) {
+        if place == Place::InProcess && plan.modes.iter().all(|it| *it == Mode::Tcp) {
             return Err(Error::OnlyTcp);
         }
         fs::create_dir_all(&out).map_err(super::record::Error::io("make", &out))?;
@@ -126,7 +130,7 @@ impl Config {
     fn variants(&self) -> impl Iterator<Item = Variant> {
         let datagrams_only = self.place == Place::InProcess;
         let variants = self.plan.variants().into_iter();
-        variants.filter(move |it| !datagrams_only || it.mode != Mode::Tcp)
+        variants.filter(move |it| !datagrams_only || it.mode.transport() == "udp")
     }
 }
 
@@ -188,9 +192,13 @@ pub fn run(
                 left.push(variant);
             }
         }
+        // Programs run after this crate's modes: one that takes all of the machine spoils none of
+        // them, and would do it again.
+        let (programs, own): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|it| it.mode.program().is_some());
         for attempt in 1..=ATTEMPTS {
-            let failures = measure(config, trial, &left, attempt, stop)?;
-            let spoiled = if failures.is_empty() { spoiled(config, trial, &left)? } else { None };
+            let failures = measure(config, trial, &own, attempt, stop)?;
+            let spoiled = if failures.is_empty() { spoiled(config, trial, &own)? } else { None };
             if let Some(why) = spoiled.filter(|_| attempt < ATTEMPTS) {
                 log::warn!("{why}: measured again");
             } else {
@@ -198,6 +206,7 @@ pub fn run(
                 break;
             }
         }
+        failed.extend(measure(config, trial, &programs, 1, stop)?);
     }
     report(Progress { done: total, total, now: None });
     Ok(failed)

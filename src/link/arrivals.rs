@@ -169,6 +169,15 @@ impl Arrivals {
         self.largest.map_or(0, |largest| (largest - self.first + 1).saturating_sub(self.unique))
     }
 
+    /// Share of missing datagrams among the 64 before the largest sequence number and itself, in
+    /// thousandths; `None` before the second number.
+    pub(super) fn loss_per_mille(&self) -> Option<u32> {
+        let span = (self.largest? - self.first).min(64) as u32;
+        let mask = u64::MAX.checked_shr(64 - span).unwrap_or(0);
+        let missing = span.checked_sub((self.bitmap & mask).count_ones())?;
+        (span > 0).then(|| missing * 1_000 / (span + 1))
+    }
+
     fn accept(&mut self, sequence: u64, now: Timestamp) {
         self.set(sequence, true);
         self.unique += 1;
@@ -209,6 +218,20 @@ mod tests {
         assert_eq!(arrivals.register(u32::MAX - 1, at), new(false, true));
         assert_eq!(arrivals.missing(), 0);
         assert_eq!(arrivals.acknowledge(at), Some((1, 0b111, Duration::ZERO)));
+    }
+
+    #[test]
+    fn the_recent_loss_is_that_of_the_newest_and_forgives_late_ones() {
+        let at = Timestamp::ZERO;
+        let mut arrivals = Arrivals::default();
+        arrivals.register(0, at);
+        assert_eq!(arrivals.loss_per_mille(), None);
+        arrivals.register(3, at);
+        assert_eq!(arrivals.loss_per_mille(), Some(500), "two of four");
+        arrivals.register(1, at);
+        assert_eq!(arrivals.loss_per_mille(), Some(250), "late is not lost");
+        (4..68).for_each(|sequence| _ = arrivals.register(sequence, at));
+        assert_eq!(arrivals.loss_per_mille(), Some(0), "no one of the newest is missing");
     }
 
     #[test]

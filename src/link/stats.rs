@@ -40,6 +40,8 @@ pub struct Stats {
     pub received_bytes: u64,
     /// Datagrams whose sequence numbers were skipped and have not arrived since.
     pub received_missing: u64,
+    /// Share of missing ones among the newest 64, in thousandths.
+    pub received_loss_per_mille: Option<u32>,
     /// Duplicates received.
     pub duplicated: u64,
     /// Datagrams received after one with a larger sequence number (RFC 4737 §3).

@@ -6,7 +6,7 @@ mod backlog;
 
 pub(crate) use backlog::Backlog;
 
-use super::{Received, Role, SendError, Stats, stats::RecentRtts};
+use super::{Received, Role, SendError, Stats, TcpInfo, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, STREAM_STALL, tokens};
 use crate::protocol::{Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader};
 use crate::time::Timestamp;
@@ -37,6 +37,8 @@ pub(crate) struct StreamLink {
     /// Received frames without a message, in tokens.
     idle: usize,
     stats: Stats,
+    /// The newest report of the kernel.
+    info: Option<TcpInfo>,
 }
 
 impl StreamLink {
@@ -60,6 +62,7 @@ impl StreamLink {
             failed: false,
             idle: 0,
             stats: Stats::default(),
+            info: None,
         }
     }
 
@@ -211,6 +214,17 @@ impl StreamLink {
     pub(crate) fn handle_writable(&mut self, now: Timestamp) {
         self.writable = true;
         self.moved = now;
+    }
+
+    /// Takes a report of the kernel.
+    pub(crate) fn set_info(&mut self, info: TcpInfo) {
+        self.info = Some(info);
+    }
+
+    /// The newest report of the kernel.
+    #[must_use]
+    pub(crate) fn info(&self) -> Option<TcpInfo> {
+        self.info
     }
 
     /// This end was suspended until now: the time before counts against no deadline.

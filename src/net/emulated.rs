@@ -18,6 +18,7 @@ mod error;
 mod lateness;
 mod netlink;
 mod node;
+mod processes;
 mod router;
 mod sys;
 mod trace;
@@ -258,6 +259,14 @@ impl Network {
     /// Those of [`Command::spawn`].
     pub fn spawn(&self, node: Node, command: Command) -> io::Result<Child> {
         self.node(node).run(|| sys::spawn_with_death_signal(command))?
+    }
+
+    /// Kills all processes on a node, whatever sessions and parents they have.
+    ///
+    /// # Errors
+    /// The kernel's; `TimedOut` if a process could not be killed.
+    pub fn end_processes(&self, node: Node) -> io::Result<()> {
+        self.node(node).run(processes::end_all)?
     }
 
     /// Runs `work` in a new thread on a node. Sockets opened there belong to that node even when

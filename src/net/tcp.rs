@@ -1,7 +1,11 @@
 //! Non-blocking TCP: a listener, and streams that buffer the bytes that the kernel does not take.
 
+#[cfg(target_os = "linux")]
+mod linux;
+
 use super::Listen;
 use super::udp::{BindError, canonical};
+use crate::link::TcpInfo;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use std::io::{self, ErrorKind, Read, Write};
@@ -151,6 +155,15 @@ impl Stream {
         if let Err(error) = self.inner.set_nodelay(no_delay) {
             log::debug!("TCP_NODELAY not set: {error}");
         }
+    }
+
+    /// What the kernel reports about the connection now; `None` where it reports nothing.
+    #[must_use]
+    pub fn info(&self) -> Option<TcpInfo> {
+        #[cfg(target_os = "linux")]
+        return linux::info(&self.inner);
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 
     /// Reads available bytes, at most one buffer. An error counts as the end.

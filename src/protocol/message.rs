@@ -308,13 +308,15 @@ pub struct About<'a> {
     pub rtt_us: u32,
     /// Time since the server heard it, milliseconds.
     pub silent_ms: u32,
-    /// Ack-eliciting datagrams sent to it in this session.
+    /// Ack-eliciting datagrams sent to it in this session; over TCP segments with data. 0: this
+    /// and `lost` are not known.
     pub sent: u64,
-    /// Of these, datagrams declared lost.
+    /// Of these, datagrams declared lost; over TCP segments retransmitted.
     pub lost: u64,
-    /// Datagrams received from it.
+    /// Datagrams received from it; over TCP segments with data. 0: this and `missing` are not
+    /// known.
     pub received: u64,
-    /// Datagrams missing between them.
+    /// Datagrams missing between them; not known over TCP.
     pub missing: u64,
 }
 

@@ -3,7 +3,9 @@
 //! the discovery responder, then the connections.
 
 use super::discovery_responder::DiscoveryResponder;
-use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, PORT_TRIES, Rest, STREAM_READS};
+use super::{
+    ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, INFO_INTERVAL, PORT_TRIES, Rest, STREAM_READS,
+};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
     self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Read,
@@ -22,7 +24,7 @@ pub(super) struct Sockets {
     addresses: Vec<SocketAddr>,
     listeners: Vec<Listener>,
     responder: Option<DiscoveryResponder>,
-    streams: BTreeMap<u64, Stream>,
+    streams: BTreeMap<u64, Connection>,
     /// The index of the next connection. No index is used twice, so the hub uses it as the stream
     /// id.
     next: u64,
@@ -34,6 +36,14 @@ pub(super) struct Sockets {
     starvation_told: bool,
     /// Connections with unread bytes that the hub does not want yet.
     unread: BTreeSet<u64>,
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+struct Connection {
+    stream: Stream,
+    /// When the hub was last told what the kernel reports about it.
+    informed: Option<Timestamp>,
 }
 
 /// Memory that received bytes are read into, used again for each read.
@@ -194,12 +204,12 @@ impl Sockets {
                 None
             }
             Destination::Stream(id) => {
-                let written = self.streams.get_mut(&id.0)?.write(bytes);
+                let written = self.streams.get_mut(&id.0)?.stream.write(bytes);
                 (written == Written::Whole).then_some(id)
             }
             Destination::Close(id) => {
-                if let Some(stream) = self.streams.remove(&id.0) {
-                    stream.close();
+                if let Some(connection) = self.streams.remove(&id.0) {
+                    connection.stream.close();
                 }
                 None
             }
@@ -255,7 +265,7 @@ impl Sockets {
             return log::warn!("cannot watch a connection from {}: {error}", path.remote);
         }
         self.next += 1;
-        self.streams.insert(index, stream);
+        self.streams.insert(index, Connection { stream, informed: None });
         hub.handle_stream_opened(StreamId(index), path, clock.now());
     }
 
@@ -266,7 +276,9 @@ impl Sockets {
         clock: &Clock,
         buffer: &mut Vec<u8>,
     ) -> Rest {
-        let Some(stream) = self.streams.get_mut(&index) else { return Rest::Nothing };
+        let Some(Connection { stream, informed }) = self.streams.get_mut(&index) else {
+            return Rest::Nothing;
+        };
         let id = StreamId(index);
         if stream.write(&[]) == Written::Whole {
             hub.handle_stream_writable(id, clock.now());
@@ -278,7 +290,16 @@ impl Sockets {
             }
             match stream.read(buffer) {
                 Reading::Bytes => hub.handle_stream_bytes(id, buffer, clock.now()),
-                Reading::Nothing => return Rest::Nothing,
+                Reading::Nothing => {
+                    let now = clock.now().mono;
+                    if informed.is_none_or(|at| now.since(at) >= INFO_INTERVAL)
+                        && let Some(info) = stream.info()
+                    {
+                        *informed = Some(now);
+                        hub.handle_stream_info(id, info);
+                    }
+                    return Rest::Nothing;
+                }
                 // The hub says when to close it: the other half may be open still.
                 Reading::End => {
                     hub.handle_stream_closed(id, clock.now());

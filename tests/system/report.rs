@@ -100,6 +100,7 @@ fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) 
         text_bytes: 400 * 64,
         network: None,
         trace: None,
+        program: None,
     }
 }
 

@@ -73,7 +73,7 @@ HH:MM:SS alice (to bob alone): again
 ! not sent: no command /hwo; did you mean /who? (// says a line that begins
   with / or @)
 HH:MM:SS alice> /slashed
--- ADDRESS | udp reliable-ordered | rtt N ms | loss 0 % | 2 here
+-- ADDRESS | ordered | rtt N ms | loss 0 % up, 0 % down | 2 here
 > draft"
     );
     let coloured = tmux.coloured();
@@ -184,7 +184,7 @@ fn forty_columns_are_enough() {
     let who = screen.lines().filter(|line| line.starts_with("* ") && line.ends_with(" ms"));
     assert_eq!(who.count(), 2, "{screen}");
     let status = normalised(screen.lines().rev().nth(1).unwrap());
-    assert_eq!(status, "-- rtt N ms | loss 0 % | 2 here");
+    assert_eq!(status, "-- rtt N ms | 2 here");
     assert!(
         screen.contains("alice> a line that is longer\n         than forty columns are\n"),
         "{screen}"
@@ -193,7 +193,7 @@ fn forty_columns_are_enough() {
 
 fn a_resized_terminal_keeps_the_room_and_the_draft() {
     const WIDE: &str = "\n-- 127.0.0.1:";
-    const NARROW: &str = "\n-- rtt N ms | loss 0 % | 2 here\n";
+    const NARROW: &str = "\n-- rtt N ms | loss 0 % up, 0 % down | 2 here\n";
     const SLIM: &str = "\n-- rtt N ms | 2 here\n";
     let (server, tmux) = alice(100, 20, "", "");
     let mut bob = server.join("bob");
@@ -215,7 +215,7 @@ fn a_resized_terminal_keeps_the_room_and_the_draft() {
         expected.push(format!("HH:MM:SS bob: fill {count}"));
     }
     tmux.see("fill 29");
-    let sizes = [(100, WIDE), (40, NARROW), (30, SLIM), (120, WIDE), (40, NARROW), (92, WIDE)];
+    let sizes = [(100, WIDE), (50, NARROW), (30, SLIM), (120, WIDE), (50, NARROW), (92, WIDE)];
     tmux.see("rtt ");
     for (count, (columns, status)) in sizes.into_iter().enumerate() {
         tmux.resize(columns, 20);

@@ -12,7 +12,7 @@
 mod receiver;
 
 use super::monitor::Monitor;
-use super::session::{self, CloseReason, Session};
+use super::session::{self, CloseReason, Report, Session};
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
 use crate::net::{
@@ -157,9 +157,13 @@ impl Driver {
         self.shared.turns.lock().datagrams.impairment_counts()
     }
 
-    /// Datagrams that the kernel dropped because the receive buffer was full.
-    pub(super) fn unread(&self) -> u64 {
-        self.shared.turns.lock().datagrams.unread()
+    /// Counters of the link and of the socket; `None` before there is a link.
+    pub(super) fn report(&self) -> Option<Report> {
+        let mut turns = self.shared.turns.lock();
+        let report = turns.session.report()?;
+        let unread = turns.datagrams.unread();
+        let tcp = turns.connection().and_then(|open| open.stream.info());
+        Some(Report { unread, tcp, ..report })
     }
 
     /// Queues an error message.

@@ -11,7 +11,7 @@ use super::commands::{self, Command};
 use super::driver::Driver;
 use super::farewell::Farewell;
 use super::output::delivery_name;
-use super::session::{Event, Report, Session, Transport};
+use super::session::{Event, Session, Transport};
 use crate::protocol::Delivery;
 use crate::protocol::limits::ANSWER_TIMEOUT;
 use crate::time::Now;
@@ -169,10 +169,8 @@ fn show_stats(driver: &Driver) -> bool {
     let report = driver.wait_until(Some(Instant::now() + ANSWER_TIMEOUT), |session, _| {
         session.report().map(Some).or_else(|| session.is_closed().then_some(None))
     });
-    match report.flatten() {
-        Some(report) => {
-            driver.show(Event::Stats(Report { unread: driver.unread(), ..report }.into()));
-        }
+    match report.flatten().and_then(|_| driver.report()) {
+        Some(report) => driver.show(Event::Stats(report.into())),
         None => driver.tell("no statistics yet: not connected".to_owned()),
     }
     if let Some(done) = driver.done() {

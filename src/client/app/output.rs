@@ -1,18 +1,19 @@
 //! Output: one line of text, or one JSON object, for each event. No I/O.
 
 mod days;
+mod stats;
 mod text;
 mod wrap;
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event, PeerReport, Report, ServerCounters, Transport};
+use super::session::{CloseReason, Event, PeerReport, ServerCounters, Transport};
 use super::style::Style;
 use crate::protocol::{Delivery, LeaveReason, clean, is_clean};
 use crate::time::WallTime;
 use serde::Serialize;
-use std::time::Duration;
 
 pub(super) use days::Days;
+use stats::StatsObject;
 pub(super) use text::{farewell, own};
 #[cfg(feature = "watch")]
 pub(super) use text::{ms, server_text};
@@ -141,7 +142,7 @@ enum Object<'a> {
         from: &'a str,
         rtt_ms: f64,
     },
-    Stats(StatsObject),
+    Stats(Box<StatsObject>),
     Error {
         message: &'a str,
     },
@@ -161,10 +162,10 @@ struct PeerObject<'a> {
     delivery: &'static str,
     rtt_ms: Option<f64>,
     silent_ms: Option<u64>,
-    sent: u64,
-    lost: u64,
-    received: u64,
-    missing: u64,
+    sent: Option<u64>,
+    lost: Option<u64>,
+    received: Option<u64>,
+    missing: Option<u64>,
 }
 
 impl<'a> From<&'a PeerReport> for PeerObject<'a> {
@@ -175,93 +176,12 @@ impl<'a> From<&'a PeerReport> for PeerObject<'a> {
             transport: transport_name(report.transport),
             delivery: delivery_name(report.delivery),
             rtt_ms: report.rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
-            silent_ms: report.silence.map(|it| it.as_millis() as u64),
+            silent_ms: report.silence.map(|silence| silence.as_millis() as u64),
             sent: report.sent,
             lost: report.lost,
             received: report.received,
             missing: report.missing,
         }
-    }
-}
-
-#[derive(Serialize)]
-struct StatsObject {
-    transport: &'static str,
-    delivery: &'static str,
-    sent: SentObject,
-    received: ReceivedObject,
-    rtt_ms: RttObject,
-    jitter_ms: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct SentObject {
-    datagrams: u64,
-    /// Proven datagram size of the path, over UDP.
-    datagram_size: Option<usize>,
-    bytes: u64,
-    text_bytes: u64,
-    lost: u64,
-    retransmitted: u64,
-    redundant: u64,
-    redundant_bytes: u64,
-    redundancy_budget: u32,
-    loss_percent: f64,
-}
-
-#[derive(Serialize)]
-struct ReceivedObject {
-    datagrams: u64,
-    bytes: u64,
-    text_bytes: u64,
-    lost: u64,
-    duplicated: u64,
-    reordered: u64,
-    corrupt: u64,
-    receive_buffer_full: u64,
-}
-
-#[derive(Serialize)]
-struct RttObject {
-    min: Option<f64>,
-    smoothed: Option<f64>,
-    p99: Option<f64>,
-}
-
-fn stats_json(report: &Report) -> StatsObject {
-    let link = &report.link;
-    let ms = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1e3);
-    StatsObject {
-        transport: transport_name(report.transport),
-        delivery: delivery_name(report.delivery),
-        sent: SentObject {
-            datagrams: link.sent,
-            datagram_size: Some(link.datagram_size).filter(|size| *size > 0),
-            bytes: link.sent_bytes,
-            text_bytes: report.text_sent,
-            lost: link.sent_lost,
-            retransmitted: link.retransmitted,
-            redundant: link.redundant,
-            redundant_bytes: link.redundant_bytes,
-            redundancy_budget: link.redundancy,
-            loss_percent: f64::from(link.loss_per_mille) / 10.0,
-        },
-        received: ReceivedObject {
-            datagrams: link.received,
-            bytes: link.received_bytes,
-            text_bytes: report.text_received,
-            lost: link.received_missing,
-            duplicated: link.duplicated,
-            reordered: link.reordered,
-            corrupt: report.corrupt,
-            receive_buffer_full: report.unread,
-        },
-        rtt_ms: RttObject {
-            min: ms(link.rtt_min),
-            smoothed: ms(link.rtt_smoothed),
-            p99: ms(link.rtt_p99),
-        },
-        jitter_ms: ms(link.jitter),
     }
 }
 
@@ -322,7 +242,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
             Object::Who { peers: peers.iter().map(PeerObject::from).collect(), server: *server }
         }
         Event::Pong { from, rtt } => Object::Pong { from, rtt_ms: rtt.as_micros() as f64 / 1e3 },
-        Event::Stats(report) => Object::Stats(stats_json(report)),
+        Event::Stats(report) => Object::Stats(Box::new(StatsObject::from(&**report))),
         Event::Status { text } => Object::Status { text },
         Event::Closed { reason } => Object::Closed {
             reason: match reason {

@@ -316,9 +316,8 @@ impl Talk {
             progress.advance();
             if screen.has_status() && looked.is_none_or(|at: Instant| at.elapsed() >= IDLE) {
                 looked = Some(Instant::now());
-                let (server, condition, report) =
-                    driver.turn(|s, _| (s.server(), s.condition(), s.report()));
-                screen.set_status(server, condition, report);
+                let (server, condition) = driver.turn(|s, _| (s.server(), s.condition()));
+                screen.set_status(server, condition, driver.report());
             }
             match self.events.recv_timeout(IDLE) {
                 Ok(event) => {

@@ -1,7 +1,7 @@
 //! Events of a session for the program around it.
 
 use super::{PeerReport, ServerCounters, Transport};
-use crate::link::Stats;
+use crate::link::{Stats, TcpInfo};
 use crate::protocol::{Delivery, LeaveReason, Mark};
 use crate::time::WallTime;
 use std::net::SocketAddr;
@@ -148,6 +148,9 @@ pub struct Report {
     /// Datagrams that the local kernel dropped because the receive buffer was full. The driver
     /// fills it in; 0 if unknown.
     pub unread: u64,
+    /// What the local kernel reports about the TCP connection. The driver fills it in; `None` over
+    /// UDP, and if unknown.
+    pub tcp: Option<TcpInfo>,
     /// Bytes of text said, each counted once.
     pub text_sent: u64,
     /// Bytes of text shown.

@@ -23,35 +23,36 @@ pub struct PeerReport {
     pub delivery: Delivery,
     /// Smoothed round-trip time between server and peer.
     pub rtt: Option<Duration>,
-    /// Time since the server heard it. `None`: it is at another server, and the values below are
-    /// unknown too.
+    /// Time since the server heard it; unknown for a peer at another server.
     pub silence: Option<Duration>,
-    /// Ack-eliciting datagrams from the server in this session; over TCP frames.
-    pub sent: u64,
-    /// Of these, datagrams declared lost.
-    pub lost: u64,
-    /// Datagrams from the peer; over TCP frames.
-    pub received: u64,
-    /// Datagrams missing between them.
-    pub missing: u64,
+    /// Ack-eliciting datagrams from the server in this session; over TCP segments.
+    pub sent: Option<u64>,
+    /// Datagrams among them declared lost; over TCP segments retransmitted.
+    pub lost: Option<u64>,
+    /// Datagrams from the peer; over TCP segments.
+    pub received: Option<u64>,
+    /// Datagrams missing between them; unknown over TCP.
+    pub missing: Option<u64>,
 }
 
 impl PeerReport {
     fn new(about: &About<'_>) -> Self {
         let rtt = Duration::from_micros(about.rtt_us.into());
+        let silence = (about.silent_ms != u32::MAX).then_some(about.silent_ms);
+        // A session begins with a message each way, so 0 is an unknown number.
+        let known = |of: u64, number: u64| (of > 0).then_some(number);
+        let udp = about.transport == Transport::Udp;
         Self {
             nickname: clean(about.nickname).into_owned(),
             peer: about.peer,
             transport: about.transport,
             delivery: about.delivery,
             rtt: Some(rtt).filter(|rtt| !rtt.is_zero()),
-            silence: Some(about.silent_ms)
-                .filter(|silent| *silent != u32::MAX)
-                .map(|silent| Duration::from_millis(silent.into())),
-            sent: about.sent,
-            lost: about.lost,
-            received: about.received,
-            missing: about.missing,
+            silence: silence.map(|ms| Duration::from_millis(ms.into())),
+            sent: known(about.sent, about.sent),
+            lost: known(about.sent, about.lost),
+            received: known(about.received, about.received),
+            missing: known(about.received, about.missing).filter(|_| udp),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The configuration of a run, and its outcome.
+//! The configuration of a run.
 
 use super::schedule;
 use crate::hub::Limit;
-use crate::lab::record::{Condition, Format, Mode, RunInfo};
+use crate::lab::program::Program;
+use crate::lab::record::{Condition, Format, Mode};
 use crate::link::Copies;
 use crate::net::{BadNetwork, ServerName};
 use std::path::PathBuf;
@@ -45,6 +46,9 @@ pub struct Config {
     pub repetition: u32,
     /// Measure even if the server's rate limit delays the messages.
     pub through_rate_limit: bool,
+    /// The program whose clients make the load, in place of this crate's. [`Config::mode`] has its
+    /// name. The calling process must have no children: all that it has are killed at the end.
+    pub program: Option<Program>,
 }
 
 impl Config {
@@ -66,19 +70,4 @@ impl Config {
         let (wanted, allowed) = (tokens * self.rate, f64::from(limit.rate()));
         wanted > allowed && wanted * seconds > f64::from(limit.burst()) + allowed * seconds
     }
-}
-
-/// The summary of a finished run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The contents of `run.json`.
-    pub info: RunInfo,
-    /// Messages × receivers.
-    pub expected: u64,
-    /// Messages delivered, without duplicates.
-    pub delivered: u64,
-    /// The median latency from the intended time (nearest rank); `None` without a delivery.
-    pub p50: Option<Duration>,
-    /// The 99th percentile of latency from the intended time; `None` without a delivery.
-    pub p99: Option<Duration>,
 }

@@ -94,6 +94,19 @@ pub enum Error {
         /// Messages per second and sender.
         rate: f64,
     },
+    /// A client of the program could not be started.
+    #[error("cannot start the client `{command}`: {cause}{hint}")]
+    Program {
+        /// The command.
+        command: String,
+        /// The system's error.
+        cause: io::Error,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// A program was asked for where none can be measured.
+    #[error("--client measures other programs on Linux only")]
+    NoProgram,
     /// The stop flag was set.
     #[error("the run is incomplete: interrupted")]
     Stopped,
@@ -104,8 +117,8 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEmpty(_) | Self::OnlyDatagrams | Self::RateLimit { .. } => 2,
-            Self::Files(_) | Self::Network { .. } => 1,
+            Self::NotEmpty(_) | Self::OnlyDatagrams | Self::RateLimit { .. } | Self::NoProgram => 2,
+            Self::Files(_) | Self::Network { .. } | Self::Program { .. } => 1,
             Self::NotFound(_) | Self::Unreachable { .. } | Self::Slow { .. } => UNREACHABLE,
             Self::Refused { .. } => 4,
             Self::Gone { .. } => 5,

@@ -104,13 +104,24 @@ impl Ledger {
         held: Duration,
         now: Timestamp,
     ) -> Result<(), record::Error> {
-        let Some(sender) = self.senders.iter().position(|name| &**name == from) else {
-            return Ok(());
-        };
+        let sender = self.senders.iter().position(|name| &**name == from);
+        let (Some(sender), Some(id)) = (sender, message_id(text)) else { return Ok(()) };
+        self.note_delivered(receiver, sender, id, held, now)
+    }
+
+    /// Records a message shown to a receiver.
+    pub(super) fn note_delivered(
+        &mut self,
+        receiver: usize,
+        sender: usize,
+        id: u64,
+        held: Duration,
+        now: Timestamp,
+    ) -> Result<(), record::Error> {
         // A number not yet sent comes from another run.
-        let Some(id) = message_id(text).filter(|id| *id < self.sent[sender].len() as u64) else {
+        if self.sent.get(sender).is_none_or(|sent| id >= sent.len() as u64) {
             return Ok(());
-        };
+        }
         let delivered = micros(now.since(self.epoch));
         let arrived = micros((now - held).since(self.epoch));
         let verdict = if self.is_first(receiver, sender, id) {
@@ -186,6 +197,25 @@ impl Ledger {
     /// Messages × receivers.
     pub(super) fn expected(&self) -> u64 {
         self.schedule.total() * self.receivers.len() as u64
+    }
+
+    /// Returns true for a receiver that was shown none of the last messages said: those of the last
+    /// `time`, or the last `least` if these were fewer.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_silent(&self, receiver: usize, time: Duration, least: usize) -> bool {
+        let from = self.schedule.end().saturating_sub(micros(time));
+        let mut said: Vec<(u64, bool)> = Vec::new();
+        for (sender, sent) in self.sent.iter().enumerate() {
+            let words = &self.delivered[receiver * self.senders.len() + sender];
+            said.extend((0..sent.len() as u64).filter_map(|id| {
+                let is_delivered = words[(id / 64) as usize] & 1 << (id % 64) != 0;
+                Some((self.schedule.intended(sender, id)?, is_delivered))
+            }));
+        }
+        said.sort_unstable();
+        let late = said.partition_point(|(intended, _)| *intended < from);
+        let tail = &said[late.min(said.len().saturating_sub(least))..];
+        tail.len() >= least && tail.iter().all(|(_, is_delivered)| !is_delivered)
     }
 
     /// Marks a message as delivered. Returns true if it was not marked before.

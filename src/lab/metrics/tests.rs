@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::lab::record::{Condition, Counts, Links, Machine, Network};
+use crate::lab::record::{Condition, Counts, Links, Machine, Mode, Network};
 use crate::link::Copies;
 
 /// A row of `a` at `b`: id, intended, arrived and delivered in microseconds; sent when intended.
@@ -55,6 +55,7 @@ fn info() -> RunInfo {
         text_bytes: 0,
         network: None,
         trace: None,
+        program: None,
     }
 }
 

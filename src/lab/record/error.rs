@@ -1,5 +1,6 @@
 //! Errors in a run's files.
 
+use super::mode::MAX_NAME;
 #[cfg(feature = "parquet")]
 use super::parquet::{PART_ROWS, message};
 use super::{HEADER, Mode, Verdict};
@@ -179,8 +180,16 @@ pub enum RowError {
 
 /// A text that names no [`Mode`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no \"{0}\": choose from {names}", names = Mode::ALL.map(Mode::name).join(", "))]
+#[error("there is no \"{0}\": choose from {names}", names = Mode::ALL.each_ref().map(Mode::name).join(", "))]
 pub struct UnknownMode(pub String);
+
+/// A text that cannot name a program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" cannot name a program: take 1 to {MAX_NAME} letters, digits, `-` and `_`, and no name \
+     of a mode"
+)]
+pub struct InvalidName(pub String);
 
 /// The problem of a Parquet part.
 #[cfg(feature = "parquet")]

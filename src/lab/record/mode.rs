@@ -1,12 +1,17 @@
-//! The mode of a run: its transport and its delivery mode.
+//! How the messages of a run travel: a transport and delivery mode of this crate, or a program.
 
-use super::{RowError, UnknownMode};
+use super::error::{InvalidName, RowError, UnknownMode};
 use crate::client::session::Transport;
 use crate::protocol::Delivery;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A transport and, over UDP, a delivery mode.
+/// The longest name of a program, in bytes.
+pub(super) const MAX_NAME: usize = 24;
+/// The column `transport` of a program, which may use any.
+const PROGRAM: &str = "program";
+
+/// A transport and, over UDP, a delivery mode; or a program under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Columns", into = "Columns")]
 pub enum Mode {
@@ -18,6 +23,8 @@ pub enum Mode {
     ReliableOrdered,
     /// The kernel's TCP.
     Tcp,
+    /// A chat of another author, under this name.
+    Program(ProgramName),
 }
 
 /// A [`Mode`] in `run.json`: the two columns of the rows.
@@ -28,7 +35,7 @@ struct Columns {
 }
 
 impl Mode {
-    /// All modes, in the order of reports.
+    /// All modes of this crate, in the order of reports.
     pub const ALL: [Self; 4] =
         [Self::Unreliable, Self::ReliableOrdered, Self::ReliableUnordered, Self::Tcp];
 
@@ -43,15 +50,16 @@ impl Mode {
         }
     }
 
-    /// The settings of a client for this mode.
+    /// The settings of a client for this mode; `None` for a program.
     #[must_use]
-    pub const fn settings(self) -> (Transport, Delivery) {
-        match self {
+    pub const fn settings(self) -> Option<(Transport, Delivery)> {
+        Some(match self {
             Self::Unreliable => (Transport::Udp, Delivery::Unreliable),
             Self::ReliableUnordered => (Transport::Udp, Delivery::ReliableUnordered),
             Self::ReliableOrdered => (Transport::Udp, Delivery::ReliableOrdered),
             Self::Tcp => (Transport::Tcp, Delivery::ReliableOrdered),
-        }
+            Self::Program(_) => return None,
+        })
     }
 
     /// Whether messages travel in copies: they are repaired, and not by the kernel.
@@ -60,39 +68,59 @@ impl Mode {
         matches!(self, Self::ReliableUnordered | Self::ReliableOrdered)
     }
 
-    /// The name in lists and plans: `unreliable`, …, `tcp`.
+    /// The name in lists and plans: `unreliable`, …, `tcp`, or that of the program.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Tcp => "tcp",
             other => other.column(),
         }
     }
 
-    /// The column `transport`: `udp` or `tcp`.
+    /// The column `transport`: `udp`, `tcp` or `program`.
     #[must_use]
     pub const fn transport(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Program(_) => PROGRAM,
             _ => "udp",
         }
     }
 
-    /// The column `mode`: the delivery mode, also for TCP.
+    /// The column `mode`: the delivery mode, also for TCP, or the name of the program.
     #[must_use]
-    pub const fn column(self) -> &'static str {
+    pub fn column(&self) -> &str {
         match self {
             Self::Unreliable => "unreliable",
             Self::ReliableUnordered => "reliable-unordered",
             Self::ReliableOrdered | Self::Tcp => "reliable-ordered",
+            Self::Program(name) => name.as_str(),
         }
+    }
+
+    /// The program's name, if it is a program.
+    #[must_use]
+    pub const fn program(self) -> Option<ProgramName> {
+        match self {
+            Self::Program(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The order of reports: this crate's modes as in [`Self::ALL`], then programs by name.
+    #[must_use]
+    pub fn order(&self) -> (usize, Self) {
+        (Self::ALL.iter().position(|it| it == self).unwrap_or(Self::ALL.len()), *self)
     }
 
     /// The inverse of [`Self::transport`] and [`Self::column`].
     pub(super) fn from_columns(transport: &str, mode: &str) -> Result<Self, RowError> {
+        let program =
+            if transport == PROGRAM { mode.parse().ok().map(Self::Program) } else { None };
         Self::ALL
             .into_iter()
             .find(|it| it.transport() == transport && it.column() == mode)
+            .or(program)
             .ok_or_else(|| RowError::UnknownMode { transport: transport.into(), mode: mode.into() })
     }
 }
@@ -123,5 +151,77 @@ impl TryFrom<Columns> for Mode {
 impl From<Mode> for Columns {
     fn from(mode: Mode) -> Self {
         Self { transport: mode.transport().to_owned(), mode: mode.column().to_owned() }
+    }
+}
+
+/// The name of a program: letters, digits, `-` and `_`. It is part of the names of directories.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProgramName {
+    /// Filled up with zeros.
+    bytes: [u8; MAX_NAME],
+}
+
+impl ProgramName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let end = self.bytes.iter().position(|byte| *byte == 0).unwrap_or(MAX_NAME);
+        std::str::from_utf8(&self.bytes[..end]).unwrap_or_default()
+    }
+}
+
+impl FromStr for ProgramName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let mut bytes = [0; MAX_NAME];
+        let fits = bytes.get_mut(..text.len()).filter(|to| !to.is_empty());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        match fits {
+            Some(to) if text.bytes().all(plain) && text.parse::<Mode>().is_err() => {
+                to.copy_from_slice(text.as_bytes());
+                Ok(Self { bytes })
+            }
+            _ => Err(InvalidName(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for ProgramName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ProgramName> for String {
+    fn from(name: ProgramName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+impl fmt::Debug for ProgramName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_survives_its_two_columns() {
+        let name = |text: &str| text.parse().map(Mode::Program);
+        let programs = ["a", "my-chat_2", "a-name-of-24-characters-"].map(|it| name(it).unwrap());
+        for mode in Mode::ALL.into_iter().chain(programs) {
+            assert_eq!(Mode::from_columns(mode.transport(), mode.column()), Ok(mode));
+        }
+        for wrong in ["", "tcp", "reliable-ordered", "a b", "../x", "a-name-of-25-characters--"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+            assert!(Mode::from_columns("program", wrong).is_err(), "{wrong}");
+        }
     }
 }

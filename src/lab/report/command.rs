@@ -54,6 +54,7 @@ fn load(info: &RunInfo) -> String {
 fn options(mode: Mode) -> String {
     match mode {
         Mode::Tcp => "--transport tcp".to_owned(),
+        Mode::Program(name) => format!("--program {}", name.as_str()),
         mode => format!("--transport udp --delivery {mode}"),
     }
 }

@@ -1,8 +1,11 @@
 //! `report.html`: one self-contained file.
 
 use super::command::command;
-use super::text::{class, count, emulation, escape, label, list, mode_label, ms, or_dash, percent};
-use super::{Finished, Lab, LeftOut, curves, ladder, packets};
+use super::text::{
+    class, count, emulation, escape, label, list, mode_label, ms, or_dash, percent, series_style,
+    wide,
+};
+use super::{Finished, Lab, LeftOut, curves, ladder, packets, programs};
 use crate::lab::metrics::{self, Estimate, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
 use std::collections::BTreeSet;
@@ -15,9 +18,10 @@ pub(super) fn html(lab: &Lab) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{}</style></head>\n<body>\n<main>\n\
+         <title>{title}</title>\n<style>\n{}{}</style></head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n<p>{}</p>\n",
         include_str!("style.css"),
+        series_style(modes(lab).into_iter().filter_map(Mode::program)),
         escape(&workload(lab))
     );
     page += &left_out(&lab.left_out);
@@ -26,6 +30,7 @@ pub(super) fn html(lab: &Lab) -> String {
         page += &format!("<p class=\"note\">Note: {}.</p>\n", escape(&lacks));
     }
     page += &overview(&lab.groups);
+    page += &programs::section(lab);
     for (at, groups) in lab.groups.chunk_by(|a, b| a.setting == b.setting).enumerate() {
         page += &section(lab, groups, at < MAX_PLOTS);
     }
@@ -64,10 +69,17 @@ fn tainted(runs: &[Finished]) -> String {
     )
 }
 
+/// The compared modes, in the order of reports.
+fn modes(lab: &Lab) -> Vec<Mode> {
+    let mut modes: Vec<_> = lab.groups.iter().map(|it| it.variant.mode).collect();
+    modes.sort_by_key(Mode::order);
+    modes.dedup();
+    modes
+}
+
 /// The compared modes and the range of losses.
 fn title(lab: &Lab) -> String {
-    let modes = Mode::ALL.into_iter().filter(|it| lab.groups.iter().any(|g| g.variant.mode == *it));
-    let modes: Vec<_> = modes.map(|it| mode_label(it).to_owned()).collect();
+    let modes: Vec<_> = modes(lab).iter().map(|it| mode_label(it).to_owned()).collect();
     let losses = || lab.groups.iter().filter_map(|it| Some(it.setting.condition?.loss));
     let (least, most) = (losses().fold(f64::MAX, f64::min), losses().fold(f64::MIN, f64::max));
     let [low, high] = [least, most].map(metrics::percent);
@@ -204,7 +216,7 @@ fn table(groups: &[Group]) -> String {
         "copies sent ahead",
         "wire bytes per byte of text",
     ];
-    let mut out = "<div class=\"wide\"><table>\n<thead><tr>".to_owned();
+    let mut out = format!("{}<table>\n<thead><tr>", wide("Table of all modes"));
     for head in HEADS {
         out += &format!("<th scope=\"col\">{head}</th>");
     }
@@ -213,6 +225,8 @@ fn table(groups: &[Group]) -> String {
         let s = &it.summary;
         let held = match (it.variant.mode, s.held_share(), s.hold_p99_ms) {
             (Mode::Tcp, ..) => "in the\nkernel".into(),
+            // Nobody knows what a program held back.
+            (Mode::Program(_), ..) => "–".into(),
             (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
             (_, share, _) => or_dash(share, percent),
         };
@@ -242,8 +256,14 @@ fn table(groups: &[Group]) -> String {
             or_dash(s.max_ms, ms),
             or_dash(s.jitter_ms, ms),
             held,
-            s.retransmitted.map_or_else(|| "in the\nkernel".into(), |it| it.to_string()),
-            s.redundant.map_or_else(|| "none".into(), |it| it.to_string()),
+            match (it.variant.mode, s.retransmitted) {
+                (Mode::Tcp, _) => "in the\nkernel".into(),
+                (_, sent_again) => or_dash(sent_again, |it| it.to_string()),
+            },
+            match (it.variant.mode, s.redundant) {
+                (Mode::Tcp, _) => "none".into(),
+                (_, copies) => or_dash(copies, |it| it.to_string()),
+            },
             or_dash(s.wire_per_text, |it| format!("{it:.2}")),
         ];
         for cell in cells {

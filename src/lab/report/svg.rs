@@ -1,6 +1,6 @@
 //! SVG: lines, text and axes.
 
-use super::text::escape;
+use super::text::{escape, wide};
 use std::fmt::Write;
 
 /// The width of every plot, in SVG units.
@@ -57,9 +57,10 @@ impl Svg {
     pub(super) fn figure(self, caption: &str) -> String {
         let Self { height, title, body } = self;
         format!(
-            "<figure><div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" \
+            "<figure>{}<svg viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" \
              aria-label=\"{title}\"><title>{title}</title>{body}</svg></div>\
              <figcaption>{}</figcaption></figure>\n",
+            wide(&title),
             escape(caption)
         )
     }

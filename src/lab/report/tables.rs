@@ -9,7 +9,7 @@ use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 42] = [
+const COLUMNS: [&str; 46] = [
     "level",
     "name",
     "transport",
@@ -48,6 +48,10 @@ const COLUMNS: [&str; 42] = [
     "retransmitted",
     "redundant",
     "wire_per_text",
+    "fused",
+    "cut",
+    "crashed",
+    "hung",
     "delivery_mean",
     "delivery_ci95",
     "p99_mean_ms",
@@ -135,6 +139,8 @@ fn row(
         it.redundant.map(|it| it.to_string()).unwrap_or_default(),
         optional(it.wire_per_text),
     ];
+    let faults = it.faults.map(|it| [it.fused, it.cut, it.crashed, it.hung]);
+    row.extend((0..4).map(|at| faults.map(|it| it[at].to_string()).unwrap_or_default()));
     // A run's files are untrusted: a spreadsheet or terminal must show them safely.
     row.iter_mut().for_each(|cell| *cell = safe(cell));
     for estimate in estimates {
@@ -214,9 +220,35 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
     Ok(json_text(&document)?.into_bytes())
 }
 
-/// A table for the terminal: 78 columns wide unless a label is long; one line per condition and
-/// variant.
+/// Tables for the terminal, 78 columns wide unless a label is long: one line per condition and
+/// variant, and the faults of programs.
+#[must_use]
 pub fn terminal_table(groups: &[Group]) -> String {
+    let mut out = latencies(groups);
+    let mut programs: Vec<_> = groups.iter().filter(|it| it.summary.faults.is_some()).collect();
+    programs.sort_by_key(|it| it.variant.mode.order());
+    if !programs.is_empty() {
+        out += &format!(
+            "\n{:<33} {:>5} {:>5} {:>5} {:>7} {:>6} {:>5} {:>5}\n",
+            "faults of other programs", "fused", "cut", "twice", "reorder", "lost", "crash", "hung"
+        );
+    }
+    let mut last = None;
+    for it in programs {
+        if last != Some(&it.variant) {
+            out += &format!("{}\n", label(&it.variant));
+            last = Some(&it.variant);
+        }
+        let (s, f) = (&it.summary, it.summary.faults.unwrap_or_default());
+        out += &format!(
+            "  {:<31} {:>5} {:>5} {:>5} {:>7} {:>6} {:>5} {:>5}\n",
+            it.title, f.fused, f.cut, s.duplicated, s.reordered, s.lost, f.crashed, f.hung
+        );
+    }
+    out
+}
+
+fn latencies(groups: &[Group]) -> String {
     let mut out = String::new();
     let mut last = None;
     let wide = groups.iter().map(|it| label(&it.variant).len()).fold(22, usize::max);

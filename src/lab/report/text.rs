@@ -1,6 +1,6 @@
 //! Formats numbers, names and lists for people, and escapes text for HTML.
 
-use crate::lab::record::{Emulation, Mode};
+use crate::lab::record::{Emulation, Mode, ProgramName};
 use crate::lab::variant::Variant;
 use crate::link::Copies;
 use crate::protocol::clean;
@@ -23,23 +23,29 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// Opens a box that scrolls sideways on a narrow screen, also by keyboard. The label is HTML.
+pub(super) fn wide(label: &str) -> String {
+    format!("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">")
+}
+
 /// The name of a mode with its settings in plots and sentences.
 pub(super) fn label(variant: &Variant) -> String {
     match variant.redundancy {
-        Copies::Auto => mode_label(variant.mode).to_owned(),
-        Copies::Fixed(0) => format!("{}, no copies", mode_label(variant.mode)),
-        Copies::Fixed(1) => format!("{}, 1 copy", mode_label(variant.mode)),
-        Copies::Fixed(n) => format!("{}, {n} copies", mode_label(variant.mode)),
+        Copies::Auto => mode_label(&variant.mode).to_owned(),
+        Copies::Fixed(0) => format!("{}, no copies", mode_label(&variant.mode)),
+        Copies::Fixed(1) => format!("{}, 1 copy", mode_label(&variant.mode)),
+        Copies::Fixed(n) => format!("{}, {n} copies", mode_label(&variant.mode)),
     }
 }
 
 /// The name of a mode.
-pub(super) const fn mode_label(mode: Mode) -> &'static str {
+pub(super) fn mode_label(mode: &Mode) -> &str {
     match mode {
         Mode::Unreliable => "UDP unreliable",
         Mode::ReliableOrdered => "UDP reliable-ordered",
         Mode::ReliableUnordered => "UDP reliable-unordered",
         Mode::Tcp => "TCP",
+        Mode::Program(name) => name.as_str(),
     }
 }
 
@@ -55,18 +61,34 @@ pub(super) const fn emulation(emulation: Emulation) -> &'static str {
     }
 }
 
-/// The CSS classes with a mode's colour, and with the dashes of its settings.
+/// The CSS classes of a series: the mode's colour, and the dashes of its settings. [`series_style`]
+/// has the rules of programs.
 pub(super) fn class(variant: &Variant) -> String {
     let colour = match variant.mode {
-        Mode::Unreliable => "m0",
-        Mode::ReliableOrdered => "m1",
-        Mode::ReliableUnordered => "m2",
-        Mode::Tcp => "m3",
+        Mode::Unreliable => "s m0".to_owned(),
+        Mode::ReliableOrdered => "s m1".to_owned(),
+        Mode::ReliableUnordered => "s m2".to_owned(),
+        Mode::Tcp => "s m3".to_owned(),
+        Mode::Program(name) => format!("s p-{}", name.as_str()),
     };
     match variant.redundancy {
-        Copies::Auto => colour.to_owned(),
+        Copies::Auto => colour,
         Copies::Fixed(copies) => format!("{colour} v{copies}"),
     }
+}
+
+/// The colours and dashes of the programs' series. With more programs than that they repeat.
+pub(super) fn series_style(programs: impl Iterator<Item = ProgramName>) -> String {
+    const DASHES: [&str; 6] = ["2 3", "9 3 2 3", "14 4", "9 3 2 3 2 3", "4 4", "1 6"];
+    let mut style = String::new();
+    for (at, name) in programs.enumerate() {
+        let (name, at) = (name.as_str(), at % DASHES.len());
+        style += &format!(
+            ".p-{name}{{color:var(--p{at})}}.thick.p-{name}{{stroke-dasharray:{}}}\n",
+            DASHES[at]
+        );
+    }
+    style
 }
 
 /// `24 ms`, `3.5 ms`, `12.3 s`.

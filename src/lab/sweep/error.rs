@@ -50,10 +50,10 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{0}")]
     Files(#[from] record::Error),
-    /// The plan has no mode but TCP, which [`Place::InProcess`] lacks.
+    /// The plan has TCP and programs alone, which [`Place::InProcess`] lacks.
     #[error(
-        "TCP cannot be measured without network namespaces: add a UDP mode, or run \
-         `chatagram doctor`"
+        "TCP and other programs cannot be measured without network namespaces: add a UDP mode, or \
+         run `chatagram doctor`"
     )]
     OnlyTcp,
     /// The emulated network could not be built.
@@ -79,6 +79,17 @@ pub enum Error {
         status: ExitStatus,
         /// The end of its error output.
         output: String,
+    },
+    /// A program's server did not come to listen where its clients look for it.
+    #[cfg(target_os = "linux")]
+    #[error("run {run}: the server `{command}` {why}")]
+    Service {
+        /// The run.
+        run: String,
+        /// The server's command.
+        command: String,
+        /// The reason, and the way out.
+        why: super::NoService,
     },
     /// The server in this process ended before the load.
     #[error("run {run}: the server ended in mid-run")]
@@ -148,7 +159,7 @@ impl Error {
     pub(super) fn concerns_one_run(&self) -> bool {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Broken { .. } => true,
+            Self::Broken { .. } | Self::Service { .. } => true,
             other => matches!(
                 other,
                 Self::Program { .. }

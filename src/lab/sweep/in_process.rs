@@ -92,5 +92,6 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
         impair: Some(BadNetwork { spec: trial.spec.clone(), seed: trial.seed }),
         repetition: trial.repetition,
         through_rate_limit: false,
+        program: None,
     }
 }

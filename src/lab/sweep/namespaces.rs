@@ -1,7 +1,7 @@
 //! Runs in the emulated network's two namespaces: the server and the load are processes, and
 //! packets are lost between their kernel stacks.
 
-use super::{Config, Error, Job};
+use super::{Config, Error, Job, program};
 use crate::impair::Direction;
 use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
 use crate::net::emulated::{self, Network, Node, Totals};
@@ -35,11 +35,13 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
             job.name
         );
     }
-    let mut server =
-        Process::start("server", &job.name, &network, Node::Server, server_command(job))?;
-    server.first_line()?;
-    run_load(job, &network, &mut server, stop)?;
-    drop(server);
+    let served = match job.config.plan.program_of(job.variant.mode) {
+        None => {
+            run_own(job, &network, stop)?;
+            None
+        }
+        Some(program) => Some(program::run(job, program, &network, stop)?),
+    };
     let totals = network.finish().map_err(|error| match error {
         emulated::Error::Capture(cause) => no_capture(job)(cause),
         other => other.into(),
@@ -52,6 +54,9 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         info.machine.router_late_max_us = Some(micros(totals.lateness.max()));
         info.trace = totals.traced.map(trace);
         info.network = Some(counted(totals, lost));
+        if let Some(served) = served {
+            served.add_to(info);
+        }
     })?;
     if lost > 0 {
         return Err(Error::Overrun { run: job.name.clone(), lost });
@@ -92,14 +97,24 @@ fn counted(totals: Totals, overruns: u64) -> Counted {
     Counted { up, down, overruns, kernel: Some(kernel) }
 }
 
-/// Runs the load to its end, which the server must survive.
-fn run_load(
+/// Runs this crate's server and the load, which the server must survive.
+fn run_own(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
+    let command = server_command(job);
+    let mut server = Process::start("server", &job.name, network, Node::Server, command)?;
+    server.first_line()?;
+    run_load(job, network, DEFAULT_PORT, stop, || server.expect_running())
+}
+
+/// Runs the load to its end. `check` looks at the server every now and then.
+pub(super) fn run_load(
     job: &Job<'_>,
     network: &Network,
-    server: &mut Process,
+    port: u16,
     stop: &AtomicBool,
+    mut check: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut load = Process::start("load", &job.name, network, Node::Clients, load_command(job))?;
+    let command = load_command(job, port);
+    let mut load = Process::start("load", &job.name, network, Node::Clients, command)?;
     loop {
         let ended = load.has_ended();
         // First, because without a network the load may fail as well.
@@ -111,7 +126,7 @@ fn run_load(
             return Err(Error::Stopped);
         }
         // Before the load's failure, whose reason is then the server's end.
-        server.expect_running()?;
+        check()?;
         if ended? {
             return Ok(());
         }
@@ -141,10 +156,10 @@ fn server_command(job: &Job<'_>) -> Command {
     command
 }
 
-fn load_command(job: &Job<'_>) -> Command {
+fn load_command(job: &Job<'_>, port: u16) -> Command {
     let Job { config, trial, variant, name, .. } = job;
     let mut command = command(config);
-    command.arg("load").arg(format!("{}:{DEFAULT_PORT}", Node::Server.address()));
+    command.arg("load").arg(format!("{}:{port}", Node::Server.address()));
     command.args(config.plan.load_arguments(trial, variant, name)).arg("--out").arg(&job.part);
     command
 }
@@ -160,7 +175,7 @@ fn command(config: &Config) -> Command {
     command
 }
 
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |cause| Error::System { what, cause }
 }
 

@@ -4,7 +4,8 @@ use super::{Error, ModeArgs, NetworkArgs, Switch};
 use chatagram::impair::Spec;
 use chatagram::lab::load;
 use chatagram::lab::plan::{self, Plan};
-use chatagram::lab::record::{Condition, Destination, Mode};
+use chatagram::lab::program::{CommandLine, Program};
+use chatagram::lab::record::{Condition, Destination, Mode, ProgramName};
 use chatagram::link::Copies;
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
@@ -12,6 +13,9 @@ use clap::Args;
 use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Name of the other chat unless one is given.
+const DEFAULT_PROGRAM: &str = "program";
 
 /// The messages of a run.
 #[derive(Debug, Args)]
@@ -35,12 +39,46 @@ pub(crate) struct TrafficArgs {
     pub(crate) seed: Option<u64>,
 }
 
+/// A chat of another author.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
+    /// Clients of another chat: 'python3 client.py {host} {port} {nick}'
+    ///
+    /// A client takes lines from standard input and prints what it receives, as in a terminal. It
+    /// runs without privileges, with limits, and without a shell. The page src/docs/lab.md has more.
+    #[arg(long, value_name = "COMMAND", env = "CHATAGRAM_CLIENT")]
+    pub(crate) client: Option<CommandLine>,
+    /// Answer what a client asks for at its start, such as '{nick}'
+    ///
+    /// The option can be repeated: each answer follows what the client prints, or a second without.
+    #[arg(
+        long,
+        value_name = "LINE",
+        env = "CHATAGRAM_ANSWERS",
+        requires = "client",
+        hide_short_help = true
+    )]
+    pub(crate) answers: Vec<String>,
+    /// Name of the other chat in the report [default: program]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CHATAGRAM_PROGRAM",
+        requires = "client",
+        hide_short_help = true
+    )]
+    pub(crate) program: Option<ProgramName>,
+}
+
 /// Options of a run of the lab.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// The transport and the mode.
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
+    /// The program under test.
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
     /// The messages.
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
@@ -65,7 +103,7 @@ pub(crate) struct LoadArgs {
     ///
     /// The emulated network carries the datagrams of all these clients. Another value: 'wifi'. The
     /// page src/docs/lab.md lists all items.
-    #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR")]
+    #[arg(long, value_name = "SPEC", env = "CHATAGRAM_IMPAIR", conflicts_with = "client")]
     pub(crate) impair: Option<Spec>,
     /// Record the network's LOSS:DELAY:JITTER:BURST, such as 5%:25:0:1
     ///
@@ -135,6 +173,15 @@ pub(crate) struct LabArgs {
         value_parser = plan::redundancy
     )]
     pub(crate) redundancy: Option<Vec<Copies>>,
+    /// Server of another chat: 'python3 server.py {port}'
+    ///
+    /// It is measured beside the modes. A plan can name several as [[program]]. No environment
+    /// variable sets this option: CHATAGRAM_SERVER is the server of clients.
+    #[arg(long, value_name = "COMMAND", requires = "client")]
+    pub(crate) server: Option<CommandLine>,
+    /// The program under test.
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
     /// Repetitions of each condition, each with another seed
     #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
     pub(crate) repetitions: Option<u32>,
@@ -216,9 +263,10 @@ impl LoadArgs {
         let mut plan = Plan::default();
         self.traffic.put(&mut plan);
         let Plan { senders, receivers, rate, size, seed, .. } = plan;
+        let program = self.program.program(None);
         load::Config {
             server,
-            mode: self.mode.into(),
+            mode: program.as_ref().map_or_else(|| self.mode.into(), |it| Mode::Program(it.name)),
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
             senders,
@@ -238,6 +286,7 @@ impl LoadArgs {
             impair: self.impair.clone().map(|spec| BadNetwork { spec, seed }),
             repetition: self.repetition,
             through_rate_limit: self.through_rate_limit,
+            program,
         }
     }
 }
@@ -263,7 +312,21 @@ impl LabArgs {
             put(&mut plan.duration_s, &self.duration_s),
             self.traffic.put(&mut plan),
         ];
-        Ok((has_base || given.contains(&true)).then_some(plan))
+        let program = self.program.program(self.server.clone());
+        let has_program = program.is_some();
+        if has_program {
+            plan.program = program.into_iter().collect();
+        }
+        Ok((has_base || has_program || given.contains(&true)).then_some(plan))
+    }
+}
+
+impl ProgramArgs {
+    /// The program with this server, if it has clients.
+    fn program(&self, server: Option<CommandLine>) -> Option<Program> {
+        let name = self.program.or_else(|| DEFAULT_PROGRAM.parse().ok())?;
+        let client = self.client.clone()?;
+        Some(Program { name, server, client, answers: self.answers.clone() })
     }
 }
 

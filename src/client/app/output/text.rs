@@ -1,12 +1,11 @@
 //! Events as text for people. A chat line begins with time and author, a notice with `*` and an
 //! error with `!`, so no chat line can pass for a notice.
 
-use super::delivery_name;
 use super::wrap::wrap;
+use super::{delivery_name, stats};
 use crate::client::app::style::Style;
-use crate::client::session::{CloseReason, Event, PeerReport, Report, ServerCounters, Transport};
+use crate::client::session::{CloseReason, Event, PeerReport, ServerCounters, Transport};
 use crate::protocol::LeaveReason;
-use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::WallTime;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
@@ -80,7 +79,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             notice(who_text(peers, style) + &server.unwrap_or_default())
         }
         Event::Pong { from, rtt } => notice(format!("* {from} answered after {}", ms(Some(*rtt)))),
-        Event::Stats(report) => notice(stats_text(report)),
+        Event::Stats(report) => notice(stats::table(report)),
         Event::Status { text } => notice(format!("* {text}")),
         Event::Closed { reason } => notice(format!("* {}", farewell(*reason))),
         Event::Present { .. }
@@ -104,45 +103,6 @@ fn names(nicknames: &[String]) -> String {
             format!("{} and {} others", named.join(", "), others.len())
         }
     }
-}
-
-/// The report for people: a line for each direction, and one for the time it takes.
-fn stats_text(report: &Report) -> String {
-    let Report { link, corrupt, unread, text_sent, text_received, .. } = report;
-    let carrier = match report.transport {
-        Transport::Udp if link.datagram_size < MAX_DATAGRAM => format!(
-            "udp, {}; the path is known to carry datagrams of {} bytes, no larger ones",
-            delivery_name(report.delivery),
-            link.datagram_size
-        ),
-        Transport::Udp => format!("udp, {}", delivery_name(report.delivery)),
-        Transport::Tcp => "tcp (its kernel keeps losses and order to itself)".to_owned(),
-    };
-    format!(
-        "* {carrier}\n\
-         * sent: {} datagrams, {} bytes for {text_sent} of text; {} lost, {} messages \
-         retransmitted, {} redundant ({} bytes; the budget is {} times the fresh ones at {} % loss)\n\
-         * received: {} datagrams, {} bytes for {text_received} of text; {} missing, {} \
-         duplicated, {} reordered, {corrupt} corrupt; {unread} more found the receive buffer full here\n\
-         * round trip: min {}, smoothed {}, p99 {}; jitter {}",
-        link.sent,
-        link.sent_bytes,
-        link.sent_lost,
-        link.retransmitted,
-        link.redundant,
-        link.redundant_bytes,
-        link.redundancy,
-        f64::from(link.loss_per_mille) / 10.0,
-        link.received,
-        link.received_bytes,
-        link.received_missing,
-        link.duplicated,
-        link.reordered,
-        ms(link.rtt_min),
-        ms(link.rtt_smoothed),
-        ms(link.rtt_p99),
-        ms(link.jitter),
-    )
 }
 
 /// The counters of a server's dropped datagrams, without zeros.
@@ -180,27 +140,29 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
     );
     for peer in peers {
         let over = match peer.transport {
-            _ if peer.silence.is_none() => "at another server".to_owned(),
+            _ if peer.silence.is_none() => "another server".to_owned(),
             Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
             Transport::Tcp => "tcp".to_owned(),
         };
-        let lost = |lost: u64, of: u64| match (peer.transport, of) {
-            (Transport::Tcp, _) | (_, 0) => "-".to_owned(),
-            _ => format!("{:.1} %", 100.0 * lost as f64 / of as f64),
-        };
+        let seconds = peer.silence.map_or(0, |silence| silence.as_secs());
         out.push_str(&format!(
             "\n* {}  {over:<22} {:>9} {:>10} {:>8}  {}",
             pad(&peer.nickname),
             ms(peer.rtt),
-            lost(peer.lost, peer.sent),
-            lost(peer.missing, peer.received.saturating_add(peer.missing)),
-            match peer.silence.map_or(0, |silence| silence.as_secs()) {
-                0 => "-".to_owned(),
-                seconds => format!("{seconds} s"),
-            }
+            share(peer.lost, peer.sent),
+            share(peer.missing, peer.received.zip(peer.missing).map(|(a, b)| a.saturating_add(b))),
+            if seconds > 0 { format!("{seconds} s") } else { "-".into() }
         ));
     }
     out
+}
+
+/// A part of a whole, in percent.
+fn share(part: Option<u64>, whole: Option<u64>) -> String {
+    match part.zip(whole) {
+        Some((part, whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        _ => "-".to_owned(),
+    }
 }
 
 pub(in crate::client::app) fn ms(duration: Option<Duration>) -> String {
@@ -338,10 +300,10 @@ mod tests {
             delivery: Delivery::Unreliable,
             rtt: None,
             silence: Some(Duration::ZERO),
-            sent: u64::MAX,
-            lost: u64::MAX,
-            received: u64::MAX,
-            missing: u64::MAX,
+            sent: Some(u64::MAX),
+            lost: Some(u64::MAX),
+            received: Some(u64::MAX),
+            missing: Some(u64::MAX),
         };
         assert!(
             text(&Event::Who { server: None, peers: vec![peer] }, Style::default())

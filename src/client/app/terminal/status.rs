@@ -28,9 +28,7 @@ impl Status {
         let mode = |long| self.report.map(|report| mode(&report, long));
         let rtt = self.report.and_then(|report| report.link.rtt_smoothed);
         let rtt = rtt.map(|rtt| format!("rtt {:.0} ms", rtt.as_secs_f64() * 1e3));
-        let udp = self.report.filter(|report| report.transport == Transport::Udp);
-        let loss =
-            udp.map(|report| format!("loss {:.0} %", f64::from(report.link.loss_per_mille) / 10.0));
+        let loss = self.report.and_then(|report| loss(&report));
         let here = Some(format!("{} here", self.peers));
         let state = match self.condition {
             Condition::Joining => Some("joining"),
@@ -40,10 +38,13 @@ impl Status {
         };
         let state = state.map(str::to_owned);
         let server = Some(self.server.clone());
+        let rest = [rtt.clone(), loss, here.clone(), state.clone()];
+        let before = |first: &[Option<String>]| [first, &rest].concat();
         let tries = [
-            vec![server, mode(true), rtt.clone(), loss.clone(), here.clone(), state.clone()],
-            vec![mode(false), rtt.clone(), loss.clone(), here.clone(), state.clone()],
-            vec![rtt.clone(), loss, here.clone(), state.clone()],
+            before(&[server.clone(), mode(true)]),
+            before(&[server, mode(false)]),
+            before(&[mode(false)]),
+            before(&[]),
             vec![rtt, here, state.clone()],
             vec![state],
         ];
@@ -53,6 +54,24 @@ impl Status {
         });
         let fits = |line: &&String| width(line) <= columns;
         lines.iter().find(fits).cloned().unwrap_or_default()
+    }
+}
+
+/// The loss in both directions; over TCP what its kernel knows of it.
+fn loss(report: &Report) -> Option<String> {
+    let percent = |per_mille: u32| format!("{:.0} %", f64::from(per_mille) / 10.0);
+    match report.transport {
+        Transport::Udp => {
+            let up = percent(report.link.loss_per_mille);
+            let down = report.link.received_loss_per_mille.map_or("-".to_owned(), percent);
+            Some(format!("loss {up} up, {down} down"))
+        }
+        Transport::Tcp => {
+            let tcp = report.tcp?;
+            let sent = tcp.sent.filter(|sent| *sent > 0)?;
+            let share = 100.0 * tcp.retransmitted? as f64 / sent as f64;
+            Some(format!("retransmitted {share:.0} % up"))
+        }
     }
 }
 
@@ -76,14 +95,15 @@ fn width(text: &str) -> usize {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::link::Stats;
+    use crate::link::{Stats, TcpInfo};
     use std::time::Duration;
 
     #[test]
     fn the_status_fits_its_terminal_and_keeps_the_most_important_parts() {
         let link = Stats {
             rtt_smoothed: Some(Duration::from_micros(51_600)),
-            loss_per_mille: 48,
+            loss_per_mille: 3,
+            received_loss_per_mille: Some(288),
             ..Stats::default()
         };
         let (transport, delivery) = (Transport::Udp, Delivery::ReliableOrdered);
@@ -93,19 +113,26 @@ mod tests {
             link,
             corrupt: 0,
             unread: 0,
+            tcp: None,
             text_sent: 0,
             text_received: 0,
         });
         let server = "192.168.1.5:2428".to_owned();
         let mut status = Status { server, peers: 3, condition: Condition::Quiet, report };
-        let long =
-            "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 5 % | 3 here | quiet";
+        let long = "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 0 % up, 29 % down \
+                    | 3 here | quiet";
         assert_eq!(status.line(120), long);
-        assert_eq!(status.line(50), "-- ordered | rtt 52 ms | loss 5 % | 3 here | quiet");
+        let shorter = "-- ordered | rtt 52 ms | loss 0 % up, 29 % down | 3 here | quiet";
+        assert_eq!(status.line(70), shorter);
         assert_eq!(status.line(39), "-- rtt 52 ms | 3 here | quiet");
         assert_eq!(status.line(5), "");
         status.condition = Condition::Here;
-        assert_eq!(status.line(39), "-- rtt 52 ms | loss 5 % | 3 here");
+        assert_eq!(status.line(46), "-- rtt 52 ms | loss 0 % up, 29 % down | 3 here");
+        let tcp = TcpInfo { sent: Some(50), retransmitted: Some(3), ..TcpInfo::default() };
+        status.report = report.map(|it| Report { transport: Transport::Tcp, tcp: Some(tcp), ..it });
+        assert!(status.line(120).contains("| tcp | rtt 52 ms | retransmitted 6 % up | 3 here"));
+        status.report = report.map(|it| Report { transport: Transport::Tcp, ..it });
+        assert!(status.line(120).ends_with("| tcp | rtt 52 ms | 3 here"), "loss is unknown");
         status.report = None;
         status.condition = Condition::Lost;
         assert_eq!(status.line(39), "-- 192.168.1.5:2428 | 3 here | lost");

@@ -1,6 +1,6 @@
 //! Statistics of all peers over the last minutes. No I/O.
 
-use crate::client::session::{PeerReport, Transport};
+use crate::client::session::PeerReport;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Track {
     pub(super) report: PeerReport,
     /// Round-trip times.
     pub(super) rtts: VecDeque<Option<Duration>>,
-    /// Loss ratio between two reports, both ways, 0 to 1; none over TCP.
+    /// Loss ratio between two reports, both ways, 0 to 1; over TCP of segments to the peer.
     pub(super) losses: VecDeque<Option<f64>>,
 }
 
@@ -45,7 +45,11 @@ impl Board {
         tracks.sort_by_key(|track| {
             let loss = track.recent_loss().map_or(0, |loss| (loss * 1e4) as u64);
             let rtt = track.report.rtt.unwrap_or_default();
-            std::cmp::Reverse((track.report.silence.unwrap_or_default().as_secs() / 5, loss, rtt))
+            std::cmp::Reverse((
+                track.report.silence.map_or(0, |silence| silence.as_secs() / 5),
+                loss,
+                rtt,
+            ))
         });
         tracks
     }
@@ -92,13 +96,15 @@ fn note<T>(samples: &mut VecDeque<T>, sample: T) {
 /// report that counted the datagram, and a late arrival undoes one; so it is clamped to 0 and 1.
 /// `None` if nothing was sent or a new session began.
 fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
-    if after.transport == Transport::Tcp {
-        return None;
-    }
-    let sent = after.sent.checked_sub(before.sent)?;
-    let received = after.received.checked_sub(before.received)?;
-    let lost = after.lost.saturating_sub(before.lost);
-    let missing = after.missing.saturating_sub(before.missing);
+    let sent = after.sent?.checked_sub(before.sent?)?;
+    let lost = after.lost?.saturating_sub(before.lost?);
+    // Over TCP no end knows what is missing from the other.
+    let (received, missing) = match (before.missing, after.missing) {
+        (Some(earlier), Some(missing)) => {
+            (after.received?.checked_sub(before.received?)?, missing.saturating_sub(earlier))
+        }
+        _ => (0, 0),
+    };
     // The counters come from a server: their sum may overflow.
     let total = sent.saturating_add(received).saturating_add(missing);
     (total > 0).then(|| (lost.saturating_add(missing) as f64 / total as f64).min(1.0))
@@ -107,6 +113,7 @@ fn share_lost(before: &PeerReport, after: &PeerReport) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::session::Transport;
     use crate::protocol::Delivery;
 
     fn report(nickname: &str, peer: u16, sent: u64, lost: u64) -> PeerReport {
@@ -117,10 +124,10 @@ mod tests {
             delivery: Delivery::ReliableOrdered,
             rtt: Some(Duration::from_millis(20)),
             silence: Some(Duration::ZERO),
-            sent,
-            lost,
-            received: sent,
-            missing: 0,
+            sent: Some(sent),
+            lost: Some(lost),
+            received: Some(sent),
+            missing: Some(0),
         }
     }
 
@@ -137,6 +144,21 @@ mod tests {
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "a new session");
         board.update(vec![report("bob", 1, u64::MAX, u64::MAX)]);
         assert_eq!(board.by_trouble()[0].losses.back(), Some(&Some(1.0)), "inconsistent counts");
+    }
+
+    #[test]
+    fn over_tcp_the_loss_is_that_of_segments_to_the_peer() {
+        let over_tcp = |sent, lost| PeerReport {
+            transport: Transport::Tcp,
+            missing: None,
+            ..report("bob", 1, sent, lost)
+        };
+        let mut board = Board::default();
+        board.update(vec![over_tcp(100, 50)]);
+        board.update(vec![over_tcp(150, 60)]);
+        assert_eq!(board.by_trouble()[0].recent_loss(), Some(0.2), "10 of 50");
+        board.update(vec![PeerReport { sent: None, ..over_tcp(200, 60) }]);
+        assert_eq!(board.by_trouble()[0].losses.back(), Some(&None), "the server cannot tell");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'
 const TALL: usize = 12;
 
 const LEGEND: &str =
-    "q leaves; the newest is on the right; loss: both ways, over TCP the kernel keeps it to itself";
+    "q leaves; the newest is on the right; loss: both ways, over TCP retransmitted to the peer";
 
 /// A text style: parameters of SGR (ECMA-48, 8.3.117).
 type Look = &'static str;
@@ -111,15 +111,14 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     let report = &track.report;
     let [name, over, rtt, rtt_line, loss, loss_line, silent] = widths(columns);
     let recent = track.recent_loss();
-    let silence = report.silence.unwrap_or_default();
     let health = match recent {
-        _ if silence >= SILENT => palette.bad,
+        _ if report.silence.is_some_and(|silence| silence >= SILENT) => palette.bad,
         Some(share) if share >= MUCH_LOSS => palette.bad,
         Some(share) if share >= SOME_LOSS => palette.fair,
         _ => palette.good,
     };
     let mode = match report.transport {
-        _ if report.silence.is_none() => "elsewhere".to_owned(),
+        _ if report.silence.is_none() => "another server".to_owned(),
         Transport::Tcp => "tcp".to_owned(),
         Transport::Udp if over < 8 => "udp".to_owned(),
         Transport::Udp => format!("udp {}", delivery_name(report.delivery)),
@@ -127,7 +126,7 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
     let shares = track.losses.iter().map(|share| share.map(|it| it / FULL_LOSS));
     let share = recent.map_or_else(|| "-".to_owned(), |it| format!("{:.1} %", it * 100.0));
-    let silence = match silence.as_secs() {
+    let silence = match report.silence.map_or(0, |silence| silence.as_secs()) {
         0 => String::new(),
         seconds => format!("{seconds} s"),
     };
@@ -241,10 +240,10 @@ mod tests {
             delivery: Delivery::ReliableOrdered,
             rtt: Some(Duration::from_millis(rtt_ms)),
             silence: Some(Duration::ZERO),
-            sent: 0,
-            lost: 0,
-            received: 0,
-            missing: 0,
+            sent: None,
+            lost: None,
+            received: None,
+            missing: None,
         }
     }
 
