@@ -25,6 +25,7 @@ mod liveness;
 mod obstacle;
 mod pacing;
 mod questions;
+mod refusals;
 mod rejoin;
 mod roaming;
 mod seen;
@@ -36,8 +37,8 @@ pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::PeerReport;
 
 use crate::link::Copies;
-use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_NAME};
-use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, clean, clip, encode_message};
+use crate::protocol::limits::LEAVE_TIMEOUT;
+use crate::protocol::{ClientMessage, Delivery, Mark, Refusal, Token, encode_message};
 use crate::time::{Now, Timestamp};
 use attempt::Attempt;
 use connection::Connection;
@@ -68,9 +69,6 @@ pub struct Config {
     /// Lines already shown, from the cache.
     pub shown: Vec<Mark>,
 }
-
-/// Bytes of a server's refusal that are shown: one sentence with a nickname in it.
-const MAX_DETAIL: usize = 2 * MAX_NAME;
 
 /// How long a search for a lost server may delay attempts at its old addresses.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -281,18 +279,6 @@ impl Session {
         self.closed
     }
 
-    /// Why the server refused a join, if that ended the session.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal
-    }
-
-    /// Whether the session is over because its nickname was refused.
-    #[must_use]
-    pub fn is_name_refused(&self) -> bool {
-        matches!(self.refusal, Some(Refusal::NameTaken | Refusal::NameNotAllowed))
-    }
-
     /// Does what is due by `now`.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.closed {
@@ -371,35 +357,6 @@ impl Session {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Another version ends a first join; a rejoin waits, since the server may be updated.
-    fn refused_version(&mut self, from: SocketAddr, version: u8) {
-        if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
-            let message = format!(
-                "the server at {from} speaks version {version} of the protocol, this program {}: \
-                 use the same release on both sides",
-                crate::protocol::VERSION
-            );
-            self.events.push_back(Event::Error { message });
-            self.close(CloseReason::Refused);
-        }
-    }
-
-    fn refused(&mut self, nonce: u64, reason: Refusal, detail: &str) {
-        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
-            return;
-        };
-        let message = clean(clip(detail, MAX_DETAIL)).into_owned();
-        let passing = !attempt.first && reason != Refusal::NameNotAllowed;
-        if !passing {
-            self.refusal = Some(reason);
-            self.events.push_back(Event::Error { message });
-            self.close(CloseReason::Refused);
-        } else if !attempt.expects(reason) && attempt.refused_again(&message) {
-            let text = format!("not let in again yet: {message}");
-            self.events.push_back(Event::Status { text });
-        }
     }
 
     /// Handles the received messages. Nothing after the end of the session is handled.

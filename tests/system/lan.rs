@@ -481,7 +481,7 @@ fn refused_sends() {
 fn dead_ports() {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
-    let mut process = serve(&lan, &server, &["--max-peers-per-ip", "200"]);
+    let mut process = serve(&lan, &server, &["--max-peers-per-ip", "200", "--rate-limit", "off"]);
     let (dead, living) = (lan.machine("dead", 2), lan.machine("living", 3));
     let mut alice = join(&lan, &living, "alice", &["10.7.0.1"]);
     let mut bob = join(&lan, &living, "bob", &["10.7.0.1"]);
