@@ -275,7 +275,8 @@ def problems(place, info, rows):
         yield from equal(f"{way}: dropped", len(capture.dropped[way]), router["lost"])
         if not router["drops"].endswith("…"):
             yield from equal(f"{way}: numbers dropped", capture.dropped[way], list(listed(router["drops"])))
-    if left_out:
+    # Another program's packets have another format: its output.csv is compared instead.
+    if left_out or info["transport"] == "program":
         return
     for row in rows:
         message = row["sender"], int(row["id"])

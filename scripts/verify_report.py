@@ -188,6 +188,7 @@ class Raw:
     """The results of one run, or of several with one condition."""
 
     def __init__(self):
+        self.unsaid = 0
         self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
         self.latencies, self.holds, self.jitters, self.runs_of_loss = [], [], [], []
         self.retransmitted, self.redundant, self.wire, self.text = None, None, 0, 0
@@ -201,6 +202,8 @@ class Raw:
         for row in rows:
             if row["verdict"] == "duplicate":
                 self.duplicated += 1
+            elif row["verdict"] == "lost" and not row["sent_us"]:
+                self.unsaid += 1
             else:
                 flows[row["sender"], row["receiver"]].append(row)
         for flow in flows.values():
@@ -255,6 +258,7 @@ class Raw:
 
         found = {
             "sent": self.sent,
+            "unsaid": self.unsaid,
             "delivered": self.delivered,
             "lost": self.lost,
             "duplicated": self.duplicated,

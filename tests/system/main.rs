@@ -22,6 +22,8 @@ mod format;
 mod machines;
 mod program;
 #[cfg(target_os = "linux")]
+mod programs;
+#[cfg(target_os = "linux")]
 mod raw;
 
 #[cfg(target_os = "linux")]
@@ -86,6 +88,8 @@ const MODULES: &[Module] = &[
     (exercises::tests, exercises::ROLES),
     #[cfg(target_os = "linux")]
     (endurance::tests, endurance::ROLES),
+    #[cfg(target_os = "linux")]
+    (programs::tests, programs::ROLES),
     #[cfg(target_os = "linux")]
     (lan::tests, lan::ROLES),
     #[cfg(target_os = "linux")]

@@ -219,8 +219,7 @@ pub(super) fn figure(runs: &[&Finished]) -> String {
     let seconds = |micros: f64| format!("{} s", (micros / 1e4).round() / 100.0);
     let repetition = runs.first().map_or(1, |it| it.info.repetition);
     let title = format!(
-        "{} of repetition {repetition}, from {} on: each line a message, intended (top) to \
-         delivered (bottom)",
+        "{} of repetition {repetition}, from {} on: messages, intended (top), delivered (bottom)",
         seconds(length),
         seconds(window.0 as f64)
     );
