@@ -149,7 +149,8 @@ pub(super) fn table(rows: &[Row<'_>], captures: &[(String, &Followed)]) -> Strin
     let mut out = format!(
         "<details><summary>Packets of the lost and late messages</summary>\n<p class=\"note\">The \
          numbers are those of Wireshark in the captures: {}. An arrow leads to where a packet left \
-         the network.</p>\n<div class=\"wide\"><table>\n<thead><tr>",
+         the network.</p>\n<div class=\"wide\" role=\"region\" tabindex=\"0\" \
+         aria-label=\"Packets\"><table>\n<thead><tr>",
         list(&links.collect::<Vec<_>>())
     );
     for head in ["", "message", "due", "took", "to the server", "from the server", "waited"] {
