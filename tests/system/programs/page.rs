@@ -2,7 +2,7 @@
 
 use crate::needs::is_here;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// What the page is asked in the browser: parts that stick out, and parts without a name.
@@ -74,7 +74,7 @@ fn verdict(dom: &str) -> &str {
     dom.split_once("data-checked=\"").and_then(|it| it.1.split('"').next()).unwrap_or("no answer")
 }
 
-fn chromium(arguments: &[&str], page: &PathBuf) -> String {
+fn chromium(arguments: &[&str], page: &Path) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
