@@ -50,6 +50,8 @@ local str = function(name) return { name, "string" } end
 local bytes = function(name, size) return { name, "bytes", size } end
 -- A roll of peers (§2.3).
 local roll = function() return { "roll", "roll", entry = { u16("peer"), str("nickname"), u16("next") } } end
+-- A list of servers (§2.3).
+local servers = { "servers", "servers" }
 local payload = { "payload", "payload" }
 
 -- `from`: the end that may send it. `session`: whether the header's session has to be 0 or not (§5).
@@ -106,6 +108,7 @@ local OF_SERVER = {
   { name = "Slow", u16("wait_ms") },
   { name = "Counters", u16("number"), u64("received"), u64("alien"), u64("other_version"), u64("corrupt"),
     u64("malformed"), u64("unknown_session"), u64("unread"), u64("refused"), u64("left_out") },
+  { name = "Servers", servers },
 }
 
 ----------------------------------------------------------------------------------------------------------------------
@@ -178,6 +181,10 @@ local MAKE = {
   bytes = function(name, label) return field(name, ProtoField.bytes, label) end,
   payload = function(name, label) return field(name, ProtoField.bytes, label) end,
   roll = function(name, label) return field(name, ProtoField.bytes, label) end,
+  servers = function(name, label)
+    field("servers.server", ProtoField.string, "server")
+    return field(name, ProtoField.bytes, label)
+  end,
   enum = function(name, label, values) return field(name, ProtoField.uint32, label, base.DEC, values) end,
 }
 
@@ -541,6 +548,28 @@ function READ.roll(r, tree, name, part)
   return joined(names)
 end
 
+-- The servers of a list (§2.3): 16 bytes of an IPv6 address and 2 of a port each, at most 16 of them.
+function READ.servers(r, tree, name, part)
+  local from, length, range = r:sized(name)
+  if not from then return nil end
+  tree:add(F.length, range, length)
+  local item = tree:add(part.field, r.tvb(from, length))
+  if length % 18 ~= 0 then return r:fail(from, name .. " ends within an entry") end
+  if length > 16 * 18 then return r:fail(from, name .. " has more than 16 entries") end
+  local all = {}
+  for at = from, from + length - 1, 18 do
+    local ip, port, shown = r.tvb(at, 16), r.tvb(at + 16, 2):uint(), nil
+    if raw(r.tvb, at, 12) == string.rep("\0", 10) .. "\255\255" then
+      shown = string.format("%s:%d", tostring(r.tvb(at + 12, 4):ipv4()), port)
+    else
+      shown = string.format("[%s]:%d", tostring(ip:ipv6()), port)
+    end
+    item:add(F["servers.server"], r.tvb(at, 18), shown)
+    all[#all + 1] = shown
+  end
+  return joined(all)
+end
+
 ----------------------------------------------------------------------------------------------------------------------
 -- Messages (§6) and frames (§5)
 ----------------------------------------------------------------------------------------------------------------------
@@ -549,7 +578,7 @@ end
 local function summary(it)
   local words = { it.name }
   if it.count and it.index then return string.format("%s %d/%d", it.name, it.index + 1, it.count) end
-  local who = it.to or it.nickname or it.roll or it.from
+  local who = it.to or it.nickname or it.roll or it.servers or it.from
   if it.to and it.name ~= "NotHere" then words[2] = "to" end
   if it.name == "Accepted" then who = string.format("%d", it.number or 0) end
   if it.name == "Deliver" then who = it.delivery end

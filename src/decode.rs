@@ -6,7 +6,7 @@ pub mod hex;
 
 use crate::protocol::{
     ClientMessage, Datagram, DecodeError, Flags, HEADER_LEN, Head, MAGIC, Piece, Roll, RollEntry,
-    ServerMessage, Step, StreamReader, Trace, Traced, VERSION, clean, decode_message,
+    ServerList, ServerMessage, Step, StreamReader, Trace, Traced, VERSION, clean, decode_message,
     encode_message, is_clean,
 };
 use crate::time::WallTime;
@@ -275,8 +275,10 @@ impl<'a> Table<'a> {
         let trace = Trace::message(self.bytes, at.clone(), from_server);
         for step in &trace.steps {
             self.step(step, if step.name == "message" { 1 } else { 2 });
-            if let (Traced::Bytes(bytes), "roll") = (step.value, step.name) {
-                self.roll(bytes, step.at.end - bytes.len());
+            match (step.value, step.name) {
+                (Traced::Bytes(bytes), "roll") => self.roll(bytes, step.at.end - bytes.len()),
+                (Traced::Bytes(bytes), "servers") => self.servers(bytes, step.at.end - bytes.len()),
+                _ => {}
             }
         }
         let verdict = if from_server {
@@ -304,6 +306,15 @@ impl<'a> Table<'a> {
             let value = format!("peer {peer}, \"{}\", next {next}", clean(nickname));
             self.row(at..end, 3, "entry", &value);
             at = end;
+        }
+    }
+
+    fn servers(&mut self, bytes: &[u8], at: usize) {
+        let list = ServerList::parse(bytes).unwrap_or_default();
+        let entry = bytes.len() / list.addresses().count().max(1);
+        for (index, address) in list.addresses().enumerate() {
+            let at = at + index * entry;
+            self.row(at..at + entry, 3, "entry", &address.to_string());
         }
     }
 

@@ -12,13 +12,14 @@ pub(crate) use numbers::Taken;
 
 use crate::protocol::limits::{MAX_ANNOUNCEMENT, MAX_DATAGRAM};
 use crate::protocol::{
-    Batch, LeaveReason, LiveLine, Mark, PastLine, RollEntry, RollWriter, Say, ServerMessage,
-    encode_message, encode_message_into,
+    Batch, LeaveReason, LiveLine, Mark, PastLine, RollEntry, RollWriter, Say, ServerList,
+    ServerMessage, encode_message, encode_message_into,
 };
 use crate::registry::{Owner, PeerId, PeerMap};
 use crate::time::{Timestamp, WallTime};
 use presence::{Place, Presence};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// The recipients of a message.
@@ -88,6 +89,8 @@ pub(crate) struct Room {
     replay: usize,
     /// The current warning; newcomers get it.
     warning: Option<String>,
+    /// Where the room's other servers are; newcomers get it.
+    servers: Vec<SocketAddr>,
     posts: VecDeque<Post>,
     /// Buffer for messages whose length is not known yet.
     scratch: Vec<u8>,
@@ -105,6 +108,7 @@ impl Room {
             log: Log::new(past, epoch),
             replay,
             warning: None,
+            servers: Vec::new(),
             posts: VecDeque::new(),
             scratch: Vec::with_capacity(MAX_DATAGRAM),
         }
@@ -179,6 +183,11 @@ impl Room {
         }
         if let Some(text) = &self.warning {
             messages.extend(Batch::of(&encode_message(&ServerMessage::Notice { text })));
+        }
+        if !self.servers.is_empty() {
+            let mut bytes = Vec::new();
+            let servers = ServerList::encode(&self.servers, &mut bytes);
+            messages.extend(Batch::of(&encode_message(&ServerMessage::Servers { servers })));
         }
         if !messages.is_empty() {
             let messages = Batch::join(&messages);
@@ -367,6 +376,16 @@ impl Room {
     pub(crate) fn all_clear(&mut self, text: &str) {
         self.warning = None;
         self.notify(text);
+    }
+
+    /// Tells all peers, and newcomers, where the room's other servers are, if that changes.
+    pub(crate) fn list_servers(&mut self, addresses: Vec<SocketAddr>) {
+        if self.servers != addresses {
+            let mut bytes = Vec::new();
+            let servers = ServerList::encode(&addresses, &mut bytes);
+            self.post(Recipients::All, Kind::Control, &ServerMessage::Servers { servers });
+            self.servers = addresses;
+        }
     }
 
     /// Number of peers, as on the wire.

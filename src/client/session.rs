@@ -30,6 +30,7 @@ mod rejoin;
 mod roaming;
 mod seen;
 mod sending;
+mod targets;
 
 pub use crate::protocol::{ServerCounters, Transport};
 pub use event::{CloseReason, Condition, Event, Report};
@@ -54,6 +55,7 @@ use seen::Seen;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
+use targets::Targets;
 
 /// The configuration of a session.
 #[derive(Clone, Debug)]
@@ -83,7 +85,11 @@ pub struct Busy;
 pub struct Session {
     config: Config,
     rng: ChaCha20Rng,
-    addresses: Vec<SocketAddr>,
+    targets: Targets,
+    /// Epoch of the log of the last session.
+    epoch: u64,
+    /// Server of the last session that ended.
+    last_server: Option<SocketAddr>,
     looks_first: bool,
     attempt: Option<Attempt>,
     connection: Option<Connection>,
@@ -127,7 +133,9 @@ impl Session {
             attempt: Some(Attempt::first(&mut rng, now.mono)),
             config,
             rng,
-            addresses: addresses::in_order(addresses),
+            targets: Targets::new(addresses),
+            epoch: 0,
+            last_server: None,
             looks_first: false,
             connection: None,
             established: None,
@@ -324,7 +332,7 @@ impl Session {
         let attempt = self.attempt.as_mut()?;
         let resume = self.token.as_ref().or(self.claim.as_ref());
         let join = self.config.join(resume, seen, next);
-        attempt.poll_transmit(buffer, join, &self.addresses, now)
+        attempt.poll_transmit(buffer, join, &self.targets, now)
     }
 
     /// The next thing to show or do.

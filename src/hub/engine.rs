@@ -32,6 +32,7 @@ mod seats;
 use super::{Config, Hub};
 use crate::engine::{Answer, Ask, Attached, Place, Refused, Request, ServerEntry, ServerId};
 use crate::protocol::LeaveReason;
+use crate::protocol::limits::MAX_SERVERS;
 use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use claims::Claims;
@@ -164,6 +165,17 @@ impl Engine {
         self.mail.clear();
     }
 
+    /// Addresses of the room's other servers: the first of each, then the second, and so on. Each
+    /// server begins with the one behind itself, so that the lists of many servers name all.
+    fn other_servers(&self) -> Vec<SocketAddr> {
+        let mut servers: Vec<_> = self.servers.iter().collect();
+        servers.sort_unstable_by_key(|it| it.server.0.wrapping_sub(self.server.0));
+        servers.retain(|it| it.server != self.server);
+        let most = servers.iter().map(|it| it.addresses.len()).max().unwrap_or(0);
+        let nth = |n| servers.iter().filter_map(move |it| it.addresses.get(n).copied());
+        (0..most).flat_map(nth).take(MAX_SERVERS).collect()
+    }
+
     /// When the hub is to look after it next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let attached = self.contact == Contact::Attached;
@@ -236,6 +248,8 @@ impl Hub {
             }
             Answer::Renewed { request, clock, servers } => {
                 engine.servers = servers;
+                let others = engine.other_servers();
+                self.room.list_servers(others);
                 self.renewed(request, clock, now);
             }
             Answer::Stale { request } => match engine.contact {

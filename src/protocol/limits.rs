@@ -110,6 +110,8 @@ pub const POSITION_STEP: u64 = 1_000_000;
 pub const MAX_POSITION: u64 = 1 << 52;
 /// Addresses of one server that a client tries, at most.
 pub const MAX_ADDRESSES: usize = 16;
+/// Addresses of other servers in one list of a server, at most.
+pub const MAX_SERVERS: usize = 16;
 /// `About` messages in answer to one `Who`, at most.
 pub const MAX_ABOUT: usize = 1_024;
 
@@ -127,6 +129,9 @@ pub const JOIN_RETRY: Duration = Duration::from_millis(250);
 pub const JOIN_RETRY_MAX: Duration = Duration::from_millis(750);
 /// Pause from one of a server's addresses to the next (RFC 8305 §5, Connection Attempt Delay).
 pub const STAGGER: Duration = Duration::from_millis(250);
+/// Pause after a `Join` to an address that only a server has named, so that a hostile server cannot
+/// make its clients flood a third party.
+pub const LISTED_PAUSE: Duration = Duration::from_secs(1);
 /// A first join without any answer has failed after this time.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// A first join that was answered, but not admitted, has failed after this time.

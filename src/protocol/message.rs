@@ -5,6 +5,7 @@
 use super::frame::{Delivery, Token, Transport, as_bytes};
 use super::mark::Mark;
 use super::roll::Roll;
+use super::servers::ServerList;
 use serde::{Deserialize, Serialize};
 
 /// A message of a client.
@@ -172,6 +173,12 @@ pub enum ServerMessage<'a> {
         number: u16,
         /// The counters.
         server: ServerCounters,
+    },
+    /// 17: the other servers of the room, in place of those of an earlier list.
+    Servers {
+        /// Where clients can join them.
+        #[serde(borrow)]
+        servers: ServerList<'a>,
     },
 }
 

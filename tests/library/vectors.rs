@@ -9,7 +9,7 @@ use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, DecodeError, Delivery, Flags, Frame, HEADER_LEN,
     Header, Join, LeaveReason, LiveLine, Part, PastLine, Refusal, RollEntry, RollWriter, Say,
-    ServerMessage, Welcome, Whisper, decode_message, encode_message,
+    ServerList, ServerMessage, Welcome, Whisper, decode_message, encode_message,
 };
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -225,7 +225,7 @@ impl Parts {
         ];
         let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
         let (index, count, ordered) = (self.e, self.d, self.small.is_multiple_of(2));
-        match self.kind % 13 {
+        match self.kind % 14 {
             11 => Frame::Part { id, ordered, part: Part { index, count, payload } },
             12 => Frame::OncePart { number: id, part: Part { index, count, payload } },
             0 => Frame::Padding(payload),
@@ -309,6 +309,10 @@ impl Parts {
             9 => ServerMessage::NotHere { number, to },
             10 => ServerMessage::Notice { text },
             11 => ServerMessage::Slow { wait_ms: number },
+            12 => {
+                let entries = &self.bytes[..self.bytes.len() / 18 * 18];
+                ServerMessage::Servers { servers: ServerList::parse(entries).unwrap() }
+            }
             _ => ServerMessage::Closing { reason, detail: text },
         }
     }

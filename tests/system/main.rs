@@ -43,6 +43,8 @@ mod engine;
 mod environment;
 #[cfg(target_os = "linux")]
 mod exercises;
+#[cfg(unix)]
+mod failover;
 mod hostile_text;
 mod input;
 #[cfg(unix)]
@@ -114,6 +116,8 @@ const MODULES: &[Module] = &[
     (hostile_text::tests, hostile_text::ROLES),
     (end_to_end::tests, end_to_end::ROLES),
     (transports::tests, transports::ROLES),
+    #[cfg(unix)]
+    (failover::tests, failover::ROLES),
     (metrics::tests, metrics::ROLES),
     (minimal_client::tests, minimal_client::ROLES),
     #[cfg(target_os = "linux")]

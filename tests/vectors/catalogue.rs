@@ -6,7 +6,7 @@ use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PART_SIZE, PROBE_SIZE
 use chatagram::protocol::{
     About, ClientMessage, DatagramWriter, Delivery, Flags, Frame, HEADER_LEN, Header, Join,
     LeaveReason, LiveLine, Part, PastLine, Refusal, RollEntry, RollWriter, Say, ServerCounters,
-    ServerMessage, Token, Transport, Welcome, Whisper, encode_message,
+    ServerList, ServerMessage, Token, Transport, Welcome, Whisper, encode_message,
 };
 
 /// The session of all examples.
@@ -770,7 +770,25 @@ fn server_messages() -> Vec<Vector> {
                 },
             }),
         ),
+        vector(
+            "servers",
+            "The room is on two other servers too; clients reach one of them over IPv6.",
+            servers(&["192.0.2.7:2428", "[2001:db8::7]:65535"]),
+        ),
+        vector("servers-none", "This server is the only one of the room now.", servers(&[])),
+        vector(
+            "servers-largest",
+            "The longest list, with 16 servers.",
+            servers(&["198.51.100.250:250"; 16]),
+        ),
     ]
+}
+
+fn servers(addresses: &[&str]) -> Vec<u8> {
+    let addresses: Vec<_> = addresses.iter().map(|it| it.parse().unwrap()).collect();
+    let mut bytes = Vec::new();
+    let servers = ServerList::encode(&addresses, &mut bytes);
+    server_message(&ServerMessage::Servers { servers })
 }
 
 fn unreadable_messages() -> Vec<Vector> {
@@ -811,6 +829,16 @@ fn unreadable_messages() -> Vec<Vector> {
             "roll-trailing",
             "Left, with a byte after its roll.",
             told(b"\x04\x01\x00\x06\x01\x03bob\x0a\x00"),
+        ),
+        vector(
+            "servers-truncated",
+            "Servers, whose entry ends within its port.",
+            told(b"\x11\x11\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x07\x09"),
+        ),
+        vector(
+            "servers-too-many",
+            "Servers, with 17 entries.",
+            told(&[&b"\x11\xfb\x01\x32"[..], &[9; 17 * 18]].concat()),
         ),
     ]
 }

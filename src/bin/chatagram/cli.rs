@@ -64,8 +64,11 @@ pub(crate) enum Command {
     #[command(after_help = help::CLIENT.short(), after_long_help = help::CLIENT.long())]
     Client {
         /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428 [default: the room found here]
-        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
-        server: Option<ServerName>,
+        ///
+        /// Several, comma-separated, are servers of one room: the client joins the first that admits
+        /// it, and another one when that is lost.
+        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER", value_delimiter = ',')]
+        server: Vec<ServerName>,
         /// The client's options.
         #[command(flatten)]
         client: ClientArgs,
@@ -112,8 +115,15 @@ pub(crate) enum Command {
     #[command(after_help = help::WATCH.short(), after_long_help = help::WATCH.long())]
     Watch {
         /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
-        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
-        server: ServerName,
+        ///
+        /// Several, comma-separated, are servers of one room.
+        #[arg(
+            value_name = "SERVER[:PORT]",
+            env = "CHATAGRAM_SERVER",
+            value_delimiter = ',',
+            required = true
+        )]
+        server: Vec<ServerName>,
         /// The options.
         #[command(flatten)]
         watch: WatchArgs,

@@ -33,13 +33,13 @@ fn carry_out(command: &Command) -> ExitCode {
             run::server(server, network, impair, logging)
         }
         Command::Client { server, client, network, impair, logging } => {
-            run::client(server.clone(), client, network, impair, logging)
+            run::client(server, client, network, impair, logging)
         }
         Command::Discover { discover, logging } => run::discover(discover, logging),
         Command::Host { client, server, network, impair, logging } => {
             run::host(client, server, network, impair, logging)
         }
-        Command::Watch { server, watch, logging } => run::watch(server.clone(), watch, logging),
+        Command::Watch { server, watch, logging } => run::watch(server, watch, logging),
         Command::Load { server, load, network, logging } => {
             run::load(server.clone(), load, network, logging)
         }

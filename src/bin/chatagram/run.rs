@@ -85,9 +85,9 @@ pub(crate) fn server(
     finish_server(server.run())
 }
 
-/// Runs a client; without a server name, in the room found nearby.
+/// Runs a client; without the name of a server, in the room found nearby.
 pub(crate) fn client(
-    server: Option<ServerName>,
+    servers: &[ServerName],
     args: &ClientArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
@@ -101,12 +101,14 @@ pub(crate) fn client(
         Ok(nickname) => nickname,
         Err(code) => return code,
     };
-    let named = server.map(|server| (server, None));
-    let (server, room) = match named.map_or_else(|| discover::choose(args.output), Ok) {
-        Ok(server) => server,
-        Err(code) => return code,
+    let (servers, room) = match servers {
+        [] => match discover::choose(args.output) {
+            Ok((server, room)) => (vec![server], room),
+            Err(code) => return code,
+        },
+        named => (named.to_vec(), None),
     };
-    let config = match args.config(server, nickname, network, Some(impair)) {
+    let config = match args.config(servers, nickname, network, Some(impair)) {
         Ok(config) => client::Config { room, ..config },
         Err(error) => return fail(USAGE, error),
     };
@@ -116,14 +118,14 @@ pub(crate) fn client(
 }
 
 /// Runs `watch`.
-pub(crate) fn watch(server: ServerName, args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+pub(crate) fn watch(servers: &[ServerName], args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
     end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
         return code;
     }
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    finish_client(client::watch::run(&args.config(server), &leaver, |error| {
+    finish_client(client::watch::run(&args.config(servers), &leaver, |error| {
         crate::logging::complain(error);
     }))
 }
@@ -169,7 +171,7 @@ pub(crate) fn host(
             announce(notice);
         }
     }
-    let config = match client.config(reachable(first).into(), nickname, network, None) {
+    let config = match client.config(vec![reachable(first).into()], nickname, network, None) {
         Ok(config) => client::Config { hosts: true, claim, ..config },
         Err(error) => return fail(USAGE, error),
     };

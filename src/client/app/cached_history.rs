@@ -27,14 +27,15 @@ pub(super) struct CachedHistory {
 }
 
 impl CachedHistory {
-    /// Opens the cache; without a path there is none.
+    /// Opens the cache; without a path there is none. Of several servers of a room the first one
+    /// gives the name.
     pub(super) fn open(
-        server: &ServerName,
+        server: Option<&ServerName>,
         path: Option<&Path>,
         now: WallTime,
         screen: &mut Screen,
     ) -> Self {
-        let server = server.to_string();
+        let server = server.map(ServerName::to_string).unwrap_or_default();
         let cache = path.map(|path| {
             let (cache, warning) = Cache::open(path);
             if let Some(warning) = warning {

@@ -348,7 +348,7 @@ mod tests {
             shown: Vec::new(),
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
-        let server = Whereabouts::new(address.into(), None);
+        let server = Whereabouts::new(&[address.into()], None);
         Driver::open(server, true, impair, make).unwrap()
     }
 

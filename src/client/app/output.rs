@@ -11,6 +11,7 @@ use super::style::Style;
 use crate::protocol::{Delivery, LeaveReason, clean, is_clean};
 use crate::time::WallTime;
 use serde::Serialize;
+use std::net::SocketAddr;
 
 pub(super) use days::Days;
 use stats::StatsObject;
@@ -98,6 +99,7 @@ enum Object<'a> {
         session: String,
         room: &'a str,
         epoch: String,
+        server: SocketAddr,
     },
     Message {
         from: &'a str,
@@ -215,13 +217,14 @@ fn json_lines(event: &Event) -> Option<String> {
 
 fn json(event: &Event) -> Option<Object<'_>> {
     Some(match event {
-        Event::Welcome { nickname, room, peers, session, latest, .. } => Object::Welcome {
+        Event::Welcome { nickname, room, peers, session, latest, server, .. } => Object::Welcome {
             nickname,
             room,
             peers: *peers,
             // Many JSON readers lose precision with 64-bit numbers.
             session: format!("{session:016x}"),
             epoch: latest.epoch_name(),
+            server: *server,
         },
         Event::Message { mark, at, from, to, text, private, held, transit } => Object::Message {
             from,

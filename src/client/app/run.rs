@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 /// The configuration of a client.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Name or address of the server.
-    pub server: ServerName,
+    /// Names or addresses of the server, or of several servers of one room, at least one.
+    pub servers: Vec<ServerName>,
     /// The room, if the server was found by discovery: a lost one is searched again.
     pub room: Option<Known>,
     /// Nickname.
@@ -119,15 +119,20 @@ impl Leaver {
 pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     let mut screen = Screen::new(config.format);
     let now = Clock::start().now().wall;
-    let mut cached = CachedHistory::open(&config.server, config.cache.as_deref(), now, &mut screen);
+    let cache = config.cache.as_deref();
+    let mut cached = CachedHistory::open(config.servers.first(), cache, now, &mut screen);
     if config.nickname.len() > MAX_RAW_NAME {
         cached.show_all(&mut screen);
         screen.error("the nickname is far too long: 32 characters at most");
         return Ok(screen.close(CloseReason::Refused));
     }
-    let addresses = config.room.as_ref().map(|room| room.addresses().to_vec());
-    let addresses = match addresses.map_or_else(|| config.server.resolve(), Ok) {
-        Ok(addresses) => addresses,
+    let whereabouts = Whereabouts::new(&config.servers, config.room.clone());
+    let known = config.room.as_ref().map(|room| (room.addresses().to_vec(), Vec::new()));
+    let addresses = match known.map_or_else(|| whereabouts.resolve(), Ok) {
+        Ok((addresses, failures)) => {
+            failures.iter().for_each(|failure| screen.error(failure));
+            addresses
+        }
         Err(error) => {
             cached.show_all(&mut screen);
             screen.error(&error.to_string());
@@ -136,7 +141,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
     };
     // At a terminal the join precedes the editor, so that another name can be asked for.
     let person = config.format == Format::Text && can_ask();
-    let mut talk = begin(&config, addresses.clone(), leaver)?;
+    let mut talk = begin(&config, &whereabouts, addresses.clone(), leaver)?;
     let mut welcome = None;
     while person && welcome.is_none() {
         match talk.show(&mut screen, &mut cached, true, &Progress::default()) {
@@ -145,7 +150,7 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
                 talk.end(leaver)?;
                 let Some(name) = ask_name(None) else { return Ok(CloseReason::Refused) };
                 config.nickname = name;
-                talk = begin(&config, addresses.clone(), leaver)?;
+                talk = begin(&config, &whereabouts, addresses.clone(), leaver)?;
             }
             Shown::Closed(reason) => return talk.finish(reason, screen, &mut cached),
         }
@@ -182,7 +187,12 @@ enum Shown {
 }
 
 /// Starts to join.
-fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result<Talk, Error> {
+fn begin(
+    config: &Config,
+    whereabouts: &Whereabouts,
+    addresses: Vec<SocketAddr>,
+    leaver: &Leaver,
+) -> Result<Talk, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Error::Start(io::Error::other(error)))?;
     let session = session::Config {
@@ -193,8 +203,12 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         shown: Vec::new(),
     };
     let (claim, copies) = (config.claim, config.copies);
+    let several = whereabouts.are_several();
     let make = |now| {
         let mut session = Session::new(session, addresses, seed, now);
+        if several {
+            session.has_several_servers();
+        }
         session.set_copies(copies);
         if config.room.is_some() {
             session.look_first();
@@ -204,12 +218,11 @@ fn begin(config: &Config, addresses: Vec<SocketAddr>, leaver: &Leaver) -> Result
         }
         session
     };
-    let whereabouts = Whereabouts::new(config.server.clone(), config.room.clone());
     // A signal during the start waits for the handle: the server may know this client before this
     // thread does.
     let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
     let (driver, events, receiver) =
-        Driver::start(whereabouts, config.no_delay, config.impair.as_ref(), make)
+        Driver::start(whereabouts.clone(), config.no_delay, config.impair.as_ref(), make)
             .map_err(Error::Start)?;
     *leaving = Some(driver.clone());
     drop(leaving);
@@ -284,7 +297,12 @@ impl Talk {
         if config.format != Format::Text || !terminal::is_possible() {
             return None;
         }
-        let (server, leaver) = (config.server.to_string(), self.driver.clone());
+        // Of several servers the address tells which one it is.
+        let address = self.driver.turn(|session, _| session.server());
+        let address = address.filter(|_| config.servers.len() > 1).map(|it| it.to_string());
+        let name = config.servers.first().map(ServerName::to_string);
+        let server = address.or(name).unwrap_or_default();
+        let leaver = self.driver.clone();
         let interrupt = move || leaver.turn(Session::leave);
         let (style, days, farewell) = (screen.style(), screen.days(), self.farewell.clone());
         match Terminal::start(server, &config.nickname, style, days, farewell, interrupt) {

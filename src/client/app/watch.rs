@@ -35,8 +35,8 @@ const LINES: usize = 8;
 /// The configuration of `watch`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Name or address of the server.
-    pub server: ServerName,
+    /// Names or addresses of the server, or of several servers of one room, at least one.
+    pub servers: Vec<ServerName>,
     /// Nickname; by default the first free one of `watch`, `watch-2`, ...
     pub nickname: Option<String>,
     /// Transport.
@@ -68,8 +68,9 @@ struct View {
 /// # Errors
 /// [`Error`]: the client or its output failed.
 pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<CloseReason, Error> {
-    let addresses = match config.server.resolve() {
-        Ok(addresses) => addresses,
+    let whereabouts = Whereabouts::new(&config.servers, None);
+    let addresses = match whereabouts.resolve() {
+        Ok((addresses, _)) => addresses,
         Err(error) => {
             complain(&error.to_string());
             return Ok(CloseReason::Unreachable);
@@ -92,9 +93,14 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
             give_up: Duration::from_secs(300),
             shown: Vec::new(),
         };
-        let make = |now| Session::new(session, addresses.clone(), seed, now);
-        let whereabouts = Whereabouts::new(config.server.clone(), None);
-        let started = Driver::start(whereabouts, true, None, make);
+        let make = |now| {
+            let mut session = Session::new(session, addresses.clone(), seed, now);
+            if whereabouts.are_several() {
+                session.has_several_servers();
+            }
+            session
+        };
+        let started = Driver::start(whereabouts.clone(), true, None, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (shown, watched) = (config.clone(), driver.clone());
@@ -123,7 +129,8 @@ fn watch(
     events: &Receiver<Event>,
     progress: &Progress,
 ) -> Result<(CloseReason, Option<String>), Error> {
-    let mut view = View { server: config.server.to_string(), ..View::default() };
+    let server = config.servers.first().map(ServerName::to_string).unwrap_or_default();
+    let mut view = View { server, ..View::default() };
     let mut complaint = None;
     let mut display = Display::Waiting;
     let mut next = Instant::now();
@@ -216,8 +223,11 @@ impl View {
     /// Takes an event. True for a new answer with all peers.
     fn take_in(&mut self, event: Event) -> bool {
         match event {
-            Event::Welcome { room, nickname, .. } => {
+            Event::Welcome { room, nickname, server, moved, .. } => {
                 (self.room, self.nickname) = (room, nickname);
+                if moved {
+                    self.server = server.to_string();
+                }
                 self.status.clear();
             }
             Event::Who { server, mut peers } => {

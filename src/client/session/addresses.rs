@@ -3,6 +3,7 @@
 //!
 //! [`STAGGER`]: crate::protocol::limits::STAGGER
 
+use super::attempt::Attempt;
 use super::{CloseReason, Event, Obstacle, Session, Transport};
 use crate::protocol::limits::MAX_ADDRESSES;
 use crate::time::Now;
@@ -27,23 +28,23 @@ pub(super) fn in_order(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 impl Session {
     /// Takes the result of a new look-up. New addresses are tried at once. True when there are any.
     pub fn set_addresses(&mut self, addresses: Vec<SocketAddr>, now: Now) -> bool {
-        let addresses = in_order(addresses);
-        // Resolvers rotate the order.
-        let same = addresses.len() == self.addresses.len()
-            && addresses.iter().all(|it| self.addresses.contains(it));
-        if same {
+        if !self.targets.rename(addresses) {
             if let Some(attempt) = &mut self.attempt {
                 attempt.release(now.mono);
             }
             return false;
         }
-        self.addresses = addresses;
         let answering =
-            self.connection.as_ref().is_some_and(|it| self.addresses.contains(&it.server()));
+            self.connection.as_ref().is_some_and(|it| self.targets.contains(&it.server()));
         if let Some(attempt) = self.attempt.as_mut().filter(|_| !answering) {
-            attempt.try_anew(&self.addresses, now.mono);
+            attempt.try_anew(&self.targets, now.mono);
         }
         true
+    }
+
+    /// The addresses are those of several servers: when one is lost, the others are tried sooner.
+    pub fn has_several_servers(&mut self) {
+        self.targets.set_several();
     }
 
     /// The server was found by discovery. When it is lost, a search precedes its old addresses,
@@ -62,23 +63,28 @@ impl Session {
     /// a first join ends at once.
     pub fn handle_obstacle(&mut self, address: SocketAddr, obstacle: Obstacle, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
-        attempt.obstructed(address, obstacle, &self.addresses, now.mono);
+        attempt.obstructed(address, obstacle, &self.targets, now.mono);
         if attempt.first
             && attempt.keeps_somebody_waiting()
-            && attempt.obstacles.forbid(&self.addresses)
+            && attempt.obstacles.forbid(&self.targets)
         {
             self.give_up_joining();
-        } else if let Some(text) = attempt.obstacles.news(&self.addresses) {
+        } else if let Some(text) = attempt.obstacles.news(&self.targets) {
             self.events.push_back(Event::Status { text: format!("{text} Trying again") });
         }
     }
 
     /// Ends a first join that no server admitted, with the most specific reason.
     pub(super) fn give_up_joining(&mut self) {
-        if let Some(message) = self.why_not_in() {
+        let refusal = self.attempt.as_ref().and_then(Attempt::refusal).map(str::to_owned);
+        let reason = match refusal {
+            Some(_) => CloseReason::Refused,
+            None => CloseReason::Unreachable,
+        };
+        if let Some(message) = refusal.or_else(|| self.why_not_in()) {
             self.events.push_back(Event::Error { message });
         }
-        self.close(CloseReason::Unreachable);
+        self.close(reason);
     }
 
     /// Why the join has not succeeded so far, and what to do; `None` without an attempt.
@@ -88,7 +94,7 @@ impl Session {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
         };
-        Some(self.attempt.as_ref()?.obstacles.explain(&self.addresses, transport))
+        Some(self.attempt.as_ref()?.obstacles.explain(&self.targets, transport))
     }
 }
 

@@ -5,10 +5,11 @@ mod tests;
 
 use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
+use super::targets::Targets;
 use crate::protocol::limits::{
     CONNECT_TIMEOUT, COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE,
-    JOIN_TIMEOUT, LOOKUP_INTERVAL, LOOKUP_PAUSE_MAX, MIN_HEARTBEAT, REJOIN_PAUSE_MAX, RESTART_WAIT,
-    STAGGER, STREAM_ANSWER,
+    JOIN_TIMEOUT, LISTED_PAUSE, LOOKUP_INTERVAL, LOOKUP_PAUSE_MAX, MIN_HEARTBEAT, REJOIN_PAUSE_MAX,
+    RESTART_WAIT, STAGGER, STREAM_ANSWER,
 };
 use crate::protocol::{
     Cookie, Datagram, DatagramWriter, Frame, Header, Join, Mark, Refusal, ServerMessage, Token,
@@ -28,8 +29,12 @@ pub(super) struct Attempt {
     pub(super) first: bool,
     /// The server's cookie, with its address and time.
     cookie: Option<(Cookie, SocketAddr, Timestamp)>,
-    /// A cookie was answered at once. Further ones wait for the next round.
+    /// A cookie was answered at once. Further ones wait for the next join that is due.
     hurried: bool,
+    /// Where there are other servers: until when this one may answer the cookie.
+    answer_by: Option<Timestamp>,
+    /// This nonce has had no cookie: the first one makes the pauses short again.
+    fresh: bool,
     since: Timestamp,
     /// A server of this protocol has answered.
     answered: bool,
@@ -54,7 +59,11 @@ pub(super) struct Attempt {
     /// Random reduction of the pauses of a rejoin, in 65,536ths of their halves, so that the
     /// clients of a lost server do not return at the same moments.
     early: u16,
-    last_refusal: String,
+    /// The last refusal of each server.
+    refusals: Vec<(SocketAddr, String)>,
+    /// Servers that may have admitted this client: each got a join that it can admit, and has not
+    /// refused it.
+    asked: Vec<SocketAddr>,
 }
 
 impl Attempt {
@@ -62,15 +71,17 @@ impl Attempt {
         Self::new(rng, true, now)
     }
 
-    /// An attempt to rejoin; the last session that lasted ended at `since`.
+    /// An attempt to rejoin, from the address number `turn` on; the last session that lasted ended
+    /// at `since`.
     pub(super) fn again(
         rng: &mut ChaCha20Rng,
         since: Timestamp,
         pause: Duration,
+        turn: usize,
         now: Timestamp,
     ) -> Self {
         let early = rng.next_u32() as u16;
-        Self { since, early, not_before: now + pause, ..Self::new(rng, false, now) }
+        Self { since, early, turn, not_before: now + pause, ..Self::new(rng, false, now) }
     }
 
     fn new(rng: &mut ChaCha20Rng, first: bool, now: Timestamp) -> Self {
@@ -79,6 +90,8 @@ impl Attempt {
             first,
             cookie: None,
             hurried: false,
+            answer_by: None,
+            fresh: true,
             since: now,
             answered: false,
             join_timeout: None,
@@ -92,7 +105,8 @@ impl Attempt {
             renew_at: now + LOOKUP_INTERVAL,
             look_up: (now + LOOKUP_INTERVAL, LOOKUP_INTERVAL),
             early: 0,
-            last_refusal: String::new(),
+            refusals: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -111,12 +125,13 @@ impl Attempt {
     }
 
     /// Takes a `Challenge` from `from`. The first address that answers is joined; later ones are
-    /// ignored.
+    /// ignored. In a rejoin where there are `other_servers`, this one has some time to answer.
     pub(super) fn challenged(
         &mut self,
         nonce: u64,
         cookie: Cookie,
         from: SocketAddr,
+        other_servers: bool,
         now: Timestamp,
     ) {
         let first = |(known, by, _)| by == from && known != cookie;
@@ -124,10 +139,19 @@ impl Attempt {
             self.answered = true;
             self.cookie = Some((cookie, from, now));
             if !std::mem::replace(&mut self.hurried, true) {
-                self.tries = 0;
-                self.send_at = now;
+                if std::mem::take(&mut self.fresh) {
+                    self.tries = 0;
+                }
+                (self.send_at, self.not_before) = (now, self.not_before.min(now));
+                self.answer_by = other_servers.then(|| now + STREAM_ANSWER);
             }
         }
+    }
+
+    /// The server that was asked refuses: the next address is asked.
+    pub(super) fn turned_away(&mut self, targets: &Targets, now: Timestamp) {
+        (self.cookie, self.answer_by) = (None, None);
+        self.failed(targets, now);
     }
 
     /// A server accepted the connection, but has not admitted this client.
@@ -135,9 +159,32 @@ impl Attempt {
         self.answered = true;
     }
 
-    /// Takes a refusal of a rejoin that may be temporary. True if the reason is new.
-    pub(super) fn refused_again(&mut self, why: &str) -> bool {
-        why != std::mem::replace(&mut self.last_refusal, why.to_owned())
+    /// Takes a refusal that may be temporary. True if this server gave another reason before.
+    pub(super) fn refused_by(&mut self, server: SocketAddr, why: &str) -> bool {
+        self.asked.retain(|it| *it != server);
+        let known = self.refusals.iter_mut().find(|(by, _)| *by == server);
+        match known {
+            Some((_, known)) => std::mem::replace(known, why.to_owned()) != why,
+            None => {
+                self.refusals.push((server, why.to_owned()));
+                true
+            }
+        }
+    }
+
+    /// Whether all these addresses have refused.
+    pub(super) fn is_refused_by(&self, targets: &Targets) -> bool {
+        targets.iter().all(|it| self.refusals.iter().any(|(by, _)| by == it))
+    }
+
+    /// Whether another server may have admitted this client.
+    pub(super) fn may_be_admitted(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// The last refusal, if there was one.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusals.last().map(|(_, why)| why.as_str())
     }
 
     /// The heartbeat interval and log position, if the datagram begins a session for this attempt.
@@ -168,14 +215,17 @@ impl Attempt {
     }
 
     /// Draws a new nonce at intervals, because the server may have ended the session of this join
-    /// before its `Welcome` arrived.
+    /// before its `Welcome` arrived; and when a server does not answer, before another one is asked.
     pub(super) fn renew(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) {
-        if !self.first && self.renew_at <= now {
-            self.renew_at = now + LOOKUP_INTERVAL;
-            self.nonce = rng.next_u64().max(1);
-            self.cookie = None;
-            self.hurried = false;
+        let (old, silent) = (self.renew_at <= now, self.answer_by.is_some_and(|at| at <= now));
+        if self.first || !(old || silent) {
+            return;
         }
+        if old {
+            (self.renew_at, self.fresh) = (now + LOOKUP_INTERVAL, true);
+        }
+        self.nonce = rng.next_u64().max(1);
+        (self.cookie, self.hurried, self.answer_by) = (None, false, None);
     }
 
     /// Whether to look up the server's addresses again, since it may have moved. The interval
@@ -217,9 +267,9 @@ impl Attempt {
     }
 
     /// Restarts with the first address, since the addresses changed.
-    pub(super) fn try_anew(&mut self, addresses: &[SocketAddr], now: Timestamp) {
+    pub(super) fn try_anew(&mut self, targets: &Targets, now: Timestamp) {
         (self.turn, self.tries, self.send_at) = (0, 0, now);
-        self.cookie = self.cookie.filter(|(_, from, _)| addresses.contains(from));
+        self.cookie = self.cookie.filter(|(_, from, _)| targets.contains(from));
         self.obstacles = Obstacles::default();
     }
 
@@ -229,22 +279,18 @@ impl Attempt {
     }
 
     /// Whether connections of the last round are pending as the next begins.
-    pub(super) fn has_stale_connections(&self, addresses: &[SocketAddr]) -> bool {
-        !self.connecting.is_empty() && self.ends_round(addresses)
+    pub(super) fn has_stale_connections(&self, targets: &Targets) -> bool {
+        !self.connecting.is_empty() && self.ends_round(targets)
     }
 
     /// The address to connect to next, beside pending attempts (RFC 8305 §5).
-    pub(super) fn connect(
-        &mut self,
-        addresses: &[SocketAddr],
-        now: Timestamp,
-    ) -> Option<SocketAddr> {
-        if self.ends_round(addresses) {
+    pub(super) fn connect(&mut self, targets: &Targets, now: Timestamp) -> Option<SocketAddr> {
+        if self.ends_round(targets) {
             self.connecting.clear();
         }
         // A program that waits long may have a long path, on which each new connection is in vain.
         let timeout = self.join_timeout.map_or(CONNECT_TIMEOUT, |all| all / 4);
-        let address = self.next_address(addresses, timeout.max(self.pause()), now)?;
+        let address = self.next_address(targets, timeout.max(self.pause()), now)?;
         self.connecting.push(address);
         Some(address)
     }
@@ -261,9 +307,9 @@ impl Attempt {
     }
 
     /// The connection failed: the next address is tried at once, the first one after a pause.
-    pub(super) fn failed(&mut self, addresses: &[SocketAddr], now: Timestamp) {
+    pub(super) fn failed(&mut self, targets: &Targets, now: Timestamp) {
         self.connecting.clear();
-        let pause = if self.ends_round(addresses) { self.pause() } else { Duration::ZERO };
+        let pause = if self.ends_round(targets) { self.pause() } else { Duration::ZERO };
         self.send_at = now + pause;
     }
 
@@ -272,10 +318,10 @@ impl Attempt {
         &mut self,
         address: SocketAddr,
         obstacle: Obstacle,
-        addresses: &[SocketAddr],
+        targets: &Targets,
         now: Timestamp,
     ) {
-        if !addresses.contains(&address) {
+        if !targets.contains(&address) {
             return;
         }
         let connecting = self.connecting.len();
@@ -285,7 +331,7 @@ impl Attempt {
         if self.cookie.is_some() || !(failed || news) {
             return;
         }
-        if !self.ends_round(addresses) {
+        if !self.ends_round(targets) {
             self.send_at = now;
         } else if failed && self.connecting.is_empty() {
             self.send_at = now + self.pause();
@@ -293,20 +339,24 @@ impl Attempt {
     }
 
     /// Whether a round is complete.
-    fn ends_round(&self, addresses: &[SocketAddr]) -> bool {
-        self.turn.is_multiple_of(addresses.len().max(1))
+    fn ends_round(&self, targets: &Targets) -> bool {
+        self.turn.is_multiple_of(targets.len().max(1))
     }
 
     /// The next address. The one after it follows soon, the first one after `pause`.
     fn next_address(
         &mut self,
-        addresses: &[SocketAddr],
+        targets: &Targets,
         pause: Duration,
         now: Timestamp,
     ) -> Option<SocketAddr> {
-        let address = addresses.get(self.turn % addresses.len().max(1)).copied();
+        let address = targets.get(self.turn % targets.len().max(1)).copied();
         self.turn += 1;
-        if self.ends_round(addresses) {
+        self.hurried &= !targets.has_others();
+        if address.is_some_and(|it| targets.is_listed(it)) {
+            self.not_before = now + LISTED_PAUSE;
+        }
+        if self.ends_round(targets) {
             self.tries += 1;
             self.send_at = now + pause;
         } else {
@@ -321,7 +371,7 @@ impl Attempt {
         &mut self,
         buffer: &mut Vec<u8>,
         join: Join<'_>,
-        addresses: &[SocketAddr],
+        targets: &Targets,
         now: Now,
     ) -> Option<SocketAddr> {
         if !self.is_due(now.mono) {
@@ -333,9 +383,10 @@ impl Attempt {
             Some((_, from, _)) => {
                 self.send_at = now.mono + self.pause();
                 self.tries += 1;
+                self.ask(from);
                 from
             }
-            None => self.next_address(addresses, self.pause(), now.mono)?,
+            None => self.next_address(targets, self.pause(), now.mono)?,
         };
         let cookie = self.cookie.as_ref().map_or(&[][..], |(cookie, ..)| &cookie[..]);
         let mut writer = DatagramWriter::new(buffer);
@@ -343,6 +394,13 @@ impl Attempt {
         writer.pad_to(JOIN_SIZE);
         writer.finish(&Header { timestamp: now.mono.low_bits(), ..Header::default() });
         Some(to)
+    }
+
+    /// Notes a server that can admit this client from now on.
+    pub(super) fn ask(&mut self, server: SocketAddr) {
+        if !self.asked.contains(&server) {
+            self.asked.push(server);
+        }
     }
 
     fn pause(&self) -> Duration {

@@ -2,6 +2,7 @@
 //! link.
 
 use super::established::Established;
+use super::rejoin::First;
 use super::{CloseReason, Event, Session, Transport};
 use crate::link::{Channel, Role, StreamLink};
 use crate::protocol::limits::INITIAL_HEARTBEAT;
@@ -29,7 +30,8 @@ impl Session {
     /// A connection requested by [`Event::Connect`] is established; all others were dropped.
     pub fn handle_connected(&mut self, server: SocketAddr, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
-        attempt.connected(&mut self.rng, self.addresses.len() > 1, now.mono);
+        attempt.connected(&mut self.rng, self.targets.len() > 1, now.mono);
+        attempt.ask(server);
         let mut outgoing = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
         let nonce = attempt.nonce;
         let resume = self.token.as_ref().or(self.claim.as_ref());
@@ -65,9 +67,9 @@ impl Session {
                 let text = "the connection is lost: trying again".to_owned();
                 self.events.push_back(Event::Status { text });
             }
-            self.rejoin(now);
+            self.rejoin(First::Other, now);
         } else if let Some(attempt) = &mut self.attempt {
-            attempt.failed(&self.addresses, now.mono);
+            attempt.failed(&self.targets, now.mono);
         }
     }
 
@@ -100,10 +102,10 @@ impl Session {
         }
         // Two reasons to start over: a server that accepts and says nothing, and a round of failed
         // connections.
-        if self.connection.take().is_some() || attempt.has_stale_connections(&self.addresses) {
+        if self.connection.take().is_some() || attempt.has_stale_connections(&self.targets) {
             self.events.push_back(Event::Disconnect);
         }
-        if let Some(address) = attempt.connect(&self.addresses, now.mono) {
+        if let Some(address) = attempt.connect(&self.targets, now.mono) {
             self.events.push_back(Event::Connect(address));
         }
     }
@@ -123,7 +125,7 @@ impl Session {
                 }
                 Ok(Some(Piece::Frame(Frame::Refused { nonce, reason, detail }))) => {
                     self.hang_up(now);
-                    return self.refused(nonce, reason, detail);
+                    return self.refused(connection.server, nonce, reason, detail, now);
                 }
                 Err(DecodeError::Version(version)) => {
                     self.hang_up(now);

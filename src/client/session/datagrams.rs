@@ -1,6 +1,7 @@
 //! The client's side of UDP: answers to joins, and datagrams of the session.
 
 use super::established::Established;
+use super::rejoin::First;
 use super::{CloseReason, Event, Session};
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::base_datagram;
@@ -58,7 +59,7 @@ impl Session {
         self.corrupt += u64::from(matches!(error, DecodeError::Checksum { .. }));
         if let DecodeError::Version(version) = error
             && Invariant::read(bytes).is_some_and(|invariant| invariant.from_server)
-            && self.addresses.contains(&from)
+            && self.targets.contains(&from)
         {
             self.refused_version(from, version);
         }
@@ -70,9 +71,12 @@ impl Session {
         let Some(attempt) = &mut self.attempt else { return };
         match datagram.frames().next() {
             Some(Frame::Challenge { nonce, cookie }) => {
-                attempt.challenged(nonce, cookie, from, now.mono);
+                let others = !attempt.first && self.targets.has_others();
+                attempt.challenged(nonce, cookie, from, others, now.mono);
             }
-            Some(Frame::Refused { nonce, reason, detail }) => self.refused(nonce, reason, detail),
+            Some(Frame::Refused { nonce, reason, detail }) => {
+                self.refused(from, nonce, reason, detail, now);
+            }
             _ => {}
         }
     }
@@ -106,6 +110,6 @@ impl Session {
         }
         let text = "the server has no such session any more: joining again".to_owned();
         self.events.push_back(Event::Status { text });
-        self.rejoin(now);
+        self.rejoin(First::Same, now);
     }
 }

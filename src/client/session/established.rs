@@ -4,6 +4,7 @@
 use super::attempt::Attempt;
 use super::event::{CloseReason, Event};
 use super::lines::Taken;
+use super::rejoin::First;
 use super::roaming::Roaming;
 use super::{Session, Transport};
 use crate::bucket::Limit;
@@ -193,6 +194,11 @@ impl Session {
             ServerMessage::Counters { number, server } => self.counters(number, server),
             ServerMessage::Pinged { peer, number } => self.pinged(peer, number),
             ServerMessage::Ponged { number, from } => self.ponged(number, from, now),
+            ServerMessage::Servers { servers } => {
+                if let Some(server) = self.server() {
+                    self.targets.list(servers, server, &mut self.rng);
+                }
+            }
             ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),
             ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
         }
@@ -263,7 +269,7 @@ impl Session {
         established.replay = Some(replay);
         established.latest = welcome.latest;
         let latest = welcome.latest();
-        let session = established.link.session();
+        let (session, server) = (established.link.session(), established.server);
         if let Some(stream) = established.link.as_stream() {
             stream.set_heartbeat(heartbeat.max(MIN_HEARTBEAT));
             self.begin_log(latest);
@@ -278,10 +284,25 @@ impl Session {
         let nickname = cleaned(welcome.nickname, MAX_NAME);
         self.nickname = Some(nickname.clone());
         let room = cleaned(welcome.room, ROOM_SIZE);
-        self.events.push_back(Event::Welcome { nickname, room, peers, session, latest, again });
+        let moved = self.targets.has_others() && self.last_server.is_some_and(|it| it != server);
+        let other_log = std::mem::replace(&mut self.epoch, latest.epoch) != latest.epoch;
+        self.events.push_back(Event::Welcome {
+            nickname,
+            room,
+            peers,
+            session,
+            latest,
+            again,
+            server,
+            moved,
+        });
         if again && !complete {
-            let text = "some lines of the meantime may be missing here".to_owned();
-            self.events.push_back(Event::Status { text });
+            let text = if moved && other_log {
+                "this server has another history: lines said at the lost one may be missing"
+            } else {
+                "some lines of the meantime may be missing here"
+            };
+            self.events.push_back(Event::Status { text: text.to_owned() });
         }
         for line in self.own.after_welcome(Taken::from(welcome)) {
             self.report_undelivered(&line, "was not confirmed and may not have arrived");
@@ -369,16 +390,20 @@ impl Session {
         if !detail.is_empty() {
             self.events.push_back(Event::Status { text: detail.into_owned() });
         }
+        let others = self.targets.has_others();
         match reason {
-            LeaveReason::Shutdown => self.close(CloseReason::Shutdown),
+            LeaveReason::Shutdown if !others => self.close(CloseReason::Shutdown),
             _ if self.leaving.is_some() => self.close(CloseReason::Quit),
+            LeaveReason::Shutdown | LeaveReason::Restart if others => {
+                self.rejoin(First::Other, now);
+            }
             LeaveReason::Restart => self.await_restart(now),
-            _ => self.rejoin(now),
+            _ => self.rejoin(First::Same, now),
         }
     }
 
     fn await_restart(&mut self, now: Now) {
-        self.rejoin(now);
+        self.rejoin(First::Same, now);
         let Some(attempt) = &mut self.attempt else { return };
         let wait = attempt.await_restart(self.config.give_up, now.mono);
         let text = format!("this client rejoins if the server is back within {} s", wait.as_secs());

@@ -25,6 +25,10 @@ pub enum Event {
         latest: Mark,
         /// Whether it is a rejoin.
         again: bool,
+        /// The server's address.
+        server: SocketAddr,
+        /// Whether it is another server of the room than that of the session before.
+        moved: bool,
     },
     /// A line, or a whisper.
     Message {

@@ -1,6 +1,7 @@
 //! Liveness of the server: its silence, attempts to reach it again, and their end.
 
 use super::established::{Established, Silence};
+use super::rejoin::First;
 use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
 use crate::protocol::Transport;
 use crate::time::{Now, Timestamp};
@@ -26,7 +27,7 @@ impl Session {
         if established.link.has_failed() {
             let text = "the server took nothing for 30 s: joining again".to_owned();
             self.events.push_back(Event::Status { text });
-            return self.rejoin(now);
+            return self.rejoin(First::Other, now);
         }
         if self.attempt.is_some() {
             return;
@@ -40,10 +41,11 @@ impl Session {
             }
         };
         self.events.push_back(Event::Status { text });
-        match (silence, self.config.transport) {
-            (Some(Silence::Dead(_)), Transport::Udp) => self.begin_attempt(now),
-            (Some(Silence::Dead(_)), Transport::Tcp) => self.rejoin(now),
-            _ => {}
+        let dead = matches!(silence, Some(Silence::Dead(_))) || self.targets.has_others();
+        match self.config.transport {
+            _ if !dead => {}
+            Transport::Udp => self.begin_attempt(First::Other, now),
+            Transport::Tcp => self.rejoin(First::Other, now),
         }
     }
 

@@ -95,7 +95,8 @@ impl Session {
 
     /// When the next queued line may leave.
     pub(super) fn line_due(&self) -> Option<Timestamp> {
-        let next = self.own.next_tokens().filter(|_| self.leaving.is_none())?;
+        let waits = self.leaving.is_some() || self.attempt.is_some();
+        let next = self.own.next_tokens().filter(|_| !waits)?;
         let link = self.established.as_ref().filter(|e| e.is_briefed() && !e.link.is_full());
         link.and_then(|_| self.pacing.ready(next, self.own.unanswered_tokens()))
     }

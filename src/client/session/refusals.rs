@@ -1,8 +1,9 @@
-//! Refused joins.
+//! Servers that do not admit this client.
 
 use super::{CloseReason, Event, Session};
 use crate::protocol::limits::MAX_NAME;
-use crate::protocol::{Refusal, clean, clip};
+use crate::protocol::{Refusal, VERSION, clean, clip};
+use crate::time::Now;
 use std::net::SocketAddr;
 
 /// Bytes of a server's refusal that are shown: one sentence with a nickname in it.
@@ -25,29 +26,51 @@ impl Session {
     pub(super) fn refused_version(&mut self, from: SocketAddr, version: u8) {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
             let message = format!(
-                "the server at {from} speaks version {version} of the protocol, this program {}: \
-                 use the same release on both sides",
-                crate::protocol::VERSION
+                "the server at {from} speaks version {version} of the protocol, this program \
+                 {VERSION}: use the same release on both sides"
             );
             self.events.push_back(Event::Error { message });
             self.close(CloseReason::Refused);
         }
     }
 
-    /// A first join ends; a rejoin goes on, unless the name can never be had.
-    pub(super) fn refused(&mut self, nonce: u64, reason: Refusal, detail: &str) {
+    /// Takes a refusal. It ends a first join, unless another server may admit this client.
+    pub(super) fn refused(
+        &mut self,
+        from: SocketAddr,
+        nonce: u64,
+        reason: Refusal,
+        detail: &str,
+        now: Now,
+    ) {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
         let message = clean(clip(detail, MAX_DETAIL)).into_owned();
-        let passing = !attempt.first && reason != Refusal::NameNotAllowed;
+        let others = self.targets.has_others();
+        // A server may answer from another of its addresses.
+        let server = if self.targets.contains(&from) { Some(&from) } else { self.targets.first() };
+        let news = server.is_some_and(|it| attempt.refused_by(*it, &message));
+        let passing = match reason {
+            Refusal::NameNotAllowed => false,
+            // By this client, if a server was slow and another one of the room was asked.
+            Refusal::NameTaken => !attempt.first || (others && attempt.may_be_admitted()),
+            _ => !attempt.first || (others && !attempt.is_refused_by(&self.targets)),
+        };
         if !passing {
             self.refusal = Some(reason);
             self.events.push_back(Event::Error { message });
-            self.close(CloseReason::Refused);
-        } else if !attempt.expects(reason) && attempt.refused_again(&message) {
-            let text = format!("not let in again yet: {message}");
+            return self.close(CloseReason::Refused);
+        }
+        if news && !attempt.expects(reason) {
+            let text = match server {
+                Some(server) if others => format!("{server} does not let you in yet: {message}"),
+                _ => format!("not let in again yet: {message}"),
+            };
             self.events.push_back(Event::Status { text });
+        }
+        if others {
+            attempt.turned_away(&self.targets, now.mono);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Rejoining: backoff and timeout. A server that admits a client and ends the session at once draws
 //! no more joins than a silent one.
 
+#[cfg(test)]
+mod tests;
+
 use super::attempt::Attempt;
 use super::established::Established;
 use super::{Event, LOOKUP_TIMEOUT, Session, Transport};
@@ -8,7 +11,11 @@ use crate::protocol::limits::{JOIN_RETRY, REJOIN_PAUSE_MAX};
 use crate::time::{Now, Timestamp, micros};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Servers that a message names, at most.
+const NAMED: usize = 3;
 
 /// The sessions that ended.
 #[derive(Debug, Default)]
@@ -37,17 +44,26 @@ impl Ended {
     }
 }
 
+/// Which server a rejoin tries first, if there are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// That of the session: it answers, or nothing is known against it.
+    Same,
+    /// Another one: that of the session is silent or closes.
+    Other,
+}
+
 impl Session {
     /// Starts over with a new session.
-    pub(super) fn rejoin(&mut self, now: Now) {
+    pub(super) fn rejoin(&mut self, first: First, now: Now) {
         let unwelcome = self.established.as_ref().is_some_and(|e| e.pending.is_some());
         self.end_established(now);
         if self.config.transport == Transport::Tcp {
             self.events.push_back(Event::Disconnect);
         }
         match &mut self.attempt {
-            Some(attempt) if unwelcome => attempt.failed(&self.addresses, now.mono),
-            _ => self.begin_attempt(now),
+            Some(attempt) if unwelcome => attempt.failed(&self.targets, now.mono),
+            _ => self.begin_attempt(first, now),
         }
     }
 
@@ -57,23 +73,47 @@ impl Session {
         self.events.extend(established.take_held_back());
         match established.pending {
             Some(attempt) => self.attempt = Some(*attempt),
-            None => self.ended.note(established.has_lasted(), now.mono),
+            None => {
+                self.ended.note(established.has_lasted(), now.mono);
+                self.last_server = Some(established.server);
+            }
         }
     }
 
-    pub(super) fn begin_attempt(&mut self, now: Now) {
+    pub(super) fn begin_attempt(&mut self, first: First, now: Now) {
         if self.attempt.is_some() {
             return;
         }
+        let lost = self.server().or(self.last_server);
+        let turn = match lost.filter(|_| self.targets.has_others()) {
+            None => 0,
+            Some(lost) if first == First::Same => self.targets.place(lost).unwrap_or(0),
+            Some(lost) => {
+                self.tell_others(lost);
+                self.targets.place(lost).map_or(0, |place| place + 1)
+            }
+        };
         let lasted = self.established.as_ref().is_some_and(Established::has_lasted);
         let since = self.ended.at.filter(|_| !lasted).unwrap_or(now.mono);
         let pause = self.ended.pause(&mut self.rng);
-        let mut attempt = Attempt::again(&mut self.rng, since, pause, now.mono);
+        let mut attempt = Attempt::again(&mut self.rng, since, pause, turn, now.mono);
         if self.looks_first {
             attempt.hold(now.mono + LOOKUP_TIMEOUT);
         }
         self.attempt = Some(attempt);
         self.events.push_back(Event::Resolve);
+    }
+
+    /// Says which servers are tried in place of a lost one.
+    fn tell_others(&mut self, lost: SocketAddr) {
+        let others: Vec<_> = self.targets.others(lost).collect();
+        let named: Vec<_> = others.iter().take(NAMED).map(SocketAddr::to_string).collect();
+        let more = match others.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text = format!("the server at {lost} is lost: trying {}{more}", named.join(", "));
+        self.events.push_back(Event::Status { text });
     }
 
     /// An accepted connection without an admission counts as silence.
@@ -84,30 +124,5 @@ impl Session {
             self.end_established(now);
             self.events.push_back(Event::Disconnect);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_chacha::rand_core::SeedableRng;
-
-    #[test]
-    fn pauses_grow_while_sessions_do_not_last_and_end_when_one_does() {
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let mut ended = Ended::default();
-        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
-        ended.note(true, at(1));
-        assert_eq!((ended.at, ended.pause(&mut rng)), (Some(at(1)), Duration::ZERO));
-        for most in [500, 1_000, 2_000, 4_000, 8_000, 8_000] {
-            ended.note(false, at(2));
-            let most = Duration::from_millis(most);
-            let pauses: Vec<_> = (0..20).map(|_| ended.pause(&mut rng)).collect();
-            assert!(pauses.iter().all(|it| (most / 2..=most).contains(it)), "{pauses:?}");
-            assert!(pauses.iter().any(|it| *it != pauses[0]));
-        }
-        assert_eq!(ended.at, Some(at(1)), "the time to give up is counted from there");
-        ended.note(true, at(3));
-        assert_eq!((ended.at, ended.pause(&mut rng)), (Some(at(3)), Duration::ZERO));
     }
 }

@@ -28,11 +28,12 @@ impl Session {
     }
 
     /// Hands queued lines to the link, as far as the link, the replay and the rate limit allow.
+    /// While an attempt to rejoin is under way they wait: a lost server would make them doubtful.
     pub(super) fn send_waiting(&mut self, now: Timestamp) {
         let Some(established) = self.established.as_mut().filter(|e| e.is_briefed()) else {
             return;
         };
-        if self.leaving.is_some() || self.closed {
+        if self.leaving.is_some() || self.closed || self.attempt.is_some() {
             return;
         }
         if self.undeclared && self.pacing.may_ask(now) {

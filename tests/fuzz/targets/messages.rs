@@ -4,9 +4,10 @@ use super::input::Input;
 use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
     About, ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, LiveLine, Part, PastLine,
-    RollEntry, RollWriter, Say, ServerCounters, ServerMessage, Transport, Welcome, Whisper,
-    decode_message, encode_message,
+    RollEntry, RollWriter, Say, ServerCounters, ServerList, ServerMessage, Transport, Welcome,
+    Whisper, decode_message, encode_message,
 };
+use std::net::{Ipv6Addr, SocketAddr};
 
 pub(super) fn delivery(input: &mut Input<'_>) -> Delivery {
     Delivery::ALL[usize::from(input.below(3))]
@@ -36,7 +37,7 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
 
 /// A server's message, or any bytes in its place.
 pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
-    let kind = input.below(18);
+    let kind = input.below(19);
     let (id, number) = (input.number(), input.number() as u16);
     let peer = u16::from(input.byte());
     let (at, own) = (id, number % 2 == 1);
@@ -50,6 +51,7 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
     for step in 0..id % 4 {
         roll.push(&RollEntry { peer: peer.wrapping_add(step as u16), nickname, next });
     }
+    let mut list = Vec::new();
     encode_message(&match kind {
         0 => ServerMessage::Welcome(Welcome {
             nonce,
@@ -112,8 +114,24 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
                 left_out: input.number(),
             },
         },
+        17 => {
+            let addresses: Vec<_> = (0..input.below(20)).map(|_| address(input)).collect();
+            ServerMessage::Servers { servers: ServerList::encode(&addresses, &mut list) }
+        }
         _ => return input.bytes().to_vec(),
     })
+}
+
+/// An address of any kind.
+fn address(input: &mut Input<'_>) -> SocketAddr {
+    let [a, b] = input.word().to_be_bytes();
+    let port = input.word();
+    match input.below(4) {
+        0 => ([a, b, 0, 1], port).into(),
+        1 => ([10, 0, a, b], port).into(),
+        2 => ([a, b, b, a], port).into(),
+        _ => (Ipv6Addr::new(u16::from_be_bytes([a, b]), 0, 0, 0, 0, 0, 0, 1), port).into(),
+    }
 }
 
 /// The frame that carries a message. A reliable one mostly has the next id.
@@ -180,7 +198,8 @@ pub(super) fn assert_server_message(payload: &[u8]) {
         ServerMessage::Accepted { .. }
         | ServerMessage::Pinged { .. }
         | ServerMessage::Slow { .. }
-        | ServerMessage::Counters { .. } => &[],
+        | ServerMessage::Counters { .. }
+        | ServerMessage::Servers { .. } => &[],
         message => panic!("unchecked: {message:?}"),
     };
     texts.iter().for_each(|text| super::assert_clean(text));

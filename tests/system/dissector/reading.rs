@@ -102,23 +102,23 @@ fn frame(part: &Part<'_>) -> String {
 fn composed(name: &str, fields: &[&Field]) -> String {
     let prefix = format!("chatagram.{}.", name.to_lowercase());
     let mut own = Vec::new();
-    let has_roll = matches!(name, "Present" | "Joined" | "Left");
+    let has_list = matches!(name, "Present" | "Joined" | "Left" | "Servers");
     for field in fields {
         let Some(field_name) = field.name.strip_prefix(&prefix) else { continue };
         match (own.last_mut(), field_name) {
-            (_, "roll") => own.push((field_name, "[".to_owned())),
+            (_, "roll" | "servers") => own.push((field_name, "[".to_owned())),
             // The fields of an entry, after those of the previous entry.
-            (Some((_, roll)), "peer" | "nickname" | "next") if has_roll => {
-                let first = roll.len() == 1;
-                let between = if field_name == "peer" { ", " } else { " " };
-                write!(roll, "{}{}", if first { "" } else { between }, value(field_name, field))
+            (Some((_, list)), "peer" | "nickname" | "next" | "server") if has_list => {
+                let first = list.len() == 1;
+                let between = if matches!(field_name, "peer" | "server") { ", " } else { " " };
+                write!(list, "{}{}", if first { "" } else { between }, value(field_name, field))
                     .unwrap();
             }
             _ => own.push((field_name, value(field_name, field))),
         }
     }
-    if let Some((_, roll)) = own.last_mut().filter(|_| has_roll) {
-        roll.push(']');
+    if let Some((_, list)) = own.last_mut().filter(|_| has_list) {
+        list.push(']');
     }
     let mut out = name.to_owned();
     match &own[..] {

@@ -99,7 +99,7 @@ impl ClientArgs {
     /// Options that exclude each other.
     pub(crate) fn config(
         &self,
-        server: ServerName,
+        servers: Vec<ServerName>,
         nickname: String,
         network: &NetworkArgs,
         impair: Option<&ImpairArgs>,
@@ -110,7 +110,7 @@ impl ClientArgs {
         }
         let cache = self.cache.clone().or_else(paths::cache_file);
         Ok(client::Config {
-            server,
+            servers,
             room: None,
             nickname,
             transport: self.mode.transport.into(),

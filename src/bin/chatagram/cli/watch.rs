@@ -29,9 +29,9 @@ pub(crate) struct WatchArgs {
 
 impl WatchArgs {
     /// The configuration of `watch`.
-    pub(crate) fn config(&self, server: ServerName) -> Config {
+    pub(crate) fn config(&self, servers: &[ServerName]) -> Config {
         Config {
-            server,
+            servers: servers.to_vec(),
             nickname: self.nick.clone(),
             transport: self.transport.into(),
             interval: self.interval,

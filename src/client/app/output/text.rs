@@ -39,9 +39,10 @@ fn is_notice(line: &str) -> bool {
 pub(super) fn text(event: &Event, style: Style) -> Option<String> {
     let notice = |text: String| style.dim(&text);
     Some(match event {
-        Event::Welcome { nickname, room, peers, again, .. } => {
+        Event::Welcome { nickname, room, peers, again, server, moved, .. } => {
             let back = if *again { " back" } else { "" };
-            notice(format!("* welcome{back} to {room}, {nickname}: {peers} here"))
+            let server = if *moved { format!(" at {server}") } else { String::new() };
+            notice(format!("* welcome{back} to {room}{server}, {nickname}: {peers} here"))
         }
         Event::Message { at, from, to, text, private, held, .. } => {
             let private = match (private, to) {

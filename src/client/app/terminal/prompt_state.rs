@@ -120,8 +120,11 @@ impl PromptState {
     pub(super) fn note(&self, event: &Event) {
         let state = &mut *self.lock();
         match event {
-            Event::Welcome { nickname, peers, .. } => {
+            Event::Welcome { nickname, peers, server, moved, .. } => {
                 state.nickname.clone_from(nickname);
+                if *moved {
+                    state.status.server = server.to_string();
+                }
                 state.status.peers = *peers;
                 state.status.condition = Condition::Here;
                 state.present.clear();

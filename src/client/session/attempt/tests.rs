@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::obstacle::Kind;
+use super::super::rejoin::First;
 use super::super::{CloseReason, Config, Event, Session, Transport};
 use super::*;
 use crate::protocol::{Delivery, Flags};
@@ -14,7 +15,7 @@ fn a_rejoin_waits_for_a_restart_for_at_most_a_minute() {
     let begun = Timestamp::ZERO;
     for (give_up, wait) in [(hour, RESTART_WAIT), (second, second)] {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let mut attempt = Attempt::again(&mut rng, begun, Duration::ZERO, begun);
+        let mut attempt = Attempt::again(&mut rng, begun, Duration::ZERO, 0, begun);
         assert!(!attempt.expects(Refusal::ShuttingDown));
         assert_eq!(attempt.await_restart(give_up, begun), wait);
         assert!(attempt.expects(Refusal::ShuttingDown) && !attempt.expects(Refusal::RoomFull));
@@ -93,7 +94,7 @@ fn joins_and_look_ups_back_off_while_a_server_is_dead() {
         let mut session = session(transport, 1);
         session.look_first();
         session.attempt = None;
-        session.begin_attempt(at(0));
+        session.begin_attempt(First::Same, at(0));
         let (mut joins, mut searches, mut now) = (vec![], vec![], 0);
         while !session.is_closed() {
             session.handle_timeout(at(now));
@@ -199,7 +200,7 @@ fn a_discovered_room_is_searched_before_its_old_address_is_tried() {
         let mut session = session(Transport::Udp, 1);
         session.look_first();
         session.attempt = None;
-        session.begin_attempt(at(0));
+        session.begin_attempt(First::Same, at(0));
         assert_eq!(session.poll_event(), Some(Event::Resolve));
         let mut buffer = Vec::new();
         assert_eq!(session.poll_transmit(&mut buffer, at(1_000)), None);
@@ -210,7 +211,7 @@ fn a_discovered_room_is_searched_before_its_old_address_is_tried() {
     let mut slow = session(Transport::Udp, 1);
     slow.look_first();
     slow.attempt = None;
-    slow.begin_attempt(at(0));
+    slow.begin_attempt(First::Same, at(0));
     let to = slow.poll_transmit(&mut Vec::new(), at(3_000));
     assert_eq!(to, Some(SERVER[0].into()));
 }
@@ -245,15 +246,16 @@ fn a_flood_of_cookies_draws_one_immediate_join() {
     let start = Timestamp::from_micros(1_000_000);
     let mut attempt = Attempt::first(&mut rng, start);
     let server: SocketAddr = ([10, 0, 0, 1], 2428).into();
+    let targets = Targets::new(vec![server]);
     let (mut joins, mut bytes) = (vec![], vec![]);
     for millis in 0..3_000_u64 {
         let mono = start + Duration::from_millis(millis);
         let now = Now { mono, wall: crate::time::WallTime(0) };
-        if attempt.poll_transmit(&mut bytes, Join::default(), &[server], now).is_some() {
+        if attempt.poll_transmit(&mut bytes, Join::default(), &targets, now).is_some() {
             joins.push(millis);
         }
         let cookie = std::array::from_fn(|i| millis.to_be_bytes()[i % 8]);
-        attempt.challenged(attempt.nonce, cookie, server, mono);
+        attempt.challenged(attempt.nonce, cookie, server, false, mono);
     }
     assert_eq!(joins, [0, 1, 251, 751, 1_501, 2_251]);
 }
