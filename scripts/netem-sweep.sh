@@ -5,8 +5,10 @@
 #   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options of 'chatagram lab', such as --loss 0,5
 #   scripts/netem-sweep.sh --resume --out DIR        continue a stopped sweep
 #
-# Each run has a capture of both sides of the router, trace.pcapng, if dumpcap is installed; it ends
-# at 64 MB. --no-trace writes none. --dry-run prints the commands instead. The program is $CHATAGRAM, target/release/chatagram or the
+# Without a plan and without --repetitions it measures each condition five times. Each run has a
+# capture of both sides of the router, trace.pcapng, if dumpcap is installed; it ends at 64 MB.
+# --no-trace writes none. --dry-run prints the commands instead. The program is $CHATAGRAM,
+# target/release/chatagram or the
 # chatagram in PATH. Needs root, iproute2 and a kernel with sch_netem. Without such a kernel the
 # sweep runs under the one that scripts/with-netem-kernel.sh lends, in virtual time, so a busy
 # machine delays nothing. netem draws its losses anew each time: modes and repetitions meet the
@@ -71,7 +73,7 @@ check() {
 
 prepare() { # makes the directory ready, and puts the plan there
     local asked
-    asked=$("$program" lab "${plan[@]}" --print-plan)
+    asked=$("$program" lab "${plan[@]}" ${repetitions:+--repetitions $repetitions} --print-plan)
     if [ -n "$resume" ]; then
         [ -f "$out/plan.toml" ] || die "there is no lab in $out to go on with: leave --resume out"
         [ ${#plan[@]} = 0 ] || [ "$asked" = "$(cat "$out/plan.toml")" ] ||
@@ -268,13 +270,18 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# Five repetitions, whose interval covers the median with 94 %, unless a plan or an option says more.
+repetitions=5
+case " ${plan[*]} " in *.toml\ * | *' --repetitions'*) repetitions= ;; esac
+[ -z "${CHATAGRAM_REPETITIONS:-}${CHATAGRAM_PLAN:-}" ] || repetitions=
+
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 find_program
 check
 if [ -n "$dry" ]; then
-    runs=$("$program" lab "${plan[@]}" --print-runs)
+    runs=$("$program" lab "${plan[@]}" ${repetitions:+--repetitions $repetitions} --print-runs)
 else
     prepare
     # The runs that are left, which are all of a new lab.

@@ -20,6 +20,7 @@ import json
 import math
 import os
 import re
+import statistics
 import sys
 import tomllib
 import unicodedata
@@ -46,36 +47,17 @@ def nearest_rank(values, percent):
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
 
 
-def student_t_density(x, degrees):
-    log = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
-    log -= 0.5 * math.log(degrees * math.pi) + (degrees + 1) / 2 * math.log1p(x * x / degrees)
-    return math.exp(log)
-
-
-def student_t(degrees):
-    """The 97.5 % quantile: Simpson's rule for the area from 0, bisection for the argument."""
-
-    def area(end, parts=2000):
-        step = end / parts
-        inner = sum((4 if i % 2 else 2) * student_t_density(i * step, degrees) for i in range(1, parts))
-        return (student_t_density(0, degrees) + inner + student_t_density(end, degrees)) * step / 3
-
-    low, high = 0.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if area(middle) < 0.475 else (low, middle)
-    return low
-
-
 def estimate(values):
-    """Mean and half the 95 % confidence interval."""
+    """Median, interval by order statistics and its coverage."""
     if not values:
-        return None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, None
-    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    return mean, student_t(len(values) - 1) * math.sqrt(variance / len(values))
+        return None, None, None, None
+    n, ordered = len(values), sorted(values)
+    median = statistics.median(ordered)
+    if n < 3:
+        return median, None, None, None
+    coverage = lambda rank: 1 - 2 * sum(math.comb(n, i) for i in range(rank + 1)) / 2**n
+    rank = max((r for r in range((n + 1) // 2) if coverage(r) >= 0.95), default=0)
+    return median, ordered[rank], ordered[-1 - rank], coverage(rank)
 
 
 def integer(text):
@@ -328,8 +310,9 @@ def note_tainted(runs):
 def with_estimates(found, runs):
     deliveries = [r["delivery"] for r in runs if r["delivery"] is not None]
     p99s = [r["p99_ms"] for r in runs if r["p99_ms"] is not None]
-    found["delivery_mean"], found["delivery_ci95"] = estimate(deliveries)
-    found["p99_mean_ms"], found["p99_ci95_ms"] = estimate(p99s)
+    of_delivery = ("delivery_median", "delivery_low", "delivery_high", "interval_coverage")
+    found.update(zip(of_delivery, estimate(deliveries)))
+    found.update(zip(("p99_median_ms", "p99_low_ms", "p99_high_ms"), estimate(p99s)))
     found["repetitions"] = len(runs)
     found["tainted"] = sum(r["tainted"] for r in runs)
     return found

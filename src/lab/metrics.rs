@@ -15,7 +15,7 @@
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
 //! | tainted | send or router lateness over 5 ms at the 99th percentile, steal over 5 %, or a spread of `unreliable` (p99 - p50 - 2 · jitter) over 10 ms, in a run or in one beside it |
 //! | fused, cut, crashed, hung | of programs, from `program` in `run.json` |
-//! | confidence | 95 %, Student t, over repetitions; none with one repetition |
+//! | interval | for the median over repetitions, by order statistics (the sign test); with its coverage, at least 95 % from six repetitions on; none below three |
 //!
 //! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
 //! the wall clock changes no statistic.
@@ -26,11 +26,13 @@ use crate::percentile::nearest_rank;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+mod estimate;
 mod setting;
 mod taint;
 #[cfg(test)]
 mod tests;
 
+pub use estimate::{Estimate, Interval};
 use setting::Differing;
 pub use setting::Setting;
 pub use taint::{Taint, taints};
@@ -38,6 +40,9 @@ pub use taint::{Taint, taints};
 /// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
 /// event loop, not ordering.
 const HELD_FROM_US: u64 = 1_000;
+
+/// Below this number of deliveries, the 99th percentile rests on fewer than five messages.
+const FEW: usize = 500;
 
 /// The statistics of a run, or of all runs of a condition together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -282,6 +287,13 @@ impl Measured {
         }
     }
 
+    /// Returns true if so few messages were delivered that fewer than five lie above the 99th
+    /// percentile.
+    #[must_use]
+    pub fn has_few(&self) -> bool {
+        self.latencies.len() < FEW
+    }
+
     /// All latencies, in microseconds, ascending.
     #[must_use]
     pub fn latencies(&self) -> &[u64] {
@@ -298,55 +310,6 @@ impl Measured {
 
 fn to_ms(micros: u64) -> f64 {
     micros as f64 / 1e3
-}
-
-/// A mean over repetitions with its confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// The mean.
-    pub mean: f64,
-    /// Half the width of the 95 % confidence interval; `None` with one repetition.
-    pub half: Option<f64>,
-}
-
-impl Estimate {
-    /// The estimate from one value per repetition; `None` without values.
-    #[must_use]
-    pub fn of(values: &[f64]) -> Option<Self> {
-        let n = values.len() as f64;
-        if values.is_empty() {
-            return None;
-        }
-        let mean = values.iter().sum::<f64>() / n;
-        let half = (values.len() > 1).then(|| {
-            let squares: f64 = values.iter().map(|it| (it - mean).powi(2)).sum();
-            student_t(values.len() - 1) * (squares / (n - 1.0) / n).sqrt()
-        });
-        Some(Self { mean, half })
-    }
-}
-
-/// The 97.5 % quantile of Student's t, for a two-sided 95 % interval.
-#[must_use]
-fn student_t(degrees: usize) -> f64 {
-    const TABLE: [f64; 30] = [
-        12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004,
-        2.262_157, 2.228_139, 2.200_985, 2.178_813, 2.160_369, 2.144_787, 2.131_450, 2.119_905,
-        2.109_816, 2.100_922, 2.093_024, 2.085_963, 2.079_614, 2.073_873, 2.068_658, 2.063_899,
-        2.059_539, 2.055_529, 2.051_831, 2.048_407, 2.045_230, 2.042_272,
-    ];
-    match degrees.checked_sub(1) {
-        None => f64::INFINITY,
-        Some(at) if at < TABLE.len() => TABLE[at],
-        Some(_) => {
-            // Abramowitz and Stegun 26.7.5: exact to six digits from 30 degrees of freedom on.
-            let (z, n) = (1.959_963_985_f64, degrees as f64);
-            let [z3, z5, z7] = [3, 5, 7].map(|power| z.powi(power));
-            z + (z3 + z) / (4.0 * n)
-                + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * n * n)
-                + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * n * n * n)
-        }
-    }
 }
 
 /// A share in whole billionths as a percentage: 0.07 is 7, not 7.000000000000001.
@@ -372,9 +335,9 @@ pub struct Group {
     pub tainted: usize,
     /// Their statistics.
     pub summary: Summary,
-    /// The share delivered: mean over repetitions.
+    /// The share delivered, over repetitions.
     pub delivery: Option<Estimate>,
-    /// The 99th percentile of latency in milliseconds: mean over repetitions.
+    /// The 99th percentile of latency in milliseconds, over repetitions.
     pub p99_ms: Option<Estimate>,
 }
 

@@ -105,7 +105,7 @@ fn within_sentence(groups: &[&&Group]) -> String {
     text
 }
 
-/// A statistic with a confidence interval over repetitions.
+/// A statistic with an interval over repetitions.
 pub(super) enum Measure {
     /// The share delivered.
     Delivery,
@@ -114,10 +114,10 @@ pub(super) enum Measure {
 }
 
 impl Measure {
-    fn of(&self, group: &Group) -> Option<Estimate> {
+    fn of<'a>(&self, group: &'a Group) -> Option<&'a Estimate> {
         match self {
-            Self::Delivery => group.delivery,
-            Self::P99 => group.p99_ms,
+            Self::Delivery => group.delivery.as_ref(),
+            Self::P99 => group.p99_ms.as_ref(),
         }
     }
 
@@ -131,7 +131,7 @@ impl Measure {
 
 /// Plots a statistic against loss, for groups that differ only in loss and mode.
 pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
-    let points: Vec<(f64, &Group, Estimate)> = groups
+    let points: Vec<(f64, &Group, &Estimate)> = groups
         .iter()
         .filter_map(|it| Some((it.setting.condition?.loss, *it, measure.of(it)?)))
         .collect();
@@ -141,15 +141,15 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     let (Some(&least), Some(&most)) = (losses.first(), losses.last()) else {
         return String::new();
     };
-    let low = |it: &Estimate| it.mean - it.half.unwrap_or(0.0);
-    let high = |it: &Estimate| it.mean + it.half.unwrap_or(0.0);
+    let low = |it: &Estimate| it.values.iter().copied().fold(f64::MAX, f64::min);
+    let high = |it: &Estimate| it.values.iter().copied().fold(0.0, f64::max);
     let (title, y) = match measure {
         Measure::P99 => {
-            let top = points.iter().map(|it| high(&it.2)).fold(1.0, f64::max);
+            let top = points.iter().map(|it| high(it.2)).fold(1.0, f64::max);
             ("99th percentile of latency, in milliseconds, against loss", (0.0, top * 1.05))
         }
         Measure::Delivery => {
-            let lowest = points.iter().map(|it| low(&it.2)).fold(1.0, f64::min);
+            let lowest = points.iter().map(|it| low(it.2)).fold(1.0, f64::min);
             ("Share of messages delivered, against loss", (floor(lowest), 1.0))
         }
     };
@@ -182,11 +182,14 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         let mut own: Vec<_> = points.iter().filter(|it| it.1.variant == *variant).collect();
         own.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (loss, _, estimate) in &own {
-            let (x, at) = (plot.at_x(*loss), plot.at_y(estimate.mean));
+            let (x, at) = (plot.at_x(*loss), plot.at_y(estimate.median));
             let _ = write!(path, "{}{x:.1} {at:.1}", if path.is_empty() { 'M' } else { 'L' });
             svg.dot(colour, (x, at));
-            if estimate.half.is_some() {
-                let (top, bottom) = (plot.at_y(high(estimate)), plot.at_y(low(estimate)));
+            for value in &estimate.values {
+                svg.small_dot(colour, (x + 9.0, plot.at_y(*value)));
+            }
+            if let Some(interval) = estimate.interval {
+                let [top, bottom] = [interval.high, interval.low].map(|it| plot.at_y(it));
                 let bar = format!(
                     "M{x:.1} {top:.1}V{bottom:.1}M{:.1} {top:.1}h8M{:.1} {bottom:.1}h8",
                     x - 4.0,
@@ -197,8 +200,8 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         }
         svg.path(&format!("l thick {colour}"), &path);
         if let (Some(first), Some(last)) = (own.first(), own.last()) {
-            labels.push((plot.at_y(last.2.mean), colour.clone(), label(variant)));
-            let [from, to] = [first, last].map(|it| measure.show(it.2.mean));
+            labels.push((plot.at_y(last.2.median), colour.clone(), label(variant)));
+            let [from, to] = [first, last].map(|it| measure.show(it.2.median));
             let change = if from == to {
                 format!("stayed at {to}")
             } else {
@@ -215,11 +218,14 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         Measure::P99 => "the 99th percentile of latency",
         Measure::Delivery => "the share delivered",
     };
-    let bars = if points.iter().any(|it| it.2.half.is_some()) {
-        "Points are means of the repetitions, bars their 95 % confidence intervals; the tables \
-         below count all messages together."
-    } else {
-        "There is one repetition, so there are no confidence intervals."
+    let coverage = points.iter().filter_map(|it| Some(it.2.interval?.coverage)).reduce(f64::min);
+    let bars = match coverage {
+        Some(coverage) => format!(
+            "Small points are repetitions, large ones their medians. Bars are intervals by order \
+             statistics, which cover the median with {:.0} %.",
+            coverage * 100.0
+        ),
+        None => "Small points are repetitions: too few for an interval.".to_owned(),
     };
     let changes: Vec<_> =
         changes.into_iter().map(|it| format!("{} over {}", it.0, list(&it.1))).collect();

@@ -244,15 +244,16 @@ fn table(groups: &[Group]) -> String {
                 0 => s.sent.to_string(),
                 unsaid => format!("{}\n{unsaid} unsaid", s.sent),
             },
-            or_dash(s.delivery(), percent)
-                + &interval(it.delivery, |half| format!("{:.2} %", half * 100.0)),
+            or_dash(s.delivery(), percent) + &interval(it.delivery.as_ref(), percent),
             s.lost.to_string(),
             s.loss_run_max.to_string(),
             s.duplicated.to_string(),
             s.reordered.to_string(),
             or_dash(s.p50_ms, ms),
             or_dash(s.p95_ms, ms),
-            or_dash(s.p99_ms, ms) + &interval(it.p99_ms, ms),
+            (if it.measured.has_few() { "~ " } else { "" }).to_owned()
+                + &or_dash(s.p99_ms, ms)
+                + &interval(it.p99_ms.as_ref(), ms),
             or_dash(s.max_ms, ms),
             or_dash(s.jitter_ms, ms),
             held,
@@ -293,10 +294,10 @@ fn repairs(groups: &[Group]) -> String {
     }
 }
 
-/// Half the confidence interval, on a new line.
-fn interval(estimate: Option<Estimate>, show: impl Fn(f64) -> String) -> String {
-    let half = estimate.and_then(|it| it.half).filter(|it| *it > 0.0);
-    half.map(|it| format!("\n± {}", show(it))).unwrap_or_default()
+/// The interval over repetitions, on a new line, unless all repetitions gave the same.
+fn interval(estimate: Option<&Estimate>, show: impl Fn(f64) -> String) -> String {
+    let interval = estimate.and_then(|it| it.interval).filter(|it| it.low < it.high);
+    interval.map(|it| format!("\n{} to {}", show(it.low), show(it.high))).unwrap_or_default()
 }
 
 /// The run's parameters, the command that repeats it, and the definitions of the numbers.

@@ -53,6 +53,11 @@ impl Svg {
             write!(self.body, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>");
     }
 
+    pub(super) fn small_dot(&mut self, class: &str, (x, y): (f64, f64)) {
+        let _ =
+            write!(self.body, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.8\"/>");
+    }
+
     /// The `<figure>` with its caption.
     pub(super) fn figure(self, caption: &str) -> String {
         let Self { height, title, body } = self;

@@ -9,7 +9,7 @@ use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 46] = [
+const COLUMNS: [&str; 49] = [
     "level",
     "name",
     "transport",
@@ -52,10 +52,13 @@ const COLUMNS: [&str; 46] = [
     "cut",
     "crashed",
     "hung",
-    "delivery_mean",
-    "delivery_ci95",
-    "p99_mean_ms",
-    "p99_ci95_ms",
+    "delivery_median",
+    "delivery_low",
+    "delivery_high",
+    "p99_median_ms",
+    "p99_low_ms",
+    "p99_high_ms",
+    "interval_coverage",
 ];
 
 /// One row per run, and one per condition and mode. Shares are 0 to 1; a missing value is an empty
@@ -66,10 +69,8 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
     for run in &lab.runs {
         let (setting, summary) = (Setting::of(&run.info), run.measured.summary());
         let variant = Variant::of(&run.info);
-        let estimates = [Estimate::of, Estimate::of]
-            .into_iter()
-            .zip([summary.delivery(), summary.p99_ms])
-            .map(|(of, value)| of(value.as_slice()));
+        let estimates = [summary.delivery(), summary.p99_ms].map(|it| Estimate::of(it.as_slice()));
+        let estimates = estimates.each_ref().map(Option::as_ref);
         out.write_record(row(
             ("run", &run.name),
             &setting,
@@ -80,7 +81,7 @@ pub(super) fn csv(lab: &Lab) -> io::Result<Vec<u8>> {
         ))?;
     }
     for it in &lab.groups {
-        let (name, estimates) = (&it.title, [it.delivery, it.p99_ms].into_iter());
+        let (name, estimates) = (&it.title, [it.delivery.as_ref(), it.p99_ms.as_ref()]);
         let runs = (it.runs.len(), it.tainted);
         let name = ("condition", name.as_str());
         out.write_record(row(name, &it.setting, &it.variant, runs, &it.summary, estimates))?;
@@ -94,7 +95,7 @@ fn row(
     variant: &Variant,
     (repetitions, tainted): (usize, usize),
     it: &Summary,
-    estimates: impl Iterator<Item = Option<Estimate>>,
+    estimates: [Option<&Estimate>; 2],
 ) -> Vec<String> {
     let condition = setting.condition;
     let of_condition =
@@ -143,10 +144,13 @@ fn row(
     row.extend((0..4).map(|at| faults.map(|it| it[at].to_string()).unwrap_or_default()));
     // A run's files are untrusted: a spreadsheet or terminal must show them safely.
     row.iter_mut().for_each(|cell| *cell = safe(cell));
-    for estimate in estimates {
-        row.push(optional(estimate.map(|it| it.mean)));
-        row.push(optional(estimate.and_then(|it| it.half)));
+    let intervals = estimates.map(|it| it.and_then(|it| it.interval));
+    for (estimate, interval) in estimates.into_iter().zip(intervals) {
+        row.push(optional(estimate.map(|it| it.median)));
+        row.push(optional(interval.map(|it| it.low)));
+        row.push(optional(interval.map(|it| it.high)));
     }
+    row.push(optional(intervals[0].map(|it| it.coverage)));
     row
 }
 
@@ -184,8 +188,8 @@ struct GroupRow<'a> {
     runs: Vec<&'a str>,
     tainted: usize,
     summary: &'a Summary,
-    delivery: Option<Estimate>,
-    p99_ms: Option<Estimate>,
+    delivery: Option<&'a Estimate>,
+    p99_ms: Option<&'a Estimate>,
 }
 
 #[derive(Serialize)]
@@ -209,8 +213,8 @@ pub(super) fn json(lab: &Lab) -> io::Result<Vec<u8>> {
         runs: it.runs.iter().map(|&at| lab.runs[at].name.as_str()).collect(),
         tainted: it.tainted,
         summary: &it.summary,
-        delivery: it.delivery,
-        p99_ms: it.p99_ms,
+        delivery: it.delivery.as_ref(),
+        p99_ms: it.p99_ms.as_ref(),
     });
     let document = Document {
         runs: runs.collect(),
@@ -271,13 +275,17 @@ fn latencies(groups: &[Group]) -> String {
         let s = &it.summary;
         let [p50, p95, p99, max] =
             [s.p50_ms, s.p95_ms, s.p99_ms, s.max_ms].map(|it| or_dash(it, ms));
+        let p99 = if it.measured.has_few() { format!("~ {p99}") } else { p99 };
         out += &format!(
-            "{} {:<wide$} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}\n",
-            if it.tainted > 0 { '!' } else { ' ' },
+            "  {:<wide$} {:>7} {:>9} {p50:>8} {p95:>8} {p99:>8} {max:>8}{}\n",
             label(&it.variant),
             s.sent,
             or_dash(s.delivery(), percent),
+            if it.tainted > 0 { " !" } else { "" },
         );
+    }
+    if groups.iter().any(|it| it.measured.has_few()) {
+        out += "\n~ fewer than five messages are above this percentile\n";
     }
     if groups.iter().any(|it| it.tainted > 0) {
         out += "\n! the machine spoiled at least one of these runs, as named below\n";
