@@ -8,6 +8,7 @@ mod clock_steps;
 mod discovery_responder;
 mod drops;
 mod engine;
+mod error;
 mod exporter;
 mod http;
 mod metrics;
@@ -16,10 +17,11 @@ mod recorder;
 #[cfg(feature = "redis")]
 mod redis;
 mod sockets;
+mod stopper;
 
 use crate::hub::{Event, Hub, Shared};
 use crate::link::Copies;
-use crate::net::{BadNetwork, BindError, Clock, Poller, READ_LEN, Ready};
+use crate::net::{BadNetwork, Clock, Poller, READ_LEN, Ready};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
 use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
@@ -29,9 +31,9 @@ use drops::Drops;
 #[cfg(not(feature = "redis"))]
 use engine::none::Redis;
 pub use engine::{EngineConfig, UrlSource};
+pub use error::Error;
 use exporter::Exporter;
 use metrics::Figures;
-use mio::Waker;
 use presence::Presence;
 use recorder::{News, Recorder};
 #[cfg(feature = "redis")]
@@ -39,12 +41,12 @@ use redis::Redis;
 #[cfg(feature = "redis")]
 pub use redis::{EngineError, UrlError, Version};
 use sockets::{ReceiveBuffer, Sockets};
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+pub use stopper::Stopper;
 
 /// Datagrams or stream reads from one socket before a flush. Lines read together leave together, in
 /// few datagrams.
@@ -118,75 +120,6 @@ pub struct HistoryFile {
     /// The user named it. If not, the server creates its directory, and starts without a history if
     /// it cannot be opened.
     pub chosen: bool,
-}
-
-/// Why the server could not start or had to stop.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A socket could not be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The history could not be opened.
-    #[error(transparent)]
-    History(#[from] crate::history::HistoryError),
-    /// The file with the engine's URL cannot be read.
-    #[error("cannot read the engine's URL from {0}: {1}")]
-    EngineFile(PathBuf, io::Error),
-    /// The engine cannot be used.
-    #[cfg(feature = "redis")]
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// This build has no engine.
-    #[error(
-        "this build of chatagram cannot use an engine: the downloads can, and so can a build with \
-         `--features redis`"
-    )]
-    NoEngine,
-    /// The system provides no randomness for secrets.
-    #[error("the operating system provides no random numbers: {0}")]
-    Random(getrandom::Error),
-    /// Waiting on the network failed.
-    #[error("cannot wait for the network: {0}")]
-    Poll(io::Error),
-    /// A socket failed permanently.
-    #[error("cannot receive on {0}: {1}")]
-    Receive(SocketAddr, io::Error),
-}
-
-/// A handle to control a server from any thread.
-#[derive(Clone, Debug)]
-pub struct Stopper {
-    flag: Arc<AtomicBool>,
-    restart: Arc<AtomicBool>,
-    look: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-}
-
-impl Stopper {
-    /// The server closes all sessions and ends within a second.
-    pub fn stop(&self) {
-        self.flag.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    /// Like `stop`, but announces a restart: clients rejoin.
-    pub fn restart(&self) {
-        self.restart.store(true, Ordering::Release);
-        self.stop();
-    }
-
-    /// The server checks at once whether its history was rotated.
-    pub fn look_after_files(&self) {
-        self.look.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            log::error!("cannot wake the server: {error}");
-        }
-    }
 }
 
 /// A server with open sockets.

@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Join a room
     #[command(after_help = help::CLIENT.short(), after_long_help = help::CLIENT.long())]
     Client {
-        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428 [default: the room found here]
+        /// Server: HOST, HOST:PORT, or an address [default: the room found here]
         ///
         /// Several, comma-separated, are servers of one room: the client joins the first that admits
         /// it, and another one when that is lost.
@@ -222,10 +222,10 @@ pub(crate) struct NetworkArgs {
         hide_short_help = true
     )]
     pub(crate) no_delay: Switch,
-    /// Copies of each message over UDP: auto, off, or 1 to 3
+    /// Copies of messages over UDP: auto, off, or 1 to 3
     ///
     /// A copy is sent before any loss is known. 'auto' takes more copies where more is lost, and
-    /// none below 0.2 % loss. The option holds for what this program sends.
+    /// none where hardly anything is. The option holds for what this program sends.
     #[arg(
         long,
         hide_short_help = true,

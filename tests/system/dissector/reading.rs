@@ -118,7 +118,11 @@ fn composed(name: &str, fields: &[&Field]) -> String {
         }
     }
     if let Some((_, list)) = own.last_mut().filter(|_| has_list) {
-        list.push(']');
+        if list == "[" {
+            *list = "<>".to_owned();
+        } else {
+            list.push(']');
+        }
     }
     let mut out = name.to_owned();
     match &own[..] {

@@ -105,6 +105,10 @@ fn with(command: &Command, arg: &Arg, value: &str) -> Vec<String> {
             _ => "a-value".to_owned(),
         });
     }
+    // Clap does not tell which option an argument requires.
+    if arg.get_id() == "answers" || arg.get_long() == Some("server") {
+        words.push("--client=a-value".to_owned());
+    }
     match arg.get_long() {
         Some(long) => words.push(format!("--{long}={value}")),
         None => words.push(value.to_owned()),

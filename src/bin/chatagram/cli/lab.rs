@@ -42,7 +42,7 @@ pub(crate) struct TrafficArgs {
 /// A chat of another author.
 #[derive(Debug, Args)]
 pub(crate) struct ProgramArgs {
-    /// Clients of another chat: 'python3 client.py {host} {port} {nick}'
+    /// Client of another chat: './client.py {host} {port} {nick}'
     ///
     /// A client takes lines from standard input and prints what it receives, as in a terminal. It
     /// runs without privileges, with limits, and without a shell. The page src/docs/lab.md has more.
@@ -173,7 +173,7 @@ pub(crate) struct LabArgs {
         value_parser = plan::redundancy
     )]
     pub(crate) redundancy: Option<Vec<Copies>>,
-    /// Server of another chat: 'python3 server.py {port}'
+    /// Server of another chat: './server.py {port}'
     ///
     /// It is measured beside the modes. A plan can name several as [[program]]. No environment
     /// variable sets this option: CHATAGRAM_SERVER is the server of clients.
