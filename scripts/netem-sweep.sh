@@ -117,16 +117,19 @@ stop() { # stop PROCESS
     wait "$1" 2>/dev/null || true
 }
 
-one() { # one NAME NETEM LOAD: a run, in a network of its own, so that netem's counters are its own
-    local name=$1 netem=$2 arguments=$3 part=$out/runs/$1.part status=0 node up down trace
+one() { # one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that netem's counters are its own
+    local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0 node up down trace
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
     net up $netem
-    # The congestion control of the lab; the machine's default may differ.
+    # As the lab does: CUBIC or the machine's if the plan names none.
     for node in cg-clients cg-server; do
-        run ip netns exec $node sysctl -qw net.ipv4.tcp_congestion_control=cubic ||
+        run ip netns exec $node sysctl -qw "net.ipv4.tcp_congestion_control=${control/auto/cubic}" || {
+            [ "$control" = auto ] || die "run $name: no TCP with $control; as root: modprobe tcp_$control, or" \
+                "sysctl -w net.ipv4.tcp_allowed_congestion_control='$(sysctl -n net.ipv4.tcp_allowed_congestion_control) $control'"
             echo "$name: TCP keeps the machine's congestion control, for cubic cannot be had" >&2
+        }
     done
     # The largest number of peers in a plan.
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history --no-discovery -q
@@ -299,10 +302,10 @@ done
 work=$(mktemp -d)
 mkfifo "$work/said"
 total=$(grep -c . <<<"$runs" || true) done=0
-while IFS=$'\t' read -r -u 3 name netem arguments; do
+while IFS=$'\t' read -r -u 3 name netem control arguments; do
     [ -n "$name" ] || continue
     done=$((done + 1))
     echo "[$done/$total] $name" >&2
-    one "$name" "$netem" "$arguments"
+    one "$name" "$netem" "$control" "$arguments"
 done 3<<<"$runs"
 run "$program" report "$out"

@@ -272,9 +272,11 @@ def key_of(info):
 
 
 def variant_of(info):
-    """Transport, mode and copies; only the reliable modes over UDP have copies."""
+    """Transport, mode, copies (only the reliable modes over UDP have them), and TCP's congestion control."""
     has_copies = info["transport"] == "udp" and info["mode"] != "unreliable"
-    return info["transport"], info["mode"], info["redundancy"] if has_copies else "auto"
+    control = info["congestion_control"] if info["transport"] == "tcp" else None
+    control = control if re.fullmatch(r"[A-Za-z0-9_-]{1,15}", control or "", re.ASCII) else "auto"
+    return info["transport"], info["mode"], info["redundancy"] if has_copies else "auto", control
 
 
 def key_of_row(row):
@@ -282,7 +284,7 @@ def key_of_row(row):
     number = lambda text: float(text) if text else None
     network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
     shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
-    variant = (row["transport"], row["mode"], row["redundancy"])
+    variant = (row["transport"], row["mode"], row["redundancy"], row["congestion_control"])
     return (*variant, *network, row["impair"], row["emulation"], *shape)
 
 
@@ -301,7 +303,7 @@ def is_late(info):
 
 def note_tainted(runs):
     """A spread taints all runs of the same setting and repetition."""
-    together = lambda info: (*key_of(info)[3:], info["repetition"])
+    together = lambda info: (*key_of(info)[4:], info["repetition"])
     spread = {together(info) for info, *_, found in runs if spread_of(info, found)}
     for info, *_, found in runs:
         found["tainted"] = int(is_late(info) or together(info) in spread)
@@ -357,13 +359,15 @@ def planned_seeds(directory):
     with open(directory / "plan.toml", "rb") as file:
         plan = tomllib.load(file)
     as_list = lambda value: value if isinstance(value, list) else [value]
-    plan = {"jitter_ms": 0, "burst": 1, "redundancy": "auto"} | plan
+    plan = {"jitter_ms": 0, "burst": 1, "redundancy": "auto", "tcp": "auto"} | plan
     values = lambda name: list(dict.fromkeys(map(float, as_list(plan[name]))))
     plain = lambda number: f"{number:.9f}".rstrip("0").rstrip(".")
     conditions = list(itertools.product(*map(values, ("loss", "delay_ms", "jitter_ms", "burst"))))
     copies = {"off": "-copies0", "auto": ""}
     copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
-    variants = [mode + it for mode in as_list(plan["modes"]) for it in (copies if mode.startswith("reliable") else [""])]
+    controls = ["" if it == "auto" else f"-{it}" for it in as_list(plan["tcp"])]
+    settings = lambda mode: controls if mode == "tcp" else copies if mode.startswith("reliable") else [""]
+    variants = [mode + it for mode in as_list(plan["modes"]) for it in settings(mode)]
     variants += [program["name"] for program in plan.get("program", [])]
     seeds, seed = {}, int(plan["seed"])
     for repetition in range(1, plan["repetitions"] + 1):

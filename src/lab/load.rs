@@ -281,7 +281,8 @@ impl Load<'_> {
         });
         let links = outcome::links(self.fleet.sessions());
         let mut info = outcome::info(config, &ledger, started);
-        info = RunInfo { links, network, ..info };
+        let congestion_control = self.fleet.congestion_control();
+        info = RunInfo { links, network, congestion_control, ..info };
         info.machine.steal = ticks.and_then(|(before, now)| now.stolen_since(before));
         outcome::finish(info, ledger)
     }

@@ -7,9 +7,9 @@ mod values;
 
 use super::program::Program;
 use super::record::{Condition, Mode, ProgramName, UnknownMode};
-use super::variant::Variant;
+use super::variant::{Control, Variant};
 use crate::impair::{Loss, Share, Spec, SpecError};
-use crate::link::{BadCopies, Copies};
+use crate::link::{BadCongestionControl, BadCopies, Copies};
 use crate::quantity;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -40,6 +40,9 @@ pub struct Plan {
     /// Copies of each message, in the modes that have copies.
     #[serde(deserialize_with = "values::redundancies")]
     pub redundancy: Vec<Copies>,
+    /// TCP's congestion controls.
+    #[serde(deserialize_with = "values::controls")]
+    pub tcp: Vec<Control>,
     /// Runs per condition and mode, each with another seed.
     #[serde(deserialize_with = "values::repetitions")]
     pub repetitions: u32,
@@ -75,6 +78,7 @@ impl Default for Plan {
             burst: vec![1.0],
             modes: Mode::ALL.to_vec(),
             redundancy: vec![Copies::Auto],
+            tcp: vec![Control::Auto],
             repetitions: 3,
             senders: 1,
             receivers: 1,
@@ -188,14 +192,16 @@ impl Plan {
         let mut variants = Vec::new();
         for &mode in &self.modes {
             for &redundancy in &self.redundancy {
-                let variant = Variant::new(mode, redundancy);
-                if !variants.contains(&variant) {
-                    variants.push(variant);
+                for &control in &self.tcp {
+                    let variant = Variant::new(mode, redundancy, control);
+                    if !variants.contains(&variant) {
+                        variants.push(variant);
+                    }
                 }
             }
         }
         let programs = self.program.iter().map(|it| Mode::Program(it.name));
-        variants.extend(programs.map(|it| Variant::new(it, Copies::Auto)));
+        variants.extend(programs.map(|it| Variant::new(it, Copies::Auto, Control::Auto)));
         variants
     }
 
@@ -239,8 +245,9 @@ impl Plan {
         arguments.flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
 
-    /// All runs for scripts, one per line. Tabs separate the run's name, the arguments for netem
-    /// and the arguments for `load`; a shell may split the last two at their spaces.
+    /// All runs for scripts, one per line. Tabs separate the run's name, the arguments for netem,
+    /// TCP's congestion control, and the arguments for `load`; a shell may split the arguments at
+    /// their spaces.
     ///
     /// # Errors
     /// Those of [`Self::trials`], and [`Error::ProgramsInScripts`].
@@ -253,7 +260,8 @@ impl Plan {
             for variant in self.variants() {
                 let name = trial.run(&variant);
                 let arguments = self.load_arguments(&trial, &variant, &name).join(" ");
-                text.push_str(&format!("{name}\t{}\t{arguments}\n", trial.netem()));
+                let (netem, control) = (trial.netem(), variant.control);
+                text.push_str(&format!("{name}\t{netem}\t{control}\t{arguments}\n"));
             }
         }
         Ok(text)
@@ -290,6 +298,7 @@ impl Plan {
         once("burst", &mut self.burst, &mut repeated);
         once("mode", &mut self.modes, &mut repeated);
         once("redundancy", &mut self.redundancy, &mut repeated);
+        once("tcp", &mut self.tcp, &mut repeated);
         repeated
     }
 
@@ -307,6 +316,7 @@ impl Plan {
             ("burst", self.burst.len()),
             ("modes", self.modes.len() + self.program.len()),
             ("redundancy", self.redundancy.len()),
+            ("tcp", self.tcp.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
             return Err(Error::EmptyList(name));
@@ -428,6 +438,14 @@ pub fn burst(text: &str) -> Result<f64, quantity::Error> {
 /// # Errors
 /// [`BadCopies`].
 pub fn redundancy(text: &str) -> Result<Copies, BadCopies> {
+    text.parse()
+}
+
+/// Parses the name of a congestion control, as an option or in a plan.
+///
+/// # Errors
+/// [`BadCongestionControl`].
+pub fn control(text: &str) -> Result<Control, BadCongestionControl> {
     text.parse()
 }
 

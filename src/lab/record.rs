@@ -303,7 +303,7 @@ pub struct RunInfo {
     pub version: String,
     /// The kernel, such as `Linux 6.1.0`.
     pub kernel: String,
-    /// TCP's congestion control, where the kernel tells it.
+    /// The congestion control of the clients' TCP sockets, where the kernel tells it.
     pub congestion_control: Option<String>,
     /// The start time, RFC 3339.
     pub started: String,

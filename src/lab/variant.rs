@@ -1,9 +1,10 @@
 //! What differs among the runs of one trial, which all meet the same lost packets.
 
 use super::record::{Mode, RunInfo};
-use crate::link::Copies;
-use serde::Serialize;
+use crate::link::{BadCongestionControl, CongestionControl, Copies};
+use serde::{Serialize, Serializer};
 use std::fmt;
+use std::str::FromStr;
 
 /// A mode, and how it is set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -13,30 +14,75 @@ pub struct Variant {
     pub mode: Mode,
     /// Copies of each message; always [`Copies::Auto`] in a mode without copies.
     pub redundancy: Copies,
+    /// TCP's congestion control; always [`Control::Auto`] in another mode. Of a run: that of its
+    /// sockets.
+    #[serde(rename = "congestion_control")]
+    pub control: Control,
+}
+
+/// TCP's congestion control in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Control {
+    /// CUBIC, or the machine's if the kernel refuses CUBIC.
+    Auto,
+    /// This one.
+    Named(CongestionControl),
 }
 
 impl Variant {
     /// The variant of a run.
     #[must_use]
     pub fn of(info: &RunInfo) -> Self {
-        Self::new(info.mode, info.redundancy)
+        let name = info.congestion_control.as_ref().and_then(|name| name.parse().ok());
+        Self::new(info.mode, info.redundancy, name.map_or(Control::Auto, Control::Named))
     }
 
-    /// A mode with this number of copies, if it has any.
+    /// A mode with those of these settings that it has.
     #[must_use]
-    pub fn new(mode: Mode, redundancy: Copies) -> Self {
+    pub fn new(mode: Mode, redundancy: Copies, control: Control) -> Self {
         let redundancy = if mode.has_copies() { redundancy } else { Copies::Auto };
-        Self { mode, redundancy }
+        let control = if mode == Mode::Tcp { control } else { Control::Auto };
+        Self { mode, redundancy, control }
     }
 }
 
 impl fmt::Display for Variant {
     /// The part of a run's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mode, redundancy } = self;
-        match redundancy {
-            Copies::Auto => write!(f, "{mode}"),
-            Copies::Fixed(copies) => write!(f, "{mode}-copies{copies}"),
+        let Self { mode, redundancy, control } = self;
+        write!(f, "{mode}")?;
+        if let Copies::Fixed(copies) = redundancy {
+            write!(f, "-copies{copies}")?;
         }
+        match control {
+            Control::Auto => Ok(()),
+            Control::Named(name) => write!(f, "-{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Named(name) => name.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Control {
+    type Err = BadCongestionControl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            name => name.parse().map(Self::Named),
+        }
+    }
+}
+
+impl Serialize for Control {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }

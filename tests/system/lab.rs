@@ -143,6 +143,22 @@ fn every_mode_works_over_seconds_of_delay() {
     assert!(said(&output).contains("between 0s and 3s"), "{}", said(&output));
 }
 
+fn a_run_has_the_planned_congestion_control_or_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let short = ["--loss", "0", "--delay-ms", "1", "--repetitions", "1", "--duration-s", "0.2"];
+    let tcp = ["--modes", "tcp", "--tcp", "reno,no-such", "--out", out.to_str().unwrap()];
+    let output = lab(&[&short[..], &tcp].concat());
+    needs_namespaces(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("tcp-no-such-1") && told.contains("modprobe tcp_no-such"), "{told}");
+    assert!(said(&output).contains("TCP, reno"), "{}", said(&output));
+    let run = fs::read_to_string(out.join("runs/loss0-delay1-jitter0-burst1-tcp-reno-1/run.json"));
+    let run: serde_json::Value = serde_json::from_str(&run.unwrap()).unwrap();
+    assert_eq!(run["congestion_control"], "reno");
+}
+
 fn print_runs_writes_one_line_per_run() {
     let output = lab(&["--print-runs", "--loss", "5", "--modes", "tcp", "--repetitions", "2"]);
     assert!(output.status.success(), "{}", said(&output));
@@ -150,7 +166,8 @@ fn print_runs_writes_one_line_per_run() {
     let lines: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(lines.len(), 2, "{text}");
     assert_eq!(lines[1][..2], ["loss5-delay25-jitter0-burst1-tcp-2", "delay 25ms loss 5%"]);
-    assert!(lines[1][2].starts_with("--transport tcp "), "{text}");
+    assert_eq!(lines[1][2], "auto", "{text}");
+    assert!(lines[1][3].starts_with("--transport tcp "), "{text}");
     assert_eq!(lab(&["--print-runs", "--loss", "120"]).status.code(), Some(2));
     assert!(!Path::new("chatagram-lab").exists());
 }
@@ -441,6 +458,7 @@ fn an_interrupted_lab_keeps_finished_runs() {
 tests! {
     a_lab_writes_a_correct_report_and_can_be_resumed,
     every_mode_works_over_seconds_of_delay,
+    a_run_has_the_planned_congestion_control_or_fails,
     print_runs_writes_one_line_per_run,
     a_plan_error_names_the_line_and_suggests_the_key,
     a_replay_loses_the_recorded_packets,

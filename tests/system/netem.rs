@@ -193,7 +193,7 @@ fn the_sweep_captures_both_sides_of_the_router() {
         assert!((counted..counted + 20).contains(&captured), "{crossings:?}");
     }
     let page = std::fs::read_to_string(dir.path().join("sweep/report.html")).unwrap();
-    assert!(page.contains("trace.pcapng\">TCP</a>"), "{page}");
+    assert!(page.contains("trace.pcapng\">TCP, "), "{page}");
 }
 
 /// `tc qdisc replace` keeps what the new settings do not name.

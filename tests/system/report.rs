@@ -571,7 +571,7 @@ fn runs_that_the_machine_spoiled_are_marked() {
         let row = said.lines().find(|row| row.trim_start().starts_with(name)).unwrap();
         row.ends_with(" !")
     };
-    assert!(said.contains(&line) && marked("TCP ") && !marked("UDP"), "{said}");
+    assert!(said.contains(&line) && marked("TCP, cubic ") && !marked("UDP"), "{said}");
     let page = fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(page.contains("The machine spoiled 1 of 4 runs.") && page.contains(why));
     assert_eq!(page.matches("! 1 of 2 spoiled").count(), 1);

@@ -114,6 +114,17 @@ impl Fleet {
         self.shared.datagrams.impairment_counts()
     }
 
+    /// The congestion control that the kernel reports of each connection: one name, or several
+    /// with commas.
+    #[must_use]
+    pub fn congestion_control(&self) -> Option<String> {
+        let open = self.peers.iter().filter_map(|peer| peer.connections.first());
+        let names: BTreeSet<_> =
+            open.filter_map(|it| it.stream.info()?.congestion_control).collect();
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| names.join(","))
+    }
+
     /// The next event, with its peer and its time.
     pub fn poll_event(&mut self) -> Option<(usize, Event, Now)> {
         self.events.pop_front()

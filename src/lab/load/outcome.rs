@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use super::{Config, Error};
 use crate::client::session::Session;
-use crate::lab::record::{Emulation, Links, Machine, Mode, RunInfo};
+use crate::lab::record::{Emulation, Links, Machine, RunInfo};
 use crate::percentile::nearest_rank;
 use crate::time::WallTime;
 use std::fs;
@@ -28,7 +28,6 @@ pub struct Outcome {
 pub(super) fn info(config: &Config, ledger: &Ledger, started: WallTime) -> RunInfo {
     let proc = |path| fs::read_to_string(path).map(|text: String| text.trim().to_owned()).ok();
     let release = proc("/proc/sys/kernel/osrelease");
-    let congestion_control = proc("/proc/sys/net/ipv4/tcp_congestion_control");
     RunInfo {
         run: config.name.clone(),
         condition: config.condition,
@@ -48,7 +47,7 @@ pub(super) fn info(config: &Config, ledger: &Ledger, started: WallTime) -> RunIn
         sent: ledger.scheduled(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: release.map_or_else(|| std::env::consts::OS.to_owned(), |it| format!("Linux {it}")),
-        congestion_control: congestion_control.filter(|_| config.mode == Mode::Tcp),
+        congestion_control: None,
         started: started.to_string(),
         links: Links::default(),
         machine: Machine {

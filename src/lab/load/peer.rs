@@ -23,7 +23,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Connection {
     server: SocketAddr,
-    stream: Stream,
+    pub(super) stream: Stream,
     established: bool,
 }
 

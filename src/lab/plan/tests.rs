@@ -2,7 +2,7 @@ use super::*;
 
 /// A mode without further settings.
 fn plain(mode: Mode) -> Variant {
-    Variant::new(mode, Copies::Auto)
+    Variant::new(mode, Copies::Auto, Control::Auto)
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_shell_can_split_the_lines_of_runs() {
     assert_eq!(text.lines().count(), 2 * 2 * 3 * 4);
     for line in text.lines() {
         let columns: Vec<_> = line.split('\t').collect();
-        let [name, netem, load] = columns[..] else { panic!("{line}") };
+        let [name, netem, "auto", load] = columns[..] else { panic!("{line}") };
         assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
         // No character that a shell expands, no leading, trailing or double space.
         let unquoted = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
@@ -118,4 +118,18 @@ fn modes_without_copies_are_measured_once_whatever_the_redundancy() {
     let text = plan.runs_text().unwrap();
     assert_eq!(text.matches("--redundancy off ").count(), 2, "{text}");
     assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+}
+
+#[test]
+fn only_tcp_has_a_congestion_control() {
+    let plan = Plan::parse("tcp = [\"auto\", \"reno\"]\nloss = 5\nrepetitions = 1").unwrap();
+    let trials = plan.trials().unwrap();
+    let names: Vec<_> = plan.variants().iter().map(|it| trials[0].run(it)).collect();
+    let modes = ["unreliable", "reliable-ordered", "reliable-unordered", "tcp", "tcp-reno"];
+    assert_eq!(names, modes.map(|mode| format!("loss5-delay25-jitter0-burst1-{mode}-1")));
+    let text = plan.runs_text().unwrap();
+    assert_eq!((text.matches("\tauto\t").count(), text.matches("\treno\t").count()), (4, 1));
+    assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+    let error = Plan::parse("tcp = \"../bbr\"").unwrap_err().to_string();
+    assert!(error.contains("no name of a congestion control"), "{error}");
 }

@@ -1,8 +1,9 @@
 //! Values in a plan's file: a number or a string in the syntax of the options; for a list also a
 //! single value, or a string with commas.
 
-use super::{burst, milliseconds, mode, redundancy, seconds};
+use super::{burst, control, milliseconds, mode, redundancy, seconds};
 use crate::lab::record::Mode;
+use crate::lab::variant::Control;
 use crate::link::Copies;
 use crate::quantity;
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
@@ -101,6 +102,10 @@ pub(super) fn modes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mode>, D::
 
 pub(super) fn redundancies<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Copies>, D::Error> {
     from.deserialize_any(Many(redundancy))
+}
+
+pub(super) fn controls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Control>, D::Error> {
+    from.deserialize_any(Many(control))
 }
 
 pub(super) fn mode_names<S: Serializer>(modes: &[Mode], to: S) -> Result<S::Ok, S::Error> {

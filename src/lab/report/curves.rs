@@ -174,7 +174,7 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
     plot.name_x(&mut svg, "share of packets lost, each way");
     let (mut labels, mut changes) = (vec![], vec![]);
     let mut variants: Vec<_> = points.iter().map(|it| &it.1.variant).collect();
-    variants.sort_by_key(|it| (it.mode.order(), it.redundancy));
+    variants.sort_by_key(|it| (it.mode.order(), it.redundancy, it.control));
     variants.dedup();
     for variant in variants {
         let colour = &class(variant);

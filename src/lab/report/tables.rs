@@ -9,12 +9,13 @@ use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 49] = [
+const COLUMNS: [&str; 50] = [
     "level",
     "name",
     "transport",
     "mode",
     "redundancy",
+    "congestion_control",
     "loss",
     "delay_ms",
     "jitter_ms",
@@ -106,6 +107,7 @@ fn row(
         variant.mode.transport().to_owned(),
         variant.mode.column().to_owned(),
         variant.redundancy.to_string(),
+        variant.control.to_string(),
         of_condition(|it| it.loss),
         of_condition(|it| it.delay_ms),
         of_condition(|it| it.jitter_ms),

@@ -1,7 +1,7 @@
 //! Formats numbers, names and lists for people, and escapes text for HTML.
 
 use crate::lab::record::{Emulation, Mode, ProgramName};
-use crate::lab::variant::Variant;
+use crate::lab::variant::{Control, Variant};
 use crate::link::Copies;
 use crate::protocol::clean;
 
@@ -30,6 +30,9 @@ pub(super) fn wide(label: &str) -> String {
 
 /// The name of a mode with its settings in plots and sentences.
 pub(super) fn label(variant: &Variant) -> String {
+    if let Control::Named(control) = variant.control {
+        return format!("{}, {control}", mode_label(&variant.mode));
+    }
     match variant.redundancy {
         Copies::Auto => mode_label(&variant.mode).to_owned(),
         Copies::Fixed(0) => format!("{}, no copies", mode_label(&variant.mode)),
@@ -71,6 +74,15 @@ pub(super) fn class(variant: &Variant) -> String {
         Mode::Tcp => "s m3".to_owned(),
         Mode::Program(name) => format!("s p-{}", name.as_str()),
     };
+    // The dashes of copies: TCP has none.
+    if let Control::Named(control) = variant.control {
+        return match control.name() {
+            "cubic" => colour,
+            "reno" => format!("{colour} v1"),
+            "bbr" => format!("{colour} v2"),
+            _ => format!("{colour} v3"),
+        };
+    }
     match variant.redundancy {
         Copies::Auto => colour,
         Copies::Fixed(copies) => format!("{colour} v{copies}"),

@@ -1,6 +1,7 @@
 //! Errors of a lab and of its runs.
 
 use super::NoPattern;
+use crate::lab::variant::Control;
 use crate::lab::{load, plan, record};
 #[cfg(target_os = "linux")]
 use crate::net::emulated;
@@ -67,6 +68,18 @@ pub enum Error {
         what: &'static str,
         /// The system's error.
         cause: io::Error,
+    },
+    /// The kernel refuses the congestion control of a run.
+    #[error("run {run}: no TCP with {control}: {cause}; {remedy}")]
+    Control {
+        /// The run.
+        run: String,
+        /// The congestion control.
+        control: Control,
+        /// The kernel's error.
+        cause: String,
+        /// What helps.
+        remedy: String,
     },
     /// The server or the load of a run failed.
     #[error("run {run}: the {role} failed ({status}){}{output}", colon(.output))]
@@ -167,6 +180,7 @@ impl Error {
                     | Self::Load { .. }
                     | Self::Server { .. }
                     | Self::Overrun { .. }
+                    | Self::Control { .. }
             ),
         }
     }

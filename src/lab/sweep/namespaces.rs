@@ -4,6 +4,7 @@
 use super::{Config, Error, Job, program};
 use crate::impair::Direction;
 use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
+use crate::lab::variant::{Control, Variant};
 use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::DEFAULT_PORT;
 use crate::time::micros;
@@ -18,6 +19,8 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Prefix of the environment variables that set options: a run depends only on its plan.
 const VARIABLE_PREFIX: &str = "CHATAGRAM_";
+/// The congestion controls that network namespaces may use.
+const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
 /// Limit on the error output quoted from a failed program, bytes.
 const MAX_ERROR_OUTPUT: usize = 2_000;
 
@@ -28,13 +31,7 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     if job.config.trace {
         capture(job, &network)?;
     }
-    // CUBIC for comparable results; the machine's default may differ.
-    if let Err(error) = network.set_congestion_control("cubic") {
-        log::info!(
-            "{}: cubic is not available, so TCP keeps the machine's congestion control: {error}",
-            job.name
-        );
-    }
+    set_control(job, &network)?;
     let served = match job.config.plan.program_of(job.variant.mode) {
         None => {
             run_own(job, &network, stop)?;
@@ -47,6 +44,7 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         other => other.into(),
     })?;
     let lost = totals.nodes.iter().map(|node| node.overruns).sum();
+    let mut used = Control::Auto;
     job.edit_info(|info| {
         info.emulation = Some(Emulation::Namespaces);
         info.impair = Some(job.trial.spec.to_string());
@@ -57,11 +55,43 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         if let Some(served) = served {
             served.add_to(info);
         }
+        used = Variant::of(info).control;
     })?;
+    if job.variant.control != Control::Auto && used != job.variant.control {
+        let cause = format!("the run's sockets had {used}");
+        return Err(refused(job, job.variant.control, cause, "repeat the run"));
+    }
     if lost > 0 {
         return Err(Error::Overrun { run: job.name.clone(), lost });
     }
     Ok(())
+}
+
+/// Sets TCP's congestion control on both nodes. Another one than the plan's is an error.
+fn set_control(job: &Job<'_>, network: &Network) -> Result<(), Error> {
+    let Control::Named(control) = job.variant.control else {
+        // CUBIC for comparable results; `run.json` has what the sockets had.
+        if let Err(error) = network.set_congestion_control("cubic") {
+            log::info!("{}: TCP keeps the machine's congestion control: {error}", job.name);
+        }
+        return Ok(());
+    };
+    network.set_congestion_control(control.name()).map_err(|error| {
+        let allowed = fs::read_to_string(ALLOWED).unwrap_or_else(|_| "reno".to_owned());
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => format!(
+                "as root: sysctl -w net.ipv4.tcp_allowed_congestion_control='{} {control}'",
+                crate::protocol::clean(allowed.trim())
+            ),
+            _ => format!("as root: modprobe tcp_{control}"),
+        };
+        refused(job, job.variant.control, error.to_string(), &remedy)
+    })
+}
+
+fn refused(job: &Job<'_>, control: Control, cause: String, remedy: &str) -> Error {
+    let (run, remedy) = (job.name.clone(), remedy.to_owned());
+    Error::Control { run, control, cause, remedy }
 }
 
 fn capture(job: &Job<'_>, network: &Network) -> Result<(), Error> {

@@ -61,7 +61,7 @@ pub fn replay(
     let Run { name: of, info, .. } = read_run(recorded)?;
     let info = info.ok_or_else(|| no_pattern(NoPattern::Unfinished))?;
     let (plan, trial) = plan_and_trial(&info, mode).map_err(no_pattern)?;
-    let variant = Variant::new(mode, info.redundancy);
+    let variant = Variant::new(mode, info.redundancy, Variant::of(&info).control);
     let config = Config::begin(plan, out, program, place).map_err(|error| match error {
         Error::NotEmpty(path) => Error::Taken(path),
         other => other,

@@ -176,7 +176,7 @@ pub(crate) fn the_ladder_names_the_packets_of_wireshark() {
                 dropped += 1;
             }
         }
-        if row.contains(">TCP<")
+        if row.contains(">TCP,")
             && let Some((_, rest)) = waited.split_once("for packet ")
         {
             let frame: usize = rest.split(',').next().unwrap().parse().unwrap();

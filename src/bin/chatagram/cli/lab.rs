@@ -6,6 +6,7 @@ use chatagram::lab::load;
 use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::program::{CommandLine, Program};
 use chatagram::lab::record::{Condition, Destination, Mode, ProgramName};
+use chatagram::lab::variant::Control;
 use chatagram::link::Copies;
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
@@ -173,6 +174,15 @@ pub(crate) struct LabArgs {
         value_parser = plan::redundancy
     )]
     pub(crate) redundancy: Option<Vec<Copies>>,
+    /// TCP's congestion control: auto,reno,cubic,bbr
+    ///
+    /// auto is CUBIC, or the machine's where the kernel refuses CUBIC. A run whose congestion
+    /// control the kernel refuses fails, and says what helps.
+    #[arg(
+        long, value_name = "auto|NAME,...", env = "CHATAGRAM_TCP", value_delimiter = ',',
+        value_parser = plan::control
+    )]
+    pub(crate) tcp: Option<Vec<Control>>,
     /// Server of another chat: './server.py {port}'
     ///
     /// It is measured beside the modes. A plan can name several as [[program]]. No environment
@@ -308,6 +318,7 @@ impl LabArgs {
             put(&mut plan.burst, &self.burst),
             put(&mut plan.modes, &self.modes),
             put(&mut plan.redundancy, &self.redundancy),
+            put(&mut plan.tcp, &self.tcp),
             put(&mut plan.repetitions, &self.repetitions),
             put(&mut plan.duration_s, &self.duration_s),
             self.traffic.put(&mut plan),
