@@ -1,16 +1,18 @@
 //! The plan of a lab: every combination of its losses, delays, jitters and bursts, measured with
 //! several modes and repetitions. It is a TOML file or the options of the command.
 
+mod parse;
 #[cfg(test)]
 mod tests;
 mod values;
 
+pub use parse::{burst, control, milliseconds, mode, redundancy, seconds};
+
 use super::program::Program;
-use super::record::{Condition, Mode, ProgramName, UnknownMode};
+use super::record::{Condition, Mode, ProgramName};
 use super::variant::{Control, Variant};
 use crate::impair::{Loss, Share, Spec, SpecError};
-use crate::link::{BadCongestionControl, BadCopies, Copies};
-use crate::quantity;
+use crate::link::Copies;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -407,52 +409,4 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
 fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = known.iter().map(|it| (strsim::jaro_winkler(wrong, it), *it));
     near.filter(|(alike, _)| *alike > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, it)| it)
-}
-
-/// Parses a delay in milliseconds, as an option or in a plan.
-///
-/// # Errors
-/// Those of [`quantity::milliseconds`].
-pub fn milliseconds(text: &str) -> Result<f64, quantity::Error> {
-    quantity::milliseconds(text, &quantity::LAB_DELAY)
-}
-
-/// Parses a duration in seconds, as an option or in a plan.
-///
-/// # Errors
-/// Those of [`quantity::seconds`].
-pub fn seconds(text: &str) -> Result<f64, quantity::Error> {
-    quantity::seconds(text, &quantity::RUN)
-}
-
-/// Parses the mean length of a loss burst in packets, as an option or in a plan.
-///
-/// # Errors
-/// Those of [`quantity::burst`].
-pub fn burst(text: &str) -> Result<f64, quantity::Error> {
-    quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
-}
-
-/// Parses a number of copies, as an option or in a plan.
-///
-/// # Errors
-/// [`BadCopies`].
-pub fn redundancy(text: &str) -> Result<Copies, BadCopies> {
-    text.parse()
-}
-
-/// Parses the name of a congestion control, as an option or in a plan.
-///
-/// # Errors
-/// [`BadCongestionControl`].
-pub fn control(text: &str) -> Result<Control, BadCongestionControl> {
-    text.parse()
-}
-
-/// Parses the name of a mode, as an option or in a plan.
-///
-/// # Errors
-/// [`UnknownMode`], which lists the names.
-pub fn mode(text: &str) -> Result<Mode, UnknownMode> {
-    text.trim().parse()
 }
