@@ -18,8 +18,10 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Runs `load`.
@@ -212,42 +214,57 @@ fn lab_failure(error: &sweep::Error) -> u8 {
     }
 }
 
-/// Progress of the lab on one line of the terminal; none without a terminal.
+/// Progress of the lab: one line of the terminal, or a line every 10 s where standard error is no
+/// terminal.
 struct Bar {
-    shown: bool,
     start: Instant,
+    latest: Arc<Mutex<String>>,
+    /// Without a terminal: the thread that prints ends when this is dropped.
+    printing: Option<Sender<()>>,
 }
 
 impl Bar {
     const WIDTH: usize = 24;
+    const INTERVAL: Duration = Duration::from_secs(10);
 
     fn start() -> Self {
-        Self { shown: io::stderr().is_terminal(), start: Instant::now() }
+        let latest = Arc::new(Mutex::new(String::new()));
+        let printing = (!io::stderr().is_terminal()).then(|| {
+            let (printing, over) = channel();
+            let latest = latest.clone();
+            thread::spawn(move || {
+                while over.recv_timeout(Self::INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    let line = latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    if !line.is_empty() {
+                        let _ = writeln!(io::stderr(), "{line}");
+                    }
+                }
+            });
+            printing
+        });
+        Self { start: Instant::now(), latest, printing }
     }
 
     fn show(&self, progress: &sweep::Progress<'_>) {
-        let Some(trial) = progress.now.filter(|_| self.shown) else { return };
-        let full = Self::WIDTH * progress.done / progress.total.max(1);
+        let Some(trial) = progress.now else { return };
         let left = match u32::try_from(progress.done) {
             Ok(done @ 1..) => {
                 let rest = (progress.total - progress.done) as u32;
-                format!("about {} s left", (self.start.elapsed() * rest / done).as_secs())
+                format!(", about {} s left", (self.start.elapsed() * rest / done).as_secs())
             }
             _ => String::new(),
         };
-        let _ = write!(
-            io::stderr(),
-            "\r\x1b[K[{:<width$}] {}/{} loss {} % {left}",
-            "#".repeat(full),
-            progress.done,
-            progress.total,
-            trial.condition.loss * 100.0,
-            width = Self::WIDTH
-        );
+        let sweep::Progress { done, total, .. } = progress;
+        let line = format!("{done}/{total} loss {} %{left}", trial.condition.loss * 100.0);
+        if self.printing.is_none() {
+            let bar = "#".repeat(Self::WIDTH * done / (*total).max(1));
+            let _ = write!(io::stderr(), "\r\x1b[K[{bar:<width$}] {line}", width = Self::WIDTH);
+        }
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
-    fn end(&self) {
-        if self.shown {
+    fn end(self) {
+        if self.printing.is_none() {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
