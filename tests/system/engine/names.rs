@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ROUND: usize = 25;
 
 pub(crate) fn a_name_has_one_winner_in_each_race() {
-    let races = amount("CHATAGRAM_RACES", 50, 250) as usize;
+    let races = amount("CHATAGRAM_RACES", 25, 100) as usize;
     let redis = Redis::start(&[]);
     let servers = servers::<3>(&redis.url("races"), &[]);
     let addresses = addresses(&servers);
@@ -47,10 +47,11 @@ fn race(servers: &[SocketAddr], round: usize) {
         while let Some((index, event, _)) = fleet.poll_event() {
             match event {
                 Event::Welcome { .. } => won[index / servers.len()] += 1,
-                Event::Closed { reason: CloseReason::Refused } => lost[index / servers.len()] += 1,
-                Event::Closed { reason } => {
-                    panic!("{index}: {reason:?}, won {won:?}, lost {lost:?}")
+                // A loser over UDP is not always told why: it then gives up by itself.
+                Event::Closed { reason: CloseReason::Refused | CloseReason::Unreachable } => {
+                    lost[index / servers.len()] += 1;
                 }
+                Event::Closed { reason } => panic!("{index}: {reason:?}"),
                 _ => {}
             }
         }
@@ -72,7 +73,7 @@ pub(crate) fn a_server_cut_off_from_the_engine_gives_its_names_up_in_time() {
     needs_time();
     let redis = Redis::start(&[]);
     let proxy = Proxy::start(redis.port);
-    let cut = Server::start(&format!("redis://{}/cut", proxy.address), &[]);
+    let mut cut = Server::start(&format!("redis://{}/cut", proxy.address), &[]);
     let whole = Server::start(&redis.url("cut"), &[]);
     let mut alice = cut.join("alice");
     let mut bob = whole.join("bob");
@@ -97,12 +98,14 @@ pub(crate) fn a_server_cut_off_from_the_engine_gives_its_names_up_in_time() {
         drop(rival);
         std::thread::sleep(Duration::from_millis(500));
     };
-    let lost = alice.status("restart");
+    let lost = alice.status("for too long");
     println!(
         "told after {told:.1?}, {lost:?}, the name was free after {:.1?}, tried {impostor} times",
         taken - frozen
     );
     proxy.freeze(false);
+    let server = cut.program.as_mut().unwrap();
+    server.line("return", |line| line.contains("taking part in the room"));
     bob.type_line("after");
     let mut carol = cut.join("carol");
     carol.type_line("healed");
