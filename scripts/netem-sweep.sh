@@ -186,7 +186,8 @@ one() { # one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that n
 }
 
 word_after() { # word_after OPTION ARGUMENTS
-    sed "s/.*$1 \([^ ]*\).*/\1/" <<<"$2"
+    local rest=${2##*"$1 "}
+    echo "${rest%% *}"
 }
 
 # end_capture DIR UP DOWN: ends the capture, and prints what run.json says about it. Of one that had
