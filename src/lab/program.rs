@@ -1,15 +1,15 @@
 //! A chat of another author, measured under the lab's network and load.
 //!
 //! The contract is that of a terminal: a client takes lines from standard input and prints what it
-//! receives. The lab says lines with a [`token`] and finds it in what the other clients print,
+//! receives. The lab says lines with a `token` and finds it in what the other clients print,
 //! whatever is around it.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`words`] | a command as words, with its placeholders |
-//! | [`token`] | the text of a message, and finding it in output: fused, cut |
-//! | [`confine`] | privileges and limits of the processes |
-//! | [`ports`] | the ports that a process has opened |
+//! | `words.rs` | a command as words, with its placeholders |
+//! | `token.rs` | the text of a message, and finding it in output: fused, cut |
+//! | `confine.rs` | privileges and limits of the processes |
+//! | `ports.rs` | the ports that a process has opened |
 
 #[cfg(target_os = "linux")]
 pub(crate) mod confine;

@@ -47,7 +47,7 @@ pub(super) const FAILED: &str = "failed.txt";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Between two network namespaces, so packets are lost between two kernel stacks: datagrams and
-    /// TCP. [`emulated::Host::enter`] must have been called.
+    /// TCP. `net::emulated::Host::enter` must have been called.
     #[cfg(target_os = "linux")]
     Namespaces,
     /// In this process, which loses datagrams before they reach its sockets: no TCP.
@@ -170,7 +170,7 @@ fn lock(out: &Path) -> Result<Arc<Lock>, Error> {
 }
 
 /// Runs the unfinished part of the plan. A failed run is kept with its reason, and the others
-/// continue. A trial that the machine spoiled is measured again, at most [`ATTEMPTS`] times in all.
+/// continue. A trial that the machine spoiled is measured again, at most `ATTEMPTS` times in all.
 ///
 /// Stops soon after `stop` is set. The runs in progress are discarded.
 ///

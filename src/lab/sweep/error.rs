@@ -51,7 +51,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{0}")]
     Files(#[from] record::Error),
-    /// The plan has TCP and programs alone, which [`Place::InProcess`] lacks.
+    /// The plan has TCP and programs alone, which [`Place::InProcess`](super::Place::InProcess) lacks.
     #[error(
         "TCP and other programs cannot be measured without network namespaces: add a UDP mode, or \
          run `chatagram doctor`"
