@@ -381,6 +381,7 @@ impl Room {
     /// Tells all peers, and newcomers, where the room's other servers are, if that changes.
     pub(crate) fn list_servers(&mut self, addresses: Vec<SocketAddr>) {
         if self.servers != addresses {
+            ::log::info!("the room's other servers: {addresses:?}");
             let mut bytes = Vec::new();
             let servers = ServerList::encode(&addresses, &mut bytes);
             self.post(Recipients::All, Kind::Control, &ServerMessage::Servers { servers });

@@ -5,6 +5,7 @@
 //! `CHATAGRAM_CROWD=300` the peers of the test for one order (60, 300).
 
 mod crowd;
+mod failover;
 mod names;
 mod order;
 mod outages;
@@ -16,6 +17,7 @@ mod servers;
 tests! {
     names::a_name_has_one_winner_in_each_race,
     names::a_server_cut_off_from_the_engine_gives_its_names_up_in_time,
+    failover::a_client_of_a_dead_server_is_back_at_a_listed_one_with_name_and_lines,
     order::three_servers_show_one_order_under_loss,
     order::killed_servers_lose_no_confirmed_line_and_no_peer,
     outages::lines_said_while_the_engine_is_down_are_confirmed_when_it_is_back,
