@@ -261,6 +261,14 @@ impl Room {
         }
     }
 
+    /// Announces the departure of a peer whose name a newcomer has: the newcomer's client takes it
+    /// for its own, so `Welcome` must not count it.
+    pub(crate) fn announce_predecessor(&mut self, nickname: &str) {
+        if self.presence.departing().any(|departed| departed.nickname == nickname) {
+            self.announce_all();
+        }
+    }
+
     /// Announces a peer's arrival before its first line or whisper.
     fn introduce(&mut self, peer: PeerId) {
         let Some(member) = self.members.get_mut(peer) else { return };

@@ -198,6 +198,10 @@ impl Hub {
     /// A peer with a new session, on the account of its address and of the owner of its name.
     pub(super) fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
         let Origin { path, entrance, now } = origin;
+        if let Some(entry) = self.registry.entry(id) {
+            self.room.announce_predecessor(entry.nickname.as_str());
+            self.deliver_posts();
+        }
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
