@@ -29,7 +29,8 @@ fn each_answer_is_an_object_with_every_peer_but_the_watcher() {
     let mut watch = watch(&server, &["--output", "json"]);
     let event = watch.next_where("who", |event| {
         // The kernel's figures of a connection follow its next bytes.
-        let known = |peer: usize| event["peers"][peer]["rtt_ms"].is_number();
+        let known =
+            |peer: usize| ["rtt_ms", "sent"].iter().all(|it| event["peers"][peer][it].is_number());
         names(event) == ["alice", "bob"] && known(0) && (known(1) || !cfg!(target_os = "linux"))
     });
     let (alice_is, bob_is) = (&event["peers"][0], &event["peers"][1]);
