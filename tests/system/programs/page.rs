@@ -1,6 +1,6 @@
 //! A report in Chromium: wide and narrow, light, dark and printed. The pictures are kept.
 
-use crate::needs::is_here;
+use crate::needs::needs;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -28,13 +28,9 @@ addEventListener("load", () => {
 });
 </script>"#;
 
-/// Looks at the page where there is a browser. A report with scripts would be another one, so its
-/// copy is asked.
+/// Looks at the page. A report with scripts would be another one, so its copy is asked.
 pub(super) fn look(page: &Path) {
-    if !is_here("chromium") {
-        println!("no chromium on the PATH: nobody looked at {}", page.display());
-        return;
-    }
+    needs(&["chromium"]);
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-page");
     fs::create_dir_all(&kept).unwrap();
     let report = kept.join("report.html");
