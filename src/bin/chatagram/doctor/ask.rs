@@ -94,13 +94,13 @@ mod tests {
     #[test]
     fn output_is_returned_only_on_success_in_time() {
         let long = Duration::from_secs(20);
-        assert_eq!(run_within(long, "sh", &["-c", "echo yes"]).as_deref(), Some("yes\n"));
-        assert_eq!(run_within(long, "sh", &["-c", "echo yes; exit 3"]), None);
+        assert_eq!(run_within(long, "/bin/sh", &["-c", "echo yes"]).as_deref(), Some("yes\n"));
+        assert_eq!(run_within(long, "/bin/sh", &["-c", "echo yes; exit 3"]), None);
         assert_eq!(run_within(long, "no such program", &[]), None);
         let begun = Instant::now();
         let short = Duration::from_millis(50);
-        assert_eq!(run_within(short, "sh", &["-c", "echo begun; sleep 60"]), None);
-        assert_eq!(run_within(short, "sh", &["-c", "exec >&-; sleep 60"]), None);
+        assert_eq!(run_within(short, "/bin/sh", &["-c", "echo begun; /bin/sleep 60"]), None);
+        assert_eq!(run_within(short, "/bin/sh", &["-c", "exec >&-; /bin/sleep 60"]), None);
         assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
