@@ -323,7 +323,7 @@ fn the_command_on_the_page_repeats_the_run() {
         let (_, from) = page.split_once("<code>chatagram load SERVER ").unwrap();
         let (text, _) = from.split_once("</code>").unwrap();
         let text = text.replace("&#39;", "'").replace("DIRECTORY", "\"$3\"");
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", &format!("\"$1\" load \"$2\" {text}"), "sh"]);
         shell.arg(env!("CARGO_BIN_EXE_chatagram")).arg(server.address.to_string()).arg(&again);
         let output = shell.output().unwrap();

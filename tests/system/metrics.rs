@@ -310,7 +310,7 @@ fn metrics_require_a_host_name_of_this_server_in_any_form_of_request() {
 #[cfg(target_os = "linux")]
 fn waiting_clients_are_served_when_descriptors_are_free_again() {
     let dir = tempfile::tempdir().unwrap();
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = std::process::Command::new("/bin/sh");
     let program = env!("CARGO_BIN_EXE_chatagram");
     shell.args(["-c", "ulimit -n 32; exec \"$0\" \"$@\"", program]);
     let args = ["server", "--bind", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--no-history"];

@@ -112,7 +112,7 @@ fn a_failing_default_history_does_not_stop_the_server() {
     let port = free_port();
     let state = |dir: &Path| dir.join(format!(".local/state/chatagram/history-{port}.jsonl"));
     let start = |setup: &str, dir: &Path, address: &str| {
-        let mut shell = Command::new("sh");
+        let mut shell = Command::new("/bin/sh");
         let program = env!("CARGO_BIN_EXE_chatagram");
         shell.args(["-c", &format!("{setup}\nexec \"$0\" \"$@\""), program]);
         let bind = format!("{address}:{port}");

@@ -14,7 +14,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_chatagram");
 
 /// The program, started by a shell that runs `setup` first.
 fn after(setup: &str) -> process::Command {
-    let mut shell = process::Command::new("sh");
+    let mut shell = process::Command::new("/bin/sh");
     shell.args(["-c", &format!("{setup}; exec \"$0\" \"$@\""), PROGRAM]);
     shell
 }
