@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Compares the cost of relaying a line to every peer: this server, a plain UDP relay, and ENet,
 # Redis and NATS if they are installed. Builds the programs and runs scripts/bench/run.py with the
-# given options.
+# given options. With `--relays room` it compares one room on 1 to 10 servers.
 #
 #   scripts/bench-relay.sh --repetitions 5 --settings '20 out,320 out,200 l,50 l'
+#   scripts/bench-relay.sh --relays room --settings 'room of 50'
 #
 # Needs two processors, python3 and taskset. For the other relays: redis-server, nats-server,
 # libenet-dev and cc (Debian's names). As root it raises its priority, so that other programs

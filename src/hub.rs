@@ -337,6 +337,12 @@ impl Hub {
         self.peers.iter().map(|peer| peer.link.queued_bytes()).sum()
     }
 
+    /// Lines that the engine has not confirmed yet.
+    #[must_use]
+    pub fn proposed_lines(&self) -> usize {
+        self.engine.as_ref().map_or(0, |engine| engine.proposed_lines())
+    }
+
     /// Whether the hub does not read the connection of a peer, because lines wait for the engine:
     /// then it cannot hear the peer.
     fn is_unread(&self, id: PeerId) -> bool {

@@ -28,9 +28,10 @@ use crate::room::Past;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
 use drops::Drops;
+use engine::EngineFigures;
 #[cfg(not(feature = "redis"))]
 use engine::none::Redis;
-pub use engine::{EngineConfig, UrlSource};
+pub use engine::{EngineConfig, EngineReport, UrlSource, inspect_engine};
 pub use error::Error;
 use exporter::Exporter;
 use metrics::Figures;
@@ -354,7 +355,10 @@ impl Server {
                 queued_bytes: hub.queued_bytes(),
                 history_failing: recorder.is_failing(),
                 history_lines: recorder.taken(),
-                engine: self.engine.as_ref().map(|engine| engine.figures()),
+                engine: self.engine.as_ref().map(|engine| EngineFigures {
+                    waiting: hub.proposed_lines(),
+                    ..engine.figures()
+                }),
                 resident: metrics::resident(),
             })
         };

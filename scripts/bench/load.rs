@@ -46,11 +46,15 @@ struct Args {
     /// The delivery mode over Chatagram's UDP: unreliable or reliable-ordered.
     #[arg(long, default_value = "unreliable", value_parser = delivery)]
     delivery: Delivery,
+    /// The relay, or the servers of one room, comma-separated: peers join them in turns.
+    #[arg(long, required = true, value_delimiter = ',')]
+    server: Vec<SocketAddr>,
+    /// Their processes, whose processor time is measured.
+    #[arg(long, required = true, value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// The process of the room's engine, measured by itself.
     #[arg(long)]
-    server: SocketAddr,
-    /// The server's process, whose processor time is measured.
-    #[arg(long)]
-    pid: u32,
+    engine_pid: Option<u32>,
     #[arg(long, default_value_t = 50)]
     peers: usize,
     #[arg(long, default_value_t = 10)]
@@ -149,7 +153,8 @@ impl Run {
     /// Joins every peer, as fast as possible.
     fn come(&mut self) -> std::io::Result<()> {
         for index in 0..self.args.peers {
-            let (protocol, server) = (self.args.protocol, self.args.server);
+            let Args { protocol, server, .. } = &self.args;
+            let (protocol, server) = (*protocol, server[index % server.len()]);
             let peer = Peer::join(protocol, server, index, self.args.delivery, &self.clock)?;
             self.peers.push(peer);
             self.peers[index].watch(&self.poller, index)?;
@@ -180,20 +185,20 @@ impl Run {
 
     /// Prints the time until every peer has joined, until each knows all others, and the cost.
     fn join_only(mut self) -> std::io::Result<()> {
-        let (pid, own, count) = (self.args.pid, std::process::id(), self.args.peers);
+        let (pids, own, count) = (self.args.pid.clone(), [std::process::id()], self.args.peers);
         if !matches!(self.args.protocol, Protocol::Chatagram | Protocol::ChatagramTcp) {
             return Err(std::io::Error::other("--join-only is for chatagram and chatagram-tcp"));
         }
-        let (begin, server, load) = (Instant::now(), cpu(pid), cpu(own));
+        let (begin, server, load) = (Instant::now(), cpu(&pids), cpu(&own));
         self.come()?;
         let joined = begin.elapsed().as_secs_f64();
         self.until("told of all", |peer| peer.here() == count)?;
         let told = begin.elapsed().as_secs_f64();
-        let (server, load) = (cpu(pid) - server, cpu(own) - load);
+        let (server, load) = (cpu(&pids) - server, cpu(&own) - load);
         println!(
             "{{\"peers\":{count},\"joined_s\":{joined:.3},\"told_s\":{told:.3},\
              \"server_cpu\":{server:.3},\"load_cpu\":{load:.3},\"rss_kib\":{}}}",
-            memory(pid, "VmRSS"),
+            memory(&pids, "VmRSS"),
         );
         Ok(())
     }
@@ -330,9 +335,10 @@ impl Run {
     }
 }
 
-/// The processor time of a process's threads in seconds (proc(5), `schedstat`).
-fn cpu(pid: u32) -> f64 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+/// The processor time of the threads of processes in seconds (proc(5), `schedstat`).
+fn cpu(pids: &[u32]) -> f64 {
+    let tasks = pids.iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")));
+    let tasks = tasks.flatten().flatten();
     let ran = tasks.filter_map(|task| {
         let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
         stat.split_whitespace().next()?.parse::<f64>().ok()
@@ -350,11 +356,14 @@ fn softirq() -> Option<u32> {
     })
 }
 
-/// A line of `/proc/PID/status`, in KiB.
-fn memory(pid: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(field));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+/// The sum of a line of `/proc/PID/status`, in KiB.
+fn memory(pids: &[u32], field: &str) -> u64 {
+    let of = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with(field))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    pids.iter().filter_map(of).sum()
 }
 
 fn percentile(sorted: &[u32], percent: usize) -> u32 {
@@ -369,21 +378,23 @@ fn main() -> std::io::Result<()> {
     }
     run.join()?;
     run.counter.delivered = 0;
-    let pid = run.args.pid;
-    let joined = memory(pid, "VmRSS");
+    let pids = run.args.pid.clone();
+    let joined = memory(&pids, "VmRSS");
     run.phase(run.args.warm_up)?;
     if run.args.outstanding.is_none() {
         run.quiet(Duration::from_millis(100))?;
     }
-    let own = std::process::id();
-    let kernel = softirq().unwrap_or(0);
+    // Servers, the kernel, this program, the engine.
+    let engine = run.args.engine_pid.as_slice().to_vec();
+    let parts = [pids.clone(), vec![softirq().unwrap_or(0)], vec![std::process::id()], engine];
+    let times = || parts.each_ref().map(|pids| cpu(pids));
     run.counter.latencies = run.args.rate.map(|_| Vec::new());
-    let before = (run.sent, run.counter.delivered, cpu(pid), cpu(kernel), cpu(own), Instant::now());
+    let before = (run.sent, run.counter.delivered, times(), Instant::now());
     let whole = if run.args.outstanding.is_some() { (0, 0) } else { (before.0, before.1) };
     run.phase(run.args.seconds)?;
-    let took = before.5.elapsed().as_secs_f64();
-    let (server, kernel) = (cpu(pid) - before.2, cpu(kernel) - before.3);
-    let load = cpu(own) - before.4;
+    let took = before.3.elapsed().as_secs_f64();
+    let after = times();
+    let [server, kernel, load, engine] = [0, 1, 2, 3].map(|part| after[part] - before.2[part]);
     let delivered = run.counter.delivered - before.1;
     let sent = run.sent - before.0;
     run.quiet(Duration::from_millis(200))?;
@@ -392,7 +403,8 @@ fn main() -> std::io::Result<()> {
     latencies.sort_unstable();
     println!(
         "{{\"lines\":{sent},\"deliveries\":{delivered},\"seconds\":{took:.3},\"server_cpu\":{server:.4},\
-         \"softirq_cpu\":{kernel:.4},\"server_busy\":{:.3},\"load_busy\":{:.3},\
+         \"softirq_cpu\":{kernel:.4},\"engine_cpu\":{engine:.4},\"server_busy\":{:.3},\
+         \"load_busy\":{:.3},\
          \"per_cpu_second\":{:.0},\"delivered_share\":{:.6},\"p50_us\":{},\"p99_us\":{},\
          \"rss_joined_kib\":{joined},\"rss_end_kib\":{},\"reconnects\":{}}}",
         server / took,
@@ -401,7 +413,7 @@ fn main() -> std::io::Result<()> {
         (run.counter.delivered - whole.1) as f64 / all as f64,
         percentile(&latencies, 50),
         percentile(&latencies, 99),
-        memory(pid, "VmRSS"),
+        memory(&pids, "VmRSS"),
         run.peers.iter().filter(|peer| peer.is_broken()).count(),
     );
     Ok(())

@@ -11,11 +11,12 @@ use chatagram::protocol::{
 use chatagram::time::Timestamp;
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Limit of each wait. Only a failing run takes this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// The number of a `Line` among the server's messages.
 const LINE: u8 = 5;
 /// Those of `Welcome`, `Joined` and `Left`.
@@ -86,7 +87,9 @@ impl Peer {
         let mut here = 0;
         let wire = match protocol {
             Protocol::Chatagram => {
-                let local = SocketAddr::new(server.ip(), 0);
+                // Servers in network namespaces have other addresses than this program.
+                let ip = if server.ip().is_loopback() { server.ip() } else { UNSPECIFIED };
+                let local = SocketAddr::new(ip, 0);
                 let socket = Socket::bind(local).map_err(io::Error::other)?;
                 let joining = Joining::new(index, delivery);
                 Wire::Chatagram { socket, server, joining, link: None, delivery }

@@ -4,9 +4,14 @@
 Server on core 0, load on core 1, loopback, lines of 64 bytes, 10 senders. The relays take turns,
 so a disturbance affects all of them. Results are medians over the repetitions. Needs only the
 standard library; bench-relay.sh builds the programs that this script starts.
+
+`--relays room` compares one room on one and on several servers, which an engine connects: all
+servers and redis-server share core 0, so the figures are costs. As root, each of them has a network
+namespace of its own, unless `--loopback` is given.
 """
 
 import argparse
+import contextlib
 import csv
 import itertools
 import json
@@ -56,6 +61,11 @@ def enet(channel):
     return lambda port, _: ([TARGET / "bench-enet-relay", str(port)], [TARGET / "bench-enet-load"], ["--channel", channel])
 
 
+# Name: servers, and whether they have an engine. Peers join the servers in turns.
+ROOMS = {
+    "room on 1 server without engine": (1, False),
+    **{f"room on {count} server{'s' * (count > 1)}": (count, True) for count in (1, 2, 4, 10)},
+}
 # Name: the commands, and the programs that they need.
 RELAYS = {
     "chatagram unreliable": (chatagram("chatagram"), TARGET / "chatagram"),
@@ -74,6 +84,9 @@ SETTINGS = {
 }
 SETTINGS["200 lines/s, 50 peers"] = (50, ["--rate", "200", "--seconds", "5"])
 SETTINGS["50 lines/s, 1000 peers"] = (1000, ["--rate", "50", "--seconds", "5"])
+SETTINGS["room of 50, 50 lines/s"] = (50, ["--rate", "50", "--seconds", "10"])
+SETTINGS["room of 10000, 5 lines/s"] = (10_000, ["--rate", "5", "--seconds", "10"])
+SETTINGS["room of 10000, 50 lines/s"] = (10_000, ["--rate", "50", "--seconds", "5"])
 SETTINGS["2000 lines/s, 50 peers"] = (50, ["--rate", "2000", "--seconds", "4"])
 SETTINGS["unpaced, 50 peers"] = (50, ["--unpaced"])
 SETTINGS["unpaced, 1000 peers"] = (1000, ["--unpaced"])
@@ -92,6 +105,32 @@ def free_port():
                 continue
 
 
+class Hosts:
+    """Network namespaces on one bridge, in a namespace of this script; or loopback."""
+
+    def __init__(self, namespaces):
+        self.namespaces = namespaces
+        if namespaces:
+            self.ip("link set lo up", "link add hosts type bridge", "addr add 10.9.0.254/24 dev hosts", "link set hosts up")
+        self.count = 0
+
+    def ip(self, *commands):
+        for command in commands:
+            subprocess.run(["ip", *command.split()], check=True)
+
+    def get(self, number):
+        """The address of a host, and the words that start a program there."""
+        if not self.namespaces:
+            return HOST, []
+        while self.count <= number:
+            name, address = f"host{self.count}", f"10.9.0.{self.count + 1}/24"
+            self.ip(f"netns add {name}", f"link add {name} type veth peer name eth0 netns {name}",
+                    f"link set {name} master hosts up", f"-n {name} addr add {address} dev eth0",
+                    f"-n {name} link set eth0 up", f"-n {name} link set lo up")
+            self.count += 1
+        return f"10.9.0.{number + 1}", ["ip", "netns", "exec", f"host{number}"]
+
+
 def wait_until_up(process, port):
     """Waits for a bound port in /proc/net, which also lists connections of earlier runs for a while."""
     listening = {"tcp": "0A", "udp": "07", "udp6": "07"}
@@ -99,7 +138,7 @@ def wait_until_up(process, port):
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}")
         for table, state in listening.items():
-            for socket_line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            for socket_line in pathlib.Path(f"/proc/{process.pid}/net/{table}").read_text().splitlines()[1:]:
                 _, local, _, its_state, *_ = socket_line.split()
                 if local.endswith(f":{port:04X}") and its_state == state:
                     return
@@ -107,23 +146,50 @@ def wait_until_up(process, port):
     raise RuntimeError("it does not listen")
 
 
-def run(relay, setting):
+def run(relay, setting, hosts=None):
     peers, pace = SETTINGS[setting]
-    with tempfile.TemporaryDirectory() as scratch:
-        port = free_port()
-        server, load, options = RELAYS[relay][0](port, pathlib.Path(scratch))
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(["taskset", "-c", "0", *server], cwd=scratch, **quiet)
-        try:
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
+
+        def start(command, port, prefix=()):
+            process = subprocess.Popen(["taskset", "-c", "0", *prefix, *command], cwd=scratch, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            running.callback(process.wait)
+            running.callback(process.kill)
             wait_until_up(process, port)
-            command = ["taskset", "-c", "1", *load, *options, "--server", f"{HOST}:{port}", "--pid", str(process.pid)]
-            done = subprocess.run([*command, "--peers", str(peers), *pace], capture_output=True, text=True, timeout=120)
-            if done.returncode:
-                raise RuntimeError(done.stderr.strip()[-300:])
-            return json.loads(done.stdout)
-        finally:
-            process.kill()
-            process.wait()
+            return str(process.pid)
+
+        if relay in ROOMS:
+            servers, pids, options = start_room(*ROOMS[relay], hosts or Hosts(False), start)
+            load = LOAD
+        else:
+            port = free_port()
+            server, load, options = RELAYS[relay][0](port, pathlib.Path(scratch))
+            servers, pids = [f"{HOST}:{port}"], [start(server, port)]
+        command = ["taskset", "-c", "1", *load, *options, "--server", ",".join(servers), "--pid", ",".join(pids)]
+        done = subprocess.run([*command, "--peers", str(peers), *pace], capture_output=True, text=True, timeout=240)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip()[-300:])
+        row = json.loads(done.stdout)
+        row["lines_per_second"] = row["lines"] / row["seconds"]
+        row["engine_busy"] = row["engine_cpu"] / row["seconds"]
+        return row
+
+
+def start_room(count, with_engine, hosts, start):
+    """Starts the servers of a room: their addresses, their processes, and options of the load."""
+    engine, options = [], ["--protocol", "chatagram", "--delivery", "reliable-ordered"]
+    if with_engine:
+        (address, prefix), port = hosts.get(count), free_port()
+        command = ["redis-server", "--bind", address, "--port", str(port), "--protected-mode", "no",
+                   "--save", "", "--appendonly", "yes"]
+        options += ["--engine-pid", start(command, port, prefix)]
+        engine = ["--engine", f"redis://{address}:{port}/bench"]
+    servers, pids = [], []
+    for number in range(count):
+        (address, prefix), port = hosts.get(number), free_port()
+        servers.append(f"{address}:{port}")
+        pids.append(start([*CHATAGRAM, *engine, "--bind", servers[-1]], port, prefix))
+    return servers, pids, options
 
 
 def wants(names, table):
@@ -149,6 +215,12 @@ def report(rows, relays, settings):
             line = f"  {relay:27}{compact(cost):>8} deliveries per CPU second"
             if paced:
                 line += f", p50 {median(relay, setting, 'p50_us') / 1e3:.2f} ms, p99 {median(relay, setting, 'p99_us') / 1e3:.2f} ms"
+            if relay in ROOMS:
+                cost = lambda part, of: statistics.median(row[part] / row[of] * 1e6 for row in here)
+                line += (f"; µs: servers {cost('server_cpu', 'lines'):.0f} a line, {cost('server_cpu', 'deliveries'):.2f} a"
+                         f" delivery; engine {cost('engine_cpu', 'lines'):.1f} a line")
+                line += f"; {median(relay, setting, 'lines_per_second'):.0f} lines/s"
+                line += f", engine busy {median(relay, setting, 'engine_busy'):.0%}"
             share = min(row["delivered_share"] for row in here)
             if share < 0.99995:
                 line += f", {share:.2%} delivered at worst"
@@ -157,7 +229,7 @@ def report(rows, relays, settings):
             line += f"; {median(relay, setting, 'rss_joined_kib') / 1024:.1f} MiB"
             print(line)
     ours = [relay for relay in relays if relay.startswith("chatagram")]
-    others = [relay for relay in relays if not relay.startswith("chatagram")]
+    others = [relay for relay in relays if relay not in ours and relay not in ROOMS]
     for own in ours:
         print(f"\n{own}: deliveries per CPU second, as a multiple of")
         print("  " + " " * 28 + "".join(f"{other:>17}" for other in others))
@@ -173,13 +245,24 @@ def report(rows, relays, settings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are installed]")
+    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are installed, without rooms]")
     parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--loopback", action="store_true", help="rooms: no network namespaces")
     parser.add_argument("--csv", help="write each run to this file when it ends")
     options = parser.parse_args()
-    relays = wants(options.relays, RELAYS)
-    for relay in list(relays):
+    relays = wants(options.relays, RELAYS | ROOMS) if options.relays else list(RELAYS)
+    rooms = [relay for relay in relays if relay in ROOMS]
+    if rooms and not options.loopback and os.environ.pop("BENCH_NAMESPACE", "") != str(os.getpid()):
+        # One process from here to the programs: what it makes is gone when it ends.
+        inner = ["unshare", "--net", "--mount"]
+        if subprocess.run([*inner, "ip", "link"], capture_output=True).returncode == 0:
+            os.environ["BENCH_NAMESPACE"] = str(os.getpid())
+            os.execvp(inner[0], [*inner, sys.executable, *sys.argv])
+        print("no network namespaces here: all servers are on loopback")
+        options.loopback = True
+    hosts = Hosts(bool(rooms) and not options.loopback)
+    for relay in [relay for relay in relays if relay not in ROOMS]:
         if not shutil.which(str(RELAYS[relay][1])):
             print(f"{relay}: left out, {RELAYS[relay][1]} is not here", file=sys.stderr)
             relays.remove(relay)
@@ -201,7 +284,7 @@ def main():
         try:
             for repetition, setting, relay in itertools.product(range(options.repetitions), settings, relays):
                 try:
-                    row = {"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting)}
+                    row = {"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting, hosts)}
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
                     failed += 1
                     print(f"{relay}, {setting}: {error}", file=sys.stderr)

@@ -122,6 +122,11 @@ impl Engine {
         }
     }
 
+    /// Lines that the engine has not confirmed yet.
+    pub(super) fn proposed_lines(&self) -> usize {
+        self.requests.lines()
+    }
+
     fn poll(&mut self, rng: &mut ChaCha20Rng, now: Now) -> Option<Request> {
         let Now { mono: now, wall } = now;
         let (number, ask) = match self.contact {

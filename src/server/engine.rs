@@ -4,6 +4,7 @@ use crate::net::lan;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 #[cfg(feature = "redis")]
 use std::{fs, io};
 
@@ -91,6 +92,45 @@ fn reachable(bound: SocketAddr) -> Vec<SocketAddr> {
     usable.map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
+/// What an engine says about itself. No text contains a control character.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineReport {
+    /// Its address.
+    pub place: String,
+    /// Its name and version.
+    pub software: String,
+    /// Its version has `WAITAOF`.
+    pub waits_for_disk: bool,
+    /// It has an append-only file.
+    pub appends: bool,
+    /// Its `appendfsync`; `None` if it does not tell.
+    pub fsync: Option<String>,
+    /// Replicas that are connected.
+    pub replicas: u64,
+    /// Its memory has a limit.
+    pub is_limited: bool,
+    /// What it does at that limit: its `maxmemory-policy`.
+    pub policy: String,
+    /// Difference between its clock and this machine's.
+    pub clock_gap: Duration,
+    /// Round trip of a command.
+    pub round_trip: Duration,
+}
+
+/// Asks an engine about itself, as `doctor` does.
+///
+/// # Errors
+/// Why a server could not use it.
+pub fn inspect_engine(url: &UrlSource) -> Result<EngineReport, super::Error> {
+    #[cfg(feature = "redis")]
+    return Ok(super::redis::inspect(&url.read()?)?);
+    #[cfg(not(feature = "redis"))]
+    {
+        let _ = url;
+        Err(super::Error::NoEngine)
+    }
+}
+
 /// Figures of an engine for the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EngineFigures {
@@ -100,6 +140,8 @@ pub(super) struct EngineFigures {
     pub(super) reconnects: u64,
     /// The last round trip, microseconds.
     pub(super) round_trip: u64,
+    /// Lines that wait for it.
+    pub(super) waiting: usize,
 }
 
 /// Stands in for an engine in a build without one: it cannot be constructed.

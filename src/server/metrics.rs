@@ -131,6 +131,11 @@ const ROWS: &[Row] = &[
         f.engine.map(|it| one(it.reconnects)).unwrap_or_default()
     }),
     (
+        "chatagram_engine_waiting_lines",
+        "Lines proposed to the engine that it has not confirmed yet.",
+        |f| f.engine.map(|it| one(it.waiting as u64)).unwrap_or_default(),
+    ),
+    (
         "chatagram_engine_round_trip_microseconds",
         "Last round trip to the engine, with the time it took there.",
         |f| f.engine.map(|it| one(it.round_trip)).unwrap_or_default(),

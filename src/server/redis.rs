@@ -15,11 +15,13 @@ mod codec;
 mod connection;
 mod error;
 mod feed;
+mod inspect;
 mod reader;
 mod url;
 mod writer;
 
 pub use error::{EngineError, Version};
+pub(super) use inspect::inspect;
 pub use url::UrlError;
 
 use super::engine::EngineFigures;

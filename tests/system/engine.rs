@@ -1,10 +1,12 @@
 //! One room on several servers, with a `redis-server` that each test starts.
 //!
 //! `CHATAGRAM_ENGINE_KILLS=1000` sets the number of killed servers (3 by default, 25 with
-//! `CHATAGRAM_TESTS=all`), `CHATAGRAM_RACES=10000` the number of races for a name (25, 100), and
-//! `CHATAGRAM_CROWD=300` the peers of the test for one order (60, 300).
+//! `CHATAGRAM_TESTS=all`), `CHATAGRAM_RACES=10000` the number of races for a name (25, 100),
+//! `CHATAGRAM_CROWD=300` the peers of the test for one order (60, 300), and `CHATAGRAM_OUTAGE=30`
+//! the seconds for which the engine is gone (until the clients are told, 30).
 
 mod crowd;
+mod doctor;
 mod failover;
 mod names;
 mod order;
@@ -13,6 +15,7 @@ mod proxy;
 mod redis;
 mod refusals;
 mod servers;
+mod variants;
 
 tests! {
     names::a_name_has_one_winner_in_each_race,
@@ -25,6 +28,10 @@ tests! {
     outages::an_engine_with_an_older_log_is_announced,
     outages::a_killed_durable_engine_loses_no_confirmed_line,
     outages::a_promoted_replica_serves_the_room,
+    variants::a_unix_socket_leads_to_the_engine,
+    variants::a_durable_line_is_confirmed_when_the_disk_has_it,
+    doctor::doctor_says_what_an_engine_lacks,
+    doctor::doctor_needs_an_engine_without_a_password_in_sight,
     refusals::a_wrong_url_is_refused,
     refusals::an_unusable_redis_is_refused_with_its_fault,
     refusals::an_engine_over_tls_is_used_and_its_certificate_checked,

@@ -6,6 +6,7 @@
 
 mod ask;
 mod clock;
+mod engine;
 mod firewall;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod kernel;
@@ -22,6 +23,7 @@ mod tools;
 pub(crate) use remedy::Fix;
 pub(crate) use show::{json, text};
 
+use chatagram::server::{self, UrlSource};
 use remedy::Remedy;
 
 /// One finding.
@@ -72,9 +74,9 @@ impl Check {
     }
 }
 
-/// Collects all findings. Call it while the process has one thread, as the kernel requires for
+/// Collects all findings, those about an engine too if there is one. Call it while the process has one thread, as the kernel requires for
 /// namespaces.
-pub(crate) fn examine() -> Vec<Check> {
+pub(crate) fn examine(engine: Option<&UrlSource>, durable: bool) -> Vec<Check> {
     let remedy = Remedy::gather();
     let mut checks = kernel::examine(&remedy);
     checks.extend(sockets::examine(&remedy));
@@ -85,6 +87,10 @@ pub(crate) fn examine() -> Vec<Check> {
     checks.extend(machine::examine(&remedy));
     checks.push(terminal::judge(&terminal::Facts::gather()));
     checks.extend(tools::judge(|name| ask::find(name).is_some(), &remedy));
+    if let Some(url) = engine {
+        let found = server::inspect_engine(url).map_err(|error| error.to_string());
+        checks.extend(engine::judge(&found, durable, &remedy));
+    }
     checks
 }
 

@@ -165,6 +165,11 @@ impl Requests {
         self.open.is_empty()
     }
 
+    /// Number of proposed lines.
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
     /// The pressure of the proposed lines.
     pub(super) fn level(&self) -> Level {
         match self.bytes {

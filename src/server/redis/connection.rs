@@ -83,11 +83,8 @@ impl Link {
         let failed = |error: RedisError| EngineError::of(&error, &place);
         let mut connection = connect(address, target).map_err(failed)?;
         let info: String = cmd("INFO").query(&mut connection).map_err(failed)?;
-        let fact = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let found = Version::parse(&fact("redis_version")).unwrap_or(Version(0, 0));
+        let fact = |name| fact(&info, name);
+        let found = Version::parse(fact("redis_version")).unwrap_or(Version(0, 0));
         if found < OLDEST {
             return Err(EngineError::TooOld { place, found });
         }
@@ -99,7 +96,7 @@ impl Link {
             log::warn!(
                 "the engine at {place} drops any key when its memory is full (maxmemory-policy \
                  {}): lines and names may vanish; `noeviction` keeps them",
-                clean(&policy)
+                clean(policy)
             );
         }
         let state = format!("chatagram:{{{}}}:state", target.room);
@@ -131,7 +128,7 @@ impl Link {
         }
         let hashes = load.query(&mut connection).map_err(failed)?;
         let has_replica = fact("connected_slaves") != "0";
-        let run = fact("run_id");
+        let run = fact("run_id").to_owned();
         Ok(Self { connection, place, run, durability, has_replica, state, hashes })
     }
 
@@ -199,6 +196,12 @@ impl Link {
             }
         }
     }
+}
+
+/// A value in the reply to `INFO`; empty if it is missing.
+pub(super) fn fact<'a>(info: &'a str, name: &str) -> &'a str {
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().trim()
 }
 
 /// The key with this name beside the room's state.

@@ -23,6 +23,7 @@ impl Meter {
             up: self.up.load(Ordering::Relaxed),
             reconnects: self.connections.load(Ordering::Relaxed).saturating_sub(1),
             round_trip: self.round_trip.load(Ordering::Relaxed),
+            ..EngineFigures::default()
         }
     }
 

@@ -3,6 +3,7 @@
 use super::crowd::Crowd;
 use super::redis::Redis;
 use super::servers::{Server, addresses, servers};
+use crate::needs::amount;
 use crate::program::{DEADLINE, free_port};
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -27,13 +28,20 @@ pub(crate) fn lines_said_while_the_engine_is_down_are_confirmed_when_it_is_back(
     redis.kill();
     crowd.expect_answers();
     let told = crowd.until("told", TOLD, true, |crowd| crowd.is_told("no contact"));
+    let outage = Duration::from_secs(amount("CHATAGRAM_OUTAGE", 0, 30));
+    crowd.talk_for(outage.saturating_sub(told));
     redis.resume();
     let back = crowd.until("answers", LIMIT, true, Crowd::all_answered);
     crowd.until("outcomes", LIMIT, false, Crowd::is_settled);
     crowd.until("all lines everywhere", LIMIT, false, Crowd::all_shown);
     crowd.check(&redis.lines("r"));
     assert_eq!(crowd.confirmed.len(), crowd.said());
-    println!("told after {told:.1?}; all were answered {back:.1?} after the start");
+    println!(
+        "down for {:.1?}; told after {told:.1?}; all were answered {back:.1?} after the start; {} \
+         lines said, each confirmed and shown once",
+        outage.max(told),
+        crowd.said()
+    );
 }
 
 pub(crate) fn an_emptied_engine_is_announced_and_the_room_begins_anew() {

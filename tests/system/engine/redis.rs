@@ -69,9 +69,18 @@ impl Redis {
 
     /// The reply to a command.
     pub(crate) fn ask(&self, words: &[&str]) -> Value {
+        self.ask_at(&format!("redis://127.0.0.1:{}", self.port), words)
+    }
+
+    /// The reply to a command, with a password.
+    pub(crate) fn ask_as(&self, password: &str, words: &[&str]) -> Value {
+        self.ask_at(&format!("redis://:{password}@127.0.0.1:{}", self.port), words)
+    }
+
+    fn ask_at(&self, url: &str, words: &[&str]) -> Value {
         let mut command = cmd(words[0]);
         command.arg(&words[1..]);
-        let client = Client::open(("127.0.0.1", self.port)).unwrap();
+        let client = Client::open(url).unwrap();
         command.query(&mut client.get_connection_with_timeout(DEADLINE).unwrap()).unwrap()
     }
 

@@ -26,7 +26,7 @@ pub(super) fn judge(synchronised: Option<bool>, remedy: &Remedy) -> Check {
 }
 
 /// The command that lets the system set its clock.
-fn synchronise(remedy: &Remedy) -> Fix {
+pub(super) fn synchronise(remedy: &Remedy) -> Fix {
     if ask::find("timedatectl").is_some() {
         remedy.as_root("timedatectl set-ntp true")
     } else {
