@@ -255,7 +255,8 @@ def main():
     rooms = [relay for relay in relays if relay in ROOMS]
     if rooms and not options.loopback and os.environ.pop("BENCH_NAMESPACE", "") != str(os.getpid()):
         # One process from here to the programs: what it makes is gone when it ends.
-        inner = ["unshare", "--net", "--mount"]
+        alone = 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && exec "$@"'
+        inner = ["unshare", "--net", "--mount", "sh", "-c", alone, "sh"]
         if subprocess.run([*inner, "ip", "link"], capture_output=True).returncode == 0:
             os.environ["BENCH_NAMESPACE"] = str(os.getpid())
             os.execvp(inner[0], [*inner, sys.executable, *sys.argv])
