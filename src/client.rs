@@ -8,4 +8,5 @@ mod app;
 pub(crate) mod reach;
 
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub use app::*;

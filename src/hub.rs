@@ -67,11 +67,11 @@ pub use engine::Shared;
 pub use streams::StreamId;
 
 pub use crate::bucket::Limit;
+pub use crate::path::{Local, Path};
 pub use crate::registry::{Capacity, Owner};
 pub use crate::room::{Kept, Line, LineIdentity, Past};
 
 use crate::link::Copies;
-use crate::path::Path;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
 use crate::protocol::{LeaveReason, Nickname, Token, clean, clip};
 use crate::registry::{PeerId, Registry};

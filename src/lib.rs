@@ -17,8 +17,7 @@
 //!
 //! ```
 //! use chatagram::client::session::{self, Event, Session, Transport};
-//! use chatagram::hub::{self, Capacity, Destination, Hub, Past};
-//! use chatagram::path::Path;
+//! use chatagram::hub::{self, Capacity, Destination, Hub, Past, Path};
 //! use chatagram::protocol::{Delivery, limits::MAX_DATAGRAM};
 //! use chatagram::time::{Now, Timestamp, WallTime};
 //! use std::time::Duration;
@@ -95,32 +94,43 @@
 //! The core is sans-IO: time and randomness are arguments, and the same calls give the same output.
 //! It builds without any cargo feature and without a crate that opens a socket, a file or a thread.
 //!
-//! | core module | owns |
+//! Nine modules are the library: what embeds a hub or a session, reads datagrams, or reads the
+//! results of a lab.
+//!
+//! | module | owns |
 //! |---|---|
 //! | [`time`] | moments as values: monotonic for timers, wall clock for people |
 //! | [`protocol`] | headers, frames and messages as bytes; specified by `proto.md` |
-//! | [`link`] | one side of one conversation: loss, order, acknowledgment, congestion, path size |
-//! | `bucket` | how fast a client may speak; both sides count alike |
-//! | [`path`] | the local address and interface, and the remote address |
-//! | `registry` | nickname, peer and address, and which peers are silent too long |
-//! | `room` | join, say, whisper, leave, replay; the order of lines is `room::log` |
-//! | [`engine`] | the requests and answers between a hub and a log that several servers share |
-//! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
-//! | [`client::session`] | the client without sockets |
-//! | [`discovery`] | which networks to search for servers, and how to read the answers |
-//! | [`impair`] | an emulated bad network: seeded loss, delay, jitter, duplicates, damage, rate |
 //! | [`decode`] | a datagram or stream as text, field by field |
-//! | [`quantity`] | durations, shares and rates as people write them |
+//! | [`link`] | one side of one conversation: loss, order, acknowledgment, congestion, path size |
+//! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
+//! | [`engine`] | the requests and answers between a hub and a log that several servers share |
+//! | [`client::session`] | the client without sockets |
+//! | [`lab`] (feature `lab`) | the records of experiments, their statistics, the report |
 //! | [`docs`] | the pages of documentation for users |
 //!
-//! | module | feature | owns |
+//! The other modules are parts of them or of the program. The program and the tests are crates of
+//! their own and use some of those parts, which are therefore `pub` and `#[doc(hidden)]`: they may
+//! change at any time.
+//!
+//! | part of the core | owns |
+//! |---|---|
+//! | `bucket` | how fast a client may speak; both sides count alike |
+//! | `path` | the local address and interface, and the remote address |
+//! | `registry` | nickname, peer and address, and which peers are silent too long |
+//! | `room` | join, say, whisper, leave, replay; the order of lines is `room::log` |
+//! | `discovery` | which networks to search for servers, and how to read the answers |
+//! | `impair` | an emulated bad network: seeded loss, delay, jitter, duplicates, damage, rate |
+//! | `quantity` | durations, shares and rates as people write them |
+//!
+//! | part of the program | feature | owns |
 //! |---|---|---|
 //! | `net` | `net` | clock, UDP and TCP sockets, the poller, emulated networks, captures |
 //! | `server` | `net` | the thread that carries bytes between `net`, `hub` and `history` |
 //! | `history` | `net` | the append-only file of lines, each with a checksum |
 //! | `files` | `net` | opening files that stay open for long, and noticing log rotation |
-//! | `lab` | `lab` | experiments: plans, load, records, statistics, the report |
-//! | `client` | `cli` | the threads around a session, the terminal, the output, the cache |
+//! | `lab::sweep`, `lab::load` | `lab` | running a plan; many clients against a server |
+//! | `client::app` | `cli` | the threads around a session, the terminal, the output, the cache |
 //!
 //! The program (options, commands, logging, `doctor`) is `src/bin/chatagram`.
 //!
@@ -136,34 +146,42 @@
 //! - Input from the network or a file never panics, blocks, makes memory grow without bound, or
 //!   reaches a terminal unescaped.
 
-mod bucket;
 pub mod client;
 pub mod decode;
-pub mod discovery;
 pub mod docs;
 pub mod engine;
 pub mod hub;
-pub mod impair;
-pub mod link;
-pub mod path;
-pub mod protocol;
-pub mod quantity;
-mod registry;
-mod room;
-pub mod time;
-
-#[cfg(feature = "net")]
-pub mod files;
-#[cfg(feature = "net")]
-pub mod history;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod link;
+pub mod protocol;
+pub mod time;
+
+// For the program and the tests only.
+#[doc(hidden)]
+pub mod discovery;
 #[cfg(feature = "net")]
+#[doc(hidden)]
+pub mod files;
+#[cfg(feature = "net")]
+#[doc(hidden)]
+pub mod history;
+#[doc(hidden)]
+pub mod impair;
+#[cfg(feature = "net")]
+#[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
+pub mod quantity;
 #[cfg(feature = "net")]
+#[doc(hidden)]
 pub mod server;
 
+mod bucket;
+mod path;
 mod percentile;
 mod prefetch;
+mod registry;
+mod room;
 #[cfg(feature = "cli")]
 mod sync;

@@ -1,8 +1,8 @@
 //! Batches of datagrams with one system call over the loopback interface: every datagram arrives
 //! unchanged.
 
+use chatagram::hub::Path;
 use chatagram::net::{Incoming, Listen, Listener, Outgoing, Socket, listen};
-use chatagram::path::Path;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -186,7 +186,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
 #[test]
 #[cfg(target_os = "linux")]
 fn datagrams_for_a_removed_source_address_leave_from_another() {
-    use chatagram::path::Local;
+    use chatagram::hub::Local;
     for (bound, gone, interface) in
         [("0.0.0.0:0", "192.0.2.1", 0), ("[::]:0", "192.0.2.1", 0), ("[::]:0", "fe80::77", 99_999)]
     {

@@ -11,8 +11,7 @@ mod crowd;
 
 use crate::meter::allocated;
 use chatagram::client::session::{self, Event, Session, Transport};
-use chatagram::hub::{self, Capacity, Destination, Hub, Past, StreamId};
-use chatagram::path::Path;
+use chatagram::hub::{self, Capacity, Destination, Hub, Past, Path, StreamId};
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, MAX_TEXT};
 use chatagram::protocol::{Datagram, Delivery, Nickname};
 use chatagram::time::{Now, Timestamp, WallTime};

@@ -3,8 +3,7 @@
 use crate::checks::Record;
 use crate::network::Packet;
 use chatagram::client::session::Session;
-use chatagram::hub::{self, Hub, Line};
-use chatagram::path::Local;
+use chatagram::hub::{self, Hub, Line, Local};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,8 +2,7 @@
 
 use crate::engine::Engine;
 use chatagram::engine::{Answer, Change};
-use chatagram::hub::{Capacity, Config, Destination, Hub, Shared, StreamId};
-use chatagram::path::Path;
+use chatagram::hub::{Capacity, Config, Destination, Hub, Path, Shared, StreamId};
 use chatagram::protocol::{Delivery, Flags, Frame, Join, Preface, write_record};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::time::Duration;

@@ -4,8 +4,7 @@ use crate::attacks;
 use crate::dice::Dice;
 use crate::scenarios::SECOND;
 use crate::world::EXPIRY;
-use chatagram::hub::{self, Capacity, Hub, Past};
-use chatagram::path::Path;
+use chatagram::hub::{self, Capacity, Hub, Past, Path};
 use chatagram::protocol::Header;
 use chatagram::time::{Now, Timestamp, WallTime};
 

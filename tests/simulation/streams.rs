@@ -2,8 +2,7 @@
 
 use crate::wires::{End, NetworkState, Signal, Wire};
 use crate::world::World;
-use chatagram::hub::{Destination, Hub, StreamId};
-use chatagram::path::Path;
+use chatagram::hub::{Destination, Hub, Path, StreamId};
 use chatagram::time::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -10,8 +10,7 @@ use chatagram::client::Format;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::decode;
 use chatagram::history::{History, Record, Verify};
-use chatagram::hub::{self, Capacity, Destination, Hub, Line, Past};
-use chatagram::path::Path;
+use chatagram::hub::{self, Capacity, Destination, Hub, Line, Past, Path};
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM};
 use chatagram::protocol::{
     About, ClientMessage, Datagram, DatagramWriter, Delivery, Flags, Frame, Header, Join,

@@ -6,9 +6,9 @@ use super::messages::{assert_server_message, carrier, delivery, distorted, of_cl
 use super::meter::allocated;
 use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
 use chatagram::hub::{
-    Capacity, Config, Destination, Event, Hub, Kept, Limit, LineIdentity, Owner, Past, StreamId,
+    Capacity, Config, Destination, Event, Hub, Kept, Limit, LineIdentity, Owner, Past, Path,
+    StreamId,
 };
-use chatagram::path::Path;
 use chatagram::protocol::Mark;
 use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
 use chatagram::protocol::{

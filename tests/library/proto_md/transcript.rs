@@ -4,8 +4,7 @@
 
 use super::{read, root};
 use crate::format::{flag_names, frame_line};
-use chatagram::hub::{Capacity, Config, Destination, Hub, Limit, Line, Past};
-use chatagram::path::Path;
+use chatagram::hub::{Capacity, Config, Destination, Hub, Limit, Line, Past, Path};
 use chatagram::protocol::limits::{HEARTBEAT, JOIN_SIZE, MAX_DATAGRAM, MESSAGE_WINDOW};
 use chatagram::protocol::{
     ClientMessage, Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Mark, Say,

@@ -4,8 +4,7 @@
 use crate::dice::Dice;
 use crate::meter::{Part, on_account_of};
 use chatagram::client::session::{self, CloseReason, Event, Session, Transport};
-use chatagram::hub::{self, Capacity, Destination, Hub, Limit, Line, Past};
-use chatagram::path::Path;
+use chatagram::hub::{self, Capacity, Destination, Hub, Limit, Line, Past, Path};
 use chatagram::protocol::limits::{LOG_LINES, MAX_DATAGRAM, REPLAY_WINDOW};
 use chatagram::protocol::{Delivery, Mark};
 use chatagram::time::{Now, Timestamp, WallTime};
