@@ -235,16 +235,9 @@ impl Room {
     /// Announces the queued departures, then the arrivals: an arrival may reuse the number or name
     /// of a departed peer.
     fn announce_all(&mut self) {
-        self.digest = None;
         let mut roll = RollWriter::default();
-        for _ in 0..MAX_ANNOUNCEMENT {
+        for _ in 0..self.announce_departures() {
             roll.clear();
-            if let Some(reason) = self.presence.take_departures(&mut roll) {
-                let peers = counted(self.presence.announced());
-                let message = ServerMessage::Left { peers, reason, roll: roll.roll() };
-                self.post(Recipients::All, Kind::Control, &message);
-                continue;
-            }
             while let Some(peer) = self.presence.next_arrival()
                 && let Some(member) = self.members.get_mut(peer)
                 && roll.push(&member.entry(peer))
@@ -261,11 +254,28 @@ impl Room {
         }
     }
 
+    /// Announces the queued departures. Returns how many messages the announcement may still have.
+    fn announce_departures(&mut self) -> usize {
+        self.digest = None;
+        let mut roll = RollWriter::default();
+        for sent in 0..MAX_ANNOUNCEMENT {
+            roll.clear();
+            let Some(reason) = self.presence.take_departures(&mut roll) else {
+                return MAX_ANNOUNCEMENT - sent;
+            };
+            let peers = counted(self.presence.announced());
+            let message = ServerMessage::Left { peers, reason, roll: roll.roll() };
+            self.post(Recipients::All, Kind::Control, &message);
+        }
+        0
+    }
+
     /// Announces the departure of a peer whose name a newcomer has: the newcomer's client takes it
-    /// for its own, so `Welcome` must not count it.
+    /// for its own, so `Welcome` must not count it. Arrivals wait, so that peers that leave and
+    /// join again in turn do not announce each other.
     pub(crate) fn announce_predecessor(&mut self, nickname: &str) {
         if self.presence.departing().any(|departed| departed.nickname == nickname) {
-            self.announce_all();
+            self.announce_departures();
         }
     }
 

@@ -168,8 +168,7 @@ impl Hub {
             }
             self.room.renumber(id, join.next);
             self.accounts.join(payer, now.mono);
-            let peer = self.new_peer(id, join, origin);
-            self.take_over(peer, now.mono);
+            self.take_over(id, join, origin);
             self.welcome(id, join, Member::Present);
             self.tell_move(id, path);
             return Ok(());
@@ -187,8 +186,7 @@ impl Hub {
             .insert(nickname.clone(), token, path, join.resume, now.mono)
             .map_err(|why| Denial::unavailable(why, &nickname))?;
         self.accounts.join(payer, now.mono);
-        let peer = self.new_peer(id, join, origin);
-        self.enter(peer);
+        self.enter(id, join, origin);
         self.welcome(id, join, Member::New);
         let (nickname, peers) = (nickname.to_string(), self.room.len());
         self.events.push_back(Event::Joined { nickname, path, peers });
@@ -198,10 +196,6 @@ impl Hub {
     /// A peer with a new session, on the account of its address and of the owner of its name.
     pub(super) fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
         let Origin { path, entrance, now } = origin;
-        if let Some(entry) = self.registry.entry(id) {
-            self.room.announce_predecessor(entry.nickname.as_str());
-            self.deliver_posts();
-        }
         let (link, stream) = match entrance {
             Entrance::Datagrams => {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);

@@ -21,10 +21,11 @@
 //! A session that is gone is not in [`Peers`](super::peers::Peers).
 
 use super::accounts::Payer;
+use super::handshake::Origin;
 use super::peer::Peer;
 use super::{Event, Hub};
 use crate::protocol::limits::{FLOOD_HOLD, LEAVE_TIMEOUT};
-use crate::protocol::{LeaveReason, ServerMessage};
+use crate::protocol::{Join, LeaveReason, ServerMessage};
 use crate::registry::{Entry, PeerId};
 use crate::time::Timestamp;
 
@@ -39,20 +40,28 @@ pub(super) enum State {
 }
 
 impl Hub {
-    /// none → Active, after the registry has taken the peer.
-    pub(super) fn enter(&mut self, peer: Peer) {
+    /// none → Active, after the registry has taken the peer. The others, and not the newcomer, are
+    /// told first of a departed peer with its name (`proto.md` §7.17): the newcomer takes what is
+    /// sent after it was made.
+    pub(super) fn enter(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) {
+        if let Some(entry) = self.registry.entry(id) {
+            self.room.announce_predecessor(entry.nickname.as_str());
+            self.deliver_posts();
+        }
+        let peer = self.new_peer(id, join, origin);
         let old = self.begin(peer);
         debug_assert!(old.is_none(), "an id is never used again");
     }
 
     /// Active → Active in a new session. The member stays, so no other peer is told.
-    pub(super) fn take_over(&mut self, mut peer: Peer, now: Timestamp) {
+    pub(super) fn take_over(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) {
+        let mut peer = self.new_peer(id, join, origin);
         // A new session is no new allowance.
-        if let Some(old) = self.peers.get(peer.id) {
+        if let Some(old) = self.peers.get(id) {
             peer.allowance = old.allowance;
         }
         if let Some(old) = self.begin(peer) {
-            self.forget(&old, now);
+            self.forget(&old, origin.now.mono);
         }
     }
 

@@ -172,11 +172,10 @@ impl Hub {
             Entrance::Stream(stream) => self.streams.release(stream),
             Entrance::Datagrams => Vec::new(),
         };
-        let peer = self.new_peer(id, &join, origin);
         if here.is_some() {
-            self.take_over(peer, now.mono);
+            self.take_over(id, &join, origin);
         } else {
-            self.enter(peer);
+            self.enter(id, &join, origin);
         }
         self.welcome(id, &join, member);
         if here.is_some() {

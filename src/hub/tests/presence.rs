@@ -62,3 +62,32 @@ fn a_single_arrival_is_announced_in_the_turn_of_its_admission() {
     }
     assert!(joined(&room));
 }
+
+/// Each of these peers causes one announcement between two that are due, not one for each join.
+#[test]
+fn peers_that_leave_and_join_again_in_turn_do_not_announce_each_other() {
+    let mut room = Room::new(64);
+    let first = room.join("first", 1);
+    for port in 2..=60 {
+        room.start(&format!("guest{port}"), port);
+    }
+    room.run_for(SECOND);
+    let before = known(&room.told[first]).1;
+    let (mut joins, start) = (0, room.now.mono);
+    let mut here = [("guest2", 1), ("guest3", 2)];
+    while joins < 60 {
+        for (name, peer) in &mut here {
+            let now = room.now;
+            room.peers[*peer].1.leave(now);
+            room.run_for(Duration::from_millis(1));
+            *peer = room.start(name, 61 + joins);
+            room.run_for(Duration::from_millis(2));
+            assert_eq!(room.welcomes(*peer), 1, "{name}: {:?}", room.told[*peer]);
+            joins += 1;
+        }
+    }
+    let messages = known(&room.told[first]).1 - before;
+    // The interval for 60 peers is 12 ms: `Left` and `Joined`, and `Left` for each of the two.
+    let due = room.now.mono.since(start).as_millis() / 12 + 1;
+    assert!(messages as u128 <= 4 * due, "{messages} messages in {due} intervals");
+}

@@ -199,6 +199,28 @@ fn a_silent_peer_that_leaves_before_its_announcement_is_not_announced() {
 }
 
 #[test]
+fn a_departure_is_announced_before_the_name_joins_again_and_arrivals_wait() {
+    let mut room = room_of(100);
+    room.presence.last = Some(at(0));
+    let mut join_again = |name: &str, before: u16, peer: u16| {
+        room.leave(id(before), LeaveReason::Quit);
+        room.announce_predecessor(name);
+        let words = said(&posts(&mut room));
+        room.join(id(peer), name, Owner(0), 0);
+        (words, room.count_for(id(peer)))
+    };
+    let (words, count) = join_again("guest00001", 1, 100);
+    assert_eq!((words.join(", "), count), ("left [1 \"guest00001\" 0], 99 here".to_owned(), 100));
+    let (words, count) = join_again("guest00002", 2, 101);
+    assert_eq!((words.join(", "), count), ("left [2 \"guest00002\" 0], 98 here".to_owned(), 99));
+    let (words, count) = join_again("guest00001", 100, 102);
+    assert_eq!((words, count), (vec![], 99), "the room never knew the second one of that name");
+    room.announce(at(0) + MAX_ANNOUNCE_INTERVAL);
+    let expected = "joined [101 \"guest00002\" 0, 102 \"guest00001\" 0], 100 here";
+    assert_eq!(said(&posts(&mut room)), [expected]);
+}
+
+#[test]
 fn an_announcement_is_bounded_and_the_rest_follows() {
     let mut room = room_of(1);
     (1..8_000).for_each(|peer| join(&mut room, peer));
