@@ -1,24 +1,29 @@
--- Chatagram in Wireshark and tshark: UDP and TCP, at any port, as proto.md says (§ numbers are its own).
+-- Chatagram in Wireshark and tshark: UDP and TCP, at any port. § is a section of proto.md.
 --
 --   wireshark -X lua_script:scripts/chatagram.lua
 --   tshark -X lua_script:scripts/chatagram.lua -i lo -O chatagram
 --
--- To install it, copy this file to the directory that Help > About Wireshark > Folders calls "Personal Lua
--- Plugins" (~/.local/lib/wireshark/plugins, %APPDATA%\Wireshark\plugins). Wireshark 4.0 or later.
+-- To install it, copy this file to the directory that Help > About Wireshark > Folders calls
+-- "Personal Lua Plugins" (~/.local/lib/wireshark/plugins, %APPDATA%\Wireshark\plugins). Wireshark
+-- 4.0 or later.
 --
--- For a port that Wireshark assigns to another protocol: Analyze > Decode As, or -d udp.port==5000,chatagram.
+-- For a port that Wireshark assigns to another protocol: Analyze > Decode As, or
+-- -d udp.port==5000,chatagram.
 --
--- If TCP loses segments: -o tcp.reassemble_out_of_order:TRUE (Preferences > Protocols > TCP). Otherwise Wireshark
--- passes on the bytes after a hole, which may begin within a record and are then shown as rejected.
+-- If TCP loses segments: -o tcp.reassemble_out_of_order:TRUE (Preferences > Protocols > TCP).
+-- Otherwise Wireshark passes on the bytes after a hole, which may begin within a record and are
+-- then shown as rejected.
 --
--- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17, chatagram.rejected,
--- chatagram.gap, chatagram.duplicate, chatagram.again, chatagram.acked_time > 0.1
+-- Filters: chatagram.message == "Line", chatagram.session == 0x..., chatagram.acknowledged == 17,
+-- chatagram.rejected, chatagram.gap, chatagram.duplicate, chatagram.again,
+-- chatagram.acked_time > 0.1
 --
--- Relations between datagrams (gaps, duplicates, retransmitted messages, acknowledgments) are kept for each session,
--- direction, pair of addresses and interface, so that the two sides of a relay or of a router in one capture are two
--- conversations. They are found when a packet is dissected for the first time, in order, and stored by packet number.
+-- Relations between datagrams (gaps, duplicates, retransmitted messages, acknowledgments) are kept
+-- for each session, direction, pair of addresses and interface, so that the two sides of a relay or
+-- of a router in one capture are two conversations. They are found when a packet is dissected for
+-- the first time, in order, and stored by packet number.
 --
--- No code here trusts a length: all reads go through Reader, which checks the remaining bytes first.
+-- No code here trusts a length: all reads go through Reader, which checks the remaining bytes.
 
 local chatagram = Proto("chatagram", "Chatagram")
 
@@ -30,15 +35,15 @@ local DEFAULT_PORT = 2428
 local MAGIC, VERSION = 0x4347, 1
 local FROM_SERVER, ACK = 1, 2
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- The wire format: the tables of §5 and §6. The first frame and the first messages have number 0.
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
 local TRANSPORT = { [0] = "Udp", "Tcp" }
 local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart" }
-local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress", "ShuttingDown",
-  "Unavailable" }
+local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress",
+  "ShuttingDown", "Unavailable" }
 
 local function delivery(name) return { name, "enum", DELIVERY } end
 local function reason(values) return { "reason", "enum", values } end
@@ -49,30 +54,34 @@ local moment = function(name) return { name, "moment" } end
 local str = function(name) return { name, "string" } end
 local bytes = function(name, size) return { name, "bytes", size } end
 -- A roll of peers (§2.3).
-local roll = function() return { "roll", "roll", entry = { u16("peer"), str("nickname"), u16("next") } } end
+local roll = function()
+  return { "roll", "roll", entry = { u16("peer"), str("nickname"), u16("next") } }
+end
 -- A list of servers (§2.3).
 local servers = { "servers", "servers" }
 local payload = { "payload", "payload" }
 
--- `from`: the end that may send it. `session`: whether the header's session has to be 0 or not (§5).
+-- `from`: the end that may send it. `session`: whether the header's session is other than 0 (§5).
 local FRAMES = {
   [0] = { name = "Padding", from = "CS", bytes("content") },
   { name = "Heartbeat", from = "CS", session = true },
   { name = "Once", from = "CS", session = true, payload },
   { name = "Unordered", from = "CS", session = true, u16("id"), payload },
   { name = "Ordered", from = "CS", session = true, u16("id"), payload },
-  { name = "Join", from = "C", session = false, u64("nonce"), bytes("cookie"), str("nickname"), delivery("delivery"),
-    bytes("resume"), u64("epoch"), u64("seen"), u16("next") },
+  { name = "Join", from = "C", session = false, u64("nonce"), bytes("cookie"), str("nickname"),
+    delivery("delivery"), bytes("resume"), u64("epoch"), u64("seen"), u16("next") },
   { name = "Challenge", from = "S", session = false, u64("nonce"), bytes("cookie", 20) },
   { name = "Refused", from = "S", session = false, u64("nonce"), reason(REFUSAL), str("detail") },
   { name = "PathChallenge", from = "CS", session = true, bytes("cookie", 8) },
   { name = "PathResponse", from = "CS", session = true, bytes("cookie", 8) },
   { name = "Reset", from = "S", session = true },
   { name = "Probe", from = "C", session = false, u64("nonce") },
-  { name = "Found", from = "S", session = false, u64("nonce"), u64("server"), u16("port"), u16("peers"), str("room") },
-  { name = "Part", from = "CS", session = true, u16("id"), { "ordered", "bool" }, u16("index"), u16("count"),
+  { name = "Found", from = "S", session = false, u64("nonce"), u64("server"), u16("port"),
+    u16("peers"), str("room") },
+  { name = "Part", from = "CS", session = true, u16("id"), { "ordered", "bool" }, u16("index"),
+    u16("count"), bytes("payload") },
+  { name = "OncePart", from = "CS", session = true, u16("number"), u16("index"), u16("count"),
     bytes("payload") },
-  { name = "OncePart", from = "CS", session = true, u16("number"), u16("index"), u16("count"), bytes("payload") },
 }
 
 local FROM_CLIENT = {
@@ -86,34 +95,39 @@ local FROM_CLIENT = {
 }
 
 local OF_SERVER = {
-  [0] = { name = "Welcome", u64("nonce"), u16("peer"), bytes("token", 16), str("nickname"), str("room"),
-    u32("heartbeat_ms"), u32("expiry_ms"), u16("burst"), u16("rate"), u16("peers"), u16("replay"),
-    { "complete", "bool" }, u64("epoch"), u64("latest"), u16("newest"), bytes("taken"), { "sure", "bool" } },
+  [0] = { name = "Welcome", u64("nonce"), u16("peer"), bytes("token", 16), str("nickname"),
+    str("room"), u32("heartbeat_ms"), u32("expiry_ms"), u16("burst"), u16("rate"), u16("peers"),
+    u16("replay"), { "complete", "bool" }, u64("epoch"), u64("latest"), u16("newest"),
+    bytes("taken"), { "sure", "bool" } },
   { name = "Present", roll() },
-  { name = "History", u64("position"), moment("at"), { "own", "bool" }, u16("number"), str("from"), str("text") },
+  { name = "History", u64("position"), moment("at"), { "own", "bool" }, u16("number"), str("from"),
+    str("text") },
   { name = "Joined", u16("peers"), roll() },
   { name = "Left", u16("peers"), reason(LEAVE), roll() },
-  { name = "Line", u64("position"), moment("at"), { "upstream", "i32" }, u16("peer"), u16("number"), str("from"),
-    str("text") },
+  { name = "Line", u64("position"), moment("at"), { "upstream", "i32" }, u16("peer"), u16("number"),
+    str("from"), str("text") },
   { name = "Accepted", u16("number"), u64("position") },
   { name = "Whisper", moment("at"), { "upstream", "i32" }, u16("peer"), str("from"), str("text") },
   { name = "Whispered", u16("number"), moment("at"), str("to"), str("text") },
   { name = "NotHere", u16("number"), str("to") },
   { name = "Notice", str("text") },
   { name = "Closing", reason(LEAVE), str("detail") },
-  { name = "About", u16("number"), u16("left"), u16("peer"), str("nickname"), { "transport", "enum", TRANSPORT },
-    delivery("delivery"), u32("rtt_us"), u32("silent_ms"), u64("sent"), u64("lost"), u64("received"), u64("missing") },
+  { name = "About", u16("number"), u16("left"), u16("peer"), str("nickname"),
+    { "transport", "enum", TRANSPORT }, delivery("delivery"), u32("rtt_us"), u32("silent_ms"),
+    u64("sent"), u64("lost"), u64("received"), u64("missing") },
   { name = "Pinged", u16("peer"), u16("number") },
   { name = "Ponged", u16("number"), str("from") },
   { name = "Slow", u16("wait_ms") },
-  { name = "Counters", u16("number"), u64("received"), u64("alien"), u64("other_version"), u64("corrupt"),
-    u64("malformed"), u64("unknown_session"), u64("unread"), u64("refused"), u64("left_out") },
+  { name = "Counters", u16("number"), u64("received"), u64("alien"), u64("other_version"),
+    u64("corrupt"), u64("malformed"), u64("unknown_session"), u64("unread"), u64("refused"),
+    u64("left_out") },
   { name = "Servers", servers },
 }
 
-----------------------------------------------------------------------------------------------------------------------
--- Fields: chatagram.sequence of the header, chatagram.join.nickname of a frame, chatagram.line.text of a message
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
+-- Fields: chatagram.sequence of the header, chatagram.join.nickname of a frame,
+-- chatagram.line.text of a message
+----------------------------------------------------------------------------------------------------
 
 local F, listed = {}, {}
 
@@ -185,7 +199,9 @@ local MAKE = {
     field("servers.server", ProtoField.string, "server")
     return field(name, ProtoField.bytes, label)
   end,
-  enum = function(name, label, values) return field(name, ProtoField.uint32, label, base.DEC, values) end,
+  enum = function(name, label, values)
+    return field(name, ProtoField.uint32, label, base.DEC, values)
+  end,
 }
 
 for _, specs in ipairs({ FRAMES, FROM_CLIENT, OF_SERVER }) do
@@ -205,14 +221,15 @@ for _, spec in pairs(FRAMES) do PAYLOAD[spec.name] = F[spec.name:lower() .. ".pa
 
 chatagram.fields = listed
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Expert information
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local E, experts = {}, {}
 
 local function complaint(name, text, group, severity)
-  E[name] = ProtoExpert.new("chatagram.expert." .. name:lower(), text, group, severity)
+  local id = "chatagram.expert." .. name:lower()
+  E[name] = ProtoExpert.new(id, text, expert.group[group], expert.severity[severity])
   experts[#experts + 1] = E[name]
 end
 
@@ -227,26 +244,28 @@ local REASONS = {
   NotCanonical = "§8.1 check 8: not in its one encoding (§2.3)",
 }
 for name, text in pairs(REASONS) do
-  complaint(name, text, name == "Checksum" and expert.group.CHECKSUM or expert.group.MALFORMED, expert.severity.ERROR)
+  local group = name == "Checksum" and "CHECKSUM" or "MALFORMED"
+  complaint(name, text, group, "ERROR")
 end
-complaint("Unreadable", "§8.3: no message of the sender's table; ignored", expert.group.PROTOCOL, expert.severity.WARN)
-complaint("Misplaced", "§5: a frame in a place where it is ignored", expert.group.PROTOCOL, expert.severity.WARN)
-complaint("Small", "§7.2: a Join in a datagram below 512 bytes; dropped", expert.group.PROTOCOL, expert.severity.WARN)
-complaint("Unclean", "§4.2: characters that no sender may send, shown as U+FFFD", expert.group.SECURITY, expert.severity.WARN)
-complaint("Gap", "§7.3: sequence numbers are missing: lost, or overtaken", expert.group.SEQUENCE, expert.severity.WARN)
-complaint("Late", "§7.3: came after a larger number", expert.group.SEQUENCE, expert.severity.NOTE)
-complaint("Duplicate", "§7.3: this sequence number was here before; ignored", expert.group.SEQUENCE, expert.severity.NOTE)
-complaint("Reused", "§7.3: a sequence number used for a second datagram", expert.group.SEQUENCE, expert.severity.ERROR)
-complaint("Again", "§7.5: a reliable message again, in a new datagram", expert.group.SEQUENCE, expert.severity.NOTE)
-complaint("Refused", "§7.2: the server does not let the client in", expert.group.RESPONSE_CODE, expert.severity.NOTE)
-complaint("Reset", "§7.8: the server knows no such session", expert.group.SEQUENCE, expert.severity.WARN)
-complaint("Cut", "the capture does not have all of it", expert.group.UNDECODED, expert.severity.NOTE)
+complaint("Unreadable", "§8.3: no message of the sender's table; ignored", "PROTOCOL", "WARN")
+complaint("Misplaced", "§5: a frame in a place where it is ignored", "PROTOCOL", "WARN")
+complaint("Small", "§7.2: a Join in a datagram below 512 bytes; dropped", "PROTOCOL", "WARN")
+complaint("Unclean", "§4.2: characters that no sender may send, shown as U+FFFD", "SECURITY",
+  "WARN")
+complaint("Gap", "§7.3: sequence numbers are missing: lost, or overtaken", "SEQUENCE", "WARN")
+complaint("Late", "§7.3: came after a larger number", "SEQUENCE", "NOTE")
+complaint("Duplicate", "§7.3: this sequence number was here before; ignored", "SEQUENCE", "NOTE")
+complaint("Reused", "§7.3: a sequence number used for a second datagram", "SEQUENCE", "ERROR")
+complaint("Again", "§7.5: a reliable message again, in a new datagram", "SEQUENCE", "NOTE")
+complaint("Refused", "§7.2: the server does not let the client in", "RESPONSE_CODE", "NOTE")
+complaint("Reset", "§7.8: the server knows no such session", "SEQUENCE", "WARN")
+complaint("Cut", "the capture does not have all of it", "UNDECODED", "NOTE")
 
 chatagram.experts = experts
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Helpers
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 -- Lua 5.2 (Wireshark 4.0 to 4.2) and 5.4 (later) have no operator or library in common.
 local bxor
@@ -311,7 +330,8 @@ end
 -- A string as displayed (§4.2): without controls and bidirectional controls. UTF-8 in, UTF-8 out.
 local REPLACEMENT = "\239\191\189"
 local UNSAFE = {
-  "[\0-\8\10-\31\127]", "\194[\128-\159]", "\216\156", "\226\128[\142\143\168-\174]", "\226\129[\166-\169]",
+  "[\0-\8\10-\31\127]", "\194[\128-\159]", "\216\156", "\226\128[\142\143\168-\174]",
+  "\226\129[\166-\169]",
 }
 local function clean(text)
   local safe = text:gsub("\t", " ")
@@ -359,7 +379,9 @@ local function ranges(numbers)
   local out, i = {}, 1
   while i <= #numbers do
     local last = i
-    while numbers[last + 1] and (numbers[last] - numbers[last + 1]) % 4294967296 == 1 do last = last + 1 end
+    while numbers[last + 1] and (numbers[last] - numbers[last + 1]) % 4294967296 == 1 do
+      last = last + 1
+    end
     if last > i + 1 then
       out[#out + 1] = string.format("%d to %d", numbers[i], numbers[last])
       i = last + 1
@@ -371,9 +393,9 @@ local function ranges(numbers)
   return joined(out)
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Reader: successive values of §2.3. After the first failure (`err`) it reads no more.
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local Reader = {}
 Reader.__index = Reader
@@ -396,10 +418,15 @@ function Reader:int(bits, what)
   if left < 1 then return self:fail(at, what .. " is missing: the bytes end here") end
   local first = self.tvb(at, 1):uint()
   local size = first <= 250 and 0 or ({ [251] = 2, [252] = 4, [253] = 8 })[first]
-  if not size then return self:fail(at, string.format("%s: the byte %d begins no integer", what, first)) end
-  if size * 8 > bits then return self:fail(at, string.format("%s: %d bytes are no u%d", what, size, bits)) end
+  if not size then
+    return self:fail(at, string.format("%s: the byte %d begins no integer", what, first))
+  end
+  if size * 8 > bits then
+    return self:fail(at, string.format("%s: %d bytes are no u%d", what, size, bits))
+  end
   if left - 1 < size then
-    return self:fail(at, string.format("%s: %d bytes should follow, %d are left", what, size, left - 1))
+    local text = string.format("%s: %d bytes should follow, %d are left", what, size, left - 1)
+    return self:fail(at, text)
   end
   local hi, lo, least = 0, first, 0
   if size == 2 then
@@ -410,7 +437,8 @@ function Reader:int(bits, what)
     hi, lo = self.tvb(at + 1, 4):uint(), self.tvb(at + 5, 4):uint()
   end
   if (size == 8 and hi == 0) or lo < least then
-    self.loose = self.loose or { at = at, text = string.format("%s: %d fits fewer than %d bytes", what, lo, size + 1) }
+    local text = string.format("%s: %d fits fewer than %d bytes", what, lo, size + 1)
+    self.loose = self.loose or { at = at, text = text }
   end
   self.pos = at + 1 + size
   return self.tvb(at, 1 + size), lo, hi
@@ -423,7 +451,8 @@ function Reader:sized(what)
   if not range then return nil end
   if hi > 0 or lo > self:left() then
     local claim = hi > 0 and "more than 4 billion" or string.format("%d", lo)
-    return self:fail(at, string.format("%s says it has %s bytes, %d are left", what, claim, self:left()))
+    local text = string.format("%s says it has %s bytes, %d are left", what, claim, self:left())
+    return self:fail(at, text)
   end
   local from = self.pos
   self.pos = from + lo
@@ -548,7 +577,8 @@ function READ.roll(r, tree, name, part)
   return joined(names)
 end
 
--- The servers of a list (§2.3): 16 bytes of an IPv6 address and 2 of a port each, at most 16 of them.
+-- The servers of a list (§2.3): 16 bytes of an IPv6 address and 2 of a port each, at most 16 of
+-- them.
 function READ.servers(r, tree, name, part)
   local from, length, range = r:sized(name)
   if not from then return nil end
@@ -570,21 +600,26 @@ function READ.servers(r, tree, name, part)
   return joined(all)
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Messages (§6) and frames (§5)
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
--- The text of the Info column for a frame or message: "Line alice: hello", "Say hello", "Left bob (Timeout)".
+-- The text of the Info column for a frame or message: "Line alice: hello", "Say hello", "Left bob
+-- (Timeout)".
 local function summary(it)
   local words = { it.name }
-  if it.count and it.index then return string.format("%s %d/%d", it.name, it.index + 1, it.count) end
+  if it.count and it.index then
+    return string.format("%s %d/%d", it.name, it.index + 1, it.count)
+  end
   local who = it.to or it.nickname or it.roll or it.servers or it.from
   if it.to and it.name ~= "NotHere" then words[2] = "to" end
   if it.name == "Accepted" then who = string.format("%d", it.number or 0) end
   if it.name == "Deliver" then who = it.delivery end
   if who then words[#words + 1] = short(who) end
   if type(it.reason) == "string" then words[#words + 1] = "(" .. it.reason .. ")" end
-  if it.name == "Join" and it.cookie and it.cookie ~= "" then words[#words + 1] = "(with cookie)" end
+  if it.name == "Join" and it.cookie and it.cookie ~= "" then
+    words[#words + 1] = "(with cookie)"
+  end
   local out, text = joined(words, " "), it.text or it.detail
   if not text or text == "" then return out end
   return out .. (#words > 1 and ": " or " ") .. short(text)
@@ -604,7 +639,8 @@ local function read_message(tvb, from, length, tree, from_server)
     sub:add(F.message, range, spec.name):append_text(string.format(" (%d)", number))
     read_fields(r, sub, spec, message)
   elseif range then
-    r:fail(from, string.format("no message of a %s has the number %d", from_server and "server" or "client", number))
+    local side = from_server and "server" or "client"
+    r:fail(from, string.format("no message of a %s has the number %d", side, number))
   end
   local verdict, why
   if r.err then
@@ -685,9 +721,9 @@ local function fault(r, frame)
   return nil
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Relations between packets, found when a packet is dissected for the first time.
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local found          -- by packet number and offset: the findings about that datagram
 local senders        -- by session, direction and addresses: numbers and messages sent
@@ -731,7 +767,11 @@ local function number_it(me, it, sequence, checksum)
   local number = unwrap(sequence, me.largest, 4294967296)
   local before = me.sent[number]
   if before then
-    if before.checksum == checksum then it.duplicate = before.frame else it.reused = before.frame end
+    if before.checksum == checksum then
+      it.duplicate = before.frame
+    else
+      it.reused = before.frame
+    end
     return
   elseif number <= me.largest - REPLAY_WINDOW then
     it.old = me.largest - number
@@ -742,7 +782,8 @@ local function number_it(me, it, sequence, checksum)
   if number > me.largest then
     local missing = number - me.largest - 1
     if missing > 0 then
-      it.gap = { count = missing, first = (me.largest + 1) % 4294967296, last = (number - 1) % 4294967296 }
+      local first, last = (me.largest + 1) % 4294967296, (number - 1) % 4294967296
+      it.gap = { count = missing, first = first, last = last }
       -- A jump may have any size; only numbers that may still arrive are kept.
       for n = math.max(me.largest + 1, number - REPLAY_WINDOW), number - 1 do me.missing[n] = it end
     end
@@ -785,7 +826,9 @@ end
 -- A part that a sender may send (§7.16).
 local function is_sound(part)
   local most = part.index * PART_SIZE + #part.payload
-  if part.count < 2 or part.count > 3 or part.index >= part.count or most > MAX_MESSAGE then return false end
+  if part.count < 2 or part.count > 3 or part.index >= part.count or most > MAX_MESSAGE then
+    return false
+  end
   if part.index + 1 < part.count then return #part.payload == PART_SIZE end
   return #part.payload > 0 and #part.payload <= PART_SIZE
 end
@@ -808,11 +851,13 @@ end
 local function show_joined(frame, message, from_server)
   local tvb = ByteArray.new(message, true):tvb("Joined message")
   frame.message = read_message(tvb, 0, #message, frame.tree, from_server)
-  frame.tree:set_text(string.format("Frame %s %d/%d, the last to come: %s", frame.name, frame.index + 1, frame.count,
+  local text = "Frame %s %d/%d, the last to come: %s"
+  frame.tree:set_text(string.format(text, frame.name, frame.index + 1, frame.count,
     summary(frame.message)))
 end
 
--- Questions by the value that their answers repeat: a nonce, a number, a cookie. The last question counts.
+-- Questions by the value that their answers repeat: a nonce, a number, a cookie. The last question
+-- counts.
 local function ask(kind, key, it, index, now)
   it.asked[index] = it.asked[index] or { frame = it.frame, time = now }
   requests[kind .. "|" .. key] = it.asked[index]
@@ -830,7 +875,8 @@ end
 local function relate(frame, index, it, here, now)
   local m = frame.message or {}
   if frame.name == "Join" then
-    -- Challenge answers a Join without a cookie, Welcome one with a cookie (and over TCP), Refused any.
+    -- Challenge answers a Join without a cookie, Welcome one with a cookie (and over TCP), Refused
+    -- any.
     if frame.cookie == "" then ask("plain", here .. frame.nonce, it, index, now) end
     ask("join", here .. frame.nonce, it, index, now)
   elseif frame.name == "Probe" then
@@ -876,7 +922,9 @@ local function relate(frame, index, it, here, now)
 end
 
 local function new_entry(pinfo)
-  return { frame = pinfo.number, time = pinfo.rel_ts, again = {}, asked = {}, answers = {}, joined = {} }
+  local it = { frame = pinfo.number, time = pinfo.rel_ts }
+  it.again, it.asked, it.answers, it.joined = {}, {}, {}, {}
+  return it
 end
 
 local function generated(tree, field_, value)
@@ -922,9 +970,9 @@ local function is_quoted()
   return icmp() ~= nil or icmp6() ~= nil
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- UDP (§3)
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local function read_header(tvb, tree)
   local h = {}
@@ -995,7 +1043,8 @@ local function judge(h, length, good, sum)
   if length > MAX_DATAGRAM then return "TooLong", "TooLong" end
   if h.magic ~= MAGIC then return "Magic", string.format("Magic(%d)", h.magic) end
   if not good then
-    return "Checksum", string.format("Checksum { found: 0x%08x, computed: 0x%08x }", h.checksum, sum)
+    local detail = string.format("Checksum { found: 0x%08x, computed: 0x%08x }", h.checksum, sum)
+    return "Checksum", detail
   end
   if h.version ~= VERSION then return "Version", string.format("Version(%d)", h.version) end
   if h.flags > 3 then return "Flags", string.format("Flags(%d)", h.flags) end
@@ -1027,7 +1076,9 @@ local function track(pinfo, h, frames, it)
     me = sender(h.session, h.from_server, from, to)
     number_it(me, it, h.sequence, h.checksum)
     if it.duplicate or it.old then return end
-    if h.ack then acknowledge(sender(h.session, not h.from_server, to, from), it, h.acknowledged, now) end
+    if h.ack then
+      acknowledge(sender(h.session, not h.from_server, to, from), it, h.acknowledged, now)
+    end
   end
   for index, frame in ipairs(frames) do
     if inside and frame.id then message_again(me, it, index, frame, now) end
@@ -1037,7 +1088,8 @@ local function track(pinfo, h, frames, it)
     end
     -- Nonces belong to no session: the Welcome is in a session, the Join was not.
     local nonce = frame.nonce or (frame.message and frame.message.nonce)
-    relate(frame, index, it, nonce and from < to and from .. to or nonce and to .. from or here, now)
+    local pair = from < to and from .. to or to .. from
+    relate(frame, index, it, nonce and pair or here, now)
   end
 end
 
@@ -1051,18 +1103,21 @@ local function show_found(tree, h, it)
   end
   if it.late then
     generated(tree, F.late, it.late)
-    tree:add_proto_expert_info(E.Late, string.format("overtaken: its gap was noticed at packet %d", it.late))
+    local text = string.format("overtaken: its gap was noticed at packet %d", it.late)
+    tree:add_proto_expert_info(E.Late, text)
   end
   if it.duplicate then
     generated(tree, F.duplicate, it.duplicate)
     tree:add_proto_expert_info(E.Duplicate,
-      string.format("number %d was in packet %d; nothing in it is used (§7.3)", h.sequence, it.duplicate))
+      string.format("number %d was in packet %d; nothing in it is used (§7.3)", h.sequence,
+        it.duplicate))
   elseif it.old then
     tree:add_proto_expert_info(E.Duplicate,
       string.format("%d below the largest number: counts as a duplicate (§7.3)", it.old))
   elseif it.reused then
     tree:add_proto_expert_info(E.Reused,
-      string.format("number %d was used in packet %d for another datagram (§7.3)", h.sequence, it.reused))
+      string.format("number %d was used in packet %d for another datagram (§7.3)", h.sequence,
+        it.reused))
   end
   for _, acked in ipairs(it.acks or {}) do
     local item = generated(tree, F.acks, acked.frame)
@@ -1177,15 +1232,19 @@ local function dissect_datagram(tvb, pinfo, root)
   return captured
 end
 
--- With UDP_SEGMENT the kernel takes several datagrams of one size in one call (the last may be shorter), and a capture
--- on the sending machine shows them as one packet; so does UDP_GRO on receiving. The packet does not contain the size:
--- it is where the first datagram's checksum is correct and another datagram begins.
+-- With UDP_SEGMENT the kernel takes several datagrams of one size in one call (the last may be
+-- shorter), and a capture on the sending machine shows them as one packet; so does UDP_GRO on
+-- receiving. The packet does not contain the size: it is where the first datagram's checksum is
+-- correct and another datagram begins.
 local function segment_size(tvb)
   local captured = tvb:len()
   if captured <= HEADER or tvb(0, 2):uint() ~= MAGIC then return nil end
   local bytes, wanted = raw(tvb, 0, captured), tvb(4, 4):uint()
   local function is_right(size) return crc32(bytes:sub(1, 4) .. bytes:sub(9, size)) == wanted end
-  if tvb:reported_len() <= MAX_DATAGRAM and (captured < tvb:reported_len() or is_right(captured)) then return nil end
+  local reported = tvb:reported_len()
+  if reported <= MAX_DATAGRAM and (captured < reported or is_right(captured)) then
+    return nil
+  end
   local at = bytes:find("CG", HEADER + 1, true)
   while at and at - 1 <= MAX_DATAGRAM do
     if is_right(at - 1) then return at - 1 end
@@ -1210,18 +1269,20 @@ local function dissect_datagrams(tvb, pinfo, root)
   return captured
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- TCP (§11.2)
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
--- A position in the capture: packets in order; in a packet, the reassembled record before the rest of the segment.
+-- A position in the capture: packets in order; in a packet, the reassembled record before the rest
+-- of the segment.
 local function is_after(packet, place, mark)
   return mark and (packet > mark.packet or (packet == mark.packet and place > mark.place))
 end
 
 local function read_preface(tvb, at, tree)
   local sub = tree:add(tvb(at, PREFACE), "Preface")
-  local p = { magic = tvb(at, 2):uint(), version = tvb(at + 2, 1):uint(), flags = tvb(at + 3, 1):uint() }
+  local p = { magic = tvb(at, 2):uint() }
+  p.version, p.flags = tvb(at + 2, 1):uint(), tvb(at + 3, 1):uint()
   sub:add(F.magic, tvb(at, 2))
   sub:add(F.version, tvb(at + 2, 1))
   local flags = sub:add(F.flags, tvb(at + 3, 1))
@@ -1243,15 +1304,18 @@ local function read_preface(tvb, at, tree)
   return p
 end
 
--- The sender of this direction, from its preface, else from the other direction's, else from the port.
+-- The sender of this direction, from its preface, else from the other direction's, else from the
+-- port.
 local function is_from_server(me, other, pinfo)
   if me.preface then return me.from_server end
   if other.preface then return not other.from_server end
-  return pinfo.src_port == DEFAULT_PORT or (pinfo.dst_port ~= DEFAULT_PORT and pinfo.src_port < pinfo.dst_port)
+  local from, to = pinfo.src_port, pinfo.dst_port
+  return from == DEFAULT_PORT or (to ~= DEFAULT_PORT and from < to)
 end
 
--- The state of this direction at this position, of the newest connection that began before it. Wireshark's connection
--- number does not help: it does not exist when packets are dissected for the first time.
+-- The state of this direction at this position, of the newest connection that began before it.
+-- Wireshark's connection number does not help: it does not exist when packets are dissected for the
+-- first time.
 local function connection_at(key, packet, place)
   local all = streams[key] or {}
   for i = #all, 1, -1 do
@@ -1274,9 +1338,13 @@ local function dissect_stream(tvb, pinfo, root)
   local key = from .. "|" .. to
   local other = connection_at(to .. "|" .. from, pinfo.number, start) or {}
   local me = connection_at(key, pinfo.number, start)
-  -- A segment that begins with CG, without an incomplete record: a new connection on the same ports.
-  local is_new = me and me.preface and is_after(pinfo.number, start, me) and length >= 2 and tvb(0, 2):uint() == MAGIC
-  if not me or (is_new and not pinfo.visited) then me = begin_connection(key, pinfo.number, start) end
+  -- A segment that begins with CG, without an incomplete record: a new connection on the same
+  -- ports.
+  local begins = length >= 2 and tvb(0, 2):uint() == MAGIC
+  local is_new = begins and me and me.preface and is_after(pinfo.number, start, me)
+  if not me or (is_new and not pinfo.visited) then
+    me = begin_connection(key, pinfo.number, start)
+  end
   local tree = root:add(chatagram, tvb(0, length))
   local words, at = {}, 0
 
@@ -1326,10 +1394,12 @@ local function dissect_stream(tvb, pinfo, root)
     elseif first == 0 or first > MAX_RECORD then
       if begun then
         tree:add(F.record, tvb(at, 2))
-        hang_up(tree, "TooLong", "TooLong", string.format("§11.2: a record has 1 to 1,160 bytes, not %d", first))
+        local text = string.format("§11.2: a record has 1 to 1,160 bytes, not %d", first)
+        hang_up(tree, "TooLong", "TooLong", text)
       else
         tree:add(F.magic, tvb(at, 2))
-        hang_up(tree, "Magic", string.format("Magic(%d)", first), "§11.2: a stream begins with 0x4347 (or the capture begins later)")
+        local text = "§11.2: a stream begins with 0x4347 (or the capture begins later)"
+        hang_up(tree, "Magic", string.format("Magic(%d)", first), text)
       end
       break
     else
@@ -1342,7 +1412,8 @@ local function dissect_stream(tvb, pinfo, root)
       local name, _, text = fault(r, frame)
       local place = 0
       if not name and r:left() > 0 then
-        name, place, text = "Malformed", r.pos - at - 2, "a record has one frame, and more bytes follow"
+        name, place = "Malformed", r.pos - at - 2
+        text = "a record has one frame, and more bytes follow"
       end
       if name then
         hang_up(frame.tree, name, string.format("%s(%d)", name, place), text)
@@ -1371,9 +1442,9 @@ local function dissect_stream(tvb, pinfo, root)
   return length
 end
 
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 -- Registration: port 2428, and heuristics for packets that begin like this protocol
-----------------------------------------------------------------------------------------------------------------------
+----------------------------------------------------------------------------------------------------
 
 local TCP_TYPE = 2 -- Wireshark's port type, for which pinfo has no name
 
@@ -1382,12 +1453,14 @@ function chatagram.dissector(tvb, pinfo, root)
   return dissect_datagrams(tvb, pinfo, root)
 end
 
--- Accepts another version if its checksum is correct (§11.1), and a corrupt datagram if it names version 1.
+-- Accepts another version if its checksum is correct (§11.1), and a corrupt datagram if it names
+-- version 1.
 local function looks_like_datagram(tvb)
   local length = tvb:len()
   if length < HEADER or tvb(0, 2):uint() ~= MAGIC then return false end
   if tvb(2, 1):uint() == VERSION then return true end
-  return length == tvb:reported_len() and crc32(raw(tvb, 0, 4) .. raw(tvb, 8, length - 8)) == tvb(4, 4):uint()
+  if length ~= tvb:reported_len() then return false end
+  return crc32(raw(tvb, 0, 4) .. raw(tvb, 8, length - 8)) == tvb(4, 4):uint()
 end
 
 chatagram:register_heuristic("udp", function(tvb, pinfo, root)
