@@ -218,9 +218,9 @@ number() { # number NAME: from one line of JSON
     sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"
 }
 
-# counts IN OUT: netem's counters of the packets that entered by one interface and left by the other.
-# `packets` and `bytes` are those that left; the other interface counts those that entered. `drops`
-# are losses, and packets that found a full queue of 10,000.
+# counts IN OUT: netem's counters of the packets that entered by one interface and left by the
+# other. `packets` and `bytes` are those that left; the other interface counts those that entered.
+# `drops` are losses, and packets that found a full queue of 10,000.
 counts() {
     local statistics="ip netns exec cg-router cat /sys/class/net/$1/statistics/rx_packets /sys/class/net/$1/statistics/rx_bytes"
     local try before after json packets bytes left left_bytes lost held
@@ -274,7 +274,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# Five repetitions, whose interval covers the median with 94 %, unless a plan or an option says more.
+# Five repetitions, whose interval covers the median with 94 %, unless a plan or an option says
+# more.
 repetitions=5
 case " ${plan[*]} " in *.toml\ * | *' --repetitions'*) repetitions= ;; esac
 [ -z "${CHATAGRAM_REPETITIONS:-}${CHATAGRAM_PLAN:-}" ] || repetitions=

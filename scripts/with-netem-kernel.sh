@@ -62,8 +62,8 @@ shim() { # shim NAME REASON: compiles what is on standard input, to be loaded be
     shims+=("$work/$1.so")
 }
 
-# Processors with AMX have more register state than this kernel reserves. The host refuses to write a
-# part of it (EFAULT), and the first process dies. This library completes such a write with the
+# Processors with AMX have more register state than this kernel reserves. The host refuses to write
+# a part of it (EFAULT), and the first process dies. This library completes such a write with the
 # current state, which the kernel never changes.
 if grep -qw amx_tile /proc/cpuinfo; then
     shim whole-xstate "this processor (AMX) needs a shim" <<'C'
@@ -100,8 +100,8 @@ long ptrace(enum __ptrace_request request, ...) {
 C
 fi
 
-# The kernel reads the host's clock with clock_gettime, has one timer, whose SIGALRM is its tick, and
-# idles in sigsuspend. This library replaces these calls.
+# The kernel reads the host's clock with clock_gettime, has one timer, whose SIGALRM is its tick,
+# and idles in sigsuspend. This library replaces these calls.
 case ${UML_CLOCK:-real} in
 real) ;;
 virtual)

@@ -26,7 +26,7 @@
 //! | `handshake.rs` | challenges and joins: which clients become peers |
 //! | `streams.rs` | connections that have not joined, and the peers of the others |
 //! | `paths.rs` | peers that change their address |
-//! | `engine.rs`, `engine/*.rs` | a room with several servers: requests to the engine, its entries |
+//! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs` | the counters |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |

@@ -139,7 +139,8 @@
 //! - Features keep sockets and their crates out of the core. The standard library has threads,
 //!   files and clocks too; `tests/library/layering.rs` checks that the core names none of them.
 //! - Dependencies point one way: `time ◄ protocol ◄ {link, bucket} ◄ {registry, room} ◄ hub`,
-//!   `hub ◄ server`, and `link ◄ client::session ◄ client`. `tests/library/layering.rs` checks this too.
+//!   `hub ◄ server`, and `link ◄ client::session ◄ client`. `tests/library/layering.rs` checks this
+//!   too.
 //! - `net` decides nothing; `server` and `client::app::driver` only carry.
 //! - One thread owns the server's state. The client's threads share one session behind one lock. A
 //!   thread that panics ends the process.

@@ -1,4 +1,4 @@
-//! What threads wait for each other with. Code that is to be tried in every order in which its threads
-//! can run takes it from here: `tests/interleavings.rs` compiles that code with loom's in its place.
+//! Re-exports `std::sync`. `tests/interleavings.rs` compiles the modules that use it with loom's
+//! types in their place, and tries every order in which the threads can run.
 
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};

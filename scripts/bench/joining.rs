@@ -1,4 +1,5 @@
-//! The join of a peer over UDP: its datagrams, their pauses, and the link that begins with `Welcome`.
+//! The join of a peer over UDP: its datagrams, their pauses, and the link that begins with
+//! `Welcome`.
 
 use chatagram::link::{Link, Role};
 use chatagram::net::Socket;

@@ -1,6 +1,6 @@
-//! Many peers of one relay in one thread. They join a room and some of them talk; the program counts
-//! the deliveries and their cost to the relay. `bench-relay.sh` runs it; each run prints one line of
-//! JSON.
+//! Many peers of one relay in one thread. They join a room and some of them talk; the program
+//! counts the deliveries and their cost to the relay. `bench-relay.sh` runs it; each run prints one
+//! line of JSON.
 //!
 //! A line is 64 bytes: a mark, its due time in sixteen hexadecimal digits, and letters. There are
 //! three loads: `--outstanding N` keeps N lines in flight (until every peer has a line);
@@ -407,9 +407,9 @@ fn main() -> std::io::Result<()> {
     let mut latencies = run.counter.latencies.take().unwrap_or_default();
     latencies.sort_unstable();
     println!(
-        "{{\"lines\":{sent},\"deliveries\":{delivered},\"seconds\":{took:.3},\"server_cpu\":{server:.4},\
-         \"softirq_cpu\":{kernel:.4},\"engine_cpu\":{engine:.4},\"server_busy\":{:.3},\
-         \"load_busy\":{:.3},\
+        "{{\"lines\":{sent},\"deliveries\":{delivered},\"seconds\":{took:.3},\
+         \"server_cpu\":{server:.4},\"softirq_cpu\":{kernel:.4},\"engine_cpu\":{engine:.4},\
+         \"server_busy\":{:.3},\"load_busy\":{:.3},\
          \"per_cpu_second\":{:.0},\"delivered_share\":{:.6},\"p50_us\":{},\"p99_us\":{},\
          \"rss_joined_kib\":{joined},\"rss_end_kib\":{},\"reconnects\":{}}}",
         server / took,

@@ -166,7 +166,8 @@ mod tests {
             "0x430x470x010xff",
             "\u{feff}434701ff",
             "0x43, 0x47, 0x01, 0xff",
-            "unsigned char a[] = {\n  0x43, 0x47, /* CG */\n  0x01, 0xff // end\n};\nint a_len = 4;",
+            "unsigned char a[] = {\n  0x43, 0x47, /* CG */\n  0x01, 0xff // end\n};\n\
+             int a_len = 4;",
             "\"\\x43\\x47\\x01\\xff\"",
             "0000   43 47 01 ff   CG..",
         ] {

@@ -47,8 +47,8 @@ pub(super) enum Step {
     Left,
 }
 
-/// The time that a complete message waited at its receiver for an earlier one: in order over UDP, or
-/// in the kernel for earlier bytes of TCP.
+/// The time that a complete message waited at its receiver for an earlier one: in order over UDP,
+/// or in the kernel for earlier bytes of TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wait {
     pub(super) nanos: u64,

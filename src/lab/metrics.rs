@@ -13,9 +13,13 @@
 //! | loss runs | consecutive lost numbers of a flow: the loss periods of RFC 3357 §5 |
 //! | retransmitted, redundant | of the links of all peers: again after a loss, and ahead of any |
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
-//! | tainted | send or router lateness over 5 ms at the 99th percentile, steal over 5 %, or a spread of `unreliable` (p99 - p50 - 2 · jitter) over 10 ms, in a run or in one beside it |
+//! | tainted | one of the machine's faults below, in a run or in one beside it |
 //! | fused, cut, crashed, hung | of programs, from `program` in `run.json` |
-//! | interval | for the median over repetitions, by order statistics (the sign test); with its coverage, at least 95 % from six repetitions on; none below three |
+//! | interval | for the median over repetitions, by order statistics (the sign test) |
+//!
+//! The machine's faults: lateness of the senders or the router over 5 ms at the 99th percentile,
+//! steal over 5 %, or a spread of `unreliable` (p99 - p50 - 2 · jitter) over 10 ms. An interval has
+//! its coverage beside it, at least 95 % from six repetitions on; below three there is none.
 //!
 //! A flow is one sender and one receiver. All times of a run are on one monotonic clock: a step of
 //! the wall clock changes no statistic.

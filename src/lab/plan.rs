@@ -121,7 +121,10 @@ pub enum Error {
     #[error("run {0} is in the plan twice: leave each value in it once")]
     Repeated(String),
     /// A program has no server, without which its clients have nobody to talk to.
-    #[error("the program {name} has no server: give its command, as `server` or --server", name = .0.as_str())]
+    #[error(
+        "the program {name} has no server: give its command, as `server` or --server",
+        name = .0.as_str()
+    )]
     NoServer(ProgramName),
     /// The runs of a program are printed, but only `lab` itself can start its server.
     #[error("--print-runs has no lines for programs: measure them with `chatagram lab`")]

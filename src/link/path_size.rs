@@ -9,10 +9,11 @@
 //! ```text
 //!          probe of the largest size arrives
 //! BASE ──────────────────────────────────────────► SEARCH_COMPLETE, for good
-//!   │ three are lost                                    ▲ │ a large datagram is lost (§4.3)
-//!   ▼                                                   │ ▼ and none as large that left later arrived
-//! SEARCHING: halves what is between ──► SEARCH_COMPLETE, DOUBT: base again, until a probe of the
-//!            passes and does not        until PATH_RAISE size that passed arrives, or three are lost
+//!   │ three are lost                                ▲ │ a large datagram is lost (§4.3), and none
+//!   ▼                                               │ ▼ as large that left later arrived
+//! SEARCHING: halves what ──► SEARCH_COMPLETE,       DOUBT: base again, until a probe of the size
+//! is between passes          until PATH_RAISE       that passed arrives, or three are lost
+//! and does not
 //! ```
 
 use crate::protocol::limits::{

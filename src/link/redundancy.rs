@@ -96,8 +96,8 @@ pub(super) fn copies(loss: Loss) -> u32 {
     1 + STEPS.iter().take_while(|step| loss.share >= **step).count() as u32
 }
 
-/// Whether the `in_a_row`th probe without an acknowledgment is two datagrams and does not double the
-/// interval, where a message leaves in `copies` datagrams.
+/// Whether the `in_a_row`th probe without an acknowledgment is two datagrams and does not double
+/// the interval, where a message leaves in `copies` datagrams.
 pub(super) fn pairs_probe(copies: u32, in_a_row: u32) -> bool {
     copies > 1 && in_a_row <= PAIRED_PROBES
 }

@@ -236,7 +236,10 @@ proptest! {
     #[test]
     fn the_table_fails_where_the_decoder_fails(
         pick: prop::sample::Index,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), 0..13_u8, 250..=255_u8]), 0..4),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), 0..13_u8, 250..=255_u8]),
+            0..4,
+        ),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let vectors = datagrams();

@@ -180,7 +180,14 @@ struct Parts {
 prop_compose! {
     fn parts()(
         kind: u8,
-        a in prop_oneof![any::<u64>(), 0..300_u64, Just(0xffff), Just(0x1_0000), Just(0xffff_ffff), Just(0x1_0000_0000)],
+        a in prop_oneof![
+            any::<u64>(),
+            0..300_u64,
+            Just(0xffff),
+            Just(0x1_0000),
+            Just(0xffff_ffff),
+            Just(0x1_0000_0000),
+        ],
         b in prop_oneof![any::<u32>(), 0..300_u32, Just(0xffff), Just(0x1_0000)],
         c in prop_oneof![any::<i32>(), -200..200_i32],
         d in prop_oneof![any::<u16>(), 0..300_u16],
@@ -351,7 +358,8 @@ proptest! {
         prop_assert_eq!(read.header, header);
         let frames: Vec<_> = read.frames().collect();
         prop_assert_eq!(&frames[..written.len()], &written[..]);
-        prop_assert!(frames[written.len()..].iter().all(|frame| matches!(frame, Frame::Padding(_))));
+        let mut rest = frames[written.len()..].iter();
+        prop_assert!(rest.all(|frame| matches!(frame, Frame::Padding(_))));
         prop_assert_eq!(checksummed(bytes.clone()), bytes);
     }
 

@@ -1,10 +1,10 @@
 //! What a test needs of the machine beyond Rust and a C linker, and how a test without it is
 //! skipped.
 //!
-//! A test program with such tests declares `harness = false` in `Cargo.toml`; its modules list their
-//! tests in [`tests!`]. A test that cannot run calls [`needs`] or [`skip`]: it is then neither
-//! passed nor failed, but ignored with a reason. If `CI` is set, it fails. The last test program
-//! prints all skipped tests.
+//! A test program with such tests declares `harness = false` in `Cargo.toml`; its modules list
+//! their tests in [`tests!`]. A test that cannot run calls [`needs`] or [`skip`]: it is then
+//! neither passed nor failed, but ignored with a reason. If `CI` is set, it fails. The last test
+//! program prints all skipped tests.
 #![allow(dead_code, unused_imports, clippy::panic)]
 
 mod amount;

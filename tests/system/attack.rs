@@ -196,8 +196,8 @@ fn joins() {
     waits.sort_unstable();
     let [median, most] = [50, 95].map(|percent| waits[waits.len() * percent / 100]);
     println!(
-        "{joins} joins in {took:.0} s; the server grew by {growth} KiB; {} guests joined in {median} ms \
-         (median), {most} ms (95 %), {} ms (all)",
+        "{joins} joins in {took:.0} s; the server grew by {growth} KiB; {} guests joined in \
+         {median} ms (median), {most} ms (95 %), {} ms (all)",
         waits.len(),
         waits[waits.len() - 1]
     );
@@ -218,7 +218,8 @@ fn serve(lan: &Lan, machine: &Machine) -> Program {
 /// Counts the packets that reach a machine or leave it.
 fn count(machine: &Machine, way: &str, what: &str) {
     machine.rules(&format!(
-        "table inet filter {{ chain it {{ type filter hook {way}put priority filter; {what} counter; }} }}"
+        "table inet filter {{ chain it {{ \
+         type filter hook {way}put priority filter; {what} counter; }} }}"
     ));
 }
 

@@ -196,7 +196,8 @@ fn every_flipped_bit_of_a_written_record_is_reported_and_loses_no_other_line() {
 fn record(number: usize) -> Vec<u8> {
     let second = number % 60;
     let fields = format!(
-        "{{\"at\":\"2026-11-20T20:18:{second:02}.000000Z\",\"from\":\"a\",\"text\":\"line {number}\""
+        "{{\"at\":\"2026-11-20T20:18:{second:02}.000000Z\",\"from\":\"a\",\
+         \"text\":\"line {number}\""
     );
     let sum = crc32(fields.as_bytes());
     format!("{fields},\"crc\":\"{sum:08x}\"}}\n").into_bytes()

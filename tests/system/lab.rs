@@ -271,7 +271,8 @@ fn a_full_disk_fails_each_run_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let script = "mkdir disk && mount -t tmpfs -o size=100k none disk && \
                   \"$1\" lab --loss 0 --rate 1000 --duration-s 5 --repetitions 1 --out disk/lab \
-                  --modes unreliable,reliable-ordered; code=$?; cat disk/lab/runs/*/failed.txt; exit $code";
+                  --modes unreliable,reliable-ordered; code=$?; \
+                  cat disk/lab/runs/*/failed.txt; exit $code";
     let output = unshared("--mount", script, dir.path());
     needs_namespaces(&output);
     let said = said(&output);
@@ -361,7 +362,8 @@ fn a_directory_in_which_a_lab_runs_is_refused() {
     assert!(!out.join("lab.lock").exists());
 }
 
-/// Starts a lab of one run at 0 % loss and waits until the run has rows. Returns the run's directory.
+/// Starts a lab of one run at 0 % loss and waits until the run has rows. Returns the run's
+/// directory.
 fn started(dir: &Path, rate: &str) -> (Child, PathBuf) {
     let out = dir.join("lab");
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));

@@ -197,7 +197,8 @@ fn reasons() {
     let silent = lan.machine("silent", 3);
     client.ip("route add prohibit 10.9.0.1/32");
     client.rules(
-        "table ip t { chain out { type filter hook output priority filter; ip daddr 10.7.0.9 drop; } }",
+        "table ip t { chain out { type filter hook output priority filter; \
+         ip daddr 10.7.0.9 drop; } }",
     );
     silent.rules("table ip t { chain in { type filter hook input priority filter; drop; } }");
     let reasons = [

@@ -108,8 +108,8 @@ fn the_emulated_network_matches_netem() {
             let [[p50, q50], [p99, q99]] = PERCENTS.map(|p| [a, b].map(|it| it.percentile(p)));
             writeln!(
                 table,
-                "{name}: delivered {:.2} / {:.2} %, p50 {p50:.1} / {q50:.1}, p99 {p99:.1} / {q99:.1} \
-                 ms (ratio {:.3})",
+                "{name}: delivered {:.2} / {:.2} %, p50 {p50:.1} / {q50:.1}, \
+                 p99 {p99:.1} / {q99:.1} ms (ratio {:.3})",
                 share(a),
                 share(b),
                 p99 / q99

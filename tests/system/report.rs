@@ -328,7 +328,8 @@ fn the_script_says_that_it_does_not_read_parquet() {
 }
 
 fn empty_and_partial_runs_have_a_page() {
-    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
+    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,\
+                  delivered_us,verdict\n";
     let row = |id, times: &str| format!("r,udp,unreliable,a,b,{id},{times}\n");
     let bodies = [
         String::new(),
@@ -617,7 +618,8 @@ fn a_run_is_read_back_up_to_a_torn_last_row() {
 fn errors_name_the_file_and_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.csv");
-    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,delivered_us,verdict\n";
+    let header = "run,transport,mode,sender,receiver,id,intended_us,sent_us,arrived_us,\
+                  delivered_us,verdict\n";
     let good = "r,udp,unreliable,a,b,0,1,1,2,2,delivered\n";
     for (line, problem) in [
         ("r,udp,unreliable,a,b,x,1,1,2,2,delivered\n", "id \"x\" is not a whole number"),

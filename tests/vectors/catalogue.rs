@@ -166,7 +166,8 @@ fn handshake() -> Vec<Vector> {
         vector("refused", "The name is taken.", datagram(&stateless(0), &[refused])),
         vector(
             "refused-version",
-            "The answer to a Join of version 2. Its nonce is zero: the server cannot read the Join's.",
+            "The answer to a Join of version 2. Its nonce is zero: the server cannot read \
+             the Join's.",
             datagram(&stateless(0), &[version]),
         ),
         vector(
@@ -333,8 +334,8 @@ fn frames() -> Vec<Vector> {
         ),
         vector(
             "part-first",
-            "496 bytes of a line of 1,000 letters x: the first of its three parts. A datagram of 548 bytes has room\n\
-             for no more.",
+            "496 bytes of a line of 1,000 letters x: the first of its three parts. A datagram of \
+             548 bytes has room\nfor no more.",
             datagram(&from_client(), &[part(0)]),
         ),
         vector(

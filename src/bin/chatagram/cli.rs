@@ -65,8 +65,8 @@ pub(crate) enum Command {
     Client {
         /// Server: HOST, HOST:PORT, or an address [default: the room found here]
         ///
-        /// Several, comma-separated, are servers of one room: the client joins the first that admits
-        /// it, and another one when that is lost.
+        /// Several, comma-separated, are servers of one room: the client joins the first that
+        /// admits it, and another one when that is lost.
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER", value_delimiter = ',')]
         server: Vec<ServerName>,
         /// The client's options.

@@ -64,8 +64,8 @@ impl CachedHistory {
         cached
     }
 
-    /// Shows the cached lines that come before this event. True if the event itself should be shown,
-    /// false if it repeats a cached line that was shown.
+    /// Shows the cached lines that come before this event. True if the event itself should be
+    /// shown, false if it repeats a cached line that was shown.
     pub(super) fn precede(&mut self, event: &Event, screen: &mut Screen) -> bool {
         match event {
             Event::Welcome { .. } | Event::Present { .. } => true,

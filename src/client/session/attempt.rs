@@ -215,7 +215,8 @@ impl Attempt {
     }
 
     /// Draws a new nonce at intervals, because the server may have ended the session of this join
-    /// before its `Welcome` arrived; and when a server does not answer, before another one is asked.
+    /// before its `Welcome` arrived; and when a server does not answer, before another one is
+    /// asked.
     pub(super) fn renew(&mut self, rng: &mut ChaCha20Rng, now: Timestamp) {
         let (old, silent) = (self.renew_at <= now, self.answer_by.is_some_and(|at| at <= now));
         if self.first || !(old || silent) {

@@ -100,8 +100,8 @@ fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
             address.port()
         ),
         (Kind::Prohibited, true) => format!(
-            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow port \
-             {} to go out",
+            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow \
+             port {} to go out",
             address.port()
         ),
         (Kind::Prohibited, false) => {

@@ -18,8 +18,8 @@ fn a_record_is_one_line_with_its_keys_in_order() {
         String::from_utf8(record.encode().unwrap()).unwrap(),
         "{\"at\":\"2023-11-14T22:13:20.000001Z\",\"from\":\"a\\\"b\",\
          \"text\":\"one\\ntwo\u{2028}\\u0007\",\
-         \"epoch\":\"0000000000000abc\",\"pos\":1000001,\"owner\":\"ffffffffffffffff\",\"number\":0,\
-         \"crc\":\"a7affae5\"}\n"
+         \"epoch\":\"0000000000000abc\",\"pos\":1000001,\
+         \"owner\":\"ffffffffffffffff\",\"number\":0,\"crc\":\"a7affae5\"}\n"
     );
 }
 

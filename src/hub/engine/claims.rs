@@ -65,8 +65,11 @@ impl Claims {
 
     /// The request for a connection.
     fn of_stream(&self, stream: StreamId) -> Option<u64> {
-        let of = |waiting: &Waiting| matches!(waiting.origin.entrance, Entrance::Stream(it) if it == stream);
-        self.waiting.iter().find(|(_, waiting)| of(waiting)).map(|(number, _)| *number)
+        let mut waiting = self.waiting.iter();
+        let found = waiting.find(
+            |(_, waiting)| matches!(waiting.origin.entrance, Entrance::Stream(it) if it == stream),
+        );
+        found.map(|(number, _)| *number)
     }
 
     /// When the first join has waited too long.

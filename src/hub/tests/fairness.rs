@@ -1,5 +1,5 @@
-//! One member tries to take more than its share: by rejoining, by bursts, by unsolicited answers, by
-//! heartbeats. The others stay, and receive every line.
+//! One member tries to take more than its share: by rejoining, by bursts, by unsolicited answers,
+//! by heartbeats. The others stay, and receive every line.
 
 use super::*;
 use crate::hub::StreamId;

@@ -1,4 +1,5 @@
-//! Members that ignore the rate limit. The tests send the lines, because sessions respect the limit.
+//! Members that ignore the rate limit. The tests send the lines, because sessions respect the
+//! limit.
 
 use super::*;
 use crate::protocol::limits::{FLOOD_HOLD, FLOOD_TOLERANCE};

@@ -40,10 +40,9 @@ impl Room {
     }
 
     fn incomplete(&self, peer: usize) -> usize {
-        self.count(
-            peer,
-            |event| matches!(event, session::Event::Status { text } if text.contains("may be missing")),
-        )
+        self.count(peer, |event| {
+            matches!(event, session::Event::Status { text } if text.contains("may be missing"))
+        })
     }
 }
 

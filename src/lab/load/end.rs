@@ -16,8 +16,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 impl Load<'_> {
     /// Returns true when the messages still missing count as lost.
     ///
-    /// Only a sign of life after the last delivery tells a lossy network from a dead server: the run
-    /// waits until each client has one, or has lost the server.
+    /// Only a sign of life after the last delivery tells a lossy network from a dead server: the
+    /// run waits until each client has one, or has lost the server.
     pub(super) fn is_over(&self, ledger: &Ledger) -> Result<bool, Error> {
         let now = self.fleet.now().mono;
         let end = ledger.end();

@@ -23,8 +23,8 @@ const LEAVER: &str = "x1";
 const READY_DEADLINE: Duration = Duration::from_secs(10);
 /// Interval between the lines that a sender says before the load.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// The run ends after this long and a round trip without a delivery, or after [`QUIET_FACTOR`] times
-/// the largest latency if that is longer.
+/// The run ends after this long and a round trip without a delivery, or after [`QUIET_FACTOR`]
+/// times the largest latency if that is longer.
 const QUIET_TIME: Duration = Duration::from_secs(3);
 const QUIET_FACTOR: u32 = 4;
 /// Limit on the time after the last intended message.

@@ -91,8 +91,8 @@ fn drop_privileges((user, group): (u32, u32)) -> io::Result<()> {
             break;
         }
     }
-    // SAFETY: without groups, setgroups(2) reads no memory. Only root of a machine may call it; root
-    // of a user namespace is an ordinary user already.
+    // SAFETY: without groups, setgroups(2) reads no memory. Only root of a machine may call it;
+    // root of a user namespace is an ordinary user already.
     if unsafe { libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) } == 0 {
         // SAFETY: these take numbers. The raw calls concern this thread, which is the only one.
         let changed = unsafe {

@@ -180,7 +180,10 @@ pub enum RowError {
 
 /// A text that names no [`Mode`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no \"{0}\": choose from {names}", names = Mode::ALL.each_ref().map(Mode::name).join(", "))]
+#[error(
+    "there is no \"{0}\": choose from {names}",
+    names = Mode::ALL.each_ref().map(Mode::name).join(", ")
+)]
 pub struct UnknownMode(pub String);
 
 /// A text that cannot name a program.

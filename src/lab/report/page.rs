@@ -287,8 +287,8 @@ fn repairs(groups: &[Group]) -> String {
     match list(&said.collect::<Vec<_>>()) {
         none if none.is_empty() => none,
         said => format!(
-            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission, and its price \
-             is in the bytes on the wire.</p>\n",
+            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission, and its \
+             price is in the bytes on the wire.</p>\n",
             escape(&said)
         ),
     }

@@ -51,7 +51,8 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{0}")]
     Files(#[from] record::Error),
-    /// The plan has TCP and programs alone, which [`Place::InProcess`](super::Place::InProcess) lacks.
+    /// The plan has TCP and programs alone, which [`Place::InProcess`](super::Place::InProcess)
+    /// lacks.
     #[error(
         "TCP and other programs cannot be measured without network namespaces: add a UDP mode, or \
          run `chatagram doctor`"
@@ -135,7 +136,8 @@ pub enum Error {
         /// The kernel's error.
         cause: String,
     },
-    /// The router lost packets because it was late: the run's losses are not those of its condition.
+    /// The router lost packets because it was late: the run's losses are not those of its
+    /// condition.
     #[error(
         "run {run}: the machine was too busy: {lost} packets were lost beyond those of the \
          condition"

@@ -132,7 +132,9 @@ proptest! {
     }
 
     #[test]
-    fn a_name_read_in_other_case_is_the_same_name(raw in "[a-zà-ÿßſİıA-Z0-9_.-]{1,16}|[а-яёА-ЯЁ]{1,16}") {
+    fn a_name_read_in_other_case_is_the_same_name(
+        raw in "[a-zà-ÿßſİıA-Z0-9_.-]{1,16}|[а-яёА-ЯЁ]{1,16}",
+    ) {
         let keys: Vec<_> = [raw.to_lowercase(), raw.to_uppercase(), raw]
             .iter()
             .filter_map(|raw| Nickname::parse(raw).ok())

@@ -21,8 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of the headers of IPv4 and UDP.
 const HEADERS: usize = 28;
 
-/// The role of the flooding process: floods a server from `count` addresses, beginning with `first`,
-/// and prints the numbers of the answers.
+/// The role of the flooding process: floods a server from `count` addresses, beginning with
+/// `first`, and prints the numbers of the answers.
 pub(crate) fn run(args: &[&str]) {
     let [to, first, count] = args else { panic!("{args:?}") };
     let to: SocketAddrV4 = to.parse().unwrap();

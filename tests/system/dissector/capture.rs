@@ -247,8 +247,8 @@ pub(crate) fn a_captured_chat_is_dissected_with_losses_duplicates_and_answers() 
     let row = |number: &str| rows.iter().find(|row| row.get("frame.number") == number);
 
     let said: BTreeSet<_> = rows.iter().flat_map(|row| row.get("message").split('|')).collect();
-    let messages = "Say Whisper Leave Deliver Welcome Present History Joined Left Line Accepted Whispered \
-                    NotHere Closing";
+    let messages = "Say Whisper Leave Deliver Welcome Present History Joined Left Line Accepted \
+                    Whispered NotHere Closing";
     for message in messages.split_whitespace() {
         assert!(said.contains(message), "no {message} in\n{}", all());
     }

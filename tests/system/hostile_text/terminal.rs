@@ -244,7 +244,8 @@ fn sequences() -> String {
             all.push_str(&format!("{csi}{heeded}"));
         }
     }
-    all + "\u{1b}]0;xyzzy\u{7}\u{1b}]52;c;eHl6enk=\u{1b}\\\u{9d}0;xyzzy\u{9c}\u{1b}P$qm\u{1b}\\\u{90}q\u{9c}\u{1b}c\u{1b}Z"
+    all + "\u{1b}]0;xyzzy\u{7}\u{1b}]52;c;eHl6enk=\u{1b}\\\u{9d}0;xyzzy\u{9c}\u{1b}P$qm\
+           \u{1b}\\\u{90}q\u{9c}\u{1b}c\u{1b}Z"
 }
 
 pub(crate) fn a_server_or_a_paste_cannot_control_the_editors_terminal() {

@@ -46,7 +46,8 @@ pub(crate) struct ProgramArgs {
     /// Client of another chat: './client.py {host} {port} {nick}'
     ///
     /// A client takes lines from standard input and prints what it receives, as in a terminal. It
-    /// runs without privileges, with limits, and without a shell. The page src/docs/lab.md has more.
+    /// runs without privileges, with limits, and without a shell. The page src/docs/lab.md has
+    /// more.
     #[arg(long, value_name = "COMMAND", env = "CHATAGRAM_CLIENT")]
     pub(crate) client: Option<CommandLine>,
     /// Answer what a client asks for at its start, such as '{nick}'
@@ -254,8 +255,8 @@ pub(crate) struct ReportArgs {
     /// Exit with code 1 if a run is left out or tainted
     ///
     /// Unfinished, failed and damaged runs are left out, and runs with another seed than the plan's
-    /// or another version than most. A run that the machine spoiled is tainted. The report names each
-    /// with its reason.
+    /// or another version than most. A run that the machine spoiled is tainted. The report names
+    /// each with its reason.
     #[arg(long, env = "CHATAGRAM_STRICT", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
 }

@@ -74,7 +74,11 @@ fn the_file_has_the_documented_form() {
     save(&path, "chat.example:4000", 1);
     let content: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let line = serde_json::json!({
-        "epoch": null, "id": null, "at": "2023-11-14T22:13:20.000001Z", "from": "ann", "text": line(1).text,
+        "epoch": null,
+        "id": null,
+        "at": "2023-11-14T22:13:20.000001Z",
+        "from": "ann",
+        "text": line(1).text,
     });
     let expected = serde_json::json!({"servers": {"chat.example:4000": [line]}});
     assert_eq!(content, expected);

@@ -119,8 +119,8 @@ mod tests {
         });
         let server = "192.168.1.5:2428".to_owned();
         let mut status = Status { server, peers: 3, condition: Condition::Quiet, report };
-        let long = "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 0 % up, 29 % down \
-                    | 3 here | quiet";
+        let long = "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 0 % up, \
+                    29 % down | 3 here | quiet";
         assert_eq!(status.line(120), long);
         let shorter = "-- ordered | rtt 52 ms | loss 0 % up, 29 % down | 3 here | quiet";
         assert_eq!(status.line(70), shorter);

@@ -212,7 +212,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_accepted_or_rejected(text in "(?s)(loss|drop|delay|rate|up|wifi|[,;:% .0-9-]|\\PC){0,12}") {
+    fn any_text_is_accepted_or_rejected(
+        text in "(?s)(loss|drop|delay|rate|up|wifi|[,;:% .0-9-]|\\PC){0,12}",
+    ) {
         if let Ok(spec) = text.parse::<Spec>() {
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
