@@ -59,13 +59,15 @@ def event(name, **fields):
     """A test whether a line of `--output json` is this event."""
     def wanted(line):
         found = json.loads(line)
-        return found["event"] == name and all(found.get(key) == value for key, value in fields.items())
+        wanted = {"event": name, **fields}
+        return all(found.get(key) == value for key, value in wanted.items())
     return wanted
 
 
 def check(network, impairment, command):
     print(network, flush=True)
-    server = Program("chatagram", "server", "--bind", "127.0.0.1:0", "--no-history", "-q", *HEARTBEAT, *impairment)
+    options = ["--bind", "127.0.0.1:0", "--no-history", "-q", *HEARTBEAT, *impairment]
+    server = Program("chatagram", "server", *options)
     address = server.wait(lambda line: line.startswith("listening on "))[-1].split()[-1]
     listen = ["--nick", "teacher", "--no-cache", "--output", "json", "--stay", "forever"]
     teacher = Program("chatagram", "client", address, *listen)

@@ -65,7 +65,7 @@ def wait_for_welcome(client):
 
 
 def measure(program, mode, rate, count):
-    """Sends `count` lines at `rate` a second. Returns delays in ms, missing lines, bytes and packets."""
+    """Sends `count` lines, `rate` a second. Returns delays in ms, missing lines, bytes, packets."""
     client = [program, "client", SERVER, "--no-cache", "--output", "json", *MODES[mode]]
     receiver = inside("cg-clients", *client, "--nick", "ear", "--stay", "forever",
                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -125,11 +125,12 @@ def main():
         os.environ.setdefault("UML_CLOCK", "virtual")
         command = net if arguments.real else [f"{here}/with-netem-kernel.sh", *net]
         os.execv(command[0], command)
-    server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--no-history",
-                    "--rate-limit", "off", "--expiry", "60s", "-q", stdout=subprocess.PIPE)
+    server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428",
+                    "--no-history", "--rate-limit", "off", "--expiry", "60s", "-q",
+                    stdout=subprocess.PIPE)
     server.stdout.readline()
-    print("loss  lines/s  mode                 lines missing      p50      p99      max ms    bytes/line"
-          "  packets/line   p99 : TCP's  bytes : TCP's")
+    print("loss  lines/s  mode                 lines missing      p50      p99      max ms"
+          "    bytes/line  packets/line   p99 : TCP's  bytes : TCP's")
     try:
         for condition in arguments.conditions.split(","):
             loss, rate = (float(part) for part in condition.split(":"))
@@ -145,8 +146,9 @@ def main():
                     reference = (p99, passed)
                 ratios = ("" if reference is None
                           else f"{p99 / reference[0]:12.3f} {passed / reference[1]:14.2f}")
-                print(f"{loss:3g} % {rate:8g}  {mode:20} {count:5} {missing:7} {p50:8.1f} {p99:8.1f} "
-                      f"{delays[-1] if delays else math.nan:8.1f} {passed / count:12.1f} "
+                longest = delays[-1] if delays else math.nan
+                print(f"{loss:3g} % {rate:8g}  {mode:20} {count:5} {missing:7} "
+                      f"{p50:8.1f} {p99:8.1f} {longest:8.1f} {passed / count:12.1f} "
                       f"{packets / count:12.1f} {ratios}", flush=True)
     finally:
         set_loss(0)

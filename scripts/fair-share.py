@@ -54,17 +54,20 @@ def main():
     parser.add_argument("--queue", type=int, default=50, help="packets the bottleneck holds")
     parser.add_argument("--delivery", default="reliable-ordered")
     arguments = parser.parse_args()
+    netem = ["delay", "25ms", "rate", arguments.rate, "limit", str(arguments.queue)]
     subprocess.run(["tc", "-n", "cg-router", "qdisc", "replace", "dev", "server", "root", "netem",
-                    "delay", "25ms", "rate", arguments.rate, "limit", str(arguments.queue)], check=True)
+                    *netem], check=True)
     history = os.path.join(tempfile.mkdtemp(), "history.jsonl")
-    server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428", "--history", history,
-                    "--rate-limit", "off", "--expiry", "60s", "-q", stdout=subprocess.PIPE)
+    server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428",
+                    "--history", history, "--rate-limit", "off", "--expiry", "60s", "-q",
+                    stdout=subprocess.PIPE)
     server.stdout.readline()
     stop = threading.Event()
     senders = []
-    for name, options in (("udp", ["--delivery", arguments.delivery]), ("tcp", ["--transport", "tcp"])):
-        sender = inside("cg-clients", arguments.program, "client", "10.77.2.2", "--nick", name, "--no-cache",
-                        *options, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    transports = ("udp", ["--delivery", arguments.delivery]), ("tcp", ["--transport", "tcp"])
+    for name, options in transports:
+        sender = inside("cg-clients", arguments.program, "client", "10.77.2.2", "--nick", name,
+                        "--no-cache", *options, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         senders.append(sender)
         threading.Thread(target=feed, args=(sender, stop), daemon=True).start()
     time.sleep(5)  # past slow start
@@ -78,7 +81,8 @@ def main():
     total = sum(counts.values())
     for name in ("udp", "tcp"):
         rate = counts[name] * 8000 / arguments.seconds / 1e6
-        print(f"{name}: {counts[name]} lines, {rate:.2f} Mbit/s of text, {counts[name] / max(total, 1):.0%}")
+        share = counts[name] / max(total, 1)
+        print(f"{name}: {counts[name]} lines, {rate:.2f} Mbit/s of text, {share:.0%}")
     return 0 if total and 1 / 3 <= counts["udp"] / total <= 2 / 3 else 1
 
 

@@ -58,24 +58,28 @@ put() { # put INTERFACE HOST NETEM...
         ours "$interface" && die "$interface has netem already: '$0 off $interface' first"
         # The kernel's defaults have the handle 0:; the user configured any other.
         tc qdisc show dev "$interface" root | grep -qv '^qdisc [a-z_]* 0:' &&
-            die "the queueing of $interface is configured already: $(tc qdisc show dev "$interface" root | head -n 1)"
+            die "the queueing of $interface is configured already:" \
+                "$(tc qdisc show dev "$interface" root | head -n 1)"
     fi
     # Band 4 is in no priority map: only the filter leads there.
     run tc qdisc add dev "$interface" root handle $handle prio bands 4 ||
         die "the kernel did not take a prio queue on $interface: does it have sch_prio?"
     mtu=$(cat "/sys/class/net/$interface/mtu" 2>/dev/null || echo 1500)
     # The bucket splits larger packets. It holds an Ethernet frame with VLAN tags.
-    if run tc qdisc add dev "$interface" parent $parent handle 2430: tbf rate $rate burst $((mtu + 26)) limit 100000000; then
+    if run tc qdisc add dev "$interface" parent $parent handle 2430: \
+        tbf rate $rate burst $((mtu + 26)) limit 100000000; then
         parent=2430:1
     else
-        echo "netem-lan.sh: this kernel has no sch_tbf, so what TCP and UDP_SEGMENT hand over as one packet is" \
-            "lost and delayed as one: the loss will not be the one asked for" >&2
+        echo "netem-lan.sh: this kernel has no sch_tbf, so packets that TCP and UDP_SEGMENT hand" \
+            "over as one are lost and delayed as one: the loss will not be the one asked for" >&2
     fi
     run tc qdisc add dev "$interface" parent $parent handle 2429: netem limit 10000 "$@" || {
         off "$interface"
-        die "the kernel did not take 'netem $*': is it right, does the kernel have sch_netem? ('seed' needs iproute2 6.6)"
+        die "the kernel did not take 'netem $*': is it right, does the kernel have sch_netem?" \
+            "('seed' needs iproute2 6.6)"
     }
-    run tc filter add dev "$interface" parent $handle protocol $family prio 1 u32 match $match dst "$host" flowid ${handle}4 || {
+    run tc filter add dev "$interface" parent $handle protocol $family prio 1 \
+        u32 match $match dst "$host" flowid ${handle}4 || {
         off "$interface"
         die "the kernel did not take a filter for $host: does it have cls_u32?"
     }
@@ -86,17 +90,20 @@ off() { # off INTERFACE
     run tc qdisc del dev "$1" root handle $handle
 }
 
-had() { # had INTERFACE: what was asked of netem, and what its counters say came of it
+had() { # had INTERFACE: prints the impairment that was asked for, and netem's counters
     local asked counts bytes packets dropped mtu
+    local sent='Sent \([0-9]*\) bytes \([0-9]*\) pkts\{0,1\} (dropped \([0-9]*\),'
     asked=$(tc qdisc show dev "$1" | sed -n 's/^qdisc netem 2429: parent [^ ]* limit 10000 *//p')
-    counts=$(tc -s qdisc show dev "$1" | sed -n '/^qdisc netem 2429:/,/Sent/s/.*Sent \([0-9]*\) bytes \([0-9]*\) pkts\{0,1\} (dropped \([0-9]*\),.*/\1 \2 \3/p')
+    counts=$(tc -s qdisc show dev "$1" |
+        sed -n "/^qdisc netem 2429:/,/Sent/s/.*$sent.*/\\1 \\2 \\3/p")
     read -r bytes packets dropped <<<"${counts:-0 0 0}"
     [ $((packets + dropped)) -gt 0 ] || return 0
     echo "netem-lan.sh: asked for '${asked% }'; $packets packets left and $dropped were lost," \
         "$((1000 * dropped / (packets + dropped))) in a thousand"
     mtu=$(cat "/sys/class/net/$1/mtu" 2>/dev/null || echo 1500)
     [ "$packets" -eq 0 ] || [ $((bytes / packets)) -le $((mtu + 26)) ] ||
-        echo "netem-lan.sh: they were longer than the MTU: several packets were lost or delayed as one" >&2
+        echo "netem-lan.sh: they were longer than the MTU:" \
+            "several packets were lost or delayed as one" >&2
 }
 
 dry=

@@ -70,11 +70,14 @@ up() {
     for ns in cg-clients cg-router cg-server; do
         run ip netns add $ns
         # IPv6 announcements would use up losses. A kernel without IPv6 sends none.
-        run ip netns exec $ns sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
+        run ip netns exec $ns sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
+            net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
         run ip -n $ns link set lo up
     done
-    run ip -n cg-clients link add eth0 address 02:00:00:00:01:02 type veth peer name clients address 02:00:00:00:01:01 netns cg-router
-    run ip -n cg-server link add eth0 address 02:00:00:00:02:02 type veth peer name server address 02:00:00:00:02:01 netns cg-router
+    run ip -n cg-clients link add eth0 address 02:00:00:00:01:02 \
+        type veth peer name clients address 02:00:00:00:01:01 netns cg-router
+    run ip -n cg-server link add eth0 address 02:00:00:00:02:02 \
+        type veth peer name server address 02:00:00:00:02:01 netns cg-router
     # Otherwise TCP passes up to 64 KB as one packet, which netem counts, delays and loses as one.
     run ip -n cg-clients link set eth0 gso_max_segs 1
     run ip -n cg-server link set eth0 gso_max_segs 1

@@ -62,13 +62,16 @@ check() {
                 "UML_CLOCK=virtual scripts/with-netem-kernel.sh $0 ..." >&2
         return
     fi
-    grep -qi 'user mode linux' /proc/cpuinfo && die "the lent kernel has no sch_netem: is its package whole?"
+    grep -qi 'user mode linux' /proc/cpuinfo &&
+        die "the lent kernel has no sch_netem: is its package whole?"
     for tool in linux.uml insmod cc; do
         command -v $tool >/dev/null ||
-            die "this kernel has no sch_netem, and $tool for another one is missing: apt-get install user-mode-linux kmod gcc libc6-dev"
+            die "this kernel has no sch_netem, and $tool for another one is missing:" \
+                "apt-get install user-mode-linux kmod gcc libc6-dev"
     done
     echo "this kernel has no sch_netem: measuring under User-mode Linux, with a virtual clock" >&2
-    UML_CLOCK=${UML_CLOCK:-virtual} exec "$here/with-netem-kernel.sh" "$here/netem-sweep.sh" "${given[@]}"
+    UML_CLOCK=${UML_CLOCK:-virtual} exec "$here/with-netem-kernel.sh" \
+        "$here/netem-sweep.sh" "${given[@]}"
 }
 
 prepare() { # makes the directory ready, and puts the plan there
@@ -77,7 +80,8 @@ prepare() { # makes the directory ready, and puts the plan there
     if [ -n "$resume" ]; then
         [ -f "$out/plan.toml" ] || die "there is no lab in $out to go on with: leave --resume out"
         [ ${#plan[@]} = 0 ] || [ "$asked" = "$(cat "$out/plan.toml")" ] ||
-            die "the lab in $out has another plan: leave the options out to go on with it, or choose another --out"
+            die "the lab in $out has another plan: leave the options out to go on with it," \
+                "or choose another --out"
         lock
         return
     fi
@@ -94,7 +98,8 @@ lock() { # the lock of `chatagram lab` on the directory, until this script ends
     until [ -n "$locked" ]; do
         exec 9>>"$out/lab.lock"
         flock -n 9 ||
-            die "$out is in use: process $(cat "$out/lab.lock") measures in it; wait until it ends, or choose another --out"
+            die "$out is in use: process $(cat "$out/lab.lock") measures in it;" \
+                "wait until it ends, or choose another --out"
         # The previous owner may have removed the file between opening and locking it.
         [ "$out/lab.lock" -ef /proc/self/fd/9 ] && locked=$out/lab.lock
     done
@@ -117,26 +122,34 @@ stop() { # stop PROCESS
     wait "$1" 2>/dev/null || true
 }
 
-one() { # one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that netem's counters are its own
-    local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0 node up down trace
+# one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that netem's counters are its own
+one() {
+    local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0
+    local node allowed redundancy up down trace
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
     net up $netem
     # As the lab does: CUBIC or the machine's if the plan names none.
     for node in cg-clients cg-server; do
-        run ip netns exec $node sysctl -qw "net.ipv4.tcp_congestion_control=${control/auto/cubic}" || {
-            [ "$control" = auto ] || die "run $name: no TCP with $control; as root: modprobe tcp_$control, or" \
-                "sysctl -w net.ipv4.tcp_allowed_congestion_control='$(sysctl -n net.ipv4.tcp_allowed_congestion_control) $control'"
+        run ip netns exec $node \
+            sysctl -qw "net.ipv4.tcp_congestion_control=${control/auto/cubic}" || {
+            allowed=net.ipv4.tcp_allowed_congestion_control
+            [ "$control" = auto ] ||
+                die "run $name: no TCP with $control; as root: modprobe tcp_$control, or" \
+                    "sysctl -w $allowed='$(sysctl -n $allowed) $control'"
             echo "$name: TCP keeps the machine's congestion control, for cubic cannot be had" >&2
         }
     done
-    # The largest number of peers in a plan.
-    local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history --no-discovery -q
-        --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off --redundancy "$(word_after --redundancy "$arguments")")
+    redundancy=$(word_after --redundancy "$arguments")
+    # 2,000 is the largest number of peers in a plan.
+    local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history
+        --no-discovery -q --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off
+        --redundancy "$redundancy")
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
-    local capture=(ip netns exec cg-router dumpcap -q -i clients -i server -a "filesize:$trace_kb" -w "$part/trace.pcapng")
+    local capture=(ip netns exec cg-router dumpcap -q -i clients -i server -a "filesize:$trace_kb"
+        -w "$part/trace.pcapng")
     if [ -n "$dry" ]; then
         [ -n "$no_trace" ] || echo "${capture[*]} &"
         echo "${serve[*]} &"
@@ -155,7 +168,8 @@ one() { # one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that n
         # It names its file when it has begun.
         until grep -q '^File: ' "$work/dumpcap"; do
             kill -0 "$capturing" 2>/dev/null ||
-                die "run $name: dumpcap failed: $(tail -n 3 "$work/dumpcap"); --no-trace does without"
+                die "run $name: dumpcap failed: $(tail -n 3 "$work/dumpcap");" \
+                    "--no-trace does without"
             sleep 0.05
         done
     fi
@@ -203,15 +217,17 @@ end_capture() {
     kill "$capturing" 2>/dev/null || beyond=1
     while kill -0 "$capturing" 2>/dev/null; do sleep 0.05; done
     # dumpcap writes what it has of one interface before the other.
-    reordercap "$1/trace.pcapng" "$work/trace.pcapng" >/dev/null && cp "$work/trace.pcapng" "$1/trace.pcapng"
+    reordercap "$1/trace.pcapng" "$work/trace.pcapng" >/dev/null &&
+        cp "$work/trace.pcapng" "$1/trace.pcapng"
     rm -f "$work/trace.pcapng"
     chmod a+r "$1/trace.pcapng"
-    packets=$(sed -n 's/.*Packets captured: //p' "$work/dumpcap") bytes=$(stat -c %s "$1/trace.pcapng")
+    packets=$(sed -n 's/.*Packets captured: //p' "$work/dumpcap")
+    bytes=$(stat -c %s "$1/trace.pcapng")
     slow=$(sed -n 's/^Packets received.*: [0-9]*\/\([0-9]*\) .*/\1/p' "$work/dumpcap" | paste -sd+)
     [ $beyond = 0 ] || beyond=$(($(number packets <<<"$2") + $(number delivered <<<"$2") + \
         $(number packets <<<"$3") + $(number delivered <<<"$3") - packets - slow))
-    echo "{ \"packets\": $packets, \"bytes\": $bytes, \"beyond_limit\": $((beyond > 0 ? beyond : 0))," \
-        "\"too_slow\": $((slow)) }"
+    echo "{ \"packets\": $packets, \"bytes\": $bytes," \
+        "\"beyond_limit\": $((beyond > 0 ? beyond : 0)), \"too_slow\": $((slow)) }"
 }
 
 number() { # number NAME: from one line of JSON
@@ -222,7 +238,8 @@ number() { # number NAME: from one line of JSON
 # other. `packets` and `bytes` are those that left; the other interface counts those that entered.
 # `drops` are losses, and packets that found a full queue of 10,000.
 counts() {
-    local statistics="ip netns exec cg-router cat /sys/class/net/$1/statistics/rx_packets /sys/class/net/$1/statistics/rx_bytes"
+    local received=/sys/class/net/$1/statistics/rx
+    local statistics="ip netns exec cg-router cat ${received}_packets ${received}_bytes"
     local try before after json packets bytes left left_bytes lost held
     for ((try = 0; try < 100; try++)); do
         before=$($statistics)
@@ -233,21 +250,25 @@ counts() {
         lost=$(number drops <<<"$json") held=$(number qlen <<<"$json")
         # The last packets of closed connections may still be in flight.
         if [ "$before" = "$after" ] && [ "$packets" = $((left + lost + held)) ]; then
-            echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet)), \"lost\": $lost," \
-                "\"delivered\": $left, \"delivered_bytes\": $((left_bytes - left * ethernet)) }"
+            echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet))," \
+                "\"lost\": $lost, \"delivered\": $left," \
+                "\"delivered_bytes\": $((left_bytes - left * ethernet)) }"
             return
         fi
     done
-    die "netem's counters do not add up: $packets packets came in by $1; $left left by $2, $lost were lost, $held wait"
+    die "netem's counters do not add up: $packets packets came in by $1; $left left by $2," \
+        "$lost were lost, $held wait"
 }
 
-annotate() { # annotate DIR NETEM UP DOWN TRACE: what the network was and did goes where the run is described
-    local file=$1/run.json
+# annotate DIR NETEM UP DOWN TRACE: adds the network's setting, counters and capture to run.json
+annotate() {
+    local file=$1/run.json known
     sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
         -e 's/^  "emulation": null,$/  "emulation": "netem",/' \
         -e "s/^  \"network\": null,\$/  \"network\": { \"up\": $3, \"down\": $4 },/" \
         -e "s/^  \"trace\": null\$/  \"trace\": $5/" "$file" >"$file.new"
-    [ "$(grep -cE '^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": )' "$file.new")" = 4 ] ||
+    known='^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": )'
+    [ "$(grep -cE "$known" "$file.new")" = 4 ] ||
         die "$file does not have the lines this script knows: is $program of the same version?"
     mv "$file.new" "$file"
 }
@@ -297,7 +318,8 @@ for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
 for tool in dumpcap reordercap; do
     [ -n "$no_trace$dry" ] || command -v $tool >/dev/null || {
-        echo "netem-sweep.sh: no captures, for $tool is missing: apt-get install wireshark-common" >&2
+        echo "netem-sweep.sh: no captures, for $tool is missing:" \
+            "apt-get install wireshark-common" >&2
         no_trace=1
     }
 done

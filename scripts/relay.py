@@ -126,7 +126,8 @@ class Relay:
             self.close(stream)
 
     def run(self):
-        print(f"relay: 127.0.0.1:{self.options.port} to {self.server[0]}:{self.server[1]}", flush=True)
+        host, port = self.server
+        print(f"relay: 127.0.0.1:{self.options.port} to {host}:{port}", flush=True)
         due = self.options.forget
         while True:
             for key, _ in self.selector.select(0.05):
@@ -139,8 +140,8 @@ class Relay:
 if __name__ == "__main__":
     about, _, rest = __doc__.partition("usage: ")
     usage, _, rest = rest.partition("\n")
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(usage=usage, description=about + rest.strip(), formatter_class=raw)
+    about, raw = about + rest.strip(), argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(usage=usage, description=about, formatter_class=raw)
     parser.add_argument("--port", type=int, default=2500)
     parser.add_argument("--forget", type=float)
     parser.add_argument("--log", type=argparse.FileType("w"))

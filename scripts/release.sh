@@ -67,8 +67,8 @@ install -Dm644 <("$BINARY" completions zsh) "$share/zsh/vendor-completions/_chat
 install -Dm644 <("$BINARY" completions fish) "$share/fish/vendor_completions.d/chatagram.fish"
 install -Dm644 -t "$share/doc/chatagram" README.md proto.md src/docs/*.md
 install -Dm644 LICENSE "$share/doc/chatagram/copyright"
-find scripts -maxdepth 1 -type f \( -name '*.py' -o -name '*.sh' \) ! -name 'release.sh' ! -name 'bench-*' \
-    -exec install -m755 -t "$share/chatagram/scripts" {} +
+find scripts -maxdepth 1 -type f \( -name '*.py' -o -name '*.sh' \) \
+    ! -name 'release.sh' ! -name 'bench-*' -exec install -m755 -t "$share/chatagram/scripts" {} +
 install -m644 -t "$share/chatagram/scripts" scripts/chatagram.lua scripts/exercises.md
 
 name=chatagram-$version-x86_64-linux
@@ -79,16 +79,18 @@ packed "$work/tar" >"$out/$name.tar.gz"
 # dpkg-deb instead of cargo-deb, which has 200 crates to build.
 cp -a "$work/all" "$work/deb"
 find "$work/deb/usr/share/man" -type f -exec gzip -9n {} +
-install -Dm644 scripts/release/chatagram.service "$work/deb/usr/lib/systemd/system/chatagram.service"
+install -Dm644 -t "$work/deb/usr/lib/systemd/system" scripts/release/chatagram.service
 install -d "$work/deb/DEBIAN"
 (cd "$work/deb" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$work/md5sums"
 install -m644 "$work/md5sums" "$work/deb/DEBIAN/md5sums"
+size=$(find "$work/deb/usr" -type f -printf '%s\n' |
+    awk '{ k += int(($1 + 1023) / 1024) } END { print k }')
 cat >"$work/deb/DEBIAN/control" <<CONTROL
 Package: chatagram
 Version: $version
 Architecture: amd64
 Maintainer: Chatagram maintainers
-Installed-Size: $(find "$work/deb/usr" -type f -printf '%s\n' | awk '{ k += int(($1 + 1023) / 1024) } END { print k }')
+Installed-Size: $size
 Section: net
 Priority: optional
 Suggests: python3, iproute2
@@ -98,7 +100,8 @@ Description: chat whose transport is the subject
 CONTROL
 chmod 644 "$work/deb/DEBIAN/control"
 find "$work/deb" -exec touch -hd "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zxz -z6 --build "$work/deb" "$out/chatagram_${version}_amd64.deb" >/dev/null
+dpkg-deb --root-owner-group -Zxz -z6 --build "$work/deb" \
+    "$out/chatagram_${version}_amd64.deb" >/dev/null
 
 mkdir -p "$work/image/usr/bin" "$work/image/usr/share" "$work/image/root" "$work/image/tmp" \
     "$work/image/dev" "$work/image/proc" "$work/image/sys" "$work/image/etc"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Compares the capture of a run, packet for packet, with its records and with the counters of kernel and router.
+"""Compares the packets in a run's capture with its records and the counters of kernel and router.
 
 usage: verify_capture.py RUN_DIR    a directory with trace.pcapng, run.json and records.csv
-verify_report.py does the same for all runs of a lab. Standard library only; shares no code with the program.
+verify_report.py does the same for all runs of a lab. Needs only the standard library and shares no
+code with the program.
 Exit codes: 0 they agree, 1 they do not, 2 there is no capture or it cannot be read.
 """
 
@@ -19,9 +20,11 @@ COMMENT, FLAGS, NAME = 1, 2, 2
 CLIENTS = "10.77.1.2"
 # Header of a datagram, and the preface of a stream (proto.md §3.1, §11.2).
 HEADER, PREFACE, MAGIC = 40, 12, b"CG"
-# Frames with a message: Once, Unordered, Ordered. Others that share a datagram with one: their fields.
+# The fields of frames with a message (Once, Unordered, Ordered) and of those that share a datagram
+# with one.
 ONCE, JOIN, CARRY_ID = 2, 5, (3, 4)
-FIELDS = {0: ["bytes"], 1: [], 2: ["bytes"], 3: ["int", "bytes"], 4: ["int", "bytes"], 8: [8], 9: [8], 10: [],
+FIELDS = {0: ["bytes"], 1: [], 2: ["bytes"], 3: ["int", "bytes"], 4: ["int", "bytes"],
+          8: [8], 9: [8], 10: [],
           5: ["int", "bytes", "bytes", "int", "bytes", "int", "int", "int"],
           13: ["int"] * 4 + ["bytes"], 14: ["int"] * 3 + ["bytes"]}
 SAY, LINE = 0, 5
@@ -52,7 +55,8 @@ def packets(data):
             raise Unreadable(f"cut after packet {number}")
         kind, length = struct.unpack_from("<II", data, at)
         body = data[at + 8 : at + length - 4]
-        if length < 12 or length % 4 or data[at + length - 4 : at + length] != data[at + 4 : at + 8]:
+        again = data[at + length - 4 : at + length]  # the length stands at both ends
+        if length < 12 or length % 4 or again != data[at + 4 : at + 8]:
             raise Unreadable(f"cut or damaged after packet {number}")
         at += length
         if kind == INTERFACE:
@@ -97,7 +101,7 @@ def text_of(payload, from_server):
 
 
 def frames(data, from_server):
-    """("join", nickname) and ("line", nickname or None, text) of the frames; another frame ends the list."""
+    """("join", nickname) and ("line", nickname or None, text), up to a frame of another kind."""
     at = 0
     while at < len(data):
         kind, at = integer(data, at)
@@ -126,7 +130,7 @@ def number_of(text):
 
 
 class Stream:
-    """One direction of a TCP connection: what was sent, and which of it left towards the receiver."""
+    """One direction of a TCP connection: the bytes sent, and those that left to the receiver."""
 
     def __init__(self):
         self.base, self.sent, self.left = None, bytearray(), []
@@ -166,7 +170,8 @@ class Stream:
 class Capture:
     def __init__(self, data):
         self.total = 0
-        self.entered, self.left, self.bytes_in, self.bytes_out = Counter(), Counter(), Counter(), Counter()
+        self.entered, self.left = Counter(), Counter()
+        self.bytes_in, self.bytes_out = Counter(), Counter()
         self.dropped, self.overflowed = defaultdict(list), Counter()
         self.said, self.shown = set(), Counter()  # (sender, number); (receiver, sender, number)
         names, streams = {}, {}
@@ -178,7 +183,8 @@ class Capture:
             self.count(number, interface, comment, packet)
             self.read(interface, packet, names, streams)
         # Names are in the clients' joins.
-        for (source, target), stream in sorted(streams.items(), key=lambda it: it[0][0][0] != CLIENTS):
+        from_clients_first = sorted(streams.items(), key=lambda it: it[0][0][0] != CLIENTS)
+        for (source, target), stream in from_clients_first:
             for frame, has_left in stream.records():
                 self.carry(frame, source, target, has_left)
 
@@ -187,7 +193,8 @@ class Capture:
         length = int.from_bytes(packet[2:4], "big") or len(packet)
         if (way == "up") == (interface == "clients"):
             if int(index) != self.entered[way]:
-                raise Unreadable(f"packet {number} has index {index}, and {self.entered[way]} entered before")
+                before = self.entered[way]
+                raise Unreadable(f"packet {number} has index {index}, and {before} entered before")
             self.entered[way] += 1
             self.bytes_in[way] += len(packet)
             if ": dropped by " in comment:
@@ -262,7 +269,8 @@ def problems(place, info, rows):
     kernel = network["kernel"]
     for way, sender, receiver in (("up", "clients", "server"), ("down", "server", "clients")):
         router = network[way]
-        yield from equal(f"{way}: packets the kernel sent", kernel[f"{sender}_sent"], router["packets"])
+        sent = kernel[f"{sender}_sent"]
+        yield from equal(f"{way}: packets the kernel sent", sent, router["packets"])
         received = kernel[f"{receiver}_received"] + kernel[f"{receiver}_refused"]
         yield from equal(f"{way}: packets the kernel received", received, router["delivered"])
         if left_out:
@@ -274,7 +282,8 @@ def problems(place, info, rows):
         yield from equal(f"{way}: queue full", capture.overflowed[way], router["overflowed"])
         yield from equal(f"{way}: dropped", len(capture.dropped[way]), router["lost"])
         if not router["drops"].endswith("…"):
-            yield from equal(f"{way}: numbers dropped", capture.dropped[way], list(listed(router["drops"])))
+            drops = list(listed(router["drops"]))
+            yield from equal(f"{way}: numbers dropped", capture.dropped[way], drops)
     # Another program's packets have another format: its output.csv is compared instead.
     if left_out or info["transport"] == "program":
         return
@@ -309,7 +318,8 @@ def main():
     for line in found:
         print(line)
     packets = info["trace"]["packets"]
-    print(f"{packets} packets, {len(rows)} rows: {f'{len(found)} disagreements' if found else 'all agree'}")
+    outcome = f"{len(found)} disagreements" if found else "all agree"
+    print(f"{packets} packets, {len(rows)} rows: {outcome}")
     return 1 if found else 0
 
 

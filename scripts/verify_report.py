@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Recomputes every statistic of summary.csv from the raw records, and compares.
 
-Reads DIR/runs/*/{records.csv,run.json}, or DIR/{records.csv,run.json} of a single run, for other
-programs also output.csv, what their clients printed, and
-DIR/summary.csv, which `chatagram report DIR` wrote. Shares no code with that program. A run's
-capture, trace.pcapng, is compared with its records and counters: see verify_capture.py. Names the
-runs that are in no figure: unfinished, failed or damaged ones (rows against the count and CRC-32 in
-run.json), and those with another seed than plan.toml's or another version than most. Exit codes: 0
-all statistics agree; 1 some differ, and each difference is printed, or with --strict a run is left
-out or the machine spoiled one; 2 there is nothing to compare, or a file cannot be read, such as rows in Parquet, which need
-more than Python's standard library. The message names the file.
+Reads DIR/summary.csv, which `chatagram report DIR` wrote, and DIR/runs/*/{records.csv,run.json}, or
+DIR/{records.csv,run.json} of a single run. Runs of other programs also have output.csv: the lines
+that their clients printed. Shares no code with that program.
+
+A run's capture, trace.pcapng, is compared with its records and counters, as verify_capture.py does.
+The script names the runs that are in no figure: unfinished, failed or damaged ones (rows against
+the count and CRC-32 in run.json), and those with another seed than plan.toml's or another version
+than most.
+
+Exit codes: 0 all statistics agree; 1 some differ, and each difference is printed, or with --strict
+a run is left out or the machine spoiled one; 2 there is nothing to compare, or a file cannot be
+read, such as rows in Parquet, which need more than Python's standard library. The message names the
+file.
 """
 
 import argparse
@@ -67,7 +71,8 @@ def integer(text):
 def read_rows(path, sums):
     """The rows, which must be those that the run wrote."""
     if [it["file"] for it in sums] != [path.name]:
-        raise Unreadable(f"{path}: run.json lists {', '.join(it['file'] for it in sums) or 'no file'}")
+        listed = ", ".join(it["file"] for it in sums) or "no file"
+        raise Unreadable(f"{path}: run.json lists {listed}")
     written, content = sums[0], path.read_bytes()
     text = content.decode()
     rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
@@ -103,7 +108,8 @@ def printed_lines(place):
     """client -> lines of its output; a long line is several rows."""
     lines = defaultdict(list)
     open_line = set()
-    for row in csv.DictReader(io.StringIO((place / "output.csv").read_text(encoding="utf-8"), newline="")):
+    text = (place / "output.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(io.StringIO(text, newline="")):
         client = row["client"]
         if client in open_line:
             lines[client][-1] += row["text"]
@@ -159,11 +165,13 @@ class Conduct:
 
     def check(self, rows):
         """The rows agree with what was printed, apart from a message printed before it was said."""
-        kept = {(r["sender"], r["receiver"], int(r["id"])) for r in rows if r["verdict"] == "delivered"}
-        said = {(r["sender"], r["receiver"], int(r["id"])) for r in rows if r["sent_us"]}
+        key = lambda row: (row["sender"], row["receiver"], int(row["id"]))
+        kept = {key(row) for row in rows if row["verdict"] == "delivered"}
+        said = {key(row) for row in rows if row["sent_us"]}
         if kept != self.shown & said:
             odd = sorted(kept ^ (self.shown & said))
-            raise ValueError(f"records.csv and output.csv differ in {len(odd)} messages, first {odd[0]}")
+            count = f"{len(odd)} messages, first {odd[0]}"
+            raise ValueError(f"records.csv and output.csv differ in {count}")
 
 
 class Raw:
@@ -246,7 +254,8 @@ class Raw:
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             "delivery": self.delivered / self.sent if self.sent else None,
-            "arrival_jitter_ms": math.fsum(self.jitters) / len(self.jitters) / 1000 if self.jitters else None,
+            "arrival_jitter_ms":
+                math.fsum(self.jitters) / len(self.jitters) / 1000 if self.jitters else None,
             "held": len(self.holds),
             "hold_p99_ms": ms(nearest_rank(self.holds, 99)),
             "loss_runs": len(self.runs_of_loss),
@@ -265,14 +274,14 @@ class Raw:
 def key_of(info):
     condition = info["condition"]
     impair = "" if condition else cell(info["impair"] or "")
-    numbers = tuple(condition[k] for k in ("loss", "delay_ms", "jitter_ms", "burst")) if condition else (None,) * 4
-    network = tuple(map(decimal, numbers))
+    names = ("loss", "delay_ms", "jitter_ms", "burst")
+    network = tuple(decimal(condition[name] if condition else None) for name in names)
     shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
     return (*variant_of(info), *network, impair, info.get("emulation") or "", *shape)
 
 
 def variant_of(info):
-    """Transport, mode, copies (only the reliable modes over UDP have them), and TCP's congestion control."""
+    """Transport, mode, copies (of the reliable modes over UDP) and TCP's congestion control."""
     has_copies = info["transport"] == "udp" and info["mode"] != "unreliable"
     control = info["congestion_control"] if info["transport"] == "tcp" else None
     control = control if re.fullmatch(r"[A-Za-z0-9_-]{1,15}", control or "", re.ASCII) else "auto"
@@ -366,13 +375,14 @@ def planned_seeds(directory):
     copies = {"off": "-copies0", "auto": ""}
     copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
     controls = ["" if it == "auto" else f"-{it}" for it in as_list(plan["tcp"])]
-    settings = lambda mode: controls if mode == "tcp" else copies if mode.startswith("reliable") else [""]
-    variants = [mode + it for mode in as_list(plan["modes"]) for it in settings(mode)]
+    settings = {"tcp": controls, "unreliable": [""]}
+    variants = [mode + it for mode in as_list(plan["modes"]) for it in settings.get(mode, copies)]
     variants += [program["name"] for program in plan.get("program", [])]
     seeds, seed = {}, int(plan["seed"])
     for repetition in range(1, plan["repetitions"] + 1):
         for loss, delay, jitter, burst in conditions:
-            condition = f"loss{plain(loss)}-delay{plain(delay)}-jitter{plain(jitter)}-burst{plain(burst)}"
+            loss, delay, jitter, burst = map(plain, (loss, delay, jitter, burst))
+            condition = f"loss{loss}-delay{delay}-jitter{jitter}-burst{burst}"
             for variant in variants:
                 seeds[f"{condition}-{variant}-{repetition}"] = seed % 2**64
             seed += 1
@@ -399,8 +409,8 @@ def strangers(directory, runs):
 
 
 def expected(directory, captures):
-    """(level, name or key) -> statistics, and the names of the runs that are left out. Puts what is wrong
-    with a capture into `captures`."""
+    """(level, name or key) -> statistics, and the names of the runs that are left out. Adds the
+    disagreements of captures to `captures`."""
     single = any((directory / rows).exists() for rows in ("records.csv", "records.parquet"))
     places = [directory.resolve()] if single else sorted((directory / "runs").glob("*"))
     wanted, together, runs, left_out = {}, defaultdict(lambda: (Raw(), [])), {}, {}
@@ -458,9 +468,12 @@ def differences(wanted, summary):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what `chatagram report` was given")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if a run is left out or spoiled by the machine")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    help = "the directory that `chatagram report` was given"
+    parser.add_argument("directory", type=Path, metavar="DIR", help=help)
+    help = "exit with 1 if a run is left out or spoiled by the machine"
+    parser.add_argument("--strict", action="store_true", help=help)
     arguments = parser.parse_args()
     directory = arguments.directory
     csv.field_size_limit(2**31 - 1)
@@ -490,7 +503,8 @@ def main():
     for line in found + captures:
         print(line)
     checked = sum(len(statistics) for statistics in wanted.values())
-    print(f"{checked} statistics of {len(wanted)} rows: {f'{len(found)} differ' if found else 'all agree'}")
+    outcome = f"{len(found)} differ" if found else "all agree"
+    print(f"{checked} statistics of {len(wanted)} rows: {outcome}")
     spoiled = any(it["tainted"] for it in wanted.values())
     return 1 if found or captures or (arguments.strict and (left_out or spoiled)) else 0
 

@@ -40,7 +40,7 @@ trap 'rm -rf "$work"' EXIT
     echo 'mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t tmpfs run /run'
     # shellcheck disable=SC2016 # expanded in the other kernel
     echo 'modules=/usr/lib/uml/modules/$(uname -r)/kernel'
-    for module in drivers/net/veth drivers/net/tun net/sched/{sch_netem,sch_prio,sch_tbf,cls_u32}; do
+    for module in drivers/net/{veth,tun} net/sched/{sch_netem,sch_prio,sch_tbf,cls_u32}; do
         echo "insmod \$modules/$module.ko 2>/dev/null || echo 'no module $module' >&2"
     done
     echo 'ip link set lo up'
@@ -120,8 +120,8 @@ virtual)
 #define SECOND 1000000000LL
 #define READING 1000LL
 #define YIELD 500000LL
-/* While something runs, this many of the host's nanoseconds are one: only so much that a process which waits for
-   another without a system call is interrupted some time. */
+/* While something runs, this many of the host's nanoseconds are one: few enough to interrupt a
+   process that waits for another one without a system call. */
 #define SLOWNESS 100
 /* Booting, the kernel measures its processor with the clock. */
 #define BOOT SECOND
@@ -227,8 +227,9 @@ esac
 
 tail -f "$work/out" --pid=$$ 2>/dev/null &
 tail=$!
-LD_PRELOAD="${shims[*]}" linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw init="$work/init" \
-    con=null con0=fd:0,fd:1 mem="${UML_MEMORY:-1G}" quiet </dev/null >"$work/console" 2>&1 || true
+LD_PRELOAD="${shims[*]}" linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw \
+    init="$work/init" con=null con0=fd:0,fd:1 mem="${UML_MEMORY:-1G}" quiet \
+    </dev/null >"$work/console" 2>&1 || true
 sleep 0.2 # tail looks once more
 kill "$tail" 2>/dev/null || true
 if [ ! -s "$work/status" ]; then

@@ -1,5 +1,5 @@
-/* What load.rs is for the other relays: many ENet peers in one thread, ten of which talk. The same lines, the
-   same ways to talk, the same line of JSON. ENet's library is C, so this is too. */
+/* The load of load.rs for the ENet relay: many peers in one thread, ten of which talk. The same
+   lines, the same ways to talk, the same line of JSON. In C, as ENet's library is. */
 
 #include <dirent.h>
 #include <enet/enet.h>
@@ -15,7 +15,7 @@
 enum { TEXT = 64, MARK = '~', DIGITS = 16, MAX_LATENCIES = 4000000, EVENTS = 1024 };
 #define SECOND 1000000000ull
 #define LOST_AFTER (SECOND / 33)
-#define SWEEP (SECOND / 50) /* Every peer is served at least so often: ENet has timers of its own. */
+#define SWEEP (SECOND / 50) /* Longest pause between two calls of ENet, which has its own timers. */
 
 static struct {
     const char *server;
@@ -257,8 +257,8 @@ int main(int argc, char **argv) {
     qsort(latencies, measured, sizeof *latencies, compare);
     printf("{\"lines\":%" PRIu64 ",\"deliveries\":%" PRIu64 ",\"seconds\":%.3f,\"server_cpu\":%.4f,"
            "\"softirq_cpu\":%.4f,\"server_busy\":%.3f,\"load_busy\":%.3f,\"per_cpu_second\":%.0f,"
-           "\"delivered_share\":%.6f,\"p50_us\":%u,\"p99_us\":%u,\"rss_joined_kib\":%ld,\"rss_end_kib\":%ld,"
-           "\"reconnects\":0}\n",
+           "\"delivered_share\":%.6f,\"p50_us\":%u,\"p99_us\":%u,\"rss_joined_kib\":%ld,"
+           "\"rss_end_kib\":%ld,\"reconnects\":0}\n",
            lines, deliveries, took, server, softirqs, server / took, own / took,
            deliveries / (server + softirqs), (delivered - delivered_before) / all, percentile(50),
            percentile(99), joined, memory(args.pid));

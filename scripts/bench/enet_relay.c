@@ -1,5 +1,5 @@
-/* A relay on ENet: what comes from one peer goes to all others, on the same channel and as reliably.
-   All that a datagram brought is relayed before anything leaves, and all copies share one packet. */
+/* A relay on ENet: a message of one peer goes to all others, on the same channel and as reliably.
+   The messages of a datagram are relayed before any leaves, and all copies share one packet. */
 
 #include <enet/enet.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
         return 1;
     for (;;) {
         ENetEvent event;
-        for (int got = enet_host_service(host, &event, TICK_MS); got > 0; got = enet_host_check_events(host, &event)) {
+        int got = enet_host_service(host, &event, TICK_MS);
+        for (; got > 0; got = enet_host_check_events(host, &event)) {
             if (event.type == ENET_EVENT_TYPE_RECEIVE)
                 relay(host, &event);
             else if (event.type == ENET_EVENT_TYPE_CONNECT)

@@ -38,17 +38,23 @@ LOAD = [TARGET / "examples" / "bench-load"]
 NATS = "max_connections: 16384\nmax_pending: 256MB\nwrite_deadline: \"10s\"\n"
 
 
+# How to start each relay: its command, the load's command, and the load's options.
 def chatagram(protocol, *delivery):
-    return lambda port, _: ([*CHATAGRAM, "--bind", f"{HOST}:{port}"], LOAD, ["--protocol", protocol, *delivery])
+    options = ["--protocol", protocol, *delivery]
+    return lambda port, _: ([*CHATAGRAM, "--bind", f"{HOST}:{port}"], LOAD, options)
 
 
 def plain(port, _):
-    return [TARGET / "examples" / "bench-plain-relay", f"{HOST}:{port}"], LOAD, ["--protocol", "plain"]
+    server = [TARGET / "examples" / "bench-plain-relay", f"{HOST}:{port}"]
+    return server, LOAD, ["--protocol", "plain"]
 
 
 def redis(port, _):
-    options = ["--save", "", "--appendonly", "no", "--maxclients", "16384", "--client-output-buffer-limit", "pubsub 0 0 0"]
-    return ["redis-server", "--bind", HOST, "--port", str(port), *options], LOAD, ["--protocol", "redis"]
+    server = [
+        "redis-server", "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no",
+        "--maxclients", "16384", "--client-output-buffer-limit", "pubsub 0 0 0",
+    ]
+    return server, LOAD, ["--protocol", "redis"]
 
 
 def nats(port, scratch):
@@ -58,7 +64,8 @@ def nats(port, scratch):
 
 
 def enet(channel):
-    return lambda port, _: ([TARGET / "bench-enet-relay", str(port)], [TARGET / "bench-enet-load"], ["--channel", channel])
+    relay, load = TARGET / "bench-enet-relay", [TARGET / "bench-enet-load"]
+    return lambda port, _: ([relay, str(port)], load, ["--channel", channel])
 
 
 # Name: servers, and whether they have an engine. Peers join the servers in turns.
@@ -69,7 +76,8 @@ ROOMS = {
 # Name: the commands, and the programs that they need.
 RELAYS = {
     "chatagram unreliable": (chatagram("chatagram"), TARGET / "chatagram"),
-    "chatagram reliable-ordered": (chatagram("chatagram", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
+    "chatagram reliable-ordered":
+        (chatagram("chatagram", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
     "chatagram tcp": (chatagram("chatagram-tcp"), TARGET / "chatagram"),
     "plain relay": (plain, TARGET / "examples" / "bench-plain-relay"),
     "enet unreliable": (enet("0"), TARGET / "bench-enet-relay"),
@@ -96,7 +104,8 @@ LOAD_LIMIT = 0.95
 def free_port():
     """A port free for UDP and TCP. The emulated services of one run never share it."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        with socket.socket(type=socket.SOCK_STREAM) as tcp, \
+                socket.socket(type=socket.SOCK_DGRAM) as udp:
             tcp.bind((HOST, 0))
             try:
                 udp.bind(tcp.getsockname())
@@ -111,7 +120,8 @@ class Hosts:
     def __init__(self, namespaces):
         self.namespaces = namespaces
         if namespaces:
-            self.ip("link set lo up", "link add hosts type bridge", "addr add 10.9.0.254/24 dev hosts", "link set hosts up")
+            self.ip("link set lo up", "link add hosts type bridge",
+                    "addr add 10.9.0.254/24 dev hosts", "link set hosts up")
         self.count = 0
 
     def ip(self, *commands):
@@ -132,13 +142,14 @@ class Hosts:
 
 
 def wait_until_up(process, port):
-    """Waits for a bound port in /proc/net, which also lists connections of earlier runs for a while."""
+    """Waits for a bound port in /proc/net, which lists connections of earlier runs too."""
     listening = {"tcp": "0A", "udp": "07", "udp6": "07"}
     for _ in range(500):
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}")
         for table, state in listening.items():
-            for socket_line in pathlib.Path(f"/proc/{process.pid}/net/{table}").read_text().splitlines()[1:]:
+            sockets = pathlib.Path(f"/proc/{process.pid}/net/{table}").read_text()
+            for socket_line in sockets.splitlines()[1:]:
                 _, local, _, its_state, *_ = socket_line.split()
                 if local.endswith(f":{port:04X}") and its_state == state:
                     return
@@ -151,8 +162,9 @@ def run(relay, setting, hosts=None):
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as running:
 
         def start(command, port, prefix=()):
-            process = subprocess.Popen(["taskset", "-c", "0", *prefix, *command], cwd=scratch, stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+            command = ["taskset", "-c", "0", *prefix, *command]
+            process = subprocess.Popen(command, cwd=scratch, **quiet)
             running.callback(process.wait)
             running.callback(process.kill)
             wait_until_up(process, port)
@@ -165,8 +177,11 @@ def run(relay, setting, hosts=None):
             port = free_port()
             server, load, options = RELAYS[relay][0](port, pathlib.Path(scratch))
             servers, pids = [f"{HOST}:{port}"], [start(server, port)]
-        command = ["taskset", "-c", "1", *load, *options, "--server", ",".join(servers), "--pid", ",".join(pids)]
-        done = subprocess.run([*command, "--peers", str(peers), *pace], capture_output=True, text=True, timeout=240)
+        command = [
+            "taskset", "-c", "1", *load, *options, "--server", ",".join(servers),
+            "--pid", ",".join(pids), "--peers", str(peers), *pace,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         if done.returncode:
             raise RuntimeError(done.stderr.strip()[-300:])
         row = json.loads(done.stdout)
@@ -198,33 +213,45 @@ def wants(names, table):
 
 
 def compact(value):
-    return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.0f} k" if value >= 1e4 else f"{value:.0f}"
+    if value >= 1e6:
+        return f"{value / 1e6:.2f} M"
+    return f"{value / 1e3:.0f} k" if value >= 1e4 else f"{value:.0f}"
 
 
 def report(rows, relays, settings):
-    median = lambda relay, setting, field: statistics.median(
-        [row[field] for row in rows if (row["relay"], row["setting"]) == (relay, setting)] or [float("nan")])
+    runs = lambda *which: [row for row in rows if (row["relay"], row["setting"]) == which]
+
+    def median(relay, setting, field):
+        return statistics.median([row[field] for row in runs(relay, setting)] or [float("nan")])
+
+    def ratio(own, other, setting):
+        own, other = (median(relay, setting, "per_cpu_second") for relay in (own, other))
+        return own / other
+
     for setting in settings:
         print(f"\n{setting}")
         paced = "lines/s" in setting
         for relay in relays:
-            here = [row for row in rows if (row["relay"], row["setting"]) == (relay, setting)]
+            here = runs(relay, setting)
             if not here:
                 continue
             cost = median(relay, setting, "per_cpu_second")
             line = f"  {relay:27}{compact(cost):>8} deliveries per CPU second"
             if paced:
-                line += f", p50 {median(relay, setting, 'p50_us') / 1e3:.2f} ms, p99 {median(relay, setting, 'p99_us') / 1e3:.2f} ms"
+                p50, p99 = (median(relay, setting, it) / 1e3 for it in ("p50_us", "p99_us"))
+                line += f", p50 {p50:.2f} ms, p99 {p99:.2f} ms"
             if relay in ROOMS:
                 cost = lambda part, of: statistics.median(row[part] / row[of] * 1e6 for row in here)
-                line += (f"; µs: servers {cost('server_cpu', 'lines'):.0f} a line, {cost('server_cpu', 'deliveries'):.2f} a"
-                         f" delivery; engine {cost('engine_cpu', 'lines'):.1f} a line")
+                line += (f"; µs: servers {cost('server_cpu', 'lines'):.0f} a line,"
+                         f" {cost('server_cpu', 'deliveries'):.2f} a delivery;"
+                         f" engine {cost('engine_cpu', 'lines'):.1f} a line")
                 line += f"; {median(relay, setting, 'lines_per_second'):.0f} lines/s"
                 line += f", engine busy {median(relay, setting, 'engine_busy'):.0%}"
             share = min(row["delivered_share"] for row in here)
             if share < 0.99995:
                 line += f", {share:.2%} delivered at worst"
-            if median(relay, setting, "load_busy") > LOAD_LIMIT and median(relay, setting, "server_busy") < LOAD_LIMIT and not paced:
+            load, server = (median(relay, setting, it) for it in ("load_busy", "server_busy"))
+            if load > LOAD_LIMIT > server and not paced:
                 line += " (the load generator was the limit)"
             line += f"; {median(relay, setting, 'rss_joined_kib') / 1024:.1f} MiB"
             print(line)
@@ -234,18 +261,20 @@ def report(rows, relays, settings):
         print(f"\n{own}: deliveries per CPU second, as a multiple of")
         print("  " + " " * 28 + "".join(f"{other:>17}" for other in others))
         for setting in settings:
-            ratios = [median(own, setting, "per_cpu_second") / median(other, setting, "per_cpu_second") for other in others]
-            print(f"  {setting:28}" + "".join(f"{ratio:17.2f}" for ratio in ratios))
-        closed = [setting for setting in settings if "outstanding" in setting and " 10 peers" not in setting]
+            ratios = (f"{ratio(own, other, setting):17.2f}" for other in others)
+            print(f"  {setting:28}" + "".join(ratios))
+        closed = [it for it in settings if "outstanding" in it and " 10 peers" not in it]
         if closed:
-            means = [statistics.geometric_mean([median(own, s, "per_cpu_second") / median(other, s, "per_cpu_second")
-                     for s in closed]) for other in others]
-            print(f"  {'geometric mean, 50 or more':28}" + "".join(f"{mean:17.2f}" for mean in means))
+            ratios = ([ratio(own, other, setting) for setting in closed] for other in others)
+            means = (f"{statistics.geometric_mean(it):17.2f}" for it in ratios)
+            print(f"  {'geometric mean, 50 or more':28}" + "".join(means))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--relays", default="", help="names or their beginnings, with commas [default: all that are installed, without rooms]")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    names = "names or their beginnings, with commas [default: all that are installed, without rooms]"
+    parser.add_argument("--relays", default="", help=names)
     parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--loopback", action="store_true", help="rooms: no network namespaces")
@@ -283,9 +312,11 @@ def main():
         sys.exit(f"{options.csv}: {error.strerror}")
     with file:
         try:
-            for repetition, setting, relay in itertools.product(range(options.repetitions), settings, relays):
+            repetitions = range(options.repetitions)
+            for repetition, setting, relay in itertools.product(repetitions, settings, relays):
                 try:
-                    row = {"relay": relay, "setting": setting, "repetition": repetition, **run(relay, setting, hosts)}
+                    row = {"relay": relay, "setting": setting, "repetition": repetition}
+                    row |= run(relay, setting, hosts)
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
                     failed += 1
                     print(f"{relay}, {setting}: {error}", file=sys.stderr)
@@ -298,8 +329,10 @@ def main():
                 rows.append(row)
         except KeyboardInterrupt:
             failed += 1
-            print(f"interrupted: {len(rows)} runs of {options.repetitions * len(settings) * len(relays)}", file=sys.stderr)
-    report(rows, relays, [setting for setting in settings if any(row["setting"] == setting for row in rows)])
+            planned = options.repetitions * len(settings) * len(relays)
+            print(f"interrupted: {len(rows)} runs of {planned}", file=sys.stderr)
+    seen = {row["setting"] for row in rows}
+    report(rows, relays, [setting for setting in settings if setting in seen])
     return failed > 0
 
 

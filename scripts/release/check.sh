@@ -51,7 +51,8 @@ if ldd "$program" >/dev/null 2>&1; then
 fi
 
 echo "== package"
-debootstrap --variant=minbase --include=ca-certificates stable "$work/debian" >"$work/debootstrap" 2>&1 ||
+debootstrap --variant=minbase --include=ca-certificates stable "$work/debian" \
+    >"$work/debootstrap" 2>&1 ||
     { tail -5 "$work/debootstrap" >&2; exit 1; }
 cp "$out"/chatagram_*.deb "$work/debian/tmp/chatagram.deb"
 chroot "$work/debian" dpkg -i /tmp/chatagram.deb
