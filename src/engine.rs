@@ -77,7 +77,7 @@ pub struct Request {
     pub ask: Arc<Ask>,
 }
 
-/// What a server asks of the engine.
+/// A request of a server to the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ask {
@@ -216,11 +216,11 @@ pub struct Entry {
     pub server: ServerId,
     /// The number of that request.
     pub request: u64,
-    /// What it changes.
+    /// The change that it makes.
     pub change: Change,
 }
 
-/// What an entry changes.
+/// The change that an entry makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -246,7 +246,7 @@ pub enum Change {
     Said(Said),
 }
 
-/// What the engine, or the driver, tells the hub.
+/// An answer of the engine, or of the driver, to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {

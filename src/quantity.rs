@@ -59,7 +59,7 @@ pub enum Error {
     /// Another quantity outside its bounds.
     #[error("{text} is not between {low} and {high}")]
     Range {
-        /// What was written.
+        /// The text as written.
         text: String,
         /// The smallest allowed.
         low: String,
@@ -69,17 +69,17 @@ pub enum Error {
     /// No decimal number.
     #[error("{text} is not a number; write for example {example}")]
     NotANumber {
-        /// What was written.
+        /// The text as written.
         text: String,
-        /// What would be right.
+        /// A correct number.
         example: String,
     },
     /// No whole number.
     #[error("{text} is not a whole number of {what}")]
     NotACount {
-        /// What was written.
+        /// The text as written.
         text: String,
-        /// What is counted.
+        /// The things that are counted.
         what: String,
     },
     /// No time.
@@ -88,7 +88,7 @@ pub enum Error {
     /// A number without a unit.
     #[error("{number} has no unit; write {instead}")]
     NoUnit {
-        /// What was written.
+        /// The text as written.
         number: String,
         /// The same with the possible units.
         instead: String,
@@ -96,7 +96,7 @@ pub enum Error {
     /// A number with a unit that the quantity does not have.
     #[error("unknown unit {unit}; write {instead}")]
     UnknownUnit {
-        /// What was written.
+        /// The text as written.
         unit: String,
         /// The number with the possible units.
         instead: String,

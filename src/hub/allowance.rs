@@ -1,7 +1,7 @@
-//! What a member may say (`proto.md` §7.14): a burst, then a rate. Every message costs, because
-//! every message costs the server as much. A member above its limit is asked to wait, and nothing
-//! is held back or lost. The server drops a member far above the limit; a member that waits as
-//! asked never gets there.
+//! The rate limit of a member (`proto.md` §7.14): a burst, then a rate. Every message costs,
+//! because every message costs the server as much. A member above its limit is asked to wait, and
+//! nothing is held back or lost. The server drops a member far above the limit; a member that waits
+//! as asked never gets there.
 
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::{ANSWER_TIMEOUT, FREE_PATH_PROBE, MAX_PINGS, SLOW_AGAIN, TURN_BYTES};

@@ -10,7 +10,7 @@ pub const MAX_DROP_RANGES: usize = 100_000;
 /// Last item of a list of drops that exceeded [`MAX_DROP_RANGES`].
 pub const TRUNCATED: &str = "…";
 
-/// What happened to the packets of one direction. At any time, `packets + duplicated = lost +
+/// Counters of the packets of one direction. At any time, `packets + duplicated = lost +
 /// overflowed + delivered +` the packets still held.
 ///
 /// Networks with fewer counters, such as netem, omit what they do not count; a missing counter

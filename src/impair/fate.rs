@@ -1,11 +1,11 @@
-//! What happens to one packet, and the rule that decided it.
+//! The fate of one packet, and the rule that decided it.
 
 use super::spec::{Profile, Rate, Time};
 use super::{DEFAULT_LIMIT, Direction};
 use std::fmt;
 use std::time::Duration;
 
-/// What will happen to a packet that has entered.
+/// The fate of a packet that has entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is lost.
@@ -116,7 +116,7 @@ mod tests {
     use crate::time::Timestamp;
     use std::time::Duration;
 
-    /// What a network of this text says about the first `count` packets, one each millisecond.
+    /// The fates of the first `count` packets, one each millisecond, in a network of this text.
     fn said(text: &str, count: u64) -> Vec<String> {
         let spec: Spec = text.parse().unwrap();
         let mut network = Impairment::new(&spec.up, 1, Direction::Up);

@@ -36,7 +36,7 @@ pub(super) struct Sighting {
     pub(super) step: Step,
 }
 
-/// What a packet does at the router.
+/// A step of a packet at the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// It enters.

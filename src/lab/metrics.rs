@@ -87,11 +87,11 @@ pub struct Summary {
     pub redundant: Option<u64>,
     /// Bytes on the wire per byte of text; `None` if either was not counted.
     pub wire_per_text: Option<f64>,
-    /// What a program did wrong beside that; `None` for a mode of this crate.
+    /// Other faults of a program; `None` for a mode of this crate.
     pub faults: Option<Faults>,
 }
 
-/// What a program did wrong beside losing, repeating and reordering messages.
+/// Faults of a program other than lost, repeated and reordered messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Messages printed on one line with a message before them.

@@ -67,7 +67,7 @@ pub struct Written {
     pub left_out: Vec<LeftOut>,
     /// Runs that the machine spoiled, each with the reasons. They are in the statistics.
     pub tainted: Vec<(String, Vec<Taint>)>,
-    /// What the captures of runs lack: a sentence for each such run.
+    /// The gaps in the captures, a sentence for each run that has one.
     pub captures: Vec<String>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,

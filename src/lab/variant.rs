@@ -1,4 +1,4 @@
-//! What differs among the runs of one trial, which all meet the same lost packets.
+//! The differences between the runs of one trial, which all meet the same lost packets.
 
 use super::record::{Mode, RunInfo};
 use crate::link::{BadCongestionControl, CongestionControl, Copies};

@@ -1,4 +1,4 @@
-//! What the kernel reports about a TCP connection: `TCP_INFO` and `TCP_CONGESTION` of tcp(7). The
+//! The kernel's report about a TCP connection: `TCP_INFO` and `TCP_CONGESTION` of tcp(7). The
 //! socket reads it; the core only passes it on.
 
 use serde::{Serialize, Serializer};

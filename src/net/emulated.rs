@@ -95,7 +95,7 @@ pub struct NodeCounts {
     pub received: u64,
 }
 
-/// What a network did, from its first packet to the last.
+/// Counters of a network, from its first packet to the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// The router's counters towards the server.

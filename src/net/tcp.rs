@@ -157,7 +157,7 @@ impl Stream {
         }
     }
 
-    /// What the kernel reports about the connection now; `None` where it reports nothing.
+    /// The kernel's report about the connection; `None` on a system that has none.
     #[must_use]
     pub fn info(&self) -> Option<TcpInfo> {
         #[cfg(target_os = "linux")]

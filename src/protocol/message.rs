@@ -113,7 +113,7 @@ pub enum ServerMessage<'a> {
         peer: u16,
         /// As in `Line`.
         from: &'a str,
-        /// What was said.
+        /// The text.
         text: &'a str,
     },
     /// 8: this client's whisper `number` was passed on.
@@ -124,7 +124,7 @@ pub enum ServerMessage<'a> {
         at: u64,
         /// Nickname of the receiver.
         to: &'a str,
-        /// What was said.
+        /// The text.
         text: &'a str,
     },
     /// 9: no peer has the nickname of this client's whisper `number`.
@@ -271,7 +271,7 @@ pub struct PastLine<'a> {
     pub number: u16,
     /// Whose line it was.
     pub from: &'a str,
-    /// What was said.
+    /// The text.
     pub text: &'a str,
 }
 
@@ -292,7 +292,7 @@ pub struct LiveLine<'a> {
     pub number: u16,
     /// The sender's nickname.
     pub from: &'a str,
-    /// What was said.
+    /// The text.
     pub text: &'a str,
 }
 

@@ -184,7 +184,7 @@ fn a_number_of_the_core_is_in_the_table_or_known_to_be_internal() {
     assert!(seen > 20, "{seen}");
 }
 
-/// What the text says `IN_CAPITALS` is the name of a number, a flag, or a field of an RFC.
+/// Each word `IN_CAPITALS` of the text is the name of a number, a flag, or a field of an RFC.
 #[test]
 fn every_number_that_the_text_names_is_in_the_table() {
     let names: BTreeSet<_> = numbers().into_iter().map(|(name, _)| name).collect();

@@ -1,6 +1,6 @@
-//! What one message, or one datagram without a message, may make either end allocate: 4 KiB. The
-//! meter counts every byte requested during the one call that handles it, whether it is freed again
-//! or kept. The room is full, and its members say lines of every length.
+//! The bytes that one message, or one datagram without a message, may make either end allocate: at
+//! most 4 KiB. The meter counts every byte requested during the one call that handles it, whether
+//! it is freed again or kept. The room is full, and its members say lines of every length.
 //!
 //! Two things have bounds elsewhere. A join: a client with a proven address receives the list of
 //! members and the recent lines. And the queues of slow readers: the hub allocates for them when it
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const LIMIT: usize = 4_096;
-/// What the decoder allocates for a refused datagram: the text of the reason.
+/// Bytes that the decoder allocates for a refused datagram: the text of the reason.
 const REFUSAL: usize = 512;
 /// Members of the room; every fourth uses TCP.
 const MEMBERS: usize = 60;

@@ -1,4 +1,4 @@
-//! What a test needs of the machine beyond Rust and a C linker, and how a test without it is
+//! Tools and privileges that a test needs beyond Rust and a C linker. A test without them is
 //! skipped.
 //!
 //! A test program with such tests declares `harness = false` in `Cargo.toml`; its modules list
@@ -28,7 +28,7 @@ pub(crate) struct Test {
     ignored: bool,
 }
 
-/// What this program does instead of its tests when it is started with `--role NAME ARGUMENT...`.
+/// A task of this program instead of its tests, when started with `--role NAME ARGUMENT...`.
 pub(crate) type Role = (&'static str, fn(&[&str]));
 
 /// The exit code of a role that skips its test.

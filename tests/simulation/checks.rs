@@ -62,7 +62,7 @@ impl Own {
     }
 }
 
-/// What one client process sent and saw.
+/// Lines and events of one client process.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// Prefix of its lines, distinct from other processes of the same nickname.

@@ -35,7 +35,7 @@ fn settle(hub: &mut Hub, engine: &mut Engine) -> Vec<Change> {
     engine.entries.iter().map(|entry| entry.change.clone()).collect()
 }
 
-/// What a client sends: its join, and a heartbeat before it has an answer.
+/// The bytes of a client: its join, and a heartbeat before it has an answer.
 fn join(nonce: u64, nickname: &str) -> Vec<u8> {
     let mut bytes = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
     let delivery = Delivery::ReliableOrdered;

@@ -1,4 +1,4 @@
-//! What passes between the servers and the engine: in order, late, or not at all.
+//! Requests and answers between the servers and the engine: in order, late, or not at all.
 
 use super::{Mark, SECOND, World, note};
 use crate::engine::Engine;
@@ -12,7 +12,7 @@ const REPLY: Duration = SECOND.saturating_mul(5);
 /// Pause between two attempts to connect.
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// What happens between a server and the engine.
+/// An event between a server and the engine.
 #[derive(Debug)]
 pub(super) enum Step {
     Connect,

@@ -40,7 +40,7 @@ pub enum Event {
         from: String,
         /// The receiver, if this is the echo of this client's own whisper.
         to: Option<String>,
-        /// What was said.
+        /// The text.
         text: String,
         /// Whether it is a whisper.
         private: bool,
@@ -58,7 +58,7 @@ pub enum Event {
         at: WallTime,
         /// Whose line it is.
         from: String,
-        /// What was said.
+        /// The text.
         text: String,
     },
     /// Peers that joined before this client.
@@ -95,12 +95,12 @@ pub enum Event {
         mark: Option<Mark>,
         /// This machine's wall clock when it was typed.
         at: WallTime,
-        /// What was said.
+        /// The text.
         text: String,
     },
     /// A request of the user failed.
     Error {
-        /// What failed, and what to do.
+        /// The failure, and what to do.
         message: String,
     },
     /// The peers by name, as the server sees them.
@@ -141,7 +141,7 @@ pub enum Event {
 /// Counters of the link and of its text since the session began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What carries the session.
+    /// The transport of the session.
     pub transport: Transport,
     /// Delivery mode over UDP.
     pub delivery: Delivery,
@@ -152,7 +152,7 @@ pub struct Report {
     /// Datagrams that the local kernel dropped because the receive buffer was full. The driver
     /// fills it in; 0 if unknown.
     pub unread: u64,
-    /// What the local kernel reports about the TCP connection. The driver fills it in; `None` over
+    /// The local kernel's report about the TCP connection. The driver fills it in; `None` over
     /// UDP, and if unknown.
     pub tcp: Option<TcpInfo>,
     /// Bytes of text said, each counted once.

@@ -149,7 +149,7 @@ mod tests {
         list.iter().map(|it| it.parse().unwrap()).collect()
     }
 
-    /// What a client of `server` keeps of its list.
+    /// The addresses of its list that a client of `server` keeps.
     fn kept(server: &str, list: &[&str]) -> Vec<SocketAddr> {
         let mut targets = Targets::new(addresses(&[server]));
         let (mut bytes, list) = (Vec::new(), addresses(list));

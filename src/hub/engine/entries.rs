@@ -1,5 +1,5 @@
-//! What the entries of the log change here. An entry that contradicts those before is a fault of
-//! the engine: the hub logs it and changes nothing.
+//! The effects of the log's entries on the hub. An entry that contradicts those before is a fault
+//! of the engine: the hub logs it and changes nothing.
 
 use super::{Contact, Engine, Hub};
 use crate::engine::{Ask, Change, Entry, Fence, Place, Said, Seat, ServerId, Snapshot};

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// From the last renewal on, nobody else can have the names of this server's peers for this long.
 const LIFE: Duration = ENGINE_EXPIRY.saturating_add(NAME_HOLD).saturating_sub(LEASE_MARGIN);
 
-/// What is due without a renewal.
+/// The step that is due without a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     /// The peers are to be told.
@@ -26,7 +26,7 @@ pub(super) struct Lease {
     renewed: Option<Timestamp>,
     /// The request that is not answered.
     asked: Option<(u64, Timestamp)>,
-    /// What was done since the last renewal.
+    /// The last step since the renewal.
     told: Option<Overdue>,
 }
 

@@ -1,4 +1,4 @@
-//! What the hub answers to members and strangers that ask: `Who`, `Ping` and probes.
+//! The hub's answers to members and strangers: `Who`, `Ping` and probes.
 
 use super::*;
 

@@ -27,7 +27,7 @@ pub(super) struct Connection {
     established: bool,
 }
 
-/// What all peers share.
+/// State that all peers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) clock: Clock,

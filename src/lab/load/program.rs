@@ -32,10 +32,10 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 /// A receiver is silent if it printed nothing of the last messages: of this time, and of this many.
 const SILENT_TIME: Duration = Duration::from_secs(1);
 const SILENT_MESSAGES: usize = 10;
-/// What a client may print: this much, and a multiple of the load.
+/// Output that a client may print, in bytes: this much, and a multiple of the load's text.
 const FREE_OUTPUT: u64 = 1 << 20;
 const OUTPUT_FACTOR: u64 = 8;
-/// What a program may print around a message, bytes.
+/// Bytes that a program may print around a message.
 const AROUND: u64 = 128;
 
 /// Runs the load with the program's clients, which join `server`.

@@ -1,4 +1,4 @@
-//! What repetitions say about a statistic: its values, their median, and an interval.
+//! The estimate of a statistic from its repetitions: their values, the median, an interval.
 
 use serde::Serialize;
 

@@ -12,7 +12,7 @@ const MAX_LINE: usize = 8_192;
 const BEFORE: usize = 60;
 const AFTER: usize = 60;
 
-/// What makes the texts of a run its own.
+/// The mark by which the texts of a run are recognized.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     nonce: String,
@@ -266,7 +266,7 @@ impl Scanner {
     }
 }
 
-/// What stands around a place in a line, for people.
+/// The text around a place in a line, for people.
 fn quote(line: &[u8], at: usize) -> String {
     let (before, after) = (shortened(&line[..at]), shortened(&line[at..]));
     let skipped = before.chars().count().saturating_sub(BEFORE);

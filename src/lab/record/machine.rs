@@ -1,4 +1,4 @@
-//! What the machine did to a run, beside what the network did.
+//! The machine's effects on a run, beside those of the network.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ pub(crate) const OUTPUT: &str = "output.csv";
 pub struct Conduct {
     /// The program.
     pub program: Program,
-    /// What marks this run's messages in `output.csv`: each begins with `~`, this, and a dot.
+    /// The mark of this run's messages in `output.csv`: each begins with `~`, the mark and a dot.
     pub nonce: String,
     /// Messages that a receiver printed on one line with a message before them.
     pub fused: u64,

@@ -70,7 +70,7 @@ impl Packets {
     }
 }
 
-/// What the captures of runs lack, a sentence for each run.
+/// The gaps in the captures, a sentence for each run that has one.
 pub(super) fn left_out(runs: &[Finished]) -> Vec<String> {
     let sentence = |run: &Finished| {
         let Trace { beyond_limit, too_slow, .. } = run.info.trace?;

@@ -276,7 +276,8 @@ fn table(groups: &[Group]) -> String {
     out + "</tbody></table></div>\n" + &repairs(groups)
 }
 
-/// What repaired the losses, in a sentence: copies repair most of them before any is known.
+/// A sentence with the number of copies, which repair most losses before they are known, and of
+/// retransmissions.
 fn repairs(groups: &[Group]) -> String {
     let said = groups.iter().filter(|it| it.variant.mode.has_copies()).map(|it| {
         let s = &it.summary;

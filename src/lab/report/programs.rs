@@ -1,4 +1,4 @@
-//! What programs under test did wrong: a table, and an example of each fault.
+//! The faults of programs under test: a table, and an example of each.
 
 use super::text::{class, count, escape, label, list, mode_label, wide};
 use super::{Finished, Lab};

@@ -79,7 +79,7 @@ pub enum Error {
         control: Control,
         /// The kernel's error.
         cause: String,
-        /// What helps.
+        /// The remedy.
         remedy: String,
     },
     /// The server or the load of a run failed.

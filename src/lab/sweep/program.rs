@@ -119,7 +119,7 @@ struct Server<'a> {
     network: &'a Network,
     program: &'a Program,
     child: Child,
-    /// What it prints; limited by the size of a file.
+    /// Its output; the kernel's limit of a file's size bounds it.
     printed: File,
     errors: File,
 }

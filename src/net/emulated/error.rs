@@ -57,7 +57,7 @@ pub enum Error {
     },
 }
 
-/// What keeps this process from creating namespaces, and how to remove it.
+/// The obstacle to creating namespaces in this process, and its remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Obstacle {

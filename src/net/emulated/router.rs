@@ -32,7 +32,7 @@ struct Lane {
     late: Mutex<Lateness>,
 }
 
-/// What the router's thread shares.
+/// The state that the router's thread shares.
 struct Shared {
     devices: [Arc<Device>; 2],
     lanes: [Lane; 2],

@@ -52,7 +52,7 @@ enum Event {
     Left(Departure, Delivery),
 }
 
-/// What the kernel of a node did with a packet.
+/// The outcome of a packet at a node's kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Accepted,

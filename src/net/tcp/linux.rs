@@ -19,7 +19,7 @@ const DATA_SEGS_IN: usize = 152;
 const DATA_SEGS_OUT: usize = 156;
 const DELIVERY_RATE: usize = 160;
 
-/// What the kernel reports about the connection now; `None` if it refuses to.
+/// The kernel's report about the connection; `None` if the kernel refuses it.
 pub(super) fn info(socket: &(impl AsFd + AsRawFd)) -> Option<TcpInfo> {
     let mut bytes = [0_u8; LENGTH];
     let mut length = LENGTH as libc::socklen_t;

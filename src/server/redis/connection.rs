@@ -181,7 +181,7 @@ impl Link {
         beside(&self.state, name)
     }
 
-    /// What a failure of this connection means.
+    /// The error for a failure of this connection.
     pub(super) fn failure(&self, error: &RedisError) -> EngineError {
         EngineError::of(error, &self.place)
     }

@@ -40,7 +40,7 @@ pub enum EngineError {
     Unreachable {
         /// Its address.
         place: String,
-        /// What the system or TLS says.
+        /// The error of the system or of TLS.
         why: String,
     },
     /// The login is refused.
@@ -51,7 +51,7 @@ pub enum EngineError {
     Login {
         /// Its address.
         place: String,
-        /// What it says.
+        /// The engine's message.
         why: String,
     },
     /// The user may not do what is needed.
@@ -59,7 +59,7 @@ pub enum EngineError {
     Denied {
         /// Its address.
         place: String,
-        /// What it says.
+        /// The engine's message.
         why: String,
     },
     /// Its version is too old.
@@ -86,7 +86,7 @@ pub enum EngineError {
     NoMaster {
         /// The name.
         master: String,
-        /// What the last one said.
+        /// The last Sentinel's answer.
         why: String,
     },
     /// A key of the room holds something else.
@@ -99,9 +99,9 @@ pub enum EngineError {
         place: String,
         /// The key.
         key: String,
-        /// What it holds.
+        /// The type of its value.
         found: String,
-        /// What a room has there.
+        /// The type that a room has there.
         wanted: &'static str,
     },
     /// `--engine-durable` without an append-only file.
@@ -121,7 +121,7 @@ pub enum EngineError {
     Broken {
         /// Its address.
         place: String,
-        /// What it says.
+        /// The engine's message.
         why: String,
     },
     /// The threads could not be started.
@@ -130,7 +130,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// What a command's failure means.
+    /// The error for a failed command.
     pub(super) fn of(error: &RedisError, place: &str) -> Self {
         let (place, why) = (place.to_owned(), clean(&error.to_string()).into_owned());
         match (error.kind(), error.code()) {

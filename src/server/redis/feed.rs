@@ -1,4 +1,4 @@
-//! What both threads tell the hub, in one queue. Nothing of an earlier connection follows the
+//! The queue of reports from both threads to the hub. Nothing of an earlier connection follows the
 //! news that it is lost.
 
 use crate::engine::Answer;

@@ -26,7 +26,7 @@ const PAGES: usize = 16;
 /// A connection that lasted this long has worked.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// What the writer is told.
+/// Input of the writer.
 #[derive(Debug)]
 pub(super) enum Input {
     /// By the hub.
@@ -53,7 +53,7 @@ impl From<Over> for Stop {
     }
 }
 
-/// What went wrong since the last connection that worked.
+/// Failures since the last connection that worked.
 #[derive(Debug, Default)]
 struct Trouble {
     failures: u32,

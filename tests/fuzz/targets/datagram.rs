@@ -38,7 +38,7 @@ fn check(bytes: &[u8]) {
     assert_eq!(again, bytes, "the encoding is not canonical");
 }
 
-/// What decoding may allocate: nothing, except for bincode's error text of a rejection.
+/// Bytes that decoding may allocate: none, except for bincode's error text of a rejection.
 fn limit<T>(outcome: &Result<T, DecodeError>) -> usize {
     if outcome.is_ok() { 0 } else { REFUSAL }
 }

@@ -1,4 +1,4 @@
-//! What the five fuzz targets do with an input, from `cargo fuzz` (`fuzz_targets/`) or from the
+//! The five fuzz targets: functions of an input, from `cargo fuzz` (`fuzz_targets/`) or from the
 //! corpora (`tests/memory/fuzz_corpora.rs`). Each fails by panicking.
 //!
 //! | target | the input is |
@@ -59,9 +59,9 @@ pub(crate) const LIMIT: usize = 4_096;
 /// Bytes allocated for an acknowledged message: two entries of a list whose capacity doubles.
 const SETTLED: usize = 128;
 
-/// What the traffic of a session so far may still allocate. Each received message may cost as much
-/// as a datagram, because one that completes the order releases those that waited for it. Each sent
-/// message may cost a little when it is acknowledged.
+/// Bytes that the traffic of a session so far may still allocate. Each received message may cost as
+/// much as a datagram, because one that completes the order releases those that waited for it. Each
+/// sent message may cost a little when it is acknowledged.
 #[derive(Default)]
 pub(crate) struct Allowance(usize);
 

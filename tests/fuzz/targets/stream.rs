@@ -6,7 +6,7 @@ use super::meter::allocated;
 use chatagram::decode;
 use chatagram::protocol::{DecodeError, Piece, StreamReader, write_record};
 
-/// What a reader allocates: space for one record, doubled up to its length.
+/// Bytes that a reader allocates: space for one record, doubled up to its length.
 const READER: usize = 4_096;
 
 pub(crate) fn stream(data: &[u8]) {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What the page is asked in the browser: parts that stick out, and parts without a name.
+/// A script for the page in the browser. It lists parts that stick out, and parts without a name.
 const ASK: &str = r#"<script>
 addEventListener("load", () => {
   const wrong = [], root = document.documentElement;

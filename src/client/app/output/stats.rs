@@ -107,7 +107,7 @@ pub(super) struct StatsObject {
     received: ReceivedObject,
     rtt_ms: RttObject,
     jitter_ms: Option<f64>,
-    /// What the kernel reports about a TCP connection.
+    /// The kernel's report about a TCP connection.
     tcp: Option<TcpObject>,
 }
 

@@ -95,7 +95,7 @@ impl Member {
         input.into_iter().chain(output).chain(errors)
     }
 
-    /// What to wait for: output, and room in its input if there was none.
+    /// The descriptors to wait for: its output, and its input if that was full.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = (Stream, BorrowedFd<'_>, PollFlags)> {
         self.all_descriptors().filter(|it| it.0 != Stream::Input || self.is_full)
     }
