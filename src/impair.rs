@@ -1,8 +1,8 @@
 //! An emulated bad network: loss, delay, jitter, duplicates, bit errors, limited rate.
 //!
 //! [`Spec`] configures both directions, [`Impairment`] impairs the packets of one, and [`Counts`]
-//! reports the result. Sans-IO: packets are bytes, time is an argument, and no protocol is known
-//! here. The owner of the sockets pushes incoming packets and pops those that are due.
+//! reports the result. Sans-IO: packets are bytes of any protocol, and time is an argument. The
+//! owner of the sockets pushes incoming packets and pops those that are due.
 //!
 //! # The path of a packet
 //!
@@ -17,7 +17,7 @@
 //! Loss (random, listed or every nth), jitter, duplication and bit errors depend only on the seed,
 //! the direction and the packet's index (see [`prng`]). Each packet that enters takes the next
 //! index, from 0, even if it is lost, so no decision affects a later one. Two effects depend on
-//! time by their nature: blackhole windows, which count from the first packet, and the overflow of
+//! time: blackhole windows, which count from the first packet, and the overflow of
 //! a full queue.
 
 mod counts;
@@ -107,8 +107,8 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         }
     }
 
-    /// Enters the next packet and returns what will happen to it. It, or its copy, may be due at
-    /// once: call [`Self::pop`] afterwards.
+    /// Enters the next packet and returns its fate. It, or its copy, may be due at once: call
+    /// [`Self::pop`] afterwards.
     pub fn push(&mut self, mut packet: P, now: Timestamp) -> Fate {
         let index = self.counts.packets;
         let elapsed = now.since(*self.first.get_or_insert(now));
@@ -140,7 +140,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         self.depart(now).map(|(packet, _)| packet)
     }
 
-    /// Like [`Self::pop`], and tells which packet it is.
+    /// Like [`Self::pop`], with the index of the packet.
     pub fn depart(&mut self, now: Timestamp) -> Option<(P, Departure)> {
         let (is_copy, Held { index, entered, packet }) = self.delay_line.pop(now)?;
         self.counts.delivered += 1;

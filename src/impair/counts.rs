@@ -13,8 +13,7 @@ pub const TRUNCATED: &str = "…";
 /// Counters of the packets of one direction. At any time, `packets + duplicated = lost +
 /// overflowed + delivered +` the packets still held.
 ///
-/// Networks with fewer counters, such as netem, omit what they do not count; a missing counter
-/// reads as 0.
+/// Networks with fewer counters, such as netem, omit the others; a missing counter reads as 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {

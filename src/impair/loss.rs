@@ -40,8 +40,8 @@ impl Losses {
     }
 
     /// The first cause by which packet `index`, which enters `elapsed` after the first, is lost.
-    /// Call it once per packet, in order: the chain advances here, whatever the other causes
-    /// decide.
+    /// Call it once per packet, in order: the chain advances here, even if another cause loses the
+    /// packet.
     pub(super) fn cause(&mut self, index: u64, elapsed: Duration) -> Option<Cause> {
         let share = self.chain.step(self.state, index);
         let Profile { drop, every, blackholes, .. } = &self.profile;

@@ -34,12 +34,12 @@ pub use tables::terminal_table;
 struct Finished {
     name: String,
     dir: PathBuf,
-    /// True for a run of a lab; false for one that is reported on alone.
+    /// True for a run of a lab; false for the only run of a report.
     is_in_lab: bool,
     info: RunInfo,
     records: Vec<Record>,
     measured: Measured,
-    /// How the machine spoiled it.
+    /// The faults of the machine that spoiled it.
     taints: Vec<Taint>,
 }
 
@@ -73,7 +73,8 @@ pub struct Written {
     pub groups: Vec<Group>,
 }
 
-/// Reads all runs in a lab's directory (or one run in its own) and writes the report there.
+/// Reads all runs of a lab from its directory, or one run from its own, and writes the report
+/// there.
 ///
 /// # Errors
 /// A directory without runs or with failed ones only, the damaged files of a run in its own

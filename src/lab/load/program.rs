@@ -1,7 +1,7 @@
 //! The load with the clients of another author: each is a process that takes lines and prints some.
 //!
-//! Beside the senders and receivers one more client takes part and is killed in mid-run, as when a
-//! user closes the window: a server has to survive that.
+//! Beside the senders and receivers one more client takes part. The load kills it in the middle of
+//! the run, as a user does who closes the window: a server has to survive that.
 
 use super::crew::{Crew, Taken};
 use super::ledger::Ledger;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The client that leaves in mid-run.
+/// The client that the load kills in the middle of the run.
 const LEAVER: &str = "x1";
 /// The load begins this long and four round trips after the clients' start at the latest.
 const READY_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Whether the machine spoiled a run: its figures then tell of the machine, not of the network.
+//! The faults of the machine that spoil a run: its figures then show the machine, not the network.
 
 use super::{Measured, Setting, to_ms};
 use crate::lab::record::{Mode, RunInfo};

@@ -18,7 +18,7 @@ pub struct LeftOut {
     pub why: Why,
 }
 
-/// Why a run is left out.
+/// The reason to leave a run out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
@@ -31,7 +31,7 @@ pub enum Why {
     /// A file is missing or damaged.
     #[error("{0}")]
     Files(#[from] Error),
-    /// The run had other randomness than the plan says, as a run copied from another lab has.
+    /// The seed is not that of the plan, as in a run copied from another lab.
     #[error("its seed is {found} where the plan has {planned}")]
     OtherSeed {
         /// The run's seed.

@@ -12,12 +12,12 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Limit on the packets named for a message in one direction.
 const MAX_NAMED: usize = 12;
 
-/// The capture of a run, followed.
+/// The capture of a run, with the packets of each message.
 pub(super) struct Followed {
     journeys: Journeys,
     /// The capture as an address on the page.
     pub(super) link: String,
-    /// The reason why it could not be read to its end.
+    /// The error that ended the reading of it early.
     pub(super) flaw: Option<String>,
 }
 
@@ -94,7 +94,7 @@ fn waited(Wait { nanos, frame, again }: Wait, place: &str) -> String {
     format!("{} {place} for packet {frame}, {why}", ms(nanos as f64 / 1e6))
 }
 
-/// The packets of a leg. An arrow leads to where a packet left towards its receiver.
+/// The packets of a leg. After an arrow: the packet as it left the router towards its receiver.
 fn named(leg: Option<&Leg>) -> String {
     let mut text = String::new();
     let seen = leg.map(|it| &it.seen[..]).unwrap_or_default();
@@ -137,7 +137,7 @@ pub(super) struct Row<'a> {
     pub(super) packets: &'a Packets,
 }
 
-/// The table of the lost and late messages, and where the packets are.
+/// The table of the lost and late messages, and the links to the captures.
 pub(super) fn table(rows: &[Row<'_>], captures: &[(String, &Followed)]) -> String {
     if captures.is_empty() {
         return String::new();

@@ -39,7 +39,7 @@ pub(super) fn html(lab: &Lab) -> String {
     page
 }
 
-/// The runs without a part in any number, each with its reason.
+/// The runs that are left out of all numbers, each with its reason.
 fn left_out(runs: &[LeftOut]) -> String {
     if runs.is_empty() {
         return String::new();
@@ -62,8 +62,9 @@ fn tainted(runs: &[Finished]) -> String {
     };
     let items: String = spoiled.iter().map(item).collect();
     format!(
-        "<details open><summary><strong>The machine spoiled {} of {}.</strong> They are in the \
-         numbers, which tell of the machine too.</summary>\n<ul>\n{items}</ul></details>\n",
+        "<details open><summary><strong>The machine spoiled {} of {}.</strong> The numbers \
+         include them, and with them the delays of the machine.</summary>\n<ul>\n{items}</ul>\
+         </details>\n",
         spoiled.len(),
         count(runs.len(), "run"),
     )
@@ -225,7 +226,7 @@ fn table(groups: &[Group]) -> String {
         let s = &it.summary;
         let held = match (it.variant.mode, s.held_share(), s.hold_p99_ms) {
             (Mode::Tcp, ..) => "in the\nkernel".into(),
-            // Nobody knows what a program held back.
+            // The wait inside another program is unknown.
             (Mode::Program(_), ..) => "–".into(),
             (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
             (_, share, _) => or_dash(share, percent),
@@ -288,8 +289,8 @@ fn repairs(groups: &[Group]) -> String {
     match list(&said.collect::<Vec<_>>()) {
         none if none.is_empty() => none,
         said => format!(
-            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission, and its \
-             price is in the bytes on the wire.</p>\n",
+            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission. The bytes \
+             on the wire include the copies.</p>\n",
             escape(&said)
         ),
     }

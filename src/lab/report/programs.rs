@@ -16,9 +16,9 @@ pub(super) fn section(lab: &Lab) -> String {
     }
     groups.sort_by_key(|it| it.variant.mode.order());
     let mut out =
-        "<section>\n<h2>Faults of other programs</h2>\n<p>Counts over all repetitions. In \
-                   mid-run one more client of each program is killed, as when a user closes the \
-                   window.</p>\n"
+        "<section>\n<h2>Faults of other programs</h2>\n<p>Counts over all repetitions. In the \
+         middle of each run the lab kills one more client of the program, as a user does who \
+         closes the window.</p>\n"
             .to_owned();
     out += &table(&groups);
     for groups in groups.chunk_by(|a, b| a.variant == b.variant) {
@@ -76,9 +76,9 @@ fn program(lab: &Lab, groups: &[&Group]) -> String {
         escape(&format!("{} of {}: {}, {at:.1} s after the beginning", it.who, run.name, it.how))
     });
     let unheard = conducts.iter().find(|it| !it.1.unheard.is_empty()).map(|(run, it)| {
-        escape(&format!("{} had heard nothing of {}", run.name, list(&it.unheard)))
+        escape(&format!("{} had received nothing from {}", run.name, list(&it.unheard)))
     });
-    // A server's words explain more than those of its clients, which come first.
+    // The server's errors explain more than those of the clients. It is the last in the list.
     let errors = conducts.iter().find_map(|(run, it)| Some((run, it.errors.last()?)));
     let errors = errors.map(|(run, it)| {
         let lines: Vec<_> = it.text.lines().collect();
@@ -114,8 +114,8 @@ fn sentence(mode: Mode, groups: &[&Group], conducts: &[(&Finished, &Conduct)]) -
         (sum(|it| it.summary.faults.unwrap_or_default().cut), "were cut"),
         (sum(|it| it.summary.duplicated), "were printed again"),
         (sum(|it| it.summary.reordered), "were out of order"),
-        (sum(|it| it.summary.lost), "never arrived whole"),
-        (sum(|it| it.summary.unsaid), "were not even taken"),
+        (sum(|it| it.summary.lost), "did not arrive whole"),
+        (sum(|it| it.summary.unsaid), "were not accepted"),
     ];
     let faults: Vec<_> =
         counts.iter().filter(|it| it.0 > 0).map(|(n, what)| format!("{n} {what}")).collect();
@@ -126,7 +126,7 @@ fn sentence(mode: Mode, groups: &[&Group], conducts: &[(&Finished, &Conduct)]) -
         faults => format!("Of {sent} messages over {}, {faults}.", mode_label(&mode)),
     };
     let ends = [
-        (runs(Conduct::crashed), "a process ended before its time"),
+        (runs(Conduct::crashed), "a process ended early"),
         (runs(Conduct::hung), "a client stopped without ending"),
     ];
     for (n, what) in ends.into_iter().filter(|it| it.0 > 0) {

@@ -156,8 +156,8 @@ fn row(
     row
 }
 
-/// Without control characters, and with an apostrophe before what a spreadsheet would calculate. No
-/// number of a row is negative.
+/// Without control characters, and with an apostrophe before a spreadsheet's formula. No number of
+/// a row is negative.
 fn safe(cell: &str) -> String {
     let formula = if cell.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     format!("{formula}{}", clean(cell))
