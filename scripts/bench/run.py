@@ -273,7 +273,7 @@ def report(rows, relays, settings):
 def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    names = "names or their beginnings, with commas [default: all that are installed, without rooms]"
+    names = "names or their beginnings, with commas [default: all installed ones, without rooms]"
     parser.add_argument("--relays", default="", help=names)
     parser.add_argument("--settings", default="", help="the same for the settings [default: all]")
     parser.add_argument("--repetitions", type=int, default=5)

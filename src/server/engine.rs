@@ -92,7 +92,7 @@ fn reachable(bound: SocketAddr) -> Vec<SocketAddr> {
     usable.map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
-/// What an engine says about itself. No text contains a control character.
+/// The report of an engine about itself. No text contains a control character.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineReport {
     /// Its address.
@@ -109,7 +109,7 @@ pub struct EngineReport {
     pub replicas: u64,
     /// Its memory has a limit.
     pub is_limited: bool,
-    /// What it does at that limit: its `maxmemory-policy`.
+    /// Its rule at that limit: its `maxmemory-policy`.
     pub policy: String,
     /// Difference between its clock and this machine's.
     pub clock_gap: Duration,

@@ -74,8 +74,8 @@ impl Check {
     }
 }
 
-/// Collects all findings, those about an engine too if there is one. Call it while the process has one thread, as the kernel requires for
-/// namespaces.
+/// Collects all findings, those about an engine too if there is one. Call it while the process has
+/// one thread, as the kernel requires for namespaces.
 pub(crate) fn examine(engine: Option<&UrlSource>, durable: bool) -> Vec<Check> {
     let remedy = Remedy::gather();
     let mut checks = kernel::examine(&remedy);

@@ -1,5 +1,5 @@
-//! What an engine says about itself, for `doctor`. It changes nothing there but the scripts that
-//! Redis caches.
+//! The report of an engine about itself, for `doctor`. It changes nothing there but the scripts
+//! that Redis caches.
 
 use super::connection::{Link, fact};
 use super::error::{EngineError, Version, WAITAOF};

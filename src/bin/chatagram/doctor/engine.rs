@@ -27,7 +27,7 @@ pub(super) fn judge(
     }
 }
 
-/// What a crash of the engine loses.
+/// The lines that a crash of the engine loses.
 fn disk(found: &EngineReport, durable: bool) -> Check {
     fn check(state: State, means: impl Into<String>) -> Check {
         Check::new("engine-disk", state, means)
@@ -70,7 +70,7 @@ fn disk(found: &EngineReport, durable: bool) -> Check {
     }
 }
 
-/// What happens when its memory is full.
+/// The effect of a full memory.
 fn memory(found: &EngineReport) -> Check {
     let check = |state, means| Check::new("engine-full", state, means);
     match &*found.policy {
