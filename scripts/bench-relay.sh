@@ -10,7 +10,7 @@
 # libenet-dev and cc (Debian's names). As root it raises its priority, so that other programs
 # disturb it less.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(readlink -f "$0")")/.."
 case " $* " in
 *" -h "* | *" --help "*)
     sed -n '2,/^set -/s/^# \{0,1\}//p' scripts/bench-relay.sh

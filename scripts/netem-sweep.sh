@@ -5,19 +5,20 @@
 #   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options of 'chatagram lab', such as --loss 0,5
 #   scripts/netem-sweep.sh --resume --out DIR        continue a stopped sweep
 #
-# Without a plan and without --repetitions it measures each condition five times. Each run has a
-# capture of both sides of the router, trace.pcapng, if dumpcap is installed; it ends at 64 MB.
-# --no-trace writes none. --dry-run prints the commands instead. The program is $CHATAGRAM,
-# target/release/chatagram or the
-# chatagram in PATH. Needs root, iproute2 and a kernel with sch_netem. Without such a kernel the
-# sweep runs under the one that scripts/with-netem-kernel.sh lends, in virtual time, so a busy
-# machine delays nothing. netem draws its losses anew each time: modes and repetitions meet the
-# same share of losses, not the same lost packets.
+# Without a plan and without --repetitions it measures each condition five times. A run that the
+# machine spoiled is measured again, at most twice. Each run has a capture of both sides of the
+# router, trace.pcapng, made by dumpcap, or else by tcpdump and Python; it ends at 64 MB. --no-trace
+# writes none. --dry-run prints the commands instead. The program is $CHATAGRAM,
+# target/release/chatagram or the chatagram in PATH. Needs root, iproute2 and a kernel with
+# sch_netem. Without such a kernel the sweep runs under the one that scripts/with-netem-kernel.sh
+# lends, in virtual time, so a busy machine delays nothing. netem draws its losses anew each time:
+# modes and repetitions meet the same share of losses, not the same lost packets.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 server=10.77.2.2:2428
 trace_kb=65536 # largest size of a capture
+capture_mb=16 # of the kernel's memory: packets wait there while the machine is busy
 ethernet=14 # bytes of header that netem counts and the lab does not
 
 die() {
@@ -93,6 +94,11 @@ prepare() { # makes the directory ready, and puts the plan there
     printf '%s\n' "$asked" >"$out/plan.toml"
 }
 
+all_there() { # all_there TOOL...
+    local tool
+    for tool; do command -v "$tool" >/dev/null || return 1; done
+}
+
 lock() { # the lock of `chatagram lab` on the directory, until this script ends
     command -v flock >/dev/null || die "flock is missing: apt-get install util-linux"
     until [ -n "$locked" ]; do
@@ -108,24 +114,25 @@ lock() { # the lock of `chatagram lab` on the directory, until this script ends
 
 cleanup() {
     trap '' INT TERM HUP
-    stop "$load"
-    stop "$capturing"
-    stop "$serving"
+    stop "$load" "${capturing[@]}" "$serving"
     [ -z "$network" ] || net down
     [ -z "$work" ] || rm -rf "$work"
     [ -z "$locked" ] || rm -f "$locked"
 }
 
-stop() { # stop PROCESS
-    [ -n "$1" ] || return 0
-    kill "$1" 2>/dev/null || true
-    wait "$1" 2>/dev/null || true
+stop() { # stop PROCESS...
+    local process
+    for process; do
+        [ -n "$process" ] || continue
+        kill "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
 }
 
 # one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that netem's counters are its own
 one() {
     local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0
-    local node allowed redundancy up down trace
+    local node allowed redundancy peers attempts up down network_text trace controls=(null null)
     [ -n "$dry" ] || rm -rf "$part"
     network=1
     # shellcheck disable=SC2086 # several words
@@ -148,10 +155,8 @@ one() {
         --redundancy "$redundancy")
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
-    local capture=(ip netns exec cg-router dumpcap -q -i clients -i server -a "filesize:$trace_kb"
-        -w "$part/trace.pcapng")
     if [ -n "$dry" ]; then
-        [ -n "$no_trace" ] || echo "${capture[*]} &"
+        [ -z "$capture" ] || begin_capture "$part"
         echo "${serve[*]} &"
         echo "${drive[*]}"
         echo "tc -n cg-router -s -j qdisc show dev server root # and clients: into $part/run.json"
@@ -160,19 +165,7 @@ one() {
         echo "mv $part $out/runs/$name"
         return
     fi
-    if [ -z "$no_trace" ]; then
-        mkdir -p "$part"
-        : >"$work/dumpcap"
-        "${capture[@]}" 2>"$work/dumpcap" 9>&- &
-        capturing=$!
-        # It names its file when it has begun.
-        until grep -q '^File: ' "$work/dumpcap"; do
-            kill -0 "$capturing" 2>/dev/null ||
-                die "run $name: dumpcap failed: $(tail -n 3 "$work/dumpcap");" \
-                    "--no-trace does without"
-            sleep 0.05
-        done
-    fi
+    [ -z "$capture" ] || begin_capture "$part"
     "${serve[@]}" >"$work/said" 2>"$work/server" 9>&- &
     serving=$!
     exec {said}<"$work/said"
@@ -181,17 +174,32 @@ one() {
     # In the background, so that the shell handles signals at once.
     "${drive[@]}" >/dev/null 2>"$work/load" 9>&- &
     load=$!
+    case $arguments in
+    *'--transport tcp'*)
+        peers=$(($(word_after --senders "$arguments") + $(word_after --receivers "$arguments")))
+        mapfile -t controls <<<"$(controls_of $peers)"
+        ;;
+    esac
     wait "$load" || status=$?
     load=
     [ $status = 0 ] || die "run $name: the load failed ($status): $(tail -n 3 "$work/load")"
+    for node in "${controls[@]}"; do
+        [ "$control" = auto ] || [ "$node" = null ] || [ "$node" = "\"$control\"" ] ||
+            die "run $name: its sockets had $node in place of $control"
+    done
     stop "$serving"
     serving=
     exec {said}<&-
+    # Closed connections may still send for minutes. Now nothing that they send enters the router.
+    for node in cg-clients cg-server; do tc -n $node qdisc replace dev eth0 root blackhole; done
     up=$(counts clients server)
     down=$(counts server clients)
-    trace=$(end_capture "$part" "$up" "$down")
-    capturing=
-    annotate "$part" "$netem" "$up" "$down" "$trace"
+    network_text="{ \"up\": $up, \"down\": $down,"
+    network_text+=" \"kernel\": { $(sides clients), $(sides server) } }"
+    trace=null
+    [ -z "$capture" ] || end_capture "$part" "$name" "$up" "$down"
+    attempts=$({ number attempts <"$out/runs/$name/run.json"; } 2>/dev/null) || attempts=
+    annotate "$part" "$netem" "$network_text" "$trace" $((attempts + 1)) "${controls[1]}"
     net down
     network=
     # A damaged run that is measured again: mv would move the new one into it.
@@ -204,30 +212,105 @@ word_after() { # word_after OPTION ARGUMENTS
     echo "${rest%% *}"
 }
 
-# end_capture DIR UP DOWN: ends the capture, and prints what run.json says about it. Of one that had
-# reached its largest size, the packets that netem counted and that are not in it are missing.
-end_capture() {
-    local packets slow bytes beyond=0
-    if [ -z "$capturing" ]; then
-        echo null
-        return
+# controls_of CONNECTIONS: the congestion controls that the kernel reports of the clients' sockets
+# and of the server's, once there are as many; null if it reports none.
+controls_of() {
+    local node sockets names
+    for node in cg-clients cg-server; do
+        names=null
+        while kill -0 "$load" 2>/dev/null; do
+            sockets=$(ip netns exec $node ss -tinOH state established)
+            if [ "$(grep -c . <<<"$sockets")" -ge "$1" ]; then
+                # The name stands before the window scaling.
+                names=$(grep -oE '[a-z][a-z0-9_]* wscale:' <<<"$sockets" |
+                    cut -d' ' -f1 | sort -u | paste -sd,)
+                [ -z "$names" ] || names="\"$names\""
+                break
+            fi
+            sleep 0.05
+        done
+        echo "${names:-null}"
+    done
+}
+
+begin_capture() { # begin_capture DIR
+    local side tool begun='^File: ' tools=()
+    if [ "$capture" = dumpcap ]; then
+        tool="dumpcap -q -B $capture_mb -i clients -i server -a filesize:$trace_kb"
+        tools=("$tool -w $work/both.pcapng")
+    else
+        begun='listening on '
+        for side in clients server; do
+            tool="tcpdump -Z root -U -B $((capture_mb * 1024)) --time-stamp-precision=nano"
+            tools+=("$tool -i $side -w $work/$side.pcap")
+        done
     fi
-    # The kernel hands packets over within 250 ms.
-    sleep 0.5
-    kill "$capturing" 2>/dev/null || beyond=1
-    while kill -0 "$capturing" 2>/dev/null; do sleep 0.05; done
-    # dumpcap writes what it has of one interface before the other.
-    reordercap "$1/trace.pcapng" "$work/trace.pcapng" >/dev/null &&
-        cp "$work/trace.pcapng" "$1/trace.pcapng"
-    rm -f "$work/trace.pcapng"
+    [ -n "$dry" ] || mkdir -p "$1"
+    for tool in "${tools[@]}"; do
+        if [ -n "$dry" ]; then
+            echo "ip netns exec cg-router $tool &"
+            continue
+        fi
+        : >"$work/capture.${#capturing[@]}"
+        # shellcheck disable=SC2086 # several words
+        (
+            [ "$capture" = dumpcap ] || ulimit -f $((trace_kb / 2))
+            exec ip netns exec cg-router $tool
+        ) 2>"$work/capture.${#capturing[@]}" 9>&- &
+        capturing+=($!)
+    done
+    for ((side = 0; side < ${#capturing[@]}; side++)); do
+        until grep -q "$begun" "$work/capture.$side"; do
+            kill -0 "${capturing[side]}" 2>/dev/null ||
+                die "$capture failed: $(tail -n 3 "$work/capture.$side"); --no-trace does without"
+            sleep 0.05
+        done
+    done
+}
+
+captured() { # makes both.pcapng of what tcpdump has written, and prints how many packets are in it
+    if [ "$capture" = dumpcap ]; then
+        capinfos -TrMc "$work/both.pcapng" 2>/dev/null | cut -f2
+    else
+        python3 "$here/join_captures.py" "$work"/{clients,server}.pcap "$work/both.pcapng"
+    fi
+}
+
+# end_capture DIR NAME UP DOWN: ends the capture, which must have each packet that netem counted,
+# and puts what run.json says about it into `trace`. One at its largest size lacks the last packets.
+end_capture() {
+    local way crossings=0 try packets bytes slow process beyond=0
+    for way in "$3" "$4"; do
+        crossings=$((crossings + $(number packets <<<"$way") + $(number delivered <<<"$way")))
+    done
+    # The kernel hands packets over within 250 ms, and nothing crosses any more.
+    for ((try = 0; try < 40; try++)); do
+        [ "$(captured)" -lt "$crossings" ] || break
+        for process in "${capturing[@]}"; do kill -0 "$process" 2>/dev/null || break 2; done
+        sleep 0.05
+    done
+    for process in "${capturing[@]}"; do kill -0 "$process" 2>/dev/null || beyond=1; done
+    stop "${capturing[@]}"
+    capturing=()
+    packets=$(captured)
+    slow=$(cat "$work"/capture.* | sed -n -e 's/^Packets received.*: [0-9]*\/\([0-9]*\) .*/\1/p' \
+        -e 's/^\([0-9]*\) packets\? dropped by kernel/\1/p' | paste -sd+)
+    slow=$((slow))
+    [ $beyond = 0 ] || beyond=$((crossings - packets - slow))
+    [ $((packets + slow + beyond)) = "$crossings" ] ||
+        die "run $2: $packets packets were captured and $slow missed, and the kernel counted" \
+            "$crossings"
+    if [ "$capture" = dumpcap ]; then
+        # It writes what it has of one interface before the other.
+        reordercap "$work/both.pcapng" "$1/trace.pcapng" >/dev/null
+    else
+        cp "$work/both.pcapng" "$1/trace.pcapng"
+    fi
+    rm -f "$work"/*.pcap* "$work"/capture.*
     chmod a+r "$1/trace.pcapng"
-    packets=$(sed -n 's/.*Packets captured: //p' "$work/dumpcap")
     bytes=$(stat -c %s "$1/trace.pcapng")
-    slow=$(sed -n 's/^Packets received.*: [0-9]*\/\([0-9]*\) .*/\1/p' "$work/dumpcap" | paste -sd+)
-    [ $beyond = 0 ] || beyond=$(($(number packets <<<"$2") + $(number delivered <<<"$2") + \
-        $(number packets <<<"$3") + $(number delivered <<<"$3") - packets - slow))
-    echo "{ \"packets\": $packets, \"bytes\": $bytes," \
-        "\"beyond_limit\": $((beyond > 0 ? beyond : 0)), \"too_slow\": $((slow)) }"
+    trace="{ \"packets\": $packets, \"bytes\": $bytes,"
+    trace+=" \"beyond_limit\": $beyond, \"too_slow\": $slow }"
 }
 
 number() { # number NAME: from one line of JSON
@@ -235,46 +318,55 @@ number() { # number NAME: from one line of JSON
 }
 
 # counts IN OUT: netem's counters of the packets that entered by one interface and left by the
-# other. `packets` and `bytes` are those that left; the other interface counts those that entered.
-# `drops` are losses, and packets that found a full queue of 10,000.
+# other, once none waits. `packets` and `bytes` are those that left; the other interface counts
+# those that entered. `drops` are losses, and packets that found a full queue of 10,000.
 counts() {
     local received=/sys/class/net/$1/statistics/rx
     local statistics="ip netns exec cg-router cat ${received}_packets ${received}_bytes"
-    local try before after json packets bytes left left_bytes lost held
-    for ((try = 0; try < 100; try++)); do
-        before=$($statistics)
+    local try json packets bytes left left_bytes lost held
+    for ((try = 0; try < 1200; try++)); do
+        { read -r packets && read -r bytes; } <<<"$($statistics)"
         json=$(tc -n cg-router -s -j qdisc show dev "$2" root)
-        after=$($statistics)
-        { read -r packets && read -r bytes; } <<<"$before"
         left=$(number packets <<<"$json") left_bytes=$(number bytes <<<"$json")
         lost=$(number drops <<<"$json") held=$(number qlen <<<"$json")
-        # The last packets of closed connections may still be in flight.
-        if [ "$before" = "$after" ] && [ "$packets" = $((left + lost + held)) ]; then
+        if [ "$held" = 0 ] && [ "$packets" = $((left + lost)) ]; then
             echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet))," \
                 "\"lost\": $lost, \"delivered\": $left," \
                 "\"delivered_bytes\": $((left_bytes - left * ethernet)) }"
             return
         fi
+        sleep 0.05
     done
     die "netem's counters do not add up: $packets packets came in by $1; $left left by $2," \
         "$lost were lost, $held wait"
 }
 
-# annotate DIR NETEM UP DOWN TRACE: adds the network's setting, counters and capture to run.json
+sides() { # sides NODE: what the kernel of a node counted
+    local counted=/sys/class/net/eth0/statistics sent received
+    { read -r sent && read -r received; } <<<"$(ip netns exec "cg-$1" \
+        cat $counted/tx_packets $counted/rx_packets)"
+    echo "\"$1_sent\": $sent, \"$1_received\": $received, \"$1_refused\": 0"
+}
+
+# annotate DIR NETEM NETWORK TRACE ATTEMPTS CONTROL: adds the network's setting, counters and
+# capture, the attempt, and the server's congestion control to run.json
 annotate() {
     local file=$1/run.json known
     sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
         -e 's/^  "emulation": null,$/  "emulation": "netem",/' \
-        -e "s/^  \"network\": null,\$/  \"network\": { \"up\": $3, \"down\": $4 },/" \
-        -e "s/^  \"trace\": null\$/  \"trace\": $5/" "$file" >"$file.new"
-    known='^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": )'
-    [ "$(grep -cE "$known" "$file.new")" = 4 ] ||
+        -e "s/^  \"attempts\": 1,\$/  \"attempts\": $5,/" \
+        -e "s/^  \"server_congestion_control\": null,\$/  \"server_congestion_control\": $6,/" \
+        -e "s/^  \"network\": null,\$/  \"network\": $3,/" \
+        -e "s/^  \"trace\": null\$/  \"trace\": $4/" "$file" >"$file.new"
+    known='^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": |attempts": )'
+    known+='|^  "server_congestion_control": '
+    [ "$(grep -cE "$known" "$file.new")" = 6 ] ||
         die "$file does not have the lines this script knows: is $program of the same version?"
     mv "$file.new" "$file"
 }
 
 dry='' resume='' no_trace='' out=chatagram-lab plan=() given=("$@")
-network='' serving='' load='' capturing='' work='' locked=''
+network='' serving='' load='' capturing=() capture='' work='' locked=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=1 ;;
@@ -306,30 +398,38 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 find_program
 check
+remaining() { # the runs that are left: all of a new lab, and later those that the machine spoiled
+    "$program" lab "$out/plan.toml" --print-runs --resume --out "$out"
+}
+
 if [ -n "$dry" ]; then
     runs=$("$program" lab "${plan[@]}" ${repetitions:+--repetitions $repetitions} --print-runs)
 else
     prepare
-    # The runs that are left, which are all of a new lab.
-    runs=$("$program" lab "$out/plan.toml" --print-runs --resume --out "$out")
+    runs=$(remaining)
 fi
 # Every option has an environment variable with this prefix; a run depends on its plan alone.
 for twin in "${!CHATAGRAM_@}"; do unset "$twin"; done
 
-for tool in dumpcap reordercap; do
-    [ -n "$no_trace$dry" ] || command -v $tool >/dev/null || {
-        echo "netem-sweep.sh: no captures, for $tool is missing:" \
-            "apt-get install wireshark-common" >&2
-        no_trace=1
-    }
-done
+if [ -n "$no_trace" ]; then
+    capture=
+elif [ -n "$dry" ] || all_there dumpcap capinfos reordercap; then
+    capture=dumpcap
+elif all_there tcpdump python3; then
+    capture=tcpdump
+else
+    echo "netem-sweep.sh: no captures, for dumpcap is missing: apt-get install wireshark-common" >&2
+fi
 work=$(mktemp -d)
 mkfifo "$work/said"
-total=$(grep -c . <<<"$runs" || true) done=0
-while IFS=$'\t' read -r -u 3 name netem control arguments; do
-    [ -n "$name" ] || continue
-    done=$((done + 1))
-    echo "[$done/$total] $name" >&2
-    one "$name" "$netem" "$control" "$arguments"
-done 3<<<"$runs"
+while [ -n "$runs" ]; do
+    total=$(grep -c . <<<"$runs") done=0
+    while IFS=$'\t' read -r -u 3 name netem control arguments; do
+        done=$((done + 1))
+        echo "[$done/$total] $name" >&2
+        one "$name" "$netem" "$control" "$arguments"
+    done 3<<<"$runs"
+    [ -z "$dry" ] || break
+    runs=$(remaining)
+done
 run "$program" report "$out"

@@ -12,7 +12,7 @@
 # Needs cargo, python3, dpkg-deb, tar, gzip; --check needs debootstrap, dpkg, unshare.
 # $BINARY is a program to pack instead of building one.
 set -euo pipefail
-here=$(cd "$(dirname "$0")/.." && pwd)
+here=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 check=
 if [ "${1:-}" = --check ]; then
     check=1

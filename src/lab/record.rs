@@ -305,6 +305,9 @@ pub struct RunInfo {
     pub kernel: String,
     /// The congestion control of the clients' TCP sockets, where the kernel tells it.
     pub congestion_control: Option<String>,
+    /// That of the server's, in an emulated network.
+    #[serde(default)]
+    pub server_congestion_control: Option<String>,
     /// The start time, RFC 3339.
     pub started: String,
     /// The link counters of the clients.

@@ -21,12 +21,14 @@ pub use error::Error;
 pub use program::NoService;
 pub use replay::{NoPattern, replay};
 
-use super::metrics::{Measured, taints};
+use super::metrics::{Measured, Taint, taints};
 use super::plan::{Plan, Trial};
 use super::record::{Mode, RUN, Run, RunInfo, read_run, write_atomically};
 use super::variant::Variant;
 use crate::files::{Lock, LockError};
 use crate::protocol::clean_lines;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -145,19 +147,32 @@ fn plan_in(out: &Path, asked: Option<Plan>) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-/// [`Plan::runs_text`] of the lab in `out`, without its finished runs.
+/// [`Plan::runs_text`] of the lab in `out`, without its finished runs. A run that the machine
+/// spoiled is finished after as many attempts as [`run`] makes.
 ///
 /// # Errors
 /// [`Error::OtherPlan`], [`Error::NothingToResume`], [`Error::Files`].
 pub fn runs_left(asked: Option<Plan>, out: &Path) -> Result<String, Error> {
-    let mut left = String::new();
-    for line in plan_in(out, asked)?.runs_text()?.lines() {
-        let (name, _) = line.split_once('\t').unwrap_or((line, ""));
-        if !is_done(out, name)? {
-            left += &format!("{line}\n");
+    let plan = plan_in(out, asked)?;
+    let (mut finished, text) = (BTreeSet::new(), plan.runs_text()?);
+    for trial in plan.trials()? {
+        let mut done = Vec::new();
+        for variant in plan.variants() {
+            let name = trial.run(&variant);
+            if is_done(out, &name)? {
+                done.push(variant);
+                finished.insert(name);
+            }
+        }
+        for spoiled in spoiled(out, &trial, &done)?.into_iter().filter(|it| it.attempts < ATTEMPTS)
+        {
+            log::warn!("{spoiled}: measured again");
+            finished.remove(&spoiled.run);
         }
     }
-    Ok(left)
+    let name = |line: &&str| line.split('\t').next().unwrap_or_default().to_owned();
+    let left = text.lines().filter(|line| !finished.contains(&name(line)));
+    Ok(left.map(|line| format!("{line}\n")).collect())
 }
 
 /// Locks a lab's directory.
@@ -198,8 +213,9 @@ pub fn run(
             left.into_iter().partition(|it| it.mode.program().is_some());
         for attempt in 1..=ATTEMPTS {
             let failures = measure(config, trial, &own, attempt, stop)?;
-            let spoiled = if failures.is_empty() { spoiled(config, trial, &own)? } else { None };
-            if let Some(why) = spoiled.filter(|_| attempt < ATTEMPTS) {
+            let spoiled =
+                if failures.is_empty() { spoiled(&config.out, trial, &own)? } else { Vec::new() };
+            if let Some(why) = spoiled.first().filter(|_| attempt < ATTEMPTS) {
                 log::warn!("{why}: measured again");
             } else {
                 failed.extend(failures);
@@ -242,18 +258,35 @@ fn measure(
     Ok(failures)
 }
 
-/// The first run of these that the machine spoiled, and how.
-fn spoiled(config: &Config, trial: &Trial, variants: &[Variant]) -> Result<Option<String>, Error> {
+/// A run that the machine spoiled.
+struct Spoiled {
+    run: String,
+    taint: Taint,
+    /// How often it was measured.
+    attempts: u32,
+}
+
+impl fmt::Display for Spoiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {}: {}", self.run, self.taint)
+    }
+}
+
+/// Those of these runs that the machine spoiled.
+fn spoiled(out: &Path, trial: &Trial, variants: &[Variant]) -> Result<Vec<Spoiled>, Error> {
     let mut runs = Vec::new();
     for variant in variants {
-        let run = read_run(&config.out.join("runs").join(trial.run(variant)))?;
+        let run = read_run(&out.join("runs").join(trial.run(variant)))?;
         let measured = run.info.as_ref().map(|info| Measured::new(&run.records, info));
         runs.extend(run.info.zip(measured).map(|(info, measured)| (run.name, info, measured)));
     }
     let pairs: Vec<_> = runs.iter().map(|(_, info, measured)| (info, measured)).collect();
     let found = taints(&pairs).into_iter().zip(&runs);
-    let mut whys = found.filter_map(|(taints, run)| Some((taints.into_iter().next()?, &run.0)));
-    Ok(whys.next().map(|(taint, name)| format!("run {name}: {taint}")))
+    let spoiled = found.filter_map(|(taints, (run, info, _))| {
+        let taint = taints.into_iter().next()?;
+        Some(Spoiled { run: run.clone(), taint, attempts: info.attempts })
+    });
+    Ok(spoiled.collect())
 }
 
 /// Returns true for a run whose files can be read. A directory with other files is measured again.

@@ -13,6 +13,7 @@
 //! and segmented by the kernel; each takes one index of its direction. A node reaches only the
 //! other node.
 
+mod connections;
 mod device;
 mod error;
 mod lateness;
@@ -33,6 +34,7 @@ use netlink::Netlink;
 use node::NodeThread;
 use router::Router;
 use rustix::thread::{CapabilitySet, UnshareFlags};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -371,6 +373,14 @@ impl Network {
     pub fn congestion_control(&self) -> io::Result<String> {
         let name = self.node(Node::Server).run(|| fs::read_to_string(CONGESTION_CONTROL))??;
         Ok(name.trim().to_owned())
+    }
+
+    /// The congestion controls of a node's established TCP connections, of whatever program.
+    ///
+    /// # Errors
+    /// The kernel's, such as `NotFound` for one without sock_diag(7).
+    pub fn controls_of_connections(&self, node: Node) -> io::Result<BTreeSet<String>> {
+        self.node(node).run(move || connections::controls_at(node.address()))?
     }
 
     fn node(&self, node: Node) -> &NodeThread {

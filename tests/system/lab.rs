@@ -4,6 +4,7 @@
 mod captures;
 
 use crate::needs::{needs, skip};
+use chatagram::lab::record::{RunInfo, read_run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -73,6 +74,12 @@ fn unshared(what: &str, script: &str, dir: &Path) -> Output {
     output
 }
 
+fn edit(run: &Path, change: impl FnOnce(&mut RunInfo)) {
+    let mut info = read_run(run).unwrap().info.unwrap();
+    change(&mut info);
+    info.write(run).unwrap();
+}
+
 fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
@@ -91,6 +98,10 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     let before = Losses::of(&raw, "up");
     assert!(!before.drops.is_empty(), "20 % of about 50 packets are lost");
     assert!(both_ways_agree(&raw, &tcp), "the same packets are lost for every mode");
+    let info = read_run(&tcp).unwrap().info.unwrap();
+    let server = info.server_congestion_control.as_deref();
+    assert!(server.is_none_or(|it| info.congestion_control.as_deref() == Some(it)), "{info:?}");
+    assert!(page.contains(server.unwrap_or("unknown")), "the sockets of the server");
 
     let again = lab(&["--out", out]);
     assert_eq!(again.status.code(), Some(2));
@@ -106,7 +117,9 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     assert_eq!(fs::metadata(tcp.join("run.json")).unwrap().modified().unwrap(), untouched);
     assert!(before.agrees(&Losses::of(&raw, "up")), "the same seed loses the same packets");
 
-    // So is a run whose `run.json` is damaged or gone, with a word about it.
+    // So is a run whose `run.json` is damaged or gone, with a word about it. The other one has
+    // been measured as often as a machine may spoil it.
+    edit(&tcp, |info| info.attempts = 3);
     for damage in [|file: &Path| fs::write(file, ""), |file: &Path| fs::remove_file(file)] {
         damage(&raw.join("run.json")).unwrap();
         let left = said(&lab(&["--print-runs", "--resume", "--out", out]));
@@ -121,6 +134,17 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
 
     let other = lab(&["--resume", "--loss", "1", "--out", out]);
     assert!(said(&other).contains("another plan"), "{}", said(&other));
+
+    // For scripts, a run is left over until the machine has spoiled it three times.
+    for (attempts, is_left) in [(1, true), (2, true), (3, false)] {
+        edit(&raw, |info| {
+            info.attempts = attempts;
+            info.machine.send_late_p99_us = 60_000;
+        });
+        let left = said(&lab(&["--print-runs", "--resume", "--out", out]));
+        assert_eq!(left.contains("unreliable-1\tdelay "), is_left, "{attempts}: {left}");
+        assert_eq!(left.contains("60.0 ms late (99th percentile): measured again"), is_left);
+    }
 
     // Everything above works without python3.
     needs(&["python3"]);

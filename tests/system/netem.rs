@@ -10,12 +10,17 @@
 //!   them, so the standard error from [`standard_error_of_p99`] is added;
 //! - counters: exact, except for datagrams outside the sequence numbers.
 
+mod sweep;
+
 use crate::needs::{needs, needs_time};
 use chatagram::lab::record::{Mode, Record, RunInfo, Verdict, read_run};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
+use sweep::{
+    the_sweep_captures_each_packet_that_the_kernel_counts, the_sweep_measures_a_spoiled_run_again,
+};
 
 const SIGMAS: f64 = 5.0;
 const PERCENTS: [usize; 2] = [50, 99];
@@ -71,7 +76,7 @@ struct Figures {
 
 fn the_emulated_network_matches_netem() {
     needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "sysctl", "bash", "nice", "python3"]);
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
     let dir = tempfile::tempdir().unwrap();
     let [netem, emulated] = ["netem", "emulated"].map(|name| dir.path().join(name));
     thread::scope(|scope| {
@@ -159,41 +164,6 @@ fn a_real_interface_loses_single_packets() {
         assert!((share - 0.05).abs() <= SIGMAS * deviation(0.05, left + lost), "{text}");
     }
     assert!(!text.contains("longer than the MTU"), "{text}");
-}
-
-fn the_sweep_captures_both_sides_of_the_router() {
-    needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "sysctl", "bash", "nice"]);
-    needs(&["dumpcap", "reordercap", "tshark"]);
-    let dir = tempfile::tempdir().unwrap();
-    let plan = "--loss 10 --repetitions 1 --duration-s 2 --modes tcp";
-    let output =
-        in_a_kernel(&format!("scripts/netem-sweep.sh {plan} --out {}/sweep", dir.path().display()));
-    assert!(output.status.success(), "{}", said(&output));
-    let run = dir.path().join("sweep/runs/loss10-delay25-jitter0-burst1-tcp-1");
-    let info = read_run(&run).unwrap().info.unwrap();
-    let (network, trace) = (info.network.unwrap(), info.trace.unwrap());
-    let count = |side: &str, source: &str| {
-        let filter = format!("frame.interface_name == \"{side}\" && ip.src == {source}");
-        let mut command = Command::new("tshark");
-        command.env("HOME", dir.path()).arg("-r").arg(run.join("trace.pcapng"));
-        let output = command.args(["-Y", &filter]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).lines().count() as u64
-    };
-    let (clients, server) = ("10.77.1.2", "10.77.2.2");
-    let crossings = [
-        (network.up.packets, count("clients", clients)),
-        (network.up.delivered, count("server", clients)),
-        (network.down.packets, count("server", server)),
-        (network.down.delivered, count("clients", server)),
-    ];
-    assert_eq!(crossings.iter().map(|it| it.1).sum::<u64>(), trace.packets);
-    for (counted, captured) in crossings {
-        // The counters are read while the last packets of the closed connections still cross.
-        assert!((counted..counted + 20).contains(&captured), "{crossings:?}");
-    }
-    let page = std::fs::read_to_string(dir.path().join("sweep/report.html")).unwrap();
-    assert!(page.contains("trace.pcapng\">TCP, "), "{page}");
 }
 
 /// `tc qdisc replace` keeps what the new settings do not name.
@@ -394,7 +364,8 @@ fn said(output: &Output) -> String {
 tests! {
     the_emulated_network_matches_netem,
     a_real_interface_loses_single_packets,
-    the_sweep_captures_both_sides_of_the_router,
+    the_sweep_captures_each_packet_that_the_kernel_counts,
+    the_sweep_measures_a_spoiled_run_again,
     set_forgets_the_settings_of_before,
     each_script_prints_its_header_comment_as_usage,
 }

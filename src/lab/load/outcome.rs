@@ -48,6 +48,7 @@ pub(super) fn info(config: &Config, ledger: &Ledger, started: WallTime) -> RunIn
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: release.map_or_else(|| std::env::consts::OS.to_owned(), |it| format!("Linux {it}")),
         congestion_control: None,
+        server_congestion_control: None,
         started: started.to_string(),
         links: Links::default(),
         machine: Machine {

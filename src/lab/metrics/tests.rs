@@ -47,6 +47,7 @@ fn info() -> RunInfo {
         version: String::new(),
         kernel: String::new(),
         congestion_control: None,
+        server_congestion_control: None,
         started: String::new(),
         machine: Machine::default(),
         attempts: 1,

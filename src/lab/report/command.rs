@@ -5,6 +5,9 @@ use crate::lab::record::{Emulation, Mode, RunInfo};
 use crate::link::Copies;
 use std::borrow::Cow;
 
+/// Number of `load` commands on the page; a lab has one command for all its runs.
+const MAX_LOADS: usize = 16;
+
 /// The commands that repeat the runs: one for a lab or a replay, or one `load` for each group.
 pub(super) fn command(lab: &Lab) -> String {
     if lab.runs.is_empty() {
@@ -20,7 +23,12 @@ pub(super) fn command(lab: &Lab) -> String {
         return format!("chatagram replay {} {mode} --out ANOTHER-DIRECTORY", quoted(&of));
     }
     let first = lab.groups.iter().filter_map(|group| group.runs.first());
-    first.map(|&at| load(&lab.runs[at].info)).collect::<Vec<_>>().join("\n")
+    let mut loads: Vec<_> = first.map(|&at| load(&lab.runs[at].info)).collect();
+    if let Some(more) = loads.len().checked_sub(MAX_LOADS).filter(|more| *more > 0) {
+        loads.truncate(MAX_LOADS);
+        loads.push(format!("# and {more} more: run.json of each run has its settings"));
+    }
+    loads.join("\n")
 }
 
 fn load(info: &RunInfo) -> String {

@@ -185,8 +185,10 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
             let (x, at) = (plot.at_x(*loss), plot.at_y(estimate.median));
             let _ = write!(path, "{}{x:.1} {at:.1}", if path.is_empty() { 'M' } else { 'L' });
             svg.dot(colour, (x, at));
+            // At the right edge the other side has the labels.
+            let beside = if *loss < most { 9.0 } else { -9.0 };
             for value in &estimate.values {
-                svg.small_dot(colour, (x + 9.0, plot.at_y(*value)));
+                svg.small_dot(colour, (x + beside, plot.at_y(*value)));
             }
             if let Some(interval) = estimate.interval {
                 let [top, bottom] = [interval.high, interval.low].map(|it| plot.at_y(it));

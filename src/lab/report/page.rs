@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// Number of conditions with plots, which bounds the page's size. Every condition has a table.
 const MAX_PLOTS: usize = 16;
+/// Spoiled runs that the page lists at once; a longer list opens on demand.
+const MAX_OPEN: usize = 8;
 
 pub(super) fn html(lab: &Lab) -> String {
     let title = escape(&title(lab));
@@ -62,9 +64,10 @@ fn tainted(runs: &[Finished]) -> String {
     };
     let items: String = spoiled.iter().map(item).collect();
     format!(
-        "<details open><summary><strong>The machine spoiled {} of {}.</strong> The numbers \
+        "<details{}><summary><strong>The machine spoiled {} of {}.</strong> The numbers \
          include them, and with them the delays of the machine.</summary>\n<ul>\n{items}</ul>\
          </details>\n",
+        if spoiled.len() > MAX_OPEN { "" } else { " open" },
         spoiled.len(),
         count(runs.len(), "run"),
     )
@@ -304,13 +307,17 @@ fn interval(estimate: Option<&Estimate>, show: impl Fn(f64) -> String) -> String
 
 /// The run's parameters, the command that repeats it, and the definitions of the numbers.
 fn provenance(lab: &Lab) -> String {
-    let mut out = "<section>\n<h2>Parameters</h2>\n<dl>".to_owned();
+    let mut out = "<section>\n<h2 id=\"parameters\">Parameters</h2>\n<dl>".to_owned();
     let facts = [
         ("Seed", seeds(&lab.runs)),
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
         ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
         ("Network", distinct(&lab.runs, |it| it.emulation.map(|it| emulation(it).into()))),
         ("TCP congestion control", distinct(&lab.runs, |it| it.congestion_control.clone())),
+        (
+            "TCP congestion control of the server",
+            distinct(&lab.runs, |it| it.server_congestion_control.clone()),
+        ),
         (
             "Started",
             lab.runs

@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 /// The width of every plot, in SVG units.
 pub(super) const WIDTH: f64 = 720.0;
+/// The top of every plot: nothing is drawn above it.
+const TOP: f64 = 20.0;
 
 /// An SVG document in progress.
 pub(super) struct Svg {
@@ -15,9 +17,7 @@ pub(super) struct Svg {
 
 impl Svg {
     pub(super) fn new(height: f64, title: &str) -> Self {
-        let mut it = Self { height, title: escape(title), body: String::new() };
-        it.text((0.0, 16.0), "t", "start", title);
-        it
+        Self { height, title: escape(title), body: String::new() }
     }
 
     pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
@@ -58,14 +58,15 @@ impl Svg {
             write!(self.body, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.8\"/>");
     }
 
-    /// The `<figure>` with its caption.
+    /// The `<figure>` with its title, which a narrow page wraps, and its caption.
     pub(super) fn figure(self, caption: &str) -> String {
         let Self { height, title, body } = self;
         format!(
-            "<figure>{}<svg viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" \
-             aria-label=\"{title}\"><title>{title}</title>{body}</svg></div>\
+            "<figure><p class=\"t\">{title}</p>{}<svg viewBox=\"0 {TOP} {WIDTH} {:.0}\" \
+             role=\"img\" aria-label=\"{title}\"><title>{title}</title>{body}</svg></div>\
              <figcaption>{}</figcaption></figure>\n",
             wide(&title),
+            height - TOP,
             escape(caption)
         )
     }

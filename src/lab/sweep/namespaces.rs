@@ -3,11 +3,12 @@
 
 use super::{Config, Error, Job, program};
 use crate::impair::Direction;
-use crate::lab::record::{Emulation, Kernel, Network as Counted, TRACE, Trace};
-use crate::lab::variant::{Control, Variant};
+use crate::lab::record::{Emulation, Kernel, Network as Counted, RunInfo, TRACE, Trace};
+use crate::lab::variant::Control;
 use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::DEFAULT_PORT;
 use crate::time::micros;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -32,20 +33,22 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         capture(job, &network)?;
     }
     set_control(job, &network)?;
+    let mut controls = Controls::default();
     let served = match job.config.plan.program_of(job.variant.mode) {
         None => {
-            run_own(job, &network, stop)?;
+            run_own(job, &network, stop, &mut controls)?;
             None
         }
-        Some(program) => Some(program::run(job, program, &network, stop)?),
+        Some(program) => Some(program::run(job, program, &network, stop, &mut controls)?),
     };
     let totals = network.finish().map_err(|error| match error {
         emulated::Error::Capture(cause) => no_capture(job)(cause),
         other => other.into(),
     })?;
     let lost = totals.nodes.iter().map(|node| node.overruns).sum();
-    let mut used = Control::Auto;
+    let mut used = Vec::new();
     job.edit_info(|info| {
+        controls.add_to(info);
         info.emulation = Some(Emulation::Namespaces);
         info.impair = Some(job.trial.spec.to_string());
         info.machine.router_late_p99_us = Some(micros(totals.lateness.p99()));
@@ -55,10 +58,13 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         if let Some(served) = served {
             served.add_to(info);
         }
-        used = Variant::of(info).control;
+        used.extend(info.congestion_control.clone());
+        used.extend(info.server_congestion_control.clone());
     })?;
-    if job.variant.control != Control::Auto && used != job.variant.control {
-        let cause = format!("the run's sockets had {used}");
+    if let Control::Named(control) = job.variant.control
+        && let Some(other) = used.into_iter().find(|it| it != control.name())
+    {
+        let cause = format!("the run's sockets had {}", crate::protocol::clean(&other));
         return Err(refused(job, job.variant.control, cause, "repeat the run"));
     }
     if lost > 0 {
@@ -87,6 +93,36 @@ fn set_control(job: &Job<'_>, network: &Network) -> Result<(), Error> {
         };
         refused(job, job.variant.control, error.to_string(), &remedy)
     })
+}
+
+/// The congestion controls of a run's TCP connections, read back from the kernel: of the clients'
+/// sockets and of the server's.
+#[derive(Default)]
+pub(super) struct Controls([BTreeSet<String>; 2]);
+
+impl Controls {
+    /// Looks at the connections that are open now. A run over UDP alone has none.
+    pub(super) fn look(&mut self, job: &Job<'_>, network: &Network) {
+        if job.variant.mode.transport() == "udp" {
+            return;
+        }
+        for node in [Node::Clients, Node::Server] {
+            match network.controls_of_connections(node) {
+                Ok(names) => self.0[node as usize].extend(names),
+                Err(error) => log::debug!("{}: the kernel lists no connections: {error}", job.name),
+            }
+        }
+    }
+
+    /// The clients of this crate have read their sockets themselves.
+    fn add_to(self, info: &mut RunInfo) {
+        let names = |set: BTreeSet<String>| {
+            (!set.is_empty()).then(|| set.into_iter().collect::<Vec<_>>().join(","))
+        };
+        let [clients, server] = self.0.map(names);
+        info.congestion_control = info.congestion_control.take().or(clients);
+        info.server_congestion_control = server;
+    }
 }
 
 fn refused(job: &Job<'_>, control: Control, cause: String, remedy: &str) -> Error {
@@ -128,11 +164,19 @@ fn counted(totals: Totals, overruns: u64) -> Counted {
 }
 
 /// Runs this crate's server and the load, which the server must survive.
-fn run_own(job: &Job<'_>, network: &Network, stop: &AtomicBool) -> Result<(), Error> {
+fn run_own(
+    job: &Job<'_>,
+    network: &Network,
+    stop: &AtomicBool,
+    controls: &mut Controls,
+) -> Result<(), Error> {
     let command = server_command(job);
     let mut server = Process::start("server", &job.name, network, Node::Server, command)?;
     server.first_line()?;
-    run_load(job, network, DEFAULT_PORT, stop, || server.expect_running())
+    run_load(job, network, DEFAULT_PORT, stop, || {
+        controls.look(job, network);
+        server.expect_running()
+    })
 }
 
 /// Runs the load to its end. `check` looks at the server every now and then.

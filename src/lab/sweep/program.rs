@@ -1,6 +1,6 @@
 //! The server of a program under test, on the server's node of an emulated network.
 
-use super::namespaces::{run_load, system};
+use super::namespaces::{Controls, run_load, system};
 use super::{Error, Job};
 use crate::lab::program::confine::{confine, describe};
 use crate::lab::program::ports::{OpenPort, open_in};
@@ -86,11 +86,13 @@ pub(super) fn run(
     program: &Program,
     network: &Network,
     stop: &AtomicBool,
+    controls: &mut Controls,
 ) -> Result<Served, Error> {
     let mut server = Server::start(job, program, network)?;
     let port = server.await_port(stop)?;
     let mut end = None;
     run_load(job, network, port, stop, || {
+        controls.look(job, network);
         if end.is_none() {
             end = server.ended()?.map(|how| (how, jiff::Timestamp::now()));
         }

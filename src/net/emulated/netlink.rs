@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::net::Ipv4Addr;
 
 /// Bytes of `struct nlmsghdr`: length, type, flags, sequence number, port.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 /// `VETH_INFO_PEER` of `linux/veth.h`.
 const VETH_INFO_PEER: u16 = 1;
 
@@ -113,7 +113,7 @@ impl Netlink {
 }
 
 /// Parses an acknowledgment: `NLMSG_ERROR` with 0 or a negative errno.
-fn outcome(answer: &[u8]) -> io::Result<()> {
+pub(super) fn outcome(answer: &[u8]) -> io::Result<()> {
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
     let code = answer.get(HEADER..HEADER + 4).and_then(|bytes| bytes.try_into().ok());
     match (kind.map(i32::from), code.map(i32::from_ne_bytes)) {
@@ -145,10 +145,10 @@ fn text(name: &str) -> Vec<u8> {
 
 /// A message or a part of one, in the making.
 #[derive(Default)]
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl Bytes {
-    fn put(mut self, bytes: &[u8]) -> Self {
+    pub(super) fn put(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }

@@ -15,8 +15,9 @@ addEventListener("load", () => {
     if (!svg.getAttribute("aria-label") || !svg.querySelector("title")) wrong.push("no name");
     for (const text of svg.querySelectorAll("text")) {
       const box = text.getBBox();
-      if (box.x < -1 || box.x + box.width > frame.width + 1 || box.y < -1 ||
-          box.y + box.height > frame.height + 1) wrong.push("cropped: " + text.textContent);
+      const bottom = frame.y + frame.height + 1;
+      if (box.x < -1 || box.x + box.width > frame.width + 1 || box.y < frame.y - 1 ||
+          box.y + box.height > bottom) wrong.push("cropped: " + text.textContent);
     }
   }
   for (const box of document.querySelectorAll(".wide"))

@@ -222,7 +222,8 @@ pub(crate) struct LabArgs {
     /// Print the runs instead of running them, for scripts
     ///
     /// One line for each run. Tabs separate the name, the arguments of tc-netem, and those of
-    /// `load`. With --resume, only the runs that the lab in --out lacks.
+    /// `load`. With --resume, only the runs that the lab in --out lacks, and those that the
+    /// machine spoiled fewer than three times.
     #[arg(
         long, env = "CHATAGRAM_PRINT_RUNS", hide_short_help = true,
         value_parser = FalseyValueParser::new()
