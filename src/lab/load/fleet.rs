@@ -85,9 +85,14 @@ impl Fleet {
     /// server rejects a repeated join as an echo.
     ///
     /// # Errors
-    /// The kernel's, such as too many open files.
+    /// The kernel's, such as too many open files; [`io::ErrorKind::InvalidInput`] for a transport
+    /// that the other peers do not have: the index of a peer is that of its socket.
     pub fn add(&mut self, config: session::Config, addresses: &[SocketAddr]) -> io::Result<()> {
         let index = self.peers.len();
+        let sockets = if config.transport == Transport::Udp { index } else { 0 };
+        if self.shared.datagrams.len() != sockets {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a fleet has one transport"));
+        }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         if config.transport == Transport::Udp {
@@ -205,5 +210,31 @@ impl Fleet {
             self.due.remove(&(old, index));
         }
         self.due.extend(due.map(|due| (due, index)));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::protocol::Delivery;
+
+    #[test]
+    fn a_fleet_has_one_transport() {
+        let config = |transport| session::Config {
+            nickname: "alice".to_owned(),
+            transport,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::ZERO,
+            shown: Vec::new(),
+        };
+        for all in [[Transport::Udp, Transport::Tcp], [Transport::Tcp, Transport::Udp]] {
+            let mut fleet = Fleet::new(true, None).unwrap();
+            for count in 1..3 {
+                fleet.add(config(all[0]), &[]).unwrap();
+                let error = fleet.add(config(all[1]), &[]).unwrap_err();
+                assert_eq!((error.kind(), fleet.len()), (io::ErrorKind::InvalidInput, count));
+            }
+        }
     }
 }
