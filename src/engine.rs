@@ -93,8 +93,12 @@ pub enum Ask {
         addresses: Vec<SocketAddr>,
     },
     /// Renews the lease of this server, and removes the seats of servers that did not renew theirs
-    /// for `ENGINE_EXPIRY`. Answered with [`Answer::Renewed`].
-    Renew,
+    /// for `ENGINE_EXPIRY`. Answered with [`Answer::Renewed`], or with [`Answer::Stale`] if the
+    /// engine does not have the entry `read`: it has gone back to an older state.
+    Renew {
+        /// The last entry that the hub has applied.
+        read: Option<Place>,
+    },
     /// Claims a name. Committed as [`Change::Joined`], or refused.
     Claim(Claim),
     /// Gives a seat up. Committed as [`Change::Left`].
@@ -263,6 +267,8 @@ pub enum Answer {
         request: u64,
         /// The engine's clock, milliseconds.
         clock: u64,
+        /// As in `Renewed`.
+        servers: Vec<ServerEntry>,
         /// Where the log goes on.
         outcome: Attached,
     },
@@ -275,7 +281,8 @@ pub enum Answer {
         /// The servers whose leases are valid, this one too.
         servers: Vec<ServerEntry>,
     },
-    /// A request was not of the newest `Attach` of this server, or the epoch changed: attach again.
+    /// A request was not of the newest `Attach` of this server, or the log has gone back, or the
+    /// epoch changed: attach again.
     Stale {
         /// Number of the request.
         request: u64,

@@ -60,6 +60,8 @@ const ACCEPTS: usize = MAX_UNJOINED / 2;
 /// Rounds of reading that together exceed a receive buffer: afterwards everything that had arrived
 /// before the first round is read, even in a flood.
 const ROUNDS: u32 = 32;
+/// Answers of the engine in one round.
+const ANSWERS: usize = 1_024;
 /// Pause after a failed `accept`, for example without free descriptors: no event tells when one is
 /// free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
@@ -263,9 +265,11 @@ impl Server {
         // datagrams wait in the buffers.
         let mut asked = self.clock.now();
         let mut rounds = 0;
+        let mut answers = Rest::Nothing;
         let mut steps = ClockSteps::default();
         while !hub.is_finished() && closing.is_none_or(|until| until > self.clock.now().mono) {
-            let timeout = if backlog.is_empty() && !self.poller.has_more() {
+            let idle = backlog.is_empty() && answers == Rest::Nothing && !self.poller.has_more();
+            let timeout = if idle {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
                 let history = self.recorder.poll_timeout();
@@ -292,7 +296,7 @@ impl Server {
                 }
             }
             self.sockets.receive_due(&mut hub, &self.clock);
-            self.hear_engine(&mut hub);
+            answers = self.hear_engine(&mut hub);
             self.sockets.retry(&mut hub, &self.clock);
             hub.set_unread(self.sockets.unread());
             let now = self.clock.now();
@@ -334,12 +338,15 @@ impl Server {
         Ok(())
     }
 
-    /// Passes on what the engine answered.
-    fn hear_engine(&self, hub: &mut Hub) {
-        let Some(engine) = &self.engine else { return };
-        while let Some(answer) = engine.receive() {
+    /// Passes on what the engine answered, up to a bound: an engine that answers faster than the
+    /// hub must not keep the server from its sockets.
+    fn hear_engine(&self, hub: &mut Hub) -> Rest {
+        let Some(engine) = &self.engine else { return Rest::Nothing };
+        for _ in 0..ANSWERS {
+            let Some(answer) = engine.receive() else { return Rest::Nothing };
             hub.handle_engine(answer, self.clock.now());
         }
+        Rest::Unread
     }
 
     /// Serves the metrics page: the connection with this index, or timeouts.

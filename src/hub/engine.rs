@@ -42,8 +42,16 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use requests::{Requests, Settled};
 use seats::Seats;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// An attempt to attach over the same connection follows another one after this time.
+const ATTACH_PAUSE: Duration = Duration::from_millis(100);
+
+/// At most one warning in this time tells of faults in what the engine holds.
+const FAULT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Random bits at the end of a new epoch.
 const EPOCH_RANDOM: u32 = 12;
@@ -77,7 +85,7 @@ impl Clock {
     /// The engine's time at `moment`, milliseconds. It is early by the time that the last answer
     /// took.
     fn at(self, moment: Timestamp) -> Option<u64> {
-        self.0.map(|(clock, then)| clock + moment.since(then).as_millis() as u64)
+        self.0.map(|(clock, then)| clock.saturating_add(moment.since(then).as_millis() as u64))
     }
 }
 
@@ -88,6 +96,8 @@ pub(super) struct Engine {
     contact: Contact,
     /// The number of the last `Attach`.
     attach: u64,
+    /// No `Attach` is sent before this time.
+    attach_at: Timestamp,
     /// The last entry that was applied.
     place: Option<Place>,
     /// The position after which entries were missing. If they are missing again, the hub begins
@@ -101,6 +111,8 @@ pub(super) struct Engine {
     mail: Mailbox,
     /// The servers of the room.
     servers: Vec<ServerEntry>,
+    /// When a fault in the engine's contents was last logged.
+    fault_told: Option<Timestamp>,
 }
 
 impl Engine {
@@ -110,6 +122,7 @@ impl Engine {
             addresses: shared.addresses,
             contact: Contact::Down,
             attach: 0,
+            attach_at: Timestamp::ZERO,
             place: None,
             gap: None,
             clock: Clock::default(),
@@ -119,6 +132,16 @@ impl Engine {
             claims: Claims::default(),
             mail: Mailbox::default(),
             servers: Vec::new(),
+            fault_told: None,
+        }
+    }
+
+    /// Logs a fault in what the engine holds, unless another one was logged a short time ago:
+    /// whoever writes there must not fill the log.
+    fn fault(&mut self, now: Timestamp, what: fmt::Arguments<'_>) {
+        if self.fault_told.is_none_or(|at| at + FAULT_PAUSE <= now) {
+            self.fault_told = Some(now);
+            log::warn!("the engine contradicts itself: {what}");
         }
     }
 
@@ -131,7 +154,9 @@ impl Engine {
         let Now { mono: now, wall } = now;
         let (number, ask) = match self.contact {
             Contact::Down | Contact::Attaching => return None,
+            Contact::Up if now < self.attach_at => return None,
             Contact::Up => {
+                self.attach_at = now + ATTACH_PAUSE;
                 self.contact = Contact::Attaching;
                 self.attach = self.requests.number();
                 self.lease.ask(self.attach, now);
@@ -145,7 +170,7 @@ impl Engine {
             Contact::Attached if self.lease.is_due(now) => {
                 let number = self.requests.number();
                 self.lease.ask(number, now);
-                (number, Arc::new(Ask::Renew))
+                (number, Arc::new(Ask::Renew { read: self.place }))
             }
             Contact::Attached => self.requests.poll()?,
         };
@@ -185,6 +210,7 @@ impl Engine {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let attached = self.contact == Contact::Attached;
         let timers = [
+            (self.contact == Contact::Up).then_some(self.attach_at),
             self.lease.poll_timeout(attached),
             self.claims.poll_timeout(),
             self.mail.poll_timeout(),
@@ -233,6 +259,7 @@ impl Hub {
         let Some(engine) = self.engine.as_deref_mut() else { return };
         match answer {
             Answer::Up => {
+                engine.attach_at = now.mono;
                 engine.lease.interrupt();
                 engine.contact = Contact::Up;
             }
@@ -241,21 +268,18 @@ impl Hub {
                 engine.lease.interrupt();
                 engine.contact = Contact::Down;
             }
-            Answer::Attached { request, clock, outcome } => {
+            Answer::Attached { request, clock, servers, outcome } => {
                 if engine.contact == Contact::Attaching && request == engine.attach {
                     engine.contact = Contact::Attached;
                     engine.requests.resend();
-                    self.renewed(request, clock, now);
+                    self.renewed(request, clock, servers, now);
                     if let Attached::Fresh(snapshot) = outcome {
                         self.begin_anew(snapshot, now);
                     }
                 }
             }
             Answer::Renewed { request, clock, servers } => {
-                engine.servers = servers;
-                let others = engine.other_servers();
-                self.room.list_servers(others);
-                self.renewed(request, clock, now);
+                self.renewed(request, clock, servers, now);
             }
             Answer::Stale { request } => match engine.contact {
                 Contact::Attaching if request != engine.attach => {}
@@ -279,7 +303,11 @@ impl Hub {
         self.deliver_posts();
     }
 
-    fn renewed(&mut self, request: u64, clock: u64, now: Now) {
+    fn renewed(&mut self, request: u64, clock: u64, servers: Vec<ServerEntry>, now: Now) {
+        let Some(engine) = self.engine.as_deref_mut() else { return };
+        engine.servers = servers;
+        let others = engine.other_servers();
+        self.room.list_servers(others);
         let Some(engine) = self.engine.as_deref_mut() else { return };
         engine.clock = Clock(Some((clock, now.mono)));
         if engine.lease.renew(request).is_some() {

@@ -161,6 +161,7 @@ impl Hub {
         let owner = self.registry.named(&nickname.key()).filter(|owner| {
             let entry = self.registry.entry(*owner);
             entry.is_some_and(|entry| same(&entry.token, join.resume))
+                && !self.is_behind(join.seen())
         });
         if let Some(id) = owner {
             if !self.registry.renew(id, path, now.mono) {

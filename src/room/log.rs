@@ -161,7 +161,7 @@ impl Log {
             epoch,
             lines: VecDeque::with_capacity(LOG_LINES + 1),
             floor,
-            next: floor + 1,
+            next: floor.saturating_add(1),
             numbers: Numbers::default(),
         };
         log.numbers.forget_before(floor);
@@ -189,7 +189,8 @@ impl Log {
     /// Appends a committed line.
     pub(crate) fn append(&mut self, line: Line) -> Rc<Line> {
         let position = line.mark.position;
-        self.next = position + 1;
+        // An engine's positions are untrusted.
+        self.next = position.saturating_add(1);
         if let Some(identity) = line.identity {
             self.numbers.note(identity, position);
         }

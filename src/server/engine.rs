@@ -12,7 +12,7 @@ use std::{fs, io};
 #[cfg(feature = "redis")]
 const MAX_FILE: u64 = 4_096;
 /// Addresses that a server tells the others about itself, at most.
-const MAX_ADVERTISED: usize = 4;
+pub(super) const MAX_ADVERTISED: usize = 4;
 
 /// The engine of a room on several servers.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ mod feed;
 mod inspect;
 mod reader;
 mod url;
+mod wire;
 mod writer;
 
 pub use error::{EngineError, Version};

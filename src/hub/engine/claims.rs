@@ -102,6 +102,13 @@ impl Engine {
 }
 
 impl Hub {
+    /// Whether a client has seen lines that this server has not read. Its rejoin then goes through
+    /// the engine too: when that answers, this server has read as much.
+    pub(in crate::hub) fn is_behind(&self, seen: Mark) -> bool {
+        let latest = self.room.latest();
+        self.engine.is_some() && seen.epoch == latest.epoch && latest.position < seen.position
+    }
+
     /// Asks the engine for the name of a join. The token is a new one, for a client that has none.
     pub(in crate::hub) fn claim(
         &mut self,

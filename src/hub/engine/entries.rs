@@ -9,6 +9,7 @@ use crate::protocol::{LeaveReason, Mark, Nickname, Say, clean, clip};
 use crate::registry::PeerId;
 use crate::room::{Line, LineIdentity, Log, upstream};
 use crate::time::Now;
+use std::fmt;
 
 /// Told to the peers of a server that was without contact for long.
 const SWEPT: &str = "this server was out of contact with the room's other servers";
@@ -25,7 +26,7 @@ impl Engine {
         if place.epoch == read.epoch && place.position <= read.position {
             return false; // told before
         }
-        if place.epoch == read.epoch && place.position == read.position + 1 {
+        if place.epoch == read.epoch && read.position.checked_add(1) == Some(place.position) {
             self.place = Some(place);
             return true;
         }
@@ -60,6 +61,13 @@ impl Hub {
         engine.requests.push(Ask::Leave { fence, reason, next, hold });
         self.registry.keep_elsewhere(id);
         self.tell_departure(id, reason);
+    }
+
+    fn fault(&mut self, what: fmt::Arguments<'_>) {
+        let now = self.now;
+        if let Some(engine) = self.engine.as_deref_mut() {
+            engine.fault(now, what);
+        }
     }
 
     fn tell_departure(&mut self, id: PeerId, reason: LeaveReason) {
@@ -104,7 +112,8 @@ impl Hub {
     /// had the name before.
     pub(super) fn seat_elsewhere(&mut self, seat: &Seat, known: Option<PeerId>, now: Now) {
         let Ok(nickname) = Nickname::parse(clip(&seat.nickname, MAX_NAME)) else {
-            return log::warn!("the engine has the impossible name {:?}", seat.nickname);
+            let name = clip(&seat.nickname, MAX_NAME);
+            return self.fault(format_args!("the name {name:?} is impossible"));
         };
         let here = known.filter(|id| self.peers.get(*id).is_some_and(|peer| !peer.is_closing()));
         // As with a session that another one takes over at this server: it is forgotten.
@@ -114,7 +123,7 @@ impl Hub {
         }
         let Some(engine) = self.engine.as_deref_mut() else { return };
         let Some(id) = self.registry.add_elsewhere(known, &nickname) else {
-            return log::warn!("no number is left for {nickname}");
+            return engine.fault(now.mono, format_args!("no number is left for {nickname}"));
         };
         engine.seats.add(seat.fence, id, false);
         if known.is_some() {
@@ -128,7 +137,7 @@ impl Hub {
     fn unseat(&mut self, fence: Fence, reason: LeaveReason, next: Option<u16>, now: Now) {
         let Some(engine) = self.engine.as_deref_mut() else { return };
         let Some(id) = engine.seats.remove(fence) else {
-            return log::warn!("the engine removes {fence:?}, which is not there");
+            return engine.fault(now.mono, format_args!("{fence:?} leaves, and is not there"));
         };
         if let Some(next) = next {
             self.room.renumber(id, next);
@@ -145,7 +154,8 @@ impl Hub {
     fn take_line(&mut self, place: Place, said: Said, server: ServerId) {
         let Some(engine) = self.engine.as_deref_mut() else { return };
         let Some(author) = engine.seats.peer(said.fence) else {
-            return log::warn!("the engine has a line of {:?}, which is not there", said.fence);
+            let fence = said.fence;
+            return self.fault(format_args!("{fence:?} says a line, and is not there"));
         };
         let own = server == engine.server;
         let settled = engine.requests.committed(said.identity, place.position);

@@ -4,7 +4,7 @@
 
 use crate::engine::{Ask, Fence, Said};
 use crate::hub::pressure::Level;
-use crate::protocol::limits::{PROPOSED_FULL, PROPOSED_HIGH};
+use crate::protocol::limits::{MAX_MAIL, MAX_SEATS, PROPOSED_FULL, PROPOSED_HIGH};
 use crate::registry::PeerId;
 use crate::room::LineIdentity;
 use std::collections::BTreeMap;
@@ -12,6 +12,11 @@ use std::sync::Arc;
 
 /// Bytes of a proposed line beside its text, about.
 const OVERHEAD: usize = 128;
+/// Requests that wait, at most. More than honest peers cause: a hostile engine could ask for any
+/// number of departures.
+const MOST: usize = 2 * MAX_SEATS;
+/// Mail that waits to be sent, at most.
+const MOST_MAIL: usize = 2 * MAX_MAIL;
 
 /// A request that is not settled.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub(super) struct Requests {
     lines: BTreeMap<LineIdentity, u64>,
     /// Bytes of the proposed lines.
     bytes: usize,
+    /// Mail among the open requests.
+    mail: usize,
 }
 
 impl Requests {
@@ -62,10 +69,16 @@ impl Requests {
         self.push_numbered(|_| ask)
     }
 
-    /// Adds the request that `ask` makes for a number; returns the number.
+    /// Adds the request that `ask` makes for a number; returns the number. With too many requests
+    /// it is dropped, as if the engine had never answered.
     pub(super) fn push_numbered(&mut self, ask: impl FnOnce(u64) -> Ask) -> u64 {
         let number = self.number();
-        self.open.insert(number, Open { ask: Arc::new(ask(number)), line: None });
+        let ask = ask(number);
+        let is_mail = matches!(ask, Ask::Mail(_));
+        if self.open.len() < MOST && !(is_mail && self.mail >= MOST_MAIL) {
+            self.mail += usize::from(is_mail);
+            self.open.insert(number, Open { ask: Arc::new(ask), line: None });
+        }
         number
     }
 
@@ -89,7 +102,7 @@ impl Requests {
         let (number, ask) = (*number, open.ask.clone());
         self.sent = number;
         if matches!(*ask, Ask::Mail(_)) {
-            self.open.remove(&number);
+            self.remove(number);
         }
         Some((number, ask))
     }
@@ -110,7 +123,7 @@ impl Requests {
             // A claim is settled by its entry.
             None if matches!(*open.ask, Ask::Claim(_)) => None,
             None => {
-                self.open.remove(&number);
+                self.remove(number);
                 None
             }
         }
@@ -147,6 +160,7 @@ impl Requests {
             self.lines.remove(&identity);
             self.bytes -= bytes;
         }
+        self.mail -= usize::from(matches!(*ask, Ask::Mail(_)));
         match *ask {
             Ask::Say(Said { fence, .. }) | Ask::Leave { fence, .. } => Some(fence),
             _ => None,
@@ -157,7 +171,7 @@ impl Requests {
     pub(super) fn keep_claims(&mut self) {
         self.open.retain(|_, open| matches!(*open.ask, Ask::Claim(_)));
         self.lines.clear();
-        self.bytes = 0;
+        (self.bytes, self.mail) = (0, 0);
     }
 
     /// Whether no request is open.
@@ -177,5 +191,34 @@ impl Requests {
             PROPOSED_HIGH.. => Level::AboveLimit,
             _ => Level::Off,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Content, Mail};
+    use crate::protocol::LeaveReason;
+
+    #[test]
+    fn requests_that_nobody_answers_are_bounded() {
+        let mut requests = Requests::default();
+        let fence = Fence(1);
+        let mail = Mail { from: fence, to: fence, until: 0, content: Content::Pong { number: 0 } };
+        let leave = Ask::Leave { fence, reason: LeaveReason::Quit, next: 0, hold: false };
+        for _ in 0..=2 * MOST_MAIL {
+            requests.push(Ask::Mail(mail.clone()));
+        }
+        assert_eq!(requests.open.len(), MOST_MAIL);
+        for _ in 0..=MOST {
+            requests.push(leave.clone());
+        }
+        assert_eq!(requests.open.len(), MOST);
+        while requests.poll().is_some() {}
+        assert_eq!(
+            (requests.open.len(), requests.mail),
+            (MOST - MOST_MAIL, 0),
+            "mail is sent once"
+        );
     }
 }

@@ -6,10 +6,13 @@ use crate::engine::{
     Answer, Ask, Change, Claim, Content, Entry, Fence, Mail, Place, Refused, Request, Said, Seat,
     ServerEntry, ServerId,
 };
-use crate::protocol::limits::{ENGINE_EXPIRY, MAX_NAME, MAX_SEATS, MAX_TEXT, NAME_HOLD};
+use crate::protocol::limits::{
+    ENGINE_EXPIRY, MAIL_WAIT, MAX_NAME, MAX_POSITION, MAX_SEATS, MAX_TEXT, NAME_HOLD,
+};
 use crate::protocol::{LeaveReason, clean, clip};
 use crate::registry::Owner;
 use crate::room::LineIdentity;
+use crate::server::engine::MAX_ADVERTISED;
 use crate::time::WallTime;
 use redis::{Cmd, Value};
 use std::net::SocketAddr;
@@ -23,9 +26,9 @@ const IDENTITIES: usize = 65_536;
 const SWEEP: usize = 1_024;
 /// Mail that waits for a server, about.
 const MAILS: usize = 4_096;
-/// How long mail waits. The hub gives each mail less.
-const MAIL_LIFE: Duration = Duration::from_secs(10);
 
+/// Servers of a room that a server knows.
+const SERVERS: usize = 1_024;
 const REASONS: [(LeaveReason, &str); 5] = [
     (LeaveReason::Quit, "quit"),
     (LeaveReason::Timeout, "timeout"),
@@ -38,7 +41,7 @@ const REASONS: [(LeaveReason, &str); 5] = [
 pub(super) fn command(link: &Link, request: &Request, read: u64) -> Cmd {
     let mut call = link.call(match &*request.ask {
         Ask::Attach { .. } => Script::Attach,
-        Ask::Renew => Script::Renew,
+        Ask::Renew { .. } => Script::Renew,
         Ask::Claim(_) => Script::Claim,
         Ask::Leave { .. } => Script::Leave,
         Ask::Say(_) => Script::Say,
@@ -49,15 +52,11 @@ pub(super) fn command(link: &Link, request: &Request, read: u64) -> Cmd {
     match &*request.ask {
         Ask::Attach { resume, epoch, addresses } => {
             let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            match resume {
-                Some(Place { epoch, position, chain }) => {
-                    call.arg(hex(*epoch)).arg(*position).arg(hex(*chain))
-                }
-                None => call.arg("").arg("").arg(""),
-            };
-            call.arg(hex(*epoch)).arg(addresses.join(" ")).arg(hold).arg(LOG);
+            write_place(&mut call, *resume);
+            call.arg(hex(*epoch)).arg(addresses.join(" ")).arg(expiry).arg(hold).arg(LOG);
         }
-        Ask::Renew => {
+        Ask::Renew { read: place } => {
+            write_place(&mut call, *place);
             call.arg(expiry).arg(hold).arg(SWEEP).arg(read).arg(LOG);
         }
         Ask::Claim(Claim { key, nickname, proof, next }) => {
@@ -73,12 +72,21 @@ pub(super) fn command(link: &Link, request: &Request, read: u64) -> Cmd {
             call.arg(*upstream).arg(from).arg(text).arg(IDENTITIES).arg(LOG);
         }
         Ask::Mail(Mail { from, to, until, content }) => {
-            call.arg(to.0).arg(*until).arg(millis(MAIL_LIFE)).arg(MAILS);
+            call.arg(to.0).arg(*until).arg(millis(MAIL_WAIT)).arg(MAILS);
             call.arg("from").arg(from.0).arg("until").arg(*until);
             write_content(&mut call, content);
         }
     }
     call
+}
+
+fn write_place(call: &mut Cmd, place: Option<Place>) {
+    match place {
+        Some(Place { epoch, position, chain }) => {
+            call.arg(hex(epoch)).arg(position).arg(hex(chain))
+        }
+        None => call.arg("").arg("").arg(""),
+    };
 }
 
 fn write_content(call: &mut Cmd, content: &Content) {
@@ -114,16 +122,22 @@ pub(super) fn answer(request: u64, reply: &Value) -> Option<Answer> {
         "fenced" => refused(Refused::Fenced),
         "nobody" => refused(Refused::NotHere),
         "renewed" => {
-            let (pairs, _) = list(items.get(2)?)?.as_chunks();
-            let servers = pairs.iter().filter_map(|[server, addresses]| {
-                let addresses = text(addresses)?.split(' ').filter_map(|it| it.parse().ok());
-                let addresses: Vec<SocketAddr> = addresses.collect();
-                Some(ServerEntry { server: ServerId(unhex(server)?), addresses })
-            });
-            Some(Answer::Renewed { request, clock: number(1)?, servers: servers.collect() })
+            let (clock, servers) = (number(1)?, servers(items.get(2)?));
+            Some(Answer::Renewed { request, clock, servers })
         }
         _ => None,
     }
+}
+
+/// The servers in a reply, and their addresses.
+pub(super) fn servers(value: &Value) -> Vec<ServerEntry> {
+    let (pairs, _) = list(value).unwrap_or_default().as_chunks();
+    let entry = |[server, addresses]: &[Value; 2]| {
+        let addresses = text(addresses)?.split(' ').filter_map(|it| it.parse().ok());
+        let addresses: Vec<SocketAddr> = addresses.take(MAX_ADVERTISED).collect();
+        Some(ServerEntry { server: ServerId(unhex(server)?), addresses })
+    };
+    pairs.iter().filter_map(entry).take(SERVERS).collect()
 }
 
 /// The fields of an item of a stream, and the first half of its id.
@@ -136,7 +150,8 @@ impl<'a> Item<'a> {
     fn read(item: &'a Value) -> Option<Self> {
         let [id, fields] = list(item)? else { return None };
         let (id, _) = text(id)?.split_once('-')?;
-        Some(Self { id: id.parse().ok()?, fields: list(fields)?.as_chunks().0 })
+        let id = id.parse().ok().filter(|id| *id < MAX_POSITION)?;
+        Some(Self { id, fields: list(fields)?.as_chunks().0 })
     }
 
     fn value(&self, name: &str) -> Option<&'a Value> {
@@ -295,3 +310,6 @@ fn millis(duration: Duration) -> u64 {
 fn shortened(text: &str, max: usize) -> String {
     clip(&clean(text), max).to_owned()
 }
+
+#[cfg(test)]
+mod tests;

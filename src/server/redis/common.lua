@@ -61,6 +61,29 @@ local function seat(fence)
   }
 end
 
+-- What this log has of an entry of this epoch: 'here'; 'trimmed', with older ones; or 'lost', if
+-- this is an older copy of the log, or another one that grew from an older copy.
+local function find(position, chain)
+  local entry = redis.call('XRANGE', key('log'), position .. '-0', position .. '-0')[1]
+  if entry and entry[2][2] == chain then return 'here' end
+  local oldest = redis.call('XRANGE', key('log'), '-', '+', 'COUNT', 1)[1]
+  local trimmed = oldest and tonumber(string.match(oldest[1], '%d+')) > tonumber(position)
+  return trimmed and 'trimmed' or 'lost'
+end
+
+-- The servers whose leases are valid, each with its addresses.
+local function alive(now, expiry)
+  local list = {}
+  for _, other in ipairs(redis.call('HKEYS', key('servers'))) do
+    local it = known(other)
+    if now - it.renewed <= expiry then
+      list[#list + 1] = other
+      list[#list + 1] = it.addresses
+    end
+  end
+  return list
+end
+
 -- Appends an entry for this request, about `keep` of which stay, and returns its position.
 local function append(keep, ...)
   local position = digits(redis.call('HINCRBY', KEYS[1], 'position', 1))

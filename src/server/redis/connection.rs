@@ -2,10 +2,11 @@
 
 use super::error::{EngineError, OLDEST, Version, WAITAOF};
 use super::url::{Place, Target, located};
+use super::wire::Wire;
 use crate::protocol::clean;
-use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, Cmd, Connection, ConnectionAddr, IntoConnectionInfo, RedisError, Value, cmd, pipe,
+    Cmd, ConnectionAddr, ErrorKind, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError,
+    Value, cmd, from_redis_value, pipe,
 };
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ enum Durability {
 
 /// A connection that is ready for the scripts.
 pub(super) struct Link {
-    pub(super) connection: Connection,
+    wire: Wire,
     /// Its address.
     pub(super) place: String,
     /// Changes when Redis starts anew.
@@ -77,12 +78,13 @@ impl Link {
     pub(super) fn open(target: &Target, durable: bool) -> Result<Self, EngineError> {
         let address = match &target.place {
             Place::Direct(address) => address.clone(),
-            Place::Sentinels { sentinels, master, tls } => ask(sentinels, master, *tls)?,
+            Place::Sentinels { sentinels, master, tls } => find_master(sentinels, master, *tls)?,
         };
         let place = address.to_string();
         let failed = |error: RedisError| EngineError::of(&error, &place);
-        let mut connection = connect(address, target).map_err(failed)?;
-        let info: String = cmd("INFO").query(&mut connection).map_err(failed)?;
+        let wire = Wire::connect(&address, PATIENCE).map_err(|error| failed(error.into()))?;
+        let mut wire = logged_in(wire, &target.login, &place)?;
+        let info: String = ask(&mut wire, &cmd("INFO")).map_err(failed)?;
         let fact = |name| fact(&info, name);
         let found = Version::parse(fact("redis_version")).unwrap_or(Version(0, 0));
         if found < OLDEST {
@@ -102,7 +104,7 @@ impl Link {
         let state = format!("chatagram:{{{}}}:state", target.room);
         for (name, wanted) in KEYS {
             let key = beside(&state, name);
-            let found: String = cmd("TYPE").arg(&key).query(&mut connection).map_err(failed)?;
+            let found: String = ask(&mut wire, cmd("TYPE").arg(&key)).map_err(failed)?;
             if found != wanted && found != "none" {
                 let found = clean(&found).into_owned();
                 return Err(EngineError::Occupied { place, key, found, wanted });
@@ -116,7 +118,7 @@ impl Link {
         if durable {
             let mut get = cmd("CONFIG");
             get.arg("GET").arg("appendfsync");
-            let (_, fsync): (String, String) = get.query(&mut connection).map_err(failed)?;
+            let (_, fsync): (String, String) = ask(&mut wire, &get).map_err(failed)?;
             let always = durability == Durability::Always;
             if fact("aof_enabled") != "1" || (always && fsync != "always") {
                 return Err(EngineError::NotDurable { place, always });
@@ -126,21 +128,30 @@ impl Link {
         for script in SCRIPTS {
             load.cmd("SCRIPT").arg("LOAD").arg(*script);
         }
-        let hashes = load.query(&mut connection).map_err(failed)?;
+        let hashes = ask_all(&mut wire, &load).map_err(failed)?;
+        let hashes = hashes.into_iter().map(told).collect::<Result<_, _>>().map_err(failed)?;
         let has_replica = fact("connected_slaves") != "0";
         let run = fact("run_id").to_owned();
-        Ok(Self { connection, place, run, durability, has_replica, state, hashes })
+        Ok(Self { wire, place, run, durability, has_replica, state, hashes })
     }
 
     /// Sets how long an answer may take.
-    pub(super) fn patience(&self, patience: Duration) -> Result<(), RedisError> {
-        self.connection.set_read_timeout(Some(patience))
+    pub(super) fn patience(&self, patience: Duration) -> Result<(), EngineError> {
+        self.wire.set_patience(patience).map_err(|error| self.failure(&error.into()))
+    }
+
+    /// The reply to a command.
+    pub(super) fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, EngineError> {
+        ask(&mut self.wire, command).map_err(|error| EngineError::of(&error, &self.place))
+    }
+
+    /// The replies to commands that are sent together. Some may be errors.
+    pub(super) fn ask_all(&mut self, commands: &Pipeline) -> Result<Vec<Value>, EngineError> {
+        ask_all(&mut self.wire, commands).map_err(|error| EngineError::of(&error, &self.place))
     }
 
     /// Waits until what this connection wrote is as durable as configured.
     pub(super) fn until_durable(&mut self) -> Result<(), EngineError> {
-        let place = self.place.clone();
-        let failed = |error: RedisError| EngineError::of(&error, &place);
         for _ in 0..DISK_TRIES {
             let mut wait = pipe();
             if self.durability == Durability::WaitAof {
@@ -153,20 +164,22 @@ impl Link {
                 return Ok(());
             }
             // `WAITAOF` replies with the counts of masters and of replicas.
-            let counts: Vec<Value> = wait.query(&mut self.connection).map_err(failed)?;
+            let counts = self.ask_all(&wait)?;
+            if let Some(error) = counts.iter().find(|it| matches!(it, Value::ServerError(_))) {
+                return Err(self.unexpected(error));
+            }
             let enough = |count: &Value| match count {
-                Value::Array(counts) => counts.first().is_some_and(|count| *count != Value::Int(0)),
-                count => *count != Value::Int(0),
+                Value::Array(counts) => matches!(counts.first(), Some(Value::Int(1..))),
+                count => matches!(count, Value::Int(1..)),
             };
             if counts.iter().all(enough) {
                 return Ok(());
             }
-            let info: String =
-                cmd("INFO").arg("replication").query(&mut self.connection).map_err(failed)?;
+            let info: String = self.ask(cmd("INFO").arg("replication"))?;
             self.has_replica = !info.contains("connected_slaves:0");
         }
         let why = "it writes to its disk or to its replica too slowly".to_owned();
-        Err(EngineError::Broken { place, why })
+        Err(EngineError::Broken { place: self.place.clone(), why })
     }
 
     /// The call of a script; arguments follow.
@@ -209,32 +222,59 @@ fn beside(state: &str, name: &str) -> String {
     format!("{}{name}", state.strip_suffix("state").unwrap_or_default())
 }
 
-fn connect(address: ConnectionAddr, target: &Target) -> Result<Connection, RedisError> {
-    let info = address
-        .into_connection_info()?
-        .set_redis_settings(target.login.clone())
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_linger_time(Duration::ZERO));
-    let connection = Client::open(info)?.get_connection_with_timeout(PATIENCE)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
-    Ok(connection)
+/// Logs in, and chooses the database.
+fn logged_in(
+    mut wire: Wire,
+    login: &RedisConnectionInfo,
+    place: &str,
+) -> Result<Wire, EngineError> {
+    if let Some(password) = login.password() {
+        let mut auth = cmd("AUTH");
+        if let Some(user) = login.username() {
+            auth.arg(user);
+        }
+        ask::<Value>(&mut wire, auth.arg(password)).map_err(|error| match error.kind() {
+            ErrorKind::Io => EngineError::of(&error, place),
+            _ => EngineError::login(&error, place),
+        })?;
+    }
+    if login.db() != 0 {
+        let select = ask::<Value>(&mut wire, cmd("SELECT").arg(login.db()));
+        select.map_err(|error| EngineError::of(&error, place))?;
+    }
+    Ok(wire)
+}
+
+fn ask_all(wire: &mut Wire, commands: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    wire.exchange(&commands.get_packed_pipeline(), commands.len())
+}
+
+fn ask<T: FromRedisValue>(wire: &mut Wire, command: &Cmd) -> Result<T, RedisError> {
+    let replies = wire.exchange(&command.get_packed_command(), 1)?;
+    told(replies.into_iter().next().unwrap_or(Value::Nil))
+}
+
+/// The value of a reply, if it is no error.
+fn told<T: FromRedisValue>(reply: Value) -> Result<T, RedisError> {
+    match reply {
+        Value::ServerError(error) => Err(error.into()),
+        reply => Ok(from_redis_value(reply)?),
+    }
 }
 
 /// Asks the Sentinels for the master's address, each in turn. They have no login and no database.
-fn ask(
+fn find_master(
     sentinels: &[ConnectionAddr],
     master: &str,
     tls: bool,
 ) -> Result<ConnectionAddr, EngineError> {
     let mut why = String::new();
     for sentinel in sentinels {
-        let info = sentinel.clone().into_connection_info();
-        let answer = info.and_then(Client::open).and_then(|client| {
-            let mut connection = client.get_connection_with_timeout(PATIENCE)?;
-            connection.set_read_timeout(Some(PATIENCE))?;
-            let mut ask = cmd("SENTINEL");
-            ask.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-            ask.query::<Option<(String, u16)>>(&mut connection)
+        let answer = Wire::connect(sentinel, PATIENCE).map_err(RedisError::from);
+        let answer = answer.and_then(|mut wire| {
+            let mut question = cmd("SENTINEL");
+            question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+            ask::<Option<(String, u16)>>(&mut wire, &question)
         });
         match answer {
             Ok(Some((host, port))) => return Ok(located(host, port, tls)),

@@ -1,9 +1,12 @@
 //! Why an engine cannot be used.
 
 use super::url::UrlError;
-use crate::protocol::clean;
+use crate::protocol::{clean, clip};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::fmt::{self, Display};
+
+/// Bytes of what Redis says that an error shows.
+const LONGEST: usize = 300;
 
 /// The oldest Redis that knows the commands in use: `XADD` with half of an id.
 pub(super) const OLDEST: Version = Version(7, 0);
@@ -130,9 +133,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The error for a failed login.
+    pub(super) fn login(error: &RedisError, place: &str) -> Self {
+        Self::Login { place: place.to_owned(), why: why(error) }
+    }
+
     /// The error for a failed command.
     pub(super) fn of(error: &RedisError, place: &str) -> Self {
-        let (place, why) = (place.to_owned(), clean(&error.to_string()).into_owned());
+        let (place, why) = (place.to_owned(), why(error));
         match (error.kind(), error.code()) {
             (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
                 Self::Login { place, why }
@@ -143,4 +151,8 @@ impl EngineError {
             _ => Self::Broken { place, why },
         }
     }
+}
+
+fn why(error: &RedisError) -> String {
+    clip(&clean(&error.to_string()), LONGEST).to_owned()
 }

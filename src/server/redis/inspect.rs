@@ -11,15 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Asks the engine at this URL.
 pub(in crate::server) fn inspect(url: &str) -> Result<EngineReport, EngineError> {
-    let Link { mut connection, place, .. } = Link::open(&Target::parse(url)?, false)?;
-    let failed = |error| EngineError::of(&error, &place);
-    let info: String = cmd("INFO").query(&mut connection).map_err(failed)?;
+    let mut link = Link::open(&Target::parse(url)?, false)?;
+    let info: String = link.ask(&cmd("INFO"))?;
     let fact = |name| clean(fact(&info, name)).into_owned();
     // An engine of a provider may forbid the question.
-    let fsync = cmd("CONFIG").arg("GET").arg("appendfsync").query(&mut connection);
+    let fsync = link.ask(cmd("CONFIG").arg("GET").arg("appendfsync"));
     let fsync = fsync.ok().map(|(_, fsync): (String, String)| clean(&fsync).into_owned());
     let (asked, since) = (unix_time(SystemTime::now()), Instant::now());
-    let (seconds, micros): (u64, u64) = cmd("TIME").query(&mut connection).map_err(failed)?;
+    let (seconds, micros): (u64, u64) = link.ask(&cmd("TIME"))?;
     let round_trip = since.elapsed();
     let its = Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros));
     let software = match &*fact("valkey_version") {
@@ -36,7 +35,7 @@ pub(in crate::server) fn inspect(url: &str) -> Result<EngineReport, EngineError>
         policy: fact("maxmemory_policy"),
         clock_gap: its.abs_diff(asked + round_trip / 2),
         round_trip,
-        place,
+        place: link.place,
     })
 }
 

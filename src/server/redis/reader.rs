@@ -47,15 +47,14 @@ impl Reading {
             let why = "it has started anew".to_owned();
             return Err(EngineError::Broken { place: link.place, why });
         }
-        link.patience(BLOCK + PATIENCE).map_err(|error| link.failure(&error))?;
+        link.patience(BLOCK + PATIENCE)?;
         let (log, mails) = (link.key("log"), link.key(&format!("mail:{:016x}", self.server.0)));
         loop {
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(ENTRIES).arg("BLOCK").arg(BLOCK.as_millis() as u64);
             read.arg("STREAMS").arg(&log).arg(&mails);
             read.arg(format!("{}-0", self.position)).arg(format!("{}-0", self.mail));
-            let reply: Value =
-                read.query(&mut link.connection).map_err(|error| link.failure(&error))?;
+            let reply: Value = link.ask(&read)?;
             let (mut answers, mut newest) = (Vec::new(), None);
             for stream in list(&reply).unwrap_or_default() {
                 let Some([name, items]) = list(stream) else {

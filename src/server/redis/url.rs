@@ -70,8 +70,7 @@ impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.trim().split_once("://").ok_or(UrlError::Scheme)?;
         let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut login = RedisConnectionInfo::default()
-            .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let mut login = RedisConnectionInfo::default();
         let mut master = None;
         for parameter in parameters.split('&').filter(|it| !it.is_empty()) {
             match parameter.split_once('=') {

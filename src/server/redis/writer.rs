@@ -7,7 +7,7 @@ use super::feed::{Feed, Over};
 use super::reader::Reading;
 use super::url::Target;
 use crate::engine::{Answer, Ask, Attached, Place, Request, Said, Snapshot};
-use crate::protocol::limits::LOG_LINES;
+use crate::protocol::limits::{LOG_LINES, MAX_POSITION};
 use redis::{Pipeline, Value, cmd, pipe};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Weak};
@@ -168,19 +168,20 @@ impl Writer {
         let Request { server, number: id, .. } = *request;
         let mut pipe = pipe();
         pipe.add_command(codec::command(link, request, 0));
-        let replies = self.query(link, pipe)?;
+        let replies = self.query(link, &pipe)?;
         let reply = replies.first().and_then(codec::list).unwrap_or_default();
-        let (place, clock, outcome) = match reply {
-            [word, clock] if codec::text(word) == Some("continues") => {
+        let (place, clock, servers, outcome) = match reply {
+            [word, clock, servers] if codec::text(word) == Some("continues") => {
                 let Ask::Attach { resume: Some(place), .. } = *request.ask else {
                     return Err(link.unexpected(clock).into());
                 };
-                (place, codec::number(clock), Attached::Continues)
+                (place, clock, servers, Attached::Continues)
             }
-            [word, clock, epoch, position, chain, began, seats]
+            [word, clock, servers, epoch, position, chain, began, seats]
                 if codec::text(word) == Some("fresh") =>
             {
-                let fields = (codec::unhex(epoch), codec::number(position), codec::unhex(chain));
+                let position = codec::number(position).filter(|it| *it < MAX_POSITION);
+                let fields = (codec::unhex(epoch), position, codec::unhex(chain));
                 let (Some(epoch), Some(position), Some(chain)) = fields else {
                     return Err(link.unexpected(epoch).into());
                 };
@@ -192,7 +193,7 @@ impl Writer {
                 let (lines, floor) = self.lines(link, position, began)?;
                 self.feed.forget_mail();
                 let snapshot = Snapshot { place, seats, lines, floor };
-                (place, codec::number(clock), Attached::Fresh(snapshot))
+                (place, clock, servers, Attached::Fresh(snapshot))
             }
             [word] if codec::text(word) == Some("stale") => {
                 self.feed.send([Answer::Stale { request: id }])?;
@@ -200,8 +201,9 @@ impl Writer {
             }
             _ => return Err(link.unexpected(replies.first().unwrap_or(&Value::Nil)).into()),
         };
-        let clock = clock.unwrap_or_default();
-        self.feed.send([Answer::Attached { request: id, clock, outcome }])?;
+        let clock = codec::number(clock).ok_or_else(|| link.unexpected(clock))?;
+        let servers = codec::servers(servers);
+        self.feed.send([Answer::Attached { request: id, clock, servers, outcome }])?;
         log::info!("taking part in the room at {}", link.place);
         let reading = Reading {
             target: self.target.clone(),
@@ -233,8 +235,7 @@ impl Writer {
             let mut range = cmd("XREVRANGE");
             range.arg(link.key("log")).arg(format!("{floor}-0")).arg(format!("{began}-0"));
             range.arg("COUNT").arg(PAGE);
-            let page: Value =
-                range.query(&mut link.connection).map_err(|error| link.failure(&error))?;
+            let page: Value = link.ask(&range)?;
             let page = codec::list(&page).unwrap_or_default();
             for item in page {
                 if lines.len() == LOG_LINES {
@@ -257,7 +258,7 @@ impl Writer {
         for request in batch {
             pipe.add_command(codec::command(link, request, read));
         }
-        let replies = self.query(link, pipe)?;
+        let replies = self.query(link, &pipe)?;
         let mut answers = Vec::with_capacity(batch.len());
         for (request, reply) in batch.iter().zip(&replies) {
             let answer = codec::answer(request.number, reply);
@@ -269,12 +270,9 @@ impl Writer {
 
     /// Sends commands together. Returns their replies once what they wrote is as durable as
     /// configured.
-    fn query(&self, link: &mut Link, mut pipe: Pipeline) -> Result<Vec<Value>, EngineError> {
+    fn query(&self, link: &mut Link, pipe: &Pipeline) -> Result<Vec<Value>, EngineError> {
         let start = Instant::now();
-        let replies: Vec<Value> = pipe
-            .ignore_errors()
-            .query(&mut link.connection)
-            .map_err(|error| link.failure(&error))?;
+        let replies = link.ask_all(pipe)?;
         self.feed.meter.measured(start.elapsed());
         link.until_durable()?;
         Ok(replies)
