@@ -22,10 +22,14 @@ mod claims;
 mod dice;
 #[path = "simulation/engine.rs"]
 mod engine;
+#[path = "simulation/failover.rs"]
+mod failover;
 #[path = "simulation/floods.rs"]
 mod floods;
 #[path = "simulation/guard.rs"]
 mod guard;
+#[path = "simulation/hostile.rs"]
+mod hostile;
 #[path = "simulation/joining.rs"]
 mod joining;
 #[path = "simulation/machines.rs"]
@@ -311,6 +315,33 @@ fn whispers_pings_and_questions_reach_other_servers() {
 #[test]
 fn clients_of_a_dead_server_go_on_at_another() {
     for_every_fifth_seed("clients_of_a_dead_server_go_on_at_another", rooms::server_dies);
+}
+
+#[test]
+fn clients_go_from_server_to_server_and_lose_no_line() {
+    for_every_fifth_seed("clients_go_from_server_to_server_and_lose_no_line", failover::wander);
+}
+
+#[test]
+fn a_server_that_dies_while_lines_wait_loses_none() {
+    let name = "a_server_that_dies_while_lines_wait_loses_none";
+    for_every_fifth_seed(name, failover::dies_with_lines);
+}
+
+#[test]
+fn a_server_that_is_behind_shows_no_line_twice() {
+    for_every_fifth_seed("a_server_that_is_behind_shows_no_line_twice", failover::behind);
+}
+
+#[test]
+fn a_client_of_a_new_server_knows_the_others_at_once() {
+    for_every_fifth_seed("a_client_of_a_new_server_knows_the_others_at_once", failover::early);
+}
+
+#[test]
+fn an_engine_that_lies_harms_neither_server_nor_clients() {
+    let name = "an_engine_that_lies_harms_neither_server_nor_clients";
+    for_every_fifth_seed(name, hostile::engine);
 }
 
 #[test]

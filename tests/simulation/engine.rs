@@ -80,18 +80,13 @@ impl Engine {
                 self.servers.insert(server, member);
                 self.renew(server, request, clock);
                 read_from = Some(from);
-                Answer::Attached { request, clock, outcome }
+                Answer::Attached { request, clock, servers: self.alive(clock), outcome }
             }
             _ if !current => Answer::Stale { request },
-            Ask::Renew => {
+            Ask::Renew { read } if !self.has(read.unwrap()) => Answer::Stale { request },
+            Ask::Renew { .. } => {
                 self.renew(server, request, clock);
-                let alive = |it: &&Member| clock < it.renewed + EXPIRY;
-                let servers = self
-                    .servers
-                    .iter()
-                    .filter(|(_, it)| alive(it))
-                    .map(|(id, it)| ServerEntry { server: *id, addresses: it.addresses.clone() });
-                Answer::Renewed { request, clock, servers: servers.collect() }
+                Answer::Renewed { request, clock, servers: self.alive(clock) }
             }
             Ask::Claim(claim) => match self.claim(server, request, claim, clock) {
                 Ok(()) => Answer::Kept { request },
@@ -139,6 +134,21 @@ impl Engine {
         self.place.map_or(0, |place| place.position)
     }
 
+    /// The servers whose leases are valid.
+    fn alive(&self, clock: u64) -> Vec<ServerEntry> {
+        let alive = self.servers.iter().filter(|(_, it)| clock < it.renewed + EXPIRY);
+        let entry = |(id, it): (&ServerId, &Member)| ServerEntry {
+            server: *id,
+            addresses: it.addresses.clone(),
+        };
+        alive.map(entry).collect()
+    }
+
+    fn has(&self, place: Place) -> bool {
+        let entry = self.after(place.position - 1).first();
+        entry.is_some_and(|entry| entry.place == place)
+    }
+
     fn is_of(&self, server: ServerId, fence: Fence) -> bool {
         self.seats.get(&fence).is_some_and(|taken| taken.seat.server == server)
     }
@@ -170,7 +180,7 @@ impl Engine {
         let here = self.place.unwrap();
         // A server that knows a later epoch, or another history of this one, has what is lost here.
         if let Some(at) = resume.filter(|at| at.epoch >= here.epoch) {
-            if self.entries.iter().any(|entry| entry.place == at) {
+            if self.has(at) {
                 return (at.position, Attached::Continues);
             }
             self.begin(server, request, epoch);

@@ -58,6 +58,8 @@ pub(crate) struct Network {
     pub(crate) impairment: Impairment,
     /// Addresses that are disconnected.
     pub(crate) cut_off: BTreeSet<SocketAddr>,
+    /// Nothing passes from the first to the second of these addresses.
+    pub(crate) apart: BTreeSet<[SocketAddr; 2]>,
     /// No datagram arrives before this time.
     pub(crate) held_until: Timestamp,
     /// Bottlenecks by destination: the time per full datagram, and when the queue is empty.
@@ -79,6 +81,7 @@ impl Network {
         Self {
             impairment,
             cut_off: BTreeSet::new(),
+            apart: BTreeSet::new(),
             held_until: Timestamp::ZERO,
             bottlenecks: BTreeMap::new(),
             narrow: BTreeMap::new(),
@@ -95,6 +98,7 @@ impl Network {
         let copies = 1 + usize::from(dice.chance(self.impairment.duplicate));
         for _ in 0..copies {
             let cut = self.cut_off.contains(&packet.from) || self.cut_off.contains(&packet.to);
+            let cut = cut || self.apart.contains(&[packet.from, packet.to]);
             let length = packet.bytes.len();
             let width = |end, way: usize| self.narrow.get(end).map_or(usize::MAX, |it| it[way]);
             let cut = cut || length > width(&packet.from, 0).min(width(&packet.to, 1));

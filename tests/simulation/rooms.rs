@@ -1,16 +1,20 @@
 //! Scenarios of a room with several servers.
 
+use crate::cast::Client;
 use crate::dice::Dice;
 use crate::engine::Engine;
 use crate::network::Impairment;
 use crate::scenarios::{MODES, NAMES, SECOND};
 use crate::shared::World;
 use crate::world::{EXPIRY, GIVE_UP};
+use chatagram::client::session::CloseReason;
 use chatagram::protocol::Delivery;
 use std::time::Duration;
 
 /// Longer than any of a server's times without contact.
 const LONG: Duration = SECOND.saturating_mul(60);
+/// Time in which people are told what became of the engine.
+const TOLD: Duration = SECOND.saturating_mul(5);
 
 /// All faults together: servers are cut off from the engine and die, the engine restarts, also
 /// empty, and clients come, talk and go. `engine_forgets` has the engine with an old state.
@@ -73,16 +77,19 @@ fn something_happens(world: &mut World, dice: &mut Dice) {
     }
 }
 
-fn say(world: &mut World, index: usize) {
+/// A client says a line. Returns whether its session took it.
+pub(crate) fn say(world: &mut World, index: usize) -> bool {
     if !world.clients[index].running {
-        return;
+        return false;
     }
     world.with_client(index, |session, record, now| {
         let text = record.compose("line", "");
-        if session.say(&text, now).is_err() {
+        let taken = session.say(&text, now).is_ok();
+        if !taken {
             record.retract(&text);
         }
-    });
+        taken
+    })
 }
 
 fn whisper(world: &mut World, dice: &mut Dice, index: usize) {
@@ -125,7 +132,7 @@ fn come(world: &mut World, dice: &mut Dice, index: usize) {
 }
 
 /// The engine and the network recover, and everybody is back.
-fn recover(world: &mut World) {
+pub(crate) fn recover(world: &mut World) {
     world.network.impairment = Impairment::NONE;
     for index in 0..world.hosts.len() {
         world.heal(index);
@@ -140,10 +147,10 @@ fn recover(world: &mut World) {
 }
 
 /// Everybody joins, and talks across the servers.
-fn everybody(servers: usize, seed: u64, verbose: bool) -> World {
+pub(crate) fn everybody(servers: usize, modes: [Delivery; 4], seed: u64, verbose: bool) -> World {
     let mut world = World::new(servers, seed, verbose);
-    for name in &NAMES[..4] {
-        world.start_client(name, Delivery::ReliableOrdered, &[]);
+    for (name, mode) in NAMES.iter().zip(modes) {
+        world.start_client(name, mode, &[]);
     }
     world.run_until("all clients have joined", 5 * SECOND, |world| {
         world.clients.iter().all(|client| client.record.present.len() == 4)
@@ -159,8 +166,11 @@ pub(crate) fn race(seed: u64, verbose: bool) -> u64 {
         world.start_client(name, MODES[2], &[]);
     }
     world.run_for(LONG / 4);
-    let winners = world.clients.iter().filter(|client| client.running).count();
-    assert_eq!(winners, 1);
+    let (winners, losers): (Vec<_>, Vec<_>) = world.clients.iter().partition(|it| it.running);
+    assert_eq!(winners.len(), 1);
+    for loser in losers {
+        assert_eq!(loser.record.closed, Some(CloseReason::Refused), "{}", loser.record.tag);
+    }
     world.network.trace
 }
 
@@ -168,7 +178,7 @@ pub(crate) fn race(seed: u64, verbose: bool) -> u64 {
 /// no line.
 pub(crate) fn cut_off(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
-    let mut world = everybody(2, seed, verbose);
+    let mut world = everybody(2, [Delivery::ReliableOrdered; 4], seed, verbose);
     let host = dice.below(2);
     let names: Vec<_> = world.hosts[host].hub.iter().flat_map(|hub| hub.nicknames()).collect();
     let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
@@ -178,7 +188,7 @@ pub(crate) fn cut_off(seed: u64, verbose: bool) -> u64 {
     for index in 0..4 {
         say(&mut world, index);
     }
-    world.run_for(5 * SECOND);
+    world.run_for(TOLD);
     for client in world.clients.iter().filter(|client| names.contains(&client.nickname)) {
         let told = client.record.told.iter().any(|text| text.contains("no contact"));
         assert!(told, "{} was not told", client.nickname);
@@ -189,14 +199,18 @@ pub(crate) fn cut_off(seed: u64, verbose: bool) -> u64 {
     world.network.trace
 }
 
-/// The engine is away for half a minute: nobody is removed, and each line arrives.
+/// The engine is away for half a minute: everybody is told, nobody is removed, and each line
+/// arrives.
 pub(crate) fn engine_away(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
-    let mut world = everybody(3, seed, verbose);
+    let modes = [0; 4].map(|_| MODES[dice.below(3)]);
+    let mut world = everybody(3, modes, seed, verbose);
     world.stop_engine();
-    for _ in 0..10 {
-        let index = dice.below(4);
-        say(&mut world, index);
+    let mut said = usize::from(say(&mut world, dice.below(4)));
+    world.run_for(TOLD);
+    assert!(all_told(&world, "no contact"));
+    for _ in 0..8 {
+        said += usize::from(say(&mut world, dice.below(4)));
         let pause = dice.within(6 * SECOND);
         world.run_for(pause.min(3 * SECOND));
     }
@@ -207,39 +221,59 @@ pub(crate) fn engine_away(seed: u64, verbose: bool) -> u64 {
     });
     recover(&mut world);
     assert!(world.clients.iter().all(|client| client.record.welcomes == 1), "a session ended");
+    // While its server lives, a line in `Once` reaches the log too.
+    assert_eq!(world.lines(), said);
     world.network.trace
 }
 
-/// The engine comes back without its newest entries, or without any: the clients are told that
-/// lines may be missing, and go on.
+/// The engine comes back without its newest entries, or without any, also under connections that
+/// last: all clients are told that lines may be missing, and go on.
 pub(crate) fn engine_forgets(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
-    let mut world = everybody(3, seed, verbose);
+    let mut world = everybody(3, [Delivery::ReliableOrdered; 4], seed, verbose);
+    world.run_for(3 * SECOND);
+    // This server has read nothing that will be lost.
+    let behind = dice.chance(300).then(|| {
+        let first = world.clients[0].session.server().unwrap();
+        let other = world.hosts.iter().position(|host| host.address != first).unwrap();
+        world.cut(other);
+        other
+    });
     let old = if dice.chance(500) { Engine::default() } else { world.engine.clone() };
     for _ in 0..=dice.below(8) {
-        let index = dice.below(4);
-        say(&mut world, index);
+        say(&mut world, 0);
         world.run_for(SECOND / 2);
     }
-    world.stop_engine();
-    let pause = dice.within(LONG / 2);
-    world.run_for(pause);
+    if dice.chance(500) {
+        world.stop_engine();
+        let pause = dice.within(LONG / 2);
+        world.run_for(pause);
+    }
     world.start_engine(old);
+    if let Some(behind) = behind {
+        world.run_for(dice.within(SECOND));
+        world.heal(behind);
+    }
+    // A server that was cut off has to notice that first.
+    let limit = if behind.is_some() { 2 * TOLD } else { TOLD };
+    world.run_until("all are told", limit, |world| all_told(world, "may be missing"));
     recover(&mut world);
     for client in &world.clients {
-        let record = &client.record;
-        assert!(client.running && record.welcomes == 2, "{} kept its session", record.tag);
-        let told = record.told.iter().any(|text| text.contains("may be missing"));
-        assert!(told, "{} was not told", record.tag);
+        assert!(client.running && client.record.welcomes == 2, "{}", client.record.tag);
     }
     say(&mut world, 0);
     recover(&mut world);
     world.network.trace
 }
 
+fn all_told(world: &World, words: &str) -> bool {
+    let told = |client: &Client| client.record.told.iter().any(|text| text.contains(words));
+    world.clients.iter().all(told)
+}
+
 /// Whispers, pings and questions work between servers.
 pub(crate) fn across(seed: u64, verbose: bool) -> u64 {
-    let mut world = everybody(2, seed, verbose);
+    let mut world = everybody(2, [Delivery::ReliableOrdered; 4], seed, verbose);
     for index in 0..4 {
         for to in &NAMES[..4] {
             world.with_client(index, |session, record, now| {
@@ -261,7 +295,7 @@ pub(crate) fn across(seed: u64, verbose: bool) -> u64 {
 /// A client leaves, or its server dies, and joins at another server with its token.
 pub(crate) fn server_dies(seed: u64, verbose: bool) -> u64 {
     let mut dice = Dice::new(!seed);
-    let mut world = everybody(3, seed, verbose);
+    let mut world = everybody(3, [Delivery::ReliableOrdered; 4], seed, verbose);
     for _ in 0..3 {
         for index in 0..4 {
             say(&mut world, index);

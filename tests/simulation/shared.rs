@@ -74,24 +74,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(servers: usize, seed: u64, verbose: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let now = Timestamp::from_micros(1_000_000);
-        let host = |index: usize| Host {
-            address: ([10, 0, 0, index as u8 + 1], 2428).into(),
-            hub: None,
-            wake: None,
-            clock: WallClock(1_800_000_000_000_000 + dice.below(1_000_000) as u64),
-            cut: false,
-            connected: false,
-            connection: 0,
-            read: None,
-            last: [now; 3],
-            stuck: Vec::new(),
-        };
-        let hosts = (0..servers).map(host).collect();
         let mut world = Self {
-            now,
+            now: Timestamp::from_micros(1_000_000),
             network: Network::new(Impairment::NONE),
-            hosts,
+            hosts: Vec::new(),
             clients: Vec::new(),
             log: Log::default(),
             engine: Engine::default(),
@@ -108,8 +94,30 @@ impl World {
             dice,
         };
         world.log.shared = true;
-        (0..servers).for_each(|index| world.start_host(index));
+        (0..servers).for_each(|_| world.add_host());
         world
+    }
+
+    pub(crate) fn add_host(&mut self) {
+        let index = self.hosts.len();
+        self.hosts.push(Host {
+            address: ([10, 0, 0, index as u8 + 1], 2428).into(),
+            hub: None,
+            wake: None,
+            clock: WallClock(1_800_000_000_000_000 + self.dice.below(1_000_000) as u64),
+            cut: false,
+            connected: false,
+            connection: 0,
+            read: None,
+            last: [self.now; 3],
+            stuck: Vec::new(),
+        });
+        self.start_host(index);
+    }
+
+    /// Lines that the log has had.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.len()
     }
 
     pub(crate) fn start_host(&mut self, index: usize) {
@@ -138,7 +146,29 @@ impl World {
         host.stuck.clear();
     }
 
+    /// Starts a client that knows all servers, or one, which tells it the others.
     pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[Mark]) {
+        let mut servers: Vec<_> = self.hosts.iter().map(|host| host.address).collect();
+        let first = self.dice.below(servers.len());
+        servers.rotate_left(first);
+        if self.dice.chance(400) {
+            servers.truncate(1);
+        }
+        self.start_client_of(nickname, delivery, cached, servers);
+    }
+
+    /// Starts a client that knows this server.
+    pub(crate) fn start_client_at(&mut self, nickname: &str, delivery: Delivery, host: usize) {
+        self.start_client_of(nickname, delivery, &[], vec![self.hosts[host].address]);
+    }
+
+    fn start_client_of(
+        &mut self,
+        nickname: &str,
+        delivery: Delivery,
+        cached: &[Mark],
+        servers: Vec<SocketAddr>,
+    ) {
         let port = 1_000 + self.clients.len() as u16;
         let address = ([10, 0, 1, self.dice.below(3) as u8], port).into();
         let config = session::Config {
@@ -148,11 +178,12 @@ impl World {
             give_up: GIVE_UP,
             shown: cached.to_vec(),
         };
-        let mut servers: Vec<_> = self.hosts.iter().map(|host| host.address).collect();
-        let first = self.dice.below(servers.len());
-        servers.rotate_left(first);
         let clock = WallClock(1_800_000_000_000_000 + self.dice.below(10_000_000) as u64);
-        let session = Session::new(config, servers, self.dice.seed(), clock.now(self.now));
+        let several = servers.len() > 1;
+        let mut session = Session::new(config, servers, self.dice.seed(), clock.now(self.now));
+        if several {
+            session.has_several_servers();
+        }
         let tag = format!("{nickname}-{}", self.clients.len());
         let record = Record::new(tag, nickname, delivery, cached);
         let (wake, nickname) = (session.poll_timeout(), nickname.to_owned());

@@ -8,12 +8,14 @@
 mod crowd;
 mod doctor;
 mod failover;
+mod hostile;
 mod names;
 mod order;
 mod outages;
 mod proxy;
 mod redis;
 mod refusals;
+mod rooms;
 mod servers;
 mod variants;
 
@@ -26,12 +28,18 @@ tests! {
     outages::lines_said_while_the_engine_is_down_are_confirmed_when_it_is_back,
     outages::an_emptied_engine_is_announced_and_the_room_begins_anew,
     outages::an_engine_with_an_older_log_is_announced,
+    outages::an_engine_that_goes_back_under_its_connections_is_announced,
+    outages::a_promoted_stale_replica_is_announced,
     outages::a_killed_durable_engine_loses_no_confirmed_line,
     outages::a_promoted_replica_serves_the_room,
     variants::a_unix_socket_leads_to_the_engine,
     variants::a_durable_line_is_confirmed_when_the_disk_has_it,
     doctor::doctor_says_what_an_engine_lacks,
     doctor::doctor_needs_an_engine_without_a_password_in_sight,
+    hostile::a_redis_that_lies_harms_no_server,
+    hostile::contents_that_somebody_writes_reach_no_terminal_and_leave_the_room_running,
+    rooms::rooms_on_one_engine_do_not_mix,
+    rooms::whispers_are_in_no_log_no_file_and_no_replica,
     refusals::a_wrong_url_is_refused,
     refusals::an_unusable_redis_is_refused_with_its_fault,
     refusals::an_engine_over_tls_is_used_and_its_certificate_checked,

@@ -112,9 +112,9 @@ impl Crowd {
         self.everyone().all(|person| person.answered)
     }
 
-    /// Whether some client was told something with these words.
+    /// Whether each client was told something with these words.
     pub(crate) fn is_told(&self, words: &str) -> bool {
-        self.everyone().any(|person| person.statuses.iter().any(|text| text.contains(words)))
+        self.everyone().all(|person| person.statuses.iter().any(|text| text.contains(words)))
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -136,6 +136,19 @@ impl Crowd {
     /// Whether each client has shown all lines of the others.
     pub(crate) fn all_shown(&self) -> bool {
         self.everyone().all(|person| person.shown.len() + person.said == self.said)
+    }
+
+    /// Whether each client with ordered lines has shown each line of the log that is not its own,
+    /// also if it was at several servers.
+    pub(crate) fn has_shown(&self, log: &[(u64, String)]) -> bool {
+        let both = self.people.iter().enumerate();
+        both.flat_map(|(which, people)| people.iter().enumerate().map(move |it| (which, it))).all(
+            |(which, (index, person))| {
+                let own = format!("{which} {index} ");
+                let mut others = log.iter().filter(|(_, text)| !text.starts_with(&own));
+                !person.ordered || others.all(|(at, _)| person.shown.contains_key(at))
+            },
+        )
     }
 
     /// Checks what the clients showed and were told against the log: one order, and each confirmed

@@ -54,7 +54,9 @@ pub(crate) fn killed_servers_lose_no_confirmed_line_and_no_peer() {
     }
     crowd.until("outcomes", LIMIT, false, Crowd::is_settled);
     let log = redis.lines("kills");
+    crowd.until("each line everywhere", LIMIT, false, |crowd| crowd.has_shown(&log));
     crowd.check(&log);
+    redis.check_names("kills");
     println!(
         "{kills} kills, {} lines said, {} confirmed, {} in the log, {} doubtful; all were back \
          within {slowest:.1?}",

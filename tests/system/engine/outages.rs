@@ -1,6 +1,7 @@
 //! The engine stops, forgets, goes back in time, or moves.
 
 use super::crowd::Crowd;
+use super::proxy::Proxy;
 use super::redis::Redis;
 use super::servers::{Server, addresses, servers};
 use crate::needs::amount;
@@ -69,6 +70,45 @@ pub(crate) fn an_engine_with_an_older_log_is_announced() {
     fs::remove_dir_all(redis.files()).unwrap();
     fs::rename(&old, redis.files()).unwrap();
     redis.resume();
+    crowd.until("told", TOLD, true, |crowd| crowd.is_told("history may be missing"));
+    crowd.expect_answers();
+    crowd.until("answers", LIMIT, true, Crowd::all_answered);
+}
+
+/// The room's keys are put back while the connections last, as by a restored snapshot: nothing but
+/// the positions tells.
+pub(crate) fn an_engine_that_goes_back_under_its_connections_is_announced() {
+    let redis = Redis::start(&[]);
+    let (_servers, mut crowd) = talking(&redis.url("r"), &[]);
+    redis.ask(&["EVAL", SAVE, "0"]);
+    crowd.talk_for(Duration::from_millis(500));
+    redis.ask(&["EVAL", PUT_BACK, "0"]);
+    crowd.until("told", TOLD, true, |crowd| crowd.is_told("history may be missing"));
+    crowd.expect_answers();
+    crowd.until("answers", LIMIT, true, Crowd::all_answered);
+}
+
+const SAVE: &str = "for _, key in ipairs(redis.call('KEYS', 'chatagram:*')) do
+    redis.call('COPY', key, 'old:' .. key)
+end";
+const PUT_BACK: &str = "for _, key in ipairs(redis.call('KEYS', 'chatagram:*')) do
+    redis.call('DEL', key)
+end
+for _, key in ipairs(redis.call('KEYS', 'old:*')) do
+    redis.call('COPY', key, string.sub(key, 5))
+end";
+
+/// A replica that has lost its master takes over, without the lines of the time since.
+pub(crate) fn a_promoted_stale_replica_is_announced() {
+    let mut master = Redis::start(&[]);
+    let replica = Redis::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+    let proxy = Proxy::start(master.port);
+    let (_servers, mut crowd) = talking(&format!("redis://{}/r", proxy.address), &[]);
+    crowd.until("a copy", LIMIT, true, |_| !replica.lines("r").is_empty());
+    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    crowd.talk_for(Duration::from_millis(500));
+    proxy.lead_to(replica.port);
+    master.kill();
     crowd.until("told", TOLD, true, |crowd| crowd.is_told("history may be missing"));
     crowd.expect_answers();
     crowd.until("answers", LIMIT, true, Crowd::all_answered);

@@ -1,7 +1,9 @@
-//! A connection to Redis that can be frozen: it stays open and carries nothing.
+//! A connection to Redis that can be frozen: it stays open and carries nothing. The next one may
+//! lead to another Redis.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -9,6 +11,7 @@ use std::thread;
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     gate: Arc<Gate>,
+    target: Arc<AtomicU16>,
 }
 
 #[derive(Default)]
@@ -29,10 +32,11 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let gate = Arc::new(Gate::default());
-        let its = gate.clone();
+        let target = Arc::new(AtomicU16::new(port));
+        let (its, to) = (gate.clone(), target.clone());
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let gate = its.clone();
+                let (gate, port) = (its.clone(), to.load(Ordering::Relaxed));
                 thread::spawn(move || {
                     gate.pass();
                     let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return };
@@ -43,7 +47,12 @@ impl Proxy {
                 });
             }
         });
-        Self { address, gate }
+        Self { address, gate, target }
+    }
+
+    /// Connections from now on lead to this port.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::Relaxed);
     }
 
     pub(crate) fn freeze(&self, frozen: bool) {

@@ -3,6 +3,7 @@
 use crate::needs::needs;
 use crate::program::{DEADLINE, free_port};
 use redis::{Client, Value, cmd};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -96,6 +97,59 @@ impl Redis {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Checks that in a room's log no name is taken by two at once.
+    pub(crate) fn check_names(&self, room: &str) {
+        let log = self.ask(&["XRANGE", &format!("chatagram:{{{room}}}:log"), "-", "+"]);
+        let (mut names, mut joined) = (BTreeMap::new(), 0);
+        for entry in list(&log) {
+            let [id, fields] = list(entry) else { panic!("{entry:?}") };
+            let fields: BTreeMap<_, _> = list(fields)
+                .as_chunks()
+                .0
+                .iter()
+                .map(|[name, it]| (text(name), text(it)))
+                .collect();
+            match fields["change"].as_str() {
+                "joined" => {
+                    joined += 1;
+                    let fence = text(id).split('-').next().unwrap().to_owned();
+                    let before = names.insert(fields["nickname"].clone(), fence);
+                    let replaced = Some(&fields["replaces"]).filter(|it| !it.is_empty());
+                    assert_eq!(before.as_ref(), replaced, "{fields:?}");
+                }
+                "left" => names.retain(|_, fence| *fence != fields["fence"]),
+                _ => {}
+            }
+        }
+        assert!(joined > 0, "the log is empty");
+    }
+
+    /// The keys whose names or contents have this text.
+    pub(crate) fn keys_with(&self, wanted: &str) -> Vec<String> {
+        let keys = self.ask(&["KEYS", "*"]);
+        let has = |key: &String| {
+            let read: &[&str] = match &*text(&self.ask(&["TYPE", key])) {
+                "string" => &["GET", key],
+                "hash" => &["HGETALL", key],
+                "set" => &["SMEMBERS", key],
+                "zset" => &["ZRANGE", key, "0", "-1"],
+                "stream" => &["XRANGE", key, "-", "+"],
+                // It has just expired.
+                "none" => return false,
+                other => panic!("{key} is a {other}"),
+            };
+            key.contains(wanted) || holds(&self.ask(read), wanted)
+        };
+        list(&keys).iter().map(text).filter(has).collect()
+    }
+
+    /// The append-only files, which have to be written by now.
+    pub(crate) fn written(&self) -> String {
+        let files = fs::read_dir(self.files()).unwrap();
+        let texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        texts.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    }
+
     /// The texts of all lines in a room's log, in order, with their positions.
     pub(crate) fn lines(&self, room: &str) -> Vec<(u64, String)> {
         let log = self.ask(&["XRANGE", &format!("chatagram:{{{room}}}:log"), "-", "+"]);
@@ -112,13 +166,29 @@ impl Drop for Redis {
 
 /// The position and text of an entry, if it is a line.
 fn said(entry: &Value) -> Option<(u64, String)> {
-    let Value::Array(parts) = entry else { return None };
-    let [id, Value::Array(fields)] = &parts[..] else { return None };
-    let text = |value: &Value| match value {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).unwrap(),
-        other => panic!("{other:?}"),
-    };
-    let field = fields.as_chunks().0.iter().find(|[name, _]| text(name) == "text");
+    let [id, fields] = list(entry) else { return None };
+    let field = list(fields).as_chunks().0.iter().find(|[name, _]| text(name) == "text");
     let position = text(id).split('-').next().unwrap().parse().unwrap();
     field.map(|[_, value]| (position, text(value)))
+}
+
+fn list(value: &Value) -> &[Value] {
+    let Value::Array(items) = value else { panic!("{value:?}") };
+    items
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).unwrap(),
+        Value::SimpleString(text) => text.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn holds(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|it| holds(it, wanted)),
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).contains(wanted),
+        _ => false,
+    }
 }

@@ -158,6 +158,22 @@ pub(crate) fn a_password_is_shown_nowhere() {
 
     let said = refused(2, &["--engine", &url]);
     assert!(said.contains("--engine-file") && !said.contains("s3cret"), "{said}");
+    let (wrong, port) = (dir.path().join("wrong"), redis.port);
+    for url in [
+        format!("http://:s3cret@127.0.0.1:{port}/r"),
+        format!("redis://:s3cret@127.0.0.1:{port}"),
+        format!("redis://:s3cret@127.0.0.1:{port}/r?db=x"),
+        format!("redis://s3cret:s3cret@127.0.0.1:{port}/r"),
+        format!("redis://:not-s3cret@127.0.0.1:{port}/r"),
+        format!("rediss://:s3cret@127.0.0.1:{port}/r"),
+        format!("redis+sentinel://:s3cret@127.0.0.1:{port}/r?master=m"),
+        "redis://:s3cret@127.0.0.1:1/r".to_owned(),
+        "redis+unix://:s3cret@/nowhere/r".to_owned(),
+    ] {
+        fs::write(&wrong, &url).unwrap();
+        let said = refused(1, &["-vv", "--engine-file", wrong.to_str().unwrap()]);
+        assert!(said.contains("engine") && !said.contains("s3cret"), "{url}: {said}");
+    }
 
     let args = ["server", "--bind", "127.0.0.1:0", "--no-discovery", "-vv"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
