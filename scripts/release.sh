@@ -43,7 +43,7 @@ if [ -z "${BINARY:-}" ]; then
         --remap-path-prefix=$here=/chatagram
         --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
     CARGO_INCREMENTAL=0 cargo build --locked --profile dist --target $target --bin chatagram \
-        --features redis
+        --features redis,quic
     BINARY=${CARGO_TARGET_DIR:-target}/$target/dist/chatagram
 fi
 

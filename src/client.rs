@@ -5,6 +5,8 @@ pub mod session;
 #[cfg(feature = "cli")]
 mod app;
 #[cfg(feature = "lab")]
+pub(crate) mod quic;
+#[cfg(feature = "lab")]
 pub(crate) mod reach;
 
 #[cfg(feature = "cli")]

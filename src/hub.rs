@@ -24,7 +24,7 @@
 //! | `peers.rs`, `peer.rs` | the peers by number and by session, and their queues |
 //! | `lifecycle.rs` | the states of a session, and one function for each edge |
 //! | `handshake.rs` | challenges and joins: which clients become peers |
-//! | `streams.rs` | connections that have not joined, and the peers of the others |
+//! | `streams.rs` | connections of TCP and QUIC that have not joined, and the peers of the others |
 //! | `paths.rs` | peers that change their address |
 //! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
@@ -73,7 +73,7 @@ pub use crate::room::{Kept, Line, LineIdentity, Past};
 
 use crate::link::Copies;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
-use crate::protocol::{LeaveReason, Nickname, Token, clean, clip};
+use crate::protocol::{Delivery, LeaveReason, Nickname, Token, clean, clip};
 use crate::registry::{PeerId, Registry};
 use crate::room::Room;
 use crate::time::{Now, Timestamp};
@@ -159,6 +159,9 @@ pub enum Destination {
     /// They are the next bytes of this connection. Once the kernel has taken all of them, call
     /// `handle_stream_writable`.
     Stream(StreamId),
+    /// They are a message beside the stream of this connection, and travel in this mode. Once the
+    /// transport has taken it, call `handle_message_taken`.
+    Message(StreamId, Delivery),
     /// There are none. Nothing more is written to this connection: close it.
     Close(StreamId),
 }

@@ -125,7 +125,7 @@
 //!
 //! | part of the program | feature | owns |
 //! |---|---|---|
-//! | `net` | `net` | clock, UDP and TCP sockets, the poller, emulated networks, captures |
+//! | `net` | `net` | clock, sockets, QUIC (feature `quic`), poller, emulated networks, captures |
 //! | `server` | `net` | the thread that carries bytes between `net`, `hub` and `history` |
 //! | `history` | `net` | the append-only file of lines, each with a checksum |
 //! | `files` | `net` | opening files that stay open for long, and noticing log rotation |

@@ -1,5 +1,5 @@
-//! The operating system's network: the clock, UDP and TCP sockets, and the poller. No protocol
-//! decisions are made here.
+//! The operating system's network: the clock, UDP and TCP sockets, and the poller; and QUIC over
+//! the UDP sockets. No protocol decisions are made here.
 
 mod address;
 mod clock;
@@ -9,6 +9,7 @@ pub mod emulated;
 pub mod lan;
 pub(crate) mod pcapng;
 mod poller;
+pub mod quic;
 mod tcp;
 mod udp;
 mod wildcards;

@@ -30,7 +30,7 @@ pub(crate) use batch::Batch;
 pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Head, decode_message, encode_message,
 };
-pub(crate) use codec::{Invariant, encode_message_into};
+pub(crate) use codec::{Invariant, decode_frame, encode_message_into};
 pub use frame::{Cookie, Delivery, Frame, Join, Part, PathCookie, Refusal, Token, Transport};
 pub use header::{Flags, HEADER_LEN, Header, MAGIC, VERSION};
 pub use mark::{Mark, hex};

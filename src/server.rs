@@ -13,6 +13,7 @@ mod exporter;
 mod http;
 mod metrics;
 mod presence;
+mod quic;
 mod recorder;
 #[cfg(feature = "redis")]
 mod redis;
@@ -36,6 +37,7 @@ pub use error::Error;
 use exporter::Exporter;
 use metrics::Figures;
 use presence::Presence;
+pub use quic::QuicConfig;
 use recorder::{News, Recorder};
 #[cfg(feature = "redis")]
 use redis::Redis;
@@ -81,6 +83,8 @@ pub struct Config {
     pub tcp: bool,
     /// Sets `TCP_NODELAY`: small segments leave at once; `false` enables Nagle's algorithm.
     pub no_delay: bool,
+    /// QUIC, unless it is off.
+    pub quic: Option<QuicConfig>,
     /// Answer discovery probes.
     pub discovery: bool,
     /// Minimum interval between flushes: messages that arrive meanwhile are coalesced. Zero
@@ -170,7 +174,7 @@ impl Server {
             config.metrics.map(|address| Exporter::open(address, names, &poller)).transpose()?;
         config.hub.discovery = sockets.found_at();
         let (recorder, mut past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
-        let engine = config.engine.as_ref().map(|it| connect(it, &poller)).transpose()?;
+        let engine = config.engine.as_ref().map(|it| engine::connect(it, &poller)).transpose()?;
         let mut advertised = Vec::new();
         if let Some(engine) = &config.engine {
             // The engine has the room's history.
@@ -217,6 +221,11 @@ impl Server {
     /// The addresses of the server, with the ports that replaced zeros.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.sockets.addresses()
+    }
+
+    /// QUIC's own address, if it does not share those above.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.sockets.quic_address()
     }
 
     /// Returns true if the server answers discovery probes.
@@ -267,7 +276,9 @@ impl Server {
         let mut rounds = 0;
         let mut answers = Rest::Nothing;
         let mut steps = ClockSteps::default();
-        while !hub.is_finished() && closing.is_none_or(|until| until > self.clock.now().mono) {
+        while !(hub.is_finished() && self.sockets.is_finished())
+            && closing.is_none_or(|until| until > self.clock.now().mono)
+        {
             let idle = backlog.is_empty() && answers == Rest::Nothing && !self.poller.has_more();
             let timeout = if idle {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
@@ -322,6 +333,7 @@ impl Server {
             rounds += 1;
             if rounds >= ROUNDS || (backlog.is_empty() && !self.poller.has_more()) {
                 hub.handle_timeout(asked);
+                self.sockets.handle_timeout(asked.mono);
                 rounds = 0;
             }
             self.flush(&mut hub, &mut buffer, now);
@@ -332,6 +344,7 @@ impl Server {
                 log::info!("{text}");
             }
         }
+        self.sockets.finish(self.clock.now().mono);
         if let Some(done) = self.sockets.done() {
             log::info!("the bad network: {done}");
         }
@@ -413,30 +426,20 @@ impl Server {
         if let Some(engine) = &mut self.engine {
             engine.send(|| hub.poll_engine(now));
         }
-        if now.mono < self.next_flush {
-            return;
-        }
-        while let Some(destination) = hub.poll_transmit(buffer, now) {
-            self.next_flush = now.mono + self.pace;
-            if let Some(stream) = self.sockets.send(destination, buffer, now.mono) {
-                hub.handle_stream_writable(stream, now);
+        let mut coalesced = self.next_flush;
+        // What QUIC has to say about packets is not paced.
+        while now.mono >= self.next_flush
+            && let Some(destination) = hub.poll_transmit(buffer, now)
+        {
+            coalesced = now.mono + self.pace;
+            if self.sockets.send(destination, buffer, now.mono) {
+                hub.handle_taken(destination, now);
             }
         }
+        self.next_flush = coalesced;
         self.sockets.flush(now.mono);
         while let Some((path, bytes)) = self.sockets.poll_refused() {
             hub.handle_refused_size(path, bytes, now);
         }
     }
-}
-
-/// Connects to the engine, whose threads wake the poller.
-#[cfg(feature = "redis")]
-fn connect(config: &EngineConfig, poller: &Poller) -> Result<Redis, Error> {
-    Ok(Redis::start(&config.url.read()?, config.durable, poller.waker())?)
-}
-
-/// A build without an engine.
-#[cfg(not(feature = "redis"))]
-fn connect(_: &EngineConfig, _: &Poller) -> Result<Redis, Error> {
-    Err(Error::NoEngine)
 }

@@ -93,6 +93,8 @@ pub struct Session {
     looks_first: bool,
     attempt: Option<Attempt>,
     connection: Option<Connection>,
+    /// Messages beside the stream that came before `Welcome`, and their bytes.
+    early: (Vec<Vec<u8>>, usize),
     established: Option<Established>,
     ended: Ended,
     /// This client's peer number, from the last `Welcome`.
@@ -138,6 +140,7 @@ impl Session {
             last_server: None,
             looks_first: false,
             connection: None,
+            early: Default::default(),
             established: None,
             ended: Ended::default(),
             peer: None,
@@ -221,9 +224,16 @@ impl Session {
             corrupt: self.corrupt,
             unread: 0,
             tcp: None,
+            quic: None,
             text_sent: self.text_sent,
             text_received: self.text_received,
         })
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.config.transport
     }
 
     /// Address of the server; `None` without a session.
@@ -312,7 +322,7 @@ impl Session {
     /// Puts the next datagrams into `buffer` and returns their destination: each has
     /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes except the last.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<SocketAddr> {
-        if self.config.transport == Transport::Tcp {
+        if self.config.transport != Transport::Udp {
             return None;
         }
         if let Some((bytes, server)) = self.last_word.take() {

@@ -53,6 +53,10 @@ pub struct Tally {
     pub udp: Totals,
     /// Links over TCP. The kernels do not show losses.
     pub tcp: Totals,
+    /// Active peers over QUIC.
+    pub quic_peers: u64,
+    /// Links over QUIC: bytes and frames within its packets.
+    pub quic: Totals,
 }
 
 impl Tally {
@@ -60,6 +64,7 @@ impl Tally {
         match transport {
             Transport::Udp => (&mut self.udp_peers, &mut self.udp),
             Transport::Tcp => (&mut self.tcp_peers, &mut self.tcp),
+            Transport::Quic => (&mut self.quic_peers, &mut self.quic),
         }
     }
 

@@ -39,6 +39,16 @@ const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Entrance {
     Datagrams,
     Stream(StreamId),
+    Quic(StreamId),
+}
+
+impl Entrance {
+    pub(super) fn stream(self) -> Option<StreamId> {
+        match self {
+            Self::Datagrams => None,
+            Self::Stream(id) | Self::Quic(id) => Some(id),
+        }
+    }
 }
 
 /// Whether the room knows the peer of a join.
@@ -197,15 +207,15 @@ impl Hub {
     /// A peer with a new session, on the account of its address and of the owner of its name.
     pub(super) fn new_peer(&mut self, id: PeerId, join: &Join<'_>, origin: Origin) -> Peer {
         let Origin { path, entrance, now } = origin;
-        let (link, stream) = match entrance {
-            Entrance::Datagrams => {
+        let (link, stream) = match entrance.stream() {
+            None => {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
                 link.set_path(base_datagram(path.remote.is_ipv6()), now.mono);
                 link.set_copies(self.copies);
                 (Channel::Datagrams(link.into()), None)
             }
-            Entrance::Stream(stream) => {
-                let link = self.open_stream_link(stream, id, now.mono);
+            Some(stream) => {
+                let link = self.open_stream_link(stream, id, origin);
                 (Channel::Stream(link.into()), Some(stream))
             }
         };
@@ -278,9 +288,9 @@ impl Hub {
         let Denial { reason, detail } = denial;
         self.counters.note_refusal(*reason);
         let frame = Frame::Refused { nonce, reason: *reason, detail };
-        match entrance {
-            Entrance::Datagrams => self.answer(path, 0, &frame, now),
-            Entrance::Stream(stream) => self.hang_up(stream, Some(&frame)),
+        match entrance.stream() {
+            None => self.answer(path, 0, &frame, now),
+            Some(stream) => self.hang_up(stream, Some(&frame)),
         }
         if self.refusal_told.is_none_or(|at| at + REFUSAL_PAUSE <= now.mono) {
             self.refusal_told = Some(now.mono);

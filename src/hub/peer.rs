@@ -17,7 +17,7 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) state: State,
     pub(super) link: Channel,
-    /// The connection, for a peer on TCP.
+    /// The connection, for a peer on TCP or QUIC.
     pub(super) stream: Option<StreamId>,
     /// Its path. The registry keeps the path too; receiving and sending read this copy.
     pub(super) path: Path,
@@ -83,6 +83,11 @@ impl Peer {
     }
 
     pub(super) fn transport(&self) -> Transport {
-        if self.stream.is_some() { Transport::Tcp } else { Transport::Udp }
+        self.link.transport()
+    }
+
+    /// Whether lines to it may not be left out.
+    pub(super) fn is_reliable(&self) -> bool {
+        self.transport() == Transport::Tcp || self.delivery != Delivery::Unreliable
     }
 }

@@ -128,6 +128,22 @@ impl Hub {
         }
     }
 
+    /// Takes in a message beside the stream of a peer's connection.
+    pub(super) fn handle_peer_message(&mut self, id: PeerId, bytes: &[u8], now: Now) {
+        self.registry.heard(id, now.mono);
+        let Some(mut peer) = self.peers.get_mut(id) else { return };
+        let Some(link) = peer.link.as_stream() else { return };
+        if let Err(error) = link.receive_apart(bytes) {
+            self.counters.wire.malformed += 1;
+            log::debug!("a message of peer {} breaks the protocol: {error}", id.0);
+            return self.lose(id, now.mono);
+        }
+        let idle = link.take_idle();
+        self.charge_idle(id, idle, now.mono);
+        self.handle_messages(id, now);
+        self.advance(id, now.mono);
+    }
+
     /// Handles the messages that a peer's link received, until pressure holds the peer back.
     fn handle_messages(&mut self, id: PeerId, now: Now) {
         while let Some(mut peer) = self.peers.get_mut(id)

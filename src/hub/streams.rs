@@ -1,9 +1,10 @@
-//! TCP connections: those that have not joined yet, and which peer belongs to the others. A
-//! connection needs no cookie, because TCP's own handshake has proven the address (RFC 9293 §3.5).
+//! Connections of TCP and QUIC: those that have not joined yet, and which peer belongs to the
+//! others. A connection needs no cookie, because the transport's own handshake has proven the
+//! address (RFC 9293 §3.5, RFC 9000 §8.1).
 
 use super::handshake::{Entrance, Origin};
 use super::{Destination, Hub};
-use crate::link::{Backlog, Role, StreamLink, TcpInfo};
+use crate::link::{Backlog, QuicInfo, Role, StreamLink, TcpInfo};
 use crate::path::Path;
 use crate::protocol::limits::{
     LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_JOIN_TIMEOUT, STREAM_TURN_BYTES,
@@ -40,6 +41,7 @@ struct Lingering {
 #[derive(Debug)]
 struct Waiting {
     path: Path,
+    entrance: Entrance,
     reader: StreamReader,
     since: Timestamp,
 }
@@ -120,14 +122,24 @@ impl Streams {
 }
 
 impl Hub {
-    /// A connection was accepted.
+    /// A TCP connection was accepted.
     pub fn handle_stream_opened(&mut self, id: StreamId, path: Path, now: Now) {
+        self.open(id, path, Entrance::Stream(id), now);
+    }
+
+    /// A client has completed the handshake of a QUIC connection.
+    pub fn handle_quic_opened(&mut self, id: StreamId, path: Path, now: Now) {
+        self.open(id, path, Entrance::Quic(id), now);
+    }
+
+    fn open(&mut self, id: StreamId, path: Path, entrance: Entrance, now: Now) {
         if self.streams.waiting.len() >= MAX_UNJOINED
             && let Some((oldest, _)) = self.streams.oldest()
         {
             self.streams.close(oldest);
         }
-        let waiting = Waiting { path, reader: StreamReader::default(), since: now.mono };
+        let reader = StreamReader::default();
+        let waiting = Waiting { path, entrance, reader, since: now.mono };
         self.streams.waiting.insert(id, waiting);
     }
 
@@ -140,6 +152,31 @@ impl Hub {
             self.handle_waiting_bytes(id, waiting, bytes, now);
         } else {
             self.keep_bytes(id, bytes);
+        }
+        self.deliver_posts();
+    }
+
+    /// A connection brought a message beside its stream. Before the client has joined there is
+    /// none: it knows the room from `Welcome`.
+    pub fn handle_stream_message(&mut self, id: StreamId, bytes: &[u8], now: Now) {
+        self.observe(now.mono);
+        match self.streams.joined.get(&id).copied() {
+            Some(peer) => self.handle_peer_message(peer, bytes, now),
+            None => self.counters.wire.malformed += 1,
+        }
+        self.deliver_posts();
+    }
+
+    /// A client has another address, which its transport has checked or is about to check (RFC 9000
+    /// §9.3). It stays unless there are too many from that address.
+    pub fn handle_stream_moved(&mut self, id: StreamId, path: Path, now: Now) {
+        self.observe(now.mono);
+        if let Some(waiting) = self.streams.waiting.get_mut(&id) {
+            waiting.path = path;
+        } else if let Some(peer) = self.streams.joined.get(&id).copied()
+            && !self.relocate(peer, path)
+        {
+            self.lose(peer, now.mono);
         }
         self.deliver_posts();
     }
@@ -166,6 +203,26 @@ impl Hub {
         }
     }
 
+    /// The transport has taken the message beside the stream that was handed out last.
+    pub fn handle_message_taken(&mut self, id: StreamId, now: Now) {
+        if let Some(id) = self.streams.joined.get(&id).copied()
+            && let Some(mut peer) = self.peers.get_mut(id)
+            && let Some(link) = peer.link.as_stream()
+        {
+            link.handle_message_taken(now.mono);
+            self.advance(id, now.mono);
+        }
+    }
+
+    /// What was handed out for this destination was taken whole.
+    pub fn handle_taken(&mut self, destination: Destination, now: Now) {
+        match destination {
+            Destination::Stream(id) => self.handle_stream_writable(id, now),
+            Destination::Message(id, _) => self.handle_message_taken(id, now),
+            Destination::Datagram(_) | Destination::Close(_) => {}
+        }
+    }
+
     /// Takes what the kernel reports about a connection, for answers to `Who`.
     pub fn handle_stream_info(&mut self, id: StreamId, info: TcpInfo) {
         if let Some(id) = self.streams.joined.get(&id).copied()
@@ -173,6 +230,16 @@ impl Hub {
             && let Some(link) = peer.link.as_stream()
         {
             link.set_info(info);
+        }
+    }
+
+    /// Takes what QUIC reports about a connection, for answers to `Who`.
+    pub fn handle_quic_info(&mut self, id: StreamId, info: QuicInfo) {
+        if let Some(id) = self.streams.joined.get(&id).copied()
+            && let Some(mut peer) = self.peers.get_mut(id)
+            && let Some(link) = peer.link.as_stream()
+        {
+            link.set_quic_info(info);
         }
     }
 
@@ -233,11 +300,14 @@ impl Hub {
         &mut self,
         id: StreamId,
         peer: PeerId,
-        now: Timestamp,
+        origin: Origin,
     ) -> StreamLink {
         self.streams.joined.insert(id, peer);
         let reader = StreamReader::past_preface();
-        let mut link = StreamLink::new(self.new_session(), Role::Server, reader, now);
+        let mut link = StreamLink::new(self.new_session(), Role::Server, reader, origin.now.mono);
+        if let Entrance::Quic(_) = origin.entrance {
+            link = link.over_quic();
+        }
         link.send_preface();
         link
     }
@@ -273,7 +343,7 @@ impl Hub {
                         log::debug!("a join from {} repeats an old nonce", waiting.path.remote);
                         return self.hang_up(id, None);
                     }
-                    let (path, entrance) = (waiting.path, Entrance::Stream(id));
+                    let Waiting { path, entrance, .. } = waiting;
                     self.admit(&join, Origin { path, entrance, now });
                     if let Some(peer) = self.streams.joined.get(&id).copied()
                         && !bytes.is_empty()

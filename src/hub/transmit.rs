@@ -9,9 +9,7 @@ use super::peers::PeerMut;
 use super::pressure::Pressure;
 use super::{Destination, Hub};
 use crate::path::Path;
-use crate::protocol::{
-    Batch, DatagramWriter, Delivery, Flags, Frame, Header, ServerMessage, encode_message,
-};
+use crate::protocol::{Batch, DatagramWriter, Flags, Frame, Header, ServerMessage, encode_message};
 use crate::room::{Kind, Recipients};
 use crate::time::{Now, Timestamp};
 use std::net::{IpAddr, Ipv4Addr};
@@ -87,8 +85,7 @@ impl Outgoing {
     fn measure(&mut self, peer: &Peer, now: Timestamp) {
         let queued = peer.link.queued_bytes();
         if self.pressure.is_concerned(queued) {
-            let reliable = peer.stream.is_some() || peer.delivery != Delivery::Unreliable;
-            let queued = if reliable { queued } else { 0 };
+            let queued = if peer.is_reliable() { queued } else { 0 };
             self.pressure.note(peer.id, queued, peer.link.stalled_since(), now);
         }
     }
@@ -118,7 +115,7 @@ impl Hub {
     /// Puts the next datagrams for one peer into `buffer` and returns their destination. Each
     /// datagram but the last has
     /// [`MAX_DATAGRAM`](crate::protocol::limits::MAX_DATAGRAM) bytes. For a connection, the buffer
-    /// holds its next bytes.
+    /// holds its next bytes, or a message beside its stream.
     pub fn poll_transmit(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Destination> {
         if let Some((path, bytes)) = self.stateless.pop_front() {
             self.counters.answers += 1;
@@ -134,7 +131,8 @@ impl Hub {
             }
             let Some(mut peer) = peers.next_to_send() else { break };
             outgoing.left_out += outgoing.fanout.give(&mut peer);
-            let sent = peer.link.poll_transmit(buffer, now.mono);
+            let apart = peer.link.as_stream().and_then(|link| link.poll_apart(buffer, now.mono));
+            let sent = apart.is_some() || peer.link.poll_transmit(buffer, now.mono);
             let link = peer.link.poll_timeout();
             // A link that has more to send asks to be called at once.
             if !sent || link.is_none_or(|at| at > now.mono) {
@@ -144,8 +142,11 @@ impl Hub {
                 outgoing.measure(&peer, now.mono);
             }
             if sent {
-                let datagrams = Destination::Datagram(peer.path);
-                return Some(peer.stream.map_or(datagrams, Destination::Stream));
+                return Some(match (peer.stream, apart) {
+                    (None, _) => Destination::Datagram(peer.path),
+                    (Some(stream), None) => Destination::Stream(stream),
+                    (Some(stream), Some(delivery)) => Destination::Message(stream, delivery),
+                });
             }
         }
         outgoing.fanout.clear();

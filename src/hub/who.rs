@@ -96,6 +96,12 @@ impl Figures {
                     missing: stats.received_missing,
                 }
             }
+            // No end of QUIC knows which of the other's packets are missing.
+            Channel::Stream(link) if link.is_quic() => {
+                let info = link.quic_info().unwrap_or_default();
+                let rtt = Some(info.rtt);
+                Self { rtt, sent: info.sent, lost: info.lost, received: info.received, missing: 0 }
+            }
             // Only the kernel counts segments, and no end knows which of the other's are missing.
             Channel::Stream(link) => {
                 let info = link.info().unwrap_or_default();

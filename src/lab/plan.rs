@@ -78,7 +78,7 @@ impl Default for Plan {
             delay_ms: vec![25.0],
             jitter_ms: vec![0.0],
             burst: vec![1.0],
-            modes: Mode::ALL.to_vec(),
+            modes: Mode::USUAL.to_vec(),
             redundancy: vec![Copies::Auto],
             tcp: vec![Control::Auto],
             repetitions: 3,

@@ -1,8 +1,9 @@
 //! A link over datagrams or over a stream, behind one interface.
+//! A stream is TCP's, or QUIC's with messages beside it.
 
 use super::{Class, Fate, Link, Received, SendError, Stats, StreamLink};
 use crate::prefetch::prefetch;
-use crate::protocol::{Batch, Delivery};
+use crate::protocol::{Batch, Delivery, Transport};
 use crate::time::Timestamp;
 
 /// A link over datagrams or over a stream.
@@ -10,11 +11,21 @@ use crate::time::Timestamp;
 pub(crate) enum Channel {
     /// Over UDP.
     Datagrams(Box<Link>),
-    /// Over TCP.
+    /// Over TCP or QUIC.
     Stream(Box<StreamLink>),
 }
 
 impl Channel {
+    /// What carries the link.
+    #[must_use]
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Self::Datagrams(_) => Transport::Udp,
+            Self::Stream(link) if link.is_quic() => Transport::Quic,
+            Self::Stream(_) => Transport::Tcp,
+        }
+    }
+
     /// The session the link belongs to.
     #[must_use]
     pub(crate) fn session(&self) -> u64 {
@@ -24,7 +35,7 @@ impl Channel {
         }
     }
 
-    /// Queues a message. A stream delivers reliably and in order in every mode.
+    /// Queues a message. TCP delivers reliably and in order in every mode.
     ///
     /// # Errors
     /// [`SendError`]: the message was not queued.
@@ -36,7 +47,7 @@ impl Channel {
     ) -> Result<(), SendError> {
         match self {
             Self::Datagrams(link) => link.send(message, delivery, tag),
-            Self::Stream(link) => link.send(message),
+            Self::Stream(link) => link.send(message, delivery, tag),
         }
     }
 
@@ -44,7 +55,7 @@ impl Channel {
     pub(crate) fn send_batch(&mut self, batch: Batch, delivery: Delivery, class: Class) -> usize {
         match self {
             Self::Datagrams(link) => link.send_batch(batch, delivery, class),
-            Self::Stream(link) => link.send_batch(batch),
+            Self::Stream(link) => link.send_batch(batch, delivery, class),
         }
     }
 
@@ -73,11 +84,11 @@ impl Channel {
         }
     }
 
-    /// The next fate of a message that was sent once with a tag. A stream reports none.
+    /// The next fate of a message that was sent once with a tag. TCP reports none.
     pub(crate) fn poll_fate(&mut self) -> Option<Fate> {
         match self {
             Self::Datagrams(link) => link.poll_fate(),
-            Self::Stream(_) => None,
+            Self::Stream(link) => link.poll_fate(),
         }
     }
 

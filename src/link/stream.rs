@@ -1,15 +1,21 @@
-//! One end of a session over a byte stream. The kernel numbers, acknowledges, retransmits and
-//! orders, so what remains is framing, a bounded queue and signs of life. The link learns of an
+//! One end of a session over a byte stream. The kernel, or QUIC, numbers, acknowledges, retransmits
+//! and orders, so what remains is framing, a bounded queue and signs of life. The link learns of an
 //! arrival only from a message of the other end.
+//!
+//! Over QUIC, lines of the modes without order leave beside the stream.
 
+mod apart;
 mod backlog;
 
 pub(crate) use backlog::Backlog;
 
-use super::{Received, Role, SendError, Stats, TcpInfo, stats::RecentRtts};
+use super::{Class, Fate, QuicInfo, Received, Role, SendError, Stats, TcpInfo, stats::RecentRtts};
 use crate::protocol::limits::{MAX_MESSAGE, MAX_QUEUE_BYTES, STREAM_STALL, tokens};
-use crate::protocol::{Batch, DecodeError, Flags, Frame, Piece, Preface, StreamReader};
+use crate::protocol::{
+    Batch, DecodeError, Delivery, Flags, Frame, Piece, Preface, StreamReader, decode_frame,
+};
 use crate::time::Timestamp;
+use apart::Apart;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -21,6 +27,8 @@ pub(crate) struct StreamLink {
     reader: StreamReader,
     received: VecDeque<Received>,
     outgoing: Backlog,
+    /// Messages beside the stream, over QUIC.
+    apart: Option<Box<Apart>>,
     /// Of the queued bytes, those outside the bound.
     regardless: usize,
     /// The kernel took all of the last chunk.
@@ -51,6 +59,7 @@ impl StreamLink {
             reader,
             received: VecDeque::new(),
             outgoing: Backlog::default(),
+            apart: None,
             regardless: 0,
             writable: true,
             moved: now,
@@ -64,6 +73,18 @@ impl StreamLink {
             stats: Stats::default(),
             info: None,
         }
+    }
+
+    /// The link over QUIC.
+    #[must_use]
+    pub(crate) fn over_quic(self) -> Self {
+        Self { apart: Some(Box::default()), ..self }
+    }
+
+    /// Whether the link is over QUIC.
+    #[must_use]
+    pub(crate) fn is_quic(&self) -> bool {
+        self.apart.is_some()
     }
 
     /// The session this link belongs to.
@@ -88,27 +109,55 @@ impl StreamLink {
         self.outgoing.extend(&Preface { flags, session: self.session }.encode());
     }
 
-    /// Queues a message.
+    /// Queues a message. TCP delivers reliably and in order in every mode.
     ///
     /// # Errors
     /// [`SendError`]: the message was not queued.
-    pub(crate) fn send(&mut self, payload: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send(
+        &mut self,
+        payload: &[u8],
+        delivery: Delivery,
+        tag: Option<u64>,
+    ) -> Result<(), SendError> {
         if self.is_full() {
             return Err(SendError::QueueFull);
         }
-        if payload.len() > MAX_MESSAGE {
-            return Err(SendError::TooLong(payload.len()));
-        }
+        let Some(apart) = self.apart.as_mut().filter(|_| delivery != Delivery::ReliableOrdered)
+        else {
+            if payload.len() > MAX_MESSAGE {
+                return Err(SendError::TooLong(payload.len()));
+            }
+            self.stats.sent_message_bytes += payload.len() as u64;
+            self.outgoing.push(&Frame::Once { payload });
+            return Ok(());
+        };
+        let batch = Batch::of(payload).ok_or(SendError::TooLong(payload.len()))?;
         self.stats.sent_message_bytes += payload.len() as u64;
-        self.outgoing.push(&Frame::Once { payload });
+        apart.push(batch, delivery, tag.filter(|_| delivery == Delivery::Unreliable));
         Ok(())
     }
 
-    /// Queues messages until the queue is full. Returns how many it took.
-    pub(crate) fn send_batch(&mut self, mut batch: Batch) -> usize {
-        let count = self.outgoing.room_for(&batch, MAX_QUEUE_BYTES + self.regardless);
+    /// Queues messages until the queue is full. Returns how many it took. Receipts are in order,
+    /// so that a client learns for certain what arrived.
+    pub(crate) fn send_batch(
+        &mut self,
+        mut batch: Batch,
+        delivery: Delivery,
+        class: Class,
+    ) -> usize {
+        let beside = delivery != Delivery::ReliableOrdered && class != Class::Receipt;
+        let others = self.apart.as_ref().map_or(0, |apart| apart.bytes());
+        let limit = (MAX_QUEUE_BYTES + self.regardless).saturating_sub(others);
+        let count = self.outgoing.room_for(&batch, limit);
         if count > 0 {
-            self.queue(if count < batch.len() { batch.split_to(count) } else { batch });
+            let taken = if count < batch.len() { batch.split_to(count) } else { batch };
+            match self.apart.as_mut().filter(|_| beside) {
+                Some(apart) => {
+                    self.stats.sent_message_bytes += taken.bytes() as u64;
+                    apart.push(taken, delivery, None);
+                }
+                None => self.queue(taken),
+            }
         }
         count
     }
@@ -166,6 +215,50 @@ impl StreamLink {
             self.outgoing.push(&Frame::Heartbeat);
         }
         Ok(())
+    }
+
+    /// Takes in a message that came beside the stream.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: it is none.
+    pub(crate) fn receive_apart(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        self.stats.received_bytes += bytes.len() as u64;
+        self.stats.received += 1;
+        match decode_frame(bytes)? {
+            Frame::Once { payload } => {
+                self.received.push_back(Received { payload: payload.into(), held: Duration::ZERO });
+            }
+            _ => {
+                self.idle += 1;
+                self.stats.malformed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the next message beside the stream, as a frame, into `buffer`, and returns how it
+    /// travels. There is none until `handle_message_taken` reports the last one as taken.
+    pub(crate) fn poll_apart(&mut self, buffer: &mut Vec<u8>, now: Timestamp) -> Option<Delivery> {
+        let rtt = self.rtt_smoothed;
+        let delivery = self.apart.as_mut()?.take(buffer, rtt, now)?;
+        self.moved = now;
+        self.stats.sent += 1;
+        self.stats.sent_eliciting += 1;
+        self.stats.sent_bytes += buffer.len() as u64;
+        Some(delivery)
+    }
+
+    /// The transport took the last message beside the stream.
+    pub(crate) fn handle_message_taken(&mut self, now: Timestamp) {
+        if let Some(apart) = &mut self.apart {
+            apart.set_writable();
+            self.moved = now;
+        }
+    }
+
+    /// The next fate of a message that was sent once with a tag.
+    pub(crate) fn poll_fate(&mut self) -> Option<Fate> {
+        self.apart.as_mut()?.poll_fate()
     }
 
     /// Takes the tokens of frames without a message, received since the last call.
@@ -227,6 +320,19 @@ impl StreamLink {
         self.info
     }
 
+    /// Takes a report of QUIC.
+    pub(crate) fn set_quic_info(&mut self, info: QuicInfo) {
+        if let Some(apart) = &mut self.apart {
+            apart.info = Some(info);
+        }
+    }
+
+    /// The newest report of QUIC.
+    #[must_use]
+    pub(crate) fn quic_info(&self) -> Option<QuicInfo> {
+        self.apart.as_ref()?.info
+    }
+
     /// This end was suspended until now: the time before counts against no deadline.
     pub(crate) fn resume(&mut self, now: Timestamp) {
         self.moved = self.moved.max(now);
@@ -235,22 +341,32 @@ impl StreamLink {
     /// Since when the kernel has not taken all of a chunk.
     #[must_use]
     pub(crate) fn stalled_since(&self) -> Option<Timestamp> {
-        (!self.writable).then_some(self.moved)
+        self.is_blocked().then_some(self.moved)
     }
 
     /// When to call `handle_timeout` next.
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.writable && !self.outgoing.is_empty() {
+        let apart = self.apart.as_deref();
+        if self.writable && !self.outgoing.is_empty() || apart.is_some_and(Apart::has_message) {
             return Some(Timestamp::ZERO);
         }
-        let stalled = (!self.writable && !self.failed).then(|| self.moved + STREAM_STALL);
-        [stalled, self.heartbeat_due()].into_iter().flatten().min()
+        let stalled = (self.is_blocked() && !self.failed).then(|| self.moved + STREAM_STALL);
+        let verdict = apart.and_then(Apart::timeout);
+        [stalled, verdict, self.heartbeat_due()].into_iter().flatten().min()
     }
 
     /// Does what is due by `now`.
     pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
-        self.failed |= !self.writable && self.moved + STREAM_STALL <= now;
+        self.failed |= self.is_blocked() && self.moved + STREAM_STALL <= now;
+        if let Some(apart) = &mut self.apart {
+            apart.handle_timeout(now);
+        }
+    }
+
+    /// Whether something was handed out and not taken.
+    fn is_blocked(&self) -> bool {
+        !self.writable || self.apart.as_ref().is_some_and(|apart| apart.is_blocked())
     }
 
     /// Whether the other end has taken nothing for `GIVE_UP` or longer.
@@ -262,25 +378,27 @@ impl StreamLink {
     /// Whether the queue takes no more.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {
-        self.outgoing.len() - self.regardless >= MAX_QUEUE_BYTES
+        self.queued_bytes() - self.regardless >= MAX_QUEUE_BYTES
     }
 
     /// The rest of the queue of a link that ends, and whether the kernel takes bytes now; `None` if
     /// it has taken everything.
     pub(crate) fn take_owed(&mut self) -> Option<(Backlog, bool)> {
-        (!self.is_idle()).then(|| (std::mem::take(&mut self.outgoing), self.writable))
+        let idle = self.writable && self.outgoing.is_empty();
+        (!idle).then(|| (std::mem::take(&mut self.outgoing), self.writable))
     }
 
     /// Whether the kernel has taken everything.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
-        self.writable && self.outgoing.is_empty()
+        let apart = self.apart.as_ref();
+        self.writable && self.outgoing.is_empty() && apart.is_none_or(|apart| apart.is_idle())
     }
 
     /// Bytes in the queue.
     #[must_use]
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.outgoing.len()
+        self.outgoing.len() + self.apart.as_ref().map_or(0, |apart| apart.bytes())
     }
 
     /// The counters so far. Those of datagrams stay zero.

@@ -267,7 +267,7 @@ fn delivered_messages_outside_the_bound_give_no_extra_room() {
     }
     assert_eq!((pair.received[0].len(), pair.links[1].queued_bytes()), (10_000, 0));
     while pair.links[1].send(&message, Delivery::ReliableOrdered, None).is_ok() {}
-    while stream.send(&message).is_ok() {}
+    while stream.send(&message, Delivery::ReliableOrdered, None).is_ok() {}
     for bytes in [pair.links[1].queued_bytes(), stream.queued_bytes()] {
         assert!(bytes <= MAX_QUEUE_BYTES + 2_000);
     }

@@ -164,7 +164,7 @@ pub(crate) fn encode_message_into<M: Serialize>(message: &M, bytes: &mut Vec<u8>
 }
 
 /// Decodes one frame, which must fill `bytes`.
-pub(super) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
+pub(crate) fn decode_frame(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     match read_frame(bytes)? {
         (frame, []) => Ok(frame),
         (_, behind) => Err(DecodeError::Malformed(bytes.len() - behind.len())),

@@ -43,6 +43,8 @@ pub enum Transport {
     Udp,
     /// A TCP connection; the kernel adds reliability and order.
     Tcp,
+    /// A QUIC connection; QUIC adds reliability, order in each stream, and encryption.
+    Quic,
 }
 
 /// Why a server refuses a join.

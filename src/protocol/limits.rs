@@ -84,10 +84,15 @@ pub const PRESSURE_WAIT: Duration = Duration::from_secs(2);
 pub const PING_QUEUE: usize = 16 * 1024;
 /// Bytes of datagrams that the server reads of one peer in a turn: more than a full window.
 pub const TURN_BYTES: usize = 2 * MAX_QUEUE_BYTES;
-/// Bytes that the server reads of one TCP connection in a turn.
+/// Bytes that the server reads of one connection in a turn.
 pub const STREAM_TURN_BYTES: usize = 64 * 1024;
-/// TCP connections without a session. One more takes the place of the oldest.
+/// Connections without a session, of TCP and QUIC together; and QUIC handshakes under way. One more
+/// takes the place of the oldest.
 pub const MAX_UNJOINED: usize = 64;
+/// QUIC handshakes under way above which a client has to prove its address (RFC 9000 §8.1.2).
+pub const QUIC_RETRY_ABOVE: usize = 16;
+/// QUIC handshakes that a server begins in a second, at most: each costs a signature.
+pub const QUIC_HANDSHAKES: u32 = 256;
 /// Nonces of ended sessions that the server remembers, the newest.
 pub const REMEMBERED_NONCES: usize = 4_096;
 /// Addresses and owners whose allowance the server remembers after they left. The account that
@@ -145,7 +150,7 @@ pub const LOOKUP_PAUSE_MAX: Duration = Duration::from_secs(40);
 pub const LASTING: Duration = Duration::from_secs(5);
 /// Longest pause between two `Join`s of a rejoin, and before one after a session that did not last.
 pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);
-/// A TCP connection that has not joined after this time is closed.
+/// A connection that has not joined after this time is closed.
 pub const STREAM_JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// TCP connections that are not established this long after the last attempt began are begun anew.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -185,7 +190,7 @@ pub const QUIET: Duration = Duration::from_secs(5);
 pub const SILENT: Duration = Duration::from_secs(15);
 /// A longer pause between two turns of the server is a suspension of its own: it expires no peer.
 pub const STANDSTILL: Duration = Duration::from_secs(2);
-/// A TCP peer that takes none of the bytes that wait for it for this long is disconnected.
+/// A peer whose connection takes none of the bytes that wait for it for this long is disconnected.
 pub const STREAM_STALL: Duration = Duration::from_secs(20);
 
 // Acknowledgments
@@ -334,6 +339,9 @@ pub const MAX_SEATS: usize = 60_000;
 pub const GAP_WAIT: Duration = Duration::from_secs(1);
 /// The same where a line may be sent again, on this side of the server or the other.
 pub const GAP_WAIT_RELIABLE: Duration = Duration::from_secs(5);
+/// A line in a QUIC datagram without a receipt counts as lost [`GAP_WAIT`] and this many round
+/// trips after it left: a receipt whose packet was lost once has arrived by then.
+pub const QUIC_RECEIPT_TRIPS: u32 = 3;
 /// Probes in one search: datagrams get lost, multicast on Wi-Fi more than others.
 pub const SEARCH_PROBES: u8 = 3;
 /// Pause from one probe of a search to the next.

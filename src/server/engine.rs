@@ -1,6 +1,7 @@
 //! The configuration of an engine: where its URL comes from.
 
-use crate::net::lan;
+use super::Error;
+use crate::net::{Poller, lan};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ impl UrlSource {
     ///
     /// # Errors
     /// The file cannot be read, or is too long for a URL.
-    pub(super) fn read(&self) -> Result<String, super::Error> {
+    pub(super) fn read(&self) -> Result<String, Error> {
         let path = match self {
             Self::Url(url) => return Ok(url.clone()),
             Self::File(path) => path,
@@ -60,7 +61,7 @@ impl UrlSource {
         } else {
             fs::read_to_string(path)
         };
-        let text = text.map_err(|error| super::Error::EngineFile(path.clone(), error))?;
+        let text = text.map_err(|error| Error::EngineFile(path.clone(), error))?;
         Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 }
@@ -129,6 +130,18 @@ pub fn inspect_engine(url: &UrlSource) -> Result<EngineReport, super::Error> {
         let _ = url;
         Err(super::Error::NoEngine)
     }
+}
+
+/// Connects to the engine, whose threads wake the poller.
+#[cfg(feature = "redis")]
+pub(super) fn connect(config: &EngineConfig, poller: &Poller) -> Result<super::Redis, Error> {
+    Ok(super::Redis::start(&config.url.read()?, config.durable, poller.waker())?)
+}
+
+/// A build without an engine.
+#[cfg(not(feature = "redis"))]
+pub(super) fn connect(_: &EngineConfig, _: &Poller) -> Result<none::Redis, Error> {
+    Err(Error::NoEngine)
 }
 
 /// Figures of an engine for the metrics.

@@ -30,6 +30,9 @@ pub enum Error {
          `--features redis`"
     )]
     NoEngine,
+    /// QUIC cannot be used.
+    #[error(transparent)]
+    Quic(#[from] crate::net::quic::QuicError),
     /// The system provides no randomness for secrets.
     #[error("the operating system provides no random numbers: {0}")]
     Random(getrandom::Error),

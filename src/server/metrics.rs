@@ -31,6 +31,7 @@ type Row = (&'static str, &'static str, fn(&Figures) -> Samples);
 
 const UDP: &str = "transport=\"udp\"";
 const TCP: &str = "transport=\"tcp\"";
+const QUIC: &str = "transport=\"quic\"";
 
 /// All metrics, in page order. `src/docs/operations.md` has the same table.
 const ROWS: &[Row] = &[
@@ -38,7 +39,8 @@ const ROWS: &[Row] = &[
         vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
     }),
     ("chatagram_peers", "Peers in the room, by transport.", |f| {
-        vec![(UDP, f.tally.udp_peers), (TCP, f.tally.tcp_peers)]
+        let Tally { udp_peers, tcp_peers, quic_peers, .. } = f.tally;
+        vec![(UDP, udp_peers), (TCP, tcp_peers), (QUIC, quic_peers)]
     }),
     ("chatagram_sessions", "Sessions, including those that are closing.", |f| {
         one(f.sessions as u64)
@@ -63,12 +65,21 @@ const ROWS: &[Row] = &[
     }),
     (
         "chatagram_received_bytes_total",
-        "Bytes received in datagrams and in records over TCP.",
-        |f| vec![(UDP, f.counters.received_bytes), (TCP, f.tally.tcp.received_bytes)],
+        "Bytes received in datagrams, and in records and messages over TCP and QUIC.",
+        |f| {
+            let [tcp, quic] = [f.tally.tcp, f.tally.quic].map(|it| it.received_bytes);
+            vec![(UDP, f.counters.received_bytes), (TCP, tcp), (QUIC, quic)]
+        },
     ),
-    ("chatagram_sent_bytes_total", "Bytes sent in datagrams and in records over TCP.", |f| {
-        vec![(UDP, f.tally.udp.sent_bytes + f.counters.answer_bytes), (TCP, f.tally.tcp.sent_bytes)]
-    }),
+    (
+        "chatagram_sent_bytes_total",
+        "Bytes sent in datagrams, and in records and messages over TCP and QUIC.",
+        |f| {
+            let [tcp, quic] = [f.tally.tcp, f.tally.quic].map(|it| it.sent_bytes);
+            let udp = f.tally.udp.sent_bytes + f.counters.answer_bytes;
+            vec![(UDP, udp), (TCP, tcp), (QUIC, quic)]
+        },
+    ),
     (
         "chatagram_dropped_total",
         "Datagrams dropped, by reason; receive_buffer: by the kernel, whose buffer was full.",

@@ -1,27 +1,35 @@
 //! The server's sockets carry bytes between the network and the hub. An index identifies each
-//! socket: first the UDP sockets, one for each address, then the TCP listeners, then the sockets of
-//! the discovery responder, then the connections.
+//! socket: first the UDP sockets, one for each address and perhaps QUIC's own, then the TCP
+//! listeners, then the sockets of the discovery responder, then the connections of TCP, and far
+//! behind them those of QUIC, which have no socket.
+
+mod open;
+#[cfg(test)]
+mod tests;
 
 use super::discovery_responder::DiscoveryResponder;
-use super::{
-    ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, INFO_INTERVAL, PORT_TRIES, Rest, STREAM_READS,
-};
+use super::quic;
+use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, INFO_INTERVAL, Rest, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
 use crate::net::{
-    self, Clock, Datagrams, End, ImpairmentCounts, Incoming, Listen, Listener, Poller, Read,
-    Reading, SOCKET_BUFFER, Socket, Stream, Watch, Written,
+    Clock, Datagrams, End, ImpairmentCounts, Incoming, Listener, Poller, Read, Reading,
+    SOCKET_BUFFER, Socket, Stream, Watch, Written,
 };
 use crate::path::Path;
-use crate::time::Timestamp;
+use crate::time::{Now, Timestamp};
+use open::open_pairs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// All sockets of a server.
 #[derive(Debug)]
 pub(super) struct Sockets {
     udp: Datagrams,
+    /// Addresses of the UDP sockets; at last that of QUIC's own, if it has one.
     addresses: Vec<SocketAddr>,
+    /// Addresses for joins over UDP and TCP.
+    public: usize,
+    quic: Option<quic::Connections>,
     listeners: Vec<Listener>,
     responder: Option<DiscoveryResponder>,
     streams: BTreeMap<u64, Connection>,
@@ -58,6 +66,8 @@ impl Sockets {
         let mut all = Self {
             udp: Datagrams::new(End::Server, config.impair.as_ref()),
             addresses: Vec::new(),
+            public: 0,
+            quic: None,
             listeners: Vec::new(),
             responder: None,
             streams: BTreeMap::new(),
@@ -69,22 +79,37 @@ impl Sockets {
             unread: BTreeSet::new(),
         };
         let pairs = open_pairs(&config.bind, config.tcp)?;
-        let count = pairs.len();
-        for (index, (mut socket, listener)) in pairs.into_iter().enumerate() {
-            poller.add(&mut socket, index).map_err(Error::Poll)?;
-            all.addresses.push(socket.local_addr().map_err(Error::Poll)?);
-            all.udp.add(socket);
-            if let Some(mut listener) = listener {
-                poller.add(&mut listener, count + index).map_err(Error::Poll)?;
-                all.listeners.push(listener);
-            }
+        let (sockets, listeners): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        for socket in sockets {
+            all.add(socket, poller)?;
         }
-        let first = 2 * count;
+        all.public = all.addresses.len();
+        if let Some(quic) = &config.quic {
+            let own = quic.address.map(|address| all.add(Socket::bind(address)?, poller));
+            let expiry = config.hub.capacity.expiry;
+            all.quic = Some(quic::Connections::new(quic, own.transpose()?, expiry, now)?);
+        }
+        let count = all.udp.len();
+        for mut listener in listeners.into_iter().flatten() {
+            let index = count + all.listeners.len();
+            poller.add(&mut listener, index).map_err(Error::Poll)?;
+            all.listeners.push(listener);
+        }
+        let first = count + all.listeners.len();
         if config.discovery {
-            all.responder = DiscoveryResponder::open(&all.addresses, poller, first, now);
+            let addresses = &all.addresses[..all.public];
+            all.responder = DiscoveryResponder::open(addresses, poller, first, now);
         }
         all.next = (first + all.responder.as_ref().map_or(0, DiscoveryResponder::len)) as u64;
         Ok(all)
+    }
+
+    /// Adds a UDP socket and returns its index.
+    fn add(&mut self, mut socket: Socket, poller: &Poller) -> Result<usize, Error> {
+        let index = self.udp.len();
+        poller.add(&mut socket, index).map_err(Error::Poll)?;
+        self.addresses.push(socket.local_addr().map_err(Error::Poll)?);
+        Ok(self.udp.add(socket))
     }
 
     /// Logs the size of the receive buffer: the kernel drops datagrams that do not fit.
@@ -109,7 +134,12 @@ impl Sockets {
     }
 
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.addresses.iter().copied()
+        self.addresses.iter().copied().take(self.public)
+    }
+
+    /// QUIC's own address, if it has one.
+    pub(super) fn quic_address(&self) -> Option<SocketAddr> {
+        self.addresses.get(self.public).copied()
     }
 
     /// Passes a batch of datagrams or stream bytes to the hub.
@@ -120,14 +150,14 @@ impl Sockets {
         clock: &Clock,
         buffer: &mut ReceiveBuffer,
     ) -> Result<Rest, Error> {
-        if let Some(address) = self.addresses.get(index) {
+        if let Some(address) = self.addresses.get(index).copied() {
             let mut now = clock.now();
             for received in 1.. {
                 let datagram = self.udp.receive(index, &mut buffer.incoming, now.mono);
-                let datagram = datagram.map_err(|error| Error::Receive(*address, error))?;
+                let datagram = datagram.map_err(|error| Error::Receive(address, error))?;
                 match datagram {
                     None => return Ok(Rest::Nothing),
-                    Some(Read::Datagram(path, bytes)) => hub.handle_datagram(path, bytes, now),
+                    Some(Read::Datagram(path, bytes)) => self.take(path, bytes, hub, now),
                     Some(Read::HeldBack) => {}
                 }
                 if buffer.incoming.is_empty() {
@@ -137,6 +167,9 @@ impl Sockets {
                     now = clock.now();
                 }
             }
+        }
+        if quic::owns(index as u64) {
+            return Ok(self.receive_quic(index as u64, hub, clock));
         }
         let local = index - self.udp.len();
         if local < self.listeners.len() {
@@ -148,17 +181,60 @@ impl Sockets {
         Ok(self.receive_stream(index as u64, hub, clock, &mut buffer.bytes))
     }
 
-    /// Passes datagrams to the hub whose emulated delay is over.
+    /// Passes datagrams to the hub whose emulated delay is over, and what QUIC makes of its own.
     pub(super) fn receive_due(&mut self, hub: &mut Hub, clock: &Clock) {
         while let Some((path, bytes)) = self.udp.receive_due(clock.now().mono) {
-            hub.handle_datagram(path, &bytes, clock.now());
+            self.take(path, &bytes, hub, clock.now());
+        }
+        let readable = self.quic.as_mut().map(|quic| quic.report(hub, clock));
+        for id in readable.into_iter().flatten() {
+            if self.receive_quic(id, hub, clock) == Rest::Unread {
+                self.unread.insert(id);
+            }
         }
     }
 
-    /// When [`Self::receive_due`], [`Self::flush`] or [`Self::retry`] has something to do.
+    /// Passes a datagram to QUIC or to the hub.
+    fn take(&mut self, path: Path, bytes: &[u8], hub: &mut Hub, now: Now) {
+        if !self.quic.as_mut().is_some_and(|quic| quic.take(path, bytes, now.mono)) {
+            hub.handle_datagram(path, bytes, now);
+        }
+    }
+
+    fn receive_quic(&mut self, id: u64, hub: &mut Hub, clock: &Clock) -> Rest {
+        let Some(quic) = &mut self.quic else { return Rest::Nothing };
+        quic.read(id, hub, clock).unwrap_or_else(|| {
+            self.unread.insert(id);
+            Rest::Nothing
+        })
+    }
+
+    /// Does what is due in QUIC by `now`.
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some(quic) = &mut self.quic {
+            quic.handle_timeout(now);
+        }
+    }
+
+    /// Whether QUIC has delivered what the hub has said. The kernel delivers TCP's bytes alone.
+    pub(super) fn is_finished(&self) -> bool {
+        self.quic.as_ref().is_none_or(quic::Connections::is_finished)
+    }
+
+    /// Closes what is open: the server ends.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        if let Some(quic) = &mut self.quic {
+            quic.abort_all(now);
+        }
+        self.flush(now);
+    }
+
+    /// When [`Self::receive_due`], [`Self::handle_timeout`], [`Self::flush`] or [`Self::retry`] has
+    /// something to do.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let responder = self.responder.as_ref().map(DiscoveryResponder::poll_timeout);
-        [self.udp.poll_timeout(), responder, self.starved].into_iter().flatten().min()
+        let quic = self.quic.as_ref().and_then(quic::Connections::poll_timeout);
+        [self.udp.poll_timeout(), responder, quic, self.starved].into_iter().flatten().min()
     }
 
     /// Datagrams that the kernel dropped because a receive buffer was full.
@@ -177,6 +253,9 @@ impl Sockets {
         if let Some(responder) = &mut self.responder {
             responder.look(now);
         }
+        if let Some(quic) = &mut self.quic {
+            quic.transmit(&mut self.udp, now);
+        }
         self.udp.flush(now);
     }
 
@@ -186,32 +265,43 @@ impl Sockets {
         self.udp.poll_refused()
     }
 
-    /// Sends bytes of the hub; datagrams may wait for [`Self::flush`]. Returns a connection that
-    /// has taken all bytes.
-    pub(super) fn send(
-        &mut self,
-        destination: Destination,
-        bytes: &[u8],
-        now: Timestamp,
-    ) -> Option<StreamId> {
-        match destination {
+    /// Sends bytes of the hub; datagrams and what QUIC carries may wait for [`Self::flush`].
+    /// Returns whether a connection has taken all bytes.
+    pub(super) fn send(&mut self, destination: Destination, bytes: &[u8], now: Timestamp) -> bool {
+        match (destination, &mut self.quic) {
+            (Destination::Stream(id), Some(quic)) if quic::owns(id.0) => quic.write(id.0, bytes),
+            (Destination::Message(id, delivery), Some(quic)) => {
+                quic.send_message(id.0, delivery, bytes)
+            }
+            (Destination::Close(id), Some(quic)) if quic::owns(id.0) => {
+                self.unread.remove(&id.0);
+                quic.close(id.0, now);
+                false
+            }
+            _ => self.send_by_kernel(destination, bytes, now),
+        }
+    }
+
+    fn send_by_kernel(&mut self, to: Destination, bytes: &[u8], now: Timestamp) -> bool {
+        match to {
             Destination::Datagram(path) => {
                 match self.responder.as_ref().filter(|responder| responder.owns(path.local.socket))
                 {
                     Some(responder) => responder.send(bytes, path),
                     None => self.udp.send(bytes, path, now),
                 }
-                None
+                false
             }
             Destination::Stream(id) => {
-                let written = self.streams.get_mut(&id.0)?.stream.write(bytes);
-                (written == Written::Whole).then_some(id)
+                let connection = self.streams.get_mut(&id.0);
+                connection.is_some_and(|it| it.stream.write(bytes) == Written::Whole)
             }
+            Destination::Message(..) => false,
             Destination::Close(id) => {
                 if let Some(connection) = self.streams.remove(&id.0) {
                     connection.stream.close();
                 }
-                None
+                false
             }
         }
     }
@@ -308,115 +398,5 @@ impl Sockets {
             }
         }
         Rest::Unread
-    }
-}
-
-/// A UDP socket, and a TCP listener unless TCP is off.
-type Pair = (Socket, Option<Listener>);
-
-/// The sockets for all addresses. Without IPv6 on this machine, `[::]` beside an IPv4 address is
-/// left out.
-fn open_pairs(addresses: &[SocketAddr], tcp: bool) -> Result<Vec<Pair>, Error> {
-    let wanted = net::listen(addresses);
-    let mut pairs = Vec::new();
-    for one in &wanted {
-        match open_pair(*one, tcp) {
-            Err(Error::Bind(error))
-                if wanted.len() > 1
-                    && one.address.ip() == Ipv6Addr::UNSPECIFIED
-                    && !matches!(
-                        error.kind(),
-                        ErrorKind::AddrInUse | ErrorKind::PermissionDenied
-                    ) =>
-            {
-                log::warn!("{error}; this machine has no IPv6");
-            }
-            pair => pairs.push(pair?),
-        }
-    }
-    Ok(pairs)
-}
-
-/// A UDP socket and a listener at the same port. For port 0, a port that is free for both.
-fn open_pair(one: Listen, tcp: bool) -> Result<Pair, Error> {
-    let Listen { address, dual } = one;
-    let mut tries = 0;
-    loop {
-        let socket = Socket::listen(one)?;
-        #[cfg(target_os = "linux")]
-        if let Err(error) = socket.ignore_multicast_and_broadcast() {
-            log::debug!("{address} hears broadcasts as well: {error}");
-        }
-        if !tcp {
-            return Ok((socket, None));
-        }
-        let bound = socket.local_addr().map_err(Error::Poll)?;
-        tries += 1;
-        match Listener::listen(Listen { address: bound, dual }) {
-            Ok(listener) => return Ok((socket, Some(listener))),
-            Err(_) if address.port() == 0 && tries < PORT_TRIES => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use crate::hub;
-    use crate::protocol::{Delivery, Flags, Frame, Join, Preface, write_record};
-    use crate::registry::Capacity;
-    use crate::server::{Config, Server};
-    use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpStream};
-    use std::thread;
-    use std::time::Duration;
-
-    #[test]
-    fn idle_connections_do_not_keep_a_client_from_joining() {
-        let capacity = Capacity { peers: 8, peers_per_ip: 8, expiry: Duration::from_secs(10) };
-        let server = Server::start(Config {
-            bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
-            tcp: true,
-            no_delay: true,
-            discovery: false,
-            pace: Duration::ZERO,
-            copies: crate::link::Copies::Auto,
-            impair: None,
-            history: None,
-            engine: None,
-            metrics: None,
-            metrics_hosts: Vec::new(),
-            hub: hub::Config {
-                room: "room".to_owned(),
-                heartbeat: Duration::from_secs(2),
-                capacity,
-                replay: 0,
-                limit: None,
-                discovery: None,
-            },
-        })
-        .unwrap();
-        let address = server.addresses().next().unwrap();
-        let mut join = Preface { flags: Flags::default(), session: 0 }.encode().to_vec();
-        let delivery = Delivery::ReliableOrdered;
-        let (nickname, cookie, resume) = ("alice", &[][..], &[][..]);
-        let (nonce, epoch, seen, next) = (1, 0, 0, 0);
-        write_record(
-            &Frame::Join(Join { nonce, cookie, nickname, delivery, resume, epoch, seen, next }),
-            &mut join,
-        );
-        // All connections wait in the backlog when the server starts to accept.
-        let mut alice = TcpStream::connect(address).unwrap();
-        alice.write_all(&join).unwrap();
-        let _others: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let stopper = server.stopper();
-        let serving = thread::spawn(move || server.run());
-        let mut preface = [0; 12];
-        let answer = alice.read_exact(&mut preface);
-        stopper.stop();
-        serving.join().unwrap().unwrap();
-        answer.unwrap();
-        assert!(preface[4..] != [0; 8], "refused: {preface:?}");
     }
 }

@@ -153,7 +153,7 @@ impl World {
                     }
                     self.hub.handle_stream_writable(id, now);
                 }
-                Destination::Close(_) => {}
+                Destination::Close(_) | Destination::Message(..) => {}
             }
         }
     }

@@ -54,7 +54,7 @@ fn drain(hub: &mut Hub) -> (Vec<StreamId>, Vec<StreamId>) {
         match to {
             Destination::Stream(id) => written.push(id),
             Destination::Close(id) => closed.push(id),
-            Destination::Datagram(_) => {}
+            Destination::Datagram(_) | Destination::Message(..) => {}
         }
     }
     (written, closed)

@@ -79,7 +79,7 @@ impl World {
                 }
                 None
             }
-            Destination::Datagram(_) => None,
+            Destination::Datagram(_) | Destination::Message(..) => None,
         }
     }
 

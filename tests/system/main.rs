@@ -61,6 +61,10 @@ mod minimal_client;
 mod netem;
 #[cfg(not(all(unix, feature = "redis")))]
 mod no_engine;
+#[cfg(not(feature = "quic"))]
+mod no_quic;
+#[cfg(feature = "quic")]
+mod quic;
 mod replay;
 mod report;
 #[cfg(target_os = "linux")]
@@ -116,6 +120,10 @@ const MODULES: &[Module] = &[
     (hostile_text::tests, hostile_text::ROLES),
     (end_to_end::tests, end_to_end::ROLES),
     (transports::tests, transports::ROLES),
+    #[cfg(feature = "quic")]
+    (quic::tests, quic::ROLES),
+    #[cfg(not(feature = "quic"))]
+    (no_quic::tests, no_quic::ROLES),
     #[cfg(unix)]
     (failover::tests, failover::ROLES),
     (metrics::tests, metrics::ROLES),

@@ -240,6 +240,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
     let config = chatagram::server::Config {
         bind: vec![([127, 0, 0, 1], 0).into()],
         tcp: false,
+        quic: None,
         no_delay: true,
         discovery: false,
         pace: Duration::from_secs(3_600),

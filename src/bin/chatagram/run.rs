@@ -12,6 +12,7 @@ use chatagram::server::Server;
 use log::LevelFilter;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
@@ -74,15 +75,23 @@ pub(crate) fn server(
         }
     });
     let addresses: Vec<_> = server.addresses().collect();
-    for address in &addresses {
+    announce_addresses(&server, &addresses);
+    finish_server(server.run())
+}
+
+/// Says where the server listens, and how others join.
+fn announce_addresses(server: &Server, addresses: &[SocketAddr]) {
+    for address in addresses {
         announce(&format!("listening on {address}"));
+    }
+    if let Some(address) = server.quic_address() {
+        announce(&format!("listening for QUIC on {address}"));
     }
     if let Some(address) = server.metrics_address() {
         announce(&format!("metrics at http://{address}/metrics"));
     }
-    let lines = invite::invitations(&addresses, server.can_be_found());
+    let lines = invite::invitations(addresses, server.can_be_found());
     lines.iter().for_each(|line| announce(line));
-    finish_server(server.run())
 }
 
 /// Runs a client; without the name of a server, in the room found nearby.
@@ -123,6 +132,9 @@ pub(crate) fn watch(servers: &[ServerName], args: &WatchArgs, logging: &LoggingA
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
         return code;
     }
+    if let Err(error) = args.transport.check() {
+        return fail(USAGE, error);
+    }
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     finish_client(client::watch::run(&args.config(servers), &leaver, |error| {
@@ -159,14 +171,7 @@ pub(crate) fn host(
         return fail(USAGE, "no address to listen on");
     };
     if client.output == Format::Text {
-        for address in &addresses {
-            announce(&format!("listening on {address}"));
-        }
-        if let Some(address) = server.metrics_address() {
-            announce(&format!("metrics at http://{address}/metrics"));
-        }
-        let lines = invite::invitations(&addresses, server.can_be_found());
-        lines.iter().for_each(|line| announce(line));
+        announce_addresses(&server, &addresses);
         if let Some(notice) = &log.notice {
             announce(notice);
         }

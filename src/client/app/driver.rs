@@ -12,9 +12,11 @@
 mod receiver;
 
 use super::monitor::Monitor;
-use super::session::{self, CloseReason, Report, Session};
+use super::session::{self, CloseReason, Report, Session, Transport};
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
+use crate::client::quic::Connections;
+use crate::link::Congestion;
 use crate::net::{
     BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Poller, Socket, Stream, Watch, Written,
 };
@@ -50,6 +52,8 @@ struct Turns {
     datagrams: Datagrams,
     /// The established connection, or pending ones.
     connections: Vec<Connection>,
+    /// QUIC, for a session over it.
+    quic: Option<Connections>,
     /// Index of the next connection.
     next: usize,
 }
@@ -111,12 +115,18 @@ impl Driver {
         datagrams.add(socket);
         let clock = Clock::start();
         let (queue, events) = sync_channel(QUEUE);
+        let now = clock.now();
+        let session = make(now);
+        let over_quic = session.transport() == Transport::Quic;
+        let quic = over_quic.then(|| Connections::new(SOCKET, Congestion::default(), now.mono));
+        let quic = quic.transpose().map_err(io::Error::other)?;
         let driver = Self {
             shared: Arc::new(Shared {
                 turns: Monitor::new(Turns {
-                    session: make(clock.now()),
+                    session,
                     datagrams,
                     connections: Vec::new(),
+                    quic,
                     next: SOCKET + 1,
                 }),
                 server,
@@ -163,7 +173,8 @@ impl Driver {
         let report = turns.session.report()?;
         let unread = turns.datagrams.unread();
         let tcp = turns.connection().and_then(|open| open.stream.info());
-        Some(Report { unread, tcp, ..report })
+        let quic = turns.quic.as_ref().and_then(Connections::info);
+        Some(Report { unread, tcp, quic, ..report })
     }
 
     /// Queues an error message.
@@ -210,7 +221,7 @@ impl Driver {
             match event {
                 session::Event::Resolve => self.resolve(),
                 session::Event::Connect(server) => self.connect(turns, server, now),
-                session::Event::Disconnect => turns.connections.clear(),
+                session::Event::Disconnect => turns.disconnect(now),
                 event => self.show(event),
             }
         }
@@ -219,6 +230,10 @@ impl Driver {
 
     /// Starts a connection. The poller reports when it is established.
     fn connect(&self, turns: &mut Turns, server: SocketAddr, now: Now) {
+        if let Some(quic) = &mut turns.quic {
+            quic.connect(server, now.mono);
+            return quic.transmit(&mut turns.session, &mut turns.datagrams, now);
+        }
         let begun = Stream::connect(server).and_then(|mut stream| {
             stream.set_no_delay(self.shared.no_delay);
             self.shared.watch.add(&mut stream, turns.next)?;
@@ -234,6 +249,15 @@ impl Driver {
                 log::debug!("cannot connect to {server}: {error}");
                 turns.session.handle_obstacle(server, reach::local_obstacle(&error), now);
             }
+        }
+    }
+
+    /// Tells the session what QUIC reports.
+    fn report_quic(&self, turns: &mut Turns) {
+        while let Turns { session, quic: Some(quic), .. } = turns
+            && quic.step(session, self.shared.clock.now())
+        {
+            self.turn_in(turns, |_, _| ());
         }
     }
 
@@ -299,6 +323,14 @@ impl Turns {
         self.connections.first_mut().filter(|open| open.announced)
     }
 
+    /// Closes all connections, pending ones too.
+    fn disconnect(&mut self, now: Now) {
+        self.connections.clear();
+        if let Some(quic) = &mut self.quic {
+            quic.disconnect(now.mono);
+        }
+    }
+
     /// Sends all pending datagrams or bytes.
     fn transmit(&mut self, now: Now) {
         let mut buffer = Vec::new();
@@ -310,6 +342,9 @@ impl Turns {
                 log::debug!("no join to {to}: {error}");
                 self.session.handle_obstacle(to, reach::refused_send(to, &error), now);
             }
+        }
+        if let Some(quic) = &mut self.quic {
+            quic.transmit(&mut self.session, &mut self.datagrams, now);
         }
         self.datagrams.flush(now.mono);
         while let Some((path, bytes)) = self.datagrams.poll_refused() {

@@ -83,10 +83,11 @@ pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
     }
 }
 
-fn transport_name(transport: Transport) -> &'static str {
+pub(super) fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+        Transport::Quic => "quic",
     }
 }
 

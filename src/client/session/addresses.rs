@@ -93,6 +93,7 @@ impl Session {
         let transport = match self.config.transport {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Quic => "QUIC (UDP)",
         };
         Some(self.attempt.as_ref()?.obstacles.explain(&self.targets, transport))
     }

@@ -1,13 +1,13 @@
-//! The client's side of a TCP connection: the handshake until the server's preface, then a stream
-//! link.
+//! The client's side of a connection of TCP or QUIC: the handshake until the server's preface, then
+//! a stream link.
 
 use super::established::Established;
 use super::rejoin::First;
 use super::{CloseReason, Event, Session, Transport};
 use crate::link::{Channel, Role, StreamLink};
-use crate::protocol::limits::INITIAL_HEARTBEAT;
+use crate::protocol::limits::{INITIAL_HEARTBEAT, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{
-    DecodeError, Flags, Frame, Join, Piece, Preface, StreamReader, write_record,
+    DecodeError, Delivery, Flags, Frame, Join, Piece, Preface, StreamReader, write_record,
 };
 use crate::time::Now;
 use std::net::SocketAddr;
@@ -38,6 +38,7 @@ impl Session {
         let join = self.config.join(resume, self.last_seen(), self.own.next_unsent());
         write_record(&Frame::Join(Join { nonce, ..join }), &mut outgoing);
         self.connection = Some(Connection { server, reader: StreamReader::default(), outgoing });
+        self.early = Default::default();
     }
 
     /// Takes bytes of the connection.
@@ -50,13 +51,64 @@ impl Session {
         } else {
             self.handle_link_bytes(bytes, now);
         }
+        self.take_early(now);
         self.send_waiting(now.mono);
+    }
+
+    /// Takes a message that came beside the stream. Those that overtake `Welcome` wait for it.
+    pub fn handle_stream_message(&mut self, bytes: &[u8], now: Now) {
+        if self.closed {
+            return;
+        }
+        let (early, length) = &mut self.early;
+        *length += bytes.len();
+        early.push(bytes.to_vec());
+        if *length > MAX_QUEUE_BYTES || early.len() > MESSAGE_WINDOW as usize {
+            log::debug!("too much came before the welcome");
+            return self.hang_up(now);
+        }
+        self.take_early(now);
+        self.send_waiting(now.mono);
+    }
+
+    /// Handles the messages beside the stream, once this client is welcome.
+    fn take_early(&mut self, now: Now) {
+        let welcome = self.established.as_ref().is_some_and(|e| e.pending.is_none());
+        if self.early.0.is_empty() || !welcome {
+            return;
+        }
+        self.note_sign_of_life(now);
+        let (messages, _) = std::mem::take(&mut self.early);
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream());
+        let Some(link) = link else { return };
+        let outcome: Result<(), _> = messages.iter().try_for_each(|it| link.receive_apart(it));
+        self.handle_messages(now);
+        if let Err(error) = outcome
+            && !self.closed
+        {
+            log::debug!("a message beside the stream makes no sense: {error}");
+            self.hang_up(now);
+        }
+    }
+
+    /// The transport took the message beside the stream.
+    pub fn handle_message_taken(&mut self, now: Now) {
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream());
+        if let Some(link) = link {
+            link.handle_message_taken(now.mono);
+        }
+    }
+
+    /// Puts the next message beside the stream into `buffer`, and returns how it travels.
+    pub fn poll_stream_message(&mut self, buffer: &mut Vec<u8>, now: Now) -> Option<Delivery> {
+        let link = self.established.as_mut().and_then(|e| e.link.as_stream())?;
+        link.poll_apart(buffer, now.mono)
     }
 
     /// The connection was lost or could not be established.
     pub fn handle_disconnected(&mut self, now: Now) {
         self.connection = None;
-        if self.closed || self.config.transport != Transport::Tcp {
+        if self.closed || self.config.transport == Transport::Udp {
             return;
         }
         if self.leaving.is_some() {
@@ -97,7 +149,7 @@ impl Session {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_due(now.mono)) else {
             return;
         };
-        if self.config.transport != Transport::Tcp {
+        if self.config.transport == Transport::Udp {
             return;
         }
         // Two reasons to start over: a server that accepts and says nothing, and a round of failed
@@ -141,7 +193,10 @@ impl Session {
 
     fn establish(&mut self, session: u64, server: SocketAddr, now: Now) {
         let role = Role::Client { heartbeat: INITIAL_HEARTBEAT };
-        let link = StreamLink::new(session, role, StreamReader::past_preface(), now.mono);
+        let mut link = StreamLink::new(session, role, StreamReader::past_preface(), now.mono);
+        if self.config.transport == Transport::Quic {
+            link = link.over_quic();
+        }
         let link = Channel::Stream(link.into());
         let mut established = Established::new(link, server, now.mono);
         if let Some(mut attempt) = self.attempt.take() {

@@ -28,7 +28,7 @@ pub(super) struct Established {
     pub(super) link: Channel,
     pub(super) server: SocketAddr,
     pub(super) roaming: Roaming,
-    /// Over TCP until `Welcome`: the attempt, in case there is none.
+    /// Over a connection until `Welcome`: the attempt, in case there is none.
     pub(super) pending: Option<Box<Attempt>>,
     began: Timestamp,
     heard: Timestamp,
@@ -415,7 +415,7 @@ impl Session {
     }
 
     fn is_unreliable(&self) -> bool {
-        self.config.transport == Transport::Udp && self.config.delivery == Delivery::Unreliable
+        self.config.transport != Transport::Tcp && self.config.delivery == Delivery::Unreliable
     }
 }
 

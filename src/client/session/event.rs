@@ -1,7 +1,7 @@
 //! Events of a session for the program around it.
 
 use super::{PeerReport, ServerCounters, Transport};
-use crate::link::{Stats, TcpInfo};
+use crate::link::{QuicInfo, Stats, TcpInfo};
 use crate::protocol::{Delivery, LeaveReason, Mark};
 use crate::time::WallTime;
 use std::net::SocketAddr;
@@ -129,7 +129,7 @@ pub enum Event {
     /// Asks for a TCP connection to this address, beside pending ones. The first established one is
     /// kept; the others are dropped.
     Connect(SocketAddr),
-    /// Asks to close all TCP connections, pending ones too.
+    /// Asks to close all connections, pending ones too.
     Disconnect,
     /// The session is over.
     Closed {
@@ -143,7 +143,7 @@ pub enum Event {
 pub struct Report {
     /// The transport of the session.
     pub transport: Transport,
-    /// Delivery mode over UDP.
+    /// Delivery mode; over TCP without effect.
     pub delivery: Delivery,
     /// The link's counters.
     pub link: Stats,
@@ -155,6 +155,8 @@ pub struct Report {
     /// The local kernel's report about the TCP connection. The driver fills it in; `None` over
     /// UDP, and if unknown.
     pub tcp: Option<TcpInfo>,
+    /// What QUIC reports about its connection. The driver fills it in.
+    pub quic: Option<QuicInfo>,
     /// Bytes of text said, each counted once.
     pub text_sent: u64,
     /// Bytes of text shown.

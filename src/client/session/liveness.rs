@@ -45,7 +45,7 @@ impl Session {
         match self.config.transport {
             _ if !dead => {}
             Transport::Udp => self.begin_attempt(First::Other, now),
-            Transport::Tcp => self.rejoin(First::Other, now),
+            Transport::Tcp | Transport::Quic => self.rejoin(First::Other, now),
         }
     }
 

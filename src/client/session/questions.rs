@@ -25,13 +25,13 @@ pub struct PeerReport {
     pub rtt: Option<Duration>,
     /// Time since the server heard it; unknown for a peer at another server.
     pub silence: Option<Duration>,
-    /// Ack-eliciting datagrams from the server in this session; over TCP segments.
+    /// Ack-eliciting datagrams from the server in this session; segments of TCP, packets of QUIC.
     pub sent: Option<u64>,
-    /// Datagrams among them declared lost; over TCP segments retransmitted.
+    /// Those declared lost; over TCP segments retransmitted.
     pub lost: Option<u64>,
     /// Datagrams from the peer; over TCP segments.
     pub received: Option<u64>,
-    /// Datagrams missing between them; unknown over TCP.
+    /// Datagrams missing between them; unknown over TCP and QUIC.
     pub missing: Option<u64>,
 }
 

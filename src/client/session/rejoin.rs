@@ -58,7 +58,7 @@ impl Session {
     pub(super) fn rejoin(&mut self, first: First, now: Now) {
         let unwelcome = self.established.as_ref().is_some_and(|e| e.pending.is_some());
         self.end_established(now);
-        if self.config.transport == Transport::Tcp {
+        if self.config.transport != Transport::Udp {
             self.events.push_back(Event::Disconnect);
         }
         match &mut self.attempt {

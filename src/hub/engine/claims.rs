@@ -65,11 +65,8 @@ impl Claims {
 
     /// The request for a connection.
     fn of_stream(&self, stream: StreamId) -> Option<u64> {
-        let mut waiting = self.waiting.iter();
-        let found = waiting.find(
-            |(_, waiting)| matches!(waiting.origin.entrance, Entrance::Stream(it) if it == stream),
-        );
-        found.map(|(number, _)| *number)
+        let of = |waiting: &Waiting| waiting.origin.entrance.stream() == Some(stream);
+        self.waiting.iter().find(|(_, waiting)| of(waiting)).map(|(number, _)| *number)
     }
 
     /// When the first join has waited too long.
@@ -137,7 +134,7 @@ impl Hub {
             proof: Proof::of(&token, key.as_str()),
             next: join.next,
         }));
-        if let Entrance::Stream(stream) = origin.entrance {
+        if let Some(stream) = origin.entrance.stream() {
             self.streams.hold(stream);
         }
         let (owned, until) = (known.is_some(), now + CLAIM_WAIT);
@@ -178,10 +175,8 @@ impl Hub {
             engine.seats.add(seat.fence, id, true);
         }
         self.room.renumber(id, join.next);
-        let rest = match origin.entrance {
-            Entrance::Stream(stream) => self.streams.release(stream),
-            Entrance::Datagrams => Vec::new(),
-        };
+        let stream = origin.entrance.stream();
+        let rest = stream.map_or_else(Vec::new, |stream| self.streams.release(stream));
         if here.is_some() {
             self.take_over(id, &join, origin);
         } else {

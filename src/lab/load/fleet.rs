@@ -2,8 +2,10 @@
 //! so that a thousand idle ones cost next to nothing.
 
 use super::peer::{Peer, Shared};
+use crate::client::quic::Connections;
 use crate::client::reach;
 use crate::client::session::{self, Event, Session, Transport};
+use crate::link::Congestion;
 use crate::net::{
     BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Incoming, Poller, Read, Ready, Socket,
 };
@@ -28,6 +30,7 @@ pub struct Fleet {
     events: VecDeque<(usize, Event, Now)>,
     incoming: Incoming,
     buffer: Vec<u8>,
+    congestion: Congestion,
 }
 
 impl Fleet {
@@ -49,7 +52,13 @@ impl Fleet {
             events: VecDeque::new(),
             incoming: Incoming::default(),
             buffer: Vec::new(),
+            congestion: Congestion::default(),
         })
+    }
+
+    /// Sets the congestion control of QUIC, for peers that are added after this call.
+    pub fn set_congestion(&mut self, congestion: Congestion) {
+        self.congestion = congestion;
     }
 
     /// The clock shared by all peers, so their times can be subtracted.
@@ -95,13 +104,18 @@ impl Fleet {
         }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        if config.transport == Transport::Udp {
+        let transport = config.transport;
+        if transport != Transport::Tcp {
             let mut socket = Socket::for_client().map_err(io::Error::other)?;
             self.shared.watch.add(&mut socket, index)?;
             self.shared.datagrams.add(socket);
         }
-        let session = Session::new(config, addresses.to_vec(), seed, self.now());
-        self.peers.push(Peer { session, connections: Vec::new(), due: None });
+        let now = self.now();
+        let over_quic = transport == Transport::Quic;
+        let quic = over_quic.then(|| Connections::new(index, self.congestion, now.mono));
+        let quic = quic.transpose().map_err(io::Error::other)?;
+        let session = Session::new(config, addresses.to_vec(), seed, now);
+        self.peers.push(Peer { session, connections: Vec::new(), quic, due: None });
         self.with_session(index, Session::handle_timeout);
         Ok(())
     }
@@ -119,10 +133,13 @@ impl Fleet {
         self.shared.datagrams.impairment_counts()
     }
 
-    /// The congestion control that the kernel reports of each connection: one name, or several
-    /// with commas.
+    /// The congestion control that the kernel or QUIC reports of each connection: one name, or
+    /// several with commas.
     #[must_use]
     pub fn congestion_control(&self) -> Option<String> {
+        if self.peers.iter().any(|peer| peer.quic.is_some()) {
+            return Some(self.congestion.to_string());
+        }
         let open = self.peers.iter().filter_map(|peer| peer.connections.first());
         let names: BTreeSet<_> =
             open.filter_map(|it| it.stream.info()?.congestion_control).collect();
@@ -164,15 +181,22 @@ impl Fleet {
         let now = self.now().mono;
         self.shared.datagrams.flush(now);
         while let Some((path, bytes)) = self.shared.datagrams.receive_due(now) {
-            let from = path.remote;
-            self.with_session(path.local.socket, |session, now| {
-                session.handle_datagram(from, &bytes, now)
-            });
+            let index = path.local.socket;
+            let peer = &mut self.peers[index];
+            peer.receive_datagram(index, &mut self.shared, &mut self.events, (path, &bytes));
+            self.note_due(index);
         }
         // One call per peer: a peer that is due again at once waits for the next turn.
         let due: Vec<_> = self.due.range(..=(self.now().mono, usize::MAX)).copied().collect();
         for (_, index) in due {
-            self.with_session(index, Session::handle_timeout);
+            self.with_session(index, |session, now| session.handle_timeout(now));
+            let now = self.shared.clock.now().mono;
+            let peer = &mut self.peers[index];
+            if let Some(quic) = &mut peer.quic {
+                quic.handle_timeout(now);
+                peer.report_quic(index, &mut self.shared, &mut self.events);
+                self.note_due(index);
+            }
         }
         Ok(())
     }
@@ -187,9 +211,7 @@ impl Fleet {
                 Some(Read::Datagram(path, bytes)) => (path, bytes),
                 Some(Read::HeldBack) => continue,
             };
-            peer.with_session(index, &mut self.shared, &mut self.events, |session, now| {
-                session.handle_datagram(path.remote, bytes, now);
-            });
+            peer.receive_datagram(index, &mut self.shared, &mut self.events, (path, bytes));
         }
         while let Some((to, error)) = self.shared.datagrams.poll_error(index) {
             let obstacle = reach::obstacle(&error);
@@ -202,7 +224,8 @@ impl Fleet {
 
     fn note_due(&mut self, index: usize) {
         let peer = &mut self.peers[index];
-        let due = peer.session.poll_timeout();
+        let quic = peer.quic.as_ref().and_then(Connections::poll_timeout);
+        let due = [peer.session.poll_timeout(), quic].into_iter().flatten().min();
         if due == peer.due {
             return;
         }

@@ -1,6 +1,7 @@
 //! One client of a load: this crate's session with the socket or connection that carries its bytes.
 //! The counterpart of `client::app::driver`, without its threads and terminal.
 
+use crate::client::quic::Connections;
 use crate::client::reach;
 use crate::client::session::{Event, Session};
 use crate::net::{Clock, Datagrams, Reading, Stream, Watch, Written};
@@ -15,6 +16,8 @@ pub(super) struct Peer {
     pub(super) session: Session,
     /// The established connection, or several that are being established.
     pub(super) connections: Vec<Connection>,
+    /// QUIC, for a session over it.
+    pub(super) quic: Option<Connections>,
     /// The time under which the fleet has scheduled this peer.
     pub(super) due: Option<Timestamp>,
 }
@@ -54,10 +57,20 @@ impl Peer {
             match event {
                 // A run is short and its server does not move: no new lookup.
                 Event::Resolve => {}
-                Event::Connect(server) => self.connect(index, server, shared, now),
-                Event::Disconnect => self.connections.clear(),
+                Event::Connect(server) => match &mut self.quic {
+                    Some(quic) => quic.connect(server, now.mono),
+                    None => self.connect(index, server, shared, now),
+                },
+                Event::Disconnect => {
+                    self.connections.clear();
+                    self.quic.iter_mut().for_each(|quic| quic.disconnect(now.mono));
+                }
                 event => events.extend([(index, event, now)]),
             }
+        }
+        if let Some(quic) = &mut self.quic {
+            quic.transmit(&mut self.session, &mut shared.datagrams, now);
+            shared.datagrams.flush(now.mono);
         }
         result
     }
@@ -88,6 +101,38 @@ impl Peer {
                     self.with_session(index, shared, events, Session::handle_disconnected);
                 }
             }
+        }
+    }
+
+    /// Takes in a datagram.
+    pub(super) fn receive_datagram(
+        &mut self,
+        index: usize,
+        shared: &mut Shared,
+        events: &mut impl Extend<(usize, Event, Now)>,
+        (path, bytes): (Path, &[u8]),
+    ) {
+        let now = shared.clock.now().mono;
+        if self.quic.as_mut().is_some_and(|quic| quic.take(path, bytes, now)) {
+            self.report_quic(index, shared, events);
+        } else {
+            self.with_session(index, shared, events, |session, now| {
+                session.handle_datagram(path.remote, bytes, now);
+            });
+        }
+    }
+
+    /// Tells the session what QUIC reports.
+    pub(super) fn report_quic(
+        &mut self,
+        index: usize,
+        shared: &mut Shared,
+        events: &mut impl Extend<(usize, Event, Now)>,
+    ) {
+        while let Some(quic) = &mut self.quic
+            && quic.step(&mut self.session, shared.clock.now())
+        {
+            self.with_session(index, shared, events, |_, _| ());
         }
     }
 

@@ -23,6 +23,12 @@ pub enum Mode {
     ReliableOrdered,
     /// The kernel's TCP.
     Tcp,
+    /// QUIC; each message in a QUIC datagram.
+    QuicUnreliable,
+    /// QUIC; each message in a stream of its own.
+    QuicReliableUnordered,
+    /// QUIC; all messages in one stream.
+    QuicReliableOrdered,
     /// A chat of another author, under this name.
     Program(ProgramName),
 }
@@ -36,7 +42,18 @@ struct Columns {
 
 impl Mode {
     /// All modes of this crate, in the order of reports.
-    pub const ALL: [Self; 4] =
+    pub const ALL: [Self; 7] = [
+        Self::Unreliable,
+        Self::ReliableOrdered,
+        Self::ReliableUnordered,
+        Self::Tcp,
+        Self::QuicUnreliable,
+        Self::QuicReliableOrdered,
+        Self::QuicReliableUnordered,
+    ];
+
+    /// The modes of a plan that names none.
+    pub const USUAL: [Self; 4] =
         [Self::Unreliable, Self::ReliableOrdered, Self::ReliableUnordered, Self::Tcp];
 
     /// The mode of a client with these settings.
@@ -47,6 +64,9 @@ impl Mode {
             (Transport::Udp, Delivery::Unreliable) => Self::Unreliable,
             (Transport::Udp, Delivery::ReliableUnordered) => Self::ReliableUnordered,
             (Transport::Udp, Delivery::ReliableOrdered) => Self::ReliableOrdered,
+            (Transport::Quic, Delivery::Unreliable) => Self::QuicUnreliable,
+            (Transport::Quic, Delivery::ReliableUnordered) => Self::QuicReliableUnordered,
+            (Transport::Quic, Delivery::ReliableOrdered) => Self::QuicReliableOrdered,
         }
     }
 
@@ -58,8 +78,20 @@ impl Mode {
             Self::ReliableUnordered => (Transport::Udp, Delivery::ReliableUnordered),
             Self::ReliableOrdered => (Transport::Udp, Delivery::ReliableOrdered),
             Self::Tcp => (Transport::Tcp, Delivery::ReliableOrdered),
+            Self::QuicUnreliable => (Transport::Quic, Delivery::Unreliable),
+            Self::QuicReliableUnordered => (Transport::Quic, Delivery::ReliableUnordered),
+            Self::QuicReliableOrdered => (Transport::Quic, Delivery::ReliableOrdered),
             Self::Program(_) => return None,
         })
+    }
+
+    /// Whether QUIC carries the messages.
+    #[must_use]
+    pub const fn is_quic(self) -> bool {
+        matches!(
+            self,
+            Self::QuicUnreliable | Self::QuicReliableUnordered | Self::QuicReliableOrdered
+        )
     }
 
     /// Whether messages travel in copies: they are repaired, and not by the kernel.
@@ -73,16 +105,20 @@ impl Mode {
     pub fn name(&self) -> &str {
         match self {
             Self::Tcp => "tcp",
+            Self::QuicUnreliable => "quic-unreliable",
+            Self::QuicReliableUnordered => "quic-reliable-unordered",
+            Self::QuicReliableOrdered => "quic-reliable-ordered",
             other => other.column(),
         }
     }
 
-    /// The column `transport`: `udp`, `tcp` or `program`.
+    /// The column `transport`: `udp`, `tcp`, `quic` or `program`.
     #[must_use]
     pub const fn transport(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Program(_) => PROGRAM,
+            it if it.is_quic() => "quic",
             _ => "udp",
         }
     }
@@ -91,9 +127,9 @@ impl Mode {
     #[must_use]
     pub fn column(&self) -> &str {
         match self {
-            Self::Unreliable => "unreliable",
-            Self::ReliableUnordered => "reliable-unordered",
-            Self::ReliableOrdered | Self::Tcp => "reliable-ordered",
+            Self::Unreliable | Self::QuicUnreliable => "unreliable",
+            Self::ReliableUnordered | Self::QuicReliableUnordered => "reliable-unordered",
+            Self::ReliableOrdered | Self::QuicReliableOrdered | Self::Tcp => "reliable-ordered",
             Self::Program(name) => name.as_str(),
         }
     }

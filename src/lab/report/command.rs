@@ -63,7 +63,7 @@ fn options(mode: Mode) -> String {
     match mode {
         Mode::Tcp => "--transport tcp".to_owned(),
         Mode::Program(name) => format!("--program {}", name.as_str()),
-        mode => format!("--transport udp --delivery {mode}"),
+        mode => format!("--transport {} --delivery {}", mode.transport(), mode.column()),
     }
 }
 

@@ -229,6 +229,7 @@ fn table(groups: &[Group]) -> String {
         let s = &it.summary;
         let held = match (it.variant.mode, s.held_share(), s.hold_p99_ms) {
             (Mode::Tcp, ..) => "in the\nkernel".into(),
+            (mode, ..) if mode.is_quic() => "in QUIC".into(),
             // The wait inside another program is unknown.
             (Mode::Program(_), ..) => "–".into(),
             (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
@@ -263,10 +264,12 @@ fn table(groups: &[Group]) -> String {
             held,
             match (it.variant.mode, s.retransmitted) {
                 (Mode::Tcp, _) => "in the\nkernel".into(),
+                (mode, _) if mode.is_quic() => "in QUIC".into(),
                 (_, sent_again) => or_dash(sent_again, |it| it.to_string()),
             },
             match (it.variant.mode, s.redundant) {
                 (Mode::Tcp, _) => "none".into(),
+                (mode, _) if mode.is_quic() => "none".into(),
                 (_, copies) => or_dash(copies, |it| it.to_string()),
             },
             or_dash(s.wire_per_text, |it| format!("{it:.2}")),
@@ -277,7 +280,15 @@ fn table(groups: &[Group]) -> String {
         }
         out += "</tr>\n";
     }
-    out + "</tbody></table></div>\n" + &repairs(groups)
+    out + "</tbody></table></div>\n" + congestion(groups) + &repairs(groups)
+}
+
+/// What a comparison of QUIC's datagrams with UDP's has to know.
+fn congestion(groups: &[Group]) -> &'static str {
+    let quic = groups.iter().any(|it| it.variant.mode == Mode::QuicUnreliable);
+    let note = "<p class=\"note\">QUIC's datagrams wait for its congestion window; those of UDP \
+                unreliable leave at once, whatever the network loses.</p>\n";
+    if quic { note } else { "" }
 }
 
 /// A sentence with the number of copies, which repair most losses before they are known, and of

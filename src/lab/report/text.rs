@@ -48,6 +48,9 @@ pub(super) fn mode_label(mode: &Mode) -> &str {
         Mode::ReliableOrdered => "UDP reliable-ordered",
         Mode::ReliableUnordered => "UDP reliable-unordered",
         Mode::Tcp => "TCP",
+        Mode::QuicUnreliable => "QUIC unreliable",
+        Mode::QuicReliableOrdered => "QUIC reliable-ordered",
+        Mode::QuicReliableUnordered => "QUIC reliable-unordered",
         Mode::Program(name) => name.as_str(),
     }
 }
@@ -72,6 +75,10 @@ pub(super) fn class(variant: &Variant) -> String {
         Mode::ReliableOrdered => "s m1".to_owned(),
         Mode::ReliableUnordered => "s m2".to_owned(),
         Mode::Tcp => "s m3".to_owned(),
+        // The colours of UDP's modes, dotted.
+        Mode::QuicUnreliable => return "s m0 quic".to_owned(),
+        Mode::QuicReliableOrdered => return "s m1 quic".to_owned(),
+        Mode::QuicReliableUnordered => return "s m2 quic".to_owned(),
         Mode::Program(name) => format!("s p-{}", name.as_str()),
     };
     // The dashes of copies: TCP has none.

@@ -52,6 +52,7 @@ fn server_config(job: &Job<'_>) -> server::Config {
     server::Config {
         bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         tcp: false,
+        quic: job.variant.mode.is_quic().then(server::QuicConfig::default),
         no_delay: true,
         pace: Duration::ZERO,
         copies: job.variant.redundancy,

@@ -385,6 +385,7 @@ impl Stage {
                     buffer.chunks(MAX_DATAGRAM).for_each(|bytes| self.receive(to, bytes));
                 }
                 Some(Destination::Stream(id)) => self.receive_stream(id, &buffer),
+                Some(Destination::Message(..)) => panic!("no client is on QUIC"),
                 Some(Destination::Close(id)) => {
                     self.wires.remove(&id);
                 }

@@ -38,12 +38,9 @@ struct Person {
 impl Room {
     /// Creates the clients, which begin to join.
     pub(crate) fn new(server: SocketAddr) -> Self {
-        let fleets = [Transport::Udp, Transport::Tcp].map(|transport| {
+        let kinds = [(Transport::Udp, OVER_UDP, 'u'), (Transport::Tcp, OVER_TCP, 't')];
+        let fleets = kinds.map(|(transport, count, letter)| {
             let mut fleet = Fleet::new(true, None).unwrap();
-            let (count, letter) = match transport {
-                Transport::Udp => (OVER_UDP, 'u'),
-                Transport::Tcp => (OVER_TCP, 't'),
-            };
             for number in 0..count {
                 let delivery = match number % 5 {
                     0 => Delivery::Unreliable,

@@ -46,11 +46,17 @@ pub(crate) struct ClientArgs {
     pub(crate) give_up: Duration,
 }
 
-/// A transport and, over UDP, a delivery mode.
+/// A transport and, over UDP and QUIC, a delivery mode.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ModeArgs {
     /// Transport of the chat
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    #[arg(
+        long,
+        value_name = "udp|tcp|quic",
+        value_enum,
+        default_value_t,
+        env = "CHATAGRAM_TRANSPORT"
+    )]
     pub(crate) transport: TransportArg,
     /// Mode: reliable-ordered (default), reliable-unordered, unreliable
     ///
@@ -74,6 +80,8 @@ pub(crate) enum TransportArg {
     Udp,
     /// A connection, whose losses the kernel repairs unseen
     Tcp,
+    /// An encrypted connection over UDP, with streams and datagrams
+    Quic,
 }
 
 /// `--delivery`.
@@ -104,6 +112,7 @@ impl ClientArgs {
         network: &NetworkArgs,
         impair: Option<&ImpairArgs>,
     ) -> Result<client::Config, Error> {
+        self.mode.transport.check()?;
         let impair = impair.and_then(ImpairArgs::network);
         if impair.is_some() && self.mode.transport == TransportArg::Tcp {
             return Err(Error::OnlyDatagrams);
@@ -129,11 +138,23 @@ impl ClientArgs {
     }
 }
 
+impl TransportArg {
+    /// Whether this build has the transport.
+    ///
+    /// # Errors
+    /// [`Error::NoQuic`].
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let missing = self == Self::Quic && !cfg!(feature = "quic");
+        if missing { Err(Error::NoQuic) } else { Ok(()) }
+    }
+}
+
 impl From<TransportArg> for Transport {
     fn from(arg: TransportArg) -> Self {
         match arg {
             TransportArg::Udp => Self::Udp,
             TransportArg::Tcp => Self::Tcp,
+            TransportArg::Quic => Self::Quic,
         }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) enum Error {
          out, or measure TCP with `chatagram lab`"
     )]
     OnlyDatagrams,
+    /// QUIC in a build without it.
+    #[error("this build has no QUIC: cargo install --features quic")]
+    NoQuic,
     /// `--nick` without a visible character.
     #[error("the name is empty: give 1 to 32 letters or digits")]
     NoName,

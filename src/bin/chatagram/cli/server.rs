@@ -99,9 +99,21 @@ pub(crate) struct ServerArgs {
         value_parser = pace
     )]
     pub(crate) pace: Option<Duration>,
-    /// Listen on UDP only
+    /// Do not listen for TCP
     #[arg(long, env = "CHATAGRAM_NO_TCP", value_parser = FalseyValueParser::new())]
     pub(crate) no_tcp: bool,
+    /// Do not listen for QUIC
+    #[arg(
+        long, hide_short_help = true, env = "CHATAGRAM_NO_QUIC",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) no_quic: bool,
+    /// Listen for QUIC here only [default: the addresses of --bind]
+    #[arg(
+        long, hide_short_help = true, value_name = "ADDR:PORT", value_parser = parse_bind,
+        env = "CHATAGRAM_QUIC", conflicts_with = "no_quic"
+    )]
+    pub(crate) quic: Option<SocketAddr>,
     /// Do not answer clients that search for a server
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub(crate) no_discovery: bool,
@@ -187,6 +199,7 @@ impl ServerArgs {
         Ok(server::Config {
             bind: self.bind.clone(),
             tcp: !self.no_tcp,
+            quic: self.quic()?,
             discovery: !self.no_discovery,
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
@@ -210,6 +223,15 @@ impl ServerArgs {
                 discovery: None,
             },
         })
+    }
+
+    /// QUIC: on where this build has it.
+    fn quic(&self) -> Result<Option<server::QuicConfig>, Error> {
+        if !cfg!(feature = "quic") && self.quic.is_some() {
+            return Err(Error::NoQuic);
+        }
+        let on = cfg!(feature = "quic") && !self.no_quic;
+        Ok(on.then(|| server::QuicConfig { address: self.quic, ..Default::default() }))
     }
 
     /// The engine.

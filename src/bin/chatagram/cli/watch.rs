@@ -14,7 +14,13 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "NAME", env = "CHATAGRAM_NICK")]
     pub(crate) nick: Option<String>,
     /// Transport of the session
-    #[arg(long, value_name = "udp|tcp", value_enum, default_value_t, env = "CHATAGRAM_TRANSPORT")]
+    #[arg(
+        long,
+        value_name = "udp|tcp|quic",
+        value_enum,
+        default_value_t,
+        env = "CHATAGRAM_TRANSPORT"
+    )]
     pub(crate) transport: TransportArg,
     /// Ask the server this often
     #[arg(

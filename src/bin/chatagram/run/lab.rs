@@ -13,6 +13,7 @@ use chatagram::lab::sweep::{self, Place};
 use chatagram::net::ServerName;
 #[cfg(target_os = "linux")]
 use chatagram::net::emulated::Host;
+use chatagram::net::quic::QuicError;
 use log::LevelFilter;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -34,6 +35,9 @@ pub(crate) fn load(
     chatagram::client::end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
+    }
+    if let Err(error) = args.mode.transport.check() {
+        return fail(USAGE, error);
     }
     match load::measure(&args.config(server, network), &stop_on_signal()) {
         Ok(outcome) => {
@@ -100,6 +104,10 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     };
     for repeated in plan.iter_mut().flat_map(Plan::remove_repeats) {
         crate::logging::complain(repeated);
+    }
+    let modes = plan.iter().flat_map(|plan| &plan.modes);
+    if !cfg!(feature = "quic") && modes.into_iter().any(|mode| mode.is_quic()) {
+        return fail(USAGE, QuicError::NotBuilt);
     }
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());

@@ -1,9 +1,10 @@
 //! The receiver thread: sleeps until data arrives or a timer is due, and handles both.
 
-use super::{Connection, Driver, SOCKET, Turns};
+use super::{Connection, Connections, Driver, SOCKET, Turns};
 use crate::client::reach;
 use crate::client::session::Session;
 use crate::net::{Incoming, Poller, Read, Reading, Ready, Written};
+use crate::path::Path;
 use crate::time::Now;
 use std::io;
 use std::time::Duration;
@@ -46,11 +47,16 @@ impl Driver {
                 reader.asked = self.shared.clock.now();
             }
             let deadline = {
-                let turns = self.shared.turns.lock();
+                let mut turns = self.shared.turns.lock();
                 if turns.session.is_closed() {
+                    let now = self.shared.clock.now();
+                    turns.disconnect(now);
+                    turns.transmit(now);
                     return Ok(());
                 }
-                let deadlines = [turns.session.poll_timeout(), turns.datagrams.poll_timeout()];
+                let quic = turns.quic.as_ref().and_then(Connections::poll_timeout);
+                let deadlines =
+                    [turns.session.poll_timeout(), turns.datagrams.poll_timeout(), quic];
                 deadlines.into_iter().flatten().min()
             };
             let timeout = deadline.map(|deadline| self.shared.clock.until(deadline));
@@ -70,15 +76,14 @@ impl Driver {
                     reader.more = false;
                     break;
                 }
-                Some(Read::Datagram(path, bytes)) => {
-                    self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
-                }
+                Some(Read::Datagram(path, bytes)) => self.take(turns, path, bytes),
                 Some(Read::HeldBack) => {}
             }
         }
         while let Some((path, bytes)) = turns.datagrams.receive_due(now) {
-            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, &bytes, now));
+            self.take(turns, path, &bytes);
         }
+        self.report_quic(turns);
         while let Some((to, error)) = turns.datagrams.poll_error(SOCKET) {
             let obstacle = reach::obstacle(&error);
             self.turn_in(turns, |s, now| s.handle_obstacle(to, obstacle, now));
@@ -91,9 +96,21 @@ impl Driver {
         if !reader.more || reader.rounds >= ROUNDS {
             reader.rounds = 0;
             let asked = reader.asked;
+            if let Some(quic) = &mut turns.quic {
+                quic.handle_timeout(asked.mono);
+            }
+            self.report_quic(turns);
             self.turn_in(turns, |session, _| session.handle_timeout(asked));
         }
         Ok(())
+    }
+
+    /// Passes a datagram to QUIC or to the session.
+    fn take(&self, turns: &mut Turns, path: Path, bytes: &[u8]) {
+        let now = self.shared.clock.now().mono;
+        if !turns.quic.as_mut().is_some_and(|quic| quic.take(path, bytes, now)) {
+            self.turn_in(turns, |s, now| s.handle_datagram(path.remote, bytes, now));
+        }
     }
 
     /// Checks pending connections: the first established one is kept.

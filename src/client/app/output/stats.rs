@@ -4,7 +4,7 @@
 use super::text::ms;
 use super::{delivery_name, transport_name};
 use crate::client::session::{Report, Transport};
-use crate::link::TcpInfo;
+use crate::link::{QuicInfo, TcpInfo};
 use crate::protocol::limits::MAX_DATAGRAM;
 use serde::Serialize;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub(super) fn table(report: &Report) -> String {
     let (mut rows, times) = match report.transport {
         Transport::Udp => (udp_rows(report), String::new()),
         Transport::Tcp => tcp_rows(report.tcp.unwrap_or_default()),
+        Transport::Quic => quic_rows(report.quic),
     };
     let bytes = [
         ("bytes", count(report.link.sent_bytes), count(report.link.received_bytes)),
@@ -51,6 +52,10 @@ fn carrier(report: &Report) -> String {
             let control = report.tcp.and_then(|tcp| tcp.congestion_control);
             control.map_or_else(|| "tcp".to_owned(), |control| format!("tcp, {control}"))
         }
+        Transport::Quic => {
+            let control = report.quic.map_or_else(String::new, |it| format!(", {}", it.congestion));
+            format!("quic, {delivery}{control}")
+        }
     }
 }
 
@@ -74,6 +79,19 @@ fn udp_rows(report: &Report) -> Vec<Row> {
         ("corrupt", None, count(report.corrupt)),
         ("buffer was full", None, count(report.unread)),
     ]
+}
+
+/// The rows of a QUIC connection, and a line of its other figures.
+fn quic_rows(quic: Option<QuicInfo>) -> (Vec<Row>, String) {
+    let rows = vec![
+        ("packets", quic.and_then(|it| count(it.sent)), quic.and_then(|it| count(it.received))),
+        ("lost", quic.and_then(|it| count(it.lost)), None),
+        ("left out", quic.and_then(|it| count(it.left_out)), None),
+    ];
+    let known = |it: QuicInfo| {
+        format!("\n* quic: rtt {}; window {} bytes", ms(Some(it.rtt)), it.congestion_window)
+    };
+    (rows, quic.map_or_else(String::new, known))
 }
 
 /// The rows of a TCP connection, and a line of the kernel's other figures.
@@ -109,9 +127,12 @@ pub(super) struct StatsObject {
     jitter_ms: Option<f64>,
     /// The kernel's report about a TCP connection.
     tcp: Option<TcpObject>,
+    /// What QUIC reports about its connection.
+    quic: Option<QuicObject>,
 }
 
-/// The direction to the server. Over TCP the kernel alone knows most of it: see `tcp`.
+/// The direction to the server. Over a connection its transport alone knows most of it: see `tcp`
+/// and `quic`.
 #[derive(Serialize)]
 struct SentObject {
     datagrams: Option<u64>,
@@ -159,6 +180,17 @@ struct TcpObject {
     lost_in_flight: Option<u64>,
     congestion_window: Option<u64>,
     delivery_rate: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct QuicObject {
+    congestion_control: &'static str,
+    rtt_ms: Option<f64>,
+    packets_sent: u64,
+    datagrams_received: u64,
+    lost: u64,
+    left_out: u64,
+    congestion_window: u64,
 }
 
 impl From<&Report> for StatsObject {
@@ -209,6 +241,15 @@ impl From<&Report> for StatsObject {
                 congestion_window: tcp.congestion_window,
                 delivery_rate: tcp.delivery_rate,
             }),
+            quic: report.quic.map(|quic| QuicObject {
+                congestion_control: quic.congestion.name(),
+                rtt_ms: millis(Some(quic.rtt)),
+                packets_sent: quic.sent,
+                datagrams_received: quic.received,
+                lost: quic.lost,
+                left_out: quic.left_out,
+                congestion_window: quic.congestion_window,
+            }),
         }
     }
 }
@@ -231,6 +272,7 @@ mod tests {
             corrupt: 0,
             unread: 0,
             tcp,
+            quic: None,
             text_sent: 7,
             text_received: 9,
         }

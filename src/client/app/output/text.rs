@@ -144,6 +144,7 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
             _ if peer.silence.is_none() => "another server".to_owned(),
             Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
             Transport::Tcp => "tcp".to_owned(),
+            Transport::Quic => format!("quic {}", delivery_name(peer.delivery)),
         };
         let seconds = peer.silence.map_or(0, |silence| silence.as_secs());
         out.push_str(&format!(

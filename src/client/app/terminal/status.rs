@@ -57,7 +57,7 @@ impl Status {
     }
 }
 
-/// The loss in both directions; over TCP what its kernel knows of it.
+/// The loss in both directions; over a connection what its sender knows of it.
 fn loss(report: &Report) -> Option<String> {
     let percent = |per_mille: u32| format!("{:.0} %", f64::from(per_mille) / 10.0);
     match report.transport {
@@ -72,6 +72,10 @@ fn loss(report: &Report) -> Option<String> {
             let share = 100.0 * tcp.retransmitted? as f64 / sent as f64;
             Some(format!("retransmitted {share:.0} % up"))
         }
+        Transport::Quic => {
+            let quic = report.quic.filter(|quic| quic.sent > 0)?;
+            Some(format!("lost {:.0} % up", 100.0 * quic.lost as f64 / quic.sent as f64))
+        }
     }
 }
 
@@ -84,7 +88,12 @@ fn mode(report: &Report, long: bool) -> String {
         Delivery::ReliableUnordered => "unordered",
         Delivery::ReliableOrdered => "ordered",
     };
-    if long { format!("udp {delivery}") } else { delivery.to_owned() }
+    if long {
+        let quic = report.transport == Transport::Quic;
+        format!("{} {delivery}", if quic { "quic" } else { "udp" })
+    } else {
+        delivery.to_owned()
+    }
 }
 
 fn width(text: &str) -> usize {
@@ -114,6 +123,7 @@ mod tests {
             corrupt: 0,
             unread: 0,
             tcp: None,
+            quic: None,
             text_sent: 0,
             text_received: 0,
         });

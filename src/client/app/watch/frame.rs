@@ -2,7 +2,7 @@
 
 use super::View;
 use super::board::{SAMPLES, Track};
-use crate::client::app::output::{delivery_name, ms, server_text};
+use crate::client::app::output::{delivery_name, ms, server_text, transport_name};
 use crate::client::session::Transport;
 use crate::protocol::clean;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'
 const TALL: usize = 12;
 
 const LEGEND: &str =
-    "q leaves; the newest is on the right; loss: both ways, over TCP retransmitted to the peer";
+    "q leaves; the newest is on the right; loss: both ways, over TCP and QUIC to the peer only";
 
 /// A text style: parameters of SGR (ECMA-48, 8.3.117).
 type Look = &'static str;
@@ -120,8 +120,8 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     let mode = match report.transport {
         _ if report.silence.is_none() => "another server".to_owned(),
         Transport::Tcp => "tcp".to_owned(),
-        Transport::Udp if over < 8 => "udp".to_owned(),
-        Transport::Udp => format!("udp {}", delivery_name(report.delivery)),
+        it if over < 8 => transport_name(it).to_owned(),
+        it => format!("{} {}", transport_name(it), delivery_name(report.delivery)),
     };
     let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
     let shares = track.losses.iter().map(|share| share.map(|it| it / FULL_LOSS));

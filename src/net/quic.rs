@@ -1,0 +1,132 @@
+//! QUIC v1 (RFC 9000) with the frames of this protocol (`proto.md` §11.3). quinn-proto numbers,
+//! acknowledges, retransmits and encrypts; rustls makes the keys.
+//!
+//! ```text
+//!   hub, session     bytes of a stream, and messages outside of it
+//!   net::quic        connections: which stream or QUIC datagram carries what
+//!   quinn-proto      packets, as values
+//!   net::Datagrams   UDP, and the impairment
+//! ```
+//!
+//! It is sans-IO, as the core is: time is an argument, [`Quic::poll_transmit`] hands out datagrams,
+//! and its tests run in virtual time. It is not part of the core, because its crates bring
+//! cryptography and read the system's random numbers.
+//!
+//! # What carries what
+//!
+//! | message | carrier |
+//! |---|---|
+//! | joins, presence, whispers, history, receipts | the stream that the client opens, as over TCP |
+//! | a line, `reliable-ordered` | the same stream |
+//! | a line, `reliable-unordered` | a unidirectional stream of its own |
+//! | a line, `unreliable` | a QUIC datagram (RFC 9221), or a stream of its own if it is too long |
+//!
+//! # Who decides
+//!
+//! Hub and session see a connection as they see one of TCP, with messages beside the stream. They
+//! decide who joins, who is read, and who is dropped. This module decides only what a kernel
+//! decides for TCP: how many handshakes are under way, and when an address has to prove itself.
+//!
+//! # Bounds
+//!
+//! - `MAX_UNJOINED` handshakes; one more ends the oldest. Above `QUIC_RETRY_ABOVE`, a client proves
+//!   its address with a Retry (RFC 9000 §8.1.2). Above `QUIC_HANDSHAKES` in a second, Initials are
+//!   ignored.
+//! - Of a connection: one stream of the client, `MESSAGE_WINDOW` streams with messages, each of at
+//!   most `MAX_RECORD` bytes, and fixed windows for what is unread and unacknowledged.
+//! - 0-RTT is off: it can be replayed (RFC 8446 §8). Resumption is off with it.
+//!
+//! # Trust
+//!
+//! The server makes a certificate when it starts, and the client takes any. So an eavesdropper
+//! learns nothing, but an attacker between the two can be both: the trust is that of UDP and TCP
+//! here.
+
+#[cfg(feature = "quic")]
+mod connection;
+#[cfg(feature = "quic")]
+mod endpoint;
+#[cfg(not(feature = "quic"))]
+mod none;
+#[cfg(feature = "quic")]
+mod tls;
+
+#[cfg(feature = "quic")]
+pub use endpoint::Quic;
+#[cfg(not(feature = "quic"))]
+pub use none::Quic;
+
+use crate::link::Congestion;
+use crate::path::Path;
+use crate::protocol::MAGIC;
+use std::time::Duration;
+
+/// Application protocol (RFC 7301) of a connection.
+pub const ALPN: &[u8] = b"chatagram/1";
+/// Ids of connections begin here, above every index of a socket.
+pub const FIRST_ID: u64 = (usize::MAX / 4) as u64;
+
+/// The settings of an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// A connection without a packet from the other end for this long is lost.
+    pub idle: Duration,
+    /// Congestion control.
+    pub congestion: Congestion,
+}
+
+/// Why there is no QUIC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuicError {
+    /// The feature is missing.
+    #[error("this build has no QUIC: cargo install --features quic")]
+    NotBuilt,
+    /// Keys or certificate could not be made.
+    #[error("QUIC has no keys: {0}")]
+    Keys(String),
+}
+
+/// What happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client's handshake is complete.
+    Opened(u64, Path),
+    /// The handshake of [`Quic::connect`] is complete.
+    Connected(u64),
+    /// The handshake failed, and why.
+    Failed(u64, String),
+    /// [`Quic::read`] has something.
+    Readable(u64),
+    /// All bytes of [`Quic::write`] were taken.
+    Written(u64),
+    /// The message of [`Quic::send_message`] was taken.
+    MessageTaken(u64),
+    /// The other end has another address, from which it has sent the newest packet.
+    Moved(u64, Path),
+}
+
+/// The result of [`Quic::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The buffer holds the next bytes of the stream.
+    Bytes,
+    /// The buffer holds a message that came beside the stream.
+    Message,
+    /// Nothing now.
+    Nothing,
+    /// The other end sends no more.
+    End,
+}
+
+/// Whether a datagram is QUIC's: the fixed bit is set (RFC 9000 §17.2, §17.3.1), and it does not
+/// begin with the magic of this protocol. No connection id of an end begins with the second byte
+/// of the magic, so no short header does either.
+#[must_use]
+pub fn is_quic(datagram: &[u8]) -> bool {
+    datagram.first().is_some_and(|first| first & 0x40 != 0)
+        && !datagram.starts_with(&MAGIC.to_be_bytes())
+}
+
+#[cfg(all(test, feature = "quic"))]
+mod tests;
