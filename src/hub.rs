@@ -72,7 +72,7 @@ pub use crate::registry::{Capacity, Owner};
 pub use crate::room::{Kept, Line, LineIdentity, Past};
 
 use crate::link::Copies;
-use crate::protocol::limits::{MAX_TEXT, STANDSTILL};
+use crate::protocol::limits::{MAX_TEXT, STANDSTILL, cookie_life};
 use crate::protocol::{Delivery, LeaveReason, Nickname, Token, clean, clip};
 use crate::registry::{PeerId, Registry};
 use crate::room::Room;
@@ -205,8 +205,8 @@ impl Hub {
     pub fn new(config: Config, past: Past, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         Self {
-            cookies: Cookies::new(&mut rng, now.mono),
-            nonces: Nonces::new(),
+            cookies: Cookies::new(&mut rng, cookie_life(config.capacity.expiry), now.mono),
+            nonces: Nonces::new(cookie_life(config.capacity.expiry)),
             accounts: Accounts::new(config.limit, config.capacity.peers_per_ip),
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, rng.next_u64().max(1)),

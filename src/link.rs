@@ -154,6 +154,8 @@ pub struct Link {
     session: u64,
     /// Probes to send now.
     probes: u32,
+    /// Seconds after which an unacknowledged message ends the session.
+    give_up_s: u32,
     failed: bool,
     path_response: Option<PathCookie>,
     /// The timestamp of the newest path challenge.
@@ -185,6 +187,7 @@ impl Link {
             role,
             session,
             probes: 0,
+            give_up_s: GIVE_UP.as_secs() as u32,
             failed: false,
             path_response: None,
             challenged: None,
@@ -209,6 +212,17 @@ impl Link {
     /// Sets the number of copies of each message.
     pub fn set_copies(&mut self, setting: Copies) {
         self.setting = setting;
+    }
+
+    /// Sets the time after which an unacknowledged message ends the session, in whole seconds.
+    pub fn set_give_up(&mut self, time: Duration) {
+        self.give_up_s = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    }
+
+    /// The time after which an unacknowledged message ends the session.
+    #[must_use]
+    pub fn give_up(&self) -> Duration {
+        Duration::from_secs(self.give_up_s.into())
     }
 
     /// The local kernel refused to send a datagram of this size (`EMSGSIZE`).
@@ -308,7 +322,7 @@ impl Link {
             self.parted.remove(&tag);
             self.fates.push_back(Fate::Lost(tag));
         }
-        self.failed |= self.waiting_since().is_some_and(|since| since + GIVE_UP <= now);
+        self.failed |= self.waiting_since().is_some_and(|since| since + self.give_up() <= now);
     }
 
     /// When to call `handle_timeout` (or `poll_transmit`) next, and what for.
@@ -332,11 +346,11 @@ impl Link {
         consider(self.path_probe_due(), Timer::PathSize);
         consider(self.heartbeat_due(), Timer::Heartbeat);
         consider(self.doubtful.front().map(|(at, _)| *at), Timer::Verdict);
-        consider(waiting_since.map(|since| since + GIVE_UP), Timer::GiveUp);
+        consider(waiting_since.map(|since| since + self.give_up()), Timer::GiveUp);
         first
     }
 
-    /// Whether a message has been unacknowledged for [`GIVE_UP`]: the session is over.
+    /// Whether a message has been unacknowledged for [`Self::give_up`]: the session is over.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use sha2::Sha256;
 use std::net::IpAddr;
+use std::time::Duration;
 
 type Secret = [u8; 32];
 
@@ -21,11 +22,14 @@ pub(super) struct Cookies {
     current: Secret,
     previous: Secret,
     renew_at: Timestamp,
+    /// How long a join cookie is valid.
+    life: Duration,
 }
 
 impl Cookies {
-    pub(super) fn new(rng: &mut ChaCha20Rng, now: Timestamp) -> Self {
-        Self { current: secret(rng), previous: secret(rng), renew_at: now + SECRET_LIFE }
+    pub(super) fn new(rng: &mut ChaCha20Rng, life: Duration, now: Timestamp) -> Self {
+        let renew_at = now + SECRET_LIFE.max(life);
+        Self { current: secret(rng), previous: secret(rng), renew_at, life }
     }
 
     /// Replaces the secret when it has served its time.
@@ -34,7 +38,7 @@ impl Cookies {
             return;
         }
         self.previous = std::mem::replace(&mut self.current, secret(rng));
-        self.renew_at = now + SECRET_LIFE;
+        self.renew_at = now + SECRET_LIFE.max(self.life);
     }
 
     /// A cookie for a join from `path` with this nonce.
@@ -56,7 +60,7 @@ impl Cookies {
         };
         let age = ticks(now).wrapping_sub(issued);
         let old = floor.is_some_and(|floor| age >= ticks(now).wrapping_sub(ticks(floor)));
-        u64::from(age) * TICK <= micros(COOKIE_LIFE)
+        u64::from(age) * TICK <= micros(self.life)
             && !old
             && [&self.current, &self.previous]
                 .iter()
@@ -146,7 +150,7 @@ mod tests {
     fn a_cookie_is_valid_for_one_address_one_join_and_ten_seconds() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let now = Timestamp::from_micros(5_000_000);
-        let cookies = Cookies::new(&mut rng, now);
+        let cookies = Cookies::new(&mut rng, COOKIE_LIFE, now);
         let cookie = cookies.issue(&path(1), 7, now);
         assert!(cookies.accepts(&cookie, &path(1), 7, None, now + Duration::from_secs(10)));
         assert!(!cookies.accepts(&cookie, &path(1), 7, None, now + Duration::from_millis(10_100)));
@@ -167,7 +171,7 @@ mod tests {
     #[test]
     fn a_new_secret_keeps_recent_cookies_valid() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let mut cookies = Cookies::new(&mut rng, Timestamp::ZERO);
+        let mut cookies = Cookies::new(&mut rng, COOKIE_LIFE, Timestamp::ZERO);
         let before = Timestamp::ZERO + SECRET_LIFE - Duration::from_secs(1);
         let join = cookies.issue(&path(1), 7, before);
         let roam = cookies.issue_path(&path(1), 9, before);

@@ -19,7 +19,7 @@ use crate::bucket::Limit;
 use crate::link::{Channel, Link, Role};
 use crate::path::Path;
 use crate::protocol::limits::{
-    HEARTBEAT_SHARE, JOIN_SIZE, MAX_HEARTBEAT, MAX_RAW_NAME, base_datagram,
+    HEARTBEAT_SHARE, JOIN_SIZE, MAX_HEARTBEAT, MAX_RAW_NAME, base_datagram, give_up,
 };
 use crate::protocol::{
     Batch, Datagram, Frame, Invariant, Join, Mark, Nickname, Refusal, ServerMessage, Token,
@@ -212,6 +212,7 @@ impl Hub {
                 let mut link = Link::new(self.new_session(), Role::Server, 1, now.mono);
                 link.set_path(base_datagram(path.remote.is_ipv6()), now.mono);
                 link.set_copies(self.copies);
+                link.set_give_up(give_up(self.config.capacity.expiry));
                 (Channel::Datagrams(link.into()), None)
             }
             Some(stream) => {

@@ -1,9 +1,10 @@
 //! Nonces of admitted joins: a copy of a join begins no second session (`proto.md` §7.2).
 
-use crate::protocol::limits::{COOKIE_LIFE, REMEMBERED_NONCES};
+use crate::protocol::limits::REMEMBERED_NONCES;
 use crate::registry::PeerId;
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
@@ -19,13 +20,15 @@ pub(super) struct Nonces {
     ended: VecDeque<(Timestamp, u64)>,
     /// When the latest of the forgotten sessions ended.
     floor: Option<Timestamp>,
+    cookie_life: Duration,
 }
 
 impl Nonces {
     /// Allocates all memory it will need, so that an attacker cannot make it grow.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(cookie_life: Duration) -> Self {
         let ended = VecDeque::with_capacity(REMEMBERED_NONCES);
-        Self { sessions: HashMap::with_capacity(REMEMBERED_NONCES), ended, floor: None }
+        let sessions = HashMap::with_capacity(REMEMBERED_NONCES);
+        Self { sessions, ended, floor: None, cookie_life }
     }
 
     /// The join with this nonce was admitted.
@@ -66,7 +69,7 @@ impl Nonces {
     pub(super) fn is_echo(&self, nonce: u64, now: Timestamp) -> bool {
         self.sessions.get(&nonce).is_some_and(|session| match session {
             Session::Of(_) => true,
-            Session::EndedAt(at) => *at + COOKIE_LIFE + COOKIE_LIFE >= now,
+            Session::EndedAt(at) => *at + self.cookie_life + self.cookie_life >= now,
         })
     }
 
@@ -80,11 +83,12 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::limits::COOKIE_LIFE;
 
     #[test]
     fn duplicates_of_a_join_are_recognised_and_a_reused_nonce_is_admitted() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
-        let mut nonces = Nonces::new();
+        let mut nonces = Nonces::new(COOKIE_LIFE);
         assert!(!nonces.is_known(7));
         nonces.begin(7, PeerId(1));
         assert!(nonces.is_echo(7, at(1_000)) && nonces.peer(7) == Some(PeerId(1)));

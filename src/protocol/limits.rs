@@ -124,6 +124,13 @@ pub const MAX_ABOUT: usize = 1_024;
 
 /// How long a join cookie or a path cookie is accepted, at least.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(10);
+
+/// [`COOKIE_LIFE`] of a join cookie in a room with this expiry.
+#[must_use]
+pub fn cookie_life(expiry: Duration) -> Duration {
+    COOKIE_LIFE.max(expiry / 6)
+}
+
 /// Life of the secret behind the cookies; the previous secret still counts.
 pub const SECRET_LIFE: Duration = Duration::from_secs(120);
 /// After an expiry the name is kept this long for the owner of its token.
@@ -235,6 +242,14 @@ pub const INITIAL_WINDOW: u64 = 10 * MAX_DATAGRAM as u64;
 pub const MINIMUM_WINDOW: u64 = 2 * MAX_DATAGRAM as u64;
 /// A reliable message unacknowledged for this long ends the session.
 pub const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// [`GIVE_UP`] in a room with this expiry. An operator whose clients are behind a very long path
+/// makes the expiry long; the other timeouts follow it.
+#[must_use]
+pub fn give_up(expiry: Duration) -> Duration {
+    GIVE_UP.max(expiry / 2)
+}
+
 /// Bytes of the longest message that is copied before it is known to be lost.
 pub const MAX_COPIED: usize = 256;
 /// Bytes of copies that the budget saves up, and holds when the session begins.

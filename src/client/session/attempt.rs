@@ -407,7 +407,9 @@ impl Attempt {
     fn pause(&self) -> Duration {
         let pause = JOIN_RETRY * (1 << self.tries.min(8));
         if self.first || self.restart.is_some() {
-            return pause.min(JOIN_RETRY_MAX);
+            // A caller that waits long expects a slow path, which joins would fill.
+            let slow = self.join_timeout.map_or(Duration::ZERO, |timeout| timeout / 32);
+            return pause.min(JOIN_RETRY_MAX.max(slow));
         }
         let pause = pause.min(REJOIN_PAUSE_MAX);
         pause - pause / 2 * u32::from(self.early) / (1 << 16)

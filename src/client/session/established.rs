@@ -11,6 +11,7 @@ use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{
     GAP_WAIT, GAP_WAIT_RELIABLE, LASTING, MAX_NAME, MIN_HEARTBEAT, QUIET, ROOM_SIZE, SILENT,
+    give_up,
 };
 use crate::protocol::{
     Delivery, LeaveReason, LiveLine, Mark, PastLine, Roll, RollEntry, ServerMessage, Welcome,
@@ -266,6 +267,9 @@ impl Session {
         let expiry = Duration::from_millis(u64::from(welcome.expiry_ms));
         established.quiet_after = QUIET.max(heartbeat * 5 / 2);
         established.silent_after = SILENT.max(expiry * 3 / 2);
+        if let Some(link) = established.link.as_datagrams() {
+            link.set_give_up(give_up(expiry));
+        }
         established.replay = Some(replay);
         established.latest = welcome.latest;
         let latest = welcome.latest();

@@ -25,7 +25,10 @@ impl Session {
             return;
         };
         if established.link.has_failed() {
-            let text = "the server took nothing for 30 s: joining again".to_owned();
+            let text = match established.link.as_datagrams().map(|it| it.give_up().as_secs()) {
+                Some(time) => format!("the server took nothing for {time} s: joining again"),
+                None => "the server takes nothing: joining again".to_owned(),
+            };
             self.events.push_back(Event::Status { text });
             return self.rejoin(First::Other, now);
         }
