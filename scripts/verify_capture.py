@@ -30,6 +30,9 @@ FIELDS = {0: ["bytes"], 1: [], 2: ["bytes"], 3: ["int", "bytes"], 4: ["int", "by
           5: ["int", "bytes", "bytes", "int", "bytes", "int", "int", "int"],
           13: ["int"] * 4 + ["bytes"], 14: ["int"] * 3 + ["bytes"]}
 SAY, LINE = 0, 5
+# How long the server held each line for an earlier one of its author, microseconds: shorter times
+# are processing, and longer ones have to be in the record.
+WAITS, HELD_FROM_US, CLEARLY_HELD_US = "server.csv", 1000, 100_000
 
 
 class Unreadable(Exception):
@@ -133,6 +136,18 @@ def number_of(text):
     return number and int(number[1])
 
 
+def waits_at_server(lines):
+    """(sender, number) -> microseconds, where known. A sender's lines count from 0, modulo 2^16."""
+    held, following = {}, defaultdict(int)
+    for line in lines:
+        sender, near = line["sender"], following[line["sender"]]
+        number = near + ((int(line["number"]) - near + 2**15) % 2**16 - 2**15)
+        following[sender] = max(near, number + 1)
+        if line["held_us"]:
+            held[sender, number] = int(line["held_us"])
+    return held
+
+
 class Stream:
     """One direction of a TCP connection: the bytes sent, and those that left to the receiver."""
 
@@ -177,7 +192,9 @@ class Capture:
         self.entered, self.left = Counter(), Counter()
         self.bytes_in, self.bytes_out = Counter(), Counter()
         self.dropped, self.overflowed = defaultdict(list), Counter()
-        self.said, self.shown = set(), Counter()  # (sender, number); (receiver, sender, number)
+        self.said = {}  # (sender, number) -> its first arrival at the server
+        self.shown = Counter()  # (receiver, sender, number)
+        self.now = 0
         names, streams = {}, {}
         self.names, self.last = names, 0
         for number, interface, nanos, comment, packet in packets(data):
@@ -185,6 +202,7 @@ class Capture:
             self.in_order = nanos >= self.last
             self.last = nanos
             self.count(number, interface, comment, packet)
+            self.now = nanos
             self.read(interface, packet, names, streams)
         # Names are in the clients' joins.
         from_clients_first = sorted(streams.items(), key=lambda it: it[0][0][0] != CLIENTS)
@@ -234,7 +252,7 @@ class Capture:
                     self.names[source] = rest[0]
                 elif source[0] == CLIENTS:
                     if has_left:
-                        self.said.add((self.names.get(source), number_of(rest[1])))
+                        self.said.setdefault((self.names.get(source), number_of(rest[1])), self.now)
                 elif has_left:
                     self.shown[self.names.get(target), rest[0], number_of(rest[1])] += 1
         except (IndexError, ValueError):
@@ -307,6 +325,25 @@ def problems(place, info, rows):
             yield f"{where} was delivered, and no packet with it left for the server"
         if row["verdict"] == "lost" and shown and row["mode"] == "unreliable":
             yield f"{where} was lost, and {shown} packets with it left for the receiver"
+    if info["transport"] == "udp" and (place / WAITS).exists():
+        yield from wrong_waits(place, capture.said, info["mode"] == "reliable-ordered")
+
+
+def wrong_waits(place, arrived, is_ordered):
+    """The server held a line only while an earlier one was missing, and held it then."""
+    with open(place / WAITS, encoding="utf-8", newline="") as file:
+        held = waits_at_server(csv.DictReader(file))
+    last = defaultdict(int)
+    for sender, number in sorted(it for it in arrived if None not in it):
+        wait = last[sender] - arrived[sender, number]
+        said = held.get((sender, number))
+        where = f"{place / WAITS}: message {number} of {sender}"
+        if said is not None and said >= HELD_FROM_US and wait <= 0:
+            yield f"{where} waited {said} us, and no earlier one was missing in the capture"
+        had_to_wait = is_ordered and wait > CLEARLY_HELD_US * 1000
+        if had_to_wait and said is not None and said < HELD_FROM_US:
+            yield f"{where} did not wait, and an earlier one was missing for {wait // 1000} us"
+        last[sender] = max(last[sender], arrived[sender, number])
 
 
 def main():

@@ -19,7 +19,6 @@ file.
 import argparse
 import csv
 import io
-import itertools
 import json
 import math
 import os
@@ -32,9 +31,12 @@ import zlib
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from verify_capture import problems
+from verify_capture import WAITS, problems, waits_at_server
+from verify_plan import auto, planned_seeds
+from verify_program import Conduct
 
 HELD_FROM_US = 1000
+NETWORK = ("loss", "delay_ms", "jitter_ms", "burst", "bandwidth", "queue")
 # Beyond these the machine spoiled a run: lateness, stolen time, the spread of `unreliable`.
 LATE_US, STEAL, SPREAD_MS = 5000, 0.05, 10
 # Tolerance for the nine decimals of summary.csv and for the order of sums.
@@ -70,10 +72,20 @@ def integer(text):
 
 def read_rows(path, sums):
     """The rows, which must be those that the run wrote."""
-    if [it["file"] for it in sums] != [path.name]:
-        listed = ", ".join(it["file"] for it in sums) or "no file"
-        raise Unreadable(f"{path}: run.json lists {listed}")
-    written, content = sums[0], path.read_bytes()
+    listed = [it["file"] for it in sums]
+    if listed not in ([path.name], [path.name, WAITS]):
+        raise Unreadable(f"{path}: run.json lists {', '.join(listed) or 'no file'}")
+    if (path.parent / WAITS).exists() != (WAITS in listed):
+        raise Unreadable(f"{path.parent / WAITS}: run.json and the directory differ about it")
+    rows = read_file(path, sums[0])
+    held = waits_at_server(read_file(path.parent / WAITS, sums[1])) if WAITS in listed else {}
+    for row in rows:
+        row["server_held_us"] = held.get((row["sender"], int(row["id"])))
+    return rows
+
+
+def read_file(path, written):
+    content = path.read_bytes()
     text = content.decode()
     rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
     if len(rows) != written["rows"]:
@@ -100,80 +112,6 @@ def decimal(number):
     return None if number is None else float(f"{number:.9f}")
 
 
-# A receiver of another program hangs if it printed nothing of the last second, and of ten messages.
-SILENT_US, SILENT_MESSAGES = 1_000_000, 10
-
-
-def printed_lines(place):
-    """client -> lines of its output; a long line is several rows."""
-    lines = defaultdict(list)
-    open_line = set()
-    text = (place / "output.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(io.StringIO(text, newline="")):
-        client = row["client"]
-        if client in open_line:
-            lines[client][-1] += row["text"]
-        else:
-            lines[client].append(row["text"])
-        (open_line.discard if row["ended"] == "1" else open_line.add)(client)
-    return lines
-
-
-class Conduct:
-    """What another program did wrong, and the messages in its output."""
-
-    def __init__(self, place, info, rows):
-        said = info["program"]
-        mark = f"~{said['nonce']}."
-        self.fused = self.cut = 0
-        self.shown = set()
-        for client, lines in printed_lines(place).items():
-            if client.startswith("r"):
-                for line in lines:
-                    self.add_line(client, line.split(mark)[1:], info["size"] - len(mark) - 1)
-        ended = {end["who"] for end in said["ended"]}
-        self.crashed = len(said["ended"])
-        self.hung = 0 if "server" in ended else len(self.stopped(rows) - ended)
-
-    def add_line(self, client, pieces, size):
-        whole = 0
-        for piece in pieces:
-            head = re.match(r"s(\d+)\.(p?)(\d+)~", piece)
-            padding = "x" * (0 if head and head[2] else size - head.end()) if head else ""
-            if head and piece.startswith(padding + "!", head.end()):
-                whole += 1
-                if not head[2]:
-                    self.fused += whole > 1
-                    self.shown.add((f"s{head[1]}", client, int(head[3])))
-            elif not re.match(r"s\d+\.p", piece):
-                self.cut += 1
-
-    @staticmethod
-    def stopped(rows):
-        """Receivers that printed none of the last messages said, senders that did not say all."""
-        rows = [r for r in rows if r["verdict"] != "duplicate"]
-        stopped = {r["sender"] for r in rows if not r["sent_us"]}
-        end = max((int(r["intended_us"]) for r in rows), default=0)
-        for receiver in {r["receiver"] for r in rows}:
-            said = [r for r in rows if r["receiver"] == receiver and r["sent_us"]]
-            said.sort(key=lambda r: int(r["intended_us"]))
-            late = [r for r in said if int(r["intended_us"]) >= end - SILENT_US]
-            tail = late if len(late) >= SILENT_MESSAGES else said[-SILENT_MESSAGES:]
-            if len(tail) >= SILENT_MESSAGES and all(r["verdict"] == "lost" for r in tail):
-                stopped.add(receiver)
-        return stopped
-
-    def check(self, rows):
-        """The rows agree with what was printed, apart from a message printed before it was said."""
-        key = lambda row: (row["sender"], row["receiver"], int(row["id"]))
-        kept = {key(row) for row in rows if row["verdict"] == "delivered"}
-        said = {key(row) for row in rows if row["sent_us"]}
-        if kept != self.shown & said:
-            odd = sorted(kept ^ (self.shown & said))
-            count = f"{len(odd)} messages, first {odd[0]}"
-            raise ValueError(f"records.csv and output.csv differ in {count}")
-
-
 class Raw:
     """The results of one run, or of several with one condition."""
 
@@ -181,6 +119,7 @@ class Raw:
         self.unsaid = 0
         self.sent = self.delivered = self.lost = self.duplicated = self.reordered = 0
         self.latencies, self.holds, self.jitters, self.runs_of_loss = [], [], [], []
+        self.server_holds = []
         self.retransmitted, self.redundant, self.wire, self.text = None, None, 0, 0
         self.faults = dict.fromkeys(("fused", "cut", "crashed", "hung"))
 
@@ -233,6 +172,8 @@ class Raw:
             arrived = integer(row["arrived_us"])
             if arrived is not None and delivered - arrived >= HELD_FROM_US:
                 self.holds.append(delivered - arrived)
+            if row["server_held_us"] is not None:
+                self.server_holds.append(row["server_held_us"])
 
         timed = [r for r in shown if r["arrived_us"] and r["sent_us"]]
         timed.sort(key=lambda r: (int(r["arrived_us"]), int(r["id"])))
@@ -246,6 +187,7 @@ class Raw:
         def ms(micros):
             return None if micros is None else micros / 1000
 
+        server_holds = [it for it in self.server_holds if it >= HELD_FROM_US]
         found = {
             "sent": self.sent,
             "unsaid": self.unsaid,
@@ -258,6 +200,8 @@ class Raw:
                 math.fsum(self.jitters) / len(self.jitters) / 1000 if self.jitters else None,
             "held": len(self.holds),
             "hold_p99_ms": ms(nearest_rank(self.holds, 99)),
+            "server_held": len(server_holds) if self.server_holds else None,
+            "server_hold_p99_ms": ms(nearest_rank(server_holds, 99)),
             "loss_runs": len(self.runs_of_loss),
             "loss_run_mean": self.lost / len(self.runs_of_loss) if self.runs_of_loss else None,
             "loss_run_max": max(self.runs_of_loss, default=0),
@@ -274,8 +218,8 @@ class Raw:
 def key_of(info):
     condition = info["condition"]
     impair = "" if condition else cell(info["impair"] or "")
-    names = ("loss", "delay_ms", "jitter_ms", "burst")
-    network = tuple(decimal(condition[name] if condition else None) for name in names)
+    numbers = tuple(map((condition or {}).get, NETWORK))
+    network = tuple(map(decimal, numbers))
     shape = tuple(decimal(info[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
     return (*variant_of(info), *network, impair, info.get("emulation") or "", *shape)
 
@@ -291,7 +235,7 @@ def variant_of(info):
 def key_of_row(row):
     """The same key from a row of the summary."""
     number = lambda text: float(text) if text else None
-    network = tuple(number(row[k]) for k in ("loss", "delay_ms", "jitter_ms", "burst"))
+    network = tuple(number(row[k]) for k in NETWORK)
     shape = tuple(number(row[k]) for k in ("senders", "receivers", "rate", "size", "duration_s"))
     variant = (row["transport"], row["mode"], row["redundancy"], row["congestion_control"])
     return (*variant, *network, row["impair"], row["emulation"], *shape)
@@ -318,12 +262,52 @@ def note_tainted(runs):
         found["tainted"] = int(is_late(info) or together(info) in spread)
 
 
+def width(found, name):
+    """That of an interval, as a share of the median."""
+    unit = "_ms" if name == "p99" else ""
+    median, low, high = (found[f"{name}_{part}{unit}"] for part in ("median", "low", "high"))
+    if low is None:
+        return None
+    return (high - low) / median if high > low else 0
+
+
+def wrong_repetitions(directory, runs):
+    """One line of text for each condition that `auto` repeated too often, or not often enough."""
+    if not (directory / "plan.toml").exists():
+        return
+    with open(directory / "plan.toml", "rb") as file:
+        percent, most = auto(tomllib.load(file))
+    if percent is None:
+        return
+    conditions = defaultdict(lambda: defaultdict(dict))
+    for info, *_, found in runs:
+        conditions[key_of(info)[4:]][variant_of(info)][info["repetition"]] = found
+
+    def narrow(variants, repetition):
+        for members in variants.values():
+            members = [it for n, it in members.items() if n <= repetition]
+            found = with_estimates({}, members)
+            for name, of in (("delivery", "delivery"), ("p99", "p99_ms")):
+                values = [it[of] for it in members if it[of] is not None]
+                if values and (len(values) < 6 or width(found, name) * 100 > percent):
+                    return False
+        return True
+
+    for condition, variants in conditions.items():
+        last = max(max(it) for it in variants.values())
+        first = next((n for n in range(6, last + 1) if narrow(variants, n)), None)
+        if last != (most if first is None else first):
+            yield f"{condition}: {last} repetitions, and the intervals ask for {first or most}"
+
+
 def with_estimates(found, runs):
     deliveries = [r["delivery"] for r in runs if r["delivery"] is not None]
     p99s = [r["p99_ms"] for r in runs if r["p99_ms"] is not None]
     of_delivery = ("delivery_median", "delivery_low", "delivery_high", "interval_coverage")
     found.update(zip(of_delivery, estimate(deliveries)))
     found.update(zip(("p99_median_ms", "p99_low_ms", "p99_high_ms"), estimate(p99s)))
+    widths = [width(found, name) for name in ("delivery", "p99")]
+    found["interval_width"] = max((it for it in widths if it is not None), default=None)
     found["repetitions"] = len(runs)
     found["tainted"] = sum(r["tainted"] for r in runs)
     return found
@@ -363,32 +347,6 @@ def read_run(place):
     return info, rows, conduct, found.statistics()
 
 
-def planned_seeds(directory):
-    """The seed of each run of the plan, by name."""
-    with open(directory / "plan.toml", "rb") as file:
-        plan = tomllib.load(file)
-    as_list = lambda value: value if isinstance(value, list) else [value]
-    plan = {"jitter_ms": 0, "burst": 1, "redundancy": "auto", "tcp": "auto"} | plan
-    values = lambda name: list(dict.fromkeys(map(float, as_list(plan[name]))))
-    plain = lambda number: f"{number:.9f}".rstrip("0").rstrip(".")
-    conditions = list(itertools.product(*map(values, ("loss", "delay_ms", "jitter_ms", "burst"))))
-    copies = {"off": "-copies0", "auto": ""}
-    copies = [copies.get(it, f"-copies{it}") for it in map(str, as_list(plan["redundancy"]))]
-    controls = ["" if it == "auto" else f"-{it}" for it in as_list(plan["tcp"])]
-    settings = {"tcp": controls, "unreliable": [""]}
-    variants = [mode + it for mode in as_list(plan["modes"]) for it in settings.get(mode, copies)]
-    variants += [program["name"] for program in plan.get("program", [])]
-    seeds, seed = {}, int(plan["seed"])
-    for repetition in range(1, plan["repetitions"] + 1):
-        for loss, delay, jitter, burst in conditions:
-            loss, delay, jitter, burst = map(plain, (loss, delay, jitter, burst))
-            condition = f"loss{loss}-delay{delay}-jitter{jitter}-burst{burst}"
-            for variant in variants:
-                seeds[f"{condition}-{variant}-{repetition}"] = seed % 2**64
-            seed += 1
-    return seeds
-
-
 def strangers(directory, runs):
     """(place, reason) of each run that is not of this lab."""
     if not (directory / "plan.toml").exists():
@@ -425,6 +383,8 @@ def expected(directory, captures):
         left_out[name_of(place)] = why
         del runs[place]
     note_tainted(runs.values())
+    if not left_out:
+        captures += wrong_repetitions(directory, runs.values())
     for place, (info, rows, conduct, found) in runs.items():
         captures += problems(place, info, rows)
         name = name_of(place)

@@ -116,6 +116,9 @@ pub struct Config {
 pub enum Event {
     /// A line was said: write it to the history before anything else is sent.
     Line(Rc<Line>),
+    /// How long the line of the event before this one waited here for an earlier message of its
+    /// author; `None` over TCP, where the kernel holds it back. See [`Hub::report_waits`].
+    Waited(Rc<Line>, Option<Duration>),
     /// A peer joined.
     Joined {
         /// Its nickname.
@@ -192,6 +195,7 @@ pub struct Hub {
     refusal_told: Option<Timestamp>,
     shutting_down: bool,
     copies: Copies,
+    reports_waits: bool,
     /// In a room with several servers.
     engine: Option<Box<Engine>>,
     counters: Counters,
@@ -223,6 +227,7 @@ impl Hub {
             refusal_told: None,
             shutting_down: false,
             copies: Copies::default(),
+            reports_waits: false,
             engine: None,
             counters: Counters::default(),
             ended: Tally::default(),
@@ -232,6 +237,11 @@ impl Hub {
     /// Sets the number of copies of each message over UDP, for peers that join after this call.
     pub fn set_copies(&mut self, copies: Copies) {
         self.copies = copies;
+    }
+
+    /// Adds [`Event::Waited`] to each line.
+    pub fn report_waits(&mut self) {
+        self.reports_waits = true;
     }
 
     /// Reserves a nickname, and all that look like it, for the client with this token: that of the

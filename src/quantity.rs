@@ -33,13 +33,14 @@ pub const PACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(
 pub const RUN: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 /// Bounds of an emulated delay.
 pub const DELAY: RangeInclusive<Duration> = Duration::ZERO..=DAY;
-/// Bounds of an emulated delay in a plan. At 4 s, TCP may take the 15 s after which a client takes
-/// the server for dead; beyond 5 s, a join cookie is too old when it returns.
-pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3);
+/// Bounds of an emulated delay in a plan. TCP's retransmission timeout ends at 120 s.
+pub const LAB_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 /// Bounds of the number of peers in a lab run.
 pub const PEERS: RangeInclusive<u32> = 1..=10_000;
 /// Bounds of the repetitions of a condition.
 pub const REPETITIONS: RangeInclusive<u32> = 1..=1_000;
+/// Bounds of the packets in a bandwidth's queue.
+pub const QUEUES: RangeInclusive<u32> = 1..=10_000;
 /// Bounds of a lab message's text, bytes: its number, and the limit of a line (`proto.md` §9).
 pub const SIZES: RangeInclusive<u32> = 16..=1_000;
 

@@ -19,6 +19,7 @@ mod recorder;
 mod redis;
 mod sockets;
 mod stopper;
+mod waits;
 
 use crate::hub::{Event, Hub, Shared};
 use crate::link::Copies;
@@ -38,6 +39,7 @@ use exporter::Exporter;
 use metrics::Figures;
 use presence::Presence;
 pub use quic::QuicConfig;
+pub use recorder::HistoryFile;
 use recorder::{News, Recorder};
 #[cfg(feature = "redis")]
 use redis::Redis;
@@ -50,6 +52,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 pub use stopper::Stopper;
+use waits::Waits;
 
 /// Datagrams or stream reads from one socket before a flush. Lines read together leave together, in
 /// few datagrams.
@@ -102,6 +105,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Host names for the metrics page, besides the addresses and the machine's name.
     pub metrics_hosts: Vec<String>,
+    /// A new file for the time that each line waited for an earlier one.
+    pub waits: Option<PathBuf>,
     /// Configuration of the room.
     pub hub: crate::hub::Config,
 }
@@ -117,16 +122,6 @@ enum Rest {
     Nothing,
     /// Perhaps more, to be read in the next turn: the poller will not report it.
     Unread,
-}
-
-/// The path of the history.
-#[derive(Clone, Debug)]
-pub struct HistoryFile {
-    /// The file.
-    pub path: PathBuf,
-    /// The user named it. If not, the server creates its directory, and starts without a history if
-    /// it cannot be opened.
-    pub chosen: bool,
 }
 
 /// A server with open sockets.
@@ -150,6 +145,7 @@ pub struct Server {
     advertised: Vec<SocketAddr>,
     pace: Duration,
     copies: Copies,
+    waits: Waits,
     /// Time of the next flush.
     next_flush: Timestamp,
     stop: Arc<AtomicBool>,
@@ -199,6 +195,7 @@ impl Server {
             advertised,
             pace: config.pace,
             copies: config.copies,
+            waits: Waits::create(config.waits)?,
             next_flush: Timestamp::ZERO,
             stop: Arc::default(),
             restart: Arc::default(),
@@ -262,6 +259,7 @@ impl Server {
             Hub::new(self.rules.clone(), past, self.seed, now)
         };
         hub.set_copies(self.copies);
+        self.waits.ask(&mut hub);
         if let Some((nickname, token)) = &self.reserved {
             hub.reserve(nickname, *token);
         }
@@ -336,7 +334,7 @@ impl Server {
                 self.sockets.handle_timeout(asked.mono);
                 rounds = 0;
             }
-            self.flush(&mut hub, &mut buffer, now);
+            self.flush(&mut hub, &mut buffer, now)?;
             backlog.extend(self.sockets.readable(&hub));
             let over = hub.is_finished();
             self.drops.report(&hub.counters(), now.mono, over);
@@ -394,7 +392,7 @@ impl Server {
 
     /// Writes lines to the history before it sends: a line is in the history before its
     /// acknowledgment leaves.
-    fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) {
+    fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) -> Result<(), Error> {
         let mut looked = false;
         while let Some(event) = hub.poll_event() {
             match &event {
@@ -408,6 +406,7 @@ impl Server {
             if matches!(event, Event::Line(_)) && !std::mem::replace(&mut looked, true) {
                 self.recorder.look(now.mono);
             }
+            self.waits.add(&event)?;
             if let Event::Line(line) = event
                 && let Some(news) = self.recorder.record(&line)
             {
@@ -423,6 +422,7 @@ impl Server {
                 }
             }
         }
+        self.waits.flush()?;
         if let Some(engine) = &mut self.engine {
             engine.send(|| hub.poll_engine(now));
         }
@@ -441,5 +441,6 @@ impl Server {
         while let Some((path, bytes)) = self.sockets.poll_refused() {
             hub.handle_refused_size(path, bytes, now);
         }
+        Ok(())
     }
 }

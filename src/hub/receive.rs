@@ -6,6 +6,7 @@ use super::peer::Peer;
 use super::peers::PeerMut;
 use super::pressure::{Level, Pressure};
 use super::{Event, Hub};
+use crate::link::Received;
 use crate::path::Path;
 use crate::protocol::limits::{BASE_DATAGRAM, FREE_FRAMES, MAX_NAME, MAX_TEXT, tokens};
 use crate::protocol::{
@@ -151,7 +152,7 @@ impl Hub {
             && !holds_back(&self.outgoing.pressure, &mut peer, now.mono)
             && let Some(received) = peer.link.poll_received()
         {
-            self.handle_message(id, &received.payload, now);
+            self.handle_received(id, &received, now);
             self.deliver_posts();
         }
     }
@@ -159,7 +160,7 @@ impl Hub {
     /// Handles the next message that a peer's link received. Returns whether there was one.
     fn handle_next(&mut self, id: PeerId, now: Now) -> bool {
         let received = self.peers.get_mut(id).and_then(|mut peer| peer.link.poll_received());
-        received.as_ref().inspect(|it| self.handle_message(id, &it.payload, now));
+        received.as_ref().inspect(|it| self.handle_received(id, it, now));
         self.deliver_posts();
         received.is_some()
     }
@@ -204,6 +205,20 @@ impl Hub {
                 let turn = held.flatten().map(|peer| peer.allowance.ready()).min()?;
                 Some(turn.min(over))
             }
+        }
+    }
+
+    /// Handles one message of a peer, and reports the wait of a line.
+    fn handle_received(&mut self, id: PeerId, received: &Received, now: Now) {
+        let before = self.events.len();
+        let is_stream = self.peers.get(id).is_some_and(|peer| peer.stream.is_some());
+        self.handle_message(id, &received.payload, now);
+        if self.reports_waits
+            && self.events.len() > before
+            && let Some(Event::Line(line)) = self.events.back()
+        {
+            let time = (!is_stream).then_some(received.held);
+            self.events.push_back(Event::Waited(line.clone(), time));
         }
     }
 

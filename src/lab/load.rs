@@ -36,6 +36,7 @@ use machine::Ticks;
 use schedule::Schedule;
 pub(super) use schedule::message_id;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -134,11 +135,13 @@ fn measure_own(
     outcome
 }
 
-/// Creates the output directory. If it exists, it must be empty but for the capture of the run.
+/// Creates the output directory. If it exists, it must be empty but for what the lab and the server
+/// write there.
 fn create_empty_dir(out: &Path) -> Result<(), Error> {
     fs::create_dir_all(out).map_err(record::Error::io("create", out))?;
     let mut entries = fs::read_dir(out).map_err(record::Error::io("read", out))?;
-    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != record::TRACE)) {
+    let of_lab = [record::TRACE, record::WAITS].map(OsStr::new);
+    if entries.any(|entry| entry.is_ok_and(|entry| !of_lab.contains(&&*entry.file_name()))) {
         return Err(Error::NotEmpty(out.to_owned()));
     }
     Ok(())

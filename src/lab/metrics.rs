@@ -9,7 +9,8 @@
 //! | percentiles | nearest rank: the value at rank ⌈p·n⌉ of the n delivered |
 //! | reordered | type-P-reordered (RFC 4737 §3), in the order of delivery |
 //! | jitter | RFC 3550 §6.4.1 from the first *pair* of arrivals of a flow; mean of all estimates |
-//! | held | delivered ≥ 1 ms after arrival, by ordering in the session (head-of-line blocking) |
+//! | held | delivered ≥ 1 ms after arrival, by the order of the reader's link (head-of-line) |
+//! | held at the server | delivered, and held ≥ 1 ms by its link's order, from `server.csv` |
 //! | loss runs | consecutive lost numbers of a flow: the loss periods of RFC 3357 §5 |
 //! | retransmitted, redundant | of the links of all peers: again after a loss, and ahead of any |
 //! | bytes on the wire | into the emulated network, both ways; without one, through the links |
@@ -36,14 +37,14 @@ mod taint;
 #[cfg(test)]
 mod tests;
 
-pub use estimate::{Estimate, Interval};
+pub use estimate::{ENOUGH, Estimate, Interval};
 use setting::Differing;
 pub use setting::Setting;
 pub use taint::{Taint, taints};
 
 /// Threshold of *held*: a shorter delay between arrival and delivery is processing time of the
 /// event loop, not ordering.
-const HELD_FROM_US: u64 = 1_000;
+pub(super) const HELD_FROM_US: u64 = 1_000;
 
 /// Below this number of deliveries, the 99th percentile rests on fewer than five messages.
 const FEW: usize = 500;
@@ -73,10 +74,15 @@ pub struct Summary {
     pub max_ms: Option<f64>,
     /// The mean of RFC 3550's jitter estimates, in milliseconds; `None` without a pair.
     pub jitter_ms: Option<f64>,
-    /// Messages that ordering held for 1 ms or more.
+    /// Messages that ordering held at the reader for 1 ms or more.
     pub held: u64,
     /// The 99th percentile of their hold times, in milliseconds.
     pub hold_p99_ms: Option<f64>,
+    /// Delivered messages that ordering held at the server for 1 ms or more; `None` if that was not
+    /// recorded, as over TCP.
+    pub server_held: Option<u64>,
+    /// The 99th percentile of their hold times, in milliseconds.
+    pub server_hold_p99_ms: Option<f64>,
     /// Loss runs: consecutive lost messages (RFC 3357).
     pub loss_runs: u64,
     /// The length of the longest loss run, in messages.
@@ -133,6 +139,12 @@ impl Summary {
         share(self.held, self.delivered)
     }
 
+    /// Share of *delivered* messages that were held at the server, 0 to 1.
+    #[must_use]
+    pub fn server_held_share(&self) -> Option<f64> {
+        share(self.server_held?, self.delivered)
+    }
+
     /// The mean length of a loss run, in messages.
     #[must_use]
     pub fn loss_run_mean(&self) -> Option<f64> {
@@ -160,6 +172,8 @@ pub struct Measured {
     /// Ascending, in microseconds.
     latencies: Vec<u64>,
     holds: Vec<u64>,
+    /// `None` if no wait at the server is known.
+    server_holds: Option<Vec<u64>>,
     jitter_sum: f64,
     jitter_pairs: u64,
     wire_bytes: u64,
@@ -192,6 +206,7 @@ impl Measured {
         }
         it.latencies.sort_unstable();
         it.holds.sort_unstable();
+        it.server_holds.iter_mut().for_each(|it| it.sort_unstable());
         it
     }
 
@@ -217,6 +232,10 @@ impl Measured {
             let held = delivered.saturating_sub(record.arrived_us.unwrap_or(delivered));
             if held >= HELD_FROM_US {
                 self.holds.push(held);
+            }
+            if let Some(held) = record.server_held_us {
+                let holds = self.server_holds.get_or_insert_default();
+                holds.extend(Some(held).filter(|it| *it >= HELD_FROM_US));
             }
         }
         // Deliveries in the same microsecond count in the order of their numbers, not of their
@@ -268,6 +287,11 @@ impl Measured {
         self.latencies.sort_unstable();
         self.holds.extend_from_slice(&other.holds);
         self.holds.sort_unstable();
+        if let Some(holds) = &other.server_holds {
+            let mine = self.server_holds.get_or_insert_default();
+            mine.extend_from_slice(holds);
+            mine.sort_unstable();
+        }
         self.jitter_sum += other.jitter_sum;
         self.jitter_pairs += other.jitter_pairs;
         self.wire_bytes = self.wire_bytes.saturating_add(other.wire_bytes);
@@ -286,6 +310,9 @@ impl Measured {
                 .then(|| self.jitter_sum / self.jitter_pairs as f64 / 1e3),
             held: self.holds.len() as u64,
             hold_p99_ms: nearest_rank(&self.holds, 99).map(to_ms),
+            server_held: self.server_holds.as_ref().map(|it| it.len() as u64),
+            server_hold_p99_ms: nearest_rank(self.server_holds.as_deref().unwrap_or(&[]), 99)
+                .map(to_ms),
             wire_per_text: share(self.wire_bytes, self.text_bytes).filter(|it| *it > 0.0),
             ..self.counts.clone()
         }
@@ -343,6 +370,21 @@ pub struct Group {
     pub delivery: Option<Estimate>,
     /// The 99th percentile of latency in milliseconds, over repetitions.
     pub p99_ms: Option<Estimate>,
+}
+
+impl Group {
+    /// The figures with intervals, and their names.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, Option<&Estimate>); 2] {
+        [("share delivered", self.delivery.as_ref()), ("p99", self.p99_ms.as_ref())]
+    }
+
+    /// Returns true if the interval of each figure is at most that wide. A figure without a value,
+    /// such as the latency of nothing, has no interval to be narrow.
+    #[must_use]
+    pub fn is_within(&self, percent: f64) -> bool {
+        self.figures().iter().filter_map(|it| it.1).all(|it| it.is_within(percent))
+    }
 }
 
 /// Groups runs by setting and variant, in the order of both.

@@ -1,17 +1,23 @@
-//! The plan of a lab: every combination of its losses, delays, jitters and bursts, measured with
-//! several modes and repetitions. It is a TOML file or the options of the command.
+//! The plan of a lab: every combination of its networks and loads, measured with several modes and
+//! repetitions. It is a TOML file or the options of the command.
 
+mod bandwidth;
+mod condition;
 mod parse;
+mod repetitions;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use parse::{burst, control, milliseconds, mode, redundancy, seconds};
+pub use bandwidth::Bandwidth;
+pub(super) use bandwidth::bits;
+pub use parse::{bandwidth, burst, control, milliseconds, mode, queue, redundancy, seconds, size};
+pub use repetitions::Repetitions;
 
 use super::program::Program;
 use super::record::{Condition, Mode, ProgramName};
 use super::variant::{Control, Variant};
-use crate::impair::{Loss, Share, Spec, SpecError};
+use crate::impair::{DEFAULT_LIMIT, Loss, Share, Spec, SpecError};
 use crate::link::Copies;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -19,6 +25,10 @@ use std::fmt;
 
 /// Limit on the runs of a plan; more are taken for a typing error.
 const MAX_RUNS: usize = 100_000;
+/// Messages per second and sender, unless a plan or an option says otherwise.
+pub const RATE: f64 = 50.0;
+/// Bytes of text in a message, unless a plan or an option says otherwise.
+pub const SIZE: u32 = 64;
 
 /// The conditions, the modes and the load. The default plan takes less than two minutes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +46,12 @@ pub struct Plan {
     /// Mean lengths of a loss burst, packets; 1 is independent loss.
     #[serde(deserialize_with = "values::bursts")]
     pub burst: Vec<f64>,
+    /// Bits per second, each way.
+    #[serde(deserialize_with = "values::bandwidths")]
+    pub bandwidth: Vec<Bandwidth>,
+    /// Packets in the queue of a limited bandwidth.
+    #[serde(deserialize_with = "values::queues")]
+    pub queue: Vec<u32>,
     /// The modes to measure.
     #[serde(serialize_with = "values::mode_names", deserialize_with = "values::modes")]
     pub modes: Vec<Mode>,
@@ -47,7 +63,7 @@ pub struct Plan {
     pub tcp: Vec<Control>,
     /// Runs per condition and mode, each with another seed.
     #[serde(deserialize_with = "values::repetitions")]
-    pub repetitions: u32,
+    pub repetitions: Repetitions,
     /// Number of sending peers.
     #[serde(deserialize_with = "values::peers")]
     pub senders: u32,
@@ -55,11 +71,11 @@ pub struct Plan {
     #[serde(deserialize_with = "values::peers")]
     pub receivers: u32,
     /// Messages per second and sender.
-    #[serde(deserialize_with = "values::rate")]
-    pub rate: f64,
+    #[serde(deserialize_with = "values::rates")]
+    pub rate: Vec<f64>,
     /// Bytes of text in a message.
-    #[serde(deserialize_with = "values::size")]
-    pub size: u32,
+    #[serde(deserialize_with = "values::sizes")]
+    pub size: Vec<u32>,
     /// How long the senders send, seconds.
     #[serde(deserialize_with = "values::duration")]
     pub duration_s: f64,
@@ -78,14 +94,16 @@ impl Default for Plan {
             delay_ms: vec![25.0],
             jitter_ms: vec![0.0],
             burst: vec![1.0],
+            bandwidth: vec![Bandwidth::UNLIMITED],
+            queue: vec![DEFAULT_LIMIT as u32],
             modes: Mode::USUAL.to_vec(),
             redundancy: vec![Copies::Auto],
             tcp: vec![Control::Auto],
-            repetitions: 3,
+            repetitions: Repetitions::Fixed(3),
             senders: 1,
             receivers: 1,
-            rate: 50.0,
-            size: 64,
+            rate: vec![RATE],
+            size: vec![SIZE],
             duration_s: 4.0,
             seed: 1,
             program: Vec::new(),
@@ -142,8 +160,14 @@ pub enum Error {
 /// One condition and repetition, in which all modes run side by side and lose the same packets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
+    /// The names of its runs up to the variant: what the plan varies.
+    pub name: String,
     /// The condition.
     pub condition: Condition,
+    /// Messages per second and sender.
+    pub rate: f64,
+    /// Bytes of text in a message.
+    pub size: u32,
     /// The condition as the emulated network's configuration.
     pub spec: Spec,
     /// The repetition, from 1.
@@ -156,12 +180,7 @@ impl Trial {
     /// The name of this variant's run, which is also its directory.
     #[must_use]
     pub fn run(&self, variant: &Variant) -> String {
-        let Condition { loss, delay_ms, jitter_ms, burst } = self.condition;
-        let loss = round(loss * 100.0);
-        format!(
-            "loss{loss}-delay{delay_ms}-jitter{jitter_ms}-burst{burst}-{variant}-{}",
-            self.repetition
-        )
+        format!("{}-{variant}-{}", self.name, self.repetition)
     }
 
     /// The condition as arguments of tc-netem(8).
@@ -185,6 +204,10 @@ impl Trial {
             Loss::Gilbert { p, r, bad, good } => {
                 words.push_str(&format!(" loss gemodel {p} {r} {bad} {good}"));
             }
+        }
+        if let Some(bandwidth) = self.condition.bandwidth {
+            let queue = self.condition.queue.unwrap_or(DEFAULT_LIMIT as u32);
+            words.push_str(&format!(" rate {bandwidth}bit limit {queue}"));
         }
         words
     }
@@ -226,7 +249,6 @@ impl Plan {
         name: &str,
     ) -> Vec<String> {
         let mode = variant.mode;
-        let Condition { loss, delay_ms, jitter_ms, burst } = trial.condition;
         let clients = match self.program_of(mode) {
             Some(program) => program.load_options(),
             None => vec![
@@ -239,12 +261,12 @@ impl Plan {
             ("--name", name.to_owned()),
             ("--senders", self.senders.to_string()),
             ("--receivers", self.receivers.to_string()),
-            ("--rate", self.rate.to_string()),
-            ("--size", self.size.to_string()),
+            ("--rate", trial.rate.to_string()),
+            ("--size", trial.size.to_string()),
             ("--duration", format!("{}ms", (self.duration_s * 1e3).round())),
             ("--seed", trial.seed.to_string()),
             ("--repetition", trial.repetition.to_string()),
-            ("--condition", format!("{}:{delay_ms}:{jitter_ms}:{burst}", round(loss * 100.0))),
+            ("--condition", trial.condition.to_string()),
         ];
         let arguments = clients.into_iter().chain(arguments);
         arguments.flat_map(|(option, value)| [option.to_owned(), value]).collect()
@@ -257,19 +279,24 @@ impl Plan {
     /// # Errors
     /// Those of [`Self::trials`], and [`Error::ProgramsInScripts`].
     pub fn runs_text(&self) -> Result<String, Error> {
-        if !self.program.is_empty() {
-            return Err(Error::ProgramsInScripts);
-        }
+        self.check_scripts()?;
         let mut text = String::new();
         for trial in self.trials()? {
-            for variant in self.variants() {
-                let name = trial.run(&variant);
-                let arguments = self.load_arguments(&trial, &variant, &name).join(" ");
-                let (netem, control) = (trial.netem(), variant.control);
-                text.push_str(&format!("{name}\t{netem}\t{control}\t{arguments}\n"));
-            }
+            self.variants().iter().for_each(|it| text += &self.run_line(&trial, it));
         }
         Ok(text)
+    }
+
+    /// Checks that scripts can measure the plan.
+    pub(super) fn check_scripts(&self) -> Result<(), Error> {
+        if self.program.is_empty() { Ok(()) } else { Err(Error::ProgramsInScripts) }
+    }
+
+    /// The line of [`Self::runs_text`] for a run.
+    pub(super) fn run_line(&self, trial: &Trial, variant: &Variant) -> String {
+        let name = trial.run(variant);
+        let arguments = self.load_arguments(trial, variant, &name).join(" ");
+        format!("{name}\t{}\t{}\t{arguments}\n", trial.netem(), variant.control)
     }
 
     /// Parses a plan.
@@ -301,14 +328,18 @@ impl Plan {
         once("delay_ms", &mut self.delay_ms, &mut repeated);
         once("jitter_ms", &mut self.jitter_ms, &mut repeated);
         once("burst", &mut self.burst, &mut repeated);
+        once("bandwidth", &mut self.bandwidth, &mut repeated);
+        once("queue", &mut self.queue, &mut repeated);
+        once("rate", &mut self.rate, &mut repeated);
+        once("size", &mut self.size, &mut repeated);
         once("mode", &mut self.modes, &mut repeated);
         once("redundancy", &mut self.redundancy, &mut repeated);
         once("tcp", &mut self.tcp, &mut repeated);
         repeated
     }
 
-    /// All conditions in order, once for each repetition, so that an interrupted lab has measured
-    /// each condition equally often.
+    /// All conditions in order, once for each repetition that may be needed, so that an
+    /// interrupted lab has measured each condition equally often.
     ///
     /// # Errors
     /// [`Error::EmptyList`], [`Error::TooManyRuns`], [`Error::NoServer`], [`Error::Condition`] and
@@ -319,6 +350,10 @@ impl Plan {
             ("delay_ms", self.delay_ms.len()),
             ("jitter_ms", self.jitter_ms.len()),
             ("burst", self.burst.len()),
+            ("bandwidth", self.bandwidth.len()),
+            ("queue", self.queue.len()),
+            ("rate", self.rate.len()),
+            ("size", self.size.len()),
             ("modes", self.modes.len() + self.program.len()),
             ("redundancy", self.redundancy.len()),
             ("tcp", self.tcp.len()),
@@ -326,7 +361,8 @@ impl Plan {
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
             return Err(Error::EmptyList(name));
         }
-        let runs = lists.iter().fold(self.repetitions as usize, |n, (_, l)| n.saturating_mul(*l));
+        let runs =
+            lists.iter().fold(self.repetitions.most() as usize, |n, (_, l)| n.saturating_mul(*l));
         if runs > MAX_RUNS {
             return Err(Error::TooManyRuns(runs));
         }
@@ -334,13 +370,15 @@ impl Plan {
             return Err(Error::NoServer(program.name));
         }
         let (mut trials, mut names) = (Vec::new(), BTreeSet::new());
-        let variants = self.variants();
-        for repetition in 1..=self.repetitions {
-            for condition in self.conditions() {
-                let spec =
-                    spec(&condition).map_err(|cause| Error::Condition { condition, cause })?;
+        let (variants, cases) = (self.variants(), self.cases());
+        for repetition in 1..=self.repetitions.most() {
+            for (condition, rate, size) in &cases {
+                let (condition, rate, size) = (*condition, *rate, *size);
+                let spec = condition::spec(&condition)
+                    .map_err(|cause| Error::Condition { condition, cause })?;
                 let seed = self.seed.wrapping_add(trials.len() as u64);
-                let trial = Trial { condition, spec, repetition, seed };
+                let name = self.name(&condition, rate, size);
+                let trial = Trial { name, condition, rate, size, spec, repetition, seed };
                 for name in variants.iter().map(|variant| trial.run(variant)) {
                     if let Some(name) = names.replace(name) {
                         return Err(Error::Repeated(name));
@@ -351,32 +389,6 @@ impl Plan {
         }
         Ok(trials)
     }
-
-    fn conditions(&self) -> Vec<Condition> {
-        let mut conditions = Vec::new();
-        for loss in &self.loss {
-            for delay_ms in self.delay_ms.iter().copied() {
-                for jitter_ms in self.jitter_ms.iter().copied() {
-                    for burst in self.burst.iter().copied() {
-                        let loss = loss / 100.0;
-                        conditions.push(Condition { loss, delay_ms, jitter_ms, burst });
-                    }
-                }
-            }
-        }
-        conditions
-    }
-}
-
-/// The condition as the emulated network's configuration, the same in both directions.
-fn spec(condition: &Condition) -> Result<Spec, SpecError> {
-    let Condition { loss, delay_ms, jitter_ms, burst } = condition;
-    let mut text = format!("loss {}%", round(loss * 100.0));
-    if *burst > 1.0 && *loss > 0.0 {
-        text.push_str(&format!(" burst {burst}"));
-    }
-    text.push_str(&format!(", delay {delay_ms}ms, jitter {jitter_ms}ms"));
-    text.parse()
 }
 
 /// Removes the rounding error of 0.07 × 100. Shares are whole billionths: no two round alike.

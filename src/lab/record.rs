@@ -17,15 +17,20 @@
 //! INT64 rather than UINT64, although no value is negative: the difference of two columns then has
 //! a sign.
 //!
+//! In a lab the server writes `server.csv`: for each line its author, its number modulo 2^16, and
+//! the time for which the server held it back until all earlier ones had arrived.
+//!
 //! All times are microseconds since one epoch on one monotonic clock. All peers are in one process,
 //! so one-way delays need no clock synchronisation.
 
 use super::metrics::percent;
+use super::plan::bits;
 use crate::link::{Copies, Totals};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 mod csv;
 mod error;
@@ -41,12 +46,14 @@ mod parquet;
 mod parquet;
 mod program;
 mod sum;
+mod waits;
 
 pub use crate::impair::Counts;
 #[cfg(feature = "parquet")]
 pub use error::PartError;
 pub use error::{Change, Error, InvalidName, LineError, RowError, UnknownMode};
 use files::Rows;
+pub(in crate::lab) use files::read_info;
 pub use files::{RecordWriter, Run, read_run};
 pub(crate) use files::{json_text, write_atomically};
 pub use format::{Destination, Format};
@@ -56,7 +63,11 @@ pub use program::{Conduct, Ended, ErrorOutput};
 #[cfg(target_os = "linux")]
 pub(crate) use program::{OutputWriter, SERVER};
 pub use sum::FileSum;
+pub(crate) use waits::WAITS;
+pub(in crate::lab) use waits::sum as sum_of_waits;
 
+/// Ten packets with a join each.
+const QUEUED_BITS: f64 = 10.0 * 8.0 * 540.0;
 /// The file of rows in a run's directory.
 pub(crate) const RECORDS: &str = "records.csv";
 /// The directory of Parquet parts in a run's directory.
@@ -136,6 +147,9 @@ pub struct Record {
     pub arrived_us: Option<u64>,
     /// When it was shown to the receiver's user: arrival plus the time held by ordering.
     pub delivered_us: Option<u64>,
+    /// How long the server held it until all earlier ones of its sender had arrived, from
+    /// `server.csv`; `None` if that is unknown, as over TCP.
+    pub server_held_us: Option<u64>,
     /// The outcome.
     pub verdict: Verdict,
 }
@@ -160,20 +174,41 @@ pub struct Condition {
     pub jitter_ms: f64,
     /// The mean length of a loss burst, in packets; 1 is independent loss.
     pub burst: f64,
+    /// Bits per second, each way; `None` is unlimited.
+    #[serde(default)]
+    pub bandwidth: Option<u64>,
+    /// Packets in the queue of that bandwidth; `None` without one.
+    #[serde(default)]
+    pub queue: Option<u32>,
 }
 
 impl Default for Condition {
     /// A network that does nothing.
     fn default() -> Self {
-        Self { loss: 0.0, delay_ms: 0.0, jitter_ms: 0.0, burst: 1.0 }
+        Self { loss: 0.0, delay_ms: 0.0, jitter_ms: 0.0, burst: 1.0, bandwidth: None, queue: None }
+    }
+}
+
+impl Condition {
+    /// The longest round trip that the delays and ten packets in each direction's queue cause.
+    #[must_use]
+    pub fn round_trip(&self) -> Duration {
+        let queue = self.bandwidth.map_or(0.0, |bits| QUEUED_BITS / bits as f64);
+        let one_way = (self.delay_ms + self.jitter_ms) / 1e3 + queue;
+        Duration::try_from_secs_f64(2.0 * one_way).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Condition {
     /// The value of `load --condition`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { loss, delay_ms, jitter_ms, burst } = self;
-        write!(f, "{}:{delay_ms}:{jitter_ms}:{burst}", percent(*loss))
+        let Self { loss, delay_ms, jitter_ms, burst, bandwidth, queue } = self;
+        write!(f, "{}:{delay_ms}:{jitter_ms}:{burst}", percent(*loss))?;
+        match (bandwidth, queue) {
+            (Some(bandwidth), Some(queue)) => write!(f, ":{}:{queue}", bits(*bandwidth)),
+            (Some(bandwidth), None) => write!(f, ":{}", bits(*bandwidth)),
+            (None, _) => Ok(()),
+        }
     }
 }
 

@@ -21,8 +21,10 @@ mod packets;
 mod page;
 #[cfg(test)]
 mod palette;
+mod precision;
 mod programs;
 mod svg;
+mod table;
 mod tables;
 mod text;
 
@@ -69,6 +71,8 @@ pub struct Written {
     pub tainted: Vec<(String, Vec<Taint>)>,
     /// The gaps in the captures, a sentence for each run that has one.
     pub captures: Vec<String>,
+    /// Conditions whose intervals are wider than `--repetitions auto` asks for, a sentence each.
+    pub wide: Vec<String>,
     /// Each condition and mode, for [`terminal_table`].
     pub groups: Vec<Group>,
 }
@@ -85,12 +89,12 @@ pub fn write(dir: &Path) -> Result<Written, Error> {
     write_atomically(&csv, &tables::csv(&lab).map_err(Error::io("write", &csv))?)?;
     write_atomically(&json, &tables::json(&lab).map_err(Error::io("write", &json))?)?;
     write_atomically(&page, page::html(&lab).as_bytes())?;
-    let captures = packets::left_out(&lab.runs);
+    let (captures, wide) = (packets::left_out(&lab.runs), precision::missed(&lab));
     let Lab { runs, left_out, groups, .. } = lab;
     let count = runs.len();
     let tainted = runs.into_iter().filter(|it| !it.taints.is_empty());
     let tainted = tainted.map(|it| (it.name, it.taints)).collect();
-    Ok(Written { page, csv, json, runs: count, left_out, tainted, captures, groups })
+    Ok(Written { page, csv, json, runs: count, left_out, tainted, captures, wide, groups })
 }
 
 fn read(dir: &Path) -> Result<Lab, Error> {

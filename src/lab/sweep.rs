@@ -21,13 +21,13 @@ pub use error::Error;
 pub use program::NoService;
 pub use replay::{NoPattern, replay};
 
-use super::metrics::{Measured, Taint, taints};
+use super::metrics::{ENOUGH, Measured, Taint, group, taints};
 use super::plan::{Plan, Trial};
-use super::record::{Mode, RUN, Run, RunInfo, read_run, write_atomically};
+use super::record::{Mode, RUN, Run, RunInfo, read_info, read_run, sum_of_waits, write_atomically};
 use super::variant::Variant;
 use crate::files::{Lock, LockError};
 use crate::protocol::clean_lines;
-use std::collections::BTreeSet;
+use crate::protocol::limits::EXPIRY;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 /// How often a trial is measured while the machine spoils it.
 const ATTEMPTS: u32 = 3;
@@ -82,6 +83,8 @@ pub struct Progress<'a> {
     pub done: usize,
     /// All conditions, counting repetitions.
     pub total: usize,
+    /// True if fewer may suffice: with `--repetitions auto`.
+    pub is_most: bool,
     /// The one being measured; `None` at the end.
     pub now: Option<&'a Trial>,
 }
@@ -148,31 +151,41 @@ fn plan_in(out: &Path, asked: Option<Plan>) -> Result<Plan, Error> {
 }
 
 /// [`Plan::runs_text`] of the lab in `out`, without its finished runs. A run that the machine
-/// spoiled is finished after as many attempts as [`run`] makes.
+/// spoiled is finished after as many attempts as [`run`] makes. With `--repetitions
+/// auto`, those of the next repetition.
 ///
 /// # Errors
 /// [`Error::OtherPlan`], [`Error::NothingToResume`], [`Error::Files`].
 pub fn runs_left(asked: Option<Plan>, out: &Path) -> Result<String, Error> {
     let plan = plan_in(out, asked)?;
-    let (mut finished, text) = (BTreeSet::new(), plan.runs_text()?);
+    plan.check_scripts()?;
+    let is_auto = plan.repetitions.percent().is_some();
+    let (mut left, mut last) = (String::new(), 0);
     for trial in plan.trials()? {
+        // What comes after a repetition depends on its results.
+        if is_auto && !left.is_empty() && trial.repetition > last {
+            break;
+        }
+        last = trial.repetition;
+        if settled(&plan, plan.variants().into_iter(), out, &trial)? {
+            continue;
+        }
         let mut done = Vec::new();
         for variant in plan.variants() {
-            let name = trial.run(&variant);
-            if is_done(out, &name)? {
+            if is_done(out, &trial.run(&variant))? {
                 done.push(variant);
-                finished.insert(name);
             }
         }
         for spoiled in spoiled(out, &trial, &done)?.into_iter().filter(|it| it.attempts < ATTEMPTS)
         {
             log::warn!("{spoiled}: measured again");
-            finished.remove(&spoiled.run);
+            done.retain(|variant| trial.run(variant) != spoiled.run);
         }
+        let variants = plan.variants();
+        let undone = variants.iter().filter(|it| !done.contains(it));
+        undone.for_each(|variant| left += &plan.run_line(&trial, variant));
     }
-    let name = |line: &&str| line.split('\t').next().unwrap_or_default().to_owned();
-    let left = text.lines().filter(|line| !finished.contains(&name(line)));
-    Ok(left.map(|line| format!("{line}\n")).collect())
+    Ok(left)
 }
 
 /// Locks a lab's directory.
@@ -199,8 +212,12 @@ pub fn run(
     let mut failed = Vec::new();
     let trials = config.plan.trials()?;
     let total = trials.len();
+    let is_most = config.plan.repetitions.percent().is_some();
     for (done, trial) in trials.iter().enumerate() {
-        report(Progress { done, total, now: Some(trial) });
+        if is_settled(config, trial)? {
+            continue;
+        }
+        report(Progress { done, total, is_most, now: Some(trial) });
         let mut left = Vec::new();
         for variant in config.variants() {
             if !is_done(&config.out, &trial.run(&variant))? {
@@ -224,7 +241,7 @@ pub fn run(
         }
         failed.extend(measure(config, trial, &programs, 1, stop)?);
     }
-    report(Progress { done: total, total, now: None });
+    report(Progress { done: total, total, is_most, now: None });
     Ok(failed)
 }
 
@@ -256,6 +273,37 @@ fn measure(
         }
     }
     Ok(failures)
+}
+
+/// Returns true if the repetitions before this one suffice for `--repetitions auto`.
+fn is_settled(config: &Config, trial: &Trial) -> Result<bool, Error> {
+    settled(&config.plan, config.variants(), &config.out, trial)
+}
+
+fn settled(
+    plan: &Plan,
+    variants: impl Iterator<Item = Variant>,
+    out: &Path,
+    trial: &Trial,
+) -> Result<bool, Error> {
+    let Some(percent) = plan.repetitions.percent().filter(|_| trial.repetition > ENOUGH) else {
+        return Ok(false);
+    };
+    let mut runs = Vec::new();
+    for variant in variants {
+        for repetition in 1..trial.repetition {
+            let name = Trial { repetition, ..trial.clone() }.run(&variant);
+            // A failed run has no value.
+            if let Ok(Run { info: Some(info), records, .. }) =
+                read_run(&out.join("runs").join(name))
+            {
+                let measured = Measured::new(&records, &info);
+                runs.push((info, measured));
+            }
+        }
+    }
+    let pairs: Vec<_> = runs.iter().map(|(info, measured)| (info, measured)).collect();
+    Ok(group(&pairs).iter().all(|it| it.is_within(percent)))
 }
 
 /// A run that the machine spoiled.
@@ -325,6 +373,12 @@ impl<'a> Job<'a> {
         Self { config, trial, variant, name, part }
     }
 
+    /// The server's expiry, which the other timeouts of a session follow: a join cookie has to be
+    /// valid for a round trip, and is for a sixth of the expiry.
+    fn expiry(&self) -> Duration {
+        EXPIRY.max(6 * self.trial.condition.round_trip())
+    }
+
     fn run(&self, attempt: u32, stop: &AtomicBool) -> Result<(), Error> {
         let outcome = match self.config.place {
             #[cfg(target_os = "linux")]
@@ -332,11 +386,14 @@ impl<'a> Job<'a> {
             Place::InProcess => in_process::run(self, stop),
         };
         match outcome {
-            Ok(()) if attempt > 1 => {
-                self.edit_info(|info| info.attempts = attempt)?;
+            Ok(()) => {
+                let waits = sum_of_waits(&self.part)?;
+                self.edit_info(|info| {
+                    info.attempts = attempt;
+                    info.files.extend(waits);
+                })?;
                 self.finish()
             }
-            Ok(()) => self.finish(),
             Err(error) => {
                 if error.concerns_one_run() {
                     let _ = fs::create_dir_all(&self.part);
@@ -354,14 +411,16 @@ impl<'a> Job<'a> {
         Ok(fs::rename(&self.part, dir).map_err(super::record::Error::io("rename", &self.part))?)
     }
 
-    /// Removes the directory of an earlier attempt that was killed.
-    fn remove_old(&self) -> Result<(), Error> {
-        remove(&self.part)
+    /// Makes the directory, and removes that of an earlier attempt that was killed.
+    fn begin(&self) -> Result<(), Error> {
+        remove(&self.part)?;
+        let made = fs::create_dir_all(&self.part);
+        Ok(made.map_err(super::record::Error::io("make", &self.part))?)
     }
 
     /// Edits the run's `run.json`.
     fn edit_info(&self, change: impl FnOnce(&mut RunInfo)) -> Result<(), Error> {
-        let Some(mut info) = read_run(&self.part)?.info else { return Err(Error::Stopped) };
+        let Some(mut info) = read_info(&self.part)? else { return Err(Error::Stopped) };
         change(&mut info);
         Ok(info.write(&self.part)?)
     }

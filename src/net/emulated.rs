@@ -366,6 +366,19 @@ impl Network {
         Ok(())
     }
 
+    /// Lets TCP handshakes take minutes on both nodes: with the usual retries the kernel forgets a
+    /// connection request after a minute.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn allow_long_handshakes(&self) -> io::Result<()> {
+        for node in [Node::Clients, Node::Server] {
+            self.node(node)
+                .run(|| HANDSHAKE_RETRIES.iter().try_for_each(|it| fs::write(it, "10")))??;
+        }
+        Ok(())
+    }
+
     /// The congestion control of new TCP connections.
     ///
     /// # Errors
@@ -390,3 +403,6 @@ impl Network {
 
 /// The setting of the calling thread's network namespace.
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+/// Retransmissions of SYN and of its answer.
+const HANDSHAKE_RETRIES: [&str; 2] =
+    ["/proc/sys/net/ipv4/tcp_syn_retries", "/proc/sys/net/ipv4/tcp_synack_retries"];

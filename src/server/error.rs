@@ -36,6 +36,9 @@ pub enum Error {
     /// The system provides no randomness for secrets.
     #[error("the operating system provides no random numbers: {0}")]
     Random(getrandom::Error),
+    /// The record of waits cannot be written.
+    #[error("cannot write the waits to {0}: {1}")]
+    Waits(PathBuf, io::Error),
     /// Waiting on the network failed.
     #[error("cannot wait for the network: {0}")]
     Poll(io::Error),

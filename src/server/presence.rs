@@ -56,7 +56,7 @@ impl Presence {
                 format!("{nickname} left{how}, {peers} here")
             }
             Event::Moved { nickname, path } => format!("{nickname} is at {} now", path.remote),
-            Event::Line(_) | Event::Refused { .. } => return None,
+            Event::Line(_) | Event::Waited(..) | Event::Refused { .. } => return None,
         };
         if let Some(bucket) = &mut self.bucket
             && bucket.ready() <= now

@@ -1,6 +1,6 @@
 //! Writes the history. The chat continues when writing fails.
 
-use super::{HistoryFile, OPERATOR};
+use super::OPERATOR;
 use crate::history::{FileState, History, HistoryError, Opened, Record, Storage};
 use crate::protocol::limits::{LOG_LINES, MAX_NAME, MAX_TEXT};
 use crate::protocol::{Mark, clean, clip};
@@ -8,11 +8,22 @@ use crate::registry::Owner;
 use crate::room::{Kept, Line, LineIdentity, Past};
 use crate::time::{Timestamp, WallTime};
 use std::fs::File;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 /// Interval of checks that the file is still at its path, while no line is written.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// The path of the history.
+#[derive(Clone, Debug)]
+pub struct HistoryFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The user named it. If not, the server creates its directory, and starts without a history if
+    /// it cannot be opened.
+    pub chosen: bool,
+}
 
 /// The history file, if any, and whether writing works.
 #[derive(Debug)]

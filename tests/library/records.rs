@@ -28,6 +28,7 @@ mod with_parquet {
                 sent_us: (!id.is_multiple_of(5)).then_some(id * 20_000 + 7),
                 arrived_us: time(100),
                 delivered_us: time(200),
+                server_held_us: None,
                 verdict,
             }
         };

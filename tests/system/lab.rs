@@ -2,8 +2,9 @@
 //! an independent script.
 
 mod captures;
+mod truth;
 
-use crate::needs::{needs, skip};
+use crate::needs::{needs, needs_time, skip};
 use chatagram::lab::record::{RunInfo, read_run};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -153,18 +154,40 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     assert!(verified.status.success(), "{}", said(&verified));
 }
 
-/// Over the longest delay that a plan takes.
 fn every_mode_works_over_seconds_of_delay() {
+    works_over("6000");
+    let output = lab(&["--delay-ms", "60001"]);
+    assert!(said(&output).contains("between 0s and 1m"), "{}", said(&output));
+}
+
+/// The longest delay that a plan takes.
+fn every_mode_works_over_a_minute_of_delay() {
+    needs_time();
+    works_over("60000");
+}
+
+fn works_over(delay: &str) {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
-    let long = ["--loss", "0", "--delay-ms", "3000", "--repetitions", "1", "--duration-s", "1"];
+    let long = ["--loss", "0", "--delay-ms", delay, "--repetitions", "1", "--duration-s", "1"];
     let modes = "unreliable,reliable-unordered,reliable-ordered,tcp";
     let output = lab(&[&long[..], &["--modes", modes, "--out", out.to_str().unwrap()]].concat());
     needs_namespaces(&output);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(said(&output).matches("100 %").count(), 4, "{}", said(&output));
-    let output = lab(&["--delay-ms", "3001"]);
-    assert!(said(&output).contains("between 0s and 3s"), "{}", said(&output));
+}
+
+/// A join takes four seconds to leave.
+fn reliable_messages_cross_a_network_of_1_kbit() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let network = ["--loss", "0", "--bandwidth", "1kbit", "--repetitions", "1"];
+    let load = ["--rate", "0.2", "--size", "16", "--duration-s", "10", "--out"];
+    let modes = ["--modes", "reliable-ordered,tcp"];
+    let output = lab(&[&network[..], &modes, &load, &[out.to_str().unwrap()]].concat());
+    needs_namespaces(&output);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("100 %").count(), 2, "{}", said(&output));
 }
 
 fn a_run_has_the_planned_congestion_control_or_fails() {
@@ -484,6 +507,8 @@ fn an_interrupted_lab_keeps_finished_runs() {
 tests! {
     a_lab_writes_a_correct_report_and_can_be_resumed,
     every_mode_works_over_seconds_of_delay,
+    every_mode_works_over_a_minute_of_delay,
+    reliable_messages_cross_a_network_of_1_kbit,
     a_run_has_the_planned_congestion_control_or_fails,
     print_runs_writes_one_line_per_run,
     a_plan_error_names_the_line_and_suggests_the_key,
@@ -500,4 +525,7 @@ tests! {
     captures::wireshark_reads_the_captures_and_finds_the_drops,
     captures::the_ladder_names_the_packets_of_wireshark,
     captures::no_trace_writes_no_capture,
+    truth::waits_at_the_server_and_at_the_reader_are_recorded_apart,
+    truth::automatic_repetitions_end_when_the_intervals_are_narrow,
+    truth::every_dimension_of_a_plan_is_in_its_titles,
 }

@@ -49,6 +49,7 @@ fn make_run(dir: &Path, mode: Mode, loss: f64, repetition: u32) {
             sent_us: Some(intended + 15),
             arrived_us: (!is_lost).then_some(if mode == Mode::Tcp { shown } else { arrived }),
             delivered_us: (!is_lost).then_some(shown),
+            server_held_us: None,
             verdict: if is_lost { Verdict::Lost } else { Verdict::Delivered },
         };
         writer.write(&record).unwrap();
@@ -69,7 +70,7 @@ fn sums(dir: &Path) -> Vec<FileSum> {
 }
 
 fn info(name: &str, mode: Mode, loss: f64, repetition: u32, retransmitted: u64) -> RunInfo {
-    let condition = Condition { loss, delay_ms: 20.0, jitter_ms: 4.0, burst: 1.0 };
+    let condition = Condition { loss, delay_ms: 20.0, jitter_ms: 4.0, ..Condition::default() };
     let totals =
         Totals { sent_bytes: 60_000, received_bytes: 70_000, retransmitted, ..Totals::default() };
     RunInfo {

@@ -249,6 +249,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
         history: None,
         engine: None,
         metrics: None,
+        waits: None,
         metrics_hosts: Vec::new(),
         hub: hub::Config {
             room: "room".to_owned(),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod client;
+mod condition;
 mod decode;
 mod discover;
 mod environment;

@@ -164,3 +164,23 @@ fn each_line_has_the_time_of_its_saying_whatever_the_earlier_times() {
     assert!(first.mark < second.mark && second.mark < third.mark);
     assert_eq!(first.mark.epoch, third.mark.epoch);
 }
+
+#[test]
+fn the_wait_of_a_line_for_an_earlier_one_is_reported() {
+    let mut room = Room::new(8);
+    let alice = room.join("alice", 1);
+    room.hub.report_waits();
+    room.cut_off = Some(1);
+    room.say(alice, "one");
+    room.run_for(SECOND / 100);
+    room.cut_off = None;
+    room.say(alice, "two");
+    room.run_for(2 * SECOND);
+    let waits = room.events.iter().filter_map(|event| match event {
+        Event::Waited(line, time) => Some((&*line.text, time.unwrap())),
+        _ => None,
+    });
+    let waits: Vec<_> = waits.collect();
+    assert_eq!(waits.iter().map(|it| it.0).collect::<Vec<_>>(), ["one", "two"]);
+    assert!(waits[0].1.is_zero() && !waits[1].1.is_zero(), "{waits:?}");
+}

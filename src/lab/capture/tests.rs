@@ -67,6 +67,7 @@ fn up(journeys: &Journeys, id: u64) -> Leg {
         sent_us: None,
         arrived_us: None,
         delivered_us: None,
+        server_held_us: None,
         verdict: Verdict::Lost,
     };
     let journey = journeys.of(&row);

@@ -55,12 +55,11 @@ impl Config {
     /// The longest round trip that the emulated network alone causes, as far as it is known.
     pub(super) fn round_trip(&self) -> Duration {
         let condition = self.condition.unwrap_or_default();
-        let one_way = Duration::try_from_secs_f64((condition.delay_ms + condition.jitter_ms) / 1e3);
         let impaired =
             self.impair.as_ref().map_or(Duration::ZERO, |BadNetwork { spec, .. }| {
                 spec.up.delay + spec.up.jitter + spec.down.delay + spec.down.jitter
             });
-        (2 * one_way.unwrap_or_default()).max(impaired)
+        condition.round_trip().max(impaired)
     }
 
     /// Whether a server with this rate limit delays the messages of a sender.

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// times the largest latency if that is longer.
 const QUIET_TIME: Duration = Duration::from_secs(3);
 const QUIET_FACTOR: u32 = 4;
-/// Limit on the time after the last intended message, even if messages are still in flight.
+/// Limit on the time after the last intended message and a round trip, even if messages are still
+/// in flight.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Load<'_> {
@@ -32,7 +33,7 @@ impl Load<'_> {
         let unconfirmed = self.config.mode != Mode::Unreliable
             && (ledger.sent() < ledger.scheduled()
                 || (0..self.senders.len()).any(|sender| !self.fleet.session(sender).is_settled()));
-        if (!quiet || unconfirmed) && now.since(end) < DRAIN_DEADLINE {
+        if (!quiet || unconfirmed) && now.since(end) < DRAIN_DEADLINE + self.config.round_trip() {
             return Ok(false);
         }
         let silent = |index: &usize| {

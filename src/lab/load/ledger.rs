@@ -245,6 +245,7 @@ impl Ledger {
             sent_us: usize::try_from(id).ok().and_then(|id| self.sent[sender].get(id).copied()),
             arrived_us: times.map(|(arrived, _)| arrived),
             delivered_us: times.map(|(_, delivered)| delivered),
+            server_held_us: None,
             verdict,
         })
     }

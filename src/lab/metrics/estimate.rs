@@ -7,6 +7,9 @@ const WANTED: f64 = 0.95;
 /// An interval needs this many repetitions. Two would cover the median like a tossed coin.
 const FEWEST: usize = 3;
 
+/// The fewest repetitions whose interval has that coverage.
+pub const ENOUGH: u32 = 6;
+
 /// A statistic over repetitions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Estimate {
@@ -45,6 +48,20 @@ impl Estimate {
         });
         Some(Self { values: values.to_vec(), median, interval })
     }
+
+    /// The width of the interval, as a share of the median; `None` without an interval.
+    #[must_use]
+    pub fn width(&self) -> Option<f64> {
+        let Interval { low, high, .. } = self.interval?;
+        Some(if high > low { (high - low) / self.median } else { 0.0 })
+    }
+
+    /// Returns true if the interval has the wanted coverage and is at most that wide.
+    #[must_use]
+    pub fn is_within(&self, percent: f64) -> bool {
+        let covers = self.interval.is_some_and(|it| it.coverage >= WANTED);
+        covers && self.width().is_some_and(|width| width * 100.0 <= percent)
+    }
 }
 
 /// The innermost rank, from 0, whose interval still has the wanted coverage, or else the outermost,
@@ -78,6 +95,16 @@ mod tests {
         let three = Estimate::of(&[4.0, 2.0, 3.0]).unwrap();
         assert_eq!((three.median, &three.values), (3.0, &vec![4.0, 2.0, 3.0]));
         assert_eq!(three.interval, Some(Interval { low: 2.0, high: 4.0, coverage: 0.75 }));
+    }
+
+    #[test]
+    fn an_interval_is_narrow_only_with_enough_repetitions() {
+        let of = |values: &[f64]| Estimate::of(values).unwrap();
+        let six = of(&[98.0, 100.0, 102.0, 99.0, 101.0, 100.0]);
+        assert_eq!(six.width(), Some(0.04));
+        assert!(six.is_within(4.0) && !six.is_within(3.9));
+        assert!(!of(&[100.0; 5]).is_within(50.0), "five cover too little");
+        assert!(of(&[0.0; 6]).is_within(0.0) && of(&[1.0]).width().is_none());
     }
 
     /// The ranks and coverages of the table in Conover, Practical Nonparametric Statistics (1999).

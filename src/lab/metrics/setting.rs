@@ -1,6 +1,7 @@
 //! The parameters of a condition: runs that differ in one of them share no mean.
 
 use super::percent;
+use crate::lab::plan::bits;
 use crate::lab::record::{Condition, Emulation, RunInfo};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -56,6 +57,12 @@ impl Setting {
         if condition.burst > 1.0 {
             title += &format!(", bursts of {}", condition.burst);
         }
+        if let Some(bandwidth) = condition.bandwidth {
+            title += &format!(", {}/s", bits(bandwidth));
+        }
+        if let Some(queue) = condition.queue {
+            title += &format!(", queue of {queue}");
+        }
         for (shown, value) in differing.0.iter().zip(self.others()) {
             if *shown {
                 title += &format!(", {value}");
@@ -83,10 +90,13 @@ impl Setting {
             let c = it.condition.unwrap_or_default();
             let emulation = f64::from(it.emulation.map_or(0, |it| it as u8 + 1));
             let has_condition = f64::from(u8::from(it.condition.is_some()));
-            let network = [c.delay_ms, c.jitter_ms, c.burst, has_condition, emulation];
+            let bandwidth = c.bandwidth.map_or(f64::MAX, |it| it as f64);
+            let queue = f64::from(c.queue.unwrap_or(0));
+            let network = [c.delay_ms, c.jitter_ms, c.burst, bandwidth, queue];
+            let network = network.into_iter().chain([has_condition, emulation]);
             let load = [it.rate, it.size.into(), it.duration_s];
             let peers = [it.senders.into(), it.receivers.into()];
-            network.into_iter().chain(load).chain(peers).chain([c.loss])
+            network.chain(load).chain(peers).chain([c.loss])
         };
         let order = key(self).zip(key(other)).map(|(a, b)| a.total_cmp(&b));
         order.fold(Ordering::Equal, Ordering::then).then_with(|| self.impair.cmp(&other.impair))

@@ -17,6 +17,7 @@ fn row(id: u64, intended: u64, arrived: u64, delivered: u64) -> Record {
         sent_us: Some(intended),
         arrived_us: Some(arrived),
         delivered_us: Some(delivered),
+        server_held_us: None,
         verdict: Verdict::Delivered,
     }
 }
@@ -150,6 +151,21 @@ fn hold_time_is_from_arrival_to_delivery() {
     let it = summary(&rows);
     assert_eq!((it.held, it.hold_p99_ms), (1, Some(75.0)));
     assert_eq!(it.held_share(), Some(1.0 / 3.0));
+}
+
+#[test]
+fn waits_at_the_server_are_apart_and_unknown_without_a_record() {
+    let at = |id, held| Record { server_held_us: held, ..row(id, 0, 20_000, 20_000) };
+    let it = summary(&[row(0, 0, 20_000, 95_000)]);
+    assert_eq!((it.held, it.server_held, it.server_held_share()), (1, None, None));
+    let lost = Record { server_held_us: Some(9_000), ..lost(4) };
+    let rows = [at(0, Some(0)), at(1, Some(999)), at(2, Some(40_000)), at(3, None), lost];
+    let it = summary(&rows);
+    assert_eq!((it.held, it.server_held, it.server_hold_p99_ms), (0, Some(1), Some(40.0)));
+    assert_eq!(it.server_held_share(), Some(0.25));
+    let mut both = Measured::new(&rows, &info());
+    both.merge(&Measured::new(&rows, &info()));
+    assert_eq!(both.summary().server_held, Some(2));
 }
 
 #[test]

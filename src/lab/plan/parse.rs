@@ -1,5 +1,6 @@
 //! Values as an option or a plan's string has them.
 
+use super::Bandwidth;
 use crate::lab::record::{Mode, UnknownMode};
 use crate::lab::variant::Control;
 use crate::link::{BadCongestionControl, BadCopies, Copies};
@@ -27,6 +28,30 @@ pub fn seconds(text: &str) -> Result<f64, quantity::Error> {
 /// Those of [`quantity::burst`].
 pub fn burst(text: &str) -> Result<f64, quantity::Error> {
     quantity::burst(text).map(|thousandths| thousandths as f64 / 1e3)
+}
+
+/// Parses a bandwidth, `off` or such as `2mbit`, as an option or in a plan.
+///
+/// # Errors
+/// Those of a rate with its unit.
+pub fn bandwidth(text: &str) -> Result<Bandwidth, quantity::Error> {
+    text.parse()
+}
+
+/// Parses the packets in the queue of a bandwidth, as an option or in a plan.
+///
+/// # Errors
+/// Those of [`quantity::count`].
+pub fn queue(text: &str) -> Result<u32, quantity::Error> {
+    quantity::count(text, &quantity::QUEUES, "packets")
+}
+
+/// Parses the bytes of text in a message, as an option or in a plan.
+///
+/// # Errors
+/// Those of [`quantity::count`].
+pub fn size(text: &str) -> Result<u32, quantity::Error> {
+    quantity::count(text, &quantity::SIZES, "bytes")
 }
 
 /// Parses a number of copies, as an option or in a plan.

@@ -35,7 +35,8 @@ fn errors_name_the_line_and_the_remedy() {
     }
     let empty = Plan { modes: vec![], ..Plan::default() };
     assert!(empty.trials().unwrap_err().to_string().contains("modes is empty"));
-    let huge = Plan { loss: vec![1.0; 1_000], repetitions: 1_000, ..Plan::default() };
+    let huge =
+        Plan { loss: vec![1.0; 1_000], repetitions: Repetitions::Fixed(1_000), ..Plan::default() };
     assert!(huge.trials().unwrap_err().to_string().contains("too many"));
     let absurd = Plan { loss: vec![99.0], burst: vec![2.0], ..Plan::default() };
     assert!(absurd.trials().is_err());
@@ -132,4 +133,38 @@ fn only_tcp_has_a_congestion_control() {
     assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
     let error = Plan::parse("tcp = \"../bbr\"").unwrap_err().to_string();
     assert!(error.contains("no name of a congestion control"), "{error}");
+}
+
+#[test]
+fn networks_and_loads_are_dimensions() {
+    let text = "loss = 0\nbandwidth = [\"off\", \"2mbit\"]\nqueue = \"20, 100\"\nrate = [10, 50]\n\
+                size = [64, 500]\nrepetitions = 1\nmodes = \"tcp\"";
+    let plan = Plan::parse(text).unwrap();
+    assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
+    let trials = plan.trials().unwrap();
+    assert_eq!(trials.len(), 3 * 2 * 2, "an unlimited bandwidth has no queue");
+    assert_eq!(
+        trials[0].run(&plain(Mode::Tcp)),
+        "loss0-delay25-jitter0-burst1-rate10-size64-tcp-1"
+    );
+    let last = &trials[11];
+    let name = "loss0-delay25-jitter0-burst1-2mbit-queue100-rate50-size500";
+    assert_eq!((&*last.name, last.rate, last.size), (name, 50.0, 500));
+    assert_eq!(last.spec, "delay 25ms, rate 2mbit, limit 100".parse().unwrap());
+    assert_eq!(last.netem(), "delay 25ms rate 2000000bit limit 100");
+    let line = plan.runs_text().unwrap().lines().last().unwrap().to_owned();
+    assert!(
+        line.contains("--rate 50 --size 500") && line.ends_with("0:25:0:1:2mbit:100"),
+        "{line}"
+    );
+    let seeds: std::collections::BTreeSet<_> = trials.iter().map(|it| it.seed).collect();
+    assert_eq!(seeds.len(), 12);
+}
+
+#[test]
+fn automatic_repetitions_have_trials_up_to_their_limit() {
+    let plan = Plan::parse("loss = 0\nrepetitions = \"auto:5%:12\"").unwrap();
+    assert_eq!(plan.repetitions, Repetitions::Auto { percent: 5.0, most: 12 });
+    assert_eq!(plan.trials().unwrap().len(), 12);
+    assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
 }

@@ -1,7 +1,10 @@
 //! Values in a plan's file: a number or a string in the syntax of the options; for a list also a
 //! single value, or a string with commas.
 
-use super::{burst, control, milliseconds, mode, redundancy, seconds};
+use super::{
+    Bandwidth, Repetitions, bandwidth, burst, control, milliseconds, mode, queue, redundancy,
+    seconds, size,
+};
 use crate::lab::record::Mode;
 use crate::lab::variant::Control;
 use crate::link::Copies;
@@ -112,21 +115,28 @@ pub(super) fn mode_names<S: Serializer>(modes: &[Mode], to: S) -> Result<S::Ok, 
     to.collect_seq(modes.iter().map(|mode| mode.name()))
 }
 
-pub(super) fn repetitions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    let read = |text: &str| quantity::count(text, &quantity::REPETITIONS, "repetitions");
-    from.deserialize_any(One(read))
+pub(super) fn repetitions<'de, D: Deserializer<'de>>(from: D) -> Result<Repetitions, D::Error> {
+    from.deserialize_any(One(str::parse::<Repetitions>))
 }
 
 pub(super) fn peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     from.deserialize_any(One(|text| quantity::count(text, &quantity::PEERS, "peers")))
 }
 
-pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    from.deserialize_any(One(quantity::message_rate))
+pub(super) fn bandwidths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Bandwidth>, D::Error> {
+    from.deserialize_any(Many(bandwidth))
 }
 
-pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    from.deserialize_any(One(|text| quantity::count(text, &quantity::SIZES, "bytes")))
+pub(super) fn queues<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+    from.deserialize_any(Many(queue))
+}
+
+pub(super) fn rates<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    from.deserialize_any(Many(quantity::message_rate))
+}
+
+pub(super) fn sizes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u32>, D::Error> {
+    from.deserialize_any(Many(size))
 }
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {

@@ -130,6 +130,7 @@ fn parse_row(row: &csv::StringRecord, names: &mut Names) -> Result<Record, RowEr
         sent_us: time(7)?,
         arrived_us: time(8)?,
         delivered_us,
+        server_held_us: None,
         verdict: Verdict::from_column(&row[10], delivered_us)?,
     })
 }

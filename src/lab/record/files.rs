@@ -1,7 +1,8 @@
 //! Writing a run's files during the run, and reading them back.
 
 use super::{
-    Change, Error, FileSum, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv, parquet,
+    Change, Error, FileSum, Format, LineError, PARQUET, RECORDS, RUN, Record, RunInfo, csv,
+    parquet, waits,
 };
 use crate::files::behind_links;
 use crate::protocol::is_clean;
@@ -148,28 +149,34 @@ pub struct Run {
 /// An error of the file system, a malformed line or part, rows other than those that `run.json`
 /// counts, rows in both formats, or a format that this build lacks.
 pub fn read_run(dir: &Path) -> Result<Run, Error> {
-    let path = dir.join(RUN);
-    let info: Option<RunInfo> = match fs::read(&path) {
-        Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|e| Error::Line {
-            path: path.clone(),
-            line: e.line() as u64,
-            problem: LineError::Json(e),
-        })?),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => return Err(Error::io("read", &path)(e)),
-    };
-    let Rows { records, torn, files } =
+    let info = read_info(dir)?;
+    let Rows { mut records, torn, mut files } =
         match (dir.join(RECORDS).exists(), dir.join(PARQUET).exists()) {
             (true, true) => return Err(Error::Both { dir: dir.to_owned() }),
             (false, true) => parquet::read(dir)?,
             (_, false) => csv::read(dir)?,
         };
+    files.extend(waits::read(dir, &mut records)?);
     if let Some(info) = &info {
         compare(dir, &info.files, &files)?;
     }
     let name = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = name.file_name().unwrap_or(OsStr::new("run")).to_string_lossy().into_owned();
     Ok(Run { name, info, records, torn })
+}
+
+/// Reads `run.json` alone; `None` without it.
+pub(in crate::lab) fn read_info(dir: &Path) -> Result<Option<RunInfo>, Error> {
+    let path = dir.join(RUN);
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Line {
+            path,
+            line: e.line() as u64,
+            problem: LineError::Json(e),
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", &path)(e)),
+    }
 }
 
 /// Checks that the files are those that the run wrote.

@@ -4,7 +4,7 @@
 use super::Finished;
 use super::packets::{self, Followed, Packets, Row};
 use super::svg::{Plot, Svg, WIDTH, step};
-use super::text::{class, count, label, ms};
+use super::text::{class, count, label, list, ms};
 use crate::lab::record::{Record, Verdict};
 use crate::lab::variant::Variant;
 use crate::percentile::nearest_rank;
@@ -17,8 +17,6 @@ const MAX_MESSAGES: f64 = 150.0;
 const GRID_US: u64 = 50_000;
 /// Deliveries at most this far apart count as one burst, microseconds.
 const BURST_US: u64 = 2_000;
-/// A shorter time between arrival and delivery is processing time, not a wait; microseconds.
-const HELD_FROM_US: u64 = 1_000;
 /// Limit on the rows of a flow in the table of packets.
 const MAX_ROWS: usize = 40;
 
@@ -28,33 +26,21 @@ struct Message {
     intended: u64,
     delivered: Option<u64>,
     id: u64,
-    /// True if it was held at the reader until an earlier one had arrived.
-    held: bool,
     packets: Packets,
 }
 
 impl Message {
     fn new(record: &Record, start: u64, capture: Option<&Followed>) -> Self {
-        let held = record
-            .delivered_us
-            .zip(record.arrived_us)
-            .map(|(shown, came)| shown.saturating_sub(came));
         Self {
             intended: record.intended_us - start,
             delivered: record.delivered_us.map(|it| it.saturating_sub(start)),
             id: record.id,
-            held: held.is_some_and(|it| it >= HELD_FROM_US),
-            packets: capture.map(|it| it.of(record)).unwrap_or_default(),
+            packets: Packets::of(record, capture),
         }
     }
 
     fn latency(&self) -> Option<u64> {
         Some(self.delivered?.saturating_sub(self.intended))
-    }
-
-    /// True if the record or the capture says that it waited for an earlier one.
-    fn waited(&self) -> bool {
-        self.held || !self.packets.waits.is_empty()
     }
 
     fn sentence(&self) -> String {
@@ -128,11 +114,17 @@ impl Flow {
                 );
         }
         text += &format!(" and delivered {} late, the slowest after {latest}", late.len());
-        let waited = late.iter().filter(|it| it.waited()).count();
+        let waited = |place: usize| late.iter().filter(|it| it.packets.waited[place]).count();
+        let both = late.iter().filter(|it| it.packets.waited.contains(&true)).count();
         let largest_burst = largest_burst(&late);
-        if waited > 0 {
-            text +=
-                &format!("; {waited} of them waited for an earlier one (head-of-line blocking)");
+        if both > 0 {
+            let places = [(waited(0), "at the server"), (waited(1), "at the reader")];
+            let places =
+                places.iter().filter(|it| it.0 > 0).map(|(n, place)| format!("{n} {place}"));
+            text += &format!(
+                "; {both} of them waited for an earlier one (head-of-line blocking), {}",
+                list(&places.collect::<Vec<_>>())
+            );
         } else if largest_burst >= 3 {
             text += &format!("; {largest_burst} of them arrived together");
         }

@@ -3,7 +3,8 @@
 use super::Finished;
 use super::text::{count, escape, list, ms};
 use crate::lab::capture::{Journey, Journeys, Leg, Step, Wait};
-use crate::lab::record::{TRACE, Trace};
+use crate::lab::metrics::HELD_FROM_US;
+use crate::lab::record::{Record, TRACE, Trace};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -11,6 +12,9 @@ use std::io::{self, Read};
 const MAX_BYTES: u64 = 256 << 20;
 /// Limit on the packets named for a message in one direction.
 const MAX_NAMED: usize = 12;
+
+/// Where a message can wait for an earlier one.
+const PLACES: [&str; 2] = ["at the server", "at the reader"];
 
 /// The capture of a run, with the packets of each message.
 pub(super) struct Followed {
@@ -29,6 +33,8 @@ pub(super) struct Packets {
     pub(super) down: String,
     /// Where it waited for earlier ones, in words.
     pub(super) waits: String,
+    /// Whether it waited at the server, and at the reader.
+    pub(super) waited: [bool; 2],
 }
 
 impl Followed {
@@ -49,16 +55,30 @@ impl Followed {
         };
         Some(Self { journeys, link, flaw })
     }
-
-    pub(super) fn of(&self, record: &crate::lab::record::Record) -> Packets {
-        let Journey { up, down } = self.journeys.of(record);
-        let waits = [(up, "at the server"), (down, "at the reader")];
-        let waits = waits.into_iter().filter_map(|(leg, place)| Some(waited(leg?.wait?, place)));
-        Packets { up: named(up), down: named(down), waits: list(&waits.collect::<Vec<_>>()) }
-    }
 }
 
 impl Packets {
+    /// The packets of a row's message. It waited for an earlier one if the row says so, or, as over
+    /// TCP, the capture.
+    pub(super) fn of(record: &Record, capture: Option<&Followed>) -> Self {
+        let Journey { up, down } = capture.map(|it| it.journeys.of(record)).unwrap_or_default();
+        let in_capture = [up, down].map(|leg| leg.and_then(|it| it.wait).filter(is_long));
+        let at_reader =
+            record.delivered_us.zip(record.arrived_us).map(|(to, from)| to - from.min(to));
+        let in_row =
+            [record.server_held_us, at_reader].map(|it| it.filter(|it| *it >= HELD_FROM_US));
+        let mut waits = Vec::new();
+        for (at, place) in PLACES.into_iter().enumerate() {
+            match (in_capture[at], in_row[at]) {
+                (Some(wait), _) => waits.push(explained(wait, place)),
+                (None, Some(micros)) => waits.push(format!("{} {place}", ms(micros as f64 / 1e3))),
+                (None, None) => {}
+            }
+        }
+        let waited = [0, 1].map(|at| in_capture[at].is_some() || in_row[at].is_some());
+        Self { up: named(up), down: named(down), waits: list(&waits), waited }
+    }
+
     /// The packets in a sentence.
     pub(super) fn sentence(&self) -> String {
         let part = |name: &str, it: &str| {
@@ -89,7 +109,11 @@ fn packets(number: u64) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), "packet")
 }
 
-fn waited(Wait { nanos, frame, again }: Wait, place: &str) -> String {
+fn is_long(wait: &Wait) -> bool {
+    wait.nanos >= HELD_FROM_US * 1_000
+}
+
+fn explained(Wait { nanos, frame, again }: Wait, place: &str) -> String {
     let why = if again { "sent again" } else { "overtaken" };
     format!("{} {place} for packet {frame}, {why}", ms(nanos as f64 / 1e6))
 }
@@ -158,7 +182,7 @@ pub(super) fn table(rows: &[Row<'_>], captures: &[(String, &Followed)]) -> Strin
     }
     out += "</tr></thead>\n<tbody>\n";
     for row in rows {
-        let Packets { up, down, waits } = row.packets;
+        let Packets { up, down, waits, .. } = row.packets;
         out += &format!("<tr><th scope=\"row\" class=\"{}\">{}</th>", row.class, escape(&row.mode));
         let took = row.took.map_or_else(|| "lost".to_owned(), ms);
         for cell in [&row.id.to_string(), &ms(row.due), &took, up, down, waits] {

@@ -1,12 +1,9 @@
 //! `report.html`: one self-contained file.
 
 use super::command::command;
-use super::text::{
-    class, count, emulation, escape, label, list, mode_label, ms, or_dash, percent, series_style,
-    wide,
-};
-use super::{Finished, Lab, LeftOut, curves, ladder, packets, programs};
-use crate::lab::metrics::{self, Estimate, Group, Setting};
+use super::text::{count, emulation, escape, list, mode_label, series_style};
+use super::{Finished, Lab, LeftOut, curves, ladder, packets, precision, programs, table};
+use crate::lab::metrics::{self, Group, Setting};
 use crate::lab::record::{Mode, RunInfo};
 use std::collections::BTreeSet;
 
@@ -180,7 +177,10 @@ fn overview(groups: &[Group]) -> String {
 /// One condition: its table and plots.
 fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
     let Some(first) = groups.first() else { return String::new() };
-    let mut out = format!("<section>\n<h2>{}</h2>\n{}", escape(&first.title), table(groups));
+    let mut out = format!("<section>\n<h2>{}</h2>\n{}", escape(&first.title), table::all(groups));
+    if let Some(sentence) = precision::sentence(lab, groups) {
+        out += &format!("<p class=\"note\">{}</p>\n", escape(&sentence));
+    }
     if plots {
         // Plot the same repetition of every mode, if there is one.
         let all = |n: u32| {
@@ -199,121 +199,6 @@ fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
             &format!("<p class=\"note\">Only the first {MAX_PLOTS} conditions have plots.</p>\n");
     }
     out + "</section>\n"
-}
-
-fn table(groups: &[Group]) -> String {
-    const HEADS: [&str; 16] = [
-        "",
-        "sent",
-        "delivered",
-        "lost",
-        "longest loss run",
-        "duplicated",
-        "reordered",
-        "p50",
-        "p95",
-        "p99",
-        "max",
-        "jitter",
-        "held",
-        "retransmitted",
-        "copies sent ahead",
-        "wire bytes per byte of text",
-    ];
-    let mut out = format!("{}<table>\n<thead><tr>", wide("Table of all modes"));
-    for head in HEADS {
-        out += &format!("<th scope=\"col\">{head}</th>");
-    }
-    out += "</tr></thead>\n<tbody>\n";
-    for it in groups {
-        let s = &it.summary;
-        let held = match (it.variant.mode, s.held_share(), s.hold_p99_ms) {
-            (Mode::Tcp, ..) => "in the\nkernel".into(),
-            (mode, ..) if mode.is_quic() => "in QUIC".into(),
-            // The wait inside another program is unknown.
-            (Mode::Program(_), ..) => "–".into(),
-            (_, Some(share), Some(hold)) => format!("{}\np99 {}", percent(share), ms(hold)),
-            (_, share, _) => or_dash(share, percent),
-        };
-        let mark = match it.tainted {
-            0 => String::new(),
-            spoiled => format!("<br><small>! {spoiled} of {} spoiled</small>", it.runs.len()),
-        };
-        out += &format!(
-            "<tr><th scope=\"row\" class=\"{}\">{}{mark}</th>",
-            class(&it.variant),
-            escape(&label(&it.variant))
-        );
-        let cells = [
-            match s.unsaid {
-                0 => s.sent.to_string(),
-                unsaid => format!("{}\n{unsaid} unsaid", s.sent),
-            },
-            or_dash(s.delivery(), percent) + &interval(it.delivery.as_ref(), percent),
-            s.lost.to_string(),
-            s.loss_run_max.to_string(),
-            s.duplicated.to_string(),
-            s.reordered.to_string(),
-            or_dash(s.p50_ms, ms),
-            or_dash(s.p95_ms, ms),
-            (if it.measured.has_few() { "~ " } else { "" }).to_owned()
-                + &or_dash(s.p99_ms, ms)
-                + &interval(it.p99_ms.as_ref(), ms),
-            or_dash(s.max_ms, ms),
-            or_dash(s.jitter_ms, ms),
-            held,
-            match (it.variant.mode, s.retransmitted) {
-                (Mode::Tcp, _) => "in the\nkernel".into(),
-                (mode, _) if mode.is_quic() => "in QUIC".into(),
-                (_, sent_again) => or_dash(sent_again, |it| it.to_string()),
-            },
-            match (it.variant.mode, s.redundant) {
-                (Mode::Tcp, _) => "none".into(),
-                (mode, _) if mode.is_quic() => "none".into(),
-                (_, copies) => or_dash(copies, |it| it.to_string()),
-            },
-            or_dash(s.wire_per_text, |it| format!("{it:.2}")),
-        ];
-        for cell in cells {
-            // Cells contain only numbers and words of this file. A line feed stands for `<br>`.
-            out += &format!("<td>{}</td>", escape(&cell).replace('\n', "<br>"));
-        }
-        out += "</tr>\n";
-    }
-    out + "</tbody></table></div>\n" + congestion(groups) + &repairs(groups)
-}
-
-/// What a comparison of QUIC's datagrams with UDP's has to know.
-fn congestion(groups: &[Group]) -> &'static str {
-    let quic = groups.iter().any(|it| it.variant.mode == Mode::QuicUnreliable);
-    let note = "<p class=\"note\">QUIC's datagrams wait for its congestion window; those of UDP \
-                unreliable leave at once, whatever the network loses.</p>\n";
-    if quic { note } else { "" }
-}
-
-/// A sentence with the number of copies, which repair most losses before they are known, and of
-/// retransmissions.
-fn repairs(groups: &[Group]) -> String {
-    let said = groups.iter().filter(|it| it.variant.mode.has_copies()).map(|it| {
-        let s = &it.summary;
-        let copies = count(s.redundant.unwrap_or(0) as usize, "copy");
-        let again = count(s.retransmitted.unwrap_or(0) as usize, "message");
-        format!("{} sent {copies} ahead of a loss and {again} again after one", label(&it.variant))
-    });
-    match list(&said.collect::<Vec<_>>()) {
-        none if none.is_empty() => none,
-        said => format!(
-            "<p class=\"note\">{}. A loss that a copy repairs needs no retransmission. The bytes \
-             on the wire include the copies.</p>\n",
-            escape(&said)
-        ),
-    }
-}
-
-/// The interval over repetitions, on a new line, unless all repetitions gave the same.
-fn interval(estimate: Option<&Estimate>, show: impl Fn(f64) -> String) -> String {
-    let interval = estimate.and_then(|it| it.interval).filter(|it| it.low < it.high);
-    interval.map(|it| format!("\n{} to {}", show(it.low), show(it.high))).unwrap_or_default()
 }
 
 /// The run's parameters, the command that repeats it, and the definitions of the numbers.

@@ -9,7 +9,7 @@ use crate::protocol::clean;
 use serde::Serialize;
 use std::io;
 
-const COLUMNS: [&str; 50] = [
+const COLUMNS: [&str; 55] = [
     "level",
     "name",
     "transport",
@@ -20,6 +20,8 @@ const COLUMNS: [&str; 50] = [
     "delay_ms",
     "jitter_ms",
     "burst",
+    "bandwidth",
+    "queue",
     "impair",
     "senders",
     "receivers",
@@ -43,6 +45,8 @@ const COLUMNS: [&str; 50] = [
     "arrival_jitter_ms",
     "held",
     "hold_p99_ms",
+    "server_held",
+    "server_hold_p99_ms",
     "loss_runs",
     "loss_run_mean",
     "loss_run_max",
@@ -60,6 +64,7 @@ const COLUMNS: [&str; 50] = [
     "p99_low_ms",
     "p99_high_ms",
     "interval_coverage",
+    "interval_width",
 ];
 
 /// One row per run, and one per condition and mode. Shares are 0 to 1; a missing value is an empty
@@ -112,6 +117,8 @@ fn row(
         of_condition(|it| it.delay_ms),
         of_condition(|it| it.jitter_ms),
         of_condition(|it| it.burst),
+        optional(condition.and_then(|it| it.bandwidth).map(|it| it as f64)),
+        optional(condition.and_then(|it| it.queue).map(f64::from)),
         setting.impair.clone().unwrap_or_default(),
         setting.senders.to_string(),
         setting.receivers.to_string(),
@@ -135,6 +142,8 @@ fn row(
         optional(it.jitter_ms),
         it.held.to_string(),
         optional(it.hold_p99_ms),
+        it.server_held.map(|it| it.to_string()).unwrap_or_default(),
+        optional(it.server_hold_p99_ms),
         it.loss_runs.to_string(),
         optional(it.loss_run_mean()),
         it.loss_run_max.to_string(),
@@ -147,12 +156,14 @@ fn row(
     // A run's files are untrusted: a spreadsheet or terminal must show them safely.
     row.iter_mut().for_each(|cell| *cell = safe(cell));
     let intervals = estimates.map(|it| it.and_then(|it| it.interval));
-    for (estimate, interval) in estimates.into_iter().zip(intervals) {
+    for (estimate, interval) in estimates.iter().zip(intervals) {
         row.push(optional(estimate.map(|it| it.median)));
         row.push(optional(interval.map(|it| it.low)));
         row.push(optional(interval.map(|it| it.high)));
     }
     row.push(optional(intervals[0].map(|it| it.coverage)));
+    let widths = estimates.into_iter().flatten().filter_map(Estimate::width);
+    row.push(optional(widths.reduce(f64::max)));
     row
 }
 

@@ -4,7 +4,7 @@
 use super::{Error, Job};
 use crate::hub;
 use crate::lab::load;
-use crate::lab::record::Format;
+use crate::lab::record::{Format, WAITS};
 use crate::net::BadNetwork;
 use crate::registry::Capacity;
 use crate::server::{self, Server};
@@ -16,12 +16,13 @@ use std::time::Duration;
 /// Runs the server and the load.
 pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     let failed = |cause| Error::Server { run: job.name.clone(), cause };
+    job.begin()?;
     let server = Server::start(server_config(job)).map_err(failed)?;
     let stopper = server.stopper();
     let Some(address) = server.addresses().next() else { return Err(Error::Stopped) };
     let (load, ended_early, serve) = thread::scope(|scope| {
         let serving = scope.spawn(move || server.run());
-        let load = job.remove_old().and_then(|()| run_load(job, address, stop));
+        let load = run_load(job, address, stop);
         let ended_early = serving.is_finished();
         stopper.stop();
         (load, ended_early, serving.join())
@@ -62,10 +63,11 @@ fn server_config(job: &Job<'_>) -> server::Config {
         engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
+        waits: Some(job.part.join(WAITS)),
         hub: hub::Config {
             room: "the lab".to_owned(),
             heartbeat: Duration::from_secs(2),
-            capacity: Capacity { peers, peers_per_ip: peers, expiry: Duration::from_secs(10) },
+            capacity: Capacity { peers, peers_per_ip: peers, expiry: job.expiry() },
             replay: 0,
             limit: None,
             discovery: None,
@@ -82,8 +84,8 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
         copies: job.variant.redundancy,
         senders: plan.senders,
         receivers: plan.receivers,
-        rate: plan.rate,
-        size: plan.size,
+        rate: trial.rate,
+        size: trial.size,
         duration: Duration::from_secs_f64(plan.duration_s),
         seed: trial.seed,
         out: job.part.clone(),

@@ -3,10 +3,10 @@
 
 use super::{Config, Error, Job, program};
 use crate::impair::Direction;
-use crate::lab::record::{Emulation, Kernel, Network as Counted, RunInfo, TRACE, Trace};
+use crate::lab::record::{Emulation, Kernel, Network as Counted, RunInfo, TRACE, Trace, WAITS};
 use crate::lab::variant::Control;
 use crate::net::emulated::{self, Network, Node, Totals};
-use crate::protocol::limits::DEFAULT_PORT;
+use crate::protocol::limits::{self, DEFAULT_PORT};
 use crate::time::micros;
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,12 +27,15 @@ const MAX_ERROR_OUTPUT: usize = 2_000;
 
 /// Runs the server and the load, then adds the network's counters to `run.json`.
 pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
-    job.remove_old()?;
+    job.begin()?;
     let network = Network::build(&job.trial.spec, job.trial.seed)?;
     if job.config.trace {
         capture(job, &network)?;
     }
     set_control(job, &network)?;
+    if job.expiry() > limits::EXPIRY {
+        network.allow_long_handshakes().map_err(system("set TCP's retries"))?;
+    }
     let mut controls = Controls::default();
     let served = match job.config.plan.program_of(job.variant.mode) {
         None => {
@@ -131,7 +134,6 @@ fn refused(job: &Job<'_>, control: Control, cause: String, remedy: &str) -> Erro
 }
 
 fn capture(job: &Job<'_>, network: &Network) -> Result<(), Error> {
-    fs::create_dir_all(&job.part).map_err(no_capture(job))?;
     let Job { name, trial, .. } = job;
     let note = format!("run {name}; network: {}; seed {}", trial.spec, trial.seed);
     network.capture(&job.part.join(TRACE), &note, emulated::MAX_BYTES).map_err(no_capture(job))
@@ -227,6 +229,8 @@ fn server_command(job: &Job<'_>) -> Command {
         "--redundancy",
         &variant.redundancy.to_string(),
     ]);
+    command.arg("--expiry").arg(format!("{}ms", job.expiry().as_millis()));
+    command.arg("--record-waits").arg(job.part.join(WAITS));
     command
 }
 

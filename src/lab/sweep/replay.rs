@@ -2,7 +2,7 @@
 
 use super::{Config, Error, Job, Place};
 use crate::impair::{Counts, Loss, Profile, Spec, SpecError, TRUNCATED};
-use crate::lab::plan::{Plan, Trial};
+use crate::lab::plan::{Plan, Repetitions, Trial};
 use crate::lab::record::{self, Mode, RUN, Run, RunInfo, read_run};
 use crate::lab::variant::Variant;
 use std::fs;
@@ -92,16 +92,19 @@ fn plan_and_trial(info: &RunInfo, mode: Mode) -> Result<(Plan, Trial), NoPattern
     let plan = Plan {
         modes: vec![mode],
         redundancy: vec![info.redundancy],
-        repetitions: 1,
+        repetitions: Repetitions::Fixed(1),
         senders: info.senders,
         receivers: info.receivers,
-        rate: info.rate,
-        size: info.size,
+        rate: vec![info.rate],
+        size: vec![info.size],
         duration_s: info.duration_s,
         seed: info.seed,
         ..Plan::default()
     };
     let trial = Trial {
+        name: info.run.clone(),
+        rate: info.rate,
+        size: info.size,
         condition: info.condition.unwrap_or_default(),
         spec,
         repetition: info.repetition + u32::from(mode == info.mode),

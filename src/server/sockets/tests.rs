@@ -27,6 +27,7 @@ fn idle_connections_do_not_keep_a_client_from_joining() {
         engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
+        waits: None,
         hub: hub::Config {
             room: "room".to_owned(),
             heartbeat: Duration::from_secs(2),

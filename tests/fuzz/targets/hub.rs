@@ -483,6 +483,7 @@ fn check_event(event: &Event) {
         | Event::Left { nickname, .. }
         | Event::Moved { nickname, .. } => assert_clean(nickname),
         Event::Refused { detail, .. } => assert_clean(detail),
+        Event::Waited(..) => panic!("nobody asked for it"),
         event => panic!("unchecked: {event:?}"),
     }
 }

@@ -193,7 +193,7 @@ pub(crate) fn no_trace_writes_no_capture() {
     for run in runs(dir.path(), &["--loss", "0", "--no-trace"]) {
         let files = fs::read_dir(&run).unwrap().map(|it| it.unwrap().file_name());
         let files: BTreeSet<_> = files.map(|it| it.into_string().unwrap()).collect();
-        assert_eq!(files, ["records.csv", "run.json"].map(str::to_owned).into());
+        assert_eq!(files, ["records.csv", "run.json", "server.csv"].map(str::to_owned).into());
         assert_eq!(info(&run)["trace"], Value::Null);
     }
 }

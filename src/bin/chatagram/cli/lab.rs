@@ -1,9 +1,10 @@
 //! The options of `load` and `lab`.
 
-use super::{Error, ModeArgs, NetworkArgs, Switch};
+use super::condition::condition;
+use super::{ModeArgs, NetworkArgs, Switch};
 use chatagram::impair::Spec;
 use chatagram::lab::load;
-use chatagram::lab::plan::{self, Plan};
+use chatagram::lab::plan::{self, Bandwidth, Plan, Repetitions};
 use chatagram::lab::program::{CommandLine, Program};
 use chatagram::lab::record::{Condition, Destination, Mode, ProgramName};
 use chatagram::lab::variant::Control;
@@ -27,14 +28,6 @@ pub(crate) struct TrafficArgs {
     /// Clients that listen [default: 1]
     #[arg(long, value_name = "PEERS", env = "CHATAGRAM_RECEIVERS", value_parser = peers)]
     pub(crate) receivers: Option<u32>,
-    /// Messages a second for each sender, such as 0.5 [default: 50]
-    #[arg(
-        long, value_name = "RATE", env = "CHATAGRAM_RATE", value_parser = quantity::message_rate
-    )]
-    pub(crate) rate: Option<f64>,
-    /// Bytes of text in a message, 16 to 1000 [default: 64]
-    #[arg(long, value_name = "BYTES", env = "CHATAGRAM_SIZE", value_parser = size)]
-    pub(crate) size: Option<u32>,
     /// Seed of the emulated network and start times [default: 1]
     #[arg(long, value_name = "SEED", env = "CHATAGRAM_SEED")]
     pub(crate) seed: Option<u64>,
@@ -84,6 +77,18 @@ pub(crate) struct LoadArgs {
     /// The messages.
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
+    /// Messages a second for each sender, such as 0.5
+    #[arg(
+        long, value_name = "RATE", default_value_t = plan::RATE, env = "CHATAGRAM_RATE",
+        value_parser = quantity::message_rate
+    )]
+    pub(crate) rate: f64,
+    /// Bytes of text in a message, 16 to 1000
+    #[arg(
+        long, value_name = "BYTES", default_value_t = plan::SIZE, env = "CHATAGRAM_SIZE",
+        value_parser = plan::size
+    )]
+    pub(crate) size: u32,
     /// Duration of the run
     #[arg(
         long, value_name = "DURATION", default_value = "10s", env = "CHATAGRAM_DURATION",
@@ -111,7 +116,8 @@ pub(crate) struct LoadArgs {
     ///
     /// The option describes the network between the clients and the server; it changes nothing. The
     /// parts are the share of lost packets, delay and jitter in milliseconds, and the mean length
-    /// of a burst of losses in packets.
+    /// of a burst of losses in packets. A limited bandwidth and the packets in its queue follow:
+    /// 5%:25:0:1:2mbit:100.
     #[arg(
         long, value_name = "CONDITION", env = "CHATAGRAM_CONDITION",
         hide_short_help = true, value_parser = condition
@@ -163,6 +169,18 @@ pub(crate) struct LabArgs {
         value_parser = plan::burst
     )]
     pub(crate) burst: Option<Vec<f64>>,
+    /// Bits a second, each way: off,2mbit [default: off]
+    #[arg(
+        long, value_name = "RATE,...", env = "CHATAGRAM_BANDWIDTH", value_delimiter = ',',
+        value_parser = plan::bandwidth
+    )]
+    pub(crate) bandwidth: Option<Vec<Bandwidth>>,
+    /// Packets in the queue of a limited bandwidth: 100,20
+    #[arg(
+        long, value_name = "PACKETS,...", env = "CHATAGRAM_QUEUE", value_delimiter = ',',
+        value_parser = plan::queue
+    )]
+    pub(crate) queue: Option<Vec<u32>>,
     /// Modes: unreliable, reliable-unordered, reliable-ordered, tcp
     #[arg(
         long, value_name = "MODE,...", env = "CHATAGRAM_MODES", value_delimiter = ',',
@@ -193,12 +211,27 @@ pub(crate) struct LabArgs {
     /// The program under test.
     #[command(flatten)]
     pub(crate) program: ProgramArgs,
-    /// Repetitions of each condition, each with another seed
-    #[arg(long, value_name = "N", env = "CHATAGRAM_REPETITIONS", value_parser = repetitions)]
-    pub(crate) repetitions: Option<u32>,
+    /// Repetitions of each condition: 5, or auto:10%:20
+    ///
+    /// Each has another seed. 'auto' repeats a condition until the interval of each figure is
+    /// narrower than 10 % of its median, at least 6 and at most 20 times.
+    #[arg(long, value_name = "N|auto:PERCENT:N", env = "CHATAGRAM_REPETITIONS")]
+    pub(crate) repetitions: Option<Repetitions>,
     /// The messages.
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
+    /// Messages a second for each sender: 50,0.5
+    #[arg(
+        long, value_name = "RATE,...", env = "CHATAGRAM_RATE", value_delimiter = ',',
+        value_parser = quantity::message_rate
+    )]
+    pub(crate) rate: Option<Vec<f64>>,
+    /// Bytes of text in a message, 16 to 1000: 64,500
+    #[arg(
+        long, value_name = "BYTES,...", env = "CHATAGRAM_SIZE", value_delimiter = ',',
+        value_parser = plan::size
+    )]
+    pub(crate) size: Option<Vec<u32>>,
     /// Duration of each run in seconds
     #[arg(
         long, value_name = "SECONDS", env = "CHATAGRAM_DURATION_S", value_parser = plan::seconds
@@ -274,7 +307,7 @@ impl LoadArgs {
         // The defaults are those of a plan.
         let mut plan = Plan::default();
         self.traffic.put(&mut plan);
-        let Plan { senders, receivers, rate, size, seed, .. } = plan;
+        let Plan { senders, receivers, seed, .. } = plan;
         let program = self.program.program(None);
         load::Config {
             server,
@@ -283,8 +316,8 @@ impl LoadArgs {
             copies: network.redundancy,
             senders,
             receivers,
-            rate,
-            size,
+            rate: self.rate,
+            size: self.size,
             duration: self.duration,
             seed,
             out: self.out.dir.clone(),
@@ -318,6 +351,10 @@ impl LabArgs {
             put(&mut plan.delay_ms, &self.delay_ms),
             put(&mut plan.jitter_ms, &self.jitter_ms),
             put(&mut plan.burst, &self.burst),
+            put(&mut plan.bandwidth, &self.bandwidth),
+            put(&mut plan.queue, &self.queue),
+            put(&mut plan.rate, &self.rate),
+            put(&mut plan.size, &self.size),
             put(&mut plan.modes, &self.modes),
             put(&mut plan.redundancy, &self.redundancy),
             put(&mut plan.tcp, &self.tcp),
@@ -349,8 +386,6 @@ impl TrafficArgs {
         let given = [
             put(&mut plan.senders, &self.senders),
             put(&mut plan.receivers, &self.receivers),
-            put(&mut plan.rate, &self.rate),
-            put(&mut plan.size, &self.size),
             put(&mut plan.seed, &self.seed),
         ];
         given.contains(&true)
@@ -369,42 +404,10 @@ fn peers(text: &str) -> Result<u32, quantity::Error> {
     quantity::count(text, &quantity::PEERS, "peers")
 }
 
-fn size(text: &str) -> Result<u32, quantity::Error> {
-    quantity::count(text, &quantity::SIZES, "bytes")
-}
-
 fn repetitions(text: &str) -> Result<u32, quantity::Error> {
     quantity::count(text, &quantity::REPETITIONS, "repetitions")
 }
 
 fn run_duration(text: &str) -> Result<Duration, quantity::Error> {
     quantity::duration(text, &quantity::RUN)
-}
-
-fn condition(text: &str) -> Result<Condition, Error> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let [loss, delay, jitter, burst] = parts[..] else { return Err(Error::Condition) };
-    Ok(Condition {
-        // Divided as in a plan, so that the same share is the same number.
-        loss: quantity::percent(loss)? / 100.0,
-        delay_ms: plan::milliseconds(delay)?,
-        jitter_ms: plan::milliseconds(jitter)?,
-        burst: plan::burst(burst)?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_is_four_valid_quantities() {
-        let meant = Condition { loss: 0.05, delay_ms: 25.0, jitter_ms: 0.5, burst: 1.0 };
-        for text in ["5%:25:0.5:1", "5:25ms:500us:1", "5 %:25 ms:0.5:1.0"] {
-            assert_eq!(condition(text).unwrap(), meant, "{text}");
-        }
-        for wrong in ["", "5", "5:25:0", "120:25:0:1", "0:-1:0:1", "0:1:0:0", "0:1:0:1:"] {
-            assert!(condition(wrong).is_err(), "{wrong}");
-        }
-    }
 }

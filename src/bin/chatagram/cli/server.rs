@@ -138,6 +138,13 @@ pub(crate) struct ServerArgs {
         value_delimiter = ','
     )]
     pub(crate) metrics_host: Vec<String>,
+    /// Record how long each line waited for an earlier one, in a new FILE
+    ///
+    /// The file is CSV: the author, the number of its line, and the time in microseconds that the
+    /// server held the line back until all earlier ones had arrived. Over TCP the kernel holds
+    /// lines back, and the time is empty.
+    #[arg(long, hide_short_help = true, value_name = "FILE", env = "CHATAGRAM_RECORD_WAITS")]
+    pub(crate) record_waits: Option<PathBuf>,
     /// Share the room with other servers: redis://HOST:PORT/ROOM
     ///
     /// All servers with the same URL serve one room, whose lines and names Redis or Valkey keeps.
@@ -209,6 +216,7 @@ impl ServerArgs {
             engine: self.engine()?,
             metrics: self.metrics,
             metrics_hosts: self.metrics_host.clone(),
+            waits: self.record_waits.clone(),
             hub: hub::Config {
                 room: self.room.clone(),
                 heartbeat,

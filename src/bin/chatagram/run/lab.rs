@@ -75,7 +75,7 @@ fn show_report(dir: &Path) -> Result<Written, record::Error> {
         let whys: Vec<_> = taints.iter().map(ToString::to_string).collect();
         tell(&format!("spoiled by the machine: {name}: {}", whys.join("; ")));
     }
-    for lacks in &written.captures {
+    for lacks in written.captures.iter().chain(&written.wide) {
         tell(lacks);
     }
     let runs = if written.runs == 1 { "run" } else { "runs" };
@@ -258,12 +258,17 @@ impl Bar {
         let left = match u32::try_from(progress.done) {
             Ok(done @ 1..) => {
                 let rest = (progress.total - progress.done) as u32;
-                format!(", about {} s left", (self.start.elapsed() * rest / done).as_secs())
+                format!(
+                    ", {} {} s left",
+                    if progress.is_most { "at most" } else { "about" },
+                    (self.start.elapsed() * rest / done).as_secs()
+                )
             }
             _ => String::new(),
         };
         let sweep::Progress { done, total, .. } = progress;
-        let line = format!("{done}/{total} loss {} %{left}", trial.condition.loss * 100.0);
+        let most = if progress.is_most { "at most " } else { "" };
+        let line = format!("{done}/{most}{total} loss {} %{left}", trial.condition.loss * 100.0);
         if self.printing.is_none() {
             let bar = "#".repeat(Self::WIDTH * done / (*total).max(1));
             let _ = write!(io::stderr(), "\r\x1b[K[{bar:<width$}] {line}", width = Self::WIDTH);

@@ -162,6 +162,7 @@ impl Columns<'_> {
                 sent_us: sent[at],
                 arrived_us: arrived[at],
                 delivered_us: delivered[at],
+                server_held_us: None,
                 verdict: Verdict::from_column(&verdict[at], delivered[at])?,
             })
         };
