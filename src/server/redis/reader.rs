@@ -56,7 +56,11 @@ impl Reading {
             read.arg(format!("{}-0", self.position)).arg(format!("{}-0", self.mail));
             let reply: Value = link.ask(&read)?;
             let (mut answers, mut newest) = (Vec::new(), None);
-            for stream in list(&reply).unwrap_or_default() {
+            let streams: &[Value] = match &reply {
+                Value::Nil => &[],
+                reply => list(reply).ok_or_else(|| link.unexpected(reply))?,
+            };
+            for stream in streams {
                 let Some([name, items]) = list(stream) else {
                     return Err(link.unexpected(stream));
                 };

@@ -255,6 +255,7 @@ pub(crate) fn a_redis_that_lies_harms_no_server() {
         Lie::Endless(b"*400000\r\n".to_vec(), b"$0\r\n\r\n".repeat(10_000)),
         reply("*9223372036854775807\r\n"),
         reply(&pairs),
+        reply("$4\r\nhuh!\r\n"),
         // No Redis.
         reply("HTTP/1.1 400 Bad Request\r\n\r\n"),
         reply("\u{0}\u{1b}[2J\r\n"),
