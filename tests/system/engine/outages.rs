@@ -7,6 +7,7 @@ use super::servers::{Server, addresses, servers};
 use crate::needs::amount;
 use crate::program::{DEADLINE, free_port};
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -82,8 +83,9 @@ pub(crate) fn an_engine_that_goes_back_under_its_connections_is_announced() {
     let (_servers, mut crowd) = talking(&redis.url("r"), &[]);
     redis.ask(&["EVAL", SAVE, "0"]);
     crowd.talk_for(Duration::from_millis(500));
+    crowd.until("outcomes", LIMIT, false, Crowd::is_settled);
     redis.ask(&["EVAL", PUT_BACK, "0"]);
-    crowd.until("told", TOLD, true, |crowd| crowd.is_told("history may be missing"));
+    crowd.until("told", TOLD, false, |crowd| crowd.is_told("history may be missing"));
     crowd.expect_answers();
     crowd.until("answers", LIMIT, true, Crowd::all_answered);
 }
@@ -170,7 +172,13 @@ impl Sentinel {
         fs::write(&file, text).unwrap();
         let mut command = Command::new("redis-server");
         command.arg(&file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null());
-        Self { port, child: command.spawn().unwrap(), _dir: dir }
+        let sentinel = Self { port, child: command.spawn().unwrap(), _dir: dir };
+        let start = std::time::Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(start.elapsed() < DEADLINE, "the Sentinel does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        sentinel
     }
 }
 
