@@ -3,7 +3,7 @@
 //! `CHATAGRAM_ENGINE_KILLS=1000` sets the number of killed servers (3 by default, 25 with
 //! `CHATAGRAM_TESTS=all`), `CHATAGRAM_RACES=10000` the number of races for a name (25, 100),
 //! `CHATAGRAM_CROWD=300` the peers of the test for one order (60, 300), and `CHATAGRAM_OUTAGE=30`
-//! the seconds for which the engine is gone (until the clients are told, 30).
+//! the seconds for which the engine is gone (by default until the clients are told).
 
 mod crowd;
 mod doctor;
