@@ -5,8 +5,15 @@ use super::text::{class, label, list, ms, percent};
 use crate::lab::metrics::{self, Estimate, Group};
 use std::fmt::Write;
 
-/// The right edge of a plot, which leaves space for labels.
-const RIGHT: f64 = WIDTH - 186.0;
+/// Width of a label's characters in bold, on average.
+const CHARACTER: f64 = 8.1;
+
+/// The right edge of a plot, which leaves space for the labels: at least for those of the modes.
+fn right(groups: &[&Group]) -> f64 {
+    let lengths = groups.iter().map(|it| label(&it.variant).chars().count());
+    let longest = lengths.max().unwrap_or(0) as f64 * CHARACTER;
+    WIDTH - (longest + 8.0).clamp(186.0, 300.0)
+}
 
 /// The share of *sent* messages delivered within t.
 pub(super) fn within(groups: &[&Group]) -> String {
@@ -22,7 +29,7 @@ pub(super) fn within(groups: &[&Group]) -> String {
     let mut svg = Svg::new(310.0, "Share of all messages sent that were delivered within t");
     let plot = Plot {
         left: 52.0,
-        right: RIGHT,
+        right: right(groups),
         top: 36.0,
         bottom: 256.0,
         // Show at least about a decade, so that a few microseconds do not look large.
@@ -154,7 +161,8 @@ pub(super) fn against_loss(groups: &[&Group], measure: &Measure) -> String {
         }
     };
     let mut svg = Svg::new(290.0, title);
-    let plot = Plot { left: 52.0, right: RIGHT, top: 36.0, bottom: 236.0, x: (least, most), y };
+    let plot =
+        Plot { left: 52.0, right: right(groups), top: 36.0, bottom: 236.0, x: (least, most), y };
     let tick = step(y.1 - y.0, 5.0);
     for at in 0..=((y.1 - y.0) / tick + 1e-6) as u32 {
         let at = y.0 + f64::from(at) * tick;
