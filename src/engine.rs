@@ -216,6 +216,8 @@ pub struct Seat {
 pub struct Entry {
     /// Where it is.
     pub place: Place,
+    /// The `chain` of the entry before it.
+    pub before: u64,
     /// The server whose request it is.
     pub server: ServerId,
     /// The number of that request.

@@ -163,7 +163,7 @@ impl Engine {
         (chain, position, server.0, request, format!("{change:?}")).hash(&mut hasher);
         let place = Place { epoch, position: position + 1, chain: hasher.finish() };
         self.place = Some(place);
-        self.entries.push(Entry { place, server, request, change });
+        self.entries.push(Entry { place, before: chain, server, request, change });
     }
 
     fn attach(

@@ -191,7 +191,8 @@ impl Room {
             }
             _ => Change::Said(self.said()),
         };
-        Entry { place: self.place, server, request, change }
+        let before = if self.dice.chance(20) { self.number() } else { self.place.chain };
+        Entry { place: self.place, before, server, request, change }
     }
 
     fn snapshot(&mut self) -> Snapshot {

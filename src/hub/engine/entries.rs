@@ -18,15 +18,16 @@ const ANEW: &str = "the room begins anew: the history may be missing";
 
 impl Engine {
     /// Notes the place of the next entry. Returns whether it follows the one before. If entries are
-    /// missing between, or the epoch is another, the hub attaches again.
-    fn takes(&mut self, place: Place) -> bool {
+    /// missing between, or were others, or the epoch is another, the hub attaches again.
+    fn takes(&mut self, place: Place, before: u64) -> bool {
         let Some(read) = self.place.filter(|_| self.contact == Contact::Attached) else {
             return false;
         };
         if place.epoch == read.epoch && place.position <= read.position {
             return false; // told before
         }
-        if place.epoch == read.epoch && read.position.checked_add(1) == Some(place.position) {
+        let is_next = read.position.checked_add(1) == Some(place.position);
+        if place.epoch == read.epoch && is_next && before == read.chain {
             self.place = Some(place);
             return true;
         }
@@ -80,8 +81,8 @@ impl Hub {
     /// Applies the next entry of the log.
     pub(super) fn apply(&mut self, entry: Entry, now: Now) {
         let Some(engine) = self.engine.as_deref_mut() else { return };
-        let Entry { place, server, request, change } = entry;
-        if !engine.takes(place) {
+        let Entry { place, before, server, request, change } = entry;
+        if !engine.takes(place, before) {
             return;
         }
         match change {

@@ -215,7 +215,8 @@ pub(super) fn entry(item: &Value, epoch: u64) -> Option<Entry> {
     };
     // A new epoch's first entry names it.
     let place = Place { epoch: item.hex("epoch").unwrap_or(epoch), ..place };
-    Some(Entry { place, server, request: item.parsed("request")?, change })
+    let before = item.hex("before")?;
+    Some(Entry { place, before, server, request: item.parsed("request")?, change })
 }
 
 /// A line in the log with its position; `None` if the entry is another.

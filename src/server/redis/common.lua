@@ -87,11 +87,12 @@ end
 -- Appends an entry for this request, about `keep` of which stay, and returns its position.
 local function append(keep, ...)
   local position = digits(redis.call('HINCRBY', KEYS[1], 'position', 1))
-  local all = table.concat({ state('chain') or '', server, request, ... }, '\n')
+  local before = state('chain') or '0'
+  local all = table.concat({ before, server, request, ... }, '\n')
   local chain = string.sub(redis.sha1hex(all), 1, 16)
   redis.call('HSET', KEYS[1], 'chain', chain)
   redis.call('XADD', key('log'), 'MAXLEN', '~', keep, position .. '-0', 'chain', chain,
-    'server', server, 'request', request, ...)
+    'before', before, 'server', server, 'request', request, ...)
   return position
 end
 

@@ -45,7 +45,7 @@ struct State {
 
 impl State {
     fn append(&mut self, server: &str, request: &str, change: &[&str]) {
-        let fields = ["chain", "0a", "server", server, "request", request];
+        let fields = ["chain", "0a", "before", "0a", "server", server, "request", request];
         let fields: Vec<_> = fields.iter().chain(change).map(|it| bulk(it)).collect();
         self.log.push(list(&fields));
     }

@@ -18,16 +18,16 @@ fn item(id: &str, fields: &[&str]) -> Value {
 }
 
 const SAID: &[&str] = &[
-    "chain", "0a", "server", "0b", "request", "3", "change", "said", "fence", "5", "owner", "0c",
-    "number", "9", "at", "1000", "upstream", "-7", "from", "alice", "text", "hello",
+    "chain", "0a", "before", "09", "server", "0b", "request", "3", "change", "said", "fence", "5",
+    "owner", "0c", "number", "9", "at", "1000", "upstream", "-7", "from", "alice", "text", "hello",
 ];
 const JOINED: &[&str] = &[
-    "chain", "0a", "server", "0b", "request", "3", "change", "joined", "nickname", "alice",
-    "owner", "0c", "next", "9", "replaces", "4",
+    "chain", "0a", "before", "09", "server", "0b", "request", "3", "change", "joined", "nickname",
+    "alice", "owner", "0c", "next", "9", "replaces", "4",
 ];
 const LEFT: &[&str] = &[
-    "chain", "0a", "server", "0b", "request", "3", "change", "left", "fence", "5", "reason",
-    "timeout", "next", "",
+    "chain", "0a", "before", "09", "server", "0b", "request", "3", "change", "left", "fence", "5",
+    "reason", "timeout", "next", "",
 ];
 const WHISPER: &[&str] = &[
     "to", "8", "from", "5", "until", "99", "whisper", "1", "at", "1000", "upstream", "-7", "text",
@@ -51,6 +51,7 @@ fn entries_that_scripts_write_are_read() {
     let of = |fields: &[&str]| entry(&item("6-0", fields), EPOCH).unwrap();
     assert_eq!(of(SAID).change, Change::Said(said.clone()));
     assert_eq!((of(SAID).place, of(SAID).server, of(SAID).request), (place, ServerId(11), 3));
+    assert_eq!(of(SAID).before, 9);
     assert_eq!(line(&item("6-0", SAID)), Some((6, said)));
     assert_eq!(line(&item("6-0", LEFT)), None);
     let left = Change::Left { fence: Fence(5), reason: LeaveReason::Timeout, next: None };
@@ -74,6 +75,7 @@ fn ids_and_numbers_out_of_range_make_an_entry_malformed() {
     }
     for (name, value) in [
         ("chain", "xyz"),
+        ("before", ""),
         ("server", ""),
         ("request", "-1"),
         ("change", "sung"),
