@@ -19,6 +19,10 @@
 //!   datagrams, stream bytes
 //! ```
 //!
+//! A join goes through `receive.rs`, `handshake.rs`, `lifecycle.rs` (the edge `enter`), `room.rs`
+//! and `transmit.rs`. The expiry of a peer goes from `handle_timeout` in this file through
+//! `lifecycle.rs` (the edge `lose`) and `room.rs` to `transmit.rs`.
+//!
 //! | file | owns |
 //! |---|---|
 //! | `peers.rs`, `peer.rs` | the peers by number and by session, and their queues |

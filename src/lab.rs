@@ -11,6 +11,10 @@
 //! | [`record`] | a run's files: rows per message and receiver (CSV or Parquet) and `run.json` |
 //! | [`metrics`] | the statistics of a run and of a condition, each by a named method; pure |
 //! | [`report`] | the page, tables and plots made of those statistics |
+//!
+//! A run goes through five files: `sweep.rs` (the next run of the plan), `sweep/namespaces.rs` (the
+//! network, and the processes of server and load), `load.rs` (the clients, and what became of each
+//! message), `record/files.rs` (its rows), and, after all runs, `report.rs`.
 
 mod capture;
 pub mod metrics;

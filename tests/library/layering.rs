@@ -83,12 +83,15 @@ fn one_module_knows_bincode_and_the_three_with_checksums_know_crc32() {
     }
 }
 
+/// The catalogue of vectors is a table.
 #[test]
-fn no_file_under_src_has_more_than_450_lines() {
+fn no_file_has_more_than_450_lines_except_a_table() {
     let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &["rs"], &mut files);
-    for path in files {
-        let lines = fs::read_to_string(&path).unwrap().lines().count();
+    for place in ["src", "tests"] {
+        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(place), &["rs"], &mut files);
+    }
+    for path in files.iter().filter(|path| !path.ends_with("vectors/catalogue.rs")) {
+        let lines = fs::read_to_string(path).unwrap().lines().count();
         assert!(lines <= 450, "{} has {lines} lines: split it by what it owns", path.display());
     }
 }

@@ -1,10 +1,11 @@
 //! The client in a real terminal (tmux): the tests press keys and read the screen.
 
+mod endings;
+mod questions;
 mod tmux;
 
-use crate::needs::needs;
-use crate::program::{self, Program, Server};
-use std::process::{Command, Stdio};
+use crate::program::{Program, Server};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tmux::{Tmux, assert_restored, normalised, observed};
 
@@ -17,11 +18,6 @@ fn alice(columns: u16, rows: u16, before: &str, args: &str) -> (Server, Tmux) {
     let tmux = Tmux::start(columns, rows, &observed(&client));
     tmux.see("* welcome to the room, alice");
     (server, tmux)
-}
-
-/// Sends the client SIGTERM.
-fn terminate(tmux: &Tmux) {
-    program::signal(tmux.file("pid").trim().parse().unwrap(), "TERM");
 }
 
 /// The text of the next line that bob receives from alice.
@@ -320,77 +316,6 @@ fn ctrl_z_and_fg_keep_the_terminal_and_the_draft() {
     assert_eq!(tmux.file("before"), tmux.file("after"));
 }
 
-fn every_exit_restores_the_terminal() {
-    // In this thread: the terminals are opened by other threads, which cannot skip the test.
-    needs(&tmux::NEEDED);
-    type Exit = fn(&Tmux, &mut Server);
-    let ways: [(&str, &str, Exit); 6] = [
-        ("/quit", "code 0", |tmux, _| tmux.say("/quit")),
-        ("Ctrl-D", "code 0", |tmux, _| tmux.press(&["C-d"])),
-        ("Ctrl-C, the first of which clears the line", "code 0", |tmux, _| {
-            tmux.write("draft");
-            tmux.draft("draft");
-            tmux.press(&["C-c"]);
-            tmux.draft("");
-            tmux.press(&["C-c"]);
-        }),
-        ("the server closes", "code 0", |tmux, server| {
-            tmux.write("draft");
-            tmux.draft("draft");
-            server.program.signal("INT");
-        }),
-        ("the server is lost", "code 5", |tmux, server| {
-            tmux.write("draft");
-            tmux.draft("draft");
-            server.program.signal("KILL");
-        }),
-        ("SIGTERM", "code 0", |tmux, _| {
-            tmux.write("draft");
-            tmux.draft("draft");
-            // A key that the client has not read yet would reach the next program.
-            let end = tmux.figure("cursor_x");
-            tmux.press(&["Left"]);
-            tmux.wait("cursor inside the draft", |_| tmux.figure("cursor_x") != end);
-            terminate(tmux);
-        }),
-    ];
-    let ways = ways.map(|(name, code, leave)| {
-        std::thread::spawn(move || {
-            let (mut server, tmux) = alice(80, 24, "", "--give-up 1s");
-            leave(&tmux, &mut server);
-            assert_restored(&tmux, code);
-            let screen = tmux.screen();
-            let end = screen.lines().skip_while(|line| !line.starts_with(code));
-            let rest: Vec<_> = end.skip(1).collect();
-            assert_eq!(rest, ["plain paste"], "{name}:\n{screen}");
-            assert!(!screen.contains("\n-- "), "{name}:\n{screen}");
-        })
-    });
-    for way in ways {
-        way.join().unwrap();
-    }
-}
-
-fn a_refusal_and_a_second_signal_restore_the_terminal() {
-    let (server, tmux) = alice(80, 24, "", "");
-    let program = env!("CARGO_BIN_EXE_chatagram");
-    let again = format!("{program} client {} --nick alice --no-cache", server.address);
-    let refused = Tmux::start(80, 24, &observed(&again));
-    refused.see("in use");
-    refused.see("\nYour name:");
-    refused.press(&["C-d"]);
-    assert_restored(&refused, "code 4");
-    // A stopped server delays the goodbye: time for a second signal.
-    server.program.signal("STOP");
-    let pid = tmux.file("pid");
-    tmux.wait("end", |screen| {
-        let _ = Command::new("kill").args(["-TERM", pid.trim()]).stderr(Stdio::null()).status();
-        screen.contains("code ")
-    });
-    assert_restored(&tmux, "code 130");
-    server.program.signal("CONT");
-}
-
 /// Not a test: the program that the next test runs in a terminal.
 fn panics(_: &[&str]) {
     chatagram::client::end_on_panic(|| ());
@@ -447,93 +372,6 @@ fn without_a_terminal_as_input_there_is_no_editor() {
     }
 }
 
-fn host_has_the_editor_too() {
-    let program = env!("CARGO_BIN_EXE_chatagram");
-    let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
-    let tmux = Tmux::start(80, 24, &observed(&host));
-    tmux.see("* welcome to the room, alice: 1 here");
-    tmux.say("/help");
-    tmux.see("/ping NAME");
-    tmux.say("/clear");
-    tmux.wait("an empty screen", |screen| {
-        screen.lines().filter(|line| !line.is_empty()).count() == 2
-    });
-    tmux.press(&["C-d"]);
-    assert_restored(&tmux, "code 0");
-}
-
-fn the_client_asks_for_a_name_and_asks_again_after_a_refusal() {
-    let server = Server::start(&["--no-history"]);
-    let mut bob = server.join("bob");
-    let program = env!("CARGO_BIN_EXE_chatagram");
-    let client = format!("env USER=bob {program} client {} --no-cache", server.address);
-    let tmux = Tmux::start(80, 24, &observed(&client));
-    tmux.see("Your name [bob]:");
-    tmux.say("a b");
-    tmux.see("! a space cannot be in a name");
-    tmux.press(&["Enter"]);
-    let screen = tmux.wait("the reason, and the question", |screen| {
-        screen.contains("in use") && screen.ends_with("Your name:")
-    });
-    assert!(!screen.contains("did not let you in"), "{screen}");
-    tmux.say("carl");
-    tmux.see("* welcome to the room, carl: 2 here");
-    tmux.say("hello");
-    assert_eq!(heard(&mut bob), "hello");
-    bob.type_line("hi carl");
-    tmux.see("bob: hi carl");
-    tmux.press(&["C-d"]);
-    assert_restored(&tmux, "code 0");
-    // Ctrl-C at the question ends the program.
-    let tmux = Tmux::start(80, 24, &observed(&client));
-    tmux.see("Your name [bob]:");
-    tmux.press(&["Enter"]);
-    tmux.see("in use");
-    tmux.press(&["C-c"]);
-    assert_restored(&tmux, "code 130");
-}
-
-fn host_asks_before_it_closes_a_room_with_members() {
-    let program = env!("CARGO_BIN_EXE_chatagram");
-    let host = format!("{program} host --bind 127.0.0.1:0 --nick alice --no-cache --no-history");
-    for last in ["exit", "C-d"] {
-        let tmux = Tmux::start(80, 24, &observed(&host));
-        let screen = tmux.see("* welcome to the room, alice: 1 here");
-        assert!(screen.contains("messages of the server go to "), "{screen}");
-        let log = tmux.dir.path().join(".local/state/chatagram/host.log");
-        assert!(log.exists(), "{screen}");
-        let address = screen.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap();
-        let args = [
-            "client",
-            address,
-            "--nick",
-            "bob",
-            "--no-cache",
-            "--output",
-            "json",
-            "--stay",
-            "forever",
-        ];
-        let mut bob = Program::start(tmux.dir.path(), &args);
-        tmux.see("2 here");
-        tmux.say("Exit");
-        tmux.see("! 1 other is here: type exit again to close the room");
-        tmux.say("not yet");
-        assert_eq!(heard(&mut bob), "not yet");
-        // A page that contains the word is not sent after the question.
-        tmux.paste("выход\nnot to be said");
-        tmux.press(&["Enter"]);
-        tmux.wait("two questions", |screen| screen.matches("1 other is here").count() == 2);
-        match last {
-            "exit" => tmux.say("exit"),
-            key => tmux.press(&[key]),
-        }
-        assert_restored(&tmux, "code 0");
-        assert_eq!(bob.next("closed")["reason"], "shutdown");
-        assert_eq!(bob.events("message").len(), 1);
-    }
-}
-
 fn lines_wrap_between_words_and_pasted_whispers_stay_private() {
     let (server, tmux) = alice(40, 24, "", "");
     let [mut bob, mut eve] = ["bob", "eve"].map(|name| server.join(name));
@@ -574,14 +412,14 @@ tests! {
     no_color_is_respected_and_a_dumb_terminal_gets_plain_lines,
     tab_completes_names_and_commands_and_up_recalls_lines,
     ctrl_z_and_fg_keep_the_terminal_and_the_draft,
-    every_exit_restores_the_terminal,
-    a_refusal_and_a_second_signal_restore_the_terminal,
+    endings::every_exit_restores_the_terminal,
+    endings::a_refusal_and_a_second_signal_restore_the_terminal,
     a_panic_restores_the_terminal,
     log_messages_stay_out_of_the_draft,
     without_a_terminal_as_input_there_is_no_editor,
-    host_has_the_editor_too,
-    the_client_asks_for_a_name_and_asks_again_after_a_refusal,
-    host_asks_before_it_closes_a_room_with_members,
+    questions::host_has_the_editor_too,
+    questions::the_client_asks_for_a_name_and_asks_again_after_a_refusal,
+    questions::host_asks_before_it_closes_a_room_with_members,
     lines_wrap_between_words_and_pasted_whispers_stay_private,
     json_output_has_no_editor,
     @role panics,

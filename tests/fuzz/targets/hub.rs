@@ -1,19 +1,20 @@
 //! A hub with peers that may do whatever their sessions allow, and strangers that may do anything
 //! else, over both transports and in any order.
 
+mod output;
+
 use super::input::Input;
-use super::messages::{assert_server_message, carrier, delivery, distorted, of_client};
+use super::messages::{carrier, delivery, distorted, of_client};
 use super::meter::allocated;
-use super::{Allowance, LIMIT, assert_clean, is_message, messages, sealed};
+use super::{Allowance, LIMIT, is_message, messages, sealed};
 use chatagram::hub::{
-    Capacity, Config, Destination, Event, Hub, Kept, Limit, LineIdentity, Owner, Past, Path,
-    StreamId,
+    Capacity, Config, Destination, Hub, Kept, Limit, LineIdentity, Owner, Past, Path, StreamId,
 };
 use chatagram::protocol::Mark;
-use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, MAX_TEXT, PROBE_SIZE};
+use chatagram::protocol::limits::{JOIN_SIZE, MAX_DATAGRAM, PROBE_SIZE};
 use chatagram::protocol::{
     Datagram, DatagramWriter, Flags, Frame, Header, Join, LeaveReason, Piece, Preface,
-    ServerMessage, StreamReader, Welcome, decode_message, write_record,
+    StreamReader, write_record,
 };
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::collections::BTreeMap;
@@ -375,7 +376,7 @@ impl Stage {
 
     fn drain(&mut self) {
         while let Some(event) = self.hub.poll_event() {
-            check_event(&event);
+            output::check_event(&event);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         for burst in 0.. {
@@ -394,96 +395,8 @@ impl Stage {
         }
         self.buffer = buffer;
     }
-
-    /// Checks a datagram sent to a peer or a stranger.
-    fn receive(&mut self, to: Path, bytes: &[u8]) {
-        let datagram = Datagram::decode(bytes).unwrap();
-        assert!(datagram.header.flags.contains(Flags::FROM_SERVER));
-        let peer = self.peers.iter_mut().find(|peer| peer.port == to.remote.port());
-        let Some(peer) = peer else { return };
-        if datagram.header.session == peer.session {
-            peer.received = datagram.header.sequence;
-        }
-        for frame in datagram.frames() {
-            match frame {
-                Frame::Challenge { cookie, nonce } if nonce == peer.nonce => {
-                    peer.cookie = cookie.to_vec();
-                }
-                Frame::Refused { detail, .. } => assert_clean(detail),
-                Frame::Part { .. } | Frame::OncePart { .. } => self.allowance.sent(1),
-                Frame::Once { payload }
-                | Frame::Unordered { payload, .. }
-                | Frame::Ordered { payload, .. } => {
-                    self.allowance.sent(1);
-                    assert_server_message(payload);
-                    if let Ok(ServerMessage::Welcome(Welcome { nonce, token, .. })) =
-                        decode_message(payload)
-                        && nonce == peer.nonce
-                        && peer.session != datagram.header.session
-                    {
-                        let (port, cookie) = (peer.port, Vec::new());
-                        let (session, token) = (datagram.header.session, token.to_vec());
-                        *peer = Peer {
-                            port,
-                            nonce,
-                            cookie,
-                            session,
-                            token,
-                            received: 1,
-                            ..Peer::default()
-                        };
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn receive_stream(&mut self, id: StreamId, mut bytes: &[u8]) {
-        let Some(wire) = self.wires.get_mut(&id) else { return };
-        while let Some(piece) = wire.from_hub.next(&mut bytes).unwrap() {
-            match piece {
-                Piece::Preface(preface) => assert!(preface.flags.contains(Flags::FROM_SERVER)),
-                Piece::Frame(Frame::Refused { detail, .. }) => assert_clean(detail),
-                Piece::Frame(
-                    Frame::Once { payload }
-                    | Frame::Unordered { payload, .. }
-                    | Frame::Ordered { payload, .. },
-                ) => {
-                    assert_server_message(payload);
-                    if let Ok(ServerMessage::Welcome(Welcome { token, .. })) =
-                        decode_message(payload)
-                    {
-                        wire.token = token.to_vec();
-                    }
-                }
-                Piece::Frame(_) => {}
-            }
-        }
-        if !wire.stuck {
-            self.hub.handle_stream_writable(id, self.now);
-        }
-    }
 }
 
 fn path(port: u16) -> Path {
     Path::routed(0, ([10, 0, 0, (port / 1_000) as u8], port).into())
-}
-
-/// Checks what goes to the log and to the history.
-fn check_event(event: &Event) {
-    match event {
-        Event::Line(line) => {
-            let (from, text) = (&line.from, &line.text);
-            assert_clean(from);
-            assert_clean(text);
-            assert!(text.len() <= MAX_TEXT && !text.trim().is_empty());
-        }
-        Event::Joined { nickname, .. }
-        | Event::Left { nickname, .. }
-        | Event::Moved { nickname, .. } => assert_clean(nickname),
-        Event::Refused { detail, .. } => assert_clean(detail),
-        Event::Waited(..) => panic!("nobody asked for it"),
-        event => panic!("unchecked: {event:?}"),
-    }
 }
