@@ -214,7 +214,7 @@ impl Hub {
         }
     }
 
-    /// What was handed out for this destination was taken whole.
+    /// The destination has taken all bytes that were handed out for it.
     pub fn handle_taken(&mut self, destination: Destination, now: Now) {
         match destination {
             Destination::Stream(id) => self.handle_stream_writable(id, now),

@@ -16,7 +16,7 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    /// What carries the link.
+    /// The transport that carries the link.
     #[must_use]
     pub(crate) fn transport(&self) -> Transport {
         match self {

@@ -1,4 +1,4 @@
-//! What QUIC reports about a connection. The transport knows it; the core only passes it on.
+//! QUIC's report about a connection. The transport knows it; the core only passes it on.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

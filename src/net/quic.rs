@@ -87,7 +87,7 @@ pub enum QuicError {
     Keys(String),
 }
 
-/// What happened to a connection.
+/// An event of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A client's handshake is complete.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What a message or a chunk counts in a turn, besides its bytes.
+/// Bytes that a message or a chunk counts in a turn, besides its own.
 const EACH: usize = 64;
 
 /// QUIC at a server.

@@ -155,7 +155,7 @@ pub struct Report {
     /// The local kernel's report about the TCP connection. The driver fills it in; `None` over
     /// UDP, and if unknown.
     pub tcp: Option<TcpInfo>,
-    /// What QUIC reports about its connection. The driver fills it in.
+    /// QUIC's report about its connection. The driver fills it in.
     pub quic: Option<QuicInfo>,
     /// Bytes of text said, each counted once.
     pub text_sent: u64,

@@ -119,7 +119,7 @@ fn interval(estimate: Option<&Estimate>, show: impl Fn(f64) -> String) -> String
     interval.map(text).unwrap_or_default()
 }
 
-/// What the small figures and marks of the first table mean.
+/// The meaning of the small figures and marks of the first table.
 fn intervals(groups: &[Group]) -> String {
     let estimates = groups.iter().flat_map(|it| it.figures().into_iter().filter_map(|it| it.1));
     let intervals = estimates.filter_map(|it| it.interval.filter(|of| of.low < of.high));
@@ -141,7 +141,7 @@ fn intervals(groups: &[Group]) -> String {
     }
 }
 
-/// What a comparison of QUIC's datagrams with UDP's has to know.
+/// A note for comparisons of QUIC's datagrams with those of UDP.
 fn congestion(groups: &[Group]) -> &'static str {
     let quic = groups.iter().any(|it| it.variant.mode == Mode::QuicUnreliable);
     let note = "<p class=\"note\">QUIC's datagrams wait for its congestion window; those of UDP \

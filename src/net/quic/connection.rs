@@ -20,7 +20,7 @@ pub(super) enum Stage {
     /// The handshake has until then.
     Handshake(Timestamp),
     Open,
-    /// What was written has until then to arrive.
+    /// The bytes that were written have until then to arrive.
     Closing(Timestamp),
     /// The caller has forgotten it. It answers late packets for a while (RFC 9000 §10.2).
     Gone,

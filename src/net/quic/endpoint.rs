@@ -159,7 +159,7 @@ impl Quic {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// What happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -29,7 +29,7 @@ struct Pair {
     at_client: Heard,
 }
 
-/// What an end reported.
+/// The events that an end reported.
 #[derive(Debug, Default)]
 struct Heard {
     id: Option<u64>,

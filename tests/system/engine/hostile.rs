@@ -23,7 +23,7 @@ enum On {
     Script,
 }
 
-/// What a lie is made of.
+/// A false answer.
 #[derive(Clone, Debug)]
 enum Lie {
     Reply(Vec<u8>),

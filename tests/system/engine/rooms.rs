@@ -1,4 +1,4 @@
-//! What is in the engine, and which room has it.
+//! The contents of the engine, and the room that has them.
 
 use super::redis::Redis;
 use super::servers::servers;

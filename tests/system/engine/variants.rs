@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(20);
-/// What a version follows in the reply to `INFO`.
+/// The text before the version in the reply to `INFO`.
 const VERSION: &[u8] = b"redis_version:";
 
 pub(crate) fn a_unix_socket_leads_to_the_engine() {

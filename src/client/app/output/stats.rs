@@ -127,7 +127,7 @@ pub(super) struct StatsObject {
     jitter_ms: Option<f64>,
     /// The kernel's report about a TCP connection.
     tcp: Option<TcpObject>,
-    /// What QUIC reports about its connection.
+    /// QUIC's report about its connection.
     quic: Option<QuicObject>,
 }
 
