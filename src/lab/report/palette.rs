@@ -88,7 +88,7 @@ fn palettes() -> [BTreeMap<String, String>; 2] {
     let style = include_str!("style.css");
     let mut pages = style.split(":root{").skip(1).map(|it| {
         let variables = it.split('}').next().unwrap().split(';');
-        let pairs = variables.filter_map(|it| it.strip_prefix("--")?.split_once(':'));
+        let pairs = variables.filter_map(|it| it.trim().strip_prefix("--")?.split_once(':'));
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     });
     [pages.next().unwrap(), pages.next().unwrap()]

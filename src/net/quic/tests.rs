@@ -191,7 +191,7 @@ fn losses_are_repaired_except_those_of_datagrams() {
 
 #[test]
 fn a_closed_connection_delivers_what_was_written_before() {
-    let mut pair = Pair::connected(|number| !number.is_multiple_of(3));
+    let mut pair = Pair::connected(|_| true);
     let server = pair.at_server.id.unwrap();
     let client = pair.at_client.id.unwrap();
     pair.client.write(client, b"hello");
