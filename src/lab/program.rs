@@ -10,11 +10,14 @@
 //! | `token.rs` | the text of a message, and finding it in output: fused, cut |
 //! | `confine.rs` | privileges and limits of the processes |
 //! | `ports.rs` | the ports that a process has opened |
+//! | `pty.rs` | a pseudo-terminal for a process |
 
 #[cfg(target_os = "linux")]
 pub(crate) mod confine;
 #[cfg(target_os = "linux")]
 pub(crate) mod ports;
+#[cfg(target_os = "linux")]
+pub(crate) mod pty;
 #[cfg(target_os = "linux")]
 pub(crate) mod token;
 mod words;
@@ -39,10 +42,13 @@ pub struct Program {
     /// Lines that answer what a client asks for when it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
+    /// Whether its processes have a terminal as standard input and output, in place of pipes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pty: bool,
 }
 
 impl Program {
-    /// The options of `load` that name its clients.
+    /// The options of `load` that name its clients, without `--pty`, which has no value.
     pub(crate) fn load_options(&self) -> Vec<(&'static str, String)> {
         let name = ("--program", self.name.as_str().to_owned());
         let client = ("--client", self.client.to_string());

@@ -1,10 +1,13 @@
 //! Chats of other authors in the lab: the five of `tests/chats` beside this crate's modes, programs
 //! that break in every way, and their page in a browser.
 
+mod awkward;
 mod page;
 
 use crate::lab::{lab, needs_namespaces, said};
 use crate::needs::{needs, needs_time};
+use awkward::awkward_programs_are_measured_and_leave_nothing;
+use chatagram::lab::record::Verdict;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -102,6 +105,15 @@ fn scripts(server: &str, client: &str) -> (tempfile::TempDir, String, bool) {
 const LISTEN: &str = "exec python3 -c 'import socket, time
 s = socket.create_server((\"0.0.0.0\", 7000)); time.sleep(600)'";
 
+/// The messages that the program's run delivered, and its description.
+fn run_named(out: &Path, program: &str) -> (u64, serde_json::Value) {
+    let name = format!("runs/loss0-delay25-jitter0-burst1-{program}-1");
+    let run = chatagram::lab::record::read_run(&out.join(&name)).unwrap();
+    let delivered = run.records.iter().filter(|it| it.verdict == Verdict::Delivered).count();
+    let info = serde_json::from_slice(&fs::read(out.join(name).join("run.json")).unwrap());
+    (delivered as u64, info.unwrap())
+}
+
 fn run_of(dir: &tempfile::TempDir) -> serde_json::Value {
     let run = dir.path().join("lab/runs/loss0-delay25-jitter0-burst1-program-1/run.json");
     serde_json::from_slice(&fs::read(run).unwrap()).unwrap()
@@ -159,4 +171,5 @@ tests! {
     a_client_that_crashes_is_a_result,
     programs_have_no_privileges_and_leave_no_process,
     a_server_that_cannot_be_reached_says_why,
+    awkward_programs_are_measured_and_leave_nothing,
 }

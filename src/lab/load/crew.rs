@@ -31,7 +31,7 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 pub(super) enum Taken {
     /// It did.
     Line,
-    /// Its pipe is full: [`Crew::wait`] returns when it has room.
+    /// Its input is full: [`Crew::wait`] returns when it has room.
     Full,
     /// It ended, or closed its input.
     Closed,
@@ -97,7 +97,8 @@ impl Crew {
         let answers = program.answers.iter().map(|it| fill(it, &values));
         let now = self.now().mono;
         let answers = answers.collect();
-        self.members.push(Member::start(name, &words, answers, &self.token, self.duration, now)?);
+        let (token, pty) = (&self.token, program.pty);
+        self.members.push(Member::start(name, &words, answers, token, self.duration, pty, now)?);
         Ok(())
     }
 
@@ -216,7 +217,7 @@ impl Crew {
         let member = &mut self.members[index];
         let seen = match stream {
             Stream::Input => {
-                member.is_full = false;
+                member.resume_input();
                 return Ok(());
             }
             Stream::Errors => {

@@ -26,9 +26,10 @@ const NOBODY: u32 = 65_534;
 /// More capabilities than any kernel has; an unknown one ends the loop earlier.
 const CAPABILITIES: libc::c_ulong = 128;
 
-/// Makes the child of this command confined for a run of this duration. If the calling thread ends,
-/// the kernel kills the child.
-pub(crate) fn confine(command: &mut Command, duration: Duration) {
+/// Makes the child of this command confined for a run of this duration. With `pty`, its standard
+/// input is a terminal, which becomes that of its session. If the calling thread ends, the kernel
+/// kills the child.
+pub(crate) fn confine(command: &mut Command, duration: Duration, pty: bool) {
     let user = ordinary_user();
     let parent = rustix::process::getpid();
     let cpu = (duration + CPU_TIME).as_secs();
@@ -37,6 +38,9 @@ pub(crate) fn confine(command: &mut Command, duration: Duration) {
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
+            if pty {
+                rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+            }
             limit(cpu)?;
             drop_privileges(user)?;
             // After the change of user, which resets it.

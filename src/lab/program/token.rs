@@ -12,6 +12,8 @@ const MAX_LINE: usize = 8_192;
 const BEFORE: usize = 60;
 const AFTER: usize = 60;
 
+const ESCAPE: u8 = 0x1b;
+
 /// The mark by which the texts of a run are recognized.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
@@ -104,6 +106,18 @@ pub(crate) struct Scanner {
     pub(crate) cut_sample: Option<String>,
     /// The first fused and the first cut message, in this line.
     samples_due: [Option<usize>; 2],
+    state: State,
+}
+
+/// What the last byte began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Text,
+    /// A carriage return: a line feed ends the line, and another character overwrites it.
+    Return,
+    Escape,
+    /// The parameters of a control sequence (ECMA-48 §5.4).
+    Sequence,
 }
 
 impl Scanner {
@@ -120,26 +134,57 @@ impl Scanner {
             fused_sample: None,
             cut_sample: None,
             samples_due: [None; 2],
+            state: State::Text,
         }
     }
 
-    /// Takes output. Returns what it completes; a message needs no line break after it.
+    /// Takes output. Returns what it completes; a message needs no line break after it. A line also
+    /// ends where the cursor goes elsewhere, as on a screen that a program draws.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Seen> {
         let mut seen = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ends) = match piece.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (piece, false),
-            };
-            self.line.extend_from_slice(text);
-            self.scan(&mut seen, ends);
-            if ends {
-                self.end_line();
-            } else if self.line.len() > MAX_LINE {
-                self.split_line();
+        for &byte in bytes {
+            let before = std::mem::replace(&mut self.state, State::Text);
+            if before == State::Return && !matches!(byte, b'\r' | b'\n') {
+                self.leave_line(&mut seen);
             }
+            match (before, byte) {
+                (_, b'\n') => {
+                    self.scan(&mut seen, true);
+                    self.end_line();
+                    continue;
+                }
+                (_, b'\r') => {
+                    self.state = State::Return;
+                    continue;
+                }
+                (_, ESCAPE) => self.state = State::Escape,
+                (State::Escape, b'[') | (State::Sequence, b' '..=b'?') => {
+                    self.state = State::Sequence;
+                }
+                (State::Sequence, b'A' | b'B' | b'E' | b'F' | b'H' | b'd' | b'f') => {
+                    let start = self.line.iter().rposition(|byte| *byte == ESCAPE);
+                    self.line.truncate(start.unwrap_or_default());
+                    self.scanned = self.scanned.min(self.line.len());
+                    self.leave_line(&mut seen);
+                    continue;
+                }
+                _ => {}
+            }
+            self.line.push(byte);
+        }
+        self.scan(&mut seen, false);
+        if self.line.len() > MAX_LINE {
+            self.split_line();
         }
         seen
+    }
+
+    /// The cursor leaves the line, which ends if it has text.
+    fn leave_line(&mut self, seen: &mut Vec<Seen>) {
+        self.scan(seen, true);
+        if !self.line.is_empty() {
+            self.end_line();
+        }
     }
 
     /// The output has ended, and with it the last line.
@@ -253,14 +298,13 @@ impl Scanner {
 
     fn emit(&mut self, length: usize, ended: bool) {
         let bytes: Vec<u8> = self.line.drain(..length).collect();
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
         let samples = [&mut self.fused_sample, &mut self.cut_sample];
         for (due, sample) in self.samples_due.iter_mut().zip(samples) {
             if let Some(at) = due.take() {
-                sample.get_or_insert_with(|| quote(bytes, at.min(bytes.len())));
+                sample.get_or_insert_with(|| quote(&bytes, at.min(bytes.len())));
             }
         }
-        let text = clean(&String::from_utf8_lossy(bytes)).into_owned();
+        let text = clean(&String::from_utf8_lossy(&bytes)).into_owned();
         self.lines.push(Line { text, ended });
         self.scanned -= length.min(self.scanned);
     }

@@ -239,6 +239,9 @@ fn load_command(job: &Job<'_>, port: u16) -> Command {
     let mut command = command(config);
     command.arg("load").arg(format!("{}:{port}", Node::Server.address()));
     command.args(config.plan.load_arguments(trial, variant, name)).arg("--out").arg(&job.part);
+    if config.plan.program_of(variant.mode).is_some_and(|it| it.pty) {
+        command.arg("--pty");
+    }
     command
 }
 

@@ -4,12 +4,12 @@ use super::namespaces::{Controls, run_load, system};
 use super::{Error, Job};
 use crate::lab::program::confine::{confine, describe};
 use crate::lab::program::ports::{OpenPort, open_in};
-use crate::lab::program::{Program, command, start_hint};
+use crate::lab::program::{Program, command, pty, start_hint};
 use crate::lab::record::{Ended, ErrorOutput, RunInfo, SERVER};
 use crate::net::emulated::{Network, Node};
 use crate::protocol::clean_lines;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,8 @@ const LISTEN_DEADLINE: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Limit on the output quoted from the server, bytes: its end.
 const MAX_QUOTED: u64 = 2_000;
+/// Limit on the output kept from a server on a terminal, bytes.
+const MAX_PRINTED: usize = 1 << 20;
 
 /// Why a server cannot be reached by its clients.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +141,14 @@ impl<'a> Server<'a> {
         let to = |file: &File| file.try_clone().map_err(system("share a file"));
         // Its input stays open and empty: a server may wait for commands there.
         command.stdin(Stdio::piped()).stdout(to(&printed)?).stderr(to(&errors)?);
-        confine(&mut command, Duration::from_secs_f64(job.config.plan.duration_s));
+        if program.pty {
+            let (ours, theirs) = pty::open().map_err(system("open a terminal"))?;
+            let theirs_too = theirs.try_clone().map_err(system("share a terminal"))?;
+            command.stdin(theirs).stdout(theirs_too);
+            drain(ours.into(), to(&printed)?).map_err(system("start a thread"))?;
+        }
+        let duration = Duration::from_secs_f64(job.config.plan.duration_s);
+        confine(&mut command, duration, program.pty);
         let run = &job.name;
         let failed = |cause: io::Error| Error::Service {
             run: run.clone(),
@@ -210,6 +219,21 @@ impl<'a> Server<'a> {
         let bytes = read().map_err(system("read the server's output"))?;
         Ok(clean_lines(String::from_utf8_lossy(&bytes).trim()))
     }
+}
+
+/// Writes the beginning of what a server prints on its terminal to a file, until its last process
+/// has closed it.
+fn drain(mut terminal: File, printed: File) -> io::Result<()> {
+    let work = move || {
+        let mut buffer = [0; 16_384];
+        let mut room = MAX_PRINTED;
+        while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+            let kept = length.min(room);
+            room -= kept;
+            let _ = (&printed).write_all(&buffer[..kept]);
+        }
+    };
+    thread::Builder::new().name("terminal".into()).spawn(work).map(drop)
 }
 
 impl Drop for Server<'_> {

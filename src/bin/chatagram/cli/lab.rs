@@ -54,6 +54,15 @@ pub(crate) struct ProgramArgs {
         hide_short_help = true
     )]
     pub(crate) answers: Vec<String>,
+    /// Give the other chat a terminal in place of pipes
+    ///
+    /// For a program that asks only on a terminal, or that keeps back what it prints to a pipe. The
+    /// terminal does not echo, and is so wide that no message is wrapped.
+    #[arg(
+        long, env = "CHATAGRAM_PTY", requires = "client", hide_short_help = true,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) pty: bool,
     /// Name of the other chat in the report [default: program]
     #[arg(
         long,
@@ -376,7 +385,7 @@ impl ProgramArgs {
     fn program(&self, server: Option<CommandLine>) -> Option<Program> {
         let name = self.program.or_else(|| DEFAULT_PROGRAM.parse().ok())?;
         let client = self.client.clone()?;
-        Some(Program { name, server, client, answers: self.answers.clone() })
+        Some(Program { name, server, client, answers: self.answers.clone(), pty: self.pty })
     }
 }
 

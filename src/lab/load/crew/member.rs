@@ -1,9 +1,9 @@
 //! One client: its process, its pipes, and what it has printed.
 
 use super::Taken;
-use crate::lab::program::command;
 use crate::lab::program::confine::{confine, describe};
 use crate::lab::program::token::{Scanner, Seen, Token};
+use crate::lab::program::{command, pty};
 use crate::protocol::clean_lines;
 use crate::time::Timestamp;
 use rustix::event::PollFlags;
@@ -11,15 +11,15 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, ChildStderr, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Limit on the error output kept of a client, bytes: its end.
 const MAX_ERRORS: usize = 2_000;
 
-/// A pipe of a client.
+/// A pipe of a client. Of a terminal, two are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     Input,
@@ -30,10 +30,14 @@ pub(super) enum Stream {
 pub(super) struct Member {
     pub(super) name: Arc<str>,
     child: Child,
-    input: Option<ChildStdin>,
-    /// Its input pipe had no room for the last line.
+    input: Option<OwnedFd>,
+    /// Its input had no room for the last line.
     pub(super) is_full: bool,
-    output: Option<ChildStdout>,
+    /// The rest of a line of which a terminal took the beginning.
+    unsent: Vec<u8>,
+    /// The key that ends a line.
+    enter: char,
+    output: Option<OwnedFd>,
     error_output: Option<ChildStderr>,
     pub(super) scanner: Scanner,
     printed: u64,
@@ -56,19 +60,33 @@ impl Member {
         answers: VecDeque<String>,
         token: &Token,
         duration: Duration,
+        has_pty: bool,
         now: Timestamp,
     ) -> io::Result<Self> {
         let mut command = command(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        confine(&mut command, duration);
+        let ours = if has_pty {
+            let (ours, theirs) = pty::open()?;
+            command.stdin(theirs.try_clone()?).stdout(theirs);
+            Some((ours.try_clone()?, ours))
+        } else {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            None
+        };
+        command.stderr(Stdio::piped());
+        confine(&mut command, duration, has_pty);
         let mut child = command.spawn()?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (input, output, error_output) = pipes;
+        // It has the program's side of the terminal, whose end this process would not notice.
+        drop(command);
+        let pipes = (child.stdin.take().map(OwnedFd::from), child.stdout.take().map(OwnedFd::from));
+        let (input, output) = ours.map_or(pipes, |(input, output)| (Some(input), Some(output)));
+        let error_output = child.stderr.take();
         let member = Self {
             name: name.into(),
             child,
             input,
             is_full: false,
+            unsent: Vec::new(),
+            enter: if has_pty { '\r' } else { '\n' },
             output,
             error_output,
             scanner: Scanner::new(token),
@@ -100,19 +118,49 @@ impl Member {
         self.all_descriptors().filter(|it| it.0 != Stream::Input || self.is_full)
     }
 
-    /// Writes a line. Up to 4,096 bytes, the kernel takes all of it or nothing (pipe(7)).
+    /// Writes a line. A pipe takes all of it or nothing, up to 4,096 bytes (pipe(7)).
     pub(super) fn say(&mut self, text: &str) -> Taken {
-        let Some(input) = &self.input else { return Taken::Closed };
-        match rustix::io::write(input, format!("{text}\n").as_bytes()) {
-            Ok(_) => Taken::Line,
+        if self.is_full {
+            return Taken::Full;
+        }
+        let line = format!("{text}{}", self.enter).into_bytes();
+        match self.write(&line) {
+            Ok(0) => Taken::Full,
+            Ok(length) => {
+                self.unsent = line[length..].to_vec();
+                Taken::Line
+            }
+            Err(_) => Taken::Closed,
+        }
+    }
+
+    /// Its input has room again.
+    pub(super) fn resume_input(&mut self) {
+        self.is_full = false;
+        let unsent = std::mem::take(&mut self.unsent);
+        if !unsent.is_empty()
+            && let Ok(length) = self.write(&unsent)
+        {
+            self.unsent = unsent[length..].to_vec();
+        }
+    }
+
+    /// Writes to its input, and notes whether there was room. Returns how much was taken.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        let input = self.input.as_ref().ok_or(Errno::BADF)?;
+        match rustix::io::write(input, bytes) {
+            Ok(length) => {
+                self.is_full = length < bytes.len();
+                Ok(length)
+            }
             Err(Errno::AGAIN | Errno::INTR) => {
                 self.is_full = true;
-                Taken::Full
+                Ok(0)
             }
-            Err(_) => {
+            Err(error) => {
                 self.input = None;
                 self.is_full = false;
-                Taken::Closed
+                Err(error)
             }
         }
     }

@@ -58,6 +58,28 @@ fn messages_on_one_line_are_fused() {
     );
 }
 
+/// ECMA-48: CUP, and a carriage return after which the line is overwritten.
+#[test]
+fn a_line_ends_where_the_cursor_leaves_it() {
+    let [a, b] = [1, 2].map(|id| token().text(1, id));
+    for (output, lines) in [
+        (format!("\x1b[2;1H\x1b[K<s> {a}\x1b[3;1H<s> {b}\x1b[24;1H> "), 3),
+        (format!("> \r\x1b[K{a}\r\n> \r{b}\r\n"), 4),
+        (format!("{a}\r\r\n{b}\r"), 2),
+    ] {
+        let pieces: Vec<_> = output.split("").collect();
+        for pieces in [&[output.as_str()][..], &pieces] {
+            let mut scanner = Scanner::new(&token());
+            let seen: Vec<_> = pieces.iter().flat_map(|it| scanner.push(it.as_bytes())).collect();
+            scanner.finish();
+            assert_eq!(seen, [message(1, 1), message(1, 2)], "{output:?}");
+            assert_eq!((scanner.fused, scanner.cut), (0, 0), "{output:?}");
+            assert_eq!(scanner.take_lines().len(), lines, "{output:?}");
+        }
+    }
+    assert_eq!(scan(&[&format!("{a}\x1b[1m{b}\n")]).1, 1, "bold text is on the same line");
+}
+
 #[test]
 fn a_message_without_its_end_is_cut() {
     let (a, b) = (token().text(0, 1), token().text(0, 2));
