@@ -242,8 +242,10 @@ def key_of_row(row):
 
 
 def spread_of(info, found):
-    """The spread of an `unreliable` run that only the machine explains."""
-    if info["mode"] != "unreliable" or not info["condition"] or found["p99_ms"] is None:
+    """The spread of an `unreliable` run over UDP that only the machine explains."""
+    if (info["transport"], info["mode"]) != ("udp", "unreliable"):
+        return False
+    if not info["condition"] or found["p99_ms"] is None:
         return False
     return found["p99_ms"] - found["p50_ms"] - 2 * info["condition"]["jitter_ms"] > SPREAD_MS
 

@@ -138,6 +138,7 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
     assert!(said(&other).contains("another plan"), "{}", said(&other));
 
     // For scripts, a run is left over until the machine has spoiled it three times.
+    let info = read_run(&raw).unwrap().info.unwrap();
     for (attempts, is_left) in [(1, true), (2, true), (3, false)] {
         edit(&raw, |info| {
             info.attempts = attempts;
@@ -147,6 +148,7 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
         assert_eq!(left.contains("unreliable-1\tdelay "), is_left, "{attempts}: {left}");
         assert_eq!(left.contains("60.0 ms late (99th percentile): measured again"), is_left);
     }
+    info.write(&raw).unwrap();
 
     // Everything above works without python3.
     needs(&["python3"]);

@@ -182,7 +182,7 @@ pub(super) fn errors_name_the_file_and_the_line() {
         ("r,udp,unreliable,a,b,x,1,1,2,2,delivered\n", "id \"x\" is not a whole number"),
         ("r,udp,unreliable,a,b,1,1,1,2,2,shown\n", "there is no verdict \"shown\""),
         ("r,udp,unreliable,a,b,1,1,1,2,,delivered\n", "without delivered_us"),
-        ("r,quic,unreliable,a,b,1,1,1,2,2,delivered\n", "there is no transport \"quic\""),
+        ("r,sctp,unreliable,a,b,1,1,1,2,2,delivered\n", "there is no transport \"sctp\""),
         ("r,udp\n", "2 columns where 11 are expected"),
     ] {
         fs::write(&path, format!("{header}{good}{line}{good}")).unwrap();
