@@ -51,6 +51,8 @@ pub(super) struct Crew {
     /// Bytes that a client may print.
     limit: u64,
     duration: Duration,
+    /// The run is over: what clients print now is in no row, so it is not in their output either.
+    is_over: bool,
 }
 
 impl Crew {
@@ -77,6 +79,7 @@ impl Crew {
             checked: Timestamp::ZERO,
             limit,
             duration,
+            is_over: false,
         })
     }
 
@@ -235,6 +238,7 @@ impl Crew {
         let member = &mut self.members[index];
         for line in member.scanner.take_lines() {
             match self.epoch {
+                _ if self.is_over => {}
                 None => self.early.push((index, now, line.ended, line.text)),
                 Some(epoch) => {
                     let at_us = micros_between(now, epoch);
@@ -260,6 +264,7 @@ impl Crew {
     /// Ends all clients with all their children, whatever sessions these have begun. Nothing that
     /// they print now counts.
     pub(super) fn end(mut self) -> Result<(), Error> {
+        self.is_over = true;
         for member in &mut self.members {
             member.close_input();
             member.signal(Signal::TERM);
