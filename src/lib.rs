@@ -106,7 +106,7 @@
 //! | [`hub`] | the server without sockets: registry, room, and a link for each peer |
 //! | [`engine`] | the requests and answers between a hub and a log that several servers share |
 //! | [`client::session`] | the client without sockets |
-//! | [`lab`] (feature `lab`) | the records of experiments, their statistics, the report |
+//! | `lab` (feature `lab`) | the records of experiments, their statistics, the report |
 //! | [`docs`] | the pages of documentation for users |
 //!
 //! The other modules are parts of them or of the program. The program and the tests are crates of
