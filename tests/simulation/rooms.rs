@@ -264,7 +264,7 @@ pub(crate) fn engine_forgets(seed: u64, verbose: bool) -> u64 {
     world.run_until("all are told", limit, |world| all_told(world, "may be missing"));
     recover(&mut world);
     for client in &world.clients {
-        assert!(client.running && client.record.welcomes == 2, "{}", client.record.tag);
+        assert!(client.running && client.record.welcomes >= 2, "{}", client.record.tag);
     }
     say(&mut world, 0);
     recover(&mut world);

@@ -25,6 +25,13 @@ struct Open {
     line: Option<Proposed>,
 }
 
+impl Open {
+    /// Whether it is a line of this seat.
+    fn is_of(&self, seat: Fence) -> bool {
+        matches!(&*self.ask, Ask::Say(Said { fence, .. }) if *fence == seat)
+    }
+}
+
 /// A proposed line. It is settled when the hub has read it from the log and the engine keeps it.
 #[derive(Clone, Copy, Debug)]
 struct Proposed {
@@ -85,8 +92,12 @@ impl Requests {
     /// Proposes a line, unless it is proposed already.
     pub(super) fn propose(&mut self, author: PeerId, said: Said) {
         let identity = said.identity;
-        if self.lines.contains_key(&identity) {
-            return;
+        if let Some(number) = self.lines.get(&identity).copied() {
+            if self.open.get(&number).is_some_and(|open| open.is_of(said.fence)) {
+                return;
+            }
+            // The engine refuses the line of an earlier seat, or has it, and then says so again.
+            self.remove(number);
         }
         let number = self.number();
         let bytes = said.text.len() + OVERHEAD;
@@ -195,10 +206,38 @@ impl Requests {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::engine::{Content, Mail};
     use crate::protocol::LeaveReason;
+    use crate::registry::Owner;
+    use crate::time::WallTime;
+
+    #[test]
+    fn a_line_of_an_earlier_seat_is_proposed_again_for_the_new_one() {
+        let line = |fence| Said {
+            fence: Fence(fence),
+            identity: LineIdentity { owner: Owner(1), number: 7 },
+            at: WallTime(0),
+            upstream: 0,
+            from: "alice".to_owned(),
+            text: "hello".to_owned(),
+        };
+        let mut requests = Requests::default();
+        let author = PeerId(1);
+        requests.propose(author, line(3));
+        requests.propose(author, line(3));
+        let (old, _) = requests.poll().unwrap();
+        assert!(requests.poll().is_none(), "it is proposed once");
+        requests.propose(author, line(9));
+        let (new, _) = requests.poll().unwrap();
+        assert_eq!(requests.remove(old), None, "the refusal of the old one settles nothing");
+        requests.committed(line(9).identity, 40);
+        let settled = Settled { author, number: 7, position: 40 };
+        assert_eq!(requests.kept(new), Some(settled));
+        assert_eq!((requests.bytes, requests.is_empty()), (0, true));
+    }
 
     #[test]
     fn requests_that_nobody_answers_are_bounded() {
