@@ -2,6 +2,7 @@
 
 use crate::checks::Record;
 use crate::network::Packet;
+use crate::quic::ClientQuic;
 use chatagram::client::session::Session;
 use chatagram::hub::{self, Hub, Line, Local};
 use chatagram::time::{Now, Timestamp, WallTime};
@@ -72,6 +73,8 @@ pub(crate) struct Client {
     pub(crate) stopped: bool,
     /// Total time that the machine slept; its monotonic clock does not advance meanwhile.
     pub(crate) slept: Duration,
+    /// Its QUIC, for a session over it.
+    pub(crate) quic: Option<ClientQuic>,
 }
 
 impl Client {
@@ -82,6 +85,8 @@ impl Client {
 
     /// The session's next timeout, in the world's time.
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
-        self.session.poll_timeout().map(|at| at + self.slept)
+        let quic = self.quic.as_ref().filter(|_| !self.session.is_closed());
+        let quic = quic.and_then(|it| it.quic.poll_timeout());
+        self.session.poll_timeout().into_iter().chain(quic).min().map(|at| at + self.slept)
     }
 }

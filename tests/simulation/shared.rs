@@ -198,6 +198,7 @@ impl World {
             running,
             stopped,
             slept,
+            quic: None,
         });
     }
 

@@ -87,6 +87,7 @@ impl World {
     pub(crate) fn kill_server(&mut self) {
         self.server.hub = None;
         self.server.wake = None;
+        self.server_quic = None;
         let (wires, mut state) = self.wires();
         for wire in wires.all() {
             match state.dice.below(3) {

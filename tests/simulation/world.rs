@@ -6,6 +6,7 @@ use crate::checks::{Log, Record};
 use crate::dice::Dice;
 use crate::guard::Guard;
 use crate::network::{Impairment, Network, Packet};
+use crate::quic::{ClientQuic, ServerQuic};
 use crate::wires::Wires;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::hub::{self, Capacity, Hub, Limit, Local, Past, Path};
@@ -33,6 +34,9 @@ pub(crate) struct World {
     pub(crate) wires: Wires,
     /// Share of clients over TCP, per mille.
     pub(crate) tcp: u64,
+    /// Share of clients over QUIC, per mille.
+    pub(crate) quic: u64,
+    pub(crate) server_quic: Option<ServerQuic>,
     pub(crate) server: Server,
     pub(crate) clients: Vec<Client>,
     pub(crate) log: Log,
@@ -60,6 +64,8 @@ impl World {
             network: Network::new(impairment),
             wires: Wires::default(),
             tcp: 0,
+            quic: 0,
+            server_quic: None,
             server: Server {
                 address: ([10, 0, 0, 1], 2428).into(),
                 others: Vec::new(),
@@ -112,6 +118,7 @@ impl World {
         let past = Past::from(self.server.history.clone());
         let now = self.server.clock.now(self.now);
         self.server.hub = Some(Hub::new(self.server.config.clone(), past, self.dice.seed(), now));
+        self.server_quic = (self.quic > 0).then(|| ServerQuic::new(self.now));
         self.note_hub_wake();
     }
 
@@ -124,10 +131,15 @@ impl World {
     /// Starts a client process; `cached` are lines that it has shown already.
     pub(crate) fn start_client(&mut self, nickname: &str, delivery: Delivery, cached: &[Mark]) {
         let address = self.new_address();
-        let tcp = self.tcp > 0 && self.dice.chance(self.tcp);
+        let quic = self.quic > 0 && self.dice.chance(self.quic);
+        let tcp = !quic && self.tcp > 0 && self.dice.chance(self.tcp);
         let config = session::Config {
             nickname: nickname.to_owned(),
-            transport: if tcp { Transport::Tcp } else { Transport::Udp },
+            transport: match (quic, tcp) {
+                (true, _) => Transport::Quic,
+                (_, true) => Transport::Tcp,
+                _ => Transport::Udp,
+            },
             delivery,
             give_up: GIVE_UP,
             shown: cached.to_vec(),
@@ -153,6 +165,7 @@ impl World {
             running: true,
             stopped: false,
             slept: Duration::ZERO,
+            quic: quic.then(|| ClientQuic::new(self.now)),
         });
     }
 
@@ -181,12 +194,16 @@ impl World {
             }
         }
         self.write_stream(index);
+        self.transmit_client_quic(index, now);
         self.handle_events(index);
+        self.transmit_client_quic(index, now);
         let client = &mut self.clients[index];
         client.wake = client.poll_timeout();
         if client.session.is_closed() && client.running {
             assert_eq!(client.wake, None, "the end is not the end");
             client.running = false;
+            client.quic.iter_mut().for_each(|quic| quic.hang_up(now.mono));
+            self.transmit_client_quic(index, now);
             self.hang_up(index);
         }
         result
@@ -201,11 +218,21 @@ impl World {
             }
             record.observe(&event, &self.log);
             match event {
+                Event::Connect(to) if self.clients[index].quic.is_some() => {
+                    let client = &mut self.clients[index];
+                    let now = client.now(self.now).mono;
+                    client.quic.iter_mut().for_each(|quic| quic.connect(to, now));
+                }
                 Event::Connect(to) => {
                     self.hang_up(index);
                     self.connect(Some(index), to);
                 }
-                Event::Disconnect => self.hang_up(index),
+                Event::Disconnect => {
+                    let client = &mut self.clients[index];
+                    let now = client.now(self.now).mono;
+                    client.quic.iter_mut().for_each(|quic| quic.hang_up(now));
+                    self.hang_up(index);
+                }
                 _ => {}
             }
         }
@@ -237,6 +264,12 @@ impl World {
             let Some(hub) = &mut self.server.hub else { break };
             let Some(to) = hub.poll_transmit(&mut bytes, now) else { break };
             assert!(burst < MAX_BURST, "the hub does not stop sending");
+            if let Some(taken) = self.serve_quic(to, &bytes) {
+                if let Some(hub) = self.server.hub.as_mut().filter(|_| taken) {
+                    hub.handle_taken(to, now);
+                }
+                continue;
+            }
             let hub::Destination::Datagram(path) = to else {
                 let writable = self.serve_stream(to, &bytes);
                 if let (Some(id), Some(hub)) = (writable, &mut self.server.hub) {
@@ -251,11 +284,14 @@ impl World {
                 self.network.send(packet, self.now, &mut self.dice);
             }
         }
+        self.transmit_server_quic();
         self.note_hub_wake();
     }
 
     fn note_hub_wake(&mut self) {
-        self.server.wake = self.server.hub.as_ref().and_then(Hub::poll_timeout);
+        let hub = self.server.hub.as_ref().and_then(Hub::poll_timeout);
+        let quic = self.server_quic.as_ref().and_then(|it| it.quic.poll_timeout());
+        self.server.wake = hub.into_iter().chain(quic).min();
     }
 
     /// Advances time and handles all events in it.
@@ -276,6 +312,7 @@ impl World {
                 (None, Some((_, id, end))) => self.deliver_signal(id, end),
                 (None, None) => self.handle_timeouts(),
             }
+            self.settle_quic();
         }
         self.now = self.now.max(end);
         self.stalls = 0;
@@ -301,6 +338,9 @@ impl World {
                 }
                 return;
             }
+            if self.deliver_quic(packet, None) {
+                return;
+            }
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.received(packet.from, &packet.bytes);
             let path = Path { local: Local::receiving(packet.to.ip(), 1), remote: packet.from };
@@ -310,6 +350,9 @@ impl World {
         let reachable =
             |client: &Client| client.running && !client.stopped && client.address == packet.to;
         if let Some(index) = self.clients.iter().position(reachable) {
+            if self.deliver_quic(packet, Some(index)) {
+                return;
+            }
             self.tape.iter_mut().for_each(|tape| tape.push(packet.clone()));
             self.guard.reached(packet.to);
             let (from, bytes) = (packet.from, &packet.bytes);
@@ -352,12 +395,18 @@ impl World {
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         if due(self.server.wake) && self.server.stopped.is_none() {
             assert!(!stalled, "the hub repeats the same timeout");
+            if let Some(server) = &mut self.server_quic {
+                server.quic.handle_timeout(now);
+            }
             self.with_hub(Hub::handle_timeout);
         }
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
             if client.running && !client.stopped && due(client.wake) {
                 assert!(!stalled, "{} repeats the same timeout", client.record.tag);
+                let client = &mut self.clients[index];
+                let now = client.now(now).mono;
+                client.quic.iter_mut().for_each(|quic| quic.quic.handle_timeout(now));
                 self.with_client(index, |session, _, now| session.handle_timeout(now));
             }
         }
