@@ -110,6 +110,9 @@ impl Quic {
             self.endpoint.handle(at, path.remote, path.local.ip, None, bytes.into(), &mut answer);
         match event {
             None => return false,
+            // A stateless reset (RFC 9000 §10.3) to noise or to a forged sender. The key of its
+            // token ends with the process, so no client of an earlier one could believe it.
+            Some(DatagramEvent::Response(_)) if is_short(&answer) => return false,
             Some(DatagramEvent::Response(transmit)) => self.answer(path, answer, &transmit),
             Some(DatagramEvent::NewConnection(incoming)) => self.meet(incoming, path, now),
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
@@ -366,6 +369,11 @@ impl fmt::Debug for Quic {
         let connections = self.connections.len();
         f.debug_struct("Quic").field("connections", &connections).finish_non_exhaustive()
     }
+}
+
+/// Whether a packet has a short header (RFC 9000 §17.3).
+fn is_short(packet: &[u8]) -> bool {
+    packet.first().is_none_or(|first| first & 0x80 == 0)
 }
 
 /// Timestamps as quinn-proto's instants. An instant has no origin of its own, so one reading of

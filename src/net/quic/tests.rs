@@ -281,6 +281,8 @@ proptest! {
         }
         // RFC 9000 §8.1, §10.3.3: an answer to a stranger is no amplification.
         prop_assert!(sent <= 3 * bytes.len().max(1));
+        let is_long = bytes.first().is_some_and(|first| first & 0x80 != 0);
+        prop_assert!(is_long || sent == 0, "a stateless reset");
     }
 }
 
