@@ -374,9 +374,10 @@ impl<'a> Job<'a> {
     }
 
     /// The server's expiry, which the other timeouts of a session follow: a join cookie has to be
-    /// valid for a round trip, and is for a sixth of the expiry.
+    /// valid for a round trip, and is for a sixth of the expiry. A third more is for a network that
+    /// is late.
     fn expiry(&self) -> Duration {
-        EXPIRY.max(6 * self.trial.condition.round_trip())
+        EXPIRY.max(8 * self.trial.condition.round_trip())
     }
 
     fn run(&self, attempt: u32, stop: &AtomicBool) -> Result<(), Error> {

@@ -98,7 +98,7 @@ impl Fleet {
     /// that the other peers do not have: the index of a peer is that of its socket.
     pub fn add(&mut self, config: session::Config, addresses: &[SocketAddr]) -> io::Result<()> {
         let index = self.peers.len();
-        let sockets = if config.transport == Transport::Udp { index } else { 0 };
+        let sockets = if config.transport == Transport::Tcp { 0 } else { index };
         if self.shared.datagrams.len() != sockets {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a fleet has one transport"));
         }

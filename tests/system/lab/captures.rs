@@ -160,7 +160,7 @@ pub(crate) fn the_ladder_names_the_packets_of_wireshark() {
         tshark(run, "frame", &COLUMNS)
     };
     let [raw, tcp] = ["-unreliable-", "-tcp-"].map(packets);
-    let (mut dropped, mut waits) = (0, 0);
+    let mut dropped = 0;
     for row in table.split("<tr>").skip(2) {
         let cells: Vec<_> = row.split("<td>").skip(1).collect();
         let [id, _, _, up, down, waited] = cells[..] else { panic!("{row}") };
@@ -181,10 +181,10 @@ pub(crate) fn the_ladder_names_the_packets_of_wireshark() {
         {
             let frame: usize = rest.split(',').next().unwrap().parse().unwrap();
             assert_eq!(tcp[frame - 1][WAY], OUT, "{row}");
-            waits += 1;
         }
     }
-    assert!(dropped > 0 && waits > 0, "{table}");
+    // TCP may send all that is missing again in one segment: then no message waits for another.
+    assert!(dropped > 0, "{table}");
     assert!(page.contains("waited for an earlier one (head-of-line blocking)"), "{page}");
 }
 
