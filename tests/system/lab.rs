@@ -5,7 +5,7 @@ mod captures;
 mod failures;
 mod truth;
 
-use crate::needs::{needs, skip};
+use crate::needs::{needs, needs_time, skip};
 use chatagram::lab::record::{RunInfo, read_run};
 use std::fs;
 use std::path::Path;
@@ -158,6 +158,7 @@ fn a_lab_writes_a_correct_report_and_can_be_resumed() {
 }
 
 fn every_mode_works_over_seconds_of_delay() {
+    needs_time();
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
     let long = ["--loss", "0", "--delay-ms", "6000", "--repetitions", "1", "--duration-s", "1"];
