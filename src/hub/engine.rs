@@ -136,8 +136,8 @@ impl Engine {
         }
     }
 
-    /// Logs a fault in what the engine holds, unless another one was logged a short time ago:
-    /// whoever writes there must not fill the log.
+    /// Logs a fault in the engine's contents, unless another one was logged a short time ago: a
+    /// hostile engine must not fill the log.
     fn fault(&mut self, now: Timestamp, what: fmt::Arguments<'_>) {
         if self.fault_told.is_none_or(|at| at + FAULT_PAUSE <= now) {
             self.fault_told = Some(now);

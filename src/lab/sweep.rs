@@ -162,7 +162,7 @@ pub fn runs_left(asked: Option<Plan>, out: &Path) -> Result<String, Error> {
     let is_auto = plan.repetitions.percent().is_some();
     let (mut left, mut last) = (String::new(), 0);
     for trial in plan.trials()? {
-        // What comes after a repetition depends on its results.
+        // The results of this repetition decide whether there is another one.
         if is_auto && !left.is_empty() && trial.repetition > last {
             break;
         }

@@ -11,9 +11,8 @@
 //! BASE ──────────────────────────────────────────► SEARCH_COMPLETE, for good
 //!   │ three are lost                                ▲ │ a large datagram is lost (§4.3), and none
 //!   ▼                                               │ ▼ as large that left later arrived
-//! SEARCHING: halves what ──► SEARCH_COMPLETE,       DOUBT: base again, until a probe of the size
-//! is between passes          until PATH_RAISE       that passed arrives, or three are lost
-//! and does not
+//! SEARCHING, by halves ──► SEARCH_COMPLETE,         DOUBT: base again, until a probe of the size
+//!                          until PATH_RAISE         that passed arrives, or three are lost
 //! ```
 
 use crate::protocol::limits::{

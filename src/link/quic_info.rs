@@ -20,9 +20,6 @@ pub enum Congestion {
 }
 
 impl Congestion {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
-
     /// The name in options and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -21,10 +21,10 @@
 //! | a line, `reliable-unordered` | a unidirectional stream of its own |
 //! | a line, `unreliable` | a QUIC datagram (RFC 9221), or a stream of its own if it is too long |
 //!
-//! # Who decides
+//! # Decisions
 //!
 //! Hub and session see a connection as they see one of TCP, with messages beside the stream. They
-//! decide who joins, who is read, and who is dropped. This module decides only what a kernel
+//! decide which client joins, is read, and is dropped. This module decides only what a kernel
 //! decides for TCP: how many handshakes are under way, and when an address has to prove itself.
 //!
 //! # Bounds
@@ -82,6 +82,9 @@ pub enum QuicError {
     /// The feature is missing.
     #[error("this build has no QUIC: cargo install --features quic")]
     NotBuilt,
+    /// QUIC cannot connect to this address.
+    #[error("{0}")]
+    Address(String),
     /// Keys or certificate could not be made.
     #[error("QUIC has no keys: {0}")]
     Keys(String),

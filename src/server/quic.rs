@@ -55,10 +55,17 @@ impl Connections {
         Ok(Self { quic, socket, informed: BTreeMap::new(), buffer: Vec::new() })
     }
 
-    /// Takes in a datagram if it is QUIC's.
+    /// Takes in a datagram if it is QUIC's. At a socket of its own everything is: no client
+    /// joins there over UDP.
     pub(super) fn take(&mut self, path: Path, bytes: &[u8], now: Timestamp) -> bool {
-        let ours = self.socket.map_or_else(|| quic::is_quic(bytes), |it| it == path.local.socket);
-        ours && self.quic.handle_datagram(path, bytes, now)
+        match self.socket {
+            Some(own) if own == path.local.socket => {
+                self.quic.handle_datagram(path, bytes, now);
+                true
+            }
+            Some(_) => false,
+            None => quic::is_quic(bytes) && self.quic.handle_datagram(path, bytes, now),
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Timestamp) {

@@ -1,4 +1,4 @@
-//! An engine whose contents somebody else writes. Whatever it answers, the server goes on within
+//! An engine whose contents an attacker writes. Whatever it answers, the server goes on within
 //! its bounds, and no client shows a control character or a name that is none.
 
 use crate::dice::Dice;

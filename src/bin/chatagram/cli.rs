@@ -28,7 +28,7 @@ pub(crate) use environment::{origins, shows_password};
 pub(crate) use error::Error;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
-pub(crate) use server::ServerArgs;
+pub(crate) use server::{ServerArgs, engine_url};
 pub(crate) use watch::WatchArgs;
 
 /// A chat whose transport is the subject: raw UDP, reliable UDP and TCP in one room

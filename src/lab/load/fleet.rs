@@ -18,6 +18,9 @@ use std::time::Duration;
 /// The poller's resolution.
 const TICK: Duration = Duration::from_millis(1);
 
+/// The congestion control of QUIC.
+const CONGESTION: Congestion = Congestion::Cubic;
+
 /// Peers and their shared poller, clock and timers. A peer is identified by its index.
 #[derive(Debug)]
 pub struct Fleet {
@@ -30,7 +33,6 @@ pub struct Fleet {
     events: VecDeque<(usize, Event, Now)>,
     incoming: Incoming,
     buffer: Vec<u8>,
-    congestion: Congestion,
 }
 
 impl Fleet {
@@ -52,13 +54,7 @@ impl Fleet {
             events: VecDeque::new(),
             incoming: Incoming::default(),
             buffer: Vec::new(),
-            congestion: Congestion::default(),
         })
-    }
-
-    /// Sets the congestion control of QUIC, for peers that are added after this call.
-    pub fn set_congestion(&mut self, congestion: Congestion) {
-        self.congestion = congestion;
     }
 
     /// The clock shared by all peers, so their times can be subtracted.
@@ -112,7 +108,7 @@ impl Fleet {
         }
         let now = self.now();
         let over_quic = transport == Transport::Quic;
-        let quic = over_quic.then(|| Connections::new(index, self.congestion, now.mono));
+        let quic = over_quic.then(|| Connections::new(index, CONGESTION, now.mono));
         let quic = quic.transpose().map_err(io::Error::other)?;
         let session = Session::new(config, addresses.to_vec(), seed, now);
         self.peers.push(Peer { session, connections: Vec::new(), quic, due: None });
@@ -138,7 +134,7 @@ impl Fleet {
     #[must_use]
     pub fn congestion_control(&self) -> Option<String> {
         if self.peers.iter().any(|peer| peer.quic.is_some()) {
-            return Some(self.congestion.to_string());
+            return Some(CONGESTION.to_string());
         }
         let open = self.peers.iter().filter_map(|peer| peer.connections.first());
         let names: BTreeSet<_> =

@@ -1,7 +1,7 @@
 //! The load with the clients of another author: each is a process that takes lines and prints some.
 //!
 //! Beside the senders and receivers one more client takes part. The load kills it in the middle of
-//! the run, as a user does who closes the window: a server has to survive that.
+//! the run, as when a user closes the window: a server has to survive that.
 
 use super::crew::{Crew, Taken};
 use super::ledger::Ledger;

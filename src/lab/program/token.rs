@@ -109,7 +109,7 @@ pub(crate) struct Scanner {
     state: State,
 }
 
-/// What the last byte began.
+/// The state after the last byte of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Text,

@@ -168,14 +168,20 @@ pub fn read_run(dir: &Path) -> Result<Run, Error> {
 /// Reads `run.json` alone; `None` without it.
 pub(in crate::lab) fn read_info(dir: &Path) -> Result<Option<RunInfo>, Error> {
     let path = dir.join(RUN);
-    match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Line {
-            path,
-            line: e.line() as u64,
-            problem: LineError::Json(e),
-        }),
+    let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| Error::Line {
+        path,
+        line: e.line() as u64,
+        problem: LineError::Json(e),
+    })
+}
+
+/// The bytes of a file; `None` if there is none.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", &path)(e)),
+        Err(e) => Err(Error::io("read", path)(e)),
     }
 }
 

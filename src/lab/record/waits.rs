@@ -1,10 +1,9 @@
 //! `server.csv`: how long each line waited at the server for an earlier one of its author.
 
+use super::files::read_if_there;
 use super::{Error, FileSum, LineError, Record};
 use crate::protocol::unwrap16;
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 /// The file in a run's directory; `server --record-waits` writes it.
@@ -12,12 +11,7 @@ pub(crate) const WAITS: &str = "server.csv";
 
 /// The sum of the file; `None` without one.
 pub(in crate::lab) fn sum(dir: &Path) -> Result<Option<FileSum>, Error> {
-    let path = dir.join(WAITS);
-    match fs::read(&path) {
-        Ok(bytes) => Ok(Some(sum_of(&bytes))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", &path)(error)),
-    }
+    Ok(read_if_there(&dir.join(WAITS))?.map(|bytes| sum_of(&bytes)))
 }
 
 fn sum_of(bytes: &[u8]) -> FileSum {
@@ -28,11 +22,7 @@ fn sum_of(bytes: &[u8]) -> FileSum {
 /// Adds the waits to the rows of their messages. Returns the sum of the file; `None` without one.
 pub(super) fn read(dir: &Path, records: &mut [Record]) -> Result<Option<FileSum>, Error> {
     let path = dir.join(WAITS);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", &path)(error)),
-    };
+    let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
     // A killed server may have written half of its last row.
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     let waits =

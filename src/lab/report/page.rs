@@ -147,6 +147,11 @@ fn distinct(runs: &[Finished], what: impl Fn(&RunInfo) -> Option<String>) -> Str
     if values.is_empty() { "unknown".into() } else { list(&values) }
 }
 
+/// The congestion control of the clients, of a run over QUIC or of another one.
+fn control(info: &RunInfo, of_quic: bool) -> Option<String> {
+    info.congestion_control.clone().filter(|_| info.mode.is_quic() == of_quic)
+}
+
 /// Plots against loss, one for each group of conditions that differ only in loss.
 fn overview(groups: &[Group]) -> String {
     let mut families: Vec<(Setting, Vec<&Group>)> = vec![];
@@ -209,7 +214,7 @@ fn provenance(lab: &Lab) -> String {
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
         ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
         ("Network", distinct(&lab.runs, |it| it.emulation.map(|it| emulation(it).into()))),
-        ("TCP congestion control", distinct(&lab.runs, |it| it.congestion_control.clone())),
+        ("TCP congestion control", distinct(&lab.runs, |it| control(it, false))),
         (
             "TCP congestion control of the server",
             distinct(&lab.runs, |it| it.server_congestion_control.clone()),
@@ -225,7 +230,9 @@ fn provenance(lab: &Lab) -> String {
     ];
     let replayed = lab.runs.iter().filter_map(|it| it.info.replayed.clone());
     let replayed = replayed.map(|of| ("Replay of", of)).collect::<BTreeSet<_>>();
-    for (name, value) in facts.into_iter().chain(replayed) {
+    let has_quic = lab.runs.iter().any(|it| it.info.mode.is_quic());
+    let quic = ("QUIC congestion control", distinct(&lab.runs, |it| control(it, true)));
+    for (name, value) in facts.into_iter().chain(has_quic.then_some(quic)).chain(replayed) {
         out += &format!("<dt>{name}</dt><dd>{}</dd>", escape(&value));
     }
     out += &format!(

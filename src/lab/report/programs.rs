@@ -17,8 +17,8 @@ pub(super) fn section(lab: &Lab) -> String {
     groups.sort_by_key(|it| it.variant.mode.order());
     let mut out =
         "<section>\n<h2>Faults of other programs</h2>\n<p>Counts over all repetitions. In the \
-         middle of each run the lab kills one more client of the program, as a user does who \
-         closes the window.</p>\n"
+         middle of each run the lab kills one more client of the program, as when a user closes \
+         the window.</p>\n"
             .to_owned();
     out += &table(&groups);
     for groups in groups.chunk_by(|a, b| a.variant == b.variant) {

@@ -6,8 +6,8 @@ use crate::lab::record::Mode;
 
 /// Both tables and the sentences below them.
 pub(super) fn all(groups: &[Group]) -> String {
-    let outcomes = table("Delivery and latency", &OUTCOMES, groups, outcome);
-    let means = table("Waits, repairs and bytes", &MEANS, groups, means);
+    let outcomes = table("Delivery and latency", &OUTCOMES, groups, spoiled, outcome);
+    let means = table("Waits, repairs and bytes", &MEANS, groups, |_| String::new(), means);
     outcomes + &intervals(groups) + &means + congestion(groups) + &repairs(groups)
 }
 
@@ -74,31 +74,39 @@ fn means(it: &Group) -> Vec<String> {
             (_, sent_again) => or_dash(sent_again, |it| it.to_string()),
         },
         match (it.variant.mode, s.redundant) {
-            (Mode::Tcp, _) => "none".into(),
-            (mode, _) if mode.is_quic() => "none".into(),
+            (mode, _) if mode == Mode::Tcp || mode.is_quic() => "none".into(),
             (_, copies) => or_dash(copies, |it| it.to_string()),
         },
         or_dash(s.wire_per_text, |it| format!("{it:.2}")),
     ]
 }
 
-fn table(name: &str, heads: &[&str], groups: &[Group], cells: fn(&Group) -> Vec<String>) -> String {
+/// The mark of a mode of which the machine spoiled runs.
+fn spoiled(it: &Group) -> String {
+    match it.tainted {
+        0 => String::new(),
+        spoiled => format!("<br><small>! {spoiled} of {} spoiled</small>", it.runs.len()),
+    }
+}
+
+fn table(
+    name: &str,
+    heads: &[&str],
+    groups: &[Group],
+    mark: fn(&Group) -> String,
+    cells: fn(&Group) -> Vec<String>,
+) -> String {
     let mut out = format!("{}<table>\n<thead><tr><th scope=\"col\"></th>", wide(name));
     for head in heads {
         out += &format!("<th scope=\"col\">{head}</th>");
     }
     out += "</tr></thead>\n<tbody>\n";
     for it in groups {
-        let mark = match it.tainted {
-            // Once, in the first table.
-            0 => String::new(),
-            _ if heads.len() == MEANS.len() => String::new(),
-            spoiled => format!("<br><small>! {spoiled} of {} spoiled</small>", it.runs.len()),
-        };
         out += &format!(
-            "<tr><th scope=\"row\" class=\"{}\">{}{mark}</th>",
+            "<tr><th scope=\"row\" class=\"{}\">{}{}</th>",
             class(&it.variant),
-            escape(&label(&it.variant))
+            escape(&label(&it.variant)),
+            mark(it)
         );
         for cell in cells(it) {
             // Cells contain only numbers and words of this file. A line feed stands for `<br>`.

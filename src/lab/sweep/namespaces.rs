@@ -3,7 +3,9 @@
 
 use super::{Config, Error, Job, program};
 use crate::impair::Direction;
-use crate::lab::record::{Emulation, Kernel, Network as Counted, RunInfo, TRACE, Trace, WAITS};
+use crate::lab::record::{
+    Emulation, Kernel, Mode, Network as Counted, RunInfo, TRACE, Trace, WAITS,
+};
 use crate::lab::variant::Control;
 use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::{self, DEFAULT_PORT};
@@ -104,9 +106,9 @@ fn set_control(job: &Job<'_>, network: &Network) -> Result<(), Error> {
 pub(super) struct Controls([BTreeSet<String>; 2]);
 
 impl Controls {
-    /// Looks at the connections that are open now. A run over UDP alone has none.
+    /// Looks at the connections that are open now, if the run may have some.
     pub(super) fn look(&mut self, job: &Job<'_>, network: &Network) {
-        if job.variant.mode.transport() == "udp" {
+        if !matches!(job.variant.mode, Mode::Tcp | Mode::Program(_)) {
             return;
         }
         for node in [Node::Clients, Node::Server] {

@@ -244,7 +244,7 @@ impl Connection {
 
     fn flush(&mut self) -> bool {
         let Some(stream) = self.stream.filter(|_| !self.lost) else {
-            self.unsent.clear(); // nobody reads it
+            self.unsent.clear(); // no end reads it
             return true;
         };
         let mut written = 0;

@@ -91,13 +91,13 @@ impl Quic {
     /// Begins a connection to `server`, from the first socket.
     ///
     /// # Errors
-    /// [`QuicError`]: nobody can be there.
+    /// [`QuicError`]: no packet can go there.
     pub fn connect(&mut self, server: SocketAddr, now: Timestamp) -> Result<u64, QuicError> {
         let config = self.client.clone().ok_or(QuicError::NotBuilt)?;
         let (handle, inner) = self
             .endpoint
             .connect(self.clock.instant(now), config, server, NAME)
-            .map_err(|error| QuicError::Keys(error.to_string()))?;
+            .map_err(|error| QuicError::Address(error.to_string()))?;
         let connection = Connection::new(inner, handle, server.into(), now + JOIN_TIMEOUT);
         Ok(self.add(connection, now))
     }

@@ -17,7 +17,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name in certificates and for them. Nobody checks it.
+/// The name in certificates and for them. No end checks it.
 pub(super) const NAME: &str = "chatagram";
 /// The second byte of the magic: no connection id begins with it.
 const RESERVED: u8 = crate::protocol::MAGIC as u8;

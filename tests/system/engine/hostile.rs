@@ -1,4 +1,4 @@
-//! A Redis that somebody else controls. It behaves until a test has it lie once; the server then
+//! A Redis that an attacker controls. It behaves until a test has it lie once; the server then
 //! connects again, to a Redis that behaves.
 
 use super::servers::Server;
@@ -316,7 +316,6 @@ pub(crate) fn contents_that_somebody_writes_reach_no_terminal_and_leave_the_room
     fake.until("the gap is noticed", |it| it.attached > before);
     alice.status("may be missing");
     alice.type_line("and healed");
-    // Who comes back first?
     bob.line("the line, now or in the replay", |line| line.contains("and healed"));
     let program = server.program.as_mut().unwrap();
     let memory = peak(program.id());

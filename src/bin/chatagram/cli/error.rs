@@ -1,6 +1,7 @@
 //! Errors in options that clap does not find by itself.
 
 use super::server::METRICS;
+use chatagram::net::quic::QuicError;
 use chatagram::quantity;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(crate) enum Error {
     )]
     OnlyDatagrams,
     /// QUIC in a build without it.
-    #[error("this build has no QUIC: cargo install --features quic")]
+    #[error("{}", QuicError::NotBuilt)]
     NoQuic,
     /// `--nick` without a visible character.
     #[error("the name is empty: give 1 to 32 letters or digits")]

@@ -191,6 +191,9 @@ pub(crate) struct LabArgs {
     )]
     pub(crate) queue: Option<Vec<u32>>,
     /// Modes: unreliable, reliable-unordered, reliable-ordered, tcp
+    ///
+    /// In a build with the feature quic also quic-unreliable, quic-reliable-unordered and
+    /// quic-reliable-ordered.
     #[arg(
         long, value_name = "MODE,...", env = "CHATAGRAM_MODES", value_delimiter = ',',
         value_parser = plan::mode

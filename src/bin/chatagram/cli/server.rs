@@ -11,7 +11,7 @@ use chatagram::{hub, server};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Heartbeat and expiry on a LAN, where the server can notice a dead client soon.
@@ -189,6 +189,12 @@ pub(crate) struct ServerArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateLimit(pub(crate) Option<Limit>);
 
+/// The source of an engine's URL: the option, or the file.
+pub(crate) fn engine_url(url: Option<&str>, file: Option<&Path>) -> Option<UrlSource> {
+    let of_url = url.map(|url| UrlSource::Url(url.to_owned()));
+    of_url.or_else(|| file.map(|file| UrlSource::File(file.to_owned())))
+}
+
 impl ServerArgs {
     /// The server's configuration.
     ///
@@ -244,14 +250,11 @@ impl ServerArgs {
 
     /// The engine.
     fn engine(&self) -> Result<Option<server::EngineConfig>, Error> {
-        let url = match (&self.engine, &self.engine_file) {
-            (Some(url), _) => UrlSource::Url(url.clone()),
-            (None, Some(file)) => UrlSource::File(file.clone()),
-            (None, None) if self.engine_durable => return Err(Error::NoEngine("--engine-durable")),
-            (None, None) if !self.advertise.is_empty() => {
-                return Err(Error::NoEngine("--advertise"));
-            }
-            (None, None) => return Ok(None),
+        let url = match engine_url(self.engine.as_deref(), self.engine_file.as_deref()) {
+            Some(url) => url,
+            None if self.engine_durable => return Err(Error::NoEngine("--engine-durable")),
+            None if !self.advertise.is_empty() => return Err(Error::NoEngine("--advertise")),
+            None => return Ok(None),
         };
         let (durable, advertise) = (self.engine_durable, self.advertise.clone());
         Ok(Some(server::EngineConfig { url, durable, advertise }))

@@ -1,22 +1,17 @@
 //! `doctor`.
 
 use super::{USAGE, fail, print};
-use crate::cli::{DoctorArgs, Error, shows_password};
+use crate::cli::{DoctorArgs, Error, engine_url, shows_password};
 use crate::doctor;
 use chatagram::client::Format;
-use chatagram::server::UrlSource;
 use std::process::ExitCode;
 
 /// Runs `doctor`. A missing ability is no failure: this is a report.
 pub(crate) fn doctor(args: &DoctorArgs) -> ExitCode {
-    let engine = match (&args.engine, &args.engine_file) {
-        (Some(url), _) => Some(UrlSource::Url(url.clone())),
-        (None, Some(file)) => Some(UrlSource::File(file.clone())),
-        (None, None) if args.engine_durable => {
-            return fail(USAGE, Error::NoEngine("--engine-durable"));
-        }
-        (None, None) => None,
-    };
+    let engine = engine_url(args.engine.as_deref(), args.engine_file.as_deref());
+    if engine.is_none() && args.engine_durable {
+        return fail(USAGE, Error::NoEngine("--engine-durable"));
+    }
     if shows_password(&std::env::args_os().collect::<Vec<_>>()) {
         return fail(USAGE, Error::VisiblePassword);
     }

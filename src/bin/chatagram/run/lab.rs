@@ -4,7 +4,7 @@ use super::{
     COULD_NOT_START, INTERRUPTED, Then, USAGE, fail, on_signal, print, report_fault, start_logging,
     tell,
 };
-use crate::cli::{LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs, ReportArgs};
+use crate::cli::{Error, LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs, ReportArgs};
 use chatagram::lab::load::{self, Outcome};
 use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::record;
@@ -13,7 +13,6 @@ use chatagram::lab::sweep::{self, Place};
 use chatagram::net::ServerName;
 #[cfg(target_os = "linux")]
 use chatagram::net::emulated::Host;
-use chatagram::net::quic::QuicError;
 use log::LevelFilter;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -107,7 +106,7 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     }
     let modes = plan.iter().flat_map(|plan| &plan.modes);
     if !cfg!(feature = "quic") && modes.into_iter().any(|mode| mode.is_quic()) {
-        return fail(USAGE, QuicError::NotBuilt);
+        return fail(USAGE, Error::NoQuic);
     }
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());
