@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use std::{env, fs};
 
 /// A test. Its name begins with the path of its module.
@@ -30,6 +31,9 @@ pub(crate) struct Test {
 
 /// A task of this program instead of its tests, when started with `--role NAME ARGUMENT...`.
 pub(crate) type Role = (&'static str, fn(&[&str]));
+
+/// Tests that a run of all tests lists with their durations.
+const SLOWEST: usize = 20;
 
 /// The exit code of a role that skips its test.
 const SKIPPED: u8 = 77;
@@ -150,11 +154,17 @@ pub(crate) fn run(tests: Vec<Test>, threads: Option<usize>) -> ExitCode {
     let usual = || env::var("RUST_TEST_THREADS").ok()?.parse().ok();
     args.test_threads = args.test_threads.or(threads).or_else(usual);
     let skipped = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::new(Mutex::new(Vec::new()));
     let trial = |Test { name, run, ignored }| {
         let (test, skipped) = (String::clone(&name), Arc::clone(&skipped));
+        let times = Arc::clone(&times);
         let trial = Trial::ignorable_test(name, move || {
+            let start = Instant::now();
+            let ended = catch_unwind(AssertUnwindSafe(&run));
+            let took = (start.elapsed(), test.clone());
+            times.lock().unwrap_or_else(PoisonError::into_inner).push(took);
             // The harness turns any other payload into a failure.
-            let Err(payload) = catch_unwind(AssertUnwindSafe(&run)) else {
+            let Err(payload) = ended else {
                 return Ok(Completion::Completed);
             };
             let why = payload.downcast::<Skipped>().unwrap_or_else(|other| resume_unwind(other)).0;
@@ -167,6 +177,12 @@ pub(crate) fn run(tests: Vec<Test>, threads: Option<usize>) -> ExitCode {
         trial.with_ignored_flag(ignored)
     };
     let conclusion = libtest_mimic::run(&args, tests.into_iter().map(trial).collect());
+    let mut times = std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
+    if is_all() && !times.is_empty() {
+        times.sort_by(|a, b| b.cmp(a));
+        println!("the slowest tests:");
+        times.iter().take(SLOWEST).for_each(|(took, test)| println!("  {took:>6.1?} {test}"));
+    }
     if !args.list {
         let skipped = std::mem::take(&mut *skipped.lock().unwrap_or_else(PoisonError::into_inner));
         skipped::leave(skipped);
