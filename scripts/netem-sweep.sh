@@ -133,12 +133,14 @@ stop() { # stop PROCESS...
 one() {
     local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0
     local node allowed redundancy peers attempts up down network_text trace controls=(null null)
+    local quic=''
     [ -n "$dry" ] || rm -rf "$part"
+    case $arguments in *'--transport quic'*) quic=${control/auto/cubic} ;; esac
     network=1
     # shellcheck disable=SC2086 # several words
     net up $netem
-    # As the lab does: CUBIC or the machine's if the plan names none.
-    for node in cg-clients cg-server; do
+    # As the lab does: CUBIC or the machine's if the plan names none. QUIC's is an option.
+    [ -n "$quic" ] || for node in cg-clients cg-server; do
         run ip netns exec $node \
             sysctl -qw "net.ipv4.tcp_congestion_control=${control/auto/cubic}" || {
             allowed=net.ipv4.tcp_allowed_congestion_control
@@ -152,7 +154,7 @@ one() {
     # 2,000 is the largest number of peers in a plan.
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history
         --no-discovery -q --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off
-        --redundancy "$redundancy")
+        --redundancy "$redundancy" ${quic:+--congestion "$quic"})
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
     if [ -n "$dry" ]; then
@@ -179,6 +181,7 @@ one() {
         peers=$(($(word_after --senders "$arguments") + $(word_after --receivers "$arguments")))
         mapfile -t controls <<<"$(controls_of $peers)"
         ;;
+    *'--transport quic'*) controls=(null "\"$quic\"") ;;
     esac
     wait "$load" || status=$?
     load=

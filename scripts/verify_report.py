@@ -225,10 +225,11 @@ def key_of(info):
 
 
 def variant_of(info):
-    """Transport, mode, copies (of the reliable modes over UDP) and TCP's congestion control."""
+    """Transport, mode, copies (of the reliable modes over UDP), congestion control (of others)."""
     has_copies = info["transport"] == "udp" and info["mode"] != "unreliable"
-    control = info["congestion_control"] if info["transport"] == "tcp" else None
-    control = control if re.fullmatch(r"[A-Za-z0-9_-]{1,15}", control or "", re.ASCII) else "auto"
+    named = {"tcp": r"(?!new-reno$)[A-Za-z0-9_-]{1,15}", "quic": "new-reno|cubic|bbr"}
+    named, control = named.get(info["transport"], ""), info["congestion_control"] or ""
+    control = control if control and re.fullmatch(named, control, re.ASCII) else "auto"
     return info["transport"], info["mode"], info["redundancy"] if has_copies else "auto", control
 
 

@@ -121,8 +121,9 @@ fn measure_own(
     addresses: &[SocketAddr],
     stop: &AtomicBool,
 ) -> Result<Outcome, Error> {
-    let fleet = Fleet::new(config.no_delay, config.impair.as_ref())
+    let mut fleet = Fleet::new(config.no_delay, config.impair.as_ref())
         .map_err(|cause| Error::Network { peers: 0, cause })?;
+    fleet.set_congestion(config.congestion);
     let names = |letter, count| (1..=count).map(move |k| format!("{letter}{k}").into());
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());

@@ -3,6 +3,7 @@
 
 mod bandwidth;
 mod condition;
+mod controls;
 mod parse;
 mod repetitions;
 #[cfg(test)]
@@ -58,9 +59,9 @@ pub struct Plan {
     /// Copies of each message, in the modes that have copies.
     #[serde(deserialize_with = "values::redundancies")]
     pub redundancy: Vec<Copies>,
-    /// TCP's congestion controls.
+    /// Congestion controls of TCP and QUIC; each mode is measured with those that it has.
     #[serde(deserialize_with = "values::controls")]
-    pub tcp: Vec<Control>,
+    pub congestion: Vec<Control>,
     /// Runs per condition and mode, each with another seed.
     #[serde(deserialize_with = "values::repetitions")]
     pub repetitions: Repetitions,
@@ -98,7 +99,7 @@ impl Default for Plan {
             queue: vec![DEFAULT_LIMIT as u32],
             modes: Mode::USUAL.to_vec(),
             redundancy: vec![Copies::Auto],
-            tcp: vec![Control::Auto],
+            congestion: vec![Control::Auto],
             repetitions: Repetitions::Fixed(3),
             senders: 1,
             receivers: 1,
@@ -144,6 +145,15 @@ pub enum Error {
         name = .0.as_str()
     )]
     NoServer(ProgramName),
+    /// A mode has none of the congestion controls.
+    #[error(
+        "{0} has none of these congestion controls: QUIC has new-reno, cubic and bbr; TCP has the \
+         kernel's, such as reno, cubic and bbr"
+    )]
+    NoControl(Mode),
+    /// The plan has congestion controls, and no mode that uses one.
+    #[error("congestion is for tcp and the modes of QUIC: add one to modes, or leave it out")]
+    NothingToControl,
     /// The runs of a program are printed, but only `lab` itself can start its server.
     #[error("--print-runs has no lines for programs: measure them with `chatagram lab`")]
     ProgramsInScripts,
@@ -220,7 +230,7 @@ impl Plan {
         let mut variants = Vec::new();
         for &mode in &self.modes {
             for &redundancy in &self.redundancy {
-                for &control in &self.tcp {
+                for &control in self.congestion.iter().filter(|it| it.is_of(mode)) {
                     let variant = Variant::new(mode, redundancy, control);
                     if !variants.contains(&variant) {
                         variants.push(variant);
@@ -268,12 +278,14 @@ impl Plan {
             ("--repetition", trial.repetition.to_string()),
             ("--condition", trial.condition.to_string()),
         ];
-        let arguments = clients.into_iter().chain(arguments);
+        let control = (mode.is_quic() && variant.control != Control::Auto)
+            .then(|| ("--congestion", variant.control.to_string()));
+        let arguments = clients.into_iter().chain(control).chain(arguments);
         arguments.flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
 
     /// All runs for scripts, one per line. Tabs separate the run's name, the arguments for netem,
-    /// TCP's congestion control, and the arguments for `load`; a shell may split the arguments at
+    /// the congestion control, and the arguments for `load`; a shell may split the arguments at
     /// their spaces.
     ///
     /// # Errors
@@ -334,7 +346,7 @@ impl Plan {
         once("size", &mut self.size, &mut repeated);
         once("mode", &mut self.modes, &mut repeated);
         once("redundancy", &mut self.redundancy, &mut repeated);
-        once("tcp", &mut self.tcp, &mut repeated);
+        once("congestion", &mut self.congestion, &mut repeated);
         repeated
     }
 
@@ -356,11 +368,12 @@ impl Plan {
             ("size", self.size.len()),
             ("modes", self.modes.len() + self.program.len()),
             ("redundancy", self.redundancy.len()),
-            ("tcp", self.tcp.len()),
+            ("congestion", self.congestion.len()),
         ];
         if let Some((name, _)) = lists.iter().find(|(_, length)| *length == 0) {
             return Err(Error::EmptyList(name));
         }
+        self.check_controls()?;
         let runs =
             lists.iter().fold(self.repetitions.most() as usize, |n, (_, l)| n.saturating_mul(*l));
         if runs > MAX_RUNS {

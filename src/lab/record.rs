@@ -338,7 +338,8 @@ pub struct RunInfo {
     pub version: String,
     /// The kernel, such as `Linux 6.1.0`.
     pub kernel: String,
-    /// The congestion control of the clients' TCP sockets, where the kernel tells it, or of QUIC.
+    /// The congestion control of the clients' TCP sockets, where the kernel tells it, or of their
+    /// QUIC connections.
     pub congestion_control: Option<String>,
     /// That of the server's, in an emulated network.
     #[serde(default)]

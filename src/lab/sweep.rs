@@ -135,7 +135,8 @@ impl Config {
     fn variants(&self) -> impl Iterator<Item = Variant> {
         let datagrams_only = self.place == Place::InProcess;
         let variants = self.plan.variants().into_iter();
-        variants.filter(move |it| !datagrams_only || it.mode.transport() == "udp")
+        let is_of = |it: &Variant| it.mode.transport() == "udp" || it.mode.is_quic();
+        variants.filter(move |it| !datagrams_only || is_of(it))
     }
 }
 
@@ -391,6 +392,11 @@ impl<'a> Job<'a> {
                 let waits = sum_of_waits(&self.part)?;
                 self.edit_info(|info| {
                     info.attempts = attempt;
+                    if info.mode.is_quic() {
+                        // The option that the server was given.
+                        let control = self.variant.control.of_quic().to_string();
+                        info.server_congestion_control = Some(control);
+                    }
                     info.files.extend(waits);
                 })?;
                 self.finish()

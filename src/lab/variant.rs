@@ -1,7 +1,7 @@
 //! The differences between the runs of one trial, which all meet the same lost packets.
 
 use super::record::{Mode, RunInfo};
-use crate::link::{BadCongestionControl, CongestionControl, Copies};
+use crate::link::{BadCongestionControl, Congestion, CongestionControl, Copies};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -14,16 +14,16 @@ pub struct Variant {
     pub mode: Mode,
     /// Copies of each message; always [`Copies::Auto`] in a mode without copies.
     pub redundancy: Copies,
-    /// TCP's congestion control; always [`Control::Auto`] in another mode. Of a run: that of its
-    /// sockets.
+    /// Congestion control of TCP or QUIC; always [`Control::Auto`] over UDP. Of a run: that of its
+    /// connections.
     #[serde(rename = "congestion_control")]
     pub control: Control,
 }
 
-/// TCP's congestion control in a plan.
+/// A congestion control in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Control {
-    /// CUBIC, or the machine's if the kernel refuses CUBIC.
+    /// CUBIC, or for TCP the machine's if the kernel refuses CUBIC.
     Auto,
     /// This one.
     Named(CongestionControl),
@@ -41,8 +41,31 @@ impl Variant {
     #[must_use]
     pub fn new(mode: Mode, redundancy: Copies, control: Control) -> Self {
         let redundancy = if mode.has_copies() { redundancy } else { Copies::Auto };
-        let control = if mode == Mode::Tcp { control } else { Control::Auto };
+        let is_its = mode.is_steered() && control.is_of(mode);
+        let control = if is_its { control } else { Control::Auto };
         Self { mode, redundancy, control }
+    }
+}
+
+impl Control {
+    /// Whether a mode has this congestion control, or none: the kernel's names differ from QUIC's.
+    #[must_use]
+    pub fn is_of(&self, mode: Mode) -> bool {
+        match self {
+            Self::Named(name) if mode.is_quic() => Congestion::named(name.name()).is_some(),
+            Self::Named(name) if mode == Mode::Tcp => name.name() != Congestion::NewReno.name(),
+            _ => true,
+        }
+    }
+
+    /// QUIC's congestion control.
+    #[must_use]
+    pub fn of_quic(&self) -> Congestion {
+        let named = match self {
+            Self::Auto => None,
+            Self::Named(name) => Congestion::named(name.name()),
+        };
+        named.unwrap_or_default()
     }
 }
 

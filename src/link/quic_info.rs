@@ -20,6 +20,15 @@ pub enum Congestion {
 }
 
 impl Congestion {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
+
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+
     /// The name in options and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {

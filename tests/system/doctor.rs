@@ -112,7 +112,7 @@ fn without_namespaces_the_fix_names_the_sysctl() {
     let checks = checks(&mut doctor(&wrapper, &["--output", "json"]));
     let found = find(&checks, "namespaces");
     assert_eq!(found["state"], "missing", "{found}");
-    assert!(found["means"].as_str().unwrap().contains("UDP alone"), "{found}");
+    assert!(found["means"].as_str().unwrap().contains("no TCP"), "{found}");
     let fix = found["fix"].as_str().unwrap();
     assert!(fix.contains("sysctl -w user.max_net_namespaces="), "{found}");
 }

@@ -3,6 +3,8 @@
 
 mod captures;
 mod failures;
+#[cfg(feature = "quic")]
+mod quic;
 mod truth;
 
 use crate::needs::{needs, needs_time, skip};
@@ -189,7 +191,7 @@ fn a_run_has_the_planned_congestion_control_or_fails() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lab");
     let short = ["--loss", "0", "--delay-ms", "1", "--repetitions", "1", "--duration-s", "0.2"];
-    let tcp = ["--modes", "tcp", "--tcp", "reno,no-such", "--out", out.to_str().unwrap()];
+    let tcp = ["--modes", "tcp", "--congestion", "reno,no-such", "--out", out.to_str().unwrap()];
     let output = lab(&[&short[..], &tcp].concat());
     needs_namespaces(&output);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -298,7 +300,7 @@ fn without_namespaces_the_lab_names_the_cause_and_measures_udp() {
     let output = unshared("", script, dir.path());
     let said = said(&output);
     assert!(output.status.success(), "{said}");
-    for part in ["max_net_namespaces", "UDP alone", "UDP unreliable"] {
+    for part in ["max_net_namespaces", "UDP and QUIC alone", "UDP unreliable"] {
         assert!(said.contains(part), "{said}");
     }
     let runs = dir.path().join("lab/runs");
@@ -376,6 +378,8 @@ tests! {
     captures::wireshark_reads_the_captures_and_finds_the_drops,
     captures::the_ladder_names_the_packets_of_wireshark,
     captures::no_trace_writes_no_capture,
+    #[cfg(feature = "quic")]
+    quic::quic_is_measured_with_each_congestion_control,
     truth::waits_at_the_server_and_at_the_reader_are_recorded_apart,
     truth::automatic_repetitions_end_when_the_intervals_are_narrow,
     truth::every_dimension_of_a_plan_is_in_its_titles,

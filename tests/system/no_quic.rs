@@ -17,14 +17,17 @@ fn a_build_without_quic_says_how_to_get_it() {
     }
 }
 
-fn a_server_without_quic_refuses_an_address_for_it() {
+fn a_server_without_quic_refuses_its_options() {
     let dir = tempfile::tempdir().unwrap();
-    let mut program = Program::start(dir.path(), &["server", "--quic", "127.0.0.1:0"]);
-    assert_eq!(program.wait(), Some(2), "{}", program.output());
-    assert!(program.output().contains("cargo install --features quic"), "{}", program.output());
+    for option in [["--quic", "127.0.0.1:0"], ["--congestion", "bbr"]] {
+        let mut program = Program::start(dir.path(), &[&["server"][..], &option].concat());
+        assert_eq!(program.wait(), Some(2), "{}", program.output());
+        let said = program.output();
+        assert!(said.contains("cargo install --features quic"), "{said}");
+    }
 }
 
 tests! {
     a_build_without_quic_says_how_to_get_it,
-    a_server_without_quic_refuses_an_address_for_it,
+    a_server_without_quic_refuses_its_options,
 }

@@ -1,8 +1,11 @@
 //! The built program over QUIC, on the loopback interface.
 
 use crate::program::{Program, Server, free_port};
+use chatagram::lab::record::read_run;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 const QUIC: &[&str] = &["--transport", "quic"];
 const TCP: &[&str] = &["--transport", "tcp"];
@@ -141,8 +144,62 @@ fn quic_clients_return_to_a_restarted_server() {
     assert_eq!(clients[1].events("message").len(), 2, "{}", clients[1].output());
 }
 
+/// Each end has its own congestion control, and says so where another transport has none.
+fn each_end_chooses_its_congestion_control() {
+    let server = Server::start(&["--congestion", "bbr"]);
+    let mut alice = join(&server, "alice", &[QUIC, &["--congestion", "new-reno"]].concat());
+    alice.type_line("/stats");
+    assert_eq!(alice.next("stats")["quic"]["congestion_control"], "new-reno");
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let args = ["load", &server.address.to_string(), "--out", run.to_str().unwrap()];
+    let short = ["--duration", "200ms", "--rate", "5", "--congestion", "bbr"];
+    let mut load = Program::start(out.path(), &[&args[..], &short, QUIC].concat());
+    assert_eq!(load.wait(), Some(0), "{}", load.output());
+    let info = read_run(&run).unwrap().info.unwrap();
+    assert_eq!(info.congestion_control.as_deref(), Some("bbr"));
+    for (args, wanted) in [
+        (&["client", "127.0.0.1", "--nick", "bob", "--congestion", "bbr"][..], "--transport quic"),
+        (&[&args[..], &["--congestion", "bbr"], TCP].concat(), "TCP's congestion control"),
+        (&["server", "--no-quic", "--congestion", "bbr"], "cannot be used with"),
+        (&["server", "--congestion", "reno"], "new-reno"),
+    ] {
+        let mut refused = Program::start(out.path(), args);
+        assert_eq!(refused.wait(), Some(2), "{}", refused.output());
+        assert!(refused.output().contains(wanted), "{}", refused.output());
+    }
+}
+
+/// Both ends write the same secrets, as Wireshark reads them.
+fn both_ends_write_their_keys_to_the_key_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = |name: &str| dir.path().join(name);
+    let start = |name: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatagram"));
+        command.env("SSLKEYLOGFILE", log(name));
+        Program::start_by(command, dir.path(), args)
+    };
+    let mut server = start("server", &["server", "--bind", "127.0.0.1:0", "--no-history"]);
+    let line = server.line("address", |line| line.starts_with("listening on "));
+    let args = ["client", &line["listening on ".len()..], "--nick", "alice", "--no-cache"];
+    let mut alice = start("client", &[&args[..], &["--output", "json"], QUIC].concat());
+    alice.next("welcome");
+    assert_eq!(alice.leave(), Some(0), "{}", alice.output());
+    let secrets = |name: &str| -> BTreeSet<String> {
+        fs::read_to_string(log(name)).unwrap().lines().map(str::to_owned).collect()
+    };
+    let (ours, its) = (secrets("client"), secrets("server"));
+    let kinds: Vec<_> = ours.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    for kind in ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    assert_eq!(ours, its);
+}
+
 tests! {
     a_room_holds_quic_in_every_mode,
+    each_end_chooses_its_congestion_control,
+    both_ends_write_their_keys_to_the_key_log,
     quic_refuses_and_closes_as_tcp_does,
     a_server_without_quic_is_not_reached_over_it,
     quic_can_have_an_address_of_its_own,

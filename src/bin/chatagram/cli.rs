@@ -1,7 +1,7 @@
 //! The command line: its options, and the typed configurations that they describe. No I/O.
 
 use chatagram::impair::Spec;
-use chatagram::link::Copies;
+use chatagram::link::{Congestion, Copies};
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -235,6 +235,54 @@ pub(crate) struct NetworkArgs {
         env = "CHATAGRAM_REDUNDANCY"
     )]
     pub(crate) redundancy: Copies,
+    /// Congestion control of QUIC [default: cubic]
+    ///
+    /// The option holds for what this program sends. TCP has the kernel's.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "new-reno|cubic|bbr",
+        value_enum,
+        env = "CHATAGRAM_CONGESTION"
+    )]
+    pub(crate) congestion: Option<CongestionArg>,
+}
+
+/// `--congestion`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CongestionArg {
+    /// Halves the window at a loss (RFC 9002)
+    NewReno,
+    /// Grows faster after a loss, on long paths (RFC 9438)
+    Cubic,
+    /// Follows the measured bandwidth and round-trip time
+    Bbr,
+}
+
+impl NetworkArgs {
+    /// The congestion control of QUIC.
+    fn congestion(&self) -> Congestion {
+        self.congestion.map(Into::into).unwrap_or_default()
+    }
+
+    /// Whether a client over this transport has the given options.
+    ///
+    /// # Errors
+    /// [`Error::OnlyQuic`].
+    pub(crate) fn check(&self, transport: TransportArg) -> Result<(), Error> {
+        let only_quic = self.congestion.is_some() && transport != TransportArg::Quic;
+        if only_quic { Err(Error::OnlyQuic) } else { Ok(()) }
+    }
+}
+
+impl From<CongestionArg> for Congestion {
+    fn from(arg: CongestionArg) -> Self {
+        match arg {
+            CongestionArg::NewReno => Self::NewReno,
+            CongestionArg::Cubic => Self::Cubic,
+            CongestionArg::Bbr => Self::Bbr,
+        }
+    }
 }
 
 /// An emulated network in this process.

@@ -87,10 +87,11 @@ impl Driver {
     pub(super) fn start(
         server: Whereabouts,
         no_delay: bool,
+        congestion: Congestion,
         impair: Option<&BadNetwork>,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
-        let (driver, events, poller) = Self::open(server, no_delay, impair, make)?;
+        let (driver, events, poller) = Self::open(server, no_delay, congestion, impair, make)?;
         let receiver = driver.clone();
         let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
             let outcome = receiver.receive(poller);
@@ -105,6 +106,7 @@ impl Driver {
     fn open(
         server: Whereabouts,
         no_delay: bool,
+        congestion: Congestion,
         impair: Option<&BadNetwork>,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, Poller)> {
@@ -118,7 +120,7 @@ impl Driver {
         let now = clock.now();
         let session = make(now);
         let over_quic = session.transport() == Transport::Quic;
-        let quic = over_quic.then(|| Connections::new(SOCKET, Congestion::default(), now.mono));
+        let quic = over_quic.then(|| Connections::new(SOCKET, congestion, now.mono));
         let quic = quic.transpose().map_err(io::Error::other)?;
         let driver = Self {
             shared: Arc::new(Shared {
@@ -384,7 +386,7 @@ mod tests {
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
         let server = Whereabouts::new(&[address.into()], None);
-        Driver::open(server, true, impair, make).unwrap()
+        Driver::open(server, true, Congestion::default(), impair, make).unwrap()
     }
 
     #[test]

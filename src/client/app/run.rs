@@ -13,7 +13,7 @@ use super::session::{self, CloseReason, Event, Session, Transport};
 use super::terminal::{self, Terminal};
 use super::whereabouts::Whereabouts;
 use crate::discovery::Known;
-use crate::link::Copies;
+use crate::link::{Congestion, Copies};
 use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::limits::MAX_RAW_NAME;
@@ -41,6 +41,8 @@ pub struct Config {
     pub no_delay: bool,
     /// Copies of each line over UDP.
     pub copies: Copies,
+    /// Congestion control of QUIC.
+    pub congestion: Congestion,
     /// Impairment of the UDP socket.
     pub impair: Option<BadNetwork>,
     /// Delivery mode.
@@ -202,6 +204,7 @@ fn begin(
         give_up: config.give_up,
         shown: Vec::new(),
     };
+    let Config { no_delay, congestion, impair, .. } = config;
     let (claim, copies) = (config.claim, config.copies);
     let several = whereabouts.are_several();
     let make = |now| {
@@ -222,7 +225,7 @@ fn begin(
     // thread does.
     let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
     let (driver, events, receiver) =
-        Driver::start(whereabouts.clone(), config.no_delay, config.impair.as_ref(), make)
+        Driver::start(whereabouts.clone(), *no_delay, *congestion, impair.as_ref(), make)
             .map_err(Error::Start)?;
     *leaving = Some(driver.clone());
     drop(leaving);

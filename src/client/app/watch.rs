@@ -17,6 +17,7 @@ use super::session::{self, CloseReason, Event, ServerCounters, Session, Transpor
 use super::style::Style;
 use super::whereabouts::Whereabouts;
 use super::{Error, Leaver};
+use crate::link::Congestion;
 use crate::net::ServerName;
 use crate::protocol::Delivery;
 use board::Board;
@@ -100,7 +101,7 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
             }
             session
         };
-        let started = Driver::start(whereabouts.clone(), true, None, make);
+        let started = Driver::start(whereabouts.clone(), true, Congestion::default(), None, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (shown, watched) = (config.clone(), driver.clone());

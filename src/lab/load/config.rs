@@ -4,7 +4,7 @@ use super::schedule;
 use crate::hub::Limit;
 use crate::lab::program::Program;
 use crate::lab::record::{Condition, Format, Mode};
-use crate::link::Copies;
+use crate::link::{Congestion, Copies};
 use crate::net::{BadNetwork, ServerName};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Config {
     pub no_delay: bool,
     /// Copies of each message over UDP. The server has its own setting.
     pub copies: Copies,
+    /// Congestion control of QUIC. The server has its own setting.
+    pub congestion: Congestion,
     /// Number of sending peers; they are named `s1`, `s2` and so on.
     pub senders: u32,
     /// Number of receiving peers; they are named `r1`, `r2` and so on.

@@ -18,14 +18,13 @@ use std::time::Duration;
 /// The poller's resolution.
 const TICK: Duration = Duration::from_millis(1);
 
-/// The congestion control of QUIC.
-const CONGESTION: Congestion = Congestion::Cubic;
-
 /// Peers and their shared poller, clock and timers. A peer is identified by its index.
 #[derive(Debug)]
 pub struct Fleet {
     peers: Vec<Peer>,
     shared: Shared,
+    /// Congestion control of QUIC.
+    congestion: Congestion,
     poller: Poller,
     ready: Ready,
     /// Due timers; at most one entry per peer.
@@ -48,6 +47,7 @@ impl Fleet {
         Ok(Self {
             peers: Vec::new(),
             shared,
+            congestion: Congestion::default(),
             poller,
             ready: Ready::new(),
             due: BTreeSet::new(),
@@ -55,6 +55,11 @@ impl Fleet {
             incoming: Incoming::default(),
             buffer: Vec::new(),
         })
+    }
+
+    /// The congestion control of QUIC, for peers that are added from now on.
+    pub fn set_congestion(&mut self, congestion: Congestion) {
+        self.congestion = congestion;
     }
 
     /// The clock shared by all peers, so their times can be subtracted.
@@ -108,7 +113,7 @@ impl Fleet {
         }
         let now = self.now();
         let over_quic = transport == Transport::Quic;
-        let quic = over_quic.then(|| Connections::new(index, CONGESTION, now.mono));
+        let quic = over_quic.then(|| Connections::new(index, self.congestion, now.mono));
         let quic = quic.transpose().map_err(io::Error::other)?;
         let session = Session::new(config, addresses.to_vec(), seed, now);
         self.peers.push(Peer { session, connections: Vec::new(), quic, due: None });
@@ -133,13 +138,12 @@ impl Fleet {
     /// several with commas.
     #[must_use]
     pub fn congestion_control(&self) -> Option<String> {
-        if self.peers.iter().any(|peer| peer.quic.is_some()) {
-            return Some(CONGESTION.to_string());
-        }
-        let open = self.peers.iter().filter_map(|peer| peer.connections.first());
-        let names: BTreeSet<_> =
-            open.filter_map(|it| it.stream.info()?.congestion_control).collect();
-        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let name = |peer: &Peer| match &peer.quic {
+            Some(quic) => Some(quic.info()?.congestion.to_string()),
+            None => Some(peer.connections.first()?.stream.info()?.congestion_control?.to_string()),
+        };
+        let names: BTreeSet<_> = self.peers.iter().filter_map(name).collect();
+        let names: Vec<_> = names.into_iter().collect();
         (!names.is_empty()).then(|| names.join(","))
     }
 

@@ -122,8 +122,9 @@ fn modes_without_copies_are_measured_once_whatever_the_redundancy() {
 }
 
 #[test]
-fn only_tcp_has_a_congestion_control() {
-    let plan = Plan::parse("tcp = [\"auto\", \"reno\"]\nloss = 5\nrepetitions = 1").unwrap();
+fn tcp_and_quic_have_congestion_controls_each_its_own() {
+    let text = "congestion = [\"auto\", \"reno\"]\nloss = 5\nrepetitions = 1\n";
+    let plan = Plan::parse(text).unwrap();
     let trials = plan.trials().unwrap();
     let names: Vec<_> = plan.variants().iter().map(|it| trials[0].run(it)).collect();
     let modes = ["unreliable", "reliable-ordered", "reliable-unordered", "tcp", "tcp-reno"];
@@ -131,8 +132,31 @@ fn only_tcp_has_a_congestion_control() {
     let text = plan.runs_text().unwrap();
     assert_eq!((text.matches("\tauto\t").count(), text.matches("\treno\t").count()), (4, 1));
     assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
-    let error = Plan::parse("tcp = \"../bbr\"").unwrap_err().to_string();
+    let error = Plan::parse("congestion = \"../bbr\"").unwrap_err().to_string();
     assert!(error.contains("no name of a congestion control"), "{error}");
+
+    let plan = |modes: &str, congestion: &str| Plan {
+        modes: modes.split(',').map(|it| mode(it).unwrap()).collect(),
+        congestion: congestion.split(',').map(|it| control(it).unwrap()).collect(),
+        loss: vec![5.0],
+        repetitions: Repetitions::Fixed(1),
+        ..Plan::default()
+    };
+    let all = plan("unreliable,tcp,quic-unreliable", "reno,new-reno,bbr");
+    let names = all.variants().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let each = "tcp-reno tcp-bbr quic-unreliable-new-reno quic-unreliable-bbr";
+    assert_eq!(names, format!("unreliable {each}"));
+    let text = all.runs_text().unwrap();
+    assert_eq!(text.matches("--congestion new-reno ").count(), 1, "{text}");
+    assert_eq!(text.matches("--congestion ").count(), 2, "TCP's is the kernel's: {text}");
+    for (modes, congestion, wanted) in [
+        ("tcp,quic-unreliable", "reno", "quic-unreliable has none of these congestion controls"),
+        ("tcp", "new-reno", "tcp has none"),
+        ("unreliable", "bbr", "congestion is for tcp and the modes of QUIC"),
+    ] {
+        let error = plan(modes, congestion).trials().unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
 }
 
 #[test]

@@ -94,6 +94,12 @@ impl Mode {
         )
     }
 
+    /// Whether a run can choose the congestion control.
+    #[must_use]
+    pub const fn is_steered(self) -> bool {
+        matches!(self, Self::Tcp) || self.is_quic()
+    }
+
     /// Whether messages travel in copies: they are repaired, and not by the kernel.
     #[must_use]
     pub const fn has_copies(self) -> bool {

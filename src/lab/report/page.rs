@@ -147,9 +147,13 @@ fn distinct(runs: &[Finished], what: impl Fn(&RunInfo) -> Option<String>) -> Str
     if values.is_empty() { "unknown".into() } else { list(&values) }
 }
 
-/// The congestion control of the clients, of a run over QUIC or of another one.
-fn control(info: &RunInfo, of_quic: bool) -> Option<String> {
-    info.congestion_control.clone().filter(|_| info.mode.is_quic() == of_quic)
+/// The congestion controls of the clients and of the server, in runs over QUIC or in the others.
+fn controls(runs: &[Finished], of_quic: bool) -> [String; 2] {
+    let of = |info: &RunInfo, control: &Option<String>| {
+        control.clone().filter(|_| info.mode.is_quic() == of_quic)
+    };
+    let clients = distinct(runs, |it| of(it, &it.congestion_control));
+    [clients, distinct(runs, |it| of(it, &it.server_congestion_control))]
 }
 
 /// Plots against loss, one for each group of conditions that differ only in loss.
@@ -209,16 +213,14 @@ fn section(lab: &Lab, groups: &[Group], plots: bool) -> String {
 /// The run's parameters, the command that repeats it, and the definitions of the numbers.
 fn provenance(lab: &Lab) -> String {
     let mut out = "<section>\n<h2 id=\"parameters\">Parameters</h2>\n<dl>".to_owned();
+    let [of_tcp, of_tcp_server] = controls(&lab.runs, false);
     let facts = [
         ("Seed", seeds(&lab.runs)),
         ("Version", distinct(&lab.runs, |it| Some(format!("chatagram {}", it.version)))),
         ("Kernel", distinct(&lab.runs, |it| Some(it.kernel.clone()))),
         ("Network", distinct(&lab.runs, |it| it.emulation.map(|it| emulation(it).into()))),
-        ("TCP congestion control", distinct(&lab.runs, |it| control(it, false))),
-        (
-            "TCP congestion control of the server",
-            distinct(&lab.runs, |it| it.server_congestion_control.clone()),
-        ),
+        ("TCP congestion control", of_tcp),
+        ("TCP congestion control of the server", of_tcp_server),
         (
             "Started",
             lab.runs
@@ -231,8 +233,13 @@ fn provenance(lab: &Lab) -> String {
     let replayed = lab.runs.iter().filter_map(|it| it.info.replayed.clone());
     let replayed = replayed.map(|of| ("Replay of", of)).collect::<BTreeSet<_>>();
     let has_quic = lab.runs.iter().any(|it| it.info.mode.is_quic());
-    let quic = ("QUIC congestion control", distinct(&lab.runs, |it| control(it, true)));
-    for (name, value) in facts.into_iter().chain(has_quic.then_some(quic)).chain(replayed) {
+    let [of_quic, of_quic_server] = controls(&lab.runs, true);
+    let quic = [
+        ("QUIC congestion control", of_quic),
+        ("QUIC congestion control of the server", of_quic_server),
+    ];
+    let quic = quic.into_iter().filter(|_| has_quic);
+    for (name, value) in facts.into_iter().chain(quic).chain(replayed) {
         out += &format!("<dt>{name}</dt><dd>{}</dd>", escape(&value));
     }
     out += &format!(

@@ -2,7 +2,7 @@
 
 use crate::lab::record::{Emulation, Mode, ProgramName};
 use crate::lab::variant::{Control, Variant};
-use crate::link::Copies;
+use crate::link::{Congestion, Copies};
 use crate::protocol::clean;
 
 /// Escapes text for HTML.
@@ -30,7 +30,11 @@ pub(super) fn wide(label: &str) -> String {
 
 /// The name of a mode with its settings in plots and sentences.
 pub(super) fn label(variant: &Variant) -> String {
-    if let Control::Named(control) = variant.control {
+    // A machine's TCP has one of several congestion controls, and QUIC has CUBIC unless told.
+    let usual = variant.mode.is_quic() && variant.control.of_quic() == Congestion::default();
+    if let Control::Named(control) = variant.control
+        && !usual
+    {
         return format!("{}, {control}", mode_label(&variant.mode));
     }
     match variant.redundancy {
@@ -76,16 +80,16 @@ pub(super) fn class(variant: &Variant) -> String {
         Mode::ReliableUnordered => "s m2".to_owned(),
         Mode::Tcp => "s m3".to_owned(),
         // The colours of UDP's modes, dotted.
-        Mode::QuicUnreliable => return "s m0 quic".to_owned(),
-        Mode::QuicReliableOrdered => return "s m1 quic".to_owned(),
-        Mode::QuicReliableUnordered => return "s m2 quic".to_owned(),
+        Mode::QuicUnreliable => "s m0 quic".to_owned(),
+        Mode::QuicReliableOrdered => "s m1 quic".to_owned(),
+        Mode::QuicReliableUnordered => "s m2 quic".to_owned(),
         Mode::Program(name) => format!("s p-{}", name.as_str()),
     };
-    // The dashes of copies: TCP has none.
+    // The dashes of copies, which TCP and QUIC lack.
     if let Control::Named(control) = variant.control {
         return match control.name() {
             "cubic" => colour,
-            "reno" => format!("{colour} v1"),
+            "reno" | "new-reno" => format!("{colour} v1"),
             "bbr" => format!("{colour} v2"),
             _ => format!("{colour} v3"),
         };

@@ -50,10 +50,12 @@ fn run_load(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), 
 /// The configuration of `chatagram server` in [`super::namespaces`].
 fn server_config(job: &Job<'_>) -> server::Config {
     let peers = (job.config.plan.senders + job.config.plan.receivers) as usize;
+    let congestion = job.variant.control.of_quic();
+    let quic = server::QuicConfig { address: None, congestion };
     server::Config {
         bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         tcp: false,
-        quic: job.variant.mode.is_quic().then(server::QuicConfig::default),
+        quic: job.variant.mode.is_quic().then_some(quic),
         no_delay: true,
         pace: Duration::ZERO,
         copies: job.variant.redundancy,
@@ -82,6 +84,7 @@ fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
         mode: job.variant.mode,
         no_delay: true,
         copies: job.variant.redundancy,
+        congestion: job.variant.control.of_quic(),
         senders: plan.senders,
         receivers: plan.receivers,
         rate: trial.rate,

@@ -78,8 +78,12 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sets TCP's congestion control on both nodes. Another one than the plan's is an error.
+/// Sets TCP's congestion control on both nodes. Another one than the plan's is an error. QUIC's is
+/// an option of the programs.
 fn set_control(job: &Job<'_>, network: &Network) -> Result<(), Error> {
+    if job.variant.mode.is_quic() {
+        return Ok(());
+    }
     let Control::Named(control) = job.variant.control else {
         // CUBIC for comparable results; `run.json` has what the sockets had.
         if let Err(error) = network.set_congestion_control("cubic") {
@@ -231,6 +235,9 @@ fn server_command(job: &Job<'_>) -> Command {
         "--redundancy",
         &variant.redundancy.to_string(),
     ]);
+    if job.variant.mode.is_quic() {
+        command.args(["--congestion", job.variant.control.of_quic().name()]);
+    }
     command.arg("--expiry").arg(format!("{}ms", job.expiry().as_millis()));
     command.arg("--record-waits").arg(job.part.join(WAITS));
     command

@@ -113,6 +113,10 @@ impl ClientArgs {
         impair: Option<&ImpairArgs>,
     ) -> Result<client::Config, Error> {
         self.mode.transport.check()?;
+        // The host's client has no `impair`, and `--congestion` is for its server too.
+        if impair.is_some() {
+            network.check(self.mode.transport)?;
+        }
         let impair = impair.and_then(ImpairArgs::network);
         if impair.is_some() && self.mode.transport == TransportArg::Tcp {
             return Err(Error::OnlyDatagrams);
@@ -125,6 +129,7 @@ impl ClientArgs {
             transport: self.mode.transport.into(),
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
+            congestion: network.congestion(),
             impair,
             delivery: self.mode.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),

@@ -27,6 +27,12 @@ pub(crate) enum Error {
          out, or measure TCP with `chatagram lab`"
     )]
     OnlyDatagrams,
+    /// `--congestion` with another transport.
+    #[error(
+        "--congestion is for QUIC, because TCP's congestion control is the kernel's and UDP has \
+         CUBIC: add --transport quic, or leave it out"
+    )]
+    OnlyQuic,
     /// QUIC in a build without it.
     #[error("{}", QuicError::NotBuilt)]
     NoQuic,

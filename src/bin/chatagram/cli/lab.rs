@@ -205,15 +205,16 @@ pub(crate) struct LabArgs {
         value_parser = plan::redundancy
     )]
     pub(crate) redundancy: Option<Vec<Copies>>,
-    /// TCP's congestion control: auto,reno,cubic,bbr
+    /// Congestion control of TCP and QUIC: auto,reno,cubic,bbr
     ///
-    /// auto is CUBIC, or the machine's where the kernel refuses CUBIC. A run whose congestion
-    /// control the kernel refuses fails, and says what helps.
+    /// auto is CUBIC, or for TCP the machine's where the kernel refuses CUBIC. A TCP run whose
+    /// congestion control the kernel refuses fails, and says what helps. QUIC has new-reno, cubic
+    /// and bbr.
     #[arg(
-        long, value_name = "auto|NAME,...", env = "CHATAGRAM_TCP", value_delimiter = ',',
+        long, value_name = "auto|NAME,...", env = "CHATAGRAM_CONGESTION", value_delimiter = ',',
         value_parser = plan::control
     )]
-    pub(crate) tcp: Option<Vec<Control>>,
+    pub(crate) congestion: Option<Vec<Control>>,
     /// Server of another chat: './server.py {port}'
     ///
     /// It is measured beside the modes. A plan can name several as [[program]]. No environment
@@ -326,6 +327,7 @@ impl LoadArgs {
             mode: program.as_ref().map_or_else(|| self.mode.into(), |it| Mode::Program(it.name)),
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
+            congestion: network.congestion(),
             senders,
             receivers,
             rate: self.rate,
@@ -369,7 +371,7 @@ impl LabArgs {
             put(&mut plan.size, &self.size),
             put(&mut plan.modes, &self.modes),
             put(&mut plan.redundancy, &self.redundancy),
-            put(&mut plan.tcp, &self.tcp),
+            put(&mut plan.congestion, &self.congestion),
             put(&mut plan.repetitions, &self.repetitions),
             put(&mut plan.duration_s, &self.duration_s),
             self.traffic.put(&mut plan),

@@ -104,7 +104,7 @@ pub(crate) struct ServerArgs {
     pub(crate) no_tcp: bool,
     /// Do not listen for QUIC
     #[arg(
-        long, hide_short_help = true, env = "CHATAGRAM_NO_QUIC",
+        long, hide_short_help = true, env = "CHATAGRAM_NO_QUIC", conflicts_with = "congestion",
         value_parser = FalseyValueParser::new()
     )]
     pub(crate) no_quic: bool,
@@ -212,7 +212,7 @@ impl ServerArgs {
         Ok(server::Config {
             bind: self.bind.clone(),
             tcp: !self.no_tcp,
-            quic: self.quic()?,
+            quic: self.quic(network)?,
             discovery: !self.no_discovery,
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
@@ -240,12 +240,14 @@ impl ServerArgs {
     }
 
     /// QUIC: on where this build has it.
-    fn quic(&self) -> Result<Option<server::QuicConfig>, Error> {
-        if !cfg!(feature = "quic") && self.quic.is_some() {
+    fn quic(&self, network: &NetworkArgs) -> Result<Option<server::QuicConfig>, Error> {
+        let asked = self.quic.is_some() || network.congestion.is_some();
+        if !cfg!(feature = "quic") && asked {
             return Err(Error::NoQuic);
         }
         let on = cfg!(feature = "quic") && !self.no_quic;
-        Ok(on.then(|| server::QuicConfig { address: self.quic, ..Default::default() }))
+        let congestion = network.congestion();
+        Ok(on.then_some(server::QuicConfig { address: self.quic, congestion }))
     }
 
     /// The engine.
@@ -329,6 +331,8 @@ fn room_name(text: &str) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "quic")]
+    use chatagram::link::Congestion;
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -406,6 +410,16 @@ mod tests {
         }
         let error = read("--metrics somewhere").unwrap_err().to_string();
         assert!(error.contains(METRICS), "{error}");
+    }
+
+    #[cfg(feature = "quic")]
+    #[test]
+    fn the_congestion_control_is_that_of_quic() {
+        let congestion = |options| config(options).unwrap().quic.map(|it| it.congestion);
+        assert_eq!(congestion(""), Some(Congestion::Cubic));
+        assert_eq!(congestion("--congestion bbr"), Some(Congestion::Bbr));
+        assert_eq!(congestion("--no-quic"), None);
+        assert!(read("--no-quic --congestion bbr").is_err());
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) fn examine(remedy: &Remedy) -> Vec<Check> {
     #[cfg(not(target_os = "linux"))]
     {
         let _ = remedy;
-        let means = "only Linux has network namespaces: `chatagram lab` measures UDP alone";
+        let means = "only Linux has network namespaces: `chatagram lab` measures no TCP";
         let way_out = "run the lab in a virtual machine with Linux, or in WSL 2";
         vec![Check::new("namespaces", State::Missing, means).with(Fix::Say(way_out.to_owned()))]
     }
@@ -126,7 +126,7 @@ fn namespaces(facts: &Facts) -> Check {
         Err((cause, way_out)) => Check::new(
             "namespaces",
             State::Missing,
-            format!("the kernel refuses them ({cause}): `chatagram lab` measures UDP alone"),
+            format!("the kernel refuses them ({cause}): `chatagram lab` measures no TCP"),
         )
         .with(way_out.clone()),
     }

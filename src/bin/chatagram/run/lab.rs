@@ -35,7 +35,8 @@ pub(crate) fn load(
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
-    if let Err(error) = args.mode.transport.check() {
+    let transport = args.mode.transport;
+    if let Err(error) = transport.check().and_then(|()| network.check(transport)) {
         return fail(USAGE, error);
     }
     match load::measure(&args.config(server, network), &stop_on_signal()) {
@@ -139,7 +140,7 @@ fn place() -> Place {
     let why = "only Linux has network namespaces: run the lab in a virtual machine or in WSL 2";
     crate::logging::complain(why);
     crate::logging::complain(
-        "this lab measures UDP alone: datagrams are lost in this process, and TCP is left out",
+        "this lab measures UDP and QUIC alone: datagrams are lost in this process, without TCP",
     );
     Place::InProcess
 }
