@@ -36,7 +36,9 @@ const CHECKS: &[Check] = &[
         "no answer goes to a broadcast or group address, and none is larger than the probe",
         discovery::forged,
     ),
-    ("one of three talking clients moves to another address", roaming),
+    ("one of three talking clients moves to another address", || roaming(&[])),
+    #[cfg(feature = "quic")]
+    ("a client over QUIC moves to another address", || roaming(&["--transport", "quic"])),
     ("no line is lost behind a NAT that rebinds every five seconds", behind_nat),
     ("refused sends count as losses", refused_sends),
     ("a thousand datagrams to closed ports affect no other client", dead_ports),
@@ -57,13 +59,13 @@ pub(crate) fn tests() -> Vec<Test> {
     machines::tests(module_path!(), "lan", CHECKS)
 }
 
-fn roaming() {
+fn roaming(how: &[&str]) {
     let lan = Lan::new();
     let server = lan.machine("server", 1);
     let mut process = serve(&lan, &server, &[]);
     let names = [("alice", 2), ("bob", 3), ("carl", 4)];
     let machines = names.map(|(name, n)| (name, lan.machine(name, n)));
-    let clients = machines.each_ref().map(|(name, machine)| join(&lan, machine, name, &[]));
+    let clients = machines.each_ref().map(|(name, machine)| join(&lan, machine, name, how));
     let [mut alice, mut bob, mut carl] = clients;
     let home = &machines[0].1;
     let mut said = 0..;

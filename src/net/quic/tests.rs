@@ -23,6 +23,8 @@ struct Pair {
     from: SocketAddr,
     passes: fn(u64) -> bool,
     sent: u64,
+    /// Retries to this client.
+    retried: usize,
     /// Arrival, whether it goes to the server, and the datagram.
     in_flight: Vec<(Timestamp, bool, SocketAddr, Vec<u8>)>,
     at_server: Heard,
@@ -64,16 +66,21 @@ impl Heard {
 
 impl Pair {
     fn new(passes: fn(u64) -> bool) -> Self {
+        Self::with(SETTINGS, passes)
+    }
+
+    fn with(settings: Settings, passes: fn(u64) -> bool) -> Self {
         let now = Timestamp::from_micros(7);
-        let mut client = Quic::client(SETTINGS, now).unwrap();
+        let mut client = Quic::client(settings, now).unwrap();
         client.connect(SERVER.into(), now).unwrap();
         Self {
             now,
-            server: Quic::server(SETTINGS, now).unwrap(),
+            server: Quic::server(settings, now).unwrap(),
             client,
             from: ([10, 0, 0, 2], 50_000).into(),
             passes,
             sent: 0,
+            retried: 0,
             in_flight: Vec::new(),
             at_server: Heard::default(),
             at_client: Heard::default(),
@@ -119,6 +126,7 @@ impl Pair {
         }
         while let Some(path) = self.server.poll_transmit(&mut bytes, self.now) {
             if path.remote == self.from {
+                self.retried += usize::from(is_retry(&bytes));
                 self.send(false, server, bytes.clone());
             }
         }
@@ -189,6 +197,25 @@ fn losses_are_repaired_except_those_of_datagrams() {
     assert!(pair.client.info(client).unwrap().lost > 0);
 }
 
+/// The same losses leave each congestion control another window.
+#[test]
+fn the_congestion_controls_differ() {
+    let windows = Congestion::ALL.map(|congestion| {
+        let mut pair = Pair::with(Settings { congestion, ..SETTINGS }, |n| n * n % 23 != 2);
+        pair.run_for(Duration::from_secs(5));
+        let client = pair.at_client.id.unwrap();
+        for _ in 0..100 {
+            pair.client.write(client, &[0; 2_000]);
+            pair.run_for(Duration::from_millis(20));
+        }
+        let info = pair.client.info(client).unwrap();
+        assert_eq!((info.congestion, info.lost > 0), (congestion, true));
+        info.congestion_window
+    });
+    let distinct: std::collections::BTreeSet<_> = windows.iter().collect();
+    assert_eq!(distinct.len(), windows.len(), "{windows:?}");
+}
+
 #[test]
 fn a_closed_connection_delivers_what_was_written_before() {
     let mut pair = Pair::connected(|_| true);
@@ -241,23 +268,30 @@ fn initials(count: u16, now: Timestamp) -> Vec<(SocketAddr, Vec<u8>)> {
     (1..=count).map(one).collect()
 }
 
+/// RFC 9000 §17.2.5: long header, type 3.
+fn is_retry(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & 0xf0 == 0xf0)
+}
+
 #[test]
 fn a_flood_of_handshakes_is_bounded_and_a_client_proves_its_address_to_join() {
     let mut pair = Pair::new(|_| true);
     let now = pair.now;
-    let (mut answers, mut bytes) = (0, Vec::new());
+    let (mut answers, mut retries, mut bytes) = (0, 0, Vec::new());
     for (from, bytes) in initials(2 * QUIC_HANDSHAKES as u16, now) {
         pair.server.handle_datagram(from.into(), &bytes, now);
     }
     assert!(pair.server.pending() <= MAX_UNJOINED);
     while pair.server.poll_transmit(&mut bytes, now).is_some() {
         answers += 1;
+        retries += usize::from(is_retry(&bytes));
         assert!(answers < 4 * QUIC_HANDSHAKES, "more answers than questions");
     }
-    // Retry (RFC 9000 §17.2.5): long header, type 3.
-    assert!(pair.server.pending() >= QUIC_RETRY_ABOVE);
+    assert_eq!(pair.server.pending(), QUIC_RETRY_ABOVE);
+    assert!(retries > 0, "no Retry under load");
+    // The client's own Initial comes while the others are pending.
     pair.run_for(Duration::from_secs(5));
-    assert!(pair.at_server.id.is_some() && pair.at_client.id.is_some());
+    assert!(pair.retried > 0 && pair.at_server.id.is_some() && pair.at_client.id.is_some());
     pair.run_for(Duration::from_secs(30));
     assert_eq!(pair.server.pending(), 0, "handshakes that are never finished are kept");
 }
