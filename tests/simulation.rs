@@ -325,6 +325,11 @@ fn a_join_over_tcp_waits_for_the_engine() {
 }
 
 #[test]
+fn joins_of_a_crowd_for_which_the_engine_has_no_time_yet_are_tried_again() {
+    claims::of_a_crowd();
+}
+
+#[test]
 fn a_server_cut_off_from_the_engine_tells_its_peers_and_heals() {
     let name = "a_server_cut_off_from_the_engine_tells_its_peers_and_heals";
     for_every_fifth_seed(name, rooms::cut_off);

@@ -161,7 +161,7 @@ impl Run {
             self.peers[index].watch(&self.poller, index)?;
             self.receive(index)?;
             while self.serve(Duration::ZERO)? {}
-            // A server lets `MAX_CLAIMS` joins wait for its engine, and refuses more.
+            // A server lets `MAX_CLAIMS` joins wait for its engine, and has more try again.
             if self.args.engine_pid.is_some() && index % (MAX_CLAIMS / 2) == 0 {
                 self.until("in", Peer::has_joined)?;
             }

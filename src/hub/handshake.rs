@@ -101,16 +101,20 @@ impl Hub {
         };
         let floor = self.nonces.floor();
         if !self.cookies.accepts(join.cookie, &path, join.nonce, floor, now.mono) {
-            let cookie = self.cookies.issue(&path, join.nonce, now.mono);
-            self.counters.challenges += 1;
-            self.answer(path, 0, &Frame::Challenge { nonce: join.nonce, cookie }, now);
-            return;
+            return self.challenge(path, join.nonce, now);
         }
         if self.nonces.is_echo(join.nonce, now.mono) {
             self.follow_echo(&join, path);
         } else {
             self.admit(&join, Origin { path, entrance: Entrance::Datagrams, now });
         }
+    }
+
+    /// Asks a client for its next `Join`.
+    pub(super) fn challenge(&mut self, path: Path, nonce: u64, now: Now) {
+        let cookie = self.cookies.issue(&path, nonce, now.mono);
+        self.counters.challenges += 1;
+        self.answer(path, 0, &Frame::Challenge { nonce, cookie }, now);
     }
 
     /// Tells a client of another version which version this is, in a frame that both share.

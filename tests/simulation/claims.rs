@@ -1,20 +1,24 @@
-//! Joins over TCP that wait for the engine.
+//! Joins that wait for the engine.
 
 use crate::engine::Engine;
+use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::engine::{Answer, Change};
 use chatagram::hub::{Capacity, Config, Destination, Hub, Path, Shared, StreamId};
+use chatagram::protocol::limits::{MAX_CLAIMS, MAX_DATAGRAM};
 use chatagram::protocol::{Delivery, Flags, Frame, Join, Preface, write_record};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::time::Duration;
 
 const NOW: Now = Now { mono: Timestamp::from_micros(1_000_000), wall: WallTime(1_000_000) };
 
-fn hub() -> Hub {
+const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 2428);
+
+fn hub(peers: usize) -> Hub {
     let expiry = Duration::from_secs(10);
     let config = Config {
         room: "lab".to_owned(),
         heartbeat: expiry / 5,
-        capacity: Capacity { peers: 8, peers_per_ip: 8, expiry },
+        capacity: Capacity { peers, peers_per_ip: 8, expiry },
         replay: 10,
         limit: None,
         discovery: None,
@@ -23,13 +27,13 @@ fn hub() -> Hub {
 }
 
 /// The engine answers everything that the hub asks. Returns what the log has.
-fn settle(hub: &mut Hub, engine: &mut Engine) -> Vec<Change> {
-    while let Some(request) = hub.poll_engine(NOW) {
+fn settle(hub: &mut Hub, engine: &mut Engine, now: Now) -> Vec<Change> {
+    while let Some(request) = hub.poll_engine(now) {
         let read = engine.position();
         let outcome = engine.execute(&request, 1_000);
-        hub.handle_engine(outcome.answer, NOW);
+        hub.handle_engine(outcome.answer, now);
         for entry in engine.after(read).to_vec() {
-            hub.handle_engine(Answer::Committed(entry), NOW);
+            hub.handle_engine(Answer::Committed(entry), now);
         }
     }
     engine.entries.iter().map(|entry| entry.change.clone()).collect()
@@ -61,9 +65,9 @@ fn drain(hub: &mut Hub) -> (Vec<StreamId>, Vec<StreamId>) {
 }
 
 pub(crate) fn over_streams() {
-    let (mut hub, mut engine) = (hub(), Engine::default());
+    let (mut hub, mut engine) = (hub(8), Engine::default());
     hub.handle_engine(Answer::Up, NOW);
-    settle(&mut hub, &mut engine);
+    settle(&mut hub, &mut engine, NOW);
     let [alice, bob, again] = [1, 2, 3].map(StreamId);
     for (stream, nonce, name) in [(alice, 1, "alice"), (bob, 2, "bob")] {
         let path = Path::routed(0, ([10, 0, 0, 2], 1_000 + nonce as u16).into());
@@ -73,7 +77,7 @@ pub(crate) fn over_streams() {
     }
     assert_eq!(drain(&mut hub), (vec![], vec![]));
     hub.handle_stream_closed(bob, NOW);
-    let log = settle(&mut hub, &mut engine);
+    let log = settle(&mut hub, &mut engine, NOW);
     assert!(hub.reads(alice));
     assert_eq!(hub.nicknames().collect::<Vec<_>>(), ["alice"]);
     assert_eq!(drain(&mut hub), (vec![alice], vec![bob]));
@@ -83,7 +87,117 @@ pub(crate) fn over_streams() {
     // Another client has no chance at the name, and hears why.
     hub.handle_stream_opened(again, Path::routed(0, ([10, 0, 0, 3], 1).into()), NOW);
     hub.handle_stream_bytes(again, &join(3, "a1ice"), NOW);
-    settle(&mut hub, &mut engine);
+    settle(&mut hub, &mut engine, NOW);
     assert_eq!(drain(&mut hub), (vec![again], vec![again]));
     assert_eq!(hub.counters().refusals.iter().sum::<u64>(), 1);
+}
+
+/// A client that joins a hub over UDP or TCP.
+struct Joiner {
+    session: Session,
+    path: Path,
+    stream: Option<StreamId>,
+    outcome: Option<Event>,
+}
+
+impl Joiner {
+    fn new(number: u16) -> Self {
+        let transport = [Transport::Udp, Transport::Tcp][usize::from(number % 2)];
+        let config = session::Config {
+            nickname: format!("n{number}"),
+            transport,
+            delivery: Delivery::ReliableOrdered,
+            give_up: Duration::ZERO,
+            shown: Vec::new(),
+        };
+        let [high, low] = number.to_be_bytes();
+        let seed = [high ^ 0x55, low].repeat(16).try_into().unwrap();
+        let session = Session::new(config, vec![SERVER.into()], seed, NOW);
+        let path = Path::routed(0, ([10, 1, high, low], 1_000).into());
+        Self { session, path, stream: None, outcome: None }
+    }
+
+    /// Does what is due, and passes on what it has to say.
+    fn turn(&mut self, hub: &mut Hub, streams: &mut u64, now: Now) {
+        self.session.handle_timeout(now);
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Connect(server) => {
+                    *streams += 1;
+                    let stream = StreamId(*streams);
+                    self.stream = Some(stream);
+                    hub.handle_stream_opened(stream, self.path, now);
+                    self.session.handle_connected(server, now);
+                }
+                Event::Disconnect => {
+                    self.stream.take().inspect(|it| hub.handle_stream_closed(*it, now));
+                }
+                event @ (Event::Welcome { .. } | Event::Closed { .. } | Event::Error { .. }) => {
+                    self.outcome.get_or_insert(event);
+                }
+                _ => {}
+            }
+        }
+        let mut bytes = Vec::new();
+        if let Some(stream) = self.stream
+            && self.session.poll_stream_transmit(&mut bytes, now)
+        {
+            hub.handle_stream_bytes(stream, &bytes, now);
+            self.session.handle_stream_writable(now);
+        }
+        while self.session.poll_transmit(&mut bytes, now).is_some() {
+            let datagrams = bytes.chunks(MAX_DATAGRAM);
+            datagrams.for_each(|it| hub.handle_datagram(self.path, it, now));
+        }
+    }
+
+    fn hear(&mut self, to: Destination, bytes: &[u8], now: Now) {
+        match to {
+            Destination::Datagram(path) if path == self.path => {
+                let datagrams = bytes.chunks(MAX_DATAGRAM);
+                datagrams.for_each(|it| self.session.handle_datagram(SERVER.into(), it, now));
+            }
+            Destination::Stream(id) if Some(id) == self.stream => {
+                self.session.handle_stream_bytes(bytes, now);
+            }
+            Destination::Close(id) if Some(id) == self.stream => {
+                self.stream = None;
+                self.session.handle_disconnected(now);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// More clients than may wait join while the engine takes its time: all are let in.
+pub(crate) fn of_a_crowd() {
+    let (mut hub, mut engine) = (hub(MAX_CLAIMS + 200), Engine::default());
+    hub.handle_engine(Answer::Up, NOW);
+    settle(&mut hub, &mut engine, NOW);
+    let mut crowd: Vec<_> = (0..MAX_CLAIMS as u16 + 100).map(Joiner::new).collect();
+    let (mut now, mut streams) = (NOW, 0);
+    let end = NOW.mono + Duration::from_secs(5);
+    while crowd.iter().any(|it| it.outcome.is_none()) {
+        assert!(now.mono < end, "{} joined", hub.sessions());
+        now.mono = now.mono + Duration::from_millis(5);
+        for joiner in &mut crowd {
+            joiner.turn(&mut hub, &mut streams, now);
+        }
+        hub.handle_timeout(now);
+        // One answer takes a second.
+        if NOW.mono + Duration::from_secs(1) < now.mono {
+            settle(&mut hub, &mut engine, now);
+        }
+        while hub.poll_event().is_some() {}
+        let mut bytes = Vec::new();
+        while let Some(to) = hub.poll_transmit(&mut bytes, now) {
+            crowd.iter_mut().for_each(|it| it.hear(to, &bytes, now));
+            hub.handle_taken(to, now);
+        }
+    }
+    for joiner in &crowd {
+        let outcome = joiner.outcome.as_ref();
+        assert!(matches!(outcome, Some(Event::Welcome { .. })), "{:?}: {outcome:?}", joiner.path);
+    }
+    assert_eq!(hub.counters().refusals.iter().sum::<u64>(), 0);
 }

@@ -1,4 +1,5 @@
 //! Joins that wait for the engine's answer: at most `MAX_CLAIMS`, each for at most `CLAIM_WAIT`.
+//! While that many wait, the client of a further one tries again.
 
 use super::{Engine, Hub};
 use crate::engine::{Ask, Claim, Proof, Refused, Seat};
@@ -122,8 +123,12 @@ impl Hub {
         let vacancy = self.registry.vacancy(origin.path.remote.ip());
         vacancy.map_err(|why| Denial::unavailable(why, &nickname))?;
         let now = origin.now.mono;
-        if engine.lease.is_quiet(now) || engine.claims.waiting.len() >= MAX_CLAIMS {
+        if engine.lease.is_quiet(now) {
             return Err(Denial::out_of_contact());
+        }
+        if engine.claims.waiting.len() >= MAX_CLAIMS {
+            self.put_off(join.nonce, origin);
+            return Ok(());
         }
         self.accounts.join(Payer::at(origin.path.remote.ip()), now);
         let known = Token::try_from(join.resume).ok();
@@ -144,6 +149,15 @@ impl Hub {
             Waiting { nickname, token, owned, nonce, delivery, seen, next, origin, until };
         engine.claims.insert(number, waiting);
         Ok(())
+    }
+
+    /// Has the client of a join try again, without a state for it here: a `Challenge` keeps a
+    /// client over UDP trying, and a client whose connection ends begins another one.
+    fn put_off(&mut self, nonce: u64, origin: Origin) {
+        match origin.entrance.stream() {
+            None => self.challenge(origin.path, nonce, origin.now),
+            Some(stream) => self.hang_up(stream, None),
+        }
     }
 
     /// The engine has given the name of a join: the client is admitted. `known` is the member that
