@@ -98,6 +98,8 @@ pub(super) struct Engine {
     attach: u64,
     /// No `Attach` is sent before this time.
     attach_at: Timestamp,
+    /// The driver was offered every request that was due by then. It asks again when it has room.
+    offered: Timestamp,
     /// The last entry that was applied.
     place: Option<Place>,
     /// The position after which entries were missing. If they are missing again, the hub begins
@@ -123,6 +125,7 @@ impl Engine {
             contact: Contact::Down,
             attach: 0,
             attach_at: Timestamp::ZERO,
+            offered: Timestamp::ZERO,
             place: None,
             gap: None,
             clock: Clock::default(),
@@ -208,10 +211,14 @@ impl Engine {
 
     /// When the hub is to look after it next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let attached = self.contact == Contact::Attached;
+        let request = match self.contact {
+            Contact::Up => Some(self.attach_at),
+            Contact::Attached => self.lease.due(),
+            Contact::Down | Contact::Attaching => None,
+        };
         let timers = [
-            (self.contact == Contact::Up).then_some(self.attach_at),
-            self.lease.poll_timeout(attached),
+            request.filter(|at| self.offered < *at),
+            self.lease.poll_timeout(),
             self.claims.poll_timeout(),
             self.mail.poll_timeout(),
         ];
@@ -248,7 +255,7 @@ impl Hub {
     }
 
     /// The next request for the engine. Drain this, too, after any `handle_*` call, as far as the
-    /// driver has room.
+    /// driver has room, and when it has room again: no timeout asks for it.
     pub fn poll_engine(&mut self, now: Now) -> Option<Request> {
         self.engine.as_deref_mut()?.poll(&mut self.rng, now)
     }
@@ -341,6 +348,9 @@ impl Hub {
 
     /// Does what is due without answers of the engine.
     pub(super) fn look_after_engine(&mut self, now: Now) {
+        if let Some(engine) = self.engine.as_deref_mut() {
+            engine.offered = now.mono;
+        }
         while let Some(engine) = self.engine.as_deref_mut()
             && let Some(overdue) = engine.lease.overdue(now.mono)
         {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod attacks;
+mod engine;
 mod fairness;
 mod floods;
 mod log;

@@ -53,7 +53,8 @@ impl Lease {
         self.due().is_some_and(|due| due <= now)
     }
 
-    fn due(&self) -> Option<Timestamp> {
+    /// When to ask.
+    pub(super) fn due(&self) -> Option<Timestamp> {
         let renewed = self.renewed.filter(|_| self.asked.is_none())?;
         Some(renewed + ENGINE_RENEW)
     }
@@ -78,10 +79,9 @@ impl Lease {
         }
     }
 
-    /// When to call `overdue`, or to ask if the engine is `attached`.
-    pub(super) fn poll_timeout(&self, attached: bool) -> Option<Timestamp> {
-        let due = self.due().filter(|_| attached);
-        self.next_step().map(|(_, at)| at).into_iter().chain(due).min()
+    /// When to call `overdue`.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.next_step().map(|(_, at)| at)
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_question_and_ends_in_two_steps() {
         let mut lease = Lease::default();
-        assert_eq!((lease.poll_timeout(true), lease.is_quiet(at(0))), (None, false));
+        assert_eq!((lease.poll_timeout(), lease.due(), lease.is_quiet(at(0))), (None, None, false));
         lease.ask(1, at(0));
         assert_eq!(lease.renew(2), None);
         assert!(!lease.is_due(at(5)), "another request was answered");
@@ -106,7 +106,7 @@ mod tests {
         assert!(!lease.is_due(at(3)), "it is asked already");
         assert_eq!(lease.overdue(at(3)), None);
         assert_eq!(lease.overdue(at(4)), Some(Overdue::Quiet));
-        assert_eq!(lease.poll_timeout(true), Some(at(38)));
+        assert_eq!(lease.poll_timeout(), Some(at(38)));
         assert_eq!((lease.overdue(at(37)), lease.overdue(at(38))), (None, Some(Overdue::Ended)));
         assert_eq!(lease.overdue(at(60)), None);
         assert_eq!(lease.renew(3), Some(Overdue::Ended));

@@ -126,7 +126,8 @@ impl Feed {
         self.wake()
     }
 
-    fn wake(&self) -> Result<(), Over> {
+    /// Wakes the hub's thread.
+    pub(super) fn wake(&self) -> Result<(), Over> {
         self.waker.wake().map_err(|_| Over::Ended)
     }
 

@@ -154,8 +154,8 @@ impl Writer {
                     }
                     self.carry_out(link, &batch)?;
                 }
-                // Of an earlier connection or reading.
-                Input::Request(_) | Input::Lost { .. } => {}
+                // Of an earlier connection or reading. The hub may wait for the room.
+                Input::Request(_) | Input::Lost { .. } => self.feed.wake()?,
             }
         }
     }
