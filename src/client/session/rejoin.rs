@@ -24,10 +24,13 @@ pub(super) struct Ended {
     at: Option<Timestamp>,
     /// Sessions since then that did not last.
     brief: u32,
+    /// When the last of all was last heard.
+    heard: Option<Timestamp>,
 }
 
 impl Ended {
-    fn note(&mut self, lasted: bool, now: Timestamp) {
+    fn note(&mut self, lasted: bool, heard: Timestamp, now: Timestamp) {
+        self.heard = Some(heard);
         self.brief = if lasted { 0 } else { self.brief.saturating_add(1) };
         if lasted || self.at.is_none() {
             self.at = Some(now);
@@ -74,7 +77,7 @@ impl Session {
         match established.pending {
             Some(attempt) => self.attempt = Some(*attempt),
             None => {
-                self.ended.note(established.has_lasted(), now.mono);
+                self.ended.note(established.has_lasted(), established.last_heard(), now.mono);
                 self.last_server = Some(established.server);
             }
         }
@@ -95,7 +98,10 @@ impl Session {
         };
         let lasted = self.established.as_ref().is_some_and(Established::has_lasted);
         let since = self.ended.at.filter(|_| !lasted).unwrap_or(now.mono);
-        let pause = self.ended.pause(&mut self.rng);
+        // A client that has waited for a silent server has waited already.
+        let heard = self.established.as_ref().map(Established::last_heard).or(self.ended.heard);
+        let silence = heard.map_or(Duration::ZERO, |heard| now.mono.since(heard));
+        let pause = self.ended.pause(&mut self.rng).saturating_sub(silence);
         let mut attempt = Attempt::again(&mut self.rng, since, pause, turn, now.mono);
         if self.looks_first {
             attempt.hold(now.mono + LOOKUP_TIMEOUT);

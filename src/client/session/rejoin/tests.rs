@@ -17,17 +17,17 @@ fn pauses_grow_while_sessions_do_not_last_and_end_when_one_does() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut ended = Ended::default();
     let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
-    ended.note(true, at(1));
+    ended.note(true, at(1), at(1));
     assert_eq!((ended.at, ended.pause(&mut rng)), (Some(at(1)), Duration::ZERO));
     for most in [500, 1_000, 2_000, 4_000, 8_000, 8_000] {
-        ended.note(false, at(2));
+        ended.note(false, at(2), at(2));
         let most = Duration::from_millis(most);
         let pauses: Vec<_> = (0..20).map(|_| ended.pause(&mut rng)).collect();
         assert!(pauses.iter().all(|it| (most / 2..=most).contains(it)), "{pauses:?}");
         assert!(pauses.iter().any(|it| *it != pauses[0]));
     }
     assert_eq!(ended.at, Some(at(1)), "the time to give up is counted from there");
-    ended.note(true, at(3));
+    ended.note(true, at(3), at(3));
     assert_eq!((ended.at, ended.pause(&mut rng)), (Some(at(3)), Duration::ZERO));
 }
 
@@ -240,6 +240,23 @@ fn another_server_is_tried_sooner_than_the_lost_one_again() {
     assert!(stage.was_told("the server is back"));
     stage.pass(Duration::from_secs(2));
     assert_eq!(stage.joined(), []);
+}
+
+/// Each server that admits the client dies at once.
+#[test]
+fn the_silence_of_a_dead_server_is_part_of_the_pause_before_the_next_join() {
+    let mut stage = member(&[1, 2]);
+    for round in 0..8 {
+        let died = stage.now.wall.0 / 1_000;
+        stage.pass(REJOIN_PAUSE_MAX + Duration::from_millis(1));
+        let (at, to) = stage.joined()[0];
+        let waited = Duration::from_millis(at - died);
+        assert_eq!(to, address(2 - round % 2));
+        assert!(waited == QUIET || (round > 3 && waited <= REJOIN_PAUSE_MAX), "{waited:?}");
+        stage.challenge(to);
+        stage.admit(to, log(7, 0));
+        stage.joined();
+    }
 }
 
 #[test]
