@@ -7,6 +7,7 @@ use crate::needs::{amount, needs_time};
 use chatagram::client::session::{self, CloseReason, Event, Transport};
 use chatagram::lab::load::Fleet;
 use chatagram::protocol::Delivery;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -43,29 +44,36 @@ fn race(servers: &[SocketAddr], round: usize) {
                 shown: Vec::new(),
             };
             fleets[which].add(config, &[servers[(name + server) % servers.len()]]).unwrap();
-            names[which].push(name);
+            names[which].push((name, server));
         }
     }
     let (mut won, mut lost) = ([0; ROUND], [0; ROUND]);
+    // What became of each client, for the message of a failure.
+    let mut told = BTreeMap::<usize, Vec<String>>::new();
     let start = Instant::now();
     while won.iter().chain(&lost).sum::<usize>() < ROUND * servers.len() {
         assert!(start.elapsed() < LIMIT, "round {round}: won {won:?}, lost {lost:?}");
         for (fleet, names) in fleets.iter_mut().zip(&names) {
             fleet.wait(fleet.now().mono + Duration::from_millis(5)).unwrap();
             while let Some((index, event, _)) = fleet.poll_event() {
+                let (name, client) = names[index];
+                let at = start.elapsed();
+                told.entry(name).or_default().push(format!("{at:?} client {client}: {event:?}"));
                 match event {
-                    Event::Welcome { .. } => won[names[index]] += 1,
+                    Event::Welcome { .. } => won[name] += 1,
                     Event::Error { message } => {
                         assert!(message.contains("is in use: choose another"), "{message}");
                     }
-                    Event::Closed { reason: CloseReason::Refused } => lost[names[index]] += 1,
+                    Event::Closed { reason: CloseReason::Refused } => lost[name] += 1,
                     Event::Closed { reason } => panic!("round {round}: {reason:?}"),
                     _ => {}
                 }
             }
         }
     }
-    assert_eq!((won, lost), ([1; ROUND], [servers.len() - 1; ROUND]), "round {round}");
+    let wrong = (0..ROUND).filter(|name| (won[*name], lost[*name]) != (1, servers.len() - 1));
+    let wrong: Vec<_> = wrong.map(|name| (name, told.remove(&name))).collect();
+    assert!(wrong.is_empty(), "round {round}: {wrong:#?}");
     for fleet in &mut fleets {
         for index in 0..fleet.len() {
             fleet.with_session(index, session::Session::leave);
