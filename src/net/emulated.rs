@@ -24,6 +24,7 @@ mod router;
 mod sys;
 mod trace;
 
+pub use connections::controls_at;
 pub use error::{Error, Obstacle};
 pub use lateness::Lateness;
 pub use trace::{MAX_BYTES, Traced};
@@ -393,7 +394,7 @@ impl Network {
     /// # Errors
     /// The kernel's, such as `NotFound` for one without sock_diag(7).
     pub fn controls_of_connections(&self, node: Node) -> io::Result<BTreeSet<String>> {
-        self.node(node).run(move || connections::controls_at(node.address()))?
+        self.node(node).run(move || controls_at(node.address()))?
     }
 
     fn node(&self, node: Node) -> &NodeThread {

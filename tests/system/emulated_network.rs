@@ -1,6 +1,7 @@
 //! The emulated network with the kernel's UDP and TCP at both ends.
 
 mod capture;
+mod connections;
 
 use crate::needs::{Role, Test, delegate, needs, skip};
 use chatagram::net::emulated::{Error, Host, Network, Node, Wire};
@@ -72,6 +73,8 @@ pub(crate) fn tests() -> Vec<Test> {
     };
     let mut tests: Vec<_> =
         names(&[Wire::Tun, Wire::Veth]).iter().map(|name| test(name, None)).collect();
+    let listed = connections::the_kernel_lists_what_each_socket_has;
+    tests.push(Test::new(module_path!(), "the kernel lists what each socket has", listed));
     let user = rustix::process::geteuid().is_root().then_some(NOBODY);
     tests.extend(UNPRIVILEGED.iter().map(|(name, _)| test(name, user)));
     if user.is_some() {
