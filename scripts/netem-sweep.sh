@@ -5,10 +5,11 @@
 #   scripts/netem-sweep.sh [PLAN.toml] [OPTION...]   options of 'chatagram lab', such as --loss 0,5
 #   scripts/netem-sweep.sh --resume --out DIR        continue a stopped sweep
 #
-# Without a plan and without --repetitions it measures each condition five times. A run that the
-# machine spoiled is measured again, at most twice. Each run has a capture of both sides of the
-# router, trace.pcapng, made by dumpcap, or else by tcpdump and Python; it ends at 64 MB. --no-trace
-# writes none. --dry-run prints the commands instead. The program is $CHATAGRAM,
+# Without a plan and without --repetitions it measures each condition five times; with --repetitions
+# auto, until the intervals are narrow. A run that the machine spoiled is measured again, at most
+# twice. Each run has server.csv, how long the server held lines back, and trace.pcapng, a capture
+# of both sides of the router, made by dumpcap, or else by tcpdump and Python; it ends at 64 MB.
+# --no-trace writes none. --dry-run prints the commands instead. The program is $CHATAGRAM,
 # target/release/chatagram or the chatagram in PATH. Needs root, iproute2 and a kernel with
 # sch_netem. Without such a kernel the sweep runs under the one that scripts/with-netem-kernel.sh
 # lends, in virtual time, so a busy machine delays nothing. netem draws its losses anew each time:
@@ -129,10 +130,11 @@ stop() { # stop PROCESS...
     done
 }
 
-# one NAME NETEM CONTROL LOAD: a run, in a network of its own, so that netem's counters are its own
+# one NAME NETEM CONTROL SERVER LOAD: a run, in a network of its own, so that netem's counters are
+# its own
 one() {
-    local name=$1 netem=$2 control=$3 arguments=$4 part=$out/runs/$1.part status=0
-    local node allowed redundancy peers attempts up down network_text trace controls=(null null)
+    local name=$1 netem=$2 control=$3 options=$4 arguments=$5 part=$out/runs/$1.part status=0
+    local node allowed retries peers attempts up down network_text trace controls=(null null)
     local quic=''
     [ -n "$dry" ] || rm -rf "$part"
     case $arguments in *'--transport quic'*) quic=${control/auto/cubic} ;; esac
@@ -149,12 +151,17 @@ one() {
                     "sysctl -w $allowed='$(sysctl -n $allowed) $control'"
             echo "$name: TCP keeps the machine's congestion control, for cubic cannot be had" >&2
         }
+        # As the lab does: over a long path a handshake takes minutes.
+        [ "$(word_after --expiry "$options")" = 10000ms ] ||
+            for retries in tcp_syn_retries tcp_synack_retries; do
+                run ip netns exec $node sysctl -qw net.ipv4.$retries=10
+            done
     done
-    redundancy=$(word_after --redundancy "$arguments")
     # 2,000 is the largest number of peers in a plan.
+    # shellcheck disable=SC2206
     local serve=(ip netns exec cg-server "$program" server --bind "$server" --no-history
         --no-discovery -q --max-peers 2000 --max-peers-per-ip 2000 --rate-limit off
-        --redundancy "$redundancy" ${quic:+--congestion "$quic"})
+        $options --record-waits "$part/server.csv")
     # shellcheck disable=SC2206
     local drive=(ip netns exec cg-clients "$program" load "$server" $arguments --out "$part")
     if [ -n "$dry" ]; then
@@ -167,6 +174,7 @@ one() {
         echo "mv $part $out/runs/$name"
         return
     fi
+    mkdir -p "$part"
     [ -z "$capture" ] || begin_capture "$part"
     "${serve[@]}" >"$work/said" 2>"$work/server" 9>&- &
     serving=$!
@@ -248,7 +256,6 @@ begin_capture() { # begin_capture DIR
             tools+=("$tool -i $side -w $work/$side.pcap")
         done
     fi
-    [ -n "$dry" ] || mkdir -p "$1"
     for tool in "${tools[@]}"; do
         if [ -n "$dry" ]; then
             echo "ip netns exec cg-router $tool &"
@@ -352,18 +359,23 @@ sides() { # sides NODE: what the kernel of a node counted
 }
 
 # annotate DIR NETEM NETWORK TRACE ATTEMPTS CONTROL: adds the network's setting, counters and
-# capture, the attempt, and the server's congestion control to run.json
+# capture, the attempt, the server's congestion control and the sum of its file to run.json
 annotate() {
-    local file=$1/run.json known
+    local file=$1/run.json known rows sum waits
+    rows=$(($(wc -l <"$1/server.csv") - 1))
+    # The last eight bytes that gzip writes are the CRC-32 and the length (RFC 1952).
+    sum=$(gzip -1c "$1/server.csv" | tail -c 8 | od -An -N4 -tu4 --endian=little)
+    waits="{ \"file\": \"server.csv\", \"rows\": $rows, \"crc32\": $sum }"
     sed -e "s/^  \"impair\": null,\$/  \"impair\": \"netem $2\",/" \
         -e 's/^  "emulation": null,$/  "emulation": "netem",/' \
         -e "s/^  \"attempts\": 1,\$/  \"attempts\": $5,/" \
         -e "s/^  \"server_congestion_control\": null,\$/  \"server_congestion_control\": $6,/" \
         -e "s/^  \"network\": null,\$/  \"network\": $3,/" \
+        -e "s/^  \"files\": \[\$/&$waits,/" \
         -e "s/^  \"trace\": null\$/  \"trace\": $4/" "$file" >"$file.new"
     known='^  "(impair": "netem |emulation": "netem|network": \{ "up"|trace": |attempts": )'
-    known+='|^  "server_congestion_control": '
-    [ "$(grep -cE "$known" "$file.new")" = 6 ] ||
+    known+='|^  "(server_congestion_control": |files": \[\{ "file": "server.csv")'
+    [ "$(grep -cE "$known" "$file.new")" = 7 ] ||
         die "$file does not have the lines this script knows: is $program of the same version?"
     mv "$file.new" "$file"
 }
@@ -427,10 +439,10 @@ work=$(mktemp -d)
 mkfifo "$work/said"
 while [ -n "$runs" ]; do
     total=$(grep -c . <<<"$runs") done=0
-    while IFS=$'\t' read -r -u 3 name netem control arguments; do
+    while IFS=$'\t' read -r -u 3 name netem control options arguments; do
         done=$((done + 1))
         echo "[$done/$total] $name" >&2
-        one "$name" "$netem" "$control" "$arguments"
+        one "$name" "$netem" "$control" "$options" "$arguments"
     done 3<<<"$runs"
     [ -z "$dry" ] || break
     runs=$(remaining)

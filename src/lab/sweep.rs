@@ -27,7 +27,6 @@ use super::record::{Mode, RUN, Run, RunInfo, read_info, read_run, sum_of_waits, 
 use super::variant::Variant;
 use crate::files::{Lock, LockError};
 use crate::protocol::clean_lines;
-use crate::protocol::limits::EXPIRY;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -35,7 +34,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 /// How often a trial is measured while the machine spoils it.
 const ATTEMPTS: u32 = 3;
@@ -372,13 +370,6 @@ impl<'a> Job<'a> {
     fn new(config: &'a Config, trial: &'a Trial, variant: Variant, name: String) -> Self {
         let part = config.out.join("runs").join(format!("{name}.part"));
         Self { config, trial, variant, name, part }
-    }
-
-    /// The server's expiry, which the other timeouts of a session follow: a join cookie has to be
-    /// valid for a round trip, and is for a sixth of the expiry. A third more is for a network that
-    /// is late.
-    fn expiry(&self) -> Duration {
-        EXPIRY.max(8 * self.trial.condition.round_trip())
     }
 
     fn run(&self, attempt: u32, stop: &AtomicBool) -> Result<(), Error> {

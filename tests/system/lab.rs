@@ -211,7 +211,8 @@ fn print_runs_writes_one_line_per_run() {
     assert_eq!(lines.len(), 2, "{text}");
     assert_eq!(lines[1][..2], ["loss5-delay25-jitter0-burst1-tcp-2", "delay 25ms loss 5%"]);
     assert_eq!(lines[1][2], "auto", "{text}");
-    assert!(lines[1][3].starts_with("--transport tcp "), "{text}");
+    assert_eq!(lines[1][3], "--redundancy auto --heartbeat 2000ms --expiry 10000ms", "{text}");
+    assert!(lines[1][4].starts_with("--transport tcp "), "{text}");
     assert_eq!(lab(&["--print-runs", "--loss", "120"]).status.code(), Some(2));
     assert!(!Path::new("chatagram-lab").exists());
 }

@@ -20,6 +20,7 @@ use std::process::{Command, Output};
 use std::thread;
 use sweep::{
     the_sweep_captures_each_packet_that_the_kernel_counts, the_sweep_measures_a_spoiled_run_again,
+    the_sweep_repeats_until_the_intervals_are_narrow,
 };
 
 const SIGMAS: f64 = 5.0;
@@ -366,6 +367,7 @@ tests! {
     a_real_interface_loses_single_packets,
     the_sweep_captures_each_packet_that_the_kernel_counts,
     the_sweep_measures_a_spoiled_run_again,
+    the_sweep_repeats_until_the_intervals_are_narrow,
     set_forgets_the_settings_of_before,
     each_script_prints_its_header_comment_as_usage,
 }

@@ -68,8 +68,8 @@ fn server_config(job: &Job<'_>) -> server::Config {
         waits: Some(job.part.join(WAITS)),
         hub: hub::Config {
             room: "the lab".to_owned(),
-            heartbeat: Duration::from_secs(2),
-            capacity: Capacity { peers, peers_per_ip: peers, expiry: job.expiry() },
+            heartbeat: job.trial.heartbeat(),
+            capacity: Capacity { peers, peers_per_ip: peers, expiry: job.trial.expiry() },
             replay: 0,
             limit: None,
             discovery: None,

@@ -35,7 +35,7 @@ pub(super) fn run(job: &Job<'_>, stop: &AtomicBool) -> Result<(), Error> {
         capture(job, &network)?;
     }
     set_control(job, &network)?;
-    if job.expiry() > limits::EXPIRY {
+    if job.trial.expiry() > limits::EXPIRY {
         network.allow_long_handshakes().map_err(system("set TCP's retries"))?;
     }
     let mut controls = Controls::default();
@@ -217,7 +217,7 @@ pub(super) fn run_load(
 }
 
 fn server_command(job: &Job<'_>) -> Command {
-    let Job { config, variant, .. } = job;
+    let Job { config, trial, variant, .. } = job;
     let plan = &config.plan;
     let peers = (plan.senders + plan.receivers).to_string();
     let mut command = command(config);
@@ -232,13 +232,8 @@ fn server_command(job: &Job<'_>) -> Command {
         &peers,
         "--rate-limit",
         "off",
-        "--redundancy",
-        &variant.redundancy.to_string(),
     ]);
-    if job.variant.mode.is_quic() {
-        command.args(["--congestion", job.variant.control.of_quic().name()]);
-    }
-    command.arg("--expiry").arg(format!("{}ms", job.expiry().as_millis()));
+    command.args(trial.server_arguments(variant));
     command.arg("--record-waits").arg(job.part.join(WAITS));
     command
 }

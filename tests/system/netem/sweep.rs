@@ -1,8 +1,9 @@
-//! `scripts/netem-sweep.sh`: its captures beside the kernel's counters, and runs measured again.
+//! `scripts/netem-sweep.sh`: its captures beside the kernel's counters, waits at the server, and
+//! runs measured again.
 
 use super::{in_a_kernel, said, verify_report};
 use crate::needs::{needs, needs_time};
-use chatagram::lab::record::{Mode, read_run};
+use chatagram::lab::record::{Mode, Run, read_run};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -42,7 +43,11 @@ pub(super) fn the_sweep_captures_each_packet_that_the_kernel_counts() {
 
 /// Compares the capture, by a program of another author, with netem's counters and the kernel's.
 fn is_whole(run: &Path) {
-    let info = read_run(run).unwrap().info.unwrap();
+    let Run { info, records, .. } = read_run(run).unwrap();
+    let info = info.unwrap();
+    // Over TCP the server does not know them.
+    let known = records.iter().filter(|record| record.server_held_us.is_some()).count();
+    assert_eq!(known, if info.mode == Mode::Tcp { 0 } else { records.len() });
     let (network, trace) = (info.network.unwrap(), info.trace.unwrap());
     // The first address: ICMP quotes the packet that it answers.
     let count = |side: &str, source: &str| {
@@ -99,4 +104,21 @@ pub(super) fn the_sweep_measures_a_spoiled_run_again() {
         (info.attempts, info.machine.send_late_p99_us >= 60_000)
     });
     assert_eq!(attempts, [(2, false), (3, true), (1, false)], "{}", said(&output));
+}
+
+/// A width that no interval has is asked for, so the limit on repetitions ends the sweep.
+pub(super) fn the_sweep_repeats_until_the_intervals_are_narrow() {
+    needs_time();
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("sweep");
+    let script = format!(
+        "scripts/netem-sweep.sh --no-trace --loss 30 --modes unreliable --repetitions auto:0%:7 \
+         --duration-s 1 --out {}",
+        out.display()
+    );
+    let output = in_a_kernel(&script);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(out.join("runs").read_dir().unwrap().count(), 7, "{}", said(&output));
+    verify_report(&out);
 }
