@@ -6,13 +6,15 @@ use crate::client::session::Condition;
 use crate::lab::record::Mode;
 use std::time::Duration;
 
-/// The run ends after this long and a round trip without a new delivery, or after `QUIET_FACTOR`
-/// times the largest latency if that is longer.
+/// The run ends after this long and two round trips without a new delivery, or after `QUIET_FACTOR`
+/// times the largest latency if that is longer. A session that has measured no round trip yet sends
+/// little until then.
 const QUIET_TIME: Duration = Duration::from_secs(3);
 const QUIET_FACTOR: u32 = 4;
-/// Limit on the time after the last intended message and a round trip, even if messages are still
-/// in flight.
+/// Limit on the time after the last intended message, and on the round trips beside it, even if
+/// messages are still in flight.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+const DRAIN_TRIPS: u32 = 8;
 
 impl Load<'_> {
     /// Returns true when the messages still missing count as lost.
@@ -25,7 +27,7 @@ impl Load<'_> {
         if now < end {
             return Ok(false);
         }
-        let quiet_time = QUIET_TIME + self.config.round_trip();
+        let quiet_time = QUIET_TIME + 2 * self.config.round_trip();
         let limit = quiet_time.max(ledger.max_latency() * QUIET_FACTOR);
         let quiet_since = ledger.last_delivery().max(end);
         let quiet = now.since(quiet_since) >= limit;
@@ -33,7 +35,8 @@ impl Load<'_> {
         let unconfirmed = self.config.mode != Mode::Unreliable
             && (ledger.sent() < ledger.scheduled()
                 || (0..self.senders.len()).any(|sender| !self.fleet.session(sender).is_settled()));
-        if (!quiet || unconfirmed) && now.since(end) < DRAIN_DEADLINE + self.config.round_trip() {
+        let drain = DRAIN_DEADLINE + DRAIN_TRIPS * self.config.round_trip();
+        if (!quiet || unconfirmed) && now.since(end) < drain {
             return Ok(false);
         }
         let silent = |index: &usize| {
