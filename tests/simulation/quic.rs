@@ -33,19 +33,21 @@ pub(crate) struct ClientQuic {
     readable: bool,
 }
 
-fn settings() -> Settings {
-    Settings { idle: EXPIRY * 3 / 2, congestion: Congestion::Cubic }
+/// Each end has a congestion control of its own.
+fn settings(dice: &mut Dice) -> Settings {
+    let congestion = Congestion::ALL[dice.below(Congestion::ALL.len())];
+    Settings { idle: EXPIRY * 3 / 2, congestion }
 }
 
 impl ServerQuic {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        Self { quic: Quic::server(settings(), now).unwrap(), unread: BTreeSet::new() }
+    pub(crate) fn new(now: Timestamp, dice: &mut Dice) -> Self {
+        Self { quic: Quic::server(settings(dice), now).unwrap(), unread: BTreeSet::new() }
     }
 }
 
 impl ClientQuic {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        let quic = Quic::client(settings(), now).unwrap();
+    pub(crate) fn new(now: Timestamp, dice: &mut Dice) -> Self {
+        let quic = Quic::client(settings(dice), now).unwrap();
         Self { quic, pending: Vec::new(), open: None, readable: false }
     }
 

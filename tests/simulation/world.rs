@@ -118,7 +118,7 @@ impl World {
         let past = Past::from(self.server.history.clone());
         let now = self.server.clock.now(self.now);
         self.server.hub = Some(Hub::new(self.server.config.clone(), past, self.dice.seed(), now));
-        self.server_quic = (self.quic > 0).then(|| ServerQuic::new(self.now));
+        self.server_quic = (self.quic > 0).then(|| ServerQuic::new(self.now, &mut self.dice));
         self.note_hub_wake();
     }
 
@@ -165,7 +165,7 @@ impl World {
             running: true,
             stopped: false,
             slept: Duration::ZERO,
-            quic: quic.then(|| ClientQuic::new(self.now)),
+            quic: quic.then(|| ClientQuic::new(self.now, &mut self.dice)),
         });
     }
 
