@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""One-way delay of chat lines under loss: TCP beside UDP, through the same server, in one run.
+"""One-way delay of chat lines under loss: TCP and QUIC beside UDP, through one server, in one run.
 
     scripts/delay-under-loss.py --program target/dist/chatagram
 
 The network is that of netem-net.sh, inside the kernel that with-netem-kernel.sh lends. The clock
 of that kernel is virtual, so a slow or busy machine delays nothing; a condition takes about 25 s.
 --real uses this machine's kernel and clock, which needs root and sch_netem.
+
+TCP runs with CUBIC, or as `tcp-bbr` with BBR, at both ends. QUIC's modes need the feature quic.
 
 One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in
 cg-clients, the server is in cg-server. The delay counts from the moment at which a line was due,
@@ -25,9 +27,13 @@ import time
 
 MODES = {
     "tcp": ["--transport", "tcp"],
+    "tcp-bbr": ["--transport", "tcp"],
     "unreliable": ["--delivery", "unreliable"],
     "reliable-unordered": ["--delivery", "reliable-unordered"],
     "reliable-ordered": ["--delivery", "reliable-ordered"],
+    "quic-unreliable": ["--transport", "quic", "--delivery", "unreliable"],
+    "quic-reliable-unordered": ["--transport", "quic", "--delivery", "reliable-unordered"],
+    "quic-reliable-ordered": ["--transport", "quic", "--delivery", "reliable-ordered"],
 }
 SERVER = "10.77.2.2:2428"
 # Set if the network exists already.
@@ -43,6 +49,12 @@ def set_loss(percent):
         subprocess.run(
             ["tc", "-n", "cg-router", "qdisc", "replace", "dev", interface, "root", "netem",
              "limit", "10000", "delay", "25ms", "loss", f"{percent}%"], check=True)
+
+
+def set_control(name):
+    for node in ("clients", "server"):
+        subprocess.run(["ip", "netns", "exec", f"cg-{node}", "sysctl", "-qw",
+                        f"net.ipv4.tcp_congestion_control={name}"], check=True)
 
 
 def passed_on():
@@ -104,7 +116,7 @@ def measure(program, mode, rate, count):
     receiver.wait()
     delays = sorted((at - start - number / rate) * 1e3 for number, at in arrivals.items())
     assert len(order) == len(arrivals), "a line came twice"
-    if mode in ("tcp", "reliable-ordered"):
+    if mode.startswith("tcp") or mode.endswith("reliable-ordered"):
         assert order == sorted(order), "lines came out of order"
     return delays, count - len(delays), *passed
 
@@ -112,7 +124,8 @@ def measure(program, mode, rate, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/dist/chatagram")
-    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--modes", default="tcp,unreliable,reliable-unordered,reliable-ordered",
+                        help=",".join(MODES))
     parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
                         help="loss in percent : lines a second, ...")
     parser.add_argument("--seconds", type=float, default=40)
@@ -129,7 +142,7 @@ def main():
                     "--no-history", "--rate-limit", "off", "--expiry", "60s", "-q",
                     stdout=subprocess.PIPE)
     server.stdout.readline()
-    print("loss  lines/s  mode                 lines missing      p50      p99      max ms"
+    print("loss  lines/s  mode                    lines missing      p50      p99      max ms"
           "    bytes/line  packets/line   p99 : TCP's  bytes : TCP's")
     try:
         for condition in arguments.conditions.split(","):
@@ -139,6 +152,7 @@ def main():
                 set_loss(0)
                 time.sleep(0.3)
                 set_loss(loss)
+                set_control("bbr" if mode == "tcp-bbr" else "cubic")
                 count = max(int(arguments.seconds * rate), 60)
                 delays, missing, passed, packets = measure(arguments.program, mode, rate, count)
                 p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
@@ -147,7 +161,7 @@ def main():
                 ratios = ("" if reference is None
                           else f"{p99 / reference[0]:12.3f} {passed / reference[1]:14.2f}")
                 longest = delays[-1] if delays else math.nan
-                print(f"{loss:3g} % {rate:8g}  {mode:20} {count:5} {missing:7} "
+                print(f"{loss:3g} % {rate:8g}  {mode:23} {count:5} {missing:7} "
                       f"{p50:8.1f} {p99:8.1f} {longest:8.1f} {passed / count:12.1f} "
                       f"{packets / count:12.1f} {ratios}", flush=True)
     finally:

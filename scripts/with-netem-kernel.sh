@@ -40,7 +40,8 @@ trap 'rm -rf "$work"' EXIT
     echo 'mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t tmpfs run /run'
     # shellcheck disable=SC2016 # expanded in the other kernel
     echo 'modules=/usr/lib/uml/modules/$(uname -r)/kernel'
-    for module in drivers/net/{veth,tun} net/sched/{sch_netem,sch_prio,sch_tbf,cls_u32}; do
+    for module in drivers/net/{veth,tun} net/ipv4/tcp_bbr \
+        net/sched/{sch_netem,sch_prio,sch_tbf,cls_u32}; do
         echo "insmod \$modules/$module.ko 2>/dev/null || echo 'no module $module' >&2"
     done
     echo 'ip link set lo up'
