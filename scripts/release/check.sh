@@ -93,10 +93,10 @@ PYTHON
 if command -v skopeo >/dev/null; then
     skopeo inspect "oci-archive:$(echo "$out"/chatagram-*-oci.tar)" >/dev/null
 fi
-# With namespaces the lab loses real packets of the kernel's own TCP.
+# With namespaces the lab loses real packets of the kernel's own TCP, and of QUIC.
 inside "$work/image" /usr/bin/chatagram doctor >"$work/said" || true
 says "$work/said" '^ok  *namespaces'
-inside "$work/image" /usr/bin/chatagram lab --modes tcp --loss 5 --delay-ms 5 \
+inside "$work/image" /usr/bin/chatagram lab --modes tcp,quic-unreliable --loss 5 --delay-ms 5 \
     --duration-s 2 --out /tmp/run >"$work/said" 2>&1 ||
     { cat "$work/said" >&2; exit 1; }
 # Without them, as in a container without flags, the doctor names the flag.
