@@ -331,6 +331,11 @@ fn a_join_over_tcp_waits_for_the_engine() {
 }
 
 #[test]
+fn a_client_over_tcp_that_talks_stays_while_its_lines_wait_for_the_engine() {
+    claims::of_a_talker();
+}
+
+#[test]
 fn joins_of_a_crowd_for_which_the_engine_has_no_time_yet_are_tried_again() {
     claims::of_a_crowd();
 }

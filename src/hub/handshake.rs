@@ -258,13 +258,14 @@ impl Hub {
         let (nickname, token, owner) = (entry.nickname.as_str(), entry.token, entry.owner);
         let Mark { epoch, position: latest } = self.room.latest();
         let own_lines = self.room.taken(owner, join.seen());
+        let heartbeat = self.config.heartbeat_among(self.room.count());
         let message = ServerMessage::Welcome(Welcome {
             nonce: join.nonce,
             peer: id.number(),
             token,
             nickname,
             room: &self.config.room,
-            heartbeat_ms: millis(self.config.heartbeat_among(self.room.count())),
+            heartbeat_ms: millis(heartbeat),
             expiry_ms: millis(self.config.capacity.expiry),
             burst: self.config.limit.map_or(0, Limit::burst),
             rate: self.config.limit.map_or(0, Limit::rate),
@@ -280,6 +281,9 @@ impl Hub {
         if let Some(mut peer) = self.peers.get_mut(id)
             && let Some(message) = Batch::of(&encode_message(&message))
         {
+            if let Some(stream) = peer.link.as_stream() {
+                stream.set_heartbeat(heartbeat);
+            }
             peer.link.send_regardless(message);
         }
         if member == Member::New {

@@ -36,6 +36,8 @@ pub(crate) struct StreamLink {
     /// Last progress while bytes waited.
     moved: Timestamp,
     last_sent: Timestamp,
+    /// A server that has sent nothing for this long shows that it is there.
+    silence: Option<Duration>,
     /// Departure of the heartbeat whose echo is pending.
     heartbeat_sent: Option<Timestamp>,
     rtt_min: Option<Duration>,
@@ -64,6 +66,7 @@ impl StreamLink {
             writable: true,
             moved: now,
             last_sent: now,
+            silence: None,
             heartbeat_sent: None,
             rtt_min: None,
             rtt_smoothed: None,
@@ -93,10 +96,11 @@ impl StreamLink {
         self.session
     }
 
-    /// Sets the heartbeat interval of a client.
+    /// Sets the heartbeat interval of the client.
     pub(crate) fn set_heartbeat(&mut self, heartbeat: Duration) {
-        if self.role != Role::Server {
-            self.role = Role::Client { heartbeat };
+        match &mut self.role {
+            Role::Server => self.silence = Some(heartbeat * 3 / 2),
+            role @ Role::Client { .. } => *role = Role::Client { heartbeat },
         }
     }
 
@@ -283,8 +287,14 @@ impl StreamLink {
         if let Some(due) = self.heartbeat_due()
             && due <= now
         {
-            self.outgoing.push(&Frame::Heartbeat);
-            self.heartbeat_sent.get_or_insert(now);
+            match self.role {
+                Role::Client { .. } => {
+                    self.outgoing.push(&Frame::Heartbeat);
+                    self.heartbeat_sent.get_or_insert(now);
+                }
+                // A heartbeat would be taken for the echo of the client's.
+                Role::Server => self.outgoing.push(&Frame::Padding(&[])),
+            }
             self.last_sent = now;
         }
         if !self.writable || self.outgoing.is_empty() {
@@ -415,7 +425,11 @@ impl StreamLink {
     fn heartbeat_due(&self) -> Option<Timestamp> {
         match self.role {
             Role::Client { heartbeat } => Some(self.last_sent + heartbeat),
-            Role::Server => None,
+            // Bytes that wait for the kernel show more.
+            Role::Server => self
+                .silence
+                .filter(|_| self.writable && self.outgoing.is_empty())
+                .map(|silence| self.last_sent + silence),
         }
     }
 }

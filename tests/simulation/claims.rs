@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use chatagram::client::session::{self, Event, Session, Transport};
 use chatagram::engine::{Answer, Change};
 use chatagram::hub::{Capacity, Config, Destination, Hub, Path, Shared, StreamId};
-use chatagram::protocol::limits::{MAX_CLAIMS, MAX_DATAGRAM};
+use chatagram::protocol::limits::{MAX_CLAIMS, MAX_DATAGRAM, SILENT};
 use chatagram::protocol::{Delivery, Flags, Frame, Join, Preface, write_record};
 use chatagram::time::{Now, Timestamp, WallTime};
 use std::time::Duration;
@@ -98,6 +98,7 @@ struct Joiner {
     path: Path,
     stream: Option<StreamId>,
     outcome: Option<Event>,
+    statuses: Vec<String>,
 }
 
 impl Joiner {
@@ -114,7 +115,7 @@ impl Joiner {
         let seed = [high ^ 0x55, low].repeat(16).try_into().unwrap();
         let session = Session::new(config, vec![SERVER.into()], seed, NOW);
         let path = Path::routed(0, ([10, 1, high, low], 1_000).into());
-        Self { session, path, stream: None, outcome: None }
+        Self { session, path, stream: None, outcome: None, statuses: Vec::new() }
     }
 
     /// Does what is due, and passes on what it has to say.
@@ -135,6 +136,7 @@ impl Joiner {
                 event @ (Event::Welcome { .. } | Event::Closed { .. } | Event::Error { .. }) => {
                     self.outcome.get_or_insert(event);
                 }
+                Event::Status { text } => self.statuses.push(text),
                 _ => {}
             }
         }
@@ -200,4 +202,33 @@ pub(crate) fn of_a_crowd() {
         assert!(matches!(outcome, Some(Event::Welcome { .. })), "{:?}: {outcome:?}", joiner.path);
     }
     assert_eq!(hub.counters().refusals.iter().sum::<u64>(), 0);
+}
+
+/// A client over TCP that goes on to talk stays while its lines wait for the engine.
+pub(crate) fn of_a_talker() {
+    let (mut hub, mut engine) = (hub(8), Engine::default());
+    hub.handle_engine(Answer::Up, NOW);
+    settle(&mut hub, &mut engine, NOW);
+    let mut talker = Joiner::new(1);
+    let (mut now, mut streams, mut said) = (NOW, 0, 0);
+    while now.mono < NOW.mono + 2 * SILENT {
+        now.mono = now.mono + Duration::from_millis(10);
+        if talker.outcome.is_none() {
+            settle(&mut hub, &mut engine, now);
+        } else if now.mono.as_micros().is_multiple_of(500_000) {
+            said += 1;
+            talker.session.say("hello", now).unwrap();
+        }
+        talker.turn(&mut hub, &mut streams, now);
+        hub.handle_timeout(now);
+        while hub.poll_event().is_some() {}
+        let mut bytes = Vec::new();
+        while let Some(to) = hub.poll_transmit(&mut bytes, now) {
+            talker.hear(to, &bytes, now);
+            hub.handle_taken(to, now);
+        }
+    }
+    let quiet = talker.statuses.iter().any(|text| text.contains("server quiet"));
+    assert!(!quiet && streams == 1, "{streams} connections: {:?}", talker.statuses);
+    assert!(hub.proposed_lines() > said / 2, "of {said} lines {} wait", hub.proposed_lines());
 }

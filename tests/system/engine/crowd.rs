@@ -151,14 +151,6 @@ impl Crowd {
         )
     }
 
-    /// Whether each client has shown all lines of the others, or was told that some are missing.
-    pub(crate) fn all_shown_or_told(&self) -> bool {
-        self.everyone().all(|person| {
-            person.shown.len() + person.said == self.said
-                || person.statuses.iter().any(|text| text.contains("may be missing"))
-        })
-    }
-
     /// Checks what the clients showed and were told against the log: one order, and each confirmed
     /// line once.
     pub(crate) fn check(&self, log: &[(u64, String)]) {
