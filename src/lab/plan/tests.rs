@@ -91,8 +91,9 @@ fn a_shell_can_split_the_lines_of_runs() {
     assert_eq!(text.lines().count(), 2 * 2 * 3 * 4);
     for line in text.lines() {
         let columns: Vec<_> = line.split('\t').collect();
-        let [name, netem, "auto", load] = columns[..] else { panic!("{line}") };
+        let [name, netem, "auto", server, load] = columns[..] else { panic!("{line}") };
         assert!(load.contains(&format!("--name {name} ")) && netem.starts_with("delay "));
+        assert!(server.ends_with("--heartbeat 2000ms --expiry 10000ms"), "{line}");
         // No character that a shell expands, no leading, trailing or double space.
         let unquoted = |c: char| c.is_ascii_alphanumeric() || " .:%-".contains(c);
         assert!(line.replace('\t', "").chars().all(unquoted), "{line}");
@@ -117,7 +118,7 @@ fn modes_without_copies_are_measured_once_whatever_the_redundancy() {
     ];
     assert_eq!(names, modes.map(|mode| format!("loss5-delay25-jitter0-burst1-{mode}-1")));
     let text = plan.runs_text().unwrap();
-    assert_eq!(text.matches("--redundancy off ").count(), 2, "{text}");
+    assert_eq!(text.matches("--redundancy off ").count(), 2 * 2, "server and load: {text}");
     assert_eq!(Plan::parse(&plan.text()).unwrap(), plan);
 }
 
@@ -147,8 +148,8 @@ fn tcp_and_quic_have_congestion_controls_each_its_own() {
     let each = "tcp-reno tcp-bbr quic-unreliable-new-reno quic-unreliable-bbr";
     assert_eq!(names, format!("unreliable {each}"));
     let text = all.runs_text().unwrap();
-    assert_eq!(text.matches("--congestion new-reno ").count(), 1, "{text}");
-    assert_eq!(text.matches("--congestion ").count(), 2, "TCP's is the kernel's: {text}");
+    assert_eq!(text.matches("--congestion new-reno ").count(), 2, "server and load: {text}");
+    assert_eq!(text.matches("--congestion ").count(), 2 * 2, "TCP's is the kernel's: {text}");
     for (modes, congestion, wanted) in [
         ("tcp,quic-unreliable", "reno", "quic-unreliable has none of these congestion controls"),
         ("tcp", "new-reno", "tcp has none"),

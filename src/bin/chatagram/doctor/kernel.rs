@@ -350,7 +350,7 @@ mod tests {
         let remedy = Remedy { manager: Some("apt-get"), ..Remedy::default() };
         let [namespaces, tun, netem, tc] = judge(&facts, &remedy).try_into().unwrap();
         assert_eq!(namespaces.state, State::Missing);
-        assert!(namespaces.means.contains("Permission denied") && namespaces.means.contains("UDP"));
+        assert!(namespaces.means.contains("Permission denied") && namespaces.means.contains("TCP"));
         assert_eq!(namespaces.fix, Some(fix));
         assert_eq!((tun.state, netem.state), (State::Limited, State::Missing));
         assert_eq!(tun.fix.unwrap().text(), "sudo chmod 0666 /dev/net/tun");
