@@ -200,6 +200,8 @@ pub struct Hub {
     shutting_down: bool,
     copies: Copies,
     reports_waits: bool,
+    /// Answers to probes name no room.
+    private: bool,
     /// In a room with several servers.
     engine: Option<Box<Engine>>,
     counters: Counters,
@@ -232,6 +234,7 @@ impl Hub {
             shutting_down: false,
             copies: Copies::default(),
             reports_waits: false,
+            private: false,
             engine: None,
             counters: Counters::default(),
             ended: Tally::default(),
@@ -246,6 +249,11 @@ impl Hub {
     /// Adds [`Event::Waited`] to each line.
     pub fn report_waits(&mut self) {
         self.reports_waits = true;
+    }
+
+    /// Hides the room's name and the number of peers from clients that look for servers.
+    pub fn set_private(&mut self) {
+        self.private = true;
     }
 
     /// Reserves a nickname, and all that look like it, for the client with this token: that of the

@@ -122,6 +122,7 @@
 //! | `discovery` | which networks to search for servers, and how to read the answers |
 //! | `impair` | an emulated bad network: seeded loss, delay, jitter, duplicates, damage, rate |
 //! | `quantity` | durations, shares and rates as people write them |
+//! | `ticket` | what admits a client to a private room, and the proof of its secret |
 //!
 //! | part of the program | feature | owns |
 //! |---|---|---|
@@ -177,6 +178,8 @@ pub mod quantity;
 #[cfg(feature = "net")]
 #[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
+pub mod ticket;
 
 mod bucket;
 mod path;

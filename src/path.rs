@@ -71,6 +71,17 @@ impl Path {
     }
 }
 
+/// What counts as one host: an IPv6 host has a whole /64 (RFC 6177 §2), but on a link without a
+/// router every host has one address of `fe80::/64` (RFC 4291 §2.5.6).
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) if !v6.is_unicast_link_local() => {
+            Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX)).into()
+        }
+        other => other,
+    }
+}
+
 /// The path from the first socket, with the source address chosen by routing.
 impl From<SocketAddr> for Path {
     fn from(remote: SocketAddr) -> Self {

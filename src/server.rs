@@ -5,6 +5,7 @@
 //! damage once; nothing waits for it.
 
 mod clock_steps;
+mod config;
 mod discovery_responder;
 mod drops;
 mod engine;
@@ -13,6 +14,7 @@ mod exporter;
 mod http;
 mod metrics;
 mod presence;
+mod private;
 mod quic;
 mod recorder;
 #[cfg(feature = "redis")]
@@ -23,12 +25,14 @@ mod waits;
 
 use crate::hub::{Event, Hub, Shared};
 use crate::link::Copies;
-use crate::net::{BadNetwork, Clock, Poller, READ_LEN, Ready};
+use crate::net::{Clock, Poller, READ_LEN, Ready};
 use crate::protocol::limits::{LEAVE_TIMEOUT, MAX_UNJOINED, STREAM_TURN_BYTES};
 use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
+use crate::ticket::Ticket;
 use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
+pub use config::Config;
 use drops::Drops;
 use engine::EngineFigures;
 #[cfg(not(feature = "redis"))]
@@ -38,6 +42,8 @@ pub use error::Error;
 use exporter::Exporter;
 use metrics::Figures;
 use presence::Presence;
+use private::Keys;
+pub use private::{PrivateError, PrivateRoom};
 pub use quic::QuicConfig;
 pub use recorder::HistoryFile;
 use recorder::{News, Recorder};
@@ -47,7 +53,6 @@ use redis::Redis;
 pub use redis::{EngineError, UrlError, Version};
 use sockets::{ReceiveBuffer, Sockets};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -77,40 +82,6 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Attempts to find a port that is free for UDP and TCP.
 const PORT_TRIES: usize = 16;
 
-/// The configuration of a server.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Addresses to listen on.
-    pub bind: Vec<SocketAddr>,
-    /// Listen on TCP too, on the same ports.
-    pub tcp: bool,
-    /// Sets `TCP_NODELAY`: small segments leave at once; `false` enables Nagle's algorithm.
-    pub no_delay: bool,
-    /// QUIC, unless it is off.
-    pub quic: Option<QuicConfig>,
-    /// Answer discovery probes.
-    pub discovery: bool,
-    /// Minimum interval between flushes: messages that arrive meanwhile are coalesced. Zero
-    /// disables pacing.
-    pub pace: Duration,
-    /// Copies of each message over UDP.
-    pub copies: Copies,
-    /// Impairment of the UDP sockets.
-    pub impair: Option<BadNetwork>,
-    /// The history file.
-    pub history: Option<HistoryFile>,
-    /// The engine of a room on several servers.
-    pub engine: Option<EngineConfig>,
-    /// Address of the metrics page.
-    pub metrics: Option<SocketAddr>,
-    /// Host names for the metrics page, besides the addresses and the machine's name.
-    pub metrics_hosts: Vec<String>,
-    /// A new file for the time that each line waited for an earlier one.
-    pub waits: Option<PathBuf>,
-    /// Configuration of the room.
-    pub hub: crate::hub::Config,
-}
-
 /// The log target of messages for the operator. The program prints them on standard error even if
 /// the log goes to a file.
 pub const OPERATOR: &str = "chatagram::operator";
@@ -133,6 +104,8 @@ pub struct Server {
     past: Past,
     /// The reserved nickname of the host, and its token.
     reserved: Option<(Nickname, Token)>,
+    /// Those of a private room.
+    keys: Option<Keys>,
     seed: [u8; 32],
     recorder: Recorder,
     drops: Drops,
@@ -163,7 +136,9 @@ impl Server {
     pub fn start(mut config: Config) -> Result<Self, Error> {
         let clock = Clock::start();
         let poller = Poller::new().map_err(Error::Poll)?;
-        let sockets = Sockets::open(&config, &poller, clock.now().mono)?;
+        let private = config.quic.as_ref().and_then(|quic| quic.private.as_ref());
+        let keys = private.map(Keys::open).transpose()?;
+        let sockets = Sockets::open(&config, keys.as_ref(), &poller, clock.now().mono)?;
         sockets.report_buffer();
         let names = std::mem::take(&mut config.metrics_hosts);
         let exporter =
@@ -184,6 +159,7 @@ impl Server {
             rules: config.hub,
             past,
             reserved: None,
+            keys,
             seed,
             recorder,
             drops: Drops::default(),
@@ -225,6 +201,11 @@ impl Server {
         self.sockets.quic_address()
     }
 
+    /// The ticket of a private room at these addresses; `None` if the room is open to all.
+    pub fn ticket(&self, places: Vec<String>) -> Option<Ticket> {
+        self.keys.as_ref()?.ticket(places)
+    }
+
     /// Returns true if the server answers discovery probes.
     pub fn can_be_found(&self) -> bool {
         self.sockets.found_at().is_some()
@@ -262,6 +243,9 @@ impl Server {
         self.waits.ask(&mut hub);
         if let Some((nickname, token)) = &self.reserved {
             hub.reserve(nickname, *token);
+        }
+        if self.keys.is_some() {
+            hub.set_private();
         }
         let mut ready = Ready::new();
         let mut backlog = Ready::new();

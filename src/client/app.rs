@@ -22,6 +22,7 @@ mod whereabouts;
 
 use super::{reach, session};
 
+pub use driver::Tickets;
 pub use input::Unreadable;
 pub use name::{ask_name, can_ask};
 pub use no_color::no_color;

@@ -8,6 +8,8 @@ use crate::net::Datagrams;
 use crate::net::quic::{self, Event, Input, Quic, QuicError, Settings};
 use crate::path::Path;
 use crate::protocol::limits::SILENT;
+#[cfg(feature = "cli")]
+use crate::ticket::Ticket;
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
 
@@ -19,11 +21,17 @@ pub(crate) struct Connections {
     socket: usize,
     /// Handshakes under way, and their servers.
     pending: Vec<(u64, SocketAddr)>,
-    /// The connection of the session.
+    /// The connection of the session, and its server.
     open: Option<u64>,
+    server: Option<SocketAddr>,
     /// It may have something to read.
     readable: bool,
     buffer: Vec<u8>,
+}
+
+/// The settings of a client. The server's idle timeout is shorter, and counts (RFC 9000 §10.1).
+fn settings(congestion: Congestion) -> Settings {
+    Settings { idle: 4 * SILENT, congestion }
 }
 
 impl Connections {
@@ -32,10 +40,25 @@ impl Connections {
         congestion: Congestion,
         now: Timestamp,
     ) -> Result<Self, QuicError> {
-        // The server's limit is shorter, and counts (RFC 9000 §10.1).
-        let quic = Quic::client(Settings { idle: 4 * SILENT, congestion }, now)?;
+        let quic = Quic::client(settings(congestion), now)?;
+        Ok(Self::of(quic, socket))
+    }
+
+    /// Connections to the private room of this ticket.
+    #[cfg(feature = "cli")]
+    pub(crate) fn private(
+        socket: usize,
+        congestion: Congestion,
+        ticket: &Ticket,
+        now: Timestamp,
+    ) -> Result<Self, QuicError> {
+        let quic = Quic::private_client(settings(congestion), ticket, now)?;
+        Ok(Self::of(quic, socket))
+    }
+
+    fn of(quic: Quic, socket: usize) -> Self {
         let (pending, buffer) = Default::default();
-        Ok(Self { quic, socket, pending, open: None, readable: false, buffer })
+        Self { quic, socket, pending, open: None, server: None, readable: false, buffer }
     }
 
     pub(crate) fn connect(&mut self, server: SocketAddr, now: Timestamp) {
@@ -96,8 +119,16 @@ impl Connections {
                 }
                 Event::Failed(id, why) => {
                     log::debug!("no QUIC connection: {why}");
-                    self.pending.retain(|(pending, _)| *pending != id);
-                    continue;
+                    let at = self.pending.iter().position(|(pending, _)| *pending == id);
+                    let server = match at.map(|at| self.pending.swap_remove(at)) {
+                        Some((_, server)) => Some(server),
+                        None => self.server.filter(|_| self.open == Some(id)),
+                    };
+                    let (Some(server), Some(obstacle)) = (server, reach::refused_ticket(&why))
+                    else {
+                        continue;
+                    };
+                    session.handle_obstacle(server, obstacle, now);
                 }
                 Event::Readable(id) => {
                     self.readable |= self.open == Some(id);
@@ -120,7 +151,7 @@ impl Connections {
         for (other, _) in self.pending.drain(..) {
             self.quic.close(other, now);
         }
-        (self.open, self.readable) = (Some(id), true);
+        (self.open, self.server, self.readable) = (Some(id), Some(server), true);
         Some(server)
     }
 

@@ -1,6 +1,7 @@
-//! The kernel's errors about the path to a server, as an [`Obstacle`].
+//! What is known about the path to a server, from the kernel or from QUIC, as an [`Obstacle`].
 
 use super::session::{Obstacle, ObstacleKind};
+use crate::net::quic::Failure;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -30,6 +31,17 @@ pub(crate) fn obstacle(error: &io::Error) -> Obstacle {
         _ => ObstacleKind::Unreachable,
     };
     Obstacle { kind, local: false }
+}
+
+/// The obstacle of a server that does not take a ticket, or is not the ticket's.
+pub(crate) fn refused_ticket(failure: &Failure) -> Option<Obstacle> {
+    let kind = match failure {
+        Failure::OtherKey => ObstacleKind::OtherKey,
+        Failure::Refused => ObstacleKind::Ticket,
+        Failure::Other(_) => return None,
+    };
+    // The cryptography vouches for both.
+    Some(Obstacle { kind, local: true })
 }
 
 /// Whether the routing table has a route to `to`. Nothing is sent.

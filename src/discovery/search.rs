@@ -17,7 +17,7 @@ const MAX_ADDRESSES: usize = 8;
 /// A server that answered. The answer may be forged; only a join proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The room's name, safe to print.
+    /// The room's name, safe to print. Empty: the room is private.
     pub room: String,
     /// The number of peers in the room.
     pub peers: u16,
@@ -25,6 +25,14 @@ pub struct Found {
     pub addresses: Vec<SocketAddr>,
     /// The random number drawn at the server's start.
     pub(super) server: u64,
+}
+
+impl Found {
+    /// Whether the room needs a ticket.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.room.is_empty()
+    }
 }
 
 /// The state of a search.

@@ -3,11 +3,12 @@
 //! pays for joins (`proto.md` §7.14). A value, without access to the hub.
 
 use crate::bucket::{Bucket, Limit};
+use crate::path::network;
 use crate::protocol::Token;
 use crate::protocol::limits::{JOINS_PERIOD, MAX_ACCOUNTS, MIN_JOINS};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The owner of an account.
@@ -18,16 +19,9 @@ pub(super) enum Payer {
 }
 
 impl Payer {
-    /// The payer for an address. An IPv6 host has a whole /64 (RFC 6177 §2), but on a link without
-    /// a router every host has one address of `fe80::/64` (RFC 4291 §2.5.6).
+    /// The payer for an address.
     pub(super) fn at(ip: IpAddr) -> Self {
-        Self::Address(match ip {
-            IpAddr::V6(v6) if !v6.is_unicast_link_local() => {
-                let network = u128::from(v6) & !u128::from(u64::MAX);
-                Ipv6Addr::from(network).into()
-            }
-            other => other,
-        })
+        Self::Address(network(ip))
     }
 
     /// The owner of a name, if this is a token.

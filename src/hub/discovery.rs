@@ -20,8 +20,9 @@ impl Hub {
         let first = probe.and_then(|datagram| datagram.frames().next());
         match first {
             Some(Frame::Probe { nonce }) if bytes.len() >= PROBE_SIZE => {
-                let room = self.config.room.clone();
-                let (server, peers) = (self.id, self.room.count());
+                let (server, private) = (self.id, self.private);
+                let room = if private { String::new() } else { self.config.room.clone() };
+                let peers = if private { 0 } else { self.room.count() };
                 let found = Frame::Found { nonce, server, port, peers, room: &room };
                 self.answer(path, 0, &found, now);
             }

@@ -41,28 +41,46 @@
 //! The server makes a certificate when it starts, and the client takes any. So an eavesdropper
 //! learns nothing, but an attacker between the two can be both: the trust is that of UDP and TCP
 //! here.
+//!
+//! In a private room (`proto.md` §11.4) the server has a key that it keeps. The client takes that
+//! key alone, and each end proves that it knows the room's secret before the connection counts as
+//! open: hub and session see nothing of it, and a stranger nothing of them.
 
+#[cfg(feature = "quic")]
+mod clock;
 #[cfg(feature = "quic")]
 mod connection;
 #[cfg(feature = "quic")]
 mod endpoint;
+#[cfg(feature = "quic")]
+mod guard;
+#[cfg(feature = "quic")]
+mod keys;
 #[cfg(not(feature = "quic"))]
 mod none;
+#[cfg(feature = "quic")]
+mod proof;
 #[cfg(feature = "quic")]
 mod tls;
 
 #[cfg(feature = "quic")]
 pub use endpoint::Quic;
+#[cfg(feature = "quic")]
+pub use keys::ServerKey;
 #[cfg(not(feature = "quic"))]
-pub use none::Quic;
+pub use none::{Quic, ServerKey};
 
 use crate::link::Congestion;
 use crate::path::Path;
 use crate::protocol::MAGIC;
+use std::fmt;
 use std::time::Duration;
 
 /// Application protocol (RFC 7301) of a connection.
 pub const ALPN: &[u8] = b"chatagram/1";
+/// Label of the key that binds a proof to its connection (RFC 8446 §7.5).
+#[cfg(feature = "quic")]
+const EXPORTER: &[u8] = b"EXPORTER-chatagram-private-room";
 /// Ids of connections begin here, above every index of a socket.
 pub const FIRST_ID: u64 = (usize::MAX / 4) as u64;
 
@@ -90,6 +108,27 @@ pub enum QuicError {
     Keys(String),
 }
 
+/// Why a connection did not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server has another key than the ticket says.
+    OtherKey,
+    /// The other end does not take the proof of the secret, or missed one.
+    Refused,
+    /// Any other reason.
+    Other(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherKey => "the server's key is not that of the ticket",
+            Self::Refused => "the proof of the secret is wrong",
+            Self::Other(why) => why,
+        })
+    }
+}
+
 /// An event of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -97,8 +136,8 @@ pub enum Event {
     Opened(u64, Path),
     /// The handshake of [`Quic::connect`] is complete.
     Connected(u64),
-    /// The handshake failed, and why.
-    Failed(u64, String),
+    /// The connection did not open, or the other end says that it is none for this client.
+    Failed(u64, Failure),
     /// [`Quic::read`] has something.
     Readable(u64),
     /// All bytes of [`Quic::write`] were taken.

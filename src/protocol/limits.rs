@@ -93,6 +93,18 @@ pub const MAX_UNJOINED: usize = 64;
 pub const QUIC_RETRY_ABOVE: usize = 16;
 /// QUIC handshakes that a server begins in a second, at most: each costs a signature.
 pub const QUIC_HANDSHAKES: u32 = 256;
+/// Bytes of the secret of a private room: 160 random bits, which nobody guesses.
+pub const SECRET_LEN: usize = 20;
+/// Bytes of each proof of that secret, and of the key that it is bound to: those of a SHA-256.
+pub const PROOF_LEN: usize = 32;
+/// Longest ticket in bytes.
+pub const MAX_TICKET: usize = 1_024;
+/// Addresses in a ticket, at most.
+pub const TICKET_PLACES: usize = 8;
+/// Wrong proofs at once from one address, after which the server reads no more of them.
+pub const GUESSES: u32 = 8;
+/// After this pause, an address may send one more wrong proof.
+pub const GUESS_PAUSE: Duration = Duration::from_secs(10);
 /// Nonces of ended sessions that the server remembers, the newest.
 pub const REMEMBERED_NONCES: usize = 4_096;
 /// Addresses and owners whose allowance the server remembers after they left. The account that

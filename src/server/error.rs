@@ -33,6 +33,9 @@ pub enum Error {
     /// QUIC cannot be used.
     #[error(transparent)]
     Quic(#[from] crate::net::quic::QuicError),
+    /// The private room has no key.
+    #[error(transparent)]
+    Private(#[from] super::PrivateError),
     /// The system provides no randomness for secrets.
     #[error("the operating system provides no random numbers: {0}")]
     Random(getrandom::Error),

@@ -1,7 +1,8 @@
 //! QUIC at the server: carries datagrams between the UDP sockets and `net::quic`, and streams and
 //! messages between `net::quic` and the hub.
 
-use super::{INFO_INTERVAL, Rest};
+use super::private::Keys;
+use super::{INFO_INTERVAL, PrivateRoom, Rest};
 use crate::hub::{Hub, StreamId};
 use crate::link::Congestion;
 use crate::net::quic::{self, Event, FIRST_ID, Input, Quic, QuicError, Settings};
@@ -24,6 +25,8 @@ pub struct QuicConfig {
     pub address: Option<SocketAddr>,
     /// Congestion control.
     pub congestion: Congestion,
+    /// Only clients with the room's ticket may join, over QUIC alone.
+    pub private: Option<PrivateRoom>,
 }
 
 /// All QUIC connections.
@@ -32,6 +35,8 @@ pub(super) struct Connections {
     quic: Quic,
     /// The index of its own socket, if it has one.
     socket: Option<usize>,
+    /// Nothing but QUIC is let in.
+    private: bool,
     /// When the hub was last told what QUIC reports about a connection.
     informed: BTreeMap<u64, Timestamp>,
     buffer: Vec<u8>,
@@ -43,22 +48,32 @@ pub(super) fn owns(id: u64) -> bool {
 }
 
 impl Connections {
-    /// `expiry` is that of the hub, which removes a silent peer before QUIC does.
+    /// `expiry` is that of the hub, which removes a silent peer before QUIC does. `keys` are those
+    /// of a private room.
     pub(super) fn new(
         config: &QuicConfig,
+        keys: Option<&Keys>,
         socket: Option<usize>,
         expiry: Duration,
         now: Timestamp,
     ) -> Result<Self, QuicError> {
         let settings = Settings { idle: expiry * 3 / 2, congestion: config.congestion };
-        let quic = Quic::server(settings, now)?;
-        Ok(Self { quic, socket, informed: BTreeMap::new(), buffer: Vec::new() })
+        let quic = match keys {
+            Some(keys) => Quic::private_server(settings, &keys.key, keys.secret.clone(), now)?,
+            None => Quic::server(settings, now)?,
+        };
+        let (private, informed, buffer) = (keys.is_some(), BTreeMap::new(), Vec::new());
+        Ok(Self { quic, socket, private, informed, buffer })
     }
 
-    /// Takes in a datagram if it is QUIC's. At a socket of its own everything is: no client
-    /// joins there over UDP.
+    /// Takes in a datagram if it is QUIC's. At a socket of its own, and in a private room,
+    /// everything is: no client joins there over UDP.
     pub(super) fn take(&mut self, path: Path, bytes: &[u8], now: Timestamp) -> bool {
         match self.socket {
+            _ if self.private => {
+                self.quic.handle_datagram(path, bytes, now);
+                true
+            }
             Some(own) if own == path.local.socket => {
                 self.quic.handle_datagram(path, bytes, now);
                 true

@@ -8,6 +8,7 @@ mod open;
 mod tests;
 
 use super::discovery_responder::DiscoveryResponder;
+use super::private::Keys;
 use super::quic;
 use super::{ACCEPT_AGAIN, ACCEPTS, BATCH, Config, Error, INFO_INTERVAL, Rest, STREAM_READS};
 use crate::hub::{Destination, Hub, StreamId};
@@ -62,7 +63,13 @@ pub(super) struct ReceiveBuffer {
 }
 
 impl Sockets {
-    pub(super) fn open(config: &Config, poller: &Poller, now: Timestamp) -> Result<Self, Error> {
+    /// Opens the sockets. `keys` are those of a private room, which takes no TCP.
+    pub(super) fn open(
+        config: &Config,
+        keys: Option<&Keys>,
+        poller: &Poller,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let mut all = Self {
             udp: Datagrams::new(End::Server, config.impair.as_ref()),
             addresses: Vec::new(),
@@ -78,7 +85,7 @@ impl Sockets {
             starvation_told: false,
             unread: BTreeSet::new(),
         };
-        let pairs = open_pairs(&config.bind, config.tcp)?;
+        let pairs = open_pairs(&config.bind, config.tcp && keys.is_none())?;
         let (sockets, listeners): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         for socket in sockets {
             all.add(socket, poller)?;
@@ -87,7 +94,7 @@ impl Sockets {
         if let Some(quic) = &config.quic {
             let own = quic.address.map(|address| all.add(Socket::bind(address)?, poller));
             let expiry = config.hub.capacity.expiry;
-            all.quic = Some(quic::Connections::new(quic, own.transpose()?, expiry, now)?);
+            all.quic = Some(quic::Connections::new(quic, keys, own.transpose()?, expiry, now)?);
         }
         let count = all.udp.len();
         for mut listener in listeners.into_iter().flatten() {

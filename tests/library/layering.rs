@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("prefetch", &[]),
     ("protocol", &["time"]),
     ("quantity", &["time"]),
+    ("ticket", &["protocol"]),
     ("impair", &["time", "quantity"]),
     ("decode", &["time", "protocol"]),
     ("discovery", &["time", "protocol"]),

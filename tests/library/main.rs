@@ -17,4 +17,5 @@ mod proto_md;
 mod records;
 mod sockets;
 mod stream_vectors;
+mod ticket;
 mod vectors;

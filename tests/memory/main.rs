@@ -13,11 +13,19 @@ mod targets;
 
 mod allocation;
 mod fuzz_corpora;
+#[cfg(feature = "quic")]
+mod guesses;
 mod soak;
 
 use targets::meter;
 
 fn main() -> std::process::ExitCode {
-    let modules = [soak::tests(), allocation::tests(), fuzz_corpora::tests()];
+    let modules = [
+        soak::tests(),
+        allocation::tests(),
+        #[cfg(feature = "quic")]
+        guesses::tests(),
+        fuzz_corpora::tests(),
+    ];
     needs::run(modules.into_iter().flatten().collect(), None)
 }

@@ -2,11 +2,11 @@
 //! crate rejects, for the same reason, and relates packets correctly: gaps, duplicates,
 //! acknowledgments. The last test captures a real chat and needs root.
 
-mod capture;
+pub(crate) mod capture;
 mod pcap;
 mod reading;
 mod relations;
-mod tshark;
+pub(crate) mod tshark;
 
 use crate::catalogue::checksummed;
 use crate::format::{Golden, frame_line};

@@ -64,6 +64,8 @@ mod no_engine;
 #[cfg(not(feature = "quic"))]
 mod no_quic;
 #[cfg(feature = "quic")]
+mod private;
+#[cfg(feature = "quic")]
 mod quic;
 mod replay;
 mod report;
@@ -120,6 +122,8 @@ const MODULES: &[Module] = &[
     (hostile_text::tests, hostile_text::ROLES),
     (end_to_end::tests, end_to_end::ROLES),
     (transports::tests, transports::ROLES),
+    #[cfg(feature = "quic")]
+    (private::tests, private::ROLES),
     #[cfg(feature = "quic")]
     (quic::tests, quic::ROLES),
     #[cfg(not(feature = "quic"))]

@@ -27,7 +27,22 @@ fn a_server_without_quic_refuses_its_options() {
     }
 }
 
+/// A ticket's text, which no build without QUIC can use.
+const TICKET: &str = "chatagram://127.0.0.1:2428/AQcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\
+                      CQkJCQkJCQkJCQkJCQkJCQkJCQnpzqi-";
+
+fn a_private_room_needs_quic() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["server", "--private"][..], &["client", TICKET], &["watch", TICKET]] {
+        let nick = if args[0] == "server" { &[][..] } else { &["--nick", "a"] };
+        let mut program = Program::start(dir.path(), &[args, nick].concat());
+        assert_eq!(program.wait(), Some(2), "{}", program.output());
+        assert!(program.output().contains("cargo install --features quic"), "{}", program.output());
+    }
+}
+
 tests! {
+    a_private_room_needs_quic,
     a_build_without_quic_says_how_to_get_it,
     a_server_without_quic_refuses_its_options,
 }

@@ -18,6 +18,7 @@ mod error;
 mod help;
 mod lab;
 mod machine;
+mod place;
 mod server;
 mod watch;
 
@@ -28,6 +29,7 @@ pub(crate) use environment::{origins, shows_password};
 pub(crate) use error::Error;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
+pub(crate) use place::{Place, TicketArgs};
 pub(crate) use server::{ServerArgs, engine_url};
 pub(crate) use watch::WatchArgs;
 
@@ -64,12 +66,15 @@ pub(crate) enum Command {
     /// Join a room
     #[command(after_help = help::CLIENT.short(), after_long_help = help::CLIENT.long())]
     Client {
-        /// Server: HOST, HOST:PORT, or an address [default: the room found here]
+        /// Server: HOST, HOST:PORT, or a ticket [default: the room found here]
         ///
-        /// Several, comma-separated, are servers of one room: the client joins the first that
-        /// admits it, and another one when that is lost.
+        /// Several servers, comma-separated, are servers of one room: the client joins the first
+        /// that admits it, and another one when that is lost. A ticket is that of a private room.
         #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER", value_delimiter = ',')]
-        server: Vec<ServerName>,
+        server: Vec<Place>,
+        /// The ticket.
+        #[command(flatten)]
+        ticket: TicketArgs,
         /// The client's options.
         #[command(flatten)]
         client: ClientArgs,
@@ -115,7 +120,7 @@ pub(crate) enum Command {
     /// Show every peer on one screen: round-trip time and loss
     #[command(after_help = help::WATCH.short(), after_long_help = help::WATCH.long())]
     Watch {
-        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
+        /// Server: HOST, HOST:PORT, or the ticket of a private room
         ///
         /// Several, comma-separated, are servers of one room.
         #[arg(
@@ -124,7 +129,7 @@ pub(crate) enum Command {
             value_delimiter = ',',
             required = true
         )]
-        server: Vec<ServerName>,
+        server: Vec<Place>,
         /// The options.
         #[command(flatten)]
         watch: WatchArgs,

@@ -32,8 +32,8 @@ fn carry_out(command: &Command) -> ExitCode {
         Command::Server { server, network, impair, logging } => {
             run::server(server, network, impair, logging)
         }
-        Command::Client { server, client, network, impair, logging } => {
-            run::client(server, client, network, impair, logging)
+        Command::Client { server, ticket, client, network, impair, logging } => {
+            run::client(server, ticket, client, network, impair, logging)
         }
         Command::Discover { discover, logging } => run::discover(discover, logging),
         Command::Host { client, server, network, impair, logging } => {

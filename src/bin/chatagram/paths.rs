@@ -15,6 +15,12 @@ pub(crate) fn history_file(port: u16) -> Option<PathBuf> {
     Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join(name))
 }
 
+/// Key and secret of the private room on `port`. `None` if the environment names no directory.
+pub(crate) fn private_file(port: u16) -> Option<PathBuf> {
+    let name = format!("private-{port}.key");
+    Some(state_dir(&|name| env::var_os(name))?.join("chatagram").join(name))
+}
+
 /// The log of a server whose host chats in the same terminal. `None` if the environment names no
 /// directory.
 pub(crate) fn host_log_file() -> Option<PathBuf> {

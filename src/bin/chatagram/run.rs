@@ -1,12 +1,12 @@
 //! The commands: each assembles its parts, runs them, and returns an exit code.
 
 use crate::cli::{
-    ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, ServerArgs, WatchArgs, reachable,
+    ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, Place, ServerArgs, TicketArgs, WatchArgs,
+    reachable,
 };
 use crate::logging::announce;
-use chatagram::client::session::CloseReason;
-use chatagram::client::{self, Format, Leaver, end_on_panic};
-use chatagram::net::ServerName;
+use chatagram::client::session::{CloseReason, Transport};
+use chatagram::client::{self, Format, Leaver, Tickets, end_on_panic};
 use chatagram::protocol::{Nickname, clean_lines};
 use chatagram::server::Server;
 use log::LevelFilter;
@@ -25,6 +25,7 @@ mod lab;
 mod manual;
 mod nickname;
 mod signals;
+mod ticket;
 
 pub(crate) use decode::decode;
 pub(crate) use discover::discover;
@@ -35,6 +36,7 @@ pub(crate) use manual::{completions, man};
 use nickname::nickname;
 pub(crate) use signals::survive_file_size_limit;
 use signals::{Signal, Then, on_signal};
+use ticket::goal;
 
 const COULD_NOT_START: u8 = 1;
 const REJECTED: u8 = 1;
@@ -90,13 +92,19 @@ fn announce_addresses(server: &Server, addresses: &[SocketAddr]) {
     if let Some(address) = server.metrics_address() {
         announce(&format!("metrics at http://{address}/metrics"));
     }
-    let lines = invite::invitations(addresses, server.can_be_found());
-    lines.iter().for_each(|line| announce(line));
+    let Some(ticket) = server.ticket(invite::places(addresses)) else {
+        let lines = invite::invitations(addresses, server.can_be_found());
+        return lines.iter().for_each(|line| announce(line));
+    };
+    announce("this room is private. Who has this ticket can join; give it to nobody else:");
+    announce(&ticket.reveal());
+    announce("others join with: chatagram client 'TICKET' --nick NAME");
 }
 
 /// Runs a client; without the name of a server, in the room found nearby.
 pub(crate) fn client(
-    servers: &[ServerName],
+    places: &[Place],
+    ticket: &TicketArgs,
     args: &ClientArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
@@ -106,28 +114,37 @@ pub(crate) fn client(
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
+    let goal = match goal(places, ticket, args.mode.transport) {
+        Ok(goal) => goal,
+        Err(code) => return code,
+    };
     let nickname = match nickname(args) {
         Ok(nickname) => nickname,
         Err(code) => return code,
     };
-    let (servers, room) = match servers {
-        [] => match discover::choose(args.output) {
+    let (servers, room) = if goal.servers.is_empty() {
+        match discover::choose(args.output) {
             Ok((server, room)) => (vec![server], room),
             Err(code) => return code,
-        },
-        named => (named.to_vec(), None),
+        }
+    } else {
+        (goal.servers, None)
     };
-    let config = match args.config(servers, nickname, network, Some(impair)) {
+    let mut config = match args.config(servers, nickname, network, Some(impair)) {
         Ok(config) => client::Config { room, ..config },
         Err(error) => return fail(USAGE, error),
     };
+    if goal.ticket.is_some() {
+        config.transport = Transport::Quic;
+    }
+    config.tickets.own = goal.ticket;
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     finish_client(client::run(config, &leaver))
 }
 
 /// Runs `watch`.
-pub(crate) fn watch(servers: &[ServerName], args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+pub(crate) fn watch(places: &[Place], args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
     end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
         return code;
@@ -135,11 +152,14 @@ pub(crate) fn watch(servers: &[ServerName], args: &WatchArgs, logging: &LoggingA
     if let Err(error) = args.transport.check() {
         return fail(USAGE, error);
     }
+    let goal = match goal(places, &TicketArgs::default(), args.transport) {
+        Ok(goal) => goal,
+        Err(code) => return code,
+    };
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    finish_client(client::watch::run(&args.config(servers), &leaver, |error| {
-        crate::logging::complain(error);
-    }))
+    let config = args.config(goal.servers, goal.ticket);
+    finish_client(client::watch::run(&config, &leaver, |error| crate::logging::complain(error)))
 }
 
 /// Runs a server and a client in one process.
@@ -176,10 +196,16 @@ pub(crate) fn host(
             announce(notice);
         }
     }
-    let config = match client.config(vec![reachable(first).into()], nickname, network, None) {
+    let own = reachable(first);
+    let mut config = match client.config(vec![own.into()], nickname, network, None) {
         Ok(config) => client::Config { hosts: true, claim, ..config },
         Err(error) => return fail(USAGE, error),
     };
+    if let Some(ticket) = server.ticket(vec![own.to_string()]) {
+        config.transport = Transport::Quic;
+        let to_give = server.ticket(invite::places(&addresses));
+        config.tickets = Tickets { own: Some(ticket), to_give };
+    }
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
     let stopper = server.stopper();

@@ -44,7 +44,7 @@ const fn entry(name: &'static str, arguments: Arguments, help: &'static str) -> 
 }
 
 /// All commands, in the order of `/help`.
-pub(super) const COMMANDS: [Entry; 9] = [
+pub(super) const COMMANDS: [Entry; 10] = [
     entry("msg", Arguments::NameAndText, "the same"),
     entry("me", Arguments::Text, "say what you do: /me waves is said as *waves*"),
     entry("who", Arguments::None, "who is here, and how well they are reached"),
@@ -55,6 +55,7 @@ pub(super) const COMMANDS: [Entry; 9] = [
         Arguments::Mode,
         "how lines travel: unreliable, reliable-unordered or reliable-ordered",
     ),
+    entry("ticket", Arguments::None, "what others join a private room with, for its host"),
     entry("clear", Arguments::None, "clear the screen"),
     entry("help", Arguments::None, "this"),
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
@@ -75,6 +76,7 @@ pub(super) enum Command {
     Ping(String),
     Stats,
     Mode(Option<Delivery>),
+    Ticket,
     Clear,
     Help,
     /// An invalid whisper or command, with the reason.
@@ -146,6 +148,7 @@ impl Command {
             ("ping", name) => Self::Ping(bare_name(name)),
             ("stats", _) => Self::Stats,
             ("mode", rest) => Self::mode(&typed::word(rest)),
+            ("ticket", _) => Self::Ticket,
             ("clear", _) => Self::Clear,
             ("help", _) => Self::Help,
             ("quit", _) => Self::wrong("/quit takes nothing, and leaves"),

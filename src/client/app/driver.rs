@@ -22,6 +22,7 @@ use crate::net::{
 };
 use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
+use crate::ticket::Ticket;
 use crate::time::Now;
 use mio::Waker;
 use std::io;
@@ -37,6 +38,15 @@ const QUEUE: usize = 16_384;
 
 /// The poller's index of the UDP socket.
 const SOCKET: usize = 0;
+
+/// The tickets of a client.
+#[derive(Clone, Debug, Default)]
+pub struct Tickets {
+    /// The one to join with.
+    pub own: Option<Ticket>,
+    /// The one that a host gives to others.
+    pub to_give: Option<Ticket>,
+}
 
 /// A handle to the running session, for any thread.
 #[derive(Clone, Debug)]
@@ -77,6 +87,7 @@ struct Shared {
     clock: Clock,
     waker: Arc<Waker>,
     queue: SyncSender<session::Event>,
+    tickets: Tickets,
     overflowed: AtomicU64,
     ended: OnceLock<CloseReason>,
     resolving: AtomicBool,
@@ -89,9 +100,11 @@ impl Driver {
         no_delay: bool,
         congestion: Congestion,
         impair: Option<&BadNetwork>,
+        tickets: Tickets,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
-        let (driver, events, poller) = Self::open(server, no_delay, congestion, impair, make)?;
+        let (driver, events, poller) =
+            Self::open(server, no_delay, congestion, impair, tickets, make)?;
         let receiver = driver.clone();
         let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
             let outcome = receiver.receive(poller);
@@ -108,6 +121,7 @@ impl Driver {
         no_delay: bool,
         congestion: Congestion,
         impair: Option<&BadNetwork>,
+        tickets: Tickets,
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, Poller)> {
         let mut socket = Socket::for_client().map_err(io::Error::other)?;
@@ -120,7 +134,10 @@ impl Driver {
         let now = clock.now();
         let session = make(now);
         let over_quic = session.transport() == Transport::Quic;
-        let quic = over_quic.then(|| Connections::new(SOCKET, congestion, now.mono));
+        let quic = over_quic.then(|| match &tickets.own {
+            Some(ticket) => Connections::private(SOCKET, congestion, ticket, now.mono),
+            None => Connections::new(SOCKET, congestion, now.mono),
+        });
         let quic = quic.transpose().map_err(io::Error::other)?;
         let driver = Self {
             shared: Arc::new(Shared {
@@ -138,6 +155,7 @@ impl Driver {
                 clock,
                 waker: poller.waker(),
                 queue,
+                tickets,
                 overflowed: AtomicU64::new(0),
                 ended: OnceLock::new(),
                 resolving: AtomicBool::new(false),
@@ -162,6 +180,11 @@ impl Driver {
         let result = self.shared.turns.wait_until(deadline, |turns| self.turn_in(turns, &mut act));
         self.wake();
         result
+    }
+
+    /// The ticket that a host gives to others.
+    pub(super) fn ticket_to_give(&self) -> Option<&Ticket> {
+        self.shared.tickets.to_give.as_ref()
     }
 
     /// Counters of the impairment, if any.
@@ -386,7 +409,8 @@ mod tests {
         };
         let make = |now| Session::new(config, vec![address], [1; 32], now);
         let server = Whereabouts::new(&[address.into()], None);
-        Driver::open(server, true, Congestion::default(), impair, make).unwrap()
+        let tickets = Tickets::default();
+        Driver::open(server, true, Congestion::default(), impair, tickets, make).unwrap()
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn carry_out(
             Command::Who => ask(driver, Session::ask_who),
             Command::Ping(name) => ask(driver, |session, now| session.ping(&name, now)),
             Command::Stats => show_stats(driver),
+            Command::Ticket => show_ticket(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
                 commands::help().for_each(|line| driver.tell(line));
@@ -175,6 +176,17 @@ fn show_stats(driver: &Driver) -> bool {
     }
     if let Some(done) = driver.done() {
         driver.tell(format!("the bad network: {done}"));
+    }
+    true
+}
+
+fn show_ticket(driver: &Driver) -> bool {
+    match driver.ticket_to_give() {
+        Some(ticket) => {
+            driver.tell("who has this ticket can join; give it to nobody else:".to_owned());
+            driver.tell(ticket.reveal());
+        }
+        None => driver.complain("only the host of a private room has its ticket".to_owned()),
     }
     true
 }

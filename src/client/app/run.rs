@@ -3,7 +3,7 @@
 use super::attended::{Progress, attend};
 use super::cached_history::CachedHistory;
 use super::commands::Command;
-use super::driver::{self, Driver};
+use super::driver::{self, Driver, Tickets};
 use super::farewell::Farewell;
 use super::input::{self, Pipe, Unreadable};
 use super::name::{ask_name, can_ask};
@@ -57,6 +57,8 @@ pub struct Config {
     pub give_up: Duration,
     /// Whether the room closes when this client leaves.
     pub hosts: bool,
+    /// The tickets of a private room.
+    pub tickets: Tickets,
     /// Token of the nickname, if the server of this process has reserved it.
     pub claim: Option<Token>,
     /// Called with a sink when the editor takes over the terminal, and with `None` when it restores
@@ -224,8 +226,9 @@ fn begin(
     // A signal during the start waits for the handle: the server may know this client before this
     // thread does.
     let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
+    let (places, tickets) = (whereabouts.clone(), config.tickets.clone());
     let (driver, events, receiver) =
-        Driver::start(whereabouts.clone(), *no_delay, *congestion, impair.as_ref(), make)
+        Driver::start(places, *no_delay, *congestion, impair.as_ref(), tickets, make)
             .map_err(Error::Start)?;
     *leaving = Some(driver.clone());
     drop(leaving);

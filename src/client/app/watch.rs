@@ -11,7 +11,7 @@ mod screen;
 mod screen;
 
 use super::attended::{Progress, attend};
-use super::driver::{self, Driver};
+use super::driver::{self, Driver, Tickets};
 use super::output::Format;
 use super::session::{self, CloseReason, Event, ServerCounters, Session, Transport};
 use super::style::Style;
@@ -20,6 +20,7 @@ use super::{Error, Leaver};
 use crate::link::Congestion;
 use crate::net::ServerName;
 use crate::protocol::Delivery;
+use crate::ticket::Ticket;
 use board::Board;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -42,6 +43,8 @@ pub struct Config {
     pub nickname: Option<String>,
     /// Transport.
     pub transport: Transport,
+    /// The ticket of a private room.
+    pub ticket: Option<Ticket>,
     /// Interval of questions.
     pub interval: Duration,
     /// Output format.
@@ -101,7 +104,9 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
             }
             session
         };
-        let started = Driver::start(whereabouts.clone(), true, Congestion::default(), None, make);
+        let tickets = Tickets { own: config.ticket.clone(), to_give: None };
+        let (places, congestion) = (whereabouts.clone(), Congestion::default());
+        let started = Driver::start(places, true, congestion, None, tickets, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (shown, watched) = (config.clone(), driver.clone());

@@ -60,14 +60,14 @@ impl Session {
     }
 
     /// Takes an error of the kernel for an address. If it concerns this machine and all addresses,
-    /// a first join ends at once.
+    /// a first join ends at once. A ticket that its own server refuses ends a rejoin too.
     pub fn handle_obstacle(&mut self, address: SocketAddr, obstacle: Obstacle, now: Now) {
         let Some(attempt) = &mut self.attempt else { return };
         attempt.obstructed(address, obstacle, &self.targets, now.mono);
-        if attempt.first
+        let in_vain = attempt.first
             && attempt.keeps_somebody_waiting()
-            && attempt.obstacles.forbid(&self.targets)
-        {
+            && attempt.obstacles.forbid(&self.targets);
+        if in_vain || attempt.obstacles.revoke_ticket() {
             self.give_up_joining();
         } else if let Some(text) = attempt.obstacles.news(&self.targets) {
             self.events.push_back(Event::Status { text: format!("{text} Trying again") });
@@ -77,10 +77,9 @@ impl Session {
     /// Ends a first join that no server admitted, with the most specific reason.
     pub(super) fn give_up_joining(&mut self) {
         let refusal = self.attempt.as_ref().and_then(Attempt::refusal).map(str::to_owned);
-        let reason = match refusal {
-            Some(_) => CloseReason::Refused,
-            None => CloseReason::Unreachable,
-        };
+        let ticket = |it: &Attempt| it.obstacles.refuse_ticket(&self.targets);
+        let refused = refusal.is_some() || self.attempt.as_ref().is_some_and(ticket);
+        let reason = if refused { CloseReason::Refused } else { CloseReason::Unreachable };
         if let Some(message) = refusal.or_else(|| self.why_not_in()) {
             self.events.push_back(Event::Error { message });
         }

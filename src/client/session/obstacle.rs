@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 pub struct Obstacle {
     /// Its kind.
     pub kind: Kind,
-    /// Whether the local kernel reports it of itself.
+    /// Whether it is certain: the local kernel reports it of itself, or cryptography proves it.
     pub local: bool,
 }
 
@@ -27,6 +27,17 @@ pub enum Kind {
     Prohibited,
     /// The host answers, but nothing listens on the port.
     Refused,
+    /// The server has another key than the ticket says.
+    OtherKey,
+    /// The room is private, and the server does not take the ticket, or there is none.
+    Ticket,
+}
+
+impl Kind {
+    /// Whether the obstacle is about a ticket.
+    pub(super) fn is_about_ticket(self) -> bool {
+        matches!(self, Self::OtherKey | Self::Ticket)
+    }
 }
 
 /// The latest obstacle for each address of a server.
@@ -68,7 +79,7 @@ impl Obstacles {
     pub(super) fn explain(&self, addresses: &[SocketAddr], transport: &str) -> String {
         let silent = addresses.iter().find(|it| self.of(**it).is_none());
         match (self.nearest(addresses), silent) {
-            (Some((address, obstacle)), _) if obstacle.kind == Kind::Refused => {
+            (Some((address, obstacle)), _) if obstacle.kind >= Kind::Refused => {
                 describe(address, obstacle)
             }
             (Some((address, obstacle)), None) => describe(address, obstacle),
@@ -79,6 +90,16 @@ impl Obstacles {
             ),
             (None, None) => "the server has no address".to_owned(),
         }
+    }
+
+    /// Whether the ticket does not admit this client, as far as its addresses have answered.
+    pub(super) fn refuse_ticket(&self, addresses: &[SocketAddr]) -> bool {
+        self.nearest(addresses).is_some_and(|(_, obstacle)| obstacle.kind.is_about_ticket())
+    }
+
+    /// Whether a private room has refused this client.
+    pub(super) fn revoke_ticket(&self) -> bool {
+        self.known.iter().any(|(_, obstacle)| obstacle.kind == Kind::Ticket)
     }
 
     fn of(&self, address: SocketAddr) -> Option<Obstacle> {
@@ -94,6 +115,15 @@ impl Obstacles {
 fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
     let ip = address.ip();
     match (kind, local) {
+        (Kind::OtherKey, _) => format!(
+            "the server at {address} has another key than your ticket says, and was told nothing: \
+             it is another server, or something between you and the room answers in its place. \
+             Ask the room's host for the ticket"
+        ),
+        (Kind::Ticket, _) => format!(
+            "the room at {address} is private and not open to you: you have no ticket, or its host \
+             has made a new one. Ask the host for it"
+        ),
         (Kind::Refused, _) => format!(
             "{ip} refuses: nothing listens at port {} there. Is the server started, and is the \
              port right?",

@@ -109,6 +109,16 @@ fn a_probe_gets_one_answer_no_larger_than_itself_and_no_malformed_one_does() {
     let again = Datagram::decode(again).unwrap().frames().next();
     assert!(matches!(again, Some(Frame::Found { server: it, .. }) if it == server));
 
+    room.hub.set_private();
+    room.hub.handle_probe(path(11), &good, room.now);
+    let (_, hidden) = &room.drain()[0];
+    let hidden = Datagram::decode(hidden).unwrap();
+    let found = hidden.frames().next();
+    assert!(
+        matches!(found, Some(Frame::Found { peers: 0, room: "", port: 2428, .. })),
+        "{found:?}"
+    );
+
     let many = |ip: [u8; 4], port| Path::routed(0, (ip, port).into());
     for (path, bytes) in [
         (path(9), answer.clone()),

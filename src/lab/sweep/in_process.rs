@@ -51,7 +51,7 @@ fn run_load(job: &Job<'_>, server: SocketAddr, stop: &AtomicBool) -> Result<(), 
 fn server_config(job: &Job<'_>) -> server::Config {
     let peers = (job.config.plan.senders + job.config.plan.receivers) as usize;
     let congestion = job.variant.control.of_quic();
-    let quic = server::QuicConfig { address: None, congestion };
+    let quic = server::QuicConfig { congestion, ..Default::default() };
     server::Config {
         bind: vec![(Ipv4Addr::LOCALHOST, 0).into()],
         tcp: false,

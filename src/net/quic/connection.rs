@@ -1,12 +1,14 @@
 //! One connection: its stream, the messages beside it, and what waits to be written.
 
-use super::tls::{NO_ERROR, VIOLATION};
-use super::{Event, Input};
+use super::proof::failure;
+use super::tls::NO_ERROR;
+use super::{Event, Failure, Input};
 use crate::link::{Congestion, QuicInfo};
 use crate::net::READ_LEN;
 use crate::path::Path;
 use crate::protocol::Delivery;
 use crate::protocol::limits::MAX_RECORD;
+use crate::ticket::{Prover, Secret};
 use crate::time::Timestamp;
 use quinn_proto::{
     ConnectionHandle, Dir, Event as QuinnEvent, ReadError, StreamEvent, StreamId, WriteError,
@@ -40,8 +42,12 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// No packet comes any more.
     lost: bool,
+    /// In a private room, until the connection is open: the secret.
+    pub(super) secret: Option<Secret>,
+    /// What has arrived of the other end's proof of it.
+    pub(super) proof: Vec<u8>,
     /// The stream of everything ordered.
-    stream: Option<StreamId>,
+    pub(super) stream: Option<StreamId>,
     /// Its bytes that were not taken.
     unsent: Vec<u8>,
     finished: bool,
@@ -62,6 +68,7 @@ impl Connection {
         inner: quinn_proto::Connection,
         handle: ConnectionHandle,
         path: Path,
+        secret: Option<Secret>,
         deadline: Timestamp,
     ) -> Self {
         Self {
@@ -73,6 +80,8 @@ impl Connection {
             timer: None,
             queued: false,
             lost: false,
+            secret,
+            proof: Vec::new(),
             stream: None,
             unsent: Vec::new(),
             finished: false,
@@ -88,28 +97,35 @@ impl Connection {
     pub(super) fn handle_events(&mut self, id: u64, now: Instant, events: &mut VecDeque<Event>) {
         while let Some(event) = self.inner.poll() {
             match event {
-                QuinnEvent::Connected if self.inner.side().is_client() => {
-                    self.stage = Stage::Open;
-                    self.stream = self.inner.streams().open(Dir::Bi);
-                    events.push_back(Event::Connected(id));
-                }
                 QuinnEvent::Connected => {
-                    self.stage = Stage::Open;
-                    events.push_back(Event::Opened(id, self.path));
+                    if self.inner.side().is_client() {
+                        self.stream = self.inner.streams().open(Dir::Bi);
+                    }
+                    match &self.secret {
+                        None => self.open(id, events),
+                        Some(_) if self.inner.side().is_client() => self.prove(Prover::Client),
+                        Some(_) => {}
+                    }
                 }
                 QuinnEvent::ConnectionLost { reason } => {
                     self.lost = true;
                     match self.stage {
                         Stage::Handshake(_) => {
                             self.stage = Stage::Gone;
-                            events.push_back(Event::Failed(id, reason.to_string()));
+                            events.push_back(Event::Failed(id, failure(&reason)));
                         }
-                        Stage::Open => events.push_back(Event::Readable(id)),
+                        Stage::Open => {
+                            // A private room, and this client without a ticket.
+                            let why = Some(failure(&reason)).filter(|it| *it == Failure::Refused);
+                            events.extend(why.map(|why| Event::Failed(id, why)));
+                            events.push_back(Event::Readable(id));
+                        }
                         Stage::Closing(_) => self.stage = Stage::Gone,
                         Stage::Gone => {}
                     }
                 }
                 QuinnEvent::Stream(event) => self.handle_stream_event(event, id, now, events),
+                QuinnEvent::DatagramReceived if self.is_unproven_client() => self.violate(now),
                 QuinnEvent::DatagramReceived => self.tell_readable(id, events),
                 QuinnEvent::HandshakeDataReady | QuinnEvent::DatagramsUnblocked => {}
             }
@@ -129,6 +145,7 @@ impl Connection {
                 self.stream = self.stream.or(self.inner.streams().accept(Dir::Bi));
                 self.tell_readable(id, events);
             }
+            StreamEvent::Opened { dir: Dir::Uni } if self.is_unproven_client() => self.violate(now),
             StreamEvent::Opened { dir: Dir::Uni } => {
                 while let Some(stream) = self.inner.streams().accept(Dir::Uni) {
                     self.incoming.insert(stream, Vec::new());
@@ -153,7 +170,7 @@ impl Connection {
                 }
             }
             // No end of this protocol refuses a stream.
-            StreamEvent::Stopped { .. } => self.inner.close(now, VIOLATION, Vec::new().into()),
+            StreamEvent::Stopped { .. } => self.violate(now),
             StreamEvent::Finished { .. } | StreamEvent::Available { dir: Dir::Bi } => {}
         }
     }
@@ -187,7 +204,7 @@ impl Connection {
                 }
                 Ok(None) => {}
                 Err(TooLong) => {
-                    self.inner.close(now, VIOLATION, Vec::new().into());
+                    self.violate(now);
                     self.lost = true;
                 }
             }

@@ -1,22 +1,23 @@
 //! An endpoint and its connections, by id.
 
+use super::clock::Clock;
 use super::connection::{Connection, Stage};
+use super::guard::{Gate, Guard, Verdict};
 use super::tls::{self, NAME};
-use super::{Event, FIRST_ID, Input, QuicError, Settings};
+use super::{Event, FIRST_ID, Failure, Input, QuicError, ServerKey, Settings};
 use crate::link::{Congestion, QuicInfo};
 use crate::path::Path;
 use crate::protocol::Delivery;
 use crate::protocol::limits::{
-    JOIN_TIMEOUT, LEAVE_TIMEOUT, MAX_DATAGRAM, MAX_UNJOINED, QUIC_HANDSHAKES, QUIC_RETRY_ABOVE,
-    STREAM_JOIN_TIMEOUT,
+    JOIN_TIMEOUT, LEAVE_TIMEOUT, MAX_DATAGRAM, MAX_UNJOINED, QUIC_RETRY_ABOVE, STREAM_JOIN_TIMEOUT,
 };
+use crate::ticket::{KeyHash, Secret, Ticket};
 use crate::time::Timestamp;
 use quinn_proto::{ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, Incoming, Transmit};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Answers without a connection that wait to be sent.
 const MAX_ANSWERS: usize = 64;
@@ -31,12 +32,16 @@ pub struct Quic {
     congestion: Congestion,
     /// For connections of this end.
     client: Option<ClientConfig>,
-    connections: BTreeMap<u64, Connection>,
+    pub(super) connections: BTreeMap<u64, Connection>,
     /// Those that the endpoint knows.
     handles: HashMap<ConnectionHandle, u64>,
     /// Handshakes of clients, the oldest first.
     handshakes: BTreeSet<u64>,
     gate: Gate,
+    /// Of the server of a private room.
+    guard: Option<Guard>,
+    /// The secret of a client's ticket.
+    ticket: Option<Secret>,
     next: u64,
     /// Connections that may have something to send, each at most once.
     sending: VecDeque<u64>,
@@ -51,7 +56,29 @@ impl Quic {
     /// # Errors
     /// [`QuicError`]: no key could be made.
     pub fn server(settings: Settings, now: Timestamp) -> Result<Self, QuicError> {
-        let config = Arc::new(tls::server(settings)?);
+        Self::with_key(settings, &ServerKey::generate()?, now)
+    }
+
+    /// The server of a private room. A client proves the secret before its connection is open.
+    ///
+    /// # Errors
+    /// [`QuicError`]: the cryptography refused the key.
+    pub fn private_server(
+        settings: Settings,
+        key: &ServerKey,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Result<Self, QuicError> {
+        let quic = Self::with_key(settings, key, now)?;
+        Ok(Self { guard: Some(Guard::new(secret)), ..quic })
+    }
+
+    pub(super) fn with_key(
+        settings: Settings,
+        key: &ServerKey,
+        now: Timestamp,
+    ) -> Result<Self, QuicError> {
+        let config = Arc::new(tls::server(settings, key)?);
         let endpoint = Endpoint::new(Arc::new(tls::endpoint()?), Some(config), false, None);
         Ok(Self::new(endpoint, None, settings, now))
     }
@@ -61,8 +88,29 @@ impl Quic {
     /// # Errors
     /// [`QuicError`]: the cryptography refused its settings.
     pub fn client(settings: Settings, now: Timestamp) -> Result<Self, QuicError> {
+        Self::pinned(settings, None, now)
+    }
+
+    /// A client that connects to the server of this ticket alone.
+    ///
+    /// # Errors
+    /// [`QuicError`]: the cryptography refused its settings.
+    pub fn private_client(
+        settings: Settings,
+        ticket: &Ticket,
+        now: Timestamp,
+    ) -> Result<Self, QuicError> {
+        let quic = Self::pinned(settings, Some(ticket.key()), now)?;
+        Ok(Self { ticket: Some(ticket.secret().clone()), ..quic })
+    }
+
+    fn pinned(
+        settings: Settings,
+        pinned: Option<KeyHash>,
+        now: Timestamp,
+    ) -> Result<Self, QuicError> {
         let endpoint = Endpoint::new(Arc::new(tls::endpoint()?), None, false, None);
-        Ok(Self::new(endpoint, Some(tls::client(settings)?), settings, now))
+        Ok(Self::new(endpoint, Some(tls::client(settings, pinned)?), settings, now))
     }
 
     fn new(
@@ -73,13 +121,15 @@ impl Quic {
     ) -> Self {
         Self {
             endpoint,
-            clock: Clock { origin: Instant::now(), at: now },
+            clock: Clock::new(now),
             congestion: settings.congestion,
             client,
             connections: BTreeMap::new(),
             handles: HashMap::new(),
             handshakes: BTreeSet::new(),
             gate: Gate::default(),
+            guard: None,
+            ticket: None,
             next: FIRST_ID,
             sending: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -98,7 +148,8 @@ impl Quic {
             .endpoint
             .connect(self.clock.instant(now), config, server, NAME)
             .map_err(|error| QuicError::Address(error.to_string()))?;
-        let connection = Connection::new(inner, handle, server.into(), now + JOIN_TIMEOUT);
+        let secret = self.ticket.clone();
+        let connection = Connection::new(inner, handle, server.into(), secret, now + JOIN_TIMEOUT);
         Ok(self.add(connection, now))
     }
 
@@ -145,7 +196,8 @@ impl Quic {
             }
             if connection.deadline().is_some_and(|deadline| deadline <= now) {
                 if let Stage::Handshake(_) = connection.stage {
-                    self.events.push_back(Event::Failed(id, "no answer".to_owned()));
+                    let why = Failure::Other("no answer".to_owned());
+                    self.events.push_back(Event::Failed(id, why));
                 }
                 connection.abort(at);
             }
@@ -260,7 +312,8 @@ impl Quic {
 
     /// A client begins a handshake.
     fn meet(&mut self, incoming: Incoming, path: Path, now: Timestamp) {
-        if !self.gate.admits(now) {
+        let barred = |guard: &Guard| !guard.admits(path.remote.ip(), now);
+        if !self.gate.admits(now) || self.guard.as_ref().is_some_and(barred) {
             return self.endpoint.ignore(incoming);
         }
         let mut answer = Vec::new();
@@ -282,7 +335,9 @@ impl Quic {
         }
         match self.endpoint.accept(incoming, at, &mut answer, None) {
             Ok((handle, inner)) => {
-                let connection = Connection::new(inner, handle, path, now + STREAM_JOIN_TIMEOUT);
+                let secret = self.guard.as_ref().map(|guard| guard.secret.clone());
+                let deadline = now + STREAM_JOIN_TIMEOUT;
+                let connection = Connection::new(inner, handle, path, secret, deadline);
                 let id = self.add(connection, now);
                 self.handshakes.insert(id);
             }
@@ -323,6 +378,13 @@ impl Quic {
             }
         }
         connection.handle_events(id, at, &mut self.events);
+        if let Some(is_right) = connection.take_proof() {
+            let ip = connection.path.remote.ip();
+            match Guard::judge(self.guard.as_mut(), ip, is_right, now) {
+                Verdict::Open => connection.open(id, &mut self.events),
+                Verdict::Close(code) => connection.refuse(id, code, at, &mut self.events),
+            }
+        }
         if !connection.drained && connection.inner.is_drained() {
             while let Some(event) = connection.inner.poll_endpoint_events() {
                 self.endpoint.handle_event(connection.handle, event);
@@ -374,43 +436,4 @@ impl fmt::Debug for Quic {
 /// Whether a packet has a short header (RFC 9000 §17.3).
 fn is_short(packet: &[u8]) -> bool {
     packet.first().is_none_or(|first| first & 0x80 == 0)
-}
-
-/// Timestamps as quinn-proto's instants. An instant has no origin of its own, so one reading of
-/// the clock stands for the first timestamp; only differences matter.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    origin: Instant,
-    at: Timestamp,
-}
-
-impl Clock {
-    fn instant(&self, now: Timestamp) -> Instant {
-        self.origin + now.since(self.at)
-    }
-
-    /// Rounded up: at this time the instant has passed.
-    fn timestamp(&self, instant: Instant) -> Timestamp {
-        let since = instant.saturating_duration_since(self.origin);
-        let up = Duration::from_nanos(999);
-        self.at + since.saturating_add(up)
-    }
-}
-
-/// Counts the handshakes of each second.
-#[derive(Debug, Default)]
-struct Gate {
-    second: u64,
-    begun: u32,
-}
-
-impl Gate {
-    fn admits(&mut self, now: Timestamp) -> bool {
-        let second = now.as_micros() / 1_000_000;
-        if self.second != second {
-            (self.second, self.begun) = (second, 0);
-        }
-        self.begun += 1;
-        self.begun <= QUIC_HANDSHAKES
-    }
 }

@@ -4,6 +4,7 @@ use super::{Event, Input, QuicError, Settings};
 use crate::link::QuicInfo;
 use crate::path::Path;
 use crate::protocol::Delivery;
+use crate::ticket::{KeyHash, Secret, Ticket};
 use crate::time::Timestamp;
 use std::net::SocketAddr;
 
@@ -23,6 +24,19 @@ impl Quic {
     }
 
     pub fn client(_: Settings, _: Timestamp) -> Result<Self, QuicError> {
+        Err(QuicError::NotBuilt)
+    }
+
+    pub fn private_server(
+        _: Settings,
+        _: &ServerKey,
+        _: Secret,
+        _: Timestamp,
+    ) -> Result<Self, QuicError> {
+        Err(QuicError::NotBuilt)
+    }
+
+    pub fn private_client(_: Settings, _: &Ticket, _: Timestamp) -> Result<Self, QuicError> {
         Err(QuicError::NotBuilt)
     }
 
@@ -76,5 +90,28 @@ impl Quic {
 
     pub fn abort_all(&mut self, _: Timestamp) {
         match self.never {}
+    }
+}
+
+/// The key of a server that has none.
+#[derive(Debug)]
+pub struct ServerKey(Never);
+
+#[allow(missing_docs, clippy::missing_errors_doc, clippy::must_use_candidate)]
+impl ServerKey {
+    pub fn generate() -> Result<Self, QuicError> {
+        Err(QuicError::NotBuilt)
+    }
+
+    pub fn from_bytes(_: &[u8]) -> Result<Self, QuicError> {
+        Err(QuicError::NotBuilt)
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self.0 {}
+    }
+
+    pub fn hash(&self) -> KeyHash {
+        match self.0 {}
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod private;
+
 use super::*;
 use crate::protocol::Delivery;
 use crate::protocol::limits::{MAX_RECORD, MAX_UNJOINED, QUIC_HANDSHAKES, QUIC_RETRY_ABOVE};
@@ -11,6 +13,7 @@ use std::net::SocketAddr;
 
 const SETTINGS: Settings =
     Settings { idle: Duration::from_secs(15), congestion: Congestion::Cubic };
+const BEGIN: Timestamp = Timestamp::from_micros(7);
 const DELAY: Duration = Duration::from_millis(10);
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 2428);
 
@@ -22,9 +25,13 @@ struct Pair {
     /// The client's address.
     from: SocketAddr,
     passes: fn(u64) -> bool,
+    /// Changes the datagrams on their way.
+    alter: fn(u64, &mut Vec<u8>),
     sent: u64,
     /// Retries to this client.
     retried: usize,
+    /// All datagrams of the client.
+    from_client: Vec<Vec<u8>>,
     /// Arrival, whether it goes to the server, and the datagram.
     in_flight: Vec<(Timestamp, bool, SocketAddr, Vec<u8>)>,
     at_server: Heard,
@@ -70,17 +77,22 @@ impl Pair {
     }
 
     fn with(settings: Settings, passes: fn(u64) -> bool) -> Self {
-        let now = Timestamp::from_micros(7);
-        let mut client = Quic::client(settings, now).unwrap();
-        client.connect(SERVER.into(), now).unwrap();
+        let server = Quic::server(settings, BEGIN).unwrap();
+        Self::of(server, Quic::client(settings, BEGIN).unwrap(), passes)
+    }
+
+    fn of(server: Quic, mut client: Quic, passes: fn(u64) -> bool) -> Self {
+        client.connect(SERVER.into(), BEGIN).unwrap();
         Self {
-            now,
-            server: Quic::server(settings, now).unwrap(),
+            now: BEGIN,
+            server,
             client,
             from: ([10, 0, 0, 2], 50_000).into(),
             passes,
+            alter: |_, _| {},
             sent: 0,
             retried: 0,
+            from_client: Vec::new(),
             in_flight: Vec::new(),
             at_server: Heard::default(),
             at_client: Heard::default(),
@@ -132,10 +144,14 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, up: bool, from: SocketAddr, bytes: Vec<u8>) {
+    fn send(&mut self, up: bool, from: SocketAddr, mut bytes: Vec<u8>) {
         assert!(is_quic(&bytes), "{bytes:02x?}");
         assert!(bytes.len() <= crate::protocol::limits::MAX_DATAGRAM);
         self.sent += 1;
+        if up {
+            self.from_client.push(bytes.clone());
+        }
+        (self.alter)(self.sent, &mut bytes);
         if (self.passes)(self.sent) {
             self.in_flight.push((self.now + DELAY, up, from, bytes));
         }

@@ -1,8 +1,9 @@
 //! Keys, certificates and the parameters of all connections.
 
-use super::{ALPN, QuicError, Settings};
+use super::{ALPN, QuicError, ServerKey, Settings};
 use crate::link::Congestion;
 use crate::protocol::limits::{MAX_DATAGRAM, MAX_QUEUE_BYTES, MESSAGE_WINDOW, STREAM_TURN_BYTES};
+use crate::ticket::KeyHash;
 use quinn_proto::congestion::{BbrConfig, CubicConfig, NewRenoConfig};
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
@@ -11,8 +12,9 @@ use quinn_proto::{
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, KeyLogFile, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, KeyLogFile, SignatureScheme};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,17 +62,12 @@ pub(super) fn endpoint() -> Result<EndpointConfig, QuicError> {
     Ok(config)
 }
 
-/// A server with a new key. Its certificate vouches for nothing: clients take any.
-pub(super) fn server(settings: Settings) -> Result<ServerConfig, QuicError> {
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(keys)?;
-    let params = rcgen::CertificateParams::new([NAME.to_owned()]).map_err(keys)?;
-    let certificate = params.self_signed(&key).map_err(keys)?.der().clone();
+/// A server with this key.
+pub(super) fn server(settings: Settings, key: &ServerKey) -> Result<ServerConfig, QuicError> {
+    let (certificate, key) = key.certified()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .and_then(|builder| {
-            let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-            builder.with_no_client_auth().with_single_cert(vec![certificate], key.into())
-        })
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
         .map_err(keys)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.key_log = Arc::new(KeyLogFile::new());
@@ -86,10 +83,13 @@ pub(super) fn server(settings: Settings) -> Result<ServerConfig, QuicError> {
     Ok(server)
 }
 
-/// A client that takes any certificate.
-pub(super) fn client(settings: Settings) -> Result<ClientConfig, QuicError> {
+/// A client that takes any certificate, or those with the `pinned` key.
+pub(super) fn client(
+    settings: Settings,
+    pinned: Option<KeyHash>,
+) -> Result<ClientConfig, QuicError> {
     let provider = provider();
-    let verifier = AnyCertificate(provider.clone());
+    let verifier = KeyVerifier { provider: provider.clone(), pinned };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(keys)?
@@ -132,7 +132,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn keys(error: impl Display) -> QuicError {
+pub(super) fn keys(error: impl Display) -> QuicError {
     QuicError::Keys(error.to_string())
 }
 
@@ -140,21 +140,40 @@ fn keys(error: impl Display) -> QuicError {
 pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
 /// The code of a close because the other end broke the protocol.
 pub(super) const VIOLATION: VarInt = VarInt::from_u32(1);
+/// The code of a close because the proof of the secret is wrong.
+pub(super) const REFUSED: VarInt = VarInt::from_u32(2);
+/// The code of a close because the address has sent too many wrong proofs.
+pub(super) const TOO_MANY: VarInt = VarInt::from_u32(3);
+/// The code of a close by a client whose server has another key (RFC 9001 §4.8): the alert
+/// `access_denied`, which no other check of this client raises.
+pub(super) const OTHER_KEY: u8 = 49;
 
-/// Takes any certificate whose key signed the handshake.
+/// Takes any certificate whose key signed the handshake, if that is the pinned one or none is.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct KeyVerifier {
+    provider: Arc<CryptoProvider>,
+    pinned: Option<KeyHash>,
+}
 
-impl ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        let key = || {
+            let certificate = ParsedCertificate::try_from(certificate).ok()?;
+            Some(KeyHash::of(&certificate.subject_public_key_info()))
+        };
+        match self.pinned {
+            Some(pinned) if key() != Some(pinned) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            _ => Ok(ServerCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -172,12 +191,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The five fuzz targets: functions of an input, from `cargo fuzz` (`fuzz_targets/`) or from the
+//! The six fuzz targets: functions of an input, from `cargo fuzz` (`fuzz_targets/`) or from the
 //! corpora (`tests/memory/fuzz_corpora.rs`). Each fails by panicking.
 //!
 //! | target | the input is |
@@ -8,8 +8,9 @@
 //! | `history` | a history file |
 //! | `hub` | the actions of peers and strangers, step by step |
 //! | `client` | the actions of a possibly hostile server, step by step |
+//! | `ticket` | the text of a ticket |
 
-// A target fails by panicking. A fuzzing binary uses one of the five.
+// A target fails by panicking. A fuzzing binary uses one of the six.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
 use chatagram::protocol::{Datagram, Frame, Join};
@@ -22,23 +23,26 @@ mod input;
 mod messages;
 pub(crate) mod meter;
 mod stream;
+mod ticket;
 
 pub(crate) use client::client;
 pub(crate) use datagram::datagram;
 pub(crate) use history::history;
 pub(crate) use hub::hub;
 pub(crate) use stream::stream;
+pub(crate) use ticket::ticket;
 
 /// A fuzz target.
 type Target = fn(&[u8]);
 
 /// All targets, by the names of their corpora.
-pub(crate) const TARGETS: [(&str, Target); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 6] = [
     ("datagram", datagram),
     ("stream", stream),
     ("history", history),
     ("hub", hub),
     ("client", client),
+    ("ticket", ticket),
 ];
 
 /// Asserts that `text` has no character that controls a terminal or breaks a line. Its table is

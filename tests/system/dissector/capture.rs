@@ -21,7 +21,7 @@ const ERROR: &str = "8388608";
 const WARNING: &str = "6291456";
 
 /// dumpcap on the loopback interface.
-struct Sniffer {
+pub(crate) struct Sniffer {
     child: Child,
     pieces: Receiver<Vec<u8>>,
     captured: Vec<u8>,
@@ -31,7 +31,7 @@ struct Sniffer {
 
 impl Sniffer {
     /// Begins to capture these ports. Returns the reason if it may not.
-    fn start(ports: &[u16]) -> Result<Self, String> {
+    pub(crate) fn start(ports: &[u16]) -> Result<Self, String> {
         let bell = UdpSocket::bind("127.0.0.1:0").unwrap();
         bell.connect(bell.local_addr().unwrap()).unwrap();
         let mut filter = format!("udp port {}", bell.local_addr().unwrap().port());
@@ -83,7 +83,7 @@ impl Sniffer {
     }
 
     /// Ends the capture and writes its complete packets.
-    fn save(mut self, dir: &Path) -> PathBuf {
+    pub(crate) fn save(mut self, dir: &Path) -> PathBuf {
         self.ring("the capture ends").unwrap();
         let mut end = FILE_HEADER;
         while let Some(size) = self.captured.get(end + 8..end + 12) {

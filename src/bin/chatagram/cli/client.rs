@@ -137,6 +137,7 @@ impl ClientArgs {
             stay: self.stay.0,
             give_up: self.give_up,
             hosts: false,
+            tickets: client::Tickets::default(),
             claim: None,
             divert: crate::logging::divert,
         })

@@ -36,6 +36,12 @@ pub(crate) enum Error {
     /// QUIC in a build without it.
     #[error("{}", QuicError::NotBuilt)]
     NoQuic,
+    /// A ticket beside other servers.
+    #[error("a ticket is all that names a private room: give it alone, here or in --ticket-file")]
+    TicketAlone,
+    /// A ticket with TCP.
+    #[error("a private room takes QUIC only: leave out --transport")]
+    TicketTransport,
     /// `--nick` without a visible character.
     #[error("the name is empty: give 1 to 32 letters or digits")]
     NoName,

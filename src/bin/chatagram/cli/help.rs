@@ -52,7 +52,7 @@ const CHAT_CODES: &str = "  \
   1  could not start, print or read: port in use, input not UTF-8, ...
   2  usage
   3  server unreachable, or none found
-  4  refused: name taken, room full, name not allowed
+  4  refused: name taken, room full, name not allowed, no valid ticket
   5  lost, and gave up
 130  interrupted";
 
@@ -85,6 +85,7 @@ pub(super) const CLIENT: Tail = Tail {
     examples: "  \
   chatagram client --nick bob
   chatagram client 192.168.1.5 --delivery unreliable --impair 'loss 20%'
+  chatagram client --ticket-file room.ticket     # a private room
   printf 'hello\\n' | chatagram client 192.168.1.5 --nick bot",
     exit_codes: CHAT_CODES,
     page: "chat",

@@ -114,6 +114,20 @@ pub(crate) struct ServerArgs {
         env = "CHATAGRAM_QUIC", conflicts_with = "no_quic"
     )]
     pub(crate) quic: Option<SocketAddr>,
+    /// Open a private room: QUIC only, for clients with its ticket
+    ///
+    /// The server keeps its key in your state directory, and prints the ticket when it starts.
+    #[arg(
+        long, env = "CHATAGRAM_PRIVATE", value_parser = FalseyValueParser::new(),
+        conflicts_with_all = ["no_quic", "quic", "engine", "engine_file"]
+    )]
+    pub(crate) private: bool,
+    /// Make a new ticket: earlier ones admit nobody any more
+    #[arg(
+        long, hide_short_help = true, env = "CHATAGRAM_NEW_TICKET", requires = "private",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub(crate) new_ticket: bool,
     /// Do not answer clients that search for a server
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub(crate) no_discovery: bool,
@@ -241,13 +255,17 @@ impl ServerArgs {
 
     /// QUIC: on where this build has it.
     fn quic(&self, network: &NetworkArgs) -> Result<Option<server::QuicConfig>, Error> {
-        let asked = self.quic.is_some() || network.congestion.is_some();
+        let asked = self.quic.is_some() || self.private || network.congestion.is_some();
         if !cfg!(feature = "quic") && asked {
             return Err(Error::NoQuic);
         }
         let on = cfg!(feature = "quic") && !self.no_quic;
-        let congestion = network.congestion();
-        Ok(on.then_some(server::QuicConfig { address: self.quic, congestion }))
+        let (address, congestion) = (self.quic, network.congestion());
+        // A room on port 0 has no file: its next port is another one.
+        let port = self.bind.first().map_or(0, SocketAddr::port);
+        let file = Some(port).filter(|port| *port != 0).and_then(paths::private_file);
+        let private = self.private.then_some(server::PrivateRoom { file, renew: self.new_ticket });
+        Ok(on.then_some(server::QuicConfig { address, congestion, private }))
     }
 
     /// The engine.

@@ -4,6 +4,7 @@ use super::{TransportArg, timeout};
 use chatagram::client::Format;
 use chatagram::client::watch::Config;
 use chatagram::net::ServerName;
+use chatagram::ticket::Ticket;
 use clap::Args;
 use std::time::Duration;
 
@@ -35,11 +36,13 @@ pub(crate) struct WatchArgs {
 
 impl WatchArgs {
     /// The configuration of `watch`.
-    pub(crate) fn config(&self, servers: &[ServerName]) -> Config {
+    pub(crate) fn config(&self, servers: Vec<ServerName>, ticket: Option<Ticket>) -> Config {
+        let transport = if ticket.is_some() { TransportArg::Quic } else { self.transport };
         Config {
-            servers: servers.to_vec(),
+            servers,
             nickname: self.nick.clone(),
-            transport: self.transport.into(),
+            transport: transport.into(),
+            ticket,
             interval: self.interval,
             format: self.output,
         }

@@ -1,6 +1,6 @@
 //! Discovery: the command that lists servers, and the choice for a client without a server name.
 
-use super::{COULD_NOT_START, UNREACHABLE, USAGE, fail, start_logging, tell};
+use super::{COULD_NOT_START, REFUSED, UNREACHABLE, USAGE, fail, start_logging, tell};
 use crate::cli::{DiscoverArgs, LoggingArgs};
 use chatagram::client::Format;
 use chatagram::client::discovery::{Asked, Outcome, WAIT, search};
@@ -15,6 +15,9 @@ use unicode_width::UnicodeWidthStr;
 
 /// Largest number of interfaces listed by name.
 const SHOWN: usize = 16;
+
+/// Stands for the name of a private room.
+const PRIVATE: &str = "(private: needs a ticket)";
 
 /// Possible reasons for no answer, and the way out.
 const WHY: &str = "\
@@ -70,6 +73,13 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
     let Some(address) = chosen.addresses.first().copied() else {
         return Err(fail(UNREACHABLE, no_answer(&outcome)));
     };
+    if chosen.is_private() {
+        let text = format!(
+            "the room at {address} is private: ask its host for the ticket, and join with \
+             chatagram client TICKET"
+        );
+        return Err(fail(REFUSED, text));
+    }
     if format == Format::Text {
         tell(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
     }
@@ -104,12 +114,14 @@ fn ask<'a>(
 
 /// A heading, and a line for each server.
 fn table(found: &[Found]) -> Vec<String> {
-    let width = found.iter().map(|one| one.room.width()).max().unwrap_or(0).max("ROOM".len());
+    let name = |one: &Found| if one.is_private() { PRIVATE } else { &one.room }.to_owned();
+    let width = found.iter().map(|one| name(one).width()).max().unwrap_or(0).max("ROOM".len());
     let mut lines = vec![format!("ROOM{}  HERE  ADDRESS", " ".repeat(width - 4))];
     for one in found {
         let addresses: Vec<_> = one.addresses.iter().map(SocketAddr::to_string).collect();
-        let pad = " ".repeat(width - one.room.width());
-        lines.push(format!("{}{pad}  {:>4}  {}", one.room, one.peers, addresses.join(", ")));
+        let pad = " ".repeat(width - name(one).width());
+        let peers = if one.is_private() { "?".to_owned() } else { one.peers.to_string() };
+        lines.push(format!("{}{pad}  {peers:>4}  {}", name(one), addresses.join(", ")));
     }
     lines
 }
@@ -118,8 +130,9 @@ fn object(found: &Found) -> String {
     let address = found.addresses.first();
     serde_json::json!({
         "event": "found",
-        "room": found.room,
-        "peers": found.peers,
+        "private": found.is_private(),
+        "room": (!found.is_private()).then_some(&found.room),
+        "peers": (!found.is_private()).then_some(found.peers),
         "address": address,
         "addresses": found.addresses,
     })
@@ -201,6 +214,27 @@ mod tests {
             search.handle_datagram(from.parse().unwrap(), &bytes, now);
         }
         search.into_found()
+    }
+
+    #[test]
+    fn a_private_room_is_listed_without_its_name() {
+        let now = Timestamp::ZERO;
+        let mut search = Search::new(1, WAIT, None, now);
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        writer.push(&Frame::Found { nonce: 1, server: 1, port: 2428, peers: 0, room: "" });
+        writer.finish(&Header { flags: Flags::FROM_SERVER, ..Header::default() });
+        search.handle_datagram("10.0.0.1:9".parse().unwrap(), &bytes, now);
+        let found = search.into_found();
+        assert_eq!(
+            table(&found),
+            [
+                "ROOM                       HERE  ADDRESS",
+                "(private: needs a ticket)     ?  10.0.0.1:2428",
+            ]
+        );
+        let value: serde_json::Value = serde_json::from_str(&object(&found[0])).unwrap();
+        assert_eq!((&value["private"], &value["room"]), (&true.into(), &().into()));
     }
 
     #[test]

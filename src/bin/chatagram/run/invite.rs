@@ -11,11 +11,27 @@ const SHOWN: usize = 4;
 
 /// The invitation to a room on these addresses. `found`: discovery works, so no address is needed.
 pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> {
-    let interfaces = lan::interfaces().unwrap_or_else(|error| {
+    lines(listening, found, &interfaces())
+}
+
+/// The addresses for a ticket. Without a network: the one for this machine.
+pub(super) fn places(listening: &[SocketAddr]) -> Vec<String> {
+    let interfaces = interfaces();
+    let others: Vec<_> = interfaces.iter().filter(|it| it.kind.leads_to_others()).collect();
+    let mut seen = BTreeSet::new();
+    let usable = listening.iter().flat_map(|bound| usable(*bound, listening, &others));
+    let mut places: Vec<_> = usable.filter(|it| seen.insert(*it)).take(SHOWN).collect();
+    if places.is_empty() {
+        places.extend(listening.first().copied().map(crate::cli::reachable));
+    }
+    places.iter().map(SocketAddr::to_string).collect()
+}
+
+fn interfaces() -> Vec<Interface> {
+    lan::interfaces().unwrap_or_else(|error| {
         log::debug!("cannot list the network interfaces: {error}");
         Vec::new()
-    });
-    lines(listening, found, &interfaces)
+    })
 }
 
 fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec<String> {
