@@ -240,13 +240,13 @@ pub(crate) struct NetworkArgs {
         env = "CHATAGRAM_REDUNDANCY"
     )]
     pub(crate) redundancy: Copies,
-    /// Congestion control of QUIC [default: cubic]
+    /// Congestion control of QUIC: new-reno, cubic (default) or bbr
     ///
     /// The option holds for what this program sends. TCP has the kernel's.
     #[arg(
         long,
         hide_short_help = true,
-        value_name = "new-reno|cubic|bbr",
+        value_name = "CONTROL",
         value_enum,
         env = "CHATAGRAM_CONGESTION"
     )]
