@@ -10,6 +10,8 @@ pub mod building {}
 pub mod changelog {}
 #[doc = include_str!("docs/chat.md")]
 pub mod chat {}
+#[doc = include_str!("docs/grading.md")]
+pub mod grading {}
 // The first definition of a label wins: rustdoc takes this one, GitHub the one in the page.
 #[doc = "[benchmarks.md]: benchmarks"]
 #[doc = include_str!("docs/lab.md")]

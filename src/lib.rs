@@ -131,6 +131,7 @@
 //! | `history` | `net` | the append-only file of lines, each with a checksum |
 //! | `files` | `net` | opening files that stay open for long, and noticing log rotation |
 //! | `lab::sweep`, `lab::load` | `lab` | running a plan; many clients against a server |
+//! | `grade` | `cli` | running a client that somebody else wrote, and judging it |
 //! | `client::app` | `cli` | the threads around a session, the terminal, the output, the cache |
 //!
 //! The program (options, commands, logging, `doctor`) is `src/bin/chatagram`.
@@ -165,6 +166,9 @@ pub mod discovery;
 #[cfg(feature = "net")]
 #[doc(hidden)]
 pub mod files;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod grade;
 #[cfg(feature = "net")]
 #[doc(hidden)]
 pub mod history;

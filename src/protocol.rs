@@ -27,6 +27,8 @@ mod text;
 mod trace;
 
 pub(crate) use batch::Batch;
+#[cfg(feature = "cli")]
+pub(crate) use codec::checksum;
 pub use codec::{
     Datagram, DatagramWriter, DecodeError, Frames, Head, decode_message, encode_message,
 };

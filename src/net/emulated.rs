@@ -173,6 +173,19 @@ impl Host {
     }
 }
 
+/// Moves this process to a network namespace of its own, in which loopback is all there is.
+///
+/// # Errors
+/// [`Error::Threads`], or the kernel has no namespaces for this user.
+pub fn leave_networks() -> Result<(), Error> {
+    if !is_capable() {
+        require_single_thread()?;
+    }
+    enter_network_namespace().map_err(Error::refused)?;
+    let netlink = Netlink::open().map_err(Error::at("open a netlink socket"))?;
+    netlink.bring_up("lo", 0, None).map_err(Error::at("bring lo up"))
+}
+
 /// In a child process: moves it to a new network namespace.
 fn enter_network_namespace() -> io::Result<()> {
     if !is_capable() {

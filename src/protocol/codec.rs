@@ -233,7 +233,7 @@ pub(super) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>, limit: usi
 }
 
 /// CRC-32 (ISO 3309, as in Ethernet) of all bytes but the checksum.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&bytes[..CHECKSUM.start]);
     crc.update(&bytes[CHECKSUM.end..]);

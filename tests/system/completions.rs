@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "discover",
     "watch",
     "server",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 13] = [
     "replay",
     "report",
     "decode",
+    "grade",
     "doctor",
     "completions",
     "man",

@@ -45,6 +45,7 @@ mod environment;
 mod exercises;
 #[cfg(unix)]
 mod failover;
+mod grade;
 mod hostile_text;
 mod input;
 #[cfg(unix)]
@@ -110,6 +111,7 @@ const MODULES: &[Module] = &[
     (no_engine::tests, no_engine::ROLES),
     #[cfg(unix)]
     (kills::tests, kills::ROLES),
+    (grade::tests, grade::ROLES),
     (input::tests, input::ROLES),
     (terminal::tests, terminal::ROLES),
     (load::tests, load::ROLES),

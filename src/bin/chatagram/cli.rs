@@ -15,6 +15,7 @@ mod decode;
 mod discover;
 mod environment;
 mod error;
+mod grade;
 mod help;
 mod lab;
 mod machine;
@@ -27,6 +28,7 @@ pub(crate) use decode::DecodeArgs;
 pub(crate) use discover::DiscoverArgs;
 pub(crate) use environment::{origins, shows_password};
 pub(crate) use error::Error;
+pub(crate) use grade::GradeArgs;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub(crate) use place::{Place, TicketArgs};
@@ -189,6 +191,13 @@ pub(crate) enum Command {
         /// The bytes to decode.
         #[command(flatten)]
         decode: DecodeArgs,
+    },
+    /// Judge a client that you wrote, criterion by criterion
+    #[command(after_help = help::GRADE.short(), after_long_help = help::GRADE.long())]
+    Grade {
+        /// The client, and how to judge it.
+        #[command(flatten)]
+        grade: GradeArgs,
     },
     /// Say what this machine lacks, and the command that helps
     #[command(after_help = help::DOCTOR.short(), after_long_help = help::DOCTOR.long())]

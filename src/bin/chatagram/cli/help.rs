@@ -158,6 +158,19 @@ pub(super) const DECODE: Tail = Tail {
     page: "lab",
 };
 
+pub(super) const GRADE: Tail = Tail {
+    examples: "  \
+  chatagram grade -- python3 my_client.py
+  chatagram grade --only part1 --brief -- ./my_client
+  chatagram grade --list",
+    exit_codes: "  \
+  0  all criteria passed
+  1  a criterion failed
+  2  usage
+  3  the client could not be started",
+    page: "grading",
+};
+
 pub(super) const DOCTOR: Tail = Tail {
     examples: "  \
   chatagram doctor

@@ -1,0 +1,159 @@
+//! `chatagram grade`: judges a client that somebody else wrote, against `proto.md`.
+//!
+//! The client runs as `COMMAND HOST:PORT NICK`. It says each line of its standard input, prints
+//! what it receives, one line each, and leaves at the line `exit` or at the end of its input.
+//!
+//! ```text
+//!   client's process ◄── one UDP socket ──► referee: rule ──► hub ◄──► teacher (a session)
+//!                                              │
+//!                                              ▼
+//!                                            trace ──► judges ──► report
+//! ```
+//!
+//! Each scenario starts the client once and writes a trace: every datagram, line and exit, with its
+//! time. A scenario waits for events, with generous deadlines, and never sleeps. The judges are
+//! functions of traces, without I/O. A fault that may be the machine's (something came late) makes
+//! the grader repeat the scenario.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `criteria.rs` | the table of criteria: points, sections, what each one needs |
+//! | `case.rs` | what the seed decides: names, texts, which datagrams are lost |
+//! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
+//! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
+//! | `process.rs` | the client's process, its limits and its output |
+//! | `trace.rs` | what happened, in order |
+//! | `judge.rs`, `judge/*.rs` | traces to findings |
+//! | `report.rs`, `report/*.rs` | verdicts, and their formats |
+//! | `class.rs` | a folder of submissions, and their table |
+
+mod case;
+mod class;
+mod criteria;
+mod edit;
+mod judge;
+mod process;
+mod referee;
+mod report;
+mod scenario;
+mod trace;
+
+pub use case::seed_of;
+pub use class::{Graded, class_csv, class_html, class_text, grade_class};
+pub use criteria::{CRITERIA, Criterion};
+pub use report::{Format, Report, Verdict, render};
+
+use case::Case;
+use scenario::{SCENARIOS, Scenario};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use trace::Trace;
+
+/// Scenarios at once: they mostly wait.
+const AT_ONCE: usize = 6;
+/// Runs of a scenario, at most, where time may have been the reason of a fault.
+const RUNS: u32 = 3;
+
+/// What to grade.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The client's command, without address and name.
+    pub command: Vec<OsString>,
+    /// Decides names, texts and losses.
+    pub seed: u64,
+    /// Only these criteria, and those that they need; empty: all.
+    pub only: Vec<String>,
+}
+
+/// A fault of the grader's machine, not of the client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The client did not start.
+    #[error("cannot start {command}: {cause}{hint}")]
+    Start {
+        /// The program.
+        command: String,
+        /// The system's error.
+        cause: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A socket or a thread of the grader.
+    #[error("cannot run a scenario: {0}")]
+    System(#[from] std::io::Error),
+    /// No criterion has that name.
+    #[error("no criterion is called {0}: `chatagram grade --list` prints all of them")]
+    Unknown(String),
+}
+
+/// Leaves this process no network but loopback, and so the clients that it starts. Call it before
+/// any thread starts.
+///
+/// # Errors
+/// The system has no network namespaces, or none for this user.
+#[cfg(target_os = "linux")]
+pub fn confine_network() -> Result<(), Box<dyn std::error::Error>> {
+    Ok(crate::net::emulated::leave_networks()?)
+}
+
+/// The same where there are no namespaces.
+#[cfg(not(target_os = "linux"))]
+pub fn confine_network() -> Result<(), Box<dyn std::error::Error>> {
+    Err("this system has no network namespaces".into())
+}
+
+/// Runs the client through the scenarios and judges it.
+///
+/// # Errors
+/// The client did not start, or the machine refused a socket. What the client does is no error.
+pub fn grade(config: &Config) -> Result<Report, Error> {
+    let wanted = criteria::with_needs(&config.only)?;
+    let scenarios: Vec<&Scenario> = SCENARIOS
+        .iter()
+        .filter(|it| wanted.iter().any(|criterion| criterion.scenarios.contains(&it.name)))
+        .collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let work = || -> Result<(), Error> {
+        while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = run(config, scenario, &wanted)?;
+            done.lock().unwrap_or_else(|it| it.into_inner()).insert(scenario.name, outcome);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let crew: Vec<_> = (0..AT_ONCE.min(scenarios.len())).map(|_| scope.spawn(work)).collect();
+        crew.into_iter().try_for_each(|member| {
+            member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })?;
+    let runs = done.into_inner().unwrap_or_else(|it| it.into_inner());
+    Ok(Report::new(config.seed, &wanted, &runs))
+}
+
+/// A scenario's last run.
+#[derive(Debug)]
+struct Run {
+    trace: Trace,
+    case: Case,
+    /// How often it was repeated.
+    repeated: u32,
+}
+
+/// Runs one scenario, again if a fault may be the machine's.
+fn run(config: &Config, scenario: &Scenario, wanted: &[&Criterion]) -> Result<Run, Error> {
+    for repeated in 0.. {
+        let case = Case::new(config.seed, scenario.name);
+        let trace = scenario::run(scenario, &config.command, &case)?;
+        let run = Run { trace, case, repeated };
+        let late = wanted
+            .iter()
+            .filter(|it| it.scenarios.contains(&scenario.name))
+            .any(|it| (it.judge)(&run.trace, &run.case).is_err_and(|fault| fault.late));
+        if !late || repeated + 1 == RUNS {
+            return Ok(run);
+        }
+    }
+    unreachable!("the loop returns")
+}

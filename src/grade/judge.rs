@@ -1,0 +1,85 @@
+//! Judges: from a trace to a finding. No I/O, and no clock but the trace's.
+
+pub(super) mod acknowledging;
+pub(super) mod form;
+pub(super) mod joining;
+pub(super) mod model;
+pub(super) mod staying;
+pub(super) mod talking;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use super::case::Case;
+use super::trace::{Event, Trace};
+use crate::decode;
+use std::time::Duration;
+
+/// What was seen in place of what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) seen: String,
+    pub(super) expected: String,
+    /// Places in the trace of the datagrams in question.
+    pub(super) places: Vec<usize>,
+    /// Whether a busy machine may be the reason.
+    pub(super) late: bool,
+}
+
+/// Nothing, or a fault.
+pub(super) type Finding = Result<(), Fault>;
+
+/// Judges one criterion in one scenario.
+pub(super) type Judge = fn(&Trace, &Case) -> Finding;
+
+impl Fault {
+    pub(super) fn new(seen: impl Into<String>, expected: impl Into<String>) -> Self {
+        let (seen, expected) = (seen.into(), expected.into());
+        Self { seen, expected, places: Vec::new(), late: false }
+    }
+
+    /// With a datagram in question.
+    pub(super) fn at(mut self, place: usize) -> Self {
+        self.places.push(place);
+        self
+    }
+
+    /// With time as a possible reason.
+    pub(super) fn timed(self) -> Self {
+        Self { late: true, ..self }
+    }
+
+    /// The datagrams in question, decoded.
+    pub(super) fn evidence(&self, trace: &Trace) -> Vec<String> {
+        let show = |place: &usize| {
+            let entry = trace.entries.get(*place)?;
+            let (way, bytes) = match &entry.event {
+                Event::Up { bytes, .. } => ("client to server", bytes),
+                Event::Down { bytes } | Event::Forged { bytes } => ("server to client", bytes),
+                _ => return None,
+            };
+            let text = decode::datagram(bytes).text;
+            Some(format!("{} ms, {way}, {} bytes\n{text}", entry.at.as_millis(), bytes.len()))
+        };
+        self.places.iter().filter_map(show).collect()
+    }
+}
+
+/// A fault unless this holds.
+pub(super) fn expect(holds: bool, seen: impl FnOnce() -> String, expected: &str) -> Finding {
+    if holds { Ok(()) } else { Err(Fault::new(seen(), expected)) }
+}
+
+/// The fault of something that did not occur: with the client's last words, if it has ended.
+pub(super) fn absent(trace: &Trace, what: &str, expected: &str) -> Fault {
+    let seen = match (trace.end(), trace.last_words()) {
+        (Some(_), Some(words)) => format!("{what}; the client ended: {words}"),
+        _ => what.to_owned(),
+    };
+    // A program that has ended was not too slow.
+    Fault { late: trace.end().is_none(), ..Fault::new(seen, expected) }
+}
+
+pub(super) fn ms(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

@@ -1,0 +1,211 @@
+//! Joining (§I.5), refusals, other versions.
+
+use super::{Fault, Finding, absent, expect, ms};
+use crate::grade::case::Case;
+use crate::grade::scenario::STRANGER;
+use crate::grade::trace::{Event, Trace};
+use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
+use crate::protocol::{Datagram, Delivery, Frame};
+use std::time::Duration;
+
+/// `Join` as §I.5 has it.
+pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
+    let expected = "Join in session 0 with a nonce that stays the same, the name, delivery 2, and \
+                    Padding to 512 bytes; all other fields empty or 0";
+    let Some((_, _, first)) = trace.joins().next() else {
+        return Err(absent(trace, "no Join", expected));
+    };
+    for (index, _, join) in trace.joins() {
+        let Event::Up { bytes, .. } = &trace.entries[index].event else { continue };
+        let session = Datagram::decode(bytes).map_or(0, |it| it.header.session);
+        let seen = if bytes.len() < JOIN_SIZE {
+            format!("a Join of {} bytes", bytes.len())
+        } else if session != 0 {
+            format!("a Join in session {session:#x}")
+        } else if join.nonce == 0 {
+            "nonce 0".to_owned()
+        } else if join.nonce != first.nonce {
+            "another nonce in the second Join of one attempt".to_owned()
+        } else if join.nickname != case.name {
+            format!("the name {:?} in place of {:?}", join.nickname, case.name)
+        } else if join.delivery != Delivery::ReliableOrdered {
+            format!("delivery {:?}", join.delivery)
+        } else if !join.resume.is_empty() || (join.epoch, join.seen, join.next) != (0, 0, 0) {
+            "a first Join with resume, epoch, seen or next".to_owned()
+        } else {
+            continue;
+        };
+        return Err(Fault::new(seen, expected).at(index));
+    }
+    Ok(())
+}
+
+/// The pauses between `Join`s that nobody answers.
+pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
+    let joins: Vec<_> = trace.joins().map(|(index, at, _)| (index, at)).collect();
+    let mut pause = JOIN_RETRY;
+    for pair in joins.windows(2).take(5) {
+        let [(_, before), (index, at)] = *pair else { continue };
+        let seen = at - before;
+        if seen < pause * 3 / 5 || seen > pause * 2 + Duration::from_millis(300) {
+            let seen = format!("a pause of {} between two Joins", ms(seen));
+            let expected = format!("about {}: 250 ms, doubled each time, up to 750 ms", ms(pause));
+            return Err(Fault::new(seen, expected).at(index).timed());
+        }
+        pause = (pause * 2).min(JOIN_RETRY_MAX);
+    }
+    let expected = "Join again and again until JOIN_TIMEOUT";
+    if joins.len() < 4 {
+        return Err(absent(trace, &format!("{} Joins", joins.len()), expected));
+    }
+    Ok(())
+}
+
+/// It gives up in time.
+pub(in crate::grade) fn give_up(trace: &Trace, _: &Case) -> Finding {
+    let expected = "the end, with an exit code other than 0, 8 s after the first Join";
+    let Some((_, first, _)) = trace.joins().next() else {
+        return Err(absent(trace, "no Join", expected));
+    };
+    let Some((_, at, code)) = trace.end() else {
+        return Err(Fault::new("no end, 16 s after the start", expected));
+    };
+    let after = at.saturating_sub(first);
+    let range = Duration::from_millis(6_500)..Duration::from_secs(14);
+    expect(
+        range.contains(&after) && code != Some(0),
+        || format!("the end after {}, with exit code {code:?}", ms(after)),
+        expected,
+    )
+}
+
+/// The challenge's cookie comes back, and one challenge draws one `Join`.
+pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
+    let expected = "one Join with the cookie at once after the first Challenge; later ones when \
+                    they are due";
+    let challenge = trace.entries.iter().enumerate().find_map(|(index, entry)| {
+        let Event::Down { bytes } = &entry.event else { return None };
+        let nonce = trace.joins().next()?.2.nonce;
+        match Datagram::decode(bytes).ok()?.frames().next()? {
+            Frame::Challenge { nonce: it, cookie } if it == nonce => {
+                Some((index, entry.at, cookie))
+            }
+            _ => None,
+        }
+    });
+    let Some((place, at, cookie)) = challenge else {
+        return Err(absent(trace, "the client drew no Challenge", expected));
+    };
+    let answers: Vec<_> = trace.joins().filter(|(index, ..)| *index > place).collect();
+    let Some((index, first, join)) = answers.first() else {
+        return Err(absent(trace, "no Join after Challenge", expected).at(place));
+    };
+    if join.cookie != cookie {
+        let seen = if join.cookie.is_empty() { "a Join without" } else { "another" };
+        return Err(Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index));
+    }
+    if *first - at > Duration::from_millis(240) {
+        let seen = format!("the cookie {} after Challenge", ms(*first - at));
+        return Err(Fault::new(seen, expected).at(*index).timed());
+    }
+    if let Some((index, second, _)) = answers.get(1)
+        && *second - *first < Duration::from_millis(120)
+    {
+        let seen = format!("two Joins within {} for one Challenge", ms(*second - *first));
+        return Err(Fault::new(seen, expected).at(*index).timed());
+    }
+    Ok(())
+}
+
+/// Answers with another nonce are not for this client.
+pub(in crate::grade) fn nonce(trace: &Trace, _: &Case) -> Finding {
+    let expected = "Challenge, Refused and Welcome with another nonce are ignored";
+    for up in trace.ups() {
+        let Ok(datagram) = up.datagram else { continue };
+        let seen = match datagram.frames().next() {
+            _ if datagram.header.session == STRANGER => "a datagram in a stranger's session",
+            Some(Frame::Join(join)) if join.cookie == [7; 20] => "a stranger's cookie",
+            _ => continue,
+        };
+        return Err(Fault::new(seen, expected).at(up.index));
+    }
+    expect(trace.end().is_none(), || "the client ended".to_owned(), expected)
+}
+
+/// The session begins with `Welcome`, and what overtakes it is dropped.
+pub(in crate::grade) fn welcome(trace: &Trace, case: &Case) -> Finding {
+    let expected = "the session begins with Welcome; datagrams that overtook it are dropped \
+                    without an acknowledgment, and their messages come again";
+    let Some((welcome, session)) = trace.welcome() else {
+        return Err(absent(trace, "no Welcome: the client did not come so far", expected));
+    };
+    if let Some(early) = trace.sent().find(|it| it.index < welcome && it.header.session != STRANGER)
+    {
+        return Err(
+            Fault::new("a datagram in the session before Welcome", expected).at(early.index)
+        );
+    }
+    if !trace.sent().any(|it| it.header.session == session) {
+        return Err(absent(trace, "no datagram in the session after Welcome", expected).at(welcome));
+    }
+    let text = case.text("early", 0);
+    let shown = trace.printed().filter(|(_, line)| line.contains(&text)).count();
+    if shown != 1 {
+        let seen = format!("the line that overtook Welcome printed {shown} times");
+        return Err(absent(trace, &seen, expected));
+    }
+    Ok(())
+}
+
+/// A refusal is shown.
+pub(in crate::grade) fn refused(trace: &Trace, _: &Case) -> Finding {
+    let expected = "the detail of Refused is printed, and the client ends with an exit code other \
+                    than 0";
+    let detail = trace.entries.iter().find_map(|entry| {
+        let Event::Down { bytes } = &entry.event else { return None };
+        match Datagram::decode(bytes).ok()?.frames().next()? {
+            Frame::Refused { detail, .. } => Some(detail.to_owned()),
+            _ => None,
+        }
+    });
+    let Some(detail) = detail else {
+        return Err(absent(trace, "the client drew no Refused", expected));
+    };
+    let is_shown = trace.entries.iter().any(|entry| match &entry.event {
+        Event::Printed(line) | Event::Complained(line) => line.contains(&detail),
+        _ => false,
+    });
+    let code = trace.end().map(|(_, _, code)| code);
+    let has_failed = code.is_some_and(|code| code != Some(0));
+    expect(
+        is_shown && has_failed,
+        || {
+            let shown = if is_shown { "printed" } else { "not printed" };
+            let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
+            format!("{detail:?} {shown}; {end}")
+        },
+        expected,
+    )
+}
+
+/// Another version is reported at once.
+pub(in crate::grade) fn version(trace: &Trace, _: &Case) -> Finding {
+    let expected = "the client reports the server's version and ends, with an exit code other than \
+                    0, within 5 s (§11.1)";
+    if trace.mark("version").is_none() {
+        return Err(absent(trace, "no Join", expected));
+    }
+    let code = trace.end().map(|(_, _, code)| code);
+    let names_it = trace.entries.iter().any(|entry| match &entry.event {
+        Event::Printed(line) | Event::Complained(line) => line.contains('9'),
+        _ => false,
+    });
+    expect(
+        code.is_some_and(|code| code != Some(0)) && names_it,
+        || {
+            let end = code.map_or("no end".to_owned(), |code| format!("exit code {code:?}"));
+            format!("{end}; the version was {}printed", if names_it { "" } else { "not " })
+        },
+        expected,
+    )
+}

@@ -1,0 +1,154 @@
+//! The client's process: its start, its limits, its output.
+
+use super::Error;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::SyncSender;
+use std::thread;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+
+/// What the threads around the process and the socket report.
+pub(super) enum Input {
+    /// A datagram arrived at the referee's socket.
+    Datagram(Vec<u8>, SocketAddr),
+    /// The client printed a line.
+    Printed(String),
+    /// The client wrote a line to its standard error.
+    Complained(String),
+    /// The client's output ended, or broke the limit.
+    Silent {
+        /// Whether there was too much of it.
+        flooded: bool,
+    },
+}
+
+/// Output of a client that is read, bytes. A client that follows the contract prints a tenth.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// Longest line that is read, bytes.
+const MAX_LINE: u64 = 1 << 14;
+/// Processor time, beyond which the kernel ends the client.
+#[cfg(target_os = "linux")]
+const CPU_TIME: Duration = Duration::from_secs(30);
+
+/// A running client. Dropping it ends the process and those it started.
+pub(super) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Process {
+    /// Starts the client with two more arguments.
+    pub(super) fn start(
+        command: &[OsString],
+        address: SocketAddr,
+        name: &str,
+        inputs: &SyncSender<Input>,
+    ) -> Result<Self, Error> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput).into());
+        };
+        let mut start = Command::new(program);
+        start.args(arguments).arg(address.to_string()).arg(name);
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("CHATAGRAM_") {
+                start.env_remove(variable);
+            }
+        }
+        // Else Python keeps what it prints to a pipe, and reads a pipe in the locale's encoding.
+        start.env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1").env("TERM", "dumb");
+        start.env("PYTHONDONTWRITEBYTECODE", "1");
+        start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(target_os = "linux")]
+        crate::lab::program::confine::confine(&mut start, CPU_TIME, false);
+        let mut child = start.spawn().map_err(|cause| Error::Start {
+            command: program.to_string_lossy().into_owned(),
+            hint: hint(&cause),
+            cause,
+        })?;
+        let stdin = child.stdin.take();
+        if let Some(output) = child.stdout.take() {
+            let inputs = inputs.clone();
+            thread::spawn(move || {
+                let flooded = read(output, |line| inputs.send(Input::Printed(line)).is_ok());
+                let _ = inputs.send(Input::Silent { flooded });
+            });
+        }
+        if let Some(errors) = child.stderr.take() {
+            let inputs = inputs.clone();
+            thread::spawn(move || {
+                read(errors, |line| inputs.send(Input::Complained(line)).is_ok());
+            });
+        }
+        Ok(Self { child, stdin })
+    }
+
+    /// Types a line. All that a scenario types fits into a pipe, so this does not block.
+    pub(super) fn type_line(&mut self, line: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            // A client that has ended is judged by that.
+            let _ = stdin.write_all(format!("{line}\n").as_bytes());
+        }
+    }
+
+    /// Ends the input.
+    pub(super) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// How the process ended, if it did.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The process leads a group of its own. Its number is free only after the wait below.
+        #[cfg(target_os = "linux")]
+        if let Ok(None) = self.child.try_wait()
+            && let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed())
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a process ended, in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    #[cfg(target_os = "linux")]
+    return crate::lab::program::confine::describe(status);
+    #[cfg(not(target_os = "linux"))]
+    status.to_string()
+}
+
+fn hint(cause: &std::io::Error) -> &'static str {
+    #[cfg(target_os = "linux")]
+    return crate::lab::program::start_hint(cause);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = cause;
+        ""
+    }
+}
+
+/// Hands on each line until the end, the limit, or a refusal. Returns whether the limit was broken.
+fn read(output: impl Read, mut take: impl FnMut(String) -> bool) -> bool {
+    let mut output = BufReader::new(output.take(MAX_OUTPUT));
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return output.get_ref().limit() == 0,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        if !take(text.trim_end_matches(['\n', '\r']).to_owned()) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The referee: a hub, a teacher in the room, and the client behind one socket, on one clock.
+
+use super::Error;
+use super::case::Case;
+use super::process::{Input, Process, describe};
+use super::trace::{Entry, Event, Trace};
+use crate::client::session::{self, Session, Transport};
+use crate::hub::{self, Capacity, Destination, Hub, Limit, Past, Path};
+use crate::link::Copies;
+use crate::net::Clock;
+use crate::protocol::limits::MAX_DATAGRAM;
+use crate::protocol::{Delivery, LeaveReason};
+use crate::time::{Now, Timestamp};
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Limit of each wait. Only a client with a fault takes this long.
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// A client whose process has ended is not waited for longer than this.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// Longest sleep: the end of the process wakes nobody.
+const LOOK: Duration = Duration::from_millis(20);
+/// Datagrams of a client, beyond which its run ends.
+const MAX_DATAGRAMS: usize = 20_000;
+/// Inputs that wait for the referee; more wait in the kernel, or are dropped there.
+const BACKLOG: usize = 1_024;
+
+/// Which way a datagram travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the client.
+    Up,
+    /// To the client.
+    Down,
+}
+
+/// So long that a datagram without a reason is no heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// So long that no client expires.
+const EXPIRY: Duration = Duration::from_secs(60);
+
+/// What becomes of a datagram: it is replaced by these, in this order.
+pub(super) type Rule = Box<dyn FnMut(Way, Vec<u8>) -> Vec<Vec<u8>> + Send>;
+
+/// The settings of a scenario's room.
+pub(super) struct Room {
+    pub(super) heartbeat: Duration,
+    pub(super) limit: Option<Limit>,
+    pub(super) replay: usize,
+    /// A name for the client other than the case's.
+    pub(super) name: Option<&'static str>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { heartbeat: HEARTBEAT, limit: None, replay: 10, name: None }
+    }
+}
+
+pub(super) struct Referee<'c> {
+    pub(super) case: &'c Case,
+    pub(super) trace: Trace,
+    clock: Clock,
+    hub: Hub,
+    teacher: Session,
+    /// Where the hub sees the teacher, who sends in memory.
+    teacher_path: Path,
+    /// Where the teacher sees the hub.
+    hub_address: SocketAddr,
+    client: Option<SocketAddr>,
+    process: Option<Process>,
+    rule: Rule,
+    inputs: Receiver<Input>,
+    sender: SyncSender<Input>,
+    socket: Arc<UdpSocket>,
+    stranger: UdpSocket,
+    _stop: Stop,
+    ups: usize,
+    ended: Option<Timestamp>,
+    name: &'static str,
+}
+
+impl<'c> Referee<'c> {
+    /// Opens the room, with the teacher in it, who has said these lines.
+    pub(super) fn open(case: &'c Case, room: &Room, said: &[String]) -> Result<Self, Error> {
+        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+        let clock = Clock::start();
+        let config = hub::Config {
+            room: "grading".to_owned(),
+            heartbeat: room.heartbeat,
+            capacity: Capacity { peers: 8, peers_per_ip: 8, expiry: EXPIRY },
+            replay: room.replay,
+            limit: room.limit,
+            discovery: None,
+        };
+        let now = clock.now();
+        let mut hub = Hub::new(config, Past::default(), case.seed, now);
+        // What leaves is then a function of what arrives, not of the machine's speed.
+        hub.set_copies(Copies::Fixed(0));
+        let hub_address = SocketAddr::from(([10, 0, 0, 1], 1));
+        let config = session::Config {
+            nickname: case.teacher.to_owned(),
+            transport: Transport::Udp,
+            delivery: Delivery::ReliableOrdered,
+            give_up: DEADLINE,
+            shown: Vec::new(),
+        };
+        let teacher = Session::new(config, vec![hub_address], case.seed, now);
+        let (sender, inputs) = sync_channel(BACKLOG);
+        let stop = Arc::new(AtomicBool::new(false));
+        listen(socket.clone(), sender.clone(), stop.clone())?;
+        let mut referee = Self {
+            case,
+            trace: Trace::default(),
+            clock,
+            hub,
+            teacher,
+            teacher_path: Path::routed(0, ([10, 0, 0, 2], 1).into()),
+            hub_address,
+            client: None,
+            process: None,
+            rule: Box::new(|_, bytes| vec![bytes]),
+            inputs,
+            sender,
+            socket,
+            stranger: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            _stop: Stop(stop),
+            ups: 0,
+            ended: None,
+            name: room.name.unwrap_or(case.name),
+        };
+        referee.wait(|it| it.noticed(|event| matches!(event, session::Event::Welcome { .. })));
+        for line in said {
+            referee.teach(line);
+            referee.settle();
+        }
+        Ok(referee)
+    }
+
+    /// Starts the client, under a rule for its datagrams.
+    pub(super) fn start(&mut self, command: &[OsString], rule: Rule) -> Result<(), Error> {
+        let address = self.socket.local_addr()?;
+        self.rule = rule;
+        self.mark("start");
+        self.process = Some(Process::start(command, address, self.name, &self.sender)?);
+        Ok(())
+    }
+
+    /// Changes the rule.
+    pub(super) fn rule(&mut self, rule: Rule) {
+        self.rule = rule;
+    }
+
+    /// Types a line for the client to say.
+    pub(super) fn type_line(&mut self, line: &str) {
+        if let Some(process) = &mut self.process {
+            process.type_line(line);
+        }
+    }
+
+    /// Asks the client to leave, as a user does who has nothing more to say.
+    pub(super) fn leave(&mut self) {
+        self.mark("leave");
+        if let Some(process) = &mut self.process {
+            process.type_line("exit");
+            process.end_input();
+        }
+    }
+
+    /// The teacher says a line.
+    pub(super) fn teach(&mut self, line: &str) {
+        // A teacher in memory, with little to say, is never busy.
+        let _ = self.teacher.say(line, self.clock.now());
+        self.turn();
+    }
+
+    /// The teacher says a line to the client alone.
+    pub(super) fn whisper(&mut self, line: &str) {
+        let _ = self.teacher.whisper(self.case.name, line, self.clock.now());
+        self.turn();
+    }
+
+    /// The server closes.
+    pub(super) fn shut_down(&mut self) {
+        self.mark("shutdown");
+        self.hub.shutdown(LeaveReason::Shutdown, self.clock.now());
+        self.turn();
+    }
+
+    /// Notes that the script is here.
+    pub(super) fn mark(&mut self, name: &'static str) {
+        self.note(Event::Mark(name));
+    }
+
+    /// Sends a datagram that the hub did not make.
+    pub(super) fn forge(&mut self, bytes: Vec<u8>) {
+        if let Some(client) = self.client {
+            let _ = self.socket.send_to(&bytes, client);
+            self.note(Event::Forged { bytes });
+        }
+    }
+
+    /// Sends a datagram from another address than the server's.
+    pub(super) fn forge_from_elsewhere(&mut self, bytes: Vec<u8>) {
+        if let Some(client) = self.client {
+            let _ = self.stranger.send_to(&bytes, client);
+            self.note(Event::Forged { bytes });
+        }
+    }
+
+    /// The client's session.
+    pub(super) fn session(&self) -> u64 {
+        self.trace.welcome().map_or(0, |(_, session)| session)
+    }
+
+    /// Waits until the trace satisfies this. Returns whether it did within the deadline, and while
+    /// the client was there.
+    pub(super) fn wait(&mut self, wanted: impl Fn(&Trace) -> bool) -> bool {
+        self.wait_for(DEADLINE, wanted)
+    }
+
+    pub(super) fn wait_for(&mut self, most: Duration, wanted: impl Fn(&Trace) -> bool) -> bool {
+        let deadline = self.clock.now().mono + most;
+        let mut looked_at = usize::MAX;
+        loop {
+            self.turn();
+            // What has not changed is not judged again.
+            if looked_at != self.trace.entries.len() {
+                if wanted(&self.trace) {
+                    return true;
+                }
+                looked_at = self.trace.entries.len();
+            }
+            let now = self.clock.now().mono;
+            let over = self.ended.is_some_and(|at| now >= at + AFTERMATH);
+            if now >= deadline || over || self.ups > MAX_DATAGRAMS {
+                return false;
+            }
+            self.sleep(deadline);
+        }
+    }
+
+    /// Waits for the end of the process.
+    pub(super) fn wait_for_end(&mut self) {
+        self.wait(|trace| trace.end().is_some());
+    }
+
+    /// Waits until the teacher has all answers.
+    fn settle(&mut self) {
+        let deadline = self.clock.now().mono + DEADLINE;
+        while !self.teacher.is_settled() && self.clock.now().mono < deadline {
+            self.turn();
+            self.sleep(deadline);
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        let at = self.clock.now().mono.since(Timestamp::ZERO);
+        self.trace.entries.push(Entry { at, event });
+    }
+
+    /// Takes all that is due, here and there.
+    fn turn(&mut self) {
+        let now = self.clock.now();
+        self.hub.handle_timeout(now);
+        self.teacher.handle_timeout(now);
+        // Each answers the other; in memory that ends at once.
+        while self.carry(now) {}
+        if self.ended.is_none()
+            && let Some(status) = self.process.as_mut().and_then(Process::ended)
+        {
+            self.ended = Some(now.mono);
+            // What it sent and printed before is in the channel, or on its way there.
+            while let Ok(input) = self.inputs.recv_timeout(LOOK) {
+                self.take(input);
+            }
+            self.note(Event::Ended { code: status.code(), how: describe(status) });
+        }
+    }
+
+    /// Carries what waits. Returns whether there was anything.
+    fn carry(&mut self, now: Now) -> bool {
+        let mut buffer = Vec::new();
+        let mut any = false;
+        while self.teacher.poll_transmit(&mut buffer, now).is_some() {
+            any = true;
+            for bytes in buffer.chunks(MAX_DATAGRAM) {
+                self.hub.handle_datagram(self.teacher_path, bytes, now);
+            }
+        }
+        while self.hub.poll_event().is_some() {}
+        while let Some(Destination::Datagram(path)) = self.hub.poll_transmit(&mut buffer, now) {
+            any = true;
+            for bytes in buffer.chunks(MAX_DATAGRAM) {
+                if path == self.teacher_path {
+                    self.teacher.handle_datagram(self.hub_address, bytes, now);
+                } else {
+                    self.send(bytes.to_vec(), path.remote);
+                }
+            }
+        }
+        while let Some(event) = self.teacher.poll_event() {
+            self.note(Event::Teacher(Box::new(event)));
+        }
+        any
+    }
+
+    fn send(&mut self, bytes: Vec<u8>, to: SocketAddr) {
+        for bytes in (self.rule)(Way::Down, bytes) {
+            // Loopback drops what does not fit into the client's buffer, like any network.
+            let _ = self.socket.send_to(&bytes, to);
+            self.note(Event::Down { bytes });
+        }
+    }
+
+    fn sleep(&mut self, deadline: Timestamp) {
+        let now = self.clock.now().mono;
+        let due = [Some(deadline), self.hub.poll_timeout(), self.teacher.poll_timeout()];
+        let due = due.into_iter().flatten().min().unwrap_or(deadline);
+        if let Ok(input) = self.inputs.recv_timeout(due.since(now).min(LOOK)) {
+            self.take(input);
+        }
+        while let Ok(input) = self.inputs.try_recv() {
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Datagram(bytes, from) => self.take_datagram(bytes, from),
+            Input::Printed(line) => self.note(Event::Printed(line)),
+            Input::Complained(line) => self.note(Event::Complained(line)),
+            Input::Silent { flooded: false } => {}
+            Input::Silent { flooded: true } => {
+                self.note(Event::Complained("(it printed too much: ended)".to_owned()));
+                self.process = None;
+                self.ended = Some(self.clock.now().mono);
+                self.note(Event::Ended { code: None, how: "it printed too much".to_owned() });
+            }
+        }
+    }
+
+    fn take_datagram(&mut self, bytes: Vec<u8>, from: SocketAddr) {
+        self.client.get_or_insert(from);
+        self.ups += 1;
+        let passed = (self.rule)(Way::Up, bytes.clone());
+        self.note(Event::Up { bytes, passed: !passed.is_empty() });
+        let now = self.clock.now();
+        for bytes in passed {
+            self.hub.handle_datagram(Path::routed(0, from), &bytes, now);
+        }
+        while self.carry(now) {}
+    }
+}
+
+/// Ends the thread that reads the socket.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Reads the socket in a thread, until `stop`.
+fn listen(
+    socket: Arc<UdpSocket>,
+    inputs: SyncSender<Input>,
+    stop: Arc<AtomicBool>,
+) -> Result<(), Error> {
+    socket.set_read_timeout(Some(LOOK * 10))?;
+    thread::Builder::new().spawn(move || {
+        let mut buffer = [0; 2 * MAX_DATAGRAM];
+        while !stop.load(Ordering::Relaxed) {
+            match socket.recv_from(&mut buffer) {
+                Ok((length, from)) => {
+                    let input = Input::Datagram(buffer[..length].to_vec(), from);
+                    if inputs.send(input).is_err() {
+                        return;
+                    }
+                }
+                // The timeout, or an error for an earlier datagram, which proves nothing.
+                Err(_) => {}
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Verdicts, and a report of them. Nothing in it came from the client unescaped.
+
+mod formats;
+
+pub use formats::{Format, render};
+pub(super) use formats::{cell, xml};
+
+use super::criteria::Criterion;
+use super::{Run, judge::Finding};
+use crate::protocol::{clean, clean_lines};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Longest quotation of what a client did, characters.
+const MAX_QUOTE: usize = 400;
+/// Datagrams in question that a report shows.
+const MAX_EVIDENCE: usize = 2;
+
+/// What became of a criterion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Satisfied.
+    Passed,
+    /// Not satisfied.
+    Failed {
+        /// What the client did.
+        seen: String,
+        /// What `proto.md` says.
+        expected: String,
+        /// The datagrams in question, decoded.
+        evidence: Vec<String>,
+        /// How often the scenario was repeated, because time may have been the reason.
+        repeated: u32,
+    },
+    /// It says nothing, because this other one failed.
+    NotJudged {
+        /// The other criterion.
+        because: &'static str,
+    },
+}
+
+/// The verdicts about one client.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed, which replays the cases.
+    pub seed: u64,
+    /// What was confined, in words; empty if nothing is to be said.
+    pub notes: Vec<String>,
+    /// A verdict for each criterion.
+    pub verdicts: Vec<(&'static Criterion, Verdict)>,
+}
+
+impl Report {
+    pub(super) fn new(
+        seed: u64,
+        criteria: &[&'static Criterion],
+        runs: &BTreeMap<&'static str, Run>,
+    ) -> Self {
+        let (mut bad, mut verdicts) = (BTreeSet::new(), Vec::new());
+        for criterion in criteria.iter().copied() {
+            let because = criterion.needs.iter().find(|id| bad.contains(*id));
+            let verdict = match because {
+                Some(because) => Verdict::NotJudged { because },
+                None => criterion
+                    .scenarios
+                    .iter()
+                    .filter_map(|name| runs.get(name))
+                    .map(|run| verdict(run, (criterion.judge)(&run.trace, &run.case)))
+                    .find(|verdict| *verdict != Verdict::Passed)
+                    .unwrap_or(Verdict::Passed),
+            };
+            if verdict != Verdict::Passed {
+                bad.insert(criterion.id);
+            }
+            verdicts.push((criterion, verdict));
+        }
+        Self { seed, notes: Vec::new(), verdicts }
+    }
+
+    /// Points earned, and points to earn, in one part of `proto.md`, or in all.
+    #[must_use]
+    pub fn points(&self, part: Option<u8>) -> (u32, u32) {
+        let of_part = |it: &&(&Criterion, Verdict)| part.is_none_or(|part| it.0.part == part);
+        self.verdicts.iter().filter(of_part).fold((0, 0), |(earned, all), (it, verdict)| {
+            let passed = *verdict == Verdict::Passed;
+            (earned + if passed { it.points } else { 0 }, all + it.points)
+        })
+    }
+
+    /// The criteria that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &'static str> {
+        self.verdicts
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Failed { .. }))
+            .map(|(criterion, _)| criterion.id)
+    }
+}
+
+fn verdict(run: &Run, finding: Finding) -> Verdict {
+    let Err(fault) = finding else { return Verdict::Passed };
+    let mut evidence = fault.evidence(&run.trace);
+    evidence.truncate(MAX_EVIDENCE);
+    Verdict::Failed {
+        seen: quote(&fault.seen),
+        expected: fault.expected.split_whitespace().collect::<Vec<_>>().join(" "),
+        evidence: evidence.iter().map(|text| clean_lines(text)).collect(),
+        repeated: run.repeated,
+    }
+}
+
+fn quote(text: &str) -> String {
+    let text = clean(text);
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text.into_owned(),
+    }
+}

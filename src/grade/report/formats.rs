@@ -1,0 +1,248 @@
+//! The formats of a report.
+
+use super::{Report, Verdict};
+use serde_json::json;
+use std::fmt::Write;
+
+/// A format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One object.
+    Json,
+    /// JUnit's XML: a test case for each criterion.
+    Junit,
+    /// Gradescope's `results.json`.
+    Gradescope,
+    /// A row for each criterion.
+    Csv,
+}
+
+/// The report in this format. `brief`: text without the datagrams in question.
+#[must_use]
+pub fn render(report: &Report, format: Format, brief: bool) -> String {
+    match format {
+        Format::Text => text(report, brief),
+        Format::Json => json(report),
+        Format::Junit => junit(report),
+        Format::Gradescope => gradescope(report),
+        Format::Csv => csv(report),
+    }
+}
+
+/// The word for a verdict.
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed { .. } => "failed",
+        Verdict::NotJudged { .. } => "not judged",
+    }
+}
+
+/// A verdict's reason, in lines.
+fn reason(verdict: &Verdict, brief: bool) -> Vec<String> {
+    match verdict {
+        Verdict::Passed => Vec::new(),
+        Verdict::NotJudged { because } => vec![format!("because {because} did not pass")],
+        Verdict::Failed { seen, expected, evidence, repeated } => {
+            let mut lines = vec![format!("seen: {seen}"), format!("expected: {expected}")];
+            if *repeated > 0 {
+                lines.push(format!("the same in {} runs", repeated + 1));
+            }
+            let shown = evidence.iter().filter(|_| !brief);
+            lines.extend(shown.flat_map(|text| text.lines()).map(str::to_owned));
+            lines
+        }
+    }
+}
+
+fn text(report: &Report, brief: bool) -> String {
+    let mut out = String::new();
+    for (criterion, verdict) in &report.verdicts {
+        let mark = match verdict {
+            Verdict::Passed => "ok",
+            Verdict::Failed { .. } => "FAILED",
+            Verdict::NotJudged { .. } => "-",
+        };
+        let earned = if *verdict == Verdict::Passed { criterion.points } else { 0 };
+        let _ = writeln!(
+            out,
+            "{mark:6} {earned:2}/{:<2} {:13} {} ({})",
+            criterion.points, criterion.id, criterion.name, criterion.section
+        );
+        for line in reason(verdict, brief) {
+            let _ = writeln!(out, "             {line}");
+        }
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "{note}");
+    }
+    let (earned, points) = report.points(None);
+    let parts = [(1, "Part I"), (2, "Part II")].map(|(part, name)| {
+        let (earned, points) = report.points(Some(part));
+        (points > 0).then(|| format!("{name} of proto.md: {earned} of {points}"))
+    });
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let _ = write!(out, "{earned} of {points} points ({parts}); --seed {}", report.seed);
+    out
+}
+
+fn json(report: &Report) -> String {
+    let criteria: Vec<_> = report
+        .verdicts
+        .iter()
+        .map(|(criterion, verdict)| {
+            let mut row = json!({
+                "id": criterion.id,
+                "name": criterion.name,
+                "section": criterion.section,
+                "part": criterion.part,
+                "points": criterion.points,
+                "earned": if *verdict == Verdict::Passed { criterion.points } else { 0 },
+                "verdict": word(verdict),
+            });
+            match verdict {
+                Verdict::Passed => {}
+                Verdict::NotJudged { because } => row["because"] = json!(because),
+                Verdict::Failed { seen, expected, evidence, repeated } => {
+                    row["seen"] = json!(seen);
+                    row["expected"] = json!(expected);
+                    row["datagrams"] = json!(evidence);
+                    row["repeated"] = json!(repeated);
+                }
+            }
+            row
+        })
+        .collect();
+    let (earned, points) = report.points(None);
+    json!({
+        "seed": report.seed,
+        "earned": earned,
+        "points": points,
+        "notes": report.notes,
+        "criteria": criteria,
+    })
+    .to_string()
+}
+
+/// See <https://gradescope-autograders.readthedocs.io/en/latest/specs/>.
+fn gradescope(report: &Report) -> String {
+    let tests: Vec<_> = report
+        .verdicts
+        .iter()
+        .map(|(criterion, verdict)| {
+            let passed = *verdict == Verdict::Passed;
+            json!({
+                "name": format!("{} ({})", criterion.name, criterion.section),
+                "number": criterion.id,
+                "score": if passed { criterion.points } else { 0 },
+                "max_score": criterion.points,
+                "status": if passed { "passed" } else { "failed" },
+                "output": match verdict {
+                    Verdict::NotJudged { .. } => {
+                        format!("not judged, {}", reason(verdict, false).join("\n"))
+                    }
+                    _ => reason(verdict, false).join("\n"),
+                },
+                "output_format": "text",
+                "visibility": "visible",
+            })
+        })
+        .collect();
+    let notes = report.notes.iter().cloned().chain([format!("seed {}", report.seed)]);
+    json!({
+        "score": report.points(None).0,
+        "output": notes.collect::<Vec<_>>().join("\n"),
+        "output_format": "text",
+        "tests": tests,
+    })
+    .to_string()
+}
+
+fn junit(report: &Report) -> String {
+    let count = |wanted: &str| report.verdicts.iter().filter(|it| word(&it.1) == wanted).count();
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite \
+         name=\"chatagram grade\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" \
+         time=\"0\">\n    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    \
+         </properties>\n",
+        report.verdicts.len(),
+        count("failed"),
+        count("not judged"),
+        report.seed
+    );
+    for (criterion, verdict) in &report.verdicts {
+        let _ = write!(
+            out,
+            "    <testcase classname=\"{}\" name=\"{}: {}\" time=\"0\"",
+            xml(criterion.section),
+            criterion.id,
+            xml(criterion.name)
+        );
+        let reason = reason(verdict, false);
+        let _ = match verdict {
+            Verdict::Passed => writeln!(out, "/>"),
+            Verdict::NotJudged { .. } => writeln!(
+                out,
+                ">\n      <skipped message=\"{}\"/>\n    </testcase>",
+                xml(&reason.join(" "))
+            ),
+            Verdict::Failed { seen, .. } => writeln!(
+                out,
+                ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>",
+                xml(seen),
+                xml(&reason.join("\n"))
+            ),
+        };
+    }
+    out.push_str("  </testsuite>\n</testsuites>");
+    out
+}
+
+/// Text as XML 1.0 can have it. Control characters were replaced before.
+pub(in crate::grade) fn xml(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, ch| {
+        match ch {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            ch => out.push(ch),
+        }
+        out
+    })
+}
+
+/// Rows for a spreadsheet, which must not take a text for a formula.
+fn csv(report: &Report) -> String {
+    let mut out = "id,section,part,points,earned,verdict,seen,expected".to_owned();
+    for (criterion, verdict) in &report.verdicts {
+        let (seen, expected) = match verdict {
+            Verdict::Failed { seen, expected, .. } => (seen.as_str(), expected.as_str()),
+            Verdict::NotJudged { because } => (*because, ""),
+            Verdict::Passed => ("", ""),
+        };
+        let earned = if *verdict == Verdict::Passed { criterion.points } else { 0 };
+        let _ = write!(
+            out,
+            "\n{},{},{},{},{earned},{},{},{}",
+            criterion.id,
+            criterion.section,
+            criterion.part,
+            criterion.points,
+            word(verdict),
+            cell(seen),
+            cell(expected)
+        );
+    }
+    out
+}
+
+/// A text as a quoted cell.
+pub(in crate::grade) fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@']);
+    format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
+}
