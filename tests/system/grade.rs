@@ -186,7 +186,7 @@ fn each_mutant_fails_at_its_criterion_and_nowhere_else() {
 fn a_report_names_what_it_cannot_judge_and_its_seed() {
     needs(&["python3"]);
     let clients = Clients::new();
-    let silent = clients.script("silent.py", "import sys\nsys.stdin.read()\n");
+    let silent = clients.script("silent.py", "");
     let options = ["--only", "cookie", "--seed", "77"];
     let output = grade(&options, &["python3", &silent]);
     let text = text_of(&output);
@@ -221,6 +221,7 @@ fn usage_errors_say_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         assert!(text.contains(words), "{text}");
     };
+    says(&[], &[], 2, "name the client to grade");
     says(&["--only", "nothing"], &["true"], 2, "chatagram grade --list");
     says(&[], &["/no/such/client"], 3, "cannot start /no/such/client");
     says(&["--student", "ann"], &["true"], 2, "--course-key");
@@ -231,7 +232,7 @@ fn a_student_has_the_same_case_again_and_another_than_the_next() {
     needs(&["python3"]);
     let clients = Clients::new();
     let key = clients.script("key", "the key of the course");
-    let silent = clients.script("silent.py", "import sys\nsys.stdin.read()\n");
+    let silent = clients.script("silent.py", "");
     let seed = |student: &str| {
         let options =
             ["--only", "header", "--student", student, "--course-key", &key, "--format", "json"];

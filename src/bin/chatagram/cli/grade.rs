@@ -14,12 +14,7 @@ pub(crate) struct GradeArgs {
     /// The client says each line of its standard input, prints what it receives, one line each,
     /// and leaves at the line 'exit' or at the end of its input. It runs without privileges, with
     /// limits, and where the system has namespaces, without any network but loopback.
-    #[arg(
-        value_name = "COMMAND",
-        env = "CHATAGRAM_COMMAND",
-        trailing_var_arg = true,
-        required_unless_present_any = ["list", "class"]
-    )]
+    #[arg(value_name = "COMMAND", env = "CHATAGRAM_COMMAND", trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
     /// Format of the report: text, json, junit, gradescope, csv
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = "CHATAGRAM_FORMAT")]

@@ -16,6 +16,9 @@ pub(crate) fn grade(args: &GradeArgs) -> ExitCode {
     if args.list {
         return print(&list());
     }
+    if args.command.is_empty() && args.class.is_none() {
+        return fail(USAGE, "name the client to grade: chatagram grade -- python3 my_client.py");
+    }
     let key = match args.course_key.as_deref().map(read_key).transpose() {
         Ok(key) => key,
         Err(error) => return fail(USAGE, error),
