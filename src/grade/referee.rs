@@ -3,6 +3,7 @@
 use super::Error;
 use super::case::Case;
 use super::process::{Input, Process, describe};
+use super::scenario::covers;
 use super::trace::{Entry, Event, Trace};
 use crate::client::session::{self, Session, Transport};
 use crate::hub::{self, Capacity, Destination, Hub, Limit, Past, Path};
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// Limit of each wait. Only a client with a fault takes this long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+/// The last acknowledgment of a scenario is not waited for longer than this.
+const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// A client whose process has ended is not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// Longest sleep: the end of the process wakes nobody.
@@ -250,6 +253,19 @@ impl<'c> Referee<'c> {
         self.wait(|trace| trace.end().is_some());
     }
 
+    /// The trace, when the client has acknowledged what it received, or could have. What it printed
+    /// may be here before the datagrams that it sent earlier.
+    pub(super) fn finish(mut self) -> Trace {
+        self.wait_for(LAST_ANSWER, |it| {
+            let last = it.received().filter(|seen| seen.is_eliciting()).last();
+            last.is_none_or(|last| {
+                it.sent()
+                    .any(|up| up.index > last.index && covers(&up.header, last.header.sequence))
+            })
+        });
+        self.trace
+    }
+
     /// Waits until the teacher has all answers.
     fn settle(&mut self) {
         let deadline = self.clock.now().mono + DEADLINE;
@@ -377,15 +393,12 @@ fn listen(
     thread::Builder::new().spawn(move || {
         let mut buffer = [0; 2 * MAX_DATAGRAM];
         while !stop.load(Ordering::Relaxed) {
-            match socket.recv_from(&mut buffer) {
-                Ok((length, from)) => {
-                    let input = Input::Datagram(buffer[..length].to_vec(), from);
-                    if inputs.send(input).is_err() {
-                        return;
-                    }
+            // An error is the timeout, or is about an earlier datagram, which proves nothing.
+            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let input = Input::Datagram(buffer[..length].to_vec(), from);
+                if inputs.send(input).is_err() {
+                    return;
                 }
-                // The timeout, or an error for an earlier datagram, which proves nothing.
-                Err(_) => {}
             }
         }
     })?;

@@ -109,7 +109,7 @@ fn silent(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let mut referee = Referee::open(case, &Room::default(), &[])?;
     referee.start(command, Box::new(|_, _| Vec::new()))?;
     referee.wait_for(Duration::from_secs(16), |it| it.end().is_some());
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The first two `Join`s, the first one with the cookie, and the first `Welcome` are lost; the
@@ -160,7 +160,7 @@ fn lossy_join(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     });
     referee.teach(&case.text("early", 0));
     referee.wait(|it| shows(it, &case.text("early", 0)));
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// A `Welcome` of another attempt to join, in a session of its own.
@@ -188,7 +188,7 @@ pub(super) const STRANGER: u64 = 0x5354_5241_4e47_4552;
 fn talk(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     for n in 0..4 {
         referee.teach(&case.text("heard", n));
@@ -202,7 +202,7 @@ fn talk(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     referee.wait(|it| shows(it, &case.text("whisper", 0)));
     referee.leave();
     referee.wait_for_end();
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// Nobody says anything, and the heartbeat is short.
@@ -212,7 +212,7 @@ fn idle(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, _) = joined(command, case, &room, open())?;
     referee
         .wait(|it| it.sent().filter(|seen| seen.frames.contains(&Frame::Heartbeat)).count() >= 9);
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The name is taken.
@@ -221,7 +221,7 @@ fn refused(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let mut referee = Referee::open(case, &room, &[])?;
     referee.start(command, open())?;
     referee.wait_for_end();
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The server closes.
@@ -231,5 +231,5 @@ fn shutdown(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         referee.shut_down();
         referee.wait_for_end();
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }

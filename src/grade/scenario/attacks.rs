@@ -58,11 +58,11 @@ pub(in crate::grade) fn forged_sequence(n: usize) -> u32 {
 pub(super) fn forged(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     referee.teach(&case.text("before", 0));
     if !referee.wait(|it| shows(it, &case.text("before", 0))) {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     let session = referee.session();
     let line = |referee: &Referee<'_>, n| {
@@ -82,7 +82,7 @@ pub(super) fn forged(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     let after = case.text("after", 0);
     referee.teach(&after);
     referee.wait(|it| shows(it, &after));
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The server asks whether the client receives at its address.
@@ -96,7 +96,7 @@ pub(super) fn roaming(command: &[OsString], case: &Case) -> Result<Trace, Error>
             it.sent().any(|seen| seen.frames.contains(&Frame::PathResponse(cookie(case))))
         });
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The cookie of the path challenge.
@@ -119,14 +119,14 @@ pub(super) fn version(command: &[OsString], case: &Case) -> Result<Trace, Error>
         referee.forge(bytes);
         referee.wait_for(Duration::from_secs(5), |it| it.end().is_some());
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The server forgets the session, and the client's last line has not arrived.
 pub(super) fn lost_line(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     let line = case.text("doubtful", 0);
     referee.rule(Box::new(|_, _| Vec::new()));
@@ -138,14 +138,14 @@ pub(super) fn lost_line(command: &[OsString], case: &Case) -> Result<Trace, Erro
         referee.forge(edit::stateless(session, &Frame::Reset));
         referee.wait(|it| heard(it, &line) || it.end().is_some());
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The server forgets the session. The client's last line has arrived unacknowledged.
 pub(super) fn rejoin(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     for n in 0..2 {
         referee.teach(&case.text("old", n));
@@ -156,7 +156,7 @@ pub(super) fn rejoin(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     referee.rule(Box::new(|way, bytes| if way == Way::Up { vec![bytes] } else { Vec::new() }));
     referee.type_line(&arrived);
     if !referee.wait(|it| heard(it, &arrived)) {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     referee.rule(Box::new(|_, _| Vec::new()));
     referee.teach(&case.text("missed", 0));
@@ -174,5 +174,5 @@ pub(super) fn rejoin(command: &[OsString], case: &Case) -> Result<Trace, Error> 
         referee.teach(&case.text("new", 0));
         referee.wait(|it| shows(it, &case.text("new", 0)));
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }

@@ -24,7 +24,7 @@ pub(super) fn loss(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     });
     let (mut referee, is_in) = joined(command, case, &Room::default(), rule)?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     let [lost, next] = [0, 1].map(|n| case.text("lost", n));
     referee.type_line(&lost);
@@ -47,7 +47,7 @@ pub(super) fn loss(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         // Long enough that a client which goes on sending the first line sends it again.
         referee.wait_for(Duration::from_millis(1_300), |_| false);
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// Datagrams with lines overtake each other, and some arrive twice.
@@ -73,7 +73,7 @@ pub(super) fn order(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     });
     let (mut referee, is_in) = joined(command, case, &Room::default(), rule)?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     for n in 0..9 {
         let lines = |it: &Trace| {
@@ -93,14 +93,14 @@ pub(super) fn order(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         }
     }
     referee.wait(|it| shows(it, &case.text("order", 8)));
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// A datagram that the client has acknowledged arrives once more.
 pub(super) fn twice(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     let text = case.text("twice", 0);
     referee.teach(&text);
@@ -113,7 +113,7 @@ pub(super) fn twice(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let is_answered =
         |it: &Trace| line(it).is_some_and(|(index, _)| it.sent().any(|seen| seen.index > index));
     if !referee.wait(|it| shows(it, &text)) || !referee.wait(is_answered) {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     // Until nothing is under way any more: the path probe and its answer, for example.
     for _ in 0..20 {
@@ -130,7 +130,7 @@ pub(super) fn twice(command: &[OsString], case: &Case) -> Result<Trace, Error> {
             it.sent().any(|seen| seen.index > mark)
         });
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 fn carries(bytes: &[u8], wanted: &str) -> bool {
@@ -182,7 +182,7 @@ pub(super) fn window(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     referee.start(command, rule)?;
     let last = &lines[lines.len() - 1];
     referee.wait(|it| shows(it, last));
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The path does not carry large datagrams, and a line is too long for a small one.
@@ -197,7 +197,7 @@ pub(super) fn parts(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         referee.teach(&case.text("after", 0));
         referee.wait(|it| shows(it, &case.text("after", 0)));
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// A line of two or three parts, which ends in the text `end`.

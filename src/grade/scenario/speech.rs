@@ -42,7 +42,7 @@ pub(super) fn text(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     };
     let (mut referee, is_in) = joined(command, case, &Room::default(), rule)?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     referee.teach(&marker);
     referee.wait(|it| shows(it, &marker));
@@ -53,7 +53,7 @@ pub(super) fn text(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         referee.type_line(&line);
     }
     referee.wait(|it| heard(it, &last));
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The limit of scenario `rate`.
@@ -71,7 +71,7 @@ pub(super) fn rate(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         }
         referee.wait(|it| heard(it, &case.text("rate", LINES - 1)));
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// The server's limit is stricter than it announced.
@@ -91,7 +91,7 @@ pub(super) fn slow(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let room = Room { limit: Limit::new(2, 4), ..Room::default() };
     let (mut referee, is_in) = joined(command, case, &room, rule)?;
     if !is_in {
-        return Ok(referee.trace);
+        return Ok(referee.finish());
     }
     for n in 0..12 {
         referee.type_line(&case.text("fast", n));
@@ -114,7 +114,7 @@ pub(super) fn slow(command: &[OsString], case: &Case) -> Result<Trace, Error> {
         referee.type_line(&last);
         referee.wait(|it| heard(it, &last));
     }
-    Ok(referee.trace)
+    Ok(referee.finish())
 }
 
 /// Whether a header acknowledges this number.
