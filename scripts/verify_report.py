@@ -72,13 +72,14 @@ def integer(text):
 
 def read_rows(path, sums):
     """The rows, which must be those that the run wrote."""
-    listed = [it["file"] for it in sums]
-    if listed not in ([path.name], [path.name, WAITS]):
+    listed = {it["file"]: it for it in sums}
+    if set(listed) | {WAITS} != {path.name, WAITS} or len(listed) != len(sums):
         raise Unreadable(f"{path}: run.json lists {', '.join(listed) or 'no file'}")
     if (path.parent / WAITS).exists() != (WAITS in listed):
         raise Unreadable(f"{path.parent / WAITS}: run.json and the directory differ about it")
-    rows = read_file(path, sums[0])
-    held = waits_at_server(read_file(path.parent / WAITS, sums[1])) if WAITS in listed else {}
+    rows = read_file(path, listed[path.name])
+    waits = listed.get(WAITS)
+    held = waits_at_server(read_file(path.parent / WAITS, waits)) if waits else {}
     for row in rows:
         row["server_held_us"] = held.get((row["sender"], int(row["id"])))
     return rows

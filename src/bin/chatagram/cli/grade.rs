@@ -51,7 +51,7 @@ pub(crate) struct GradeArgs {
     /// program 'run'. With --course-key, the name of the submission is the student's id.
     #[arg(long, value_name = "DIR", env = "CHATAGRAM_CLASS", conflicts_with = "student")]
     pub(crate) class: Option<PathBuf>,
-    /// Write summary.csv, summary.html and a report of each submission to this directory
+    /// Write summary.csv, summary.html and the reports to this directory
     #[arg(long, value_name = "DIR", env = "CHATAGRAM_OUT", requires = "class")]
     pub(crate) out: Option<PathBuf>,
     /// Print the criteria and their points
