@@ -1,5 +1,5 @@
 //! `scripts/private_client.py`, which joins with aioquic: an independent implementation of QUIC and
-//! TLS.
+//! TLS, from PyPI. It runs with `--ignored` only, because few machines have it.
 
 use super::Room;
 use crate::needs::{needs, skip};
