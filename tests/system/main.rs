@@ -112,6 +112,9 @@ const MODULES: &[Module] = &[
     #[cfg(unix)]
     (kills::tests, kills::ROLES),
     (grade::tests, grade::ROLES),
+    // Beside the first module's longest test, its kernels would take half of two processors.
+    #[cfg(target_os = "linux")]
+    (netem::sweep::tests, netem::sweep::ROLES),
     (input::tests, input::ROLES),
     (terminal::tests, terminal::ROLES),
     (load::tests, load::ROLES),

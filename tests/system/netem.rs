@@ -10,7 +10,7 @@
 //!   them, so the standard error from [`standard_error_of_p99`] is added;
 //! - counters: exact, except for datagrams outside the sequence numbers.
 
-mod sweep;
+pub(crate) mod sweep;
 
 use crate::needs::{needs, needs_time};
 use chatagram::lab::record::{Mode, Record, RunInfo, Verdict, read_run};
@@ -18,10 +18,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
-use sweep::{
-    the_sweep_captures_each_packet_that_the_kernel_counts, the_sweep_measures_a_spoiled_run_again,
-    the_sweep_repeats_until_the_intervals_are_narrow,
-};
 
 const SIGMAS: f64 = 5.0;
 const PERCENTS: [usize; 2] = [50, 99];
@@ -49,7 +45,7 @@ const CASES: [Case; 6] = [
         losses: &[0.0, 5.0, 10.0],
         delay_ms: 150,
         rate: 2,
-        seconds: 250,
+        seconds: 150,
         repetitions: 1,
     },
     Case {
@@ -57,7 +53,7 @@ const CASES: [Case; 6] = [
         losses: &[0.0, 5.0, 10.0],
         delay_ms: 150,
         rate: 2,
-        seconds: 500,
+        seconds: 400,
         repetitions: 1,
     },
     Case { mode: Mode::Tcp, losses: &[0.0], delay_ms: 100, rate: 1, seconds: 200, repetitions: 1 },
@@ -365,9 +361,6 @@ fn said(output: &Output) -> String {
 tests! {
     the_emulated_network_matches_netem,
     a_real_interface_loses_single_packets,
-    the_sweep_captures_each_packet_that_the_kernel_counts,
-    the_sweep_measures_a_spoiled_run_again,
-    the_sweep_repeats_until_the_intervals_are_narrow,
     set_forgets_the_settings_of_before,
     each_script_prints_its_header_comment_as_usage,
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 
 /// With dumpcap, and with tcpdump where dumpcap is missing.
-pub(super) fn the_sweep_captures_each_packet_that_the_kernel_counts() {
+fn the_sweep_captures_each_packet_that_the_kernel_counts() {
     needs_time();
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
     needs(&["dumpcap", "capinfos", "reordercap", "tcpdump", "tshark"]);
@@ -79,7 +79,7 @@ fn is_whole(run: &Path) {
 }
 
 /// A run that has been late three times stays.
-pub(super) fn the_sweep_measures_a_spoiled_run_again() {
+fn the_sweep_measures_a_spoiled_run_again() {
     needs_time();
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "sed"]);
     let dir = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ pub(super) fn the_sweep_measures_a_spoiled_run_again() {
 }
 
 /// A width that no interval has is asked for, so the limit on repetitions ends the sweep.
-pub(super) fn the_sweep_repeats_until_the_intervals_are_narrow() {
+fn the_sweep_repeats_until_the_intervals_are_narrow() {
     needs_time();
     needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
     let dir = tempfile::tempdir().unwrap();
@@ -121,4 +121,10 @@ pub(super) fn the_sweep_repeats_until_the_intervals_are_narrow() {
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(out.join("runs").read_dir().unwrap().count(), 7, "{}", said(&output));
     verify_report(&out);
+}
+
+tests! {
+    the_sweep_captures_each_packet_that_the_kernel_counts,
+    the_sweep_measures_a_spoiled_run_again,
+    the_sweep_repeats_until_the_intervals_are_narrow,
 }

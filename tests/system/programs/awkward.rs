@@ -17,7 +17,9 @@ def serve(conn):
         for line in conn.makefile("rb"):
             with lock:
                 for other in others:
-                    if other is not conn: other.sendall(line)
+                    try:
+                        if other is not conn: other.sendall(line)
+                    except OSError: pass  # it has left, and its thread is late
     except OSError: pass
     with lock: others.remove(conn)
 listener = socket.create_server(("0.0.0.0", int(sys.argv[1])))
