@@ -58,8 +58,8 @@ const CASES: [Case; 6] = [
     },
     Case { mode: Mode::Tcp, losses: &[0.0], delay_ms: 100, rate: 1, seconds: 200, repetitions: 1 },
     Case { mode: Mode::Tcp, losses: &[1.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 4 },
-    Case { mode: Mode::Tcp, losses: &[5.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 3 },
-    Case { mode: Mode::Tcp, losses: &[10.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 3 },
+    Case { mode: Mode::Tcp, losses: &[5.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 6 },
+    Case { mode: Mode::Tcp, losses: &[10.0], delay_ms: 100, rate: 1, seconds: 400, repetitions: 6 },
 ];
 
 /// The results of all runs of a case over one network.
