@@ -1,4 +1,4 @@
-//! `chatagram grade`: judges a client that somebody else wrote, against `proto.md`.
+//! `chatagram grade`: judges a client of another author against `proto.md`.
 //!
 //! The client runs as `COMMAND HOST:PORT NICK`. It says each line of its standard input, prints
 //! what it receives, one line each, and leaves at the line `exit` or at the end of its input.
@@ -18,7 +18,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `criteria.rs` | the table of criteria: points, sections, what each one needs |
-//! | `case.rs` | what the seed decides: names, texts, which datagrams are lost |
+//! | `case.rs` | the case of a seed: names, texts, which datagrams are lost |
 //! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
 //! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
 //! | `process.rs` | the client's process, its limits and its output |
@@ -56,7 +56,7 @@ const AT_ONCE: usize = 6;
 /// Runs of a scenario, at most, where time may have been the reason of a fault.
 const RUNS: u32 = 3;
 
-/// What to grade.
+/// The client to grade, and how.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The client's command, without address and name.
@@ -77,7 +77,7 @@ pub enum Error {
         command: String,
         /// The system's error.
         cause: std::io::Error,
-        /// What to do.
+        /// The remedy, if one is known.
         hint: &'static str,
     },
     /// A socket or a thread of the grader.

@@ -1,4 +1,4 @@
-//! What is known about the path to a server, from the kernel or from QUIC, as an [`Obstacle`].
+//! Errors of the path to a server, from the kernel or from QUIC, as an [`Obstacle`].
 
 use super::session::{Obstacle, ObstacleKind};
 use crate::net::quic::Failure;

@@ -1,4 +1,4 @@
-//! What a seed decides: names, texts, and which datagrams are lost.
+//! The case of a seed: names, texts, and which datagrams are lost.
 
 use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha20Rng;

@@ -1,7 +1,8 @@
 //! A folder of submissions, and the table of their grades.
 
-use super::report::{Report, cell, xml};
+use super::report::{Report, cell};
 use super::{Config, Error, grade};
+use crate::lab::report::escape;
 use crate::protocol::clean;
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -156,9 +157,9 @@ pub fn class_html(class: &[Graded]) -> String {
         let _ = writeln!(
             out,
             "<tr><td>{}<td class=\"n\">{points}<td>{}<td>{}",
-            xml(&it.name),
+            escape(&it.name),
             it.seed(),
-            xml(&it.remark())
+            escape(&it.remark())
         );
     }
     out.push_str("</table>\n");

@@ -1,6 +1,8 @@
 //! The client's process: its start, its limits, its output.
 
 use super::Error;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -98,22 +100,31 @@ impl Process {
         self.stdin = None;
     }
 
-    /// How the process ended, if it did.
+    /// How the process ended, if it did. Then those that it started end too.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        #[cfg(target_os = "linux")]
+        self.end_group(WaitIdOptions::NOHANG);
         self.child.try_wait().ok().flatten()
+    }
+
+    /// Kills the group of the process, if that has ended and was not waited for: its number is its
+    /// own until then. It leads a group.
+    #[cfg(target_os = "linux")]
+    fn end_group(&self, options: WaitIdOptions) {
+        let pid = Pid::from_child(&self.child);
+        let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        if let Ok(Some(_)) = waitid(WaitId::Pid(pid), options) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The process leads a group of its own. Its number is free only after the wait below.
-        #[cfg(target_os = "linux")]
-        if let Ok(None) = self.child.try_wait()
-            && let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed())
-        {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+        // No effect if it was waited for.
         let _ = self.child.kill();
+        #[cfg(target_os = "linux")]
+        self.end_group(WaitIdOptions::empty());
         let _ = self.child.wait();
     }
 }

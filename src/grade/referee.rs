@@ -166,7 +166,7 @@ impl<'c> Referee<'c> {
         }
     }
 
-    /// Asks the client to leave, as a user does who has nothing more to say.
+    /// Asks the client to leave: `exit`, and the end of its input.
     pub(super) fn leave(&mut self) {
         self.mark("leave");
         if let Some(process) = &mut self.process {
@@ -292,7 +292,9 @@ impl<'c> Referee<'c> {
         {
             self.ended = Some(now.mono);
             // What it sent and printed before is in the channel, or on its way there.
-            while let Ok(input) = self.inputs.recv_timeout(LOOK) {
+            while self.clock.now().mono < now.mono + AFTERMATH
+                && let Ok(input) = self.inputs.recv_timeout(LOOK)
+            {
                 self.take(input);
             }
             self.note(Event::Ended { code: status.code(), how: describe(status) });
@@ -341,7 +343,9 @@ impl<'c> Referee<'c> {
         if let Ok(input) = self.inputs.recv_timeout(due.since(now).min(LOOK)) {
             self.take(input);
         }
-        while let Ok(input) = self.inputs.try_recv() {
+        // A client that sends without pause must not keep the script from looking at the time.
+        for _ in 0..BACKLOG {
+            let Ok(input) = self.inputs.try_recv() else { break };
             self.take(input);
         }
     }

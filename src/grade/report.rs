@@ -2,8 +2,8 @@
 
 mod formats;
 
+pub(super) use formats::cell;
 pub use formats::{Format, render};
-pub(super) use formats::{cell, xml};
 
 use super::criteria::Criterion;
 use super::{Run, judge::Finding};

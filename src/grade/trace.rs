@@ -1,4 +1,4 @@
-//! What happened in a scenario, in order. The judges see nothing else.
+//! The events of a scenario, in order: all that the judges see.
 
 use super::scenario::STRANGER;
 use crate::client::session;
@@ -7,7 +7,7 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
-/// A thing that happened.
+/// An event of a scenario.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     /// A datagram of the client. `passed`: the hub received it.

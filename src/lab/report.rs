@@ -29,7 +29,9 @@ mod tables;
 mod text;
 
 pub use left_out::{LeftOut, Why};
+pub(crate) use tables::safe;
 pub use tables::terminal_table;
+pub(crate) use text::escape;
 
 /// A run that finished.
 #[derive(Debug)]

@@ -214,6 +214,24 @@ fn a_hostile_client_spoils_no_report() {
     }
 }
 
+/// Also those of a client that ends at once.
+#[cfg(target_os = "linux")]
+fn the_processes_of_a_client_end_with_it() {
+    needs(&["sh", "sleep", "python3"]);
+    let clients = Clients::new();
+    let mark = format!("9{}", std::process::id());
+    let ends = clients.script("ends.sh", &format!("sleep {mark} & exit 1\n"));
+    let stays = clients.script("stays.sh", &format!("sleep {mark} & exec sleep {mark}\n"));
+    for client in [&ends, &stays] {
+        grade(&["--only", "header"], &["sh", client]);
+        let left = std::fs::read_dir("/proc").unwrap().filter(|entry| {
+            let line = std::fs::read(entry.as_ref().unwrap().path().join("cmdline"));
+            line.is_ok_and(|line| line.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()))
+        });
+        assert_eq!(left.count(), 0, "{client}");
+    }
+}
+
 fn usage_errors_say_what_to_do() {
     let says = |options: &[&str], command: &[&str], code: i32, words: &str| {
         let output = grade(options, command);
@@ -251,6 +269,8 @@ tests! {
     each_mutant_fails_at_its_criterion_and_nowhere_else,
     a_report_names_what_it_cannot_judge_and_its_seed,
     a_hostile_client_spoils_no_report,
+    #[cfg(target_os = "linux")]
+    the_processes_of_a_client_end_with_it,
     usage_errors_say_what_to_do,
     a_student_has_the_same_case_again_and_another_than_the_next,
 }

@@ -55,7 +55,7 @@ pub(super) const COMMANDS: [Entry; 10] = [
         Arguments::Mode,
         "how lines travel: unreliable, reliable-unordered or reliable-ordered",
     ),
-    entry("ticket", Arguments::None, "what others join a private room with, for its host"),
+    entry("ticket", Arguments::None, "show the ticket of this private room, for its host"),
     entry("clear", Arguments::None, "clear the screen"),
     entry("help", Arguments::None, "this"),
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),

@@ -183,7 +183,7 @@ fn show_stats(driver: &Driver) -> bool {
 fn show_ticket(driver: &Driver) -> bool {
     match driver.ticket_to_give() {
         Some(ticket) => {
-            driver.tell("who has this ticket can join; give it to nobody else:".to_owned());
+            driver.tell("every client with this ticket can join; keep it secret:".to_owned());
             driver.tell(ticket.reveal());
         }
         None => driver.complain("only the host of a private room has its ticket".to_owned()),

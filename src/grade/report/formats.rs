@@ -1,6 +1,7 @@
 //! The formats of a report.
 
 use super::{Report, Verdict};
+use crate::lab::report::{escape, safe};
 use serde_json::json;
 use std::fmt::Write;
 
@@ -127,7 +128,7 @@ fn json(report: &Report) -> String {
     .to_string()
 }
 
-/// See <https://gradescope-autograders.readthedocs.io/en/latest/specs/>.
+/// The `results.json` of <https://gradescope-autograders.readthedocs.io/en/latest/specs/>.
 fn gradescope(report: &Report) -> String {
     let tests: Vec<_> = report
         .verdicts
@@ -177,9 +178,9 @@ fn junit(report: &Report) -> String {
         let _ = write!(
             out,
             "    <testcase classname=\"{}\" name=\"{}: {}\" time=\"0\"",
-            xml(criterion.section),
+            escape(criterion.section),
             criterion.id,
-            xml(criterion.name)
+            escape(criterion.name)
         );
         let reason = reason(verdict, false);
         let _ = match verdict {
@@ -187,13 +188,13 @@ fn junit(report: &Report) -> String {
             Verdict::NotJudged { .. } => writeln!(
                 out,
                 ">\n      <skipped message=\"{}\"/>\n    </testcase>",
-                xml(&reason.join(" "))
+                escape(&reason.join(" "))
             ),
             Verdict::Failed { seen, .. } => writeln!(
                 out,
                 ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>",
-                xml(seen),
-                xml(&reason.join("\n"))
+                escape(seen),
+                escape(&reason.join("\n"))
             ),
         };
     }
@@ -201,22 +202,7 @@ fn junit(report: &Report) -> String {
     out
 }
 
-/// Text as XML 1.0 can have it. Control characters were replaced before.
-pub(in crate::grade) fn xml(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, ch| {
-        match ch {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            ch => out.push(ch),
-        }
-        out
-    })
-}
-
-/// Rows for a spreadsheet, which must not take a text for a formula.
+/// A row for each criterion.
 fn csv(report: &Report) -> String {
     let mut out = "id,section,part,points,earned,verdict,seen,expected".to_owned();
     for (criterion, verdict) in &report.verdicts {
@@ -243,6 +229,5 @@ fn csv(report: &Report) -> String {
 
 /// A text as a quoted cell.
 pub(in crate::grade) fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@']);
-    format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
+    format!("\"{}\"", safe(text).replace('"', "\"\""))
 }

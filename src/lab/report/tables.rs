@@ -167,9 +167,9 @@ fn row(
     row
 }
 
-/// Without control characters, and with an apostrophe before a spreadsheet's formula. No number of
-/// a row is negative.
-fn safe(cell: &str) -> String {
+/// A cell without control characters, and with an apostrophe before a spreadsheet's formula. No
+/// number of a row is negative.
+pub(crate) fn safe(cell: &str) -> String {
     let formula = if cell.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
     format!("{formula}{}", clean(cell))
 }

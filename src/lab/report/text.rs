@@ -5,8 +5,8 @@ use crate::lab::variant::{Control, Variant};
 use crate::link::{Congestion, Copies};
 use crate::protocol::clean;
 
-/// Escapes text for HTML.
-pub(super) fn escape(text: &str) -> String {
+/// Escapes text for HTML and XML 1.0.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -16,6 +16,8 @@ pub(super) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
+            // XML 1.0 §2.2 forbids them.
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             // HTML forbids control characters, even as references.
             c => out.push_str(&clean(c.encode_utf8(&mut [0; 4]))),
         }

@@ -1,4 +1,4 @@
-//! What a client joins: servers by their names, or a private room by its ticket.
+//! The places that a client can join: servers by their names, or a private room by its ticket.
 
 use chatagram::net::{AddressError, ServerName};
 use chatagram::ticket::{SCHEME, Ticket, TicketError};

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What to join.
+/// The place to join.
 pub(super) struct Goal {
     /// None: the server found nearby.
     pub(super) servers: Vec<ServerName>,
@@ -18,7 +18,7 @@ pub(super) struct Goal {
     pub(super) ticket: Option<Ticket>,
 }
 
-/// What the user named. A ticket stands alone, and needs QUIC.
+/// The place that the user named. A ticket stands alone, and needs QUIC.
 pub(super) fn goal(
     places: &[Place],
     args: &TicketArgs,
