@@ -135,8 +135,10 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        // In this order: a wake-up before the end of input would leave the editor in its read.
         self.prompt.close();
         end_input();
+        self.prompt.wake();
         let ended = self.prompt.wait_for_end();
         termios_guard::restore(if ended { Editor::Ended } else { Editor::Running });
         termios_guard::release();

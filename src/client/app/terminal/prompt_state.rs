@@ -189,11 +189,14 @@ impl PromptState {
         self.changed.notify_all();
     }
 
-    /// Stops the editor and wakes it.
+    /// Tells the editor to stop, at its next look.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
-        state.closing = true;
-        self.nudge(&mut state);
+        self.lock().closing = true;
+    }
+
+    /// Wakes the editor.
+    pub(super) fn wake(&self) {
+        self.nudge(&mut self.lock());
     }
 
     pub(super) fn is_closing(&self) -> bool {
