@@ -65,6 +65,12 @@ check_free() {
         die "the namespaces are there already: run '$0 down' first"
 }
 
+ip_in() { # ip_in NAMESPACE: runs the commands on standard input
+    if [ -n "$dry" ]; then sed "s/^/ip -n $1 /"; else ip -n "$1" -batch -; fi
+}
+
+# gso_max_segs: otherwise TCP passes up to 64 KB as one packet, which netem counts, delays and loses
+# as one. neigh: with static entries no ARP packet is lost or counted.
 up() {
     local ns
     for ns in cg-clients cg-router cg-server; do
@@ -72,30 +78,36 @@ up() {
         # IPv6 announcements would use up losses. A kernel without IPv6 sends none.
         run ip netns exec $ns sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
             net.ipv6.conf.default.disable_ipv6=1 2>/dev/null || true
-        run ip -n $ns link set lo up
     done
-    run ip -n cg-clients link add eth0 address 02:00:00:00:01:02 \
-        type veth peer name clients address 02:00:00:00:01:01 netns cg-router
-    run ip -n cg-server link add eth0 address 02:00:00:00:02:02 \
-        type veth peer name server address 02:00:00:00:02:01 netns cg-router
-    # Otherwise TCP passes up to 64 KB as one packet, which netem counts, delays and loses as one.
-    run ip -n cg-clients link set eth0 gso_max_segs 1
-    run ip -n cg-server link set eth0 gso_max_segs 1
-    run ip -n cg-clients addr add 10.77.1.2/24 dev eth0
-    run ip -n cg-router addr add 10.77.1.1/24 dev clients
-    run ip -n cg-router addr add 10.77.2.1/24 dev server
-    run ip -n cg-server addr add 10.77.2.2/24 dev eth0
-    run ip -n cg-clients link set eth0 up
-    run ip -n cg-router link set clients up
-    run ip -n cg-router link set server up
-    run ip -n cg-server link set eth0 up
-    # Static entries: no ARP packet is lost or counted.
-    run ip -n cg-clients neigh add 10.77.1.1 lladdr 02:00:00:00:01:01 nud permanent dev eth0
-    run ip -n cg-router neigh add 10.77.1.2 lladdr 02:00:00:00:01:02 nud permanent dev clients
-    run ip -n cg-router neigh add 10.77.2.2 lladdr 02:00:00:00:02:02 nud permanent dev server
-    run ip -n cg-server neigh add 10.77.2.1 lladdr 02:00:00:00:02:01 nud permanent dev eth0
-    run ip -n cg-clients route add default via 10.77.1.1
-    run ip -n cg-server route add default via 10.77.2.1
+    ip_in cg-clients <<'END'
+link set lo up
+link add eth0 address 02:00:00:00:01:02 type veth peer name clients netns cg-router
+link set eth0 gso_max_segs 1
+addr add 10.77.1.2/24 dev eth0
+link set eth0 up
+neigh add 10.77.1.1 lladdr 02:00:00:00:01:01 nud permanent dev eth0
+route add default via 10.77.1.1
+END
+    ip_in cg-server <<'END'
+link set lo up
+link add eth0 address 02:00:00:00:02:02 type veth peer name server netns cg-router
+link set eth0 gso_max_segs 1
+addr add 10.77.2.2/24 dev eth0
+link set eth0 up
+neigh add 10.77.2.1 lladdr 02:00:00:00:02:01 nud permanent dev eth0
+route add default via 10.77.2.1
+END
+    ip_in cg-router <<'END'
+link set lo up
+link set clients address 02:00:00:00:01:01
+link set server address 02:00:00:00:02:01
+addr add 10.77.1.1/24 dev clients
+addr add 10.77.2.1/24 dev server
+link set clients up
+link set server up
+neigh add 10.77.1.2 lladdr 02:00:00:00:01:02 nud permanent dev clients
+neigh add 10.77.2.2 lladdr 02:00:00:00:02:02 nud permanent dev server
+END
     run ip netns exec cg-router sysctl -qw net.ipv4.ip_forward=1
     [ $# -eq 0 ] || netem "$@"
 }

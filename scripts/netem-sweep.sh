@@ -209,7 +209,8 @@ one() {
     network_text+=" \"kernel\": { $(sides clients), $(sides server) } }"
     trace=null
     [ -z "$capture" ] || end_capture "$part" "$name" "$up" "$down"
-    attempts=$({ number attempts <"$out/runs/$name/run.json"; } 2>/dev/null) || attempts=
+    attempts=0
+    if number attempts "$(cat "$out/runs/$name/run.json" 2>/dev/null)"; then attempts=$REPLY; fi
     annotate "$part" "$netem" "$network_text" "$trace" $((attempts + 1)) "${controls[1]}"
     net down
     network=
@@ -226,21 +227,25 @@ word_after() { # word_after OPTION ARGUMENTS
 # controls_of CONNECTIONS: the congestion controls that the kernel reports of the clients' sockets
 # and of the server's, once there are as many; null if it reports none.
 controls_of() {
-    local node sockets names
+    local node sockets socket names
     for node in cg-clients cg-server; do
-        names=null
+        names=
         while kill -0 "$load" 2>/dev/null; do
-            sockets=$(ip netns exec $node ss -tinOH state established)
-            if [ "$(grep -c . <<<"$sockets")" -ge "$1" ]; then
-                # The name stands before the window scaling.
-                names=$(grep -oE '[a-z][a-z0-9_]* wscale:' <<<"$sockets" |
-                    cut -d' ' -f1 | sort -u | paste -sd,)
-                [ -z "$names" ] || names="\"$names\""
+            mapfile -t sockets <<<"$(ip netns exec $node ss -tinOH state established)"
+            if [ ${#sockets[@]} -ge "$1" ]; then
+                for socket in "${sockets[@]}"; do
+                    # The name stands before the window scaling.
+                    [[ $socket =~ ([a-z][a-z0-9_]*)' wscale:' ]] || continue
+                    case ,$names, in
+                    *,${BASH_REMATCH[1]},*) ;;
+                    *) names+=${names:+,}${BASH_REMATCH[1]} ;;
+                    esac
+                done
                 break
             fi
-            sleep 0.05
+            sleep 0.2
         done
-        echo "${names:-null}"
+        if [ -n "$names" ]; then echo "\"$names\""; else echo null; fi
     done
 }
 
@@ -291,13 +296,14 @@ captured() { # makes both.pcapng of what tcpdump has written, and prints how man
 end_capture() {
     local way crossings=0 try packets bytes slow process beyond=0
     for way in "$3" "$4"; do
-        crossings=$((crossings + $(number packets <<<"$way") + $(number delivered <<<"$way")))
+        number packets "$way" && crossings=$((crossings + REPLY))
+        number delivered "$way" && crossings=$((crossings + REPLY))
     done
     # The kernel hands packets over within 250 ms, and nothing crosses any more.
-    for ((try = 0; try < 40; try++)); do
+    for ((try = 0; try < 8; try++)); do
+        sleep 0.25
         [ "$(captured)" -lt "$crossings" ] || break
         for process in "${capturing[@]}"; do kill -0 "$process" 2>/dev/null || break 2; done
-        sleep 0.05
     done
     for process in "${capturing[@]}"; do kill -0 "$process" 2>/dev/null || beyond=1; done
     stop "${capturing[@]}"
@@ -323,8 +329,8 @@ end_capture() {
     trace+=" \"beyond_limit\": $beyond, \"too_slow\": $slow }"
 }
 
-number() { # number NAME: from one line of JSON
-    sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"
+number() { # number NAME JSON: puts the number into REPLY; false if there is none
+    [[ $2 =~ \"$1\":\ *([0-9]+) ]] && REPLY=${BASH_REMATCH[1]}
 }
 
 # counts IN OUT: netem's counters of the packets that entered by one interface and left by the
@@ -337,8 +343,10 @@ counts() {
     for ((try = 0; try < 1200; try++)); do
         { read -r packets && read -r bytes; } <<<"$($statistics)"
         json=$(tc -n cg-router -s -j qdisc show dev "$2" root)
-        left=$(number packets <<<"$json") left_bytes=$(number bytes <<<"$json")
-        lost=$(number drops <<<"$json") held=$(number qlen <<<"$json")
+        number packets "$json" && left=$REPLY
+        number bytes "$json" && left_bytes=$REPLY
+        number drops "$json" && lost=$REPLY
+        number qlen "$json" && held=$REPLY
         if [ "$held" = 0 ] && [ "$packets" = $((left + lost)) ]; then
             echo "{ \"packets\": $packets, \"bytes\": $((bytes - packets * ethernet))," \
                 "\"lost\": $lost, \"delivered\": $left," \

@@ -195,7 +195,8 @@ fn each_script_prints_its_header_comment_as_usage() {
     }
 }
 
-/// Each case is a separate lab: within one lab the modes would run side by side.
+/// Each case is a separate lab: within one lab the modes would run side by side. Other tests look at
+/// captures, which here take a quarter of the time.
 fn script(measure: &str, out: &Path) -> String {
     let labs = CASES.iter().enumerate().map(|(index, case)| {
         let losses: Vec<_> = case.losses.iter().map(f64::to_string).collect();
@@ -203,7 +204,7 @@ fn script(measure: &str, out: &Path) -> String {
         format!(
             "{measure} --out {}/{index} --modes {mode} --duration-s {seconds} --loss {} --delay-ms \
              {delay_ms} --repetitions {repetitions} --senders {SENDERS} --receivers {RECEIVERS} \
-             --rate {rate}\n",
+             --rate {rate} --no-trace\n",
             out.display(),
             losses.join(",")
         )
