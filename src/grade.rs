@@ -22,6 +22,7 @@
 //! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
 //! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
 //! | `process.rs` | the client's process, its limits and its output |
+//! | `survivors.rs` | what a client leaves behind in other sessions |
 //! | `trace.rs` | what happened, in order |
 //! | `judge.rs`, `judge/*.rs` | traces to findings |
 //! | `report.rs`, `report/*.rs` | verdicts, and their formats |
@@ -36,6 +37,8 @@ mod process;
 mod referee;
 mod report;
 mod scenario;
+#[cfg(target_os = "linux")]
+mod survivors;
 mod trace;
 
 pub use case::seed_of;
@@ -102,6 +105,12 @@ pub fn confine_network() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(not(target_os = "linux"))]
 pub fn confine_network() -> Result<(), Box<dyn std::error::Error>> {
     Err("this system has no network namespaces".into())
+}
+
+/// Ends what graded clients left behind. No client runs any more.
+pub fn end_survivors() {
+    #[cfg(target_os = "linux")]
+    survivors::end(None);
 }
 
 /// Runs the client through the scenarios and judges it.

@@ -132,6 +132,7 @@
 //! | `files` | `net` | opening files that stay open for long, and noticing log rotation |
 //! | `lab::sweep`, `lab::load` | `lab` | running a plan; many clients against a server |
 //! | `grade` | `cli` | running a client that somebody else wrote, and judging it |
+//! | `kit` | `cli` | a directory to start such a client from, in five languages |
 //! | `client::app` | `cli` | the threads around a session, the terminal, the output, the cache |
 //!
 //! The program (options, commands, logging, `doctor`) is `src/bin/chatagram`.
@@ -174,6 +175,9 @@ pub mod grade;
 pub mod history;
 #[doc(hidden)]
 pub mod impair;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod kit;
 #[cfg(feature = "net")]
 #[doc(hidden)]
 pub mod net;

@@ -64,7 +64,7 @@ pub const CRITERIA: &[Criterion] = &[
     criterion!(1 "refused" 1 "§I.4" "Refused is shown"
         needs ["cookie"]; in ["refused"]; joining::refused),
     criterion!(1 "sequence" 2 "§I.3" "A new sequence number for each datagram"
-        needs ["cookie"]; in ["talk", "idle", "loss"]; form::sequence),
+        needs ["cookie"]; in ["talk", "idle", "loss", "lossy-join"]; form::sequence),
     criterion!(1 "size" 1 "§I.3" "Datagrams of 548 bytes at most"
         needs ["cookie"]; in ["talk", "text"]; form::size),
     criterion!(1 "ack-number" 3 "§I.6" "The acknowledgment number"

@@ -24,6 +24,8 @@ pub(super) struct Fault {
     pub(super) places: Vec<usize>,
     /// Whether a busy machine may be the reason.
     pub(super) late: bool,
+    /// No fault: there was nothing to judge.
+    pub(super) vacant: bool,
 }
 
 /// Nothing, or a fault.
@@ -35,7 +37,12 @@ pub(super) type Judge = fn(&Trace, &Case) -> Finding;
 impl Fault {
     pub(super) fn new(seen: impl Into<String>, expected: impl Into<String>) -> Self {
         let (seen, expected) = (seen.into(), expected.into());
-        Self { seen, expected, places: Vec::new(), late: false }
+        Self { seen, expected, places: Vec::new(), late: false, vacant: false }
+    }
+
+    /// Nothing was to be judged, because the client had no session.
+    pub(super) fn no_session() -> Self {
+        Self { vacant: true, ..Self::new("no datagram in the session", "") }
     }
 
     /// With a datagram in question.

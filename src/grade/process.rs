@@ -2,6 +2,8 @@
 
 use super::Error;
 #[cfg(target_os = "linux")]
+use super::survivors::{self, Mark};
+#[cfg(target_os = "linux")]
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,6 +41,8 @@ const CPU_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
+    #[cfg(target_os = "linux")]
+    mark: Mark,
 }
 
 impl Process {
@@ -65,11 +69,15 @@ impl Process {
         start.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(target_os = "linux")]
         crate::lab::program::confine::confine(&mut start, CPU_TIME, false);
-        let mut child = start.spawn().map_err(|cause| Error::Start {
+        let failed = |cause| Error::Start {
             command: program.to_string_lossy().into_owned(),
             hint: hint(&cause),
             cause,
-        })?;
+        };
+        #[cfg(target_os = "linux")]
+        let (mut child, mark) = survivors::start(&mut start).map_err(failed)?;
+        #[cfg(not(target_os = "linux"))]
+        let mut child = start.spawn().map_err(failed)?;
         let stdin = child.stdin.take();
         if let Some(output) = child.stdout.take() {
             let inputs = inputs.clone();
@@ -84,7 +92,12 @@ impl Process {
                 read(errors, |line| inputs.send(Input::Complained(line)).is_ok());
             });
         }
-        Ok(Self { child, stdin })
+        Ok(Self {
+            child,
+            stdin,
+            #[cfg(target_os = "linux")]
+            mark,
+        })
     }
 
     /// Types a line. All that a scenario types fits into a pipe, so this does not block.
@@ -104,7 +117,12 @@ impl Process {
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         #[cfg(target_os = "linux")]
         self.end_group(WaitIdOptions::NOHANG);
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten();
+        #[cfg(target_os = "linux")]
+        if status.is_some() {
+            self.end_survivors();
+        }
+        status
     }
 
     /// Kills the group of the process, if that has ended and was not waited for: its number is its
@@ -117,6 +135,13 @@ impl Process {
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
+
+    /// Kills those of its processes that have left its group.
+    #[cfg(target_os = "linux")]
+    fn end_survivors(&self) {
+        survivors::forget(&self.child);
+        survivors::end(Some(&self.mark));
+    }
 }
 
 impl Drop for Process {
@@ -126,6 +151,8 @@ impl Drop for Process {
         #[cfg(target_os = "linux")]
         self.end_group(WaitIdOptions::empty());
         let _ = self.child.wait();
+        #[cfg(target_os = "linux")]
+        self.end_survivors();
     }
 }
 

@@ -1,12 +1,15 @@
 //! Verdicts, and a report of them. Nothing in it came from the client unescaped.
 
 mod formats;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
 
 pub(super) use formats::cell;
 pub use formats::{Format, render};
 
 use super::criteria::Criterion;
-use super::{Run, judge::Finding};
+use super::{Run, judge::Fault};
 use crate::protocol::{clean, clean_lines};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,13 +63,7 @@ impl Report {
             let because = criterion.needs.iter().find(|id| bad.contains(*id));
             let verdict = match because {
                 Some(because) => Verdict::NotJudged { because },
-                None => criterion
-                    .scenarios
-                    .iter()
-                    .filter_map(|name| runs.get(name))
-                    .map(|run| verdict(run, (criterion.judge)(&run.trace, &run.case)))
-                    .find(|verdict| *verdict != Verdict::Passed)
-                    .unwrap_or(Verdict::Passed),
+                None => verdict(criterion, runs),
             };
             if verdict != Verdict::Passed {
                 bad.insert(criterion.id);
@@ -95,8 +92,23 @@ impl Report {
     }
 }
 
-fn verdict(run: &Run, finding: Finding) -> Verdict {
-    let Err(fault) = finding else { return Verdict::Passed };
+/// The criterion without which a client has no session.
+const SESSION: &str = "welcome";
+
+/// The verdict over a criterion's scenarios.
+fn verdict(criterion: &Criterion, runs: &BTreeMap<&'static str, Run>) -> Verdict {
+    let mut is_vacant = true;
+    for run in criterion.scenarios.iter().filter_map(|name| runs.get(name)) {
+        match (criterion.judge)(&run.trace, &run.case) {
+            Ok(()) => is_vacant = false,
+            Err(fault) if fault.vacant => {}
+            Err(fault) => return failed(run, &fault),
+        }
+    }
+    if is_vacant { Verdict::NotJudged { because: SESSION } } else { Verdict::Passed }
+}
+
+fn failed(run: &Run, fault: &Fault) -> Verdict {
     let mut evidence = fault.evidence(&run.trace);
     evidence.truncate(MAX_EVIDENCE);
     Verdict::Failed {

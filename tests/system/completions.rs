@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "discover",
     "watch",
     "server",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 14] = [
     "report",
     "decode",
     "grade",
+    "kit",
     "doctor",
     "completions",
     "man",

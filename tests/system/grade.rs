@@ -1,6 +1,9 @@
 //! `chatagram grade`: the clients that are right get their points, each mutant loses those of its
 //! fault, and no output of a client spoils a report.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod class;
+
 use crate::needs::{amount, is_all, needs};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -214,6 +217,16 @@ fn a_hostile_client_spoils_no_report() {
     }
 }
 
+/// Processes with this argument.
+#[cfg(target_os = "linux")]
+fn with_mark(mark: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().filter(|entry| {
+        let line = std::fs::read(entry.as_ref().unwrap().path().join("cmdline"));
+        line.is_ok_and(|line| line.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()))
+    });
+    processes.count()
+}
+
 /// Also those of a client that ends at once.
 #[cfg(target_os = "linux")]
 fn the_processes_of_a_client_end_with_it() {
@@ -224,11 +237,7 @@ fn the_processes_of_a_client_end_with_it() {
     let stays = clients.script("stays.sh", &format!("sleep {mark} & exec sleep {mark}\n"));
     for client in [&ends, &stays] {
         grade(&["--only", "header"], &["sh", client]);
-        let left = std::fs::read_dir("/proc").unwrap().filter(|entry| {
-            let line = std::fs::read(entry.as_ref().unwrap().path().join("cmdline"));
-            line.is_ok_and(|line| line.split(|byte| *byte == 0).any(|it| it == mark.as_bytes()))
-        });
-        assert_eq!(left.count(), 0, "{client}");
+        assert_eq!(with_mark(&mark), 0, "{client}");
     }
 }
 

@@ -50,6 +50,7 @@ mod hostile_text;
 mod input;
 #[cfg(unix)]
 mod kills;
+mod kit;
 #[cfg(target_os = "linux")]
 mod lab;
 #[cfg(target_os = "linux")]
@@ -112,6 +113,9 @@ const MODULES: &[Module] = &[
     #[cfg(unix)]
     (kills::tests, kills::ROLES),
     (grade::tests, grade::ROLES),
+    #[cfg(target_os = "linux")]
+    (grade::class::tests, grade::class::ROLES),
+    (kit::tests, kit::ROLES),
     // Beside the first module's longest test, its kernels would take half of two processors.
     #[cfg(target_os = "linux")]
     (netem::sweep::tests, netem::sweep::ROLES),

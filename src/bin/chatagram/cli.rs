@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod grade;
 mod help;
+mod kit;
 mod lab;
 mod machine;
 mod place;
@@ -29,6 +30,7 @@ pub(crate) use discover::DiscoverArgs;
 pub(crate) use environment::{origins, shows_password};
 pub(crate) use error::Error;
 pub(crate) use grade::GradeArgs;
+pub(crate) use kit::KitArgs;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub(crate) use place::{Place, TicketArgs};
@@ -198,6 +200,13 @@ pub(crate) enum Command {
         /// The client, and how to judge it.
         #[command(flatten)]
         grade: GradeArgs,
+    },
+    /// Write a directory to start a client of your own from
+    #[command(after_help = help::KIT.short(), after_long_help = help::KIT.long())]
+    Kit {
+        /// The language and the directory.
+        #[command(flatten)]
+        kit: KitArgs,
     },
     /// Say what this machine lacks, and the command that helps
     #[command(after_help = help::DOCTOR.short(), after_long_help = help::DOCTOR.long())]

@@ -48,6 +48,7 @@ fn carry_out(command: &Command) -> ExitCode {
         Command::Report { report, logging } => run::report(report, logging),
         Command::Decode { decode } => run::decode(decode),
         Command::Grade { grade } => run::grade(grade),
+        Command::Kit { kit } => run::kit(kit),
         Command::Doctor { doctor } => run::doctor(doctor),
         Command::Completions { completions } => run::completions(completions),
         Command::Man { man } => run::man(man),

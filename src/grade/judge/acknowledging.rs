@@ -36,6 +36,9 @@ fn walk(
 
 /// `acknowledgment` is the largest number received.
 pub(in crate::grade) fn number(trace: &Trace, _: &Case) -> Finding {
+    if trace.sent().next().is_none() {
+        return Err(Fault::no_session());
+    }
     walk(trace, |sent, states| {
         let number = sent.header.acknowledgment;
         let expected = "in each datagram of the session the flag ACK, and in `acknowledgment` the \

@@ -171,6 +171,17 @@ pub(super) const GRADE: Tail = Tail {
     page: "grading",
 };
 
+pub(super) const KIT: Tail = Tail {
+    examples: "  \
+  chatagram kit python my-client
+  cd my-client && make grade",
+    exit_codes: "  \
+  0  written
+  1  could not write
+  2  usage, or the directory is not empty",
+    page: "grading",
+};
+
 pub(super) const DOCTOR: Tail = Tail {
     examples: "  \
   chatagram doctor

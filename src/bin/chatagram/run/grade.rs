@@ -37,10 +37,12 @@ pub(crate) fn grade(args: &GradeArgs) -> ExitCode {
         seed: seed(args.student.as_deref()),
         only: args.only.clone(),
     };
-    match &args.class {
+    let code = match &args.class {
         Some(dir) => class(args, dir, &config, |name| seed(Some(name)), note),
         None => one(args, &config, note),
-    }
+    };
+    grade::end_survivors();
+    code
 }
 
 fn one(args: &GradeArgs, config: &Config, note: Option<String>) -> ExitCode {
