@@ -22,11 +22,10 @@ pub(super) enum Input {
     Printed(String),
     /// The client wrote a line to its standard error.
     Complained(String),
-    /// The client's output ended, or broke the limit.
-    Silent {
-        /// Whether there was too much of it.
-        flooded: bool,
-    },
+    /// The client printed more than the limit.
+    Flooded,
+    /// One of the client's two outputs ended.
+    End,
 }
 
 /// Output of a client that is read, bytes. A client that follows the contract prints a tenth.
@@ -83,13 +82,14 @@ impl Process {
             let inputs = inputs.clone();
             thread::spawn(move || {
                 let flooded = read(output, |line| inputs.send(Input::Printed(line)).is_ok());
-                let _ = inputs.send(Input::Silent { flooded });
+                let _ = inputs.send(if flooded { Input::Flooded } else { Input::End });
             });
         }
         if let Some(errors) = child.stderr.take() {
             let inputs = inputs.clone();
             thread::spawn(move || {
                 read(errors, |line| inputs.send(Input::Complained(line)).is_ok());
+                let _ = inputs.send(Input::End);
             });
         }
         Ok(Self {

@@ -85,6 +85,8 @@ pub(super) struct Referee<'c> {
     _stop: Stop,
     ups: usize,
     ended: Option<Timestamp>,
+    /// What may still arrive of an ended client: two outputs, and its datagrams.
+    open: u8,
     name: &'static str,
 }
 
@@ -135,6 +137,7 @@ impl<'c> Referee<'c> {
             _stop: Stop(stop),
             ups: 0,
             ended: None,
+            open: 3,
             name: room.name.unwrap_or(case.name),
         };
         referee.wait(|it| it.noticed(|event| matches!(event, session::Event::Welcome { .. })));
@@ -291,13 +294,20 @@ impl<'c> Referee<'c> {
             && let Some(status) = self.process.as_mut().and_then(Process::ended)
         {
             self.ended = Some(now.mono);
-            // What it sent and printed before is in the channel, or on its way there.
-            while self.clock.now().mono < now.mono + AFTERMATH
-                && let Ok(input) = self.inputs.recv_timeout(LOOK)
-            {
+            self.drain(now.mono + AFTERMATH);
+            self.note(Event::Ended { code: status.code(), how: describe(status) });
+        }
+    }
+
+    /// Takes what an ended client printed and sent before: until both outputs are at their end, and
+    /// a datagram arrives that left after all of its own.
+    fn drain(&mut self, until: Timestamp) {
+        let last = self.socket.local_addr().and_then(|to| self.stranger.send_to(&[], to));
+        self.open = self.open.saturating_sub(u8::from(last.is_err()));
+        while self.open > 0 && self.clock.now().mono < until {
+            if let Ok(input) = self.inputs.recv_timeout(LOOK) {
                 self.take(input);
             }
-            self.note(Event::Ended { code: status.code(), how: describe(status) });
         }
     }
 
@@ -355,8 +365,8 @@ impl<'c> Referee<'c> {
             Input::Datagram(bytes, from) => self.take_datagram(bytes, from),
             Input::Printed(line) => self.note(Event::Printed(line)),
             Input::Complained(line) => self.note(Event::Complained(line)),
-            Input::Silent { flooded: false } => {}
-            Input::Silent { flooded: true } => {
+            Input::End => self.open = self.open.saturating_sub(1),
+            Input::Flooded => {
                 self.note(Event::Complained("(it printed too much: ended)".to_owned()));
                 self.process = None;
                 self.ended = Some(self.clock.now().mono);
@@ -366,6 +376,10 @@ impl<'c> Referee<'c> {
     }
 
     fn take_datagram(&mut self, bytes: Vec<u8>, from: SocketAddr) {
+        if self.stranger.local_addr().is_ok_and(|stranger| stranger == from) {
+            self.open = self.open.saturating_sub(1);
+            return;
+        }
         self.client.get_or_insert(from);
         self.ups += 1;
         let passed = (self.rule)(Way::Up, bytes.clone());

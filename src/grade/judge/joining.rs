@@ -5,8 +5,11 @@ use crate::grade::case::Case;
 use crate::grade::scenario::STRANGER;
 use crate::grade::trace::{Event, Trace};
 use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
-use crate::protocol::{Datagram, Delivery, Frame};
+use crate::protocol::{Datagram, Delivery, Frame, Join};
 use std::time::Duration;
+
+/// What is later than this was not done at once. `JOIN_RETRY` is the next longer time.
+const AT_ONCE: Duration = Duration::from_millis(240);
 
 /// `Join` as §I.5 has it.
 pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
@@ -96,7 +99,12 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     let Some((place, at, cookie)) = challenge else {
         return Err(absent(trace, "the client drew no Challenge", expected));
     };
-    let answers: Vec<_> = trace.joins().filter(|(index, ..)| *index > place).collect();
+    // One without the cookie may have been under way.
+    let is_earlier = |it: &Join<'_>, sent: Duration| it.cookie.is_empty() && sent < at + AT_ONCE;
+    let answers: Vec<_> = trace
+        .joins()
+        .filter(|(index, sent, join)| *index > place && !is_earlier(join, *sent))
+        .collect();
     let Some((index, first, join)) = answers.first() else {
         return Err(absent(trace, "no Join after Challenge", expected).at(place));
     };
@@ -104,12 +112,12 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         let seen = if join.cookie.is_empty() { "a Join without" } else { "another" };
         return Err(Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index));
     }
-    if *first - at > Duration::from_millis(240) {
+    if *first - at > AT_ONCE {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
         return Err(Fault::new(seen, expected).at(*index).timed());
     }
     if let Some((index, second, _)) = answers.get(1)
-        && *second - *first < Duration::from_millis(120)
+        && *second - *first < AT_ONCE
     {
         let seen = format!("two Joins within {} for one Challenge", ms(*second - *first));
         return Err(Fault::new(seen, expected).at(*index).timed());
