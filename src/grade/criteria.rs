@@ -117,7 +117,7 @@ pub const CRITERIA: &[Criterion] = &[
     criterion!(1 "heartbeat" 2 "§I.9" "The heartbeat"
         needs ["cookie"]; in ["idle"]; staying::heartbeat),
     criterion!(1 "leave" 2 "§I.10" "Leaving in order"
-        needs ["say", "hear", "whisper"]; in ["talk"]; staying::leave),
+        needs ["number", "hear", "whisper"]; in ["talk"]; staying::leave),
     criterion!(1 "closing" 1 "§I.9" "Closing is acknowledged"
         needs ["ack-prompt"]; in ["shutdown"]; staying::closing),
     criterion!(1 "invalid" 3 "§I.3" "Invalid datagrams are dropped"

@@ -40,9 +40,10 @@ impl Fault {
         Self { seen, expected, places: Vec::new(), late: false, vacant: false }
     }
 
-    /// Nothing was to be judged, because the client had no session.
+    /// Nothing was to be judged, because the client sent nothing in a session.
     pub(super) fn no_session() -> Self {
-        Self { vacant: true, ..Self::new("no datagram in the session", "") }
+        let expected = "an acknowledgment of each datagram with a frame other than Padding";
+        Self { vacant: true, ..Self::new("no datagram in the session", expected) }
     }
 
     /// With a datagram in question.

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Limit of each wait. Only a client with a fault takes this long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// The last acknowledgment of a scenario is not waited for longer than this.
-const LAST_ANSWER: Duration = Duration::from_millis(1_500);
+pub(super) const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// A client whose process has ended is not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// Longest sleep: the end of the process wakes nobody.

@@ -63,7 +63,7 @@ impl Report {
             let because = criterion.needs.iter().find(|id| bad.contains(*id));
             let verdict = match because {
                 Some(because) => Verdict::NotJudged { because },
-                None => verdict(criterion, runs),
+                None => verdict(criterion, runs, &bad),
             };
             if verdict != Verdict::Passed {
                 bad.insert(criterion.id);
@@ -92,20 +92,30 @@ impl Report {
     }
 }
 
-/// The criterion without which a client has no session.
-const SESSION: &str = "welcome";
+/// The criteria that a client fails which sends nothing in a session: the first, or the second if
+/// it has a session all the same.
+const SESSION: [&str; 2] = ["welcome", "ack-number"];
 
-/// The verdict over a criterion's scenarios.
-fn verdict(criterion: &Criterion, runs: &BTreeMap<&'static str, Run>) -> Verdict {
-    let mut is_vacant = true;
+/// The verdict over a criterion's scenarios. `bad`: criteria that did not pass.
+fn verdict(
+    criterion: &Criterion,
+    runs: &BTreeMap<&'static str, Run>,
+    bad: &BTreeSet<&'static str>,
+) -> Verdict {
+    let (mut is_vacant, mut vacant) = (true, None);
     for run in criterion.scenarios.iter().filter_map(|name| runs.get(name)) {
         match (criterion.judge)(&run.trace, &run.case) {
             Ok(()) => is_vacant = false,
-            Err(fault) if fault.vacant => {}
+            Err(fault) if fault.vacant => vacant = vacant.or(Some((run, fault))),
             Err(fault) => return failed(run, &fault),
         }
     }
-    if is_vacant { Verdict::NotJudged { because: SESSION } } else { Verdict::Passed }
+    match (SESSION.into_iter().find(|id| bad.contains(id)), vacant) {
+        _ if !is_vacant => Verdict::Passed,
+        (Some(because), _) => Verdict::NotJudged { because },
+        (None, Some((run, fault))) if criterion.id == SESSION[1] => failed(run, &fault),
+        (None, _) => Verdict::NotJudged { because: SESSION[1] },
+    }
 }
 
 fn failed(run: &Run, fault: &Fault) -> Verdict {

@@ -4,7 +4,7 @@
 //! find out from the trace what is missing.
 
 use super::case::Case;
-use super::referee::{Referee, Room, Rule, Way};
+use super::referee::{LAST_ANSWER, Referee, Room, Rule, Way};
 use super::trace::Trace;
 use super::{Error, edit, trace};
 use crate::protocol::{
@@ -61,11 +61,18 @@ fn open() -> Rule {
     Box::new(|_, bytes| vec![bytes])
 }
 
-/// Opens a room, starts the client, and waits until it has joined and acknowledged that.
+/// Opens a room, starts the client, and waits until it has joined: it acknowledges `Welcome`, or
+/// prints something.
 fn joined<'c>(command: &[OsString], case: &'c Case, room: &Room, rule: Rule) -> Started<'c> {
     let mut referee = Referee::open(case, room, &[])?;
     referee.start(command, rule)?;
-    let is_in = referee.wait(|it| it.sent().next().is_some());
+    let has_printed = |it: &Trace| {
+        it.welcome().is_some_and(|(welcome, _)| it.printed().any(|(index, _)| index > welcome))
+    };
+    let acknowledges = |it: &Trace| it.sent().next().is_some();
+    let is_in = referee.wait(|it| acknowledges(it) || has_printed(it));
+    // One that prints first acknowledges soon, if at all.
+    referee.wait_for(LAST_ANSWER, acknowledges);
     Ok((referee, is_in))
 }
 

@@ -106,6 +106,9 @@ pub(in crate::grade) fn delay(trace: &Trace, _: &Case) -> Finding {
 
 /// The window is `next` + 255.
 pub(in crate::grade) fn window(trace: &Trace, _: &Case) -> Finding {
+    if trace.sent().next().is_none() {
+        return Err(Fault::no_session());
+    }
     let mut last = 0;
     let expected = "the smallest message id not received, plus 255";
     walk(trace, |sent, states| {
