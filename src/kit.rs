@@ -151,12 +151,6 @@ impl Kit {
         KITS.iter().find(|kit| kit.name == name)
     }
 
-    /// The command that builds the client.
-    #[must_use]
-    pub fn build(&self) -> &'static str {
-        self.build
-    }
-
     /// Writes the kit to a new or an empty directory.
     ///
     /// # Errors

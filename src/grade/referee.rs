@@ -26,6 +26,8 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// A client whose process has ended is not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_secs(1);
+/// What an ended client sent and printed arrives within this time, on a busy machine too.
+const REST: Duration = Duration::from_secs(5);
 /// Longest sleep: the end of the process wakes nobody.
 const LOOK: Duration = Duration::from_millis(20);
 /// Datagrams of a client, beyond which its run ends.
@@ -294,7 +296,7 @@ impl<'c> Referee<'c> {
             && let Some(status) = self.process.as_mut().and_then(Process::ended)
         {
             self.ended = Some(now.mono);
-            self.drain(now.mono + AFTERMATH);
+            self.drain(self.clock.now().mono + REST);
             self.note(Event::Ended { code: status.code(), how: describe(status) });
         }
     }
@@ -341,8 +343,9 @@ impl<'c> Referee<'c> {
     fn send(&mut self, bytes: Vec<u8>, to: SocketAddr) {
         for bytes in (self.rule)(Way::Down, bytes) {
             // Loopback drops what does not fit into the client's buffer, like any network.
+            // Noted first: no answer is earlier than what it answers.
+            self.note(Event::Down { bytes: bytes.clone() });
             let _ = self.socket.send_to(&bytes, to);
-            self.note(Event::Down { bytes });
         }
     }
 
