@@ -72,21 +72,41 @@ mod status;
 #[path = "../src/client/app/style.rs"]
 #[allow(dead_code)]
 mod style;
+#[path = "../src/client/app/terminal/unconfirmed.rs"]
+#[allow(dead_code)]
+mod unconfirmed;
 
 /// The other parts of the crate that these files use. None of them has to do with threads.
 mod client {
     pub(crate) mod app {
         pub(crate) use crate::style;
+        pub(crate) mod output {
+            use unicode_width::UnicodeWidthStr;
+
+            pub(crate) fn cut(text: &str, columns: usize) -> (&str, usize) {
+                let fits = |end: &usize| text.get(..*end).is_some_and(|it| it.width() <= columns);
+                let end = (0..=text.len()).rev().find(fits).unwrap_or(0);
+                (&text[..end], text[..end].width())
+            }
+
+            pub(crate) fn unconfirmed(_: crate::time::WallTime, name: &str, text: &str) -> String {
+                format!("HH:MM:SS {name}> {text}")
+            }
+        }
     }
     pub(crate) use chatagram::client::session;
 }
 mod termios_guard {
     pub(crate) fn take_back() {}
 }
-use chatagram::{link, protocol};
+use chatagram::{link, protocol, time};
 
 fn columns() -> usize {
     80
+}
+
+fn size() -> (usize, usize) {
+    (80, 24)
 }
 
 loom::lazy_static! {
@@ -195,9 +215,8 @@ fn the_receiver_never_sleeps_past_a_moved_deadline() {
 /// The editor's thread, for one line.
 fn edit(prompt: &PromptState) {
     if prompt.begin() {
-        let (waiting, _) = prompt.draw();
-        write(&waiting).unwrap();
-        prompt.pause("", "");
+        write(&prompt.draw(false)).unwrap();
+        prompt.pause(0, "");
     }
     prompt.end();
 }

@@ -1,5 +1,6 @@
 //! The threads that carry a session, and the user's side of it: input, output, terminal, cache.
 
+mod addressed;
 mod attended;
 mod cache;
 mod cached_history;

@@ -20,6 +20,7 @@ mod datagrams;
 mod established;
 mod event;
 mod gaps;
+mod ignored;
 mod lines;
 mod liveness;
 mod obstacle;
@@ -45,6 +46,7 @@ use attempt::Attempt;
 use connection::Connection;
 use established::Established;
 use gaps::Gaps;
+use ignored::Ignored;
 use lines::OwnLines;
 use pacing::Pacing;
 use questions::Questions;
@@ -113,6 +115,9 @@ pub struct Session {
     copies: Copies,
     seen: Seen,
     gaps: Gaps,
+    ignored: Ignored,
+    /// Nickname of the author of the last whisper.
+    last_whisperer: Option<String>,
     questions: Questions,
     leaving: Option<Timestamp>,
     closed: bool,
@@ -154,6 +159,8 @@ impl Session {
             copies: Copies::default(),
             seen: Seen::default(),
             gaps: Gaps::default(),
+            ignored: Ignored::default(),
+            last_whisperer: None,
             questions: Questions::default(),
             leaving: None,
             closed: false,
@@ -398,7 +405,9 @@ impl Session {
 
     fn report_gaps(&mut self) {
         while let Some(gaps::Gap { from, missing }) = self.gaps.poll() {
-            self.events.push_back(Event::Gap { from, missing });
+            if !self.ignored.hides(&from) {
+                self.events.push_back(Event::Gap { from, missing });
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The client in a real terminal (tmux): the tests press keys and read the screen.
 
 mod endings;
+mod lines;
 mod questions;
 mod tmux;
 
@@ -422,5 +423,8 @@ tests! {
     questions::host_asks_before_it_closes_a_room_with_members,
     lines_wrap_between_words_and_pasted_whispers_stay_private,
     json_output_has_no_editor,
+    lines::a_line_is_dimmed_until_the_server_confirms_it_and_a_failed_one_is_marked,
+    lines::a_line_with_the_users_name_stands_out_and_rings_the_bell,
+    lines::an_ignored_peer_is_hidden_until_it_is_unignored,
     @role panics,
 }

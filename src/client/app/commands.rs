@@ -44,8 +44,9 @@ const fn entry(name: &'static str, arguments: Arguments, help: &'static str) -> 
 }
 
 /// All commands, in the order of `/help`.
-pub(super) const COMMANDS: [Entry; 10] = [
+pub(super) const COMMANDS: [Entry; 13] = [
     entry("msg", Arguments::NameAndText, "the same"),
+    entry("r", Arguments::Text, "answer the last whisper to you"),
     entry("me", Arguments::Text, "say what you do: /me waves is said as *waves*"),
     entry("who", Arguments::None, "who is here, and how well they are reached"),
     entry("ping", Arguments::Name, "how long it takes to NAME and back, through the server"),
@@ -56,6 +57,8 @@ pub(super) const COMMANDS: [Entry; 10] = [
         "how lines travel: unreliable, reliable-unordered or reliable-ordered",
     ),
     entry("ticket", Arguments::None, "show the ticket of this private room, for its host"),
+    entry("ignore", Arguments::Name, "hide what NAME says and whispers, on this screen"),
+    entry("unignore", Arguments::Name, "show it again"),
     entry("clear", Arguments::None, "clear the screen"),
     entry("help", Arguments::None, "this"),
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
@@ -72,11 +75,15 @@ pub(super) enum Command {
         to: String,
         text: String,
     },
+    /// A whisper to the author of the last whisper.
+    Reply(String),
     Who,
     Ping(String),
     Stats,
     Mode(Option<Delivery>),
     Ticket,
+    Ignore(String),
+    Unignore(String),
     Clear,
     Help,
     /// An invalid whisper or command, with the reason.
@@ -143,6 +150,11 @@ impl Command {
             ("msg", rest) => Self::whisper(typed::visible(rest), "/msg takes a name and a text"),
             ("me", "") => Self::wrong("/me takes what you do"),
             ("me", action) => Self::Act(action.to_owned()),
+            ("r", rest) if typed::visible(rest).is_empty() => Self::wrong("/r takes a text"),
+            ("r", rest) => Self::Reply(rest.to_owned()),
+            ("ignore" | "unignore", "") => Self::wrong(&format!("/{word} takes a name")),
+            ("ignore", name) => Self::Ignore(bare_name(name)),
+            ("unignore", name) => Self::Unignore(bare_name(name)),
             ("who", _) => Self::Who,
             ("ping", "") => Self::wrong("/ping takes a name"),
             ("ping", name) => Self::Ping(bare_name(name)),
@@ -315,6 +327,9 @@ mod tests {
             "＠ bob secret",
             "/mode fast",
             "/me",
+            "/r",
+            "/r \u{200b}",
+            "/ignore",
             "/msg bob",
             "/msg",
             "/quit x",

@@ -100,6 +100,9 @@ fn carry_out(
             Command::Say(text) => deliver(driver, None, &text),
             Command::Act(text) => deliver(driver, None, &commands::action(&text)),
             Command::Whisper { to, text } => deliver(driver, Some(&to), &text),
+            Command::Reply(text) => reply(driver, &text),
+            Command::Ignore(name) => settled(driver, |session| session.ignore(&name)),
+            Command::Unignore(name) => settled(driver, |session| session.unignore(&name)),
             Command::Who => ask(driver, Session::ask_who),
             Command::Ping(name) => ask(driver, |session, now| session.ping(&name, now)),
             Command::Stats => show_stats(driver),
@@ -122,6 +125,20 @@ fn carry_out(
 fn complain(driver: &Driver, message: String) -> bool {
     driver.complain(message);
     true
+}
+
+/// Does what needs no server.
+fn settled(driver: &Driver, act: impl FnOnce(&mut Session)) -> bool {
+    driver.turn(|session, _| act(session));
+    true
+}
+
+/// Whispers to the author of the last whisper.
+fn reply(driver: &Driver, text: &str) -> bool {
+    match driver.turn(|session, _| session.last_whisperer().map(str::to_owned)) {
+        Some(to) => deliver(driver, Some(&to), text),
+        None => complain(driver, "not sent: nobody has whispered to you yet".to_owned()),
+    }
 }
 
 /// Hands a line to the session, waiting while its queue is full: a pipe is read at the speed of the

@@ -15,9 +15,10 @@ use std::net::SocketAddr;
 
 pub(super) use days::Days;
 use stats::StatsObject;
-pub(super) use text::{farewell, own};
+pub(super) use text::{farewell, own, unconfirmed};
 #[cfg(feature = "watch")]
 pub(super) use text::{ms, server_text};
+pub(super) use wrap::cut;
 
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -260,6 +261,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
         | Event::Joined { .. }
         | Event::Left { .. }
         | Event::Confirmed { .. }
+        | Event::Undelivered { .. }
         | Event::Resolve
         | Event::Connect(_)
         | Event::Disconnect => return None,

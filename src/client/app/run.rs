@@ -51,6 +51,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Output format.
     pub format: Format,
+    /// Whether the terminal's bell rings for lines that address this user.
+    pub bell: bool,
     /// How long to stay after the end of input; `None`: until told to leave.
     pub stay: Option<Duration>,
     /// How long to try to rejoin a lost server.
@@ -121,7 +123,7 @@ impl Leaver {
 /// # Errors
 /// [`Error`]: the client could not start or continue.
 pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
-    let mut screen = Screen::new(config.format);
+    let mut screen = Screen::new(config.format, config.bell);
     let now = Clock::start().now().wall;
     let cache = config.cache.as_deref();
     let mut cached = CachedHistory::open(config.servers.first(), cache, now, &mut screen);
@@ -382,8 +384,7 @@ impl Talk {
             }
             let overflowed = driver.take_overflowed();
             if overflowed > 0 {
-                screen
-                    .status(&format!("{overflowed} events were not shown: the output is not read"));
+                screen.events_dropped(overflowed);
             }
             if screen.is_broken() {
                 driver.turn(Session::leave);

@@ -1,6 +1,7 @@
 //! Standard output, flushed after each line, or a terminal with an editor. Used by the main thread
 //! only.
 
+use super::addressed::{Addressed, Bell};
 use super::cache::CachedLine;
 use super::no_color::no_color;
 use super::output::{Days, Format, said_at};
@@ -12,6 +13,7 @@ use crate::time::WallTime;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Standard output, with or without an editor.
 #[derive(Debug)]
@@ -20,22 +22,27 @@ pub(super) struct Screen {
     colour: bool,
     days: Arc<Days>,
     terminal: Option<Terminal>,
+    addressed: Addressed,
+    bell: Bell,
     broken: Option<io::Error>,
 }
 
 impl Screen {
-    pub(super) fn new(format: Format) -> Self {
+    /// `bell`: whether the terminal's bell rings for lines that address this user.
+    pub(super) fn new(format: Format, bell: bool) -> Self {
         // Escape codes only on terminals that want them (no-color.org).
         let wanted = !no_color() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
         let days = Arc::new(Days::since(Clock::start().now().wall));
-        Self { format, colour, days, terminal: None, broken: None }
+        let bell = Bell::new(bell && format == Format::Text && io::stdout().is_terminal());
+        let addressed = Addressed::default();
+        Self { format, colour, days, terminal: None, addressed, bell, broken: None }
     }
 
     /// The style of lines.
     pub(super) fn style(&self) -> Style {
         let width = io::stdout().is_terminal().then(terminal::columns);
-        Style { colour: self.colour, width }
+        Style { colour: self.colour, width, addressed: false }
     }
 
     /// Days of the lines shown.
@@ -84,10 +91,24 @@ impl Screen {
 
     pub(super) fn show(&mut self, event: &Event) {
         self.note(event);
-        if let Some(line) = self.format.event(event, self.style()) {
-            self.divide(said_at(event));
-            self.print(&line);
+        if let Some(terminal) = &self.terminal {
+            let shown = terminal.settle(event);
+            self.printed(shown);
         }
+        let addressed = self.addressed.reads(event);
+        if let Some(line) = self.format.event(event, Style { addressed, ..self.style() }) {
+            self.divide(said_at(event));
+            let bell = if addressed { self.bell.ring(Instant::now()) } else { "" };
+            self.print(&format!("{bell}{line}"));
+        }
+    }
+
+    /// Some events were dropped: this client's lines on the screen may wait for one of them.
+    pub(super) fn events_dropped(&mut self, count: u64) {
+        if let Some(terminal) = &self.terminal {
+            terminal.leave_unconfirmed();
+        }
+        self.status(&format!("{count} events were not shown: the output is not read"));
     }
 
     pub(super) fn cached(&mut self, line: &CachedLine) {
@@ -125,6 +146,10 @@ impl Screen {
                 writeln!(out, "{line}").and_then(|()| out.flush())
             }
         };
+        self.printed(printed);
+    }
+
+    fn printed(&mut self, printed: io::Result<()>) {
         if self.broken.is_none() {
             self.broken = printed.err();
         }

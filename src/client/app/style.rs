@@ -10,6 +10,8 @@ pub(super) struct Style {
     pub(super) colour: bool,
     /// Columns of the terminal, if there is one.
     pub(super) width: Option<usize>,
+    /// Whether the line addresses this user.
+    pub(super) addressed: bool,
 }
 
 impl Style {
@@ -38,6 +40,16 @@ impl Style {
         self.paint("1", name)
     }
 
+    /// The author of a line that addresses this user: reverse video, which every theme shows.
+    pub(super) fn addressing(self, name: &str) -> String {
+        self.paint("1;7", name)
+    }
+
+    /// A whisper.
+    pub(super) fn whisper(self, text: &str) -> String {
+        self.paint("35", text)
+    }
+
     /// Whether tables have to fit 40 columns.
     pub(super) fn is_narrow(self) -> bool {
         self.width.is_some_and(|width| width < 80)
@@ -59,7 +71,7 @@ mod tests {
 
     #[test]
     fn names_keep_their_colour_and_no_color_disables_all() {
-        let colour = Style { colour: true, width: None };
+        let colour = Style { colour: true, ..Style::default() };
         assert_eq!(colour.name("alice"), "\u{1b}[35malice\u{1b}[0m");
         assert_ne!(colour.name("alice")[..5], colour.name("bob")[..5]);
         assert_eq!(colour.dim("a\nb"), "\u{1b}[2ma\u{1b}[0m\n\u{1b}[2mb\u{1b}[0m");

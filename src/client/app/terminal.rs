@@ -15,10 +15,11 @@ mod layout;
 mod prompt_state;
 mod status;
 mod termios_guard;
+mod unconfirmed;
 
 use super::commands::Command;
 use super::farewell::Farewell;
-use super::output::Days;
+use super::output::{self, Days};
 use super::session::{Condition, Event, Report};
 use super::style::Style;
 use editor::{End, PromptEditor};
@@ -32,13 +33,14 @@ use termios_guard::Editor;
 
 /// Bound of typed lines that wait for the session; then the editor waits.
 const LINES: usize = 1024;
-/// Width if the terminal does not report one.
-const USUAL_COLUMNS: usize = 80;
+/// Size if the terminal does not report one.
+const USUAL_SIZE: (usize, usize) = (80, 24);
 
 /// A terminal with an editor. Dropping it restores the terminal.
 #[derive(Debug)]
 pub(super) struct Terminal {
     prompt: Arc<PromptState>,
+    days: Arc<Days>,
 }
 
 /// Whether standard input and output are a terminal that can move its cursor.
@@ -60,13 +62,18 @@ pub(super) fn restore() {
 
 /// Width of the terminal.
 pub(super) fn columns() -> usize {
+    size().0
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
         && size.ws_col > 0
     {
-        return size.ws_col.into();
+        return (size.ws_col.into(), size.ws_row.into());
     }
-    USUAL_COLUMNS
+    USUAL_SIZE
 }
 
 /// Writes to the terminal at once.
@@ -87,7 +94,7 @@ impl Terminal {
         interrupt: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Receiver<Command>)> {
         let prompt = Arc::new(PromptState::new(server, nickname, style.colour));
-        let (prompt_editor, printer) = PromptEditor::open(prompt.clone(), days, farewell)?;
+        let (prompt_editor, printer) = PromptEditor::open(prompt.clone(), farewell)?;
         keep();
         let (sender, lines) = sync_channel(LINES);
         let nudged = prompt.clone();
@@ -106,11 +113,34 @@ impl Terminal {
             edited.end();
         };
         thread::Builder::new().name("editor".to_owned()).spawn(edit)?;
-        Ok((Self { prompt }, lines))
+        Ok((Self { prompt, days }, lines))
     }
 
     pub(super) fn print(&self, lines: &str) -> io::Result<()> {
         self.prompt.print(lines)
+    }
+
+    /// Moves a confirmed line of this client into the room, and removes one that failed.
+    pub(super) fn settle(&self, event: &Event) -> io::Result<()> {
+        let (Event::Confirmed { text, .. } | Event::Undelivered { text }) = event else {
+            return Ok(());
+        };
+        let typed = self.prompt.with_unconfirmed(|own| own.take(text));
+        let Some(at) = typed.filter(|_| matches!(event, Event::Confirmed { .. })) else {
+            return Ok(());
+        };
+        let style = self.prompt.style();
+        let divider = self.days.divider(at, style).map(|it| it + "\n").unwrap_or_default();
+        self.print(&(divider + &output::own(at, &self.prompt.nickname(), text, style)))
+    }
+
+    /// Prints the lines of this client whose fate will not be told, dimmed.
+    pub(super) fn leave_unconfirmed(&self) {
+        for (at, text) in self.prompt.with_unconfirmed(|own| own.take_all()) {
+            let line = output::unconfirmed(at, &self.prompt.nickname(), &text);
+            // A closed terminal ends the program elsewhere.
+            let _ = self.print(&self.prompt.style().dim(&line));
+        }
     }
 
     /// Updates the names of the peers.
@@ -140,6 +170,7 @@ impl Drop for Terminal {
         end_input();
         self.prompt.wake();
         let ended = self.prompt.wait_for_end();
+        self.leave_unconfirmed();
         termios_guard::restore(if ended { Editor::Ended } else { Editor::Running });
         termios_guard::release();
     }

@@ -331,7 +331,10 @@ impl Session {
         let new = self.seen.insert(position);
         if own && let Some(line) = self.own.take_line(number) {
             self.events.push_back(line.confirmed(Some(mark)));
-        } else if new && (!own || self.own.take_back(number).is_some()) {
+        } else if new
+            && (!own || self.own.take_back(number).is_some())
+            && !self.ignored.hides(&from)
+        {
             self.events.push_back(Event::History { mark, at, from, text });
         }
         if let Some(left) = self.established.as_mut().and_then(|e| e.replay.as_mut()) {
@@ -367,6 +370,9 @@ impl Session {
 
     /// Shows a line after older ones.
     fn show(&mut self, event: Event) {
+        if self.is_hidden(&event) {
+            return;
+        }
         if let Event::Message { text, to: None, .. } = &event {
             self.text_received += text.len() as u64;
         }

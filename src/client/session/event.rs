@@ -98,6 +98,11 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// This client's own line will not be confirmed. The `Error` that follows says why.
+    Undelivered {
+        /// The text.
+        text: String,
+    },
     /// A request of the user failed.
     Error {
         /// The failure, and what to do.

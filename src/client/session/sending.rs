@@ -92,6 +92,9 @@ impl Session {
         let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
         let message = format!("this line{to} {what}: {}", line.text);
         self.own.report(line);
+        if line.to.is_none() {
+            self.events.push_back(Event::Undelivered { text: line.text.clone() });
+        }
         self.events.push_back(Event::Error { message });
     }
 }

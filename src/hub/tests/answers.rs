@@ -139,3 +139,38 @@ fn a_probe_gets_one_answer_no_larger_than_itself_and_no_malformed_one_does() {
     room.hub.handle_datagram(path(9), &good, room.now);
     assert_eq!(room.drain(), []);
 }
+
+#[test]
+fn a_client_hides_what_ignored_peers_say_and_knows_who_whispered_last() {
+    let mut room = Room::new(8);
+    let [alice, bob, eve] =
+        [("alice", 1), ("bob", 2), ("eve", 3)].map(|(name, port)| room.join(name, port));
+    room.peers[alice].1.ignore("Eve");
+    for author in [bob, eve] {
+        room.peers[author].1.say("to all", room.now).unwrap();
+        room.peers[author].1.whisper("alice", "to one", room.now).unwrap();
+    }
+    room.run_for(SECOND / 10);
+    let heard = |room: &Room, from: &str| {
+        let of = |event: &&session::Event| match event {
+            session::Event::Message { from: author, .. } => author == from,
+            _ => false,
+        };
+        room.told[alice].iter().filter(of).count()
+    };
+    assert_eq!((heard(&room, "bob"), heard(&room, "eve")), (2, 0));
+    assert_eq!(room.peers[alice].1.last_whisperer(), Some("bob"));
+    room.peers[alice].1.unignore("EVE");
+    room.peers[eve].1.whisper("alice", "to one", room.now).unwrap();
+    room.run_for(SECOND / 10);
+    assert_eq!(heard(&room, "eve"), 1);
+    assert_eq!(room.peers[alice].1.last_whisperer(), Some("eve"));
+    // The list is bounded.
+    (0..100).for_each(|count| room.peers[alice].1.ignore(&format!("peer{count}")));
+    room.run_for(SECOND / 10);
+    let full = |event: &&session::Event| match event {
+        session::Event::Error { message } => message.contains("64 names"),
+        _ => false,
+    };
+    assert_eq!(room.told[alice].iter().filter(full).count(), 36);
+}

@@ -251,7 +251,7 @@ fn sequences() -> String {
 pub(crate) fn a_server_or_a_paste_cannot_control_the_editors_terminal() {
     let listener = HostileServer::listen();
     let address = listener.local_addr().unwrap();
-    let args = format!("client {address} --transport tcp --nick alice --no-cache");
+    let args = format!("client {address} --transport tcp --nick alice --no-cache --bell off");
     let mut screen = Screen::start(&args);
     let mut server = HostileServer::accept(&listener, &dangerous());
     for text in [dangerous(), sequences()] {

@@ -4,6 +4,7 @@
 use crate::needs::needs;
 use crate::program::DEADLINE;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -75,6 +76,14 @@ impl Tmux {
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let (columns, rows) = (columns.to_string(), rows.to_string());
         self.run(&["resize-window", "-x", &columns, "-y", &rows]);
+    }
+
+    /// Writes the output of the program from now on to a file, and returns its path.
+    pub(crate) fn record(&self) -> PathBuf {
+        let file = self.dir.path().join("raw");
+        fs::write(&file, "").unwrap();
+        self.run(&["pipe-pane", &format!("cat >> {}", file.display())]);
+        file
     }
 
     /// The value of one of tmux's formats.

@@ -32,6 +32,18 @@ pub(crate) struct ClientArgs {
     /// Output format; json: one object for each event
     #[arg(long, value_name = "text|json", value_enum, default_value_t, env = "CHATAGRAM_OUTPUT")]
     pub(crate) output: Format,
+    /// Ring the bell for lines with your name
+    ///
+    /// Whispers ring it too. Rings that follow each other soon are one.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "on|off",
+        value_enum,
+        default_value_t,
+        env = "CHATAGRAM_BELL"
+    )]
+    pub(crate) bell: Switch,
     /// Stay after the end of the input, or 'forever'
     #[arg(
         long, value_name = "DURATION", default_value = "0s", env = "CHATAGRAM_STAY",
@@ -134,6 +146,7 @@ impl ClientArgs {
             delivery: self.mode.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),
             format: self.output,
+            bell: self.bell == Switch::On,
             stay: self.stay.0,
             give_up: self.give_up,
             hosts: false,

@@ -54,8 +54,16 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
                 0 => String::new(),
                 ms => format!(" {}", style.dim(&format!("(+{ms} ms held)"))),
             };
-            let from = if to.is_some() { style.own(from) } else { style.name(from) };
-            format!("{} {from}{private}: {text}{held}", time(*at, style))
+            let from = match to {
+                Some(_) => style.own(from),
+                None if style.addressed => style.addressing(from),
+                None => style.name(from),
+            };
+            let text = match private.as_str() {
+                "" => format!("{from}: {text}"),
+                private => format!("{from}{}", style.whisper(&format!("{private}: {text}"))),
+            };
+            format!("{} {text}{held}", time(*at, style))
         }
         Event::History { at, from, text, .. } => earlier(*at, from, text, style),
         Event::Joined { nicknames, peers } => {
@@ -85,6 +93,7 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
         Event::Closed { reason } => notice(format!("* {}", farewell(*reason))),
         Event::Present { .. }
         | Event::Confirmed { .. }
+        | Event::Undelivered { .. }
         | Event::Resolve
         | Event::Connect(_)
         | Event::Disconnect => return None,
@@ -177,6 +186,11 @@ pub(in crate::client::app) fn own(at: WallTime, name: &str, text: &str, style: S
     fit(&line, style)
 }
 
+/// A row for a line of this client that the server has not confirmed yet.
+pub(in crate::client::app) fn unconfirmed(at: WallTime, name: &str, text: &str) -> String {
+    format!("{} {name}> {text}", clock(at))
+}
+
 /// A line from the past.
 pub(super) fn earlier(at: WallTime, from: &str, text: &str, style: Style) -> String {
     format!("{} {}: {text} {}", time(at, style), style.name(from), style.dim("(earlier)"))
@@ -230,7 +244,8 @@ mod tests {
             held: Duration::from_micros(held),
             transit: None,
         };
-        let shown = |held, colour| text(&message(held), Style { colour, width: None }).unwrap();
+        let shown =
+            |held, colour| text(&message(held), Style { colour, ..Style::default() }).unwrap();
         assert!(shown(400, false).ends_with(" bob: hi"));
         assert!(shown(179_600, false).ends_with(" bob: hi (+180 ms held)"));
         assert!(shown(179_600, true).ends_with("hi \u{1b}[2m(+180 ms held)\u{1b}[0m"));

@@ -1,6 +1,7 @@
 //! Wraps lines between words with a hanging indent, to the width of the terminal. No I/O.
 
 use unicode_linebreak::linebreaks;
+use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Least columns beside the indent; below, lines are not wrapped.
@@ -35,6 +36,19 @@ pub(super) fn wrap(line: &str, indent: usize, columns: usize) -> String {
         begun = end;
     }
     rows.finish()
+}
+
+/// The longest prefix of `text` in whole grapheme clusters that fits `columns`, and its width.
+pub(in crate::client::app) fn cut(text: &str, columns: usize) -> (&str, usize) {
+    let (mut end, mut used) = (0, 0);
+    for (at, cluster) in text.grapheme_indices(true) {
+        let width = cluster.width();
+        if used + width > columns {
+            break;
+        }
+        (end, used) = (at + cluster.len(), used + width);
+    }
+    (&text[..end], used)
 }
 
 /// Ends of words, and of the text: after white space, and in scripts without it by UAX #14. Not

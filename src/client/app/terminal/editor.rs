@@ -6,9 +6,9 @@ use super::prompt_state::PromptState;
 use super::write;
 use crate::client::app::commands::{Command, action};
 use crate::client::app::farewell::Farewell;
-use crate::client::app::output::{self, Days};
 use crate::net::Clock;
-use crate::protocol::{clean, clip};
+use crate::protocol::{MAX_TEXT_BYTES, clean, clip, split};
+use crate::time::WallTime;
 use rustyline::completion::Completer;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
@@ -40,7 +40,6 @@ const MOST_LISTED: usize = 40;
 pub(super) struct PromptEditor {
     editor: Editor<Assistant, DefaultHistory>,
     prompt: Arc<PromptState>,
-    days: Arc<Days>,
     farewell: Farewell,
     mode: GraphemeClusterMode,
 }
@@ -58,7 +57,6 @@ impl PromptEditor {
     /// The editor, and a handle to wake it.
     pub(super) fn open(
         prompt: Arc<PromptState>,
-        days: Arc<Days>,
         farewell: Farewell,
     ) -> io::Result<(Self, impl ExternalPrinter + Send)> {
         let mode = GraphemeClusterMode::from_env();
@@ -74,7 +72,7 @@ impl PromptEditor {
         editor.set_helper(Some(Assistant { prompt: prompt.clone(), mode }));
         editor.set_max_history_size(HISTORY).map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
-        Ok((Self { editor, prompt, days, farewell, mode }, printer))
+        Ok((Self { editor, prompt, farewell, mode }, printer))
     }
 
     /// Edits until there is a reason to stop. Sends each parsed line to `typed`.
@@ -88,7 +86,7 @@ impl PromptEditor {
                 }
                 Err(ReadlineError::Interrupted) => {
                     let draft = std::mem::take(&mut self.prompt.lock().draft);
-                    self.prompt.pause(&self.erase(&draft), "");
+                    self.prompt.pause(self.height(&draft), "");
                     if draft.is_empty() {
                         return End::Interrupted;
                     }
@@ -119,7 +117,7 @@ impl PromptEditor {
     /// Splits a draft with several lines, from a paste. False if the editor has to stop.
     fn accept(&mut self, input: &str, typed: &SyncSender<Command>) -> bool {
         let style = self.prompt.style();
-        let (name, now) = (self.prompt.nickname(), Clock::start().now().wall);
+        let now = Clock::start().now().wall;
         let (mut said, mut go_on) = (String::new(), true);
         let mut meant = Vec::new();
         for line in input.split('\n') {
@@ -132,23 +130,15 @@ impl PromptEditor {
                     None
                 }
             };
-            if matches!(command, Command::Say(_) | Command::Act(_))
-                && let Some(divider) = self.days.divider(now, style)
-            {
-                said.push_str(&divider);
-                said.push('\n');
-            }
-            let shown = match &command {
-                Command::Say(text) => output::own(now, &name, &clean(text), style),
-                Command::Act(text) => output::own(now, &name, &clean(&action(text)), style),
+            match &command {
+                Command::Say(text) => self.await_confirmation(now, text),
+                Command::Act(text) => self.await_confirmation(now, &action(text)),
                 Command::Clear => {
                     said = "\u{1b}[H\u{1b}[2J".to_owned();
                     continue;
                 }
-                _ => style.dim(&format!("> {}", clean(line))),
-            };
-            said.push_str(&shown);
-            said.push('\n');
+                _ => said.push_str(&(style.dim(&format!("> {}", clean(line))) + "\n")),
+            }
             // The history in memory cannot fail.
             let _ = self.editor.history_mut().add(line);
             if let Some(question) = question {
@@ -163,31 +153,37 @@ impl PromptEditor {
                 break;
             }
         }
-        self.prompt.pause(&self.erase(input), &said);
+        self.prompt.pause(self.height(input), &said);
         // The editor is inactive while this waits for the network, so output goes to the screen
         // directly.
         go_on &= meant.into_iter().all(|command| typed.send(command).is_ok());
         go_on
     }
 
+    /// Shows a line until the server confirms it, in the pieces in which the session sends it.
+    fn await_confirmation(&self, now: WallTime, text: &str) {
+        let line = clean(text);
+        let pieces = split(&line, MAX_TEXT_BYTES).filter(|piece| !piece.trim().is_empty());
+        self.prompt.with_unconfirmed(|own| own.push(now, pieces));
+    }
+
     fn ask(&self, question: &str) -> String {
         self.prompt.style().error(&format!("! {question}"))
     }
 
-    /// Escape codes that erase status and draft, with the cursor on the row after them.
-    fn erase(&self, draft: &str) -> String {
-        let up = rows(draft, INDENT, super::columns(), self.mode) + 2;
-        format!("\u{1b}[{up}A\r\u{1b}[J")
+    /// Rows of status and draft, with the cursor on the row after them.
+    fn height(&self, draft: &str) -> usize {
+        rows(draft, INDENT, super::columns(), self.mode) + 2
     }
 
-    /// The same with the cursor inside the draft.
+    /// Stops the editor with the cursor inside the draft.
     fn erase_draft(&self) {
         let (draft, pos) = {
             let state = self.prompt.lock();
             (state.draft.clone(), state.pos)
         };
         let head = clip(&draft, pos);
-        self.prompt.pause(&self.erase(head), "");
+        self.prompt.pause(self.height(head), "");
     }
 }
 
@@ -240,8 +236,7 @@ impl Highlighter for Assistant {
     /// Draws waiting output above the status. The status never wraps, so the editor need not know
     /// its width.
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, own: bool) -> Cow<'b, str> {
-        let (waiting, status) = self.prompt.draw();
-        Cow::Owned(if own { format!("{waiting}{status}{prompt}") } else { waiting + prompt })
+        Cow::Owned(self.prompt.draw(own) + prompt)
     }
 
     /// The draft, made safe by [`harmless`].

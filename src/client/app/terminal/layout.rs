@@ -69,8 +69,12 @@ pub(super) fn after_resize(
 ) -> String {
     let before = |text| 1 + rows(text, indent, drawn.columns, mode);
     let (cursor, end) = (before(head), before(draft));
-    let status = drawn.status.saturating_sub(1) / columns.max(1);
-    let up = if wraps_anew() { status + 1 + rows(head, indent, columns, mode) } else { cursor };
+    let wrapped = |width: &usize| 1 + width.saturating_sub(1) / columns.max(1);
+    let up = if wraps_anew() {
+        drawn.rows.iter().map(wrapped).sum::<usize>() + rows(head, indent, columns, mode)
+    } else {
+        drawn.rows.len() - 1 + cursor
+    };
     // Line feeds create rows, as they scroll at the bottom; cursor movements stop there.
     let mut out = format!("\u{1b}[{up}A\r\u{1b}[J{}", "\n".repeat(end));
     if end > cursor {

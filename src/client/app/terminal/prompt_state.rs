@@ -6,6 +6,7 @@
 //! thread waits for the editor to read.
 
 use super::status::Status;
+use super::unconfirmed::Unconfirmed;
 use super::{termios_guard, write};
 use crate::client::app::style::Style;
 use crate::client::session::{Condition, Event};
@@ -25,6 +26,9 @@ const FULL_FOR: Duration = Duration::from_secs(1);
 /// From this many rows on, a draft is redrawn only for the user: each redraw would scroll it off
 /// the screen.
 const TALL: usize = 10;
+
+/// The unconfirmed lines take at most this part of the screen.
+const ABOVE: usize = 4;
 
 /// The state of the prompt.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub(super) struct State {
     status: Status,
     nickname: String,
     present: BTreeSet<String>,
+    /// This client's lines that the server has not confirmed.
+    unconfirmed: Unconfirmed,
     /// The draft, and the cursor's position in it.
     pub(super) draft: String,
     pub(super) pos: usize,
@@ -56,12 +62,13 @@ pub(super) struct State {
 }
 
 /// The editor's last redraw.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Drawn {
     /// Width of the terminal.
     pub(super) columns: usize,
-    /// Width of the status.
-    pub(super) status: usize,
+    /// Widths of the rows above the draft: the unconfirmed lines, then the status. The editor knows
+    /// of the status only.
+    pub(super) rows: Vec<usize>,
 }
 
 impl PromptState {
@@ -77,6 +84,7 @@ impl PromptState {
             status,
             nickname: clean(nickname).into_owned(),
             present: BTreeSet::new(),
+            unconfirmed: Unconfirmed::default(),
             draft: String::new(),
             pos: 0,
             drawn: None,
@@ -89,7 +97,12 @@ impl PromptState {
     }
 
     pub(super) fn style(&self) -> Style {
-        Style { colour: self.colour, width: Some(super::columns()) }
+        Style { colour: self.colour, width: Some(super::columns()), addressed: false }
+    }
+
+    /// This client's lines that are shown above the status until the server confirms them.
+    pub(super) fn with_unconfirmed<R>(&self, with: impl FnOnce(&mut Unconfirmed) -> R) -> R {
+        with(&mut self.lock().unconfirmed)
     }
 
     /// Prints lines, directly or at the editor's next redraw.
@@ -172,19 +185,25 @@ impl PromptState {
         state.editing
     }
 
-    /// Stops the editor: writes `before`, the queued output, then `after`.
-    pub(super) fn pause(&self, before: &str, after: &str) {
+    /// Stops the editor: erases `rows` rows of status and draft, and the unconfirmed lines above
+    /// them; then writes the queued output and `after`.
+    pub(super) fn pause(&self, rows: usize, after: &str) {
         let mut state = self.lock();
+        let above = state.take_drawn_above();
+        let erase = match rows {
+            0 => String::new(),
+            rows => format!("\u{1b}[{}A\r\u{1b}[J", rows + above),
+        };
         let waiting = state.take();
         // A closed terminal ends the program elsewhere.
-        let _ = write(&format!("{before}{waiting}{after}"));
+        let _ = write(&format!("{erase}{waiting}{after}"));
         state.editing = false;
         self.changed.notify_all();
     }
 
     /// Marks the editor's thread as ended.
     pub(super) fn end(&self) {
-        self.pause("", "");
+        self.pause(0, "");
         self.lock().ended = true;
         self.changed.notify_all();
     }
@@ -218,27 +237,46 @@ impl PromptState {
         !state.ended
     }
 
-    /// Output to draw above the prompt, and the status line.
-    pub(super) fn draw(&self) -> (String, String) {
+    /// What to draw from the first row of the prompt on: the queued output, the unconfirmed lines
+    /// and, with the editor's usual prompt, the status.
+    pub(super) fn draw(&self, usual: bool) -> String {
         let mut state = self.lock();
         if state.editing {
             termios_guard::take_back();
         }
-        let columns = super::columns();
+        let (columns, rows) = super::size();
+        let style = self.style();
+        let mut out = match state.take_drawn_above() {
+            0 => String::new(),
+            above => format!("\u{1b}[{above}A\r\u{1b}[J"),
+        };
+        out.push_str(&state.take());
         // One column less, since some terminals wrap after a full row.
-        let status = state.status.line(columns.saturating_sub(1));
-        state.drawn = Some(Drawn { columns, status: status.width() });
-        let waiting = state.take();
+        let width = columns.saturating_sub(1);
+        let mut drawn = Vec::new();
+        if usual && !state.ended {
+            for row in state.unconfirmed.rows(&state.nickname, width, rows / ABOVE) {
+                drawn.push(row.width());
+                out.push_str(&style.dim(&row));
+                out.push('\n');
+            }
+        }
+        let status = state.status.line(width);
+        drawn.push(status.width());
+        state.drawn = Some(Drawn { columns, rows: drawn });
         self.changed.notify_all();
-        (waiting, self.style().dim(&status))
+        if usual {
+            out.push_str(&style.dim(&status));
+        }
+        out
     }
 
     /// The last redraw, if the terminal was resized since and the draft is the same: then the
     /// editor is about to redraw for the new width.
     pub(super) fn resized(&self, draft: &str, pos: usize) -> Option<Drawn> {
-        let state = self.lock();
+        let mut state = self.lock();
         let same = state.draft == draft && state.pos == pos;
-        state.drawn.filter(|drawn| same && drawn.columns != super::columns())
+        state.drawn.take_if(|drawn| same && drawn.columns != super::columns())
     }
 
     pub(super) fn nickname(&self) -> String {
@@ -257,6 +295,12 @@ impl PromptState {
 }
 
 impl State {
+    /// Rows drawn above the status, which the caller erases.
+    fn take_drawn_above(&mut self) -> usize {
+        let drawn = self.drawn.as_mut().map(|drawn| &mut drawn.rows);
+        drawn.map_or(0, |rows| rows.drain(..rows.len().saturating_sub(1)).count())
+    }
+
     fn take(&mut self) -> String {
         let mut waiting = std::mem::take(&mut self.waiting);
         let missed = std::mem::take(&mut self.missed);

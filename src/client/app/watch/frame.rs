@@ -2,11 +2,10 @@
 
 use super::View;
 use super::board::{SAMPLES, Track};
-use crate::client::app::output::{delivery_name, ms, server_text, transport_name};
+use crate::client::app::output::{cut, delivery_name, ms, server_text, transport_name};
 use crate::client::session::Transport;
 use crate::protocol::clean;
 use std::time::Duration;
-use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 /// Loss from here on is yellow.
@@ -22,8 +21,8 @@ const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'
 /// Least rows of a screen that shows the server's counters; on a lower one peers take the space.
 const TALL: usize = 12;
 
-const LEGEND: &str =
-    "q leaves; the newest is on the right; loss: both ways, over TCP and QUIC to the peer only";
+/// At most 80 columns, as on most terminals.
+const LEGEND: &str = "q leaves; newest right; loss: both ways, over TCP and QUIC to the peer only";
 
 /// A text style: parameters of SGR (ECMA-48, 8.3.117).
 type Look = &'static str;
@@ -52,9 +51,10 @@ pub(super) fn frame(view: &View, columns: usize, rows: usize, colour: bool) -> V
     let counters = view.counters.filter(|_| rows >= TALL);
     let whole = |text: &str, look| Row::of(columns).text(text, columns, look).finish();
 
-    let mut frame = vec![head(view, columns, palette), titles(columns)];
+    let scale = scale(view);
+    let mut frame = vec![head(view, columns, palette), titles(scale, columns)];
     let peers = rows.saturating_sub(3 + lines + usize::from(counters.is_some())).max(1);
-    frame.extend(tracks(view, columns, peers, palette));
+    frame.extend(tracks(view, scale, columns, peers, palette));
     frame.resize_with(2 + peers, || whole("", PLAIN));
     let skip = view.lines.len() - lines;
     frame.extend(view.lines.iter().skip(skip).map(|line| whole(line, DIM)));
@@ -76,7 +76,8 @@ fn head(view: &View, columns: usize, palette: Palette) -> String {
 fn widths(columns: usize) -> [usize; 7] {
     let (mode, line) = match columns {
         0..60 => (0, 0),
-        60..90 => (4, 8),
+        60..70 => (4, 0),
+        70..96 => (4, (columns - 50) / 2),
         _ => (22, (columns - 68) / 2),
     };
     // Names are shortened before figures.
@@ -84,19 +85,34 @@ fn widths(columns: usize) -> [usize; 7] {
     [name, mode, 9, line, 7, line, 6]
 }
 
-fn titles(columns: usize) -> String {
-    let titles = ["name", "over", "rtt", "", "loss", "", "silent"];
+/// The titles. That of a sparkline is its scale.
+fn titles(scale: Duration, columns: usize) -> String {
+    let times = format!("0-{} ms", scale.as_millis());
+    let shares = format!("0-{:.0} %", FULL_LOSS * 100.0);
+    let titles = ["name", "over", "rtt", &times, "loss", &shares, "silent"];
     let row = Row::of(columns);
     let cells = titles.iter().zip(widths(columns));
     cells.fold(row, |row, (title, width)| row.text(title, width, DIM)).finish()
 }
 
+/// The round-trip time that fills the height of a sparkline: the longest, in whole milliseconds.
+fn scale(view: &View) -> Duration {
+    let tracks = view.board.by_trouble();
+    let most = tracks.iter().flat_map(|track| &track.rtts).flatten().max();
+    let millis = most.map_or(0, |most| most.as_micros().div_ceil(1_000));
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX).max(1))
+}
+
 /// The peers in at most `room` rows; the last row counts hidden ones.
-fn tracks(view: &View, columns: usize, room: usize, palette: Palette) -> Vec<String> {
+fn tracks(
+    view: &View,
+    scale: Duration,
+    columns: usize,
+    room: usize,
+    palette: Palette,
+) -> Vec<String> {
     let tracks = view.board.by_trouble();
     let shown = if tracks.len() > room { room - 1 } else { tracks.len() };
-    let most = tracks.iter().flat_map(|track| &track.rtts).flatten().max();
-    let scale = most.copied().unwrap_or_default().max(Duration::from_millis(1));
     let mut rows: Vec<_> =
         tracks[..shown].iter().map(|track| row(track, scale, columns, palette)).collect();
     if shown < tracks.len() {
@@ -213,19 +229,6 @@ impl Row {
     }
 }
 
-/// The longest prefix of `text` in whole grapheme clusters that fits `columns`, and its width.
-fn cut(text: &str, columns: usize) -> (&str, usize) {
-    let (mut end, mut used) = (0, 0);
-    for (at, cluster) in text.grapheme_indices(true) {
-        let width = cluster.width();
-        if used + width > columns {
-            break;
-        }
-        (end, used) = (at + cluster.len(), used + width);
-    }
-    (&text[..end], used)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +272,16 @@ mod tests {
                 assert!(!plain.contains('\u{1b}'), "{row:?}");
             }
         }
+    }
+
+    #[test]
+    fn eighty_columns_are_enough_and_sparklines_say_their_scale() {
+        let frame = frame(&view(&["alice"]), 80, 24, false);
+        let plain = |row: &String| row.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
+        let titles = plain(&frame[1]);
+        assert!(titles.contains("0-10 ms") && titles.contains("0-20 %"), "{titles:?}");
+        assert!(titles.trim_end().ends_with("silent"), "{titles:?}");
+        assert_eq!(plain(frame.last().unwrap()).trim_end(), LEGEND, "cut off");
     }
 
     #[test]
