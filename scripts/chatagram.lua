@@ -41,9 +41,9 @@ local FROM_SERVER, ACK = 1, 2
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
 local TRANSPORT = { [0] = "Udp", "Tcp", "Quic" }
-local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart" }
+local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart", "Kicked" }
 local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress",
-  "ShuttingDown", "Unavailable" }
+  "ShuttingDown", "Unavailable", "Locked", "Kicked" }
 
 local function delivery(name) return { name, "enum", DELIVERY } end
 local function reason(values) return { "reason", "enum", values } end
@@ -92,6 +92,8 @@ local FROM_CLIENT = {
   { name = "Who", u16("number") },
   { name = "Ping", u16("number"), str("to") },
   { name = "Pong", u16("peer"), u16("number") },
+  { name = "Rename", str("nickname") },
+  { name = "Moderate", str("order") },
 }
 
 local OF_SERVER = {
@@ -122,6 +124,10 @@ local OF_SERVER = {
     u64("corrupt"), u64("malformed"), u64("unknown_session"), u64("unread"), u64("refused"),
     u64("left_out") },
   { name = "Servers", servers },
+  { name = "Renamed", u16("peer"), str("from"), str("to") },
+  { name = "NotRenamed", reason(REFUSAL), str("detail") },
+  { name = "Topic", str("text") },
+  { name = "Rejected", u16("number"), { "private", "bool" }, str("detail") },
 }
 
 ----------------------------------------------------------------------------------------------------
@@ -914,6 +920,10 @@ local function relate(frame, index, it, here, now)
     ask("Pong", here .. m.peer .. " " .. m.number, it, index, now)
   elseif m.name == "Pong" then
     answer("Pong", here .. m.peer .. " " .. m.number, it, index, now)
+  elseif m.name == "Rename" then
+    ask("rename", here, it, index, now)
+  elseif m.name == "NotRenamed" then
+    answer("rename", here, it, index, now)
   elseif m.name == "Leave" then
     ask("leave", here, it, index, now)
   elseif m.name == "Closing" then

@@ -32,16 +32,16 @@ pub struct ServerId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
-/// Proves the ownership of a name: the SHA-256 of its token and its key. The token itself never
-/// reaches the engine.
+/// Proves the ownership of a name: the SHA-256 of its token. The token itself never reaches the
+/// engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof(pub [u8; 32]);
 
 impl Proof {
-    /// The proof of the client with this token for the name with this key.
+    /// The proof of the client with this token.
     #[must_use]
-    pub fn of(token: &Token, key: &str) -> Self {
-        Self(Sha256::new().chain_update(token).chain_update(key).finalize().into())
+    pub fn of(token: &Token) -> Self {
+        Self(Sha256::digest(token).into())
     }
 
     /// The public part.
@@ -366,10 +366,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proof_depends_on_token_and_key_and_has_the_owner_of_the_history() {
-        let proof = Proof::of(&[7; 16], "alice");
-        assert_ne!(proof, Proof::of(&[8; 16], "alice"));
-        assert_ne!(proof, Proof::of(&[7; 16], "bob"));
-        assert_eq!(proof.owner(), Owner::of(&[7; 16], "alice"));
+    fn a_proof_depends_on_the_token_and_has_the_owner_of_the_history() {
+        let proof = Proof::of(&[7; 16]);
+        assert_ne!(proof, Proof::of(&[8; 16]));
+        assert_eq!(proof.owner(), Owner::of(&[7; 16]));
     }
 }

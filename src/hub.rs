@@ -29,8 +29,9 @@
 //! | `lifecycle.rs` | the states of a session, and one function for each edge |
 //! | `handshake.rs` | challenges and joins: which clients become peers |
 //! | `streams.rs` | connections of TCP and QUIC that have not joined, and the peers of the others |
-//! | `paths.rs` | peers that change their address |
+//! | `paths.rs`, `rename.rs` | peers that change their address or their nickname |
 //! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
+//! | `moderator.rs`, `moderator/order.rs` | who is kept out or mute, the lock, the orders |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs` | the counters |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
@@ -53,12 +54,14 @@ mod engine;
 mod fanout;
 mod handshake;
 mod lifecycle;
+mod moderator;
 mod nonces;
 mod paths;
 mod peer;
 mod peers;
 mod pressure;
 mod receive;
+mod rename;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -84,6 +87,7 @@ use crate::time::{Now, Timestamp};
 use accounts::Accounts;
 use cookie::Cookies;
 use engine::Engine;
+use moderator::Moderator;
 use nonces::Nonces;
 use peers::Peers;
 use rand_chacha::ChaCha20Rng;
@@ -148,6 +152,18 @@ pub enum Event {
         /// Its path now.
         path: Path,
     },
+    /// A peer has another nickname.
+    Renamed {
+        /// Its nickname before.
+        from: String,
+        /// Its nickname now.
+        to: String,
+    },
+    /// The moderator gave an order, and it was carried out.
+    Moderated {
+        /// What was done, for people.
+        done: String,
+    },
     /// A join was refused. There are at most ten of these events in a second, so that strangers
     /// cannot fill a log.
     Refused {
@@ -185,6 +201,7 @@ pub struct Hub {
     accounts: Accounts,
     registry: Registry,
     room: Room,
+    moderator: Moderator,
     peers: Peers,
     streams: Streams,
     outgoing: Outgoing,
@@ -220,6 +237,7 @@ impl Hub {
             accounts: Accounts::new(config.limit, config.capacity.peers_per_ip),
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, rng.next_u64().max(1)),
+            moderator: Moderator::default(),
             config,
             id: rng.next_u64(),
             rng,

@@ -3,6 +3,7 @@
 //! so no order depends on a hash.
 
 mod peer_map;
+mod rename;
 
 pub(crate) use peer_map::{PeerId, PeerMap};
 
@@ -15,15 +16,15 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The owner of a name: a public hash of the token and the name. It stays the same for as long as
-/// the name has the same owner, over sessions and restarts of the server.
+/// The owner of lines: a public hash of a client's token. It stays the same over sessions, renames
+/// and restarts of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u64);
 
 impl Owner {
-    /// The owner with this token of the name with this key.
-    pub(crate) fn of(token: &Token, key: &str) -> Self {
-        let hash = Sha256::new().chain_update(token).chain_update(key).finalize();
+    /// The owner with this token, whatever its name is.
+    pub(crate) fn of(token: &Token) -> Self {
+        let hash = Sha256::digest(token);
         let [first, ..] = hash.as_chunks().0 else { return Self(0) };
         Self(u64::from_be_bytes(*first))
     }
@@ -69,6 +70,8 @@ pub(crate) struct Entry {
     review: Timestamp,
     /// The key of its name, until it gives the name up.
     key: Option<NameKey>,
+    /// The key of its name before.
+    former: Option<NameKey>,
     /// The owner has the token: it presented the token, or was heard after `Welcome` told it.
     owned: bool,
 }
@@ -120,6 +123,8 @@ pub(crate) struct Registry {
     /// departure is not committed. With the key of the name, as long as it is theirs.
     elsewhere: PeerMap<Option<NameKey>>,
     names: HashMap<NameKey, PeerId>,
+    /// The former names of renamed peers, one of each: their clients may not know the new one.
+    former: HashMap<NameKey, PeerId>,
     per_ip: HashMap<IpAddr, usize>,
     /// When to look whether a peer has fallen silent. A datagram of a peer does not move its
     /// review, and costs nothing here: the review looks at the last one and is set again.
@@ -141,6 +146,7 @@ impl Registry {
             entries: PeerMap::new(),
             elsewhere: PeerMap::new(),
             names: HashMap::new(),
+            former: HashMap::new(),
             per_ip: HashMap::new(),
             reviews: BTreeSet::new(),
             holds: VecDeque::new(),
@@ -255,10 +261,9 @@ impl Registry {
         self.names.insert(key.clone(), peer);
         *self.per_ip.entry(path.remote.ip()).or_default() += 1;
         let (heard, review) = (now, now + self.capacity.expiry);
-        let owner = Owner::of(&token, key.as_str());
+        let (owner, key, former) = (Owner::of(&token), Some(key), None);
         self.reviews.insert((review, peer));
-        let key = Some(key);
-        let entry = Entry { nickname, token, owner, path, heard, review, key, owned };
+        let entry = Entry { nickname, token, owner, path, heard, review, key, former, owned };
         self.entries.insert(peer, entry);
     }
 
@@ -340,8 +345,10 @@ impl Registry {
 
     /// The peer is closing: its name is free, but it still counts.
     pub(crate) fn retire(&mut self, peer: PeerId) {
-        let key = self.entries.get_mut(peer).and_then(|entry| entry.key.take());
+        let Some(Entry { key, former, .. }) = self.entries.get_mut(peer) else { return };
+        let (key, former) = (key.take(), former.take());
         self.release(key, peer);
+        self.forget_former(former, peer);
     }
 
     /// The peer has gone, and its name is free.
@@ -364,6 +371,7 @@ impl Registry {
         self.reviews.remove(&(entry.review, peer));
         self.forget_ip(entry.path.remote.ip());
         self.release(entry.key.clone(), peer);
+        self.forget_former(entry.former.clone(), peer);
         Some(entry)
     }
 

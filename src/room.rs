@@ -3,8 +3,10 @@
 
 mod direct;
 mod log;
+mod notices;
 mod numbers;
 mod presence;
+mod rename;
 
 pub use log::{Kept, Line, LineIdentity, Past};
 pub(crate) use log::{Log, Outcome, Proposal, Replay};
@@ -89,6 +91,8 @@ pub(crate) struct Room {
     replay: usize,
     /// The current warning; newcomers get it.
     warning: Option<String>,
+    /// What the room is about; newcomers get it.
+    topic: Option<String>,
     /// Where the room's other servers are; newcomers get it.
     servers: Vec<SocketAddr>,
     posts: VecDeque<Post>,
@@ -108,6 +112,7 @@ impl Room {
             log: Log::new(past, epoch),
             replay,
             warning: None,
+            topic: None,
             servers: Vec::new(),
             posts: VecDeque::new(),
             scratch: Vec::with_capacity(MAX_DATAGRAM),
@@ -180,6 +185,9 @@ impl Room {
                 text,
             });
             messages.extend(Batch::of(&encode_message(&message)));
+        }
+        if let Some(text) = &self.topic {
+            messages.extend(Batch::of(&encode_message(&ServerMessage::Topic { text })));
         }
         if let Some(text) = &self.warning {
             messages.extend(Batch::of(&encode_message(&ServerMessage::Notice { text })));
@@ -377,34 +385,6 @@ impl Room {
     #[must_use]
     pub(crate) fn next_number(&self, peer: PeerId) -> Option<u16> {
         self.members.get(peer).map(|member| member.next)
-    }
-
-    /// Sends a notice to all peers.
-    pub(crate) fn notify(&mut self, text: &str) {
-        self.post(Recipients::All, Kind::Control, &ServerMessage::Notice { text });
-    }
-
-    /// Sends a warning to all peers, and to newcomers until it is over.
-    pub(crate) fn warn(&mut self, text: &str) {
-        self.warning = Some(text.to_owned());
-        self.notify(text);
-    }
-
-    /// Tells all peers that the warning is over.
-    pub(crate) fn all_clear(&mut self, text: &str) {
-        self.warning = None;
-        self.notify(text);
-    }
-
-    /// Tells all peers, and newcomers, where the room's other servers are, if that changes.
-    pub(crate) fn list_servers(&mut self, addresses: Vec<SocketAddr>) {
-        if self.servers != addresses {
-            ::log::info!("the room's other servers: {addresses:?}");
-            let mut bytes = Vec::new();
-            let servers = ServerList::encode(&addresses, &mut bytes);
-            self.post(Recipients::All, Kind::Control, &ServerMessage::Servers { servers });
-            self.servers = addresses;
-        }
     }
 
     /// Number of peers, as on the wire.

@@ -13,6 +13,7 @@ mod error;
 mod exporter;
 mod http;
 mod metrics;
+mod operator;
 mod presence;
 mod private;
 mod quic;
@@ -41,6 +42,8 @@ pub use engine::{EngineConfig, EngineReport, UrlSource, inspect_engine};
 pub use error::Error;
 use exporter::Exporter;
 use metrics::Figures;
+pub use operator::Operator;
+use operator::Orders;
 use presence::Presence;
 use private::Keys;
 pub use private::{PrivateError, PrivateRoom};
@@ -126,6 +129,7 @@ pub struct Server {
     restart: Arc<AtomicBool>,
     /// A request to check the history file.
     look: Arc<AtomicBool>,
+    orders: Orders,
 }
 
 impl Server {
@@ -176,6 +180,7 @@ impl Server {
             stop: Arc::default(),
             restart: Arc::default(),
             look: Arc::default(),
+            orders: Orders::new(),
         })
     }
 
@@ -214,6 +219,11 @@ impl Server {
     /// Address of the metrics page, with the port that replaced zero.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.exporter.as_ref().map(Exporter::address)
+    }
+
+    /// A handle to give orders to this server.
+    pub fn operator(&self) -> Operator {
+        self.orders.operator(self.poller.waker())
     }
 
     /// A handle to stop this server.
@@ -296,6 +306,7 @@ impl Server {
             if let Some(text) = steps.look(now) {
                 log::warn!("{text}");
             }
+            self.orders.carry_out(&mut hub, now);
             self.export(&mut hub, None);
             let look = self.look.swap(false, Ordering::AcqRel);
             if look || self.recorder.poll_timeout().is_some_and(|at| at <= now.mono) {
@@ -381,6 +392,7 @@ impl Server {
         while let Some(event) = hub.poll_event() {
             match &event {
                 Event::Line(line) => log::info!("{}: {}", line.from, line.text),
+                Event::Moderated { done } => log::info!("the moderator: {done}"),
                 Event::Refused { path, detail } => log::info!("refused {}: {detail}", path.remote),
                 _ => {}
             }

@@ -34,6 +34,8 @@ mod hostile;
 mod joining;
 #[path = "simulation/machines.rs"]
 mod machines;
+#[path = "simulation/moderator.rs"]
+mod moderator;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/paths.rs"]
@@ -44,6 +46,8 @@ mod presence;
 mod quic;
 #[path = "simulation/reflection.rs"]
 mod reflection;
+#[path = "simulation/renames.rs"]
+mod renames;
 #[path = "simulation/rooms.rs"]
 mod rooms;
 #[path = "simulation/scenarios.rs"]
@@ -125,6 +129,27 @@ fn a_chat_survives_random_events() {
     for_every_seed("a_chat_survives_random_events", |seed, verbose| {
         scenarios::anything(0, seed, verbose)
     });
+}
+
+#[test]
+fn a_moderator_acts_at_random() {
+    for_every_seed("a_moderator_acts_at_random", moderator::anything);
+}
+
+#[test]
+fn removing_many_clients_does_not_delay_the_others() {
+    let mut all = [0; 2];
+    for seed in 0..8 {
+        let [calm, kicks] = moderator::delays(seed, false);
+        all = [all[0] + calm, all[1] + kicks];
+    }
+    eprintln!("99th percentile, sum of 8 rooms: {} us, with 50 kicks {} us", all[0], all[1]);
+    assert!(all[1] * 10 <= all[0] * 11, "{all:?}");
+}
+
+#[test]
+fn renamed_clients_are_known_by_their_names() {
+    for_every_seed("renamed_clients_are_known_by_their_names", renames::anything);
 }
 
 #[test]

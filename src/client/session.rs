@@ -23,11 +23,13 @@ mod gaps;
 mod ignored;
 mod lines;
 mod liveness;
+mod moderation;
 mod obstacle;
 mod pacing;
 mod questions;
 mod refusals;
 mod rejoin;
+mod rename;
 mod roaming;
 mod seen;
 mod sending;
@@ -105,6 +107,8 @@ pub struct Session {
     announced: bool,
     /// Set by the first `Welcome`.
     nickname: Option<String>,
+    /// The nickname that this client asked for, until the server answers.
+    wanted: Option<String>,
     token: Option<Token>,
     /// Token for a reserved nickname, used until the server gives one.
     claim: Option<Token>,
@@ -116,6 +120,8 @@ pub struct Session {
     seen: Seen,
     gaps: Gaps,
     ignored: Ignored,
+    /// The topic of the room, and the one last told to the user. Empty: none.
+    topic: (String, String),
     /// Nickname of the author of the last whisper.
     last_whisperer: Option<String>,
     questions: Questions,
@@ -151,6 +157,7 @@ impl Session {
             peer: None,
             announced: false,
             nickname: None,
+            wanted: None,
             token: None,
             claim: None,
             own: OwnLines::default(),
@@ -160,6 +167,7 @@ impl Session {
             seen: Seen::default(),
             gaps: Gaps::default(),
             ignored: Ignored::default(),
+            topic: Default::default(),
             last_whisperer: None,
             questions: Questions::default(),
             leaving: None,

@@ -29,11 +29,15 @@ pub struct Counters {
     pub slowed: u64,
     /// Peers dropped because they exceeded their limit and did not wait.
     pub flooders: u64,
+    /// Peers that the moderator removed.
+    pub kicked: u64,
+    /// Lines and whispers of muted peers, which were not passed on.
+    pub muted: u64,
 }
 
 impl Counters {
     /// The number of reasons to refuse a join.
-    pub const REASONS: usize = Refusal::Unavailable as usize + 1;
+    pub const REASONS: usize = Refusal::Kicked as usize + 1;
 
     pub(super) fn note_refusal(&mut self, reason: Refusal) {
         self.wire.refused += 1;

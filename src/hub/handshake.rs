@@ -25,7 +25,7 @@ use crate::protocol::{
     Batch, Datagram, Frame, Invariant, Join, Mark, Nickname, Refusal, ServerMessage, Token,
     VERSION, Welcome, clip, encode_message,
 };
-use crate::registry::{PeerId, Unavailable, same};
+use crate::registry::{PeerId, Unavailable};
 use crate::room::Replay;
 use crate::time::{Now, micros};
 use rand_chacha::rand_core::Rng;
@@ -70,8 +70,8 @@ pub(super) struct Origin {
 /// Why a join is refused.
 #[derive(Debug)]
 pub(super) struct Denial {
-    reason: Refusal,
-    detail: String,
+    pub(super) reason: Refusal,
+    pub(super) detail: String,
 }
 
 impl Config {
@@ -172,11 +172,8 @@ impl Hub {
             .map_err(|error| Denial::new(Refusal::NameNotAllowed, &error.to_string()))?;
         let mut token: Token = [0; 16];
         self.rng.fill_bytes(&mut token);
-        let owner = self.registry.named(&nickname.key()).filter(|owner| {
-            let entry = self.registry.entry(*owner);
-            entry.is_some_and(|entry| same(&entry.token, join.resume))
-                && !self.is_behind(join.seen())
-        });
+        let owner = self.registry.owner(&nickname.key(), join.resume);
+        let owner = owner.filter(|_| !self.is_behind(join.seen()));
         if let Some(id) = owner {
             if !self.registry.renew(id, path, now.mono) {
                 return Err(Denial::crowded());
@@ -188,6 +185,7 @@ impl Hub {
             self.tell_move(id, path);
             return Ok(());
         }
+        self.lets_in(&nickname, join.resume, path.remote.ip(), now.mono)?;
         let owner = Payer::owner(join.resume);
         let barred = [Some(payer), owner].into_iter().flatten();
         if let Some(left) = barred.filter_map(|it| self.accounts.barred(it, now.mono)).max() {
@@ -349,7 +347,7 @@ impl Denial {
 }
 
 /// Bounds the work on a long name. The rest is still too long, and refused.
-fn bounded(raw: &str) -> &str {
+pub(super) fn bounded(raw: &str) -> &str {
     clip(raw, MAX_RAW_NAME)
 }
 

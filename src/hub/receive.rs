@@ -276,6 +276,8 @@ impl Hub {
                 }
             }
             Ok(ClientMessage::Pong { .. }) => {}
+            Ok(ClientMessage::Moderate { order }) => self.moderate(id, order, now.mono),
+            Ok(ClientMessage::Rename { nickname }) => self.rename(id, nickname, now.mono),
             Err(error) => {
                 self.counters.wire.malformed += 1;
                 log::debug!("ignored a message of peer {}: {error}", id.0);
@@ -284,6 +286,9 @@ impl Hub {
     }
 
     fn say(&mut self, id: PeerId, say: Say<'_>, now: Now) {
+        if self.is_muted(id, say.number, false, now.mono) {
+            return;
+        }
         let Some(text) = self.acceptable(id, say.text) else { return };
         if self.engine.is_some() {
             self.propose(id, Say { text: &text, ..say }, now);
@@ -294,6 +299,9 @@ impl Hub {
     }
 
     fn whisper(&mut self, id: PeerId, whisper: Whisper<'_>, now: Now) {
+        if self.is_muted(id, whisper.number, true, now.mono) {
+            return;
+        }
         let Some(text) = self.acceptable(id, whisper.text) else { return };
         let named = self.peer_named(whisper.to);
         let to = clean(whisper.to);

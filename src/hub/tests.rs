@@ -7,8 +7,10 @@ mod engine;
 mod fairness;
 mod floods;
 mod log;
+mod moderator;
 mod presence;
 mod pressure;
+mod rename;
 
 use super::{Config, Counters, Destination, Event, Hub};
 use crate::bucket::Limit;

@@ -250,7 +250,7 @@ impl Load<'_> {
             CloseReason::Unreachable => {
                 Error::Unreachable { peer, server: self.config.server.clone(), why }
             }
-            CloseReason::Refused => {
+            CloseReason::Refused | CloseReason::Kicked => {
                 Error::Refused { peer, reason: self.fleet.session(index).refusal(), why }
             }
             CloseReason::Shutdown => {

@@ -65,6 +65,10 @@ pub enum Refusal {
     ShuttingDown,
     /// The server cannot admit anybody for now: it has no contact with the room's other servers.
     Unavailable,
+    /// The moderator lets nobody new in.
+    Locked,
+    /// The moderator removed a client with this name, or from this address.
+    Kicked,
 }
 
 /// One frame. `proto.md` §5 says which end may send it, and when.

@@ -147,6 +147,16 @@ pub fn cookie_life(expiry: Duration) -> Duration {
 pub const SECRET_LIFE: Duration = Duration::from_secs(120);
 /// After an expiry the name is kept this long for the owner of its token.
 pub const NAME_HOLD: Duration = Duration::from_secs(30);
+/// A client that the moderator removed may not join again before this time has passed.
+pub const BAN: Duration = Duration::from_secs(600);
+/// How long a peer is muted if the moderator names no time.
+pub const MUTE: Duration = Duration::from_secs(600);
+/// The longest time that a moderator can name.
+pub const MAX_MUTE: Duration = Duration::from_secs(86_400);
+/// Clients that a server's moderator keeps out, and clients that it keeps mute, at most.
+pub const MAX_BANS: usize = 256;
+/// Longest topic, bytes of UTF-8.
+pub const MAX_TOPIC: usize = 300;
 /// Pause after the first `Join` without an answer; each further pause is twice as long.
 pub const JOIN_RETRY: Duration = Duration::from_millis(250);
 /// Longest pause between two `Join`s of a first join, and while a server restarts.

@@ -2,7 +2,7 @@
 //! the server have a table each, selected by `Flags::FROM_SERVER`; the order of the variants is
 //! their number on the wire. `proto.md` §6 has the same tables.
 
-use super::frame::{Delivery, Token, Transport, as_bytes};
+use super::frame::{Delivery, Refusal, Token, Transport, as_bytes};
 use super::mark::Mark;
 use super::roll::Roll;
 use super::servers::ServerList;
@@ -42,6 +42,16 @@ pub enum ClientMessage<'a> {
         /// As there.
         number: u16,
     },
+    /// 7: asks for another nickname. `Renamed` or `NotRenamed` answers.
+    Rename {
+        /// The nickname, as in `Join`.
+        nickname: &'a str,
+    },
+    /// 8: an order of the room's moderator. `Notice` answers.
+    Moderate {
+        /// The order, as the user typed it.
+        order: &'a str,
+    },
 }
 
 /// Why a peer left the room.
@@ -59,6 +69,8 @@ pub enum LeaveReason {
     Flood,
     /// The server restarts: clients rejoin by themselves.
     Restart,
+    /// The moderator removed it.
+    Kicked,
 }
 
 /// A message of the server.
@@ -179,6 +191,36 @@ pub enum ServerMessage<'a> {
         /// Where clients can join them.
         #[serde(borrow)]
         servers: ServerList<'a>,
+    },
+    /// 18: a peer, perhaps this client, has another nickname.
+    Renamed {
+        /// Its peer number.
+        peer: u16,
+        /// Its nickname before.
+        from: &'a str,
+        /// Its nickname from now on.
+        to: &'a str,
+    },
+    /// 19: this client keeps its nickname.
+    NotRenamed {
+        /// Why.
+        reason: Refusal,
+        /// For people.
+        detail: &'a str,
+    },
+    /// 20: the topic of the room.
+    Topic {
+        /// The text; empty: there is none.
+        text: &'a str,
+    },
+    /// 21: this client's line or whisper `number` was not passed on.
+    Rejected {
+        /// As in the `Say` or `Whisper`.
+        number: u16,
+        /// Whether it is a whisper.
+        private: bool,
+        /// Why, for people.
+        detail: &'a str,
     },
 }
 

@@ -255,6 +255,7 @@ impl<'a> Deserializer<'a> for &mut Tracer<'a> {
             "shutdown" => "Shutdown",
             "flood" => "Flood",
             "restart" => "Restart",
+            "kicked" => "Kicked",
             other => other,
         };
         self.step(from, Traced::Name(name, number), loose);

@@ -49,6 +49,43 @@ fn a_reserved_name_needs_its_token() {
 }
 
 #[test]
+fn a_renamed_peer_keeps_its_owner_and_its_old_name_is_free() {
+    let mut registry = registry();
+    let now = Timestamp::ZERO;
+    registry.reserve(&name("host"), [7; 16]);
+    let alice = registry.insert(name("alice"), [1; 16], path(1), &[], now).unwrap();
+    let bob = registry.insert(name("bob"), [2; 16], path(1), &[], now).unwrap();
+    let owner = registry.entry(alice).unwrap().owner;
+    for taken in ["bob", "BOB", "h0st"] {
+        let refused = registry.rename(alice, &name(taken), now);
+        assert_eq!(refused, Err(Unavailable::NameTaken), "{taken}");
+    }
+    registry.heard(bob, now);
+    registry.lose(bob, now);
+    assert_eq!(registry.rename(alice, &name("b0b"), now), Err(Unavailable::NameHeld(NAME_HOLD)));
+    assert_eq!(registry.named(&name("alice").key()), Some(alice), "nothing has changed");
+    for new in ["Alice", "carol", "alicia"] {
+        registry.rename(alice, &name(new), now).unwrap();
+        assert_eq!(registry.named(&name(new).key()), Some(alice));
+    }
+    let entry = registry.entry(alice).unwrap();
+    assert_eq!((entry.nickname.as_str(), entry.owner), ("alicia", owner));
+    // Its client may not know the last name yet, and nobody else has the old one.
+    let owner =
+        |registry: &Registry, raw, token: [u8; 16]| registry.owner(&name(raw).key(), &token);
+    assert_eq!(owner(&registry, "carol", [1; 16]), Some(alice));
+    assert_eq!(owner(&registry, "alicia", [1; 16]), Some(alice));
+    assert_eq!(owner(&registry, "carol", [9; 16]), None);
+    assert_eq!(owner(&registry, "alice", [1; 16]), None, "two names ago");
+    let other = registry.insert(name("carol"), [3; 16], path(2), &[], now).unwrap();
+    assert_eq!(owner(&registry, "carol", [1; 16]), Some(alice));
+    assert_eq!(owner(&registry, "carol", [3; 16]), Some(other));
+    registry.remove(alice);
+    assert_eq!(owner(&registry, "carol", [1; 16]), None);
+    assert!(registry.former.is_empty() && registry.names.len() == 1);
+}
+
+#[test]
 fn rooms_and_addresses_have_their_limits() {
     let mut registry = registry();
     let now = Timestamp::ZERO;

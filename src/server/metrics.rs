@@ -126,6 +126,12 @@ const ROWS: &[Row] = &[
         "Peers dropped because they did not wait when told to.",
         |f| one(f.counters.flooders),
     ),
+    ("chatagram_kicked_total", "Peers that the moderator removed.", |f| one(f.counters.kicked)),
+    (
+        "chatagram_muted_lines_total",
+        "Lines and whispers of muted peers, which were not passed on.",
+        |f| one(f.counters.muted),
+    ),
     ("chatagram_queued_bytes", "Bytes of messages that wait to be sent.", |f| {
         one(f.queued_bytes as u64)
     }),
@@ -165,6 +171,8 @@ const REFUSALS: [(Refusal, &str); Counters::REASONS] = [
     (Refusal::TooManyFromAddress, "reason=\"too_many_from_address\""),
     (Refusal::ShuttingDown, "reason=\"shutting_down\""),
     (Refusal::Unavailable, "reason=\"unavailable\""),
+    (Refusal::Locked, "reason=\"locked\""),
+    (Refusal::Kicked, "reason=\"kicked\""),
 ];
 
 fn one(value: u64) -> Samples {
@@ -216,6 +224,6 @@ mod tests {
         for (place, (reason, label)) in REFUSALS.iter().enumerate() {
             assert_eq!(place, *reason as usize, "{label}");
         }
-        assert_eq!(REFUSALS.len(), Refusal::Unavailable as usize + 1);
+        assert_eq!(REFUSALS.len(), Refusal::Kicked as usize + 1);
     }
 }

@@ -52,11 +52,16 @@ impl Presence {
                     LeaveReason::Shutdown => " (closing)",
                     LeaveReason::Flood => " (flooded the room)",
                     LeaveReason::Restart => " (restarting)",
+                    LeaveReason::Kicked => " (removed)",
                 };
                 format!("{nickname} left{how}, {peers} here")
             }
+            Event::Renamed { from, to } => format!("{from} is {to} now"),
             Event::Moved { nickname, path } => format!("{nickname} is at {} now", path.remote),
-            Event::Line(_) | Event::Waited(..) | Event::Refused { .. } => return None,
+            Event::Line(_)
+            | Event::Waited(..)
+            | Event::Moderated { .. }
+            | Event::Refused { .. } => return None,
         };
         if let Some(bucket) = &mut self.bucket
             && bucket.ready() <= now
@@ -86,7 +91,9 @@ impl Presence {
         }
         self.reported = now;
         let Unreported { joined, left, moved, peers } = std::mem::take(&mut self.unreported);
-        Some(format!("{joined} more joined, {left} left and {moved} moved, {peers} here"))
+        Some(format!(
+            "{joined} more joined, {left} left and {moved} moved or renamed, {peers} here"
+        ))
     }
 }
 

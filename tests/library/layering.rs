@@ -40,7 +40,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["time", "protocol", "registry", "room"]),
     (
         "hub",
-        &["time", "prefetch", "protocol", "link", "bucket", "path", "registry", "room", "engine"],
+        &[
+            "time", "prefetch", "quantity", "protocol", "link", "bucket", "path", "registry",
+            "room", "engine",
+        ],
     ),
     ("client/session", &["time", "protocol", "link", "bucket"]),
 ];

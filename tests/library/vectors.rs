@@ -98,7 +98,8 @@ fn every_kind_of_frame_message_and_error_has_a_vector() {
         assert!(all.contains(&format!("\n{frame}")), "no {frame}");
     }
     let messages = "Say Whisper Leave Deliver Welcome Present History Joined Left Line Accepted \
-                    Whispered NotHere Notice Closing Slow";
+                    Whispered NotHere Notice Closing Slow Rename Renamed NotRenamed \
+                    Moderate Topic Rejected";
     for message in messages.split_whitespace() {
         assert!(all.contains(&format!(": {message}")), "no {message}");
     }
@@ -229,6 +230,8 @@ impl Parts {
             Refusal::TooManyFromAddress,
             Refusal::ShuttingDown,
             Refusal::Unavailable,
+            Refusal::Locked,
+            Refusal::Kicked,
         ];
         let (nonce, id, payload) = (self.a, self.d, &*self.bytes);
         let (index, count, ordered) = (self.e, self.d, self.small.is_multiple_of(2));
@@ -263,10 +266,11 @@ impl Parts {
 
     fn client(&self) -> ClientMessage<'_> {
         let (number, sent, to, text) = (self.d, self.a, &*self.name, &*self.text);
-        match self.kind % 4 {
+        match self.kind % 5 {
             0 => ClientMessage::Say(Say { number, sent, text }),
             1 => ClientMessage::Whisper(Whisper { number, sent, to, text }),
             2 => ClientMessage::Leave { next: number },
+            3 => ClientMessage::Rename { nickname: to },
             _ => ClientMessage::Deliver(self.delivery()),
         }
     }
@@ -277,7 +281,7 @@ impl Parts {
         let (from, text) = (&*self.name, &*self.text);
         let (nickname, to, peers, reason) = (from, from, number, self.reason());
         let roll = self.roll.roll();
-        match self.kind % 13 {
+        match self.kind % 14 {
             0 => ServerMessage::Welcome(Welcome {
                 nonce: id,
                 peer,
@@ -316,6 +320,7 @@ impl Parts {
             9 => ServerMessage::NotHere { number, to },
             10 => ServerMessage::Notice { text },
             11 => ServerMessage::Slow { wait_ms: number },
+            13 => ServerMessage::Renamed { peer, from, to },
             12 => {
                 let entries = &self.bytes[..self.bytes.len() / 18 * 18];
                 ServerMessage::Servers { servers: ServerList::parse(entries).unwrap() }

@@ -3,7 +3,7 @@
 
 use chatagram::client::session::{CloseReason, Event};
 use chatagram::hub::{Line, LineIdentity};
-use chatagram::protocol::{Delivery, LeaveReason, Mark};
+use chatagram::protocol::{Delivery, LeaveReason, Mark, NameKey, Nickname};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All lines that the server has ever logged, in order.
@@ -18,6 +18,8 @@ pub(crate) struct Log {
     pub(crate) forgotten: usize,
     /// An engine keeps the log of several servers.
     pub(crate) shared: bool,
+    /// A moderator mutes clients: a line in `Once` that is acknowledged may not be in the log.
+    pub(crate) moderated: bool,
 }
 
 impl Log {
@@ -67,7 +69,9 @@ impl Own {
 pub(crate) struct Record {
     /// Prefix of its lines, distinct from other processes of the same nickname.
     pub(crate) tag: String,
-    nickname: String,
+    pub(crate) nickname: String,
+    /// All nicknames that it had or asked for: lines and whispers may overtake the answer.
+    names: BTreeSet<String>,
     pub(crate) delivery: Delivery,
     own: BTreeMap<String, Own>,
     shown: BTreeSet<Mark>,
@@ -105,6 +109,7 @@ impl Record {
         Self {
             tag,
             nickname: nickname.to_owned(),
+            names: BTreeSet::from([nickname.to_owned()]),
             delivery,
             own: BTreeMap::new(),
             shown: cached.iter().copied().collect(),
@@ -169,6 +174,7 @@ impl Record {
         assert_eq!(self.closed, None, "{} has an event after its end: {event:?}", self.tag);
         match event {
             Event::Welcome { peers, again, session, nickname, .. } => {
+                self.call(nickname);
                 self.present = BTreeSet::from([nickname.clone()]);
                 self.introduced.clear();
                 self.session = Some(*session);
@@ -191,13 +197,22 @@ impl Record {
                 self.count(*peers);
                 self.departed.extend(nicknames.iter().map(|it| (it.clone(), *reason)));
             }
+            Event::Renamed { from, to, own } => {
+                if *own {
+                    self.call(to);
+                    self.present.remove(from);
+                } else {
+                    assert!(self.present.remove(from), "{from} is renamed, and not here");
+                }
+                assert!(self.present.insert(to.clone()), "two are named {to}");
+                self.introduced.insert(to.clone());
+            }
             Event::Message { from, text, to, private: true, .. } => {
                 assert!(self.whispers.insert(text.clone()), "{} saw {text:?} twice", self.tag);
                 match to {
                     Some(_) => self.confirm(text),
                     None => assert!(
-                        text.contains(" whisper")
-                            && text.contains(&format!("to={};", self.nickname)),
+                        self.names.iter().any(|name| key(name) == key(addressee(text))),
                         "{text:?} from {from} is not for {}",
                         self.nickname
                     ),
@@ -217,15 +232,18 @@ impl Record {
             Event::Confirmed { mark, text, .. } => {
                 self.confirm(text);
                 // An engine has a line later than its server has acknowledged the datagram.
-                if mark.is_some() || !log.shared {
+                if !log.moderated && (mark.is_some() || !log.shared) {
                     let (confirmed, logged) = (self.own[text].confirmed, log.count(text));
                     let counts = format!("{confirmed} confirmed, {logged} in a log");
                     assert!(confirmed <= logged, "{text:?}: {counts}");
                 }
                 if let Some(mark) = mark {
-                    log.find(*mark, &self.nickname, text);
+                    let line = &log.lines[log.indices[mark]];
+                    assert!(line.text == *text && self.names.contains(&line.from), "{line:?}");
                 }
             }
+            Event::Topic { text } => self.told.push(text.clone()),
+            Event::Undelivered { text } => assert!(self.own.contains_key(text), "{text:?}"),
             Event::Error { message } => {
                 let whose = self.own.keys().find(|text| message.ends_with(text.as_str()));
                 if let Some(text) = whose.cloned() {
@@ -248,6 +266,17 @@ impl Record {
             Event::Stats(_) | Event::Resolve | Event::Connect(_) | Event::Disconnect => {}
             event => panic!("unchecked: {event:?}"),
         }
+    }
+
+    /// The client asks for another name.
+    pub(crate) fn may_be_called(&mut self, nickname: &str) {
+        self.names.extend(Nickname::parse(nickname).ok().map(|name| name.to_string()));
+    }
+
+    /// The client has this name now.
+    fn call(&mut self, nickname: &str) {
+        nickname.clone_into(&mut self.nickname);
+        self.names.insert(nickname.to_owned());
     }
 
     /// Records the arrival of peers, none of which was here.
@@ -326,6 +355,16 @@ impl Record {
         };
         self.has_seen(&log.lines[from.max(log.forgotten).min(log.lines.len())..]);
     }
+}
+
+/// The name to which a whisper was sent.
+fn addressee(text: &str) -> &str {
+    let (_, rest) = text.split_once(" to=").expect("a whisper has an addressee");
+    rest.split(';').next().unwrap_or_default()
+}
+
+fn key(name: &str) -> NameKey {
+    Nickname::parse(name).expect("a name").key()
 }
 
 /// The tag of the process that composed a line.

@@ -125,7 +125,7 @@ pub(crate) fn balance(world: &World, sender: usize, receiver: usize) {
     assert!(unreliable || missing == 0, "{missing} reliable lines are missing");
 }
 
-fn something_happens(world: &mut World, dice: &mut Dice) {
+pub(crate) fn something_happens(world: &mut World, dice: &mut Dice) {
     let index = dice.below(world.clients.len());
     match dice.below(100) {
         0..55 => {
@@ -278,7 +278,7 @@ pub(crate) fn recover(world: &mut World) {
     });
     world.run_for(EXPIRY * 3 / 2);
     let live: Vec<_> = world.clients.iter().filter(|client| client.running).collect();
-    let mut names: Vec<_> = live.iter().map(|client| client.nickname.as_str()).collect();
+    let mut names: Vec<_> = live.iter().map(|client| client.record.nickname.as_str()).collect();
     let hub = world.server.hub.as_ref().unwrap();
     let mut registered: Vec<_> = hub.nicknames().collect();
     names.sort_unstable();

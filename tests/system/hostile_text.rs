@@ -303,6 +303,10 @@ impl Room {
                 hub::Event::Joined { nickname, .. }
                 | hub::Event::Left { nickname, .. }
                 | hub::Event::Moved { nickname, .. } => assert_clean(&nickname),
+                hub::Event::Moderated { done } => assert_clean(&done),
+                hub::Event::Renamed { from, to } => {
+                    [from, to].iter().for_each(|name| assert_clean(name));
+                }
                 event => panic!("unchecked: {event:?}"),
             }
         }

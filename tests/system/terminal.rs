@@ -2,6 +2,7 @@
 
 mod endings;
 mod lines;
+mod moderator;
 mod questions;
 mod tmux;
 
@@ -425,6 +426,9 @@ tests! {
     json_output_has_no_editor,
     lines::a_line_is_dimmed_until_the_server_confirms_it_and_a_failed_one_is_marked,
     lines::a_line_with_the_users_name_stands_out_and_rings_the_bell,
+    lines::a_new_nickname_is_used_at_once_and_told_to_all,
+    moderator::the_host_moderates_in_its_editor,
+    moderator::the_operator_types_orders_at_the_server,
     lines::an_ignored_peer_is_hidden_until_it_is_unignored,
     @role panics,
 }

@@ -452,6 +452,16 @@ fn client_messages() -> Vec<Vector> {
             "The answer to peer 0, which asked with number 2.",
             client_message(&ClientMessage::Pong { peer: 0, number: 2 }),
         ),
+        vector(
+            "rename",
+            "Call me alicia from now on.",
+            client_message(&ClientMessage::Rename { nickname: "alicia" }),
+        ),
+        vector(
+            "moderate",
+            "The host removes bob.",
+            client_message(&ClientMessage::Moderate { order: "kick bob too loud" }),
+        ),
     ]
 }
 
@@ -782,6 +792,41 @@ fn server_messages() -> Vec<Vector> {
             "The longest list, with 16 servers.",
             servers(&["198.51.100.250:250"; 16]),
         ),
+        vector(
+            "renamed",
+            "Peer 0, which was alice, is alicia from now on.",
+            server_message(&ServerMessage::Renamed { peer: 0, from: "alice", to: "alicia" }),
+        ),
+        vector(
+            "not-renamed",
+            "This client cannot have that name: another peer has it.",
+            server_message(&ServerMessage::NotRenamed {
+                reason: Refusal::NameTaken,
+                detail: "another peer has this nickname",
+            }),
+        ),
+        vector(
+            "topic",
+            "The room has a topic.",
+            server_message(&ServerMessage::Topic { text: "what a lost datagram costs" }),
+        ),
+        vector(
+            "rejected",
+            "Line 3 of this client was not passed on.",
+            server_message(&ServerMessage::Rejected {
+                number: 3,
+                private: false,
+                detail: "the moderator muted you for 58 s more",
+            }),
+        ),
+        vector(
+            "closing-kicked",
+            "The moderator removed this client.",
+            server_message(&ServerMessage::Closing {
+                reason: LeaveReason::Kicked,
+                detail: "the moderator removed you",
+            }),
+        ),
     ]
 }
 
@@ -797,7 +842,7 @@ fn unreadable_messages() -> Vec<Vector> {
     let told = |payload: &[u8]| datagram(&from_server(), &[Frame::Ordered { id: 0, payload }]);
     vec![
         vector("message-empty", "No message at all.", carried(b"")),
-        vector("message-unknown", "No client's message has the number 7.", carried(b"\x07\x00")),
+        vector("message-unknown", "No client's message has the number 200.", carried(b"\xc8\x00")),
         vector("message-truncated", "Say ends within its text.", carried(b"\x00\x01\x00\x05hell")),
         vector("message-trailing", "A byte follows Leave.", carried(b"\x02\x00\x00")),
         vector("message-delivery", "No delivery has the number 3.", carried(b"\x03\x03")),

@@ -151,7 +151,7 @@ fn valid() -> Vec<Vector> {
         vector(
             "stream-unreadable-message",
             "A message that is none is ignored; the stream goes on.",
-            stream(CLIENT, &[join(), once(b"\x07\x00"), Frame::Heartbeat]),
+            stream(CLIENT, &[join(), once(b"\xc8\x00"), Frame::Heartbeat]),
         ),
         vector(
             "stream-largest-line",

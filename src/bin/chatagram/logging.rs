@@ -47,6 +47,11 @@ pub(crate) fn tell_operator(text: &str) {
     log::warn!(target: OPERATOR, "{text}");
 }
 
+/// Whether the log goes to a file, and not to standard error.
+pub(crate) fn goes_to_file() -> bool {
+    FILE.get().is_some()
+}
+
 /// Reopens the log file after a rotation, if there is one.
 pub(crate) fn reopen() {
     if let Some(file) = FILE.get() {

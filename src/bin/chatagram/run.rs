@@ -26,6 +26,7 @@ mod kit;
 mod lab;
 mod manual;
 mod nickname;
+mod operator;
 mod signals;
 mod ticket;
 
@@ -82,6 +83,7 @@ pub(crate) fn server(
     });
     let addresses: Vec<_> = server.addresses().collect();
     announce_addresses(&server, &addresses);
+    operator::obey_terminal(server.operator());
     finish_server(server.run())
 }
 
@@ -278,7 +280,7 @@ fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
         Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
         // The reason was shown already.
         Ok(CloseReason::Unreachable) => ExitCode::from(UNREACHABLE),
-        Ok(CloseReason::Refused) => ExitCode::from(REFUSED),
+        Ok(CloseReason::Refused | CloseReason::Kicked) => ExitCode::from(REFUSED),
         Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
         Err(error) => fail(COULD_NOT_START, error),
     }

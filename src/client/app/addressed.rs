@@ -19,7 +19,7 @@ impl Addressed {
     /// the user.
     pub(super) fn reads(&mut self, event: &Event) -> bool {
         match event {
-            Event::Welcome { nickname, .. } => {
+            Event::Welcome { nickname, .. } | Event::Renamed { to: nickname, own: true, .. } => {
                 let key = Nickname::parse(nickname).ok().map(|name| name.key());
                 self.me = key.map(|key| (nickname.clone(), key));
                 false

@@ -104,7 +104,7 @@ impl CachedHistory {
     /// Adds a line that the user saw or said to the cache. Whispers are not kept.
     pub(super) fn remember(&mut self, event: &Event) {
         let (mark, at, from, text) = match event {
-            Event::Welcome { nickname, .. } => {
+            Event::Welcome { nickname, .. } | Event::Renamed { to: nickname, own: true, .. } => {
                 self.nickname.clone_from(nickname);
                 return;
             }

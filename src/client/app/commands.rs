@@ -35,6 +35,7 @@ pub(super) enum Arguments {
     None,
     Text,
     Name,
+    NewName,
     NameAndText,
     Mode,
 }
@@ -44,7 +45,7 @@ const fn entry(name: &'static str, arguments: Arguments, help: &'static str) -> 
 }
 
 /// All commands, in the order of `/help`.
-pub(super) const COMMANDS: [Entry; 13] = [
+pub(super) const COMMANDS: [Entry; 14] = [
     entry("msg", Arguments::NameAndText, "the same"),
     entry("r", Arguments::Text, "answer the last whisper to you"),
     entry("me", Arguments::Text, "say what you do: /me waves is said as *waves*"),
@@ -57,11 +58,23 @@ pub(super) const COMMANDS: [Entry; 13] = [
         "how lines travel: unreliable, reliable-unordered or reliable-ordered",
     ),
     entry("ticket", Arguments::None, "show the ticket of this private room, for its host"),
+    entry("nick", Arguments::NewName, "change your own name"),
     entry("ignore", Arguments::Name, "hide what NAME says and whispers, on this screen"),
     entry("unignore", Arguments::Name, "show it again"),
     entry("clear", Arguments::None, "clear the screen"),
     entry("help", Arguments::None, "this"),
     entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
+];
+
+/// The commands of the moderator, in the order of `/help` for a host.
+pub(super) const MODERATION: [Entry; 7] = [
+    entry("kick", Arguments::NameAndText, "remove NAME, and say why; it stays out for 10 minutes"),
+    entry("mute", Arguments::NameAndText, "refuse what NAME says, for a time such as 300s"),
+    entry("unmute", Arguments::Name, "let NAME speak again"),
+    entry("unban", Arguments::Name, "let NAME join again"),
+    entry("topic", Arguments::Text, "what the room is about; - for nothing"),
+    entry("lock", Arguments::None, "let nobody new in"),
+    entry("unlock", Arguments::None, "let everybody in again"),
 ];
 
 /// A parsed line of input.
@@ -82,6 +95,11 @@ pub(super) enum Command {
     Stats,
     Mode(Option<Delivery>),
     Ticket,
+    Nick(String),
+    /// An order of the moderator, without slash.
+    Moderate(String),
+    /// Shows the topic.
+    Topic,
     Ignore(String),
     Unignore(String),
     Clear,
@@ -96,14 +114,15 @@ pub(super) fn action(text: &str) -> String {
     format!("*{text}*")
 }
 
-/// The text of `/help`.
-pub(super) fn help() -> impl Iterator<Item = String> {
+/// The text of `/help`, with the commands of the moderator if it is one.
+pub(super) fn help(moderates: bool) -> impl Iterator<Item = String> {
     let whisper = ("@NAME TEXT".to_owned(), "say something to one person alone");
-    let commands = COMMANDS.iter().map(|entry| {
+    let orders = MODERATION.iter().filter(move |_| moderates);
+    let commands = COMMANDS.iter().chain(orders).map(|entry| {
         let arguments = match entry.arguments {
             Arguments::None => "",
             Arguments::Text => " TEXT",
-            Arguments::Name => " NAME",
+            Arguments::Name | Arguments::NewName => " NAME",
             Arguments::NameAndText => " NAME TEXT",
             Arguments::Mode => " [MODE]",
         };
@@ -152,7 +171,12 @@ impl Command {
             ("me", action) => Self::Act(action.to_owned()),
             ("r", rest) if typed::visible(rest).is_empty() => Self::wrong("/r takes a text"),
             ("r", rest) => Self::Reply(rest.to_owned()),
-            ("ignore" | "unignore", "") => Self::wrong(&format!("/{word} takes a name")),
+            ("topic", "") => Self::Topic,
+            (word, rest) if MODERATION.iter().any(|entry| entry.name == word) => {
+                Self::Moderate(format!("{word} {rest}"))
+            }
+            ("nick" | "ignore" | "unignore", "") => Self::wrong(&format!("/{word} takes a name")),
+            ("nick", name) => Self::Nick(bare_name(name)),
             ("ignore", name) => Self::Ignore(bare_name(name)),
             ("unignore", name) => Self::Unignore(bare_name(name)),
             ("who", _) => Self::Who,
@@ -216,7 +240,7 @@ fn unknown(word: &str) -> String {
 fn nearest(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     let far = |name: &str| strsim::damerau_levenshtein(&word, name);
-    let near = COMMANDS.iter().map(|entry| (far(entry.name), entry.name));
+    let near = COMMANDS.iter().chain(&MODERATION).map(|entry| (far(entry.name), entry.name));
     near.filter(|(far, name)| *far <= NEAR && *far < name.len()).min().map(|(_, name)| name)
 }
 
@@ -330,6 +354,7 @@ mod tests {
             "/r",
             "/r \u{200b}",
             "/ignore",
+            "/nick",
             "/msg bob",
             "/msg",
             "/quit x",
@@ -363,12 +388,13 @@ mod tests {
 
     #[test]
     fn every_command_of_the_table_parses() {
-        for Entry { name, .. } in COMMANDS {
+        for Entry { name, .. } in COMMANDS.iter().chain(&MODERATION) {
             let line = format!("/{name} bob text");
             let meant = Command::parse(&line);
             let unknown = matches!(&meant, Command::Wrong(why) if why.contains("no command"));
             assert!(!unknown, "{line}");
         }
-        assert_eq!(help().count(), COMMANDS.len() + 2);
+        assert_eq!(help(false).count(), COMMANDS.len() + 2);
+        assert_eq!(help(true).count(), COMMANDS.len() + MODERATION.len() + 2);
     }
 }

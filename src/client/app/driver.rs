@@ -182,6 +182,11 @@ impl Driver {
         result
     }
 
+    /// Whether the server takes orders of its moderator from this client.
+    pub(super) fn moderates(&self) -> bool {
+        self.turn(|session, _| session.has_claim())
+    }
+
     /// The ticket that a host gives to others.
     pub(super) fn ticket_to_give(&self) -> Option<&Ticket> {
         self.shared.tickets.to_give.as_ref()

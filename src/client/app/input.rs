@@ -101,6 +101,9 @@ fn carry_out(
             Command::Act(text) => deliver(driver, None, &commands::action(&text)),
             Command::Whisper { to, text } => deliver(driver, Some(&to), &text),
             Command::Reply(text) => reply(driver, &text),
+            Command::Nick(name) => ask(driver, |session, now| session.rename(&name, now)),
+            Command::Moderate(order) => ask(driver, |session, now| session.moderate(&order, now)),
+            Command::Topic => show_topic(driver),
             Command::Ignore(name) => settled(driver, |session| session.ignore(&name)),
             Command::Unignore(name) => settled(driver, |session| session.unignore(&name)),
             Command::Who => ask(driver, Session::ask_who),
@@ -109,7 +112,7 @@ fn carry_out(
             Command::Ticket => show_ticket(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
-                commands::help().for_each(|line| driver.tell(line));
+                commands::help(driver.moderates()).for_each(|line| driver.tell(line));
                 true
             }
             Command::Clear => complain(driver, "there is no screen to clear".to_owned()),
@@ -124,6 +127,12 @@ fn carry_out(
 
 fn complain(driver: &Driver, message: String) -> bool {
     driver.complain(message);
+    true
+}
+
+fn show_topic(driver: &Driver) -> bool {
+    let topic = driver.turn(|session, _| session.topic().map(str::to_owned));
+    driver.tell(topic.map_or_else(|| "no topic".to_owned(), |topic| format!("topic: {topic}")));
     true
 }
 

@@ -134,6 +134,16 @@ enum Object<'a> {
         peers: u16,
         reason: LeaveReason,
     },
+    Renamed {
+        from: &'a str,
+        to: &'a str,
+        /// Whether it is this client.
+        own: bool,
+    },
+    Topic {
+        /// Empty if there is none any more.
+        text: &'a str,
+    },
     Gap {
         from: &'a str,
         missing: u64,
@@ -241,6 +251,8 @@ fn json(event: &Event) -> Option<Object<'_>> {
         Event::History { mark, at, from, text } => {
             Object::History { from, text, id: Some(mark.position), at: *at, cached: false }
         }
+        Event::Renamed { from, to, own } => Object::Renamed { from, to, own: *own },
+        Event::Topic { text } => Object::Topic { text },
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
         Event::Error { message } => Object::Error { message },
         Event::Who { server, peers } => {
@@ -255,6 +267,7 @@ fn json(event: &Event) -> Option<Object<'_>> {
                 CloseReason::Shutdown => "shutdown",
                 CloseReason::Unreachable | CloseReason::Lost => "lost",
                 CloseReason::Refused => "refused",
+                CloseReason::Kicked => "kicked",
             },
         },
         Event::Present { .. }

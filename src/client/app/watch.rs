@@ -236,6 +236,13 @@ impl View {
                 }
                 self.status.clear();
             }
+            Event::Renamed { ref from, ref to, own } => {
+                if own {
+                    self.nickname.clone_from(to);
+                }
+                self.board.rename(from, to);
+                self.tell(&event);
+            }
             Event::Who { server, mut peers } => {
                 self.counters = server;
                 peers.retain(|peer| peer.nickname != self.nickname);
@@ -249,14 +256,17 @@ impl View {
             Event::Message { .. }
             | Event::History { .. }
             | Event::Joined { .. }
-            | Event::Left { .. } => {
-                if let Some(line) = Format::Text.event(&event, Style::default()) {
-                    self.lines.push_back(line);
-                    self.lines.drain(..self.lines.len().saturating_sub(LINES));
-                }
-            }
+            | Event::Left { .. } => self.tell(&event),
             _ => {}
         }
         false
+    }
+
+    /// Adds a line of the room.
+    fn tell(&mut self, event: &Event) {
+        if let Some(line) = Format::Text.event(event, Style::default()) {
+            self.lines.push_back(line);
+            self.lines.drain(..self.lines.len().saturating_sub(LINES));
+        }
     }
 }

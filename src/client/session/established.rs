@@ -2,7 +2,7 @@
 //! Handles the server's messages.
 
 use super::attempt::Attempt;
-use super::event::{CloseReason, Event};
+use super::event::{CloseReason, Event, transit};
 use super::lines::Taken;
 use super::rejoin::First;
 use super::roaming::Roaming;
@@ -200,6 +200,12 @@ impl Session {
                     self.targets.list(servers, server, &mut self.rng);
                 }
             }
+            ServerMessage::Renamed { peer, from, to } => self.renamed(peer, from, to),
+            ServerMessage::Topic { text } => self.take_topic(text),
+            ServerMessage::Rejected { number, private, detail } => {
+                self.rejected(number, private, detail);
+            }
+            ServerMessage::NotRenamed { detail, .. } => self.not_renamed(detail),
             ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),
             ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
         }
@@ -286,7 +292,7 @@ impl Session {
         self.pacing.limit(Limit::new(welcome.burst, welcome.rate), now.mono);
         let again = self.token.replace(welcome.token).is_some();
         let nickname = cleaned(welcome.nickname, MAX_NAME);
-        self.nickname = Some(nickname.clone());
+        self.begin_as(&nickname, now);
         let room = cleaned(welcome.room, ROOM_SIZE);
         let moved = self.targets.has_others() && self.last_server.is_some_and(|it| it != server);
         let other_log = std::mem::replace(&mut self.epoch, latest.epoch) != latest.epoch;
@@ -404,6 +410,7 @@ impl Session {
         match reason {
             LeaveReason::Shutdown if !others => self.close(CloseReason::Shutdown),
             _ if self.leaving.is_some() => self.close(CloseReason::Quit),
+            LeaveReason::Kicked => self.close(CloseReason::Kicked),
             LeaveReason::Shutdown | LeaveReason::Restart if others => {
                 self.rejoin(First::Other, now);
             }
@@ -427,14 +434,6 @@ impl Session {
     fn is_unreliable(&self) -> bool {
         self.config.transport != Transport::Tcp && self.config.delivery == Delivery::Unreliable
     }
-}
-
-/// One-way delay from the author's keyboard. The ends of the range stand for unrelated clocks or an
-/// unknown time.
-fn transit(at: WallTime, upstream: i32, now: Now) -> Option<i64> {
-    let known = upstream != i32::MAX && upstream != i32::MIN;
-    let transit = now.wall.micros_since(at).saturating_add(i64::from(upstream));
-    Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
 }
 
 /// An event for these names, unless there are none.

@@ -3,7 +3,7 @@
 use super::{PeerReport, ServerCounters, Transport};
 use crate::link::{QuicInfo, Stats, TcpInfo};
 use crate::protocol::{Delivery, LeaveReason, Mark};
-use crate::time::WallTime;
+use crate::time::{Now, WallTime};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -81,6 +81,20 @@ pub enum Event {
         peers: u16,
         /// Why.
         reason: LeaveReason,
+    },
+    /// A peer has another nickname.
+    Renamed {
+        /// Its nickname before.
+        from: String,
+        /// Its nickname now.
+        to: String,
+        /// Whether it is this client.
+        own: bool,
+    },
+    /// The room has another topic.
+    Topic {
+        /// The text; empty: there is none any more.
+        text: String,
     },
     /// Missing lines.
     Gap {
@@ -194,4 +208,14 @@ pub enum CloseReason {
     Lost,
     /// The server refused the join.
     Refused,
+    /// The moderator removed this client.
+    Kicked,
+}
+
+/// One-way delay from the author's keyboard. The ends of the range stand for unrelated clocks or an
+/// unknown time.
+pub(super) fn transit(at: WallTime, upstream: i32, now: Now) -> Option<i64> {
+    let known = upstream != i32::MAX && upstream != i32::MIN;
+    let transit = now.wall.micros_since(at).saturating_add(i64::from(upstream));
+    Some(transit).filter(|transit| known && i32::try_from(*transit).is_ok())
 }

@@ -75,9 +75,11 @@ impl Gaps {
         timeout: Duration,
         now: Timestamp,
     ) {
-        let known = self.senders.get_mut(&peer).filter(|it| {
-            it.nickname == nickname && !it.introduced && (it.first.wrapping_sub(next) as i16) >= 0
-        });
+        // The name may be another one: this peer may have been renamed since.
+        let known = self
+            .senders
+            .get_mut(&peer)
+            .filter(|it| !it.introduced && (it.first.wrapping_sub(next) as i16) >= 0);
         match known {
             Some(sender) => {
                 let first = std::mem::replace(&mut sender.first, next);
@@ -95,7 +97,17 @@ impl Gaps {
         self.senders.insert(peer, sender);
     }
 
+    /// A peer has another name. Its numbers go on.
+    pub(super) fn rename(&mut self, peer: u16, nickname: &str) {
+        if let Some(sender) = self.senders.get_mut(&peer) {
+            nickname.clone_into(&mut sender.nickname);
+        }
+    }
+
     /// Takes a line. False if it was reported missing already.
+    ///
+    /// A line with another name has overtaken the message that its author was renamed, or was
+    /// overtaken by it. After a departure, it is that of a new peer with the same number.
     pub(super) fn line(
         &mut self,
         peer: u16,
@@ -104,7 +116,10 @@ impl Gaps {
         timeout: Duration,
         now: Timestamp,
     ) -> bool {
-        if self.senders.get(&peer).is_none_or(|sender| sender.nickname != nickname) {
+        let awaited = |run: &Run| run.without(peer, number).is_some();
+        if self.senders.get(&peer).is_none_or(|sender| {
+            sender.gone && sender.nickname != nickname && !self.skipped.iter().any(awaited)
+        }) {
             self.begin(peer, nickname, number, false);
         }
         let Some(sender) = self.senders.get_mut(&peer) else { return true };
@@ -290,6 +305,30 @@ mod tests {
         gaps.line(1, "eve", 900, MISSING_AFTER, now);
         gaps.give_up(None);
         assert_eq!((gaps.poll(), gaps.poll()), (gap(3), None));
+    }
+
+    #[test]
+    fn a_renamed_peer_keeps_its_numbers_whatever_overtakes_what() {
+        let now = Timestamp::ZERO;
+        let mut gaps = Gaps::default();
+        gaps.arrive(1, "bob", 0, MISSING_AFTER, now);
+        assert!(gaps.line(1, "bob", 0, MISSING_AFTER, now));
+        assert!(gaps.line(1, "rob", 3, MISSING_AFTER, now), "overtakes the rename");
+        assert!(gaps.line(1, "bob", 1, MISSING_AFTER, now), "late");
+        gaps.rename(1, "rob");
+        assert!(gaps.line(1, "bob", 2, MISSING_AFTER, now), "later than the rename");
+        gaps.depart(1, 5, MISSING_AFTER, now);
+        assert!(gaps.line(1, "bob", 4, MISSING_AFTER, now), "later than the departure");
+        assert!(gaps.line(1, "eve", 0, MISSING_AFTER, now), "the number has a new peer");
+        gaps.give_up(None);
+        assert_eq!(gaps.poll(), None, "nothing is missing");
+        // The arrival has the old name, and a line with the new one has overtaken it.
+        gaps.line(2, "rob", 1, MISSING_AFTER, now);
+        gaps.arrive(2, "bob", 0, MISSING_AFTER, now);
+        gaps.rename(2, "rob");
+        gaps.line(2, "rob", 0, MISSING_AFTER, now);
+        gaps.give_up(None);
+        assert_eq!(gaps.poll(), None, "nothing is missing");
     }
 
     #[test]

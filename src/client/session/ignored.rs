@@ -20,6 +20,17 @@ impl Ignored {
         !self.names.is_empty() && Nickname::parse(author).is_ok_and(|it| self.has(&it.key()))
     }
 
+    /// A peer has another name: it stays ignored.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if self.hides(from)
+            && let (Ok(old), Ok(new)) = (Nickname::parse(from), Nickname::parse(to))
+        {
+            let old = old.key();
+            self.names.retain(|(key, _)| *key != old);
+            self.names.push((new.key(), new.to_string()));
+        }
+    }
+
     fn has(&self, key: &NameKey) -> bool {
         self.names.iter().any(|(name, _)| name == key)
     }

@@ -191,7 +191,12 @@ impl Session {
         self.events.push_back(Event::Who { server, peers });
     }
 
-    fn ask(&mut self, question: &ClientMessage<'_>, delivery: Delivery, now: Now) -> bool {
+    pub(super) fn ask(
+        &mut self,
+        question: &ClientMessage<'_>,
+        delivery: Delivery,
+        now: Now,
+    ) -> bool {
         let Some(established) = self.established.as_mut().filter(|_| self.leaving.is_none()) else {
             return false;
         };
@@ -203,7 +208,7 @@ impl Session {
     }
 
     /// Whether a question would exceed the rate limit; reports it to the user.
-    fn asks_too_much(&mut self, now: Now) -> bool {
+    pub(super) fn asks_too_much(&mut self, now: Now) -> bool {
         if self.pacing.may_ask(now.mono) {
             return false;
         }

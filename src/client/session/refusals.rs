@@ -7,7 +7,7 @@ use crate::time::Now;
 use std::net::SocketAddr;
 
 /// Bytes of a server's refusal that are shown: one sentence with a nickname in it.
-const MAX_DETAIL: usize = 2 * MAX_NAME;
+pub(super) const MAX_DETAIL: usize = 2 * MAX_NAME;
 
 impl Session {
     /// Why the server refused a join, if that ended the session.
@@ -52,7 +52,7 @@ impl Session {
         let server = if self.targets.contains(&from) { Some(&from) } else { self.targets.first() };
         let news = server.is_some_and(|it| attempt.refused_by(*it, &message));
         let passing = match reason {
-            Refusal::NameNotAllowed => false,
+            Refusal::NameNotAllowed | Refusal::Kicked => false,
             // By this client, if a server was slow and another one of the room was asked.
             Refusal::NameTaken => !attempt.first || (others && attempt.may_be_admitted()),
             _ => !attempt.first || (others && !attempt.is_refused_by(&self.targets)),

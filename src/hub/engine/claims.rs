@@ -136,7 +136,7 @@ impl Hub {
         let number = engine.requests.push(Ask::Claim(Claim {
             key: key.as_str().to_owned(),
             nickname: nickname.to_string(),
-            proof: Proof::of(&token, key.as_str()),
+            proof: Proof::of(&token),
             next: join.next,
         }));
         if let Some(stream) = origin.entrance.stream() {

@@ -29,12 +29,13 @@ const MAILS: usize = 4_096;
 
 /// Servers of a room that a server knows.
 const SERVERS: usize = 1_024;
-const REASONS: [(LeaveReason, &str); 5] = [
+const REASONS: [(LeaveReason, &str); 6] = [
     (LeaveReason::Quit, "quit"),
     (LeaveReason::Timeout, "timeout"),
     (LeaveReason::Shutdown, "shutdown"),
     (LeaveReason::Flood, "flood"),
     (LeaveReason::Restart, "restart"),
+    (LeaveReason::Kicked, "kicked"),
 ];
 
 /// The call that carries out a request. `read` is the last mail that was read.

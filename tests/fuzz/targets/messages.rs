@@ -4,8 +4,8 @@ use super::input::Input;
 use chatagram::protocol::limits::PART_SIZE;
 use chatagram::protocol::{
     About, ClientMessage, Delivery, Flags, Frame, Header, LeaveReason, LiveLine, Part, PastLine,
-    RollEntry, RollWriter, Say, ServerCounters, ServerList, ServerMessage, Transport, Welcome,
-    Whisper, decode_message, encode_message,
+    Refusal, RollEntry, RollWriter, Say, ServerCounters, ServerList, ServerMessage, Transport,
+    Welcome, Whisper, decode_message, encode_message,
 };
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -31,6 +31,14 @@ pub(super) fn of_client(input: &mut Input<'_>) -> Vec<u8> {
         4 => ClientMessage::Who { number },
         5 => ClientMessage::Ping { number, to: &to },
         6 => ClientMessage::Pong { peer: input.word(), number },
+        _ if input.below(4) == 0 => {
+            let text = input.text();
+            return encode_message(&if text.starts_with('.') {
+                ClientMessage::Moderate { order: &text }
+            } else {
+                ClientMessage::Rename { nickname: &text }
+            });
+        }
         _ => return input.bytes().to_vec(),
     })
 }
@@ -118,6 +126,14 @@ pub(super) fn of_server(input: &mut Input<'_>, nonce: u64) -> Vec<u8> {
             let addresses: Vec<_> = (0..input.below(20)).map(|_| address(input)).collect();
             ServerMessage::Servers { servers: ServerList::encode(&addresses, &mut list) }
         }
+        _ if text.starts_with(',') => ServerMessage::Topic { text },
+        _ if text.starts_with(';') => {
+            ServerMessage::Rejected { number, private: own, detail: text }
+        }
+        _ if text.starts_with('.') => {
+            ServerMessage::NotRenamed { reason: Refusal::NameTaken, detail: text }
+        }
+        _ if input.below(2) == 0 => ServerMessage::Renamed { peer, from, to: text },
         _ => return input.bytes().to_vec(),
     })
 }
@@ -195,6 +211,11 @@ pub(super) fn assert_server_message(payload: &[u8]) {
         ServerMessage::Notice { text } => &[text],
         ServerMessage::Closing { detail, .. } => &[detail],
         ServerMessage::Ponged { from, .. } => &[from],
+        ServerMessage::Renamed { from, to, .. } => &[from, to],
+        ServerMessage::NotRenamed { detail, .. } | ServerMessage::Rejected { detail, .. } => {
+            &[detail]
+        }
+        ServerMessage::Topic { text } => &[text],
         ServerMessage::Accepted { .. }
         | ServerMessage::Pinged { .. }
         | ServerMessage::Slow { .. }

@@ -142,7 +142,9 @@ fn composed(name: &str, fields: &[&Field]) -> String {
 fn value(name: &str, field: &Field) -> String {
     match name {
         "cookie" | "resume" | "token" | "taken" | "payload" => format!("<{}>", hex(&field.show)),
-        "nickname" | "room" | "from" | "to" | "text" | "detail" => format!("{:?}", field.show),
+        "nickname" | "room" | "from" | "to" | "text" | "detail" | "order" => {
+            format!("{:?}", field.show)
+        }
         "delivery" | "reason" | "transport" => value_name(field),
         "complete" | "ordered" | "own" | "sure" => is_true(&field.show).to_string(),
         _ => field.show.clone(),

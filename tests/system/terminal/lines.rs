@@ -98,3 +98,27 @@ pub(super) fn an_ignored_peer_is_hidden_until_it_is_unignored() {
     eve.type_line("sorry");
     tmux.see("eve: sorry");
 }
+
+pub(super) fn a_new_nickname_is_used_at_once_and_told_to_all() {
+    let (server, tmux) = alice(80, 24, "", "");
+    let mut bob = server.join("bob");
+    tmux.see("2 here");
+    tmux.say("/nick BOB");
+    tmux.see("! your name stays as it is: the nickname BOB, or one that looks like it, is in");
+    tmux.say("/nick alicia");
+    tmux.see("* you are now known as alicia");
+    let renamed = bob.next("renamed");
+    assert_eq!((&renamed["from"], &renamed["to"]), (&"alice".into(), &"alicia".into()));
+    assert_eq!(renamed["own"], false);
+    tmux.say("hello");
+    tmux.see("alicia> hello\n-- ");
+    assert_eq!(bob.next("message")["from"], "alicia");
+    bob.type_line("hi Alicia");
+    tmux.see("bob: hi Alicia");
+    assert!(tmux.coloured().contains("\u{1b}[1;7mbob"), "{:?}", tmux.coloured());
+    bob.type_line("/nick rob");
+    tmux.see("* bob is now known as rob");
+    tmux.write("@r");
+    tmux.press(&["Tab"]);
+    tmux.draft("@rob");
+}

@@ -51,6 +51,11 @@ pub(crate) fn survive_file_size_limit() {
     }
 }
 
+/// Makes a read from the terminal in the background an error, which would stop the process.
+pub(super) fn ignore_background_reads() {
+    system::ignore_background_reads();
+}
+
 #[cfg(unix)]
 mod system {
     use super::Signal;
@@ -93,6 +98,11 @@ mod system {
         flag::register(SIGXFSZ, Arc::default()).map(drop)
     }
 
+    pub(super) fn ignore_background_reads() {
+        // SAFETY: the call only sets the disposition of this signal.
+        unsafe { libc::signal(libc::SIGTTIN, libc::SIG_IGN) };
+    }
+
     fn is_ignored(signal: i32) -> bool {
         // SAFETY: sigaction has no invalid bit patterns, and the call only writes to `now`.
         let mut now: libc::sigaction = unsafe { zeroed() };
@@ -109,6 +119,8 @@ mod system {
     pub(super) fn listen(mut handle: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
         ctrlc::set_handler(move || handle(Signal::Interrupt)).map_err(io::Error::other)
     }
+
+    pub(super) fn ignore_background_reads() {}
 
     pub(super) fn catch_file_size_limit() -> io::Result<()> {
         Ok(())

@@ -74,10 +74,15 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
                 LeaveReason::Timeout => " (timed out)",
                 LeaveReason::Flood => " (flooded the room)",
                 LeaveReason::Restart => " (restarting)",
+                LeaveReason::Kicked => " (removed by the moderator)",
                 LeaveReason::Quit | LeaveReason::Shutdown => "",
             };
             notice(format!("* {} left{how}, {peers} here", names(nicknames)))
         }
+        Event::Renamed { to, own: true, .. } => notice(format!("* you are now known as {to}")),
+        Event::Renamed { from, to, .. } => notice(format!("* {from} is now known as {to}")),
+        Event::Topic { text } if text.is_empty() => notice("* no topic any more".to_owned()),
+        Event::Topic { text } => notice(format!("* topic: {text}")),
         Event::Gap { from, missing: 1 } => notice(format!("* 1 line from {from} did not arrive")),
         Event::Gap { from, missing } => {
             notice(format!("* {missing} lines from {from} did not arrive"))
@@ -207,6 +212,7 @@ pub(in crate::client::app) fn farewell(reason: CloseReason) -> &'static str {
         CloseReason::Unreachable => "the server was not reached",
         CloseReason::Lost => "the server is lost, and was given up",
         CloseReason::Refused => "the server did not let you in",
+        CloseReason::Kicked => "you were removed from the room",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Completion of a word by Tab. No I/O.
 
-use crate::client::app::commands::{Arguments, COMMANDS};
+use crate::client::app::commands::{Arguments, COMMANDS, MODERATION};
 use crate::client::app::output::delivery_name;
 use crate::protocol::{Delivery, clip};
 
@@ -26,7 +26,10 @@ pub(super) fn complete<'a>(
     let start = space.map_or(0, |(at, c)| at + c.len_utf8());
     let word = &head[start..];
     let first = head.split_whitespace().next().unwrap_or("");
-    let arguments = COMMANDS.iter().find(|entry| first.strip_prefix('/') == Some(entry.name));
+    let arguments = COMMANDS
+        .iter()
+        .chain(&MODERATION)
+        .find(|entry| first.strip_prefix('/') == Some(entry.name));
     let second = start > 0 && head[..start].trim() == first;
     let (candidates, space): (Vec<String>, bool) = if start == 0 && word.starts_with('/') {
         (COMMANDS.iter().map(|entry| format!("/{}", entry.name)).collect(), true)

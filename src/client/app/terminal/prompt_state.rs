@@ -151,6 +151,11 @@ impl PromptState {
                 nicknames.iter().for_each(|it| _ = state.present.remove(it));
                 state.status.peers = *peers;
             }
+            Event::Renamed { to, own: true, .. } => state.nickname.clone_from(to),
+            Event::Renamed { from, to, .. } => {
+                state.present.remove(from);
+                state.present.insert(to.clone());
+            }
             Event::Who { peers, .. } => {
                 state.present = peers.iter().map(|peer| peer.nickname.clone()).collect();
             }

@@ -38,6 +38,12 @@ impl Board {
         }
     }
 
+    /// A peer has another name, and keeps its samples.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let renamed = self.tracks.values_mut().find(|track| track.report.nickname == from);
+        renamed.into_iter().for_each(|track| to.clone_into(&mut track.report.nickname));
+    }
+
     /// Peers in trouble first: silent, then lossy, then distant.
     #[cfg_attr(not(feature = "watch"), allow(dead_code))]
     pub(super) fn by_trouble(&self) -> Vec<&Track> {

@@ -91,6 +91,8 @@ pub(super) fn check_event(event: &Event) {
         Event::Joined { nickname, .. }
         | Event::Left { nickname, .. }
         | Event::Moved { nickname, .. } => assert_clean(nickname),
+        Event::Moderated { done } => assert_clean(done),
+        Event::Renamed { from, to } => [from, to].into_iter().for_each(|name| assert_clean(name)),
         Event::Refused { detail, .. } => assert_clean(detail),
         Event::Waited(..) => panic!("nobody asked for it"),
         event => panic!("unchecked: {event:?}"),
