@@ -21,7 +21,7 @@ esac
 for tool in cargo python3 taskset; do
     command -v "$tool" >/dev/null || { echo "bench-relay: $tool is needed" >&2; exit 2; }
 done
-cargo build --profile dist --features redis --bin chatagram --examples
+cargo build --profile dist --features redis,quic --bin chatagram --examples
 target=${CARGO_TARGET_DIR:-target}/dist
 for part in relay load; do
     if ! cc -O2 -o "$target/bench-enet-$part" "scripts/bench/enet_$part.c" -lenet 2>/dev/null; then

@@ -8,6 +8,8 @@ of that kernel is virtual, so a slow or busy machine delays nothing; a condition
 --real uses this machine's kernel and clock, which needs root and sch_netem.
 
 TCP runs with CUBIC, or as `tcp-bbr` with BBR, at both ends. QUIC's modes need the feature quic.
+`enet` is ENet's reliable channel, through a relay of its own; it needs libenet-dev and cc (Debian's
+names). Its largest delay is not measured.
 
 One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in
 cg-clients, the server is in cg-server. The delay counts from the moment at which a line was due,
@@ -22,6 +24,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -36,6 +39,7 @@ MODES = {
     "quic-reliable-ordered": ["--transport", "quic", "--delivery", "reliable-ordered"],
 }
 SERVER = "10.77.2.2:2428"
+ENET_PORT = 2430
 # Set if the network exists already.
 INSIDE = "DELAY_UNDER_LOSS_NET"
 
@@ -121,11 +125,47 @@ def measure(program, mode, rate, count):
     return delays, count - len(delays), *passed
 
 
+def measure_enet(programs, loss, rate, seconds):
+    """Sends lines for this long over ENet. Returns p50 and p99 in ms, and as `measure` the rest."""
+    relay = inside("cg-server", f"{programs}/relay", str(ENET_PORT))
+    time.sleep(0.5)
+    set_loss(0)
+    before = passed_on()
+    try:
+        load = inside("cg-clients", f"{programs}/load", "--server", f"10.77.2.2:{ENET_PORT}",
+                      "--pid", str(relay.pid), "--peers", "2", "--senders", "1", "--channel", "1",
+                      "--rate", f"{rate:g}", "--seconds", f"{seconds:g}", "--idle",
+                      stdout=subprocess.PIPE)
+        # It joins within 0.2 s, which it gives up early under loss, and then is quiet for 0.5 s.
+        time.sleep(0.5)
+        set_loss(loss)
+        text = load.communicate()[0]
+        if load.returncode:
+            sys.exit("ENet's load failed")
+        passed = [after - earlier for after, earlier in zip(passed_on(), before)]
+    finally:
+        relay.kill()
+        relay.wait()
+    row = json.loads(text)
+    # Half a second of lines before the measurement is in the bytes, but has no delays.
+    share = row["lines"] / (row["lines"] + rate / 2)
+    # Lines of that half second may arrive later.
+    missing = max(0, row["lines"] - round(row["lines"] * row["delivered_share"]))
+    return row["p50_us"] / 1e3, row["p99_us"] / 1e3, missing, *(it * share for it in passed)
+
+
+def build_enet(directory):
+    here = os.path.dirname(os.path.realpath(__file__))
+    for part in ("relay", "load"):
+        subprocess.run(["cc", "-O2", "-o", f"{directory}/{part}", f"{here}/bench/enet_{part}.c",
+                        "-lenet"], check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/dist/chatagram")
     parser.add_argument("--modes", default="tcp,unreliable,reliable-unordered,reliable-ordered",
-                        help=",".join(MODES))
+                        help=",".join([*MODES, "enet"]))
     parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
                         help="loss in percent : lines a second, ...")
     parser.add_argument("--seconds", type=float, default=40)
@@ -138,6 +178,9 @@ def main():
         os.environ.setdefault("UML_CLOCK", "virtual")
         command = net if arguments.real else [f"{here}/with-netem-kernel.sh", *net]
         os.execv(command[0], command)
+    enet = tempfile.TemporaryDirectory()
+    if "enet" in arguments.modes.split(","):
+        build_enet(enet.name)
     server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428",
                     "--no-history", "--rate-limit", "off", "--expiry", "60s", "-q",
                     stdout=subprocess.PIPE)
@@ -154,13 +197,19 @@ def main():
                 set_loss(loss)
                 set_control("bbr" if mode == "tcp-bbr" else "cubic")
                 count = max(int(arguments.seconds * rate), 60)
-                delays, missing, passed, packets = measure(arguments.program, mode, rate, count)
-                p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
+                longest = math.nan
+                if mode == "enet":
+                    p50, p99, missing, passed, packets = measure_enet(
+                        enet.name, loss, rate, count / rate)
+                else:
+                    delays, missing, passed, packets = measure(
+                        arguments.program, mode, rate, count)
+                    p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
+                    longest = delays[-1] if delays else math.nan
                 if mode == "tcp":
                     reference = (p99, passed)
                 ratios = ("" if reference is None
                           else f"{p99 / reference[0]:12.3f} {passed / reference[1]:14.2f}")
-                longest = delays[-1] if delays else math.nan
                 print(f"{loss:3g} % {rate:8g}  {mode:23} {count:5} {missing:7} "
                       f"{p50:8.1f} {p99:8.1f} {longest:8.1f} {passed / count:12.1f} "
                       f"{packets / count:12.1f} {ratios}", flush=True)
@@ -168,6 +217,7 @@ def main():
         set_loss(0)
         server.terminate()
         server.wait()
+        enet.cleanup()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ static struct {
     const char *server;
     int pid, peers, senders, channel, outstanding;
     double seconds, warm_up, rate;
-    bool unpaced;
+    bool unpaced, idle; /* idle: wait in the kernel, whose virtual clock stands while we spin. */
 } args = {.peers = 50, .senders = 10, .seconds = 2, .warm_up = .5};
 
 static struct client {
@@ -124,7 +124,7 @@ static void phase(double seconds) {
             for (int i = 0; i < args.senders; i++)
                 say(now());
         }
-        serve_all(0);
+        serve_all(args.idle);
         if (delivered != seen)
             seen = delivered, progress = now();
         else if (args.outstanding && !args.channel && now() - progress > LOST_AFTER)
@@ -215,13 +215,14 @@ static void join(void) {
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
-        if (!strcmp(name, "--unpaced")) {
-            args.unpaced = true;
+        if (!strcmp(name, "--unpaced") || !strcmp(name, "--idle")) {
+            *(name[2] == 'u' ? &args.unpaced : &args.idle) = true;
             continue;
         }
         if (!strcmp(name, "--server")) args.server = value;
         else if (!strcmp(name, "--pid")) args.pid = atoi(value);
         else if (!strcmp(name, "--peers")) args.peers = atoi(value);
+        else if (!strcmp(name, "--senders")) args.senders = atoi(value);
         else if (!strcmp(name, "--channel")) args.channel = atoi(value);
         else if (!strcmp(name, "--outstanding")) args.outstanding = atoi(value);
         else if (!strcmp(name, "--rate")) args.rate = atof(value);
@@ -260,7 +261,7 @@ int main(int argc, char **argv) {
            "\"delivered_share\":%.6f,\"p50_us\":%u,\"p99_us\":%u,\"rss_joined_kib\":%ld,"
            "\"rss_end_kib\":%ld,\"reconnects\":0}\n",
            lines, deliveries, took, server, softirqs, server / took, own / took,
-           deliveries / (server + softirqs), (delivered - delivered_before) / all, percentile(50),
+           deliveries / (server + softirqs + 1e-9), (delivered - delivered_before) / all, percentile(50),
            percentile(99), joined, memory(args.pid));
     return 0;
 }

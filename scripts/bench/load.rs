@@ -9,6 +9,7 @@
 
 mod joining;
 mod peers;
+mod quic;
 
 use chatagram::net::{Clock, Poller, Ready};
 use chatagram::protocol::Delivery;
@@ -34,6 +35,7 @@ const LOST_AFTER: Duration = Duration::from_millis(30);
 enum Protocol {
     Chatagram,
     ChatagramTcp,
+    ChatagramQuic,
     Plain,
     Redis,
     Nats,
@@ -44,7 +46,7 @@ enum Protocol {
 struct Args {
     #[arg(long)]
     protocol: Protocol,
-    /// The delivery mode over Chatagram's UDP: unreliable or reliable-ordered.
+    /// The delivery mode over Chatagram's UDP and QUIC: unreliable or reliable-ordered.
     #[arg(long, default_value = "unreliable", value_parser = delivery)]
     delivery: Delivery,
     /// The relay, or the servers of one room, comma-separated: peers join them in turns.
@@ -191,8 +193,9 @@ impl Run {
     /// Prints the time until every peer has joined, until each knows all others, and the cost.
     fn join_only(mut self) -> std::io::Result<()> {
         let (pids, own, count) = (self.args.pid.clone(), [std::process::id()], self.args.peers);
-        if !matches!(self.args.protocol, Protocol::Chatagram | Protocol::ChatagramTcp) {
-            return Err(std::io::Error::other("--join-only is for chatagram and chatagram-tcp"));
+        let ours = [Protocol::Chatagram, Protocol::ChatagramTcp, Protocol::ChatagramQuic];
+        if !ours.contains(&self.args.protocol) {
+            return Err(std::io::Error::other("--join-only is for chatagram's own protocols"));
         }
         let (begin, server, load) = (Instant::now(), cpu(&pids), cpu(&own));
         self.come()?;
@@ -310,8 +313,10 @@ impl Run {
         let mut lost = 0;
         let (mut seen, mut progress) = (self.counter.delivered, Instant::now());
         while self.nanos() < end {
-            let on_their_way = || self.sent * copies - self.counter.delivered - lost;
-            let room = (lines * copies).saturating_sub(on_their_way()) / copies;
+            // A line that counts as lost may arrive after all.
+            let over = self.counter.delivered + lost;
+            let on_their_way = (self.sent * copies).saturating_sub(over);
+            let room = (lines * copies).saturating_sub(on_their_way) / copies;
             if room > 0 {
                 let now = self.nanos();
                 (0..room).for_each(|_| self.send(now));
@@ -326,7 +331,7 @@ impl Run {
             if self.counter.delivered != seen {
                 (seen, progress) = (self.counter.delivered, Instant::now());
             } else if self.peers[0].may_lose() && progress.elapsed() > LOST_AFTER {
-                lost = self.sent * copies - self.counter.delivered;
+                lost = (self.sent * copies).saturating_sub(self.counter.delivered);
                 progress = Instant::now();
             }
         }

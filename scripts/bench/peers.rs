@@ -1,6 +1,7 @@
 //! One peer of a relay, in each protocol: it can join, talk and count.
 
 use crate::joining::{Joining, heartbeat};
+use crate::quic::QuicPeer;
 use crate::{Counter, MARK, Protocol, STAMP, TEXT};
 use chatagram::link::Link;
 use chatagram::net::{Clock, Incoming, Poller, Reading, Socket, Stream};
@@ -53,6 +54,7 @@ enum Wire {
         heartbeat: Duration,
         sent: Timestamp,
     },
+    ChatagramQuic(Box<QuicPeer>),
     Plain {
         socket: Socket,
         server: SocketAddr,
@@ -76,7 +78,8 @@ const REDIS: Publish =
 const NATS: Publish = Publish { before: b"PUB room 64\r\n", after: b"\r\n" };
 
 impl Peer {
-    /// Begins to join. Returns when the relay has admitted the peer; over Chatagram's UDP at once.
+    /// Begins to join. Returns when the relay has admitted the peer; over Chatagram's UDP and QUIC at
+    /// once.
     pub(crate) fn join(
         protocol: Protocol,
         server: SocketAddr,
@@ -87,12 +90,12 @@ impl Peer {
         let mut here = 0;
         let wire = match protocol {
             Protocol::Chatagram => {
-                // Servers in network namespaces have other addresses than this program.
-                let ip = if server.ip().is_loopback() { server.ip() } else { UNSPECIFIED };
-                let local = SocketAddr::new(ip, 0);
-                let socket = Socket::bind(local).map_err(io::Error::other)?;
-                let joining = Joining::new(index, delivery);
+                let (socket, joining) = (socket_for(server)?, Joining::new(index, delivery));
                 Wire::Chatagram { socket, server, joining, link: None, delivery }
+            }
+            Protocol::ChatagramQuic => {
+                let (socket, now) = (socket_for(server)?, clock.now().mono);
+                Wire::ChatagramQuic(Box::new(QuicPeer::new(socket, server, index, delivery, now)?))
             }
             Protocol::ChatagramTcp => join_chatagram_tcp(server, index, clock, &mut here)?,
             Protocol::Plain => join_plain(server, index)?,
@@ -122,6 +125,7 @@ impl Peer {
             Wire::Chatagram { socket, .. } | Wire::Plain { socket, .. } => {
                 poller.add(socket, index)
             }
+            Wire::ChatagramQuic(peer) => poller.add(&mut peer.socket, index),
             Wire::ChatagramTcp { stream, .. } | Wire::Text { stream, .. } => {
                 poller.add(stream, index)
             }
@@ -144,6 +148,7 @@ impl Peer {
             Wire::ChatagramTcp { out, .. } => {
                 write_record(&Frame::Once { payload: &say() }, out);
             }
+            Wire::ChatagramQuic(peer) => peer.send(&say()),
             Wire::Plain { socket, server } => {
                 let mut datagram = vec![1, TEXT as u8];
                 datagram.extend_from_slice(line);
@@ -164,6 +169,7 @@ impl Peer {
                 link.as_ref().is_some_and(|link| link.queued_bytes() < 16 * 1_024)
             }
             Wire::ChatagramTcp { out, .. } | Wire::Text { out, .. } => out.len() < 16 * 1_024,
+            Wire::ChatagramQuic(peer) => peer.takes_more(),
             Wire::Plain { .. } => true,
         }
     }
@@ -186,6 +192,7 @@ impl Peer {
                     *sent = now;
                 }
             }
+            Wire::ChatagramQuic(peer) => peer.flush(now),
             Wire::Text { stream, out, .. } => {
                 write_out(stream, out);
             }
@@ -213,6 +220,11 @@ impl Peer {
                     }
                     io::Result::Ok(())
                 })?
+            }
+            Wire::ChatagramQuic(peer) => {
+                let here = &mut self.here;
+                let receive = |incoming: &mut _| peer.receive(incoming, now, here, counter);
+                self.broken |= !INCOMING.with_borrow_mut(receive)?;
             }
             Wire::Plain { socket, .. } => INCOMING.with_borrow_mut(|incoming| {
                 while let Some((_, bytes)) = socket.receive(incoming)? {
@@ -271,6 +283,8 @@ impl Peer {
             Wire::ChatagramTcp { out, .. } => {
                 write_record(&Frame::Heartbeat, out);
             }
+            // Without a datagram, the next one reports what a timeout has changed.
+            Wire::ChatagramQuic(peer) => peer.handle_timeout(now),
             Wire::Plain { .. } | Wire::Text { .. } => {}
         }
         self.flush(now);
@@ -284,6 +298,7 @@ impl Peer {
             Wire::ChatagramTcp { heartbeat, sent, .. } => {
                 (!self.broken).then(|| *sent + *heartbeat)
             }
+            Wire::ChatagramQuic(peer) => peer.due().filter(|_| !self.broken),
             Wire::Plain { .. } | Wire::Text { .. } => None,
         }
     }
@@ -303,6 +318,7 @@ impl Peer {
         match &self.wire {
             Wire::Chatagram { delivery, .. } => *delivery == Delivery::Unreliable,
             Wire::Plain { .. } => true,
+            Wire::ChatagramQuic(peer) => peer.may_lose(),
             Wire::ChatagramTcp { .. } | Wire::Text { .. } => false,
         }
     }
@@ -314,13 +330,24 @@ impl Peer {
 
     /// True if this peer has joined.
     pub(crate) fn has_joined(&self) -> bool {
-        !matches!(self.wire, Wire::Chatagram { link: None, .. })
+        match &self.wire {
+            Wire::Chatagram { link, .. } => link.is_some(),
+            Wire::ChatagramQuic(peer) => peer.has_joined(),
+            _ => true,
+        }
     }
 
     /// True if the relay has dropped this peer, or this peer the relay.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
+}
+
+/// A socket for datagrams to the server. Servers in network namespaces have other addresses than
+/// this program.
+fn socket_for(server: SocketAddr) -> io::Result<Socket> {
+    let ip = if server.ip().is_loopback() { server.ip() } else { UNSPECIFIED };
+    Socket::bind(SocketAddr::new(ip, 0)).map_err(io::Error::other)
 }
 
 /// Writes the queued bytes to the kernel.
@@ -334,7 +361,7 @@ fn write_out(stream: &mut Stream, out: &mut Vec<u8>) -> bool {
 }
 
 /// The number of members in this message, if it has one.
-fn here(message: &[u8]) -> Option<usize> {
+pub(crate) fn here(message: &[u8]) -> Option<usize> {
     if !SAY_HOW_MANY.contains(message.first()?) {
         return None;
     }
@@ -347,7 +374,7 @@ fn here(message: &[u8]) -> Option<usize> {
 }
 
 /// A datagram or message, which may be a line.
-fn count(message: &[u8], counter: &mut Counter) {
+pub(crate) fn count(message: &[u8], counter: &mut Counter) {
     if message.first() == Some(&LINE)
         && let Some(text) = message.last_chunk::<TEXT>()
         && text[0] == MARK

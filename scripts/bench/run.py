@@ -79,6 +79,9 @@ RELAYS = {
     "chatagram reliable-ordered":
         (chatagram("chatagram", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
     "chatagram tcp": (chatagram("chatagram-tcp"), TARGET / "chatagram"),
+    "chatagram quic-unreliable": (chatagram("chatagram-quic"), TARGET / "chatagram"),
+    "chatagram quic-reliable-ordered":
+        (chatagram("chatagram-quic", "--delivery", "reliable-ordered"), TARGET / "chatagram"),
     "plain relay": (plain, TARGET / "examples" / "bench-plain-relay"),
     "enet unreliable": (enet("0"), TARGET / "bench-enet-relay"),
     "enet reliable": (enet("1"), TARGET / "bench-enet-relay"),
@@ -236,7 +239,7 @@ def report(rows, relays, settings):
             if not here:
                 continue
             cost = median(relay, setting, "per_cpu_second")
-            line = f"  {relay:27}{compact(cost):>8} deliveries per CPU second"
+            line = f"  {relay:31}{compact(cost):>8} deliveries per CPU second"
             if paced:
                 p50, p99 = (median(relay, setting, it) / 1e3 for it in ("p50_us", "p99_us"))
                 line += f", p50 {p50:.2f} ms, p99 {p99:.2f} ms"
