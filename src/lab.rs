@@ -23,6 +23,8 @@ pub mod report;
 
 // For the program and the tests only.
 #[doc(hidden)]
+pub mod demand;
+#[doc(hidden)]
 pub mod load;
 #[doc(hidden)]
 pub mod plan;

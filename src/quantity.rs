@@ -217,12 +217,13 @@ pub(crate) fn bit_rate(text: &str) -> Result<u64, Error> {
     within(amount(text, &RATES, None)?, &(1..=100_000_000_000)).ok_or(Error::BitRate)
 }
 
-/// Parses messages per second, such as 50 or 0.5.
+/// Parses messages per second, such as 50 or 0.5, with at most ten decimals: an `f64` tells all
+/// such numbers apart, so that it prints as what was parsed.
 ///
 /// # Errors
 /// `text` is not a rate from 0.01 to 100,000 messages per second.
 pub fn message_rate(text: &str) -> Result<f64, Error> {
-    const ONE: u64 = 1_000_000;
+    const ONE: u64 = 10_000_000_000;
     let rate = amount(text, &[("/s", ONE)], Some(ONE))?;
     within(rate, &(ONE / 100..=100_000 * ONE)).map(|rate| rate as f64 / ONE as f64).ok_or_else(
         || Error::Range {
@@ -356,6 +357,10 @@ mod tests {
     fn rates_and_counts_have_bounds() {
         assert_eq!(message_rate("0.5"), Ok(0.5));
         assert_eq!(message_rate("50/s"), Ok(50.0));
+        for exact in ["33.3333333333", "99999.9999999999", "0.0100000001", "100000"] {
+            assert_eq!(message_rate(exact).unwrap().to_string(), exact);
+        }
+        assert!(message_rate("33.33333333333").is_err());
         assert!(message_rate("0").is_err() && message_rate("nan").is_err());
         assert_eq!(count(" 64 ", &SIZES, "bytes"), Ok(64));
         assert!(count("4294967296", &SIZES, "bytes").is_err());

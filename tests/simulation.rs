@@ -20,6 +20,8 @@ mod checks;
 mod claims;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/distant.rs"]
+mod distant;
 #[path = "simulation/engine.rs"]
 mod engine;
 #[path = "simulation/failover.rs"]
@@ -193,6 +195,11 @@ fn a_room_of_three_transports_loses_no_line() {
 #[test]
 fn first_joins_succeed_at_30_percent_loss() {
     joining::hardly_any_fails();
+}
+
+#[test]
+fn a_path_of_a_minute_carries_every_line() {
+    for_seeds(50, "a_path_of_a_minute_carries_every_line", distant::minute);
 }
 
 #[test]

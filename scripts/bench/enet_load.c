@@ -261,7 +261,7 @@ int main(int argc, char **argv) {
            "\"delivered_share\":%.6f,\"p50_us\":%u,\"p99_us\":%u,\"rss_joined_kib\":%ld,"
            "\"rss_end_kib\":%ld,\"reconnects\":0}\n",
            lines, deliveries, took, server, softirqs, server / took, own / took,
-           deliveries / (server + softirqs + 1e-9), (delivered - delivered_before) / all, percentile(50),
-           percentile(99), joined, memory(args.pid));
+           deliveries / (server + softirqs + 1e-9), (delivered - delivered_before) / all,
+           percentile(50), percentile(99), joined, memory(args.pid));
     return 0;
 }

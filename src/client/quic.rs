@@ -8,7 +8,6 @@ use crate::net::Datagrams;
 use crate::net::quic::{self, Event, Input, Quic, QuicError, Settings};
 use crate::path::Path;
 use crate::protocol::limits::SILENT;
-#[cfg(feature = "cli")]
 use crate::ticket::Ticket;
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
@@ -45,7 +44,6 @@ impl Connections {
     }
 
     /// Connections to the private room of this ticket.
-    #[cfg(feature = "cli")]
     pub(crate) fn private(
         socket: usize,
         congestion: Congestion,

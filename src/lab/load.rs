@@ -28,7 +28,7 @@ pub use outcome::Outcome;
 use super::program::Program;
 use super::record::{self, Mode, Network, RecordWriter, RunInfo};
 use crate::client::session::{self, CloseReason, Event, Session, Transport};
-use crate::net::ImpairmentCounts;
+use crate::net::{ImpairmentCounts, ServerName};
 use crate::protocol::Delivery;
 use crate::time::{Timestamp, WallTime};
 use ledger::Ledger;
@@ -38,6 +38,7 @@ pub(super) use schedule::message_id;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,13 +81,28 @@ pub fn measure(config: &Config, stop: &AtomicBool) -> Result<Outcome, Error> {
     }
     config.format.available(&config.out)?;
     create_empty_dir(&config.out)?;
-    let addresses = config.server.resolve().map_err(Error::NotFound)?;
+    let addresses = resolve(&config.servers).map_err(Error::NotFound)?;
     let outcome = match (&config.program, config.mode.settings()) {
         (None, Some(settings)) => measure_own(config, settings, &addresses, stop)?,
         (program, _) => measure_program(config, program.as_ref(), &addresses, stop)?,
     };
     outcome.info.write(&config.out)?;
     Ok(outcome)
+}
+
+/// The addresses of all names that have one. An error if none has.
+fn resolve(servers: &[ServerName]) -> io::Result<Vec<SocketAddr>> {
+    let (mut addresses, mut failure) = (Vec::new(), None);
+    for server in servers {
+        match server.resolve() {
+            Ok(found) => addresses.extend(found),
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure.filter(|_| addresses.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(addresses),
+    }
 }
 
 /// Measures a program's clients.
@@ -124,6 +140,7 @@ fn measure_own(
     let mut fleet = Fleet::new(config.no_delay, config.impair.as_ref())
         .map_err(|cause| Error::Network { peers: 0, cause })?;
     fleet.set_congestion(config.congestion);
+    fleet.set_ticket(config.ticket.clone());
     let names = |letter, count| (1..=count).map(move |k| format!("{letter}{k}").into());
     let (senders, receivers) =
         (names('s', config.senders).collect(), names('r', config.receivers).collect());
@@ -248,7 +265,9 @@ impl Load<'_> {
         let peer = self.name(index).to_string();
         match reason {
             CloseReason::Unreachable => {
-                Error::Unreachable { peer, server: self.config.server.clone(), why }
+                let names = self.config.servers.iter().map(ToString::to_string);
+                let server = names.collect::<Vec<_>>().join(" and ");
+                Error::Unreachable { peer, server, why }
             }
             CloseReason::Refused | CloseReason::Kicked => {
                 Error::Refused { peer, reason: self.fleet.session(index).refusal(), why }

@@ -217,6 +217,20 @@ fn print_runs_writes_one_line_per_run() {
     assert!(!Path::new("chatagram-lab").exists());
 }
 
+fn a_path_too_narrow_for_the_load_is_named_before_the_run() {
+    let narrow = ["--bandwidth", "off,64kbit", "--loss", "0,5", "--receivers", "4"];
+    for print in ["--print-plan", "--print-runs"] {
+        let output = lab(&[&[print], &narrow[..]].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        let warned = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(warned.matches("carries less").count(), 1, "{warned}");
+        let arithmetic = "64kbit down carries less than the load asks for, 235.2kbit: 50 \
+                          messages/s × 1 sender × 4 peers × (64 + 83 bytes of headers) × 8 bits";
+        assert!(warned.contains(arithmetic), "{warned}");
+        assert!(lab(&[print]).stderr.is_empty());
+    }
+}
+
 fn a_plan_error_names_the_line_and_suggests_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.toml");
@@ -365,6 +379,7 @@ tests! {
     tcp_crosses_a_network_of_1_kbit,
     a_run_has_the_planned_congestion_control_or_fails,
     print_runs_writes_one_line_per_run,
+    a_path_too_narrow_for_the_load_is_named_before_the_run,
     a_plan_error_names_the_line_and_suggests_the_key,
     a_replay_loses_the_recorded_packets,
     without_namespaces_the_lab_names_the_cause_and_measures_udp,

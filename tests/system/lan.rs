@@ -20,6 +20,8 @@ const CHECKS: &[Check] = &[
         "a search without a result names the asked networks and possible reasons",
         discovery::no_server,
     ),
+    #[cfg(feature = "quic")]
+    ("a private room is found without its name, members and secret", discovery::private_room),
     ("with several servers the user has to name one", discovery::several),
     ("a server bound to one address answers from it, to its subnet only", discovery::one_address),
     ("the server listens on an interface that appears later", discovery::later_interface),

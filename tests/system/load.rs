@@ -345,6 +345,16 @@ fn the_command_on_the_page_repeats_the_run() {
     }
 }
 
+fn a_path_too_narrow_for_the_load_is_named() {
+    let server = Server::start(&["--no-history", "--rate-limit", "off"]);
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["--duration", "100ms", "--impair", "down: rate 50kbit"];
+    let mut program = load(&server, &dir.path().join("run"), &args);
+    assert_eq!(program.wait(), Some(0), "{}", program.output());
+    let warning = "50kbit down carries less than the load asks for, 58.8kbit";
+    assert!(program.output().contains(warning), "{}", program.output());
+}
+
 #[cfg(target_os = "linux")]
 fn a_run_of_load_with_an_emulated_network_can_be_replayed() {
     let server = Server::start(&["--no-history", "--rate-limit", "off"]);
@@ -380,6 +390,7 @@ tests! {
     a_server_killed_in_mid_run_is_no_loss,
     #[cfg(unix)]
     the_command_on_the_page_repeats_the_run,
+    a_path_too_narrow_for_the_load_is_named,
     #[cfg(target_os = "linux")]
     a_run_of_load_with_an_emulated_network_can_be_replayed,
 }

@@ -10,17 +10,21 @@
 //!   them, so the standard error from [`standard_error_of_p99`] is added;
 //! - counters: exact, except for datagrams outside the sequence numbers.
 
+#[cfg(feature = "quic")]
+mod quic;
 pub(crate) mod sweep;
 
 use crate::needs::{needs, needs_time};
 use chatagram::lab::record::{Mode, Record, RunInfo, Verdict, read_run};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
 const SIGMAS: f64 = 5.0;
 const PERCENTS: [usize; 2] = [50, 99];
+const TOOLS: [&str; 10] =
+    ["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"];
 
 /// One workload. With one sender at a low rate, most losses are repaired before the next message.
 struct Case {
@@ -73,17 +77,9 @@ struct Figures {
 
 fn the_emulated_network_matches_netem() {
     needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
+    needs(&TOOLS);
     let dir = tempfile::tempdir().unwrap();
-    let [netem, emulated] = ["netem", "emulated"].map(|name| dir.path().join(name));
-    thread::scope(|scope| {
-        let labs = [("scripts/netem-sweep.sh", &netem), ("\"$CHATAGRAM\" lab", &emulated)];
-        let kernels =
-            labs.map(|(measure, out)| scope.spawn(move || in_a_kernel(&script(measure, out))));
-        for output in kernels.map(|kernel| kernel.join().unwrap()) {
-            assert!(output.status.success(), "{}", said(&output));
-        }
-    });
+    let [netem, emulated] = measure_both(dir.path(), &CASES);
     let mut table = String::new();
     let mut wrong = Vec::new();
     for (index, case) in CASES.iter().enumerate() {
@@ -195,10 +191,24 @@ fn each_script_prints_its_header_comment_as_usage() {
     }
 }
 
+/// Measures the cases over netem and over the lab's network. Returns the directories of the labs.
+fn measure_both(dir: &Path, cases: &[Case]) -> [PathBuf; 2] {
+    let [netem, emulated] = ["netem", "emulated"].map(|name| dir.join(name));
+    thread::scope(|scope| {
+        let labs = [("scripts/netem-sweep.sh", &netem), ("\"$CHATAGRAM\" lab", &emulated)];
+        let kernels = labs
+            .map(|(measure, out)| scope.spawn(move || in_a_kernel(&script(measure, out, cases))));
+        for output in kernels.map(|kernel| kernel.join().unwrap()) {
+            assert!(output.status.success(), "{}", said(&output));
+        }
+    });
+    [netem, emulated]
+}
+
 /// Each case is a separate lab: within one lab the modes would run side by side. Other tests look at
 /// captures, which here take a quarter of the time.
-fn script(measure: &str, out: &Path) -> String {
-    let labs = CASES.iter().enumerate().map(|(index, case)| {
+fn script(measure: &str, out: &Path, cases: &[Case]) -> String {
+    let labs = cases.iter().enumerate().map(|(index, case)| {
         let losses: Vec<_> = case.losses.iter().map(f64::to_string).collect();
         let Case { mode, delay_ms, rate, seconds, repetitions, .. } = case;
         format!(
@@ -234,7 +244,7 @@ fn counters_of_one(info: &RunInfo, mode: Mode, check: &mut impl FnMut(bool, Stri
         check(counts.lost + counts.delivered <= counts.packets, format!("{counts:?}"));
         check(counts.delivered_bytes <= counts.bytes, format!("{counts:?}"));
     }
-    if mode == Mode::Tcp {
+    if mode == Mode::Tcp || mode.is_quic() {
         return;
     }
     // The peers sent no more datagrams than entered the network, and received no more than left it.
@@ -255,10 +265,10 @@ fn counters_of_one(info: &RunInfo, mode: Mode, check: &mut impl FnMut(bool, Stri
     );
 }
 
-/// Reliable modes deliver everything. Raw UDP: one datagram up, and one down per receiver.
+/// Reliable modes deliver everything. The others: one datagram up, and one down per receiver.
 fn delivery(both: &[Figures; 2], mode: Mode, loss: f64, check: &mut impl FnMut(bool, String)) {
     let shares = both.each_ref().map(|it| it.delivered as f64 / it.rows as f64);
-    if mode != Mode::Unreliable {
+    if !matches!(mode, Mode::Unreliable | Mode::QuicUnreliable) {
         return check(shares == [1.0, 1.0], format!("delivered {shares:?}"));
     }
     let arrive = 1.0 - loss;
@@ -361,6 +371,8 @@ fn said(output: &Output) -> String {
 
 tests! {
     the_emulated_network_matches_netem,
+    #[cfg(feature = "quic")]
+    quic::delivers_alike_over_netem_and_the_emulated_network,
     a_real_interface_loses_single_packets,
     set_forgets_the_settings_of_before,
     each_script_prints_its_header_comment_as_usage,

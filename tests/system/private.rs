@@ -175,7 +175,10 @@ fn the_host_shows_the_ticket() {
     bob.next("welcome");
     bob.type_line("hello");
     host.hear("hello");
-    let args = ["watch", &ticket, "--output", "json", "--interval", "200ms"];
+    let file = dir.path().join("room.ticket");
+    fs::write(&file, &ticket).unwrap();
+    let file = file.to_str().unwrap();
+    let args = ["watch", "--ticket-file", file, "--output", "json", "--interval", "200ms"];
     let mut watch = Program::start(dir.path(), &args);
     let sees = |line: &str| {
         let who: Value = serde_json::from_str(line).unwrap_or_default();
@@ -185,6 +188,29 @@ fn the_host_shows_the_ticket() {
     };
     watch.line("a table with alice", sees);
     assert_eq!(host.leave(), Some(0), "{}", host.output());
+}
+
+fn a_load_measures_a_private_room() {
+    let room = Room::open(&["--rate-limit", "off"]);
+    let (dir, file) = (room.dir.path(), room.ticket_file());
+    let load = |out: &str, args: &[&str]| {
+        let usual = ["load", "--duration", "300ms", "--out", out];
+        let mut load = Program::start(dir, &[&usual, args].concat());
+        (load.wait(), load.output())
+    };
+    let ordered = ["--delivery", "reliable-ordered", "--ticket-file", &file];
+    for (out, args) in [("one", &ordered[..]), ("two", &[&room.ticket])] {
+        let (code, output) = load(out, args);
+        assert!(code == Some(0) && output.contains("100.00 % delivered"), "{output}");
+    }
+    let info = fs::read_to_string(dir.join("one/run.json")).unwrap();
+    assert!(info.contains(r#""transport": "quic""#) && !info.contains(room.secret()), "{info}");
+
+    let (code, output) = load("three", &[&room.wrong_ticket().reveal()]);
+    assert!(code == Some(4) && output.contains("not open to you"), "{output}");
+    let (code, output) = load("four", &[&room.ticket, "--client", "cat"]);
+    assert!(code == Some(2) && output.contains("leave --client out"), "{output}");
+    assert_eq!(load("five", &[]).0, Some(2), "no server and no ticket");
 }
 
 fn a_key_that_others_can_read_is_refused() {
@@ -248,6 +274,7 @@ tests! {
     another_key_is_refused_before_anything_is_said,
     a_new_ticket_revokes_the_old_one,
     the_host_shows_the_ticket,
+    a_load_measures_a_private_room,
     #[cfg(unix)]
     a_key_that_others_can_read_is_refused,
     mistakes_with_tickets_have_their_messages,

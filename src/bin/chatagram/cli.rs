@@ -2,7 +2,7 @@
 
 use chatagram::impair::Spec;
 use chatagram::link::{Congestion, Copies};
-use chatagram::net::{BadNetwork, ServerName};
+use chatagram::net::BadNetwork;
 use chatagram::quantity;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -131,9 +131,12 @@ pub(crate) enum Command {
             value_name = "SERVER[:PORT]",
             env = "CHATAGRAM_SERVER",
             value_delimiter = ',',
-            required = true
+            required_unless_present = "ticket_file"
         )]
         server: Vec<Place>,
+        /// The ticket.
+        #[command(flatten)]
+        ticket: TicketArgs,
         /// The options.
         #[command(flatten)]
         watch: WatchArgs,
@@ -144,9 +147,16 @@ pub(crate) enum Command {
     /// Drive a running server with many clients, and record every message
     #[command(after_help = help::LOAD.short(), after_long_help = help::LOAD.long())]
     Load {
-        /// Server: HOST, HOST:PORT, 192.168.1.5 or [::1]:2428
-        #[arg(value_name = "SERVER[:PORT]", env = "CHATAGRAM_SERVER")]
-        server: ServerName,
+        /// Server: HOST, HOST:PORT, or the ticket of a private room
+        #[arg(
+            value_name = "SERVER[:PORT]",
+            env = "CHATAGRAM_SERVER",
+            required_unless_present = "ticket_file"
+        )]
+        server: Option<Place>,
+        /// The ticket.
+        #[command(flatten)]
+        ticket: TicketArgs,
         /// The run's options.
         #[command(flatten)]
         load: LoadArgs,

@@ -39,9 +39,11 @@ fn carry_out(command: &Command) -> ExitCode {
         Command::Host { client, server, network, impair, logging } => {
             run::host(client, server, network, impair, logging)
         }
-        Command::Watch { server, watch, logging } => run::watch(server, watch, logging),
-        Command::Load { server, load, network, logging } => {
-            run::load(server.clone(), load, network, logging)
+        Command::Watch { server, ticket, watch, logging } => {
+            run::watch(server, ticket, watch, logging)
+        }
+        Command::Load { server, ticket, load, network, logging } => {
+            run::load(server.as_slice(), ticket, load, network, logging)
         }
         Command::Lab { lab, logging } => run::lab(lab, logging),
         Command::Replay { replay, logging } => run::replay(replay, logging),

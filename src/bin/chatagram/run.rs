@@ -150,7 +150,12 @@ pub(crate) fn client(
 }
 
 /// Runs `watch`.
-pub(crate) fn watch(places: &[Place], args: &WatchArgs, logging: &LoggingArgs) -> ExitCode {
+pub(crate) fn watch(
+    places: &[Place],
+    ticket: &TicketArgs,
+    args: &WatchArgs,
+    logging: &LoggingArgs,
+) -> ExitCode {
     end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Error) {
         return code;
@@ -158,7 +163,7 @@ pub(crate) fn watch(places: &[Place], args: &WatchArgs, logging: &LoggingArgs) -
     if let Err(error) = args.transport.check() {
         return fail(USAGE, error);
     }
-    let goal = match goal(places, &TicketArgs::default(), args.transport) {
+    let goal = match goal(places, ticket, args.transport) {
         Ok(goal) => goal,
         Err(code) => return code,
     };

@@ -6,14 +6,17 @@ use crate::lab::program::Program;
 use crate::lab::record::{Condition, Format, Mode};
 use crate::link::{Congestion, Copies};
 use crate::net::{BadNetwork, ServerName};
+use crate::ticket::Ticket;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The configuration of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The server's name or address.
-    pub server: ServerName,
+    /// The server's names or addresses.
+    pub servers: Vec<ServerName>,
+    /// The ticket of its private room, which takes QUIC alone.
+    pub ticket: Option<Ticket>,
     /// The transport and delivery mode of all peers.
     pub mode: Mode,
     /// Sets `TCP_NODELAY`: small segments leave at once.

@@ -2,7 +2,6 @@
 
 use crate::hub::Limit;
 use crate::lab::record;
-use crate::net::ServerName;
 use crate::protocol::Refusal;
 use std::io;
 use std::path::PathBuf;
@@ -39,8 +38,8 @@ pub enum Error {
     Unreachable {
         /// The joining peer's nickname.
         peer: String,
-        /// The server's address.
-        server: ServerName,
+        /// The server's names.
+        server: String,
         /// The kernel's reason, if there is one, and what to do.
         why: String,
     },

@@ -9,6 +9,7 @@ use crate::link::Congestion;
 use crate::net::{
     BadNetwork, Clock, Datagrams, End, ImpairmentCounts, Incoming, Poller, Read, Ready, Socket,
 };
+use crate::ticket::Ticket;
 use crate::time::{Now, Timestamp, micros};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -25,6 +26,8 @@ pub struct Fleet {
     shared: Shared,
     /// Congestion control of QUIC.
     congestion: Congestion,
+    /// The ticket of a private room.
+    ticket: Option<Ticket>,
     poller: Poller,
     ready: Ready,
     /// Due timers; at most one entry per peer.
@@ -48,6 +51,7 @@ impl Fleet {
             peers: Vec::new(),
             shared,
             congestion: Congestion::default(),
+            ticket: None,
             poller,
             ready: Ready::new(),
             due: BTreeSet::new(),
@@ -60,6 +64,11 @@ impl Fleet {
     /// The congestion control of QUIC, for peers that are added from now on.
     pub fn set_congestion(&mut self, congestion: Congestion) {
         self.congestion = congestion;
+    }
+
+    /// Peers that are added from now on join the private room of this ticket.
+    pub fn set_ticket(&mut self, ticket: Option<Ticket>) {
+        self.ticket = ticket;
     }
 
     /// The clock shared by all peers, so their times can be subtracted.
@@ -113,7 +122,10 @@ impl Fleet {
         }
         let now = self.now();
         let over_quic = transport == Transport::Quic;
-        let quic = over_quic.then(|| Connections::new(index, self.congestion, now.mono));
+        let quic = over_quic.then(|| match &self.ticket {
+            Some(ticket) => Connections::private(index, self.congestion, ticket, now.mono),
+            None => Connections::new(index, self.congestion, now.mono),
+        });
         let quic = quic.transpose().map_err(io::Error::other)?;
         let session = Session::new(config, addresses.to_vec(), seed, now);
         self.peers.push(Peer { session, connections: Vec::new(), quic, due: None });

@@ -80,7 +80,8 @@ fn server_config(job: &Job<'_>) -> server::Config {
 fn load_config(job: &Job<'_>, server: SocketAddr) -> load::Config {
     let (plan, trial) = (&job.config.plan, job.trial);
     load::Config {
-        server: server.into(),
+        servers: vec![server.into()],
+        ticket: None,
         mode: job.variant.mode,
         no_delay: true,
         copies: job.variant.redundancy,

@@ -49,6 +49,27 @@ pub(super) fn each_destination_alone() {
     assert_eq!(discover(&lan, &client).0, Some(3));
 }
 
+#[cfg(feature = "quic")]
+pub(super) fn private_room() {
+    let lan = Lan::new();
+    let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));
+    let mut process = lan.start(&server, &["server", "--private", "--no-history", "--room", "den"]);
+    let ticket = process.line("ticket", |line| line.starts_with("chatagram://"));
+    assert!(ticket.contains("10.7.0.1"), "{ticket}");
+    let _alice = join(&lan, &client, "alice", &[&ticket]);
+    let found = find(&lan, &client);
+    assert_eq!(found["private"], true, "{found}");
+    assert_eq!((&found["room"], &found["peers"]), (&Value::Null, &Value::Null), "{found}");
+    let text = found.to_string();
+    for secret in [ticket.rsplit('/').next().unwrap(), "den", "alice"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    // Finding the room is not enough to join it.
+    let mut bob = lan.start(&client, &["client", "--nick", "bob", "--no-cache"]);
+    assert_ne!(bob.wait(), Some(0), "{}", bob.output());
+    assert!(bob.output().contains("is private: ask its host for the ticket"), "{}", bob.output());
+}
+
 pub(super) fn no_server() {
     let lan = Lan::new();
     let (server, client) = (lan.machine("server", 1), lan.machine("client", 2));

@@ -42,6 +42,9 @@ pub(crate) enum Error {
     /// A ticket with TCP.
     #[error("a private room takes QUIC only: leave out --transport")]
     TicketTransport,
+    /// A ticket for the clients of another author.
+    #[error("only chatagram's own clients can join a private room: leave --client out")]
+    TicketClient,
     /// `--nick` without a visible character.
     #[error("the name is empty: give 1 to 32 letters or digits")]
     NoName,

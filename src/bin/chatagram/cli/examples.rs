@@ -109,6 +109,11 @@ fn with(command: &Command, arg: &Arg, value: &str) -> Vec<String> {
     if arg.get_id() == "answers" || arg.get_long() == Some("server") {
         words.push("--client=a-value".to_owned());
     }
+    // Nor which option stands in place of an argument.
+    let is_place = matches!(arg.get_id().as_str(), "server" | "ticket_file");
+    if matches!(command.get_name(), "watch" | "load") && !is_place {
+        words.push("--ticket-file=a-value".to_owned());
+    }
     match arg.get_long() {
         Some(long) => words.push(format!("--{long}={value}")),
         None => words.push(value.to_owned()),

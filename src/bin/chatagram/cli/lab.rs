@@ -2,6 +2,7 @@
 
 use super::condition::condition;
 use super::{ModeArgs, NetworkArgs, Switch};
+use chatagram::client::session::Transport;
 use chatagram::impair::Spec;
 use chatagram::lab::load;
 use chatagram::lab::plan::{self, Bandwidth, Plan, Repetitions};
@@ -11,6 +12,7 @@ use chatagram::lab::variant::Control;
 use chatagram::link::Copies;
 use chatagram::net::{BadNetwork, ServerName};
 use chatagram::quantity;
+use chatagram::ticket::Ticket;
 use clap::Args;
 use clap::builder::{FalseyValueParser, PathBufValueParser, TypedValueParser};
 use std::path::PathBuf;
@@ -316,15 +318,25 @@ impl From<ModeArgs> for Mode {
 
 impl LoadArgs {
     /// The configuration of this run against the server.
-    pub(crate) fn config(&self, server: ServerName, network: &NetworkArgs) -> load::Config {
+    pub(crate) fn config(
+        &self,
+        servers: Vec<ServerName>,
+        ticket: Option<Ticket>,
+        network: &NetworkArgs,
+    ) -> load::Config {
+        let mode = match ticket {
+            Some(_) => Mode::new(Transport::Quic, self.mode.delivery.into()),
+            None => self.mode.into(),
+        };
         // The defaults are those of a plan.
         let mut plan = Plan::default();
         self.traffic.put(&mut plan);
         let Plan { senders, receivers, seed, .. } = plan;
         let program = self.program.program(None);
         load::Config {
-            server,
-            mode: program.as_ref().map_or_else(|| self.mode.into(), |it| Mode::Program(it.name)),
+            servers,
+            ticket,
+            mode: program.as_ref().map_or(mode, |it| Mode::Program(it.name)),
             no_delay: network.no_delay == Switch::On,
             copies: network.redundancy,
             congestion: network.congestion(),

@@ -27,7 +27,7 @@ impl FromStr for Place {
 }
 
 /// Where a ticket is, if it must not be on the command line, which all users of a machine can read.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct TicketArgs {
     /// Read a private room's ticket from FILE; '-' is the input
     ///

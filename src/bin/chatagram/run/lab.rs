@@ -1,16 +1,20 @@
 //! The commands of the lab.
 
+use super::ticket::goal;
 use super::{
     COULD_NOT_START, INTERRUPTED, Then, USAGE, fail, on_signal, print, report_fault, start_logging,
     tell,
 };
-use crate::cli::{Error, LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs, ReportArgs};
+use crate::cli::{
+    self, Error, LabArgs, LoadArgs, LoggingArgs, NetworkArgs, ReplayArgs, ReportArgs, TicketArgs,
+    TransportArg,
+};
+use chatagram::lab::demand::Demand;
 use chatagram::lab::load::{self, Outcome};
 use chatagram::lab::plan::{self, Plan};
 use chatagram::lab::record;
 use chatagram::lab::report::{self, LeftOut, Written};
 use chatagram::lab::sweep::{self, Place};
-use chatagram::net::ServerName;
 #[cfg(target_os = "linux")]
 use chatagram::net::emulated::Host;
 use log::LevelFilter;
@@ -26,7 +30,8 @@ use std::time::{Duration, Instant};
 
 /// Runs `load`.
 pub(crate) fn load(
-    server: ServerName,
+    places: &[cli::Place],
+    ticket: &TicketArgs,
     args: &LoadArgs,
     network: &NetworkArgs,
     logging: &LoggingArgs,
@@ -35,11 +40,25 @@ pub(crate) fn load(
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
-    let transport = args.mode.transport;
+    let goal = match goal(places, ticket, args.mode.transport) {
+        Ok(goal) => goal,
+        Err(code) => return code,
+    };
+    let private = goal.ticket.is_some();
+    let transport = if private { TransportArg::Quic } else { args.mode.transport };
     if let Err(error) = transport.check().and_then(|()| network.check(transport)) {
         return fail(USAGE, error);
     }
-    match load::measure(&args.config(server, network), &stop_on_signal()) {
+    if private && args.program.client.is_some() {
+        return fail(USAGE, Error::TicketClient);
+    }
+    let config = args.config(goal.servers, goal.ticket, network);
+    if let Some(impaired) = &config.impair {
+        let load::Config { senders, receivers, rate, size, .. } = config;
+        let demand = Demand { senders, receivers, rate, size };
+        demand.beyond(&impaired.spec).iter().for_each(crate::logging::complain);
+    }
+    match load::measure(&config, &stop_on_signal()) {
         Ok(outcome) => {
             tell(&sum_up(&outcome));
             ExitCode::SUCCESS
@@ -109,6 +128,10 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     if !cfg!(feature = "quic") && modes.into_iter().any(|mode| mode.is_quic()) {
         return fail(USAGE, Error::NoQuic);
     }
+    // scripts/netem-sweep.sh prints the plan before it runs it.
+    if args.print_plan || args.print_runs && !args.resume {
+        plan.iter().flat_map(Plan::shortages).for_each(crate::logging::complain);
+    }
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());
     }
@@ -157,6 +180,7 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         Err(error) => return fail(lab_failure(&error), error),
     };
     config.trace = !args.no_trace;
+    config.plan.shortages().iter().for_each(crate::logging::complain);
     let bar = Bar::start();
     let outcome = sweep::run(&config, &stop_on_signal(), |progress| bar.show(&progress));
     bar.end();
