@@ -40,7 +40,7 @@ local FROM_SERVER, ACK = 1, 2
 ----------------------------------------------------------------------------------------------------
 
 local DELIVERY = { [0] = "Unreliable", "ReliableUnordered", "ReliableOrdered" }
-local TRANSPORT = { [0] = "Udp", "Tcp", "Quic" }
+local TRANSPORT = { [0] = "Udp", "Tcp", "Quic", "Web" }
 local LEAVE = { [0] = "Quit", "Timeout", "Shutdown", "Flood", "Restart", "Kicked" }
 local REFUSAL = { [0] = "Version", "NameNotAllowed", "NameTaken", "RoomFull", "TooManyFromAddress",
   "ShuttingDown", "Unavailable", "Locked", "Kicked" }

@@ -72,6 +72,7 @@ mod who;
 pub use counters::{Counters, Tally};
 pub use engine::Shared;
 pub use streams::StreamId;
+pub use who::PeerState;
 
 pub use crate::bucket::Limit;
 pub use crate::path::{Local, Path};

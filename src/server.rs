@@ -10,10 +10,11 @@ mod discovery_responder;
 mod drops;
 mod engine;
 mod error;
-mod exporter;
 mod http;
+mod http_server;
 mod metrics;
 mod operator;
+mod pages;
 mod presence;
 mod private;
 mod quic;
@@ -23,6 +24,12 @@ mod redis;
 mod sockets;
 mod stopper;
 mod waits;
+#[cfg(feature = "web")]
+#[doc(hidden)]
+pub mod web;
+#[cfg(not(feature = "web"))]
+#[path = "server/web/none.rs"]
+mod web;
 
 use crate::hub::{Event, Hub, Shared};
 use crate::link::Copies;
@@ -35,13 +42,11 @@ use crate::time::{Now, Timestamp};
 use clock_steps::ClockSteps;
 pub use config::Config;
 use drops::Drops;
-use engine::EngineFigures;
 #[cfg(not(feature = "redis"))]
 use engine::none::Redis;
 pub use engine::{EngineConfig, EngineReport, UrlSource, inspect_engine};
 pub use error::Error;
-use exporter::Exporter;
-use metrics::Figures;
+use http_server::HttpServer;
 pub use operator::Operator;
 use operator::Orders;
 use presence::Presence;
@@ -61,6 +66,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 pub use stopper::Stopper;
 use waits::Waits;
+use web::Web;
 
 /// Datagrams or stream reads from one socket before a flush. Lines read together leave together, in
 /// few datagrams.
@@ -115,7 +121,8 @@ pub struct Server {
     presence: Presence,
     poller: Poller,
     sockets: Sockets,
-    exporter: Option<Exporter>,
+    exporter: Option<HttpServer>,
+    web: Option<Web>,
     engine: Option<Redis>,
     /// Addresses that the engine tells the other servers.
     advertised: Vec<SocketAddr>,
@@ -144,9 +151,11 @@ impl Server {
         let keys = private.map(Keys::open).transpose()?;
         let sockets = Sockets::open(&config, keys.as_ref(), &poller, clock.now().mono)?;
         sockets.report_buffer();
-        let names = std::mem::take(&mut config.metrics_hosts);
+        let names = config.metrics_hosts.clone();
         let exporter =
-            config.metrics.map(|address| Exporter::open(address, names, &poller)).transpose()?;
+            config.metrics.map(|at| HttpServer::open(pages::METRICS, at, names, &poller));
+        let exporter = exporter.transpose()?;
+        let web = config.web.map(|at| Web::open(at, &config, &poller)).transpose()?;
         config.hub.discovery = sockets.found_at();
         let (recorder, mut past) = Recorder::open(config.history.as_ref(), clock.now().wall)?;
         let engine = config.engine.as_ref().map(|it| engine::connect(it, &poller)).transpose()?;
@@ -171,6 +180,7 @@ impl Server {
             poller,
             sockets,
             exporter,
+            web,
             engine,
             advertised,
             pace: config.pace,
@@ -214,11 +224,6 @@ impl Server {
     /// Returns true if the server answers discovery probes.
     pub fn can_be_found(&self) -> bool {
         self.sockets.found_at().is_some()
-    }
-
-    /// Address of the metrics page, with the port that replaced zero.
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.exporter.as_ref().map(Exporter::address)
     }
 
     /// A handle to give orders to this server.
@@ -274,9 +279,9 @@ impl Server {
             let idle = backlog.is_empty() && answers == Rest::Nothing && !self.poller.has_more();
             let timeout = if idle {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
-                let exporter = self.exporter.as_ref().and_then(Exporter::poll_timeout);
                 let history = self.recorder.poll_timeout();
-                let deadlines = [due, self.sockets.poll_timeout(), exporter, history, closing];
+                let sockets = self.sockets.poll_timeout();
+                let deadlines = [due, sockets, self.pages_timeout(), history, closing];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -289,8 +294,8 @@ impl Server {
             ready.sort_unstable();
             ready.dedup();
             for index in &ready {
-                let rest = if Exporter::owns(*index) {
-                    self.export(&mut hub, Some(*index))
+                let rest = if pages::owns(*index) {
+                    self.serve_page(*index, &mut hub)
                 } else {
                     self.sockets.receive(*index, &mut hub, &self.clock, &mut receive_buffer)?
                 };
@@ -307,7 +312,7 @@ impl Server {
                 log::warn!("{text}");
             }
             self.orders.carry_out(&mut hub, now);
-            self.export(&mut hub, None);
+            self.look_after_pages(&mut hub, now);
             let look = self.look.swap(false, Ordering::AcqRel);
             if look || self.recorder.poll_timeout().is_some_and(|at| at <= now.mono) {
                 self.recorder.look(now.mono);
@@ -331,6 +336,7 @@ impl Server {
             }
             self.flush(&mut hub, &mut buffer, now)?;
             backlog.extend(self.sockets.readable(&hub));
+            backlog.extend(self.web.iter_mut().flat_map(|web| web.readable(&hub)));
             let over = hub.is_finished();
             self.drops.report(&hub.counters(), now.mono, over);
             if let Some(text) = self.presence.summary(now.mono, over) {
@@ -338,6 +344,7 @@ impl Server {
             }
         }
         self.sockets.finish(self.clock.now().mono);
+        self.web.as_mut().into_iter().for_each(Web::finish);
         if let Some(done) = self.sockets.done() {
             log::info!("the bad network: {done}");
         }
@@ -353,36 +360,6 @@ impl Server {
             hub.handle_engine(answer, self.clock.now());
         }
         Rest::Unread
-    }
-
-    /// Serves the metrics page: the connection with this index, or timeouts.
-    fn export(&mut self, hub: &mut Hub, index: Option<usize>) -> Rest {
-        let Some(exporter) = &mut self.exporter else { return Rest::Nothing };
-        let recorder = &self.recorder;
-        hub.set_unread(self.sockets.unread());
-        let page = || {
-            metrics::page(&Figures {
-                counters: hub.counters(),
-                tally: hub.tally(),
-                sessions: hub.sessions(),
-                queued_bytes: hub.queued_bytes(),
-                history_failing: recorder.is_failing(),
-                history_lines: recorder.taken(),
-                engine: self.engine.as_ref().map(|engine| EngineFigures {
-                    waiting: hub.proposed_lines(),
-                    ..engine.figures()
-                }),
-                resident: metrics::resident(),
-            })
-        };
-        let now = self.clock.now().mono;
-        match index {
-            Some(index) => exporter.receive(index, now, page),
-            None => {
-                exporter.handle_timeout(now, page);
-                Rest::Nothing
-            }
-        }
     }
 
     /// Writes lines to the history before it sends: a line is in the history before its
@@ -428,7 +405,7 @@ impl Server {
             && let Some(destination) = hub.poll_transmit(buffer, now)
         {
             coalesced = now.mono + self.pace;
-            if self.sockets.send(destination, buffer, now.mono) {
+            if self.send(destination, buffer, now.mono) {
                 hub.handle_taken(destination, now);
             }
         }

@@ -61,6 +61,10 @@ pub struct Tally {
     pub quic_peers: u64,
     /// Links over QUIC: bytes and frames within its packets.
     pub quic: Totals,
+    /// Active peers over WebSockets.
+    pub web_peers: u64,
+    /// Links over WebSockets: bytes and frames within their messages.
+    pub web: Totals,
 }
 
 impl Tally {
@@ -69,6 +73,7 @@ impl Tally {
             Transport::Udp => (&mut self.udp_peers, &mut self.udp),
             Transport::Tcp => (&mut self.tcp_peers, &mut self.tcp),
             Transport::Quic => (&mut self.quic_peers, &mut self.quic),
+            Transport::Web => (&mut self.web_peers, &mut self.web),
         }
     }
 

@@ -40,13 +40,14 @@ pub(super) enum Entrance {
     Datagrams,
     Stream(StreamId),
     Quic(StreamId),
+    Web(StreamId),
 }
 
 impl Entrance {
     pub(super) fn stream(self) -> Option<StreamId> {
         match self {
             Self::Datagrams => None,
-            Self::Stream(id) | Self::Quic(id) => Some(id),
+            Self::Stream(id) | Self::Quic(id) | Self::Web(id) => Some(id),
         }
     }
 }

@@ -88,6 +88,7 @@ impl Peer {
 
     /// Whether lines to it may not be left out.
     pub(super) fn is_reliable(&self) -> bool {
-        self.transport() == Transport::Tcp || self.delivery != Delivery::Unreliable
+        matches!(self.transport(), Transport::Tcp | Transport::Web)
+            || self.delivery != Delivery::Unreliable
     }
 }

@@ -1,4 +1,4 @@
-//! Connections of TCP and QUIC: those that have not joined yet, and which peer belongs to the
+//! Connections of TCP, QUIC and the page: those that have not joined yet, and which peer belongs to the
 //! others. A connection needs no cookie, because the transport's own handshake has proven the
 //! address (RFC 9293 §3.5, RFC 9000 §8.1).
 
@@ -130,6 +130,11 @@ impl Hub {
     /// A client has completed the handshake of a QUIC connection.
     pub fn handle_quic_opened(&mut self, id: StreamId, path: Path, now: Now) {
         self.open(id, path, Entrance::Quic(id), now);
+    }
+
+    /// A page has opened a WebSocket for the chat.
+    pub fn handle_web_opened(&mut self, id: StreamId, path: Path, now: Now) {
+        self.open(id, path, Entrance::Web(id), now);
     }
 
     fn open(&mut self, id: StreamId, path: Path, entrance: Entrance, now: Now) {
@@ -305,9 +310,11 @@ impl Hub {
         self.streams.joined.insert(id, peer);
         let reader = StreamReader::past_preface();
         let mut link = StreamLink::new(self.new_session(), Role::Server, reader, origin.now.mono);
-        if let Entrance::Quic(_) = origin.entrance {
-            link = link.over_quic();
-        }
+        link = match origin.entrance {
+            Entrance::Quic(_) => link.over_quic(),
+            Entrance::Web(_) => link.over_web(),
+            Entrance::Datagrams | Entrance::Stream(_) => link,
+        };
         link.send_preface();
         link
     }

@@ -18,8 +18,7 @@ impl Hub {
         self.outgoing.catch_up(&mut asker, self.now);
         // A queue without room for this has none for the answers below.
         let _ = asker.link.send(&encode_message(&message), Delivery::ReliableOrdered, None);
-        let here = self.peers.iter().filter(|peer| !peer.is_closing()).map(|peer| peer.id);
-        let all: Vec<_> = here.chain(self.registry.elsewhere()).take(MAX_ABOUT).collect();
+        let all: Vec<_> = self.everybody().collect();
         for (told, other) in all.iter().enumerate() {
             let left = (all.len() - told - 1) as u16;
             let Some(about) = self.about(*other, number, left, now) else { continue };
@@ -32,7 +31,37 @@ impl Hub {
     }
 }
 
+/// How a peer is, beyond what `Who` tells.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerState<'a> {
+    /// The answer to `Who`.
+    pub about: About<'a>,
+    /// The congestion control towards it, if it is known.
+    pub congestion: Option<String>,
+    /// Lines that it has said in this session, modulo 2^16.
+    pub lines: u16,
+}
+
 impl Hub {
+    /// How everybody is. It visits every peer: call it now and then.
+    pub fn peer_states(&self, now: Timestamp) -> impl Iterator<Item = PeerState<'_>> {
+        self.everybody().filter_map(move |id| {
+            let link = self.peers.get(id).map(|peer| &peer.link);
+            Some(PeerState {
+                about: self.about(id, 0, 0, now)?,
+                congestion: link.and_then(Channel::congestion),
+                lines: self.room.lines_of(id),
+            })
+        })
+    }
+
+    /// The peers that an answer to `Who` is about.
+    fn everybody(&self) -> impl Iterator<Item = PeerId> {
+        let here = self.peers.iter().filter(|peer| !peer.is_closing()).map(|peer| peer.id);
+        here.chain(self.registry.elsewhere()).take(MAX_ABOUT)
+    }
+
     /// How a peer is. The link of a peer at another server is unknown here.
     fn about(&self, id: PeerId, number: u16, left: u16, now: Timestamp) -> Option<About<'_>> {
         let peer = id.number();

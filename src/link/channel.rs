@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 pub(crate) enum Channel {
     /// Over UDP.
     Datagrams(Box<Link>),
-    /// Over TCP or QUIC.
+    /// Over TCP, QUIC or a WebSocket.
     Stream(Box<StreamLink>),
 }
 
@@ -22,7 +22,18 @@ impl Channel {
         match self {
             Self::Datagrams(_) => Transport::Udp,
             Self::Stream(link) if link.is_quic() => Transport::Quic,
+            Self::Stream(link) if link.is_web() => Transport::Web,
             Self::Stream(_) => Transport::Tcp,
+        }
+    }
+
+    /// The congestion control towards the other end, if it is known.
+    #[must_use]
+    pub(crate) fn congestion(&self) -> Option<String> {
+        match self {
+            Self::Datagrams(_) => Some("cubic".to_owned()),
+            Self::Stream(link) if link.is_quic() => Some(link.quic_info()?.congestion.to_string()),
+            Self::Stream(link) => Some(link.info()?.congestion_control?.name().to_owned()),
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct StreamLink {
     outgoing: Backlog,
     /// Messages beside the stream, over QUIC.
     apart: Option<Box<Apart>>,
+    /// A WebSocket carries the stream.
+    web: bool,
     /// Of the queued bytes, those outside the bound.
     regardless: usize,
     /// The kernel took all of the last chunk.
@@ -62,6 +64,7 @@ impl StreamLink {
             received: VecDeque::new(),
             outgoing: Backlog::default(),
             apart: None,
+            web: false,
             regardless: 0,
             writable: true,
             moved: now,
@@ -82,6 +85,18 @@ impl StreamLink {
     #[must_use]
     pub(crate) fn over_quic(self) -> Self {
         Self { apart: Some(Box::default()), ..self }
+    }
+
+    /// The link over a WebSocket.
+    #[must_use]
+    pub(crate) fn over_web(self) -> Self {
+        Self { web: true, ..self }
+    }
+
+    /// Whether the link is over a WebSocket.
+    #[must_use]
+    pub(crate) fn is_web(&self) -> bool {
+        self.web
     }
 
     /// Whether the link is over QUIC.

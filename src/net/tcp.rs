@@ -203,6 +203,12 @@ impl Stream {
         if self.unsent.is_empty() { Written::Whole } else { Written::InPart }
     }
 
+    /// Bytes that the kernel has not taken.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unsent.len()
+    }
+
     /// Gives bytes to the kernel. Returns how many it took.
     fn give(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;

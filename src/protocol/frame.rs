@@ -33,6 +33,16 @@ pub enum Delivery {
 impl Delivery {
     /// All modes, in the order of their numbers on the wire.
     pub const ALL: [Self; 3] = [Self::Unreliable, Self::ReliableUnordered, Self::ReliableOrdered];
+
+    /// The name in options and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreliable => "unreliable",
+            Self::ReliableUnordered => "reliable-unordered",
+            Self::ReliableOrdered => "reliable-ordered",
+        }
+    }
 }
 
 /// Transport of a session.
@@ -45,6 +55,21 @@ pub enum Transport {
     Tcp,
     /// A QUIC connection; QUIC adds reliability, order in each stream, and encryption.
     Quic,
+    /// A WebSocket of the server's page: the bytes of a TCP connection.
+    Web,
+}
+
+impl Transport {
+    /// The name in options and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Web => "web",
+        }
+    }
 }
 
 /// Why a server refuses a join.

@@ -7,6 +7,7 @@ use super::mark::Mark;
 use super::roll::Roll;
 use super::servers::ServerList;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -367,6 +368,35 @@ pub struct About<'a> {
     pub received: u64,
     /// Datagrams missing between them; not known over TCP.
     pub missing: u64,
+}
+
+impl About<'_> {
+    /// The smoothed round-trip time, if it is known.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        (self.rtt_us > 0).then(|| Duration::from_micros(self.rtt_us.into()))
+    }
+
+    /// Time since the server heard the peer; `None` for a peer at another server.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        (self.silent_ms != u32::MAX).then(|| Duration::from_millis(self.silent_ms.into()))
+    }
+
+    /// What was sent to the peer, and how much of it was lost, if that is known. A session begins
+    /// with a message each way, so 0 is an unknown number.
+    #[must_use]
+    pub fn sent(&self) -> Option<(u64, u64)> {
+        (self.sent > 0).then_some((self.sent, self.lost))
+    }
+
+    /// What was received from the peer, if that is known, and how much is missing between that:
+    /// known over UDP alone.
+    #[must_use]
+    pub fn received(&self) -> Option<(u64, Option<u64>)> {
+        let missing = (self.transport == Transport::Udp).then_some(self.missing);
+        (self.received > 0).then_some((self.received, missing))
+    }
 }
 
 /// Datagrams that a server received and dropped since it started. Losses of the network are not

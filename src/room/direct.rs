@@ -6,6 +6,12 @@ use crate::registry::PeerId;
 use crate::time::WallTime;
 
 impl Room {
+    /// Lines that a member has said in this session, modulo 2^16.
+    #[must_use]
+    pub(crate) fn lines_of(&self, peer: PeerId) -> u16 {
+        self.members.get(peer).map_or(0, |member| member.next.wrapping_sub(member.first))
+    }
+
     /// Delivers a whisper; `to` is the receiver, if the room has it.
     pub(crate) fn whisper(
         &mut self,

@@ -33,7 +33,9 @@ pub struct Config {
     pub engine: Option<EngineConfig>,
     /// Address of the metrics page.
     pub metrics: Option<SocketAddr>,
-    /// Host names for the metrics page, besides the addresses and the machine's name.
+    /// Address of the room's page.
+    pub web: Option<SocketAddr>,
+    /// Host names for the metrics and the page, besides the addresses and the machine's name.
     pub metrics_hosts: Vec<String>,
     /// A new file for the time that each line waited for an earlier one.
     pub waits: Option<PathBuf>,

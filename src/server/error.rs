@@ -30,6 +30,12 @@ pub enum Error {
          `--features redis`"
     )]
     NoEngine,
+    /// This build has no page.
+    #[error(
+        "this build of chatagram has no page: the downloads have it, and so has a build with \
+         `--features web`"
+    )]
+    NoWeb,
     /// QUIC cannot be used.
     #[error(transparent)]
     Quic(#[from] crate::net::quic::QuicError),

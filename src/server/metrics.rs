@@ -1,8 +1,9 @@
 //! The server's counters in Prometheus' text exposition format 0.0.4. No I/O.
 
 use super::engine::EngineFigures;
+use super::http::{Page, Site};
 use crate::hub::{Counters, Tally};
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, ServerCounters};
 use std::fmt::Write;
 
 /// The values of the page at one moment.
@@ -32,6 +33,7 @@ type Row = (&'static str, &'static str, fn(&Figures) -> Samples);
 const UDP: &str = "transport=\"udp\"";
 const TCP: &str = "transport=\"tcp\"";
 const QUIC: &str = "transport=\"quic\"";
+const WEB: &str = "transport=\"web\"";
 
 /// All metrics, in page order. `src/docs/operations.md` has the same table.
 const ROWS: &[Row] = &[
@@ -39,8 +41,8 @@ const ROWS: &[Row] = &[
         vec![(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1)]
     }),
     ("chatagram_peers", "Peers in the room, by transport.", |f| {
-        let Tally { udp_peers, tcp_peers, quic_peers, .. } = f.tally;
-        vec![(UDP, udp_peers), (TCP, tcp_peers), (QUIC, quic_peers)]
+        let Tally { udp_peers, tcp_peers, quic_peers, web_peers, .. } = f.tally;
+        vec![(UDP, udp_peers), (TCP, tcp_peers), (QUIC, quic_peers), (WEB, web_peers)]
     }),
     ("chatagram_sessions", "Sessions, including those that are closing.", |f| {
         one(f.sessions as u64)
@@ -65,33 +67,29 @@ const ROWS: &[Row] = &[
     }),
     (
         "chatagram_received_bytes_total",
-        "Bytes received in datagrams, and in records and messages over TCP and QUIC.",
+        "Bytes received in datagrams, and in records and messages over connections.",
         |f| {
-            let [tcp, quic] = [f.tally.tcp, f.tally.quic].map(|it| it.received_bytes);
-            vec![(UDP, f.counters.received_bytes), (TCP, tcp), (QUIC, quic)]
+            let Tally { tcp, quic, web, .. } = f.tally;
+            let [tcp, quic, web] = [tcp, quic, web].map(|it| it.received_bytes);
+            vec![(UDP, f.counters.received_bytes), (TCP, tcp), (QUIC, quic), (WEB, web)]
         },
     ),
     (
         "chatagram_sent_bytes_total",
-        "Bytes sent in datagrams, and in records and messages over TCP and QUIC.",
+        "Bytes sent in datagrams, and in records and messages over connections.",
         |f| {
-            let [tcp, quic] = [f.tally.tcp, f.tally.quic].map(|it| it.sent_bytes);
+            let Tally { tcp, quic, web, .. } = f.tally;
+            let [tcp, quic, web] = [tcp, quic, web].map(|it| it.sent_bytes);
             let udp = f.tally.udp.sent_bytes + f.counters.answer_bytes;
-            vec![(UDP, udp), (TCP, tcp), (QUIC, quic)]
+            vec![(UDP, udp), (TCP, tcp), (QUIC, quic), (WEB, web)]
         },
     ),
     (
         "chatagram_dropped_total",
         "Datagrams dropped, by reason; receive_buffer: by the kernel, whose buffer was full.",
         |f| {
-            vec![
-                ("reason=\"alien\"", f.counters.wire.alien),
-                ("reason=\"version\"", f.counters.wire.other_version),
-                ("reason=\"corrupt\"", f.counters.wire.corrupt),
-                ("reason=\"malformed\"", f.counters.wire.malformed),
-                ("reason=\"unknown_session\"", f.counters.wire.unknown_session),
-                ("reason=\"receive_buffer\"", f.counters.wire.unread),
-            ]
+            let drops = drops(&f.counters.wire);
+            drops.into_iter().zip(DROPS).map(|((_, count), label)| (label, count)).collect()
         },
     ),
     ("chatagram_datagrams_lost_total", "Datagrams sent that the network lost.", |f| {
@@ -174,6 +172,41 @@ const REFUSALS: [(Refusal, &str); Counters::REASONS] = [
     (Refusal::Locked, "reason=\"locked\""),
     (Refusal::Kicked, "reason=\"kicked\""),
 ];
+
+/// The labels of [`drops`].
+const DROPS: [&str; 6] = [
+    "reason=\"alien\"",
+    "reason=\"version\"",
+    "reason=\"corrupt\"",
+    "reason=\"malformed\"",
+    "reason=\"unknown_session\"",
+    "reason=\"receive_buffer\"",
+];
+
+/// Datagrams that the server dropped, by reason.
+pub(super) fn drops(wire: &ServerCounters) -> [(&'static str, u64); 6] {
+    [
+        ("alien", wire.alien),
+        ("version", wire.other_version),
+        ("corrupt", wire.corrupt),
+        ("malformed", wire.malformed),
+        ("unknown_session", wire.unknown_session),
+        ("receive_buffer", wire.unread),
+    ]
+}
+
+/// The page of the metrics, written for each request.
+pub(super) struct Metrics<F>(pub(super) F);
+
+impl<F: Fn() -> String> Site for Metrics<F> {
+    const DIRECTORY: &'static str = "there is /metrics\n";
+    const FIELDS: &'static str = "";
+
+    fn page(&self, path: &str) -> Option<Page> {
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        (path == "/metrics").then(|| Page { kind, body: self.0().into() })
+    }
+}
 
 fn one(value: u64) -> Samples {
     vec![("", value)]

@@ -80,6 +80,8 @@ mod terminal;
 mod threads;
 mod transports;
 mod watch;
+#[cfg(feature = "web")]
+mod web;
 
 use needs::{Role, Test};
 use std::process::ExitCode;
@@ -140,6 +142,8 @@ const MODULES: &[Module] = &[
     #[cfg(unix)]
     (failover::tests, failover::ROLES),
     (metrics::tests, metrics::ROLES),
+    #[cfg(feature = "web")]
+    (web::tests, web::ROLES),
     (minimal_client::tests, minimal_client::ROLES),
     #[cfg(target_os = "linux")]
     (emulated_network::tests, emulated_network::ROLES),

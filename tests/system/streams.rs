@@ -251,6 +251,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
         metrics: None,
         waits: None,
         metrics_hosts: Vec::new(),
+        web: None,
         hub: hub::Config {
             room: "room".to_owned(),
             heartbeat: Duration::from_secs(2),

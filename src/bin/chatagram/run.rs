@@ -60,7 +60,7 @@ pub(crate) fn server(
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
-    let server = match start_server(args, network, impair, logging, LevelFilter::Info) {
+    let mut server = match start_server(args, network, impair, logging, LevelFilter::Info) {
         Ok(server) => server,
         Err(code) => return code,
     };
@@ -82,13 +82,13 @@ pub(crate) fn server(
         }
     });
     let addresses: Vec<_> = server.addresses().collect();
-    announce_addresses(&server, &addresses);
+    announce_addresses(&mut server, &addresses);
     operator::obey_terminal(server.operator());
     finish_server(server.run())
 }
 
 /// Says where the server listens, and how others join.
-fn announce_addresses(server: &Server, addresses: &[SocketAddr]) {
+fn announce_addresses(server: &mut Server, addresses: &[SocketAddr]) {
     for address in addresses {
         announce(&format!("listening on {address}"));
     }
@@ -97,6 +97,16 @@ fn announce_addresses(server: &Server, addresses: &[SocketAddr]) {
     }
     if let Some(address) = server.metrics_address() {
         announce(&format!("metrics at http://{address}/metrics"));
+    }
+    if let Some(address) = server.web_address() {
+        let page = invite::page(address);
+        let join = invite::commands(addresses, server.can_be_found());
+        let at =
+            page.clone().unwrap_or_else(|| format!("http://{}/", crate::cli::reachable(address)));
+        announce(&format!("the room's page: {at}"));
+        if let Some(token) = server.invite(join, page) {
+            announce(&format!("to change the network from the page, open {at}#token={token}"));
+        }
     }
     let Some(ticket) = server.ticket(invite::places(addresses)) else {
         let lines = invite::invitations(addresses, server.can_be_found());
@@ -202,7 +212,7 @@ pub(crate) fn host(
         return fail(USAGE, "no address to listen on");
     };
     if client.output == Format::Text {
-        announce_addresses(&server, &addresses);
+        announce_addresses(&mut server, &addresses);
         if let Some(notice) = &log.notice {
             announce(notice);
         }

@@ -77,19 +77,11 @@ pub(super) fn said_at(event: &Event) -> Option<WallTime> {
 
 /// The name of a mode, as on the command line.
 pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
-    match delivery {
-        Delivery::Unreliable => "unreliable",
-        Delivery::ReliableUnordered => "reliable-unordered",
-        Delivery::ReliableOrdered => "reliable-ordered",
-    }
+    delivery.name()
 }
 
 pub(super) fn transport_name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-        Transport::Quic => "quic",
-    }
+    transport.name()
 }
 
 #[derive(Serialize)]

@@ -91,7 +91,7 @@ impl Session {
     pub fn why_not_in(&self) -> Option<String> {
         let transport = match self.config.transport {
             Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
+            Transport::Tcp | Transport::Web => "TCP",
             Transport::Quic => "QUIC (UDP)",
         };
         Some(self.attempt.as_ref()?.obstacles.explain(&self.targets, transport))

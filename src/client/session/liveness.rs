@@ -48,7 +48,7 @@ impl Session {
         match self.config.transport {
             _ if !dead => {}
             Transport::Udp => self.begin_attempt(First::Other, now),
-            Transport::Tcp | Transport::Quic => self.rejoin(First::Other, now),
+            Transport::Tcp | Transport::Quic | Transport::Web => self.rejoin(First::Other, now),
         }
     }
 

@@ -37,22 +37,17 @@ pub struct PeerReport {
 
 impl PeerReport {
     fn new(about: &About<'_>) -> Self {
-        let rtt = Duration::from_micros(about.rtt_us.into());
-        let silence = (about.silent_ms != u32::MAX).then_some(about.silent_ms);
-        // A session begins with a message each way, so 0 is an unknown number.
-        let known = |of: u64, number: u64| (of > 0).then_some(number);
-        let udp = about.transport == Transport::Udp;
         Self {
             nickname: clean(about.nickname).into_owned(),
             peer: about.peer,
             transport: about.transport,
             delivery: about.delivery,
-            rtt: Some(rtt).filter(|rtt| !rtt.is_zero()),
-            silence: silence.map(|ms| Duration::from_millis(ms.into())),
-            sent: known(about.sent, about.sent),
-            lost: known(about.sent, about.lost),
-            received: known(about.received, about.received),
-            missing: known(about.received, about.missing).filter(|_| udp),
+            rtt: about.rtt(),
+            silence: about.silence(),
+            sent: about.sent().map(|(sent, _)| sent),
+            lost: about.sent().map(|(_, lost)| lost),
+            received: about.received().map(|(received, _)| received),
+            missing: about.received().and_then(|(_, missing)| missing),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Mode {
     #[must_use]
     pub const fn new(transport: Transport, delivery: Delivery) -> Self {
         match (transport, delivery) {
-            (Transport::Tcp, _) => Self::Tcp,
+            (Transport::Tcp | Transport::Web, _) => Self::Tcp,
             (Transport::Udp, Delivery::Unreliable) => Self::Unreliable,
             (Transport::Udp, Delivery::ReliableUnordered) => Self::ReliableUnordered,
             (Transport::Udp, Delivery::ReliableOrdered) => Self::ReliableOrdered,

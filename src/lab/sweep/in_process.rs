@@ -65,6 +65,7 @@ fn server_config(job: &Job<'_>) -> server::Config {
         engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
+        web: None,
         waits: Some(job.part.join(WAITS)),
         hub: hub::Config {
             room: "the lab".to_owned(),

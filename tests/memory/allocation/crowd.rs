@@ -74,7 +74,7 @@ impl Crowd {
                 let cookie = self.ask(index, &[], &nickname).unwrap();
                 self.ask(index, &cookie, &nickname);
             }
-            Transport::Tcp | Transport::Quic => {
+            Transport::Tcp | Transport::Quic | Transport::Web => {
                 let preface = Preface { flags: Flags::default(), session: 0 };
                 let mut bytes = preface.encode().to_vec();
                 write_record(&join(index as u64 + 1, &[], &nickname), &mut bytes);

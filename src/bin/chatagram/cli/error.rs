@@ -1,6 +1,5 @@
 //! Errors in options that clap does not find by itself.
 
-use super::server::METRICS;
 use chatagram::net::quic::QuicError;
 use chatagram::quantity;
 use std::time::Duration;
@@ -55,8 +54,8 @@ pub(crate) enum Error {
     #[error("write it as 20/10, for 20 lines at once and 10 a second after that, or as off")]
     RateLimit,
     /// `--metrics` is no address.
-    #[error("not an address and a port, such as {METRICS}: {0}")]
-    MetricsAddress(String),
+    #[error("not an address and a port, such as {0}: {1}")]
+    PageAddress(&'static str, String),
     /// An option that only a room on several servers has.
     #[error("{0} is for a room on several servers: name its engine with --engine, or leave it out")]
     NoEngine(&'static str),

@@ -1,6 +1,6 @@
 //! The options of a server, and the server they describe.
 
-use super::{Error, ImpairArgs, NetworkArgs, Switch, timeout};
+use super::{Error, ImpairArgs, NetworkArgs, PagesArgs, Switch, timeout};
 use crate::paths;
 use chatagram::hub::{Capacity, Limit};
 use chatagram::net::parse_bind;
@@ -10,7 +10,7 @@ use chatagram::server::UrlSource;
 use chatagram::{hub, server};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +19,6 @@ const USUAL: (Duration, Duration) = (limits::HEARTBEAT, limits::EXPIRY);
 /// Heartbeat and expiry behind NAT. The strictest routers forget a UDP flow after 30 s of silence
 /// (RFC 4787 REQ-5 asks for two minutes); the heartbeat is half of that.
 const BEHIND_NAT: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
-
-/// Default address of the metrics, for this machine only.
-pub(super) const METRICS: &str = "127.0.0.1:2430";
 
 /// Options of a server.
 #[derive(Debug, Args)]
@@ -131,27 +128,8 @@ pub(crate) struct ServerArgs {
     /// Do not answer clients that search for a server
     #[arg(long, env = "CHATAGRAM_NO_DISCOVERY", value_parser = FalseyValueParser::new())]
     pub(crate) no_discovery: bool,
-    /// Serve counters to Prometheus at ADDR:PORT/metrics [default: off]
-    ///
-    /// Without a value the address is 127.0.0.1:2430, which only programs on this machine reach.
-    /// The metrics have no password. src/docs/operations.md lists them.
-    #[arg(
-        long, value_name = "ADDR:PORT", env = "CHATAGRAM_METRICS", value_parser = metrics_address,
-        num_args = 0..=1, default_missing_value = METRICS
-    )]
-    pub(crate) metrics: Option<SocketAddr>,
-    /// Serve metrics under these names too, comma-separated
-    ///
-    /// Requests under the machine's addresses, its name and `localhost` are always accepted. The
-    /// option can be repeated.
-    #[arg(
-        long,
-        hide_short_help = true,
-        value_name = "NAME",
-        env = "CHATAGRAM_METRICS_HOST",
-        value_delimiter = ','
-    )]
-    pub(crate) metrics_host: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
     /// Record how long each line waited for an earlier one, in a new FILE
     ///
     /// The file is CSV: the author, the number of its line, and the time in microseconds that the
@@ -234,8 +212,9 @@ impl ServerArgs {
             impair: impair.network(),
             history: self.history(),
             engine: self.engine()?,
-            metrics: self.metrics,
-            metrics_hosts: self.metrics_host.clone(),
+            metrics: self.pages.metrics,
+            metrics_hosts: self.pages.metrics_host.clone(),
+            web: self.pages.web,
             waits: self.record_waits.clone(),
             hub: hub::Config {
                 room: self.room.clone(),
@@ -322,21 +301,6 @@ fn rate_limit(text: &str) -> Result<RateLimit, Error> {
     limit.map(Some).map(RateLimit).ok_or(Error::RateLimit)
 }
 
-/// Like `--bind`, but a port alone is on loopback, and an address alone has the default port.
-fn metrics_address(text: &str) -> Result<SocketAddr, Error> {
-    let text = text.trim();
-    let parse = |text: &str| -> Result<SocketAddr, Error> {
-        text.parse().map_err(|_| Error::MetricsAddress(text.to_owned()))
-    };
-    if let Ok(ip) = text.parse() {
-        return Ok(SocketAddr::new(ip, parse(METRICS)?.port()));
-    }
-    match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-        Some(port) => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-        None => parse(text),
-    }
-}
-
 fn room_name(text: &str) -> Result<String, Error> {
     let length = text.chars().count();
     if (1..=32).contains(&length) && chatagram::protocol::is_clean(text) {
@@ -411,23 +375,6 @@ mod tests {
         };
         assert_eq!(places(""), (256, 64));
         assert_eq!(places("--max-peers 1000 --max-peers-per-ip 1000"), (1_000, 1_000));
-    }
-
-    #[test]
-    fn metrics_are_on_loopback_unless_an_address_is_given() {
-        let metrics = |options| config(options).map(|config| config.metrics);
-        assert_eq!(metrics("").unwrap(), None);
-        for (options, wanted) in [
-            ("--metrics", METRICS),
-            ("--metrics --no-history", METRICS),
-            ("--metrics :9000", "127.0.0.1:9000"),
-            ("--metrics ::1", "[::1]:2430"),
-            ("--metrics 0.0.0.0:9000", "0.0.0.0:9000"),
-        ] {
-            assert_eq!(metrics(options).unwrap(), Some(wanted.parse().unwrap()), "{options}");
-        }
-        let error = read("--metrics somewhere").unwrap_err().to_string();
-        assert!(error.contains(METRICS), "{error}");
     }
 
     #[cfg(feature = "quic")]

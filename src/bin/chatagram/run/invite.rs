@@ -14,6 +14,19 @@ pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> 
     lines(listening, found, &interfaces())
 }
 
+/// The commands with which others join a room on these addresses.
+pub(super) fn commands(listening: &[SocketAddr], found: bool) -> Vec<String> {
+    let command = |line: String| Some(line.split_once("join with: ")?.1.to_owned());
+    invitations(listening, found).into_iter().filter_map(command).collect()
+}
+
+/// The address of a page for browsers of other machines, if they reach it.
+pub(super) fn page(bound: SocketAddr) -> Option<String> {
+    let interfaces = interfaces();
+    let others: Vec<_> = interfaces.iter().filter(|it| it.kind.leads_to_others()).collect();
+    usable(bound, &[bound], &others).first().map(|address| format!("http://{address}/"))
+}
+
 /// The addresses for a ticket. Without a network: the one for this machine.
 pub(super) fn places(listening: &[SocketAddr]) -> Vec<String> {
     let interfaces = interfaces();

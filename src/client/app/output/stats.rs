@@ -16,7 +16,7 @@ type Row = (&'static str, Option<String>, Option<String>);
 pub(super) fn table(report: &Report) -> String {
     let (mut rows, times) = match report.transport {
         Transport::Udp => (udp_rows(report), String::new()),
-        Transport::Tcp => tcp_rows(report.tcp.unwrap_or_default()),
+        Transport::Tcp | Transport::Web => tcp_rows(report.tcp.unwrap_or_default()),
         Transport::Quic => quic_rows(report.quic),
     };
     let bytes = [
@@ -48,7 +48,7 @@ fn carrier(report: &Report) -> String {
             "udp, {delivery}; the path is known to carry datagrams of {size} bytes, no larger ones"
         ),
         Transport::Udp => format!("udp, {delivery}"),
-        Transport::Tcp => {
+        Transport::Tcp | Transport::Web => {
             let control = report.tcp.and_then(|tcp| tcp.congestion_control);
             control.map_or_else(|| "tcp".to_owned(), |control| format!("tcp, {control}"))
         }

@@ -2,7 +2,7 @@
 //! error with `!`, so no chat line can pass for a notice.
 
 use super::wrap::wrap;
-use super::{delivery_name, stats};
+use super::{delivery_name, stats, transport_name};
 use crate::client::app::style::Style;
 use crate::client::session::{CloseReason, Event, PeerReport, ServerCounters, Transport};
 use crate::protocol::LeaveReason;
@@ -157,7 +157,7 @@ fn who_text(peers: &[PeerReport], style: Style) -> String {
         let over = match peer.transport {
             _ if peer.silence.is_none() => "another server".to_owned(),
             Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
-            Transport::Tcp => "tcp".to_owned(),
+            it @ (Transport::Tcp | Transport::Web) => transport_name(it).to_owned(),
             Transport::Quic => format!("quic {}", delivery_name(peer.delivery)),
         };
         let seconds = peer.silence.map_or(0, |silence| silence.as_secs());

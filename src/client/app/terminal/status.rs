@@ -66,7 +66,7 @@ fn loss(report: &Report) -> Option<String> {
             let down = report.link.received_loss_per_mille.map_or("-".to_owned(), percent);
             Some(format!("loss {up} up, {down} down"))
         }
-        Transport::Tcp => {
+        Transport::Tcp | Transport::Web => {
             let tcp = report.tcp?;
             let sent = tcp.sent.filter(|sent| *sent > 0)?;
             let share = 100.0 * tcp.retransmitted? as f64 / sent as f64;

@@ -135,7 +135,7 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
     };
     let mode = match report.transport {
         _ if report.silence.is_none() => "another server".to_owned(),
-        Transport::Tcp => "tcp".to_owned(),
+        it @ (Transport::Tcp | Transport::Web) => transport_name(it).to_owned(),
         it if over < 8 => transport_name(it).to_owned(),
         it => format!("{} {}", transport_name(it), delivery_name(report.delivery)),
     };

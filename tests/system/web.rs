@@ -1,0 +1,278 @@
+//! The page of a room, as a browser sees it: its files, what it is told, and the chat. The client's
+//! end of the WebSockets is this test's own.
+
+mod socket;
+
+use crate::program::{Program, Server, free_port};
+use serde_json::{Value, json};
+use socket::{Frame, Socket, ask, bridge};
+use std::net::{SocketAddr, TcpStream};
+use tempfile::TempDir;
+
+/// A server with its page, and the token that it printed.
+struct Room {
+    server: Server,
+    web: SocketAddr,
+    token: String,
+}
+
+impl Room {
+    fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", "127.0.0.1:0", tempfile::tempdir().unwrap(), args)
+    }
+
+    fn start_at(bind: &str, web: &str, dir: TempDir, args: &[&str]) -> Self {
+        let usual = ["server", "--bind", bind, "--web", web, "--heartbeat", "200ms"];
+        let mut program = Program::start(dir.path(), &[&usual[..], args].concat());
+        let line = program.line("address", |line| line.starts_with("listening on "));
+        let address = line["listening on ".len()..].parse().unwrap();
+        let line = program.line("token", |line| line.contains("#token="));
+        let (start, token) = line.rsplit_once("#token=").unwrap();
+        let web = start.rsplit_once("http://").unwrap().1.trim_end_matches('/').parse().unwrap();
+        Self { server: Server { program, address, dir }, web, token: token.to_owned() }
+    }
+
+    fn board(&self) -> Socket {
+        Socket::open(self.web, "/board")
+    }
+
+    /// A client of the program that joins through the page's WebSocket.
+    fn guest(&self, name: &str, args: &[&str]) -> Program {
+        let to = bridge(self.web).to_string();
+        let usual = ["client", &to, "--nick", name, "--output", "json", "--transport", "tcp"];
+        let stay = ["--no-cache", "--stay", "forever"];
+        Program::start(self.server.dir.path(), &[&usual[..], &stay, args].concat())
+    }
+}
+
+fn the_page_is_served_with_fields_that_keep_other_pages_out() {
+    let room = Room::start(&[]);
+    let host = format!("Host: {}", room.web);
+    let answer = ask(room.web, "GET / HTTP/1.1", &[&host]);
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    for field in [
+        "Content-Type: text/html; charset=utf-8",
+        "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+        "Cache-Control: no-store",
+    ] {
+        assert!(answer.head.lines().any(|line| line == field), "no {field} in {}", answer.head);
+    }
+    // Others cannot reach a page on loopback: there is no code with its address.
+    for (line, wanted) in [
+        ("HEAD / HTTP/1.1", 200),
+        ("GET /join.svg HTTP/1.1", 404),
+        ("GET /metrics HTTP/1.1", 404),
+        ("GET /../Cargo.toml HTTP/1.1", 404),
+        ("POST / HTTP/1.1", 405),
+        ("GET /board HTTP/1.1", 426),
+        ("GET /chat HTTP/1.1", 426),
+    ] {
+        assert_eq!(ask(room.web, line, &[&host]).status, wanted, "{line}");
+    }
+}
+
+fn a_hostile_host_or_origin_is_refused() {
+    let room = Room::start(&[]);
+    let port = room.web.port();
+    let upgrade = [
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version: 13",
+    ];
+    let own = format!("127.0.0.1:{port}");
+    for (host, origin, wanted) in [
+        (own.as_str(), Some(format!("http://{own}")), 101),
+        (&own, None, 101),
+        (&own, Some("http://evil.example".to_owned()), 403),
+        (&own, Some("null".to_owned()), 403),
+        (&own, Some(format!("http://127.0.0.1:{}", port ^ 1)), 403),
+        (&own, Some(format!("http://localhost:{port}")), 403),
+        ("rebind.evil.example", Some("http://rebind.evil.example".to_owned()), 421),
+        ("rebind.evil.example", None, 421),
+    ] {
+        for path in ["/board", "/chat"] {
+            let (host, origin) = (format!("Host: {host}"), origin.clone());
+            let origin = origin.map(|origin| format!("Origin: {origin}"));
+            let fields: Vec<&str> =
+                upgrade.iter().copied().chain([host.as_str()]).chain(origin.as_deref()).collect();
+            let status = ask(room.web, &format!("GET {path} HTTP/1.1"), &fields).status;
+            assert_eq!(status, wanted, "{path} {host} {origin:?}");
+        }
+    }
+    let host = "Host: rebind.evil.example";
+    assert_eq!(ask(room.web, "GET / HTTP/1.1", &[host]).status, 421);
+}
+
+/// A peer as the board and as `/who` tell it, without the figures that change between two answers.
+fn essence(peer: &Value, name: &str) -> Value {
+    json!([peer[name], peer["peer"], peer["transport"], peer["delivery"]])
+}
+
+fn the_board_has_the_figures_of_who() {
+    let room = Room::start(&["--room", "lab 3"]);
+    let mut alice = room.server.join("alice");
+    let mut bob = room.server.client("bob", &["--no-cache", "--transport", "tcp"]);
+    bob.next("welcome");
+    let mut carol = room.guest("carol", &[]);
+    carol.next("welcome");
+    let mut board = room.board();
+    let hello = board.hear("hello");
+    assert_eq!((&hello["room"], &hello["chat"]), (&json!("lab 3"), &json!(true)));
+    assert_eq!(hello["page"], Value::Null);
+    assert!(hello["join"][0].as_str().unwrap().starts_with("chatagram client 127.0.0.1:"));
+    // Figures grow: those of `/who` lie between two of the board's.
+    let all = |message: &Value| message["peers"].as_array().unwrap().len() == 3;
+    let before = board.hear_where("state", all);
+    alice.type_line("/who");
+    let who = alice.next("who");
+    board.hear("state");
+    let after = board.hear("state");
+    let told = |state: &Value| -> Vec<Value> {
+        state["peers"].as_array().unwrap().iter().map(|it| essence(it, "name")).collect()
+    };
+    let asked = who["peers"].as_array().unwrap();
+    let wanted: Vec<Value> = asked.iter().map(|it| essence(it, "nickname")).collect();
+    assert_eq!((told(&before), told(&after)), (wanted.clone(), wanted));
+    assert_eq!(asked.iter().map(|it| it["transport"].as_str().unwrap()).collect::<Vec<_>>(), [
+        "udp", "tcp", "web"
+    ]);
+    for (place, peer) in asked.iter().enumerate() {
+        for (direction, figure) in
+            [("up", "received"), ("up", "missing"), ("down", "sent"), ("down", "lost")]
+        {
+            let [least, most] = [&before, &after]
+                .map(|state| state["peers"][place][direction][figure].as_u64());
+            let figure = peer[figure].as_u64();
+            // A kernel reports about a new connection after a while.
+            if least.is_some() || most.is_none() {
+                assert!(least <= figure && figure <= most, "{before} {who} {after}");
+            }
+        }
+        assert!(peer["silent_ms"].as_u64().unwrap() < 3_000);
+    }
+    assert!(before["drops"]["alien"].is_u64(), "{before}");
+}
+
+fn a_page_talks_with_a_terminal_and_gets_the_history() {
+    let room = Room::start(&[]);
+    let mut alice = room.server.join("alice");
+    alice.type_line("before");
+    let mut bob = room.guest("bob", &[]);
+    bob.next_where("history", |event| event["text"] == "before");
+    alice.next_where("joined", |event| event["nickname"] == "bob");
+    bob.type_line("from the page");
+    alice.hear("from the page");
+    alice.type_line("to the page");
+    bob.hear("to the page");
+    alice.type_line("/msg bob psst");
+    bob.next_where("message", |event| event["text"] == "psst" && event["private"] == true);
+    let long = "x".repeat(1_000);
+    bob.type_line(&long);
+    alice.hear(&long);
+    assert_eq!(bob.leave(), Some(0));
+    alice.next_where("left", |event| event["nickname"] == "bob" && event["reason"] == "quit");
+}
+
+fn after_a_kill_of_the_server_a_page_gets_each_line_once() {
+    let (port, web) = (free_port(), free_port());
+    let (bind, at) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{web}"));
+    let dir = tempfile::tempdir().unwrap();
+    let history = dir.path().join("history.jsonl");
+    let args = ["--history", history.to_str().unwrap()];
+    let room = Room::start_at(&bind, &at, tempfile::tempdir().unwrap(), &args);
+    let mut alice = room.server.join("alice");
+    let mut bob = room.guest("bob", &[]);
+    bob.next("welcome");
+    for n in 0..5 {
+        alice.type_line(&format!("line {n}"));
+    }
+    bob.hear("line 4");
+    room.server.program.kill();
+    bob.status("");
+    bob.type_line("said meanwhile");
+    let _room = Room::start_at(&bind, &at, tempfile::tempdir().unwrap(), &args);
+    alice.hear("said meanwhile");
+    alice.type_line("the last");
+    bob.hear("the last");
+    let count = |kind: &str, program: &Program| {
+        let all = program.events(kind);
+        all.iter().map(|event| event["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let heard = count("message", &bob);
+    assert_eq!(heard, ["line 0", "line 1", "line 2", "line 3", "line 4", "the last"]);
+    assert_eq!(count("history", &bob), [""; 0]);
+    assert_eq!(count("message", &alice), ["said meanwhile"]);
+}
+
+fn connections_that_do_not_behave_are_bounded_and_the_page_is_served_all_the_same() {
+    let room = Room::start(&[]);
+    let mut alice = room.server.join("alice");
+    let idle: Vec<TcpStream> = (0..150).map(|_| TcpStream::connect(room.web).unwrap()).collect();
+    let host = format!("Host: {}", room.web);
+    assert_eq!(ask(room.web, "GET / HTTP/1.1", &[&host]).status, 200);
+    drop(idle);
+    // Boards from one address.
+    let mut boards: Vec<Socket> = (0..16).map(|_| room.board()).collect();
+    boards.iter_mut().for_each(|board| drop(board.hear("hello")));
+    assert_eq!(room.board().closing(), 1_013);
+    drop(boards.pop());
+    // Chats that never join: the oldest are closed for newer ones.
+    let mut chats: Vec<Socket> = (0..70).map(|_| Socket::open(room.web, "/chat")).collect();
+    assert_eq!(chats[0].next(), Frame::Close(1_000));
+    let mut guest = room.guest("guest", &[]);
+    guest.next("welcome");
+    guest.type_line("still here");
+    alice.hear("still here");
+    drop(chats);
+
+    let board = &mut boards[0];
+    board.send(0x89, b"alive?").unwrap();
+    while board.next() != Frame::Pong(b"alive?".to_vec()) {}
+    for (first, payload, code) in [
+        (0x82, &b"binary"[..], 1_003),
+        (0x81, &[b'x'; 5_000], 1_009),
+        (0x81, b"\xff", 1_007),
+        (0x83, b"", 1_002),
+        (0x88, &[0x03, 0xE8], 1_000),
+    ] {
+        let mut board = boards.pop().unwrap();
+        board.send(first, payload).unwrap();
+        assert_eq!(board.closing(), code, "{first:#x}");
+    }
+    let mut flood = boards.pop().unwrap();
+    (0..500).for_each(|_| drop(flood.send(0x89, b"")));
+    assert_eq!(flood.closing(), 1_008);
+    let mut text = Socket::open(room.web, "/chat");
+    text.send(0x81, b"hello").unwrap();
+    assert_eq!(text.closing(), 1_003);
+    alice.type_line("the end");
+    guest.hear("the end");
+}
+
+fn three_wrong_tokens_close_the_connection() {
+    let room = Room::start(&[]);
+    let mut board = room.board();
+    for id in 1..=3 {
+        board.say(&json!({ "type": "script", "id": id, "token": "0".repeat(32) }));
+        let answer = board.hear("error");
+        assert_eq!(answer["id"], id);
+        assert!(answer["text"].as_str().unwrap().contains("token is wrong"), "{answer}");
+    }
+    assert_eq!(board.closing(), 1_008);
+    assert_eq!(room.token.len(), 32);
+}
+
+tests! {
+    the_page_is_served_with_fields_that_keep_other_pages_out,
+    a_hostile_host_or_origin_is_refused,
+    the_board_has_the_figures_of_who,
+    a_page_talks_with_a_terminal_and_gets_the_history,
+    after_a_kill_of_the_server_a_page_gets_each_line_once,
+    connections_that_do_not_behave_are_bounded_and_the_page_is_served_all_the_same,
+    three_wrong_tokens_close_the_connection,
+}
