@@ -20,3 +20,6 @@ pub mod lab {}
 pub mod operations {}
 #[doc = include_str!("docs/security.md")]
 pub mod security {}
+#[doc = "[the lab]: lab"]
+#[doc = include_str!("docs/web.md")]
+pub mod web {}

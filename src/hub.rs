@@ -33,7 +33,7 @@
 //! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
 //! | `moderator.rs`, `moderator/order.rs` | who is kept out or mute, the lock, the orders |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
-//! | `counters.rs` | the counters |
+//! | `counters.rs`, `observer.rs` | the counters; what becomes of each line |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
 //! | `fanout.rs`, `timers.rs`, `nonces.rs`, `cookie.rs` | values without access to the hub |
 //!
@@ -56,6 +56,7 @@ mod handshake;
 mod lifecycle;
 mod moderator;
 mod nonces;
+mod observer;
 mod paths;
 mod peer;
 mod peers;
@@ -71,6 +72,7 @@ mod who;
 
 pub use counters::{Counters, Tally};
 pub use engine::Shared;
+pub use observer::{Observations, Outcome, Said, Sighting};
 pub use streams::StreamId;
 pub use who::PeerState;
 
@@ -81,7 +83,7 @@ pub use crate::room::{Kept, Line, LineIdentity, Past};
 
 use crate::link::Copies;
 use crate::protocol::limits::{MAX_TEXT, STANDSTILL, cookie_life};
-use crate::protocol::{Delivery, LeaveReason, Nickname, Token, clean, clip};
+use crate::protocol::{Delivery, LeaveReason, Nickname, Token, Transport, clean, clip};
 use crate::registry::{PeerId, Registry};
 use crate::room::Room;
 use crate::time::{Now, Timestamp};
@@ -90,6 +92,7 @@ use cookie::Cookies;
 use engine::Engine;
 use moderator::Moderator;
 use nonces::Nonces;
+use observer::Observer;
 use peers::Peers;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -134,6 +137,8 @@ pub enum Event {
         nickname: String,
         /// Its path.
         path: Path,
+        /// Its transport.
+        transport: Transport,
         /// The number of peers now.
         peers: usize,
     },
@@ -222,6 +227,8 @@ pub struct Hub {
     private: bool,
     /// In a room with several servers.
     engine: Option<Box<Engine>>,
+    /// While somebody watches.
+    observer: Option<Box<Observer>>,
     counters: Counters,
     /// Totals of the links whose sessions are gone.
     ended: Tally,
@@ -255,6 +262,7 @@ impl Hub {
             reports_waits: false,
             private: false,
             engine: None,
+            observer: None,
             counters: Counters::default(),
             ended: Tally::default(),
         }

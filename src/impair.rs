@@ -23,15 +23,19 @@
 mod counts;
 mod fate;
 mod loss;
+mod network;
 pub mod prng;
 mod queue;
 mod ranges;
+mod script;
 mod spec;
 
 pub use counts::{Counts, MAX_DROP_RANGES, TRUNCATED};
 pub use fate::{Cause, Departure, Fate};
+pub use network::{Network, Refused};
 pub use queue::MAX_HELD;
 pub use ranges::Ranges;
+pub use script::{Change, MAX_CHANGES, Scope, Script, ScriptError, ScriptProblem};
 pub use spec::{Burst, DEFAULT_LIMIT, Loss, PRESETS, Profile, Share, Spec, SpecError, SpecProblem};
 
 use crate::time::{Timestamp, micros};
@@ -85,9 +89,7 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         let stream = |purpose| Stream::new(seed, direction, purpose);
         Self {
             losses: Losses::new(profile, seed, direction),
-            bottleneck: profile
-                .rate
-                .map(|rate| Bottleneck::new(rate, profile.limit.unwrap_or(DEFAULT_LIMIT))),
+            bottleneck: bottleneck(profile),
             delay_line: DelayLine::default(),
             delay: profile.delay,
             jitter: profile.jitter,
@@ -107,10 +109,23 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         }
     }
 
+    /// Changes the conditions of later packets. Those on their way keep their delay.
+    pub(crate) fn set_profile(&mut self, profile: &Profile, seed: u64, direction: Direction) {
+        let Profile { delay, jitter, duplicate, corrupt, .. } = *profile;
+        (self.delay, self.jitter, self.duplicate, self.corrupt) =
+            (delay, jitter, duplicate, corrupt);
+        self.losses = Losses::new(profile, seed, direction);
+        self.bottleneck = bottleneck(profile);
+    }
+
     /// Enters the next packet and returns its fate. It, or its copy, may be due at once: call
     /// [`Self::pop`] afterwards.
-    pub fn push(&mut self, mut packet: P, now: Timestamp) -> Fate {
-        let index = self.counts.packets;
+    pub fn push(&mut self, packet: P, now: Timestamp) -> Fate {
+        self.push_as(self.counts.packets, packet, now)
+    }
+
+    /// Like [`Self::push`], for a packet with this index, larger than that of any packet before.
+    pub(crate) fn push_as(&mut self, index: u64, mut packet: P, now: Timestamp) -> Fate {
         let elapsed = now.since(*self.first.get_or_insert(now));
         self.counts.packets += 1;
         let length = packet.as_ref().len();
@@ -202,4 +217,9 @@ impl<P: AsRef<[u8]> + AsMut<[u8]> + Clone> Impairment<P> {
         self.counts.corrupted += 1;
         Some(bit)
     }
+}
+
+fn bottleneck(profile: &Profile) -> Option<Bottleneck> {
+    let limit = profile.limit.unwrap_or(DEFAULT_LIMIT);
+    profile.rate.map(|rate| Bottleneck::new(rate, limit))
 }

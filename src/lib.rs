@@ -128,6 +128,7 @@
 //! |---|---|---|
 //! | `net` | `net` | clock, sockets, QUIC (feature `quic`), poller, emulated networks, captures |
 //! | `server` | `net` | the thread that carries bytes between `net`, `hub` and `history` |
+//! | `server::web` | `web` | the page of a room, its WebSockets, and what it is told |
 //! | `history` | `net` | the append-only file of lines, each with a checksum |
 //! | `files` | `net` | opening files that stay open for long, and noticing log rotation |
 //! | `lab::sweep`, `lab::load` | `lab` | running a plan; many clients against a server |

@@ -23,6 +23,7 @@ mod contents;
 mod copies;
 mod fifo;
 mod inbox;
+mod observed;
 mod outbox;
 mod outcome;
 mod parts;
@@ -41,6 +42,7 @@ mod transmit;
 
 pub(crate) use channel::Channel;
 pub use copies::{BadCopies, Copies};
+pub(crate) use observed::{Step, Trail};
 pub(crate) use outbox::Class;
 pub use quic_info::{Congestion, QuicInfo};
 pub use stats::{Stats, Totals};
@@ -52,6 +54,7 @@ use crate::protocol::{Batch, Delivery, HEADER_LEN, PathCookie};
 use crate::time::Timestamp;
 use arrivals::Arrivals;
 use inbox::Inbox;
+use observed::Steps;
 use outbox::Outbox;
 use parts::Assemblies;
 use path_size::PathSize;
@@ -170,6 +173,7 @@ pub struct Link {
     assemblies: Assemblies,
     /// By tag of a message sent once in parts: its parts without an acknowledgment.
     parted: BTreeMap<u64, u16>,
+    steps: Steps,
 }
 
 impl Link {
@@ -200,6 +204,7 @@ impl Link {
             stats: Stats::default(),
             assemblies: Assemblies::default(),
             parted: BTreeMap::new(),
+            steps: Steps::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod address;
 mod clock;
+mod conditions;
 mod datagrams;
 #[cfg(target_os = "linux")]
 pub mod emulated;

@@ -281,7 +281,7 @@ impl Server {
                 let due = hub.poll_timeout().map(|at| at.max(self.next_flush));
                 let history = self.recorder.poll_timeout();
                 let sockets = self.sockets.poll_timeout();
-                let deadlines = [due, sockets, self.pages_timeout(), history, closing];
+                let deadlines = [due, sockets, self.pages_timeout(&hub), history, closing];
                 deadlines.into_iter().flatten().min().map(|deadline| self.clock.until(deadline))
             } else {
                 Some(Duration::ZERO)
@@ -365,8 +365,10 @@ impl Server {
     /// Writes lines to the history before it sends: a line is in the history before its
     /// acknowledgment leaves.
     fn flush(&mut self, hub: &mut Hub, buffer: &mut Vec<u8>, now: Now) -> Result<(), Error> {
-        let mut looked = false;
+        let (mut looked, mut moved) = (false, false);
         while let Some(event) = hub.poll_event() {
+            moved |=
+                matches!(event, Event::Joined { .. } | Event::Left { .. } | Event::Moved { .. });
             match &event {
                 Event::Line(line) => log::info!("{}: {}", line.from, line.text),
                 Event::Moderated { done } => log::info!("the moderator: {done}"),
@@ -394,6 +396,9 @@ impl Server {
                     }
                 }
             }
+        }
+        if moved {
+            self.tell_addresses(hub);
         }
         self.waits.flush()?;
         if let Some(engine) = &mut self.engine {

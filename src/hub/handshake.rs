@@ -23,7 +23,7 @@ use crate::protocol::limits::{
 };
 use crate::protocol::{
     Batch, Datagram, Frame, Invariant, Join, Mark, Nickname, Refusal, ServerMessage, Token,
-    VERSION, Welcome, clip, encode_message,
+    Transport, VERSION, Welcome, clip, encode_message,
 };
 use crate::registry::{PeerId, Unavailable};
 use crate::room::Replay;
@@ -44,6 +44,15 @@ pub(super) enum Entrance {
 }
 
 impl Entrance {
+    pub(super) fn transport(self) -> Transport {
+        match self {
+            Self::Datagrams => Transport::Udp,
+            Self::Stream(_) => Transport::Tcp,
+            Self::Quic(_) => Transport::Quic,
+            Self::Web(_) => Transport::Web,
+        }
+    }
+
     pub(super) fn stream(self) -> Option<StreamId> {
         match self {
             Self::Datagrams => None,
@@ -203,7 +212,8 @@ impl Hub {
         self.enter(id, join, origin);
         self.welcome(id, join, Member::New);
         let (nickname, peers) = (nickname.to_string(), self.room.len());
-        self.events.push_back(Event::Joined { nickname, path, peers });
+        let transport = origin.entrance.transport();
+        self.events.push_back(Event::Joined { nickname, path, transport, peers });
         Ok(())
     }
 
@@ -226,7 +236,7 @@ impl Hub {
         let payers =
             [Some(Payer::at(path.remote.ip())), Payer::owner(join.resume)].into_iter().flatten();
         let full = self.accounts.full(payers);
-        Peer {
+        let mut peer = Peer {
             id,
             state: State::Active,
             link,
@@ -237,8 +247,13 @@ impl Hub {
             taken: self.outgoing.fanout.next(),
             allowance: Allowance::new(self.config.limit, full, now.mono),
             too_slow: false,
+            watch: None,
             standing: Standing::default(),
+        };
+        if self.observer.is_some() {
+            peer.set_watched(true);
         }
+        peer
     }
 
     /// A session id that is unused and hard to guess (RFC 6056).

@@ -96,6 +96,7 @@ impl Hub {
     /// Takes the edge that is due. Without one, the peer may have something to send.
     pub(super) fn advance(&mut self, id: PeerId, now: Timestamp) {
         let Some(mut peer) = self.peers.get_mut(id) else { return };
+        self.observer.iter_mut().for_each(|it| it.look_at(&mut peer, now));
         match peer.state {
             State::Closing { until } if until <= now || peer.link.is_idle() => {
                 self.finish(id, now);

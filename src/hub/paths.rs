@@ -1,12 +1,14 @@
 //! Peers that change their address (`proto.md` §7.7).
 
+use super::peer::Peer;
 use super::{Event, Hub};
 use crate::link::PATH_CHALLENGE_LEN;
 use crate::path::Path;
 use crate::protocol::limits::base_datagram;
-use crate::protocol::{Datagram, Frame};
+use crate::protocol::{Datagram, Frame, Transport};
 use crate::registry::PeerId;
 use crate::time::Now;
+use std::net::SocketAddr;
 
 impl Hub {
     /// A session appeared on another path. Nothing is done for it there until that path has
@@ -62,6 +64,15 @@ impl Hub {
             let nickname = entry.nickname.to_string();
             self.events.push_back(Event::Moved { nickname, path });
         }
+    }
+
+    /// The peers whose packets cross the UDP sockets: their addresses and nicknames.
+    pub fn datagram_peers(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+        let udp = |peer: &&Peer| matches!(peer.transport(), Transport::Udp | Transport::Quic);
+        self.peers.iter().filter(udp).filter_map(|peer| {
+            let entry = self.registry.entry(peer.id)?;
+            Some((peer.path.remote, entry.nickname.as_str()))
+        })
     }
 
     /// The kernel of this machine refuses to send datagrams of this size on a path.

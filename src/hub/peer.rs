@@ -3,6 +3,7 @@
 use super::StreamId;
 use super::allowance::Allowance;
 use super::lifecycle::State;
+use super::observer::Watch;
 use super::peers::Standing;
 use crate::link::{Channel, Class};
 use crate::path::Path;
@@ -30,6 +31,8 @@ pub(super) struct Peer {
     pub(super) allowance: Allowance,
     /// The queue refused a message that must not be lost: the session ends.
     pub(super) too_slow: bool,
+    /// The lines on their way to it, while somebody watches.
+    pub(super) watch: Option<Box<Watch>>,
     /// Its membership in the queues of [`Peers`](super::peers::Peers).
     pub(super) standing: Standing,
 }
@@ -46,6 +49,7 @@ impl Peer {
             return count as u64;
         }
         let taken = match kind {
+            Kind::Line if self.watch.is_some() => self.take_watched(&batch),
             Kind::Line => self.link.send_batch(batch, self.delivery, Class::Content),
             Kind::Receipt => self.link.send_batch(batch, self.delivery, Class::Receipt),
             Kind::Control => self.link.send_batch(batch, Delivery::ReliableOrdered, Class::Content),

@@ -1,5 +1,5 @@
-//! Connections of TCP, QUIC and the page: those that have not joined yet, and which peer belongs to the
-//! others. A connection needs no cookie, because the transport's own handshake has proven the
+//! Connections of TCP, QUIC and the page: those that have not joined yet, and which peer belongs to
+//! the others. A connection needs no cookie, because the transport's own handshake has proven the
 //! address (RFC 9293 §3.5, RFC 9000 §8.1).
 
 use super::handshake::{Entrance, Origin};
@@ -64,6 +64,11 @@ impl Streams {
         }
         let unjoined = self.oldest().map(|(_, since)| since + STREAM_JOIN_TIMEOUT);
         unjoined.into_iter().chain(self.lingering.values().map(|it| it.deadline)).min()
+    }
+
+    /// The peer of a connection.
+    pub(super) fn peer(&self, id: StreamId) -> Option<PeerId> {
+        self.joined.get(&id).copied()
     }
 
     /// The connection that has waited longest, and since when. At most `MAX_UNJOINED` wait, in no

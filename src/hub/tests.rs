@@ -8,6 +8,7 @@ mod fairness;
 mod floods;
 mod log;
 mod moderator;
+mod observer;
 mod presence;
 mod pressure;
 mod rename;

@@ -102,6 +102,9 @@ impl Hub {
                 }
                 continue;
             }
+            if let Some(observer) = self.observer.as_mut().filter(|_| post.kind == Kind::Line) {
+                observer.note_said(&post.messages, self.now);
+            }
             if self.outgoing.fanout.announce(self.peers.len(), self.now) {
                 self.peers.touch_all();
             }
@@ -123,7 +126,7 @@ impl Hub {
             *buffer = bytes;
             return Some(Destination::Datagram(path));
         }
-        let Self { peers, outgoing, .. } = self;
+        let Self { peers, outgoing, observer, .. } = self;
         outgoing.fanout.seal();
         loop {
             if outgoing.fanout.is_cold() {
@@ -142,6 +145,7 @@ impl Hub {
                 outgoing.measure(&peer, now.mono);
             }
             if sent {
+                observer.iter_mut().for_each(|it| it.look_at(&mut peer, now.mono));
                 return Some(match (peer.stream, apart) {
                     (None, _) => Destination::Datagram(peer.path),
                     (Some(stream), None) => Destination::Stream(stream),

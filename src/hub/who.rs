@@ -1,9 +1,10 @@
 //! Answers to `Who`: how the server is, and how each peer is.
 
 use super::Hub;
+use super::peer::Peer;
 use crate::link::Channel;
 use crate::protocol::limits::MAX_ABOUT;
-use crate::protocol::{About, Delivery, ServerMessage, Transport, encode_message};
+use crate::protocol::{About, Delivery, Nickname, ServerMessage, Transport, encode_message};
 use crate::registry::PeerId;
 use crate::time::{Timestamp, micros};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct PeerState<'a> {
     pub about: About<'a>,
     /// The congestion control towards it, if it is known.
     pub congestion: Option<String>,
+    /// Lines on their way to it; `None` while the hub observes none.
+    pub pending: Option<usize>,
     /// Lines that it has said in this session, modulo 2^16.
     pub lines: u16,
 }
@@ -47,13 +50,21 @@ impl Hub {
     /// How everybody is. It visits every peer: call it now and then.
     pub fn peer_states(&self, now: Timestamp) -> impl Iterator<Item = PeerState<'_>> {
         self.everybody().filter_map(move |id| {
-            let link = self.peers.get(id).map(|peer| &peer.link);
+            let peer = self.peers.get(id);
             Some(PeerState {
                 about: self.about(id, 0, 0, now)?,
-                congestion: link.and_then(Channel::congestion),
+                congestion: peer.and_then(|peer| peer.link.congestion()),
+                pending: peer.and_then(Peer::pending),
                 lines: self.room.lines_of(id),
             })
         })
+    }
+
+    /// The number of the peer here with this nickname.
+    #[must_use]
+    pub fn number_of(&self, nickname: &str) -> Option<u16> {
+        let id = self.registry.named(&Nickname::parse(nickname).ok()?.key())?;
+        self.peers.get(id).map(|peer| peer.id.number())
     }
 
     /// The peers that an answer to `Who` is about.

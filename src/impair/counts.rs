@@ -3,6 +3,7 @@
 use super::Ranges;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::AddAssign;
 
 /// Limit on the remembered ranges of lost packets.
 pub const MAX_DROP_RANGES: usize = 100_000;
@@ -42,6 +43,22 @@ pub struct Counts {
     /// Indices of the `lost` packets, as `5,17-19`. It ends with `,…` after more than
     /// [`MAX_DROP_RANGES`] ranges. Overflowed packets are not listed: they depend on time.
     pub drops: String,
+}
+
+/// Adds those of another network, without its list of drops.
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.lost += other.lost;
+        self.overflowed += other.overflowed;
+        self.duplicated += other.duplicated;
+        self.corrupted += other.corrupted;
+        self.reordered += other.reordered;
+        self.delivered += other.delivered;
+        self.delivered_bytes += other.delivered_bytes;
+        self.delay_sum_us = self.delay_sum_us.saturating_add(other.delay_sum_us);
+    }
 }
 
 /// One line for people; counters at 0 are omitted, except `lost`.

@@ -17,6 +17,7 @@ impl Link {
         if let Some(rtt) = outcome.rtt.filter(|_| self.role != Role::Server) {
             self.rtts.add(rtt);
         }
+        self.note_acked(&outcome.acked, delay);
         self.apply(outcome, now);
     }
 

@@ -2,6 +2,7 @@
 //! size of the path.
 
 use super::contents::{Content, Contents};
+use super::observed::Step;
 use super::outbox::OncePart;
 use super::parts::Parts;
 use super::recovery::Asks;
@@ -80,8 +81,13 @@ impl Link {
             || (copying && congestion.leaves_less_than(5, writer.len()));
         // Lazy acknowledgments give no round-trip sample: asks for the first one, and later ones.
         let stale = lazy && self.recovery.sample_age(now).is_none_or(|age| age > SAMPLE_INTERVAL);
-        let ask =
-            crowded || stale || (writer.is_empty() && (heartbeat || probe)) || (more && !more_fits);
+        // A watcher is told when messages arrive, and a lazy acknowledgment says that late.
+        let watched = lazy && self.steps.are_wanted();
+        let ask = crowded
+            || stale
+            || watched
+            || (writer.is_empty() && (heartbeat || probe))
+            || (more && !more_fits);
         if ask {
             writer.push(&Frame::Heartbeat);
         }
@@ -218,6 +224,7 @@ impl Link {
     /// Counts departing messages that are no copies.
     fn reliable_sent(&mut self, contents: &Contents, now: Timestamp) {
         for content in contents.as_slice() {
+            let unsent = self.outbox.unsent();
             let sent = match *content {
                 Content::Reliable { first, count } => {
                     self.outbox.reliable_sent(first..first + u64::from(count), now)
@@ -228,6 +235,7 @@ impl Link {
             if sent.content > 0 && sent.again == 0 {
                 self.redundancy.on_departure(sent.content as u32, now);
             }
+            self.note_left(*content, unsent, sent.again > 0);
             self.redundancy.on_sent(sent.copyable, self.copies());
             self.stats.retransmitted += sent.again as u64;
         }
@@ -260,6 +268,7 @@ impl Link {
             let copy = self.outbox.reliable_sent(id..id + 1, now);
             self.stats.redundant += 1;
             self.stats.redundant_bytes += copy.bytes as u64;
+            self.steps.note(Step::Left { id, again: false });
             contents.push_reliable(id);
         }
     }

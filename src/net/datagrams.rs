@@ -10,7 +10,7 @@
 //! showing how TCP handles the loss of a packet.
 
 use super::{Incoming, Outgoing, Socket};
-use crate::impair::{Counts, Direction, Impairment, Spec};
+use crate::impair::{Change, Counts, Direction, Network, Profile, Scope, Script, Spec};
 use crate::path::{Local, Path};
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::time::Timestamp;
@@ -43,19 +43,23 @@ pub struct Datagrams {
     /// Datagrams that wait to be sent together, and the index of their socket.
     outgoing: Outgoing,
     batch_socket: usize,
-    impaired: Option<Box<Impaired>>,
+    pub(super) end: End,
+    /// The seed, and the changes that come by themselves.
+    pub(super) script: Script,
+    /// Datagrams sent and received without an emulated network.
+    pub(super) passed: (u64, u64),
+    pub(super) impaired: Option<Box<Impaired>>,
 }
 
 #[derive(Debug)]
-struct Impaired {
-    end: End,
-    sending: Impairment<Datagram>,
-    receiving: Impairment<Datagram>,
+pub(super) struct Impaired {
+    pub(super) sending: Network<Datagram>,
+    pub(super) receiving: Network<Datagram>,
 }
 
 /// A datagram and its path, which is not corrupted.
 #[derive(Clone, Debug)]
-struct Datagram {
+pub(super) struct Datagram {
     path: Path,
     bytes: Vec<u8>,
 }
@@ -82,8 +86,24 @@ impl Datagrams {
     /// A set without sockets.
     #[must_use]
     pub fn new(end: End, network: Option<&BadNetwork>) -> Self {
-        let impaired = network.map(|it| Box::new(Impaired::new(it, end)));
-        Self { sockets: Vec::new(), outgoing: Outgoing::default(), batch_socket: 0, impaired }
+        let mut all = Self::scripted(end, network.map(BadNetwork::script).unwrap_or_default());
+        if network.is_some() {
+            all.impaired();
+        }
+        all
+    }
+
+    /// A set without sockets behind an emulated network that changes by itself.
+    #[must_use]
+    pub fn scripted(end: End, script: Script) -> Self {
+        let is_needed = !script.changes.is_empty();
+        let (sockets, outgoing, batch_socket) = (Vec::new(), Outgoing::default(), 0);
+        let (passed, impaired) = ((0, 0), None);
+        let mut all = Self { sockets, outgoing, batch_socket, end, script, passed, impaired };
+        if is_needed {
+            all.impaired();
+        }
+        all
     }
 
     /// Adds a socket and returns its index, from 0.
@@ -129,9 +149,13 @@ impl Datagrams {
         let Some((path, bytes)) = socket.receive(incoming)? else { return Ok(None) };
         let path = Path { local: Local { socket: index, ..path.local }, ..path };
         Ok(Some(match &mut self.impaired {
-            None => Read::Datagram(path, bytes),
+            None => {
+                self.passed.1 += 1;
+                Read::Datagram(path, bytes)
+            }
             Some(impaired) => {
-                impaired.receiving.push(Datagram { path, bytes: bytes.to_vec() }, now);
+                let datagram = Datagram { path, bytes: bytes.to_vec() };
+                impaired.receiving.push(path.remote, datagram, now);
                 Read::HeldBack
             }
         }))
@@ -147,6 +171,7 @@ impl Datagrams {
     /// to be sent together, leave with [`Self::flush`].
     pub fn send(&mut self, datagrams: &[u8], path: Path, now: Timestamp) {
         let Some(impaired) = &mut self.impaired else {
+            self.passed.0 += datagrams.len().div_ceil(MAX_DATAGRAM) as u64;
             if self.batch_socket != path.local.socket {
                 self.flush_batch();
                 self.batch_socket = path.local.socket;
@@ -157,7 +182,8 @@ impl Datagrams {
             return;
         };
         for datagram in datagrams.chunks(MAX_DATAGRAM) {
-            impaired.sending.push(Datagram { path, bytes: datagram.to_vec() }, now);
+            let datagram = Datagram { path, bytes: datagram.to_vec() };
+            impaired.sending.push(path.remote, datagram, now);
         }
         self.flush(now);
     }
@@ -168,7 +194,10 @@ impl Datagrams {
     /// The kernel's. An emulated network returns none.
     pub fn try_send(&mut self, datagram: &[u8], path: Path, now: Timestamp) -> io::Result<()> {
         match self.sockets.get(path.local.socket).filter(|_| self.impaired.is_none()) {
-            Some(socket) => socket.try_send(datagram, path),
+            Some(socket) => {
+                self.passed.0 += 1;
+                socket.try_send(datagram, path)
+            }
             None => {
                 self.send(datagram, path, now);
                 Ok(())
@@ -222,7 +251,7 @@ impl Datagrams {
     pub fn impairment_counts(&self) -> Option<ImpairmentCounts> {
         let impaired = self.impaired.as_ref()?;
         let (sending, receiving) = (impaired.sending.counts(), impaired.receiving.counts());
-        Some(match impaired.end {
+        Some(match self.end {
             End::Client => ImpairmentCounts { up: sending, down: receiving },
             End::Server => ImpairmentCounts { up: receiving, down: sending },
         })
@@ -236,15 +265,18 @@ impl Drop for Datagrams {
     }
 }
 
-impl Impaired {
-    fn new(network: &BadNetwork, end: End) -> Self {
-        let up = Impairment::new(&network.spec.up, network.seed, Direction::Up);
-        let down = Impairment::new(&network.spec.down, network.seed, Direction::Down);
-        let (sending, receiving) = match end {
-            End::Client => (up, down),
-            End::Server => (down, up),
-        };
-        Self { end, sending, receiving }
+impl BadNetwork {
+    /// The same network as a script: both directions are set before the first datagram.
+    fn script(&self) -> Script {
+        let both = [(Direction::Up, &self.spec.up), (Direction::Down, &self.spec.down)];
+        let set = both.into_iter().filter(|(_, profile)| **profile != Profile::default());
+        let changes = set.map(|(direction, profile)| Change {
+            direction,
+            index: 0,
+            scope: Scope::Everybody,
+            profile: Some(profile.clone()),
+        });
+        Script { seed: self.seed, changes: changes.collect() }
     }
 }
 

@@ -209,6 +209,15 @@ impl Stream {
         self.unsent.len()
     }
 
+    /// Bytes written that the other end has not acknowledged; `None` if the kernel does not tell.
+    #[must_use]
+    pub fn unacknowledged(&self) -> Option<u64> {
+        #[cfg(target_os = "linux")]
+        return Some(linux::unacknowledged(&self.inner)? + self.unsent.len() as u64);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// Gives bytes to the kernel. Returns how many it took.
     fn give(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;

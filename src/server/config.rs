@@ -1,6 +1,7 @@
 //! The settings of a server.
 
 use super::{EngineConfig, HistoryFile, QuicConfig};
+use crate::impair::Script;
 use crate::link::Copies;
 use crate::net::BadNetwork;
 use std::net::SocketAddr;
@@ -27,6 +28,9 @@ pub struct Config {
     pub copies: Copies,
     /// Impairment of the UDP sockets.
     pub impair: Option<BadNetwork>,
+    /// Changes of the impairment, instead of `impair`. Without changes: the seed of those that the
+    /// page makes.
+    pub script: Option<Script>,
     /// The history file.
     pub history: Option<HistoryFile>,
     /// The engine of a room on several servers.

@@ -3,7 +3,7 @@
 use super::engine::EngineFigures;
 use super::http_server::{HttpServer, Purpose};
 use super::metrics::{self, Figures, Metrics};
-use super::web::{self, Outlook, Web};
+use super::web::{self, Around, Web};
 use super::{Rest, Server};
 use crate::hub::{Destination, Hub};
 use crate::time::{Now, Timestamp};
@@ -45,15 +45,18 @@ impl Server {
     /// Handles an event of the metrics or of the page.
     pub(super) fn serve_page(&mut self, index: usize, hub: &mut Hub) -> Rest {
         match &mut self.web {
-            Some(web) if web::owns(index as u64) => web.receive(index, hub, self.clock.now()),
+            Some(web) if web::owns(index as u64) => {
+                let (udp, now) = (self.sockets.udp(), self.clock.now());
+                web.receive(index, &mut Around { hub, udp, now })
+            }
             _ => self.export(hub, Some(index)),
         }
     }
 
     /// When [`Self::look_after_pages`] has something to do.
-    pub(super) fn pages_timeout(&self) -> Option<Timestamp> {
+    pub(super) fn pages_timeout(&self, hub: &Hub) -> Option<Timestamp> {
         let exporter = self.exporter.as_ref().and_then(HttpServer::poll_timeout);
-        let web = self.web.as_ref().and_then(Web::poll_timeout);
+        let web = self.web.as_ref().and_then(|web| web.poll_timeout(hub));
         exporter.into_iter().chain(web).min()
     }
 
@@ -61,7 +64,26 @@ impl Server {
     pub(super) fn look_after_pages(&mut self, hub: &mut Hub, now: Now) {
         self.export(hub, None);
         if let Some(web) = &mut self.web {
-            web.handle_timeout(hub, now, &Outlook::default());
+            let udp = self.sockets.udp();
+            web.handle_timeout(&mut Around { hub, udp, now });
+            for id in web.streams_to_ask(hub, now.mono) {
+                let bytes = if web::owns(id.0) {
+                    web.unacknowledged(id)
+                } else {
+                    self.sockets.unacknowledged(id)
+                };
+                hub.handle_stream_unacknowledged(id, bytes, now.mono);
+            }
+        }
+    }
+
+    /// Tells the emulated network where the peers are that have conditions of their own. Call it
+    /// after peers have come, gone or moved, and after the page has changed the network.
+    pub(super) fn tell_addresses(&mut self, hub: &Hub) {
+        let udp = self.sockets.udp();
+        if udp.wants_addresses() {
+            let peers = hub.datagram_peers().map(|(at, name)| (at, name.to_owned()));
+            udp.set_addresses(&peers.collect());
         }
     }
 

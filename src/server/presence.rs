@@ -3,7 +3,7 @@
 
 use crate::bucket::{Bucket, Limit};
 use crate::hub::Event;
-use crate::protocol::LeaveReason;
+use crate::protocol::{LeaveReason, Transport};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ impl Presence {
     /// The log line for this event, unless it is only counted.
     pub(super) fn note(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         let text = match event {
-            Event::Joined { nickname, path, peers } => {
-                format!("{nickname} joined from {}, {peers} here", path.remote)
+            Event::Joined { nickname, path, transport, peers } => {
+                let over = if *transport == Transport::Web { " over web" } else { "" };
+                format!("{nickname} joined from {}{over}, {peers} here", path.remote)
             }
             Event::Left { nickname, reason, peers } => {
                 let how = match reason {

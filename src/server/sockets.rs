@@ -71,7 +71,10 @@ impl Sockets {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let mut all = Self {
-            udp: Datagrams::new(End::Server, config.impair.as_ref()),
+            udp: match (&config.impair, &config.script) {
+                (None, Some(script)) => Datagrams::scripted(End::Server, script.clone()),
+                (impair, _) => Datagrams::new(End::Server, impair.as_ref()),
+            },
             addresses: Vec::new(),
             public: 0,
             quic: None,
@@ -147,6 +150,17 @@ impl Sockets {
     /// QUIC's own address, if it has one.
     pub(super) fn quic_address(&self) -> Option<SocketAddr> {
         self.addresses.get(self.public).copied()
+    }
+
+    /// Bytes of a connection that the other end has not acknowledged; `None` if the kernel does not
+    /// tell.
+    pub(super) fn unacknowledged(&self, id: StreamId) -> Option<u64> {
+        self.streams.get(&id.0)?.stream.unacknowledged()
+    }
+
+    /// The UDP sockets, whose emulated network can be changed.
+    pub(super) fn udp(&mut self) -> &mut Datagrams {
+        &mut self.udp
     }
 
     /// Passes a batch of datagrams or stream bytes to the hub.

@@ -10,6 +10,8 @@
 
 mod assets;
 mod board;
+mod conditions;
+mod lines;
 mod qr;
 mod socket;
 mod token;
@@ -19,12 +21,11 @@ use super::http::{Accepted, Page, Site};
 use super::http_server::{HttpServer, Purpose};
 use super::{Config, Error, Rest};
 use crate::hub::{Hub, StreamId};
-use crate::net::Poller;
+use crate::net::{Datagrams, Poller};
 use crate::path::Path;
 use crate::protocol::limits::PEERS;
 use crate::time::{Now, Timestamp};
 use board::Feed;
-pub(super) use board::Outlook;
 use socket::{Got, Socket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +64,20 @@ pub(super) struct Web {
 /// Returns true if the index of a socket, or the id of a stream, belongs to the page.
 pub(super) fn owns(index: u64) -> bool {
     index >= FIRST as u64
+}
+
+/// What the page shows and changes.
+#[derive(Debug)]
+pub(super) struct Around<'a> {
+    pub(super) hub: &'a mut Hub,
+    pub(super) udp: &'a mut Datagrams,
+    pub(super) now: Now,
+}
+
+/// The answer to a request, without a connection: for the fuzz target.
+#[must_use]
+pub fn answer(request: &[u8]) -> Option<Vec<u8>> {
+    Some(super::http::answer(request, &[], &Files::default())?.bytes)
 }
 
 /// What is at the paths.
@@ -132,29 +147,31 @@ impl Web {
     }
 
     /// Handles an event of the poller.
-    pub(super) fn receive(&mut self, index: usize, hub: &mut Hub, now: Now) -> Rest {
+    pub(super) fn receive(&mut self, index: usize, around: &mut Around<'_>) -> Rest {
         if self.sockets.contains_key(&index) {
-            return self.read(index, hub, now);
+            return self.read(index, around);
         }
-        let rest = self.http.receive(index, now.mono, &self.files);
-        self.take_opened(hub, now);
+        let rest = self.http.receive(index, around.now.mono, &self.files);
+        self.take_opened(around);
         rest
     }
 
     /// When [`Self::handle_timeout`] has something to do.
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let watched = self.boards().next().map(|_| self.feed.poll_timeout());
+    pub(super) fn poll_timeout(&self, hub: &Hub) -> Option<Timestamp> {
+        let watched = self.boards().next().map(|_| self.feed.poll_timeout(hub));
         self.http.poll_timeout().into_iter().chain(watched).min()
     }
 
     /// Closes connections past their timeout, and tells the boards what is due.
-    pub(super) fn handle_timeout(&mut self, hub: &mut Hub, now: Now, outlook: &Outlook) {
-        self.http.handle_timeout(now.mono, &self.files);
-        self.take_opened(hub, now);
-        if self.boards().next().is_none() || self.feed.poll_timeout() > now.mono {
+    pub(super) fn handle_timeout(&mut self, around: &mut Around<'_>) {
+        self.http.handle_timeout(around.now.mono, &self.files);
+        self.take_opened(around);
+        let is_watched = self.boards().next().is_some();
+        around.hub.set_observed(is_watched);
+        if !is_watched {
             return;
         }
-        for text in self.feed.take_due(hub, now, outlook) {
+        for text in self.feed.take_due(around) {
             self.sockets.retain(|_, socket| socket.is_chat() || socket.tell(&text));
         }
     }
@@ -168,6 +185,16 @@ impl Web {
     /// Sends bytes of the hub to a chat. Returns whether the kernel has taken all.
     pub(super) fn send(&mut self, id: StreamId, bytes: &[u8]) -> bool {
         self.sockets.get_mut(&(id.0 as usize)).is_some_and(|socket| socket.send(bytes))
+    }
+
+    /// Bytes of a chat that the page has not acknowledged; `None` if the kernel does not tell.
+    pub(super) fn unacknowledged(&self, id: StreamId) -> Option<u64> {
+        self.sockets.get(&(id.0 as usize))?.unacknowledged()
+    }
+
+    /// The streams whose acknowledgments the boards wait for, a few times in a second.
+    pub(super) fn streams_to_ask(&mut self, hub: &Hub, now: Timestamp) -> Vec<StreamId> {
+        if self.feed.asks(now) { hub.watched_streams().collect() } else { Vec::new() }
     }
 
     /// Closes a chat: the hub has nothing more for it.
@@ -190,7 +217,8 @@ impl Web {
     }
 
     /// Takes in the WebSockets that clients have opened.
-    fn take_opened(&mut self, hub: &mut Hub, now: Now) {
+    fn take_opened(&mut self, around: &mut Around<'_>) {
+        let now = around.now;
         while let Some(opened) = self.http.poll_opened() {
             let (index, remote) = (opened.index, opened.remote);
             let received = opened.received;
@@ -201,13 +229,13 @@ impl Web {
                 continue;
             }
             if is_chat {
-                hub.handle_web_opened(StreamId(index as u64), Path::routed(0, remote), now);
+                around.hub.handle_web_opened(StreamId(index as u64), Path::routed(0, remote), now);
             } else if !socket.tell(&self.feed.hello(now)) {
                 continue;
             }
             self.sockets.insert(index, socket);
-            if self.handle_bytes(index, &received, hub, now) {
-                self.read(index, hub, now);
+            if self.handle_bytes(index, &received, around) {
+                self.read(index, around);
             }
         }
     }
@@ -220,32 +248,32 @@ impl Web {
         self.boards().count() < BOARDS && same < BOARDS_FROM_ONE
     }
 
-    fn read(&mut self, index: usize, hub: &mut Hub, now: Now) -> Rest {
+    fn read(&mut self, index: usize, around: &mut Around<'_>) -> Rest {
         let id = StreamId(index as u64);
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut rest = Rest::Unread;
-        if self.sockets.get_mut(&index).is_some_and(|it| it.is_chat() && it.flush()) {
-            hub.handle_stream_writable(id, now);
+        if self.sockets.get_mut(&index).is_some_and(|it| it.flush() && it.is_chat()) {
+            around.hub.handle_stream_writable(id, around.now);
         }
         for _ in 0..super::STREAM_READS {
             let Some(socket) = self.sockets.get_mut(&index) else {
                 rest = Rest::Nothing;
                 break;
             };
-            if socket.is_chat() && !hub.reads(id) {
+            if socket.is_chat() && !around.hub.reads(id) {
                 self.unread.insert(index);
                 rest = Rest::Nothing;
                 break;
             }
             match socket.read(&mut buffer) {
-                Got::Bytes if self.handle_bytes(index, &buffer, hub, now) => {}
+                Got::Bytes if self.handle_bytes(index, &buffer, around) => {}
                 Got::Nothing => {
                     rest = Rest::Nothing;
                     break;
                 }
                 Got::Bytes => {}
                 Got::End => {
-                    self.end(index, None, hub, now);
+                    self.end(index, None, around);
                     rest = Rest::Nothing;
                     break;
                 }
@@ -256,22 +284,23 @@ impl Web {
     }
 
     /// Takes in bytes of a WebSocket. Returns whether it goes on.
-    fn handle_bytes(&mut self, index: usize, mut bytes: &[u8], hub: &mut Hub, now: Now) -> bool {
+    fn handle_bytes(&mut self, index: usize, mut bytes: &[u8], around: &mut Around<'_>) -> bool {
+        let now = around.now;
         while let Some(socket) = self.sockets.get_mut(&index) {
             match socket.next(&mut bytes, now.mono) {
                 Ok(None) => return true,
                 Ok(Some(socket::Input::Stream(piece))) => {
-                    hub.handle_stream_bytes(StreamId(index as u64), &piece, now);
+                    around.hub.handle_stream_bytes(StreamId(index as u64), &piece, now);
                 }
                 Ok(Some(socket::Input::Command(text))) => {
-                    let (answer, is_wrong) = self.feed.command(&text, &self.token);
+                    let (answer, is_wrong) = self.feed.command(&text, &self.token, around);
                     if !socket.tell(&answer) {
-                        self.end(index, None, hub, now);
+                        self.end(index, None, around);
                     } else if is_wrong && socket.guess() {
-                        self.end(index, Some(websocket::POLICY), hub, now);
+                        self.end(index, Some(websocket::POLICY), around);
                     }
                 }
-                Err(code) => self.end(index, code, hub, now),
+                Err(code) => self.end(index, code, around),
             }
         }
         false
@@ -279,11 +308,11 @@ impl Web {
 
     /// A connection ends, after this closing frame if there is one. The hub says when a chat is
     /// closed.
-    fn end(&mut self, index: usize, code: Option<u16>, hub: &mut Hub, now: Now) {
+    fn end(&mut self, index: usize, code: Option<u16>, around: &mut Around<'_>) {
         let Some(socket) = self.sockets.get_mut(&index) else { return };
         socket.shut(code);
         if socket.is_chat() {
-            hub.handle_stream_closed(StreamId(index as u64), now);
+            around.hub.handle_stream_closed(StreamId(index as u64), around.now);
         } else if let Some(socket) = self.sockets.remove(&index) {
             socket.end();
         }

@@ -25,7 +25,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 fn no_file_of_the_corpora_makes_its_target_fail() {
     let mut failed = Vec::new();
-    for (name, target) in TARGETS {
+    for (name, target) in TARGETS.iter().copied() {
         let corpus = corpus(name);
         assert!(corpus.len() >= 20, "{name} has {} files", corpus.len());
         for (path, bytes) in corpus {
@@ -41,7 +41,7 @@ fn no_file_of_the_corpora_makes_its_target_fail() {
 fn no_mutations_of_the_corpora_make_a_target_fail() {
     let only = std::env::var_os("CHATAGRAM_SEED").map(|_| amount("CHATAGRAM_SEED", 0, 0));
     let seeds = only.map_or(0..amount("CHATAGRAM_SEEDS", 1_000, 10_000), |only| only..only + 1);
-    for (name, target) in TARGETS {
+    for (name, target) in TARGETS.iter().copied() {
         let corpus = corpus(name);
         for seed in seeds.clone() {
             let bytes = mutated(&corpus, seed);

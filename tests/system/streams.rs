@@ -252,6 +252,7 @@ fn a_server_with_a_long_flush_interval_stops_at_once() {
         waits: None,
         metrics_hosts: Vec::new(),
         web: None,
+        script: None,
         hub: hub::Config {
             room: "room".to_owned(),
             heartbeat: Duration::from_secs(2),

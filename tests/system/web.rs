@@ -3,10 +3,11 @@
 
 mod socket;
 
-use crate::program::{Program, Server, free_port};
+use crate::program::{DEADLINE, Program, Server, free_port};
+use chatagram::protocol::{Datagram, DatagramWriter, Frame as ChatFrame, Header};
 use serde_json::{Value, json};
 use socket::{Frame, Socket, ask, bridge};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use tempfile::TempDir;
 
 /// A server with its page, and the token that it printed.
@@ -87,11 +88,11 @@ fn a_hostile_host_or_origin_is_refused() {
     let own = format!("127.0.0.1:{port}");
     for (host, origin, wanted) in [
         (own.as_str(), Some(format!("http://{own}")), 101),
-        (&own, None, 101),
-        (&own, Some("http://evil.example".to_owned()), 403),
-        (&own, Some("null".to_owned()), 403),
-        (&own, Some(format!("http://127.0.0.1:{}", port ^ 1)), 403),
-        (&own, Some(format!("http://localhost:{port}")), 403),
+        (own.as_str(), None, 101),
+        (own.as_str(), Some("http://evil.example".to_owned()), 403),
+        (own.as_str(), Some("null".to_owned()), 403),
+        (own.as_str(), Some(format!("http://127.0.0.1:{}", port ^ 1)), 403),
+        (own.as_str(), Some(format!("http://localhost:{port}")), 403),
         ("rebind.evil.example", Some("http://rebind.evil.example".to_owned()), 421),
         ("rebind.evil.example", None, 421),
     ] {
@@ -138,15 +139,16 @@ fn the_board_has_the_figures_of_who() {
     let asked = who["peers"].as_array().unwrap();
     let wanted: Vec<Value> = asked.iter().map(|it| essence(it, "nickname")).collect();
     assert_eq!((told(&before), told(&after)), (wanted.clone(), wanted));
-    assert_eq!(asked.iter().map(|it| it["transport"].as_str().unwrap()).collect::<Vec<_>>(), [
-        "udp", "tcp", "web"
-    ]);
+    assert_eq!(
+        asked.iter().map(|it| it["transport"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["udp", "tcp", "web"]
+    );
     for (place, peer) in asked.iter().enumerate() {
         for (direction, figure) in
             [("up", "received"), ("up", "missing"), ("down", "sent"), ("down", "lost")]
         {
-            let [least, most] = [&before, &after]
-                .map(|state| state["peers"][place][direction][figure].as_u64());
+            let [least, most] =
+                [&before, &after].map(|state| state["peers"][place][direction][figure].as_u64());
             let figure = peer[figure].as_u64();
             // A kernel reports about a new connection after a while.
             if least.is_some() || most.is_none() {
@@ -159,12 +161,15 @@ fn the_board_has_the_figures_of_who() {
 }
 
 fn a_page_talks_with_a_terminal_and_gets_the_history() {
-    let room = Room::start(&[]);
+    let mut room = Room::start(&[]);
     let mut alice = room.server.join("alice");
     alice.type_line("before");
     let mut bob = room.guest("bob", &[]);
     bob.next_where("history", |event| event["text"] == "before");
     alice.next_where("joined", |event| event["nickname"] == "bob");
+    let joined =
+        |line: &str| line.contains("bob joined from") && line.contains(" over web, 2 here");
+    room.server.program.has_said("log", joined);
     bob.type_line("from the page");
     alice.hear("from the page");
     alice.type_line("to the page");
@@ -235,10 +240,10 @@ fn connections_that_do_not_behave_are_bounded_and_the_page_is_served_all_the_sam
     while board.next() != Frame::Pong(b"alive?".to_vec()) {}
     for (first, payload, code) in [
         (0x82, &b"binary"[..], 1_003),
-        (0x81, &[b'x'; 5_000], 1_009),
-        (0x81, b"\xff", 1_007),
-        (0x83, b"", 1_002),
-        (0x88, &[0x03, 0xE8], 1_000),
+        (0x81, &[b'x'; 5_000][..], 1_009),
+        (0x81, &b"\xff"[..], 1_007),
+        (0x83, &b""[..], 1_002),
+        (0x88, &[0x03, 0xE8][..], 1_000),
     ] {
         let mut board = boards.pop().unwrap();
         board.send(first, payload).unwrap();
@@ -267,6 +272,146 @@ fn three_wrong_tokens_close_the_connection() {
     assert_eq!(room.token.len(), 32);
 }
 
+/// Sends numbered datagrams of sessions that do not exist. The server answers each that it gets.
+fn send(socket: &UdpSocket, room: &Room, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        let mut bytes = Vec::new();
+        let mut writer = DatagramWriter::new(&mut bytes);
+        writer.push(&ChatFrame::Heartbeat);
+        writer.finish(&Header { session: number + 1, ..Header::default() });
+        socket.send_to(&bytes, room.server.address).unwrap();
+    }
+}
+
+/// The numbers whose answers come, up to that of `last`, which is not lost.
+fn answered(socket: &UdpSocket, last: u64) -> Vec<u64> {
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let (mut numbers, mut buffer) = (Vec::new(), [0; 2_000]);
+    while numbers.last() != Some(&last) {
+        let length = socket.recv(&mut buffer).unwrap();
+        numbers.push(Datagram::decode(&buffer[..length]).unwrap().header.session - 1);
+    }
+    numbers
+}
+
+fn command(board: &mut Socket, room: &Room, mut command: Value) -> Value {
+    command["token"] = json!(room.token);
+    command["id"] = json!(9);
+    board.say(&command);
+    board.hear_where(if command["type"] == "script" { "script" } else { "ok" }, |it| it["id"] == 9)
+}
+
+/// The script, once the server has had this many datagrams.
+fn script(board: &mut Socket, room: &Room, up: u64) -> String {
+    loop {
+        let answer = command(board, room, json!({ "type": "script" }));
+        if answer["up"] == up {
+            return answer["text"].as_str().unwrap().to_owned();
+        }
+        board.hear("state");
+    }
+}
+
+fn a_recorded_script_loses_the_same_datagrams_again() {
+    let room = Room::start(&["--seed", "77"]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut board = room.board();
+    let impair = |up: &str, down: &str| json!({ "type": "impair", "up": up, "down": down });
+    send(&socket, &room, 0..50);
+    script(&mut board, &room, 50);
+    command(&mut board, &room, impair("loss 30%", ""));
+    let state = board.hear_where("state", |it| !it["impair"]["everybody"].is_null());
+    assert_eq!(state["impair"]["everybody"], json!({ "up": "loss 30%", "down": null }));
+    send(&socket, &room, 50..100);
+    script(&mut board, &room, 100);
+    command(&mut board, &room, impair("loss 50% burst 3", "every 3"));
+    send(&socket, &room, 100..150);
+    script(&mut board, &room, 150);
+    command(&mut board, &room, impair("", ""));
+    send(&socket, &room, 150..200);
+    let first = answered(&socket, 199);
+    let recorded = script(&mut board, &room, 200);
+    let of = |range: std::ops::Range<u64>| first.iter().filter(|it| range.contains(it)).count();
+    assert_eq!((of(0..50), of(150..200)), (50, 50), "{first:?}");
+    assert!((10..50).contains(&of(50..100)) && (1..34).contains(&of(100..150)), "{first:?}");
+    let lines: Vec<&str> = recorded.lines().collect();
+    let up: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("up ")).collect();
+    let wanted = ["up 50 * loss 30%", "up 100 * loss 50% burst 3", "up 150 * none"];
+    assert_eq!((lines[0], &up[..]), ("seed 77", &wanted[..]), "{recorded}");
+    drop(board);
+    drop(room);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("storm.txt");
+    std::fs::write(&file, &recorded).unwrap();
+    let replay = ["--impair-script", file.to_str().unwrap()];
+    let room = Room::start(&replay);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    send(&socket, &room, 0..200);
+    assert_eq!(answered(&socket, 199), first);
+    assert_eq!(script(&mut room.board(), &room, 200), recorded);
+
+    std::fs::write(&file, "seed 1\nup 0 * lose 5%\n").unwrap();
+    let args = ["server", "--bind", "127.0.0.1:0", replay[0], replay[1]];
+    let mut wrong = Program::start(dir.path(), &args);
+    assert_eq!(wrong.wait(), Some(2));
+    assert!(wrong.output().contains("storm.txt: line 2: lose"), "{}", wrong.output());
+}
+
+fn one_peer_loses_datagrams_and_the_others_do_not() {
+    let room = Room::start(&[]);
+    let (_alice, _bob) = (room.server.join("alice"), room.server.join("bob"));
+    let mut carol = room.server.client("carol", &["--no-cache", "--transport", "tcp"]);
+    carol.next("welcome");
+    let mut board = room.board();
+    command(&mut board, &room, json!({ "type": "impair", "peer": 1, "up": "loss 50%" }));
+    let missing = |it: &Value, peer: usize| it["peers"][peer]["up"]["missing"].as_u64();
+    let state = board.hear_where("state", |it| missing(it, 1) > Some(2));
+    assert_eq!(missing(&state, 0), Some(0), "{state}");
+    let wanted = json!({ "everybody": null, "peers": { "1": { "up": "loss 50%", "down": null } } });
+    assert_eq!(state["impair"], wanted);
+    for (peer, words) in [(2, "is on TCP"), (9, "has left")] {
+        let wish = json!({ "type": "impair", "peer": peer, "up": "loss 5%", "token": room.token });
+        board.say(&wish);
+        let text = board.hear("error")["text"].as_str().unwrap().to_owned();
+        assert!(text.contains(words), "{text}");
+    }
+    board.say(&json!({ "type": "impair", "up": "lose 5%", "token": room.token }));
+    assert!(board.hear("error")["text"].as_str().unwrap().contains("did you mean loss"));
+    command(&mut board, &room, json!({ "type": "impair", "peer": 1, "up": "" }));
+    let state = board.hear("state");
+    assert_eq!(state["impair"], json!({ "everybody": null, "peers": {} }));
+}
+
+fn a_board_sees_lines_arrive() {
+    let room = Room::start(&[]);
+    let mut alice = room.server.join("alice");
+    let mut bob = room.server.join("bob");
+    let mut carol = room.guest("carol", &[]);
+    carol.next("welcome");
+    let mut board = room.board();
+    board.hear("state");
+    alice.type_line("hello");
+    bob.hear("hello");
+    let (mut said, mut shown) = (Vec::new(), Vec::new());
+    let done = |shown: &[Value]| shown.iter().filter(|it| it["certain"] == true).count() == 2;
+    while said.is_empty() || !done(&shown) {
+        let lines = board.hear("lines");
+        said.extend(lines["said"].as_array().unwrap().clone());
+        shown.extend(lines["shown"].as_array().unwrap().clone());
+    }
+    assert_eq!((&said[0]["name"], &said[0]["text"]), (&json!("alice"), &json!("hello")));
+    shown.sort_by_key(|it| it["peer"].as_u64());
+    // What the page's transport took is certain when its kernel has an acknowledgment.
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    for (row, peer, certain) in [(&shown[0], 1, true), (&shown[1], 2, false), (&shown[2], 2, true)]
+    {
+        assert_eq!((&row["peer"], &row["certain"]), (&json!(peer), &json!(certain)), "{row}");
+        assert_eq!(row["position"], said[0]["position"]);
+        assert!(row["after_ms"].as_f64().unwrap() < 5_000.0, "{row}");
+    }
+}
+
 tests! {
     the_page_is_served_with_fields_that_keep_other_pages_out,
     a_hostile_host_or_origin_is_refused,
@@ -275,4 +420,7 @@ tests! {
     after_a_kill_of_the_server_a_page_gets_each_line_once,
     connections_that_do_not_behave_are_bounded_and_the_page_is_served_all_the_same,
     three_wrong_tokens_close_the_connection,
+    a_recorded_script_loses_the_same_datagrams_again,
+    one_peer_loses_datagrams_and_the_others_do_not,
+    a_board_sees_lines_arrive,
 }

@@ -22,6 +22,7 @@ mod lab;
 mod machine;
 mod pages;
 mod place;
+mod script;
 mod server;
 mod watch;
 

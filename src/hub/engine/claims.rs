@@ -201,7 +201,8 @@ impl Hub {
             self.tell_move(id, origin.path);
         } else {
             let (nickname, path, peers) = (seat.nickname.clone(), origin.path, self.room.len());
-            self.events.push_back(Event::Joined { nickname, path, peers });
+            let transport = origin.entrance.transport();
+            self.events.push_back(Event::Joined { nickname, path, transport, peers });
         }
         if !rest.is_empty() {
             self.handle_peer_bytes(id, &rest, now);

@@ -38,6 +38,9 @@ pub enum SpecProblem {
     /// A label other than `up` and `down`.
     #[error("a direction is up: (from the client) or down:")]
     UnknownDirection,
+    /// A direction where only items can be.
+    #[error("only items can be here: leave out up:, down: and ;")]
+    OnlyItems,
     /// A direction has two sections.
     #[error("is given twice; join both with a comma")]
     DirectionTwice,

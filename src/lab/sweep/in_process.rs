@@ -66,6 +66,7 @@ fn server_config(job: &Job<'_>) -> server::Config {
         metrics: None,
         metrics_hosts: Vec::new(),
         web: None,
+        script: None,
         waits: Some(job.part.join(WAITS)),
         hub: hub::Config {
             room: "the lab".to_owned(),

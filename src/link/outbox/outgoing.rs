@@ -1,6 +1,6 @@
 //! Reliable messages that have left, and how to write them into a datagram.
 
-use super::Class;
+use super::{Class, Outbox};
 use crate::link::parts::{Parts, fits, part};
 use crate::protocol::limits::MAX_PARTS;
 use crate::protocol::{Batch, DatagramWriter, Frame};
@@ -68,6 +68,27 @@ impl Outgoing {
             Parts::NONE => self.unacknowledged(),
             _ => self.unacknowledged().of(Parts::all(self.batch.bytes())).without(under_way),
         }
+    }
+}
+
+impl Outbox {
+    /// The smallest id that was never sent.
+    pub(in crate::link) fn unsent(&self) -> u64 {
+        self.unsent
+    }
+
+    /// The id of the next reliable message that is queued.
+    pub(in crate::link) fn next_id(&self) -> u64 {
+        self.unsent + self.waiting.iter().map(|it| it.batch.len() as u64).sum::<u64>()
+    }
+
+    /// Whether parts of this message are all that lack an acknowledgment.
+    pub(in crate::link) fn lacks_only(&self, id: u64, parts: Parts) -> bool {
+        let index = self.sent.partition_point(|outgoing| outgoing.ids().end <= id);
+        self.sent.get(index).is_some_and(|outgoing| {
+            let all = Parts::all(outgoing.batch.bytes());
+            !outgoing.acked && outgoing.unacknowledged().of(all).without(parts).is_empty()
+        })
     }
 }
 

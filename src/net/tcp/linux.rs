@@ -58,6 +58,15 @@ pub(super) fn info(socket: &(impl AsFd + AsRawFd)) -> Option<TcpInfo> {
     })
 }
 
+/// Bytes that the kernel has taken and the other end has not acknowledged (SIOCOUTQ of tcp(7));
+/// `None` if the kernel does not tell.
+pub(super) fn unacknowledged(socket: &impl AsRawFd) -> Option<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to `bytes`, which outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if result < 0 { None } else { u64::try_from(bytes).ok() }
+}
+
 /// The connection's congestion control; `None` if the kernel does not tell.
 fn congestion_control(socket: &impl AsFd) -> Option<CongestionControl> {
     let name = SockRef::from(socket).tcp_congestion().ok()?;

@@ -27,6 +27,8 @@ fn idle_connections_do_not_keep_a_client_from_joining() {
         engine: None,
         metrics: None,
         metrics_hosts: Vec::new(),
+        web: None,
+        script: None,
         waits: None,
         hub: hub::Config {
             room: "room".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{Config, Error, Rest};
 use crate::hub::{Hub, StreamId};
-use crate::net::Poller;
+use crate::net::{Datagrams, Poller};
 use crate::time::{Now, Timestamp};
 use std::net::SocketAddr;
 
@@ -10,8 +10,12 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub(super) enum Web {}
 
-#[derive(Debug, Default)]
-pub(super) struct Outlook {}
+/// What a page would show and change.
+pub(super) struct Around<'a> {
+    pub(super) hub: &'a mut Hub,
+    pub(super) udp: &'a mut Datagrams,
+    pub(super) now: Now,
+}
 
 pub(super) fn owns(_: u64) -> bool {
     false
@@ -34,15 +38,16 @@ impl Web {
         match *self {}
     }
 
-    pub(super) fn receive(&mut self, _: usize, _: &mut Hub, _: Now) -> Rest {
+    pub(super) fn receive(&mut self, _: usize, around: &mut Around<'_>) -> Rest {
+        let _ = (&around.hub, &around.udp, around.now);
         match *self {}
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+    pub(super) fn poll_timeout(&self, _: &Hub) -> Option<Timestamp> {
         match *self {}
     }
 
-    pub(super) fn handle_timeout(&mut self, _: &mut Hub, _: Now, _: &Outlook) {
+    pub(super) fn handle_timeout(&mut self, _: &mut Around<'_>) {
         match *self {}
     }
 
@@ -51,6 +56,14 @@ impl Web {
     }
 
     pub(super) fn send(&mut self, _: StreamId, _: &[u8]) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn unacknowledged(&self, _: StreamId) -> Option<u64> {
+        match *self {}
+    }
+
+    pub(super) fn streams_to_ask(&mut self, _: &Hub, _: Timestamp) -> Vec<StreamId> {
         match *self {}
     }
 

@@ -98,6 +98,11 @@ impl Socket {
         self.stream.write(&self.out) == Written::Whole
     }
 
+    /// Bytes that the other end has not acknowledged.
+    pub(super) fn unacknowledged(&self) -> Option<u64> {
+        self.stream.unacknowledged()
+    }
+
     /// Writes what waits. Returns whether nothing does any more.
     pub(super) fn flush(&mut self) -> bool {
         self.is_shut || self.stream.write(&[]) == Written::Whole

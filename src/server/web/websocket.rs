@@ -233,9 +233,10 @@ fn control(opcode: Opcode, payload: Vec<u8>) -> Result<Input, Violation> {
         (_, [first, second, reason @ ..]) => {
             let code = u16::from_be_bytes([*first, *second]);
             let known = matches!(code, 1_000..=1_003 | 1_007..=1_014 | 3_000..=4_999);
-            match known && std::str::from_utf8(reason).is_ok() {
-                true => Ok(Input::Close),
-                false => Err(Violation("a closing frame with a wrong code or reason")),
+            if known && std::str::from_utf8(reason).is_ok() {
+                Ok(Input::Close)
+            } else {
+                Err(Violation("a closing frame with a wrong code or reason"))
             }
         }
         (_, [_]) => Err(Violation("a closing frame with half a code")),

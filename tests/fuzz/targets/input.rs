@@ -35,6 +35,11 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// All bytes that are left.
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
     /// As many bytes as the input says, at most 2,047.
     pub(super) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.word() & 0x7ff).min(self.0.len());

@@ -1,4 +1,4 @@
-//! The six fuzz targets: functions of an input, from `cargo fuzz` (`fuzz_targets/`) or from the
+//! The seven fuzz targets: functions of an input, from `cargo fuzz` (`fuzz_targets/`) or from the
 //! corpora (`tests/memory/fuzz_corpora.rs`). Each fails by panicking.
 //!
 //! | target | the input is |
@@ -9,8 +9,9 @@
 //! | `hub` | the actions of peers and strangers, step by step |
 //! | `client` | the actions of a possibly hostile server, step by step |
 //! | `ticket` | the text of a ticket |
+//! | `websocket` | a request to the page, or the frames of a WebSocket, and where they are cut |
 
-// A target fails by panicking. A fuzzing binary uses one of the six.
+// A target fails by panicking. A fuzzing binary uses one of the seven.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
 use chatagram::protocol::{Datagram, Frame, Join};
@@ -24,6 +25,8 @@ mod messages;
 pub(crate) mod meter;
 mod stream;
 mod ticket;
+#[cfg(feature = "web")]
+mod websocket;
 
 pub(crate) use client::client;
 pub(crate) use datagram::datagram;
@@ -31,18 +34,22 @@ pub(crate) use history::history;
 pub(crate) use hub::hub;
 pub(crate) use stream::stream;
 pub(crate) use ticket::ticket;
+#[cfg(feature = "web")]
+pub(crate) use websocket::websocket;
 
 /// A fuzz target.
 type Target = fn(&[u8]);
 
 /// All targets, by the names of their corpora.
-pub(crate) const TARGETS: [(&str, Target); 6] = [
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("datagram", datagram),
     ("stream", stream),
     ("history", history),
     ("hub", hub),
     ("client", client),
     ("ticket", ticket),
+    #[cfg(feature = "web")]
+    ("websocket", websocket),
 ];
 
 /// Asserts that `text` has no character that controls a terminal or breaks a line. Its table is

@@ -56,6 +56,9 @@ pub(crate) enum Error {
     /// `--metrics` is no address.
     #[error("not an address and a port, such as {0}: {1}")]
     PageAddress(&'static str, String),
+    /// The file of `--impair-script`.
+    #[error("cannot use the script {0}: {1}")]
+    Script(String, String),
     /// An option that only a room on several servers has.
     #[error("{0} is for a room on several servers: name its engine with --engine, or leave it out")]
     NoEngine(&'static str),

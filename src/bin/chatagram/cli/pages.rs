@@ -21,16 +21,17 @@ pub(crate) struct PagesArgs {
         num_args = 0..=1, default_missing_value = METRICS
     )]
     pub(crate) metrics: Option<SocketAddr>,
-    /// Serve the room's page at ADDR:PORT: a board, and a chat for browsers [default: off]
+    /// Serve the room's page to browsers at ADDR:PORT [default: off]
     ///
-    /// Without a value the address is 127.0.0.1:2431, which only browsers on this machine reach;
-    /// with '0.0.0.0' phones on the network join too. The page has no password.
+    /// It has a board, and a chat for phones. Without a value the address is 127.0.0.1:2431, which
+    /// only browsers on this machine reach; with '0.0.0.0' phones on the network join too. The page
+    /// has no password.
     #[arg(
         long, value_name = "ADDR:PORT", env = "CHATAGRAM_WEB", value_parser = web_address,
         num_args = 0..=1, default_missing_value = WEB, conflicts_with = "private"
     )]
     pub(crate) web: Option<SocketAddr>,
-    /// Serve the metrics and the page under these names too, comma-separated
+    /// Serve metrics and page under these names too, comma-separated
     ///
     /// Requests under the machine's addresses, its name and `localhost` are always accepted. The
     /// option can be repeated.

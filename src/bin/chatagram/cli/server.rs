@@ -1,8 +1,10 @@
 //! The options of a server, and the server they describe.
 
+use super::script;
 use super::{Error, ImpairArgs, NetworkArgs, PagesArgs, Switch, timeout};
 use crate::paths;
 use chatagram::hub::{Capacity, Limit};
+use chatagram::impair::Script;
 use chatagram::net::parse_bind;
 use chatagram::protocol::limits;
 use chatagram::quantity;
@@ -130,6 +132,17 @@ pub(crate) struct ServerArgs {
     pub(crate) no_discovery: bool,
     #[command(flatten)]
     pub(crate) pages: PagesArgs,
+    /// Emulate a network that changes as FILE says
+    ///
+    /// The room's page records such files, and src/docs/web.md describes them.
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "FILE",
+        env = "CHATAGRAM_IMPAIR_SCRIPT",
+        conflicts_with = "impair"
+    )]
+    pub(crate) impair_script: Option<PathBuf>,
     /// Record how long each line waited for an earlier one, in a new FILE
     ///
     /// The file is CSV: the author, the number of its line, and the time in microseconds that the
@@ -210,6 +223,7 @@ impl ServerArgs {
             copies: network.redundancy,
             pace: self.pace.unwrap_or_default(),
             impair: impair.network(),
+            script: self.script(impair.seed)?,
             history: self.history(),
             engine: self.engine()?,
             metrics: self.pages.metrics,
@@ -230,6 +244,14 @@ impl ServerArgs {
                 discovery: None,
             },
         })
+    }
+
+    /// The changes of the emulated network. `seed` is that of changes that the page makes.
+    fn script(&self, seed: u64) -> Result<Option<Script>, Error> {
+        match &self.impair_script {
+            Some(file) => script::read(file).map(Some),
+            None => Ok(self.pages.web.map(|_| Script { seed, changes: Vec::new() })),
+        }
     }
 
     /// QUIC: on where this build has it.

@@ -143,7 +143,7 @@ fn an_address_with_an_obstacle_costs_no_time() {
         let mut buffer = Vec::new();
         let next = match transport {
             Transport::Udp => session.poll_transmit(&mut buffer, at(10)),
-            Transport::Tcp | Transport::Quic => match session.poll_event() {
+            Transport::Tcp | Transport::Quic | Transport::Web => match session.poll_event() {
                 Some(Event::Connect(to)) => Some(to),
                 _ => None,
             },
@@ -227,7 +227,7 @@ fn new_addresses_are_tried_at_once() {
         let mut buffer = Vec::new();
         let next = match transport {
             Transport::Udp => session.poll_transmit(&mut buffer, at(10)),
-            Transport::Tcp | Transport::Quic => {
+            Transport::Tcp | Transport::Quic | Transport::Web => {
                 assert_eq!(session.poll_event(), Some(Event::Disconnect));
                 match session.poll_event() {
                     Some(Event::Connect(to)) => Some(to),
