@@ -13,6 +13,7 @@ mod decode;
 mod impair;
 mod impaired_sockets;
 mod layering;
+mod page;
 mod proto_md;
 mod records;
 mod sockets;

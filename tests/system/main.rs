@@ -65,6 +65,8 @@ mod netem;
 mod no_engine;
 #[cfg(not(feature = "quic"))]
 mod no_quic;
+#[cfg(all(unix, feature = "web"))]
+mod page;
 #[cfg(feature = "quic")]
 mod private;
 #[cfg(feature = "quic")]
@@ -142,6 +144,8 @@ const MODULES: &[Module] = &[
     #[cfg(unix)]
     (failover::tests, failover::ROLES),
     (metrics::tests, metrics::ROLES),
+    #[cfg(all(unix, feature = "web"))]
+    (page::tests, page::ROLES),
     #[cfg(feature = "web")]
     (web::tests, web::ROLES),
     (minimal_client::tests, minimal_client::ROLES),
