@@ -205,8 +205,8 @@ fn measure_both(dir: &Path, cases: &[Case]) -> [PathBuf; 2] {
     [netem, emulated]
 }
 
-/// Each case is a separate lab: within one lab the modes would run side by side. Captures would take
-/// a quarter of the time, and other tests look at them.
+/// Each case is a separate lab: within one lab the modes would run side by side. Other tests look
+/// at captures, which would take a quarter of the time.
 fn script(measure: &str, out: &Path, cases: &[Case]) -> String {
     let labs = cases.iter().enumerate().map(|(index, case)| {
         let losses: Vec<_> = case.losses.iter().map(f64::to_string).collect();

@@ -383,6 +383,27 @@ fn one_peer_loses_datagrams_and_the_others_do_not() {
     assert_eq!(state["impair"], json!({ "everybody": null, "peers": {} }));
 }
 
+fn the_token_moderates() {
+    let room = Room::start(&[]);
+    let mut bob = room.server.join("bob");
+    let mut board = room.board();
+    let orders = [
+        ("error", "kick carol"),
+        ("done", "topic losses"),
+        ("done", "lock"),
+        ("done", "/kick bob spam"),
+    ];
+    for (answer, order) in orders {
+        board.say(&json!({ "type": "moderate", "order": order, "token": room.token }));
+        board.hear(answer);
+    }
+    bob.next("closed");
+    let state = board.hear_where("state", |it| it["locked"] == true);
+    assert_eq!(state["topic"], "losses");
+    board.say(&json!({ "type": "moderate", "order": "unlock", "token": "" }));
+    assert!(board.hear("error")["text"].as_str().unwrap().contains("token is wrong"));
+}
+
 fn a_board_sees_lines_arrive() {
     let room = Room::start(&[]);
     let mut alice = room.server.join("alice");
@@ -422,5 +443,6 @@ tests! {
     three_wrong_tokens_close_the_connection,
     a_recorded_script_loses_the_same_datagrams_again,
     one_peer_loses_datagrams_and_the_others_do_not,
+    the_token_moderates,
     a_board_sees_lines_arrive,
 }

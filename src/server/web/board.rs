@@ -71,6 +71,11 @@ enum Told<'a> {
         up: u64,
         down: u64,
     },
+    /// What an order has done, for people.
+    Done {
+        id: u64,
+        text: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -117,6 +122,8 @@ enum Command {
     Impair(Wish),
     /// Asks for the changes so far.
     Script,
+    /// Gives an order of the moderator, such as `kick bob`.
+    Moderate { order: String },
 }
 
 impl Feed {
@@ -175,8 +182,8 @@ impl Feed {
                 peers: hub.peer_states(now.mono).map(|state| PeerRow::new(&state)).collect(),
                 drops: metrics::drops(&hub.counters().wire).into_iter().collect(),
                 impair: Conditions::of(hub, udp),
-                topic: None,
-                locked: false,
+                topic: hub.topic(),
+                locked: hub.is_locked(),
             }));
         }
         due
@@ -205,6 +212,13 @@ impl Feed {
                 let [up, down] = conditions::carried(around.udp);
                 encode(&Told::Script { id, text, up, down })
             }
+            Ok(Command::Moderate { order }) => match around.hub.order(&order, around.now) {
+                Ok(done) => {
+                    self.due = around.now.mono;
+                    encode(&Told::Done { id, text: &done })
+                }
+                Err(why) => refusal(id, &why),
+            },
             Ok(Command::Impair(wish)) => match conditions::change(&wish, around) {
                 Ok(()) => {
                     // The boards see it at once.

@@ -19,6 +19,12 @@ export class Break {
     this.timer = null;
     this.root = $("dials");
     this.root.addEventListener("submit", (event) => event.preventDefault());
+    this.order = $("order-text");
+    $("order").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const order = this.order.value.trim();
+      if (order) this.ask({ type: "moderate", order });
+    });
     $("break").hidden = false;
     this.make();
   }
@@ -169,6 +175,10 @@ export class Break {
     this.result.classList.toggle("bad", message.type === "error");
     if (message.type === "error") say(this.result, clean(String(message.text)));
     else if (message.type === "ok") say(this.result, t("break.done"));
+    else if (message.type === "done") {
+      this.order.value = "";
+      say(this.result, clean(String(message.text)));
+    }
     else if (message.type === "script") this.save(message.text);
   }
 

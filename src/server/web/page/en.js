@@ -126,6 +126,8 @@ export default {
   "break.save": "Save as script",
   "break.done": "The network is changed.",
   "break.saved": "Saved: `chatagram server --impair-script FILE` replays it.",
+  "order.label": "Moderate",
+  "order.give": "Do it",
   "break.unsent": "No connection to the server: nothing is changed.",
 
   "chat.title": "Chat",

@@ -130,6 +130,8 @@ export default {
   "break.save": "Сохранить сценарий",
   "break.done": "Сеть изменена.",
   "break.saved": "Сохранено: `chatagram server --impair-script FILE` повторит это.",
+  "order.label": "Модерация",
+  "order.give": "Выполнить",
   "break.unsent": "Нет связи с сервером: ничего не изменено.",
 
   "chat.title": "Чат",

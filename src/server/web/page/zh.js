@@ -111,6 +111,8 @@ export default {
   "break.save": "保存脚本",
   "break.done": "网络已改变。",
   "break.saved": "已保存：`chatagram server --impair-script FILE` 可重放。",
+  "order.label": "管理",
+  "order.give": "执行",
   "break.unsent": "没有连接到服务器：什么也没有改变。",
 
   "chat.title": "聊天",
