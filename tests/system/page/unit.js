@@ -280,3 +280,20 @@ test("being addressed is a word, whatever its case", () => {
     assert.equal(addresses(text, name), is, text);
   }
 });
+
+test("a rename, a rejected line and the moderator's removal reach the person", () => {
+  const play = new Play();
+  play.connect();
+  play.welcome();
+  play.say(1, "hello");
+  play.tell({ is: "Renamed", peer: 3, from: "alice", to: "alicia" });
+  assert.equal(play.session.nickname, "alicia");
+  play.tell({ is: "Rejected", number: 0, private: false, detail: "mute for 5 min" });
+  play.tell({ is: "Topic", text: "losses" });
+  assert.equal(play.tell({ is: "Closing", reason: "Kicked", detail: "spam" }), false);
+  const kinds = play.events.map((it) => it.as ?? it.is);
+  for (const kind of ["renamed", "rejected", "notice", "topic", "closing"]) {
+    assert.ok(kinds.includes(kind), `${kind}: ${kinds}`);
+  }
+  assert.equal(play.events.at(-1).final, true);
+});

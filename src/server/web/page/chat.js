@@ -185,6 +185,7 @@ export class Chat {
       case "whisper": this.say(command.to, command.text); break;
       case "who": this.ask("Who"); break;
       case "ping": this.ask("Ping", command.to); break;
+      case "nick": this.rename(command.name); break;
       case "clear": this.transcript.clear(); break;
       case "help": this.note(t("chat.help")); break;
       case "quit": this.leave(); break;
@@ -200,6 +201,7 @@ export class Chat {
     if (why === "whisper") return t("wrong.whisper");
     if (why === "me") return t("wrong.me");
     if (why === "ping") return t("wrong.ping");
+    if (why === "nick") return t("wrong.nick");
     return t("wrong.command", { word });
   }
 
@@ -220,6 +222,11 @@ export class Chat {
     item.state = "repeated";
     this.transcript.render(item);
     this.say(item.to, item.text);
+  }
+
+  rename(name) {
+    if (!this.session.rename(name, now())) this.note(t("chat.not.here"));
+    this.flush();
   }
 
   ask(is, to) {
@@ -269,6 +276,16 @@ export class Chat {
       case "joined": this.note(t("chat.joined", { names, n: event.names.length })); break;
       case "left": this.note(this.left(event.reason, { names, n: event.names.length })); break;
       case "notice": this.note(clean(event.text)); break;
+      case "topic":
+        this.note(event.text ? t("chat.topic", { text: clean(event.text) }) : t("chat.topic.none"));
+        break;
+      case "renamed":
+        if (event.own) {
+          keep(false, NAME, event.to);
+          this.form();
+        }
+        this.note(t("chat.renamed", { from: clean(event.from), to: clean(event.to) }));
+        break;
       case "refused": this.refused(event); break;
       case "closing": this.note(this.closing(event)); break;
       default:
@@ -278,13 +295,14 @@ export class Chat {
   left(reason, parameters) {
     if (reason === "Timeout") return t("chat.left.timeout", parameters);
     if (reason === "Flood") return t("chat.left.flood", parameters);
+    if (reason === "Kicked") return t("chat.left.kicked", parameters);
     return t("chat.left.quit", parameters);
   }
 
   closing({ reason, detail }) {
     const words = { Shutdown: t("chat.closing.shutdown"), Restart: t("chat.closing.restart"),
       Flood: t("chat.closing.flood"), Timeout: t("chat.closing.timeout"),
-      Quit: t("chat.closing.quit") };
+      Quit: t("chat.closing.quit"), Kicked: t("chat.closing.kicked") };
     // Of a shutdown the server says no more than this.
     const isMore = detail && reason !== "Shutdown" && reason !== "Restart";
     return isMore ? `${words[reason]} (${clean(detail)})` : words[reason];

@@ -11,8 +11,8 @@ const FROM_SERVER = 1;
 export const DELIVERIES = ["Unreliable", "ReliableUnordered", "ReliableOrdered"];
 export const TRANSPORTS = ["Udp", "Tcp", "Quic", "Web"];
 export const REFUSALS = ["Version", "NameNotAllowed", "NameTaken", "RoomFull",
-  "TooManyFromAddress", "ShuttingDown", "Unavailable"];
-export const REASONS = ["Quit", "Timeout", "Shutdown", "Flood", "Restart"];
+  "TooManyFromAddress", "ShuttingDown", "Unavailable", "Locked", "Kicked"];
+export const REASONS = ["Quit", "Timeout", "Shutdown", "Flood", "Restart", "Kicked"];
 
 const payload = ["payload", "bytes"];
 const part = [["index", "u16"], ["count", "u16"], payload];
@@ -45,6 +45,8 @@ export const FROM_CLIENT = [
   ["Who", ["number", "u16"]],
   ["Ping", ["number", "u16"], ["to", "string"]],
   ["Pong", ["peer", "u16"], ["number", "u16"]],
+  ["Rename", ["nickname", "string"]],
+  ["Moderate", ["order", "string"]],
 ];
 
 const u64s = (names) => names.split(" ").map((name) => [name, "u64"]);
@@ -75,6 +77,10 @@ export const FROM_THE_SERVER = [
   ["Counters", ["number", "u16"], ...u64s("received alien other_version corrupt malformed " +
     "unknown_session unread refused left_out")],
   ["Servers", ["servers", "servers"]],
+  ["Renamed", ["peer", "u16"], ["from", "string"], ["to", "string"]],
+  ["NotRenamed", ["reason", REFUSALS], ["detail", "string"]],
+  ["Topic", ["text", "string"]],
+  ["Rejected", ["number", "u16"], ["private", "bool"], ["detail", "string"]],
 ];
 
 const ENTRY = [null, ["peer", "u16"], ["nickname", "string"], ["next", "u16"]];

@@ -103,7 +103,7 @@ export class Session {
   frame(frame, now) {
     if (frame.is === "Refused" && frame.nonce === this.joinNonce && !this.welcome) {
       const { reason, detail } = frame;
-      this.ended = this.token.length === 0 || reason === "NameNotAllowed";
+      this.ended = this.token.length === 0 || ["NameNotAllowed", "Kicked"].includes(reason);
       this.emit({ is: "refused", reason, detail, final: this.ended });
       return false;
     }
@@ -126,7 +126,7 @@ export class Session {
       if (this.isBriefed()) this.line(message);
       else this.held.push(message);
     } else if (message.is === "Closing") {
-      const isOver = this.state === "leaving" || message.reason === "Shutdown";
+      const isOver = this.state === "leaving" || ["Shutdown", "Kicked"].includes(message.reason);
       this.ended = this.ended || isOver;
       const { reason, detail } = message;
       this.emit({ is: "closing", reason, detail, final: isOver });
@@ -231,7 +231,14 @@ export class Session {
       const line = this.own.take(false, message.number);
       const as = is === "NotHere" ? "nobody" : "accepted";
       if (line) this.emit({ is: "settled", id: line.id, as, to: message.to });
-    } else if (is === "Notice") this.emit({ is: "notice", text: message.text });
+    } else if (is === "Rejected") {
+      const line = this.own.take(!message.private, message.number);
+      if (line) this.emit({ is: "settled", id: line.id, as: "rejected" });
+      this.emit({ is: "notice", text: message.detail });
+    } else if (is === "Renamed") this.renamed(message);
+    else if (is === "NotRenamed") this.emit({ is: "notice", text: message.detail });
+    else if (is === "Topic") this.emit({ is: "topic", text: message.text });
+    else if (is === "Notice") this.emit({ is: "notice", text: message.text });
     else if (is === "Slow") this.pace.pause(message.wait_ms, now);
     else if (is === "Pinged") {
       this.sendMessage({ is: "Pong", peer: message.peer, number: message.number }, now);
@@ -249,6 +256,19 @@ export class Session {
     const gone = roll.filter((it) => it.peer !== this.welcome.peer);
     const names = gone.map((it) => it.nickname);
     if (names.length) this.emit({ is: "left", names, reason, peers });
+  }
+
+  renamed({ peer, from, to }) {
+    if (peer === this.welcome.peer) this.nickname = to;
+    this.emit({ is: "renamed", from, to, own: peer === this.welcome.peer });
+  }
+
+  /// Asks for another name.
+  rename(nickname, now) {
+    if (this.state !== "here") return false;
+    const length = this.sendMessage({ is: "Rename", nickname }, now);
+    this.pace.spend(tokens(length), now);
+    return true;
   }
 
   /// Says a line, or whispers it. It leaves when the server's limit allows.

@@ -87,7 +87,8 @@ export class Transcript {
     if (item.mention) who.append(make("span", { class: "hidden" }, ` ${t("chat.mention")}`));
     row.replaceChildren(time, " ", who, " ", text);
     const marks = { waiting: t("chat.waiting"), sent: t("chat.sent"),
-      doubtful: t("chat.doubtful"), nobody: t("chat.nobody") };
+      doubtful: t("chat.doubtful"), nobody: t("chat.nobody"),
+      rejected: t("chat.rejected") };
     if (marks[item.state]) row.append(" ", make("span", { class: "mark" }, marks[item.state]));
     if (item.state === "doubtful") {
       const button = make("button", { type: "button" }, t("chat.again"));

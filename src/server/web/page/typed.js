@@ -34,6 +34,7 @@ export function parse(line) {
     case "me": return rest ? { is: "say", text: `*${rest}*` } : { is: "wrong", why: "me" };
     case "who": return { is: "who" };
     case "ping": return rest ? { is: "ping", to: bare(rest.trim()) } : { is: "wrong", why: "ping" };
+    case "nick": return rest ? { is: "nick", name: rest.trim() } : { is: "wrong", why: "nick" };
     case "clear": return { is: "clear" };
     case "help": return { is: "help" };
     default: return { is: "wrong", why: "command", word: clean(word).slice(0, 32) };
