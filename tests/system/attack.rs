@@ -27,7 +27,7 @@ const PORT: u16 = 2_428;
 /// Bytes of the headers of IPv4 and UDP.
 const HEADERS: u64 = 28;
 /// Joins in the flood, each from another address: usually, and in a run of all tests.
-const JOINS: [u64; 2] = [50_000, 1_000_000];
+const JOINS: [u64; 2] = [50_000, 300_000];
 /// Limit of the server's growth in KiB.
 const GROWTH: u64 = 1_024;
 

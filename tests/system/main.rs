@@ -97,9 +97,9 @@ type Module = (fn() -> Vec<Test>, &'static [Role]);
 /// Modules with long tests come first, so that no long test runs alone at the end.
 const MODULES: &[Module] = &[
     #[cfg(target_os = "linux")]
-    (netem::tests, netem::ROLES),
-    #[cfg(target_os = "linux")]
     (exercises::tests, exercises::ROLES),
+    #[cfg(target_os = "linux")]
+    (netem::tests, netem::ROLES),
     #[cfg(target_os = "linux")]
     (endurance::tests, endurance::ROLES),
     #[cfg(target_os = "linux")]
@@ -120,9 +120,11 @@ const MODULES: &[Module] = &[
     #[cfg(target_os = "linux")]
     (grade::class::tests, grade::class::ROLES),
     (kit::tests, kit::ROLES),
-    // Beside the first module's longest test, its kernels would take half of two processors.
+    // Their kernels would take half of two processors from the first modules' tests.
     #[cfg(target_os = "linux")]
     (netem::sweep::tests, netem::sweep::ROLES),
+    #[cfg(all(target_os = "linux", feature = "quic"))]
+    (netem::quic::tests, netem::quic::ROLES),
     (input::tests, input::ROLES),
     (terminal::tests, terminal::ROLES),
     (load::tests, load::ROLES),

@@ -9,7 +9,7 @@ const ALL: &str = "CHATAGRAM_NETEM";
 const MODES: [Mode; 3] =
     [Mode::QuicUnreliable, Mode::QuicReliableOrdered, Mode::QuicReliableUnordered];
 
-pub(super) fn delivers_alike_over_netem_and_the_emulated_network() {
+fn delivers_alike_over_netem_and_the_emulated_network() {
     needs_time();
     needs(&TOOLS);
     let all = std::env::var_os(ALL).is_some_and(|it| it == "all");
@@ -47,4 +47,8 @@ pub(super) fn delivers_alike_over_netem_and_the_emulated_network() {
         println!("the other modes, and 0, 1 and 10 % loss: {ALL}=all");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+tests! {
+    delivers_alike_over_netem_and_the_emulated_network,
 }

@@ -11,7 +11,7 @@ use std::thread;
 /// With dumpcap, and with tcpdump where dumpcap is missing.
 fn the_sweep_captures_each_packet_that_the_kernel_counts() {
     needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "python3"]);
     needs(&["dumpcap", "capinfos", "reordercap", "tcpdump", "tshark"]);
     let dir = tempfile::tempdir().unwrap();
     let without =
@@ -81,7 +81,7 @@ fn is_whole(run: &Path) {
 /// A run that has been late three times stays.
 fn the_sweep_measures_a_spoiled_run_again() {
     needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "sed"]);
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "sed"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("sweep");
     let script = format!(
@@ -109,7 +109,7 @@ fn the_sweep_measures_a_spoiled_run_again() {
 /// A width that no interval has is asked for, so the limit on repetitions ends the sweep.
 fn the_sweep_repeats_until_the_intervals_are_narrow() {
     needs_time();
-    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "nice", "python3"]);
+    needs(&["linux.uml", "insmod", "cc", "ip", "tc", "ss", "sysctl", "bash", "python3"]);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("sweep");
     let script = format!(
