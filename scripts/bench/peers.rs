@@ -78,8 +78,8 @@ const REDIS: Publish =
 const NATS: Publish = Publish { before: b"PUB room 64\r\n", after: b"\r\n" };
 
 impl Peer {
-    /// Begins to join. Returns when the relay has admitted the peer; over Chatagram's UDP and QUIC at
-    /// once.
+    /// Begins to join. Returns when the relay has admitted the peer; over Chatagram's UDP and QUIC
+    /// at once.
     pub(crate) fn join(
         protocol: Protocol,
         server: SocketAddr,

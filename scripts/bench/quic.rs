@@ -1,5 +1,5 @@
-//! A peer over QUIC (`proto.md` §11.3): its handshake, its join on the stream, and its lines, on the
-//! stream or beside it.
+//! A peer over QUIC (`proto.md` §11.3): its handshake, its join on the stream, and its lines, on
+//! the stream or beside it.
 
 use crate::joining::heartbeat;
 use crate::peers::{count, here};
