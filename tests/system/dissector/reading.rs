@@ -146,7 +146,7 @@ fn value(name: &str, field: &Field) -> String {
             format!("{:?}", field.show)
         }
         "delivery" | "reason" | "transport" => value_name(field),
-        "complete" | "ordered" | "own" | "sure" => is_true(&field.show).to_string(),
+        "complete" | "ordered" | "own" | "sure" | "private" => is_true(&field.show).to_string(),
         _ => field.show.clone(),
     }
 }

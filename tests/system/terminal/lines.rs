@@ -8,19 +8,22 @@ pub(super) fn a_line_is_dimmed_until_the_server_confirms_it_and_a_failed_one_is_
     let mut bob = server.join("bob");
     tmux.see("2 here");
     server.program.signal("STOP");
-    for count in 1..=6 {
-        tmux.say(&format!("line {count}"));
-    }
-    tmux.write("draft");
-    // They stand above the status, dimmed, and the first row counts those without a row.
-    let waiting = "* 3 lines wait for the server\n\
-                   HH:MM:SS alice> line 4\n\
-                   HH:MM:SS alice> line 5\n\
-                   HH:MM:SS alice> line 6\n-- ";
-    let screen = tmux.wait("lines that wait", |it| normalised(it).contains(waiting));
-    assert!(screen.ends_with("> draft") && !screen.contains("line 1"), "{screen}");
+    let say = |count: u32| tmux.say(&format!("line {count}"));
+    (1..=4).for_each(say);
+    // They stand above the status, dimmed.
+    let waiting = "HH:MM:SS alice> line 1\n\
+                   HH:MM:SS alice> line 2\n\
+                   HH:MM:SS alice> line 3\n\
+                   HH:MM:SS alice> line 4\n-- ";
+    tmux.wait("lines that wait", |it| normalised(it).contains(waiting));
     let coloured = tmux.coloured();
     assert!(!coloured.contains("\u{1b}[1malice>"), "only confirmed lines are bright: {coloured:?}");
+    // More are counted.
+    (5..=6).for_each(say);
+    tmux.write("draft");
+    let counted = "\n* 6 lines wait for the server\n-- ";
+    let screen = tmux.wait("a draft", |it| it.ends_with("> draft") && it.contains(counted));
+    assert!(!screen.contains("alice> line"), "{screen}");
     server.program.signal("CONT");
     for count in 1..=6 {
         assert_eq!(heard(&mut bob), format!("line {count}"));
