@@ -31,7 +31,7 @@
 //! | `streams.rs` | connections of TCP and QUIC that have not joined, and the peers of the others |
 //! | `paths.rs`, `rename.rs` | peers that change their address or their nickname |
 //! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
-//! | `moderator.rs`, `moderator/order.rs` | who is kept out or mute, the lock, the orders |
+//! | `moderator.rs`, `moderator/order.rs` | bans, mutes, the lock, and the orders |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs`, `observer.rs` | the counters; what becomes of each line |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
@@ -167,7 +167,7 @@ pub enum Event {
     },
     /// The moderator gave an order, and it was carried out.
     Moderated {
-        /// What was done, for people.
+        /// The outcome of the order, as text for people.
         done: String,
     },
     /// A join was refused. There are at most ten of these events in a second, so that strangers

@@ -26,7 +26,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 /// A client whose process has ended is not waited for longer than this.
 const AFTERMATH: Duration = Duration::from_secs(1);
-/// What an ended client sent and printed arrives within this time, on a busy machine too.
+/// Time for the last datagrams and output of an ended client to arrive, on a busy machine too.
 const REST: Duration = Duration::from_secs(5);
 /// Longest sleep: the end of the process wakes nobody.
 const LOOK: Duration = Duration::from_millis(20);
@@ -87,7 +87,7 @@ pub(super) struct Referee<'c> {
     _stop: Stop,
     ups: usize,
     ended: Option<Timestamp>,
-    /// What may still arrive of an ended client: two outputs, and its datagrams.
+    /// Sources of an ended client that may still deliver: two outputs, and its datagrams.
     open: u8,
     name: &'static str,
 }

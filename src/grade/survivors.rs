@@ -1,4 +1,4 @@
-//! What a client leaves behind in sessions of its own (`setsid`).
+//! Processes that a graded client leaves running in other sessions (`setsid`).
 //!
 //! This process is the parent of the orphans among its descendants, so that none gets away. Those
 //! of an ended client are found by a variable of their environment. One that has changed its

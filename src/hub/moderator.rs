@@ -1,7 +1,7 @@
-//! The moderator: who may not join, who may not speak, and whether anybody new may join.
+//! The moderator: bans, mutes, and the lock that refuses new clients.
 //!
-//! Three give orders: the operator of the server, the host, whose client has the token of the
-//! reserved name, and who has the token of the room's page. All state is in memory: a restarted
+//! Orders come from the operator of the server, from the host, whose client has the token of the
+//! reserved name, and from a page with the token of the room. All state is in memory: a restarted
 //! server has forgotten it. In a room on several servers each server has its own moderator.
 
 mod order;

@@ -60,7 +60,7 @@ impl Bell {
         Self { wanted, rang: None }
     }
 
-    /// What to print for a ring.
+    /// The text that rings the bell; empty if no ring is due.
     pub(super) fn ring(&mut self, now: Instant) -> &'static str {
         if !self.wanted || self.rang.is_some_and(|rang| now < rang + BELL_PAUSE) {
             return "";

@@ -8,7 +8,7 @@ use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
 use crate::protocol::{Datagram, Delivery, Frame, Join};
 use std::time::Duration;
 
-/// What is later than this was not done at once. `JOIN_RETRY` is the next longer time.
+/// Longest delay of a datagram that is sent at once. `JOIN_RETRY` is the next longer time.
 const AT_ONCE: Duration = Duration::from_millis(240);
 
 /// `Join` as §I.5 has it.

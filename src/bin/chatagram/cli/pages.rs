@@ -9,7 +9,7 @@ const METRICS: &str = "127.0.0.1:2430";
 /// Default address of the page, for this machine only.
 const WEB: &str = "127.0.0.1:2431";
 
-/// What a server shows over HTTP.
+/// Options of the metrics and of the page that a server serves over HTTP.
 #[derive(Debug, Args)]
 pub(crate) struct PagesArgs {
     /// Serve counters to Prometheus at ADDR:PORT/metrics [default: off]

@@ -242,8 +242,8 @@ impl PromptState {
         !state.ended
     }
 
-    /// What to draw from the first row of the prompt on: the queued output, the unconfirmed lines
-    /// and, with the editor's usual prompt, the status.
+    /// The text from the first row of the prompt on: the queued output, the unconfirmed lines and,
+    /// with the editor's usual prompt, the status.
     pub(super) fn draw(&self, usual: bool) -> String {
         let mut state = self.lock();
         if state.editing {
