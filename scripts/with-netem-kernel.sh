@@ -226,9 +226,22 @@ C
 *) die "UML_CLOCK is real or virtual, not $UML_CLOCK" ;;
 esac
 
+# The kernel and its processes take turns, so on one processor they run twice as fast as on several.
+# Kernels that start together have process numbers in a row.
+processors=()
+while IFS=- read -r -d , first last; do
+    for ((processor = first; processor <= ${last:-$first}; processor++)); do
+        processors+=("$processor")
+    done
+done <<<"$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status),"
+pin=()
+if command -v taskset >/dev/null; then
+    pin=(taskset -c "${processors[$$ % ${#processors[@]}]}")
+fi
+
 tail -f "$work/out" --pid=$$ 2>/dev/null &
 tail=$!
-LD_PRELOAD="${shims[*]}" linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw \
+LD_PRELOAD="${shims[*]}" "${pin[@]}" linux.uml root=/dev/root rootfstype=hostfs rootflags=/ rw \
     init="$work/init" con=null con0=fd:0,fd:1 mem="${UML_MEMORY:-1G}" quiet \
     </dev/null >"$work/console" 2>&1 || true
 sleep 0.2 # tail looks once more

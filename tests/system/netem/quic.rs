@@ -19,9 +19,10 @@ fn delivers_alike_over_netem_and_the_emulated_network() {
         mode: *mode,
         losses,
         delay_ms: 25,
-        rate: 10,
+        senders: 1,
+        receivers: 2,
+        rate: 10.0,
         seconds: if all { 60 } else { 20 },
-        repetitions: 1,
     };
     let cases: Vec<_> = modes.iter().map(case).collect();
     let dir = tempfile::tempdir().unwrap();
@@ -37,8 +38,8 @@ fn delivers_alike_over_netem_and_the_emulated_network() {
                     wrong.push(format!("{name}: {what}"));
                 }
             };
-            delivery(&both, case.mode, loss / 100.0, &mut check);
-            both.iter().for_each(|it| counters(it, case.mode, loss / 100.0, &mut check));
+            delivery(&both, case, *loss, &mut check);
+            both.iter().for_each(|it| counters(&it.info, case, *loss, &mut check));
             let [netem, emulated] = both.map(|it| (it.delivered, it.rows));
             println!("{name}: delivered over netem and emulated {netem:?}, {emulated:?}");
         }
