@@ -103,8 +103,9 @@ impl Terminal {
             .name("nudge".to_owned())
             .spawn(move || editor::nudge(&nudged, printer))?;
         let edited = prompt.clone();
+        // Before anything is shown: a key pressed in answer to it would wait for the end of a line.
+        termios_guard::hold();
         let edit = move || {
-            termios_guard::hold();
             let end = prompt_editor.run(&sender);
             termios_guard::restore(Editor::Ended);
             if end == End::Interrupted {
@@ -112,7 +113,9 @@ impl Terminal {
             }
             edited.end();
         };
-        thread::Builder::new().name("editor".to_owned()).spawn(edit)?;
+        thread::Builder::new().name("editor".to_owned()).spawn(edit).inspect_err(|_| {
+            termios_guard::restore(Editor::Ended);
+        })?;
         Ok((Self { prompt, days }, lines))
     }
 

@@ -153,6 +153,13 @@ class Strip {
     this.reader = clean(reader.name);
     this.over = carrier(reader);
     this.isLate = reader.transport === "udp" && reader.delivery === "unreliable";
+    this.label();
+  }
+
+  /// Names the picture for whoever cannot see it.
+  label() {
+    const said = { name: this.reader, facts: this.facts.textContent };
+    this.picture.setAttribute("aria-label", t("ladder.strip", said));
   }
 
   resize(span) {
@@ -260,7 +267,7 @@ class Strip {
     const words = facts.join(" · ");
     if (this.facts.textContent === words) return;
     say(this.facts, words);
-    this.picture.setAttribute("aria-label", t("ladder.strip", { name: this.reader, facts: words }));
+    this.label();
   }
 }
 
