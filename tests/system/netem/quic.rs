@@ -1,20 +1,19 @@
 //! QUIC over netem and over the lab's network: each mode delivers the same share. All losses and
 //! modes take minutes, so a run measures two modes at 5 % loss; `CHATAGRAM_NETEM=all` measures all.
 
-use super::{Case, TOOLS, counters, delivery, figures, measure_both};
+use super::{Case, LOSSES, TOOLS, WHOLE, counters, delivery, figures, is_whole, measure_both};
 use crate::needs::{needs, needs_time};
 use chatagram::lab::record::Mode;
 
-const ALL: &str = "CHATAGRAM_NETEM";
 const MODES: [Mode; 3] =
     [Mode::QuicUnreliable, Mode::QuicReliableOrdered, Mode::QuicReliableUnordered];
 
 fn delivers_alike_over_netem_and_the_emulated_network() {
     needs_time();
     needs(&TOOLS);
-    let all = std::env::var_os(ALL).is_some_and(|it| it == "all");
+    let all = is_whole();
     let (modes, losses): (&[Mode], &[f64]) =
-        if all { (&MODES, &[0.0, 1.0, 5.0, 10.0]) } else { (&MODES[..2], &[5.0]) };
+        if all { (&MODES, LOSSES) } else { (&MODES[..2], &[5.0]) };
     let case = |mode: &Mode| Case {
         mode: *mode,
         losses,
@@ -45,7 +44,7 @@ fn delivers_alike_over_netem_and_the_emulated_network() {
         }
     }
     if !all {
-        println!("the other modes, and 0, 1 and 10 % loss: {ALL}=all");
+        println!("the other modes, and 0, 1 and 10 % loss: {WHOLE}=all");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
