@@ -77,7 +77,7 @@ fn for_every_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     for_seeds(1, name, scenario);
 }
 
-/// Like [`for_every_seed`], for a slow scenario, or one of many parts of which few are random.
+/// Like [`for_every_seed`], for a slow scenario, or one with a fixed course.
 fn for_every_fifth_seed(name: &str, scenario: impl Fn(u64, bool) -> u64 + Sync) {
     for_seeds(5, name, scenario);
 }

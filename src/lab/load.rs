@@ -242,10 +242,9 @@ impl Load<'_> {
             }
             let (now, joined) = (self.fleet.now().mono, self.fleet.len() - joining.len());
             if joined == 0 && now >= begun + FIRST_JOIN_DEADLINE + more {
-                let why = self.fleet.session(0).why_not_in().unwrap_or(refusal);
-                return Err(self.join_error(0, CloseReason::Unreachable, why));
-            }
-            if now >= deadline {
+                // Its last event says why.
+                self.fleet.with_session(0, |session, _| session.give_up_joining());
+            } else if now >= deadline {
                 return Err(Error::Slow { joined, peers: self.peers() });
             }
         }

@@ -208,6 +208,9 @@ fn a_load_measures_a_private_room() {
 
     let (code, output) = load("three", &[&room.wrong_ticket().reveal()]);
     assert!(code == Some(4) && output.contains("not open to you"), "{output}");
+    let other = Room::open(&[]);
+    let (code, output) = load("other", &[&room.ticket_at(&other.bind)]);
+    assert!(code == Some(4) && output.contains("another key"), "{output}");
     let (code, output) = load("four", &[&room.ticket, "--client", "cat"]);
     assert!(code == Some(2) && output.contains("leave --client out"), "{output}");
     assert_eq!(load("five", &[]).0, Some(2), "no server and no ticket");

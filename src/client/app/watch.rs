@@ -144,7 +144,7 @@ fn watch(
         progress.advance();
         match events.recv_timeout(LOOK) {
             Ok(Event::Closed { reason }) => {
-                drop(display);
+                display.close();
                 let why = match reason {
                     CloseReason::Quit => None,
                     CloseReason::Refused | CloseReason::Unreachable => complaint,
@@ -193,6 +193,9 @@ enum Display {
 }
 
 impl Display {
+    /// Gives the terminal back.
+    fn close(self) {}
+
     fn open(format: Format) -> io::Result<Self> {
         let whole =
             format == Format::Text && io::stdout().is_terminal() && io::stdin().is_terminal();

@@ -74,8 +74,9 @@ impl Session {
         }
     }
 
-    /// Ends a first join that no server admitted, with the most specific reason.
-    pub(super) fn give_up_joining(&mut self) {
+    /// Ends a first join that no server admitted: [`Event::Error`] and [`Event::Closed`] have the
+    /// most specific reason.
+    pub fn give_up_joining(&mut self) {
         let refusal = self.attempt.as_ref().and_then(Attempt::refusal).map(str::to_owned);
         let ticket = |it: &Attempt| it.obstacles.refuse_ticket(&self.targets);
         let refused = refusal.is_some() || self.attempt.as_ref().is_some_and(ticket);
