@@ -378,7 +378,8 @@ impl Attempt {
         if !self.is_due(now.mono) {
             return None;
         }
-        self.cookie = self.cookie.filter(|(.., at)| *at + COOKIE_LIFE > now.mono);
+        let cookie_life = COOKIE_LIFE.max(4 * self.slow_pause().unwrap_or_default());
+        self.cookie = self.cookie.filter(|(.., at)| *at + cookie_life > now.mono);
         // A server may listen on one of its name's addresses only.
         let to = match self.cookie {
             Some((_, from, _)) => {
@@ -407,12 +408,16 @@ impl Attempt {
     fn pause(&self) -> Duration {
         let pause = JOIN_RETRY * (1 << self.tries.min(8));
         if self.first || self.restart.is_some() {
-            // A caller that waits long expects a slow path, which joins would fill.
-            let slow = self.join_timeout.map_or(Duration::ZERO, |timeout| timeout / 32);
-            return pause.min(JOIN_RETRY_MAX.max(slow));
+            return self.slow_pause().unwrap_or(pause.min(JOIN_RETRY_MAX));
         }
         let pause = pause.min(REJOIN_PAUSE_MAX);
         pause - pause / 2 * u32::from(self.early) / (1 << 16)
+    }
+
+    /// The pause between joins of a caller that waits long: it expects a slow path, which more
+    /// joins would fill.
+    fn slow_pause(&self) -> Option<Duration> {
+        self.join_timeout.map(|timeout| timeout / 32).filter(|pause| *pause > JOIN_RETRY_MAX)
     }
 
     fn deadline(&self, give_up: Duration) -> Timestamp {

@@ -87,6 +87,24 @@ fn addresses_are_tried_in_rounds() {
     assert_eq!(tried, [(0, 0), (250, 1), (2_250, 0), (2_500, 1)]);
 }
 
+/// A join takes seconds to leave on such a path, and more would only wait behind it.
+#[test]
+fn a_caller_that_waits_long_joins_at_long_pauses_with_one_cookie() {
+    let mut session = session(Transport::Udp, 1);
+    session.set_join_timeout(Duration::from_secs(384));
+    assert_eq!(tries(&mut session, 30_000), [(0, 0), (12_000, 0), (24_000, 0)]);
+    let attempt = session.attempt.as_mut().unwrap();
+    attempt.challenged(attempt.nonce, [7; 20], SERVER[0].into(), false, at(30_000).mono);
+    let mut buffer = Vec::new();
+    for now in [30_000, 42_000, 54_000] {
+        assert!(session.poll_transmit(&mut buffer, at(now - 1)).is_none());
+        assert!(session.poll_transmit(&mut buffer, at(now)).is_some());
+        let datagram = Datagram::decode(&buffer).unwrap();
+        let Some(Frame::Join(join)) = datagram.frames().next() else { unreachable!() };
+        assert_eq!(join.cookie, [7; 20], "after {now} ms");
+    }
+}
+
 /// Joins and look-ups in ten minutes, over UDP and TCP.
 #[test]
 fn joins_and_look_ups_back_off_while_a_server_is_dead() {
