@@ -247,9 +247,10 @@ def spread_of(info, found):
     """The spread of an `unreliable` run over UDP that only the machine explains."""
     if (info["transport"], info["mode"]) != ("udp", "unreliable"):
         return False
-    if not info["condition"] or found["p99_ms"] is None:
+    condition = info["condition"]
+    if not condition or condition.get("bandwidth") or found["p99_ms"] is None:
         return False
-    return found["p99_ms"] - found["p50_ms"] - 2 * info["condition"]["jitter_ms"] > SPREAD_MS
+    return found["p99_ms"] - found["p50_ms"] - 2 * condition["jitter_ms"] > SPREAD_MS
 
 
 def is_late(info):

@@ -87,9 +87,13 @@ fn of_machine(info: &RunInfo) -> Vec<Taint> {
 }
 
 /// The spread of an `unreliable` run's latency beyond its jitter, if it is too large. Only a
-/// condition says that nothing but delay and jitter makes the latency.
+/// condition without a bandwidth says that nothing but delay and jitter makes the latency: messages
+/// wait in the queue of a slow path.
 fn spread(info: &RunInfo, measured: &Measured) -> Option<f64> {
-    let condition = info.condition.filter(|_| info.mode == Mode::Unreliable)?;
+    let condition = info.condition.filter(|it| it.bandwidth.is_none())?;
+    if info.mode != Mode::Unreliable {
+        return None;
+    }
     let summary = measured.summary();
     let spread = summary.p99_ms? - summary.p50_ms? - 2.0 * condition.jitter_ms;
     // A message goes up and down, each with its own jitter.
