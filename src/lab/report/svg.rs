@@ -7,17 +7,22 @@ use std::fmt::Write;
 pub(super) const WIDTH: f64 = 720.0;
 /// The top of every plot: nothing is drawn above it.
 const TOP: f64 = 20.0;
+/// Room for the last tick's text beside a plot whose series are named below.
+const MARGIN: f64 = 18.0;
 
 /// An SVG document in progress.
 pub(super) struct Svg {
     height: f64,
     title: String,
     body: String,
+    /// The class and name of each series, and the right edge of the plot that they are beside.
+    key: (f64, Vec<(String, String)>),
 }
 
 impl Svg {
     pub(super) fn new(height: f64, title: &str) -> Self {
-        Self { height, title: escape(title), body: String::new() }
+        let key = (WIDTH, Vec::new());
+        Self { height, title: escape(title), body: String::new(), key }
     }
 
     pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
@@ -58,14 +63,31 @@ impl Svg {
             write!(self.body, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.8\"/>");
     }
 
-    /// The `<figure>` with its title, which a narrow page wraps, and its caption.
+    /// The `<figure>` with its title, which a narrow page wraps, and its caption. A narrow page has
+    /// no room beside a plot: it shows the names of the series below.
     pub(super) fn figure(self, caption: &str) -> String {
-        let Self { height, title, body } = self;
+        let Self { height, title, body, key: (right, series) } = self;
+        let mut key = String::new();
+        for (class, name) in &series {
+            let line = format!("<path class=\"l thick {class}\" d=\"M0 4H32\"/>");
+            let _ = write!(
+                key,
+                "<span class=\"{class}\"><svg viewBox=\"0 0 32 8\">{line}</svg>{}</span> ",
+                escape(name)
+            );
+        }
+        let (region, key) = match key.as_str() {
+            "" => (wide(&title), key),
+            _ => {
+                let width = WIDTH / (right + MARGIN) * 100.0;
+                let region = format!("<div class=\"plot\" style=\"--w:{width:.0}%\">");
+                (region, format!("<p class=\"key\" aria-hidden=\"true\">{key}</p>"))
+            }
+        };
         format!(
-            "<figure><p class=\"t\">{title}</p>{}<svg viewBox=\"0 {TOP} {WIDTH} {:.0}\" \
-             role=\"img\" aria-label=\"{title}\"><title>{title}</title>{body}</svg></div>\
+            "<figure><p class=\"t\">{title}</p>{region}<svg viewBox=\"0 {TOP} {WIDTH} {:.0}\" \
+             role=\"img\" aria-label=\"{title}\"><title>{title}</title>{body}</svg></div>{key}\
              <figcaption>{}</figcaption></figure>\n",
-            wide(&title),
             height - TOP,
             escape(caption)
         )
@@ -124,7 +146,9 @@ impl Plot {
         }
         for (y, class, text) in labels {
             svg.text((self.right + 8.0, y + 4.5), &class, "start", &text);
+            svg.key.1.push((class, text));
         }
+        svg.key.0 = self.right;
     }
 }
 

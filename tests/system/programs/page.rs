@@ -10,20 +10,25 @@ const ASK: &str = r#"<script>
 addEventListener("load", () => {
   const wrong = [], root = document.documentElement;
   if (root.scrollWidth > innerWidth) wrong.push("the page is " + root.scrollWidth + " wide");
-  for (const svg of document.querySelectorAll("svg")) {
+  const seen = it => it.getClientRects().length > 0;
+  for (const svg of document.querySelectorAll("figure div svg")) {
     const frame = svg.viewBox.baseVal;
     if (!svg.getAttribute("aria-label") || !svg.querySelector("title")) wrong.push("no name");
-    for (const text of svg.querySelectorAll("text")) {
+    for (const text of [...svg.querySelectorAll("text")].filter(seen)) {
       const box = text.getBBox();
       const bottom = frame.y + frame.height + 1;
       if (box.x < -1 || box.x + box.width > frame.width + 1 || box.y < frame.y - 1 ||
           box.y + box.height > bottom) wrong.push("cropped: " + text.textContent);
     }
   }
+  for (const plot of document.querySelectorAll(".plot"))
+    for (const part of [...plot.querySelectorAll("path, circle, text")].filter(seen))
+      if (part.getBoundingClientRect().right > plot.getBoundingClientRect().right + 1)
+        wrong.push("sticks out of its plot: " + part.outerHTML.slice(0, 60));
   for (const box of document.querySelectorAll(".wide"))
     if (box.scrollWidth > box.clientWidth && box.tabIndex < 0) wrong.push("no keyboard");
-  const series = document.querySelectorAll("path.thick").length;
-  const labels = document.querySelectorAll("svg text.s").length;
+  const series = document.querySelectorAll("div path.thick").length;
+  const labels = [...document.querySelectorAll("div text.s, .key span")].filter(seen).length;
   if (labels < series) wrong.push(series + " series and " + labels + " labels");
   root.setAttribute("data-checked", wrong.join("; ") || "nothing wrong");
 });
