@@ -4,7 +4,7 @@ use super::namespaces::{Controls, run_load, system};
 use super::{Error, Job};
 use crate::lab::program::confine::{confine, describe};
 use crate::lab::program::ports::{OpenPort, open_in};
-use crate::lab::program::{Program, command, pty, start_hint};
+use crate::lab::program::{CommandLine, Program, command, pty, start_hint};
 use crate::lab::record::{Ended, ErrorOutput, RunInfo, SERVER};
 use crate::net::emulated::{Network, Node};
 use crate::protocol::clean_lines;
@@ -80,6 +80,8 @@ pub(super) struct Served {
     /// How and when it ended, if it did.
     end: Option<(String, jiff::Timestamp)>,
     errors: String,
+    /// Its command, which `load` does not know.
+    command: Option<CommandLine>,
 }
 
 /// Starts the server, and runs the load once it listens. Its end is a result, no error.
@@ -100,13 +102,15 @@ pub(super) fn run(
         }
         Ok(())
     })?;
-    Ok(Served { end, errors: server.output(&server.errors)? })
+    let errors = server.output(&server.errors)?;
+    Ok(Served { end, errors, command: program.server.clone() })
 }
 
 impl Served {
     pub(super) fn add_to(self, info: &mut RunInfo) {
         let epoch = info.started.parse::<jiff::Timestamp>();
         let Some(conduct) = &mut info.program else { return };
+        conduct.program.server = self.command;
         if let Some((how, at)) = self.end {
             let since = epoch.map_or(0, |epoch| at.as_microsecond() - epoch.as_microsecond());
             conduct.ended.push(Ended { who: SERVER.to_owned(), how, at_us: since });
