@@ -79,7 +79,8 @@ pub enum Error {
     },
     /// The directory has failed runs only.
     #[error(
-        "no run in {path} finished: {reason}\ntry them again with `chatagram lab --resume`",
+        "no run in {path} finished: {reason}\n\
+         try them again with `chatagram lab --resume --out {path}`",
         path = .path.display()
     )]
     AllFailed {

@@ -158,8 +158,8 @@ pub enum Error {
     },
     /// The stop flag was set.
     #[error(
-        "stopped; finished runs are kept: continue with `chatagram lab --resume`, or \
-         show them with `chatagram report`"
+        "stopped; finished runs are kept: continue with `chatagram lab --resume` and the same \
+         `--out`, or show them with `chatagram report`"
     )]
     Stopped,
 }

@@ -195,7 +195,11 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
         Ok(_) if failed.is_empty() => ExitCode::SUCCESS,
         Ok(_) => fail(
             COULD_NOT_START,
-            format!("failed runs: {}; try them again with `chatagram lab --resume`", failed.len()),
+            format!(
+                "failed runs: {}; try them again with `chatagram lab --resume --out {}`",
+                failed.len(),
+                config.out.display()
+            ),
         ),
         Err(error) => fail(COULD_NOT_START, error),
     }
