@@ -6,12 +6,14 @@ mod page;
 
 use crate::lab::{lab, needs_namespaces, said};
 use crate::needs::{needs, needs_time};
+use crate::program::free_port;
 use awkward::awkward_programs_are_measured_and_leave_nothing;
 use chatagram::lab::record::Verdict;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const SMALL: [&str; 8] =
@@ -127,6 +129,8 @@ fn a_client_that_crashes_is_a_result() {
     let ended = info["program"]["ended"].as_array().unwrap();
     assert_eq!((ended.len(), &ended[0]["who"]), (1, &"s1".into()), "only it was told a line");
     assert_eq!(ended[0]["how"], "exit status: 3");
+    let server = format!("sh {}", dir.path().join("server").display());
+    assert_eq!(info["program"]["program"]["server"], server, "the page shows both commands");
     assert!(info["program"]["errors"][0]["text"].as_str().unwrap().contains("no such room"));
     verified(dir.path().join("lab").to_str().unwrap());
 }
@@ -155,6 +159,36 @@ fn programs_have_no_privileges_and_leave_no_process() {
     assert_eq!(left.count(), 0, "a child stays behind");
 }
 
+/// Without the lab, against a server that runs already.
+fn load_alone_drives_the_clients_of_a_program() {
+    needs(&["python3"]);
+    let dir = public();
+    chats(dir.path());
+    let chat = |file: &str| dir.path().join("counted").join(file).display().to_string();
+    let port = free_port().to_string();
+    let mut server = Command::new("python3");
+    let mut server =
+        server.args(["-u", &chat("server.py"), &port]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let out = dir.path().join("load");
+    let client = format!("python3 {} {{host}} {{port}}", chat("client.py"));
+    let output = Command::new(env!("CARGO_BIN_EXE_chatagram"))
+        .args(["load", &format!("127.0.0.1:{port}"), "--client", &client, "--program", "counted"])
+        .args(["--duration", "1s", "--rate", "20", "--out", out.to_str().unwrap()])
+        .output();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(first.contains("running"), "{first}");
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let info = fs::read(out.join("run.json")).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info).unwrap();
+    assert_eq!((&info["sent"], &info["mode"]), (&20.into(), &"counted".into()), "{info}");
+    let delivered = said(&output);
+    assert!(delivered.contains("20 sent, 100.00 % delivered"), "{delivered}");
+}
+
 fn a_server_that_cannot_be_reached_says_why() {
     let loopback = LISTEN.replace("0.0.0.0", "127.0.0.1");
     for (server, why) in [
@@ -170,6 +204,7 @@ tests! {
     five_chats_stand_beside_our_modes_with_their_faults,
     a_client_that_crashes_is_a_result,
     programs_have_no_privileges_and_leave_no_process,
+    load_alone_drives_the_clients_of_a_program,
     a_server_that_cannot_be_reached_says_why,
     awkward_programs_are_measured_and_leave_nothing,
 }
