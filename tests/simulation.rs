@@ -203,6 +203,11 @@ fn a_path_of_a_minute_carries_every_line() {
 }
 
 #[test]
+fn a_path_of_a_kilobit_carries_joins_and_lines() {
+    for_seeds(50, "a_path_of_a_kilobit_carries_joins_and_lines", distant::kilobits);
+}
+
+#[test]
 fn every_line_is_accounted_for_over_any_transport() {
     for_every_seed("every_line_is_accounted_for_over_any_transport", transports::mixed);
 }

@@ -276,7 +276,13 @@ impl Recovery {
             return undoubled;
         }
         let doubled = undoubled * (1 << self.doublings.min(10));
-        doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
+        // Without a sample the round trip may be longer than any limit, and each probe only
+        // lengthens the queue that it waits in (RFC 8085 §3.1.1).
+        if self.rtt.min.is_none() {
+            doubled
+        } else {
+            doubled.min(MAX_PROBE_INTERVAL.max(undoubled))
+        }
     }
 
     /// Marks a datagram as arrived. Returns its departure, if it was not acknowledged before.

@@ -254,7 +254,8 @@ pub const MAX_REORDERING: Duration = Duration::from_secs(1);
 /// After this many losses without a late datagram the path keeps the order again (RFC 8985 §6.2
 /// keeps its window for as many recoveries).
 pub const REORDERING_PERSISTS: u32 = 16;
-/// Longest interval between probes that grows by doubling. RFC 9002 doubles without a bound.
+/// Longest interval between probes that grows by doubling, once the round trip is known. RFC 9002
+/// doubles without a bound, and so does a link without a sample.
 pub const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Probe timeouts that losses span in persistent congestion (RFC 9002 §7.6.1).
 pub const PERSISTENT_CONGESTION: u32 = 3;

@@ -5,11 +5,13 @@ use crate::dice::Dice;
 use chatagram::protocol::limits::MAX_DATAGRAM;
 use chatagram::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Limit on the queue of a bottleneck, in full datagrams.
 const MAX_WAITING: u32 = 60;
+/// The destinations of a shared bottleneck.
+pub(crate) const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// The network's behaviour; probabilities are per mille.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +64,8 @@ pub(crate) struct Network {
     pub(crate) apart: BTreeSet<[SocketAddr; 2]>,
     /// No datagram arrives before this time.
     pub(crate) held_until: Timestamp,
-    /// Bottlenecks by destination: the time per full datagram, and when the queue is empty.
+    /// Bottlenecks by destination, or at [`ELSEWHERE`] one for all destinations without their own:
+    /// the time per full datagram, and when the queue is empty.
     pub(crate) bottlenecks: BTreeMap<SocketAddr, (Duration, Timestamp)>,
     /// Black holes: the largest datagram from and to these addresses; larger ones are lost silently
     /// (RFC 2923 §2.1).
@@ -109,13 +112,15 @@ impl Network {
             if dice.chance(self.impairment.corrupt) {
                 damage(&mut packet.bytes, dice);
             }
-            if let Some((each, free)) = self.bottlenecks.get_mut(&packet.to) {
+            let own = self.bottlenecks.contains_key(&packet.to);
+            let hop = if own { packet.to } else { ELSEWHERE };
+            if let Some((each, free)) = self.bottlenecks.get_mut(&hop) {
                 if free.since(now) > *each * MAX_WAITING {
                     continue;
                 }
                 *free = now.max(*free) + *each * length as u32 / MAX_DATAGRAM as u32;
             }
-            let queued = self.bottlenecks.get(&packet.to).map_or(now, |(_, free)| *free);
+            let queued = self.bottlenecks.get(&hop).map_or(now, |(_, free)| *free);
             let arrival = queued + self.impairment.delay + dice.within(self.impairment.jitter);
             self.sent += 1;
             self.in_flight.insert((arrival.max(self.held_until), self.sent), packet);

@@ -1,4 +1,5 @@
 //! Loss detection on its own: bounds, late acknowledgments, reordering, persistent congestion.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 
@@ -113,5 +114,29 @@ fn an_acknowledgment_in_between_prevents_persistent_congestion() {
         recovery.on_sent(at(1_250), 100, Asks::Soon, Contents::default());
         acknowledge(&mut recovery, 60, 0, 1_350);
         assert_eq!(recovery.congestion.window() == 2_400, smallest, "{acked:?}");
+    }
+}
+
+/// The pauses before the first probes for a datagram that leaves now, milliseconds.
+fn pauses(recovery: &mut Recovery, copies: u32, now: u64) -> [u128; 6] {
+    recovery.on_sent(at(now), 100, Asks::Soon, Contents::default());
+    let mut last = at(now);
+    [(); 6].map(|()| {
+        let due = recovery.timeout().unwrap();
+        assert!(recovery.on_timeout(due, copies, &mut Outcome::default()).is_some());
+        due.since(std::mem::replace(&mut last, due)).as_millis()
+    })
+}
+
+#[test]
+fn the_pauses_between_probes_have_a_limit_after_the_first_sample_only() {
+    for (copies, before, after) in [
+        (1, [1, 2, 4, 8, 16, 32], [325, 650, 1_000, 1_000, 1_000, 1_000]),
+        (2, [1, 1, 1, 1, 2, 4], [325, 325, 325, 325, 650, 1_000]),
+    ] {
+        let unknown = pauses(&mut Recovery::new(0, at(0)), copies, 0);
+        assert_eq!(unknown, before.map(|times: u128| times * 1_024));
+        let mut known = sent(1);
+        assert_eq!(pauses(&mut known, copies, 100), after);
     }
 }
