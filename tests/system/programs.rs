@@ -73,6 +73,10 @@ fn five_chats_stand_beside_our_modes_with_their_faults() {
     let all = |program: &str, name: &str| column(out, program, name).iter().sum::<u64>();
     for program in ["broadcast", "counted", "history", "named", "datagrams"] {
         assert_eq!(column(out, program, "sent").len(), 4, "{program}: one row for each loss");
+    }
+    // One of `counted` may: what its server sends to a client that has just left ends the thread
+    // of the sender, whose client does not survive that.
+    for program in ["broadcast", "history", "named", "datagrams"] {
         assert_eq!(all(program, "crashed"), 0, "{program}: no process ends");
     }
     for program in ["broadcast", "counted", "named"] {
