@@ -19,8 +19,10 @@
 //! |---|---|
 //! | `criteria.rs` | the table of criteria: points, sections, what each one needs |
 //! | `case.rs` | the case of a seed: names, texts, which datagrams are lost |
+//! | `plan.rs`, `plan/words.rs` | what a teacher chooses, in a file |
 //! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
 //! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
+//! | `sockets.rs` | the referee's UDP socket and TCP connections |
 //! | `process.rs` | the client's process, its limits and its output |
 //! | `survivors.rs` | what a client leaves behind in other sessions |
 //! | `trace.rs` | what happened, in order |
@@ -33,10 +35,12 @@ mod class;
 mod criteria;
 mod edit;
 mod judge;
+mod plan;
 mod process;
 mod referee;
 mod report;
 mod scenario;
+mod sockets;
 #[cfg(target_os = "linux")]
 mod survivors;
 mod trace;
@@ -44,10 +48,11 @@ mod trace;
 pub use case::seed_of;
 pub use class::{Graded, class_csv, class_html, class_text, grade_class};
 pub use criteria::{CRITERIA, Criterion};
+pub use plan::{Plan, PlanError};
 pub use report::{Format, Report, Verdict, render};
 
 use case::Case;
-use scenario::{SCENARIOS, Scenario};
+use scenario::Scenario;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Mutex;
@@ -66,8 +71,10 @@ pub struct Config {
     pub command: Vec<OsString>,
     /// Decides names, texts and losses.
     pub seed: u64,
-    /// Only these criteria, and those that they need; empty: all.
+    /// Only these criteria, and those that they need; empty: those of the plan.
     pub only: Vec<String>,
+    /// What the teacher chose.
+    pub plan: Plan,
 }
 
 /// A fault of the grader's machine, not of the client.
@@ -118,28 +125,44 @@ pub fn end_survivors() {
 /// # Errors
 /// The client did not start, or the machine refused a socket. What the client does is no error.
 pub fn grade(config: &Config) -> Result<Report, Error> {
-    let wanted = criteria::with_needs(&config.only)?;
-    let scenarios: Vec<&Scenario> = SCENARIOS
+    let wanted = wanted(config)?;
+    let plan = &config.plan;
+    let jobs: Vec<_> = plan
+        .scenarios
         .iter()
         .filter(|it| wanted.iter().any(|criterion| criterion.scenarios.contains(&it.name)))
+        .flat_map(|it| (0..plan.repetitions).map(move |repetition| (it, repetition)))
         .collect();
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Runs::new()));
     let work = || -> Result<(), Error> {
-        while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = run(config, scenario, &wanted)?;
-            done.lock().unwrap_or_else(|it| it.into_inner()).insert(scenario.name, outcome);
+        while let Some((scenario, repetition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = run(config, scenario, *repetition, &wanted)?;
+            let mut done = done.lock().unwrap_or_else(|it| it.into_inner());
+            done.entry(scenario.name).or_default().push(outcome);
         }
         Ok(())
     };
     std::thread::scope(|scope| {
-        let crew: Vec<_> = (0..AT_ONCE.min(scenarios.len())).map(|_| scope.spawn(work)).collect();
+        let crew: Vec<_> = (0..AT_ONCE.min(jobs.len())).map(|_| scope.spawn(work)).collect();
         crew.into_iter().try_for_each(|member| {
             member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     })?;
     let runs = done.into_inner().unwrap_or_else(|it| it.into_inner());
-    Ok(Report::new(config.seed, &wanted, &runs))
+    Ok(Report::new(config, &wanted, &runs))
 }
+
+/// The criteria that this grading judges, in the order of the table.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub fn wanted(config: &Config) -> Result<Vec<&'static Criterion>, Error> {
+    let only = if config.only.is_empty() { &config.plan.only } else { &config.only };
+    criteria::with_needs(&config.plan.table, only)
+}
+
+/// The runs of each scenario: one for each repetition.
+type Runs = BTreeMap<&'static str, Vec<Run>>;
 
 /// A scenario's last run.
 #[derive(Debug)]
@@ -151,9 +174,14 @@ struct Run {
 }
 
 /// Runs one scenario, again if a fault may be the machine's.
-fn run(config: &Config, scenario: &Scenario, wanted: &[&Criterion]) -> Result<Run, Error> {
+fn run(
+    config: &Config,
+    scenario: &Scenario,
+    repetition: u32,
+    wanted: &[&Criterion],
+) -> Result<Run, Error> {
     for repeated in 0.. {
-        let case = Case::new(config.seed, scenario.name);
+        let case = Case::new(config.seed, scenario.name, repetition, &config.plan.choices);
         let trace = scenario::run(scenario, &config.command, &case)?;
         let run = Run { trace, case, repeated };
         let late = wanted

@@ -39,7 +39,7 @@ pub fn grade_class(
     config: &Config,
     seed: impl Fn(&str) -> u64 + Sync,
 ) -> Result<Vec<Graded>, Error> {
-    super::criteria::with_needs(&config.only)?;
+    super::wanted(config)?;
     let entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
     let mut submissions: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
     submissions.retain(|path| !name_of(path).starts_with('.'));

@@ -1,10 +1,10 @@
 //! The criteria: what is judged, in the order in which a client comes to be.
 
 use super::Error;
-use super::judge::{Judge, acknowledging, form, joining, staying, talking};
+use super::judge::{Judge, acknowledging, form, joining, optional, staying, talking};
 
 /// A criterion.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Criterion {
     /// Its short name.
     pub id: &'static str,
@@ -14,7 +14,8 @@ pub struct Criterion {
     pub points: u32,
     /// The section of `proto.md`.
     pub section: &'static str,
-    /// The part of `proto.md`: 1 or 2.
+    /// The part of `proto.md`: 1 or 2; 3 is optional, and judged only if it is named; 4 is a
+    /// plan's own.
     pub part: u8,
     /// Criteria without which this one says nothing: it is not judged if one of them failed.
     pub needs: &'static [&'static str],
@@ -54,7 +55,7 @@ pub const CRITERIA: &[Criterion] = &[
     criterion!(1 "join-retry" 2 "§I.5" "Join again, less and less often"
         needs ["join"]; in ["silent"]; joining::retry),
     criterion!(1 "give-up" 1 "§I.5" "Giving up where nobody answers"
-        needs ["join"]; in ["silent"]; joining::give_up),
+        needs ["join"]; in ["give-up"]; joining::give_up),
     criterion!(1 "cookie" 3 "§I.5" "The cookie of Challenge"
         needs ["join"]; in ["lossy-join"]; joining::cookie),
     criterion!(1 "nonce" 2 "§I.5" "Answers to others are ignored"
@@ -132,34 +133,46 @@ pub const CRITERIA: &[Criterion] = &[
         needs ["rejoin"]; in ["rejoin"]; staying::no_double),
     criterion!(2 "resend" 3 "§7.9" "An unconfirmed line is said again"
         needs ["rejoin"]; in ["lost-line"]; staying::resend),
-    criterion!(2 "roaming" 3 "§7.7" "The roaming challenge"
-        needs ["cookie"]; in ["roaming"]; staying::roaming),
+    criterion!(2 "roaming" 3 "§7.7" "Another address: the path challenge"
+        needs ["hear", "say"]; in ["roaming"]; staying::roaming),
     criterion!(2 "slow" 3 "§7.14" "Slow is obeyed"
         needs ["say"]; in ["slow"]; talking::slow),
     criterion!(2 "version" 2 "§11.1" "Another version is reported"
         needs ["join"]; in ["version"]; joining::version),
+    criterion!(3 "tell" 2 "§6.1" "Whispers are said (/msg NAME TEXT)"
+        needs ["say"]; in ["tell"]; optional::tell),
+    criterion!(3 "tcp" 4 "§11.2" "Lines over TCP (tcp://HOST:PORT)"
+        needs []; in ["tcp"]; optional::tcp),
+    criterion!(3 "tcp-cut" 4 "§11.2" "Records over TCP, cut anywhere"
+        needs ["tcp"]; in ["tcp-cut"]; optional::tcp),
 ];
 
-/// These criteria, or all if none is named, with all that they need, in the order of the table.
-pub(super) fn with_needs(only: &[String]) -> Result<Vec<&'static Criterion>, Error> {
+/// The part of a plan's own criteria.
+pub(super) const OWN: u8 = 4;
+
+/// These criteria, with all that they need, in the order of the table.
+pub(super) fn with_needs(
+    table: &[&'static Criterion],
+    only: &[String],
+) -> Result<Vec<&'static Criterion>, Error> {
     let mut wanted = Vec::new();
     for name in only {
         let part = name.strip_prefix("part").and_then(|part| part.parse().ok());
         let named = |it: &&Criterion| Some(it.part) == part || it.id == name;
         let before = wanted.len();
-        wanted.extend(CRITERIA.iter().filter(named).map(|it| it.id));
+        wanted.extend(table.iter().copied().filter(named).map(|it| it.id));
         if wanted.len() == before {
             return Err(Error::Unknown(crate::protocol::clean(name).into_owned()));
         }
     }
     let mut at = 0;
     while let Some(id) = wanted.get(at).copied() {
-        wanted.extend(CRITERIA.iter().filter(|it| it.id == id).flat_map(|it| it.needs));
+        wanted.extend(table.iter().filter(|it| it.id == id).flat_map(|it| it.needs));
         wanted.sort_unstable();
         wanted.dedup();
         at = if wanted.get(at) == Some(&id) { at + 1 } else { 0 };
     }
-    Ok(CRITERIA.iter().filter(|it| only.is_empty() || wanted.contains(&it.id)).collect())
+    Ok(table.iter().filter(|it| wanted.contains(&it.id)).copied().collect())
 }
 
 #[cfg(test)]
@@ -185,12 +198,13 @@ mod tests {
 
     #[test]
     fn a_criterion_brings_what_it_needs() {
+        let table: Vec<_> = CRITERIA.iter().collect();
         let ids = |only: &[&str]| {
             let only: Vec<_> = only.iter().map(|it| (*it).to_owned()).collect();
-            with_needs(&only).unwrap().iter().map(|it| it.id).collect::<Vec<_>>()
+            with_needs(&table, &only).unwrap().iter().map(|it| it.id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&["give-up"]), ["header", "frames", "join", "give-up"]);
-        assert_eq!(ids(&[]).len(), CRITERIA.len());
-        assert!(with_needs(&["no\u{1b}".to_owned()]).is_err());
+        assert_eq!(ids(&["tcp-cut"]), ["tcp", "tcp-cut"]);
+        assert!(with_needs(&table, &["no\u{1b}".to_owned()]).is_err());
     }
 }

@@ -4,6 +4,7 @@ pub(super) mod acknowledging;
 pub(super) mod form;
 pub(super) mod joining;
 pub(super) mod model;
+pub(super) mod optional;
 pub(super) mod staying;
 pub(super) mod talking;
 #[cfg(test)]
@@ -64,13 +65,29 @@ impl Fault {
             let (way, bytes) = match &entry.event {
                 Event::Up { bytes, .. } => ("client to server", bytes),
                 Event::Down { bytes } | Event::Forged { bytes } => ("server to client", bytes),
+                Event::Stream { .. } => ("client to server over TCP", &trace.stream()),
                 _ => return None,
             };
-            let text = decode::datagram(bytes).text;
+            let decoded = match &entry.event {
+                Event::Stream { .. } => decode::stream(bytes),
+                _ => decode::datagram(bytes),
+            };
+            let text = decoded.text;
             Some(format!("{} ms, {way}, {} bytes\n{text}", entry.at.as_millis(), bytes.len()))
         };
         self.places.iter().filter_map(show).collect()
     }
+}
+
+/// A plan's scenario: each step that waits was met.
+pub(super) fn own(trace: &Trace, _: &Case) -> Finding {
+    let expected = "all steps of the scenario, each once and in order";
+    let fault = trace.entries.iter().find_map(|entry| match &entry.event {
+        Event::Missed { what, late: true } => Some(absent(trace, what, expected)),
+        Event::Missed { what, late: false } => Some(Fault::new(what, expected)),
+        _ => None,
+    });
+    fault.map_or(Ok(()), Err)
 }
 
 /// A fault unless this holds.

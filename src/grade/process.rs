@@ -7,7 +7,7 @@ use super::survivors::{self, Mark};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::thread;
@@ -18,6 +18,12 @@ use std::time::Duration;
 pub(super) enum Input {
     /// A datagram arrived at the referee's socket.
     Datagram(Vec<u8>, SocketAddr),
+    /// The client connected over TCP.
+    Opened(u64, TcpStream, SocketAddr),
+    /// A connection brought bytes.
+    Bytes(u64, Vec<u8>),
+    /// A connection ended.
+    Closed(u64),
     /// The client printed a line.
     Printed(String),
     /// The client wrote a line to its standard error.
@@ -30,6 +36,8 @@ pub(super) enum Input {
 
 /// Output of a client that is read, bytes. A client that follows the contract prints a tenth.
 const MAX_OUTPUT: u64 = 1 << 20;
+/// Lines of output that are read: each wait looks at all of them.
+const MAX_LINES: usize = 10_000;
 /// Longest line that is read, bytes.
 const MAX_LINE: u64 = 1 << 14;
 /// Processor time, beyond which the kernel ends the client.
@@ -48,7 +56,7 @@ impl Process {
     /// Starts the client with two more arguments.
     pub(super) fn start(
         command: &[OsString],
-        address: SocketAddr,
+        address: &str,
         name: &str,
         inputs: &SyncSender<Input>,
     ) -> Result<Self, Error> {
@@ -56,7 +64,7 @@ impl Process {
             return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput).into());
         };
         let mut start = Command::new(program);
-        start.args(arguments).arg(address.to_string()).arg(name);
+        start.args(arguments).arg(address).arg(name);
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("CHATAGRAM_") {
                 start.env_remove(variable);
@@ -178,7 +186,7 @@ fn hint(cause: &std::io::Error) -> &'static str {
 fn read(output: impl Read, mut take: impl FnMut(String) -> bool) -> bool {
     let mut output = BufReader::new(output.take(MAX_OUTPUT));
     let mut line = Vec::new();
-    loop {
+    for _ in 0..MAX_LINES {
         line.clear();
         match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return output.get_ref().limit() == 0,
@@ -189,4 +197,5 @@ fn read(output: impl Read, mut take: impl FnMut(String) -> bool) -> bool {
             return false;
         }
     }
+    true
 }

@@ -3,10 +3,11 @@
 use super::Error;
 use super::case::Case;
 use super::process::{Input, Process, describe};
-use super::scenario::covers;
+use super::scenario::{Room, covers};
+use super::sockets::{FIRST_STREAM, Stop, Streams, listen};
 use super::trace::{Entry, Event, Trace};
 use crate::client::session::{self, Session, Transport};
-use crate::hub::{self, Capacity, Destination, Hub, Limit, Past, Path};
+use crate::hub::{self, Capacity, Destination, Hub, Past, Path, StreamId};
 use crate::link::Copies;
 use crate::net::Clock;
 use crate::protocol::limits::MAX_DATAGRAM;
@@ -15,9 +16,8 @@ use crate::time::{Now, Timestamp};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 /// Limit of each wait. Only a client with a fault takes this long.
@@ -44,28 +44,11 @@ pub(super) enum Way {
     Down,
 }
 
-/// So long that a datagram without a reason is no heartbeat.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// So long that no client expires.
 const EXPIRY: Duration = Duration::from_secs(60);
 
 /// What becomes of a datagram: it is replaced by these, in this order.
 pub(super) type Rule = Box<dyn FnMut(Way, Vec<u8>) -> Vec<Vec<u8>> + Send>;
-
-/// The settings of a scenario's room.
-pub(super) struct Room {
-    pub(super) heartbeat: Duration,
-    pub(super) limit: Option<Limit>,
-    pub(super) replay: usize,
-    /// A name for the client other than the case's.
-    pub(super) name: Option<&'static str>,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { heartbeat: HEARTBEAT, limit: None, replay: 10, name: None }
-    }
-}
 
 pub(super) struct Referee<'c> {
     pub(super) case: &'c Case,
@@ -78,13 +61,16 @@ pub(super) struct Referee<'c> {
     /// Where the teacher sees the hub.
     hub_address: SocketAddr,
     client: Option<SocketAddr>,
+    /// The client's address as the hub sees it, if that is another one.
+    alias: Option<SocketAddr>,
     process: Option<Process>,
     rule: Rule,
     inputs: Receiver<Input>,
     sender: SyncSender<Input>,
     socket: Arc<UdpSocket>,
     stranger: UdpSocket,
-    _stop: Stop,
+    streams: Streams,
+    stop: Stop,
     ups: usize,
     ended: Option<Timestamp>,
     /// Sources of an ended client that may still deliver: two outputs, and its datagrams.
@@ -130,13 +116,15 @@ impl<'c> Referee<'c> {
             teacher_path: Path::routed(0, ([10, 0, 0, 2], 1).into()),
             hub_address,
             client: None,
+            alias: None,
             process: None,
             rule: Box::new(|_, bytes| vec![bytes]),
             inputs,
             sender,
             socket,
             stranger: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
-            _stop: Stop(stop),
+            streams: Streams::default(),
+            stop: Stop(stop),
             ups: 0,
             ended: None,
             open: 3,
@@ -152,11 +140,32 @@ impl<'c> Referee<'c> {
 
     /// Starts the client, under a rule for its datagrams.
     pub(super) fn start(&mut self, command: &[OsString], rule: Rule) -> Result<(), Error> {
-        let address = self.socket.local_addr()?;
+        let address = self.socket.local_addr()?.to_string();
         self.rule = rule;
+        self.start_at(command, &address)
+    }
+
+    /// Starts the client with an address for TCP. What the server writes arrives in pieces of these
+    /// sizes, in turn; without sizes, whole.
+    pub(super) fn start_tcp(
+        &mut self,
+        command: &[OsString],
+        pieces: Vec<usize>,
+    ) -> Result<(), Error> {
+        let address = self.streams.listen(pieces, self.sender.clone(), self.stop.0.clone())?;
+        self.start_at(command, &format!("tcp://{address}"))
+    }
+
+    fn start_at(&mut self, command: &[OsString], address: &str) -> Result<(), Error> {
         self.mark("start");
         self.process = Some(Process::start(command, address, self.name, &self.sender)?);
         Ok(())
+    }
+
+    /// From now on the hub sees the client at another address, as behind a NAT that has forgotten it.
+    /// What goes to the old one is lost.
+    pub(super) fn rebind(&mut self) {
+        self.alias = Some(([127, 0, 0, 2], 40_000).into());
     }
 
     /// Changes the rule.
@@ -324,14 +333,26 @@ impl<'c> Referee<'c> {
             }
         }
         while self.hub.poll_event().is_some() {}
-        while let Some(Destination::Datagram(path)) = self.hub.poll_transmit(&mut buffer, now) {
+        while let Some(destination) = self.hub.poll_transmit(&mut buffer, now) {
             any = true;
-            for bytes in buffer.chunks(MAX_DATAGRAM) {
-                if path == self.teacher_path {
-                    self.teacher.handle_datagram(self.hub_address, bytes, now);
-                } else {
-                    self.send(bytes.to_vec(), path.remote);
+            match destination {
+                Destination::Datagram(path) if path == self.teacher_path => {
+                    for bytes in buffer.chunks(MAX_DATAGRAM) {
+                        self.teacher.handle_datagram(self.hub_address, bytes, now);
+                    }
                 }
+                Destination::Datagram(path) => {
+                    for bytes in buffer.chunks(MAX_DATAGRAM) {
+                        self.send(bytes.to_vec(), path.remote);
+                    }
+                }
+                Destination::Stream(id) => {
+                    self.streams.write(id.0, &buffer);
+                    self.hub.handle_taken(destination, now);
+                }
+                Destination::Close(id) => self.streams.close(id.0),
+                // Beside QUIC's streams only.
+                Destination::Message(..) => {}
             }
         }
         while let Some(event) = self.teacher.poll_event() {
@@ -341,6 +362,11 @@ impl<'c> Referee<'c> {
     }
 
     fn send(&mut self, bytes: Vec<u8>, to: SocketAddr) {
+        let to = match (self.alias, self.client) {
+            (Some(alias), Some(client)) if alias == to => client,
+            (Some(_), _) => return,
+            (None, _) => to,
+        };
         for bytes in (self.rule)(Way::Down, bytes) {
             // Loopback drops what does not fit into the client's buffer, like any network.
             // Noted first: no answer is earlier than what it answers.
@@ -366,10 +392,24 @@ impl<'c> Referee<'c> {
     fn take(&mut self, input: Input) {
         match input {
             Input::Datagram(bytes, from) => self.take_datagram(bytes, from),
+            Input::Opened(id, stream, from) => {
+                self.streams.opened(id, stream);
+                let path = Path::routed(0, from);
+                self.hub.handle_stream_opened(StreamId(id), path, self.clock.now());
+            }
+            Input::Bytes(id, bytes) => {
+                self.ups += 1;
+                self.hub.handle_stream_bytes(StreamId(id), &bytes, self.clock.now());
+                if id == FIRST_STREAM {
+                    self.note(Event::Stream { bytes });
+                }
+            }
+            Input::Closed(id) => self.hub.handle_stream_closed(StreamId(id), self.clock.now()),
             Input::Printed(line) => self.note(Event::Printed(line)),
             Input::Complained(line) => self.note(Event::Complained(line)),
             Input::End => self.open = self.open.saturating_sub(1),
             Input::Flooded => {
+                self.open = self.open.saturating_sub(1);
                 self.note(Event::Complained("(it printed too much: ended)".to_owned()));
                 self.process = None;
                 self.ended = Some(self.clock.now().mono);
@@ -389,39 +429,9 @@ impl<'c> Referee<'c> {
         self.note(Event::Up { bytes, passed: !passed.is_empty() });
         let now = self.clock.now();
         for bytes in passed {
-            self.hub.handle_datagram(Path::routed(0, from), &bytes, now);
+            let path = Path::routed(0, self.alias.unwrap_or(from));
+            self.hub.handle_datagram(path, &bytes, now);
         }
         while self.carry(now) {}
     }
-}
-
-/// Ends the thread that reads the socket.
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Reads the socket in a thread, until `stop`.
-fn listen(
-    socket: Arc<UdpSocket>,
-    inputs: SyncSender<Input>,
-    stop: Arc<AtomicBool>,
-) -> Result<(), Error> {
-    socket.set_read_timeout(Some(LOOK * 10))?;
-    thread::Builder::new().spawn(move || {
-        let mut buffer = [0; 2 * MAX_DATAGRAM];
-        while !stop.load(Ordering::Relaxed) {
-            // An error is the timeout, or is about an earlier datagram, which proves nothing.
-            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                let input = Input::Datagram(buffer[..length].to_vec(), from);
-                if inputs.send(input).is_err() {
-                    return;
-                }
-            }
-        }
-    })?;
-    Ok(())
 }

@@ -9,9 +9,10 @@ pub(super) use formats::cell;
 pub use formats::{Format, render};
 
 use super::criteria::Criterion;
-use super::{Run, judge::Fault};
+use super::judge::Fault;
+use super::{Config, Run, Runs};
 use crate::protocol::{clean, clean_lines};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Longest quotation of what a client did, characters.
 const MAX_QUOTE: usize = 400;
@@ -46,6 +47,8 @@ pub enum Verdict {
 pub struct Report {
     /// The seed, which replays the cases.
     pub seed: u64,
+    /// Name and digest of the plan's file.
+    pub plan: Option<String>,
     /// What was confined, in words; empty if nothing is to be said.
     pub notes: Vec<String>,
     /// A verdict for each criterion.
@@ -53,11 +56,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        seed: u64,
-        criteria: &[&'static Criterion],
-        runs: &BTreeMap<&'static str, Run>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, criteria: &[&'static Criterion], runs: &Runs) -> Self {
         let (mut bad, mut verdicts) = (BTreeSet::new(), Vec::new());
         for criterion in criteria.iter().copied() {
             let because = criterion.needs.iter().find(|id| bad.contains(*id));
@@ -65,15 +64,16 @@ impl Report {
                 Some(because) => Verdict::NotJudged { because },
                 None => verdict(criterion, runs, &bad),
             };
+            let verdict = if config.plan.hidden { hidden(criterion, verdict) } else { verdict };
             if verdict != Verdict::Passed {
                 bad.insert(criterion.id);
             }
             verdicts.push((criterion, verdict));
         }
-        Self { seed, notes: Vec::new(), verdicts }
+        Self { seed: config.seed, plan: config.plan.file.clone(), notes: Vec::new(), verdicts }
     }
 
-    /// Points earned, and points to earn, in one part of `proto.md`, or in all.
+    /// Points earned, and points to earn, in one part of the criteria, or in all.
     #[must_use]
     pub fn points(&self, part: Option<u8>) -> (u32, u32) {
         let of_part = |it: &&(&Criterion, Verdict)| part.is_none_or(|part| it.0.part == part);
@@ -97,13 +97,9 @@ impl Report {
 const SESSION: [&str; 2] = ["welcome", "ack-number"];
 
 /// The verdict over a criterion's scenarios. `bad`: criteria that did not pass.
-fn verdict(
-    criterion: &Criterion,
-    runs: &BTreeMap<&'static str, Run>,
-    bad: &BTreeSet<&'static str>,
-) -> Verdict {
+fn verdict(criterion: &Criterion, runs: &Runs, bad: &BTreeSet<&'static str>) -> Verdict {
     let (mut is_vacant, mut vacant) = (true, None);
-    for run in criterion.scenarios.iter().filter_map(|name| runs.get(name)) {
+    for run in criterion.scenarios.iter().filter_map(|name| runs.get(name)).flatten() {
         match (criterion.judge)(&run.trace, &run.case) {
             Ok(()) => is_vacant = false,
             Err(fault) if fault.vacant => vacant = vacant.or(Some((run, fault))),
@@ -115,6 +111,17 @@ fn verdict(
         (Some(because), _) => Verdict::NotJudged { because },
         (None, Some((run, fault))) if criterion.id == SESSION[1] => failed(run, &fault),
         (None, _) => Verdict::NotJudged { because: SESSION[1] },
+    }
+}
+
+/// The verdict without what would show the case.
+fn hidden(criterion: &Criterion, verdict: Verdict) -> Verdict {
+    let Verdict::Failed { repeated, .. } = verdict else { return verdict };
+    Verdict::Failed {
+        seen: "not shown: the case is hidden".to_owned(),
+        expected: format!("{} of proto.md", criterion.section),
+        evidence: Vec::new(),
+        repeated,
     }
 }
 

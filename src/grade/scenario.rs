@@ -4,9 +4,11 @@
 //! find out from the trace what is missing.
 
 use super::case::Case;
-use super::referee::{LAST_ANSWER, Referee, Room, Rule, Way};
+use super::plan::Own;
+use super::referee::{LAST_ANSWER, Referee, Rule, Way};
 use super::trace::Trace;
 use super::{Error, edit, trace};
+use crate::hub::Limit;
 use crate::protocol::{
     ClientMessage, Datagram, Flags, Frame, Header, Say, ServerMessage, decode_message,
 };
@@ -15,45 +17,89 @@ use std::time::Duration;
 
 mod attacks;
 mod delivery;
+mod optional;
+mod own;
 mod speech;
 
 pub(super) use attacks::{FORGERIES, cookie as path_cookie, forged_sequence, forged_text};
 pub(super) use delivery::{OUTAGE, long as long_message};
+pub(super) use optional::{LINES as TCP_LINES, line as tcp_line};
 pub(super) use speech::{LIMIT, LINES, covers, long as long_line, unclean};
 
 /// A scenario.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
+    pub(super) script: Script,
+}
+
+/// What happens in a scenario.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Script {
+    /// One of the grader's.
+    Given(fn(&[OsString], &Case) -> Result<Trace, Error>),
+    /// The steps of a plan.
+    Own(&'static Own),
+}
+
+const fn given(
+    name: &'static str,
     script: fn(&[OsString], &Case) -> Result<Trace, Error>,
+) -> Scenario {
+    Scenario { name, script: Script::Given(script) }
+}
+
+/// So long that a datagram without a reason is no heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The settings of a scenario's room.
+pub(super) struct Room {
+    pub(super) heartbeat: Duration,
+    pub(super) limit: Option<Limit>,
+    pub(super) replay: usize,
+    /// A name for the client other than the case's.
+    pub(super) name: Option<&'static str>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { heartbeat: HEARTBEAT, limit: None, replay: 10, name: None }
+    }
 }
 
 /// All scenarios, the longest first: so none runs alone at the end.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "silent", script: silent },
-    Scenario { name: "rejoin", script: attacks::rejoin },
-    Scenario { name: "lost-line", script: attacks::lost_line },
-    Scenario { name: "lossy-join", script: lossy_join },
-    Scenario { name: "loss", script: delivery::loss },
-    Scenario { name: "slow", script: speech::slow },
-    Scenario { name: "version", script: attacks::version },
-    Scenario { name: "window", script: delivery::window },
-    Scenario { name: "idle", script: idle },
-    Scenario { name: "rate", script: speech::rate },
-    Scenario { name: "talk", script: talk },
-    Scenario { name: "order", script: delivery::order },
-    Scenario { name: "twice", script: delivery::twice },
-    Scenario { name: "parts", script: delivery::parts },
-    Scenario { name: "text", script: speech::text },
-    Scenario { name: "forged", script: attacks::forged },
-    Scenario { name: "roaming", script: attacks::roaming },
-    Scenario { name: "refused", script: refused },
-    Scenario { name: "shutdown", script: shutdown },
+    given("give-up", give_up),
+    given("tcp", optional::whole),
+    given("tcp-cut", optional::cut),
+    given("tell", optional::tell),
+    given("rejoin", attacks::rejoin),
+    given("lost-line", attacks::lost_line),
+    given("lossy-join", lossy_join),
+    given("silent", silent),
+    given("loss", delivery::loss),
+    given("slow", speech::slow),
+    given("version", attacks::version),
+    given("window", delivery::window),
+    given("idle", idle),
+    given("rate", speech::rate),
+    given("talk", talk),
+    given("order", delivery::order),
+    given("twice", delivery::twice),
+    given("parts", delivery::parts),
+    given("text", speech::text),
+    given("forged", attacks::forged),
+    given("roaming", attacks::roaming),
+    given("refused", refused),
+    given("shutdown", shutdown),
 ];
 
 /// Runs a scenario.
 pub(super) fn run(scenario: &Scenario, command: &[OsString], case: &Case) -> Result<Trace, Error> {
-    (scenario.script)(command, case)
+    match scenario.script {
+        Script::Given(script) => script(command, case),
+        Script::Own(own) => own::play(command, case, own),
+    }
 }
 
 /// Everything passes.
@@ -111,11 +157,24 @@ fn has(bytes: &[u8], wanted: impl Fn(ServerMessage<'_>) -> bool) -> bool {
     })
 }
 
-/// Nobody answers.
+/// `Joins` whose pauses are judged.
+pub(super) const JOINS: usize = 6;
+
+/// Nobody answers a few `Join`s.
 fn silent(command: &[OsString], case: &Case) -> Result<Trace, Error> {
+    unanswered(command, case, JOINS)
+}
+
+/// Nobody ever answers.
+fn give_up(command: &[OsString], case: &Case) -> Result<Trace, Error> {
+    unanswered(command, case, usize::MAX)
+}
+
+fn unanswered(command: &[OsString], case: &Case, joins: usize) -> Result<Trace, Error> {
     let mut referee = Referee::open(case, &Room::default(), &[])?;
     referee.start(command, Box::new(|_, _| Vec::new()))?;
-    referee.wait_for(Duration::from_secs(16), |it| it.end().is_some());
+    referee
+        .wait_for(Duration::from_secs(16), |it| it.end().is_some() || it.joins().count() >= joins);
     Ok(referee.finish())
 }
 
@@ -123,7 +182,7 @@ fn silent(command: &[OsString], case: &Case) -> Result<Trace, Error> {
 /// challenge arrives three times; strangers answer too.
 fn lossy_join(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut joins, mut answers, mut welcomes, mut challenged) = (0, 0, 0, false);
-    let lost = case.number("joins", 1, 2);
+    let lost = case.chosen("joins", |plan| plan.joins);
     let mut referee = Referee::open(case, &Room::default(), &[])?;
     referee.start(
         command,
@@ -214,7 +273,7 @@ fn talk(command: &[OsString], case: &Case) -> Result<Trace, Error> {
 
 /// Nobody says anything, and the heartbeat is short.
 fn idle(command: &[OsString], case: &Case) -> Result<Trace, Error> {
-    let millis = case.number("heartbeat", 30, 50) as u64 * 10;
+    let millis = case.chosen("heartbeat_ms", |plan| plan.heartbeat_ms) as u64;
     let room = Room { heartbeat: Duration::from_millis(millis), ..Room::default() };
     let (mut referee, _) = joined(command, case, &room, open())?;
     referee

@@ -7,6 +7,9 @@ use crate::protocol::{
 };
 use std::time::Duration;
 
+/// Bytes of a TCP connection that a report shows.
+const MAX_STREAM: usize = 1_024;
+
 /// An event of a scenario.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -16,6 +19,8 @@ pub(super) enum Event {
     Down { bytes: Vec<u8> },
     /// A datagram to the client that the referee made.
     Forged { bytes: Vec<u8> },
+    /// Bytes of the client on its first TCP connection.
+    Stream { bytes: Vec<u8> },
     /// A line of the client's output.
     Printed(String),
     /// A line of the client's standard error.
@@ -24,6 +29,8 @@ pub(super) enum Event {
     Teacher(Box<session::Event>),
     /// The script reached this point.
     Mark(&'static str),
+    /// What is wrong with a step of a plan's scenario; `late`: time may be the reason.
+    Missed { what: String, late: bool },
     /// The client's process ended, and how.
     Ended { code: Option<i32>, how: String },
 }
@@ -138,6 +145,15 @@ impl Trace {
         })
     }
 
+    /// The first bytes of the client's first TCP connection.
+    pub(super) fn stream(&self) -> Vec<u8> {
+        let bytes = self.entries.iter().filter_map(|entry| match &entry.event {
+            Event::Stream { bytes } => Some(bytes),
+            _ => None,
+        });
+        bytes.flatten().copied().take(MAX_STREAM).collect()
+    }
+
     /// The lines that the client printed.
     pub(super) fn printed(&self) -> impl Iterator<Item = (usize, &str)> {
         self.entries.iter().enumerate().filter_map(|(index, entry)| match &entry.event {
@@ -171,6 +187,12 @@ impl Trace {
         let found = |entry: &Entry| matches!(entry.event, Event::Mark(it) if it == name);
         let index = self.entries.iter().position(found)?;
         Some((index, self.entries[index].at))
+    }
+
+    /// Notes, at the end, what is wrong with a step; `late`: time may be the reason.
+    pub(super) fn miss(&mut self, what: String, late: bool) {
+        let at = self.entries.last().map_or(Duration::ZERO, |entry| entry.at);
+        self.entries.push(Entry { at, event: Event::Missed { what, late } });
     }
 
     /// How the client ended: place, time, code.

@@ -21,6 +21,7 @@ use super::record::{Condition, Mode, ProgramName};
 use super::variant::{Control, Variant};
 use crate::impair::{DEFAULT_LIMIT, Spec, SpecError};
 use crate::link::Copies;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -226,14 +227,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Text`], and [`Error::UnknownKey`] for a misspelt key.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| {
-            let message = error.to_string().trim_end().to_owned();
-            let unknown = unknown_key(error.message());
-            match unknown.and_then(|(wrong, known)| nearest(wrong, &known)) {
-                Some(nearest) => Error::UnknownKey { message, nearest: nearest.to_owned() },
-                None => Error::Text { message },
-            }
-        })
+        from_toml(text)
     }
 
     /// The plan as TOML.
@@ -337,14 +331,27 @@ fn once<T: Copy + PartialEq + fmt::Display>(
     *values = kept;
 }
 
+/// Parses TOML. An error names the line, and the key that was probably meant.
+pub(crate) fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    toml::from_str(text).map_err(|error| {
+        let message = error.to_string().trim_end().to_owned();
+        let unknown = unknown_key(error.message());
+        match unknown.and_then(|(wrong, known)| nearest(wrong, &known)) {
+            Some(nearest) => Error::UnknownKey { message, nearest: nearest.to_owned() },
+            None => Error::Text { message },
+        }
+    })
+}
+
 /// The unknown key of serde's message and the known ones; all are in backquotes.
 fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    message.starts_with("unknown field").then_some(())?;
+    let is_key = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    is_key.then_some(())?;
     Some((quoted.next()?, quoted.collect()))
 }
 
-fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = known.iter().map(|it| (strsim::jaro_winkler(wrong, it), *it));
     near.filter(|(alike, _)| *alike > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, it)| it)
 }

@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod class;
+pub(crate) mod plan;
 
 use crate::needs::{amount, is_all, needs};
 use serde_json::Value;
@@ -116,7 +117,7 @@ fn a_full_client_gets_all_points() {
     let clients = Clients::new();
     for seed in seeds() {
         let seed = seed.to_string();
-        let options = ["--format", "json", "--seed", &seed];
+        let options = ["--format", "json", "--seed", &seed, "--only", ALL];
         let output = grade(&options, &["python3", &clients.full()]);
         let report = json_of(&output);
         assert_eq!(report["earned"], report["points"], "seed {seed}: {report:#}");
@@ -131,8 +132,10 @@ fn the_programs_own_client_gets_all_points() {
     let clients = Clients::new();
     let program = clients.path("chatagram");
     std::fs::copy(env!("CARGO_BIN_EXE_chatagram"), &program).unwrap();
-    let adapter = "exec \"$0\" client \"$1\" --nick \"$2\" --no-cache --stay 1s";
-    let output = grade(&["--format", "json"], &["sh", "-c", adapter, &program]);
+    let adapter = "case $1 in tcp://*) over='--transport tcp' ;; esac
+        exec \"$0\" client \"${1#tcp://}\" --nick \"$2\" --no-cache --stay 1s $over";
+    let options = ["--format", "json", "--only", ALL];
+    let output = grade(&options, &["sh", "-c", adapter, &program]);
     let report = json_of(&output);
     assert_eq!(report["earned"], report["points"], "{report:#}");
 }
@@ -145,16 +148,24 @@ fn mutants(clients: &Clients) -> BTreeMap<String, String> {
     pairs.map(|(name, criterion)| (name.to_owned(), criterion.to_owned())).collect()
 }
 
+/// All criteria, those too that are judged only if they are named.
+const ALL: &str = "part1,part2,part3";
+
 /// Mutants that run at once: they mostly wait.
 const AT_ONCE: usize = 6;
 
-/// Without `CHATAGRAM_TESTS=all` a few mutants, and only with `CHATAGRAM_SEEDS` all criteria.
+/// Without `CHATAGRAM_TESTS=all` a few mutants that do not wait for a deadline, and only with `CHATAGRAM_SEEDS` all criteria.
 fn each_mutant_fails_at_its_criterion_and_nowhere_else() {
-    const FEW: [&str; 4] = ["no-acks", "acks-next", "never-again", "acks-once"];
+    const FEW: [&str; 5] =
+        ["acks-next", "no-bitmap", "no-duplicates-check", "no-path-response", "reads-are-records"];
     needs(&["python3"]);
     let clients = Clients::new();
     let all = mutants(&clients);
     assert!(all.len() >= 40, "{}", all.len());
+    let list = text_of(&grade(&["--list", "--only", ALL], &["true"]));
+    for criterion in list.lines().filter_map(|line| line.split_whitespace().nth(1)) {
+        assert!(all.values().any(|it| it == criterion), "no mutant fails {criterion}");
+    }
     let is_whole = std::env::var_os("CHATAGRAM_SEEDS").is_some();
     let chosen = all.iter().filter(|(name, _)| is_all() || is_whole || FEW.contains(&&***name));
     let jobs: Vec<_> = chosen.flat_map(|job| seeds().map(move |seed| (job, seed))).collect();
@@ -164,10 +175,8 @@ fn each_mutant_fails_at_its_criterion_and_nowhere_else() {
             scope.spawn(|| {
                 while let Some(((name, criterion), seed)) = jobs.get(next.fetch_add(1, Relaxed)) {
                     let seed = seed.to_string();
-                    let mut options = vec!["--format", "json", "--seed", &seed];
-                    if !is_whole {
-                        options.extend(["--only", criterion]);
-                    }
+                    let only = if is_whole { ALL } else { criterion };
+                    let options = ["--format", "json", "--seed", &seed, "--only", only];
                     let command = ["python3", &clients.full(), "--mutant", name];
                     let report = json_of(&grade(&options, &command));
                     let failed = with(&report, "failed");
@@ -206,15 +215,20 @@ fn a_hostile_client_spoils_no_report() {
     let hostile = "import sys\nsys.stderr.write('\\x1b[2J]]><&\"\\x00\\ufffe\\n')\nsys.exit(9)\n";
     let hostile = clients.script("hostile.py", hostile);
     let flood = clients.script("flood.py", "while True: print('y' * 1000)\n");
-    for client in [&hostile, &flood] {
+    let check = |client: &str, format: &str| {
+        let options = ["--only", "header", "--format", format];
+        let text = text_of(&grade(&options, &["python3", client]));
+        let is_harmless = |ch: char| ch == '\n' || !ch.is_control();
+        assert!(text.chars().all(is_harmless), "{format}: {text:?}");
+        assert!(text.len() < 20_000, "{format}: {} bytes", text.len());
+    };
+    let (hostile, flood, check) = (&hostile, &flood, &check);
+    // They mostly wait.
+    std::thread::scope(|scope| {
         for format in ["text", "json", "junit", "gradescope", "csv"] {
-            let options = ["--only", "header", "--format", format];
-            let text = text_of(&grade(&options, &["python3", client]));
-            let is_harmless = |ch: char| ch == '\n' || !ch.is_control();
-            assert!(text.chars().all(is_harmless), "{format}: {text:?}");
-            assert!(text.len() < 20_000, "{format}: {} bytes", text.len());
+            scope.spawn(move || [hostile, flood].map(|client| check(client, format)));
         }
-    }
+    });
 }
 
 /// Processes with this argument.
@@ -227,15 +241,15 @@ fn with_mark(mark: &str) -> usize {
     processes.count()
 }
 
-/// Also those of a client that ends at once.
+/// Also those of a client that ends at once, and of one that the grader ends: it prints too much.
 #[cfg(target_os = "linux")]
 fn the_processes_of_a_client_end_with_it() {
-    needs(&["sh", "sleep", "python3"]);
+    needs(&["sh", "sleep", "yes"]);
     let clients = Clients::new();
     let mark = format!("9{}", std::process::id());
     let ends = clients.script("ends.sh", &format!("sleep {mark} & exit 1\n"));
-    let stays = clients.script("stays.sh", &format!("sleep {mark} & exec sleep {mark}\n"));
-    for client in [&ends, &stays] {
+    let floods = clients.script("floods.sh", &format!("sleep {mark} & exec yes\n"));
+    for client in [&ends, &floods] {
         grade(&["--only", "header"], &["sh", client]);
         assert_eq!(with_mark(&mark), 0, "{client}");
     }

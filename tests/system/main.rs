@@ -119,6 +119,7 @@ const MODULES: &[Module] = &[
     (grade::tests, grade::ROLES),
     #[cfg(target_os = "linux")]
     (grade::class::tests, grade::class::ROLES),
+    (grade::plan::tests, grade::plan::ROLES),
     (kit::tests, kit::ROLES),
     // Their kernels would take half of two processors from the first modules' tests.
     #[cfg(target_os = "linux")]

@@ -2,7 +2,7 @@
 
 use super::{Fault, Finding, absent, expect, ms};
 use crate::grade::case::Case;
-use crate::grade::scenario::STRANGER;
+use crate::grade::scenario::{JOINS, STRANGER};
 use crate::grade::trace::{Event, Trace};
 use crate::protocol::limits::{JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE};
 use crate::protocol::{Datagram, Delivery, Frame, Join};
@@ -47,7 +47,7 @@ pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
 pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
     let joins: Vec<_> = trace.joins().map(|(index, at, _)| (index, at)).collect();
     let mut pause = JOIN_RETRY;
-    for pair in joins.windows(2).take(5) {
+    for pair in joins.windows(2).take(JOINS - 1) {
         let [(_, before), (index, at)] = *pair else { continue };
         let seen = at - before;
         if seen < pause * 3 / 5 || seen > pause * 2 + Duration::from_millis(300) {

@@ -286,6 +286,11 @@ pub(in crate::grade) fn roaming(trace: &Trace, case: &Case) -> Finding {
             let seen = "another cookie, or a datagram without an acknowledgment";
             Err(Fault::new(seen, expected).at(mark + 1).at(index))
         }
-        Some(_) => Ok(()),
+        Some(_) if shows(trace, &case.text("moved", 1)) => Ok(()),
+        Some(_) => {
+            let is_heard = trace.heard().any(|(_, text)| text == case.text("moved", 0));
+            let seen = format!("behind another address: a line heard: {is_heard}, printed: false");
+            Err(absent(trace, &seen, expected))
+        }
     }
 }

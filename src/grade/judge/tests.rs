@@ -49,7 +49,7 @@ fn join(bytes: usize) -> Event {
 }
 
 fn case() -> Case {
-    Case::new(1, "test")
+    Case::new(1, "test", 0, &crate::grade::Plan::default().choices)
 }
 
 fn seen(finding: Finding) -> String {

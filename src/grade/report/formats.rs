@@ -42,6 +42,9 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// The parts of the criteria.
+const PARTS: [&str; 4] = ["Part I of proto.md", "Part II of proto.md", "optional", "of the plan"];
+
 /// A verdict's reason, in lines.
 fn reason(verdict: &Verdict, brief: bool) -> Vec<String> {
     match verdict {
@@ -81,12 +84,15 @@ fn text(report: &Report, brief: bool) -> String {
         let _ = writeln!(out, "{note}");
     }
     let (earned, points) = report.points(None);
-    let parts = [(1, "Part I"), (2, "Part II")].map(|(part, name)| {
+    let parts = (1..).zip(PARTS).filter_map(|(part, name)| {
         let (earned, points) = report.points(Some(part));
-        (points > 0).then(|| format!("{name} of proto.md: {earned} of {points}"))
+        (points > 0).then(|| format!("{name}: {earned} of {points}"))
     });
-    let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let parts = parts.collect::<Vec<_>>().join(", ");
     let _ = write!(out, "{earned} of {points} points ({parts}); --seed {}", report.seed);
+    if let Some(plan) = &report.plan {
+        let _ = write!(out, ", plan {plan}");
+    }
     out
 }
 
@@ -120,6 +126,7 @@ fn json(report: &Report) -> String {
     let (earned, points) = report.points(None);
     json!({
         "seed": report.seed,
+        "plan": report.plan,
         "earned": earned,
         "points": points,
         "notes": report.notes,
@@ -152,7 +159,8 @@ fn gradescope(report: &Report) -> String {
             })
         })
         .collect();
-    let notes = report.notes.iter().cloned().chain([format!("seed {}", report.seed)]);
+    let plan = report.plan.iter().map(|plan| format!("plan {plan}"));
+    let notes = report.notes.iter().cloned().chain([format!("seed {}", report.seed)]).chain(plan);
     json!({
         "score": report.points(None).0,
         "output": notes.collect::<Vec<_>>().join("\n"),
@@ -163,16 +171,18 @@ fn gradescope(report: &Report) -> String {
 }
 
 fn junit(report: &Report) -> String {
+    let plan = |it: &String| format!("      <property name=\"plan\" value=\"{}\"/>\n", escape(it));
     let count = |wanted: &str| report.verdicts.iter().filter(|it| word(&it.1) == wanted).count();
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite \
          name=\"chatagram grade\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" \
-         time=\"0\">\n    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    \
+         time=\"0\">\n    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n{}    \
          </properties>\n",
         report.verdicts.len(),
         count("failed"),
         count("not judged"),
-        report.seed
+        report.seed,
+        report.plan.iter().map(plan).collect::<String>()
     );
     for (criterion, verdict) in &report.verdicts {
         let _ = write!(

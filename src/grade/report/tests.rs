@@ -119,7 +119,12 @@ fn report() -> Report {
         1 => (it, failed.clone()),
         _ => (it, Verdict::NotJudged { because: "header" }),
     });
-    Report { seed: u64::MAX, notes: vec!["a note".to_owned()], verdicts: verdicts.collect() }
+    Report {
+        seed: u64::MAX,
+        plan: Some(crate::protocol::clean(HOSTILE).into_owned()),
+        notes: vec!["a note".to_owned()],
+        verdicts: verdicts.collect(),
+    }
 }
 
 /// The elements of a document, as pairs of a name and attributes with values; `/NAME` is an end.

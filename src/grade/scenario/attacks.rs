@@ -1,9 +1,9 @@
 //! What a client must not believe, and what it must survive.
 
-use super::{STRANGER, heard, joined, open, say_of, shows};
+use super::{Room, STRANGER, heard, joined, open, say_of, shows};
 use crate::grade::case::Case;
 use crate::grade::judge::model::next_id;
-use crate::grade::referee::{Referee, Room, Way};
+use crate::grade::referee::{Referee, Way};
 use crate::grade::trace::Trace;
 use crate::grade::{Error, edit};
 use crate::protocol::{Flags, Frame};
@@ -85,16 +85,25 @@ pub(super) fn forged(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     Ok(referee.finish())
 }
 
-/// The server asks whether the client receives at its address.
+/// The server asks whether the client receives at its address. Then that changes on the way, as
+/// behind a NAT.
 pub(super) fn roaming(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if is_in {
         let bytes = edit::stateless(referee.session(), &Frame::PathChallenge(cookie(case)));
         referee.mark("challenge");
         referee.forge(bytes);
-        referee.wait_for(Duration::from_secs(4), |it| {
+        let is_answered = referee.wait_for(Duration::from_secs(4), |it| {
             it.sent().any(|seen| seen.frames.contains(&Frame::PathResponse(cookie(case))))
         });
+        if is_answered {
+            referee.rebind();
+            referee.type_line(&case.text("moved", 0));
+            if referee.wait(|it| heard(it, &case.text("moved", 0))) {
+                referee.teach(&case.text("moved", 1));
+                referee.wait(|it| shows(it, &case.text("moved", 1)));
+            }
+        }
     }
     Ok(referee.finish())
 }

@@ -1,8 +1,8 @@
 //! Loss, duplicates, reordering, the window, parts.
 
-use super::{heard, joined, open, say_of, shows};
+use super::{Room, heard, joined, open, say_of, shows};
 use crate::grade::case::Case;
-use crate::grade::referee::{Referee, Room, Way};
+use crate::grade::referee::{Referee, Way};
 use crate::grade::trace::{Event, Trace};
 use crate::grade::{Error, edit};
 use crate::protocol::limits::{MAX_DATAGRAM, MESSAGE_WINDOW};
@@ -52,8 +52,8 @@ pub(super) fn loss(command: &[OsString], case: &Case) -> Result<Trace, Error> {
 
 /// Datagrams with lines overtake each other, and some arrive twice.
 pub(super) fn order(command: &[OsString], case: &Case) -> Result<Trace, Error> {
-    let held = case.number("held", 2, 4);
-    let doubled = case.number("doubled", 6, 8);
+    let held = case.chosen("overtaken", |plan| plan.overtaken);
+    let doubled = case.chosen("doubled", |plan| plan.doubled);
     let (mut lines, mut kept) = (0, None);
     let rule = Box::new(move |way, bytes: Vec<u8>| {
         let is_line = |bytes: &[u8]| super::has(bytes, |it| matches!(it, ServerMessage::Line(_)));
@@ -143,7 +143,7 @@ const HEAD: usize = 7;
 /// Messages that are one less than a window, behind one that is missing.
 pub(super) fn window(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let lines: Vec<_> = (0..300).map(|n| case.text("replay", n)).collect();
-    let missing = u16::try_from(case.number("missing", 3, 20)).unwrap_or_default();
+    let missing = case.chosen("missing", |plan| plan.missing) as u16;
     let mut late = None;
     let mut furthest = 0;
     let is_missing = move |frame: &Frame<'_>| match *frame {

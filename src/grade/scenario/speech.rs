@@ -1,8 +1,8 @@
 //! What is said: texts, and how fast.
 
-use super::{has, heard, joined, open, shows};
+use super::{Room, has, heard, joined, open, shows};
 use crate::grade::case::Case;
-use crate::grade::referee::{Room, Way};
+use crate::grade::referee::Way;
 use crate::grade::trace::Trace;
 use crate::grade::{Error, edit};
 use crate::hub::Limit;

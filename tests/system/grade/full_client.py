@@ -2,7 +2,8 @@
 """A client of all that `chatagram grade` judges, and mutants of it: one fault each.
 usage: full_client.py [--mutant NAME] HOST:PORT NICK   |   full_client.py --list
 It takes the codec from scripts/minimal_client.py. The rest is Part I of proto.md and from Part II
-rejoining (7.9), the path challenge (7.7), Slow (7.14), other versions (11.1)."""
+rejoining (7.9), the path challenge (7.7), Slow (7.14), other versions (11.1), whispers (6.1) and
+TCP (11.2): tcp://HOST:PORT."""
 import pathlib, queue, random, secrets, select, socket, sys, threading, time, types, zlib
 from contextlib import suppress
 
@@ -14,10 +15,12 @@ TABLE = codec.MESSAGES + [kinds.split() for kinds in (
     "Ponged u16 string", "Slow u16")]
 
 class Client:
+    KIND = socket.SOCK_DGRAM
+
     def __init__(self, host, port, nick):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket.socket(socket.AF_INET, self.KIND)
         self.socket.connect((host, int(port)))
-        self.nick, self.token, self.epoch, self.seen = nick, b"", 0, 0
+        self.nick, self.token, self.epoch, self.seen, self.whispers = nick, b"", 0, 0, 0
         self.number, self.unconfirmed, self.said, self.shown = 0, {}, set(), set()
         self.typed, self.leaving, self.leave_by, self.slow = queue.SimpleQueue(), False, None, 0
         self.begin(0)
@@ -171,6 +174,12 @@ class Client:
     def type(self, line):
         text = line.decode(errors="replace").rstrip("\r\n").translate(codec.CLEAN)
         self.leaving = self.leaving or text == "exit"
+        order, to, told = [*text.split(" ", 2), "", ""][:3]
+        if order == "/msg" and told:
+            fields = codec.integer(self.whispers) + b"\0" + codec.blob(to.encode())
+            self.here and self.outbox.append(b"\1" + fields + codec.blob(told.encode()))
+            self.whispers += 1
+            return
         while text and not self.leaving:
             piece = text.encode()[:codec.MAX_TEXT].decode(errors="ignore")
             text, sent = text[len(piece):], codec.integer(time.time_ns() // 1000)
@@ -180,6 +189,11 @@ class Client:
                 self.number = (self.number + 1) % 2**16
                 self.here and self.outbox.append(say)
 
+    def fields(self):
+        fields = codec.integer(self.nonce) + codec.blob(self.cookie) + codec.blob(self.nick)
+        fields += b"\2" + codec.blob(self.token) + codec.integer(self.epoch)
+        return fields + codec.integer(self.seen) + codec.integer(self.number if self.token else 0)
+
     def tick(self):
         now = time.monotonic()
         if self.leaving and not self.unconfirmed and not self.leave_by and self.session:
@@ -187,9 +201,7 @@ class Client:
             self.due, self.leave_by = 0, now + codec.LEAVE_TIMEOUT
         self.leave_by and now > self.leave_by and show("* left", 0)
         if not self.session and now >= self.due:
-            fields = codec.integer(self.nonce) + codec.blob(self.cookie) + codec.blob(self.nick)
-            fields += b"\2" + codec.blob(self.token) + codec.integer(self.epoch)
-            fields += codec.integer(self.seen) + codec.integer(self.number if self.token else 0)
+            fields = self.fields()
             padding = codec.PADDING + codec.blob(bytes(max(469 - len(fields), 0)))
             self.send(codec.JOIN + fields + padding)
             self.due, self.pause = now + self.pause, min(2 * self.pause, codec.JOIN_RETRY_MAX)
@@ -203,6 +215,56 @@ class Client:
             self.send(codec.HEARTBEAT)
         if now > self.heard + self.silent:
             show("* no answer from the server", 5 if self.token else 3)
+
+class Stream(Client):
+    """The same over TCP: a record for each frame, and nothing to acknowledge."""
+    KIND = socket.SOCK_STREAM
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.buffer, self.answered, self.due = b"", False, float("inf")
+        self.socket.sendall(b"CG\1" + bytes(9))
+        self.send(codec.JOIN + self.fields())
+
+    def begin(self, wait):
+        self.token and show("* the connection is over", 5)
+        super().begin(wait)
+
+    def send(self, frames=b""):
+        if frames:
+            is_message = frames.startswith(codec.ORDERED)
+            frame = b"\2" + codec.blob(self.outbox[0]) if is_message else frames
+            with suppress(OSError):
+                self.socket.sendall(len(frame).to_bytes(2, "big") + frame)
+            self.asked = time.monotonic()
+
+    def receive(self):
+        data = b""
+        with suppress(OSError):
+            data = self.socket.recv(2048)
+        data or show("* the connection is over", 5)
+        self.heard = time.monotonic()
+        self.buffer += data
+        while len(self.buffer) >= (2 if self.answered else 12):
+            size = 2 + int.from_bytes(self.buffer[:2], "big") if self.answered else 12
+            if len(self.buffer) < size:
+                break
+            piece, self.buffer = self.buffer[:size], self.buffer[size:]
+            if self.answered:
+                self.take(*codec.read_all(piece[2:], codec.FRAMES)[0])
+            else:
+                self.answered, self.session = True, int.from_bytes(piece[4:], "big")
+                self.due = 0 if self.session else self.due
+
+    def take(self, name, *fields):
+        name == "Refused" and show(f"* refused: {fields[2]}", 4)
+        if name in ("Once", "Unordered", "Ordered"):
+            [message] = codec.read_all(fields[-1], TABLE)
+            self.handle(*message)
+
+    def tick(self):
+        super().tick()
+        self.carriers and self.acknowledged(self.sequence, 1)  # the kernel has it
 
 def show(text, exit_code=None):
     print(text.translate(codec.CLEAN), flush=True)
@@ -347,6 +409,13 @@ MUTANTS = {
     "wrong-cookie": ("roaming", 'self.send(b"\\x09" + frames[0][1])',
                      'self.send(b"\\x09" + bytes(8))'),
     "no-slow": ("slow", "now >= max(self.due, self.slow)", "now >= self.due"),
+    "says-whispers": ("tell", 'order == "/msg" and', "0 and"),
+    "whispers-to-itself": ("tell", "codec.blob(to.encode())", "codec.blob(self.nick)"),
+    "no-preface": ("tcp", 'self.socket.sendall(b"CG\\1" + bytes(9))', "pass"),
+    "two-frames-a-record": ("tcp", "codec.JOIN + self.fields()",
+                            "codec.JOIN + self.fields() + codec.HEARTBEAT"),
+    "reads-are-records": ("tcp-cut", "self.buffer += data", "self.buffer = data"),
+    "half-records": ("tcp-cut", "if len(self.buffer) < size:", "if 0:"),
     "no-version": ("version", "        self.other_version(data)\n", ""),
 }
 
@@ -366,7 +435,9 @@ def main(arguments):
     exec(compile(texts[0], str(CODEC), "exec"), codec.__dict__)
     space = {**globals(), "codec": codec}
     exec(compile(texts[1], __file__, "exec"), space)
-    client = space["Client"](*arguments[0].rpartition(":")[::2], arguments[1].encode())
+    kind = "Stream" if arguments[0].startswith("tcp://") else "Client"
+    address = arguments[0].removeprefix("tcp://").rpartition(":")[::2]
+    client = space[kind](*address, arguments[1].encode())
     typed = (line for part in (open(0, "rb", 0), [b"exit"]) for line in part)
     threading.Thread(target=lambda: [client.typed.put(it) for it in typed], daemon=True).start()
     while True:

@@ -38,9 +38,14 @@ pub(crate) struct GradeArgs {
     pub(crate) course_key: Option<PathBuf>,
     /// Judge only these criteria, and those that they need: part1,slow
     ///
-    /// 'part1' and 'part2' are all criteria of a part of proto.md.
+    /// 'part1' and 'part2' are all criteria of a part of proto.md, 'part3' the optional ones.
     #[arg(long, value_name = "ID,...", env = "CHATAGRAM_ONLY", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
+    /// A teacher's plan: criteria, points, cases and scenarios, as TOML
+    ///
+    /// src/docs/grading.md describes the file. --only takes the place of its criteria.
+    #[arg(long, value_name = "FILE", env = "CHATAGRAM_PLAN")]
+    pub(crate) plan: Option<PathBuf>,
     /// Leave out the datagrams in question
     #[arg(long, env = "CHATAGRAM_BRIEF", value_parser = FalseyValueParser::new())]
     pub(crate) brief: bool,

@@ -2,7 +2,7 @@
 
 use super::{COULD_NOT_START, REJECTED, UNREACHABLE, USAGE, fail, print};
 use crate::cli::GradeArgs;
-use chatagram::grade::{self, CRITERIA, Config, Error, Graded, Verdict, render, seed_of};
+use chatagram::grade::{self, Config, Error, Graded, Plan, Verdict, render, seed_of};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,8 +13,12 @@ const SEED: u64 = 1;
 
 /// Grades a client, or a class.
 pub(crate) fn grade(args: &GradeArgs) -> ExitCode {
+    let plan = match args.plan.as_deref().map(Plan::read).transpose() {
+        Ok(plan) => plan.unwrap_or_default(),
+        Err(error) => return fail(USAGE, error),
+    };
     if args.list {
-        return print(&list());
+        return list(args, plan);
     }
     if args.command.is_empty() && args.class.is_none() {
         return fail(USAGE, "name the client to grade: chatagram grade -- python3 my_client.py");
@@ -36,6 +40,7 @@ pub(crate) fn grade(args: &GradeArgs) -> ExitCode {
         command: args.command.clone(),
         seed: seed(args.student.as_deref()),
         only: args.only.clone(),
+        plan,
     };
     let code = match &args.class {
         Some(dir) => class(args, dir, &config, |name| seed(Some(name)), note),
@@ -102,10 +107,15 @@ fn read_key(file: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The criteria, for people.
-fn list() -> String {
-    CRITERIA.iter().fold(String::new(), |mut out, it| {
+/// Prints the criteria, for people.
+fn list(args: &GradeArgs, plan: Plan) -> ExitCode {
+    let config = Config { command: Vec::new(), seed: SEED, only: args.only.clone(), plan };
+    let criteria = match grade::wanted(&config) {
+        Ok(criteria) => criteria,
+        Err(error) => return fail(USAGE, error),
+    };
+    print(&criteria.iter().fold(String::new(), |mut out, it| {
         let _ = writeln!(out, "{:2}  {:13} {} ({})", it.points, it.id, it.name, it.section);
         out
-    })
+    }))
 }
