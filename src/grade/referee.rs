@@ -162,8 +162,8 @@ impl<'c> Referee<'c> {
         Ok(())
     }
 
-    /// From now on the hub sees the client at another address, as behind a NAT that has forgotten it.
-    /// What goes to the old one is lost.
+    /// From now on the hub sees the client at another address, as behind a NAT that has forgotten
+    /// it. Datagrams to the old address are lost.
     pub(super) fn rebind(&mut self) {
         self.alias = Some(([127, 0, 0, 2], 40_000).into());
     }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 /// Connections of a client, beyond which none is accepted.
 const MAX_CONNECTIONS: u64 = 32;
-/// Interval at which the listener looks for a connection.
+/// Interval at which the listener looks for a connection, and a thread for its end.
 const LOOK: Duration = Duration::from_millis(10);
-/// Between two pieces, so that a client which reads at once reads them apart.
+/// Pause between two pieces, so that a client that reads at once reads them apart.
 const PAUSE: Duration = Duration::from_millis(2);
-/// A client that takes nothing for so long gets nothing more.
+/// Write timeout of a connection. After it the server writes nothing more to it.
 const STALL: Duration = Duration::from_secs(1);
 
 /// The number of the first connection.

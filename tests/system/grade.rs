@@ -154,7 +154,8 @@ const ALL: &str = "part1,part2,part3";
 /// Mutants that run at once: they mostly wait.
 const AT_ONCE: usize = 6;
 
-/// Without `CHATAGRAM_TESTS=all` a few mutants that do not wait for a deadline, and only with `CHATAGRAM_SEEDS` all criteria.
+/// Without `CHATAGRAM_TESTS=all` a few mutants that do not wait for a deadline, and only with
+/// `CHATAGRAM_SEEDS` all criteria.
 fn each_mutant_fails_at_its_criterion_and_nowhere_else() {
     const FEW: [&str; 5] =
         ["acks-next", "no-bitmap", "no-duplicates-check", "no-path-response", "reads-are-records"];

@@ -15,10 +15,8 @@ TABLE = codec.MESSAGES + [kinds.split() for kinds in (
     "Ponged u16 string", "Slow u16")]
 
 class Client:
-    KIND = socket.SOCK_DGRAM
-
     def __init__(self, host, port, nick):
-        self.socket = socket.socket(socket.AF_INET, self.KIND)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect((host, int(port)))
         self.nick, self.token, self.epoch, self.seen, self.whispers = nick, b"", 0, 0, 0
         self.number, self.unconfirmed, self.said, self.shown = 0, {}, set(), set()
@@ -218,10 +216,9 @@ class Client:
 
 class Stream(Client):
     """The same over TCP: a record for each frame, and nothing to acknowledge."""
-    KIND = socket.SOCK_STREAM
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, host, port, nick):
+        super().__init__(host, port, nick)
+        self.socket = socket.create_connection((host, int(port)))
         self.buffer, self.answered, self.due = b"", False, float("inf")
         self.socket.sendall(b"CG\1" + bytes(9))
         self.send(codec.JOIN + self.fields())
