@@ -243,9 +243,10 @@ impl Plan {
         File::open(file)
             .and_then(|it| it.take(MAX_FILE + 1).read_to_string(&mut text))
             .map_err(|cause| PlanError::Read { file: file.to_owned(), cause })?;
-        let plan = match text.len() as u64 > MAX_FILE {
-            true => Err(format!("a plan has at most {MAX_FILE} bytes")),
-            false => Self::parse(&text),
+        let plan = if text.len() as u64 > MAX_FILE {
+            Err(format!("a plan has at most {MAX_FILE} bytes"))
+        } else {
+            Self::parse(&text)
         };
         let mut plan =
             plan.map_err(|message| PlanError::Text { file: file.to_owned(), message })?;

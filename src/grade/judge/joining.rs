@@ -118,8 +118,8 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     }
     // A client that sends Joins too often fails join-retry, not this.
     let earlier: Vec<_> = trace.joins().take_while(|it| it.0 < place).map(|it| it.1).collect();
-    let pace = earlier.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(AT_ONCE);
-    let at_once = if pace < AT_ONCE { pace * 3 / 5 } else { AT_ONCE };
+    let pause = earlier.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(AT_ONCE);
+    let at_once = if pause < AT_ONCE { pause * 3 / 5 } else { AT_ONCE };
     if let Some((index, second, _)) = answers.get(1)
         && *second - *first < at_once
     {

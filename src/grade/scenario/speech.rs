@@ -88,16 +88,17 @@ pub(super) fn slow(command: &[OsString], case: &Case) -> Result<Trace, Error> {
             _ => None,
         })]
     });
-    // So slow that a line for each round trip is too fast on a busy machine too.
+    // Lines of two tokens: one for each round trip is too fast, on a busy machine too.
+    let line = |n| format!("{} {}", case.text("fast", n), "x".repeat(400));
     let room = Room { limit: Limit::new(1, 2), ..Room::default() };
     let (mut referee, is_in) = joined(command, case, &room, rule)?;
     if !is_in {
         return Ok(referee.finish());
     }
-    for n in 0..12 {
-        referee.type_line(&case.text("fast", n));
+    for n in 0..7 {
+        referee.type_line(&line(n));
     }
-    referee.wait(|it| heard(it, &case.text("fast", 11)));
+    referee.wait(|it| heard(it, &line(6)));
     // The client has `Slow` when it acknowledges the datagram with it.
     let knows = |it: &Trace| {
         let slow = it.received().find(|seen| {
