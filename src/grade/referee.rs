@@ -30,6 +30,8 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(5);
 /// Longest sleep: the end of the process wakes nobody.
 const LOOK: Duration = Duration::from_millis(20);
+/// A wait that ends this much too late shows a busy machine.
+const STALL: Duration = Duration::from_millis(50);
 /// Datagrams of a client, beyond which its run ends.
 const MAX_DATAGRAMS: usize = 20_000;
 /// Inputs that wait for the referee; more wait in the kernel, or are dropped there.
@@ -379,7 +381,10 @@ impl<'c> Referee<'c> {
         let now = self.clock.now().mono;
         let due = [Some(deadline), self.hub.poll_timeout(), self.teacher.poll_timeout()];
         let due = due.into_iter().flatten().min().unwrap_or(deadline);
-        if let Ok(input) = self.inputs.recv_timeout(due.since(now).min(LOOK)) {
+        let most = due.since(now).min(LOOK);
+        let input = self.inputs.recv_timeout(most);
+        self.trace.stalled |= self.clock.now().mono.since(now) > most + STALL;
+        if let Ok(input) = input {
             self.take(input);
         }
         // A client that sends without pause must not keep the script from looking at the time.

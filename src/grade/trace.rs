@@ -46,6 +46,8 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     pub(super) entries: Vec<Entry>,
+    /// The machine was too busy to wake the referee in time, and so the client perhaps.
+    pub(super) stalled: bool,
 }
 
 /// A datagram of the client, decoded.

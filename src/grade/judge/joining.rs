@@ -80,6 +80,7 @@ pub(in crate::grade) fn give_up(trace: &Trace, _: &Case) -> Finding {
         || format!("the end after {}, with exit code {code:?}", ms(after)),
         expected,
     )
+    .map_err(Fault::timed)
 }
 
 /// The challenge's cookie comes back, and one challenge draws one `Join`.

@@ -11,7 +11,7 @@ const SESSION: u64 = 7;
 
 fn trace(events: Vec<(u64, Event)>) -> Trace {
     let entry = |(ms, event)| Entry { at: Duration::from_millis(ms), event };
-    Trace { entries: events.into_iter().map(entry).collect() }
+    Trace { entries: events.into_iter().map(entry).collect(), ..Trace::default() }
 }
 
 fn down(sequence: u32, frames: &[Frame<'_>]) -> Event {
