@@ -110,8 +110,11 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
         return Err(absent(trace, "no Join after Challenge", expected).at(place));
     };
     if join.cookie != cookie {
-        let seen = if join.cookie.is_empty() { "a Join without" } else { "another" };
-        return Err(Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index));
+        let late = join.cookie.is_empty();
+        let seen = if late { "a Join without" } else { "another" };
+        let fault = Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index);
+        // A client that was not woken had not read the Challenge yet.
+        return Err(Fault { late, ..fault });
     }
     if *first - at > AT_ONCE {
         let seen = format!("the cookie {} after Challenge", ms(*first - at));
