@@ -87,17 +87,18 @@ pub(in crate::grade) fn give_up(trace: &Trace, _: &Case) -> Finding {
 pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     let expected = "one Join with the cookie at once after the first Challenge; later ones when \
                     they are due";
-    let challenge = trace.entries.iter().enumerate().find_map(|(index, entry)| {
+    let nonce = trace.joins().next().map(|(_, _, join)| join.nonce);
+    let challenges = trace.entries.iter().enumerate().filter_map(|(index, entry)| {
         let Event::Down { bytes } = &entry.event else { return None };
-        let nonce = trace.joins().next()?.2.nonce;
         match Datagram::decode(bytes).ok()?.frames().next()? {
-            Frame::Challenge { nonce: it, cookie } if it == nonce => {
+            Frame::Challenge { nonce: it, cookie } if Some(it) == nonce => {
                 Some((index, entry.at, cookie))
             }
             _ => None,
         }
     });
-    let Some((place, at, cookie)) = challenge else {
+    let challenges: Vec<_> = challenges.collect();
+    let Some(&(place, at, _)) = challenges.first() else {
         return Err(absent(trace, "the client drew no Challenge", expected));
     };
     // One without the cookie may have been under way.
@@ -109,7 +110,8 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     let Some((index, first, join)) = answers.first() else {
         return Err(absent(trace, "no Join after Challenge", expected).at(place));
     };
-    if join.cookie != cookie {
+    // A client that was not woken reads several Challenges at once, with different cookies.
+    if !challenges.iter().any(|it| it.0 < *index && join.cookie == it.2) {
         let late = join.cookie.is_empty();
         let seen = if late { "a Join without" } else { "another" };
         let fault = Fault::new(format!("{seen} cookie after Challenge"), expected).at(*index);
