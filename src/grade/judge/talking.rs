@@ -150,7 +150,7 @@ pub(in crate::grade) fn backoff(trace: &Trace, case: &Case) -> Finding {
     // A pair of probes counts as one.
     times.dedup_by(|later, earlier| *later - *earlier < Duration::from_millis(20));
     expect(
-        times.len() <= 4,
+        times.len() <= 6,
         || format!("{} transmissions between 1.2 s and 2.6 s after the first", times.len()),
         "a pause of a second, or one that doubles up to a second",
     )
