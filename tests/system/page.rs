@@ -217,7 +217,10 @@ fn a_phone_chats_over_loss_and_a_killed_server_and_shows_nothing_twice() {
     assert_eq!(Value::from(heard), numbered("phone", &["while away"]));
 
     // A page that is loaded again goes on, and shows what it showed.
-    browser.ask(&page, "window.dispatchEvent(new Event('pagehide')), location.reload()");
+    let again = "window.old = true, window.dispatchEvent(new Event('pagehide')), location.reload()";
+    browser.ask(&page, again);
+    while browser.ask(&page, "!!window.old") == Value::Bool(true) {}
+    browser.wait(&page, &format!("{}.includes('the end')", said("bob")));
     browser.wait(&page, "document.getElementById('me').textContent.includes('phone')");
     assert_eq!(browser.ask(&page, &said("bob")), from_bob);
     let _ = bob.leave();
