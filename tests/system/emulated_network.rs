@@ -8,7 +8,7 @@ use chatagram::net::emulated::{Error, Host, Network, Node, Wire};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -60,8 +60,11 @@ pub(crate) fn tests() -> Vec<Test> {
         let (check, whose) = (name.to_owned(), if user.is_some() { "nobody: " } else { "" });
         Test::new(module_path!(), &format!("{whose}{name}"), move || {
             let mut command = role("emulated_network");
+            // Not every machine lets everybody write to its directory for temporary files.
+            let dir = tempfile::tempdir().unwrap();
             if let Some(id) = user {
-                command.uid(id).gid(id).current_dir("/");
+                chown(dir.path(), Some(id), Some(id)).unwrap();
+                command.uid(id).gid(id).current_dir("/").env("TMPDIR", dir.path());
             }
             delegate(command.arg(&check));
         })

@@ -218,9 +218,8 @@ fn a_phone_chats_over_loss_and_a_killed_server_and_shows_nothing_twice() {
     assert_eq!(Value::from(heard), numbered("phone", &["while away"]));
 
     // A page that is loaded again goes on, and shows what it showed.
-    let again = "window.old = true, window.dispatchEvent(new Event('pagehide')), location.reload()";
-    browser.ask(&page, again);
-    while browser.ask(&page, "!!window.old") == Value::Bool(true) {}
+    browser.ask(&page, "window.dispatchEvent(new Event('pagehide'))");
+    browser.reload(&page);
     browser.wait(&page, &format!("{}.includes('the end')", said("bob")));
     browser.wait(&page, "document.getElementById('me').textContent.includes('phone')");
     assert_eq!(browser.ask(&page, &said("bob")), from_bob);
@@ -287,6 +286,30 @@ const LAYOUT: &str = "(() => {
   return wrong.join('; ');
 })()";
 
+/// The number of times in a second and a half that the ladder moves.
+const MOVES: &str = "new Promise((tell) => {
+  let moves = 0;
+  new MutationObserver(() => moves++).observe(
+    document.getElementById('strips'), { subtree: true, attributes: true, childList: true });
+  setTimeout(() => tell(moves), 1500);
+})";
+
+fn the_ladder_moves_once_a_second_for_readers_who_want_few_movements() {
+    let room = Room::start("127.0.0.1:0", 0, &[]);
+    let mut browser = Browser::start();
+    let fake = fs::read_to_string(Path::new(ROOT).join("tests/system/page/fake_board.js")).unwrap();
+    let first = format!("({})(7, false)", &fake[fake.find("(count").unwrap()..]);
+    let screen = Screen { width: 1_200, height: 800, is_dark: false };
+    let page = browser.open(&room.teacher, screen, &first);
+    browser.wait(&page, "document.querySelector('#strips .came')");
+    let usual = browser.ask(&page, MOVES);
+    browser.reduce_motion(&page);
+    let reduced = browser.ask(&page, MOVES);
+    println!("{usual} movements, reduced {reduced}");
+    // Twice for the ladder's picture, and as often for the figures beside it.
+    assert!(reduced.as_u64().is_some_and(|moves| moves <= 4), "{reduced}");
+}
+
 fn the_page_fits_every_screen_and_hostile_texts_are_only_texts() {
     let room = Room::start("127.0.0.1:0", 0, &[]);
     let mut browser = Browser::start();
@@ -340,6 +363,7 @@ tests![
     dials_change_the_loss_that_clients_measure,
     the_board_shows_the_figures_of_who,
     the_codec_reads_and_writes_the_vectors,
+    the_ladder_moves_once_a_second_for_readers_who_want_few_movements,
     the_page_fits_every_screen_and_hostile_texts_are_only_texts,
     the_session_shows_nothing_twice_and_loses_nothing_silently,
 ];

@@ -219,3 +219,24 @@ impl Socket {
         self.stream.close();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_board_that_reads_nothing_is_given_up_with_little_unsent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let _reader = TcpStream::connect(address).unwrap();
+        let stream = Stream::from_std(listener.accept().unwrap().0).unwrap();
+        let mut socket = Socket::new(stream, address.ip(), false, Timestamp::ZERO);
+        let text = "a state of the room ".repeat(500);
+        // The kernel takes some megabytes.
+        let told = (0..10_000).take_while(|_| socket.tell(&text)).count();
+        assert!((1..10_000).contains(&told), "{told}");
+        assert!(socket.stream.unsent() < MAX_UNSENT + text.len() + 100);
+    }
+}

@@ -78,6 +78,18 @@ impl Browser {
         page
     }
 
+    /// Loads the page again, and waits until that is done.
+    pub(super) fn reload(&mut self, page: &Page) {
+        let is_loaded = |event: &Value| {
+            event["method"] == "Page.loadEventFired" && event["sessionId"] == page.session
+        };
+        let before = self.events.len();
+        self.call(&page.session, "Page.reload", json!({}));
+        while !self.events[before..].iter().any(is_loaded) {
+            self.events.push(self.messages.recv_timeout(DEADLINE).expect("a page that is loaded"));
+        }
+    }
+
     pub(super) fn resize(&mut self, page: &Page, screen: Screen) {
         let Screen { width, height, is_dark } = screen;
         let metrics = json!({
@@ -86,6 +98,12 @@ impl Browser {
         self.call(&page.session, "Emulation.setDeviceMetricsOverride", metrics);
         let scheme = if is_dark { "dark" } else { "light" };
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.call(&page.session, "Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+    }
+
+    /// The reader wants few movements.
+    pub(super) fn reduce_motion(&mut self, page: &Page) {
+        let feature = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
         self.call(&page.session, "Emulation.setEmulatedMedia", json!({ "features": [feature] }));
     }
 
