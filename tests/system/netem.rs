@@ -60,7 +60,7 @@ const CASES: [Case; 3] = [
     },
     Case {
         mode: Mode::ReliableOrdered,
-        losses: &[0.0, 10.0],
+        losses: &[10.0],
         delay_ms: 150,
         senders: 1,
         receivers: 2,
@@ -69,7 +69,7 @@ const CASES: [Case; 3] = [
     },
     Case {
         mode: Mode::Tcp,
-        losses: &[1.0, 5.0],
+        losses: &[5.0],
         delay_ms: 100,
         senders: 4,
         receivers: 6,
