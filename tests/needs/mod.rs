@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// A test. Its name begins with the path of its module.
@@ -32,8 +32,9 @@ pub(crate) struct Test {
 /// A task of this program instead of its tests, when started with `--role NAME ARGUMENT...`.
 pub(crate) type Role = (&'static str, fn(&[&str]));
 
-/// Tests that a run of all tests lists with their durations.
+/// Tests that a run lists with their durations, at most, and the shortest of these.
 const SLOWEST: usize = 20;
+const SLOW: Duration = Duration::from_secs(10);
 
 /// The exit code of a role that skips its test.
 const SKIPPED: u8 = 77;
@@ -178,7 +179,8 @@ pub(crate) fn run(tests: Vec<Test>, threads: Option<usize>) -> ExitCode {
     };
     let conclusion = libtest_mimic::run(&args, tests.into_iter().map(trial).collect());
     let mut times = std::mem::take(&mut *times.lock().unwrap_or_else(PoisonError::into_inner));
-    if is_all() && !times.is_empty() {
+    times.retain(|(took, _)| *took >= SLOW);
+    if !times.is_empty() {
         times.sort_by(|a, b| b.cmp(a));
         println!("the slowest tests:");
         times.iter().take(SLOWEST).for_each(|(took, test)| println!("  {took:>6.1?} {test}"));

@@ -6,8 +6,11 @@ use super::{lab, needs_namespaces, said};
 use crate::needs::needs;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 /// A row of `summary.csv`, by column.
 type Row = BTreeMap<String, String>;
@@ -75,45 +78,54 @@ pub(crate) fn waits_at_the_server_and_at_the_reader_are_recorded_apart() {
 /// With a width that no interval has, and with one that the intervals have on a quiet machine. The
 /// script decides which repetition had to be the last.
 pub(crate) fn automatic_repetitions_end_when_the_intervals_are_narrow() {
-    let path = ["--loss", "30", "--delay-ms", "5", "--duration-s", "0.5", "--no-trace"];
-    for (repetitions, possible) in [("auto:0%:7", 7..=7), ("auto:100%:9", 6..=9)] {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("lab");
-        let modes = ["--modes", "unreliable", "--repetitions", repetitions, "--senders", "4"];
-        measured(&out, &[&path[..], &modes].concat());
-        let rows = summary(&out);
-        let row = rows.iter().find(|row| row["level"] == "condition").unwrap();
-        let last: u32 = row["repetitions"].parse().unwrap();
-        assert!(possible.contains(&last), "{repetitions}: {row:?}");
-        assert!(row["interval_width"].parse::<f64>().unwrap() > 0.0, "{row:?}");
-        let page = fs::read_to_string(out.join("report.html")).unwrap();
-        let reached = page.contains("the interval of each figure is at most");
-        assert!(reached || page.contains("not enough for intervals of at most"), "{repetitions}");
-        let (said, agrees) = verified(&out);
-        assert!(agrees, "{said}");
-
-        // A finished lab is not measured again, and scripts have nothing left to do.
-        let left = lab(&["--print-runs", "--resume", "--out", out.to_str().unwrap()]);
-        assert_eq!(super::said(&left), "", "{repetitions}");
-        // One repetition less is noticed.
-        let name = format!("loss30-delay5-jitter0-burst1-unreliable-{last}");
-        fs::remove_dir_all(out.join("runs").join(&name)).unwrap();
-        assert!(
-            lab(&["--resume", "--print-runs", "--out", out.to_str().unwrap()])
-                .stdout
-                .starts_with(name.as_bytes())
-        );
-        assert!(
-            Command::new(env!("CARGO_BIN_EXE_chatagram"))
-                .args(["report", out.to_str().unwrap()])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let (said, _) = verified(&out);
-        let asked = format!("{} repetitions, and the intervals ask for", last - 1);
-        assert!(said.contains(&asked), "{said}");
+    let cases = [("auto:0%:6", 6..=6), ("auto:100%:7", 6..=7)];
+    // Each mostly waits for the ends of its runs.
+    let running = cases.map(|(repetitions, possible)| {
+        thread::spawn(move || automatic_repetitions_end_within(repetitions, &possible))
+    });
+    for case in running {
+        case.join().unwrap_or_else(|payload| resume_unwind(payload));
     }
+}
+
+fn automatic_repetitions_end_within(repetitions: &str, possible: &RangeInclusive<u32>) {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("lab");
+    let path = ["--loss", "30", "--delay-ms", "5", "--duration-s", "0.5", "--no-trace"];
+    let modes = ["--modes", "reliable-ordered", "--repetitions", repetitions, "--senders", "4"];
+    measured(&out, &[&path[..], &modes].concat());
+    let rows = summary(&out);
+    let row = rows.iter().find(|row| row["level"] == "condition").unwrap();
+    let last: u32 = row["repetitions"].parse().unwrap();
+    assert!(possible.contains(&last), "{repetitions}: {row:?}");
+    assert!(row["interval_width"].parse::<f64>().unwrap() > 0.0, "{row:?}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let reached = page.contains("the interval of each figure is at most");
+    assert!(reached || page.contains("not enough for intervals of at most"), "{repetitions}");
+    let (said, agrees) = verified(&out);
+    assert!(agrees, "{said}");
+
+    // A finished lab is not measured again, and scripts have nothing left to do.
+    let left = lab(&["--print-runs", "--resume", "--out", out.to_str().unwrap()]);
+    assert_eq!(super::said(&left), "", "{repetitions}");
+    // One repetition less is noticed.
+    let name = format!("loss30-delay5-jitter0-burst1-reliable-ordered-{last}");
+    fs::remove_dir_all(out.join("runs").join(&name)).unwrap();
+    assert!(
+        lab(&["--resume", "--print-runs", "--out", out.to_str().unwrap()])
+            .stdout
+            .starts_with(name.as_bytes())
+    );
+    assert!(
+        Command::new(env!("CARGO_BIN_EXE_chatagram"))
+            .args(["report", out.to_str().unwrap()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (said, _) = verified(&out);
+    let asked = format!("{} repetitions, and the intervals ask for", last - 1);
+    assert!(said.contains(&asked), "{said}");
 }
 
 pub(crate) fn every_dimension_of_a_plan_is_in_its_titles() {
