@@ -6,11 +6,14 @@ use super::servers::{addresses, servers};
 use crate::dice::Dice;
 use crate::needs::amount;
 use chatagram::net::BadNetwork;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Time in which all clients have to be back.
 const RETURN_LIMIT: Duration = Duration::from_secs(10);
+/// The log is read after this many kills: it keeps the newest entries only.
+const READ: u64 = 50;
 /// Longest talk before the next kill.
 const TALK: Duration = Duration::from_millis(400);
 
@@ -41,8 +44,8 @@ pub(crate) fn killed_servers_lose_no_confirmed_line_and_no_peer() {
     let pace = Duration::from_millis(8);
     let mut crowd = Crowd::new(&addresses(&servers), [35, 15], pace, None);
     crowd.until("the first join", LIMIT, false, Crowd::all_here);
-    let mut slowest = Duration::ZERO;
-    for kill in 0..kills {
+    let (mut slowest, mut log) = (Duration::ZERO, BTreeMap::new());
+    for kill in 1..=kills {
         crowd.talk_for(dice.within(TALK));
         let victim = dice.below(3);
         servers[victim].kill();
@@ -51,9 +54,13 @@ pub(crate) fn killed_servers_lose_no_confirmed_line_and_no_peer() {
         let case = format!("kill {kill}");
         crowd.expect_answers();
         slowest = slowest.max(crowd.until(&case, RETURN_LIMIT, true, Crowd::all_answered));
+        if kill % READ == 0 {
+            log.extend(redis.lines("kills"));
+        }
     }
     crowd.until("outcomes", LIMIT, false, Crowd::is_settled);
-    let log = redis.lines("kills");
+    log.extend(redis.lines("kills"));
+    let log: Vec<_> = log.into_iter().collect();
     crowd.until("each line everywhere", LIMIT, false, |crowd| crowd.has_shown(&log));
     crowd.check(&log);
     redis.check_names("kills");
