@@ -9,7 +9,8 @@ of that kernel is virtual, so a slow or busy machine delays nothing; a condition
 
 TCP runs with CUBIC, or as `tcp-bbr` with BBR, at both ends. QUIC's modes need the feature quic.
 `enet` is ENet's reliable channel, through a relay of its own; it needs libenet-dev and cc (Debian's
-names). Its largest delay is not measured.
+names). Its largest delay is not measured. `kcp` is KCP without congestion control, also through a
+relay of its own; it needs cc and, as --kcp, the directory with KCP's ikcp.c and ikcp.h.
 
 One client sends lines of 64 bytes at a fixed rate, another one receives them; both are in
 cg-clients, the server is in cg-server. The delay counts from the moment at which a line was due,
@@ -39,7 +40,7 @@ MODES = {
     "quic-reliable-ordered": ["--transport", "quic", "--delivery", "reliable-ordered"],
 }
 SERVER = "10.77.2.2:2428"
-ENET_PORT = 2430
+OTHER_PORT = 2430
 # Set if the network exists already.
 INSIDE = "DELAY_UNDER_LOSS_NET"
 
@@ -125,50 +126,79 @@ def measure(program, mode, rate, count):
     return delays, count - len(delays), *passed
 
 
-def measure_enet(programs, loss, rate, seconds):
-    """Sends lines for this long over ENet. Returns p50 and p99 in ms, and as `measure` the rest."""
-    relay = inside("cg-server", f"{programs}/relay", str(ENET_PORT))
+def measure_other(relay, load, loss, lines_before):
+    """Runs another transport's relay and load, which prints its figures as JSON. `lines_before` are
+    those that it says before it measures. Returns p50, p99 and largest delay in ms, and as
+    `measure` the rest."""
+    relay = inside("cg-server", *relay)
     time.sleep(0.5)
     set_loss(0)
     before = passed_on()
     try:
-        load = inside("cg-clients", f"{programs}/load", "--server", f"10.77.2.2:{ENET_PORT}",
-                      "--pid", str(relay.pid), "--peers", "2", "--senders", "1", "--channel", "1",
-                      "--rate", f"{rate:g}", "--seconds", f"{seconds:g}", "--idle",
-                      stdout=subprocess.PIPE)
-        # It joins within 0.2 s, which it gives up early under loss, and then is quiet for 0.5 s.
+        load = inside("cg-clients", *load(relay.pid), stdout=subprocess.PIPE)
+        # Its first line follows half a second after its joins, or later.
         time.sleep(0.5)
         set_loss(loss)
         text = load.communicate()[0]
         if load.returncode:
-            sys.exit("ENet's load failed")
+            sys.exit("the other transport's load failed")
         passed = [after - earlier for after, earlier in zip(passed_on(), before)]
     finally:
         relay.kill()
         relay.wait()
     row = json.loads(text)
-    # Half a second of lines before the measurement is in the bytes, but has no delays.
-    share = row["lines"] / (row["lines"] + rate / 2)
-    # Lines of that half second may arrive later.
+    # The earlier lines are in the bytes, but have no delays.
+    share = row["lines"] / (row["lines"] + lines_before)
+    # Earlier lines may arrive later.
     missing = max(0, row["lines"] - round(row["lines"] * row["delivered_share"]))
-    return row["p50_us"] / 1e3, row["p99_us"] / 1e3, missing, *(it * share for it in passed)
+    delays = (row.get(name, math.nan) / 1e3 for name in ("p50_us", "p99_us", "max_us"))
+    return *delays, missing, *(it * share for it in passed)
 
 
-def build_enet(directory):
-    here = os.path.dirname(os.path.realpath(__file__))
-    for part in ("relay", "load"):
-        subprocess.run(["cc", "-O2", "-o", f"{directory}/{part}", f"{here}/bench/enet_{part}.c",
-                        "-lenet"], check=True)
+def measure_enet(programs, loss, rate, seconds):
+    # It gives its joins up early under loss, and says lines for half a second before it measures.
+    def load(relay):
+        return [f"{programs}/load", "--server", f"10.77.2.2:{OTHER_PORT}", "--pid", str(relay),
+                "--peers", "2", "--senders", "1", "--channel", "1", "--rate", f"{rate:g}",
+                "--seconds", f"{seconds:g}", "--idle"]
+
+    return measure_other([f"{programs}/relay", str(OTHER_PORT)], load, loss, rate / 2)
+
+
+def measure_kcp(programs, loss, rate, seconds):
+    def load(_):
+        return [f"{programs}/kcp", "load", "10.77.2.2", str(OTHER_PORT), f"{rate:g}",
+                f"{seconds:g}"]
+
+    return measure_other([f"{programs}/kcp", "relay", str(OTHER_PORT)], load, loss, 0)
+
+
+OTHERS = {"enet": measure_enet, "kcp": measure_kcp}
+
+
+def build_others(modes, directory, kcp):
+    bench = os.path.join(os.path.dirname(os.path.realpath(__file__)), "bench")
+    cc = ["cc", "-O2", "-o"]
+    if "enet" in modes:
+        for part in ("relay", "load"):
+            command = [*cc, f"{directory}/{part}", f"{bench}/enet_{part}.c", "-lenet"]
+            subprocess.run(command, check=True)
+    if "kcp" in modes:
+        if not kcp:
+            sys.exit("kcp needs --kcp DIR, the directory with ikcp.c and ikcp.h")
+        command = [*cc, f"{directory}/kcp", f"-I{kcp}", f"{bench}/kcp.c", f"{kcp}/ikcp.c"]
+        subprocess.run(command, check=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/dist/chatagram")
     parser.add_argument("--modes", default="tcp,unreliable,reliable-unordered,reliable-ordered",
-                        help=",".join([*MODES, "enet"]))
+                        help=",".join([*MODES, *OTHERS]))
     parser.add_argument("--conditions", default="0:50,1:50,5:50,10:50,20:50,10:2",
                         help="loss in percent : lines a second, ...")
     parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--kcp", metavar="DIR", help="the directory with KCP's ikcp.c and ikcp.h")
     parser.add_argument("--real", action="store_true", help="this kernel and its clock")
     arguments = parser.parse_args()
     if not os.environ.get(INSIDE):
@@ -178,9 +208,9 @@ def main():
         os.environ.setdefault("UML_CLOCK", "virtual")
         command = net if arguments.real else [f"{here}/with-netem-kernel.sh", *net]
         os.execv(command[0], command)
-    enet = tempfile.TemporaryDirectory()
-    if "enet" in arguments.modes.split(","):
-        build_enet(enet.name)
+    modes = arguments.modes.split(",")
+    others = tempfile.TemporaryDirectory()
+    build_others(modes, others.name, arguments.kcp)
     server = inside("cg-server", arguments.program, "server", "--bind", "0.0.0.0:2428",
                     "--no-history", "--rate-limit", "off", "--expiry", "60s", "-q",
                     stdout=subprocess.PIPE)
@@ -191,16 +221,15 @@ def main():
         for condition in arguments.conditions.split(","):
             loss, rate = (float(part) for part in condition.split(":"))
             reference = None
-            for mode in arguments.modes.split(","):
+            for mode in modes:
                 set_loss(0)
                 time.sleep(0.3)
                 set_loss(loss)
                 set_control("bbr" if mode == "tcp-bbr" else "cubic")
                 count = max(int(arguments.seconds * rate), 60)
-                longest = math.nan
-                if mode == "enet":
-                    p50, p99, missing, passed, packets = measure_enet(
-                        enet.name, loss, rate, count / rate)
+                if mode in OTHERS:
+                    p50, p99, longest, missing, passed, packets = OTHERS[mode](
+                        others.name, loss, rate, count / rate)
                 else:
                     delays, missing, passed, packets = measure(
                         arguments.program, mode, rate, count)
@@ -217,7 +246,7 @@ def main():
         set_loss(0)
         server.terminate()
         server.wait()
-        enet.cleanup()
+        others.cleanup()
 
 
 if __name__ == "__main__":
