@@ -3,8 +3,9 @@
    kcp relay PORT                      a line of one peer goes to all others
    kcp load ADDRESS PORT RATE SECONDS  one peer says lines, another one hears them; prints JSON
 
-   KCP runs in its fastest mode: no delay, an interval of 10 ms, two acknowledgments beyond a segment
-   make it lost, no congestion control. Nobody waits busily, as a virtual clock would stand still. */
+   KCP runs in its fastest mode: no delay, an interval of 10 ms, two acknowledgments beyond a
+   segment make it lost, no congestion control. Nobody waits busily, as a virtual clock would stand
+   still. */
 
 #include "ikcp.h"
 
