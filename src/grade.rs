@@ -19,7 +19,7 @@
 //! |---|---|
 //! | `criteria.rs` | the table of criteria: points, sections, what each one needs |
 //! | `case.rs` | the case of a seed: names, texts, which datagrams are lost |
-//! | `plan.rs`, `plan/words.rs` | what a teacher chooses, in a file |
+//! | `plan.rs`, `plan/words.rs` | a teacher's file: criteria, points, cases, scenarios |
 //! | `scenario.rs`, `scenario/*.rs` | what happens to the client |
 //! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
 //! | `sockets.rs` | the referee's UDP socket and TCP connections |
@@ -75,7 +75,7 @@ pub struct Config {
     pub seed: u64,
     /// Only these criteria, and those that they need; empty: those of the plan.
     pub only: Vec<String>,
-    /// What the teacher chose.
+    /// Criteria, points, cases and scenarios.
     pub plan: Plan,
 }
 

@@ -8,7 +8,7 @@ use super::judge::{Judge, acknowledging, form, joining, optional, staying, talki
 pub struct Criterion {
     /// Its short name.
     pub id: &'static str,
-    /// What it is about.
+    /// Its title.
     pub name: &'static str,
     /// Points for a client that satisfies it.
     pub points: u32,

@@ -1,4 +1,4 @@
-//! A plan: what a teacher chooses for a grading, as TOML.
+//! A plan: a teacher's criteria, points, cases and scenarios for a grading, as TOML.
 //!
 //! ```toml
 //! criteria = ["part1"]
@@ -70,12 +70,13 @@ pub enum PlanError {
     },
 }
 
-/// What a teacher chose. The default plan has Parts I and II, and no scenario of its own.
+/// A teacher's plan. The default one has the criteria of Parts I and II, and no scenario beside the
+/// grader's.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Name and digest of the file, for reports.
     pub(super) file: Option<String>,
-    /// A report names what failed, and leaves out what was seen.
+    /// A report names the criteria that failed, without output and datagrams of the client.
     pub(super) hidden: bool,
     /// Cases of each scenario.
     pub(super) repetitions: u32,
@@ -88,7 +89,7 @@ pub struct Plan {
     pub(super) choices: Choices,
 }
 
-/// What the cases are made of.
+/// The names and words that the seed draws from, and the numbers that it does not draw.
 #[derive(Clone, Debug)]
 pub(super) struct Choices {
     pub(super) names: Vec<&'static str>,
@@ -110,7 +111,7 @@ struct Keys {
     scenario: List<Own, 20>,
 }
 
-/// What the scenarios of the grader would take from the seed.
+/// Numbers for the grader's scenarios, in place of those that the seed draws.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Network {

@@ -19,7 +19,7 @@ const MAX_QUOTE: usize = 400;
 /// Datagrams in question that a report shows.
 const MAX_EVIDENCE: usize = 2;
 
-/// What became of a criterion.
+/// The verdict on a criterion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Satisfied.

@@ -33,7 +33,7 @@ pub(super) struct Scenario {
     pub(super) script: Script,
 }
 
-/// What happens in a scenario.
+/// The course of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Script {
     /// One of the grader's.
@@ -49,7 +49,7 @@ const fn given(
     Scenario { name, script: Script::Given(script) }
 }
 
-/// So long that a datagram without a reason is no heartbeat.
+/// The usual heartbeat interval. Within it no heartbeat is due, so a datagram has another reason.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The settings of a scenario's room.

@@ -286,6 +286,12 @@ const LAYOUT: &str = "(() => {
   return wrong.join('; ');
 })()";
 
+/// The script that takes the place of the server's board, with this number of peers.
+fn fake_board(peers: u32, is_hostile: bool) -> String {
+    let fake = fs::read_to_string(Path::new(ROOT).join("tests/system/page/fake_board.js")).unwrap();
+    format!("({})({peers}, {is_hostile})", &fake[fake.find("(count").unwrap()..])
+}
+
 /// The number of times in a second and a half that the ladder moves.
 const MOVES: &str = "new Promise((tell) => {
   let moves = 0;
@@ -297,8 +303,7 @@ const MOVES: &str = "new Promise((tell) => {
 fn the_ladder_moves_once_a_second_for_readers_who_want_few_movements() {
     let room = Room::start("127.0.0.1:0", 0, &[]);
     let mut browser = Browser::start();
-    let fake = fs::read_to_string(Path::new(ROOT).join("tests/system/page/fake_board.js")).unwrap();
-    let first = format!("({})(7, false)", &fake[fake.find("(count").unwrap()..]);
+    let first = fake_board(7, false);
     let screen = Screen { width: 1_200, height: 800, is_dark: false };
     let page = browser.open(&room.teacher, screen, &first);
     browser.wait(&page, "document.querySelector('#strips .came')");
@@ -313,11 +318,9 @@ fn the_ladder_moves_once_a_second_for_readers_who_want_few_movements() {
 fn the_page_fits_every_screen_and_hostile_texts_are_only_texts() {
     let room = Room::start("127.0.0.1:0", 0, &[]);
     let mut browser = Browser::start();
-    let fake = fs::read_to_string(Path::new(ROOT).join("tests/system/page/fake_board.js")).unwrap();
-    let fake = fake[fake.find("(count").unwrap()..].to_owned();
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("room-page");
     for (peers, is_hostile) in [(7, false), (60, false), (60, true)] {
-        let first = format!("({fake})({peers}, {is_hostile})");
+        let first = fake_board(peers, is_hostile);
         let screen = Screen { width: 360, height: 800, is_dark: is_hostile };
         let page = browser.open(&room.teacher, screen, &first);
         browser.wait(&page, "document.querySelector('#strips .came')");

@@ -139,7 +139,7 @@ impl TryFrom<String> for Word {
     }
 }
 
-/// What a criterion is about.
+/// The title of a criterion.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Title(pub(super) String);

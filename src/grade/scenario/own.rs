@@ -10,7 +10,7 @@ use crate::protocol::{Frame, ServerMessage};
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What becomes of a datagram with a line.
+/// A fault of the network on a datagram with a line.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Lose,
@@ -18,7 +18,7 @@ enum Act {
     Delay,
 }
 
-/// What is to become of the next datagrams.
+/// The faults that wait for the next datagrams, and the datagrams that are delayed.
 #[derive(Debug, Default)]
 struct Fates {
     next: Vec<(Way, Act, usize)>,
@@ -126,7 +126,7 @@ fn take(
     None
 }
 
-/// What occurred more often than once, or in another order than that of the steps.
+/// The first text that was printed or heard not exactly once, or before an earlier step's text.
 fn disorder(own: &Own, case: &Case, trace: &Trace) -> Option<String> {
     let (mut printed, mut heard) = (None, None);
     own.steps().iter().find_map(|step| {
