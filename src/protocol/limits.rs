@@ -175,7 +175,8 @@ pub const JOIN_DEADLINE: Duration = Duration::from_secs(15);
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest pause between two look-ups of the server's addresses in a rejoin.
 pub const LOOKUP_PAUSE_MAX: Duration = Duration::from_secs(40);
-/// A session has lasted if something was received in it this long after it began.
+/// A session has lasted if something was received in it this long after it began, or if a line was
+/// accepted in it.
 pub const LASTING: Duration = Duration::from_secs(5);
 /// Longest pause between two `Join`s of a rejoin, and before one after a session that did not last.
 pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(8);

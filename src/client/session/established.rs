@@ -31,7 +31,8 @@ pub(super) struct Established {
     pub(super) roaming: Roaming,
     /// Over a connection until `Welcome`: the attempt, in case there is none.
     pub(super) pending: Option<Box<Attempt>>,
-    began: Timestamp,
+    /// If the server is heard then or later, the session has lasted.
+    lasts: Timestamp,
     heard: Timestamp,
     quiet: bool,
     quiet_after: Duration,
@@ -51,7 +52,7 @@ impl Established {
             server,
             roaming: Roaming::default(),
             pending: None,
-            began: now,
+            lasts: now + LASTING,
             heard: now,
             quiet: false,
             quiet_after: QUIET,
@@ -84,9 +85,10 @@ impl Established {
         self.heard
     }
 
-    /// Whether the session has lasted: the server was heard some time after it began.
+    /// Whether the session has lasted: the server was heard some time after it began, or has
+    /// accepted a line.
     pub(super) fn has_lasted(&self) -> bool {
-        self.heard.since(self.began) >= LASTING
+        self.heard >= self.lasts
     }
 
     /// Whether the server was reported as quiet.
@@ -150,6 +152,7 @@ impl Session {
                 self.seen.insert(position);
                 self.reach(position);
                 if let Some(line) = self.own.take_line(number) {
+                    self.established.iter_mut().for_each(|it| it.lasts = it.lasts.min(now.mono));
                     let mark = Some(self.seen.mark(position));
                     self.events.push_back(line.confirmed(mark));
                 } else {

@@ -259,6 +259,30 @@ fn the_silence_of_a_dead_server_is_part_of_the_pause_before_the_next_join() {
     }
 }
 
+/// Each server is killed as soon as it has accepted a line: the client joins the next one without
+/// a pause, however often that happens.
+#[test]
+fn a_session_with_an_accepted_line_has_lasted() {
+    let mut stage = member(&[1, 2]);
+    for round in 0..200_u8 {
+        let server = address(1 + round % 2);
+        stage.session.say(&round.to_string(), stage.now).unwrap();
+        stage.settle();
+        let (to, number) = *stage.said.last().unwrap();
+        assert_eq!(to, server);
+        let position = u64::from(round) + 1;
+        stage.tell(server, &ServerMessage::Accepted { number, position });
+        let closing = ServerMessage::Closing { reason: LeaveReason::Restart, detail: "" };
+        stage.tell(server, &closing);
+        stage.pass(Duration::from_secs(2));
+        let next = address(1 + (round + 1) % 2);
+        assert_eq!(stage.joined()[0].1, next, "round {round}");
+        stage.challenge(next);
+        stage.admit(next, log(7, position));
+        stage.joined();
+    }
+}
+
 #[test]
 fn a_client_is_told_where_it_is_back_and_that_the_history_is_another() {
     for (epoch, other) in [(8, true), (7, false)] {
