@@ -10,16 +10,22 @@ use crate::lab::variant::Control;
 use crate::net::emulated::{self, Network, Node, Totals};
 use crate::protocol::limits::{self, DEFAULT_PORT};
 use crate::time::micros;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::PidfdFlags;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Interval at which the load's end and the stop flag are checked.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Pause between two looks at the server, its connections and the stop flag. In a kernel in User
+/// Mode each look costs milliseconds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The pause while a look may find something new.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
 /// Prefix of the environment variables that set options: a run depends only on its plan.
 const VARIABLE_PREFIX: &str = "CHATAGRAM_";
 /// The congestion controls that network namespaces may use.
@@ -110,10 +116,12 @@ fn set_control(job: &Job<'_>, network: &Network) -> Result<(), Error> {
 pub(super) struct Controls([BTreeSet<String>; 2]);
 
 impl Controls {
-    /// Looks at the connections that are open now, if the run may have some.
-    pub(super) fn look(&mut self, job: &Job<'_>, network: &Network) {
-        if !matches!(job.variant.mode, Mode::Tcp | Mode::Program(_)) {
-            return;
+    /// Looks at the connections that are open now, if the run may have some. Returns the pause
+    /// before the next look.
+    pub(super) fn look(&mut self, job: &Job<'_>, network: &Network) -> Duration {
+        let mode = job.variant.mode;
+        if !matches!(mode, Mode::Tcp | Mode::Program(_)) {
+            return PAUSE;
         }
         for node in [Node::Clients, Node::Server] {
             match network.controls_of_connections(node) {
@@ -121,6 +129,9 @@ impl Controls {
                 Err(error) => log::debug!("{}: the kernel lists no connections: {error}", job.name),
             }
         }
+        // Our own connections stay for the whole run.
+        let is_over = mode == Mode::Tcp && self.0.iter().all(|names| !names.is_empty());
+        if is_over { PAUSE } else { SHORT_PAUSE }
     }
 
     /// The clients of this crate have read their sockets themselves.
@@ -182,18 +193,19 @@ fn run_own(
     let mut server = Process::start("server", &job.name, network, Node::Server, command)?;
     server.first_line()?;
     run_load(job, network, DEFAULT_PORT, stop, || {
-        controls.look(job, network);
-        server.expect_running()
+        server.expect_running()?;
+        Ok(controls.look(job, network))
     })
 }
 
-/// Runs the load to its end. `check` looks at the server every now and then.
+/// Runs the load to its end. `check` looks at the server, and returns the pause before the next
+/// look.
 pub(super) fn run_load(
     job: &Job<'_>,
     network: &Network,
     port: u16,
     stop: &AtomicBool,
-    mut check: impl FnMut() -> Result<(), Error>,
+    mut check: impl FnMut() -> Result<Duration, Error>,
 ) -> Result<(), Error> {
     let command = load_command(job, port);
     let mut load = Process::start("load", &job.name, network, Node::Clients, command)?;
@@ -208,11 +220,11 @@ pub(super) fn run_load(
             return Err(Error::Stopped);
         }
         // Before the load's failure, whose reason is then the server's end.
-        check()?;
+        let pause = check()?;
         if ended? {
             return Ok(());
         }
-        thread::sleep(POLL_INTERVAL);
+        load.await_end(pause);
     }
 }
 
@@ -269,6 +281,8 @@ struct Process {
     role: &'static str,
     run: String,
     child: Child,
+    /// Readable once the process has ended; `None` if the kernel has no such descriptor.
+    end: Option<OwnedFd>,
 }
 
 impl Process {
@@ -280,7 +294,19 @@ impl Process {
         command: Command,
     ) -> Result<Self, Error> {
         let child = network.spawn(node, command).map_err(system("start the program"))?;
-        Ok(Self { role, run: run.to_owned(), child })
+        let id = rustix::process::Pid::from_child(&child);
+        let end = rustix::process::pidfd_open(id, PidfdFlags::empty());
+        let end = end.inspect_err(|error| log::debug!("{run}: no pidfd: {error}")).ok();
+        Ok(Self { role, run: run.to_owned(), child, end })
+    }
+
+    /// Waits for its end, at most for this long.
+    fn await_end(&self, most: Duration) {
+        let Some(end) = &self.end else { return thread::sleep(most.min(SHORT_PAUSE)) };
+        let timeout = Timespec::try_from(most).ok();
+        if let Err(error) = poll(&mut [PollFd::new(end, PollFlags::IN)], timeout.as_ref()) {
+            log::debug!("{}: poll: {error}", self.run);
+        }
     }
 
     /// Waits for the first line of output, which a server prints once it listens.

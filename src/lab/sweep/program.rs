@@ -96,11 +96,10 @@ pub(super) fn run(
     let port = server.await_port(stop)?;
     let mut end = None;
     run_load(job, network, port, stop, || {
-        controls.look(job, network);
         if end.is_none() {
             end = server.ended()?.map(|how| (how, jiff::Timestamp::now()));
         }
-        Ok(())
+        Ok(controls.look(job, network))
     })?;
     let errors = server.output(&server.errors)?;
     Ok(Served { end, errors, command: program.server.clone() })

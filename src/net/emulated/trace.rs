@@ -19,8 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub const MAX_BYTES: u64 = 64 << 20;
 /// Limit on the packets that wait to be written: 12 MB.
 const QUEUE: usize = 8_192;
-/// Interval at which the writing thread looks for packets. A wake-up for each packet would cost the
-/// router more than the packet.
+/// Interval at which the writing thread looks for packets while some come. A wake-up for each
+/// packet would cost the router more than the packet.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The counters of a capture.
@@ -138,12 +138,22 @@ impl Writer {
     }
 
     fn write_all(&mut self, queue: &Receiver<Seen>) -> io::Result<()> {
+        let mut is_idle = false;
         loop {
             match queue.try_recv() {
-                Ok(seen) => self.write(&seen)?,
+                Ok(seen) => {
+                    is_idle = false;
+                    self.write(&seen)?;
+                }
                 Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) if is_idle => {
+                    let Ok(seen) = queue.recv() else { return Ok(()) };
+                    is_idle = false;
+                    self.write(&seen)?;
+                }
                 Err(TryRecvError::Empty) => {
                     self.file.flush()?;
+                    is_idle = true;
                     thread::sleep(INTERVAL);
                 }
             }
