@@ -31,7 +31,7 @@
 //! | `streams.rs` | connections of TCP and QUIC that have not joined, and the peers of the others |
 //! | `paths.rs`, `rename.rs` | peers that change their address or their nickname |
 //! | `engine.rs`, `engine/*.rs` | a room with several servers: requests, entries of the log |
-//! | `moderator.rs`, `moderator/order.rs` | bans, mutes, the lock, and the orders |
+//! | `moderator.rs`, `moderator/` | bans, mutes, the lock, the orders and their answers |
 //! | `who.rs`, `discovery.rs` | answers about the server and its peers |
 //! | `counters.rs`, `observer.rs` | the counters; what becomes of each line |
 //! | `allowance.rs`, `accounts.rs`, `pressure.rs` | values: rate limits, accounts, back pressure |
@@ -72,6 +72,7 @@ mod who;
 
 pub use counters::{Counters, Tally};
 pub use engine::Shared;
+pub use moderator::Answer;
 pub use observer::{Observations, Outcome, Said, Sighting};
 pub use streams::StreamId;
 pub use who::PeerState;
@@ -167,8 +168,8 @@ pub enum Event {
     },
     /// The moderator gave an order, and it was carried out.
     Moderated {
-        /// The outcome of the order, as text for people.
-        done: String,
+        /// What was done.
+        done: Answer,
     },
     /// A join was refused. There are at most ten of these events in a second, so that strangers
     /// cannot fill a log.
@@ -208,6 +209,7 @@ pub struct Hub {
     registry: Registry,
     room: Room,
     moderator: Moderator,
+    words: moderator::Words,
     peers: Peers,
     streams: Streams,
     outgoing: Outgoing,
@@ -246,6 +248,7 @@ impl Hub {
             registry: Registry::new(config.capacity),
             room: Room::new(past, config.replay, rng.next_u64().max(1)),
             moderator: Moderator::default(),
+            words: Answer::to_string,
             config,
             id: rng.next_u64(),
             rng,

@@ -135,6 +135,7 @@
 //! | `grade` | `cli` | running a client that somebody else wrote, and judging it |
 //! | `kit` | `cli` | a directory to start such a client from, in five languages |
 //! | `client::app` | `cli` | the threads around a session, the terminal, the output, the cache |
+//! | `words` | | every text that people read while they chat, in three languages |
 //!
 //! The program (options, commands, logging, `doctor`) is `src/bin/chatagram`.
 //!
@@ -189,6 +190,8 @@ pub mod quantity;
 pub mod server;
 #[doc(hidden)]
 pub mod ticket;
+#[doc(hidden)]
+pub mod words;
 
 mod bucket;
 mod path;

@@ -39,6 +39,7 @@ use crate::protocol::{LeaveReason, Nickname, Token};
 use crate::room::Past;
 use crate::ticket::Ticket;
 use crate::time::{Now, Timestamp};
+use crate::words::Language;
 use clock_steps::ClockSteps;
 pub use config::Config;
 use drops::Drops;
@@ -137,6 +138,7 @@ pub struct Server {
     /// A request to check the history file.
     look: Arc<AtomicBool>,
     orders: Orders,
+    language: Language,
 }
 
 impl Server {
@@ -191,6 +193,7 @@ impl Server {
             restart: Arc::default(),
             look: Arc::default(),
             orders: Orders::new(),
+            language: Language::default(),
         })
     }
 
@@ -226,6 +229,11 @@ impl Server {
         self.sockets.found_at().is_some()
     }
 
+    /// Sets the language in which peers are told what the moderator does.
+    pub fn speak(&mut self, language: Language) {
+        self.language = language;
+    }
+
     /// A handle to give orders to this server.
     pub fn operator(&self) -> Operator {
         self.orders.operator(self.poller.waker())
@@ -254,6 +262,7 @@ impl Server {
         } else {
             Hub::new(self.rules.clone(), past, self.seed, now)
         };
+        hub.speak(self.language.of_moderator());
         hub.set_copies(self.copies);
         self.waits.ask(&mut hub);
         if let Some((nickname, token)) = &self.reserved {

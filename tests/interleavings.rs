@@ -99,7 +99,7 @@ mod client {
 mod termios_guard {
     pub(crate) fn take_back() {}
 }
-use chatagram::{link, protocol, time};
+use chatagram::{link, protocol, time, words};
 
 fn columns() -> usize {
     80
@@ -224,7 +224,7 @@ fn edit(prompt: &PromptState) {
 #[test]
 fn every_line_is_shown_once_and_in_order_beside_the_editor() {
     loom::model(|| {
-        let prompt = Arc::new(PromptState::new(String::new(), "alice", false));
+        let prompt = Arc::new(PromptState::new(String::new(), "alice", style::Style::default()));
         let editor = thread::spawn({
             let prompt = prompt.clone();
             move || edit(&prompt)
@@ -243,7 +243,7 @@ fn the_editor_and_its_nudger_end_at_any_moment() {
     let mut some = loom::model::Builder::new();
     some.preemption_bound = Some(2);
     some.check(|| {
-        let prompt = Arc::new(PromptState::new(String::new(), "alice", false));
+        let prompt = Arc::new(PromptState::new(String::new(), "alice", style::Style::default()));
         let editor = thread::spawn({
             let prompt = prompt.clone();
             move || edit(&prompt)

@@ -23,6 +23,7 @@ mod whereabouts;
 
 use super::{reach, session};
 
+pub(crate) use cache::{CacheError, CacheWarning};
 pub use driver::Tickets;
 pub use input::Unreadable;
 pub use name::{ask_name, can_ask};

@@ -24,6 +24,7 @@ mod ignored;
 mod lines;
 mod liveness;
 mod moderation;
+mod notice;
 mod obstacle;
 mod pacing;
 mod questions;
@@ -37,6 +38,7 @@ mod targets;
 
 pub use crate::protocol::{ServerCounters, Transport};
 pub use event::{CloseReason, Condition, Event, Report};
+pub use notice::{Denied, Notice, Undelivered};
 pub use obstacle::{Kind as ObstacleKind, Obstacle};
 pub use questions::PeerReport;
 
@@ -436,12 +438,8 @@ impl Session {
                 self.events.push_back(line.confirmed(None));
                 continue;
             }
-            let what = if line.sent {
-                "was not confirmed and may not have arrived"
-            } else {
-                "was not sent"
-            };
-            self.report_undelivered(&line, what);
+            let fate = if line.sent { Undelivered::Unconfirmed } else { Undelivered::Unsent };
+            self.report_undelivered(&line, fate);
         }
         self.events.push_back(Event::Closed { reason });
     }

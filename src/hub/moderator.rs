@@ -4,7 +4,10 @@
 //! reserved name, and from a page with the token of the room. All state is in memory: a restarted
 //! server has forgotten it. In a room on several servers each server has its own moderator.
 
+mod answer;
 mod order;
+
+pub use answer::Answer;
 
 use super::handshake::Denial;
 use super::{Event, Hub};
@@ -35,6 +38,9 @@ struct Mute {
     token: Token,
     until: Timestamp,
 }
+
+/// The words of a server for its moderator's answers.
+pub(super) type Words = fn(&Answer) -> String;
 
 /// The state of the moderator: at most `MAX_BANS` bans, and as many mutes. The oldest give way.
 #[derive(Debug, Default)]
@@ -70,12 +76,23 @@ impl Moderator {
 }
 
 impl Hub {
-    /// Carries out an order of the operator, such as `kick bob too loud`. Returns what was done, or
-    /// why not, for people.
+    /// Sets the words in which peers are told what the moderator does. Without them they are told
+    /// in English.
+    pub fn speak(&mut self, words: fn(&Answer) -> String) {
+        self.words = words;
+    }
+
+    /// The text of an answer in the words of this server.
+    #[must_use]
+    pub fn word(&self, answer: &Answer) -> String {
+        super::presentable(&(self.words)(answer))
+    }
+
+    /// Carries out an order of the operator, such as `kick bob too loud`. Returns what was done.
     ///
     /// # Errors
     /// Why it was not done.
-    pub fn order(&mut self, line: &str, now: Now) -> Result<String, String> {
+    pub fn order(&mut self, line: &str, now: Now) -> Result<Answer, Answer> {
         self.observe(now.mono);
         let outcome = self.obey(line, now.mono);
         self.deliver_posts();
@@ -96,17 +113,25 @@ impl Hub {
 
     /// Carries out an order of a peer, if it is the host.
     pub(super) fn moderate(&mut self, id: PeerId, line: &str, now: Timestamp) {
-        let text = if self.registry.is_host(id) {
-            self.obey(line, now).unwrap_or_else(|why| format!("not done: {why}"))
-        } else {
-            "not done: only the host and the operator of the server moderate".to_owned()
-        };
+        let is_host = self.registry.is_host(id);
+        let outcome = if is_host { self.obey(line, now) } else { Err(Answer::NotTheHost) };
+        self.tell(id, &outcome.unwrap_or_else(|why| Answer::NotDone(why.into())), now);
+    }
+
+    /// Tells one peer in the words of this server.
+    fn tell(&mut self, id: PeerId, answer: &Answer, now: Timestamp) {
+        let text = self.word(answer);
         if let Some(mut peer) = self.peers.get_mut(id) {
             self.outgoing.tell(&mut peer, &ServerMessage::Notice { text: &text }, now);
         }
     }
 
-    fn obey(&mut self, line: &str, now: Timestamp) -> Result<String, String> {
+    /// Tells all peers in the words of this server.
+    fn tell_all(&mut self, answer: &Answer) {
+        self.room.notify(&self.word(answer));
+    }
+
+    fn obey(&mut self, line: &str, now: Timestamp) -> Result<Answer, Answer> {
         let done = match Order::parse(line)? {
             Order::Kick(name, reason) => self.kick(&name, &reason, now)?,
             Order::Mute(name, time) => self.mute(&name, time, now)?,
@@ -117,35 +142,28 @@ impl Hub {
                 let before = self.moderator.mutes.len();
                 self.moderator.mutes.retain(|it| it.key != key && Some(it.token) != token);
                 if self.moderator.mutes.len() == before {
-                    return Err(format!("{name} is not muted"));
+                    return Err(Answer::NotMuted { name: name.to_string() });
                 }
-                format!("{name} may speak again")
+                Answer::Unmuted { name: name.to_string() }
             }
             Order::Unban(name) => {
                 let key = name.key();
                 let before = self.moderator.bans.len();
                 self.moderator.bans.retain(|ban| ban.key != key);
                 if self.moderator.bans.len() == before {
-                    return Err(format!("{name} is not kept out"));
+                    return Err(Answer::NotBanned { name: name.to_string() });
                 }
-                format!("{name} may join again")
+                Answer::Unbanned { name: name.to_string() }
             }
             Order::Topic(topic) => {
-                let done = topic.as_ref().map_or("there is no topic any more".to_owned(), |text| {
-                    format!("the topic is now: {text}")
-                });
-                self.room.set_topic(topic);
-                done
+                self.room.set_topic(topic.clone());
+                Answer::Topic(topic)
             }
             Order::Lock(locked) => {
                 self.moderator.locked = locked;
-                let done = if locked {
-                    "the room is locked: nobody new is let in"
-                } else {
-                    "the room is open again"
-                };
-                self.room.notify(done);
-                done.to_owned()
+                let done = if locked { Answer::Locked } else { Answer::Unlocked };
+                self.tell_all(&done);
+                done
             }
         };
         self.events.push_back(Event::Moderated { done: done.clone() });
@@ -153,50 +171,51 @@ impl Hub {
     }
 
     /// The peer of a name, at this server and not the host.
-    fn subject(&self, name: &Nickname) -> Result<PeerId, String> {
+    fn subject(&self, name: &Nickname) -> Result<PeerId, Answer> {
         let id = self.registry.named(&name.key());
-        let id = id.ok_or_else(|| format!("no peer is named {name}"))?;
+        let name = name.to_string();
+        let Some(id) = id else { return Err(Answer::NoPeer { name }) };
         if self.peers.get(id).is_none_or(|peer| peer.is_closing()) {
-            return Err(format!("{name} is at another server: give the order there"));
+            return Err(Answer::Elsewhere { name });
         }
         if self.registry.is_host(id) {
-            return Err(format!("{name} is the host"));
+            return Err(Answer::Host { name });
         }
         Ok(id)
     }
 
     /// Removes a peer. Its name stays out for `BAN`, and its address too unless others are there.
-    fn kick(&mut self, name: &Nickname, reason: &str, now: Timestamp) -> Result<String, String> {
+    fn kick(&mut self, name: &Nickname, reason: &str, now: Timestamp) -> Result<Answer, Answer> {
         let id = self.subject(name)?;
-        let Some(entry) = self.registry.entry(id) else { return Err(format!("{name} has left")) };
+        let left = || Answer::HasLeft { name: name.to_string() };
+        let entry = self.registry.entry(id).ok_or_else(left)?;
         let (nickname, ip) = (entry.nickname.to_string(), entry.path.remote.ip());
         let alone = self.registry.is_alone_at(ip);
         let ban = Ban { key: name.key(), network: alone.then(|| network(ip)), until: now + BAN };
         self.moderator.ban(ban, now);
+        let (name, reason) = (nickname, reason.to_owned());
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         if !reason.is_empty() {
-            self.room.notify(&super::presentable(&format!("{nickname} is removed{because}")));
+            self.tell_all(&Answer::RemovedFor { name: name.clone(), reason: reason.clone() });
             self.deliver_posts();
         }
         let detail = super::presentable(&format!("the moderator removed you{because}"));
         self.counters.kicked += 1;
         self.close(id, LeaveReason::Kicked, &detail, now);
         let minutes = BAN.as_secs() / 60;
-        let whole = if alone { "name and address" } else { "the name, not its shared address," };
-        Ok(format!("{nickname} is removed; {whole} stay out for {minutes} min{because}"))
+        Ok(Answer::Removed { name, address_too: alone, minutes, reason })
     }
 
-    fn mute(&mut self, name: &Nickname, time: Duration, now: Timestamp) -> Result<String, String> {
+    fn mute(&mut self, name: &Nickname, time: Duration, now: Timestamp) -> Result<Answer, Answer> {
         let id = self.subject(name)?;
-        let Some(entry) = self.registry.entry(id) else { return Err(format!("{name} has left")) };
-        let (nickname, token) = (entry.nickname.to_string(), entry.token);
+        let left = || Answer::HasLeft { name: name.to_string() };
+        let entry = self.registry.entry(id).ok_or_else(left)?;
+        let (name, token) = (entry.nickname.to_string(), entry.token);
         let mute = Mute { key: entry.nickname.key(), token, until: now + time };
         self.moderator.mute(mute, now);
-        let text = format!("the moderator muted you for {} s", time.as_secs_f64().ceil());
-        if let Some(mut peer) = self.peers.get_mut(id) {
-            self.outgoing.tell(&mut peer, &ServerMessage::Notice { text: &text }, now);
-        }
-        Ok(format!("{nickname} is muted for {} s", time.as_secs_f64().ceil()))
+        let seconds = time.as_secs_f64().ceil() as u64;
+        self.tell(id, &Answer::YouAreMuted { seconds }, now);
+        Ok(Answer::Muted { name, seconds })
     }
 
     /// Whether a line or a whisper of a muted peer is refused. If so, its author is told.
@@ -218,7 +237,8 @@ impl Hub {
             return false;
         }
         self.counters.muted += 1;
-        let detail = format!("the moderator muted you, for {} s more", left.as_secs() + 1);
+        let still = Answer::YouAreStillMuted { seconds: left.as_secs() + 1 };
+        let detail = self.word(&still);
         if let Some(mut peer) = self.peers.get_mut(id) {
             let rejected = ServerMessage::Rejected { number, private, detail: &detail };
             self.outgoing.tell(&mut peer, &rejected, now);

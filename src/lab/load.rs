@@ -229,7 +229,7 @@ impl Load<'_> {
             self.wait(deadline)?;
             while let Some((index, event, _)) = self.fleet.poll_event() {
                 match event {
-                    Event::Error { message } => refusal = message,
+                    Event::Error { notice } => refusal = notice.to_string(),
                     Event::Closed { reason } => {
                         return Err(self.join_error(index, reason, refusal));
                     }

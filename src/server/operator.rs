@@ -1,6 +1,6 @@
 //! Orders of the operator to a running server, from another thread.
 
-use crate::hub::Hub;
+use crate::hub::{Answer, Hub};
 use crate::time::Now;
 use mio::Waker;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ const QUEUE: usize = 16;
 /// Longest wait for the answer. A server that is this busy carries the order out later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was done, or why not, for people.
-type Outcome = Result<String, String>;
+/// What was done, or why not.
+type Outcome = Result<Answer, Answer>;
 
 #[derive(Debug)]
 struct Order {

@@ -244,7 +244,8 @@ impl Record {
             }
             Event::Topic { text } => self.told.push(text.clone()),
             Event::Undelivered { text } => assert!(self.own.contains_key(text), "{text:?}"),
-            Event::Error { message } => {
+            Event::Error { notice } => {
+                let message = notice.to_string();
                 let whose = self.own.keys().find(|text| message.ends_with(text.as_str()));
                 if let Some(text) = whose.cloned() {
                     self.own.get_mut(&text).unwrap().reported += 1;
@@ -261,7 +262,7 @@ impl Record {
                 assert!(!peers.is_empty() && names.len() == peers.len(), "{peers:?}");
                 self.who = peers.len();
             }
-            Event::Status { text } => self.told.push(text.clone()),
+            Event::Status { notice } => self.told.push(notice.to_string()),
             Event::Pong { .. } => self.pongs += 1,
             Event::Stats(_) | Event::Resolve | Event::Connect(_) | Event::Disconnect => {}
             event => panic!("unchecked: {event:?}"),

@@ -136,7 +136,7 @@ impl Joiner {
                 event @ (Event::Welcome { .. } | Event::Closed { .. } | Event::Error { .. }) => {
                     self.outcome.get_or_insert(event);
                 }
-                Event::Status { text } => self.statuses.push(text),
+                Event::Status { notice } => self.statuses.push(notice.to_string()),
                 _ => {}
             }
         }

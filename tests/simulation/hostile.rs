@@ -301,8 +301,8 @@ fn check(event: &Event) {
         Event::Present { nicknames }
         | Event::Joined { nicknames, .. }
         | Event::Left { nicknames, .. } => nicknames.iter().for_each(|it| clean(it, MAX_NAME)),
-        Event::Status { text } => clean(text, 1_000),
-        Event::Error { message } => clean(message, 2_000),
+        Event::Status { notice } => clean(&notice.to_string(), 1_000),
+        Event::Error { notice } => clean(&notice.to_string(), 2_000),
         _ => {}
     }
 }

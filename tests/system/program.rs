@@ -34,7 +34,7 @@ impl Program {
             command.env_remove(name);
         }
         command.env("HOME", dir).env_remove("XDG_CACHE_HOME").env_remove("XDG_STATE_HOME");
-        command.current_dir(dir).args(args);
+        command.env("LC_ALL", "C.UTF-8").current_dir(dir).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();

@@ -4,9 +4,8 @@ use chatagram::impair::Spec;
 use chatagram::link::{Congestion, Copies};
 use chatagram::net::BadNetwork;
 use chatagram::quantity;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 mod client;
@@ -19,6 +18,8 @@ mod grade;
 mod help;
 mod kit;
 mod lab;
+mod lang;
+mod logging;
 mod machine;
 mod pages;
 mod place;
@@ -34,6 +35,8 @@ pub(crate) use error::Error;
 pub(crate) use grade::GradeArgs;
 pub(crate) use kit::KitArgs;
 pub(crate) use lab::{LabArgs, LoadArgs, ReplayArgs, ReportArgs};
+pub(crate) use lang::LangArgs;
+pub(crate) use logging::LoggingArgs;
 pub(crate) use machine::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 pub(crate) use pages::PagesArgs;
 pub(crate) use place::{Place, TicketArgs};
@@ -66,6 +69,9 @@ pub(crate) enum Command {
         /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
+        /// The language.
+        #[command(flatten)]
+        lang: LangArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -91,6 +97,9 @@ pub(crate) enum Command {
         /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
+        /// The language.
+        #[command(flatten)]
+        lang: LangArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -120,6 +129,9 @@ pub(crate) enum Command {
         /// The emulated network in this process.
         #[command(flatten)]
         impair: ImpairArgs,
+        /// The language.
+        #[command(flatten)]
+        lang: LangArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -143,6 +155,9 @@ pub(crate) enum Command {
         /// The options.
         #[command(flatten)]
         watch: WatchArgs,
+        /// The language.
+        #[command(flatten)]
+        lang: LangArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,
@@ -360,34 +375,6 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// The log's file and level.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct LoggingArgs {
-    /// Append the log to this file instead of printing it
-    #[arg(long, value_name = "FILE", env = "CHATAGRAM_LOG_FILE")]
-    pub(crate) log_file: Option<PathBuf>,
-    /// Log more; give it twice for still more
-    #[arg(
-        short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_VERBOSE"
-    )]
-    pub(crate) verbose: u8,
-    /// Log less; give it twice for nothing
-    #[arg(
-        short, long, hide_short_help = true, action = ArgAction::Count, env = "CHATAGRAM_QUIET",
-        conflicts_with = "verbose"
-    )]
-    pub(crate) quiet: u8,
-}
-
-impl LoggingArgs {
-    /// The log level; `usual` without options.
-    pub(crate) fn level(&self, usual: log::LevelFilter) -> log::LevelFilter {
-        let steps = i32::from(self.verbose) - i32::from(self.quiet);
-        let index = (usual as i32 + steps).clamp(0, 5);
-        log::LevelFilter::iter().nth(index as usize).unwrap_or(usual)
-    }
-}
-
 /// The address at which a client on this machine reaches a server bound to `address`.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address {
@@ -429,15 +416,5 @@ mod tests {
                 assert_eq!(env, Some(twin.as_str()), "{} {id}", sub.get_name());
             }
         }
-    }
-
-    #[test]
-    fn verbosity_moves_the_level_and_stops_at_the_ends() {
-        let args = |verbose, quiet| LoggingArgs { log_file: None, verbose, quiet };
-        use log::LevelFilter::{Debug, Info, Off, Trace, Warn};
-        assert_eq!(args(0, 0).level(Info), Info);
-        assert_eq!(args(1, 0).level(Info), Debug);
-        assert_eq!(args(9, 0).level(Warn), Trace);
-        assert_eq!(args(0, 9).level(Warn), Off);
     }
 }

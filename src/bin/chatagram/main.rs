@@ -29,18 +29,18 @@ fn main() -> ExitCode {
 
 fn carry_out(command: &Command) -> ExitCode {
     match command {
-        Command::Server { server, network, impair, logging } => {
-            run::server(server, network, impair, logging)
+        Command::Server { server, network, impair, lang, logging } => {
+            run::server(server, network, impair, *lang, logging)
         }
-        Command::Client { server, ticket, client, network, impair, logging } => {
-            run::client(server, ticket, client, network, impair, logging)
+        Command::Client { server, ticket, client, network, impair, lang, logging } => {
+            run::client(server, ticket, client, network, impair, *lang, logging)
         }
         Command::Discover { discover, logging } => run::discover(discover, logging),
-        Command::Host { client, server, network, impair, logging } => {
-            run::host(client, server, network, impair, logging)
+        Command::Host { client, server, network, impair, lang, logging } => {
+            run::host(client, server, network, impair, *lang, logging)
         }
-        Command::Watch { server, ticket, watch, logging } => {
-            run::watch(server, ticket, watch, logging)
+        Command::Watch { server, ticket, watch, lang, logging } => {
+            run::watch(server, ticket, watch, *lang, logging)
         }
         Command::Load { server, ticket, load, network, logging } => {
             run::load(server.as_slice(), ticket, load, network, logging)

@@ -1,14 +1,15 @@
 //! The commands: each assembles its parts, runs them, and returns an exit code.
 
 use crate::cli::{
-    ClientArgs, ImpairArgs, LoggingArgs, NetworkArgs, Place, ServerArgs, TicketArgs, WatchArgs,
-    reachable,
+    ClientArgs, ImpairArgs, LangArgs, LoggingArgs, NetworkArgs, Place, ServerArgs, TicketArgs,
+    WatchArgs, reachable,
 };
 use crate::logging::announce;
 use chatagram::client::session::{CloseReason, Transport};
 use chatagram::client::{self, Format, Leaver, Tickets, end_on_panic};
 use chatagram::protocol::{Nickname, clean_lines};
 use chatagram::server::Server;
+use chatagram::words::Language;
 use log::LevelFilter;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -57,13 +58,16 @@ pub(crate) fn server(
     args: &ServerArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
+    lang: LangArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
+    let say = lang.language_of_server();
     let mut server = match start_server(args, network, impair, logging, LevelFilter::Info) {
         Ok(server) => server,
         Err(code) => return code,
     };
+    server.speak(say);
     let stopper = server.stopper();
     on_signal(move |signal| match signal {
         Signal::Interrupt => {
@@ -82,39 +86,39 @@ pub(crate) fn server(
         }
     });
     let addresses: Vec<_> = server.addresses().collect();
-    announce_addresses(&mut server, &addresses);
-    operator::obey_terminal(server.operator());
+    announce_addresses(&mut server, &addresses, say);
+    operator::obey_terminal(server.operator(), say);
     finish_server(server.run())
 }
 
 /// Says where the server listens, and how others join.
-fn announce_addresses(server: &mut Server, addresses: &[SocketAddr]) {
+fn announce_addresses(server: &mut Server, addresses: &[SocketAddr], say: Language) {
     for address in addresses {
-        announce(&format!("listening on {address}"));
+        announce(&say.listening(*address));
     }
     if let Some(address) = server.quic_address() {
-        announce(&format!("listening for QUIC on {address}"));
+        announce(&say.listening_for_quic(address));
     }
     if let Some(address) = server.metrics_address() {
-        announce(&format!("metrics at http://{address}/metrics"));
+        announce(&say.metrics_at(address));
     }
     if let Some(address) = server.web_address() {
         let page = invite::page(address);
         let join = invite::commands(addresses, server.can_be_found());
         let at =
             page.clone().unwrap_or_else(|| format!("http://{}/", crate::cli::reachable(address)));
-        announce(&format!("the room's page: {at}"));
+        announce(&say.page_at(&at));
         if let Some(token) = server.invite(join, page) {
-            announce(&format!("to change the network from the page, open {at}#token={token}"));
+            announce(&say.page_with_token(&format!("{at}#token={token}")));
         }
     }
     let Some(ticket) = server.ticket(invite::places(addresses)) else {
-        let lines = invite::invitations(addresses, server.can_be_found());
+        let lines = invite::invitations(addresses, server.can_be_found(), say);
         return lines.iter().for_each(|line| announce(line));
     };
-    announce("this room is private. Who has this ticket can join; give it to nobody else:");
+    announce(&say.private_ticket());
     announce(&ticket.reveal());
-    announce("others join with: chatagram client 'TICKET' --nick NAME");
+    announce(&say.join_with_ticket());
 }
 
 /// Runs a client; without the name of a server, in the room found nearby.
@@ -124,29 +128,31 @@ pub(crate) fn client(
     args: &ClientArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
+    lang: LangArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
     if let Err(code) = start_logging(logging, LevelFilter::Warn) {
         return code;
     }
+    let say = lang.language(args.output);
     let goal = match goal(places, ticket, args.mode.transport) {
         Ok(goal) => goal,
         Err(code) => return code,
     };
-    let nickname = match nickname(args) {
+    let nickname = match nickname(args, say) {
         Ok(nickname) => nickname,
         Err(code) => return code,
     };
     let (servers, room) = if goal.servers.is_empty() {
-        match discover::choose(args.output) {
+        match discover::choose(args.output, say) {
             Ok((server, room)) => (vec![server], room),
             Err(code) => return code,
         }
     } else {
         (goal.servers, None)
     };
-    let mut config = match args.config(servers, nickname, network, Some(impair)) {
+    let mut config = match args.config(servers, nickname, network, Some(impair), say) {
         Ok(config) => client::Config { room, ..config },
         Err(error) => return fail(USAGE, error),
     };
@@ -156,7 +162,7 @@ pub(crate) fn client(
     config.tickets.own = goal.ticket;
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    finish_client(client::run(config, &leaver))
+    finish_client(client::run(config, &leaver), say)
 }
 
 /// Runs `watch`.
@@ -164,6 +170,7 @@ pub(crate) fn watch(
     places: &[Place],
     ticket: &TicketArgs,
     args: &WatchArgs,
+    lang: LangArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
@@ -179,8 +186,10 @@ pub(crate) fn watch(
     };
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    let config = args.config(goal.servers, goal.ticket);
-    finish_client(client::watch::run(&config, &leaver, |error| crate::logging::complain(error)))
+    let say = lang.language(args.output);
+    let config = args.config(goal.servers, goal.ticket, say);
+    let outcome = client::watch::run(&config, &leaver, |error| crate::logging::complain(error));
+    finish_client(outcome, say)
 }
 
 /// Runs a server and a client in one process.
@@ -189,18 +198,21 @@ pub(crate) fn host(
     server: &ServerArgs,
     network: &NetworkArgs,
     impair: &ImpairArgs,
+    lang: LangArgs,
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
-    let nickname = match nickname(client) {
+    let say = lang.language(client.output);
+    let nickname = match nickname(client, say) {
         Ok(nickname) => nickname,
         Err(code) => return code,
     };
-    let log = host_log(client, logging);
+    let log = host_log(client, logging, say);
     let mut server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
         Ok(server) => server,
         Err(code) => return code,
     };
+    server.speak(say);
     // An invalid name is refused at the host's join.
     let name = Nickname::parse(&nickname).ok();
     let claim = match name.map(|name| server.reserve(name)).transpose() {
@@ -212,13 +224,13 @@ pub(crate) fn host(
         return fail(USAGE, "no address to listen on");
     };
     if client.output == Format::Text {
-        announce_addresses(&mut server, &addresses);
+        announce_addresses(&mut server, &addresses, say);
         if let Some(notice) = &log.notice {
             announce(notice);
         }
     }
     let own = reachable(first);
-    let mut config = match client.config(vec![own.into()], nickname, network, None) {
+    let mut config = match client.config(vec![own.into()], nickname, network, None, say) {
         Ok(config) => client::Config { hosts: true, claim, ..config },
         Err(error) => return fail(USAGE, error),
     };
@@ -241,7 +253,7 @@ pub(crate) fn host(
         Ok(serving) => serving,
         Err(error) => return fail(COULD_NOT_START, error),
     };
-    let code = finish_client(client::run(config, &leaver));
+    let code = finish_client(client::run(config, &leaver), say);
     stopper.stop();
     match serving.join() {
         Ok(Ok(())) => code,
@@ -290,14 +302,14 @@ fn finish_server(outcome: Result<(), chatagram::server::Error>) -> ExitCode {
     }
 }
 
-fn finish_client(outcome: Result<CloseReason, client::Error>) -> ExitCode {
+fn finish_client(outcome: Result<CloseReason, client::Error>, say: Language) -> ExitCode {
     match outcome {
         Ok(CloseReason::Quit | CloseReason::Shutdown) => ExitCode::SUCCESS,
         // The reason was shown already.
         Ok(CloseReason::Unreachable) => ExitCode::from(UNREACHABLE),
         Ok(CloseReason::Refused | CloseReason::Kicked) => ExitCode::from(REFUSED),
-        Ok(CloseReason::Lost) => fail(LOST, "the server is gone and did not come back"),
-        Err(error) => fail(COULD_NOT_START, error),
+        Ok(CloseReason::Lost) => fail(LOST, say.did_not_come_back()),
+        Err(error) => fail(COULD_NOT_START, say.client_error(&error)),
     }
 }
 

@@ -39,7 +39,7 @@ impl CachedHistory {
         let cache = path.map(|path| {
             let (cache, warning) = Cache::open(path);
             if let Some(warning) = warning {
-                screen.error(&warning.to_string());
+                screen.error(&screen.language().cache_warning(&warning));
             }
             cache
         });
@@ -56,10 +56,7 @@ impl CachedHistory {
         if let Some(latest) =
             cached.held.iter().map(|line| line.at).max().filter(|at| at.is_ahead_of(now))
         {
-            screen.status(&format!(
-                "the cached lines of this server are dated up to {latest}, and it is {now} now: a \
-                 clock was wrong then, or is wrong now"
-            ));
+            screen.status(&screen.language().clock_was_wrong(latest, now));
         }
         cached
     }
@@ -138,7 +135,7 @@ impl CachedHistory {
         match cache.save() {
             Ok(()) => self.failing = false,
             Err(error) if !std::mem::replace(&mut self.failing, true) => {
-                screen.error(&format!("the last lines are not kept: {error}"));
+                screen.error(&screen.language().cache_error(&error));
             }
             Err(_) => {}
         }

@@ -3,18 +3,17 @@
 
 mod typed;
 
-use super::output::delivery_name;
+use super::output::{delivery_name, left};
 use crate::protocol::{Delivery, Nickname};
+use crate::words::{Language, Mistake};
 use typed::Sigil;
 
 /// The byte order mark at the beginning of a file from Windows, which is no text.
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
-/// The escape for a line that looks like a whisper or a command.
-const ESCAPE: &str = "// says a line that begins with / or @";
 /// Words that leave the room, in any case.
 const FAREWELLS: [&str; 4] = ["exit", "quit", "/quit", "выход"];
-/// Arguments of `/mode`.
-const MODES: &str = "/mode takes unreliable, reliable-unordered or reliable-ordered";
+/// Columns of the usage of a command in `/help`.
+const USAGE: usize = 15;
 /// Largest edit distance of a suggestion.
 const NEAR: usize = 2;
 /// Characters shown of a mistyped command.
@@ -26,7 +25,8 @@ pub(super) struct Entry {
     /// Name, without slash.
     pub(super) name: &'static str,
     pub(super) arguments: Arguments,
-    pub(super) help: &'static str,
+    /// What it does.
+    pub(super) help: fn(Language) -> String,
 }
 
 /// Arguments of a command.
@@ -40,41 +40,37 @@ pub(super) enum Arguments {
     Mode,
 }
 
-const fn entry(name: &'static str, arguments: Arguments, help: &'static str) -> Entry {
+const fn entry(name: &'static str, arguments: Arguments, help: fn(Language) -> String) -> Entry {
     Entry { name, arguments, help }
 }
 
 /// All commands, in the order of `/help`.
 pub(super) const COMMANDS: [Entry; 14] = [
-    entry("msg", Arguments::NameAndText, "the same"),
-    entry("r", Arguments::Text, "answer the last whisper to you"),
-    entry("me", Arguments::Text, "say what you do: /me waves is said as *waves*"),
-    entry("who", Arguments::None, "who is here, and how well they are reached"),
-    entry("ping", Arguments::Name, "how long it takes to NAME and back, through the server"),
-    entry("stats", Arguments::None, "what the network did so far"),
-    entry(
-        "mode",
-        Arguments::Mode,
-        "how lines travel: unreliable, reliable-unordered or reliable-ordered",
-    ),
-    entry("ticket", Arguments::None, "show the ticket of this private room, for its host"),
-    entry("nick", Arguments::NewName, "change your own name"),
-    entry("ignore", Arguments::Name, "hide what NAME says and whispers, on this screen"),
-    entry("unignore", Arguments::Name, "show it again"),
-    entry("clear", Arguments::None, "clear the screen"),
-    entry("help", Arguments::None, "this"),
-    entry("quit", Arguments::None, "leave (also: exit, quit, Ctrl-C, Ctrl-D)"),
+    entry("msg", Arguments::NameAndText, Language::help_msg),
+    entry("r", Arguments::Text, Language::help_r),
+    entry("me", Arguments::Text, Language::help_me),
+    entry("who", Arguments::None, Language::help_who),
+    entry("ping", Arguments::Name, Language::help_ping),
+    entry("stats", Arguments::None, Language::help_stats),
+    entry("mode", Arguments::Mode, Language::help_mode),
+    entry("ticket", Arguments::None, Language::help_ticket),
+    entry("nick", Arguments::NewName, Language::help_nick),
+    entry("ignore", Arguments::Name, Language::help_ignore),
+    entry("unignore", Arguments::Name, Language::help_unignore),
+    entry("clear", Arguments::None, Language::help_clear),
+    entry("help", Arguments::None, Language::help_help),
+    entry("quit", Arguments::None, Language::help_quit),
 ];
 
 /// The commands of the moderator, in the order of `/help` for a host.
 pub(super) const MODERATION: [Entry; 7] = [
-    entry("kick", Arguments::NameAndText, "remove NAME, and say why; it stays out for 10 minutes"),
-    entry("mute", Arguments::NameAndText, "refuse what NAME says, for a time such as 300s"),
-    entry("unmute", Arguments::Name, "let NAME speak again"),
-    entry("unban", Arguments::Name, "let NAME join again"),
-    entry("topic", Arguments::Text, "what the room is about; - for nothing"),
-    entry("lock", Arguments::None, "let nobody new in"),
-    entry("unlock", Arguments::None, "let everybody in again"),
+    entry("kick", Arguments::NameAndText, Language::help_kick),
+    entry("mute", Arguments::NameAndText, Language::help_mute),
+    entry("unmute", Arguments::Name, Language::help_unmute),
+    entry("unban", Arguments::Name, Language::help_unban),
+    entry("topic", Arguments::Text, Language::help_topic),
+    entry("lock", Arguments::None, Language::help_lock),
+    entry("unlock", Arguments::None, Language::help_unlock),
 ];
 
 /// A parsed line of input.
@@ -104,8 +100,8 @@ pub(super) enum Command {
     Unignore(String),
     Clear,
     Help,
-    /// An invalid whisper or command, with the reason.
-    Wrong(String),
+    /// An invalid whisper or command.
+    Wrong(Mistake),
 }
 
 /// An action is a line with stars around it: the protocol has no message for it, every client shows
@@ -115,24 +111,25 @@ pub(super) fn action(text: &str) -> String {
 }
 
 /// The text of `/help`, with the commands of the moderator if it is one.
-pub(super) fn help(moderates: bool) -> impl Iterator<Item = String> {
-    let whisper = ("@NAME TEXT".to_owned(), "say something to one person alone");
+pub(super) fn help(language: Language, moderates: bool) -> impl Iterator<Item = String> {
+    let (name, text) = (language.name_argument(), language.text_argument());
+    let whisper = (format!("@{name} {text}"), language.help_whisper());
+    let escape = (format!("//{text}"), language.help_escape());
     let orders = MODERATION.iter().filter(move |_| moderates);
-    let commands = COMMANDS.iter().chain(orders).map(|entry| {
+    let commands = COMMANDS.iter().chain(orders).map(move |entry| {
         let arguments = match entry.arguments {
-            Arguments::None => "",
-            Arguments::Text => " TEXT",
-            Arguments::Name | Arguments::NewName => " NAME",
-            Arguments::NameAndText => " NAME TEXT",
-            Arguments::Mode => " [MODE]",
+            Arguments::None => String::new(),
+            Arguments::Text => format!(" {text}"),
+            Arguments::Name | Arguments::NewName => format!(" {name}"),
+            Arguments::NameAndText => format!(" {name} {text}"),
+            Arguments::Mode => format!(" {}", language.mode_argument()),
         };
-        (format!("/{}{arguments}", entry.name), entry.help)
+        (format!("/{}{arguments}", entry.name), (entry.help)(language))
     });
-    let escape = ("//TEXT".to_owned(), "say a line that begins with / or @: //@home says @home");
     std::iter::once(whisper)
         .chain(commands)
         .chain([escape])
-        .map(|(usage, help)| format!("{usage:<15} {help}"))
+        .map(|(usage, help)| format!("{} {help}", left(&usage, USAGE)))
 }
 
 impl Command {
@@ -150,7 +147,7 @@ impl Command {
             return Self::Quit;
         }
         match Sigil::split(seen) {
-            Some((Sigil::At, rest)) => Self::whisper(rest, "to whisper, write: @name text"),
+            Some((Sigil::At, rest)) => Self::whisper(rest, Mistake::At),
             Some((Sigil::Slash, rest)) => Self::after_slash(rest),
             None => Self::Say(line.trim_start_matches(BYTE_ORDER_MARK).to_owned()),
         }
@@ -166,42 +163,44 @@ impl Command {
         let (typed, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let word = typed::word(typed);
         match (&*word, rest.trim()) {
-            ("msg", rest) => Self::whisper(typed::visible(rest), "/msg takes a name and a text"),
-            ("me", "") => Self::wrong("/me takes what you do"),
+            ("msg", rest) => Self::whisper(typed::visible(rest), Mistake::Msg),
+            ("me", "") => Self::Wrong(Mistake::Me),
             ("me", action) => Self::Act(action.to_owned()),
-            ("r", rest) if typed::visible(rest).is_empty() => Self::wrong("/r takes a text"),
+            ("r", rest) if typed::visible(rest).is_empty() => Self::Wrong(Mistake::Reply),
             ("r", rest) => Self::Reply(rest.to_owned()),
             ("topic", "") => Self::Topic,
             (word, rest) if MODERATION.iter().any(|entry| entry.name == word) => {
                 Self::Moderate(format!("{word} {rest}"))
             }
-            ("nick" | "ignore" | "unignore", "") => Self::wrong(&format!("/{word} takes a name")),
+            ("nick", "") => Self::Wrong(Mistake::NameMissing("nick")),
+            ("ignore", "") => Self::Wrong(Mistake::NameMissing("ignore")),
+            ("unignore", "") => Self::Wrong(Mistake::NameMissing("unignore")),
             ("nick", name) => Self::Nick(bare_name(name)),
             ("ignore", name) => Self::Ignore(bare_name(name)),
             ("unignore", name) => Self::Unignore(bare_name(name)),
             ("who", _) => Self::Who,
-            ("ping", "") => Self::wrong("/ping takes a name"),
+            ("ping", "") => Self::Wrong(Mistake::NameMissing("ping")),
             ("ping", name) => Self::Ping(bare_name(name)),
             ("stats", _) => Self::Stats,
             ("mode", rest) => Self::mode(&typed::word(rest)),
             ("ticket", _) => Self::Ticket,
             ("clear", _) => Self::Clear,
             ("help", _) => Self::Help,
-            ("quit", _) => Self::wrong("/quit takes nothing, and leaves"),
-            _ => Self::wrong(&unknown(&word)),
+            ("quit", _) => Self::Wrong(Mistake::Quit),
+            _ => Self::Wrong(unknown(&word)),
         }
     }
 
     /// Parses `name text`. The name may end in a comma or a colon, which no nickname has.
-    fn whisper(rest: &str, usage: &str) -> Self {
+    fn whisper(rest: &str, usage: Mistake) -> Self {
         let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let to = bare_name(to);
         if to.is_empty() || typed::visible(text).is_empty() {
-            return Self::wrong(&format!("{usage} ({ESCAPE})"));
+            return Self::Wrong(usage);
         }
         // The server would refuse it too, but a private text should not leave in vain.
         if let Err(error) = Nickname::parse(&to) {
-            return Self::wrong(&format!("no peer has that name: {error}; {usage} ({ESCAPE})"));
+            return Self::Wrong(Mistake::NoName(error));
         }
         Self::Whisper { to, text: text.trim_start().to_owned() }
     }
@@ -211,11 +210,7 @@ impl Command {
             return Self::Mode(None);
         }
         let mode = Delivery::ALL.into_iter().find(|delivery| delivery_name(*delivery) == name);
-        mode.map_or_else(|| Self::wrong(MODES), |delivery| Self::Mode(Some(delivery)))
-    }
-
-    fn wrong(what: &str) -> Self {
-        Self::Wrong(format!("not sent: {what}"))
+        mode.map_or(Self::Wrong(Mistake::Mode), |delivery| Self::Mode(Some(delivery)))
     }
 }
 
@@ -226,15 +221,11 @@ fn bare_name(typed: &str) -> String {
     name.strip_prefix('@').unwrap_or(name).to_owned()
 }
 
-/// The message about an unknown command.
-fn unknown(word: &str) -> String {
+/// The mistake of an unknown command.
+fn unknown(word: &str) -> Mistake {
     // A longer word is no typing error, and would fill the screen.
     let word: String = word.chars().take(MAX_NAME_SHOWN).collect();
-    let hint = match nearest(&word) {
-        Some(name) => format!("did you mean /{name}?"),
-        None => "see /help".to_owned(),
-    };
-    format!("no command /{word}; {hint} ({ESCAPE})")
+    Mistake::Unknown { nearest: nearest(&word), word }
 }
 
 fn nearest(word: &str) -> Option<&'static str> {
@@ -366,8 +357,12 @@ mod tests {
             "/mgs bob hi",
         ] {
             let meant = Command::parse(line);
-            let Command::Wrong(why) = &meant else { panic!("{line:?} is {meant:?}") };
-            assert!(why.starts_with("not sent: ") && crate::protocol::is_clean(why), "{why}");
+            let Command::Wrong(mistake) = &meant else { panic!("{line:?} is {meant:?}") };
+            for language in Language::ALL {
+                assert!(crate::protocol::is_clean(&language.mistake(mistake)), "{mistake:?}");
+            }
+            let why = Language::En.mistake(mistake);
+            assert!(why.starts_with("not sent: "), "{why}");
             if line.starts_with(['@', '＠']) {
                 assert!(why.contains("@name text") && why.contains("// says"), "{why}");
             }
@@ -379,10 +374,12 @@ mod tests {
         for (typed, meant) in
             [("hwo", "who"), ("stat", "stats"), ("WHO", "who"), ("pin", "ping"), ("msgs", "msg")]
         {
-            assert!(unknown(typed).contains(&format!("did you mean /{meant}?")), "{typed}");
+            let why = Language::En.mistake(&unknown(typed));
+            assert!(why.contains(&format!("did you mean /{meant}?")), "{typed}: {why}");
         }
         for typed in ["", "x", "home/alice", "nickname"] {
-            assert!(unknown(typed).contains("see /help"), "{typed}: {}", unknown(typed));
+            let why = Language::En.mistake(&unknown(typed));
+            assert!(why.contains("see /help"), "{typed}: {why}");
         }
     }
 
@@ -391,10 +388,12 @@ mod tests {
         for Entry { name, .. } in COMMANDS.iter().chain(&MODERATION) {
             let line = format!("/{name} bob text");
             let meant = Command::parse(&line);
-            let unknown = matches!(&meant, Command::Wrong(why) if why.contains("no command"));
+            let unknown = matches!(&meant, Command::Wrong(Mistake::Unknown { .. }));
             assert!(!unknown, "{line}");
         }
-        assert_eq!(help(false).count(), COMMANDS.len() + 2);
-        assert_eq!(help(true).count(), COMMANDS.len() + MODERATION.len() + 2);
+        for language in Language::ALL {
+            assert_eq!(help(language, false).count(), COMMANDS.len() + 2);
+            assert_eq!(help(language, true).count(), COMMANDS.len() + MODERATION.len() + 2);
+        }
     }
 }

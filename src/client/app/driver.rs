@@ -12,7 +12,7 @@
 mod receiver;
 
 use super::monitor::Monitor;
-use super::session::{self, CloseReason, Report, Session, Transport};
+use super::session::{self, CloseReason, Notice, Report, Session, Transport};
 use super::whereabouts::Whereabouts;
 use super::{Error, reach};
 use crate::client::quic::Connections;
@@ -24,6 +24,7 @@ use crate::path::Path;
 use crate::protocol::limits::MAX_DATAGRAM;
 use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::words::Language;
 use mio::Waker;
 use std::io;
 use std::net::SocketAddr;
@@ -80,6 +81,7 @@ struct Connection {
 struct Shared {
     turns: Monitor<Turns>,
     server: Whereabouts,
+    language: Language,
     /// The last report of a look-up.
     last_report: Mutex<String>,
     no_delay: bool,
@@ -97,6 +99,7 @@ impl Driver {
     /// Opens a socket and starts the receiver thread. `make` creates the session.
     pub(super) fn start(
         server: Whereabouts,
+        language: Language,
         no_delay: bool,
         congestion: Congestion,
         impair: Option<&BadNetwork>,
@@ -104,7 +107,7 @@ impl Driver {
         make: impl FnOnce(Now) -> Session,
     ) -> io::Result<(Self, Receiver<session::Event>, JoinHandle<io::Result<()>>)> {
         let (driver, events, poller) =
-            Self::open(server, no_delay, congestion, impair, tickets, make)?;
+            Self::open(server, language, no_delay, congestion, impair, tickets, make)?;
         let receiver = driver.clone();
         let thread = thread::Builder::new().name("receiver".to_owned()).spawn(move || {
             let outcome = receiver.receive(poller);
@@ -118,6 +121,7 @@ impl Driver {
 
     fn open(
         server: Whereabouts,
+        language: Language,
         no_delay: bool,
         congestion: Congestion,
         impair: Option<&BadNetwork>,
@@ -149,6 +153,7 @@ impl Driver {
                     next: SOCKET + 1,
                 }),
                 server,
+                language,
                 last_report: Mutex::default(),
                 no_delay,
                 watch: poller.watch()?,
@@ -207,14 +212,19 @@ impl Driver {
         Some(Report { unread, tcp, quic, ..report })
     }
 
+    /// The language of the user.
+    pub(super) fn language(&self) -> Language {
+        self.shared.language
+    }
+
     /// Queues an error message.
     pub(super) fn complain(&self, message: String) {
-        self.show(session::Event::Error { message });
+        self.show(session::Event::Error { notice: Notice::Worded(message) });
     }
 
     /// Queues a status message.
     pub(super) fn tell(&self, text: String) {
-        self.show(session::Event::Status { text });
+        self.show(session::Event::Status { notice: Notice::Worded(text) });
     }
 
     /// Queues an event for the screen. If the queue is full, the event is only counted.
@@ -299,7 +309,7 @@ impl Driver {
         }
         let driver = self.clone();
         let lookup = move || {
-            match driver.shared.server.look_up() {
+            match driver.shared.server.look_up(driver.language()) {
                 Ok((addresses, text)) => {
                     driver.go_to(addresses);
                     text.into_iter().for_each(|text| driver.tell_once(text));
@@ -318,7 +328,7 @@ impl Driver {
         let first = addresses.first().copied();
         let others = self.turn(|session, now| session.set_addresses(addresses, now));
         if let Some(first) = first.filter(|_| others) {
-            self.tell_once(format!("{} is at {first} now", self.shared.server.describe()));
+            self.tell_once(self.language().is_at(&self.shared.server.describe(), first));
         }
     }
 
@@ -415,7 +425,8 @@ mod tests {
         let make = |now| Session::new(config, vec![address], [1; 32], now);
         let server = Whereabouts::new(&[address.into()], None);
         let tickets = Tickets::default();
-        Driver::open(server, true, Congestion::default(), impair, tickets, make).unwrap()
+        let (language, congestion) = (Language::En, Congestion::default());
+        Driver::open(server, language, true, congestion, impair, tickets, make).unwrap()
     }
 
     #[test]

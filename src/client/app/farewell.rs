@@ -1,6 +1,7 @@
 //! The question to a host before it closes the room on others.
 
 use super::session::Event;
+use crate::words::Language;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -30,14 +31,12 @@ impl Farewell {
 
     /// The question before leaving; `None` if the room has no other peer, or the question was just
     /// asked.
-    pub(super) fn question(&mut self) -> Option<String> {
+    pub(super) fn question(&mut self, language: Language) -> Option<String> {
         let others = self.peers.load(Ordering::Relaxed).saturating_sub(1);
         if !self.hosts || others == 0 || std::mem::replace(&mut self.asked, true) {
             return None;
         }
-        let here =
-            if others == 1 { "1 other is".to_owned() } else { format!("{others} others are") };
-        Some(format!("{here} here: type exit again to close the room"))
+        Some(language.close_the_room(others))
     }
 
     /// The user goes on chatting: the next farewell is questioned again.
@@ -56,15 +55,19 @@ mod tests {
         let mut host = Farewell::new(true);
         let room = host.clone();
         room.note(&joined(1));
-        assert_eq!(host.question(), None);
+        assert_eq!(host.question(Language::En), None);
         room.note(&joined(3));
-        assert!(host.question().is_some_and(|text| text.starts_with("2 others are here")));
-        assert_eq!(host.question(), None, "the second farewell counts");
+        assert!(
+            host.question(Language::En).is_some_and(|text| text.starts_with("2 others are here"))
+        );
+        assert_eq!(host.question(Language::En), None, "the second farewell counts");
         host.withdraw();
         room.note(&joined(2));
-        assert!(host.question().is_some_and(|text| text.starts_with("1 other is here")));
+        assert!(
+            host.question(Language::En).is_some_and(|text| text.starts_with("1 other is here"))
+        );
         let mut guest = Farewell::new(false);
         guest.note(&joined(3));
-        assert_eq!(guest.question(), None);
+        assert_eq!(guest.question(Language::En), None);
     }
 }

@@ -10,7 +10,6 @@ pub use pipe::Unreadable;
 use super::commands::{self, Command};
 use super::driver::Driver;
 use super::farewell::Farewell;
-use super::output::delivery_name;
 use super::session::{Event, Session, Transport};
 use crate::protocol::Delivery;
 use crate::protocol::limits::ANSWER_TIMEOUT;
@@ -48,10 +47,7 @@ pub(super) fn converse(
     let soon = driver.wait_until(Some(Instant::now() + BREATH), settled);
     if soon.is_none() && driver.turn(|session, _| session.has_unsettled()) {
         let seconds = timeout.as_secs();
-        let text = format!(
-            "waiting up to {seconds} s for the server to take what was typed; Ctrl-C leaves at once"
-        );
-        driver.tell(text);
+        driver.tell(driver.language().waiting(seconds));
     }
     if soon.or_else(|| driver.wait_until(Some(deadline), settled)).is_none() {
         return driver.turn(|session, _| session.give_up());
@@ -79,18 +75,19 @@ fn carry_out(
     mut farewell: Farewell,
     failure: &Sender<Unreadable>,
 ) -> End {
+    let say = driver.language();
     for command in commands {
         let command = match command {
             Ok(command) => command,
             Err(unreadable) => {
-                driver.complain(unreadable.to_string());
+                driver.complain(say.unreadable(&unreadable));
                 // The main thread may have ended.
                 let _ = failure.send(unreadable);
                 return End::Quit;
             }
         };
         if let Command::Quit = command {
-            let Some(question) = farewell.question() else { return End::Quit };
+            let Some(question) = farewell.question(say) else { return End::Quit };
             driver.complain(question);
             continue;
         }
@@ -112,11 +109,11 @@ fn carry_out(
             Command::Ticket => show_ticket(driver),
             Command::Mode(delivery) => change_mode(driver, delivery),
             Command::Help => {
-                commands::help(driver.moderates()).for_each(|line| driver.tell(line));
+                commands::help(say, driver.moderates()).for_each(|line| driver.tell(line));
                 true
             }
-            Command::Clear => complain(driver, "there is no screen to clear".to_owned()),
-            Command::Wrong(what) => complain(driver, what),
+            Command::Clear => complain(driver, say.nothing_to_clear()),
+            Command::Wrong(mistake) => complain(driver, say.mistake(&mistake)),
         };
         if !taken {
             return End::Closed;
@@ -132,7 +129,8 @@ fn complain(driver: &Driver, message: String) -> bool {
 
 fn show_topic(driver: &Driver) -> bool {
     let topic = driver.turn(|session, _| session.topic().map(str::to_owned));
-    driver.tell(topic.map_or_else(|| "no topic".to_owned(), |topic| format!("topic: {topic}")));
+    let say = driver.language();
+    driver.tell(topic.map_or_else(|| say.no_topic(), |topic| say.topic(&topic)));
     true
 }
 
@@ -146,7 +144,7 @@ fn settled(driver: &Driver, act: impl FnOnce(&mut Session)) -> bool {
 fn reply(driver: &Driver, text: &str) -> bool {
     match driver.turn(|session, _| session.last_whisperer().map(str::to_owned)) {
         Some(to) => deliver(driver, Some(&to), text),
-        None => complain(driver, "not sent: nobody has whispered to you yet".to_owned()),
+        None => complain(driver, driver.language().nobody_whispered()),
     }
 }
 
@@ -171,9 +169,7 @@ fn deliver(driver: &Driver, to: Option<&str>, text: &str) -> bool {
             None if !waiting.is_over() => {}
             None => {
                 let seconds = LAST_WORDS.as_secs();
-                driver.complain(format!(
-                    "given up: the server is there and has taken no line for {seconds} s"
-                ));
+                driver.complain(driver.language().nothing_taken(seconds));
                 driver.turn(|session, _| session.give_up());
                 return false;
             }
@@ -187,7 +183,7 @@ fn ask(driver: &Driver, mut question: impl FnMut(&mut Session, Now) -> bool) -> 
         (question(session, now) || session.is_closed()).then_some(())
     });
     if asked.is_none() {
-        driver.complain("not asked: there is no server at the moment".to_owned());
+        driver.complain(driver.language().no_server());
     }
     true
 }
@@ -198,10 +194,10 @@ fn show_stats(driver: &Driver) -> bool {
     });
     match report.flatten().and_then(|_| driver.report()) {
         Some(report) => driver.show(Event::Stats(report.into())),
-        None => driver.tell("no statistics yet: not connected".to_owned()),
+        None => driver.tell(driver.language().no_statistics()),
     }
     if let Some(done) = driver.done() {
-        driver.tell(format!("the bad network: {done}"));
+        driver.tell(driver.language().bad_network(&done));
     }
     true
 }
@@ -209,10 +205,10 @@ fn show_stats(driver: &Driver) -> bool {
 fn show_ticket(driver: &Driver) -> bool {
     match driver.ticket_to_give() {
         Some(ticket) => {
-            driver.tell("every client with this ticket can join; keep it secret:".to_owned());
+            driver.tell(driver.language().ticket());
             driver.tell(ticket.reveal());
         }
-        None => driver.complain("only the host of a private room has its ticket".to_owned()),
+        None => driver.complain(driver.language().no_ticket()),
     }
     true
 }
@@ -224,8 +220,8 @@ fn change_mode(driver: &Driver, delivery: Option<Delivery>) -> bool {
     });
     let over_tcp = driver.turn(|session, _| session.report());
     if over_tcp.is_some_and(|report| report.transport == Transport::Tcp) {
-        driver.tell("over TCP every line is reliable and in order, whatever the mode".to_owned());
+        driver.tell(driver.language().tcp_is_ordered());
     }
-    driver.tell(format!("delivery: {}", delivery_name(delivery)));
+    driver.tell(driver.language().delivery(delivery));
     true
 }

@@ -1,6 +1,7 @@
 //! Asks for a nickname at a terminal.
 
 use crate::protocol::{Nickname, clean};
+use crate::words::Language;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Whether the user can be asked: standard input and output are terminals.
@@ -11,15 +12,20 @@ pub fn can_ask() -> bool {
 
 /// Asks until a name is valid; Enter alone takes `offer`. `None`: the input ended.
 #[must_use]
-pub fn ask_name(offer: Option<&str>) -> Option<String> {
-    ask(offer, &mut io::stdin().lock(), &mut io::stdout())
+pub fn ask_name(language: Language, offer: Option<&str>) -> Option<String> {
+    ask(language, offer, &mut io::stdin().lock(), &mut io::stdout())
 }
 
-fn ask(offer: Option<&str>, input: &mut impl BufRead, output: &mut impl Write) -> Option<String> {
+fn ask(
+    language: Language,
+    offer: Option<&str>,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> Option<String> {
+    let question = language.your_name(offer);
     loop {
-        let offered = offer.map_or(String::new(), |name| format!(" [{name}]"));
         // The answer is on the same line. A closed output shows at the read.
-        let _ = write!(output, "Your name{offered}: ").and_then(|()| output.flush());
+        let _ = write!(output, "{question}").and_then(|()| output.flush());
         let mut line = Vec::new();
         match input.read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => {
@@ -36,7 +42,7 @@ fn ask(offer: Option<&str>, input: &mut impl BufRead, output: &mut impl Write) -
         match Nickname::parse(typed) {
             Ok(name) => return Some(name.to_string()),
             Err(error) => {
-                let _ = writeln!(output, "! {}", clean(&error.to_string()));
+                let _ = writeln!(output, "! {}", clean(&language.name_error(&error)));
             }
         }
     }
@@ -51,7 +57,7 @@ mod tests {
     fn asks_until_the_name_is_valid() {
         let answer = |offer, mut typed: &[u8]| {
             let mut output = Vec::new();
-            let name = ask(offer, &mut typed, &mut output);
+            let name = ask(Language::En, offer, &mut typed, &mut output);
             (name, String::from_utf8(output).unwrap())
         };
         let (name, output) = answer(Some("al"), b"\n");

@@ -2,23 +2,24 @@
 
 mod days;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod text;
 mod wrap;
 
 use super::cache::CachedLine;
-use super::session::{CloseReason, Event, PeerReport, ServerCounters, Transport};
+use super::session::{CloseReason, Event, Notice, PeerReport, ServerCounters, Transport};
 use super::style::Style;
-use crate::protocol::{Delivery, LeaveReason, clean, is_clean};
+use crate::protocol::{Delivery, LeaveReason, clean};
 use crate::time::WallTime;
+use crate::words::Language;
 use serde::Serialize;
 use std::net::SocketAddr;
 
 pub(super) use days::Days;
 use stats::StatsObject;
-pub(super) use text::{farewell, own, unconfirmed};
-#[cfg(feature = "watch")]
-pub(super) use text::{ms, server_text};
-pub(super) use wrap::cut;
+pub(super) use text::{own, unconfirmed};
+pub(super) use wrap::{cut, left};
 
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,16 +41,6 @@ impl Format {
     /// The line for an event, without line end; `None` if there is nothing to show. In JSON an
     /// event about several peers is one object each.
     pub(super) fn event(self, event: &Event, style: Style) -> Option<String> {
-        // Messages quote files and input, so they are cleaned.
-        let event = match event {
-            Event::Error { message } if !is_clean(message) => {
-                &Event::Error { message: clean(message).into_owned() }
-            }
-            Event::Status { text } if !is_clean(text) => {
-                &Event::Status { text: clean(text).into_owned() }
-            }
-            event => event,
-        };
         match self {
             Self::Text => text::text(event, style).map(|lines| text::fit(&lines, style)),
             Self::Json => json_lines(event),
@@ -150,10 +141,10 @@ enum Object<'a> {
     },
     Stats(Box<StatsObject>),
     Error {
-        message: &'a str,
+        message: String,
     },
     Status {
-        text: &'a str,
+        text: String,
     },
     Closed {
         reason: &'a str,
@@ -246,13 +237,13 @@ fn json(event: &Event) -> Option<Object<'_>> {
         Event::Renamed { from, to, own } => Object::Renamed { from, to, own: *own },
         Event::Topic { text } => Object::Topic { text },
         Event::Gap { from, missing } => Object::Gap { from, missing: *missing },
-        Event::Error { message } => Object::Error { message },
+        Event::Error { notice } => Object::Error { message: english(notice) },
         Event::Who { server, peers } => {
             Object::Who { peers: peers.iter().map(PeerObject::from).collect(), server: *server }
         }
         Event::Pong { from, rtt } => Object::Pong { from, rtt_ms: rtt.as_micros() as f64 / 1e3 },
         Event::Stats(report) => Object::Stats(Box::new(StatsObject::from(&**report))),
-        Event::Status { text } => Object::Status { text },
+        Event::Status { notice } => Object::Status { text: english(notice) },
         Event::Closed { reason } => Object::Closed {
             reason: match reason {
                 CloseReason::Quit => "quit",
@@ -271,6 +262,11 @@ fn json(event: &Event) -> Option<Object<'_>> {
         | Event::Connect(_)
         | Event::Disconnect => return None,
     })
+}
+
+/// The text of a notice for programs, whatever the language.
+fn english(notice: &Notice) -> String {
+    text::notice(notice, Language::En)
 }
 
 fn encode(object: &Object<'_>) -> String {

@@ -18,6 +18,7 @@ use crate::net::Clock;
 use crate::net::{BadNetwork, ServerName};
 use crate::protocol::limits::MAX_RAW_NAME;
 use crate::protocol::{Delivery, Token};
+use crate::words::Language;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Output format.
     pub format: Format,
+    /// The language of the user; that of programs is English.
+    pub language: Language,
     /// Whether the terminal's bell rings for lines that address this user.
     pub bell: bool,
     /// How long to stay after the end of input; `None`: until told to leave.
@@ -123,25 +126,25 @@ impl Leaver {
 /// # Errors
 /// [`Error`]: the client could not start or continue.
 pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
-    let mut screen = Screen::new(config.format, config.bell);
+    let mut screen = Screen::new(config.format, config.language, config.bell);
     let now = Clock::start().now().wall;
     let cache = config.cache.as_deref();
     let mut cached = CachedHistory::open(config.servers.first(), cache, now, &mut screen);
     if config.nickname.len() > MAX_RAW_NAME {
         cached.show_all(&mut screen);
-        screen.error("the nickname is far too long: 32 characters at most");
+        screen.error(&config.language.long_nickname());
         return Ok(screen.close(CloseReason::Refused));
     }
     let whereabouts = Whereabouts::new(&config.servers, config.room.clone());
     let known = config.room.as_ref().map(|room| (room.addresses().to_vec(), Vec::new()));
     let addresses = match known.map_or_else(|| whereabouts.resolve(), Ok) {
         Ok((addresses, failures)) => {
-            failures.iter().for_each(|failure| screen.error(failure));
+            failures.iter().for_each(|failure| screen.error(&config.language.not_found(failure)));
             addresses
         }
         Err(error) => {
             cached.show_all(&mut screen);
-            screen.error(&error.to_string());
+            screen.error(&config.language.not_found(&error));
             return Ok(screen.close(CloseReason::Unreachable));
         }
     };
@@ -154,7 +157,9 @@ pub fn run(mut config: Config, leaver: &Leaver) -> Result<CloseReason, Error> {
             Shown::Welcome(event) => welcome = Some(event),
             Shown::NameRefused => {
                 talk.end(leaver)?;
-                let Some(name) = ask_name(None) else { return Ok(CloseReason::Refused) };
+                let Some(name) = ask_name(config.language, None) else {
+                    return Ok(CloseReason::Refused);
+                };
                 config.nickname = name;
                 talk = begin(&config, &whereabouts, addresses.clone(), leaver)?;
             }
@@ -229,9 +234,16 @@ fn begin(
     // thread does.
     let mut leaving = leaver.driver.lock().unwrap_or_else(PoisonError::into_inner);
     let (places, tickets) = (whereabouts.clone(), config.tickets.clone());
-    let (driver, events, receiver) =
-        Driver::start(places, *no_delay, *congestion, impair.as_ref(), tickets, make)
-            .map_err(Error::Start)?;
+    let (driver, events, receiver) = Driver::start(
+        places,
+        config.language,
+        *no_delay,
+        *congestion,
+        impair.as_ref(),
+        tickets,
+        make,
+    )
+    .map_err(Error::Start)?;
     *leaving = Some(driver.clone());
     drop(leaving);
     // A pipe has no user to ask.
@@ -288,7 +300,7 @@ impl Talk {
         screen.set_terminal(None);
         cached.save(&mut screen);
         if let Some(done) = self.driver.done() {
-            screen.status(&format!("the bad network: {done}"));
+            screen.status(&screen.language().bad_network(&done));
         }
         driver::join(self.receiver)?;
         screen.into_error().map_or(Ok(reason), |error| Err(Error::Output(error)))
@@ -375,7 +387,7 @@ impl Talk {
                         return Shown::Closed(screen.close(reason));
                     }
                     if std::mem::take(&mut patient) {
-                        screen.status("no answer yet");
+                        screen.status(&screen.language().no_answer_yet());
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {

@@ -5,11 +5,12 @@ use super::addressed::{Addressed, Bell};
 use super::cache::CachedLine;
 use super::no_color::no_color;
 use super::output::{Days, Format, said_at};
-use super::session::{CloseReason, Condition, Event, Report};
+use super::session::{CloseReason, Condition, Event, Notice, Report};
 use super::style::Style;
 use super::terminal::{self, Terminal};
 use crate::net::Clock;
 use crate::time::WallTime;
+use crate::words::Language;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Screen {
     format: Format,
+    language: Language,
     colour: bool,
     days: Arc<Days>,
     terminal: Option<Terminal>,
@@ -29,20 +31,25 @@ pub(super) struct Screen {
 
 impl Screen {
     /// `bell`: whether the terminal's bell rings for lines that address this user.
-    pub(super) fn new(format: Format, bell: bool) -> Self {
+    pub(super) fn new(format: Format, language: Language, bell: bool) -> Self {
         // Escape codes only on terminals that want them (no-color.org).
         let wanted = !no_color() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
         let days = Arc::new(Days::since(Clock::start().now().wall));
         let bell = Bell::new(bell && format == Format::Text && io::stdout().is_terminal());
         let addressed = Addressed::default();
-        Self { format, colour, days, terminal: None, addressed, bell, broken: None }
+        Self { format, language, colour, days, terminal: None, addressed, bell, broken: None }
     }
 
     /// The style of lines.
     pub(super) fn style(&self) -> Style {
         let width = io::stdout().is_terminal().then(terminal::columns);
-        Style { colour: self.colour, width, addressed: false }
+        Style { language: self.language, colour: self.colour, width, addressed: false }
+    }
+
+    /// The language of the user.
+    pub(super) fn language(&self) -> Language {
+        self.language
     }
 
     /// Days of the lines shown.
@@ -108,7 +115,7 @@ impl Screen {
         if let Some(terminal) = &self.terminal {
             terminal.leave_unconfirmed();
         }
-        self.status(&format!("{count} events were not shown: the output is not read"));
+        self.status(&self.language.events_not_shown(count));
     }
 
     pub(super) fn cached(&mut self, line: &CachedLine) {
@@ -117,11 +124,11 @@ impl Screen {
     }
 
     pub(super) fn error(&mut self, message: &str) {
-        self.show(&Event::Error { message: message.to_owned() });
+        self.show(&Event::Error { notice: Notice::Worded(message.to_owned()) });
     }
 
     pub(super) fn status(&mut self, text: &str) {
-        self.show(&Event::Status { text: text.to_owned() });
+        self.show(&Event::Status { notice: Notice::Worded(text.to_owned()) });
     }
 
     /// Prints the end of the session.

@@ -1,11 +1,14 @@
-//! The style of lines on a terminal: colours and width. No I/O.
+//! The style of lines: language, and on a terminal colours and width. No I/O.
+
+use crate::words::Language;
 
 /// Colours of names: the eight-colour palette without black, white, and the red of errors.
 const NAMES: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
 
-/// Capabilities of a terminal.
+/// The language, and the capabilities of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Style {
+    pub(super) language: Language,
     /// Whether to use escape codes (no-color.org).
     pub(super) colour: bool,
     /// Columns of the terminal, if there is one.

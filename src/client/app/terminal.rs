@@ -93,7 +93,7 @@ impl Terminal {
         farewell: Farewell,
         interrupt: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, Receiver<Command>)> {
-        let prompt = Arc::new(PromptState::new(server, nickname, style.colour));
+        let prompt = Arc::new(PromptState::new(server, nickname, style));
         let (prompt_editor, printer) = PromptEditor::open(prompt.clone(), farewell)?;
         keep();
         let (sender, lines) = sync_channel(LINES);

@@ -13,7 +13,7 @@ mod screen;
 use super::attended::{Progress, attend};
 use super::driver::{self, Driver, Tickets};
 use super::output::Format;
-use super::session::{self, CloseReason, Event, ServerCounters, Session, Transport};
+use super::session::{self, CloseReason, Event, Notice, ServerCounters, Session, Transport};
 use super::style::Style;
 use super::whereabouts::Whereabouts;
 use super::{Error, Leaver};
@@ -21,6 +21,7 @@ use crate::link::Congestion;
 use crate::net::ServerName;
 use crate::protocol::Delivery;
 use crate::ticket::Ticket;
+use crate::words::Language;
 use board::Board;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -49,12 +50,15 @@ pub struct Config {
     pub interval: Duration,
     /// Output format.
     pub format: Format,
+    /// The language of the user; that of programs is English.
+    pub language: Language,
 }
 
 /// The contents of the screen.
 #[derive(Debug, Default)]
 #[cfg_attr(not(feature = "watch"), allow(dead_code))]
 struct View {
+    language: Language,
     server: String,
     room: String,
     nickname: String,
@@ -76,7 +80,7 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
     let addresses = match whereabouts.resolve() {
         Ok((addresses, _)) => addresses,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&config.language.not_found(&error));
             return Ok(CloseReason::Unreachable);
         }
     };
@@ -106,7 +110,7 @@ pub fn run(config: &Config, leaver: &Leaver, complain: fn(&str)) -> Result<Close
         };
         let tickets = Tickets { own: config.ticket.clone(), to_give: None };
         let (places, congestion) = (whereabouts.clone(), Congestion::default());
-        let started = Driver::start(places, true, congestion, None, tickets, make);
+        let started = Driver::start(places, config.language, true, congestion, None, tickets, make);
         let (driver, events, receiver) = started.map_err(Error::Start)?;
         leaver.drive(&driver);
         let (shown, watched) = (config.clone(), driver.clone());
@@ -136,7 +140,7 @@ fn watch(
     progress: &Progress,
 ) -> Result<(CloseReason, Option<String>), Error> {
     let server = config.servers.first().map(ServerName::to_string).unwrap_or_default();
-    let mut view = View { server, ..View::default() };
+    let mut view = View { language: config.language, server, ..View::default() };
     let mut complaint = None;
     let mut display = Display::Waiting;
     let mut next = Instant::now();
@@ -148,7 +152,7 @@ fn watch(
                 let why = match reason {
                     CloseReason::Quit => None,
                     CloseReason::Refused | CloseReason::Unreachable => complaint,
-                    reason => Some(super::output::farewell(reason).to_owned()),
+                    reason => Some(config.language.farewell(reason)),
                 };
                 return Ok((reason, why));
             }
@@ -158,8 +162,8 @@ fn watch(
                 {
                     display = Display::open(config.format).map_err(Error::Output)?;
                 }
-                if let Event::Error { message } = &event {
-                    complaint = Some(message.clone());
+                if let Event::Error { notice } = &event {
+                    complaint = Some(config.language.notice(notice));
                 }
                 let told = view.take_in(event);
                 if told {
@@ -212,7 +216,7 @@ impl Display {
             Self::Screen(screen) => screen.draw(view),
             Self::Lines => {
                 let event = Event::Who { server: view.counters, peers: view.board.reports() };
-                let Some(text) = format.event(&event, Style::default()) else { return Ok(()) };
+                let Some(text) = format.event(&event, view.style()) else { return Ok(()) };
                 let mut out = io::stdout().lock();
                 writeln!(out, "{text}").and_then(|()| out.flush())
             }
@@ -229,6 +233,10 @@ impl Display {
 }
 
 impl View {
+    fn style(&self) -> Style {
+        Style { language: self.language, ..Style::default() }
+    }
+
     /// Takes an event. True for a new answer with all peers.
     fn take_in(&mut self, event: Event) -> bool {
         match event {
@@ -252,10 +260,9 @@ impl View {
                 self.board.update(peers);
                 return true;
             }
-            Event::Status { text } => {
-                // An answer of the server clears the problem.
-                self.status = if text.contains("is back") { String::new() } else { text };
-            }
+            // An answer of the server clears the problem.
+            Event::Status { notice: Notice::Back } => self.status.clear(),
+            Event::Status { notice } => self.status = self.language.notice(&notice),
             Event::Message { .. }
             | Event::History { .. }
             | Event::Joined { .. }
@@ -267,7 +274,7 @@ impl View {
 
     /// Adds a line of the room.
     fn tell(&mut self, event: &Event) {
-        if let Some(line) = Format::Text.event(event, Style::default()) {
+        if let Some(line) = Format::Text.event(event, self.style()) {
             self.lines.push_back(line);
             self.lines.drain(..self.lines.len().saturating_sub(LINES));
         }

@@ -5,6 +5,7 @@ use super::discovery::{WAIT, search};
 use crate::discovery::{Known, Recognition, SEARCH_WINDOW};
 use crate::net::ServerName;
 use crate::protocol::limits::MAX_ADDRESSES;
+use crate::words::Language;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,11 +49,11 @@ impl Whereabouts {
     }
 
     /// The addresses of all names, in order. Names that cannot be resolved are left out, and
-    /// returned as messages, if another one can.
+    /// returned as errors, if another one can.
     ///
     /// # Errors
     /// None of the names can be resolved.
-    pub(super) fn resolve(&self) -> io::Result<(Vec<SocketAddr>, Vec<String>)> {
+    pub(super) fn resolve(&self) -> io::Result<(Vec<SocketAddr>, Vec<io::Error>)> {
         let (mut addresses, mut failures) = (Vec::new(), Vec::new());
         let share = MAX_ADDRESSES / self.names.len().clamp(1, MAX_ADDRESSES);
         for name in &self.names {
@@ -63,7 +64,7 @@ impl Whereabouts {
         }
         match failures.pop_if(|_| addresses.is_empty()) {
             Some(error) => Err(error),
-            None => Ok((addresses, failures.iter().map(io::Error::to_string).collect())),
+            None => Ok((addresses, failures)),
         }
     }
 
@@ -71,21 +72,17 @@ impl Whereabouts {
     ///
     /// # Errors
     /// Why the look-up failed.
-    pub(super) fn look_up(&self) -> io::Result<(Vec<SocketAddr>, Option<String>)> {
+    pub(super) fn look_up(
+        &self,
+        language: Language,
+    ) -> io::Result<(Vec<SocketAddr>, Option<String>)> {
         let Some(room) = &self.room else { return Ok((self.resolve()?.0, None)) };
         let outcome = search(WAIT, Some(SEARCH_WINDOW))?;
         let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match room.recognise(&outcome.found) {
             Recognition::Here(addresses) | Recognition::Missing(addresses) => (addresses, None),
             Recognition::Ambiguous(addresses) => {
-                let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-                let text = format!(
-                    "several rooms called \"{}\" are here, at {}: join the right one with \
-                     `chatagram client ADDRESS`",
-                    room.name(),
-                    addresses.join(", ")
-                );
-                (Vec::new(), Some(text))
+                (Vec::new(), Some(language.ambiguous_room(room.name(), &addresses)))
             }
         })
     }

@@ -4,7 +4,7 @@
 //! [`STAGGER`]: crate::protocol::limits::STAGGER
 
 use super::attempt::Attempt;
-use super::{CloseReason, Event, Obstacle, Session, Transport};
+use super::{CloseReason, Notice, Obstacle, Session};
 use crate::protocol::limits::MAX_ADDRESSES;
 use crate::time::Now;
 use std::net::SocketAddr;
@@ -69,33 +69,28 @@ impl Session {
             && attempt.obstacles.forbid(&self.targets);
         if in_vain || attempt.obstacles.revoke_ticket() {
             self.give_up_joining();
-        } else if let Some(text) = attempt.obstacles.news(&self.targets) {
-            self.events.push_back(Event::Status { text: format!("{text} Trying again") });
+        } else if let Some(news) = attempt.obstacles.news(&self.targets) {
+            self.tell(news);
         }
     }
 
-    /// Ends a first join that no server admitted: [`Event::Error`] and [`Event::Closed`] have the
+    /// Ends a first join that no server admitted: an error and [`CloseReason`] have the
     /// most specific reason.
     pub fn give_up_joining(&mut self) {
-        let refusal = self.attempt.as_ref().and_then(Attempt::refusal).map(str::to_owned);
+        let refusal = self.attempt.as_ref().and_then(Attempt::refusal).cloned();
         let ticket = |it: &Attempt| it.obstacles.refuse_ticket(&self.targets);
         let refused = refusal.is_some() || self.attempt.as_ref().is_some_and(ticket);
         let reason = if refused { CloseReason::Refused } else { CloseReason::Unreachable };
-        if let Some(message) = refusal.or_else(|| self.why_not_in()) {
-            self.events.push_back(Event::Error { message });
+        if let Some(why) = refusal.map(Notice::Refused).or_else(|| self.why_not_in()) {
+            self.complain(why);
         }
         self.close(reason);
     }
 
     /// Why the join has not succeeded so far, and what to do; `None` without an attempt.
     #[must_use]
-    pub fn why_not_in(&self) -> Option<String> {
-        let transport = match self.config.transport {
-            Transport::Udp => "UDP",
-            Transport::Tcp | Transport::Web => "TCP",
-            Transport::Quic => "QUIC (UDP)",
-        };
-        Some(self.attempt.as_ref()?.obstacles.explain(&self.targets, transport))
+    pub fn why_not_in(&self) -> Option<Notice> {
+        Some(self.attempt.as_ref()?.obstacles.explain(&self.targets, self.config.transport))
     }
 }
 

@@ -3,9 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::Config;
 use super::obstacle::{Obstacle, Obstacles};
 use super::targets::Targets;
+use super::{Config, Denied};
 use crate::protocol::limits::{
     CONNECT_TIMEOUT, COOKIE_LIFE, JOIN_DEADLINE, JOIN_RETRY, JOIN_RETRY_MAX, JOIN_SIZE,
     JOIN_TIMEOUT, LISTED_PAUSE, LOOKUP_INTERVAL, LOOKUP_PAUSE_MAX, MIN_HEARTBEAT, REJOIN_PAUSE_MAX,
@@ -60,7 +60,7 @@ pub(super) struct Attempt {
     /// clients of a lost server do not return at the same moments.
     early: u16,
     /// The last refusal of each server.
-    refusals: Vec<(SocketAddr, String)>,
+    refusals: Vec<(SocketAddr, Denied)>,
     /// Servers that may have admitted this client: each got a join that it can admit, and has not
     /// refused it.
     asked: Vec<SocketAddr>,
@@ -160,13 +160,13 @@ impl Attempt {
     }
 
     /// Takes a refusal that may be temporary. True if this server gave another reason before.
-    pub(super) fn refused_by(&mut self, server: SocketAddr, why: &str) -> bool {
+    pub(super) fn refused_by(&mut self, server: SocketAddr, why: &Denied) -> bool {
         self.asked.retain(|it| *it != server);
         let known = self.refusals.iter_mut().find(|(by, _)| *by == server);
         match known {
-            Some((_, known)) => std::mem::replace(known, why.to_owned()) != why,
+            Some((_, known)) => std::mem::replace(known, why.clone()) != *why,
             None => {
-                self.refusals.push((server, why.to_owned()));
+                self.refusals.push((server, why.clone()));
                 true
             }
         }
@@ -183,8 +183,8 @@ impl Attempt {
     }
 
     /// The last refusal, if there was one.
-    pub(super) fn refusal(&self) -> Option<&str> {
-        self.refusals.last().map(|(_, why)| why.as_str())
+    pub(super) fn refusal(&self) -> Option<&Denied> {
+        self.refusals.last().map(|(_, why)| why)
     }
 
     /// The heartbeat interval and log position, if the datagram begins a session for this attempt.

@@ -3,7 +3,7 @@
 
 use super::established::Established;
 use super::rejoin::First;
-use super::{CloseReason, Event, Session, Transport};
+use super::{CloseReason, Event, Notice, Session, Transport};
 use crate::link::{Channel, Role, StreamLink};
 use crate::protocol::limits::{INITIAL_HEARTBEAT, MAX_QUEUE_BYTES, MESSAGE_WINDOW};
 use crate::protocol::{
@@ -116,8 +116,7 @@ impl Session {
         }
         if let Some(established) = &self.established {
             if established.pending.is_none() {
-                let text = "the connection is lost: trying again".to_owned();
-                self.events.push_back(Event::Status { text });
+                self.tell(Notice::ConnectionLost);
             }
             self.rejoin(First::Other, now);
         } else if let Some(attempt) = &mut self.attempt {

@@ -2,7 +2,7 @@
 
 use super::established::Established;
 use super::rejoin::First;
-use super::{CloseReason, Event, Session};
+use super::{CloseReason, Notice, Session};
 use crate::link::{Channel, Link, Role};
 use crate::protocol::limits::base_datagram;
 use crate::protocol::{Datagram, DecodeError, Flags, Frame, Invariant};
@@ -108,8 +108,7 @@ impl Session {
         if self.leaving.is_some() {
             return self.close(CloseReason::Quit);
         }
-        let text = "the server has no such session any more: joining again".to_owned();
-        self.events.push_back(Event::Status { text });
+        self.tell(Notice::NoSession);
         self.rejoin(First::Same, now);
     }
 }

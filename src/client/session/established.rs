@@ -6,7 +6,7 @@ use super::event::{CloseReason, Event, transit};
 use super::lines::Taken;
 use super::rejoin::First;
 use super::roaming::Roaming;
-use super::{Session, Transport};
+use super::{Notice, Session, Transport, Undelivered};
 use crate::bucket::Limit;
 use crate::link::Channel;
 use crate::protocol::limits::{
@@ -186,13 +186,12 @@ impl Session {
                 });
             }
             ServerMessage::NotHere { number, to } => {
-                let to = clean(to);
+                let to = clean(to).into_owned();
                 let text = self.own.take_whisper(number).map_or_else(String::new, |l| l.text);
-                let message = format!("no peer is named {to}; not sent: {text}");
-                self.events.push_back(Event::Error { message });
+                self.complain(Notice::NotHere { to, text });
             }
             ServerMessage::Notice { text } => {
-                self.events.push_back(Event::Status { text: clean(text).into_owned() });
+                self.tell(Notice::Worded(clean(text).into_owned()));
             }
             ServerMessage::About(about) => self.about(&about),
             ServerMessage::Counters { number, server } => self.counters(number, server),
@@ -208,7 +207,7 @@ impl Session {
             ServerMessage::Rejected { number, private, detail } => {
                 self.rejected(number, private, detail);
             }
-            ServerMessage::NotRenamed { detail, .. } => self.not_renamed(detail),
+            ServerMessage::NotRenamed { reason, detail } => self.not_renamed(reason, detail),
             ServerMessage::Slow { wait_ms } => self.slow_down(wait_ms, now.mono),
             ServerMessage::Closing { reason, detail } => self.closing(reason, detail, now),
         }
@@ -310,15 +309,10 @@ impl Session {
             moved,
         });
         if again && !complete {
-            let text = if moved && other_log {
-                "this server has another history: lines said at the lost one may be missing"
-            } else {
-                "some lines of the meantime may be missing here"
-            };
-            self.events.push_back(Event::Status { text: text.to_owned() });
+            self.tell(Notice::LinesMissing { other_log: moved && other_log });
         }
         for line in self.own.after_welcome(Taken::from(welcome)) {
-            self.report_undelivered(&line, "was not confirmed and may not have arrived");
+            self.report_undelivered(&line, Undelivered::Unconfirmed);
         }
         self.end_replay_if_complete();
     }
@@ -407,7 +401,7 @@ impl Session {
         }
         let detail = clean(detail);
         if !detail.is_empty() {
-            self.events.push_back(Event::Status { text: detail.into_owned() });
+            self.tell(Notice::Closing { reason, detail: detail.into_owned() });
         }
         let others = self.targets.has_others();
         match reason {
@@ -426,8 +420,7 @@ impl Session {
         self.rejoin(First::Same, now);
         let Some(attempt) = &mut self.attempt else { return };
         let wait = attempt.await_restart(self.config.give_up, now.mono);
-        let text = format!("this client rejoins if the server is back within {} s", wait.as_secs());
-        self.events.push_back(Event::Status { text });
+        self.tell(Notice::AwaitingRestart { seconds: wait.as_secs() });
     }
 
     fn gap_timeout(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! Events of a session for the program around it.
 
-use super::{PeerReport, ServerCounters, Transport};
+use super::{Notice, PeerReport, ServerCounters, Transport};
 use crate::link::{QuicInfo, Stats, TcpInfo};
 use crate::protocol::{Delivery, LeaveReason, Mark};
 use crate::time::{Now, WallTime};
@@ -120,7 +120,7 @@ pub enum Event {
     /// A request of the user failed.
     Error {
         /// The failure, and what to do.
-        message: String,
+        notice: Notice,
     },
     /// The peers by name, as the server sees them.
     Who {
@@ -140,8 +140,8 @@ pub enum Event {
     Stats(Box<Report>),
     /// A change of the connection's state.
     Status {
-        /// For people.
-        text: String,
+        /// The change.
+        notice: Notice,
     },
     /// Asks for a new look-up of the server's addresses.
     Resolve,

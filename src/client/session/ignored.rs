@@ -1,6 +1,6 @@
 //! Peers whose lines and whispers this client hides, and the peer that whispered last.
 
-use super::{Event, Session};
+use super::{Event, Notice, Session};
 use crate::protocol::limits::MAX_NAME;
 use crate::protocol::{NameKey, Nickname, clean, clip};
 
@@ -42,21 +42,18 @@ impl Session {
     pub fn ignore(&mut self, name: &str) {
         let name = match Nickname::parse(name) {
             Ok(name) => name,
-            Err(error) => return self.complain(format!("not ignored: {error}")),
+            Err(error) => return self.complain(Notice::NotIgnored(error)),
         };
         let key = name.key();
         if self.nickname.as_deref() == Some(name.as_str()) {
-            self.complain("not ignored: that is your own name".to_owned());
+            self.complain(Notice::OwnNameNotIgnored);
         } else if self.ignored.has(&key) {
-            self.tell(format!("{name} is ignored already"));
+            self.tell(Notice::IgnoredAlready { name: name.to_string() });
         } else if self.ignored.names.len() >= MAX_IGNORED {
-            let why = format!("not ignored: {MAX_IGNORED} names are; /unignore one of them first");
-            self.complain(why);
+            self.complain(Notice::TooManyIgnored { names: MAX_IGNORED });
         } else {
-            let text =
-                format!("lines and whispers of {name} are hidden here until /unignore {name}");
             self.ignored.names.push((key, name.to_string()));
-            self.tell(text);
+            self.tell(Notice::Ignored { name: name.to_string() });
         }
     }
 
@@ -65,12 +62,11 @@ impl Session {
         let key = Nickname::parse(name).ok().map(|name| name.key());
         let place = self.ignored.names.iter().position(|(it, _)| Some(it) == key.as_ref());
         match place.map(|place| self.ignored.names.remove(place)) {
-            Some((_, name)) => self.tell(format!("{name} is not ignored any more")),
+            Some((_, name)) => self.tell(Notice::Unignored { name }),
             None => {
-                let names: Vec<_> = self.ignored.names.iter().map(|(_, name)| &**name).collect();
-                let whom = if names.is_empty() { "nobody is".to_owned() } else { names.join(", ") };
-                let name = clean(clip(name, MAX_NAME));
-                self.complain(format!("{name} is not ignored; ignored: {whom}"));
+                let ignored = self.ignored.names.iter().map(|(_, name)| name.clone()).collect();
+                let name = clean(clip(name, MAX_NAME)).into_owned();
+                self.complain(Notice::NotIgnoredYet { name, ignored });
             }
         }
     }
@@ -89,13 +85,5 @@ impl Session {
             self.last_whisperer = Some(from.clone());
         }
         hidden
-    }
-
-    fn tell(&mut self, text: String) {
-        self.events.push_back(Event::Status { text });
-    }
-
-    fn complain(&mut self, message: String) {
-        self.events.push_back(Event::Error { message });
     }
 }

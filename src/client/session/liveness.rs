@@ -2,7 +2,7 @@
 
 use super::established::{Established, Silence};
 use super::rejoin::First;
-use super::{CloseReason, Event, LOOKUP_TIMEOUT, Session};
+use super::{CloseReason, Event, LOOKUP_TIMEOUT, Notice, Session};
 use crate::protocol::Transport;
 use crate::time::{Now, Timestamp};
 
@@ -15,8 +15,7 @@ impl Session {
 
     pub(super) fn note_sign_of_life(&mut self, now: Now) {
         if self.established.as_mut().is_some_and(|e| e.heard(now.mono)) && self.leaving.is_none() {
-            let text = "the server is back".to_owned();
-            self.events.push_back(Event::Status { text });
+            self.tell(Notice::Back);
         }
     }
 
@@ -25,25 +24,19 @@ impl Session {
             return;
         };
         if established.link.has_failed() {
-            let text = match established.link.as_datagrams().map(|it| it.give_up().as_secs()) {
-                Some(time) => format!("the server took nothing for {time} s: joining again"),
-                None => "the server takes nothing: joining again".to_owned(),
-            };
-            self.events.push_back(Event::Status { text });
+            let seconds = established.link.as_datagrams().map(|it| it.give_up().as_secs());
+            self.tell(Notice::Stalled { seconds });
             return self.rejoin(First::Other, now);
         }
         if self.attempt.is_some() {
             return;
         }
         let silence = established.silence(now.mono);
-        let text = match silence {
+        self.tell(match silence {
             None => return,
-            Some(Silence::Quiet(silence)) => format!("server quiet for {} s", silence.as_secs()),
-            Some(Silence::Dead(silence)) => {
-                format!("server silent for {} s, trying again", silence.as_secs())
-            }
-        };
-        self.events.push_back(Event::Status { text });
+            Some(Silence::Quiet(silence)) => Notice::Quiet { seconds: silence.as_secs() },
+            Some(Silence::Dead(silence)) => Notice::Silent { seconds: silence.as_secs() },
+        });
         let dead = matches!(silence, Some(Silence::Dead(_))) || self.targets.has_others();
         match self.config.transport {
             _ if !dead => {}

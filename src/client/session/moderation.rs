@@ -1,7 +1,7 @@
 //! Orders to the room's moderator, and what the moderator does to this client.
 
 use super::refusals::MAX_DETAIL;
-use super::{Event, Session};
+use super::{Event, Notice, Session, Undelivered};
 use crate::protocol::limits::{MAX_TEXT, MAX_TOPIC};
 use crate::protocol::{ClientMessage, Delivery, clean, clip};
 use crate::time::Now;
@@ -39,14 +39,11 @@ impl Session {
 
     /// The server did not pass a line or a whisper of this client on.
     pub(super) fn rejected(&mut self, number: u16, private: bool, detail: &str) {
-        let detail = clean(clip(detail, MAX_DETAIL));
+        let detail = clean(clip(detail, MAX_DETAIL)).into_owned();
         let line = if private { self.own.take_whisper(number) } else { self.own.take_line(number) };
         match line {
-            Some(line) => self.report_undelivered(&line, &format!("was not passed on ({detail})")),
-            None => {
-                let message = format!("a line was not passed on: {detail}");
-                self.events.push_back(Event::Error { message });
-            }
+            Some(line) => self.report_undelivered(&line, Undelivered::Rejected(detail)),
+            None => self.complain(Notice::Rejected { detail }),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! are certain. It passes on others from ICMP or a TCP reset, which can be forged: these are hints
 //! and end nothing (RFC 8085 §5.2, `proto.md` §7.6).
 
+use super::{Notice, Transport};
 use std::net::SocketAddr;
 
 /// An obstacle to one address of a server, and whether it is certain.
@@ -67,28 +68,27 @@ impl Obstacles {
     }
 
     /// The obstacle, if there is one for each of these addresses and none was reported.
-    pub(super) fn news(&mut self, addresses: &[SocketAddr]) -> Option<String> {
+    pub(super) fn news(&mut self, addresses: &[SocketAddr]) -> Option<Notice> {
         if self.reported || addresses.iter().any(|it| self.of(*it).is_none()) {
             return None;
         }
         self.reported = true;
-        self.nearest(addresses).map(|(address, obstacle)| describe(address, obstacle))
+        let nearest = self.nearest(addresses);
+        nearest.map(|(server, obstacle)| Notice::Obstructed { server, obstacle, again: true })
     }
 
     /// Why the join failed, and what to do.
-    pub(super) fn explain(&self, addresses: &[SocketAddr], transport: &str) -> String {
+    pub(super) fn explain(&self, addresses: &[SocketAddr], transport: Transport) -> Notice {
         let silent = addresses.iter().find(|it| self.of(**it).is_none());
         match (self.nearest(addresses), silent) {
-            (Some((address, obstacle)), _) if obstacle.kind >= Kind::Refused => {
-                describe(address, obstacle)
+            (Some((server, obstacle)), _) if obstacle.kind >= Kind::Refused => {
+                Notice::Obstructed { server, obstacle, again: false }
             }
-            (Some((address, obstacle)), None) => describe(address, obstacle),
-            (_, Some(address)) => format!(
-                "no answer from the server at {address}: is it running, is the address right, and \
-                 does its firewall let {transport} port {} in?",
-                address.port()
-            ),
-            (None, None) => "the server has no address".to_owned(),
+            (Some((server, obstacle)), None) => {
+                Notice::Obstructed { server, obstacle, again: false }
+            }
+            (_, Some(server)) => Notice::NoAnswer { server: *server, transport },
+            (None, None) => Notice::NoAddress,
         }
     }
 
@@ -112,42 +112,6 @@ impl Obstacles {
     }
 }
 
-fn describe(address: SocketAddr, Obstacle { kind, local }: Obstacle) -> String {
-    let ip = address.ip();
-    match (kind, local) {
-        (Kind::OtherKey, _) => format!(
-            "the server at {address} has another key than your ticket says, and was told nothing: \
-             it is another server, or something between you and the room answers in its place. \
-             Ask the room's host for the ticket"
-        ),
-        (Kind::Ticket, _) => format!(
-            "the room at {address} is private and not open to you: you have no ticket, or its host \
-             has made a new one. Ask the host for it"
-        ),
-        (Kind::Refused, _) => format!(
-            "{ip} refuses: nothing listens at port {} there. Is the server started, and is the \
-             port right?",
-            address.port()
-        ),
-        (Kind::Prohibited, true) => format!(
-            "this machine may not send to {ip}: a firewall or a route here prohibits it. Allow \
-             port {} to go out",
-            address.port()
-        ),
-        (Kind::Prohibited, false) => {
-            format!("a firewall on the way to {ip} prohibits it: allow port {}", address.port())
-        }
-        (Kind::Unreachable, true) => format!(
-            "{ip} is unreachable: this machine has no route to it. Is it connected to that network \
-             (Wi-Fi, cable, VPN), and is the address right?"
-        ),
-        (Kind::Unreachable, false) => format!(
-            "{ip} is unreachable: no machine on the way knows a route to it, or no machine has \
-             this address. Is that machine on, and is the address right?"
-        ),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -164,16 +128,24 @@ mod tests {
     fn the_reason_is_the_most_informative_obstacle() {
         let [v6, v4] = addresses();
         let mut obstacles = Obstacles::default();
-        let silent = obstacles.explain(&addresses(), "UDP");
+        let silent = obstacles.explain(&addresses(), Transport::Udp).to_string();
         assert!(silent.contains("no answer") && silent.contains("UDP port 2428"), "{silent}");
         assert!(obstacles.note(v6, LOCAL));
         // A missing IPv6, which is usual, tells nothing about a silent IPv4 address.
         assert!(
-            obstacles.explain(&addresses(), "UDP").contains("no answer from the server at 10.")
+            obstacles
+                .explain(&addresses(), Transport::Udp)
+                .to_string()
+                .contains("no answer from the server at 10.")
         );
         assert_eq!(obstacles.news(&addresses()), None);
         assert!(obstacles.note(v4, REFUSED) && !obstacles.note(v4, REFUSED));
-        assert!(obstacles.explain(&addresses(), "UDP").contains("10.0.0.1 refuses"));
+        assert!(
+            obstacles
+                .explain(&addresses(), Transport::Udp)
+                .to_string()
+                .contains("10.0.0.1 refuses")
+        );
         assert!(obstacles.news(&addresses()).is_some());
         assert_eq!(obstacles.news(&addresses()), None);
     }
@@ -188,7 +160,7 @@ mod tests {
         assert!(!obstacles.forbid(&addresses()));
         obstacles.note(v4, Obstacle { kind: Kind::Prohibited, local: true });
         assert!(obstacles.forbid(&addresses()));
-        let why = obstacles.explain(&addresses(), "TCP");
+        let why = obstacles.explain(&addresses(), Transport::Tcp).to_string();
         assert!(why.contains("may not send to 10.0.0.1"), "{why}");
     }
 }

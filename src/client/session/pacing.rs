@@ -1,6 +1,6 @@
 //! Pacing of own lines to the server's rate limit, in typed order.
 
-use super::{Event, Session};
+use super::{Notice, Session};
 use crate::bucket::{Bucket, Limit};
 use crate::protocol::limits::{MAX_UNSETTLED, QUESTIONS_AHEAD};
 use crate::time::Timestamp;
@@ -109,15 +109,8 @@ impl Session {
         } else if wait >= MIN_REPORTED_WAIT && !self.pacing.reported {
             self.pacing.reported = true;
             let lines = self.own.unsent();
-            let seconds = wait.as_secs_f64().ceil();
-            let text = match lines {
-                1 => format!("rate limit of the server: your line is sent in {seconds} s"),
-                _ => format!(
-                    "rate limit of the server: {lines} of your lines are sent, in order, \
-                     within {seconds} s"
-                ),
-            };
-            self.events.push_back(Event::Status { text });
+            let seconds = wait.as_secs_f64().ceil() as u64;
+            self.tell(Notice::Paced { lines, seconds });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Questions to the server without an answer: peers and round-trip times.
 
-use super::{Event, Session};
+use super::{Event, Notice, Session};
 use crate::protocol::limits::{ANSWER_TIMEOUT, MAX_ABOUT, MAX_NAME, MAX_PINGS};
 use crate::protocol::{
     About, ClientMessage, Delivery, ServerCounters, Transport, clean, clip, encode_message,
@@ -107,8 +107,7 @@ impl Session {
     /// sent once, so the timeout is 5 s. False without a connection.
     pub fn ping(&mut self, to: &str, now: Now) -> bool {
         if self.questions.pings.len() >= MAX_PINGS {
-            let message = format!("not asked: {MAX_PINGS} pings are unanswered already");
-            self.events.push_back(Event::Error { message });
+            self.complain(Notice::TooManyPings { unanswered: MAX_PINGS });
             return true;
         }
         if self.asks_too_much(now) {
@@ -135,8 +134,7 @@ impl Session {
         let asked = self.questions.pings.iter().position(|ping| ping.number == number);
         let Some(ping) = asked.and_then(|index| self.questions.pings.remove(index)) else { return };
         if from.is_empty() {
-            let message = format!("no peer is named {}", ping.to);
-            return self.events.push_back(Event::Error { message });
+            return self.complain(Notice::NoPeer { name: ping.to });
         }
         let (from, rtt) = (clean(from).into_owned(), now.mono.since(ping.asked));
         self.events.push_back(Event::Pong { from, rtt });
@@ -168,10 +166,7 @@ impl Session {
         let late = |ping: &Ping| ping.asked + ANSWER_TIMEOUT <= now.mono;
         while self.questions.pings.front().is_some_and(late) {
             let Some(ping) = self.questions.pings.pop_front() else { return };
-            let seconds = ANSWER_TIMEOUT.as_secs();
-            let text =
-                format!("no answer from {} within {seconds} s: it was lost on the way", ping.to);
-            self.events.push_back(Event::Status { text });
+            self.tell(Notice::NoPong { name: ping.to, seconds: ANSWER_TIMEOUT.as_secs() });
         }
     }
 
@@ -179,8 +174,7 @@ impl Session {
     fn answer_who(&mut self) {
         let Some(Inquiry { server, mut peers, .. }) = self.questions.who.take() else { return };
         if peers.is_empty() {
-            let text = "the server does not answer /who: ask again".to_owned();
-            return self.events.push_back(Event::Status { text });
+            return self.tell(Notice::NoWho);
         }
         peers.sort_by(|one, other| one.nickname.cmp(&other.nickname));
         self.events.push_back(Event::Who { server, peers });
@@ -207,8 +201,7 @@ impl Session {
         if self.pacing.may_ask(now.mono) {
             return false;
         }
-        let message = "not asked: rate limit of the server; ask again in a moment".to_owned();
-        self.events.push_back(Event::Error { message });
+        self.complain(Notice::TooManyQuestions);
         true
     }
 }

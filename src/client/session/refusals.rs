@@ -1,8 +1,8 @@
 //! Servers that do not admit this client.
 
-use super::{CloseReason, Event, Session};
+use super::{CloseReason, Denied, Event, Notice, Session};
 use crate::protocol::limits::MAX_NAME;
-use crate::protocol::{Refusal, VERSION, clean, clip};
+use crate::protocol::{Refusal, clean, clip};
 use crate::time::Now;
 use std::net::SocketAddr;
 
@@ -25,11 +25,7 @@ impl Session {
     /// Another version ends a first join; a rejoin waits, since the server may be updated.
     pub(super) fn refused_version(&mut self, from: SocketAddr, version: u8) {
         if self.attempt.as_ref().is_some_and(|attempt| attempt.first) {
-            let message = format!(
-                "the server at {from} speaks version {version} of the protocol, this program \
-                 {VERSION}: use the same release on both sides"
-            );
-            self.events.push_back(Event::Error { message });
+            self.complain(Notice::OtherVersion { server: from, version });
             self.close(CloseReason::Refused);
         }
     }
@@ -46,11 +42,13 @@ impl Session {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.nonce == nonce) else {
             return;
         };
-        let message = clean(clip(detail, MAX_DETAIL)).into_owned();
+        let nickname = clean(clip(&self.config.nickname, MAX_NAME)).into_owned();
+        let detail = clean(clip(detail, MAX_DETAIL)).into_owned();
+        let denied = Denied { reason, detail, nickname };
         let others = self.targets.has_others();
         // A server may answer from another of its addresses.
         let server = if self.targets.contains(&from) { Some(&from) } else { self.targets.first() };
-        let news = server.is_some_and(|it| attempt.refused_by(*it, &message));
+        let news = server.is_some_and(|it| attempt.refused_by(*it, &denied));
         let passing = match reason {
             Refusal::NameNotAllowed | Refusal::Kicked => false,
             // By this client, if a server was slow and another one of the room was asked.
@@ -59,15 +57,12 @@ impl Session {
         };
         if !passing {
             self.refusal = Some(reason);
-            self.events.push_back(Event::Error { message });
+            self.complain(Notice::Refused(denied));
             return self.close(CloseReason::Refused);
         }
         if news && !attempt.expects(reason) {
-            let text = match server {
-                Some(server) if others => format!("{server} does not let you in yet: {message}"),
-                _ => format!("not let in again yet: {message}"),
-            };
-            self.events.push_back(Event::Status { text });
+            let server = server.copied().filter(|_| others);
+            self.events.push_back(Event::Status { notice: Notice::NotYet { server, denied } });
         }
         if others {
             attempt.turned_away(&self.targets, now.mono);

@@ -6,7 +6,7 @@ mod tests;
 
 use super::attempt::Attempt;
 use super::established::Established;
-use super::{Event, LOOKUP_TIMEOUT, Session, Transport};
+use super::{Event, LOOKUP_TIMEOUT, Notice, Session, Transport};
 use crate::protocol::limits::{JOIN_RETRY, REJOIN_PAUSE_MAX};
 use crate::time::{Now, Timestamp, micros};
 use rand_chacha::ChaCha20Rng;
@@ -112,14 +112,10 @@ impl Session {
 
     /// Says which servers are tried in place of a lost one.
     fn tell_others(&mut self, lost: SocketAddr) {
-        let others: Vec<_> = self.targets.others(lost).collect();
-        let named: Vec<_> = others.iter().take(NAMED).map(SocketAddr::to_string).collect();
-        let more = match others.len() - named.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let text = format!("the server at {lost} is lost: trying {}{more}", named.join(", "));
-        self.events.push_back(Event::Status { text });
+        let mut others: Vec<_> = self.targets.others(lost).collect();
+        let more = others.len().saturating_sub(NAMED);
+        others.truncate(NAMED);
+        self.tell(Notice::TryingOthers { lost, others, more });
     }
 
     /// An accepted connection without an admission counts as silence.

@@ -1,9 +1,9 @@
 //! Nicknames that change: this client's, and those of the others.
 
 use super::refusals::MAX_DETAIL;
-use super::{Event, Session};
+use super::{Denied, Event, Notice, Session};
 use crate::protocol::limits::{MAX_NAME, MAX_RAW_NAME};
-use crate::protocol::{ClientMessage, Delivery, clean, clip};
+use crate::protocol::{ClientMessage, Delivery, Refusal, clean, clip};
 use crate::time::Now;
 
 impl Session {
@@ -52,9 +52,9 @@ impl Session {
     }
 
     /// The server refuses this client's request.
-    pub(super) fn not_renamed(&mut self, detail: &str) {
-        self.wanted = None;
-        let message = format!("your name stays as it is: {}", clean(clip(detail, MAX_DETAIL)));
-        self.events.push_back(Event::Error { message });
+    pub(super) fn not_renamed(&mut self, reason: Refusal, detail: &str) {
+        let nickname = clean(&self.wanted.take().unwrap_or_default()).into_owned();
+        let detail = clean(clip(detail, MAX_DETAIL)).into_owned();
+        self.complain(Notice::NotRenamed(Denied { reason, detail, nickname }));
     }
 }

@@ -2,7 +2,7 @@
 //! (`proto.md` §7.7). The server does the same for its clients, with one difference: a client has
 //! one server, so it can store its question.
 
-use super::{Event, Session};
+use super::{Notice, Session};
 use crate::link::PATH_CHALLENGE_LEN;
 use crate::protocol::limits::base_datagram;
 use crate::protocol::limits::{DWELL, JOIN_RETRY};
@@ -99,8 +99,7 @@ impl Session {
                 // The server learns the path from a datagram that it receives on it, and challenges
                 // in turn.
                 link.probe();
-                let text = format!("the server is at {from} now");
-                self.events.push_back(Event::Status { text });
+                self.tell(Notice::Moved { server: from });
             }
             // Without a sequence number, an old datagram cannot be recognised.
             Some(Frame::PathResponse(_) | Frame::Reset) => {}

@@ -1,7 +1,7 @@
 //! Outgoing lines of the user: queued, paced, handed to the link; and their fates.
 
 use super::lines::Unconfirmed;
-use super::{Busy, Event, Session};
+use super::{Busy, Event, Notice, Session, Undelivered};
 use crate::link::Fate;
 use crate::protocol::limits::MAX_NAME;
 use crate::protocol::{ClientMessage, Delivery, MAX_TEXT_BYTES, clean, encode_message, split};
@@ -13,8 +13,7 @@ impl Session {
             return Err(Busy);
         }
         if to.is_some_and(|to| to.len() > MAX_NAME) {
-            let message = format!("not sent: no nickname is that long: {}", clean(line));
-            self.events.push_back(Event::Error { message });
+            self.complain(Notice::NameTooLong { text: clean(line).into_owned() });
             return Ok(());
         }
         for piece in split(&clean(line), MAX_TEXT_BYTES) {
@@ -73,7 +72,7 @@ impl Session {
                 }
                 Fate::Lost(number) => {
                     if let Some(line) = self.own.take_line(number as u16) {
-                        self.report_undelivered(&line, "was lost on the way");
+                        self.report_undelivered(&line, Undelivered::Lost);
                     }
                 }
             }
@@ -83,18 +82,16 @@ impl Session {
     /// Corrects an earlier report that this line was lost.
     pub(super) fn take_back(&mut self, number: u16) {
         if let Some(text) = self.own.take_back(number) {
-            let text = format!("this line arrived after all: {text}");
-            self.events.push_back(Event::Status { text });
+            self.tell(Notice::ArrivedAfterAll { text });
         }
     }
 
-    pub(super) fn report_undelivered(&mut self, line: &Unconfirmed, what: &str) {
-        let to = line.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
-        let message = format!("this line{to} {what}: {}", line.text);
+    pub(super) fn report_undelivered(&mut self, line: &Unconfirmed, fate: Undelivered) {
         self.own.report(line);
         if line.to.is_none() {
             self.events.push_back(Event::Undelivered { text: line.text.clone() });
         }
-        self.events.push_back(Event::Error { message });
+        let (to, text) = (line.to.clone(), line.text.clone());
+        self.complain(Notice::Undelivered { to, text, fate });
     }
 }

@@ -1,13 +1,11 @@
 //! What a moderator orders, as one line of text: from the operator's terminal, the host's client or
 //! the room's page. No access to the hub.
 
+use super::Answer;
 use crate::protocol::limits::{MAX_MUTE, MAX_TOPIC, MUTE};
 use crate::protocol::{Nickname, clean};
 use crate::quantity;
 use std::time::Duration;
-
-const USAGE: &str = "the orders are: kick NAME [REASON], mute NAME [TIME], unmute NAME, \
-                     unban NAME, topic TEXT (- for none), lock, unlock";
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +23,8 @@ impl Order {
     /// Parses a line, with or without a slash before it.
     ///
     /// # Errors
-    /// What is wrong, for people.
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    /// What is wrong.
+    pub(super) fn parse(line: &str) -> Result<Self, Answer> {
         let line = clean(line);
         let line = line.trim();
         let line = line.strip_prefix('/').unwrap_or(line);
@@ -40,7 +38,7 @@ impl Order {
             "topic" => topic(rest),
             "lock" => Ok(Self::Lock(true)),
             "unlock" => Ok(Self::Lock(false)),
-            _ => Err(USAGE.to_owned()),
+            _ => Err(Answer::NoOrder),
         }
     }
 }
@@ -51,31 +49,27 @@ fn cut(text: &str) -> (&str, &str) {
     (word, rest.trim())
 }
 
-fn nickname(name: &str) -> Result<Nickname, String> {
+fn nickname(name: &str) -> Result<Nickname, Answer> {
     let name = name.strip_prefix('@').unwrap_or(name);
-    Nickname::parse(name).map_err(|error| format!("{error}; {USAGE}"))
+    Nickname::parse(name).map_err(Answer::NoName)
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+fn time(text: &str) -> Result<Duration, Answer> {
     if text.is_empty() {
         return Ok(MUTE);
     }
-    let time = quantity::any_duration(text).map_err(|error| error.to_string())?;
+    let time = quantity::any_duration(text).map_err(Answer::NoTime)?;
     match time {
-        time if time.is_zero() || time > MAX_MUTE => {
-            Err("a peer is muted for at most a day, 86400s".to_owned())
-        }
+        time if time.is_zero() || time > MAX_MUTE => Err(Answer::TimeTooLong),
         time => Ok(time),
     }
 }
 
-fn topic(text: &str) -> Result<Order, String> {
+fn topic(text: &str) -> Result<Order, Answer> {
     match text {
-        "" => Err("a topic has a text, or - for none".to_owned()),
+        "" => Err(Answer::NoTopic),
         "-" => Ok(Order::Topic(None)),
-        text if text.len() > MAX_TOPIC => {
-            Err(format!("the topic has {} bytes: shorten it to {MAX_TOPIC}", text.len()))
-        }
+        text if text.len() > MAX_TOPIC => Err(Answer::TopicTooLong { bytes: text.len() }),
         text => Ok(Order::Topic(Some(text.to_owned()))),
     }
 }

@@ -85,10 +85,11 @@ fn a_member_that_does_not_wait_is_dropped_and_the_reason_announced() {
     has_event(bob, &|event| {
         matches!(event, session::Event::Left { reason: LeaveReason::Flood, .. })
     });
-    has_event(
-        alice,
-        &|event| matches!(event, session::Event::Status { text } if text.contains("20 lines")),
-    );
+    has_event(alice, &|event| {
+        let session::Event::Status { notice } = event else { return false };
+        matches!(notice, session::Notice::Closing { reason: LeaveReason::Flood, detail }
+            if detail.contains("20 lines"))
+    });
 }
 
 #[test]

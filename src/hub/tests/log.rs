@@ -41,7 +41,7 @@ impl Room {
 
     fn incomplete(&self, peer: usize) -> usize {
         self.count(peer, |event| {
-            matches!(event, session::Event::Status { text } if text.contains("may be missing"))
+            matches!(event, session::Event::Status { notice: session::Notice::LinesMissing { .. } })
         })
     }
 }

@@ -1,14 +1,19 @@
 //! What the moderator orders, as the peers see it.
 
 use super::*;
+use crate::hub::Answer;
 use crate::protocol::Nickname;
 use crate::protocol::limits::BAN;
 
 fn told(room: &Room, peer: usize) -> String {
-    format!("{:?}", room.told[peer])
+    let text = |event: &session::Event| match event {
+        session::Event::Error { notice } | session::Event::Status { notice } => notice.to_string(),
+        event => format!("{event:?}"),
+    };
+    room.told[peer].iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
-fn order(room: &mut Room, line: &str) -> Result<String, String> {
+fn order(room: &mut Room, line: &str) -> Result<Answer, Answer> {
     let outcome = room.hub.order(line, room.now);
     room.run_for(SECOND / 10);
     outcome
@@ -19,7 +24,7 @@ fn a_kicked_peer_ends_and_stays_out_by_name_and_address() {
     let mut room = Room::new(8);
     let [alice, bob] = [("alice", 1), ("bob", 2)].map(|(name, port)| room.join(name, port));
     // Both are at one address, so only the name stays out.
-    let done = order(&mut room, "kick B0B too \u{1b}loud").unwrap();
+    let done = order(&mut room, "kick B0B too \u{1b}loud").unwrap().to_string();
     assert!(done.contains("bob is removed") && done.contains("not its shared address"), "{done}");
     assert_eq!(room.closed(bob), Some(CloseReason::Kicked));
     assert!(told(&room, bob).contains("the moderator removed you: too \u{fffd}loud"));
@@ -75,7 +80,7 @@ fn a_muted_peer_is_not_heard_under_any_name_until_its_time_is_over() {
     assert!(told(&room, alice).contains("four"));
     order(&mut room, "mute rob").unwrap();
     order(&mut room, "unmute rob").unwrap();
-    assert_eq!(order(&mut room, "unmute rob"), Err("rob is not muted".to_owned()));
+    assert_eq!(order(&mut room, "unmute rob"), Err(Answer::NotMuted { name: "rob".to_owned() }));
     room.peers[bob].1.say("five", room.now).unwrap();
     room.run_for(SECOND / 10);
     assert_eq!(room.lines(), 2);

@@ -12,9 +12,9 @@ fn renames(room: &Room, peer: usize) -> Vec<(&str, &str, bool)> {
     renames
 }
 
-fn last_error(room: &Room, peer: usize) -> &str {
+fn last_error(room: &Room, peer: usize) -> String {
     let mut errors = room.told[peer].iter().rev().filter_map(|event| match event {
-        session::Event::Error { message } => Some(message.as_str()),
+        session::Event::Error { notice } => Some(notice.to_string()),
         _ => None,
     });
     errors.next().unwrap_or_default()

@@ -215,9 +215,9 @@ impl Feed {
             Ok(Command::Moderate { order }) => match around.hub.order(&order, around.now) {
                 Ok(done) => {
                     self.due = around.now.mono;
-                    encode(&Told::Done { id, text: &done })
+                    encode(&Told::Done { id, text: &around.hub.word(&done) })
                 }
-                Err(why) => refusal(id, &why),
+                Err(why) => refusal(id, &around.hub.word(&why)),
             },
             Ok(Command::Impair(wish)) => match conditions::change(&wish, around) {
                 Ok(()) => {

@@ -229,7 +229,7 @@ impl Crowd {
                 self.confirmed.insert(text);
             }
             Event::Error { .. } => person.uncertain += 1,
-            Event::Status { text } => person.statuses.push(text),
+            Event::Status { notice } => person.statuses.push(notice.to_string()),
             Event::Closed { reason } => panic!("{name} has given up: {reason:?}"),
             _ => {}
         }

@@ -61,7 +61,8 @@ fn race(servers: &[SocketAddr], round: usize) {
                 told.entry(name).or_default().push(format!("{at:?} client {client}: {event:?}"));
                 match event {
                     Event::Welcome { .. } => won[name] += 1,
-                    Event::Error { message } => {
+                    Event::Error { notice } => {
+                        let message = notice.to_string();
                         assert!(message.contains("is in use: choose another"), "{message}");
                     }
                     Event::Closed { reason: CloseReason::Refused } => lost[name] += 1,
@@ -149,7 +150,7 @@ fn alice(give_up: Duration) -> session::Config {
 }
 
 fn says(event: &Event, words: &str) -> bool {
-    matches!(event, Event::Status { text } if text.contains(words))
+    matches!(event, Event::Status { notice } if notice.to_string().contains(words))
 }
 
 /// Runs until an event of a client is this one.

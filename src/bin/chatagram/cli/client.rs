@@ -7,6 +7,7 @@ use chatagram::client::{self, Format};
 use chatagram::net::ServerName;
 use chatagram::protocol::Delivery;
 use chatagram::quantity;
+use chatagram::words::Language;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -123,6 +124,7 @@ impl ClientArgs {
         nickname: String,
         network: &NetworkArgs,
         impair: Option<&ImpairArgs>,
+        language: Language,
     ) -> Result<client::Config, Error> {
         self.mode.transport.check()?;
         // The host's client has no `impair`, and `--congestion` is for its server too.
@@ -146,6 +148,7 @@ impl ClientArgs {
             delivery: self.mode.delivery.into(),
             cache: cache.filter(|_| !self.no_cache),
             format: self.output,
+            language,
             bell: self.bell == Switch::On,
             stay: self.stay.0,
             give_up: self.give_up,

@@ -238,7 +238,7 @@ fn help_fits_a_screen() {
     const COLUMNS: usize = 100;
     for command in commands() {
         let name = Some(command.get_name()).filter(|name| *name != "chatagram");
-        for (option, most) in [("-h", 40), ("--help", 66)] {
+        for (option, most) in [("-h", 40), ("--help", 67)] {
             let line: Vec<_> = ["chatagram"].into_iter().chain(name).chain([option]).collect();
             let line: Vec<_> = line.into_iter().map(Into::into).collect();
             let help = Cli::read(&line).unwrap_err();

@@ -5,6 +5,7 @@ use chatagram::client::Format;
 use chatagram::client::watch::Config;
 use chatagram::net::ServerName;
 use chatagram::ticket::Ticket;
+use chatagram::words::Language;
 use clap::Args;
 use std::time::Duration;
 
@@ -36,7 +37,12 @@ pub(crate) struct WatchArgs {
 
 impl WatchArgs {
     /// The configuration of `watch`.
-    pub(crate) fn config(&self, servers: Vec<ServerName>, ticket: Option<Ticket>) -> Config {
+    pub(crate) fn config(
+        &self,
+        servers: Vec<ServerName>,
+        ticket: Option<Ticket>,
+        language: Language,
+    ) -> Config {
         let transport = if ticket.is_some() { TransportArg::Quic } else { self.transport };
         Config {
             servers,
@@ -45,6 +51,7 @@ impl WatchArgs {
             ticket,
             interval: self.interval,
             format: self.output,
+            language,
         }
     }
 }

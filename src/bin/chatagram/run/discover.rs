@@ -6,6 +6,7 @@ use chatagram::client::Format;
 use chatagram::client::discovery::{Asked, Outcome, WAIT, search};
 use chatagram::discovery::{Found, Known, SEARCH_WINDOW};
 use chatagram::net::ServerName;
+use chatagram::words::Language;
 use log::LevelFilter;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal};
@@ -16,18 +17,8 @@ use unicode_width::UnicodeWidthStr;
 /// Largest number of interfaces listed by name.
 const SHOWN: usize = 16;
 
-/// Stands for the name of a private room.
-const PRIVATE: &str = "(private: needs a ticket)";
-
-/// Possible reasons for no answer, and the way out.
-const WHY: &str = "\
-Possible reasons:
-  - no server runs on this network, or it was started with --no-discovery or on 127.0.0.1 alone
-  - the Wi-Fi separates its devices (\"AP isolation\", \"client isolation\", guest networks)
-  - this machine or the server's is WSL, a container or a virtual machine with a network of its own
-  - a firewall blocks UDP port 2429 on the server's machine, or the answer on this one
-Join by the server's address, which needs no discovery:
-  chatagram client HOST";
+/// `discover` itself speaks English.
+const ENGLISH: Language = Language::En;
 
 /// Runs `discover`.
 pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
@@ -39,49 +30,44 @@ pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
         Err(error) => return fail(COULD_NOT_START, format!("cannot search for servers: {error}")),
     };
     if outcome.found.is_empty() {
-        return fail(UNREACHABLE, no_answer(&outcome));
+        return fail(UNREACHABLE, no_answer(&outcome, ENGLISH));
     }
     if !outcome.left_out.is_empty() {
-        log::warn!("{}", left_out(&outcome.left_out));
+        log::warn!("{}", left_out(&outcome.left_out, ENGLISH));
     }
     match args.output {
-        Format::Text => table(&outcome.found).iter().for_each(|line| tell(line)),
+        Format::Text => table(&outcome.found, ENGLISH).iter().for_each(|line| tell(line)),
         Format::Json => outcome.found.iter().map(object).for_each(|line| tell(&line)),
     }
     ExitCode::SUCCESS
 }
 
 /// The server to join: the one found, or the one of several that the user chooses.
-pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), ExitCode> {
-    let outcome = search(WAIT, Some(SEARCH_WINDOW)).map_err(|error| {
-        fail(
-            COULD_NOT_START,
-            format!("cannot search for servers: {error}; name one: chatagram client HOST"),
-        )
-    })?;
+pub(super) fn choose(
+    format: Format,
+    say: Language,
+) -> Result<(ServerName, Option<Known>), ExitCode> {
+    let outcome = search(WAIT, Some(SEARCH_WINDOW))
+        .map_err(|error| fail(COULD_NOT_START, say.cannot_search(&error)))?;
     let chosen = match &outcome.found[..] {
-        [] => return Err(fail(UNREACHABLE, no_answer(&outcome))),
+        [] => return Err(fail(UNREACHABLE, no_answer(&outcome, say))),
         [one] => one,
         several => {
-            let talking = format == Format::Text && io::stdout().is_terminal();
             let mut input = io::stdin().lock();
-            let chosen =
-                if talking && input.is_terminal() { ask(several, &mut input, tell) } else { None };
-            chosen.ok_or_else(|| fail(USAGE, undecided(several)))?
+            let person =
+                format == Format::Text && io::stdout().is_terminal() && input.is_terminal();
+            let chosen = if person { ask(several, &mut input, say, tell) } else { None };
+            chosen.ok_or_else(|| fail(USAGE, undecided(several, say)))?
         }
     };
     let Some(address) = chosen.addresses.first().copied() else {
-        return Err(fail(UNREACHABLE, no_answer(&outcome)));
+        return Err(fail(UNREACHABLE, no_answer(&outcome, say)));
     };
     if chosen.is_private() {
-        let text = format!(
-            "the room at {address} is private: ask its host for the ticket, and join with \
-             chatagram client TICKET"
-        );
-        return Err(fail(REFUSED, text));
+        return Err(fail(REFUSED, say.private_room(address)));
     }
     if format == Format::Text {
-        tell(&format!("found \"{}\" at {address}, {} here", chosen.room, chosen.peers));
+        tell(&say.found_room(&chosen.room, address, chosen.peers));
     }
     Ok((address.into(), Some(Known::new(chosen, &outcome.found))))
 }
@@ -90,16 +76,17 @@ pub(super) fn choose(format: Format) -> Result<(ServerName, Option<Known>), Exit
 fn ask<'a>(
     found: &'a [Found],
     input: &mut impl BufRead,
+    language: Language,
     mut say: impl FnMut(&str),
 ) -> Option<&'a Found> {
-    for (number, line) in (0..).zip(table(found)) {
+    for (number, line) in (0..).zip(table(found, language)) {
         match number {
             0 => say(&format!("    {line}")),
             _ => say(&format!("{number:>3} {line}")),
         }
     }
     loop {
-        say(&format!("Which one? 1 to {}, then Enter", found.len()));
+        say(&language.which_room(found.len()));
         let mut line = String::new();
         match input.read_line(&mut line) {
             Ok(0) | Err(_) => return None,
@@ -113,15 +100,19 @@ fn ask<'a>(
 }
 
 /// A heading, and a line for each server.
-fn table(found: &[Found]) -> Vec<String> {
-    let name = |one: &Found| if one.is_private() { PRIVATE } else { &one.room }.to_owned();
-    let width = found.iter().map(|one| name(one).width()).max().unwrap_or(0).max("ROOM".len());
-    let mut lines = vec![format!("ROOM{}  HERE  ADDRESS", " ".repeat(width - 4))];
+fn table(found: &[Found], language: Language) -> Vec<String> {
+    let private = language.needs_a_ticket();
+    let name = |one: &Found| if one.is_private() { &private } else { &one.room }.to_owned();
+    let [room, here, address] = language.room_titles();
+    let width = found.iter().map(|one| name(one).width()).max().unwrap_or(0).max(room.width());
+    let pad = " ".repeat(width - room.width());
+    let mut lines = vec![format!("{room}{pad}  {here}  {address}")];
     for one in found {
         let addresses: Vec<_> = one.addresses.iter().map(SocketAddr::to_string).collect();
         let pad = " ".repeat(width - name(one).width());
         let peers = if one.is_private() { "?".to_owned() } else { one.peers.to_string() };
-        lines.push(format!("{}{pad}  {peers:>4}  {}", name(one), addresses.join(", ")));
+        let peers = format!("{peers:>0$}", here.width());
+        lines.push(format!("{}{pad}  {peers}  {}", name(one), addresses.join(", ")));
     }
     lines
 }
@@ -140,26 +131,22 @@ fn object(found: &Found) -> String {
 }
 
 /// The error for several rooms without a terminal to ask.
-fn undecided(found: &[Found]) -> String {
-    let mut text = "several servers are here, name one: chatagram client ADDRESS".to_owned();
-    for line in table(found) {
+fn undecided(found: &[Found], language: Language) -> String {
+    let mut text = language.several_servers();
+    for line in table(found, language) {
         let _ = write!(text, "\n  {line}");
     }
     text
 }
 
 /// The message for a search without an answer.
-fn no_answer(outcome: &Outcome) -> String {
-    let mut text = "no server answered.".to_owned();
-    match outcome.asked[..] {
-        [] => text.push_str(" No probe was sent: no network interface is up"),
-        _ => text.push_str(" Probes were sent on:"),
-    }
+fn no_answer(outcome: &Outcome, say: Language) -> String {
+    let mut text = say.nobody_answered(!outcome.asked.is_empty());
     for Asked { way, failed } in outcome.asked.iter().take(SHOWN) {
         let to: Vec<_> = way.to.iter().map(|to| to.ip().to_string()).collect();
         let _ = write!(text, "\n  {}: {}", way.interface, to.join(", "));
         if !way.from.is_unspecified() {
-            let _ = write!(text, " from {}", way.from);
+            text += &say.asked_from(way.from);
         }
         if let Some(error) = failed {
             let _ = write!(text, ": {error}");
@@ -167,31 +154,28 @@ fn no_answer(outcome: &Outcome) -> String {
     }
     let more: Vec<_> = outcome.asked.iter().skip(SHOWN).map(|it| &it.way.interface).collect();
     if !more.is_empty() {
-        let _ = write!(text, "\n  and in the same way: {}", listed(&more));
+        let _ = write!(text, "\n  {}", say.asked_likewise(&listed(&more, say)));
     }
     if !outcome.left_out.is_empty() {
-        let _ = write!(text, "\n{}", left_out(&outcome.left_out));
+        let _ = write!(text, "\n{}", left_out(&outcome.left_out, say));
     }
     text.push('\n');
-    text + WHY
+    text + &say.why_nobody_answered()
 }
 
 /// The interfaces left out, the least likely ones.
-fn left_out(names: &[String]) -> String {
+fn left_out(names: &[String], say: Language) -> String {
     let names: Vec<_> = names.iter().collect();
-    format!("Not probed, because there are too many interfaces: {}", listed(&names))
+    say.not_asked(&listed(&names, say))
 }
 
 /// A list of names, shortened.
-fn listed(names: &[&String]) -> String {
+fn listed(names: &[&String], say: Language) -> String {
     let mut names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     names.dedup();
     let more = names.len().saturating_sub(SHOWN);
     names.truncate(SHOWN);
-    match more {
-        0 => names.join(", "),
-        _ => format!("{} and {more} more", names.join(", ")),
-    }
+    names.join(", ") + &say.and_more(more)
 }
 
 #[cfg(test)]
@@ -227,7 +211,7 @@ mod tests {
         search.handle_datagram("10.0.0.1:9".parse().unwrap(), &bytes, now);
         let found = search.into_found();
         assert_eq!(
-            table(&found),
+            table(&found, ENGLISH),
             [
                 "ROOM                       HERE  ADDRESS",
                 "(private: needs a ticket)     ?  10.0.0.1:2428",
@@ -240,7 +224,7 @@ mod tests {
     #[test]
     fn results_are_a_table_or_objects() {
         assert_eq!(
-            table(&found()),
+            table(&found(), ENGLISH),
             [
                 "ROOM  HERE  ADDRESS",
                 "lab      3  10.0.0.1:2428, [fe80::1%2]:2428",
@@ -268,10 +252,10 @@ mod tests {
             search.handle_datagram("10.0.0.1:9".parse().unwrap(), &bytes, now);
             let found = search.into_found();
             assert_eq!(found.len(), 1);
-            let mut said = table(&found);
-            ask(&found, &mut &b"1\n"[..], |line| said.push(line.to_owned()));
+            let mut said = table(&found, ENGLISH);
+            ask(&found, &mut &b"1\n"[..], ENGLISH, |line| said.push(line.to_owned()));
             said.push(object(&found[0]));
-            said.extend(undecided(&found).split('\n').map(str::to_owned));
+            said.extend(undecided(&found, ENGLISH).split('\n').map(str::to_owned));
             assert_eq!(said.len(), 2 + 3 + 1 + 3, "{said:?}");
             assert!(said.iter().all(|line| chatagram::protocol::is_clean(line)), "{said:?}");
         }
@@ -282,12 +266,12 @@ mod tests {
         let found = found();
         let mut said = Vec::new();
         let mut input = &b"\n0\n3\nx\n 2 \n1\n"[..];
-        let chosen = ask(&found, &mut input, |line| said.push(line.to_owned())).unwrap();
+        let chosen = ask(&found, &mut input, ENGLISH, |line| said.push(line.to_owned())).unwrap();
         assert_eq!((chosen.room.as_str(), input), ("小屋", &b"1\n"[..]));
         assert_eq!(said[2], "  2 小屋     3  10.0.0.2:2428");
         assert_eq!(said.len(), 3 + 5);
-        assert_eq!(ask(&found, &mut &b"9"[..], |_| {}), None);
-        assert!(undecided(&found).contains("name one: chatagram client ADDRESS\n  ROOM"));
+        assert_eq!(ask(&found, &mut &b"9"[..], ENGLISH, |_| {}), None);
+        assert!(undecided(&found, ENGLISH).contains("name one: chatagram client ADDRESS\n  ROOM"));
     }
 
     #[test]
@@ -302,7 +286,7 @@ mod tests {
             probe_routes(&[lan]).into_iter().map(|way| Asked { way, failed: None }).collect();
         asked[1].failed = Some("no route".to_owned());
         let outcome = Outcome { asked, left_out: vec!["veth7".to_owned()], ..Outcome::default() };
-        let text = no_answer(&outcome);
+        let text = no_answer(&outcome, ENGLISH);
         for part in [
             "\n  eth0: 10.0.0.255, 239.255.67.71 from 10.0.0.5\n",
             "\n  eth0: ff12::4347: no route\n",
@@ -314,8 +298,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
-        assert!(no_answer(&Outcome::default()).contains("no network interface"));
+        assert!(no_answer(&Outcome::default(), ENGLISH).contains("no network interface"));
         let many: Vec<_> = (0..99).map(|n| format!("veth{n}")).collect();
-        assert!(left_out(&many).ends_with(", veth15 and 83 more"));
+        assert!(left_out(&many, ENGLISH).ends_with(", veth15 and 83 more"));
     }
 }

@@ -3,6 +3,7 @@
 use crate::cli::{ClientArgs, LoggingArgs};
 use crate::paths;
 use chatagram::client::Format;
+use chatagram::words::Language;
 use std::io::{self, IsTerminal};
 
 /// The log of a host.
@@ -13,23 +14,18 @@ pub(super) struct HostLog {
 }
 
 /// Messages go where the user chose; if that is the chat's terminal, into a file.
-pub(super) fn host_log(client: &ClientArgs, logging: &LoggingArgs) -> HostLog {
+pub(super) fn host_log(client: &ClientArgs, logging: &LoggingArgs, say: Language) -> HostLog {
     let amid = client.output == Format::Text && io::stderr().is_terminal();
     let path = if logging.log_file.is_none() && amid { paths::host_log_file() } else { None };
     let Some(path) = path else { return HostLog { args: logging.clone(), notice: None } };
     match crate::logging::try_file(&path) {
         Ok(()) => HostLog {
-            notice: Some(format!("messages of the server go to {}", path.display())),
+            notice: Some(say.log_goes_to(&path)),
             args: LoggingArgs { log_file: Some(path), ..logging.clone() },
         },
         // A missing log does not stop the room.
-        Err(error) => HostLog {
-            notice: Some(format!(
-                "messages of the server appear here: cannot write {}: {error}; --log-file FILE \
-                 names another place",
-                path.display()
-            )),
-            args: logging.clone(),
-        },
+        Err(error) => {
+            HostLog { notice: Some(say.log_appears_here(&path, error)), args: logging.clone() }
+        }
     }
 }

@@ -3,21 +3,64 @@
 use chatagram::discovery::Interface;
 use chatagram::net::lan;
 use chatagram::protocol::limits::DEFAULT_PORT;
+use chatagram::words::Language;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// Largest number of addresses shown: the likeliest.
 const SHOWN: usize = 4;
 
+/// A line of an invitation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// Discovery works: on this network no address is needed.
+    Network,
+    /// Others join at this address.
+    At(SocketAddr),
+    /// Others cannot join, because the server listens on the loopback address only.
+    Loopback,
+    /// Others cannot join, because this machine is on no network.
+    NoNetwork,
+    /// On this machine the room is joined at this address.
+    Here(SocketAddr),
+}
+
+impl Line {
+    /// The command with which others join.
+    fn command(self) -> Option<String> {
+        match self {
+            Self::Network => Some("chatagram client --nick NAME".to_owned()),
+            Self::At(address) | Self::Here(address) => {
+                Some(format!("chatagram client {} --nick NAME", spelled(address)))
+            }
+            Self::Loopback | Self::NoNetwork => None,
+        }
+    }
+
+    fn text(self, language: Language) -> String {
+        let command = self.command().unwrap_or_default();
+        match self {
+            Self::Network => language.join_on_network(&command),
+            Self::At(_) => language.join(&command),
+            Self::Loopback => language.on_loopback(),
+            Self::NoNetwork => language.on_no_network(),
+            Self::Here(_) => language.join_on_this_machine(&command),
+        }
+    }
+}
+
 /// The invitation to a room on these addresses. `found`: discovery works, so no address is needed.
-pub(super) fn invitations(listening: &[SocketAddr], found: bool) -> Vec<String> {
-    lines(listening, found, &interfaces())
+pub(super) fn invitations(
+    listening: &[SocketAddr],
+    found: bool,
+    language: Language,
+) -> Vec<String> {
+    lines(listening, found, &interfaces()).into_iter().map(|line| line.text(language)).collect()
 }
 
 /// The commands with which others join a room on these addresses.
 pub(super) fn commands(listening: &[SocketAddr], found: bool) -> Vec<String> {
-    let command = |line: String| Some(line.split_once("join with: ")?.1.to_owned());
-    invitations(listening, found).into_iter().filter_map(command).collect()
+    lines(listening, found, &interfaces()).into_iter().filter_map(Line::command).collect()
 }
 
 /// The address of a page for browsers of other machines, if they reach it.
@@ -47,30 +90,27 @@ fn interfaces() -> Vec<Interface> {
     })
 }
 
-fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec<String> {
+fn lines(listening: &[SocketAddr], found: bool, interfaces: &[Interface]) -> Vec<Line> {
     let others: Vec<_> = interfaces.iter().filter(|it| it.kind.leads_to_others()).collect();
     let mut lines = Vec::new();
     if found && !others.is_empty() {
-        lines.push("on this network, others join with: chatagram client --nick NAME".to_owned());
+        lines.push(Line::Network);
     }
     let mut seen = BTreeSet::new();
     let addresses = listening.iter().flat_map(|bound| usable(*bound, listening, &others));
     for address in addresses.filter(|it| seen.insert(*it)).take(SHOWN) {
-        lines.push(format!("others join with: chatagram client {} --nick NAME", spelled(address)));
+        lines.push(Line::At(address));
     }
     if !lines.is_empty() {
         return lines;
     }
     let Some(own) = listening.first().copied().map(crate::cli::reachable) else { return lines };
     let why = if listening.iter().all(|bound| bound.ip().is_loopback()) {
-        "this room listens on the loopback address: other machines cannot join"
+        Line::Loopback
     } else {
-        "this machine is on no network: other machines cannot join until it is on one"
+        Line::NoNetwork
     };
-    vec![
-        why.to_owned(),
-        format!("on this machine, join with: chatagram client {} --nick NAME", spelled(own)),
-    ]
+    vec![why, Line::Here(own)]
 }
 
 /// Addresses at which others reach a socket bound here, the likeliest first.
@@ -127,11 +167,11 @@ mod tests {
     fn invited(listening: &str, interfaces: &[Interface]) -> Vec<String> {
         let listening: Vec<_> = listening.split(',').map(|it| it.parse().unwrap()).collect();
         let lines = lines(&listening, false, interfaces);
-        let command = |line: &String| {
-            line.strip_prefix("others join with: chatagram client ")
-                .map(|rest| rest.strip_suffix(" --nick NAME").unwrap().to_owned())
+        let place = |line: Line| match line {
+            Line::At(address) => Some(spelled(address)),
+            _ => None,
         };
-        lines.iter().filter_map(command).collect()
+        lines.into_iter().filter_map(place).collect()
     }
 
     #[test]
@@ -155,11 +195,8 @@ mod tests {
         let lo = interface("lo", 1, &["127.0.0.1", "::1"]);
         let docker = interface("docker0", 4, &["172.17.0.1"]);
         let told = lines(&["[::]:2428".parse().unwrap()], true, &[lo.clone(), docker]);
-        assert!(
-            told[0].contains("no network") && told[1].starts_with("on this machine"),
-            "{told:?}"
-        );
+        assert_eq!(told, [Line::NoNetwork, Line::Here("127.0.0.1:2428".parse().unwrap())]);
         let told = lines(&["127.0.0.1:99".parse().unwrap()], true, &[lo]);
-        assert!(told[0].contains("loopback") && told[1].contains("127.0.0.1:99"), "{told:?}");
+        assert_eq!(told, [Line::Loopback, Line::Here("127.0.0.1:99".parse().unwrap())]);
     }
 }

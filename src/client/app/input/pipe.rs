@@ -2,6 +2,7 @@
 
 use super::encoding;
 use crate::client::app::commands::Command;
+use crate::words::Mistake;
 use std::io::{self, BufRead, BufReader, Read};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -145,7 +146,7 @@ impl<R: Read> Pipe<R> {
 
     fn too_long(&self) -> Command {
         let (line, kib) = (self.number, MAX_PIECE / 1024);
-        Command::Wrong(format!("not sent: line {line} has more than {kib} KiB and is no message"))
+        Command::Wrong(Mistake::TooLong { line, kib })
     }
 }
 
@@ -172,7 +173,7 @@ impl<R: Read> Iterator for Pipe<R> {
                 self.piece.clear();
                 self.rest = (!whole).then_some(Rest::Dropped);
                 self.number += u64::from(whole);
-                return Some(Ok(Command::Wrong("not sent: that was not UTF-8".to_owned())));
+                return Some(Ok(Command::Wrong(Mistake::NotUtf8)));
             }
             let text = self.take_text(whole);
             let command = self.interpret(&text, whole);
@@ -265,7 +266,7 @@ mod tests {
         ] {
             let pieces = commands(format!("{line}\nnext\n").as_bytes());
             assert!(
-                matches!(&pieces[0], Command::Wrong(why) if why.contains("64 KiB")),
+                matches!(&pieces[0], Command::Wrong(Mistake::TooLong { kib: 64, .. })),
                 "{line:.20}"
             );
             assert_eq!(pieces[1..], [said("next")], "{line:.20}");
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn a_line_at_a_terminal_can_be_retyped() {
         let lines: Vec<_> = Pipe::new(&b"caf\xe9\nhello\n"[..], true).map(Result::unwrap).collect();
-        assert!(matches!(&lines[0], Command::Wrong(why) if why.contains("UTF-8")));
+        assert!(matches!(&lines[0], Command::Wrong(Mistake::NotUtf8)));
         assert_eq!(lines[1], said("hello"));
     }
 }

@@ -23,7 +23,7 @@ impl Days {
         let date = local(at).date();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = std::mem::replace(&mut *last, date) != date;
-        changed.then(|| style.dim(&format!("* {}", date.strftime("%Y-%m-%d, %A"))))
+        changed.then(|| style.dim(&format!("* {}", style.language.day(date))))
     }
 }
 

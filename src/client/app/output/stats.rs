@@ -1,52 +1,50 @@
 //! The report of `/stats`: a table for people, an object for programs. What this end does not know
 //! is `-` and null, never 0.
 
-use super::text::ms;
+use super::wrap::{left, right};
 use super::{delivery_name, transport_name};
 use crate::client::session::{Report, Transport};
 use crate::link::{QuicInfo, TcpInfo};
 use crate::protocol::limits::MAX_DATAGRAM;
+use crate::words::{Language, Row};
 use serde::Serialize;
 use std::time::Duration;
 
-/// A row of the table: its name, the direction to the server, the direction from it.
-type Row = (&'static str, Option<String>, Option<String>);
+/// A row of the table: the direction to the server, and the direction from it.
+type Figures = (Row, Option<String>, Option<String>);
 
 /// The table: both directions side by side, in 38 columns.
-pub(super) fn table(report: &Report) -> String {
+pub(super) fn table(report: &Report, say: Language) -> String {
     let (mut rows, times) = match report.transport {
-        Transport::Udp => (udp_rows(report), String::new()),
-        Transport::Tcp | Transport::Web => tcp_rows(report.tcp.unwrap_or_default()),
-        Transport::Quic => quic_rows(report.quic),
+        Transport::Udp => (udp_rows(report, say), String::new()),
+        Transport::Tcp | Transport::Web => tcp_rows(report.tcp.unwrap_or_default(), say),
+        Transport::Quic => quic_rows(report.quic, say),
     };
     let bytes = [
-        ("bytes", count(report.link.sent_bytes), count(report.link.received_bytes)),
-        ("of text", count(report.text_sent), count(report.text_received)),
+        (Row::Bytes, count(report.link.sent_bytes), count(report.link.received_bytes)),
+        (Row::Text, count(report.text_sent), count(report.text_received)),
     ];
     rows.splice(1..1, bytes);
-    rows.insert(0, ("", Some("up".to_owned()), Some("down".to_owned())));
+    let row = |name: &str, up: &str, down: &str| {
+        format!("\n* {}{}{}", left(name, 16), right(up, 10), right(down, 10))
+    };
     let cell = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-    let rows = rows
-        .into_iter()
-        .map(|(name, up, down)| format!("\n* {name:<16}{:>10}{:>10}", cell(up), cell(down)));
+    let [up, down] = say.directions();
+    let mut table = row("", &up, &down);
+    for (name, up, down) in rows {
+        table += &row(&say.row(name), &cell(up), &cell(down));
+    }
     let link = &report.link;
-    format!(
-        "* {}{}\n* round trip: min {}, smoothed {}, p99 {}; jitter {}{times}",
-        carrier(report),
-        rows.collect::<String>(),
-        ms(link.rtt_min),
-        ms(link.rtt_smoothed),
-        ms(link.rtt_p99),
-        ms(link.jitter),
-    )
+    let [min, smoothed, p99, jitter] =
+        [link.rtt_min, link.rtt_smoothed, link.rtt_p99, link.jitter].map(|it| say.ms(it));
+    let trip = say.round_trip(&min, &smoothed, &p99, &jitter);
+    format!("* {}{table}\n* {trip}{times}", carrier(report, say))
 }
 
-fn carrier(report: &Report) -> String {
+fn carrier(report: &Report, say: Language) -> String {
     let (delivery, size) = (delivery_name(report.delivery), report.link.datagram_size);
     match report.transport {
-        Transport::Udp if size < MAX_DATAGRAM => format!(
-            "udp, {delivery}; the path is known to carry datagrams of {size} bytes, no larger ones"
-        ),
+        Transport::Udp if size < MAX_DATAGRAM => format!("udp, {delivery}{}", say.path_size(size)),
         Transport::Udp => format!("udp, {delivery}"),
         Transport::Tcp | Transport::Web => {
             let control = report.tcp.and_then(|tcp| tcp.congestion_control);
@@ -59,58 +57,57 @@ fn carrier(report: &Report) -> String {
     }
 }
 
-fn udp_rows(report: &Report) -> Vec<Row> {
+fn udp_rows(report: &Report, say: Language) -> Vec<Figures> {
     let link = &report.link;
-    let lately = |per_mille: u32| format!("{:.1} %", f64::from(per_mille) / 10.0);
+    let lately = |per_mille: u32| say.percent(f64::from(per_mille) / 1e3, 1);
     vec![
-        ("datagrams", count(link.sent), count(link.received)),
-        ("lost", count(link.sent_lost), count(link.received_missing)),
+        (Row::Datagrams, count(link.sent), count(link.received)),
+        (Row::Lost, count(link.sent_lost), count(link.received_missing)),
         (
-            "lost lately",
+            Row::LostLately,
             Some(lately(link.loss_per_mille)),
             link.received_loss_per_mille.map(lately),
         ),
-        ("retransmitted", count(link.retransmitted), None),
-        ("copies", count(link.redundant), None),
-        ("their bytes", count(link.redundant_bytes), None),
-        ("copies of each", count(link.redundancy.into()), None),
-        ("duplicated", None, count(link.duplicated)),
-        ("reordered", None, count(link.reordered)),
-        ("corrupt", None, count(report.corrupt)),
-        ("buffer was full", None, count(report.unread)),
+        (Row::Retransmitted, count(link.retransmitted), None),
+        (Row::Copies, count(link.redundant), None),
+        (Row::CopiesBytes, count(link.redundant_bytes), None),
+        (Row::CopiesEach, count(link.redundancy.into()), None),
+        (Row::Duplicated, None, count(link.duplicated)),
+        (Row::Reordered, None, count(link.reordered)),
+        (Row::Corrupt, None, count(report.corrupt)),
+        (Row::BufferFull, None, count(report.unread)),
     ]
 }
 
 /// The rows of a QUIC connection, and a line of its other figures.
-fn quic_rows(quic: Option<QuicInfo>) -> (Vec<Row>, String) {
+fn quic_rows(quic: Option<QuicInfo>, say: Language) -> (Vec<Figures>, String) {
     let rows = vec![
-        ("packets", quic.and_then(|it| count(it.sent)), quic.and_then(|it| count(it.received))),
-        ("lost", quic.and_then(|it| count(it.lost)), None),
-        ("left out", quic.and_then(|it| count(it.left_out)), None),
+        (Row::Packets, quic.and_then(|it| count(it.sent)), quic.and_then(|it| count(it.received))),
+        (Row::Lost, quic.and_then(|it| count(it.lost)), None),
+        (Row::LeftOut, quic.and_then(|it| count(it.left_out)), None),
     ];
     let known = |it: QuicInfo| {
-        format!("\n* quic: rtt {}; window {} bytes", ms(Some(it.rtt)), it.congestion_window)
+        format!("\n* {}", say.quic_figures(&say.ms(Some(it.rtt)), it.congestion_window))
     };
     (rows, quic.map_or_else(String::new, known))
 }
 
 /// The rows of a TCP connection, and a line of the kernel's other figures.
-fn tcp_rows(tcp: TcpInfo) -> (Vec<Row>, String) {
+fn tcp_rows(tcp: TcpInfo, say: Language) -> (Vec<Figures>, String) {
     let text = |figure: Option<u64>| figure.map(|it| it.to_string());
     let rows = vec![
-        ("segments", text(tcp.sent), text(tcp.received)),
-        ("retransmitted", text(tcp.retransmitted), None),
-        ("lost in flight", text(tcp.lost), None),
+        (Row::Segments, text(tcp.sent), text(tcp.received)),
+        (Row::Retransmitted, text(tcp.retransmitted), None),
+        (Row::LostInFlight, text(tcp.lost), None),
     ];
     let known = |figure| text(figure).unwrap_or_else(|| "-".to_owned());
-    let times = format!(
-        "\n* kernel: rtt {}, varies by {}; window {} segments; {} bytes/s",
-        ms(tcp.rtt),
-        ms(tcp.rttvar),
-        known(tcp.congestion_window),
-        known(tcp.delivery_rate),
+    let figures = say.kernel_figures(
+        &say.ms(tcp.rtt),
+        &say.ms(tcp.rttvar),
+        &known(tcp.congestion_window),
+        &known(tcp.delivery_rate),
     );
-    (rows, times)
+    (rows, format!("\n* {figures}"))
 }
 
 fn count(number: u64) -> Option<String> {
@@ -263,6 +260,7 @@ mod tests {
     use super::*;
     use crate::link::Stats;
     use crate::protocol::Delivery;
+    use unicode_width::UnicodeWidthStr;
 
     fn report(transport: Transport, tcp: Option<TcpInfo>) -> Report {
         Report {
@@ -280,9 +278,19 @@ mod tests {
 
     #[test]
     fn both_directions_stand_side_by_side_in_forty_columns() {
-        let udp = table(&report(Transport::Udp, None));
-        let rows: Vec<_> = udp.lines().skip(1).take(13).collect();
-        assert!(rows.iter().all(|row| row.len() <= 40), "{udp}");
+        for language in Language::ALL {
+            for transport in [Transport::Udp, Transport::Tcp, Transport::Quic] {
+                let table = table(&report(transport, None), language);
+                let rows: Vec<_> = table
+                    .lines()
+                    .skip(1)
+                    .take_while(|it| !it.contains('；') && !it.contains(';'))
+                    .collect();
+                assert!(rows.len() >= 6 && rows.iter().all(|row| row.width() == 38), "{table}");
+            }
+        }
+        let udp = table(&report(Transport::Udp, None), Language::En);
+        let rows: Vec<_> = udp.lines().skip(1).collect();
         let lost = rows.iter().find(|row| row.starts_with("* lost ")).unwrap();
         assert_eq!(lost.split_whitespace().skip(1).collect::<Vec<_>>(), ["lost", "0", "29"]);
     }
@@ -290,7 +298,7 @@ mod tests {
     #[test]
     fn what_the_kernel_does_not_tell_is_unknown_and_not_zero() {
         let unknown = report(Transport::Tcp, None);
-        let text = table(&unknown);
+        let text = table(&unknown, Language::En);
         for name in ["segments", "retransmitted", "lost in flight"] {
             let row = text.lines().find(|row| row.contains(name)).unwrap();
             assert!(row.ends_with("         -         -"), "{text}");
@@ -305,7 +313,7 @@ mod tests {
         let control = "reno".parse().ok();
         let tcp = TcpInfo { sent: Some(40), retransmitted: Some(2), ..TcpInfo::default() };
         let known = report(Transport::Tcp, Some(TcpInfo { congestion_control: control, ..tcp }));
-        let text = table(&known);
+        let text = table(&known, Language::En);
         assert!(text.starts_with("* tcp, reno\n"), "{text}");
         assert!(text.contains("retransmitted            2         -"), "{text}");
         let json = serde_json::to_value(StatsObject::from(&known)).unwrap();

@@ -1,12 +1,13 @@
 //! Events as text for people. A chat line begins with time and author, a notice with `*` and an
 //! error with `!`, so no chat line can pass for a notice.
 
-use super::wrap::wrap;
+use super::wrap::{left, right, wrap};
 use super::{delivery_name, stats, transport_name};
 use crate::client::app::style::Style;
-use crate::client::session::{CloseReason, Event, PeerReport, ServerCounters, Transport};
-use crate::protocol::LeaveReason;
+use crate::client::session::{Event, Notice, PeerReport, Transport};
+use crate::protocol::clean;
 use crate::time::WallTime;
+use crate::words::Language;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
@@ -14,9 +15,6 @@ use unicode_width::UnicodeWidthStr;
 const TIME: usize = 9;
 /// Width of the mark of a notice.
 const MARK: usize = 2;
-
-/// Largest number of names in one notice.
-const NAMED: usize = 3;
 
 /// Wraps `lines` to the terminal, if there is one.
 pub(super) fn fit(lines: &str, style: Style) -> String {
@@ -37,22 +35,22 @@ fn is_notice(line: &str) -> bool {
 
 /// The lines for an event.
 pub(super) fn text(event: &Event, style: Style) -> Option<String> {
-    let notice = |text: String| style.dim(&text);
+    let say = style.language;
+    let notice = |text: String| style.dim(&format!("* {text}"));
     Some(match event {
         Event::Welcome { nickname, room, peers, again, server, moved, .. } => {
-            let back = if *again { " back" } else { "" };
-            let server = if *moved { format!(" at {server}") } else { String::new() };
-            notice(format!("* welcome{back} to {room}{server}, {nickname}: {peers} here"))
+            let moved_to = Some(*server).filter(|_| *moved);
+            notice(say.welcome(room, nickname, *peers, *again, moved_to))
         }
         Event::Message { at, from, to, text, private, held, .. } => {
             let private = match (private, to) {
-                (_, Some(to)) => format!(" (to {to} alone)"),
-                (true, None) => " (to you alone)".to_owned(),
+                (_, Some(to)) => say.whispered_to(to),
+                (true, None) => say.whispered(),
                 (false, None) => String::new(),
             };
             let held = match millis(*held) {
                 0 => String::new(),
-                ms => format!(" {}", style.dim(&format!("(+{ms} ms held)"))),
+                ms => format!(" {}", style.dim(&say.held(ms))),
             };
             let from = match to {
                 Some(_) => style.own(from),
@@ -66,36 +64,22 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
             format!("{} {text}{held}", time(*at, style))
         }
         Event::History { at, from, text, .. } => earlier(*at, from, text, style),
-        Event::Joined { nicknames, peers } => {
-            notice(format!("* {} joined, {peers} here", names(nicknames)))
-        }
-        Event::Left { nicknames, peers, reason } => {
-            let how = match reason {
-                LeaveReason::Timeout => " (timed out)",
-                LeaveReason::Flood => " (flooded the room)",
-                LeaveReason::Restart => " (restarting)",
-                LeaveReason::Kicked => " (removed by the moderator)",
-                LeaveReason::Quit | LeaveReason::Shutdown => "",
-            };
-            notice(format!("* {} left{how}, {peers} here", names(nicknames)))
-        }
-        Event::Renamed { to, own: true, .. } => notice(format!("* you are now known as {to}")),
-        Event::Renamed { from, to, .. } => notice(format!("* {from} is now known as {to}")),
-        Event::Topic { text } if text.is_empty() => notice("* no topic any more".to_owned()),
-        Event::Topic { text } => notice(format!("* topic: {text}")),
-        Event::Gap { from, missing: 1 } => notice(format!("* 1 line from {from} did not arrive")),
-        Event::Gap { from, missing } => {
-            notice(format!("* {missing} lines from {from} did not arrive"))
-        }
-        Event::Error { message } => style.error(&format!("! {message}")),
+        Event::Joined { nicknames, peers } => notice(say.joined(nicknames, *peers)),
+        Event::Left { nicknames, peers, reason } => notice(say.left(nicknames, *peers, *reason)),
+        Event::Renamed { to, own: true, .. } => notice(say.own_renamed(to)),
+        Event::Renamed { from, to, .. } => notice(say.renamed(from, to)),
+        Event::Topic { text } if text.is_empty() => notice(say.no_topic_any_more()),
+        Event::Topic { text } => notice(say.topic(text)),
+        Event::Gap { from, missing } => notice(say.gap(from, *missing)),
+        Event::Error { notice } => style.error(&format!("! {}", self::notice(notice, say))),
         Event::Who { server, peers } => {
-            let server = server.map(|it| format!("\n* server: {}", server_text(&it)));
-            notice(who_text(peers, style) + &server.unwrap_or_default())
+            let server = server.map(|it| format!("\n* {}", say.server_counters(&it)));
+            style.dim(&(who_text(peers, style) + &server.unwrap_or_default()))
         }
-        Event::Pong { from, rtt } => notice(format!("* {from} answered after {}", ms(Some(*rtt)))),
-        Event::Stats(report) => notice(stats::table(report)),
-        Event::Status { text } => notice(format!("* {text}")),
-        Event::Closed { reason } => notice(format!("* {}", farewell(*reason))),
+        Event::Pong { from, rtt } => notice(say.pong(from, *rtt)),
+        Event::Stats(report) => style.dim(&stats::table(report, say)),
+        Event::Status { notice: told } => notice(self::notice(told, say)),
+        Event::Closed { reason } => notice(say.farewell(*reason)),
         Event::Present { .. }
         | Event::Confirmed { .. }
         | Event::Undelivered { .. }
@@ -105,84 +89,59 @@ pub(super) fn text(event: &Event, style: Style) -> Option<String> {
     })
 }
 
-/// A list of names, "ann, bob and eve"; of a crowd the first few, "ann, bob and 38 others".
-fn names(nicknames: &[String]) -> String {
-    match nicknames {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] if nicknames.len() <= NAMED => {
-            format!("{} and {last}", first.join(", "))
-        }
-        crowd => {
-            let (named, others) = crowd.split_at(NAMED - 1);
-            format!("{} and {} others", named.join(", "), others.len())
-        }
-    }
-}
-
-/// The counters of a server's dropped datagrams, without zeros.
-pub(in crate::client::app) fn server_text(server: &ServerCounters) -> String {
-    let counts = [
-        (server.alien, "not of this protocol"),
-        (server.other_version, "of another version"),
-        (server.corrupt, "damaged"),
-        (server.malformed, "malformed"),
-        (server.unknown_session, "of unknown sessions"),
-        (server.unread, "dropped unread: its receive buffer was full"),
-        (server.refused, "joins refused"),
-        (server.left_out, "lines left out: a peer does not keep up"),
-    ];
-    let said = counts.iter().filter(|(count, _)| *count > 0);
-    let said = said.map(|(count, what)| format!("; {count} {what}"));
-    format!("{} datagrams received{}", server.received, said.collect::<String>())
+/// The text of a notice. It may quote files and input, so it is cleaned.
+pub(super) fn notice(notice: &Notice, language: Language) -> String {
+    clean(&language.notice(notice)).into_owned()
 }
 
 /// A table with one line per peer, with fewer columns on a narrow terminal.
 fn who_text(peers: &[PeerReport], style: Style) -> String {
-    let width = peers.iter().map(|peer| peer.nickname.width()).max().unwrap_or(0).max(4);
-    let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
+    let say = style.language;
+    let [name, over, rtt, down, up, silent] = say.who_titles();
+    let widths = peers.iter().map(|peer| peer.nickname.width());
+    let width = widths.max().unwrap_or(0).max(name.width());
     if style.is_narrow() {
-        let lines = peers.iter().map(|peer| format!("* {}  {}", pad(&peer.nickname), ms(peer.rtt)));
-        return lines.collect::<Vec<_>>().join("\n");
+        let line =
+            |peer: &PeerReport| format!("* {}  {}", left(&peer.nickname, width), say.ms(peer.rtt));
+        return peers.iter().map(line).collect::<Vec<_>>().join("\n");
     }
-    let mut out = format!(
-        "* {}  {:<22} {:>9} {:>10} {:>8}  silent",
-        pad("name"),
-        "over",
-        "rtt",
-        "lost: down",
-        "up"
-    );
+    let row = |name: &str, over: &str, figures: [&str; 3], silent: &str| {
+        let [rtt, down, up] = figures;
+        format!(
+            "* {}  {} {} {} {}  {silent}",
+            left(name, width),
+            left(over, 22),
+            right(rtt, 9),
+            right(down, 10),
+            right(up, 8)
+        )
+    };
+    let mut rows = vec![row(&name, &over, [&rtt, &down, &up], &silent)];
     for peer in peers {
         let over = match peer.transport {
-            _ if peer.silence.is_none() => "another server".to_owned(),
+            _ if peer.silence.is_none() => say.another_server(),
             Transport::Udp => format!("udp {}", delivery_name(peer.delivery)),
             it @ (Transport::Tcp | Transport::Web) => transport_name(it).to_owned(),
             Transport::Quic => format!("quic {}", delivery_name(peer.delivery)),
         };
-        let seconds = peer.silence.map_or(0, |silence| silence.as_secs());
-        out.push_str(&format!(
-            "\n* {}  {over:<22} {:>9} {:>10} {:>8}  {}",
-            pad(&peer.nickname),
-            ms(peer.rtt),
-            share(peer.lost, peer.sent),
-            share(peer.missing, peer.received.zip(peer.missing).map(|(a, b)| a.saturating_add(b))),
-            if seconds > 0 { format!("{seconds} s") } else { "-".into() }
-        ));
+        let whole = peer.received.zip(peer.missing).map(|(a, b)| a.saturating_add(b));
+        let [down, up] = [(peer.lost, peer.sent), (peer.missing, whole)]
+            .map(|(part, whole)| share(part, whole, say));
+        let silent = match peer.silence.map_or(0, |silence| silence.as_secs()) {
+            0 => "-".to_owned(),
+            seconds => say.seconds(seconds),
+        };
+        rows.push(row(&peer.nickname, &over, [&say.ms(peer.rtt), &down, &up], &silent));
     }
-    out
+    rows.join("\n")
 }
 
 /// A part of a whole, in percent.
-fn share(part: Option<u64>, whole: Option<u64>) -> String {
+fn share(part: Option<u64>, whole: Option<u64>, language: Language) -> String {
     match part.zip(whole) {
-        Some((part, whole)) if whole > 0 => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        Some((part, whole)) if whole > 0 => language.percent(part as f64 / whole as f64, 1),
         _ => "-".to_owned(),
     }
-}
-
-pub(in crate::client::app) fn ms(duration: Option<Duration>) -> String {
-    duration.map_or_else(|| "-".to_owned(), |it| format!("{:.1} ms", it.as_secs_f64() * 1e3))
 }
 
 /// A line of this client. The mark after the name shows that without colours too.
@@ -198,22 +157,16 @@ pub(in crate::client::app) fn unconfirmed(at: WallTime, name: &str, text: &str) 
 
 /// A line from the past.
 pub(super) fn earlier(at: WallTime, from: &str, text: &str, style: Style) -> String {
-    format!("{} {}: {text} {}", time(at, style), style.name(from), style.dim("(earlier)"))
+    format!(
+        "{} {}: {text} {}",
+        time(at, style),
+        style.name(from),
+        style.dim(&style.language.earlier())
+    )
 }
 
 fn time(at: WallTime, style: Style) -> String {
     style.dim(&clock(at))
-}
-
-pub(in crate::client::app) fn farewell(reason: CloseReason) -> &'static str {
-    match reason {
-        CloseReason::Quit => "you left",
-        CloseReason::Shutdown => "the server has closed",
-        CloseReason::Unreachable => "the server was not reached",
-        CloseReason::Lost => "the server is lost, and was given up",
-        CloseReason::Refused => "the server did not let you in",
-        CloseReason::Kicked => "you were removed from the room",
-    }
 }
 
 fn millis(duration: Duration) -> u128 {
@@ -236,7 +189,7 @@ mod tests {
     use super::*;
     use crate::client::app::cache::CachedLine;
     use crate::client::app::output::Format;
-    use crate::protocol::{Delivery, is_clean};
+    use crate::protocol::{Delivery, LeaveReason, is_clean};
 
     #[test]
     fn head_of_line_blocking_is_shown() {
@@ -295,7 +248,8 @@ mod tests {
     #[test]
     fn text_from_files_and_input_is_escaped() {
         let characters: Vec<char> = ('\0'..=char::MAX).collect();
-        for some in characters.chunks(250) {
+        let languages = Language::ALL.into_iter().cycle();
+        for (some, language) in characters.chunks(250).zip(languages) {
             let text: String = some.iter().collect();
             let line = CachedLine {
                 epoch: None,
@@ -304,12 +258,16 @@ mod tests {
                 from: text.clone(),
                 text: text.clone(),
             };
+            let notice = Notice::Worded(text.clone());
+            let error = Event::Error { notice: notice.clone() };
+            let events = [error, Event::Status { notice }];
+            let style = Style { language, ..Style::default() };
             for format in [Format::Text, Format::Json] {
-                let error = Event::Error { message: text.clone() };
-                let status = Event::Status { text: text.clone() };
-                let shown = [error, status].map(|event| format.plain(&event).unwrap());
-                assert!(shown.iter().all(|shown| is_clean(shown)), "{shown:?}");
-                assert!(is_clean(&format.cached(&line, Style::default())), "{text:?}");
+                for event in &events {
+                    let shown = format.event(event, style).unwrap();
+                    assert!(is_clean(&shown), "{shown:?}");
+                }
+                assert!(is_clean(&format.cached(&line, style)), "{text:?}");
             }
         }
     }

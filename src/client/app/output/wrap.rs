@@ -51,6 +51,16 @@ pub(in crate::client::app) fn cut(text: &str, columns: usize) -> (&str, usize) {
     (&text[..end], used)
 }
 
+/// `text` at the left of this many columns.
+pub(in crate::client::app) fn left(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
+/// `text` at the right of this many columns.
+pub(super) fn right(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
 /// Ends of words, and of the text: after white space, and in scripts without it by UAX #14. Not
 /// inside addresses, which people copy.
 fn breaks(plain: &str) -> impl Iterator<Item = usize> {

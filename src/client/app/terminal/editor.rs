@@ -9,6 +9,7 @@ use crate::client::app::farewell::Farewell;
 use crate::net::Clock;
 use crate::protocol::{MAX_TEXT_BYTES, clean, clip, split};
 use crate::time::WallTime;
+use crate::words::Language;
 use rustyline::completion::Completer;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
@@ -93,11 +94,11 @@ impl PromptEditor {
                 }
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     self.erase_draft();
-                    let _ = self.prompt.print(&self.prompt.style().error("! that was not UTF-8"));
+                    let _ = self.prompt.print(&self.ask(&self.language().not_utf8()));
                 }
                 Err(ReadlineError::Eof)
                     if !self.prompt.is_closing()
-                        && let Some(question) = self.farewell.question() =>
+                        && let Some(question) = self.farewell.question(self.language()) =>
                 {
                     self.erase_draft();
                     let _ = self.prompt.print(&self.ask(&question));
@@ -124,7 +125,7 @@ impl PromptEditor {
             let command = Command::parse(line);
             let question = match &command {
                 Command::Nothing => continue,
-                Command::Quit => self.farewell.question(),
+                Command::Quit => self.farewell.question(style.language),
                 _ => {
                     self.farewell.withdraw();
                     None
@@ -165,6 +166,10 @@ impl PromptEditor {
         let line = clean(text);
         let pieces = split(&line, MAX_TEXT_BYTES).filter(|piece| !piece.trim().is_empty());
         self.prompt.with_unconfirmed(|own| own.push(now, pieces));
+    }
+
+    fn language(&self) -> Language {
+        self.prompt.style().language
     }
 
     fn ask(&self, question: &str) -> String {
@@ -271,7 +276,7 @@ impl Completer for Assistant {
                 let more = all.len().saturating_sub(MOST_LISTED);
                 all.truncate(MOST_LISTED);
                 if more > 0 {
-                    all.push(format!("and {more} more"));
+                    all.push(self.prompt.style().language.and_more(more).trim().to_owned());
                 }
                 let _ =
                     self.prompt.print(&self.prompt.style().dim(&format!("* {}", all.join("  "))));

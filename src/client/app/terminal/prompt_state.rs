@@ -35,7 +35,7 @@ const ABOVE: usize = 4;
 pub(super) struct PromptState {
     state: Mutex<State>,
     changed: Condvar,
-    colour: bool,
+    style: Style,
 }
 
 #[derive(Debug)]
@@ -72,8 +72,10 @@ pub(super) struct Drawn {
 }
 
 impl PromptState {
-    pub(super) fn new(server: String, nickname: &str, colour: bool) -> Self {
-        let status = Status { server, peers: 0, condition: Condition::Joining, report: None };
+    pub(super) fn new(server: String, nickname: &str, style: Style) -> Self {
+        let language = style.language;
+        let (condition, report) = (Condition::Joining, None);
+        let status = Status { language, server, peers: 0, condition, report };
         let state = State {
             editing: false,
             closing: false,
@@ -89,7 +91,7 @@ impl PromptState {
             pos: 0,
             drawn: None,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), colour }
+        Self { state: Mutex::new(state), changed: Condvar::new(), style }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,7 +99,7 @@ impl PromptState {
     }
 
     pub(super) fn style(&self) -> Style {
-        Style { colour: self.colour, width: Some(super::columns()), addressed: false }
+        Style { width: Some(super::columns()), ..self.style }
     }
 
     /// This client's lines that are shown above the status until the server confirms them.
@@ -260,7 +262,9 @@ impl PromptState {
         let width = columns.saturating_sub(1);
         let mut drawn = Vec::new();
         if usual && !state.ended {
-            for row in state.unconfirmed.rows(&state.nickname, width, rows / ABOVE) {
+            for row in
+                state.unconfirmed.rows(self.style.language, &state.nickname, width, rows / ABOVE)
+            {
                 drawn.push(row.width());
                 out.push_str(&style.dim(&row));
                 out.push('\n');
@@ -310,8 +314,8 @@ impl State {
         let mut waiting = std::mem::take(&mut self.waiting);
         let missed = std::mem::take(&mut self.missed);
         if missed > 0 {
-            waiting
-                .push_str(&format!("! {missed} lines were not shown: the terminal was too slow\n"));
+            let text = self.status.language.lines_not_shown(missed);
+            waiting.push_str(&format!("! {text}\n"));
         }
         waiting
     }

@@ -2,12 +2,14 @@
 
 use crate::client::session::{Condition, Report, Transport};
 use crate::protocol::Delivery;
+use crate::words::Language;
 use std::net::SocketAddr;
 use unicode_width::UnicodeWidthChar;
 
 /// The contents of the line.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
+    pub(super) language: Language,
     /// The server's name, or its address if the client was given one.
     pub(super) server: String,
     pub(super) peers: u16,
@@ -25,18 +27,12 @@ impl Status {
 
     /// The line in at most `columns`; less informative parts are dropped first.
     pub(super) fn line(&self, columns: usize) -> String {
+        let say = self.language;
         let mode = |long| self.report.map(|report| mode(&report, long));
-        let rtt = self.report.and_then(|report| report.link.rtt_smoothed);
-        let rtt = rtt.map(|rtt| format!("rtt {:.0} ms", rtt.as_secs_f64() * 1e3));
-        let loss = self.report.and_then(|report| loss(&report));
-        let here = Some(format!("{} here", self.peers));
-        let state = match self.condition {
-            Condition::Joining => Some("joining"),
-            Condition::Here => None,
-            Condition::Quiet => Some("quiet"),
-            Condition::Lost => Some("lost"),
-        };
-        let state = state.map(str::to_owned);
+        let rtt = self.report.and_then(|report| report.link.rtt_smoothed).map(|rtt| say.rtt(rtt));
+        let loss = self.report.and_then(|report| loss(&report, say));
+        let here = Some(say.here(self.peers));
+        let state = say.condition(self.condition);
         let server = Some(self.server.clone());
         let rest = [rtt.clone(), loss, here.clone(), state.clone()];
         let before = |first: &[Option<String>]| [first, &rest].concat();
@@ -58,23 +54,22 @@ impl Status {
 }
 
 /// The loss in both directions; over a connection what its sender knows of it.
-fn loss(report: &Report) -> Option<String> {
-    let percent = |per_mille: u32| format!("{:.0} %", f64::from(per_mille) / 10.0);
+fn loss(report: &Report, say: Language) -> Option<String> {
+    let percent = |per_mille: u32| say.percent(f64::from(per_mille) / 1e3, 0);
     match report.transport {
         Transport::Udp => {
             let up = percent(report.link.loss_per_mille);
             let down = report.link.received_loss_per_mille.map_or("-".to_owned(), percent);
-            Some(format!("loss {up} up, {down} down"))
+            Some(say.loss(&up, &down))
         }
         Transport::Tcp | Transport::Web => {
             let tcp = report.tcp?;
             let sent = tcp.sent.filter(|sent| *sent > 0)?;
-            let share = 100.0 * tcp.retransmitted? as f64 / sent as f64;
-            Some(format!("retransmitted {share:.0} % up"))
+            Some(say.retransmitted_up(&say.percent(tcp.retransmitted? as f64 / sent as f64, 0)))
         }
         Transport::Quic => {
             let quic = report.quic.filter(|quic| quic.sent > 0)?;
-            Some(format!("lost {:.0} % up", 100.0 * quic.lost as f64 / quic.sent as f64))
+            Some(say.lost_up(&say.percent(quic.lost as f64 / quic.sent as f64, 0)))
         }
     }
 }
@@ -128,7 +123,8 @@ mod tests {
             text_received: 0,
         });
         let server = "192.168.1.5:2428".to_owned();
-        let mut status = Status { server, peers: 3, condition: Condition::Quiet, report };
+        let (language, condition) = (Language::En, Condition::Quiet);
+        let mut status = Status { language, server, peers: 3, condition, report };
         let long = "-- 192.168.1.5:2428 | udp reliable-ordered | rtt 52 ms | loss 0 % up, \
                     29 % down | 3 here | quiet";
         assert_eq!(status.line(120), long);
@@ -146,7 +142,11 @@ mod tests {
         status.report = None;
         status.condition = Condition::Lost;
         assert_eq!(status.line(39), "-- 192.168.1.5:2428 | 3 here | lost");
-        (0..100).for_each(|columns| assert!(width(&status.line(columns)) <= columns));
+        status.report = report;
+        for language in Language::ALL {
+            status.language = language;
+            (0..120).for_each(|columns| assert!(width(&status.line(columns)) <= columns));
+        }
     }
 
     #[test]
@@ -157,7 +157,8 @@ mod tests {
             ("chat.example.org:2428", "chat.example.org:2428"),
         ] {
             let server = server.to_owned();
-            let mut status = Status { server, peers: 1, condition: Condition::Here, report: None };
+            let (language, condition) = (Language::En, Condition::Here);
+            let mut status = Status { language, server, peers: 1, condition, report: None };
             status.follow("10.0.0.7:2428".parse().unwrap());
             assert_eq!(status.server, shown);
         }

@@ -5,6 +5,7 @@
 
 use crate::client::app::output::{cut, unconfirmed};
 use crate::time::WallTime;
+use crate::words::Language;
 use std::collections::VecDeque;
 
 /// Most rows for unconfirmed lines.
@@ -34,13 +35,19 @@ impl Unconfirmed {
     }
 
     /// The lines, one row each, cut to `width`; or their number, if they need more than `most`.
-    pub(super) fn rows(&self, nickname: &str, width: usize, most: usize) -> Vec<String> {
+    pub(super) fn rows(
+        &self,
+        language: Language,
+        nickname: &str,
+        width: usize,
+        most: usize,
+    ) -> Vec<String> {
         if self.lines.len() <= most.min(ROWS) {
             let row =
                 |(at, text): &(WallTime, String)| whole(&unconfirmed(*at, nickname, text), width);
             return self.lines.iter().map(row).collect();
         }
-        let count = whole(&format!("* {} lines wait for the server", self.lines.len()), width);
+        let count = whole(&format!("* {}", language.lines_wait(self.lines.len())), width);
         std::iter::once(count).take(most).collect()
     }
 }
@@ -67,16 +74,16 @@ mod tests {
     #[test]
     fn a_few_lines_have_a_row_each_and_more_are_counted() {
         let mut own = typed(&["one", "two", "three", "four", "five"]);
-        assert_eq!(own.rows("al", 60, 9), ["* 5 lines wait for the server"]);
+        assert_eq!(own.rows(Language::En, "al", 60, 9), ["* 5 lines wait for the server"]);
         own.take("one");
-        let rows = own.rows("al", 60, 9);
+        let rows = own.rows(Language::En, "al", 60, 9);
         assert_eq!(rows.len(), ROWS);
         assert!(rows[0].ends_with(" al> two") && rows[3].ends_with(" al> five"), "{rows:?}");
-        assert_eq!(own.rows("al", 60, 1), ["* 4 lines wait for the server"]);
-        assert!(own.rows("al", 60, 0).is_empty(), "a low screen has no space");
+        assert_eq!(own.rows(Language::En, "al", 60, 1), ["* 4 lines wait for the server"]);
+        assert!(own.rows(Language::En, "al", 60, 0).is_empty(), "a low screen has no space");
         let long = typed(&["小明说的话很长".repeat(9).as_str()]);
         for width in 0..80 {
-            let rows = long.rows("al", width, 9);
+            let rows = long.rows(Language::En, "al", width, 9);
             assert!(rows.iter().all(|row| row.width() <= width.max(1)), "{width}: {rows:?}");
         }
     }

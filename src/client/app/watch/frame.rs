@@ -2,9 +2,10 @@
 
 use super::View;
 use super::board::{SAMPLES, Track};
-use crate::client::app::output::{cut, delivery_name, ms, server_text, transport_name};
+use crate::client::app::output::{cut, delivery_name, transport_name};
 use crate::client::session::Transport;
 use crate::protocol::clean;
+use crate::words::Language;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
@@ -20,9 +21,6 @@ const FULL_LOSS: f64 = 0.2;
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Least rows of a screen that shows the server's counters; on a lower one peers take the space.
 const TALL: usize = 12;
-
-/// At most 80 columns, as on most terminals.
-const LEGEND: &str = "q leaves; newest right; loss: both ways, over TCP and QUIC to the peer only";
 
 /// A text style: parameters of SGR (ECMA-48, 8.3.117).
 type Look = &'static str;
@@ -52,20 +50,20 @@ pub(super) fn frame(view: &View, columns: usize, rows: usize, colour: bool) -> V
     let whole = |text: &str, look| Row::of(columns).text(text, columns, look).finish();
 
     let scale = scale(view);
-    let mut frame = vec![head(view, columns, palette), titles(scale, columns)];
+    let mut frame = vec![head(view, columns, palette), titles(view.language, scale, columns)];
     let peers = rows.saturating_sub(3 + lines + usize::from(counters.is_some())).max(1);
     frame.extend(tracks(view, scale, columns, peers, palette));
     frame.resize_with(2 + peers, || whole("", PLAIN));
     let skip = view.lines.len() - lines;
     frame.extend(view.lines.iter().skip(skip).map(|line| whole(line, DIM)));
-    frame.extend(counters.map(|it| whole(&format!("server: {}", server_text(&it)), DIM)));
-    frame.push(whole(LEGEND, DIM));
+    frame.extend(counters.map(|it| whole(&view.language.server_counters(&it), DIM)));
+    frame.push(whole(&view.language.watch_legend(), DIM));
     frame.truncate(rows);
     frame
 }
 
 fn head(view: &View, columns: usize, palette: Palette) -> String {
-    let room = format!("{} at {}: {} here", view.room, view.server, view.board.len() + 1);
+    let room = view.language.watch_head(&view.room, &view.server, view.board.len() + 1);
     let row = Row::of(columns).text(&room, room.width(), BOLD);
     let row = if view.status.is_empty() { row } else { row.text(" ", 1, PLAIN) };
     row.text(&view.status, columns, palette.warning).finish()
@@ -86,10 +84,11 @@ fn widths(columns: usize) -> [usize; 7] {
 }
 
 /// The titles. That of a sparkline is its scale.
-fn titles(scale: Duration, columns: usize) -> String {
-    let times = format!("0-{} ms", scale.as_millis());
-    let shares = format!("0-{:.0} %", FULL_LOSS * 100.0);
-    let titles = ["name", "over", "rtt", &times, "loss", &shares, "silent"];
+fn titles(say: Language, scale: Duration, columns: usize) -> String {
+    let times = format!("0-{}", say.millis(scale, 0));
+    let shares = format!("0-{}", say.percent(FULL_LOSS, 0));
+    let [name, over, rtt, loss, silent] = say.watch_titles();
+    let titles = [name, over, rtt, times, loss, shares, silent];
     let row = Row::of(columns);
     let cells = titles.iter().zip(widths(columns));
     cells.fold(row, |row, (title, width)| row.text(title, width, DIM)).finish()
@@ -113,17 +112,19 @@ fn tracks(
 ) -> Vec<String> {
     let tracks = view.board.by_trouble();
     let shown = if tracks.len() > room { room - 1 } else { tracks.len() };
-    let mut rows: Vec<_> =
-        tracks[..shown].iter().map(|track| row(track, scale, columns, palette)).collect();
+    let mut rows: Vec<_> = tracks[..shown]
+        .iter()
+        .map(|track| row(track, view.language, scale, columns, palette))
+        .collect();
     if shown < tracks.len() {
-        let more = format!("and {} more, who do better", tracks.len() - shown);
+        let more = view.language.watch_more(tracks.len() - shown);
         rows.push(Row::of(columns).text(&more, columns, PLAIN).finish());
     }
     rows
 }
 
 /// One peer. A round-trip time of `scale` fills the height of its sparkline.
-fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> String {
+fn row(track: &Track, say: Language, scale: Duration, columns: usize, palette: Palette) -> String {
     let report = &track.report;
     let [name, over, rtt, rtt_line, loss, loss_line, silent] = widths(columns);
     let recent = track.recent_loss();
@@ -134,22 +135,22 @@ fn row(track: &Track, scale: Duration, columns: usize, palette: Palette) -> Stri
         _ => palette.good,
     };
     let mode = match report.transport {
-        _ if report.silence.is_none() => "another server".to_owned(),
+        _ if report.silence.is_none() => say.another_server(),
         it @ (Transport::Tcp | Transport::Web) => transport_name(it).to_owned(),
         it if over < 8 => transport_name(it).to_owned(),
         it => format!("{} {}", transport_name(it), delivery_name(report.delivery)),
     };
     let times = track.rtts.iter().map(|rtt| rtt.map(|it| it.div_duration_f64(scale)));
     let shares = track.losses.iter().map(|share| share.map(|it| it / FULL_LOSS));
-    let share = recent.map_or_else(|| "-".to_owned(), |it| format!("{:.1} %", it * 100.0));
+    let share = recent.map_or_else(|| "-".to_owned(), |it| say.percent(it, 1));
     let silence = match report.silence.map_or(0, |silence| silence.as_secs()) {
         0 => String::new(),
-        seconds => format!("{seconds} s"),
+        seconds => say.seconds(seconds),
     };
     Row::of(columns)
         .text(&report.nickname, name, health)
         .text(&mode, over, PLAIN)
-        .figure(&ms(report.rtt), rtt)
+        .figure(&say.ms(report.rtt), rtt)
         .text(&sparkline(times, rtt_line), rtt_line, palette.rtt)
         .figure(&share, loss)
         .text(&sparkline(shares, loss_line), loss_line, health)
@@ -260,9 +261,12 @@ mod tests {
 
     #[test]
     fn rows_fill_the_screen_exactly() {
-        let view = view(&["alice", "a漢字漢字漢字漢字漢字漢", "e\u{301}\u{301}👨‍👩‍👧‍👦", "d", "e", "f"]);
-        for (columns, rows) in (1..140).flat_map(|columns| (1..30).map(move |rows| (columns, rows)))
-        {
+        let mut view =
+            view(&["alice", "a漢字漢字漢字漢字漢字漢", "e\u{301}\u{301}👨‍👩‍👧‍👦", "d", "e", "f"]);
+        let languages = Language::ALL.into_iter().cycle();
+        let sizes = (1..140).flat_map(|columns| (1..30).map(move |rows| (columns, rows)));
+        for ((columns, rows), language) in sizes.zip(languages) {
+            view.language = language;
             let frame = frame(&view, columns, rows, false);
             assert_eq!(frame.len(), rows.max(1), "{columns}x{rows}");
             for row in &frame {
@@ -276,12 +280,18 @@ mod tests {
 
     #[test]
     fn eighty_columns_are_enough_and_sparklines_say_their_scale() {
-        let frame = frame(&view(&["alice"]), 80, 24, false);
-        let plain = |row: &String| row.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
-        let titles = plain(&frame[1]);
-        assert!(titles.contains("0-10 ms") && titles.contains("0-20 %"), "{titles:?}");
-        assert!(titles.trim_end().ends_with("silent"), "{titles:?}");
-        assert_eq!(plain(frame.last().unwrap()).trim_end(), LEGEND, "cut off");
+        let mut view = view(&["alice"]);
+        for language in Language::ALL {
+            view.language = language;
+            let frame = frame(&view, 80, 24, false);
+            let plain = |row: &String| row.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
+            let titles = plain(&frame[1]);
+            assert!(titles.contains("0-10 ") && titles.contains("0-20"), "{titles:?}");
+            let [.., silent] = language.watch_titles();
+            assert!(titles.trim_end().ends_with(&silent), "{titles:?}");
+            let legend = language.watch_legend();
+            assert_eq!(plain(frame.last().unwrap()).trim_end(), legend, "cut off");
+        }
     }
 
     #[test]

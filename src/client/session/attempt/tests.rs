@@ -182,13 +182,14 @@ fn a_first_join_ends_at_once_only_if_no_address_is_reachable() {
         session.handle_obstacle(SERVER[1].into(), hint(Kind::Unreachable), at(0));
         assert!(!session.is_closed());
         let told = std::iter::from_fn(|| session.poll_event()).collect::<Vec<_>>();
-        assert!(matches!(&told[..], [Event::Status { text }] if text.contains("unreachable")));
+        let [Event::Status { notice }] = &told[..] else { panic!("{told:?}") };
+        assert!(notice.to_string().contains("unreachable"), "{notice}");
         session.handle_obstacle(SERVER[1].into(), local, at(1));
         let told: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
-        let [Event::Error { message }, Event::Closed { reason }] = &told[..] else {
+        let [Event::Error { notice }, Event::Closed { reason }] = &told[..] else {
             panic!("{told:?}")
         };
-        assert!(message.contains("no route"), "{message}");
+        assert!(notice.to_string().contains("no route"), "{notice}");
         assert_eq!(*reason, CloseReason::Unreachable);
     }
 }

@@ -204,7 +204,7 @@ impl Stage {
 
     fn was_told(&self, part: &str) -> bool {
         self.events.iter().any(|event| match event {
-            Event::Status { text } | Event::Error { message: text } => text.contains(part),
+            Event::Status { notice } | Event::Error { notice } => notice.to_string().contains(part),
             _ => false,
         })
     }

@@ -91,7 +91,7 @@ pub(super) fn check_event(event: &Event) {
         Event::Joined { nickname, .. }
         | Event::Left { nickname, .. }
         | Event::Moved { nickname, .. } => assert_clean(nickname),
-        Event::Moderated { done } => assert_clean(done),
+        Event::Moderated { done } => assert_clean(&done.to_string()),
         Event::Renamed { from, to } => [from, to].into_iter().for_each(|name| assert_clean(name)),
         Event::Refused { detail, .. } => assert_clean(detail),
         Event::Waited(..) => panic!("nobody asked for it"),
