@@ -20,3 +20,4 @@ mod sockets;
 mod stream_vectors;
 mod ticket;
 mod vectors;
+mod words;

@@ -1,6 +1,7 @@
 //! The client in a real terminal (tmux): the tests press keys and read the screen.
 
 mod endings;
+mod languages;
 mod lines;
 mod moderator;
 mod questions;
@@ -430,5 +431,8 @@ tests! {
     moderator::the_host_moderates_in_its_editor,
     moderator::the_operator_types_orders_at_the_server,
     lines::an_ignored_peer_is_hidden_until_it_is_unignored,
+    languages::a_conversation_reads_in_each_language,
+    languages::programs_read_the_same_in_each_language,
+    languages::the_locale_chooses_the_language_and_the_option_overrides_it,
     @role panics,
 }
