@@ -24,8 +24,8 @@
 //! | `referee.rs` | hub, teacher and client on one clock; the rule for each datagram |
 //! | `sockets.rs` | the referee's UDP socket and TCP connections |
 //! | `process.rs` | the client's process, its limits and its output |
-//! | `survivors.rs` | what a client leaves behind in other sessions |
-//! | `trace.rs` | what happened, in order |
+//! | `survivors.rs` | the processes that a client leaves behind in other sessions |
+//! | `trace.rs` | the events of a scenario, in order |
 //! | `judge.rs`, `judge/*.rs` | traces to findings |
 //! | `report.rs`, `report/*.rs` | verdicts, and their formats |
 //! | `class.rs` | a folder of submissions, and their table |
@@ -55,11 +55,10 @@ use case::Case;
 use scenario::Scenario;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use trace::Trace;
 
-/// Scenarios at once: they mostly wait.
+/// Scenarios that run at once. They mostly wait.
 const AT_ONCE: usize = 6;
 /// Runs of a scenario, at most, where time may have been the reason of a fault.
 const RUNS: u32 = 3;
@@ -71,7 +70,7 @@ const RUNS_STALLED: u32 = 6;
 pub struct Config {
     /// The client's command, without address and name.
     pub command: Vec<OsString>,
-    /// Decides names, texts and losses.
+    /// Seed of names, texts and losses.
     pub seed: u64,
     /// Only these criteria, and those that they need; empty: those of the plan.
     pub only: Vec<String>,
@@ -79,10 +78,10 @@ pub struct Config {
     pub plan: Plan,
 }
 
-/// A fault of the grader's machine, not of the client.
+/// Why a client was not graded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client did not start.
+    /// The command did not start.
     #[error("cannot start {command}: {cause}{hint}")]
     Start {
         /// The program.
@@ -92,7 +91,7 @@ pub enum Error {
         /// The remedy, if one is known.
         hint: &'static str,
     },
-    /// A socket or a thread of the grader.
+    /// The system refused a socket or a thread.
     #[error("cannot run a scenario: {0}")]
     System(#[from] std::io::Error),
     /// No criterion has that name.
@@ -116,7 +115,7 @@ pub fn confine_network() -> Result<(), Box<dyn std::error::Error>> {
     Err("this system has no network namespaces".into())
 }
 
-/// Ends what graded clients left behind. No client runs any more.
+/// Ends the processes that graded clients left behind. Call it when no client runs.
 pub fn end_survivors() {
     #[cfg(target_os = "linux")]
     survivors::end(None);
@@ -135,23 +134,38 @@ pub fn grade(config: &Config) -> Result<Report, Error> {
         .filter(|it| wanted.iter().any(|criterion| criterion.scenarios.contains(&it.name)))
         .flat_map(|it| (0..plan.repetitions).map(move |repetition| (it, repetition)))
         .collect();
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Runs::new()));
-    let work = || -> Result<(), Error> {
-        while let Some((scenario, repetition)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = run(config, scenario, *repetition, &wanted)?;
-            let mut done = done.lock().unwrap_or_else(|it| it.into_inner());
-            done.entry(scenario.name).or_default().push(outcome);
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let crew: Vec<_> = (0..AT_ONCE.min(jobs.len())).map(|_| scope.spawn(work)).collect();
-        crew.into_iter().try_for_each(|member| {
-            member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    })?;
-    let runs = done.into_inner().unwrap_or_else(|it| it.into_inner());
+    let outcomes = in_parallel(AT_ONCE, &jobs, |(scenario, repetition)| {
+        run(config, scenario, *repetition, &wanted)
+    });
+    let mut runs = Runs::new();
+    for ((scenario, _), outcome) in std::iter::zip(&jobs, outcomes) {
+        runs.entry(scenario.name).or_default().push(outcome?);
+    }
     Ok(Report::new(config, &wanted, &runs))
+}
+
+/// Does the jobs in this many threads, and returns the results in the order of the jobs.
+fn in_parallel<J: Sync, T: Send>(
+    threads: usize,
+    jobs: &[J],
+    work: impl Fn(&J) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        jobs.get(at).map(|job| (at, work(job)))
+    };
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let crew: Vec<_> = (0..threads.min(jobs.len()))
+            .map(|_| scope.spawn(|| std::iter::from_fn(&take).collect::<Vec<_>>()))
+            .collect();
+        let results = crew.into_iter().flat_map(|member| {
+            member.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        results.collect()
+    });
+    done.sort_unstable_by_key(|it| it.0);
+    done.into_iter().map(|it| it.1).collect()
 }
 
 /// The criteria that this grading judges, in the order of the table.

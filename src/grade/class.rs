@@ -8,8 +8,6 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Submissions at once; each runs several scenarios at once.
 const AT_ONCE: usize = 2;
@@ -18,7 +16,7 @@ const PLACE: &str = "{}";
 /// The program of a submission that is a directory, where no command is given.
 const RUN: &str = "run";
 
-/// A submission and its grade, or why there is none.
+/// A submission, and its grade or the reason why it has none.
 #[derive(Debug)]
 pub struct Graded {
     /// The name of its file or directory.
@@ -44,25 +42,13 @@ pub fn grade_class(
     let mut submissions: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
     submissions.retain(|path| !name_of(path).starts_with('.'));
     submissions.sort();
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some(path) = submissions.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let name = name_of(path);
-            let command = command_for(&config.command, path);
-            let config = Config { command, seed: seed(&name), ..config.clone() };
-            let outcome =
-                grade(&config).map_err(|error: Error| clean(&error.to_string()).into_owned());
-            done.lock().unwrap_or_else(|it| it.into_inner()).push(Graded { name, outcome });
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(work);
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(|it| it.into_inner());
-    done.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(done)
+    Ok(super::in_parallel(AT_ONCE, &submissions, |path| {
+        let name = name_of(path);
+        let command = command_for(&config.command, path);
+        let config = Config { command, seed: seed(&name), ..config.clone() };
+        let outcome = grade(&config).map_err(|error: Error| clean(&error.to_string()).into_owned());
+        Graded { name, outcome }
+    }))
 }
 
 fn name_of(path: &Path) -> String {
@@ -89,7 +75,7 @@ impl Graded {
         self.outcome.as_ref().ok().map(|report| report.points(None))
     }
 
-    /// One line: what failed, or why there is no grade.
+    /// One line: the criteria that failed, or why there is no grade.
     fn remark(&self) -> String {
         match &self.outcome {
             Err(reason) => format!("not graded: {reason}"),

@@ -1,4 +1,4 @@
-//! The criteria: what is judged, in the order in which a client comes to be.
+//! The table of criteria, in the order in which a client is written.
 
 use super::Error;
 use super::judge::{Judge, acknowledging, form, joining, optional, staying, talking};
@@ -17,7 +17,7 @@ pub struct Criterion {
     /// The part of `proto.md`: 1 or 2; 3 is optional, and judged only if it is named; 4 is a
     /// plan's own.
     pub part: u8,
-    /// Criteria without which this one says nothing: it is not judged if one of them failed.
+    /// Criteria that it needs: it is not judged if one of them did not pass.
     pub needs: &'static [&'static str],
     pub(super) scenarios: &'static [&'static str],
     pub(super) judge: Judge,

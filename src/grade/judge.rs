@@ -16,7 +16,7 @@ use super::trace::{Event, Trace};
 use crate::decode;
 use std::time::Duration;
 
-/// What was seen in place of what was expected.
+/// A fault: what was seen, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) seen: String,
@@ -25,11 +25,11 @@ pub(super) struct Fault {
     pub(super) places: Vec<usize>,
     /// Whether a busy machine may be the reason.
     pub(super) late: bool,
-    /// No fault: there was nothing to judge.
+    /// There was nothing to judge.
     pub(super) vacant: bool,
 }
 
-/// Nothing, or a fault.
+/// No fault, or one.
 pub(super) type Finding = Result<(), Fault>;
 
 /// Judges one criterion in one scenario.
@@ -79,7 +79,7 @@ impl Fault {
     }
 }
 
-/// A plan's scenario: each step that waits was met.
+/// Judges a plan's scenario: each step that waits was met.
 pub(super) fn own(trace: &Trace, _: &Case) -> Finding {
     let expected = "all steps of the scenario, each once and in order";
     let fault = trace.entries.iter().find_map(|entry| match &entry.event {

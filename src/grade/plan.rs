@@ -49,7 +49,7 @@ const MAX_FILE: u64 = 64 << 10;
 /// Most points of a criterion.
 const MAX_POINTS: usize = 1_000;
 
-/// Why there is no plan.
+/// Why a plan cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The file cannot be read.
@@ -60,7 +60,7 @@ pub enum PlanError {
         /// The system's error.
         cause: io::Error,
     },
-    /// It is no plan.
+    /// The text is not a plan.
     #[error("{}: {message}", .file.display())]
     Text {
         /// The file.
@@ -82,9 +82,9 @@ pub struct Plan {
     pub(super) repetitions: u32,
     /// The criteria, as `--only` has them.
     pub(super) only: Vec<String>,
-    /// All criteria: those of the grader with the plan's points, and those of the plan.
+    /// All criteria: the built-in ones with the plan's points, then the plan's own.
     pub(super) table: Vec<&'static Criterion>,
-    /// The scenarios of the grader and of the plan.
+    /// All scenarios: the built-in ones, then the plan's own.
     pub(super) scenarios: Vec<Scenario>,
     pub(super) choices: Choices,
 }
@@ -127,7 +127,7 @@ pub(super) struct Network {
     pub(super) missing: Option<Bounded<3, 20>>,
 }
 
-/// A scenario of the teacher, and its criterion.
+/// A scenario of the plan, and its criterion.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Own {
@@ -159,21 +159,21 @@ pub(super) enum Step {
     Heard(Text),
     /// Datagrams with lines are lost.
     Lose(Fate),
-    /// They arrive twice.
+    /// Datagrams with lines arrive twice.
     Double(Fate),
-    /// They arrive behind the next one.
+    /// Datagrams with lines arrive after the next one.
     Delay(Fate),
     /// The server forgets the session.
     Reset,
     /// The server closes.
     Shutdown,
-    /// The input has the line `exit`, and ends.
+    /// The client's input has the line `exit`, and ends.
     Leave,
     /// The client ends.
     Ended,
 }
 
-/// The next datagrams with lines.
+/// The next datagrams with lines, of one sender.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fate {

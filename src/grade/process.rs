@@ -14,7 +14,7 @@ use std::thread;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
-/// What the threads around the process and the socket report.
+/// What the threads that read the process and the sockets report.
 pub(super) enum Input {
     /// A datagram arrived at the referee's socket.
     Datagram(Vec<u8>, SocketAddr),

@@ -28,13 +28,13 @@ pub(super) const LAST_ANSWER: Duration = Duration::from_millis(1_500);
 const AFTERMATH: Duration = Duration::from_secs(1);
 /// Time for the last datagrams and output of an ended client to arrive, on a busy machine too.
 const REST: Duration = Duration::from_secs(5);
-/// Longest sleep: the end of the process wakes nobody.
+/// Longest sleep: the end of the process does not wake the referee.
 const LOOK: Duration = Duration::from_millis(20);
 /// A wait that ends this much too late shows a busy machine.
 const STALL: Duration = Duration::from_millis(50);
 /// Datagrams of a client, beyond which its run ends.
 const MAX_DATAGRAMS: usize = 20_000;
-/// Inputs that wait for the referee; more wait in the kernel, or are dropped there.
+/// Capacity of the queue of inputs. Beyond it datagrams wait in the kernel, or are dropped there.
 const BACKLOG: usize = 1_024;
 
 /// Which way a datagram travels.
@@ -46,10 +46,10 @@ pub(super) enum Way {
     Down,
 }
 
-/// So long that no client expires.
+/// Expiry of a silent client: longer than any scenario.
 const EXPIRY: Duration = Duration::from_secs(60);
 
-/// What becomes of a datagram: it is replaced by these, in this order.
+/// Replaces a datagram by those that arrive in its place, in this order.
 pub(super) type Rule = Box<dyn FnMut(Way, Vec<u8>) -> Vec<Vec<u8>> + Send>;
 
 pub(super) struct Referee<'c> {
@@ -58,9 +58,9 @@ pub(super) struct Referee<'c> {
     clock: Clock,
     hub: Hub,
     teacher: Session,
-    /// Where the hub sees the teacher, who sends in memory.
+    /// The teacher's address at the hub. Its datagrams pass in memory.
     teacher_path: Path,
-    /// Where the teacher sees the hub.
+    /// The hub's address at the teacher.
     hub_address: SocketAddr,
     client: Option<SocketAddr>,
     /// The client's address as the hub sees it, if that is another one.
@@ -81,7 +81,7 @@ pub(super) struct Referee<'c> {
 }
 
 impl<'c> Referee<'c> {
-    /// Opens the room, with the teacher in it, who has said these lines.
+    /// Opens the room. The teacher has joined it, and has said these lines.
     pub(super) fn open(case: &'c Case, room: &Room, said: &[String]) -> Result<Self, Error> {
         let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
         let clock = Clock::start();
@@ -95,7 +95,7 @@ impl<'c> Referee<'c> {
         };
         let now = clock.now();
         let mut hub = Hub::new(config, Past::default(), case.seed, now);
-        // What leaves is then a function of what arrives, not of the machine's speed.
+        // The hub's datagrams then depend on those that arrive, not on the machine's speed.
         hub.set_copies(Copies::Fixed(0));
         let hub_address = SocketAddr::from(([10, 0, 0, 1], 1));
         let config = session::Config {
@@ -248,7 +248,7 @@ impl<'c> Referee<'c> {
         let mut looked_at = usize::MAX;
         loop {
             self.turn();
-            // What has not changed is not judged again.
+            // An unchanged trace is not judged again.
             if looked_at != self.trace.entries.len() {
                 if wanted(&self.trace) {
                     return true;
@@ -296,7 +296,7 @@ impl<'c> Referee<'c> {
         self.trace.entries.push(Entry { at, event });
     }
 
-    /// Takes all that is due, here and there.
+    /// Handles the timers of hub and teacher, and the end of the process.
     fn turn(&mut self) {
         let now = self.clock.now();
         self.hub.handle_timeout(now);
@@ -324,7 +324,7 @@ impl<'c> Referee<'c> {
         }
     }
 
-    /// Carries what waits. Returns whether there was anything.
+    /// Delivers the datagrams of hub and teacher. Returns whether there were any.
     fn carry(&mut self, now: Now) -> bool {
         let mut buffer = Vec::new();
         let mut any = false;

@@ -1,4 +1,4 @@
-//! Verdicts, and a report of them. Nothing in it came from the client unescaped.
+//! Verdicts, and the report of them. It has the client's text escaped only.
 
 mod formats;
 #[cfg(test)]
@@ -28,14 +28,14 @@ pub enum Verdict {
     Failed {
         /// What the client did.
         seen: String,
-        /// What `proto.md` says.
+        /// What `proto.md` asks for.
         expected: String,
         /// The datagrams in question, decoded.
         evidence: Vec<String>,
         /// How often the scenario was repeated, because time may have been the reason.
         repeated: u32,
     },
-    /// It says nothing, because this other one failed.
+    /// Not judged, because a criterion that it needs did not pass.
     NotJudged {
         /// The other criterion.
         because: &'static str,
@@ -49,7 +49,7 @@ pub struct Report {
     pub seed: u64,
     /// Name and digest of the plan's file.
     pub plan: Option<String>,
-    /// What was confined, in words; empty if nothing is to be said.
+    /// Remarks about the grading as a whole, such as a limit that the system lacks.
     pub notes: Vec<String>,
     /// A verdict for each criterion.
     pub verdicts: Vec<(&'static Criterion, Verdict)>,
@@ -92,8 +92,8 @@ impl Report {
     }
 }
 
-/// The criteria that a client fails which sends nothing in a session: the first, or the second if
-/// it has a session all the same.
+/// The criteria that a client fails if it sends nothing in a session: the first without a session,
+/// else the second.
 const SESSION: [&str; 2] = ["welcome", "ack-number"];
 
 /// The verdict over a criterion's scenarios. `bad`: criteria that did not pass.

@@ -1,4 +1,4 @@
-//! What happens to the client: each scenario starts it once.
+//! The scenarios. Each one starts the client once.
 //!
 //! A script waits for each event that it needs, and returns where one does not occur. The judges
 //! find out from the trace what is missing.
@@ -26,7 +26,7 @@ pub(super) use delivery::{OUTAGE, long as long_message};
 pub(super) use optional::{LINES as TCP_LINES, line as tcp_line};
 pub(super) use speech::{LIMIT, LINES, covers, long as long_line, unclean};
 
-/// A scenario.
+/// A scenario: its name and its script.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct Scenario {
 /// The course of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Script {
-    /// One of the grader's.
+    /// A built-in one.
     Given(fn(&[OsString], &Case) -> Result<Trace, Error>),
     /// The steps of a plan.
     Own(&'static Own),
@@ -102,7 +102,7 @@ pub(super) fn run(scenario: &Scenario, command: &[OsString], case: &Case) -> Res
     }
 }
 
-/// Everything passes.
+/// The rule that delivers every datagram.
 fn open() -> Rule {
     Box::new(|_, bytes| vec![bytes])
 }
@@ -160,12 +160,12 @@ fn has(bytes: &[u8], wanted: impl Fn(ServerMessage<'_>) -> bool) -> bool {
 /// `Joins` whose pauses are judged.
 pub(super) const JOINS: usize = 6;
 
-/// Nobody answers a few `Join`s.
+/// The first `Join`s draw no answer.
 fn silent(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     unanswered(command, case, JOINS)
 }
 
-/// Nobody ever answers.
+/// No `Join` draws an answer.
 fn give_up(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     unanswered(command, case, usize::MAX)
 }
@@ -271,7 +271,7 @@ fn talk(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     Ok(referee.finish())
 }
 
-/// Nobody says anything, and the heartbeat is short.
+/// No line is said, and the heartbeat interval is short.
 fn idle(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let millis = case.chosen("heartbeat_ms", |plan| plan.heartbeat_ms) as u64;
     let room = Room { heartbeat: Duration::from_millis(millis), ..Room::default() };
@@ -283,7 +283,7 @@ fn idle(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     Ok(referee.finish())
 }
 
-/// The name is taken.
+/// The server refuses the client: its name is taken.
 fn refused(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let room = Room { name: Some(case.teacher), ..Room::default() };
     let mut referee = Referee::open(case, &room, &[])?;
@@ -292,7 +292,7 @@ fn refused(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     Ok(referee.finish())
 }
 
-/// The server closes.
+/// The server closes the session.
 fn shutdown(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if is_in {

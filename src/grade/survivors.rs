@@ -1,4 +1,4 @@
-//! Processes that a graded client leaves running in other sessions (`setsid`).
+//! Ends the processes that a graded client leaves running in other sessions (`setsid`).
 //!
 //! This process is the parent of the orphans among its descendants, so that none gets away. Those
 //! of an ended client are found by a variable of their environment. One that has changed its
@@ -13,7 +13,7 @@ use std::{fs, io};
 
 /// The variable that names a client to its descendants.
 const VARIABLE: &str = "GRADED_CLIENT";
-/// Processes that begin new ones may have to be looked for again; not for ever.
+/// Rounds of a search, at most: a process may start new ones while it is ended.
 const ROUNDS: usize = 200;
 
 /// The clients that were not waited for yet. Any other child of this process is an orphan.
@@ -34,7 +34,7 @@ pub(super) fn start(command: &mut Command) -> io::Result<(Child, Mark)> {
     let _ = rustix::process::set_child_subreaper(Some(own));
     let mark = format!("{}-{}", own.as_raw_nonzero(), NEXT.fetch_add(1, Ordering::Relaxed));
     command.env(VARIABLE, &mark);
-    // So that nobody takes it for an orphan before it is known.
+    // Locked until the child is known: no other thread takes it for an orphan.
     let mut clients = clients();
     let child = command.spawn()?;
     clients.insert(child.id());

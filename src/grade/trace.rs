@@ -1,4 +1,4 @@
-//! The events of a scenario, in order: all that the judges see.
+//! The events of a scenario, in order. The judges see nothing else.
 
 use super::scenario::STRANGER;
 use crate::client::session;
@@ -25,11 +25,11 @@ pub(super) enum Event {
     Printed(String),
     /// A line of the client's standard error.
     Complained(String),
-    /// What the teacher's session noticed.
+    /// An event of the teacher's session.
     Teacher(Box<session::Event>),
     /// The script reached this point.
     Mark(&'static str),
-    /// What is wrong with a step of a plan's scenario; `late`: time may be the reason.
+    /// A step of a plan's scenario failed; `late`: it waited in vain.
     Missed { what: String, late: bool },
     /// The client's process ended, and how.
     Ended { code: Option<i32>, how: String },
@@ -215,7 +215,7 @@ impl Trace {
         })
     }
 
-    /// What the client complained about last, or how it ended.
+    /// The last line of the client's standard error, or how it ended.
     pub(super) fn last_words(&self) -> Option<String> {
         let words = |entry: &Entry| match &entry.event {
             Event::Complained(line) if !line.trim().is_empty() => Some(line.clone()),

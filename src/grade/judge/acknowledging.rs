@@ -55,7 +55,7 @@ pub(in crate::grade) fn number(trace: &Trace, _: &Case) -> Finding {
     })
 }
 
-/// The bitmap has the numbers below it.
+/// `ack_bitmap` has the numbers received below the acknowledgment.
 pub(in crate::grade) fn bitmap(trace: &Trace, _: &Case) -> Finding {
     walk(trace, |sent, states| {
         let header = &sent.header;
@@ -160,7 +160,7 @@ pub(in crate::grade) fn prompt(trace: &Trace, _: &Case) -> Finding {
     Ok(())
 }
 
-/// It answers nothing else.
+/// The client answers no datagram without frames.
 pub(in crate::grade) fn only_eliciting(trace: &Trace, _: &Case) -> Finding {
     let arrivals = arrivals(trace);
     let (mut answers, mut next, mut asked) = (0, 0, 0);

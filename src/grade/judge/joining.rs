@@ -43,7 +43,7 @@ pub(in crate::grade) fn join(trace: &Trace, case: &Case) -> Finding {
     Ok(())
 }
 
-/// The pauses between `Join`s that nobody answers.
+/// The pauses between `Join`s that draw no answer.
 pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
     let joins: Vec<_> = trace.joins().map(|(index, at, _)| (index, at)).collect();
     let mut pause = JOIN_RETRY;
@@ -64,7 +64,7 @@ pub(in crate::grade) fn retry(trace: &Trace, _: &Case) -> Finding {
     Ok(())
 }
 
-/// It gives up in time.
+/// The client gives up in time.
 pub(in crate::grade) fn give_up(trace: &Trace, _: &Case) -> Finding {
     let expected = "the end, with an exit code other than 0, 8 s after the first Join";
     let Some((_, first, _)) = trace.joins().next() else {
@@ -135,7 +135,7 @@ pub(in crate::grade) fn cookie(trace: &Trace, _: &Case) -> Finding {
     Ok(())
 }
 
-/// Answers with another nonce are not for this client.
+/// The client ignores answers with another nonce.
 pub(in crate::grade) fn nonce(trace: &Trace, _: &Case) -> Finding {
     let expected = "Challenge, Refused and Welcome with another nonce are ignored";
     for up in trace.ups() {

@@ -1,4 +1,4 @@
-//! What a receiver of the hub's datagrams knows after each of them (§7.3, §7.4).
+//! The state of a receiver after each datagram of the hub (§7.3, §7.4).
 
 use crate::grade::trace::{Seen, Trace};
 use crate::protocol::Frame;

@@ -23,7 +23,7 @@ fn told<T>(
     })
 }
 
-/// A heartbeat as often as `Welcome` says.
+/// The client sends heartbeats at the interval of `Welcome`.
 pub(in crate::grade) fn heartbeat(trace: &Trace, _: &Case) -> Finding {
     let expected = "a Heartbeat when nothing with a frame was sent for heartbeat_ms";
     let beat = told(trace, |it| match it {
@@ -67,7 +67,7 @@ pub(in crate::grade) fn heartbeat(trace: &Trace, _: &Case) -> Finding {
     .map_err(Fault::timed)
 }
 
-/// `Leave`, with the right number, and the end.
+/// The client sends `Leave` with the right number, and ends.
 pub(in crate::grade) fn leave(trace: &Trace, case: &Case) -> Finding {
     let expected = "at the end of the input Leave, with the number that the next line would have \
                     had, and after Closing the end, with exit code 0";
@@ -121,12 +121,12 @@ pub(in crate::grade) fn closing(trace: &Trace, _: &Case) -> Finding {
     expect(trace.end().is_some(), || "the program did not end".to_owned(), expected)
 }
 
-/// What §8.1 rejects changes nothing.
+/// The client drops the datagrams that §8.1 rejects.
 pub(in crate::grade) fn invalid(trace: &Trace, case: &Case) -> Finding {
     judge_forged(trace, case, 0..FORGERIES.len())
 }
 
-/// Nor does what comes from another address, or for another session.
+/// The client drops datagrams from another address, or for another session.
 pub(in crate::grade) fn foreign(trace: &Trace, case: &Case) -> Finding {
     judge_forged(trace, case, FORGERIES.len()..FORGERIES.len() + 1)
 }
@@ -200,7 +200,7 @@ pub(in crate::grade) fn reset(trace: &Trace, _: &Case) -> Finding {
     }
 }
 
-/// It joins again, with the token, and goes on.
+/// After `Reset` the client joins again, with the token, and goes on.
 pub(in crate::grade) fn rejoin(trace: &Trace, case: &Case) -> Finding {
     let expected = "Join with the token of Welcome; then lines both ways as before (§7.9)";
     let Some((mark, _)) = trace.mark("reset") else {
@@ -229,7 +229,7 @@ pub(in crate::grade) fn rejoin(trace: &Trace, case: &Case) -> Finding {
     )
 }
 
-/// No line is lost or doubled by that.
+/// Rejoining neither loses nor doubles a line.
 pub(in crate::grade) fn no_double(trace: &Trace, case: &Case) -> Finding {
     let expected = "each line once, both ways: `seen` in Join, positions compared, and an \
                     unconfirmed line looked up in `taken` of Welcome (§7.9)";

@@ -42,7 +42,7 @@ pub(in crate::grade) fn whisper(trace: &Trace, case: &Case) -> Finding {
     }
 }
 
-/// What is typed is said, once and in order.
+/// The client says each typed line, once and in order.
 pub(in crate::grade) fn say(trace: &Trace, case: &Case) -> Finding {
     let expected = "each typed line is heard by the others, once and in order";
     let wanted: Vec<_> = (0..4).map(|n| case.text("said", n)).collect();
@@ -112,7 +112,7 @@ pub(in crate::grade) fn retransmit(trace: &Trace, case: &Case) -> Finding {
     }
 }
 
-/// With the same id and number, in a new datagram.
+/// A line is sent again with the same id and number, in a new datagram.
 pub(in crate::grade) fn same_id(trace: &Trace, _: &Case) -> Finding {
     let expected = "the same id and the same number in each transmission of a line, in a datagram \
                     with a new sequence number";
@@ -138,7 +138,7 @@ pub(in crate::grade) fn same_id(trace: &Trace, _: &Case) -> Finding {
     Ok(())
 }
 
-/// And not too often.
+/// A lost line is not sent again too often.
 pub(in crate::grade) fn backoff(trace: &Trace, case: &Case) -> Finding {
     let sent = transmissions(trace, &case.text("lost", 0));
     let Some((first, _)) = sent.first() else {
@@ -159,7 +159,7 @@ pub(in crate::grade) fn backoff(trace: &Trace, case: &Case) -> Finding {
 /// Two lines and their acknowledgments need less than this.
 const UNDER_WAY: Duration = Duration::from_millis(500);
 
-/// An acknowledgment stops it.
+/// A line is not sent again after its acknowledgment.
 pub(in crate::grade) fn stop(trace: &Trace, case: &Case) -> Finding {
     let expected = "no transmission of a message after its acknowledgment";
     let Some((through, at)) = trace.mark("through") else {
@@ -203,7 +203,7 @@ pub(in crate::grade) fn order(trace: &Trace, case: &Case) -> Finding {
     )
 }
 
-/// And once.
+/// Each message is printed once.
 pub(in crate::grade) fn once(trace: &Trace, case: &Case) -> Finding {
     let expected = "each message once, however often it arrives";
     let twice = (0..9).map(|n| case.text("order", n)).find(|text| shown(trace, text) > 1);
@@ -251,7 +251,7 @@ pub(in crate::grade) fn parts(trace: &Trace, case: &Case) -> Finding {
     Err(absent(trace, &format!("the message printed {count} times"), expected))
 }
 
-/// What is printed has no control character.
+/// The client prints no control character.
 pub(in crate::grade) fn clean_output(trace: &Trace, case: &Case) -> Finding {
     let expected = "control characters and marks of direction replaced by U+FFFD, a tab by a space \
                     (§I.7)";
@@ -268,7 +268,7 @@ pub(in crate::grade) fn clean_output(trace: &Trace, case: &Case) -> Finding {
     Ok(())
 }
 
-/// What the client says was typed, cleaned and cut.
+/// The texts that the others heard of the client.
 fn pieces<'a>(trace: &'a Trace, case: &Case) -> Vec<&'a str> {
     trace.heard().filter(|(from, _)| *from == case.name).map(|(_, text)| text).collect()
 }

@@ -44,142 +44,125 @@ impl<T, const MOST: usize> Default for List<T, MOST> {
     }
 }
 
-/// The id of a criterion.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(try_from = "String")]
-pub(super) struct CriterionId(pub(super) String);
+/// Defines a text that is checked where it stands. The check returns what is wrong.
+macro_rules! checked {
+    ($(#[$doc:meta])+ $name:ident, $check:expr) => {
+        $(#[$doc])+
+        #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+        #[serde(try_from = "String")]
+        pub(in crate::grade) struct $name(pub(in crate::grade) String);
 
-impl TryFrom<String> for CriterionId {
-    type Error = String;
+        impl TryFrom<String> for $name {
+            type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let ids: Vec<_> = CRITERIA.iter().map(|it| it.id).collect();
-        if ids.contains(&&*text) {
-            return Ok(Self(text));
+            fn try_from(text: String) -> Result<Self, String> {
+                let check: fn(&str) -> Result<(), String> = $check;
+                check(&text).map(|()| Self(text))
+            }
         }
-        let near = nearest(&text, &ids).map(|it| format!("; did you mean `{it}`?"));
-        Err(format!("no criterion is called `{text}`{}", near.unwrap_or_default()))
-    }
+    };
 }
 
-/// The id of a criterion, or a part of proto.md.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Group(pub(super) String);
-
-impl TryFrom<String> for Group {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match &*text {
-            "part1" | "part2" | "part3" => Ok(Self(text)),
-            _ => CriterionId::try_from(text).map(|it| Self(it.0)),
-        }
-    }
+/// An error with this message, unless `holds`.
+fn require(holds: bool, message: impl Into<String>) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message.into()) }
 }
 
-/// The name of a scenario and of its criterion.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Id(pub(super) String);
+fn is_criterion(text: &str) -> Result<(), String> {
+    let ids: Vec<_> = CRITERIA.iter().map(|it| it.id).collect();
+    let near = nearest(text, &ids).map(|it| format!("; did you mean `{it}`?"));
+    let near = near.unwrap_or_default();
+    require(ids.contains(&text), format!("no criterion is called `{text}`{near}"))
+}
 
-impl TryFrom<String> for Id {
-    type Error = String;
+checked!(
+    /// The id of a criterion.
+    CriterionId,
+    is_criterion
+);
 
-    fn try_from(text: String) -> Result<Self, String> {
+checked!(
+    /// The id of a criterion, or a part of proto.md.
+    Group,
+    |text| match text {
+        "part1" | "part2" | "part3" => Ok(()),
+        _ => is_criterion(text),
+    }
+);
+
+checked!(
+    /// The name of a scenario and of its criterion.
+    Id,
+    |text| {
         let is_usual = |it: u8| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=24).contains(&text.len()) && text.bytes().all(is_usual) {
-            Ok(Self(text))
-        } else {
-            Err("a name has 1 to 24 small letters, digits and -".to_owned())
-        }
+        let holds = (1..=24).contains(&text.len()) && text.bytes().all(is_usual);
+        require(holds, "a name has 1 to 24 small letters, digits and -")
     }
-}
+);
 
-/// A nickname that the server takes as it is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Name(pub(super) String);
-
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match Nickname::parse(&text) {
-            Ok(_) if text.starts_with('-') => Err("a client takes it for an option".to_owned()),
-            Ok(name) if name.as_str() == text => Ok(Self(text)),
-            Ok(name) => Err(format!("the server makes `{name}` of this name: write that")),
-            Err(error) => Err(format!("the server refuses this name: {error}")),
-        }
+checked!(
+    /// A nickname that the server does not change.
+    Name,
+    |text| match Nickname::parse(text) {
+        Ok(_) if text.starts_with('-') => Err("a client takes it for an option".to_owned()),
+        Ok(name) if name.as_str() == text => Ok(()),
+        Ok(name) => Err(format!("the server makes `{name}` of this name: write that")),
+        Err(error) => Err(format!("the server refuses this name: {error}")),
     }
-}
+);
 
 /// Shortest word, bytes: a line of 26 texts needs several parts.
 const MIN_WORD: usize = 4;
 /// Longest word, bytes: that line is still one message.
 const MAX_WORD: usize = 10;
 
-/// A word of the texts.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Word(pub(super) String);
-
-impl TryFrom<String> for Word {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_usual = (MIN_WORD..=MAX_WORD).contains(&text.len());
-        if is_usual && is_clean(&text) && !text.contains(char::is_whitespace) {
-            Ok(Self(text))
-        } else {
-            Err(format!(
-                "a word has {MIN_WORD} to {MAX_WORD} bytes, no space, no control character"
-            ))
-        }
+checked!(
+    /// A word of the texts.
+    Word,
+    |text| {
+        let is_short = (MIN_WORD..=MAX_WORD).contains(&text.len());
+        require(
+            is_short && is_clean(text) && !text.contains(char::is_whitespace),
+            format!("a word has {MIN_WORD} to {MAX_WORD} bytes, no space, no control character"),
+        )
     }
-}
+);
 
-/// The title of a criterion.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Title(pub(super) String);
+checked!(
+    /// The title of a criterion.
+    Title,
+    |text| require(
+        !text.trim().is_empty() && text.len() <= 80 && is_clean(text),
+        "a title has 1 to 80 bytes, and no control character",
+    )
+);
 
-impl TryFrom<String> for Title {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if !text.trim().is_empty() && text.len() <= 80 && is_clean(&text) {
-            Ok(Self(text))
-        } else {
-            Err("a title has 1 to 80 bytes, and no control character".to_owned())
-        }
-    }
-}
-
-/// A section of proto.md.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Section(pub(super) String);
-
-impl TryFrom<String> for Section {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
+checked!(
+    /// A section of proto.md.
+    Section,
+    |text| {
         let number = text.strip_prefix('§').unwrap_or_default();
         let is_digits = |it: &str| it.bytes().all(|byte| byte.is_ascii_digit());
         let is_part = |it: &str| it == "I" || (1..=2).contains(&it.len()) && is_digits(it);
-        if number.len() <= 8 && number.split('.').all(is_part) {
-            Ok(Self(text))
-        } else {
-            Err("give a section of proto.md, such as §I.8 or §7.9".to_owned())
-        }
+        let holds = number.len() <= 8 && number.split('.').all(is_part);
+        require(holds, "give a section of proto.md, such as §I.8 or §7.9")
     }
-}
+);
 
-/// A line. `{1}` to `{99}` in it are texts of the seed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(in crate::grade) struct Text(String);
+checked!(
+    /// A line. `{1}` to `{99}` in it are texts of the seed.
+    Text,
+    |text| {
+        let most = text.len() + MAX_CASE_TEXT * text.matches('{').count();
+        require(
+            !text.trim().is_empty() && most <= MAX_LINE && is_clean(text) && text != "exit",
+            format!(
+                "a line has 1 to {MAX_LINE} bytes, {MAX_CASE_TEXT} for each {{1}}, and no control \
+                 character; it is not `exit`"
+            ),
+        )
+    }
+);
 
 /// Longest line with its texts, bytes: §I.8 cuts longer ones.
 const MAX_LINE: usize = 480;
@@ -187,22 +170,6 @@ const MAX_LINE: usize = 480;
 const KIND: &str = "own";
 /// Longest text of that kind, bytes: `own99`, two words, four digits, and spaces.
 const MAX_CASE_TEXT: usize = KIND.len() + 2 + 2 * (1 + MAX_WORD) + 5;
-
-impl TryFrom<String> for Text {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let most = text.len() + MAX_CASE_TEXT * text.matches('{').count();
-        if !text.trim().is_empty() && most <= MAX_LINE && is_clean(&text) && text != "exit" {
-            Ok(Self(text))
-        } else {
-            Err(format!(
-                "a line has 1 to {MAX_LINE} bytes, {MAX_CASE_TEXT} for each {{1}}, and no control \
-                 character; it is not `exit`"
-            ))
-        }
-    }
-}
 
 impl Text {
     /// The line of this case.

@@ -1,4 +1,4 @@
-//! What a client must not believe, and what it must survive.
+//! Forged datagrams, another address, another version, and lost sessions.
 
 use super::{Room, STRANGER, heard, joined, open, say_of, shows};
 use crate::grade::case::Case;
@@ -10,7 +10,7 @@ use crate::protocol::{Flags, Frame};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What is wrong with a forged datagram, and how it is made from a right one.
+/// The defect of a forged datagram, and the function that puts it into a valid one.
 type Forgery = (&'static str, fn(Vec<u8>) -> Vec<u8>);
 
 /// Datagrams that every receiver drops (§8.1).
@@ -85,8 +85,7 @@ pub(super) fn forged(command: &[OsString], case: &Case) -> Result<Trace, Error> 
     Ok(referee.finish())
 }
 
-/// The server asks whether the client receives at its address. Then that changes on the way, as
-/// behind a NAT.
+/// The server sends a path challenge. Then the client's address changes, as behind a NAT.
 pub(super) fn roaming(command: &[OsString], case: &Case) -> Result<Trace, Error> {
     let (mut referee, is_in) = joined(command, case, &Room::default(), open())?;
     if is_in {

@@ -1,4 +1,4 @@
-//! What is said: texts, and how fast.
+//! The texts of lines, and their rate.
 
 use super::{Room, has, heard, joined, open, shows};
 use crate::grade::case::Case;
