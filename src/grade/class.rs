@@ -21,6 +21,8 @@ const RUN: &str = "run";
 pub struct Graded {
     /// The name of its file or directory.
     pub name: String,
+    /// Name and digest of the plan's file.
+    pub plan: Option<String>,
     /// The verdicts, or the reason.
     pub outcome: Result<Report, String>,
 }
@@ -47,7 +49,7 @@ pub fn grade_class(
         let command = command_for(&config.command, path);
         let config = Config { command, seed: seed(&name), ..config.clone() };
         let outcome = grade(&config).map_err(|error: Error| clean(&error.to_string()).into_owned());
-        Graded { name, outcome }
+        Graded { name, plan: config.plan.file, outcome }
     }))
 }
 
@@ -98,30 +100,40 @@ impl Graded {
     }
 }
 
-/// One line for each submission.
+/// One line for each submission, and the plan.
 #[must_use]
 pub fn class_text(class: &[Graded]) -> String {
     let width = class.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
-    class.iter().fold(String::new(), |mut out, it| {
+    let mut out = String::new();
+    for it in class {
         let points = it.points().map_or("-".to_owned(), |(earned, all)| format!("{earned}/{all}"));
         let _ = writeln!(out, "{:width$}  {points:>7}  {}", it.name, it.remark());
-        out
-    })
+    }
+    if let Some(plan) = plan(class) {
+        let _ = writeln!(out, "plan {plan}");
+    }
+    out
+}
+
+/// The plan by which the class was graded.
+fn plan(class: &[Graded]) -> Option<&str> {
+    class.first()?.plan.as_deref()
 }
 
 /// A row for each submission.
 #[must_use]
 pub fn class_csv(class: &[Graded]) -> String {
-    class.iter().fold("submission,earned,points,seed,remark\n".to_owned(), |mut out, it| {
+    class.iter().fold("submission,earned,points,seed,plan,remark\n".to_owned(), |mut out, it| {
         let (earned, points) =
             it.points().map_or((String::new(), String::new()), |(earned, all)| {
                 (earned.to_string(), all.to_string())
             });
         let _ = writeln!(
             out,
-            "{},{earned},{points},{},{}",
+            "{},{earned},{points},{},{},{}",
             cell(&it.name),
             it.seed(),
+            cell(it.plan.as_deref().unwrap_or_default()),
             cell(&it.remark())
         );
         out
@@ -149,5 +161,29 @@ pub fn class_html(class: &[Graded]) -> String {
         );
     }
     out.push_str("</table>\n");
+    if let Some(plan) = plan(class) {
+        let _ = writeln!(out, "<p>Plan {}", escape(plan));
+    }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_names_the_plan() {
+        let plan = "exam.toml (SHA-256 0011223344556677)";
+        let graded = |plan: Option<&str>| {
+            let outcome = Err("it does not start".to_owned());
+            [Graded { name: "ann".to_owned(), plan: plan.map(str::to_owned), outcome }]
+        };
+        let tables = [class_text, class_csv, class_html];
+        for table in tables {
+            assert!(table(&graded(Some(plan))).contains(plan));
+            assert!(!table(&graded(None)).contains("SHA-256"));
+        }
+        let csv = class_csv(&graded(None));
+        assert_eq!(csv.lines().last(), Some("\"ann\",,,,\"\",\"not graded: it does not start\""));
+    }
 }

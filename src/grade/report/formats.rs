@@ -214,7 +214,8 @@ fn junit(report: &Report) -> String {
 
 /// A row for each criterion.
 fn csv(report: &Report) -> String {
-    let mut out = "id,section,part,points,earned,verdict,seen,expected".to_owned();
+    let mut out = "id,section,part,points,earned,verdict,seen,expected,seed,plan".to_owned();
+    let plan = cell(report.plan.as_deref().unwrap_or_default());
     for (criterion, verdict) in &report.verdicts {
         let (seen, expected) = match verdict {
             Verdict::Failed { seen, expected, .. } => (seen.as_str(), expected.as_str()),
@@ -224,14 +225,15 @@ fn csv(report: &Report) -> String {
         let earned = if *verdict == Verdict::Passed { criterion.points } else { 0 };
         let _ = write!(
             out,
-            "\n{},{},{},{},{earned},{},{},{}",
+            "\n{},{},{},{},{earned},{},{},{},{},{plan}",
             criterion.id,
             criterion.section,
             criterion.part,
             criterion.points,
             word(verdict),
             cell(seen),
-            cell(expected)
+            cell(expected),
+            report.seed
         );
     }
     out

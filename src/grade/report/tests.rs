@@ -222,5 +222,8 @@ fn csv_has_as_many_cells_in_each_row() {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), CRITERIA.len());
-    assert!(rows.iter().all(|row| row.len() == 8 && row.iter().all(|it| !it.starts_with('='))));
+    assert!(rows.iter().all(|row| row.len() == 10 && row.iter().all(|it| !it.starts_with('='))));
+    // So that tables from two plans are not taken for one another.
+    let plan = crate::lab::report::safe(&report().plan.unwrap());
+    assert!(rows.iter().all(|row| row[8] == *u64::MAX.to_string() && row[9] == *plan));
 }
