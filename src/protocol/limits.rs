@@ -376,8 +376,9 @@ pub const MAX_SEATS: usize = 60_000;
 
 /// A skipped line counts as missing after this long where lines are sent once.
 pub const GAP_WAIT: Duration = Duration::from_secs(1);
-/// The same where a line may be sent again, on this side of the server or the other.
-pub const GAP_WAIT_RELIABLE: Duration = Duration::from_secs(5);
+/// The same where a line may be sent again, on this side of the server or the other. QUIC doubles
+/// the time between probes without a bound (RFC 9002 §6.2.1): seven lost ones in a row fit in.
+pub const GAP_WAIT_RELIABLE: Duration = Duration::from_secs(20);
 /// A line in a QUIC datagram without a receipt counts as lost [`GAP_WAIT`] and this many round
 /// trips after it left: a receipt whose packet was lost once has arrived by then.
 pub const QUIC_RECEIPT_TRIPS: u32 = 3;
