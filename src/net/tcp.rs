@@ -1,5 +1,6 @@
 //! Non-blocking TCP: a listener, and streams that buffer the bytes that the kernel does not take.
 
+mod linger;
 #[cfg(target_os = "linux")]
 mod linux;
 
@@ -241,10 +242,37 @@ impl Stream {
             log::debug!("a stream was closed already: {error}");
         }
         let mut buffer = Vec::new();
-        let _ = (0..CLOSING_READS).find(|_| self.read(&mut buffer) != Reading::Bytes);
+        let mut reads = (0..CLOSING_READS).map(|_| self.read(&mut buffer));
+        let end = reads.find(|it| *it != Reading::Bytes);
+        if end != Some(Reading::End) && self.unacknowledged() != Some(0) {
+            linger::close_later(self.inner);
+        }
     }
 
     pub(super) fn source(&mut self) -> &mut TcpStream {
         &mut self.inner
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_arrive_although_the_other_end_sends_more() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut stream = Stream::from_std(listener.accept().unwrap().0).unwrap();
+        let mut written = 0;
+        while stream.write(&[7; 1_000]) == Written::Whole {
+            written += 1_000;
+        }
+        written += 1_000 - stream.unsent();
+        stream.close();
+        other.write_all(b"more").unwrap();
+        let mut read = Vec::new();
+        other.read_to_end(&mut read).unwrap();
+        assert!(read.len() >= written, "{} of {written}", read.len());
     }
 }
