@@ -13,6 +13,7 @@
 //! | `figures` | `/stats`, the status line, `watch` |
 //! | `client` | the program around a session |
 //! | `server` | what a host and the terminal of a server read |
+//! | `options`, `start`, `engine` | why a command does not start |
 //! | `moderator` | answers to the orders of a moderator |
 //!
 //! Options, logs and `--output json` are English.
@@ -21,9 +22,13 @@
 mod client;
 #[cfg(feature = "cli")]
 mod commands;
+#[cfg(all(feature = "cli", feature = "redis"))]
+mod engine;
 #[cfg(feature = "cli")]
 mod figures;
 mod moderator;
+#[cfg(feature = "cli")]
+mod options;
 mod placeholders;
 mod refusal;
 #[cfg(feature = "cli")]
@@ -31,6 +36,8 @@ mod room;
 #[cfg(feature = "cli")]
 mod server;
 mod session;
+#[cfg(feature = "cli")]
+mod start;
 
 #[cfg(feature = "cli")]
 pub(crate) use commands::Mistake;

@@ -40,9 +40,9 @@ pub(super) enum ReceivesAt {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", with_remedy(.cause))]
 pub struct BindError {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     #[source]
-    cause: io::Error,
+    pub(crate) cause: io::Error,
 }
 
 impl BindError {

@@ -5,6 +5,7 @@
 use chatagram::client::Sink;
 use chatagram::protocol::{clean, clean_lines};
 use chatagram::server::OPERATOR;
+use chatagram::words::Language;
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use simplelog::{ConfigBuilder, SharedLogger, WriteLogger};
 use spool::Spool;
@@ -84,10 +85,7 @@ pub(crate) fn try_file(path: &Path) -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The file cannot be opened.
-    #[error(
-        "cannot log to {path}: {cause}; name another file with --log-file",
-        path = .path.display()
-    )]
+    #[error("{}", Language::En.cannot_log(.path, .cause))]
     Open {
         /// The file.
         path: PathBuf,
@@ -97,6 +95,16 @@ pub(crate) enum Error {
     /// Another logger was set before.
     #[error("{0}")]
     Started(#[from] SetLoggerError),
+}
+
+impl Error {
+    /// The text in this language.
+    pub(crate) fn text(&self, say: Language) -> String {
+        match self {
+            Self::Open { path, cause } => say.cannot_log(path, cause),
+            Self::Started(error) => error.to_string(),
+        }
+    }
 }
 
 /// Starts logging at `level`, to `file` if there is one.

@@ -63,11 +63,10 @@ pub(crate) fn server(
 ) -> ExitCode {
     end_on_panic(report_fault);
     let say = lang.language_of_server();
-    let mut server = match start_server(args, network, impair, logging, LevelFilter::Info) {
+    let mut server = match start_server(args, network, impair, logging, LevelFilter::Info, say) {
         Ok(server) => server,
         Err(code) => return code,
     };
-    server.speak(say);
     let stopper = server.stopper();
     on_signal(move |signal| match signal {
         Signal::Interrupt => {
@@ -88,7 +87,7 @@ pub(crate) fn server(
     let addresses: Vec<_> = server.addresses().collect();
     announce_addresses(&mut server, &addresses, say);
     operator::obey_terminal(server.operator(), say);
-    finish_server(server.run())
+    finish_server(server.run(), say)
 }
 
 /// Says where the server listens, and how others join.
@@ -132,11 +131,11 @@ pub(crate) fn client(
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    let say = lang.language(args.output);
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, say) {
         return code;
     }
-    let say = lang.language(args.output);
-    let goal = match goal(places, ticket, args.mode.transport) {
+    let goal = match goal(places, ticket, args.mode.transport, say) {
         Ok(goal) => goal,
         Err(code) => return code,
     };
@@ -154,7 +153,7 @@ pub(crate) fn client(
     };
     let mut config = match args.config(servers, nickname, network, Some(impair), say) {
         Ok(config) => client::Config { room, ..config },
-        Err(error) => return fail(USAGE, error),
+        Err(error) => return misuse(error.text(say), say),
     };
     if goal.ticket.is_some() {
         config.transport = Transport::Quic;
@@ -174,19 +173,19 @@ pub(crate) fn watch(
     logging: &LoggingArgs,
 ) -> ExitCode {
     end_on_panic(report_fault);
-    if let Err(code) = start_logging(logging, LevelFilter::Error) {
+    let say = lang.language(args.output);
+    if let Err(code) = start_logging(logging, LevelFilter::Error, say) {
         return code;
     }
     if let Err(error) = args.transport.check() {
-        return fail(USAGE, error);
+        return misuse(error.text(say), say);
     }
-    let goal = match goal(places, ticket, args.transport) {
+    let goal = match goal(places, ticket, args.transport, say) {
         Ok(goal) => goal,
         Err(code) => return code,
     };
     let leaver = Leaver::default();
     on_signal(leave_with(leaver.clone()));
-    let say = lang.language(args.output);
     let config = args.config(goal.servers, goal.ticket, say);
     let outcome = client::watch::run(&config, &leaver, |error| crate::logging::complain(error));
     finish_client(outcome, say)
@@ -208,20 +207,20 @@ pub(crate) fn host(
         Err(code) => return code,
     };
     let log = host_log(client, logging, say);
-    let mut server = match start_server(server, network, impair, &log.args, LevelFilter::Warn) {
+    let server = start_server(server, network, impair, &log.args, LevelFilter::Warn, say);
+    let mut server = match server {
         Ok(server) => server,
         Err(code) => return code,
     };
-    server.speak(say);
     // An invalid name is refused at the host's join.
     let name = Nickname::parse(&nickname).ok();
     let claim = match name.map(|name| server.reserve(name)).transpose() {
         Ok(claim) => claim,
-        Err(error) => return fail(COULD_NOT_START, error),
+        Err(error) => return fail(COULD_NOT_START, say.server_error(&error)),
     };
     let addresses: Vec<_> = server.addresses().collect();
     let Some(first) = addresses.first().copied() else {
-        return fail(USAGE, "no address to listen on");
+        return misuse(say.nothing_to_listen_on(), say);
     };
     if client.output == Format::Text {
         announce_addresses(&mut server, &addresses, say);
@@ -232,7 +231,7 @@ pub(crate) fn host(
     let own = reachable(first);
     let mut config = match client.config(vec![own.into()], nickname, network, None, say) {
         Ok(config) => client::Config { hosts: true, claim, ..config },
-        Err(error) => return fail(USAGE, error),
+        Err(error) => return misuse(error.text(say), say),
     };
     if let Some(ticket) = server.ticket(vec![own.to_string()]) {
         config.transport = Transport::Quic;
@@ -257,7 +256,7 @@ pub(crate) fn host(
     stopper.stop();
     match serving.join() {
         Ok(Ok(())) => code,
-        Ok(Err(error)) => fail(COULD_NOT_START, error),
+        Ok(Err(error)) => fail(COULD_NOT_START, say.server_error(&error)),
         // A panic ends the process; otherwise it is propagated here.
         Err(panic) => std::panic::resume_unwind(panic),
     }
@@ -275,30 +274,35 @@ fn start_server(
     impair: &ImpairArgs,
     logging: &LoggingArgs,
     level: LevelFilter,
+    say: Language,
 ) -> Result<Server, ExitCode> {
-    let config = args.config(network, impair).map_err(|error| fail(USAGE, error))?;
+    let config = args.config(network, impair).map_err(|error| misuse(error.text(say), say))?;
     if crate::cli::shows_password(&std::env::args_os().collect::<Vec<_>>()) {
-        return Err(fail(USAGE, crate::cli::Error::VisiblePassword));
+        return Err(misuse(crate::cli::Error::VisiblePassword.text(say), say));
     }
-    start_logging(logging, level)?;
+    start_logging(logging, level, say)?;
     if args.lacks_history_directory() {
         crate::logging::tell_operator(
             "no history is kept: neither HOME nor XDG_STATE_HOME names a directory for it; name a \
              file with --history, or start with --no-history",
         );
     }
-    Server::start(config).map_err(|error| fail(COULD_NOT_START, error))
+    let started = Server::start(config);
+    let mut server = started.map_err(|error| fail(COULD_NOT_START, say.server_error(&error)))?;
+    server.speak(say);
+    Ok(server)
 }
 
-fn start_logging(args: &LoggingArgs, usual: LevelFilter) -> Result<(), ExitCode> {
+/// Starts logging. The log is English; the language is that of an error.
+fn start_logging(args: &LoggingArgs, usual: LevelFilter, say: Language) -> Result<(), ExitCode> {
     crate::logging::start(args.level(usual), args.log_file.as_deref())
-        .map_err(|error| fail(COULD_NOT_START, error))
+        .map_err(|error| fail(COULD_NOT_START, error.text(say)))
 }
 
-fn finish_server(outcome: Result<(), chatagram::server::Error>) -> ExitCode {
+fn finish_server(outcome: Result<(), chatagram::server::Error>, say: Language) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(COULD_NOT_START, error),
+        Err(error) => fail(COULD_NOT_START, say.server_error(&error)),
     }
 }
 
@@ -340,24 +344,30 @@ fn tell(text: &str) {
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
-    let mut error = error.to_string();
     if code == USAGE {
-        error = format!("{error}\n{}", origins(&error)).trim_end().to_owned();
+        return misuse(error, Language::En);
     }
     crate::logging::complain(error);
     ExitCode::from(code)
 }
 
-/// Prints which environment variables an error is about.
-fn origins(error: &str) -> String {
-    crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>())
+/// Says what is wrong with the options, and which environment variables it is about.
+fn misuse(error: impl Display, say: Language) -> ExitCode {
+    let error = error.to_string();
+    crate::logging::complain(format!("{error}\n{}", origins(&error, say)).trim_end());
+    ExitCode::from(USAGE)
+}
+
+/// The environment variables that an error is about.
+fn origins(error: &str, say: Language) -> String {
+    crate::cli::origins(error, &std::env::args_os().collect::<Vec<_>>(), say)
 }
 
 /// Prints the output of the command-line parser: help, version or error.
 pub(crate) fn usage(answer: &clap::Error) -> ExitCode {
     let printed = answer.print();
     if answer.use_stderr() {
-        let origins = origins(&answer.to_string());
+        let origins = origins(&answer.to_string(), Language::En);
         if !origins.is_empty() {
             crate::logging::complain(origins.trim_end());
         }

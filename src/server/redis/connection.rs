@@ -1,6 +1,6 @@
 //! A connection to Redis: found, checked, with the scripts loaded.
 
-use super::error::{EngineError, OLDEST, Version, WAITAOF};
+use super::error::{EngineError, Version, WAITAOF};
 use super::url::{Place, Target, located};
 use super::wire::Wire;
 use crate::protocol::clean;
@@ -87,7 +87,7 @@ impl Link {
         let info: String = ask(&mut wire, &cmd("INFO")).map_err(failed)?;
         let fact = |name| fact(&info, name);
         let found = Version::parse(fact("redis_version")).unwrap_or(Version(0, 0));
-        if found < OLDEST {
+        if found < Version::OLDEST {
             return Err(EngineError::TooOld { place, found });
         }
         if fact("role") != "master" {

@@ -8,8 +8,6 @@ use std::fmt::{self, Display};
 /// Bytes of what Redis says that an error shows.
 const LONGEST: usize = 300;
 
-/// The oldest Redis that knows the commands in use: `XADD` with half of an id.
-pub(super) const OLDEST: Version = Version(7, 0);
 /// From here on `WAITAOF` tells what is on the disk.
 pub(super) const WAITAOF: Version = Version(7, 2);
 
@@ -18,6 +16,9 @@ pub(super) const WAITAOF: Version = Version(7, 2);
 pub struct Version(pub u16, pub u16);
 
 impl Version {
+    /// The oldest Redis that knows the commands in use: `XADD` with half of an id.
+    pub(crate) const OLDEST: Self = Self(7, 0);
+
     /// The first two numbers of `7.0.15`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split('.').map(|it| it.parse().ok());
@@ -67,7 +68,8 @@ pub enum EngineError {
     },
     /// Its version is too old.
     #[error(
-        "the engine at {place} is Redis {found}: Redis {OLDEST} or later, or Valkey, is needed"
+        "the engine at {place} is Redis {found}: Redis {oldest} or later, or Valkey, is needed",
+        oldest = Version::OLDEST
     )]
     TooOld {
         /// Its address.

@@ -176,4 +176,25 @@ pub(super) fn the_locale_chooses_the_language_and_the_option_overrides_it() {
         let text = run(variables, args);
         assert!(text.contains(words), "{variables:?} {args:?}: {text}");
     }
+    let dir = tempfile::tempdir().unwrap();
+    for (args, code, why) in [
+        (
+            &["server", "--bind", &address, "--lang", "ru"][..],
+            1,
+            "этот порт занят другой программой",
+        ),
+        (&["server", "--bind", &address], 1, "; another program has this port"),
+        (
+            &["host", "--nick", "a", "--bind", "127.0.0.1:0", "--history", ".", "--lang", "zh"],
+            1,
+            "无法打开聊天记录 .：",
+        ),
+        (&["host", "--nick", "a", "--expiry", "1s", "--lang", "ru"], 2, "--expiry 1s должно быть"),
+        (&["watch", "--ticket-file", "none", "--lang", "zh"], 1, "无法从 none 读取票："),
+        (&["client", "chatagram://a/b", "--nick", "a", "--lang", "ru"], 2, "билет повреждён"),
+    ] {
+        let mut program = Program::start(dir.path(), args);
+        assert_eq!(program.wait(), Some(code), "{args:?}: {}", program.output());
+        assert!(program.output().contains(why), "{args:?}: {}", program.output());
+    }
 }

@@ -2,6 +2,7 @@
 //! variable that has the wrong value.
 
 use super::{Cli, help};
+use chatagram::words::Language;
 use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use std::ffi::{OsStr, OsString};
@@ -36,7 +37,7 @@ fn value(arg: &Arg) -> Option<OsString> {
 }
 
 /// The variables that an error is about, a line each, for values not from the command line.
-pub(crate) fn origins(error: &str, args: &[OsString]) -> String {
+pub(crate) fn origins(error: &str, args: &[OsString], say: Language) -> String {
     let mut command = Cli::command();
     // Without this, arguments have no names to show.
     command.build();
@@ -48,7 +49,7 @@ pub(crate) fn origins(error: &str, args: &[OsString]) -> String {
     let meant = set.filter(|arg| names(error, arg) && !is_given(args, arg));
     let line = |arg: &Arg| {
         let variable = arg.get_env().map(OsStr::to_string_lossy).unwrap_or_default();
-        format!("{arg} has its value from the environment variable {variable}\n")
+        say.value_from(arg, &variable) + "\n"
     };
     meant.map(line).collect()
 }

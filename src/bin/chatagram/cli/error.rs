@@ -2,18 +2,14 @@
 
 use chatagram::net::quic::QuicError;
 use chatagram::quantity;
+use chatagram::words::Language;
 use std::time::Duration;
 
 /// Why a value is none of its option's, or which options exclude each other, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     /// `--expiry` is not longer than `--heartbeat`.
-    #[error(
-        "--expiry {} must be longer than --heartbeat {}: several times as long, so that a lost \
-         heartbeat or two expire no client",
-        humantime::format_duration(*.expiry),
-        humantime::format_duration(*.heartbeat)
-    )]
+    #[error("{}", self.text(Language::En))]
     ExpiryTooShort {
         /// The expiry.
         expiry: Duration,
@@ -21,25 +17,19 @@ pub(crate) enum Error {
         heartbeat: Duration,
     },
     /// `--impair` with `--transport tcp`.
-    #[error(
-        "--impair works on UDP datagrams only, because TCP's packets are the kernel's: leave it \
-         out, or measure TCP with `chatagram lab`"
-    )]
+    #[error("{}", self.text(Language::En))]
     OnlyDatagrams,
     /// `--congestion` with another transport.
-    #[error(
-        "--congestion is for QUIC, because TCP's congestion control is the kernel's and UDP has \
-         CUBIC: add --transport quic, or leave it out"
-    )]
+    #[error("{}", self.text(Language::En))]
     OnlyQuic,
     /// QUIC in a build without it.
-    #[error("{}", QuicError::NotBuilt)]
+    #[error("{}", self.text(Language::En))]
     NoQuic,
     /// A ticket beside other servers.
-    #[error("a ticket is all that names a private room: give it alone, here or in --ticket-file")]
+    #[error("{}", self.text(Language::En))]
     TicketAlone,
     /// A ticket with TCP.
-    #[error("a private room takes QUIC only: leave out --transport")]
+    #[error("{}", self.text(Language::En))]
     TicketTransport,
     /// A ticket for the clients of another author.
     #[error("only chatagram's own clients can join a private room: leave --client out")]
@@ -57,16 +47,13 @@ pub(crate) enum Error {
     #[error("not an address and a port, such as {0}: {1}")]
     PageAddress(&'static str, String),
     /// The file of `--impair-script`.
-    #[error("cannot use the script {0}: {1}")]
+    #[error("{}", self.text(Language::En))]
     Script(String, String),
     /// An option that only a room on several servers has.
-    #[error("{0} is for a room on several servers: name its engine with --engine, or leave it out")]
+    #[error("{}", self.text(Language::En))]
     NoEngine(&'static str),
     /// A password in `--engine` is on the command line, which all users of the machine can read.
-    #[error(
-        "--engine has a password, and everybody on this machine can read a command line: put the \
-         URL into a file and name it with --engine-file, or into CHATAGRAM_ENGINE"
-    )]
+    #[error("{}", self.text(Language::En))]
     VisiblePassword,
     /// `--room` is empty, too long, or not clean.
     #[error("a room's name has 1 to 32 characters, none of them control characters")]
@@ -80,4 +67,25 @@ pub(crate) enum Error {
     /// A part of `--condition` is out of range.
     #[error("{0}")]
     Quantity(#[from] quantity::Error),
+}
+
+impl Error {
+    /// The text in this language. What the parser of the command line prints is English.
+    pub(crate) fn text(&self, say: Language) -> String {
+        match self {
+            Self::ExpiryTooShort { expiry, heartbeat } => {
+                let [expiry, heartbeat] = [*expiry, *heartbeat].map(humantime::format_duration);
+                say.expiry_too_short(expiry, heartbeat)
+            }
+            Self::OnlyDatagrams => say.impair_needs_datagrams(),
+            Self::OnlyQuic => say.congestion_needs_quic(),
+            Self::NoQuic => say.quic_error(&QuicError::NotBuilt),
+            Self::TicketAlone => say.ticket_alone(),
+            Self::TicketTransport => say.ticket_needs_quic(),
+            Self::Script(file, why) => say.bad_script(file, why),
+            Self::NoEngine(option) => say.needs_engine(option),
+            Self::VisiblePassword => say.visible_password(),
+            english => english.to_string(),
+        }
+    }
 }

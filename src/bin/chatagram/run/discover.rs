@@ -22,7 +22,7 @@ const ENGLISH: Language = Language::En;
 
 /// Runs `discover`.
 pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
         return code;
     }
     let outcome = match search(args.wait, None) {

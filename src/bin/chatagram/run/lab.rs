@@ -17,6 +17,7 @@ use chatagram::lab::report::{self, LeftOut, Written};
 use chatagram::lab::sweep::{self, Place};
 #[cfg(target_os = "linux")]
 use chatagram::net::emulated::Host;
+use chatagram::words::Language;
 use log::LevelFilter;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -37,10 +38,10 @@ pub(crate) fn load(
     logging: &LoggingArgs,
 ) -> ExitCode {
     chatagram::client::end_on_panic(report_fault);
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
         return code;
     }
-    let goal = match goal(places, ticket, args.mode.transport) {
+    let goal = match goal(places, ticket, args.mode.transport, Language::En) {
         Ok(goal) => goal,
         Err(code) => return code,
     };
@@ -69,7 +70,7 @@ pub(crate) fn load(
 
 /// Runs `report`: page, tables and pictures of recorded runs.
 pub(crate) fn report(args: &ReportArgs, logging: &LoggingArgs) -> ExitCode {
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
         return code;
     }
     match show_report(&args.dir) {
@@ -135,7 +136,7 @@ pub(crate) fn lab(args: &LabArgs, logging: &LoggingArgs) -> ExitCode {
     if args.print_plan {
         return print(&plan.unwrap_or_default().text());
     }
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
         return code;
     }
     if args.print_runs {
@@ -207,7 +208,7 @@ fn measure(plan: Option<Plan>, args: &LabArgs) -> ExitCode {
 
 /// Runs `replay`: a recorded run over another transport, with the same packets lost.
 pub(crate) fn replay(args: &ReplayArgs, logging: &LoggingArgs) -> ExitCode {
-    if let Err(code) = start_logging(logging, LevelFilter::Warn) {
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
         return code;
     }
     let place = place();
