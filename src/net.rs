@@ -16,7 +16,7 @@ mod udp;
 mod wildcards;
 mod zone;
 
-pub use address::{AddressError, ServerName, parse_bind};
+pub use address::{AddressError, ResolveError, ServerName, parse_bind};
 pub use clock::Clock;
 pub use datagrams::{BadNetwork, Datagrams, End, ImpairmentCounts, Read};
 pub use poller::{Pollable, Poller, Ready, Watch};

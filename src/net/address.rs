@@ -4,7 +4,7 @@ use super::udp::canonical;
 use super::{lan, zone};
 use crate::protocol::limits::DEFAULT_PORT;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
@@ -51,6 +51,29 @@ pub enum AddressError {
     NotUnicast(IpAddr),
 }
 
+/// Why a server's name leads to no address. [`ServerName::resolve`] returns it in an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// A literal address that cannot be used here.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The resolver failed.
+    #[error("cannot find {host}: {cause}")]
+    NotFound {
+        /// The typed host.
+        host: String,
+        /// The resolver's error.
+        cause: io::Error,
+    },
+    /// The resolver found nothing.
+    #[error("{host} has no address")]
+    NoAddress {
+        /// The typed host.
+        host: String,
+    },
+}
+
 /// A server's host (a name or an address) and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName {
@@ -62,23 +85,23 @@ impl ServerName {
     /// Resolves the host to all its addresses. This can block for seconds.
     ///
     /// # Errors
-    /// The resolver's error, with the name.
+    /// A [`ResolveError`], with the kind of the resolver's error.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let literal = zone::literal(&self.host, self.port)
-            .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+        let host = self.host.clone();
+        let literal = zone::literal(&host, self.port)
+            .map_err(|error| io::Error::new(ErrorKind::NotFound, ResolveError::Address(error)))?;
         if let Some(address) = literal {
             return Ok(reachable(address).collect());
         }
-        let found: Vec<_> = (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot find {}: {error}", self.host))
-            })?
-            .flat_map(reachable)
-            .collect();
+        let found: Vec<_> = match (host.as_str(), self.port).to_socket_addrs() {
+            Ok(found) => found.flat_map(reachable).collect(),
+            Err(cause) => {
+                let kind = cause.kind();
+                return Err(io::Error::new(kind, ResolveError::NotFound { host, cause }));
+            }
+        };
         if found.is_empty() {
-            let message = format!("{} has no address", self.host);
-            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            return Err(io::Error::new(ErrorKind::NotFound, ResolveError::NoAddress { host }));
         }
         Ok(found)
     }

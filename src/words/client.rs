@@ -2,6 +2,7 @@
 
 use super::{Language, count, say, translate};
 use crate::client::{CacheError, CacheWarning, Error, Unreadable};
+use crate::net::ResolveError;
 use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -63,7 +64,22 @@ impl Language {
 
     /// The server's name leads to no address.
     pub(crate) fn not_found(self, error: &io::Error) -> String {
-        translate!(self, error, "сервер не найден: {error}", "找不到服务器：{error}")
+        match error.get_ref().and_then(|it| it.downcast_ref()) {
+            Some(ResolveError::NotFound { host, cause }) => translate!(
+                self,
+                error,
+                "сервер {host} не найден: {cause}",
+                "找不到服务器 {host}：{cause}",
+            ),
+            Some(ResolveError::NoAddress { host }) => translate!(
+                self,
+                error,
+                "у сервера {host} нет адреса",
+                "服务器 {host} 没有地址",
+            ),
+            Some(ResolveError::Address(error)) => self.address_error(error),
+            None => translate!(self, error, "сервер не найден: {error}", "找不到服务器：{error}"),
+        }
     }
 
     pub(crate) fn your_name(self, offer: Option<&str>) -> String {

@@ -177,6 +177,9 @@ pub(super) fn the_locale_chooses_the_language_and_the_option_overrides_it() {
         assert!(text.contains(words), "{variables:?} {args:?}: {text}");
     }
     let dir = tempfile::tempdir().unwrap();
+    // No name is that long, so the resolver asks nobody.
+    let nowhere = "x".repeat(64);
+    let not_found = format!("сервер {nowhere} не найден: ");
     for (args, code, why) in [
         (
             &["server", "--bind", &address, "--lang", "ru"][..],
@@ -192,6 +195,7 @@ pub(super) fn the_locale_chooses_the_language_and_the_option_overrides_it() {
         (&["host", "--nick", "a", "--expiry", "1s", "--lang", "ru"], 2, "--expiry 1s должно быть"),
         (&["watch", "--ticket-file", "none", "--lang", "zh"], 1, "无法从 none 读取票："),
         (&["client", "chatagram://a/b", "--nick", "a", "--lang", "ru"], 2, "билет повреждён"),
+        (&["client", &nowhere, "--nick", "a", "--lang", "ru"], 3, &not_found),
     ] {
         let mut program = Program::start(dir.path(), args);
         assert_eq!(program.wait(), Some(code), "{args:?}: {}", program.output());
