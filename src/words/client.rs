@@ -71,12 +71,9 @@ impl Language {
                 "сервер {host} не найден: {cause}",
                 "找不到服务器 {host}：{cause}",
             ),
-            Some(ResolveError::NoAddress { host }) => translate!(
-                self,
-                error,
-                "у сервера {host} нет адреса",
-                "服务器 {host} 没有地址",
-            ),
+            Some(ResolveError::NoAddress { host }) => {
+                translate!(self, error, "у сервера {host} нет адреса", "服务器 {host} 没有地址",)
+            }
             Some(ResolveError::Address(error)) => self.address_error(error),
             None => translate!(self, error, "сервер не найден: {error}", "找不到服务器：{error}"),
         }
@@ -296,6 +293,17 @@ impl Language {
         )
     }
 
+    #[must_use]
+    pub fn search_failed(self, cause: &io::Error) -> String {
+        say!(
+            self,
+            "cannot search for servers: {cause}",
+            "не удалось искать серверы: {cause}",
+            "无法搜索服务器：{cause}",
+        )
+    }
+
+    /// The same for a client, which needs no search if a server is named.
     #[must_use]
     pub fn cannot_search(self, cause: &io::Error) -> String {
         say!(

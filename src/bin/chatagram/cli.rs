@@ -110,6 +110,9 @@ pub(crate) enum Command {
         /// The search's options.
         #[command(flatten)]
         discover: DiscoverArgs,
+        /// The language.
+        #[command(flatten)]
+        lang: LangArgs,
         /// The log.
         #[command(flatten)]
         logging: LoggingArgs,

@@ -35,7 +35,7 @@ fn carry_out(command: &Command) -> ExitCode {
         Command::Client { server, ticket, client, network, impair, lang, logging } => {
             run::client(server, ticket, client, network, impair, *lang, logging)
         }
-        Command::Discover { discover, logging } => run::discover(discover, logging),
+        Command::Discover { discover, lang, logging } => run::discover(discover, *lang, logging),
         Command::Host { client, server, network, impair, lang, logging } => {
             run::host(client, server, network, impair, *lang, logging)
         }

@@ -89,6 +89,11 @@ pub(super) fn no_server() {
         assert!(output.contains(part), "{part:?} is not in {output}");
     }
     assert_eq!(discover(&lan, &client), (Some(3), vec![]));
+    let mut search = lan.start(&client, &["discover", "--lang", "zh", "--wait", "100ms"]);
+    assert_eq!(search.wait(), Some(3), "{}", search.output());
+    for part in ["没有服务器回答", "，来自 10.7.0.2", "chatagram client 地址"] {
+        assert!(search.output().contains(part), "{part:?} is not in {}", search.output());
+    }
     assert_eq!(server.counted(), (0, 0));
     // The server exists: a client that names it joins.
     let mut bob = lan.start(&client, &["client", "10.7.0.1", "--nick", "bob", "--no-cache"]);
@@ -329,9 +334,11 @@ pub(super) fn send_forged_probe(args: &[&str]) {
     Raw::open().send(from.parse().unwrap(), to, &probe);
 }
 
-/// The exit code of a search, and the servers it found.
+/// The exit code of a search, and the servers it found. Its output is for programs, so the language
+/// changes nothing.
 fn discover(lan: &Lan, machine: &Machine) -> (Option<i32>, Vec<Value>) {
-    let mut search = lan.start(machine, &["discover", "--output", "json", "--wait", "600ms"]);
+    let args = ["discover", "--output", "json", "--lang", "ru", "--wait", "600ms"];
+    let mut search = lan.start(machine, &args);
     let code = search.wait();
     (code, search.events("found"))
 }

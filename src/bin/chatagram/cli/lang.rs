@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 /// The language.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LangArgs {
-    /// Language of the chat: en, ru or zh [default: that of your locale]
+    /// Language: en, ru or zh [default: that of your locale]
     ///
     /// Without the option, LC_ALL, LC_MESSAGES or LANG names it. JSON, the log and this help are
     /// English.

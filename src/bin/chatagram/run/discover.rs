@@ -1,7 +1,7 @@
 //! Discovery: the command that lists servers, and the choice for a client without a server name.
 
 use super::{COULD_NOT_START, REFUSED, UNREACHABLE, USAGE, fail, start_logging, tell};
-use crate::cli::{DiscoverArgs, LoggingArgs};
+use crate::cli::{DiscoverArgs, LangArgs, LoggingArgs};
 use chatagram::client::Format;
 use chatagram::client::discovery::{Asked, Outcome, WAIT, search};
 use chatagram::discovery::{Found, Known, SEARCH_WINDOW};
@@ -17,26 +17,24 @@ use unicode_width::UnicodeWidthStr;
 /// Largest number of interfaces listed by name.
 const SHOWN: usize = 16;
 
-/// `discover` itself speaks English.
-const ENGLISH: Language = Language::En;
-
 /// Runs `discover`.
-pub(crate) fn discover(args: &DiscoverArgs, logging: &LoggingArgs) -> ExitCode {
-    if let Err(code) = start_logging(logging, LevelFilter::Warn, Language::En) {
+pub(crate) fn discover(args: &DiscoverArgs, lang: LangArgs, logging: &LoggingArgs) -> ExitCode {
+    let say = lang.language(args.output);
+    if let Err(code) = start_logging(logging, LevelFilter::Warn, say) {
         return code;
     }
     let outcome = match search(args.wait, None) {
         Ok(outcome) => outcome,
-        Err(error) => return fail(COULD_NOT_START, format!("cannot search for servers: {error}")),
+        Err(error) => return fail(COULD_NOT_START, say.search_failed(&error)),
     };
     if outcome.found.is_empty() {
-        return fail(UNREACHABLE, no_answer(&outcome, ENGLISH));
+        return fail(UNREACHABLE, no_answer(&outcome, say));
     }
     if !outcome.left_out.is_empty() {
-        log::warn!("{}", left_out(&outcome.left_out, ENGLISH));
+        log::warn!("{}", left_out(&outcome.left_out, Language::En));
     }
     match args.output {
-        Format::Text => table(&outcome.found, ENGLISH).iter().for_each(|line| tell(line)),
+        Format::Text => table(&outcome.found, say).iter().for_each(|line| tell(line)),
         Format::Json => outcome.found.iter().map(object).for_each(|line| tell(&line)),
     }
     ExitCode::SUCCESS
@@ -181,6 +179,7 @@ fn listed(names: &[&String], say: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Language::En as ENGLISH;
     use chatagram::discovery::{Interface, InterfaceKind, Network, Search, probe_routes};
     use chatagram::protocol::{DatagramWriter, Flags, Frame, Header};
     use chatagram::time::Timestamp;
@@ -230,6 +229,19 @@ mod tests {
                 "lab      3  10.0.0.1:2428, [fe80::1%2]:2428",
                 "小屋     3  10.0.0.2:2428",
             ]
+        );
+        // A Chinese character takes two columns.
+        assert_eq!(
+            table(&found(), Language::Zh),
+            [
+                "房间  在场  地址",
+                "lab      3  10.0.0.1:2428, [fe80::1%2]:2428",
+                "小屋     3  10.0.0.2:2428",
+            ]
+        );
+        assert_eq!(
+            table(&found(), Language::Ru)[..2],
+            ["КОМНАТА  ЗДЕСЬ  АДРЕС", "lab          3  10.0.0.1:2428, [fe80::1%2]:2428",]
         );
         let value: serde_json::Value = serde_json::from_str(&object(&found()[0])).unwrap();
         assert_eq!(value["address"], "10.0.0.1:2428");
